@@ -20,7 +20,9 @@ use sitewright_order::Locale;
 
 use sitewright_ai::AiConfig;
 pub use sitewright_replay::ReplaySettings;
-use sitewright_runtime::plugin::{CoreDumpLimits, Limits, TemplateSetting, TemplateSettings};
+use sitewright_runtime::plugin::{
+    CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
+};
 pub use sitewright_worker::{MOST_ORDERS, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
@@ -58,6 +60,10 @@ struct Keys {
         )
     )]
     cache: Option<RelativePathBuf>,
+    /// Maximum bytes of the compiled templates in `cache`; those that were not used for the longest
+    /// time are deleted.
+    #[serde(default = "default_cache_bytes")]
+    cache_bytes: u64,
     /// Language (BCP 47) of orders that name none.
     #[serde(default = "default_locale")]
     #[schemars(with = "String", extend("x-type" = "language tag", "x-default" = "`en`"))]
@@ -155,7 +161,7 @@ type Least = (&'static str, u64, fn(&Config) -> u64);
 
 /// The keys with a least value. `worker.silent_ms` depends on another key, see
 /// [`Config::problems`].
-const LEAST: [Least; 19] = [
+const LEAST: [Least; 21] = [
     ("keep_releases", 1, |config| config.keep_releases as u64),
     ("concurrency", 1, |config| config.concurrency.map_or(1, u64::from)),
     ("worker.max_orders", 1, |config| u64::from(config.worker.max_orders)),
@@ -175,6 +181,8 @@ const LEAST: [Least; 19] = [
     ("limits.order_bytes", 64, |config| config.limits.order_bytes),
     ("limits.compile_ms", 100, |config| config.limits.compile_ms),
     ("limits.compile_memory_bytes", 64 << 20, |config| config.limits.compile_memory_bytes),
+    ("limits.artifact_bytes", 64 << 10, |config| config.limits.artifact_bytes),
+    ("cache_bytes", 1 << 20, |config| config.cache_bytes),
 ];
 
 /// Most bytes of linear memory that a guest can address: 4 GiB.
@@ -200,6 +208,8 @@ pub struct Config {
     pub store: Option<String>,
     /// Folder of compiled templates. `None` without a key and without a home folder.
     pub cache: Option<PathBuf>,
+    /// Maximum bytes of all compiled templates.
+    pub cache_bytes: u64,
     pub default_locale: Locale,
     pub keep_releases: usize,
     /// Runs at once of `conformance`. `None` for two on each processor core.
@@ -290,6 +300,7 @@ impl Config {
             sites: path(sites.path, "sites"),
             store: sites.store,
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
+            cache_bytes: keys.cache_bytes,
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,
@@ -505,6 +516,9 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
         values["template"] =
             keys.template.iter().map(|(name, keys)| (name.clone(), of(keys))).collect();
     }
+    if keys.cache_bytes != DEFAULT_CACHE_BYTES {
+        values["cache_bytes"] = keys.cache_bytes.into();
+    }
     if keys.coredump != CoreDumpLimits::default() {
         values["coredump"] = serde_json::json!(keys.coredump);
     }
@@ -524,6 +538,10 @@ fn template_settings(
         of_all: TemplateSetting::default(),
         coredump,
     }
+}
+
+fn default_cache_bytes() -> u64 {
+    DEFAULT_CACHE_BYTES
 }
 
 fn default_cache() -> Option<PathBuf> {

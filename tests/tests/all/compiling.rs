@@ -69,7 +69,15 @@ async fn every_end_of_a_compiler_has_its_error() {
     let path = good(&folder);
     let rows = [
         // (script of the compiler, part of the error)
-        ("exec sleep 100", "not compiled within 700 ms, the limit `compile_ms`"),
+        (
+            "exec sleep 100",
+            "not compiled within 3500 ms, and used less CPU time than the limit `compile_ms` (700 ms)",
+        ),
+        ("while :; do :; done", "not compiled within 700 ms of CPU time, the limit `compile_ms`"),
+        (
+            "echo 300000000 >&2; exit 12",
+            "300000000 bytes; at most 268435456 are allowed, the limit `artifact_bytes`",
+        ),
         ("kill -9 $$", "the compiler failed over it: signal: 9"),
         ("kill -11 $$", "the compiler failed over it: signal: 11"),
         ("kill -24 $$", "the limit `compile_ms`"),
@@ -129,7 +137,10 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
     let loader = loader(&binary(), &limits(1_000), Cache::off());
     let begin = Instant::now();
     let message = why(loader.load(&path).await);
-    assert!(message.contains("not compiled within 1000 ms, the limit `compile_ms`"), "{message}");
+    assert!(
+        message.contains("not compiled within 1000 ms of CPU time, the limit `compile_ms`"),
+        "{message}"
+    );
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     let begin = Instant::now();
     for _ in 0..20 {
@@ -210,8 +221,17 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
 fn the_subcommand_is_not_for_people_and_works_for_its_parent_only() {
     let bench = Workbench::configured("");
     assert!(!bench.run(&["--help"]).stdout.contains("compile-template"));
-    let arguments =
-        ["compile-template", "--parent", "1", "--cpu-s", "1", "--memory-bytes", "1000000000"];
+    let arguments = [
+        "compile-template",
+        "--parent",
+        "1",
+        "--cpu-s",
+        "1",
+        "--memory-bytes",
+        "1000000000",
+        "--artifact-bytes",
+        "1000000000",
+    ];
     let done = bench.run(&arguments);
     assert_eq!((done.code, &*done.stdout), (11, ""));
     assert!(done.stderr.contains("the parent process has ended"), "{}", done.stderr);

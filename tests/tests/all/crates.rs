@@ -9,11 +9,12 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("sitewright-rules", &[]),
     ("sitewright-order", &[]),
     ("sitewright-script", &["sitewright-rules"]),
     ("sitewright-model", &["sitewright-rules"]),
+    ("sitewright-confined", &["sitewright-model"]),
     ("sitewright-http", &["sitewright-model"]),
     ("sitewright-json-schema", &["sitewright-model", "sitewright-order"]),
     ("sitewright-intake", &["sitewright-json-schema", "sitewright-model", "sitewright-order"]),
@@ -37,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
         "sitewright-runtime",
         &[
             "sitewright-ai",
+            "sitewright-confined",
             "sitewright-failure",
             "sitewright-intake",
             "sitewright-json-schema",
@@ -103,6 +105,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
         &[
             "sitewright-ai",
             "sitewright-author",
+            "sitewright-confined",
             "sitewright-conformance",
             "sitewright-failure",
             "sitewright-http",
@@ -121,7 +124,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 ];
 
 /// Libraries, and the only crate of the host that may depend on each.
-const OWNERS: [(&str, &str); 7] = [
+const OWNERS: [(&str, &str); 9] = [
     ("wasmtime", "sitewright-runtime"),
     ("wasmtime-wasi", "sitewright-runtime"),
     ("sqlx", "sitewright-jobs"),
@@ -129,6 +132,8 @@ const OWNERS: [(&str, &str); 7] = [
     ("riverqueue-migrate", "sitewright-jobs"),
     ("object_store", "sitewright-site"),
     ("gimli", "sitewright-failure"),
+    ("landlock", "sitewright-confined"),
+    ("seccompiler", "sitewright-confined"),
 ];
 
 /// What does I/O or waits: no part of `sitewright-model`, nor of its dependencies' names.

@@ -13,6 +13,7 @@
 //! | `conformance` | checks templates against the contract |
 //! | `ai` | one AI call by hand |
 //! | `doctor` | checks configuration, folders, templates and routes |
+//! | `confined` | hidden: work on a stranger's bytes, in a child process |
 //! | `reference/` | hidden: prints the generated pages of the documentation |
 //!
 //! | file | what commands share |
@@ -25,6 +26,7 @@
 #[cfg(not(all(feature = "author", feature = "conformance")))]
 mod absent;
 mod ai;
+mod confined;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod doctor;
@@ -54,10 +56,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use confined::child;
 pub use exit::Exit;
 
 use crate::telemetry::{Backpressure, LogFormat, Logging};
-use sitewright_runtime::plugin::{CompileArgs, compile_here};
+use sitewright_runtime::plugin::CompileArgs;
 
 /// Turn website orders into finished websites: sandboxed WebAssembly templates, AI calls, and one
 /// complete record of every failure.
@@ -202,10 +205,10 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
             Command::Worker(args) => worker::run(&setup, args, json).await,
             Command::Reference(args) => Ok(reference::run(args)),
-            Command::CompileTemplate(args) => {
-                let compiled = tokio::task::spawn_blocking(move || compile_here(&args)).await;
-                return compiled.unwrap_or_else(|_| Exit::Host.into());
-            }
+            // A child of this program has not come here, see `child`.
+            Command::CompileTemplate(_) => Err(setup::SetupError::Usage(
+                sitewright_model::message!("`compile-template` is for this program itself"),
+            )),
         };
         match exit {
             Ok(exit) => exit.into(),

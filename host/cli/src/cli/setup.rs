@@ -105,10 +105,19 @@ impl Setup {
         Ok(Catalogue::new(config.templates.clone(), Self::loader(config, concurrency)?))
     }
 
+    /// The cache of compiled templates.
+    pub(super) fn cache(config: &Config) -> Cache {
+        config
+            .cache
+            .as_deref()
+            .map_or_else(Cache::off, Cache::open)
+            .with_max_bytes(config.cache_bytes)
+    }
+
     /// A loader of templates, with an engine for `concurrency` runs at once.
     pub(super) fn loader(config: &Config, concurrency: u32) -> Result<Loader, SetupError> {
         let engine = Engine::new(&config.limits, concurrency)?;
-        let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
+        let cache = Self::cache(config);
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(sitewright_model::message!(
                 "the host functions cannot be linked: {error:#}"
@@ -116,7 +125,8 @@ impl Setup {
         })?;
         Ok(loader
             .with_settings(config.template_settings.clone())
-            .with_compiler(Compiler::this_program(&config.limits)))
+            .with_compiler(Compiler::this_program(&config.limits))
+            .with_confined(super::confined::children()))
     }
 
     /// The database of `[database]`, created if it is an SQLite file. Does not check the tables.

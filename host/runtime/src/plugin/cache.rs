@@ -5,14 +5,17 @@
 //! and its checksum is right. Any other entry is compiled again and replaced; the cache is never a
 //! reason to fail. Artifacts come from this program (see [`Compiler`]), through a file that has no
 //! name.
+//!
+//! The cache has a budget: when an entry is added, those that were not used for the longest time
+//! are deleted. The modification time of an entry's file is the time of its last use.
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -22,6 +25,9 @@ use wasmtime::component::Component;
 use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
 
+/// Default of `cache_bytes`: 4 GiB, about a hundred Python templates.
+pub const DEFAULT_CACHE_BYTES: u64 = 4 << 30;
+
 /// First bytes of an entry, with the version of its layout.
 const MAGIC: &[u8; 16] = b"sitewright-cw-1\n";
 const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
@@ -30,6 +36,8 @@ const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: Option<PathBuf>,
+    /// Maximum bytes of all entries.
+    max_bytes: u64,
     /// Templates that did not compile. Locked while one is compiled: the compiler uses all
     /// processors, and needs the memory of one template at a time.
     compiling: Arc<Mutex<HashMap<[u8; 32], Refusal>>>,
@@ -55,8 +63,24 @@ struct Refusal {
 /// How long a template that did not compile is not compiled again. Otherwise one that takes all of
 /// the time limit would take it for each order.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// The same if the machine was the cause: it may have time again. Long enough that the orders that
+/// waited for this template do not all wait for the compiler again.
+const REMEMBERED_BUSY: Duration = Duration::from_secs(20);
 /// Maximum templates remembered as not compiling.
 const MAX_REMEMBERED: usize = 256;
+
+impl Refusal {
+    fn is_over(&self) -> bool {
+        let remembered = if self.error.is_of_host() { REMEMBERED_BUSY } else { REMEMBERED };
+        self.since.elapsed() >= remembered
+    }
+}
+
+/// Suffix of an entry's file, and of one that is being written.
+const ENTRY: &str = "cwasm";
+const UNFINISHED: &str = "tmp";
+/// An unfinished file that is older was left by a process that was killed.
+const UNFINISHED_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// Where a compiled template came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +132,14 @@ impl Cache {
 
     /// No cache: every template is compiled.
     pub fn off() -> Self {
-        Cache { folder: None, compiling: Arc::default() }
+        Cache { folder: None, max_bytes: DEFAULT_CACHE_BYTES, compiling: Arc::default() }
+    }
+
+    /// The same with a budget of `max_bytes` for all entries together. Default:
+    /// [`DEFAULT_CACHE_BYTES`]. An entry that is larger than that is not kept.
+    #[must_use]
+    pub fn with_max_bytes(self, max_bytes: u64) -> Self {
+        Cache { max_bytes, ..self }
     }
 
     /// The component of `wasm`, from the cache or compiled. Compiling takes 0.2 s for a Rust
@@ -141,7 +172,7 @@ impl Cache {
                 CacheOutcome::Refused(reason)
             }
         };
-        compiling.retain(|_, refusal| refusal.since.elapsed() < REMEMBERED);
+        compiling.retain(|_, refusal| !refusal.is_over());
         if let Some(refusal) = compiling.get(digest) {
             return Err(refusal.error.clone());
         }
@@ -178,13 +209,13 @@ impl Cache {
         artifact: Vec<u8>,
     ) -> Result<Component, CompileError> {
         let path = self.path(engine, digest);
-        let (engine, digest) = (engine.clone(), *digest);
+        let (engine, digest, max_bytes) = (engine.clone(), *digest, self.max_bytes);
         let keep = move || {
             let component = deserialize(&engine, &artifact).map_err(|error| {
                 CompileError::Refused(format!("the engine does not take it: {error:#}"))
             })?;
             if let Some(path) = path
-                && let Err(error) = write(&path, &engine, &digest, &artifact)
+                && let Err(error) = add(&path, &engine, &digest, &artifact, max_bytes)
             {
                 tracing::warn!(
                     entry = %path.display(),
@@ -202,7 +233,7 @@ impl Cache {
     fn path(&self, engine: &Engine, digest: &[u8; 32]) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         Some(folder.join(format!(
-            "{}-{:016x}.cwasm",
+            "{}-{:016x}.{ENTRY}",
             hex::encode(&digest[..16]),
             engine.compatibility_key()
         )))
@@ -211,12 +242,15 @@ impl Cache {
 
 /// The entry's component; `None` if there is no entry; as an error why it cannot be used.
 fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Component>, String> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let unreadable = |error| format!("it cannot be read: {error}");
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("it cannot be read: {error}")),
+        Err(error) => return Err(unreadable(error)),
     };
-    let metadata = fs::metadata(path).map_err(|error| format!("it cannot be read: {error}"))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
         return Err("it belongs to another user or others may write to it".to_owned());
     }
@@ -230,9 +264,85 @@ fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Compon
     if header[56..] != *Sha256::digest(artifact) {
         return Err("it is damaged: its checksum does not match".to_owned());
     }
-    deserialize(engine, artifact)
-        .map(Some)
-        .map_err(|error| format!("the engine refused it: {error:#}"))
+    let component = deserialize(engine, artifact)
+        .map_err(|error| format!("the engine refused it: {error:#}"))?;
+    if let Err(error) = file.set_modified(SystemTime::now()) {
+        // It is deleted earlier than others.
+        tracing::debug!(entry = %path.display(), %error, "the use of an entry was not noted");
+    }
+    Ok(Some(component))
+}
+
+/// Adds an entry, and deletes others if there are too many.
+fn add(
+    path: &Path,
+    engine: &Engine,
+    digest: &[u8; 32],
+    artifact: &[u8],
+    max_bytes: u64,
+) -> anyhow::Result<()> {
+    let bytes = (HEADER_BYTES + artifact.len()) as u64;
+    anyhow::ensure!(
+        bytes <= max_bytes,
+        "it has {bytes} bytes, more than the whole cache may have (`cache_bytes`: {max_bytes}); \
+         it will be compiled again by the next process"
+    );
+    write(path, engine, digest, artifact)?;
+    if let Some(folder) = path.parent() {
+        evict(folder, path, max_bytes)?;
+    }
+    Ok(())
+}
+
+/// Deletes the entries that were not used for the longest time until all have at most `max_bytes`,
+/// but not `newest`; and what killed processes left unfinished.
+fn evict(folder: &Path, newest: &Path, max_bytes: u64) -> std::io::Result<()> {
+    let mut entries = Vec::new();
+    let mut held = 0_u64;
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        let Some(suffix) = path.extension().and_then(|suffix| suffix.to_str()) else { continue };
+        // Another process may have deleted it.
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        if !metadata.is_file() {
+            continue;
+        }
+        let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        match suffix {
+            ENTRY => {
+                held = held.saturating_add(metadata.len());
+                entries.push((used, metadata.len(), path));
+            }
+            UNFINISHED if used.elapsed().is_ok_and(|age| age > UNFINISHED_TIME) => delete(&path),
+            _ => {}
+        }
+    }
+    entries.sort_unstable();
+    for (_, bytes, path) in entries.iter().filter(|(.., path)| path != newest) {
+        if held <= max_bytes {
+            break;
+        }
+        held = held.saturating_sub(*bytes);
+        delete(path);
+        tracing::info!(
+            entry = %path.display(),
+            bytes,
+            "a compiled template was deleted: the cache has more than `cache_bytes`"
+        );
+    }
+    Ok(())
+}
+
+fn delete(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(
+            file = %path.display(),
+            %error,
+            "a file of the compile cache could not be deleted"
+        );
+    }
 }
 
 /// Makes a component of an artifact that this host wrote.
@@ -247,7 +357,7 @@ fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> 
 /// Writes an entry under a temporary name and renames it, so that readers see a whole entry or
 /// none.
 fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> anyhow::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::generate()));
+    let temporary = path.with_extension(format!("{}.{UNFINISHED}", ulid::Ulid::generate()));
     let written = (|| {
         let mut file =
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
@@ -260,14 +370,78 @@ fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> an
         fs::rename(&temporary, path)
     })();
     if let Err(error) = written {
-        if let Err(left) = fs::remove_file(&temporary) {
-            tracing::debug!(
-                file = %temporary.display(),
-                error = %left,
-                "a temporary file could not be removed"
-            );
-        }
+        delete(&temporary);
         return Err(error.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 60 * 60;
+
+    fn file(folder: &Path, name: &str, bytes: usize, hours_ago: u64) {
+        let path = folder.join(name);
+        fs::write(&path, vec![0; bytes]).unwrap();
+        let used = SystemTime::now() - Duration::from_secs(hours_ago * HOUR);
+        fs::File::open(&path).unwrap().set_modified(used).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn entries_that_were_not_used_for_the_longest_time_are_deleted() {
+        let rows: [(u64, &[&str]); 5] = [
+            (400, &["a.cwasm", "b.cwasm", "c.cwasm", "d.cwasm"]),
+            (399, &["a.cwasm", "c.cwasm", "d.cwasm"]),
+            (200, &["a.cwasm", "d.cwasm"]),
+            (199, &["d.cwasm"]),
+            (1, &["d.cwasm"]),
+        ];
+        for (max_bytes, left) in rows {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, hours_ago) in [("a", 1), ("b", 40), ("c", 20), ("d", 90)] {
+                file(folder.path(), &format!("{name}.cwasm"), 100, hours_ago);
+            }
+            // `d` has just been written, whatever the clock says.
+            evict(folder.path(), &folder.path().join("d.cwasm"), max_bytes).unwrap();
+            assert_eq!(names(folder.path()), left, "{max_bytes}");
+        }
+    }
+
+    #[test]
+    fn only_entries_and_what_was_left_unfinished_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), "new.cwasm", 10, 0);
+        file(folder.path(), "old.01J.tmp", 10, 2);
+        file(folder.path(), "young.01J.tmp", 10, 0);
+        file(folder.path(), "notes.txt", 1_000, 1_000);
+        file(folder.path(), "notes", 1_000, 1_000);
+        fs::create_dir(folder.path().join("folder.cwasm")).unwrap();
+        evict(folder.path(), &folder.path().join("new.cwasm"), 0).unwrap();
+        let left = ["folder.cwasm", "new.cwasm", "notes", "notes.txt", "young.01J.tmp"];
+        assert_eq!(names(folder.path()), left);
+    }
+
+    #[test]
+    fn a_refusal_because_the_machine_is_busy_is_forgotten_soon() {
+        let refusal = |error, seconds| Refusal {
+            since: Instant::now() - Duration::from_secs(seconds),
+            error,
+        };
+        let busy = CompileError::Busy { wall_ms: 5, max_ms: 1 };
+        let time = CompileError::Time { max_ms: 1 };
+        assert!(!refusal(busy.clone(), 10).is_over());
+        assert!(refusal(busy, 30).is_over());
+        assert!(!refusal(time.clone(), 14 * 60).is_over());
+        assert!(refusal(time, 16 * 60).is_over());
+    }
 }

@@ -1,9 +1,11 @@
 //! Compiles templates in a child process with limits of its own.
 //!
 //! A compiler's time and memory depend on its input, and anyone may write a template. The host
-//! therefore starts its own program again to compile: without keys in its environment, with a
-//! memory limit of the kernel, killed when its time is up or the host ends. Tests and other
-//! programs that use this library compile in their own process, without limits.
+//! therefore starts its own program again to compile: without keys in its environment, without
+//! files and network, with a memory limit of the kernel, killed when its time is up or the host
+//! ends. What counts is the processor time of the child, so that a busy machine is not a fault of
+//! the template. Tests and other programs that use this library compile in their own process,
+//! without limits.
 
 mod child;
 
@@ -19,13 +21,17 @@ use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
 
-pub use child::{CompileArgs, compile_here};
+pub use child::{COMPILE_SUBCOMMAND, CompileArgs, compile_here};
+
+use sitewright_confined::{THIS_PROGRAM, is_out_of_memory, process};
 
 use super::engine::Engine;
 use super::limits::Limits;
 
-/// The running program, even if its file was replaced: another version compiles for itself only.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+/// A compiler may take this many times `compile_ms` on the clock, because orders come first.
+const WALL_FACTOR: u32 = 5;
+/// Maximum interval between two looks at the compiler's processor time.
+const LOOK: Duration = Duration::from_millis(100);
 /// Maximum bytes read of a child's stderr.
 const MAX_STDERR: u64 = 4 << 10;
 
@@ -38,6 +44,7 @@ struct Program {
     path: PathBuf,
     max_ms: u64,
     max_bytes: u64,
+    max_artifact_bytes: u64,
 }
 
 /// A template could not be compiled.
@@ -46,14 +53,26 @@ pub enum CompileError {
     /// The engine refuses the component.
     #[error("it does not compile: {0}")]
     Refused(String),
-    /// Compiling takes too long.
+    /// Compiling takes too much processor time.
     #[error(
-        "it was not compiled within {max_ms} ms, the limit `compile_ms`: it holds code that is \
-         made to take long, or the machine is busy; raise `limits.compile_ms` for a template you \
-         trust"
+        "it was not compiled within {max_ms} ms of CPU time, the limit `compile_ms`: it holds code \
+         that is made to take long; raise `limits.compile_ms` for a template you trust"
     )]
     Time {
         /// The limit in milliseconds.
+        max_ms: u64,
+    },
+    /// Compiling takes too long, but not too much processor time: the machine is busy. Succeeds
+    /// when it is tried again later.
+    #[error(
+        "it was not compiled within {wall_ms} ms, and used less CPU time than the limit \
+         `compile_ms` ({max_ms} ms) meanwhile: the machine is busy. It is compiled again for a \
+         later order; lower `worker.max_orders` if this happens often"
+    )]
+    Busy {
+        /// How long it was waited for, in milliseconds.
+        wall_ms: u64,
+        /// The limit on processor time in milliseconds.
         max_ms: u64,
     },
     /// Compiling takes too much memory.
@@ -62,6 +81,17 @@ pub enum CompileError {
          raise `limits.compile_memory_bytes` for a template you trust"
     )]
     Memory {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The compiled form is too large.
+    #[error(
+        "its compiled form has {bytes} bytes; at most {max} are allowed, the limit \
+         `artifact_bytes`; raise `limits.artifact_bytes` for a template you trust"
+    )]
+    Artifact {
+        /// The bytes it has.
+        bytes: u64,
         /// The limit in bytes.
         max: u64,
     },
@@ -79,8 +109,17 @@ impl CompileError {
         match self {
             CompileError::Time { max_ms } => Some(("compile_ms", *max_ms)),
             CompileError::Memory { max } => Some(("compile_memory_bytes", *max)),
-            CompileError::Refused(_) | CompileError::Crashed(_) | CompileError::Host(_) => None,
+            CompileError::Artifact { max, .. } => Some(("artifact_bytes", *max)),
+            CompileError::Refused(_)
+            | CompileError::Busy { .. }
+            | CompileError::Crashed(_)
+            | CompileError::Host(_) => None,
         }
+    }
+
+    /// Whether the machine is the cause, not the template: it may compile the next time.
+    pub fn is_of_host(&self) -> bool {
+        matches!(self, CompileError::Busy { .. } | CompileError::Host(_))
     }
 }
 
@@ -102,6 +141,7 @@ impl Compiler {
             path: path.to_owned(),
             max_ms: limits.compile_ms,
             max_bytes: limits.compile_memory_bytes,
+            max_artifact_bytes: limits.artifact_bytes,
         })))
     }
 
@@ -135,13 +175,15 @@ impl Program {
         .await?;
         let share = |file: &File| file.try_clone().map(Stdio::from).map_err(host);
         let mut command = std::process::Command::new(&self.path);
-        command
-            .arg0("sitewright")
-            .args(CompileArgs::new(self.max_ms, self.max_bytes).command_line());
-        // Without this process's environment, which holds keys.
+        command.arg0("sitewright").args(
+            CompileArgs::new(self.max_ms, self.max_bytes, self.max_artifact_bytes).command_line(),
+        );
+        // Without this process's environment, which holds keys; and in a process group of its own,
+        // so that Ctrl-C in a terminal reaches the host alone, which drains.
         command
             .env_clear()
             .current_dir("/")
+            .process_group(0)
             .stdin(input)
             .stdout(share(&output)?)
             .stderr(share(&stderr)?);
@@ -149,17 +191,29 @@ impl Program {
         let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
             CompileError::Host(format!("{} does not start: {error}", self.path.display()))
         })?;
-        let ended =
-            match tokio::time::timeout(Duration::from_millis(self.max_ms), child.wait()).await {
-                Ok(ended) => ended.map_err(host)?,
-                Err(_) => {
-                    child.kill().await.map_err(host)?;
-                    return Err(CompileError::Time { max_ms: self.max_ms });
-                }
-            };
-        let (max_ms, max) = (self.max_ms, self.max_bytes);
+        let max = Duration::from_millis(self.max_ms);
+        let wall = max.saturating_mul(WALL_FACTOR);
+        let pid = child.id();
+        let ended = tokio::select! {
+            ended = child.wait() => ended.map_err(host)?,
+            () = used_up(pid, max) => {
+                child.kill().await.map_err(host)?;
+                return Err(CompileError::Time { max_ms: self.max_ms });
+            }
+            () = tokio::time::sleep(wall) => {
+                child.kill().await.map_err(host)?;
+                let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+                return Err(CompileError::Busy { wall_ms, max_ms: self.max_ms });
+            }
+        };
+        let limits =
+            MaxOf { ms: self.max_ms, bytes: self.max_bytes, artifact: self.max_artifact_bytes };
         blocking(move || {
             if ended.success() {
+                let bytes = output.metadata().map_err(host)?.len();
+                if bytes > limits.artifact {
+                    return Err(CompileError::Artifact { bytes, max: limits.artifact });
+                }
                 let mut compiled = Vec::new();
                 output.rewind().and_then(|()| output.read_to_end(&mut compiled)).map_err(host)?;
                 return Ok(compiled);
@@ -169,23 +223,44 @@ impl Program {
                 .rewind()
                 .and_then(|()| stderr.take(MAX_STDERR).read_to_end(&mut bytes))
                 .map_err(host)?;
-            Err(error_of(ended, String::from_utf8_lossy(&bytes).trim(), max_ms, max))
+            Err(error_of(ended, String::from_utf8_lossy(&bytes).trim(), limits))
         })
         .await
     }
 }
 
+/// The limits of a child.
+#[derive(Debug, Clone, Copy)]
+struct MaxOf {
+    ms: u64,
+    bytes: u64,
+    artifact: u64,
+}
+
+/// Returns when the child has used `max` of processor time, all its threads together.
+async fn used_up(pid: Option<u32>, max: Duration) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // A child that has ended has no time to read: waiting for it returns first.
+        let used = pid.and_then(|pid| process::cpu_time(pid).ok());
+        if used.is_some_and(|used| used > max) {
+            return;
+        }
+    }
+}
+
 /// The error that a child's exit status and stderr mean.
-fn error_of(ended: ExitStatus, stderr: &str, max_ms: u64, max: u64) -> CompileError {
-    // Messages of the standard library, the engine and the kernel: there is no exit code for it.
-    let no_memory = ["memory allocation of", "out of memory (failed to allocate", "os error 12"]
-        .iter()
-        .any(|words| stderr.contains(words));
+fn error_of(ended: ExitStatus, stderr: &str, max: MaxOf) -> CompileError {
     match (ended.code(), ended.signal()) {
-        _ if no_memory => CompileError::Memory { max },
+        _ if is_out_of_memory(stderr) => CompileError::Memory { max: max.bytes },
         (Some(child::REFUSED), _) => CompileError::Refused(stderr.to_owned()),
         (Some(child::UNABLE), _) => CompileError::Host(stderr.to_owned()),
-        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => CompileError::Time { max_ms },
+        (Some(child::TOO_LARGE), _) => {
+            CompileError::Artifact { bytes: stderr.parse().unwrap_or(u64::MAX), max: max.artifact }
+        }
+        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => {
+            CompileError::Time { max_ms: max.ms }
+        }
         _ if stderr.is_empty() => CompileError::Crashed(ended.to_string()),
         _ => CompileError::Crashed(format!("{ended}: {stderr}")),
     }
@@ -221,6 +296,7 @@ mod tests {
         let rows = [
             (exit(child::REFUSED), "unknown import", refused("unknown import")),
             (exit(child::UNABLE), "no stdin", CompileError::Host("no stdin".to_owned())),
+            (exit(child::TOO_LARGE), "12", CompileError::Artifact { bytes: 12, max: 9 }),
             (
                 exit(child::REFUSED),
                 "Cannot allocate memory (os error 12)",
@@ -241,7 +317,8 @@ mod tests {
             (exit(101), "index out of bounds", crashed("exit status: 101: index out of bounds")),
         ];
         for (ended, stderr, expected) in rows {
-            assert_eq!(error_of(ended, stderr, 5, 7), expected, "{ended}: {stderr}");
+            let max = MaxOf { ms: 5, bytes: 7, artifact: 9 };
+            assert_eq!(error_of(ended, stderr, max), expected, "{ended}: {stderr}");
         }
     }
 }

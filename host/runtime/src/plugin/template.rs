@@ -24,6 +24,7 @@ use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
 use crate::host_functions::GuestState;
+use sitewright_confined::Confined;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::Symbolized;
 use sitewright_model::failure::TemplateRef;
@@ -110,6 +111,7 @@ pub struct Loader {
     linker: Arc<Linker<GuestState>>,
     cache: Cache,
     compiler: Compiler,
+    confined: Confined,
     limits: Arc<Limits>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
@@ -137,8 +139,9 @@ impl Loader {
             linker,
             cache,
             compiler: Compiler::here(),
+            confined: Confined::here(),
             limits: Arc::new(limits),
-            symbols: SymbolCache::default(),
+            symbols: SymbolCache::new(Confined::here()),
             settings: Arc::default(),
             dumping: Arc::default(),
         })
@@ -168,6 +171,18 @@ impl Loader {
     #[must_use]
     pub fn with_compiler(self, compiler: Compiler) -> Self {
         Loader { compiler, ..self }
+    }
+
+    /// The same with confined children for work on the templates' bytes other than compiling.
+    /// Required for templates that are not trusted.
+    #[must_use]
+    pub fn with_confined(self, confined: Confined) -> Self {
+        Loader { symbols: SymbolCache::new(confined.clone()), confined, ..self }
+    }
+
+    /// Where work on the templates' bytes is done.
+    pub fn confined(&self) -> &Confined {
+        &self.confined
     }
 
     pub fn engine(&self) -> &Engine {
@@ -353,8 +368,8 @@ impl Template {
         self.linked.world()
     }
 
-    /// The frames with functions, files and lines; or why there are none. Runs on the blocking
-    /// pool, in bounded time; see [`SymbolCache`].
+    /// The frames with functions, files and lines; or why there are none. Done by a confined child,
+    /// in bounded time; see [`SymbolCache`].
     pub async fn symbolize(&self, frames: Vec<RawFrame>) -> Symbolized {
         self.symbols.symbolize(&self.path, self.digest, frames).await
     }
@@ -388,6 +403,20 @@ impl TemplateError {
         let digest =
             move || read().map(|bytes| format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
         tokio::task::spawn_blocking(digest).await.ok().flatten()
+    }
+
+    /// Whether the host or its machine is the cause: the template may load the next time.
+    pub(crate) fn is_of_host(&self) -> bool {
+        match &self.problem {
+            TemplateProblem::DoesNotCompile(error) => error.is_of_host(),
+            TemplateProblem::Host(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the machine has too little processor time for the compiler.
+    pub(crate) fn is_of_busy_machine(&self) -> bool {
+        matches!(&self.problem, TemplateProblem::DoesNotCompile(CompileError::Busy { .. }))
     }
 
     /// The limit on compiling that was hit, and its value.

@@ -15,7 +15,7 @@ use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_model::message::causes_of;
 use sitewright_model::time::millis;
-use sitewright_runtime::plugin::{Cache, CacheOutcome, Template};
+use sitewright_runtime::plugin::{CacheOutcome, Template};
 use sitewright_runtime::plugin::{StartCost, start_cost};
 
 /// Build a template's project and check that a host loads it.
@@ -54,7 +54,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         Ok(built) => built,
         Err(error) => return failed(&error, json),
     };
-    let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
+    let cache = Setup::cache(&config);
     let (template, cost) = match start_cost(&built.file, cache, &config.limits).await {
         Ok(measured) => measured,
         Err(error) => {

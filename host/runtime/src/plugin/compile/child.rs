@@ -3,9 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::nice;
+use sitewright_confined::sandbox;
 
 use crate::plugin::engine;
 
@@ -13,9 +12,11 @@ use crate::plugin::engine;
 pub(super) const REFUSED: i32 = 10;
 /// Exit code of a child that failed; stderr says why.
 pub(super) const UNABLE: i32 = 11;
+/// Exit code of a child whose result is too large; stderr has its bytes.
+pub(super) const TOO_LARGE: i32 = 12;
 
-/// The subcommand's name.
-const NAME: &str = "compile-template";
+/// The subcommand of the program that compiles.
+pub const COMPILE_SUBCOMMAND: &str = "compile-template";
 /// Niceness of the compiler: orders come first.
 const NICENESS: i32 = 5;
 
@@ -31,49 +32,62 @@ pub struct CompileArgs {
     /// Maximum bytes of memory.
     #[arg(long)]
     memory_bytes: u64,
+    /// Maximum bytes of the compiled form.
+    #[arg(long)]
+    artifact_bytes: u64,
 }
 
+/// Seconds of processor time that the kernel allows beyond `compile_ms`: the parent, which measures
+/// exactly, comes first.
+const GRACE_S: u64 = 2;
+
 impl CompileArgs {
-    pub(super) fn new(max_ms: u64, memory_bytes: u64) -> Self {
-        // The parent watches the wall clock. This limit is for a child whose parent cannot, and
-        // counts the time of all threads.
-        let threads =
-            std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
-        let cpu_s = max_ms.div_ceil(1_000).saturating_mul(threads).saturating_add(1);
-        CompileArgs { parent: std::process::id(), cpu_s, memory_bytes }
+    pub(super) fn new(max_ms: u64, memory_bytes: u64, artifact_bytes: u64) -> Self {
+        let cpu_s = max_ms.div_ceil(1_000).saturating_add(GRACE_S);
+        CompileArgs { parent: std::process::id(), cpu_s, memory_bytes, artifact_bytes }
     }
 
     /// The command line, without the program.
-    pub(super) fn command_line(&self) -> [String; 7] {
-        let CompileArgs { parent, cpu_s, memory_bytes } = self;
+    pub(super) fn command_line(&self) -> [String; 9] {
+        let CompileArgs { parent, cpu_s, memory_bytes, artifact_bytes } = self;
         [
-            NAME.to_owned(),
+            COMPILE_SUBCOMMAND.to_owned(),
             "--parent".to_owned(),
             parent.to_string(),
             "--cpu-s".to_owned(),
             cpu_s.to_string(),
             "--memory-bytes".to_owned(),
             memory_bytes.to_string(),
+            "--artifact-bytes".to_owned(),
+            artifact_bytes.to_string(),
         ]
     }
 }
 
-/// Compiles the component on stdin and writes the compiled form to stdout. Blocking.
+/// Compiles the component on stdin and writes the compiled form to stdout. Blocking. Call it before
+/// the program starts a thread: the sandbox is for the calling thread and those that it starts.
 pub fn compile_here(args: &CompileArgs) -> ExitCode {
-    let (code, error) =
-        match confine(args).map_err(|error| format!("no limits: {error}")).and_then(|()| read()) {
-            Err(error) => (UNABLE, error),
-            Ok(wasm) => match compile(&wasm) {
-                Err(error) => (REFUSED, format!("{error:#}")),
-                Ok(compiled) => match std::io::stdout().lock().write_all(&compiled) {
-                    Ok(()) => return ExitCode::SUCCESS,
-                    Err(error) => (UNABLE, format!("the compiled form cannot be written: {error}")),
-                },
-            },
-        };
+    let Err((code, error)) = try_compile(args) else { return ExitCode::SUCCESS };
     // If stderr cannot be written to, the exit code is all there is.
     drop(std::io::stderr().lock().write_all(error.as_bytes()));
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// The exit code and stderr of a child that does not succeed.
+type Failed = (i32, String);
+
+fn try_compile(args: &CompileArgs) -> Result<(), Failed> {
+    let unable = |error| (UNABLE, error);
+    confine(args).map_err(|error| unable(format!("no limits: {error}")))?;
+    let wasm = read().map_err(unable)?;
+    let compiled = compile(&wasm).map_err(|error| (REFUSED, format!("{error:#}")))?;
+    if compiled.len() as u64 > args.artifact_bytes {
+        return Err((TOO_LARGE, compiled.len().to_string()));
+    }
+    std::io::stdout()
+        .lock()
+        .write_all(&compiled)
+        .map_err(|error| unable(format!("the compiled form cannot be written: {error}")))
 }
 
 fn read() -> Result<Vec<u8>, String> {
@@ -89,20 +103,18 @@ fn compile(wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
     engine::for_compiling()?.precompile_component(wasm)
 }
 
-/// Sets the limits of this process, before it reads anything.
+/// Sets the limits of this process and takes files, network and programs from it, before it reads
+/// anything.
 fn confine(args: &CompileArgs) -> std::io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The parent may have ended before the call above.
-    if getppid().map(Pid::as_raw_pid) != i32::try_from(args.parent).ok() {
-        return Err(std::io::Error::other("the parent process has ended"));
-    }
-    let limit =
-        |resource, max| setrlimit(resource, Rlimit { current: Some(max), maximum: Some(max) });
-    limit(Resource::Data, args.memory_bytes)?;
-    limit(Resource::Cpu, args.cpu_s)?;
-    limit(Resource::Fsize, args.memory_bytes)?;
-    limit(Resource::Core, 0)?;
+    let limits = sandbox::Limits {
+        cpu_s: Some(args.cpu_s),
+        data_bytes: Some(args.memory_bytes),
+        file_bytes: Some(args.memory_bytes),
+    };
+    sandbox::limit(args.parent, limits)?;
     // Compiling works without it.
     let _niceness = nice(NICENESS);
+    // What the kernel does not have is reported by the children of `sitewright-confined`.
+    let _missing = sandbox::enter();
     Ok(())
 }

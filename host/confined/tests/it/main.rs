@@ -1,0 +1,4 @@
+//! Children that do what they may not.
+
+mod pool;
+mod tasks;
