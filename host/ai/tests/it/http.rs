@@ -1170,8 +1170,9 @@ async fn no_flood_of_heads_outlasts_the_limits_of_a_call() {
         // hyper reads what is there before it lets other tasks run, so the end may be late by the
         // time that it takes to parse some megabytes.
         let soon = Duration::from_secs(60);
-        let error = tokio::time::timeout(soon, complete(&format!("{config}{ROUTE}")));
-        let error = error.await.unwrap_or_else(|_| panic!("{name}: it does not end")).unwrap_err();
+        let config = format!("{config}{ROUTE}");
+        let error = tokio::time::timeout(soon, complete(&config)).await;
+        let error = error.unwrap_or_else(|_| panic!("{name}: it does not end")).unwrap_err();
         assert_eq!(error.attempts.len(), 1, "{name}: {error:?}");
         assert_eq!(error.attempts[0].limit, Some(Limit::Call), "{name}: {error}");
         let left = tokio::task::spawn_blocking(move || gone.recv_timeout(soon));
