@@ -161,7 +161,7 @@ type Least = (&'static str, u64, fn(&Config) -> u64);
 
 /// The keys with a least value. `worker.silent_ms` depends on another key, see
 /// [`Config::problems`].
-const LEAST: [Least; 21] = [
+const LEAST: [Least; 23] = [
     ("keep_releases", 1, |config| config.keep_releases as u64),
     ("concurrency", 1, |config| config.concurrency.map_or(1, u64::from)),
     ("worker.max_orders", 1, |config| u64::from(config.worker.max_orders)),
@@ -182,6 +182,8 @@ const LEAST: [Least; 21] = [
     ("limits.compile_ms", 100, |config| config.limits.compile_ms),
     ("limits.compile_memory_bytes", 64 << 20, |config| config.limits.compile_memory_bytes),
     ("limits.artifact_bytes", 64 << 10, |config| config.limits.artifact_bytes),
+    ("limits.check_ms", 100, |config| config.limits.check_ms),
+    ("limits.check_memory_bytes", 64 << 20, |config| config.limits.check_memory_bytes),
     ("cache_bytes", 1 << 20, |config| config.cache_bytes),
 ];
 

@@ -72,5 +72,6 @@ pub use store::{FolderSites, SiteStore};
 pub use store::{ObjectSites, POINTER_FILE, Pointer};
 pub use sync_batcher::SyncBatcher;
 pub use verify::{
-    Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify,
+    CheckStopped, Checked, QUICK_BYTES, QuickCheck, Rule, SITE_CHECK, SiteFiles, SiteProblem,
+    Verdict, VerifiedSite, VerifyError, VerifyOptions, verify,
 };

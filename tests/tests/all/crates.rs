@@ -30,7 +30,13 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     (
         "sitewright-site",
-        &["sitewright-http", "sitewright-model", "sitewright-order", "sitewright-rules"],
+        &[
+            "sitewright-confined",
+            "sitewright-http",
+            "sitewright-model",
+            "sitewright-order",
+            "sitewright-rules",
+        ],
     ),
     ("sitewright-failure", &["sitewright-model"]),
     ("sitewright-jobs", &["sitewright-failure", "sitewright-model", "sitewright-order"]),

@@ -43,6 +43,7 @@ mod ai_wire;
 mod alone;
 mod author;
 mod blocking;
+mod checks;
 mod cli;
 mod compiling;
 mod config;

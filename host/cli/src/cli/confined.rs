@@ -10,11 +10,12 @@ use std::sync::OnceLock;
 use clap::Parser as _;
 use sitewright_confined::{Confined, SUBCOMMAND, Task};
 use sitewright_runtime::plugin::{COMPILE_SUBCOMMAND, SYMBOLIZE, compile_here};
+use sitewright_site::SITE_CHECK;
 
 use super::{Cli, Command};
 
 /// Everything that a child does for its host.
-const TASKS: [&Task; 1] = [&SYMBOLIZE];
+const TASKS: [&Task; 2] = [&SYMBOLIZE, &SITE_CHECK];
 
 /// The children of this process: one for each processor core, at least two, so that one template
 /// never has them all.

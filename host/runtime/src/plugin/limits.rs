@@ -45,6 +45,12 @@ pub struct Limits {
     pub compile_memory_bytes: u64,
     /// Bytes of a template's compiled form. Default 256 MiB: a Python template has 40 MiB.
     pub artifact_bytes: u64,
+    /// Milliseconds of processor time that the checks of a site may take. Default 10 s: a large
+    /// site takes 500 ms.
+    pub check_ms: u64,
+    /// Bytes of memory that the checks of a site may take, in a process of its own. Default 512
+    /// MiB.
+    pub check_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -66,6 +72,8 @@ impl Default for Limits {
             compile_ms: 120_000,
             compile_memory_bytes: 2 << 30,
             artifact_bytes: 256 << 20,
+            check_ms: 10_000,
+            check_memory_bytes: 512 << 20,
         }
     }
 }

@@ -51,6 +51,7 @@ pub struct Template {
     linked: Linked,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
+    confined: Confined,
 }
 
 /// A template cannot be used.
@@ -238,6 +239,7 @@ impl Loader {
             linked,
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
+            confined: self.confined.clone(),
         })
     }
 
@@ -328,6 +330,11 @@ pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>,
 }
 
 impl Template {
+    /// Where costly work on what it sends is done.
+    pub(crate) fn confined(&self) -> &Confined {
+        &self.confined
+    }
+
     /// `sha256:` and the file's digest in hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(self.digest))

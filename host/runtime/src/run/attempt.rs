@@ -22,7 +22,7 @@ use super::outcome::Outcome;
 use super::prepare::Prepared;
 use super::request::{AttemptRequest, JournalUse, Services};
 use super::stage::Stage;
-use super::state::{AttemptError, AttemptState};
+use super::state::{AttemptError, AttemptState, CheckUse};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::host_functions::RunTrace;
 use crate::plugin::Limits;
@@ -110,6 +110,7 @@ impl<'a> Attempt<'a> {
             journal: None,
             staging: None,
             run: None,
+            checks: CheckUse::default(),
             totals: None,
         };
         Attempt { services, request, trace: Arc::new(trace), span, deadline, state }

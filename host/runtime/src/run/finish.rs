@@ -1,27 +1,35 @@
 //! What comes after the run: the checks of the site, and its release.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use sitewright_confined::{Budget, ConfinedError};
 use sitewright_order::Locale;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::classify::classify;
 use super::end::{RunEnd, RunError};
 use super::outcome::Totals;
-use super::prepare::{Prepared, read_back};
+use super::prepare::Prepared;
 use super::request::Publication;
 use super::stage::Stage;
-use super::state::AttemptError;
+use super::state::{AttemptError, CheckUse};
 use crate::host_functions::RunTrace;
-use crate::plugin::Template;
+use crate::plugin::{Limits, Template};
 use sitewright_model::ai::Usage;
 use sitewright_model::build::host_build;
 use sitewright_model::failure::{FailureKind, Problem};
 use sitewright_model::message;
+use sitewright_model::time::millis;
 use sitewright_site::{
-    PublishOutcome, Release, ReleaseInfo, ReleaseTemplate, SiteLimit, StagedSite, VerifiedSite,
-    VerifyError, VerifyOptions, publish_prepared,
+    CheckStopped, Checked, OrderDir, PublishOutcome, QuickCheck, Release, ReleaseInfo,
+    ReleaseTemplate, SiteLimit, SitesRoot, StagedSite, Verdict, VerifiedSite, VerifyError,
+    VerifyOptions, discard, publish_prepared,
 };
 
 impl Attempt<'_> {
@@ -52,19 +60,67 @@ impl Attempt<'_> {
         let totals = self.measure();
         let info = self.release_info(&prepared, &totals);
         self.state.totals = Some(totals);
+        let checks = Arc::new(Mutex::new(CheckUse::default()));
+        let gate = Gate::default();
         let finish = Finish {
             prepared: *prepared,
             info,
             publication: self.request.publication.clone(),
             keep_releases: self.services.keep_releases,
+            limits: self.services.limits.clone(),
+            deadline: self.deadline,
+            trace: self.trace.clone(),
+            checks: checks.clone(),
+            gate: gate.clone(),
         };
-        match finish.release(self.trace.clone()).await {
-            Ok(release) => Ok(Box::new(release)),
-            Err(FinishError { stage, error }) => {
-                self.state.stage = stage;
-                Err(error)
-            }
+        let (root, order) = (finish.prepared.staging.root().clone(), self.state.order.clone());
+        let result = self.unless_too_late(Box::pin(finish.release()), &gate, root, order).await;
+        self.state.checks = *checks.lock();
+        self.state.stage = gate.stage();
+        if let Some(measured) =
+            self.state.totals.as_mut().and_then(|totals| totals.limits.get_mut(Totals::CHECKS))
+        {
+            measured.used = self.state.checks.ms;
         }
+        if result.is_err() {
+            // Measured again for the record, with what the checks used.
+            self.state.totals = None;
+        }
+        result
+    }
+
+    /// What `release` returns, unless the attempt is cancelled or its deadline passes before the
+    /// release has begun. A release that has begun ends within [`RELEASE_GRACE`], or is given up.
+    async fn unless_too_late(
+        &self,
+        mut release: ReleaseFuture,
+        gate: &Gate,
+        root: SitesRoot,
+        order: String,
+    ) -> Result<Box<Release>, Box<AttemptError>> {
+        let stopped = tokio::select! {
+            biased;
+            released = &mut release => return released,
+            () = self.request.cancel.cancelled() => match self.trace.cursor() {
+                // A replay reproduces a passed deadline by cancelling.
+                Some(cursor) if cursor.is_out_of_time() => RunError::Deadline,
+                _ => RunError::Cancelled,
+            },
+            () = tokio::time::sleep_until(self.deadline) => RunError::Deadline,
+        };
+        if !gate.stop() {
+            // Half a release helps nobody, and the other half takes milliseconds on a healthy disk.
+            if let Ok(released) = tokio::time::timeout(RELEASE_GRACE, &mut release).await {
+                return released;
+            }
+            let placed = matches!(self.request.publication, Publication::Place(_));
+            tokio::spawn(async move {
+                if let Ok(late) = release.await {
+                    discard_late(root, order, late, placed).await;
+                }
+            });
+        }
+        Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits).into()))
     }
 
     /// What the release says of its making.
@@ -101,98 +157,311 @@ impl Attempt<'_> {
     }
 }
 
-/// Checks and release of one site, in one go on the blocking pool: thousands of sites are finished
-/// at the same time, and each change of threads costs what a small file does.
+/// How long a release may still take that has begun when its attempt must end. 5 s.
+const RELEASE_GRACE: Duration = Duration::from_secs(5);
+
+type ReleaseFuture = Pin<Box<dyn Future<Output = Result<Box<Release>, Box<AttemptError>>> + Send>>;
+
+/// Decides between the release of a site and the end of its attempt by deadline or cancellation:
+/// whichever comes first.
+#[derive(Debug, Clone, Default)]
+struct Gate(Arc<AtomicU8>);
+
+impl Gate {
+    const OPEN: u8 = 0;
+    const RELEASING: u8 = 1;
+    const STOPPED: u8 = 2;
+
+    fn decide(&self, for_what: u8) -> bool {
+        let (acquire, relaxed) = (Ordering::AcqRel, Ordering::Acquire);
+        self.0.compare_exchange(Gate::OPEN, for_what, acquire, relaxed).is_ok()
+    }
+
+    /// Whether the release may begin.
+    fn begin_release(&self) -> bool {
+        self.decide(Gate::RELEASING)
+    }
+
+    /// Whether the attempt may end without a release.
+    fn stop(&self) -> bool {
+        self.decide(Gate::STOPPED)
+    }
+
+    fn stage(&self) -> Stage {
+        match self.0.load(Ordering::Acquire) {
+            Gate::RELEASING => Stage::Release,
+            _ => Stage::Checks,
+        }
+    }
+}
+
+/// Removes a placed release whose attempt has ended as failed in the meantime.
+async fn discard_late(root: SitesRoot, order: String, late: Box<Release>, placed: bool) {
+    let id = late.manifest.id;
+    if !placed {
+        tracing::warn!(order, release = %id, "a release was published after its deadline");
+        return;
+    }
+    let discarded = tokio::task::spawn_blocking(move || {
+        let order = OrderDir::new(&order).map_err(|error| error.to_string())?;
+        discard(&root, &order, id).map_err(|error| error.to_string())
+    });
+    if let Ok(Err(error)) = discarded.await {
+        tracing::warn!(release = %id, error, "a release that came too late was not removed");
+    }
+}
+
+/// Checks and release of one site.
+///
+/// A small site is checked and released in one go on the blocking pool: thousands of sites are
+/// finished at the same time, and each change of threads costs what a small file does. All others
+/// are checked in a child process first.
 struct Finish {
     prepared: Prepared,
     info: ReleaseInfo,
     publication: Publication,
     keep_releases: usize,
+    limits: Arc<Limits>,
+    deadline: Instant,
+    /// Receives each stage when it begins.
+    trace: Arc<RunTrace>,
+    /// Receives what the checks use.
+    checks: Arc<Mutex<CheckUse>>,
+    gate: Gate,
 }
 
-/// Why a site did not become a release, and in which stage.
-struct FinishError {
-    stage: Stage,
-    error: Box<AttemptError>,
+/// Why a site is not ready for its release.
+enum Unready {
+    /// It must be checked in a child process.
+    Undecided(Box<(StagedSite, VerifyOptions, Finish)>),
+    Failed(Box<AttemptError>),
+    /// The attempt has ended in the meantime.
+    Stopped,
 }
 
 impl Finish {
-    /// The release. `trace` receives each stage when it begins.
-    async fn release(self, trace: Arc<RunTrace>) -> Result<Release, FinishError> {
+    /// The release.
+    async fn release(self) -> Result<Box<Release>, Box<AttemptError>> {
         let (publication, keep) = (self.publication.clone(), self.keep_releases);
-        let prepare = move || {
-            trace.set_progress(Stage::Checks.into());
-            let verified =
-                self.verify().map_err(|error| FinishError { stage: Stage::Checks, error })?;
-            trace.set_progress(Stage::Release.into());
-            Ok((verified, self.info))
+        let quick = move || self.check_quickly();
+        let (staged, options, finish) = match publish(&publication, keep, quick).await? {
+            Published::Released(release) => return Ok(release),
+            Published::Unready(Unready::Undecided(undecided)) => *undecided,
+            Published::Unready(unready) => return Err(unready.into()),
         };
-        let outcome = match publication {
-            Publication::Publish => publish_prepared(prepare, keep).await,
-            Publication::Place(batcher) => batcher.place_prepared(prepare).await,
-        };
-        match outcome {
-            PublishOutcome::Released(release) => Ok(release),
-            PublishOutcome::Unprepared(error) => Err(error),
-            PublishOutcome::Failed(error) => {
-                let message = message!("the site could not be released: {error}");
-                let error = Box::new(AttemptError::refused(message, &error));
-                Err(FinishError { stage: Stage::Release, error })
+        let site = finish.check_confined(staged, options).await?;
+        let checked = move || finish.ready(site);
+        match publish(&publication, keep, checked).await? {
+            Published::Released(release) => Ok(release),
+            Published::Unready(unready) => Err(unready.into()),
+        }
+    }
+
+    /// Checks the site if it is small. Blocking.
+    fn check_quickly(self) -> Result<(VerifiedSite, ReleaseInfo), Unready> {
+        self.trace.set_progress(Stage::Checks.into());
+        let Prepared { document, locale, template, staging } = &self.prepared;
+        let staged = staging.clone().seal().map_err(|error| {
+            let message = message!("the site could not be read back: {error}");
+            Unready::Failed(Box::new(AttemptError::refused(message, &error)))
+        })?;
+        let options = options(document, locale, template).map_err(Unready::Failed)?;
+        let Checked { cpu, result } = staged.verify_quickly(&options);
+        self.used(cpu);
+        match result {
+            Ok(QuickCheck::Verified(site)) => self.ready(site),
+            Ok(QuickCheck::Undecided(staged)) => {
+                Err(Unready::Undecided(Box::new((staged, options, self))))
             }
-            PublishOutcome::Lost => {
-                let message = message!(
-                    "checking and releasing the site did not end, which is a bug in Sitewright"
-                );
-                let error = Box::new(AttemptError::new(FailureKind::Host, message));
-                Err(FinishError { stage: Stage::Checks, error })
+            Err(error) => Err(Unready::Failed(self.failed(error))),
+        }
+    }
+
+    async fn check_confined(
+        &self,
+        staged: StagedSite,
+        options: VerifyOptions,
+    ) -> Result<VerifiedSite, Box<AttemptError>> {
+        let template = &self.prepared.template;
+        let budget = Budget {
+            cpu: Duration::from_millis(self.limits.check_ms),
+            memory_bytes: self.limits.check_memory_bytes,
+            deadline: Some(self.deadline.into_std()),
+        };
+        let (confined, lane) = (template.confined(), template.manifest.name.as_str());
+        let checked = staged.verify_confined(options, confined, lane, budget).await;
+        self.used(checked.cpu);
+        checked.result.map_err(|error| self.failed(error))
+    }
+
+    fn used(&self, cpu: Duration) {
+        self.checks.lock().ms += millis(cpu);
+    }
+
+    /// The site for its release, unless the attempt has ended in the meantime.
+    fn ready(mut self, site: VerifiedSite) -> Result<(VerifiedSite, ReleaseInfo), Unready> {
+        if !self.gate.begin_release() {
+            return Err(Unready::Stopped);
+        }
+        self.trace.set_progress(Stage::Release.into());
+        self.info.usage["limits"][Totals::CHECKS]["used"] = self.checks.lock().ms.into();
+        Ok((site, self.info))
+    }
+
+    fn failed(&self, error: VerifyError) -> Box<AttemptError> {
+        match error {
+            VerifyError::Rejected(verdict) => rejected(verdict),
+            VerifyError::Stopped(stopped) => self.stopped(*stopped),
+            VerifyError::Storage(error) => {
+                let message = message!("the site could not be read back: {error}");
+                Box::new(AttemptError::refused(message, &error))
             }
         }
     }
 
-    fn verify(&self) -> Result<VerifiedSite, Box<AttemptError>> {
-        let Prepared { document, locale, template, staging } = &self.prepared;
-        let staged = staging.clone().seal().map_err(|error| {
-            AttemptError::refused(message!("the site could not be read back: {error}"), &error)
-        })?;
-        check(staged, locale, &read_back(document)?, template)
+    /// The checks did not end.
+    fn stopped(&self, stopped: CheckStopped) -> Box<AttemptError> {
+        let largest = match &stopped.largest {
+            Some((file, bytes)) => format!("the largest file is `{file}` with {bytes} bytes"),
+            None => "no file has text".to_owned(),
+        };
+        let (limit, message) = match stopped.error {
+            ConfinedError::Cpu { limit_ms } => (
+                Some("check_ms"),
+                message!(
+                    "the checks of the site took more processor time than the limit `check_ms` of \
+                     {limit_ms} ms; {largest}: make the site smaller or simpler, or raise the limit"
+                ),
+            ),
+            ConfinedError::Memory { limit_bytes } => {
+                self.checks.lock().all_memory = true;
+                (
+                    Some("check_memory_bytes"),
+                    message!(
+                        "the checks of the site took more memory than the limit \
+                         `check_memory_bytes` of {limit_bytes} bytes; {largest}: make the site \
+                         smaller or simpler, or raise the limit"
+                    ),
+                )
+            }
+            ConfinedError::Crashed(why) => (
+                None,
+                message!(
+                    "the checks of the site crashed, which is a bug in Sitewright: {why}; \
+                     {largest}; report it with the site"
+                ),
+            ),
+            ConfinedError::Deadline => {
+                return Box::new(
+                    classify(RunError::Deadline, &self.trace, "", &self.limits).into(),
+                );
+            }
+            ConfinedError::Host(why) => {
+                let message = message!("the site could not be checked: {why}; see the log");
+                return Box::new(AttemptError::new(FailureKind::Host, message));
+            }
+        };
+        let problems = stopped.largest.into_iter().map(|(file, bytes)| Problem {
+            at: file.to_string(),
+            rule: limit.map(str::to_owned),
+            message: format!("the largest file of the site: {bytes} bytes"),
+        });
+        let rejected = AttemptError::new(FailureKind::OutputRejected, message);
+        Box::new(rejected.with_problems(problems.collect()))
     }
 }
 
-/// Checks a site against the order it was made for.
-fn check(
-    staged: StagedSite,
+/// What became of a site that is prepared on the blocking pool.
+enum Published {
+    Released(Box<Release>),
+    Unready(Unready),
+}
+
+async fn publish(
+    publication: &Publication,
+    keep: usize,
+    prepare: impl FnOnce() -> Result<(VerifiedSite, ReleaseInfo), Unready> + Send + 'static,
+) -> Result<Published, Box<AttemptError>> {
+    let outcome = match publication {
+        Publication::Publish => publish_prepared(prepare, keep).await,
+        Publication::Place(batcher) => batcher.place_prepared(prepare).await,
+    };
+    match outcome {
+        PublishOutcome::Released(release) => Ok(Published::Released(Box::new(release))),
+        PublishOutcome::Unprepared(unready) => Ok(Published::Unready(unready)),
+        PublishOutcome::Failed(error) => {
+            let message = message!("the site could not be released: {error}");
+            Err(Box::new(AttemptError::refused(message, &error)))
+        }
+        PublishOutcome::Lost => {
+            let message = message!(
+                "checking and releasing the site did not end, which is a bug in Sitewright"
+            );
+            Err(Box::new(AttemptError::new(FailureKind::Host, message)))
+        }
+    }
+}
+
+impl From<Unready> for Box<AttemptError> {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Failed(error) => error,
+            Unready::Stopped | Unready::Undecided(_) => {
+                let message = message!("the attempt ended before its site was released");
+                Box::new(AttemptError::new(FailureKind::Host, message))
+            }
+        }
+    }
+}
+
+/// What the checks need of the order that a site was made for.
+fn options(
+    document: &str,
     wanted: &Locale,
-    document: &serde_json::Value,
     template: &Template,
-) -> Result<VerifiedSite, Box<AttemptError>> {
+) -> Result<VerifyOptions, Box<AttemptError>> {
     // A template that does not write the order's language chooses one of its own.
     let offered =
         template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
     let languages = if offered { vec![wanted.clone()] } else { template.manifest.locales.clone() };
-    staged.verify(&VerifyOptions::for_order(document, languages)).map_err(|error| match error {
-        VerifyError::Rejected(verdict) => {
-            let message = message!("the site was rejected: {verdict}");
-            let problems = verdict
-                .problems
-                .into_iter()
-                .map(|problem| Problem {
-                    at: match problem.line {
-                        Some(line) => format!("{}:{line}", problem.file),
-                        None => problem.file.to_string(),
-                    },
-                    rule: Some(problem.rule.to_string()),
-                    message: match problem.excerpt {
-                        Some(excerpt) => format!("{}: {excerpt}", problem.message),
-                        None => problem.message.to_string(),
-                    },
-                })
-                .collect();
-            let rejected = AttemptError::new(FailureKind::OutputRejected, message);
-            Box::new(rejected.with_problems(problems))
-        }
-        VerifyError::Storage(error) => {
-            let message = message!("the site could not be read back: {error}");
-            Box::new(AttemptError::refused(message, &error))
-        }
+    VerifyOptions::for_order(document, languages).map_err(|error| {
+        let message = message!("the normalised order cannot be read back: {error}");
+        Box::new(AttemptError::new(FailureKind::Host, message))
     })
+}
+
+fn rejected(verdict: Verdict) -> Box<AttemptError> {
+    let message = message!("the site was rejected: {verdict}");
+    let problems = verdict.problems.into_iter().map(|problem| Problem {
+        at: match problem.line {
+            Some(line) => format!("{}:{line}", problem.file),
+            None => problem.file.to_string(),
+        },
+        rule: Some(problem.rule.to_string()),
+        message: match problem.excerpt {
+            Some(excerpt) => format!("{}: {excerpt}", problem.message),
+            None => problem.message.to_string(),
+        },
+    });
+    let rejected = AttemptError::new(FailureKind::OutputRejected, message);
+    Box::new(rejected.with_problems(problems.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_ends_with_its_release_or_without_one_and_never_both() {
+        let gate = Gate::default();
+        assert_eq!(gate.stage(), Stage::Checks);
+        assert!(gate.begin_release());
+        assert!(!gate.stop(), "a release that has begun is not taken back");
+        assert_eq!(gate.stage(), Stage::Release);
+
+        let gate = Gate::default();
+        assert!(gate.stop());
+        assert!(!gate.begin_release(), "nothing is released after the deadline");
+        assert_eq!(gate.stage(), Stage::Checks);
+    }
 }

@@ -111,6 +111,9 @@ impl Totals {
     /// The limit that goes on being used after the run.
     pub(super) const DEADLINE: &'static str = "deadline_ms";
 
+    /// The limit that is used after the totals of a good run were measured.
+    pub(super) const CHECKS: &'static str = "check_ms";
+
     /// The same after `duration_ms` in all.
     pub(super) fn at(mut self, duration_ms: u64) -> Self {
         self.duration_ms = duration_ms;

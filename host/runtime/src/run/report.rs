@@ -97,6 +97,10 @@ impl Attempt<'_> {
         if let Some((name, max)) = state.compile_limit {
             measure(name, max, max);
         }
+        measure(Totals::CHECKS, limits.check_ms, state.checks.ms);
+        if state.checks.all_memory {
+            measure("check_memory_bytes", limits.check_memory_bytes, limits.check_memory_bytes);
+        }
         let unspent;
         let budget = match &state.run {
             Some(end) => &end.budget,

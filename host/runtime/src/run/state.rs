@@ -32,8 +32,19 @@ pub(super) struct AttemptState {
     pub(super) journal: Option<Arc<RunJournal>>,
     pub(super) staging: Option<Staging>,
     pub(super) run: Option<RunEnd>,
+    /// What the checks of the site used.
+    pub(super) checks: CheckUse,
     /// Measured once, when the run has ended well; otherwise by the report.
     pub(super) totals: Option<Totals>,
+}
+
+/// What the checks of a site used of their limits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CheckUse {
+    /// Milliseconds of processor time.
+    pub(super) ms: u64,
+    /// Whether they used all of the memory they may.
+    pub(super) all_memory: bool,
 }
 
 /// Why an attempt has no release.

@@ -4,15 +4,46 @@ use cssparser::{Parser, Token};
 
 /// Maximum nesting of blocks and parentheses that is searched. Real style sheets stay below 10.
 const MAX_DEPTH: usize = 32;
+/// Maximum number of URLs that are listed of one style sheet. Further ones are counted.
+const MAX_URLS: usize = 20_000;
+/// Maximum number of errors that are listed of one style sheet. Further ones are counted.
+const MAX_ERRORS: usize = 64;
 
 /// URLs and errors of a style sheet, each with its line counted from 0.
 #[derive(Debug, Default)]
 pub struct Sheet {
+    /// At most 20,000.
     pub urls: Vec<(String, u32)>,
+    /// At most 64.
     pub errors: Vec<(&'static str, u32)>,
+    /// Number of URLs that are not listed.
+    pub more_urls: u64,
+    /// Number of errors that are not listed.
+    pub more_errors: u64,
 }
 
-/// Parses a style sheet or the declarations of a `style` attribute.
+impl Sheet {
+    fn url(&mut self, url: &str, line: u32) {
+        // It contains what it refers to.
+        if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+            return;
+        }
+        match self.urls.len() < MAX_URLS {
+            true => self.urls.push((url.to_owned(), line)),
+            false => self.more_urls += 1,
+        }
+    }
+
+    fn error(&mut self, error: &'static str, line: u32) {
+        match self.errors.len() < MAX_ERRORS {
+            true => self.errors.push((error, line)),
+            false => self.more_errors += 1,
+        }
+    }
+}
+
+/// Parses a style sheet or the declarations of a `style` attribute. Each byte is read a bounded
+/// number of times.
 pub fn read(text: &str) -> Sheet {
     let mut sheet = Sheet::default();
     walk(&mut Parser::new(text), &mut sheet, 0);
@@ -27,11 +58,11 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
         let was_importing = std::mem::take(&mut importing);
         let in_url = match token {
             Token::UnquotedUrl(url) => {
-                sheet.urls.push((url.to_string(), line));
+                sheet.url(url, line);
                 continue;
             }
             Token::QuotedString(url) if was_importing => {
-                sheet.urls.push((url.to_string(), line));
+                sheet.url(url, line);
                 continue;
             }
             Token::AtKeyword(name) => {
@@ -39,17 +70,15 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
                 continue;
             }
             Token::BadUrl(_) => {
-                sheet
-                    .errors
-                    .push(("a `url(` that is not closed or has quotes or blanks in it", line));
+                sheet.error("a `url(` that is not closed or has quotes or blanks in it", line);
                 continue;
             }
             Token::BadString(_) => {
-                sheet.errors.push(("a string that is not closed on its line", line));
+                sheet.error("a string that is not closed on its line", line);
                 continue;
             }
             Token::CloseParenthesis | Token::CloseSquareBracket | Token::CloseCurlyBracket => {
-                sheet.errors.push(("a closing bracket that nothing opened", line));
+                sheet.error("a closing bracket that nothing opened", line);
                 continue;
             }
             Token::Function(name) => {
@@ -59,18 +88,18 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
             _ => continue,
         };
         if depth == MAX_DEPTH {
-            sheet.errors.push(("blocks nested deeper than 32", line));
+            sheet.error("blocks nested deeper than 32", line);
             continue;
         }
         let inside: Result<(), cssparser::ParseError<()>> = parser.parse_nested_block(|inside| {
             if in_url && let Ok(url) = inside.try_parse(|inside| inside.expect_string().cloned()) {
-                sheet.urls.push((url.to_string(), line));
+                sheet.url(&url, line);
             }
             walk(inside, sheet, depth + 1);
             Ok(())
         });
         if inside.is_err() {
-            sheet.errors.push(("a block that cannot be read to its end", line));
+            sheet.error("a block that cannot be read to its end", line);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Which checks a kind of file gets, and those of style sheets, JSON and XML.
 
-use std::collections::HashSet;
+use sitewright_order::Locale;
 
+use super::data::{JsonText, XmlPart};
 use super::placeholders::Literals;
-use super::problem::{EXCERPT, Problems, Rule};
-use super::reference::{Facts, Reference};
-use super::{VerifyOptions, css, data, html};
+use super::problem::{EXCERPT, Problems, Rule, shown};
+use super::reference::Facts;
+use super::work::Work;
+use super::{css, data, html};
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;
@@ -32,127 +34,142 @@ pub(super) fn is_text(path: &SitePath) -> bool {
     path.extension().is_some_and(|extension| TEXT.contains(&extension.as_str()))
 }
 
-/// Checks one file on its own and collects its references.
-pub(super) fn check_file(
-    file: &SitePath,
-    bytes: Vec<u8>,
-    options: &VerifyOptions,
-    literals: &Literals,
-    problems: &mut Problems,
-) -> Facts {
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line =
-                error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-            let message =
-                message!("the file is not UTF-8 from byte {at} on; write text files as UTF-8");
-            problems.add(file, Rule::Utf8, Some(line), None, message);
-            return Facts::default();
-        }
-    };
-    match file.extension().as_deref() {
-        Some("html" | "htm") => html::check(file, &text, &options.languages, literals, problems),
-        Some("css") => check_css(file, &text, problems),
-        Some("json" | "webmanifest" | "map") => check_json(file, &text, literals, problems),
-        Some("xml" | "svg" | "rss") => check_xml(file, &text, literals, problems),
-        Some("txt") => {
-            placeholder(file, None, literals.leftover(&text), problems);
-            Facts::default()
-        }
-        _ => Facts::default(),
-    }
+/// The check of one file on its own.
+pub(super) struct FileCheck<'a> {
+    pub(super) file: &'a SitePath,
+    pub(super) languages: &'a [Locale],
+    pub(super) literals: &'a Literals,
+    pub(super) work: &'a Work,
+    pub(super) problems: &'a mut Problems,
 }
 
-fn check_css(file: &SitePath, text: &str, problems: &mut Problems) -> Facts {
-    let sheet = css::read(text);
-    for (error, line) in sheet.errors {
-        let message = message!("the style sheet has {error}; close strings, URLs and blocks");
-        problems.add(file, Rule::CssSyntax, Some(u64::from(line) + 1), None, message);
-    }
-    let refer =
-        |(target, line)| reference(target, "style sheet's `url()`", Some(u64::from(line) + 1));
-    Facts { references: sheet.urls.into_iter().map(refer).collect(), ..Facts::default() }
-}
-
-fn check_json(file: &SitePath, text: &str, literals: &Literals, problems: &mut Problems) -> Facts {
-    let value: serde_json::Value = match serde_json::from_str(text) {
-        Ok(value) => value,
-        Err(error) => {
-            let message =
-                message!("the JSON does not parse: {error}; write it with a JSON library");
-            problems.add(file, Rule::JsonSyntax, Some(error.line() as u64), None, message);
-            return Facts::default();
+impl FileCheck<'_> {
+    /// Checks the file and collects its references in `facts`.
+    pub(super) fn check(&mut self, bytes: &[u8], facts: Facts) -> Facts {
+        self.work.spend(bytes.len());
+        let text = match str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let at = error.valid_up_to();
+                let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+                let message =
+                    message!("the file is not UTF-8 from byte {at} on; write text files as UTF-8");
+                self.add(Rule::Utf8, Some(line), None, message);
+                return facts;
+            }
+        };
+        match self.file.extension().as_deref() {
+            Some("html" | "htm") => {
+                let FileCheck { file, languages, literals, work, problems } = self;
+                html::check(file, text, languages, literals, work, facts, problems)
+            }
+            Some("css") => self.css(text, facts),
+            Some("json" | "webmanifest" | "map") => self.json(text, facts),
+            Some("xml" | "svg" | "rss") => self.xml(text, facts),
+            Some("txt") => {
+                let leftover = self.literals.leftover(text, self.work);
+                self.placeholder(None, leftover);
+                facts
+            }
+            _ => facts,
         }
-    };
-    placeholder(file, None, literals.leftover_in_json(&value), problems);
-    if file.extension().as_deref() != Some("webmanifest") {
-        return Facts::default();
     }
-    let references = data::manifest_references(&value).into_iter();
-    let references =
-        references.map(|target| reference(target, "web app manifest's address", None)).collect();
-    Facts { references, ..Facts::default() }
-}
 
-fn check_xml(file: &SitePath, text: &str, literals: &Literals, problems: &mut Problems) -> Facts {
-    let xml = match data::read_xml(text) {
-        Ok(xml) => xml,
-        Err(error) => {
+    fn add(
+        &mut self,
+        rule: Rule,
+        line: Option<u64>,
+        excerpt: Option<&str>,
+        message: message::Message,
+    ) {
+        self.problems.add(self.file, rule, line, excerpt, message);
+    }
+
+    fn css(&mut self, text: &str, mut facts: Facts) -> Facts {
+        self.work.spend(2 * text.len());
+        let sheet = css::read(text);
+        for (error, line) in &sheet.errors {
+            let message = message!("the style sheet has {error}; close strings, URLs and blocks");
+            self.add(Rule::CssSyntax, Some(u64::from(*line) + 1), None, message);
+        }
+        self.problems.omit(sheet.more_errors);
+        for (url, line) in &sheet.urls {
+            facts.refer(url, "style sheet's `url()`", Some(u64::from(*line) + 1), false);
+        }
+        facts.refer_more(sheet.more_urls);
+        facts
+    }
+
+    fn json(&mut self, text: &str, mut facts: Facts) -> Facts {
+        let is_manifest = self.file.extension().as_deref() == Some("webmanifest");
+        self.work.spend(text.len());
+        let mut leftover = None;
+        let read = data::read_json(text, |kind, text| {
+            if leftover.is_none() {
+                leftover = self.literals.leftover(text, self.work);
+            }
+            if is_manifest && kind == JsonText::Address {
+                facts.refer(text, "web app manifest's address", None, false);
+            }
+        });
+        if let Err(error) = read {
+            let message = message!(
+                "the JSON does not parse: {}; write it with a JSON library",
+                shown(&error.to_string())
+            );
+            self.add(Rule::JsonSyntax, Some(error.line() as u64), None, message);
+        }
+        self.placeholder(None, leftover);
+        facts
+    }
+
+    fn xml(&mut self, text: &str, mut facts: Facts) -> Facts {
+        let is_drawing = self.file.extension().as_deref() == Some("svg");
+        if is_drawing {
+            facts.has_anchors();
+        }
+        let mut is_sitemap = false;
+        self.work.spend(2 * text.len());
+        let read = data::read_xml(text, &mut |part, line| match part {
+            XmlPart::Root(name) => is_sitemap = matches!(name, "urlset" | "sitemapindex"),
+            XmlPart::Text(text) => {
+                let leftover = self.literals.leftover(text, self.work);
+                self.placeholder(Some(line), leftover);
+            }
+            XmlPart::Id(id) if is_drawing => {
+                facts.anchor(id);
+            }
+            XmlPart::Link(target) if is_drawing => {
+                facts.refer(target, "drawing's link", Some(line), false);
+            }
+            XmlPart::Location(target) if is_sitemap => {
+                if target.starts_with("https://") || target.starts_with("http://") {
+                    facts.refer(target, "sitemap's entry", Some(line), true);
+                    return;
+                }
+                let message = message!(
+                    "the sitemap lists `{}`; sitemaps need whole addresses with `https://`",
+                    shown(target)
+                );
+                self.add(Rule::Sitemap, Some(line), Some(target), message);
+            }
+            XmlPart::Id(_) | XmlPart::Link(_) | XmlPart::Location(_) => {}
+        });
+        if let Err(error) = read {
             let message = message!(
                 "the XML is not well-formed: {}; write it with an escaping template",
                 error.why
             );
-            problems.add(file, Rule::XmlSyntax, Some(error.line), None, message);
-            return Facts::default();
+            self.add(Rule::XmlSyntax, Some(error.line), None, message);
         }
-    };
-    for (text, line) in &xml.texts {
-        placeholder(file, Some(*line), literals.leftover(text), problems);
-    }
-    let mut facts = Facts::default();
-    if file.extension().as_deref() == Some("svg") {
-        facts.anchors = Some(HashSet::from_iter(xml.ids));
-        let links = xml.links.into_iter();
         facts
-            .references
-            .extend(links.map(|(target, line)| reference(target, "drawing's link", Some(line))));
     }
-    if matches!(xml.root.as_str(), "urlset" | "sitemapindex") {
-        for (target, line) in xml.locations {
-            if !target.starts_with("https://") && !target.starts_with("http://") {
-                let message = message!(
-                    "the sitemap lists `{target}`; sitemaps need whole addresses with `https://`"
-                );
-                problems.add(file, Rule::Sitemap, Some(line), Some(&target), message);
-            } else {
-                let line = Some(line);
-                facts.references.push(Reference {
-                    target,
-                    what: "sitemap's entry",
-                    line,
-                    canonical: true,
-                });
-            }
+
+    fn placeholder(&mut self, line: Option<u64>, leftover: Option<String>) {
+        if let Some(leftover) = leftover {
+            let text = excerpt(&leftover, EXCERPT);
+            let message = message!("a placeholder of the template is left: `{text}`; fill it in");
+            self.add(Rule::Placeholder, line, Some(&leftover), message);
         }
-    }
-    facts
-}
-
-fn reference(target: String, what: &'static str, line: Option<u64>) -> Reference {
-    Reference { target, what, line, canonical: false }
-}
-
-fn placeholder(
-    file: &SitePath,
-    line: Option<u64>,
-    leftover: Option<String>,
-    problems: &mut Problems,
-) {
-    if let Some(leftover) = leftover {
-        let shown = excerpt(&leftover, EXCERPT);
-        let message = message!("a placeholder of the template is left: `{shown}`; fill it in");
-        problems.add(file, Rule::Placeholder, line, Some(&leftover), message);
     }
 }

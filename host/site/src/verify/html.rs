@@ -1,15 +1,17 @@
 //! The rules of one page, except those of its head.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
+use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
 use super::css;
-use super::page::{Page, parse};
+use super::page::{Page, parse_within};
 use super::placeholders::Literals;
-use super::problem::{EXCERPT, Problems, Rule};
+use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::work::Work;
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;
@@ -17,22 +19,45 @@ use sitewright_model::message;
 /// Minimum number of visible characters of a page, runs of white space counted as one.
 const MIN_TEXT: usize = 20;
 
-/// Elements that contain code or text that is not shown as written: placeholders in them are
-/// allowed.
-const CODE: [&str; 5] = ["code", "pre", "script", "style", "template"];
-/// Elements whose text is not visible.
-const INVISIBLE: [&str; 5] = ["head", "script", "style", "template", "noscript"];
+/// Where an element is. Counted on the way down: looking for ancestors again in each element takes
+/// long in deep pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Inside {
+    /// In an element that shows code.
+    shown_code: bool,
+    /// In an element that contains code or text that is not shown as written: placeholders in it
+    /// are allowed.
+    code: bool,
+    /// In an element whose text is not visible.
+    invisible: bool,
+}
 
-/// Checks one page and collects its references.
+impl Inside {
+    /// In this place, in an element of this name.
+    fn element(self, name: &str) -> Self {
+        let shown_code = matches!(name, "code" | "pre");
+        let code = shown_code || matches!(name, "script" | "style" | "template");
+        let invisible = matches!(name, "head" | "script" | "style" | "template" | "noscript");
+        Inside {
+            shown_code: self.shown_code || shown_code,
+            code: self.code || code,
+            invisible: self.invisible || invisible,
+        }
+    }
+}
+
+/// Checks one page and collects its references in `facts`.
 pub(super) fn check(
     file: &SitePath,
     text: &str,
     languages: &[Locale],
     literals: &Literals,
+    work: &Work,
+    facts: Facts,
     problems: &mut Problems,
 ) -> Facts {
-    let page = parse(text);
-    let mut check = PageCheck { file, page: &page, literals, problems, facts: Facts::default() };
+    let page = parse_within(text, work);
+    let mut check = PageCheck { file, page: &page, literals, work, problems, facts };
     check.syntax(text);
     check.head(languages);
     check.nodes();
@@ -44,6 +69,7 @@ pub(super) struct PageCheck<'a> {
     file: &'a SitePath,
     pub(super) page: &'a Page,
     literals: &'a Literals,
+    work: &'a Work,
     problems: &'a mut Problems,
     pub(super) facts: Facts,
 }
@@ -77,15 +103,17 @@ impl PageCheck<'_> {
             self.add(Rule::TooLarge, None, None, message);
         }
         // A missing DOCTYPE is reported above, with a better message.
-        let errors = self
-            .page
+        let page = self.page;
+        let errors = page
             .errors
             .iter()
-            .filter(|(_, error)| !(self.page.quirks && error.ends_with("mode Initial")));
+            .filter(|(_, error)| !(page.quirks && error.ends_with("mode Initial")));
+        // The lines of errors increase: one pass over the text finds all of them.
+        let mut lines = (1_u64..).zip(text.lines()).peekable();
         for (line, error) in errors {
-            let source = usize::try_from(*line)
-                .ok()
-                .and_then(|line| text.lines().nth(line.saturating_sub(1)));
+            while lines.next_if(|(number, _)| number < line).is_some() {}
+            let source =
+                lines.peek().filter(|(number, _)| number == line).map(|(_, source)| *source);
             let message = message!(
                 "the HTML is not well-formed here ({error}); check that elements are nested and \
                  closed and quotes and `&` are escaped"
@@ -95,66 +123,86 @@ impl PageCheck<'_> {
     }
 
     fn nodes(&mut self) {
-        let mut ids = HashSet::new();
-        let mut shown = 0;
-        for node in self.page.html.tree.root().descendants() {
-            if let Some(element) = ElementRef::wrap(node) {
-                self.element(&element, &mut ids);
-            } else if let Node::Text(text) = node.value()
-                && let Some(parent) = node.parent().and_then(ElementRef::wrap)
-            {
-                if !within(&parent, &INVISIBLE) {
-                    shown +=
-                        text.split_whitespace().map(|word| word.chars().count() + 1).sum::<usize>();
-                }
-                if !within(&parent, &CODE) {
-                    let leftover = self.literals.leftover(text);
-                    self.placeholder(leftover, self.line(&parent), "text");
-                }
+        self.facts.has_anchors();
+        let mut characters = 0;
+        let mut inside = vec![Inside::default()];
+        let page = self.page;
+        for edge in page.html.tree.root().traverse() {
+            let Edge::Open(node) = edge else {
+                inside.pop();
+                continue;
+            };
+            let outer = inside.last().copied().unwrap_or_default();
+            self.work.spend(1);
+            if self.work.is_exhausted() {
+                return;
             }
+            let Some(element) = ElementRef::wrap(node) else {
+                inside.push(outer);
+                if let Node::Text(text) = node.value() {
+                    let parent = node.parent().and_then(ElementRef::wrap);
+                    if !outer.invisible {
+                        self.work.spend(text.len());
+                        let words = text.split_whitespace();
+                        characters += words.map(|word| word.chars().count() + 1).sum::<usize>();
+                    }
+                    if !outer.code {
+                        let leftover = self.literals.leftover(text, self.work);
+                        let line = parent.and_then(|parent| self.line(&parent));
+                        self.placeholder(leftover, line, "text");
+                    }
+                }
+                continue;
+            };
+            let here = outer.element(element.value().name());
+            inside.push(here);
+            self.element(&element, here);
         }
         // The white space after the last word was counted.
-        let shown = shown.saturating_sub(1);
-        if shown < MIN_TEXT {
+        let characters = characters.saturating_sub(1);
+        if characters < MIN_TEXT {
             let message = message!(
-                "the page shows {shown} characters of text, fewer than {MIN_TEXT}; write its \
+                "the page shows {characters} characters of text, fewer than {MIN_TEXT}; write its \
                  content or leave the page out"
             );
             self.add(Rule::EmptyPage, None, None, message);
         }
-        self.facts.anchors = Some(ids);
     }
 
-    fn element(&mut self, element: &ElementRef<'_>, ids: &mut HashSet<String>) {
+    fn element(&mut self, element: &ElementRef<'_>, inside: Inside) {
         let line = self.line(element);
         let name = element.value().name();
+        let bytes: usize =
+            element.value().attrs().map(|(name, value)| name.len() + value.len()).sum();
+        self.work.spend(2 * bytes);
         if let Some(id) = element.attr("id")
-            && !ids.insert(id.to_owned())
+            && !self.facts.anchor(id)
         {
             let message = message!(
-                "the id `{id}` is used more than once in the page; give each element its own"
+                "the id `{}` is used more than once in the page; give each element its own",
+                shown(id)
             );
             self.add(Rule::DuplicateId, line, Some(id), message);
         }
         if name == "a"
             && let Some(anchor) = element.attr("name")
         {
-            ids.insert(anchor.to_owned());
+            self.facts.anchor(anchor);
         }
         if name == "img" && element.attr("alt").is_none() {
-            let source = element.attr("src").unwrap_or_default();
+            let source = shown(element.attr("src").unwrap_or_default());
             let message = message!(
                 "the image `{source}` has no `alt`; describe it, or write `alt=\"\"` if it is \
                  decoration"
             );
-            self.add(Rule::ImageAlt, line, Some(&element.html()), message);
+            self.add(Rule::ImageAlt, line, Some(&start_tag(element)), message);
         }
         if name == "form" {
             self.form(element, line);
         }
-        if !within(element, &CODE[..2]) {
+        if !inside.shown_code {
             for (attribute, value) in element.value().attrs() {
-                let leftover = self.literals.leftover_in_attribute(attribute, value);
+                let leftover = self.literals.leftover_in_attribute(attribute, value, self.work);
                 self.placeholder(leftover, line, attribute);
             }
         }
@@ -162,8 +210,7 @@ impl PageCheck<'_> {
             self.json_ld(element, line);
         }
         if name == "style" {
-            let sheet: String = element.text().collect();
-            self.sheet(&sheet, line);
+            self.sheet(&own_text(element), line);
         }
         if let Some(style) = element.attr("style") {
             self.sheet(style, line);
@@ -188,26 +235,24 @@ impl PageCheck<'_> {
 
     fn placeholder(&mut self, leftover: Option<String>, line: Option<u64>, place: &str) {
         if let Some(leftover) = leftover {
-            let shown = excerpt(&leftover, EXCERPT);
+            let text = excerpt(&leftover, EXCERPT);
             let message = message!(
-                "a placeholder of the template is left in the {place}: `{shown}`; fill it in, or \
-                 escape braces that are meant"
+                "a placeholder of the template is left in the {}: `{text}`; fill it in, or escape \
+                 braces that are meant",
+                shown(place)
             );
             self.add(Rule::Placeholder, line, Some(&leftover), message);
         }
     }
 
     fn json_ld(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
-        let json: String = element.text().collect();
-        match serde_json::from_str::<serde_json::Value>(&json) {
-            Ok(value) => {
-                let leftover = self.literals.leftover_in_json(&value);
-                self.placeholder(leftover, line, "JSON-LD");
-            }
+        let json = own_text(element);
+        match self.literals.leftover_in_json(&json, self.work) {
+            Ok(leftover) => self.placeholder(leftover, line, "JSON-LD"),
             Err(error) => {
                 let message = message!(
-                    "the JSON-LD does not parse: {error}; write it with a JSON library and escape \
-                     `<`"
+                    "the JSON-LD does not parse: {}; write it with a JSON library and escape `<`",
+                    shown(&error.to_string())
                 );
                 self.add(Rule::JsonLd, line, Some(&json), message);
             }
@@ -215,19 +260,22 @@ impl PageCheck<'_> {
     }
 
     fn sheet(&mut self, text: &str, line: Option<u64>) {
+        self.work.spend(2 * text.len());
         let sheet = css::read(text);
         let at = |offset: u32| line.map(|line| line + u64::from(offset));
-        for (url, offset) in sheet.urls {
-            self.refer(&url, "style's `url()`", at(offset), false);
+        for (url, offset) in &sheet.urls {
+            self.facts.refer(url, "style's `url()`", at(*offset), false);
         }
-        for (error, offset) in sheet.errors {
+        self.facts.refer_more(sheet.more_urls);
+        for (error, offset) in &sheet.errors {
             self.add(
                 Rule::CssSyntax,
-                at(offset),
+                at(*offset),
                 None,
                 message!("the style has {error}; close strings, URLs and blocks"),
             );
         }
+        self.problems.omit(sheet.more_errors);
     }
 }
 
@@ -235,8 +283,27 @@ fn is_json_ld(element: &ElementRef<'_>) -> bool {
     element.attr("type").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/ld+json"))
 }
 
-/// Whether `element` or one of its ancestors has one of `names`.
-pub(super) fn within(element: &ElementRef<'_>, names: &[&str]) -> bool {
-    let is = |element: &ElementRef<'_>| names.contains(&element.value().name());
-    is(element) || element.ancestors().filter_map(ElementRef::wrap).any(|ancestor| is(&ancestor))
+/// The text directly in an element, without that of elements in it: what browsers take as style
+/// sheet, script or title. In an SVG, a `<style>` may contain elements, and even more of them.
+pub(super) fn own_text<'a>(element: &ElementRef<'a>) -> Cow<'a, str> {
+    let mut texts = element.children().filter_map(|child| child.value().as_text());
+    let first: &str = texts.next().map_or("", |text| &**text);
+    let mut whole = Cow::Borrowed(first);
+    for text in texts {
+        whole.to_mut().push_str(text);
+    }
+    whole
+}
+
+/// The beginning of an element as HTML, for an excerpt.
+fn start_tag(element: &ElementRef<'_>) -> String {
+    let mut tag = format!("<{}", element.value().name());
+    for (name, value) in element.value().attrs() {
+        if tag.len() > EXCERPT {
+            break;
+        }
+        tag.push_str(&format!(" {}=\"{}\"", shown(name), shown(value)));
+    }
+    tag.push('>');
+    tag
 }

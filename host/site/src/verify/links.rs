@@ -3,23 +3,13 @@
 use scraper::ElementRef;
 
 use super::html::PageCheck;
-use super::reference::Reference;
 
 impl PageCheck<'_> {
-    pub(super) fn refer(
-        &mut self,
-        target: &str,
-        what: &'static str,
-        line: Option<u64>,
-        canonical: bool,
-    ) {
-        self.facts.references.push(Reference { target: target.to_owned(), what, line, canonical });
-    }
-
     pub(super) fn references(&mut self, element: &ElementRef<'_>, name: &str, line: Option<u64>) {
         if name == "base" {
-            self.facts.base =
-                self.facts.base.take().or_else(|| element.attr("href").map(str::to_owned));
+            if self.facts.base.is_none() {
+                self.facts.base = element.attr("href").map(str::to_owned);
+            }
             return;
         }
         for (attribute, value) in element.value().attrs() {
@@ -38,7 +28,7 @@ impl PageCheck<'_> {
                 ("use", "href") => "drawing",
                 ("img" | "source", "srcset") | ("link", "imagesrcset") => {
                     for candidate in candidates(value) {
-                        self.refer(candidate, "image of the `srcset`", line, false);
+                        self.facts.refer(candidate, "image of the `srcset`", line, false);
                     }
                     continue;
                 }
@@ -51,7 +41,7 @@ impl PageCheck<'_> {
                 }
                 _ => continue,
             };
-            self.refer(value, what, line, false);
+            self.facts.refer(value, what, line, false);
         }
     }
 
@@ -68,45 +58,45 @@ impl PageCheck<'_> {
             () if is("canonical") => "canonical address",
             () => "link in the head",
         };
-        self.refer(href, what, line, is("canonical") || is("alternate"));
+        self.facts.refer(href, what, line, is("canonical") || is("alternate"));
     }
 
     fn meta(&mut self, element: &ElementRef<'_>, content: &str, line: Option<u64>) {
         let name = element.attr("property").or_else(|| element.attr("name")).unwrap_or_default();
         match name.to_ascii_lowercase().as_str() {
             "og:image" | "og:image:url" | "og:image:secure_url" | "twitter:image" => {
-                self.refer(content, "preview image", line, true);
+                self.facts.refer(content, "preview image", line, true);
             }
-            "og:url" => self.refer(content, "address for previews", line, true),
+            "og:url" => self.facts.refer(content, "address for previews", line, true),
             _ => {}
         }
         let refresh =
             element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
         if refresh && let Some((_, target)) = content.split_once('=') {
-            self.refer(target.trim().trim_matches(['\'', '"']), "redirection", line, false);
+            let target = target.trim().trim_matches(['\'', '"']);
+            self.facts.refer(target, "redirection", line, false);
         }
     }
 }
 
 /// The addresses in a `srcset`, as the HTML standard parses it: an address ends at white space;
 /// commas at its end are not part of it.
-fn candidates(srcset: &str) -> Vec<&str> {
-    let mut candidates = Vec::new();
+fn candidates(srcset: &str) -> impl Iterator<Item = &str> {
     let mut rest = srcset;
-    loop {
+    std::iter::from_fn(move || {
         rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
         if rest.is_empty() {
-            return candidates;
+            return None;
         }
         let (address, after) =
             rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len()));
         let alone = address.trim_end_matches(',');
-        candidates.push(alone);
         // Without a comma directly after the address, sizes follow until the next comma.
         rest = if alone.len() < address.len() {
             after
         } else {
             after.split_once(',').map_or("", |(_, rest)| rest)
         };
-    }
+        Some(alone)
+    })
 }

@@ -1,4 +1,7 @@
 //! Parses an HTML page as a browser without scripts does, with the line of each element.
+//!
+//! The page is handed to the parser in pieces that end with one tag or comment each, see `markup`.
+//! The limits are checked between two pieces, and count before the parser collects.
 
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell};
@@ -7,23 +10,34 @@ use std::collections::HashMap;
 use html5ever::QualName;
 use html5ever::driver::{self, ParseOpts};
 use html5ever::interface::{Attribute, ElementFlags, NodeOrText, QuirksMode, TreeSink};
+use html5ever::ns;
 use html5ever::tendril::{StrTendril, TendrilSink};
+use html5ever::tokenizer::TokenSink;
 use html5ever::tree_builder::TreeBuilderOpts;
 use scraper::{Html, HtmlTreeSink};
 
+use super::markup::{Mode, Tag, piece};
+use super::work::Work;
+use crate::excerpt::excerpt;
+
 /// Maximum nesting of elements that is parsed. Browsers stop at about 512; the parser's time grows
 /// with the depth.
-const MAX_DEPTH: u32 = 256;
+const MAX_DEPTH: usize = 256;
 /// Maximum number of elements and comments that are parsed. Real pages stay below 10,000.
 const MAX_NODES: u32 = 100_000;
-/// Maximum number of white-space characters, quotes and slashes in a row of chunks that produce no
-/// element, text or comment: about the maximum number of attributes of a tag. The parser compares
-/// each attribute with all others of its tag.
-const MAX_SEPARATORS: usize = 8192;
-/// Maximum number of syntax errors kept of a page.
+/// Maximum number of attributes of one tag. Real ones stay below 50.
+const MAX_ATTRIBUTES: usize = 256;
+/// Maximum number of attributes of all tags of a page.
+const MAX_PAGE_ATTRIBUTES: usize = 200_000;
+/// Maximum number of syntax errors that are reported of a page. The first one rejects the site, and
+/// the parser's repairs of misnested elements are what takes long.
 const MAX_ERRORS: usize = 64;
-/// Bytes that are parsed between two checks of the limits.
-const CHUNK: usize = 4096;
+/// Maximum number of characters of a syntax error, which quotes the page.
+const ERROR_CHARS: usize = 200;
+/// Elements that the parser keeps a list of and compares with each other.
+const FORMATTING: [&str; 14] = [
+    "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
+];
 
 /// Syntax errors that change nothing a visitor sees (a character reference without `;`), or that
 /// the HTML standard allows by now (elements inside an `option`).
@@ -42,7 +56,7 @@ pub struct Page {
     pub html: Html,
     /// The line where each element begins, counted from 1.
     pub lines: HashMap<NodeId, u64>,
-    /// Syntax errors that a visitor may see: the line, and the parser's message.
+    /// Syntax errors that a visitor may see: the line, and the parser's message. At most 64.
     pub errors: Vec<(u64, String)>,
     /// Why the rest of the page was not parsed; `None` if all of it was.
     pub stopped: Option<&'static str>,
@@ -52,6 +66,11 @@ pub struct Page {
 
 /// Parses a page up to the limits.
 pub fn parse(text: &str) -> Page {
+    parse_within(text, &Work::of_file(text.len()))
+}
+
+/// Parses a page up to the limits, and as long as `work` is not exhausted.
+pub fn parse_within(text: &str, work: &Work) -> Page {
     let options = ParseOpts {
         tree_builder: TreeBuilderOpts {
             exact_errors: true,
@@ -60,32 +79,40 @@ pub fn parse(text: &str) -> Page {
         },
         ..ParseOpts::default()
     };
-    let mut parser = driver::parse_document(LinedSink::new(), options);
-    let mut rest = text;
+    let mut parser = driver::parse_document(LinedSink::new(work), options);
+    let mut at = 0;
+    let mut mode = Mode::Data;
+    let mut attributes = 0;
     let mut stopped = None;
-    let mut quiet = 0;
-    while !rest.is_empty() && stopped.is_none() {
-        let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK));
-        parser.process(StrTendril::from_slice(chunk));
-        rest = after;
-        let sink = &parser.tokenizer.sink.sink;
-        if sink.busy.replace(false) {
-            quiet = 0;
-        } else {
-            quiet += chunk
-                .bytes()
-                .filter(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'/'))
-                .count();
+    while at < text.len() && stopped.is_none() {
+        let foreign =
+            parser.tokenizer.sink.adjusted_current_node_present_but_not_in_html_namespace();
+        let piece = piece(text, at, &mode, foreign);
+        // The scanner and the tokenizer read each byte.
+        work.spend(2 * (piece.end - at));
+        if let Some(tag) = piece.tag {
+            attributes += tag.attributes;
+            if tag.attributes > MAX_ATTRIBUTES {
+                stopped = Some("one of its tags has more than 256 attributes");
+                break;
+            }
+            if attributes > MAX_PAGE_ATTRIBUTES {
+                stopped = Some("its tags have more than 200,000 attributes");
+                break;
+            }
+            // The tokenizer compares each attribute with those before it. Formatting elements are
+            // compared with each other.
+            let depth = parser.tokenizer.sink.sink.depth.get();
+            let formatting = FORMATTING.iter().any(|name| name.eq_ignore_ascii_case(tag.name));
+            let compared = tag.attributes * if formatting { depth } else { 1 };
+            work.spend(tag.attributes * tag.attributes / 2 + compared);
         }
-        stopped = if sink.deepest.get() > MAX_DEPTH {
-            Some("it nests elements deeper than 256")
-        } else if sink.nodes.get() > MAX_NODES {
-            Some("it has more than 100,000 elements")
-        } else if quiet > MAX_SEPARATORS {
-            Some("one of its tags or comments is longer than can be checked")
-        } else {
-            None
-        };
+        parser.tokenizer.sink.sink.created.set(None);
+        parser.process(StrTendril::from_slice(&text[at..piece.end]));
+        at = piece.end;
+        let sink = &parser.tokenizer.sink.sink;
+        mode = sink.mode_after(piece.tag);
+        stopped = sink.stopped();
     }
     let sink = parser.finish();
     let html = sink.inner.finish();
@@ -93,64 +120,106 @@ pub fn parse(text: &str) -> Page {
     Page { html, lines: sink.lines.into_inner(), errors: sink.errors.into_inner(), stopped, quirks }
 }
 
-/// [`HtmlTreeSink`] that also records lines, errors and the depth.
-struct LinedSink {
+/// [`HtmlTreeSink`] that also records lines, errors and the depth, and counts the parser's steps.
+struct LinedSink<'a> {
     inner: HtmlTreeSink,
+    work: &'a Work,
     line: Cell<u64>,
     lines: RefCell<HashMap<NodeId, u64>>,
-    depths: RefCell<HashMap<NodeId, u32>>,
-    deepest: Cell<u32>,
+    /// Depth of the element that was placed last.
+    depth: Cell<usize>,
+    deepest: Cell<usize>,
     nodes: Cell<u32>,
-    /// Whether the parser has produced anything since the last check of the limits.
-    busy: Cell<bool>,
+    /// The element that was created last.
+    created: Cell<Option<NodeId>>,
     errors: RefCell<Vec<(u64, String)>>,
 }
 
-impl LinedSink {
-    fn new() -> Self {
+impl<'a> LinedSink<'a> {
+    fn new(work: &'a Work) -> Self {
         LinedSink {
             inner: HtmlTreeSink::new(Html::new_document()),
+            work,
             line: Cell::new(1),
             lines: RefCell::default(),
-            depths: RefCell::default(),
+            depth: Cell::new(0),
             deepest: Cell::new(0),
             nodes: Cell::new(0),
-            busy: Cell::new(false),
+            created: Cell::new(None),
             errors: RefCell::default(),
         }
     }
 
-    fn made(&self) {
-        self.nodes.set(self.nodes.get() + 1);
-        self.busy.set(true);
+    /// Why the parser must not go on.
+    fn stopped(&self) -> Option<&'static str> {
+        match () {
+            () if self.deepest.get() > MAX_DEPTH => Some("it nests elements deeper than 256"),
+            () if self.nodes.get() > MAX_NODES => Some("it has more than 100,000 elements"),
+            () if self.errors.borrow().len() >= MAX_ERRORS => {
+                Some("it has more than 64 syntax errors")
+            }
+            () if self.work.is_exhausted() => {
+                Some("reading it takes more work than its size allows")
+            }
+            () => None,
+        }
     }
 
-    fn placed(&self, parent: &NodeId, child: &NodeOrText<NodeId>) {
-        self.busy.set(true);
-        if let NodeOrText::AppendNode(child) = child {
-            let mut depths = self.depths.borrow_mut();
-            let depth = depths.get(parent).copied().unwrap_or(0) + 1;
-            depths.insert(*child, depth);
-            self.deepest.set(self.deepest.get().max(depth));
+    /// How the text after `tag` is read, which depends on the element that it became.
+    fn mode_after(&self, tag: Option<Tag<'_>>) -> Mode {
+        let (Some(tag), Some(created)) = (tag.filter(|tag| !tag.end), self.created.get()) else {
+            return Mode::Data;
+        };
+        let name = self.inner.elem_name(&created);
+        if name.ns != ns!(html) || !(*name.local).eq_ignore_ascii_case(tag.name) {
+            return Mode::Data;
         }
+        match &*name.local {
+            "script" => Mode::Script,
+            "plaintext" => Mode::PlainText,
+            text @ ("title" | "textarea" | "style" | "xmp" | "iframe" | "noembed" | "noframes") => {
+                Mode::Text(text.to_owned())
+            }
+            _ => Mode::Data,
+        }
+    }
+
+    fn made(&self) {
+        self.nodes.set(self.nodes.get().saturating_add(1));
+        self.work.spend(1);
+    }
+
+    fn placed(&self, child: Option<NodeId>) {
+        let Some(child) = child else { return };
+        let html = self.inner.0.borrow();
+        // Counted in the tree: the parser moves whole branches, and what is in a `<template>` has
+        // a root of its own.
+        let depth = html.tree.get(child).map_or(0, |node| node.ancestors().count());
+        self.work.spend(depth);
+        self.depth.set(depth);
+        self.deepest.set(self.deepest.get().max(depth));
     }
 }
 
-impl TreeSink for LinedSink {
+impl TreeSink for LinedSink<'_> {
     type Handle = NodeId;
     type Output = Self;
-    type ElemName<'a> = Ref<'a, QualName>;
+    type ElemName<'b>
+        = Ref<'b, QualName>
+    where
+        Self: 'b;
 
     fn finish(self) -> Self {
         self
     }
 
     fn parse_error(&self, message: Cow<'static, str>) {
+        self.work.spend(message.len());
         let mut errors = self.errors.borrow_mut();
         if errors.len() < MAX_ERRORS
             && !HARMLESS.iter().any(|harmless| message.starts_with(harmless))
         {
-            errors.push((self.line.get(), message.into_owned()));
+            errors.push((self.line.get(), excerpt(&message, ERROR_CHARS)));
         }
     }
 
@@ -160,14 +229,20 @@ impl TreeSink for LinedSink {
 
     fn create_element(&self, name: QualName, attrs: Vec<Attribute>, flags: ElementFlags) -> NodeId {
         self.made();
+        // The parser repeats formatting elements in each paragraph, attributes included.
+        for attribute in &attrs {
+            self.work.spend(attribute.name.local.len() + attribute.value.len());
+        }
         let id = self.inner.create_element(name, attrs, flags);
         self.lines.borrow_mut().insert(id, self.line.get());
+        self.created.set(Some(id));
         id
     }
 
     fn append(&self, parent: &NodeId, child: NodeOrText<NodeId>) {
-        self.placed(parent, &child);
+        let placed = node_of(&child);
         self.inner.append(parent, child);
+        self.placed(placed);
     }
 
     fn append_based_on_parent_node(
@@ -176,15 +251,17 @@ impl TreeSink for LinedSink {
         previous: &NodeId,
         child: NodeOrText<NodeId>,
     ) {
-        self.placed(previous, &child);
+        let placed = node_of(&child);
         self.inner.append_based_on_parent_node(element, previous, child);
+        self.placed(placed);
     }
 
     fn get_document(&self) -> NodeId {
         self.inner.get_document()
     }
 
-    fn elem_name<'a>(&'a self, target: &'a NodeId) -> Ref<'a, QualName> {
+    fn elem_name<'b>(&'b self, target: &'b NodeId) -> Ref<'b, QualName> {
+        self.work.spend(1);
         self.inner.elem_name(target)
     }
 
@@ -194,6 +271,7 @@ impl TreeSink for LinedSink {
     }
 
     fn create_pi(&self, target: StrTendril, data: StrTendril) -> NodeId {
+        self.made();
         self.inner.create_pi(target, data)
     }
 
@@ -211,6 +289,7 @@ impl TreeSink for LinedSink {
     }
 
     fn same_node(&self, x: &NodeId, y: &NodeId) -> bool {
+        self.work.spend(1);
         self.inner.same_node(x, y)
     }
 
@@ -219,10 +298,14 @@ impl TreeSink for LinedSink {
     }
 
     fn append_before_sibling(&self, sibling: &NodeId, new_node: NodeOrText<NodeId>) {
+        let placed = node_of(&new_node);
         self.inner.append_before_sibling(sibling, new_node);
+        self.placed(placed);
     }
 
     fn add_attrs_if_missing(&self, target: &NodeId, attrs: Vec<Attribute>) {
+        // A second `<html>` or `<body>`: an error each, so that their number is limited.
+        self.work.spend(attrs.len());
         self.inner.add_attrs_if_missing(target, attrs);
     }
 
@@ -232,5 +315,12 @@ impl TreeSink for LinedSink {
 
     fn reparent_children(&self, node: &NodeId, new_parent: &NodeId) {
         self.inner.reparent_children(node, new_parent);
+    }
+}
+
+fn node_of(child: &NodeOrText<NodeId>) -> Option<NodeId> {
+    match child {
+        NodeOrText::AppendNode(node) => Some(*node),
+        NodeOrText::AppendText(_) => None,
     }
 }

@@ -15,6 +15,13 @@ const PER_FILE: usize = 50;
 const PER_SITE: usize = 500;
 /// Maximum number of characters of an excerpt.
 pub(super) const EXCERPT: usize = 120;
+/// Maximum number of characters of a text of the site in a message.
+const SHOWN: usize = 300;
+
+/// A text of the site as messages show it.
+pub(super) fn shown(text: &str) -> String {
+    cut(text, SHOWN)
+}
 
 /// A rule that every site must keep.
 #[derive(
@@ -154,12 +161,16 @@ impl Problems {
         excerpt: Option<&str>,
         message: Message,
     ) {
-        let of_file = self.of_file.entry(file.clone()).or_default();
-        *of_file += 1;
-        if *of_file > PER_FILE || self.verdict.problems.len() >= PER_SITE {
+        // Only a file's first problem copies its path: there may be millions of problems.
+        let listed = match self.of_file.get_mut(file) {
+            Some(listed) => listed,
+            None => self.of_file.entry(file.clone()).or_default(),
+        };
+        if *listed >= PER_FILE || self.verdict.problems.len() >= PER_SITE {
             self.verdict.omitted += 1;
             return;
         }
+        *listed += 1;
         let excerpt = excerpt.map(|text| cut(text, EXCERPT)).filter(|text| !text.is_empty());
         self.verdict.problems.push(SiteProblem {
             file: file.clone(),
@@ -168,6 +179,11 @@ impl Problems {
             line,
             excerpt,
         });
+    }
+
+    /// Counts problems that are not listed.
+    pub(super) fn omit(&mut self, number: u64) {
+        self.verdict.omitted += number;
     }
 
     pub(super) fn finish(mut self) -> Verdict {

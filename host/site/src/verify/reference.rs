@@ -5,14 +5,24 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::problem::{Problems, Rule};
+use super::problem::{Problems, Rule, shown};
+use super::work::Work;
 use crate::path::{SitePath, case_key};
 use sitewright_model::message;
 
 /// The host of the site while references are resolved. `.invalid` is reserved (RFC 2606).
 const SITE_HOST: &str = "site.invalid";
 /// Maximum number of references of one file that are looked up.
-const MAX_REFERENCES: usize = 20_000;
+pub(super) const MAX_REFERENCES: usize = 20_000;
+/// Maximum number of references of a site that are looked up.
+pub(super) const MAX_SITE_REFERENCES: usize = 200_000;
+/// Maximum number of anchors of a site that links can lead to.
+pub(super) const MAX_SITE_ANCHORS: usize = 500_000;
+/// Maximum bytes of an address that is looked up. Browsers and servers accept 8 KiB or less.
+const MAX_ADDRESS: usize = 8 << 10;
+/// Maximum bytes of the addresses that others are resolved with: `<base href>` and the canonical
+/// address.
+const MAX_BASE: usize = 2 << 10;
 /// Schemes that lead out of the site and that a visitor's browser can follow.
 const EXTERNAL: [&str; 11] = [
     "http", "https", "mailto", "tel", "sms", "data", "geo", "whatsapp", "webcal", "facetime", "tg",
@@ -22,61 +32,206 @@ const EXTERNAL: [&str; 11] = [
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     /// The address as written, entities decoded.
-    pub(super) target: String,
+    target: String,
     /// What it is, for messages: `link`, `image`, `style sheet`.
-    pub(super) what: &'static str,
+    what: &'static str,
     /// Counted from 1.
-    pub(super) line: Option<u64>,
+    line: Option<u64>,
     /// Whether an address on the site's canonical host means a file of this site: in sitemaps and
     /// in a page's metadata. An ordinary link to that host may lead to pages of another system.
-    pub(super) canonical: bool,
+    canonical: bool,
 }
 
 /// What the check of one file collects for the look-up.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    pub(super) references: Vec<Reference>,
+    references: Vec<Reference>,
+    /// Maximum number of references that are collected.
+    max_references: usize,
+    /// Number of references that were not collected.
+    more_references: u64,
+    /// References whose address is too long: the first one, and the number of all.
+    too_long: Option<(Box<Reference>, u64)>,
     /// The anchors that can follow a `#`; `None` for kinds of files that have none.
-    pub(super) anchors: Option<HashSet<String>>,
+    anchors: Option<HashSet<String>>,
+    /// Maximum number of anchors that are collected.
+    max_anchors: usize,
+    /// Number of anchors that were not collected.
+    more_anchors: u64,
     /// `<base href>`.
     pub(super) base: Option<String>,
     /// `<link rel="canonical">`.
     pub(super) canonical: Option<String>,
 }
 
+impl Facts {
+    /// Of a file in a site that may still have so many references and anchors.
+    pub(super) fn new(references: usize, anchors: usize) -> Self {
+        Facts {
+            max_references: references.min(MAX_REFERENCES),
+            max_anchors: anchors,
+            ..Facts::default()
+        }
+    }
+
+    /// Number of references that are collected.
+    pub(super) fn references(&self) -> usize {
+        self.references.len()
+    }
+
+    /// Number of anchors that are collected.
+    pub(super) fn anchors(&self) -> usize {
+        self.anchors.as_ref().map_or(0, HashSet::len)
+    }
+
+    /// Collects a reference, or counts it if there are too many.
+    pub(super) fn refer(
+        &mut self,
+        target: &str,
+        what: &'static str,
+        line: Option<u64>,
+        canonical: bool,
+    ) {
+        let target = target.trim();
+        // It contains what it refers to.
+        if target.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+            return;
+        }
+        if self.references.len() >= self.max_references {
+            self.more_references += 1;
+            return;
+        }
+        let reference =
+            |target: &str| Reference { target: target.to_owned(), what, line, canonical };
+        if target.len() > MAX_ADDRESS {
+            let first = || (Box::new(reference(&shown(target))), 0);
+            self.too_long.get_or_insert_with(first).1 += 1;
+            return;
+        }
+        self.references.push(reference(target));
+    }
+
+    /// Counts references that the parser did not list.
+    pub(super) fn refer_more(&mut self, number: u64) {
+        self.more_references += number;
+    }
+
+    /// Says that the file is of a kind that has anchors.
+    pub(super) fn has_anchors(&mut self) {
+        self.anchors.get_or_insert_default();
+    }
+
+    /// Collects an anchor, or counts it if there are too many. Returns whether it is new.
+    pub(super) fn anchor(&mut self, id: &str) -> bool {
+        let anchors = self.anchors.get_or_insert_default();
+        if anchors.contains(id) {
+            return false;
+        }
+        match anchors.len() < self.max_anchors {
+            true => drop(anchors.insert(id.to_owned())),
+            false => self.more_anchors += 1,
+        }
+        true
+    }
+
+    /// Reports what was counted instead of collected.
+    fn check(&self, file: &SitePath, problems: &mut Problems) {
+        if self.more_references > 0 {
+            let all = self.references.len() as u64 + self.more_references;
+            let message = message!(
+                "the file has too many references: {all}, of which {} were looked up; a file may \
+                 have {MAX_REFERENCES} and a site {MAX_SITE_REFERENCES}",
+                self.references.len()
+            );
+            problems.add(file, Rule::TooLarge, None, None, message);
+        }
+        if let Some((first, number)) = &self.too_long {
+            let message = message!(
+                "the {} `{}` has more than {MAX_ADDRESS} bytes, as {number} addresses of the file \
+                 do; visitors' browsers refuse it: shorten it",
+                first.what,
+                first.target
+            );
+            problems.add(file, Rule::TooLarge, first.line, None, message);
+        }
+        if self.more_anchors > 0 {
+            let message = message!(
+                "the site has too many ids: {} of this file are more than the {MAX_SITE_ANCHORS} \
+                 that a site may have; leave out those that nothing refers to",
+                self.more_anchors
+            );
+            problems.add(file, Rule::TooLarge, None, None, message);
+        }
+    }
+}
+
 /// All files of a site, by path and by case key.
 pub(super) struct Index<'a> {
     facts: &'a BTreeMap<SitePath, Facts>,
     by_case: HashMap<String, &'a SitePath>,
-    canonical: Option<Url>,
+    canonical: Option<Canonical>,
+}
+
+/// Where the entry page says that the site is.
+struct Canonical {
+    host: String,
+    /// The path of the site's folder, without `/` at its end.
+    folder: String,
+}
+
+impl Canonical {
+    fn parse(address: &str) -> Option<Self> {
+        let url = Url::parse(address).ok()?;
+        let folder = match url.path().rsplit_once('/') {
+            // A file: `/index.html`, or the end of a folder: `/joe/`.
+            Some((folder, last)) if last.is_empty() || last.contains('.') => folder,
+            // A folder without its last `/`.
+            _ => url.path(),
+        };
+        Some(Canonical { host: url.host_str()?.to_owned(), folder: folder.to_owned() })
+    }
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(facts: &'a BTreeMap<SitePath, Facts>) -> Self {
         let by_case = facts.keys().map(|path| (case_key(path.as_str()), path)).collect();
         let entry = facts.get(&SitePath::entry_page());
-        let canonical =
-            entry.and_then(|facts| facts.canonical.as_ref()).and_then(|url| Url::parse(url).ok());
+        let canonical = entry
+            .and_then(|facts| facts.canonical.as_deref())
+            .filter(|address| address.len() <= MAX_BASE)
+            .and_then(Canonical::parse);
         Index { facts, by_case, canonical }
     }
 
-    /// Reports every broken reference of every file.
-    pub(super) fn check(&self, problems: &mut Problems) {
+    /// Reports every broken reference of every file, as long as `work` is not exhausted. Returns
+    /// the file in which it was.
+    pub(super) fn check(&self, work: &Work, problems: &mut Problems) -> Option<&'a SitePath> {
         for (file, facts) in self.facts {
+            facts.check(file, problems);
             let page = address_of(file);
-            let base = facts.base.as_ref().and_then(|base| page.as_ref()?.join(base).ok()).or(page);
-            if facts.references.len() > MAX_REFERENCES {
-                let message = message!(
-                    "the file refers to {} addresses, and only the first {MAX_REFERENCES} were \
-                     looked up; split the file",
-                    facts.references.len()
-                );
-                problems.add(file, Rule::TooLarge, None, None, message);
-            }
-            for reference in facts.references.iter().take(MAX_REFERENCES) {
+            let base = facts.base.as_ref().and_then(|base| {
+                if base.len() > MAX_BASE {
+                    let message = message!(
+                        "the `<base href>` has {} bytes, and addresses were looked up without \
+                         it; it may have {MAX_BASE}",
+                        base.len()
+                    );
+                    problems.add(file, Rule::TooLarge, None, Some(base), message);
+                    return None;
+                }
+                page.as_ref()?.join(base).ok()
+            });
+            let base = base.or(page);
+            let base_bytes = base.as_ref().map_or(0, |base| base.as_str().len());
+            for reference in &facts.references {
+                work.spend(4 * (reference.target.len() + base_bytes));
+                if work.is_exhausted() {
+                    return Some(file);
+                }
                 self.check_one(file, base.as_ref(), reference, problems);
             }
         }
+        None
     }
 
     fn check_one(
@@ -86,7 +241,7 @@ impl<'a> Index<'a> {
         reference: &Reference,
         problems: &mut Problems,
     ) {
-        let (what, target) = (reference.what, reference.target.trim());
+        let (what, target) = (reference.what, reference.target.as_str());
         let mut add =
             |rule, message| problems.add(file, rule, reference.line, Some(target), message);
         if target.is_empty() {
@@ -100,8 +255,9 @@ impl<'a> Index<'a> {
             Ok(url) => url,
             Err(error) => {
                 let message = message!(
-                    "the {what} `{target}` is not a valid address ({error}); write a path in the \
-                     site or a whole URL"
+                    "the {what} `{}` is not a valid address ({error}); write a path in the site or \
+                     a whole URL",
+                    shown(target)
                 );
                 add(Rule::BrokenReference, message);
                 return;
@@ -109,7 +265,7 @@ impl<'a> Index<'a> {
         };
         match self.inside(&url, reference) {
             Some(path) => self.look_up(&path, &url, reference, &mut add),
-            None => check_outside(&url, what, target, &mut add),
+            None => check_outside(&url, what, &shown(target), &mut add),
         }
     }
 
@@ -119,16 +275,10 @@ impl<'a> Index<'a> {
             url.path().trim_start_matches('/')
         } else {
             let canonical = self.canonical.as_ref().filter(|_| reference.canonical)?;
-            if !url.scheme().starts_with("http") || url.host_str() != canonical.host_str() {
+            if !url.scheme().starts_with("http") || url.host_str() != Some(&canonical.host) {
                 return None;
             }
-            let folder = match canonical.path().rsplit_once('/') {
-                // A file: `/index.html`, or the end of a folder: `/joe/`.
-                Some((folder, last)) if last.is_empty() || last.contains('.') => folder,
-                // A folder without its last `/`.
-                _ => canonical.path(),
-            };
-            url.path().strip_prefix(folder)?.strip_prefix('/')?
+            url.path().strip_prefix(&canonical.folder)?.strip_prefix('/')?
         };
         Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
     }
@@ -140,7 +290,7 @@ impl<'a> Index<'a> {
         reference: &Reference,
         add: &mut impl FnMut(Rule, message::Message),
     ) {
-        let (what, target) = (reference.what, reference.target.trim());
+        let (what, target) = (reference.what, shown(&reference.target));
         let candidates = if path.is_empty() || path.ends_with('/') {
             vec![format!("{path}index.html")]
         } else {
@@ -159,7 +309,7 @@ impl<'a> Index<'a> {
                 None => message!(
                     "the {what} `{target}` leads to `{}`, which is not in the site; write that \
                      file or change the address",
-                    candidates[0]
+                    shown(&candidates[0])
                 ),
             };
             add(Rule::BrokenReference, message);
@@ -175,8 +325,9 @@ impl<'a> Index<'a> {
         let top = decoded.is_empty() || decoded.eq_ignore_ascii_case("top");
         if !top && !anchors.contains(&*decoded) && !anchors.contains(fragment) {
             let message = message!(
-                "the {what} `{target}` leads to `#{decoded}`, but nothing in `{found}` has that \
-                 id; add the id or change the link"
+                "the {what} `{target}` leads to `#{}`, but nothing in `{found}` has that id; add \
+                 the id or change the link",
+                shown(&decoded)
             );
             add(Rule::BrokenFragment, message);
         }
@@ -197,8 +348,9 @@ fn check_outside(
         );
     } else if !EXTERNAL.contains(&scheme) {
         let message = message!(
-            "the {what} `{target}` has the scheme `{scheme}:`, which visitors cannot follow; use \
-             https, mailto or tel"
+            "the {what} `{target}` has the scheme `{}:`, which visitors cannot follow; use https, \
+             mailto or tel",
+            shown(scheme)
         );
         add(Rule::LinkScheme, message);
     } else if matches!(scheme, "mailto" | "tel" | "sms")

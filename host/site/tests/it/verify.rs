@@ -266,9 +266,9 @@ fn escaped(text: &str) -> String {
 #[test]
 fn f6_the_customers_braces_are_shown_literally_and_the_templates_are_still_found() {
     let order = include_str!("../../../../tests/orders/04-other-hostile-text.json");
+    let options = VerifyOptions::for_order(order, options().languages).unwrap();
     let order: serde_json::Value = serde_json::from_str(order).unwrap();
     let name = order["onboarding"]["business_name"].as_str().unwrap();
-    let options = VerifyOptions::for_order(&order, options().languages);
     let cut: String = name.chars().take(50).collect();
     let encoded =
         name.replace('\'', "%27").replace('"', "%22").replace(' ', "%20").replace('<', "%3C");
