@@ -46,7 +46,7 @@ fn once() -> u64 {
 pub enum OrderSource {
     /// A file in the case's folder.
     File(String),
-    /// TestRun from the template's own schema.
+    /// Derived from the template's own schema.
     Derived(DerivedOrder),
 }
 

@@ -9,6 +9,7 @@ use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 use super::rule::Rule;
 use super::summary::{Finding, Summary, Unit};
+use sitewright_files::Limit;
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::bindings::generator;
 use sitewright_runtime::plugin::{
@@ -24,6 +25,11 @@ const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site
 /// The exported interface: the first of the world `template`, the second of `template-sync`.
 const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
 
+/// Maximum bytes of a template that is read here. Loading it names the limit.
+const MAX_TEMPLATE: Limit = Limit::fixed(256 << 20);
+/// Maximum exports that a message names.
+const SHOWN_EXPORTS: usize = 10;
+
 /// Checks the file and loads it; `None` if it cannot be loaded.
 pub(super) async fn check(
     loader: &Loader,
@@ -33,7 +39,8 @@ pub(super) async fn check(
 ) -> Option<Arc<Template>> {
     let path = file.to_owned();
     let interface = tokio::task::spawn_blocking(move || {
-        std::fs::read(path).map_or(Interface::NotAComponent, |bytes| interface_of(&bytes))
+        let bytes = sitewright_files::read(&path, MAX_TEMPLATE);
+        bytes.map_or(Interface::NotAComponent, |bytes| interface_of(&bytes))
     });
     let mut named = false;
     // If the file cannot be read, loading it below reports why.
@@ -125,7 +132,7 @@ fn interface_of(bytes: &[u8]) -> Interface {
         let others = if exports.is_empty() {
             "nothing".to_owned()
         } else {
-            format!("`{}`", exports.join("`, `"))
+            format!("`{}`", exports[..exports.len().min(SHOWN_EXPORTS)].join("`, `"))
         };
         found.push((
             Rule::Exports,

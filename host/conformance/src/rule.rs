@@ -391,7 +391,7 @@ impl Rule {
             },
             Dropped => "Await every AI call that was started before returning.",
             Expected => "Correct the template, or the case's `expect`.",
-            Snapshot => "PageCheck at the difference; when it is meant, run again with `--update`.",
+            Snapshot => "Look at the difference; if it is intended, run again with `--update`.",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::answers::AuthorRules;
 use super::author_folder::{self, AuthorFolder};
 use super::case::Case;
 use super::contract;
-use super::harness::{FinishedSite, Harness, TestOutcome, TestRun};
+use super::harness::{FinishedSite, Harness, TestCase, TestOutcome, TestRun};
 use super::judge::Judge;
 use super::orders::Orders;
 use super::plan::{self, Baseline, PlannedCase};
@@ -102,9 +102,10 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             author_folder::folder_of(&candidate.file, setting.loader.source_of(&candidate.file))
         }
     };
-    let read = folder.clone();
-    let author = tokio::task::spawn_blocking(move || {
-        read.map_or_else(|| Ok(AuthorFolder::default()), |folder| AuthorFolder::read(&folder))
+    let (read, order_bytes) = (folder.clone(), setting.limits.order_bytes);
+    let author = tokio::task::spawn_blocking(move || match read {
+        Some(folder) => AuthorFolder::read(&folder, order_bytes),
+        None => Ok(AuthorFolder::default()),
     });
     let author =
         author.await.map_err(|error| message!("reading the author's cases failed: {error}"))??;
@@ -186,12 +187,14 @@ impl Suite<'_> {
                     asked: made.asked.clone(),
                     took: made.took,
                 },
-                site.clone(),
+                Arc::new(site.clone()),
             )),
             _ => None,
         });
         let site = baseline.as_ref().map(|(_, site)| site.clone());
-        summary = self.judged(planned, made, site.clone(), summary).await?;
+        for (planned, made) in planned.into_iter().zip(made) {
+            summary = self.judged(planned, made, site.clone(), summary).await?;
+        }
         match baseline {
             None => {
                 for rule in Rule::all().into_iter().filter(|rule| rule.level() != Level::Author) {
@@ -207,14 +210,12 @@ impl Suite<'_> {
                     .await?;
                 summary = back;
                 planned.retain(|planned| self.candidate.wants(planned));
-                let made = self.run_all(&planned).await?;
-                summary = self.judged(planned, made, site.clone(), summary).await?;
+                summary = self.run_and_judge(planned, site.clone(), summary).await?;
             }
         }
-        let mut planned = self.authors_cases(&self.author.answers)?;
+        let mut planned = self.authors_cases(&self.author.answers);
         planned.retain(|planned| self.candidate.wants(planned));
-        let made = self.run_all(&planned).await?;
-        summary = self.judged(planned, made, site, summary).await?;
+        summary = self.run_and_judge(planned, site, summary).await?;
         for rule in Rule::all() {
             let why = match rule {
                 Rule::Expected => "the author has no cases",
@@ -229,7 +230,7 @@ impl Suite<'_> {
         Ok(summary)
     }
 
-    fn authors_cases(&self, answers: &AuthorRules) -> Result<Vec<PlannedCase>, Message> {
+    fn authors_cases(&self, answers: &AuthorRules) -> Vec<PlannedCase> {
         self.author.cases.iter().map(|case| plan::authors(case, answers)).collect()
     }
 
@@ -237,59 +238,98 @@ impl Suite<'_> {
     async fn planned(
         &self,
         mut summary: Summary,
-        plan: impl FnOnce(&mut Summary) -> Result<Vec<PlannedCase>, Message> + Send + 'static,
+        plan: impl FnOnce(&mut Summary) -> Vec<PlannedCase> + Send + 'static,
     ) -> Result<(Vec<PlannedCase>, Summary), Message> {
         let planned = tokio::task::spawn_blocking(move || {
-            plan(&mut summary).map(|planned| (planned, summary))
+            let planned = plan(&mut summary);
+            (planned, summary)
         });
-        planned.await.map_err(|error| message!("planning the suite failed: {error}"))?
+        planned.await.map_err(|error| message!("planning the suite failed: {error}"))
     }
 
-    /// Runs all test cases concurrently; the results have the order of the test cases.
+    /// Runs all test cases concurrently; the results have the order of the test cases. Only for few
+    /// test cases, because it holds the sites of all of them.
     async fn run_all(&self, planned: &[PlannedCase]) -> Result<Vec<TestRun>, Message> {
-        let before = *self.candidate.progress.borrow();
-        let all = before.1 + planned.len();
-        let done = |number: usize| self.candidate.progress.send_replace((before.0 + number, all));
-        done(0);
-        let test_cases = planned.iter().map(|planned| {
-            let (harness, test_case) = (self.harness.clone(), planned.test_case.clone());
-            async move {
-                let made = tokio::spawn(harness.run(test_case)).await;
-                made.unwrap_or_else(|error| Err(message!("a test case failed: {error}")))
-            }
-        });
+        let progress = Progress::begin(self.candidate, planned.len());
+        let test_cases =
+            planned.iter().map(|planned| run_one(self.harness.clone(), planned.test_case.clone()));
         let mut results = stream::iter(test_cases).buffered(self.at_once);
         let mut made = Vec::with_capacity(planned.len());
         while let Some(one) = results.next().await {
             made.push(one?);
-            done(made.len());
+            progress.done(made.len());
         }
         Ok(made)
+    }
+
+    /// Runs all test cases concurrently and judges each when it has ended, in their order. So only
+    /// as many sites are in memory as run at once.
+    async fn run_and_judge(
+        &self,
+        planned: Vec<PlannedCase>,
+        baseline: Option<Arc<FinishedSite>>,
+        mut summary: Summary,
+    ) -> Result<Summary, Message> {
+        let progress = Progress::begin(self.candidate, planned.len());
+        let test_cases = planned.into_iter().map(|planned| {
+            let running = run_one(self.harness.clone(), planned.test_case.clone());
+            async move { running.await.map(|made| (planned, made)) }
+        });
+        let mut results = stream::iter(test_cases).buffered(self.at_once);
+        for number in 1.. {
+            let Some(one) = results.next().await else { break };
+            let (planned, made) = one?;
+            summary = self.judged(planned, made, baseline.clone(), summary).await?;
+            progress.done(number);
+        }
+        Ok(summary)
     }
 
     /// Judges on the blocking pool, because pages are parsed.
     async fn judged(
         &self,
-        planned: Vec<PlannedCase>,
-        made: Vec<TestRun>,
-        baseline: Option<FinishedSite>,
+        planned: PlannedCase,
+        made: TestRun,
+        baseline: Option<Arc<FinishedSite>>,
         mut summary: Summary,
     ) -> Result<Summary, Message> {
-        summary.named.extend(
-            planned
-                .iter()
-                .filter(|planned| self.candidate.names(planned))
-                .map(|planned| planned.rule),
-        );
+        if self.candidate.names(&planned) {
+            summary.named.insert(planned.rule);
+        }
         let (author, update) = (self.author.clone(), self.candidate.update);
         let judged = tokio::task::spawn_blocking(move || {
-            let judge = Judge { baseline: baseline.as_ref(), external: &author.external, update };
-            for (planned, made) in planned.iter().zip(made) {
-                judge.judge(planned, made, &mut summary)?;
-            }
+            let judge = Judge { baseline: baseline.as_deref(), external: &author.external, update };
+            judge.judge(&planned, made, &mut summary)?;
             Ok(summary)
         });
-        judged.await.map_err(|error| message!("judging the test cases failed: {error}"))?
+        judged.await.map_err(|error| message!("judging a test case failed: {error}"))?
+    }
+}
+
+/// Runs one test case in a task of its own.
+async fn run_one(harness: Arc<Harness>, test_case: TestCase) -> Result<TestRun, Message> {
+    let running = tokio::spawn(harness.run(test_case));
+    running.await.unwrap_or_else(|error| Err(message!("a test case failed: {error}")))
+}
+
+/// The number of completed test cases, for the one who watches.
+struct Progress<'a> {
+    shown: &'a watch::Sender<(usize, usize)>,
+    before: usize,
+    all: usize,
+}
+
+impl<'a> Progress<'a> {
+    /// Adds these test cases to those there were before.
+    fn begin(candidate: &'a Candidate, test_cases: usize) -> Self {
+        let (before, all) = *candidate.progress.borrow();
+        let progress = Progress { shown: &candidate.progress, before, all: all + test_cases };
+        progress.done(0);
+        progress
+    }
+
+    fn done(&self, number: usize) {
+        self.shown.send_replace((self.before + number, self.all));
     }
 }
 
