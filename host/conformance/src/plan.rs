@@ -11,7 +11,7 @@ use super::case::{Answers, CallPosition, Case, Delay, Derive, Fault, NamedFault,
 use super::harness::{Stop, TestCase};
 use super::orders::Orders;
 use super::recording_journal::{RecordedCall, ReplyDelay};
-use super::rule::Rule;
+use super::rule::SuiteRule;
 use super::summary::Summary;
 
 /// Additional delay of each reply compared with the one before, in cases with delayed replies.
@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_millis(25);
 #[derive(Debug, Clone)]
 pub(super) struct PlannedCase {
     pub(super) case: Case,
-    pub(super) rule: Rule,
+    pub(super) rule: SuiteRule,
     /// The case's name and the detail that identifies this test case.
     pub(super) label: String,
     pub(super) test_case: TestCase,
@@ -92,7 +92,7 @@ pub(super) fn authors(case: &AuthorCase, author: &AuthorRules) -> PlannedCase {
     let script = script(None, &case.answers.before(author), case.case.ai.answers);
     PlannedCase {
         case: case.case.clone(),
-        rule: Rule::Expected,
+        rule: SuiteRule::Expected,
         label: case.case.name.clone(),
         test_case: TestCase {
             hold: hold(case.case.ai.delay, 8),

@@ -16,7 +16,7 @@ use super::judge::Judge;
 use super::orders::Orders;
 use super::plan::{self, Baseline, PlannedCase};
 use super::report::{RuleReport, TemplateReport};
-use super::rule::{Level, Rule};
+use super::rule::{Level, SuiteRule};
 use super::suite;
 use super::summary::Summary;
 use sitewright_http::Client;
@@ -58,7 +58,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn wants_rule(&self, rule: Rule) -> bool {
+    fn wants_rule(&self, rule: SuiteRule) -> bool {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
     }
 
@@ -70,15 +70,15 @@ impl Candidate {
     /// Whether a test case checks a wanted rule. Limits and pages are checked in every site of an
     /// order.
     fn wants(&self, planned: &PlannedCase) -> bool {
-        let seen = |rule: Rule| {
+        let seen = |rule: SuiteRule| {
             matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule)
         };
         self.wants_rule(planned.rule)
             || self.names(planned)
-            || (planned.rule == Rule::Whole
-                && (self.wants_rule(Rule::Stops) || self.wants_rule(Rule::Blame)))
-            || (planned.rule == Rule::Expected && self.wants_rule(Rule::Snapshot))
-            || (planned.rule.level() == Level::Behaviour && Rule::all().into_iter().any(seen))
+            || (planned.rule == SuiteRule::Whole
+                && (self.wants_rule(SuiteRule::Stops) || self.wants_rule(SuiteRule::Blame)))
+            || (planned.rule == SuiteRule::Expected && self.wants_rule(SuiteRule::Snapshot))
+            || (planned.rule.level() == Level::Behaviour && SuiteRule::all().into_iter().any(seen))
     }
 }
 
@@ -116,8 +116,9 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
     };
     let template = contract::check(&setting.loader, &candidate.file, &limits, &mut summary).await;
     let mut report = TemplateReport::new(&candidate.file, template.as_deref());
-    let broken =
-        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && summary.failed(rule));
+    let broken = SuiteRule::all()
+        .into_iter()
+        .any(|rule| rule.level() == Level::Contract && summary.failed(rule));
     if let Some(template) = template.filter(|_| !broken) {
         let catalogue = Catalogue::new(PathBuf::new(), setting.loader.clone());
         let harness = Harness::new(
@@ -142,14 +143,14 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             orders.await.map_err(|error| message!("deriving orders failed: {error}"))??;
         summary = suite.run(Arc::new(orders), summary).await?;
     } else {
-        for rule in Rule::all() {
+        for rule in SuiteRule::all() {
             summary.skip(rule, "the template breaks the contract");
         }
     }
     summary.check_head_room();
     report.test_cases = summary.test_cases;
     report.duration_ms = millis(began.elapsed());
-    for rule in Rule::all() {
+    for rule in SuiteRule::all() {
         let of = summary.rules.remove(&rule).unwrap_or_default();
         let shown =
             candidate.wants_rule(rule) || summary.named.contains(&rule) || !of.findings.is_empty();
@@ -197,7 +198,9 @@ impl Suite<'_> {
         }
         match baseline {
             None => {
-                for rule in Rule::all().into_iter().filter(|rule| rule.level() != Level::Author) {
+                for rule in
+                    SuiteRule::all().into_iter().filter(|rule| rule.level() != Level::Author)
+                {
                     summary.skip(rule, "neither the full nor the minimal order became a site");
                 }
             }
@@ -216,11 +219,13 @@ impl Suite<'_> {
         let mut planned = self.authors_cases(&self.author.answers);
         planned.retain(|planned| self.candidate.wants(planned));
         summary = self.run_and_judge(planned, site, summary).await?;
-        for rule in Rule::all() {
+        for rule in SuiteRule::all() {
             let why = match rule {
-                Rule::Expected => "the author has no cases",
-                Rule::Snapshot => "no case of the author has a snapshot; `--update` writes one",
-                Rule::Purposes | Rule::Blame | Rule::Stops => {
+                SuiteRule::Expected => "the author has no cases",
+                SuiteRule::Snapshot => {
+                    "no case of the author has a snapshot; `--update` writes one"
+                }
+                SuiteRule::Purposes | SuiteRule::Blame | SuiteRule::Stops => {
                     "no AI call failed, or the template makes none"
                 }
                 _ => "no test case checked it",
