@@ -20,6 +20,8 @@ mod bundle;
 mod compare;
 mod drive;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hashed;
 mod judge;
 mod limits;

@@ -11,6 +11,9 @@ use sitewright_runtime::plugin::Limits;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
 use sitewright_runtime::run::{ArchivedRelease, AttemptId, Stage};
 
+/// Maximum things that are listed as missing.
+const MAX_MISSING: usize = 50;
+
 /// Where a recorded attempt comes from, which decides how far it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -151,15 +154,23 @@ impl RecordedAttempt {
         }
         let Some(recording) = self.recording.as_ref().filter(|_| !live) else { return missing };
         let replies = ReplyIndex::new(&self.replies);
+        let mut more = 0;
         for end in &recording.ai {
             let (Some(key), Some(reply)) = (&end.key, &end.reply) else { continue };
             if replies.position(&key.request, reply).is_none() {
+                if missing.len() >= MAX_MISSING {
+                    more += 1;
+                    continue;
+                }
                 missing.push(message!(
                     "the reply to {} is missing: the journal is kept in the order's folder of \
                      sites under `journal`, or in the database of orders",
                     end.call_id
                 ));
             }
+        }
+        if more > 0 {
+            missing.push(message!("replies to {more} more AI calls are missing"));
         }
         missing
     }

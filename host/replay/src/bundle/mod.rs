@@ -23,7 +23,7 @@ pub use write::{ExportOptions, Exported, export};
 /// Version of the format.
 const FORMAT: u32 = 1;
 
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const ATTEMPT: &str = "attempt.json";
 const RECORD: &str = "record.json";
 const RELEASE: &str = "release.json";
@@ -33,8 +33,8 @@ const TEMPLATE: &str = "template.wasm";
 const DEBUG: &str = "template.debug.wasm";
 
 /// The rule for one file of a bundle.
-struct FileRule {
-    name: &'static str,
+pub(super) struct FileRule {
+    pub(super) name: &'static str,
     max_bytes: u64,
     /// Maximum values and names of fields of a JSON document; 0 for files that are not parsed as
     /// one document.
@@ -46,7 +46,7 @@ const fn file(name: &'static str, max_bytes: u64, max_values: usize) -> FileRule
 }
 
 /// The files of a bundle.
-const FILES: [FileRule; 11] = [
+pub(super) const FILES: [FileRule; 11] = [
     file("README.txt", 64 << 10, 0),
     file(MANIFEST, 64 << 10, 1_000),
     // Lengths of the deltas of streamed replies are most of the values.

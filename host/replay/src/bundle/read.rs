@@ -20,6 +20,13 @@ use crate::hashed::copy_hashed;
 use crate::subject::{Origin, RecordedAttempt, RecordedEnd};
 use sitewright_ai::JournalEntry;
 use sitewright_files::{Limit, json};
+use sitewright_site::OrderDir;
+
+/// Maximum bytes of a name in an attempt.
+const MAX_NAME_BYTES: usize = 512;
+/// Maximum remarks that a bundle adds to the report, and bytes of each.
+const MAX_NOTES: usize = 20;
+const MAX_NOTE_BYTES: usize = 1_000;
 
 /// Reads a bundle and unpacks it into the existing private `folder`. Blocking.
 pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, BundleError> {
@@ -43,7 +50,24 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, Bundle
     };
     let replies = bundle.replies()?;
     let document = if bundle.files.contains_key(ORDER) { bundle.read(ORDER)? } else { Vec::new() };
+    let template = &attempt.template;
+    for (what, text) in [
+        ("the name of its template", &template.name),
+        ("the version of its template", &template.version),
+        ("the digest of its template", &template.digest),
+        ("its language", &attempt.default_locale),
+    ] {
+        if text.len() > MAX_NAME_BYTES {
+            return Err(bundle.refused(format!("{what} has more than {MAX_NAME_BYTES} bytes")));
+        }
+    }
+    OrderDir::new(&attempt.order)
+        .map_err(|error| bundle.refused(format!("the id of its order: {error}")))?;
     let mut notes = attempt.notes;
+    notes.truncate(MAX_NOTES);
+    for note in &mut notes {
+        note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES.min(note.len())));
+    }
     let mut wasm = None;
     if let Some(digest) = bundle.files.get(TEMPLATE) {
         let digest = format!("sha256:{digest}");
@@ -454,6 +478,16 @@ mod tests {
                 "the id of its attempt",
             ),
             (
+                "an order",
+                vec![(ATTEMPT, attempt(json!({ "order": "../../etc" })))],
+                "the id of its order",
+            ),
+            (
+                "a long name",
+                vec![(ATTEMPT, attempt(json!({ "default_locale": "x".repeat(1_000) })))],
+                "its language has more than 512 bytes",
+            ),
+            (
                 "a negative limit",
                 vec![(ATTEMPT, attempt(json!({ "limits": { "cpu_ms": -1 } })))],
                 "attempt.json",
@@ -463,6 +497,14 @@ mod tests {
             let error = opened(&bundle(&files)).err().unwrap_or_else(|| panic!("{name} is read"));
             assert!(error.contains(part), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn remarks_of_a_bundle_are_short() {
+        let notes = vec!["ä".repeat(MAX_NOTE_BYTES); MAX_NOTES + 1];
+        let read = opened(&bundle(&[(ATTEMPT, attempt(json!({ "notes": notes })))])).unwrap();
+        assert_eq!(read.notes.len(), MAX_NOTES);
+        assert!(read.notes.iter().all(|note| note.len() <= MAX_NOTE_BYTES));
     }
 
     #[test]
@@ -493,6 +535,20 @@ mod tests {
             let length = bytes.len().saturating_sub(cut % 700);
             bytes.truncate(length);
             drop(opened(&bytes));
+        }
+
+        #[test]
+        fn any_contents_are_read_or_refused(
+            files in prop::collection::vec(
+                (0_u8..11, "[\\[\\]{},:\"0-9a-z\\\\]{0,160}"), 0..6,
+            ),
+        ) {
+            let mut bytes = vec![1];
+            for (name, content) in files {
+                bytes.extend([name, u8::try_from(content.len() / 16).unwrap()]);
+                bytes.extend(&content.as_bytes()[..content.len() / 16 * 16]);
+            }
+            crate::fuzzing::bundle(&bytes);
         }
     }
 }
