@@ -56,10 +56,11 @@ impl FileError {
 pub enum FileProblem {
     /// A name that could lead out of its folder.
     #[error(
-        "{0:?} is not a name inside the folder; use a relative path of at most 255 bytes and 8 \
-         parts, without `..`"
+        "it is not inside the folder {}; use a relative path of at most 255 bytes and 8 parts, \
+         without `..`",
+        .folder.display()
     )]
-    Name(String),
+    Name { folder: PathBuf },
     #[error("it is {0}, and only regular files are read")]
     NotAFile(&'static str),
     #[error("it is {0}, and a folder is needed")]

@@ -70,10 +70,9 @@ impl Folder {
     /// # Errors
     /// If the name could lead out of the folder, or means something else.
     pub fn folder(&self, name: &str) -> Result<Folder, FileError> {
-        let path = self.path.join(name);
         match self.open_folder(name) {
-            Ok(handle) => Ok(Folder { handle, path }),
-            Err(problem) => Err(FileError { path, problem }),
+            Ok(handle) => Ok(Folder { handle, path: self.path.join(name) }),
+            Err(problem) => Err(self.error(name, problem)),
         }
     }
 
@@ -121,7 +120,9 @@ impl Folder {
     }
 
     fn error(&self, name: &str, problem: FileProblem) -> FileError {
-        FileError { path: self.path.join(name), problem }
+        // A name that is too long is shown in part.
+        let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
+        FileError { path: self.path.join(shown), problem }
     }
 
     fn open_file(&self, name: &str, limit: Limit) -> Result<File, FileProblem> {
@@ -145,11 +146,9 @@ impl Folder {
 
     /// The folder that holds the last part of the name (`None`: this one), and the last part.
     fn parent<'a>(&self, name: &'a str) -> Result<(Option<OwnedFd>, &'a str), FileProblem> {
-        let parts = parts(name)
-            .ok_or_else(|| FileProblem::Name(name.chars().take(MAX_NAME_BYTES).collect()))?;
-        let Some((last, folders)) = parts.split_last() else {
-            return Err(FileProblem::Name(String::new()));
-        };
+        let outside = || FileProblem::Name { folder: self.path.clone() };
+        let parts = parts(name).ok_or_else(outside)?;
+        let (last, folders) = parts.split_last().ok_or_else(outside)?;
         let mut at: Option<OwnedFd> = None;
         for part in folders {
             at = Some(self.open_part(at.as_ref().unwrap_or(&self.handle), part)?);
@@ -226,17 +225,17 @@ mod tests {
             ("plain", Ok("plain")),
             ("./plain", Ok("plain")),
             ("sub/deep/plain", Ok("deep")),
-            ("", Err("is not a name inside the folder")),
-            (".", Err("is not a name inside the folder")),
-            ("..", Err("is not a name inside the folder")),
-            ("../secret", Err("is not a name inside the folder")),
-            ("sub/../../secret", Err("is not a name inside the folder")),
-            ("sub//deep", Err("is not a name inside the folder")),
-            ("/dev/zero", Err("is not a name inside the folder")),
-            (&absolute, Err("is not a name inside the folder")),
-            (&long, Err("is not a name inside the folder")),
-            (&deep, Err("is not a name inside the folder")),
-            ("pl\0ain", Err("is not a name inside the folder")),
+            ("", Err("it is not inside the folder")),
+            (".", Err("it is not inside the folder")),
+            ("..", Err("it is not inside the folder")),
+            ("../secret", Err("it is not inside the folder")),
+            ("sub/../../secret", Err("it is not inside the folder")),
+            ("sub//deep", Err("it is not inside the folder")),
+            ("/dev/zero", Err("it is not inside the folder")),
+            (&absolute, Err("it is not inside the folder")),
+            (&long, Err("it is not inside the folder")),
+            (&deep, Err("it is not inside the folder")),
+            ("pl\0ain", Err("it is not inside the folder")),
             ("out", Err("it is a symbolic link")),
             ("in", Err("it is a symbolic link")),
             ("zero", Err("it is a symbolic link")),
