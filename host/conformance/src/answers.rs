@@ -1,5 +1,7 @@
 //! The AI replies of a test case, as a script.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sitewright_script::Script;
 use toml::{Table, Value};
@@ -21,9 +23,9 @@ pub(crate) struct ScriptRule {
     pub(crate) answer: Table,
 }
 
-/// The rules of an author's script, unchanged.
+/// The rules of an author's scripts, unchanged. Shared, because each test case has them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct AuthorRules(Vec<Value>);
+pub(super) struct AuthorRules(Vec<Arc<Vec<Value>>>);
 
 impl AuthorRules {
     /// Reads and checks a script.
@@ -32,7 +34,7 @@ impl AuthorRules {
         let mut document: Table =
             text.parse().map_err(|error: toml::de::Error| error.to_string())?;
         match document.remove("rule") {
-            Some(Value::Array(rules)) => Ok(AuthorRules(rules)),
+            Some(Value::Array(rules)) => Ok(AuthorRules(vec![Arc::new(rules)])),
             _ => Ok(AuthorRules::default()),
         }
     }
@@ -40,6 +42,10 @@ impl AuthorRules {
     /// Its own rules, followed by those of `others`.
     pub(super) fn before(&self, others: &AuthorRules) -> AuthorRules {
         AuthorRules(self.0.iter().chain(&others.0).cloned().collect())
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().flat_map(|rules| rules.iter())
     }
 }
 
@@ -70,27 +76,33 @@ pub(super) fn faulty(fault: &Fault, asked: &RecordedCall) -> Option<ScriptRule> 
     })
 }
 
-/// The complete script: the fault, then the author's rules, then replies that are generated from
-/// the requests' schemas.
-pub(super) fn script(
-    fault: Option<ScriptRule>,
-    author: &AuthorRules,
-    answers: Answers,
-) -> Result<String, Message> {
-    let plain = match answers {
-        Answers::Full => "A quiet workshop near the harbour.\n\nPeople come back because the work \
-                          lasts."
-            .to_owned(),
-        Answers::Smallest => "ok".to_owned(),
-        Answers::Hostile => format!("A text of a model {}", sitewright_script::HOSTILE),
-    };
-    let made = [table("from_schema", answers.as_str()), table("text", plain)]
-        .map(|answer| ScriptRule { purpose: None, contains: Vec::new(), times: None, answer });
-    // The author's good replies would hide the smallest and hostile ones.
-    let author = if answers == Answers::Full { author.0.as_slice() } else { &[] };
-    write(
-        fault.iter().map(value).chain(author.iter().cloned().map(Ok)).chain(made.iter().map(value)),
-    )
+/// The script of one test case: the fault, then the author's rules, then replies that are generated
+/// from the requests' schemas. Its text is made when the test case runs, because an author's script
+/// may be large.
+#[derive(Debug, Clone)]
+pub(super) struct CaseScript {
+    pub(super) fault: Option<ScriptRule>,
+    pub(super) author: AuthorRules,
+    pub(super) answers: Answers,
+}
+
+impl CaseScript {
+    /// The script as TOML.
+    pub(super) fn text(&self) -> Result<String, Message> {
+        let plain = match self.answers {
+            Answers::Full => "A quiet workshop near the harbour.\n\nPeople come back because the \
+                              work lasts."
+                .to_owned(),
+            Answers::Smallest => "ok".to_owned(),
+            Answers::Hostile => format!("A text of a model {}", sitewright_script::HOSTILE),
+        };
+        let made = [table("from_schema", self.answers.as_str()), table("text", plain)]
+            .map(|answer| ScriptRule { purpose: None, contains: Vec::new(), times: None, answer });
+        // The author's good replies would hide the smallest and hostile ones.
+        let full = self.answers == Answers::Full;
+        let author = self.author.rules().filter(|_| full).cloned().map(Ok);
+        write(self.fault.iter().map(value).chain(author).chain(made.iter().map(value)))
+    }
 }
 
 fn value(rule: &ScriptRule) -> Result<Value, toml::ser::Error> {

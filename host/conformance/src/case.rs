@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rule::Rule;
+use super::rule::SuiteRule;
 use sitewright_model::failure::FailureKind;
 
 /// One case, as written in a file.
@@ -17,7 +17,7 @@ pub struct Case {
     pub name: String,
     /// The rule that the case checks; `None` in an author's case.
     #[serde(default)]
-    pub rule: Option<Rule>,
+    pub rule: Option<SuiteRule>,
     /// The reason for the case, for readers.
     #[serde(default)]
     pub why: String,
@@ -46,7 +46,7 @@ fn once() -> u64 {
 pub enum OrderSource {
     /// A file in the case's folder.
     File(String),
-    /// TestRun from the template's own schema.
+    /// Derived from the template's own schema.
     Derived(DerivedOrder),
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
-use super::rule::Rule;
+use super::rule::SuiteRule;
 use super::summary::{Finding, Summary, Unit};
+use sitewright_files::Limit;
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::bindings::generator;
 use sitewright_runtime::plugin::{
@@ -24,6 +25,11 @@ const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site
 /// The exported interface: the first of the world `template`, the second of `template-sync`.
 const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
 
+/// Maximum bytes of a template that is read here. Loading it names the limit.
+const MAX_TEMPLATE: Limit = Limit::fixed(256 << 20);
+/// Maximum exports that a message names.
+const SHOWN_EXPORTS: usize = 10;
+
 /// Checks the file and loads it; `None` if it cannot be loaded.
 pub(super) async fn check(
     loader: &Loader,
@@ -33,12 +39,13 @@ pub(super) async fn check(
 ) -> Option<Arc<Template>> {
     let path = file.to_owned();
     let interface = tokio::task::spawn_blocking(move || {
-        std::fs::read(path).map_or(Interface::NotAComponent, |bytes| interface_of(&bytes))
+        let bytes = sitewright_files::read(&path, MAX_TEMPLATE);
+        bytes.map_or(Interface::NotAComponent, |bytes| interface_of(&bytes))
     });
     let mut named = false;
     // If the file cannot be read, loading it below reports why.
     if let Interface::Component(problems) = interface.await.unwrap_or(Interface::NotAComponent) {
-        for rule in [Rule::Imports, Rule::Exports, Rule::Version] {
+        for rule in [SuiteRule::Imports, SuiteRule::Exports, SuiteRule::Version] {
             summary.checked(rule);
         }
         named = !problems.is_empty();
@@ -46,7 +53,7 @@ pub(super) async fn check(
             summary.add_finding(rule, Finding::plain(message));
         }
     }
-    summary.checked(Rule::Component);
+    summary.checked(SuiteRule::Component);
     let template = match loader.load(file).await {
         Ok(template) => Arc::new(template),
         Err(error) => {
@@ -67,8 +74,14 @@ pub(super) async fn check(
             return None;
         }
     };
-    for rule in [Rule::Types, Rule::Describe, Rule::Quick, Rule::Manifest, Rule::Schema, Rule::Pure]
-    {
+    for rule in [
+        SuiteRule::Types,
+        SuiteRule::Describe,
+        SuiteRule::Quick,
+        SuiteRule::Manifest,
+        SuiteRule::Schema,
+        SuiteRule::Pure,
+    ] {
         summary.checked(rule);
     }
     draft(&template, summary);
@@ -79,7 +92,7 @@ pub(super) async fn check(
 /// What the imports and exports of a file show.
 enum Interface {
     /// A component, with the rules that its imports and exports break.
-    Component(Vec<(Rule, String)>),
+    Component(Vec<(SuiteRule, String)>),
     /// Not a readable, well-formed component.
     NotAComponent,
 }
@@ -125,10 +138,10 @@ fn interface_of(bytes: &[u8]) -> Interface {
         let others = if exports.is_empty() {
             "nothing".to_owned()
         } else {
-            format!("`{}`", exports.join("`, `"))
+            format!("`{}`", exports[..exports.len().min(SHOWN_EXPORTS)].join("`, `"))
         };
         found.push((
-            Rule::Exports,
+            SuiteRule::Exports,
             format!("it exports {others} and not `{}@{}`", wanted[0], VERSIONS[0]),
         ));
     } else if !ours
@@ -136,53 +149,55 @@ fn interface_of(bytes: &[u8]) -> Interface {
         .any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version)))
     {
         found.push((
-            Rule::Version,
+            SuiteRule::Version,
             format!("it exports `{}`; this host supports {}", ours[0], VERSIONS.join(", ")),
         ));
     }
     Interface::Component(found)
 }
 
-fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
+fn import_of(name: &str, found: &mut Vec<(SuiteRule, String)>) {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     if let Some(name_in_contract) = interface.strip_prefix(PACKAGE) {
         if !INTERFACES.contains(&name_in_contract) {
             found.push((
-                Rule::Imports,
+                SuiteRule::Imports,
                 format!("it imports `{name}`, which the contract does not have"),
             ));
         } else if !VERSIONS.contains(&version) {
             found.push((
-                Rule::Version,
+                SuiteRule::Version,
                 format!("it imports `{name}`; this host supports {}", VERSIONS.join(", ")),
             ));
         }
     } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
         found.push((
-            Rule::Imports,
+            SuiteRule::Imports,
             format!("it imports `{name}`, which is not part of the contract"),
         ));
     }
 }
 
 /// The rules that a load error breaks; with a message if the error has one per rule.
-fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
+fn rules_of(problem: &TemplateProblem) -> Vec<(SuiteRule, Option<String>)> {
     match problem {
         TemplateProblem::Unreadable(_)
         | TemplateProblem::TooLarge(_)
         | TemplateProblem::NotAComponent(_)
-        | TemplateProblem::DoesNotCompile(_) => vec![(Rule::Component, None)],
-        TemplateProblem::DoesNotFit { .. } => vec![(Rule::Types, None)],
-        TemplateProblem::Contract(_) => vec![(Rule::Version, None)],
-        TemplateProblem::Describe(_) | TemplateProblem::Host(_) => vec![(Rule::Describe, None)],
-        TemplateProblem::DescribeSlow(_) => vec![(Rule::Quick, None)],
+        | TemplateProblem::DoesNotCompile(_) => vec![(SuiteRule::Component, None)],
+        TemplateProblem::DoesNotFit { .. } => vec![(SuiteRule::Types, None)],
+        TemplateProblem::Contract(_) => vec![(SuiteRule::Version, None)],
+        TemplateProblem::Describe(_) | TemplateProblem::Host(_) => {
+            vec![(SuiteRule::Describe, None)]
+        }
+        TemplateProblem::DescribeSlow(_) => vec![(SuiteRule::Quick, None)],
         TemplateProblem::Manifest(ManifestError(problems)) => problems
             .iter()
             .map(|problem| {
                 let rule = if problem.starts_with("`order-schema`") {
-                    Rule::Schema
+                    SuiteRule::Schema
                 } else {
-                    Rule::Manifest
+                    SuiteRule::Manifest
                 };
                 (rule, Some(problem.clone()))
             })
@@ -200,12 +215,12 @@ fn draft(template: &Template, summary: &mut Summary) {
     {
         let message =
             format!("`order-schema` declares `{other}`; the contract requires draft 2020-12");
-        summary.add_finding(Rule::Schema, Finding::plain(message));
+        summary.add_finding(SuiteRule::Schema, Finding::plain(message));
     }
     if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
         let message =
             format!("`order-schema` is not valid at `{}`: {error}", error.instance_path());
-        summary.add_finding(Rule::Schema, Finding::plain(message));
+        summary.add_finding(SuiteRule::Schema, Finding::plain(message));
     }
 }
 
@@ -233,12 +248,12 @@ async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
         if let Some(call) = described.calls.first() {
             let message =
                 format!("`describe` calls `{call}`, and {} calls in all", described.calls.len());
-            summary.add_finding(Rule::Pure, Finding::plain(message));
+            summary.add_finding(SuiteRule::Pure, Finding::plain(message));
             return;
         }
         if described.printed_bytes > 0 {
             let message = format!("`describe` prints {} bytes", described.printed_bytes);
-            summary.add_finding(Rule::Pure, Finding::plain(message));
+            summary.add_finding(SuiteRule::Pure, Finding::plain(message));
             return;
         }
         let manifest = comparable(&described.manifest);
@@ -253,12 +268,12 @@ async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
                         "`describe` returns a different `{field}` each time: {value} and then {}",
                         manifest.get(field).unwrap_or_default()
                     );
-                    summary.add_finding(Rule::Pure, Finding::plain(message));
+                    summary.add_finding(SuiteRule::Pure, Finding::plain(message));
                 }
             }
         }
     }
-    summary.measure(Rule::Quick, millis(slowest), millis(DESCRIBE_CPU), Unit::Milliseconds);
+    summary.measure(SuiteRule::Quick, millis(slowest), millis(DESCRIBE_CPU), Unit::Milliseconds);
 }
 
 fn comparable(manifest: &generator::Manifest) -> serde_json::Value {

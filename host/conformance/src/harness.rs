@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use super::answers::CaseScript;
 use super::recording_journal::{RecordedCall, RecordingJournal, ReplyDelay};
 use sitewright_ai::{AiConfig, Gateway, RunJournal};
 use sitewright_http::Client;
@@ -50,8 +51,7 @@ pub(super) struct Harness {
 #[derive(Debug, Clone)]
 pub(super) struct TestCase {
     pub(super) document: Value,
-    /// The script of AI replies, as TOML.
-    pub(super) script: String,
+    pub(super) script: CaseScript,
     pub(super) hold: ReplyDelay,
     /// The number of AI calls in the order's budget; `None` if unlimited.
     pub(super) budget: Option<u64>,
@@ -241,7 +241,7 @@ impl Harness {
             "providers": {
                 "scripted": {
                     "kind": "scripted",
-                    "rules_inline": test_case.script,
+                    "rules_inline": test_case.script.text()?,
                     "call_ms": timeout_ms,
                 },
             },

@@ -6,7 +6,7 @@ use super::case::{Case, ExpectedOutcome, Fault, NamedFault};
 use super::harness::{FinishedSite, TestOutcome, TestRun};
 use super::page_checks::{self, PageFindings};
 use super::plan::PlannedCase;
-use super::rule::{Level, LimitRule, Rule};
+use super::rule::{Level, LimitRule, SuiteRule};
 use super::snapshot;
 use super::summary::{Finding, Summary, Unit};
 use sitewright_model::Measure;
@@ -81,14 +81,17 @@ impl Judge<'_> {
                 .add_finding(rule, finding(planned, "it became a site; a failure was expected")),
             ExpectedOutcome::Site | ExpectedOutcome::SiteOrFailure => {}
         }
-        if matches!(rule, Rule::Hostile | Rule::Escaped) {
+        if matches!(rule, SuiteRule::Hostile | SuiteRule::Escaped) {
             for element in page_checks::unescaped_elements(&site.files) {
                 let message = format!("{element} is an element of the page: it is not escaped");
                 summary.add_finding(rule, finding(planned, message));
             }
         }
         if let Some(baseline) = self.baseline {
-            if rule.level() == Level::Ai && rule != Rule::Escaped && rule != Rule::Smallest {
+            if rule.level() == Level::Ai
+                && rule != SuiteRule::Escaped
+                && rule != SuiteRule::Smallest
+            {
                 let missing: Vec<&str> = baseline
                     .files
                     .keys()
@@ -122,19 +125,19 @@ impl Judge<'_> {
         let Some(folder) = &planned.folder else { return Ok(()) };
         let exists = snapshot::exists(folder);
         if self.update {
-            summary.checked(Rule::Snapshot);
+            summary.checked(SuiteRule::Snapshot);
             return snapshot::update(folder, &site.files);
         }
         if !exists {
             return Ok(());
         }
-        summary.checked(Rule::Snapshot);
+        summary.checked(SuiteRule::Snapshot);
         for difference in snapshot::compare(folder, &site.files)? {
             let mut finding = finding(planned, difference.message);
             finding.file = Some(difference.file);
             finding.difference = difference.lines;
             finding.order = None;
-            summary.add_finding(Rule::Snapshot, finding);
+            summary.add_finding(SuiteRule::Snapshot, finding);
         }
         Ok(())
     }
@@ -145,8 +148,8 @@ impl Judge<'_> {
         limits: &BTreeMap<String, Measure>,
         summary: &mut Summary,
     ) {
-        for rule in Rule::all() {
-            let Rule::Limit(limit) = rule else { continue };
+        for rule in SuiteRule::all() {
+            let SuiteRule::Limit(limit) = rule else { continue };
             let Some(Measure { max, used }) = limits.get(limit.key()).copied() else { continue };
             let unit = match limit.key() {
                 key if key.ends_with("_bytes") => Unit::Bytes,
@@ -160,17 +163,17 @@ impl Judge<'_> {
     }
 
     fn pages(&self, planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
-        for rule in Rule::all() {
-            if matches!(rule, Rule::Site(_) | Rule::Page(_)) {
+        for rule in SuiteRule::all() {
+            if matches!(rule, SuiteRule::Site(_) | SuiteRule::Page(_)) {
                 summary.checked(rule);
             }
         }
         let PageFindings { problems, heaviest } =
             page_checks::check_pages(&site.files, self.external);
-        let weight = Rule::Page(super::rule::PageRule::Weight);
+        let weight = SuiteRule::Page(super::rule::PageRule::Weight);
         summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
         for problem in problems {
-            let rule = Rule::Page(problem.rule);
+            let rule = SuiteRule::Page(problem.rule);
             // The same problem in several orders is reported once.
             if summary.has_finding(rule, &problem.file, &problem.message) {
                 continue;
@@ -191,7 +194,7 @@ impl Judge<'_> {
     ) {
         let called = site.limits.get("ai_calls").map_or(0, |measure| measure.used);
         if asked > 0 || called > 0 {
-            summary.checked(Rule::Purposes);
+            summary.checked(SuiteRule::Purposes);
         }
         let refused = called.saturating_sub(asked as u64);
         if refused > 0 {
@@ -199,14 +202,14 @@ impl Judge<'_> {
                 "{refused} of its {called} AI calls were rejected before a request was sent: their \
                  purpose is not declared, or the request is invalid"
             );
-            summary.add_finding(Rule::Purposes, finding(planned, message));
+            summary.add_finding(SuiteRule::Purposes, finding(planned, message));
         }
     }
 
     fn failed(&self, planned: &PlannedCase, record: Box<FailureRecord>, summary: &mut Summary) {
         let case = &planned.case;
         let own = planned.rule;
-        let mut add = |rule: Rule, message: String| {
+        let mut add = |rule: SuiteRule, message: String| {
             let mut finding = finding(planned, message);
             finding.failure = Some(record.clone());
             summary.add_finding(rule, finding);
@@ -219,11 +222,11 @@ impl Judge<'_> {
                 && ai.message.as_str().contains("not declared")
         });
         if undeclared {
-            return add(Rule::Purposes, ending);
+            return add(SuiteRule::Purposes, ending);
         }
         match own.level() {
             Level::Behaviour => match (limit_of(&record), record.kind) {
-                (Some(limit), _) => add(Rule::Limit(limit), ending),
+                (Some(limit), _) => add(SuiteRule::Limit(limit), ending),
                 // No order becomes a site, so the pages break site rules, and not the rule of this
                 // order.
                 (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
@@ -240,18 +243,18 @@ impl Judge<'_> {
                 _ => add(own, ending),
             },
             Level::Ai => {
-                let faulty = matches!(own, Rule::Whole);
+                let faulty = matches!(own, SuiteRule::Whole);
                 match record.kind {
                     _ if typed && case.expect.outcome == ExpectedOutcome::Site => add(own, ending),
                     FailureKind::TemplateError
                         if record.ai.is_none() && record.blamed_calls.is_empty() =>
                     {
-                        add(Rule::Blame, ending);
+                        add(SuiteRule::Blame, ending);
                     }
-                    _ if typed => summary.checked(Rule::Blame),
+                    _ if typed => summary.checked(SuiteRule::Blame),
                     FailureKind::OutputRejected if faulty => {
                         add(
-                            Rule::Whole,
+                            SuiteRule::Whole,
                             format!(
                                 "incomplete site, which failed the site checks: {}",
                                 record.message
@@ -259,7 +262,7 @@ impl Judge<'_> {
                         );
                     }
                     FailureKind::OutputRejected => add(own, ending),
-                    _ if faulty => add(Rule::Stops, ending),
+                    _ if faulty => add(SuiteRule::Stops, ending),
                     _ => add(own, ending),
                 }
             }
@@ -304,8 +307,8 @@ impl Judge<'_> {
             Level::Contract | Level::Limits | Level::Site => add(own, ending),
         }
         // A failed call without a trap covers this rule.
-        if own == Rule::Whole {
-            summary.checked(Rule::Stops);
+        if own == SuiteRule::Whole {
+            summary.checked(SuiteRule::Stops);
         }
     }
 }
@@ -389,9 +392,9 @@ fn expected(planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
         let message = format!("{} AI calls were answered; {calls} were expected", site.ai_calls);
         summary.add_finding(planned.rule, finding(planned, message));
     }
-    if planned.rule == Rule::Whole
+    if planned.rule == SuiteRule::Whole
         && !matches!(planned.case.ai.fault, Some(Fault::Named(NamedFault::Drop)))
     {
-        summary.checked(Rule::Stops);
+        summary.checked(SuiteRule::Stops);
     }
 }

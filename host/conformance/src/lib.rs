@@ -42,6 +42,6 @@ pub mod suite;
 mod summary;
 
 pub use author_folder::FOLDER;
-pub use rule::{Level, Rule};
+pub use rule::{Level, SuiteRule};
 pub use run::{Candidate, Setting, conform, listed};
 pub use summary::{Finding, Measured, Unit};

@@ -1,5 +1,7 @@
 //! Derives orders from a template's JSON Schema.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Map, Value, json};
 use sitewright_script::{HOSTILE, Sample, sample};
 
@@ -14,6 +16,18 @@ use sitewright_runtime::plugin::Manifest;
 const LONG_LIST: usize = 200;
 /// Maximum number of orders per case; further ones are not tested.
 const MAX_ORDERS: usize = 64;
+
+/// Maximum orders of a case that are tried; those that the schema rejects are left out.
+const MAX_TRIED: usize = 4 * MAX_ORDERS;
+/// Maximum texts of an order that a case changes, each on its own.
+const MAX_TEXTS: usize = 1_000;
+/// Maximum bytes of orders that are checked while orders are derived, all together. The template's
+/// schema decides how large an order is and how many there are. 256 MiB.
+const MAX_CHECKED_BYTES: u64 = 256 << 20;
+/// Maximum steps of making a text that a pattern matches.
+const MAX_PATTERN_STEPS: usize = 5_000;
+/// Maximum parts of the schema in which enumerations are looked for.
+const MAX_SCHEMA_PARTS: usize = 20_000;
 
 /// An order, and the detail in which it differs from the full order.
 #[derive(Debug, Clone)]
@@ -31,6 +45,8 @@ pub(super) struct Orders {
     locale: Locale,
     full: Value,
     minimal: Value,
+    /// Bytes of the orders checked so far; see [`MAX_CHECKED_BYTES`].
+    checked_bytes: AtomicU64,
 }
 
 impl Orders {
@@ -59,6 +75,7 @@ impl Orders {
             locale: default_locale.clone(),
             full: Value::Null,
             minimal: Value::Null,
+            checked_bytes: AtomicU64::new(0),
         };
         let made = |how: Sample, wanted: &dyn Fn(&str) -> bool| {
             let mut document = match sample(&solved, how) {
@@ -146,11 +163,17 @@ impl Orders {
 
     /// Why the host or the template rejects an order; `None` if both accept it.
     pub(super) fn rejection(&self, document: &Value) -> Option<String> {
-        let snapshot =
-            match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
-                Ok(snapshot) => snapshot,
-                Err(error) => return Some(error.to_string()),
-            };
+        let text = document.to_string();
+        let before = self.checked_bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+        if before > MAX_CHECKED_BYTES {
+            return Some(format!(
+                "the orders that the schema asks for have more than {MAX_CHECKED_BYTES} bytes"
+            ));
+        }
+        let snapshot = match order::load(text.as_bytes(), self.max_bytes, &self.locale) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Some(error.to_string()),
+        };
         let value: Value = serde_json::from_str(snapshot.document()).ok()?;
         let problems = self.manifest.order_schema.check(&value);
         problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message))
@@ -203,6 +226,7 @@ impl Orders {
         let Some(fields) = base.as_object() else { return Vec::new() };
         let optional = fields.keys().filter(|name| self.minimal.get(name.as_str()).is_none());
         optional
+            .take(MAX_TRIED)
             .map(|name| {
                 let mut fields = fields.clone();
                 fields.shift_remove(name);
@@ -213,10 +237,12 @@ impl Orders {
 
     fn each_value(&self, base: &Value) -> Vec<NamedOrder> {
         let mut found = Vec::new();
-        self.enumerations(&self.schema, String::new(), base, 0, &mut found);
+        let mut parts = 0;
+        self.enumerations(&self.schema, String::new(), base, &mut parts, 0, &mut found);
         found
             .into_iter()
             .filter(|(pointer, value)| base.pointer(pointer) != Some(value))
+            .take(MAX_TRIED)
             .filter_map(|(pointer, value)| {
                 let mut document = base.clone();
                 *document.pointer_mut(&pointer)? = value.clone();
@@ -235,19 +261,21 @@ impl Orders {
         schema: &Value,
         pointer: String,
         at: &Value,
+        parts: &mut usize,
         depth: usize,
         found: &mut Vec<(String, Value)>,
     ) {
-        if depth > 16 || found.len() > 10 * MAX_ORDERS {
+        *parts += 1;
+        if depth > 16 || found.len() > 10 * MAX_ORDERS || *parts > MAX_SCHEMA_PARTS {
             return;
         }
         let follow = |reference: &str| self.schema.pointer(reference.strip_prefix('#')?);
         if let Some(part) = schema.get("$ref").and_then(Value::as_str).and_then(follow) {
-            self.enumerations(part, pointer.clone(), at, depth + 1, found);
+            self.enumerations(part, pointer.clone(), at, parts, depth + 1, found);
         }
         for key in ["allOf", "anyOf", "oneOf"] {
             for part in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
-                self.enumerations(part, pointer.clone(), at, depth + 1, found);
+                self.enumerations(part, pointer.clone(), at, parts, depth + 1, found);
             }
         }
         let listed = schema
@@ -255,7 +283,8 @@ impl Orders {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .chain(schema.get("const"));
+            .chain(schema.get("const"))
+            .take(10 * MAX_ORDERS);
         found.extend(
             listed.filter(|value| !value.is_null()).map(|value| (pointer.clone(), value.clone())),
         );
@@ -270,18 +299,19 @@ impl Orders {
                     property,
                     format!("{pointer}/{}", escaped(name)),
                     inner,
+                    parts,
                     depth + 1,
                     found,
                 );
             }
         }
         if let (Some(items), Some(inner)) = (schema.get("items"), at.get(0)) {
-            self.enumerations(items, format!("{pointer}/0"), inner, depth + 1, found);
+            self.enumerations(items, format!("{pointer}/0"), inner, parts, depth + 1, found);
         }
     }
 
     fn each_locale(&self, base: &Value) -> Vec<NamedOrder> {
-        let locales = self.manifest.locales.iter();
+        let locales = self.manifest.locales.iter().take(MAX_TRIED);
         locales
             .map(|locale| {
                 let mut document = base.clone();
@@ -296,7 +326,8 @@ impl Orders {
         let mut document = base.clone();
         let mut texts = Vec::new();
         leaves(base, String::new(), &mut texts);
-        for (pointer, value) in texts {
+        texts.retain(|(_, value)| value.is_string());
+        for (pointer, value) in texts.into_iter().take(MAX_TEXTS) {
             let Value::String(text) = value else { continue };
             for changed in change(&text) {
                 let Some(slot) = document.pointer_mut(&pointer) else { break };
@@ -472,15 +503,22 @@ fn solve_patterns(schema: &mut Value) {
 fn matching(pattern: &str) -> Option<String> {
     let parsed = regex_syntax::parse(pattern).ok()?;
     let mut text = String::new();
-    write_match(&parsed, &mut text)?;
+    let mut left = MAX_PATTERN_STEPS;
+    write_match(&parsed, &mut text, &mut left)?;
     Some(text)
 }
 
-fn write_match(part: &regex_syntax::hir::Hir, text: &mut String) -> Option<()> {
+/// Writes a text that `part` matches; `None` if it takes more steps than are left. Repetitions in
+/// repetitions multiply.
+fn write_match(part: &regex_syntax::hir::Hir, text: &mut String, left: &mut usize) -> Option<()> {
     use regex_syntax::hir::{Class, HirKind};
+    *left = left.checked_sub(1)?;
     match part.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
-        HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
+        HirKind::Literal(literal) => {
+            *left = left.checked_sub(literal.0.len())?;
+            text.push_str(std::str::from_utf8(&literal.0).ok()?);
+        }
         HirKind::Class(Class::Unicode(class)) => {
             let in_class = |wanted: &char| {
                 class.iter().any(|range| (range.start()..=range.end()).contains(wanted))
@@ -493,12 +531,14 @@ fn write_match(part: &regex_syntax::hir::Hir, text: &mut String) -> Option<()> {
             // At least one repetition where the pattern allows it: empty texts have their own case.
             let times = repetition.min.max(u32::from(repetition.max != Some(0))).min(1_000);
             for _ in 0..times {
-                write_match(&repetition.sub, text)?;
+                write_match(&repetition.sub, text, left)?;
             }
         }
-        HirKind::Capture(capture) => write_match(&capture.sub, text)?,
-        HirKind::Concat(parts) => parts.iter().try_for_each(|part| write_match(part, text))?,
-        HirKind::Alternation(parts) => write_match(parts.first()?, text)?,
+        HirKind::Capture(capture) => write_match(&capture.sub, text, left)?,
+        HirKind::Concat(parts) => {
+            parts.iter().try_for_each(|part| write_match(part, text, left))?
+        }
+        HirKind::Alternation(parts) => write_match(parts.first()?, text, left)?,
     }
     Some(())
 }
@@ -515,6 +555,19 @@ mod tests {
             let text = matching(pattern).unwrap();
             let schema = json!({ "type": "string", "pattern": pattern });
             assert!(jsonschema::is_valid(&schema, &json!(text)), "{pattern}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_whose_texts_are_huge_is_not_solved() {
+        for pattern in [
+            "^((a{900}){900}){900}$",
+            "^(((a{100}b{100}){100}c){100}){100}$",
+            r"^((((\b){1000}){1000}){1000}){1000}$",
+            "^(((){1000}){1000}){1000}$",
+        ] {
+            let text = matching(pattern);
+            assert!(text.as_ref().is_none_or(|text| text.len() < MAX_PATTERN_STEPS), "{pattern}");
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Checks a site's pages without rendering them: accessibility, requests to other hosts, weight.
+//!
+//! The template wrote the pages: each node is visited a fixed number of times, whatever its depth,
+//! and what is collected is bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use scraper::ElementRef;
+use ego_tree::NodeId;
+use ego_tree::iter::Edge;
+use scraper::{ElementRef, Node};
 use sitewright_order::Color;
 
 use super::rule::PageRule;
@@ -14,6 +19,11 @@ pub(super) const MAX_WEIGHT: u64 = 3 << 20;
 const CONTRAST: f64 = 4.5;
 /// Minimum contrast of headings, which count as large text.
 const CONTRAST_LARGE: f64 = 3.0;
+
+/// Maximum problems that are collected of one site. Reports show some of each rule.
+const MAX_PROBLEMS: usize = 10_000;
+/// Maximum characters of a text of the page in a message.
+const SHOWN: usize = 200;
 
 /// A place in a page that breaks a rule.
 #[derive(Debug, Clone)]
@@ -35,11 +45,15 @@ pub(super) struct PageFindings {
 /// Checks all pages. Pages may load from `external` hosts. Blocking: parses every page.
 pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> PageFindings {
     let mut seen = PageFindings::default();
+    let external: HashSet<&str> = external.iter().map(String::as_str).collect();
+    let external = &external;
     for (path, bytes) in files {
         let text = String::from_utf8_lossy(bytes);
         if path.ends_with(".html") || path.ends_with(".htm") {
             let page = parse(&text);
-            let mut look = PageCheck { path, page: &page, files, external, seen: &mut seen };
+            let names = Names::of(&page);
+            let mut look =
+                PageCheck { path, page: &page, names: &names, files, external, seen: &mut seen };
             look.head();
             look.body();
             look.loads(bytes.len() as u64);
@@ -59,6 +73,76 @@ pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>, external: &[String]
     seen
 }
 
+/// Which elements of a page have a name or show text.
+struct Names<'a> {
+    /// Elements with text in them.
+    with_text: HashSet<NodeId>,
+    /// Elements with text, a named image or a named element in them.
+    named: HashSet<NodeId>,
+    /// The fields that labels with a name point to.
+    labelled: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(page: &'a Page) -> Self {
+        let (mut with_text, mut named) = (HashSet::new(), HashSet::new());
+        for node in page.html.root_element().descendants() {
+            let is_named = match node.value() {
+                Node::Text(text) if !text.trim().is_empty() => {
+                    // Up to the first element that is marked already: each is marked once.
+                    let above = node.ancestors().map(|outer| outer.id());
+                    above.take_while(|id| with_text.insert(*id)).for_each(drop);
+                    true
+                }
+                Node::Element(element) => {
+                    let name = if element.name() == "img" { "alt" } else { "aria-label" };
+                    element.attr(name).is_some_and(|name| !name.trim().is_empty())
+                }
+                _ => false,
+            };
+            if is_named {
+                let here = std::iter::once(node.id());
+                let above = here.chain(node.ancestors().map(|outer| outer.id()));
+                above.take_while(|id| named.insert(*id)).for_each(drop);
+            }
+        }
+        let mut names = Names { with_text, named, labelled: HashSet::new() };
+        let labels = page.html.root_element().descendent_elements();
+        names.labelled = labels
+            .filter(|label| label.value().name() == "label" && names.has_name(label))
+            .filter_map(|label| label.value().attr("for"))
+            .collect();
+        names
+    }
+
+    /// Whether an element has an accessible name.
+    fn has_name(&self, element: &ElementRef<'_>) -> bool {
+        self.named.contains(&element.id())
+            || ["aria-label", "aria-labelledby", "title"]
+                .iter()
+                .any(|name| element.attr(name).is_some_and(|text| !text.trim().is_empty()))
+    }
+}
+
+/// What an element has from those around it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Around {
+    hidden: bool,
+    in_label: bool,
+    /// Of its own inline style, or of the nearest element around it that has one.
+    background: Option<Color>,
+}
+
+impl Around {
+    fn inside(self, element: &ElementRef<'_>) -> Self {
+        Around {
+            hidden: self.hidden || is_hidden(element),
+            in_label: self.in_label || element.value().name() == "label",
+            background: styled(element, &["background-color", "background"]).or(self.background),
+        }
+    }
+}
+
 /// The elements that hostile text created because it was not escaped, as `file: element`.
 pub(super) fn unescaped_elements(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let mut found = Vec::new();
@@ -75,7 +159,7 @@ pub(super) fn unescaped_elements(files: &BTreeMap<String, Vec<u8>>) -> Vec<Strin
                 && element.attr("type").is_none_or(|kind| {
                     kind.is_empty() || kind.contains("javascript") || kind == "module"
                 })
-                && element.text().any(|text| {
+                && own_texts(&element).any(|text| {
                     // Inside a JSON text of the template's own script it is harmless.
                     text.trim_start().starts_with("swHostile()")
                         || text.contains("<script>swHostile()")
@@ -84,7 +168,7 @@ pub(super) fn unescaped_elements(files: &BTreeMap<String, Vec<u8>>) -> Vec<Strin
                 .value()
                 .attrs()
                 .any(|(name, value)| name.starts_with("on") && value.contains("swHostile"));
-            if name == "sw-hostile" || script || handler {
+            if (name == "sw-hostile" || script || handler) && found.len() < MAX_PROBLEMS {
                 found.push(format!("{path}{line}: a `<{name}>` that was text"));
             }
         }
@@ -95,13 +179,17 @@ pub(super) fn unescaped_elements(files: &BTreeMap<String, Vec<u8>>) -> Vec<Strin
 struct PageCheck<'a> {
     path: &'a str,
     page: &'a Page,
+    names: &'a Names<'a>,
     files: &'a BTreeMap<String, Vec<u8>>,
-    external: &'a [String],
+    external: &'a HashSet<&'a str>,
     seen: &'a mut PageFindings,
 }
 
 impl PageCheck<'_> {
     fn add(&mut self, rule: PageRule, element: Option<ElementRef<'_>>, message: impl Into<String>) {
+        if self.seen.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         let line = element.and_then(|element| self.page.lines.get(&element.id()).copied());
         self.seen.problems.push(PageProblem {
             rule,
@@ -131,7 +219,7 @@ impl PageCheck<'_> {
                     self.add(
                         PageRule::Zoom,
                         Some(element),
-                        format!("the viewport's `{part}` keeps visitors from zooming"),
+                        format!("the viewport's `{}` keeps visitors from zooming", shown(part)),
                     );
                 }
             }
@@ -140,8 +228,22 @@ impl PageCheck<'_> {
 
     fn body(&mut self) {
         let (mut first, mut level) = (0, 0);
-        for element in self.page.html.root_element().descendent_elements() {
-            if hidden(&element) {
+        let mut around = vec![Around::default()];
+        for edge in self.page.html.root_element().traverse() {
+            let element = match edge {
+                Edge::Open(node) => ElementRef::wrap(node),
+                Edge::Close(node) => {
+                    if node.value().is_element() {
+                        around.pop();
+                    }
+                    None
+                }
+            };
+            let Some(element) = element else { continue };
+            let outside = around.last().copied().unwrap_or_default();
+            let here = outside.inside(&element);
+            around.push(here);
+            if here.hidden {
                 continue;
             }
             let name = element.value().name();
@@ -153,30 +255,36 @@ impl PageCheck<'_> {
                 }
                 level = next;
             }
-            self.element(element, name);
+            self.element(element, name, outside.in_label, here.background);
         }
         if first != 1 {
             self.add(PageRule::OneH1, None, format!("the page has {first} `<h1>`"));
         }
     }
 
-    fn element(&mut self, element: ElementRef<'_>, name: &str) {
+    fn element(
+        &mut self,
+        element: ElementRef<'_>,
+        name: &str,
+        in_label: bool,
+        background: Option<Color>,
+    ) {
         match name {
-            "a" if element.attr("href").is_some() && accessible_name(&element).is_empty() => {
-                let target = element.attr("href").unwrap_or_default().to_owned();
+            "a" if element.attr("href").is_some() && !self.names.has_name(&element) => {
+                let target = shown(element.attr("href").unwrap_or_default());
                 self.add(
                     PageRule::LinkText,
                     Some(element),
                     format!("the link to `{target}` has no text"),
                 );
             }
-            "button" if accessible_name(&element).is_empty() => {
+            "button" if !self.names.has_name(&element) => {
                 self.add(PageRule::ButtonText, Some(element), "the button has no text");
             }
             "iframe" if element.attr("title").is_none_or(|title| title.trim().is_empty()) => {
                 self.add(PageRule::FrameTitle, Some(element), "the frame has no title");
             }
-            "input" | "select" | "textarea" => self.field(element, name),
+            "input" | "select" | "textarea" => self.field(element, name, in_label),
             _ => {}
         }
         if let Some(order) =
@@ -186,10 +294,10 @@ impl PageCheck<'_> {
             let message = format!("`tabindex` {order} takes it out of the page's order");
             self.add(PageRule::TabOrder, Some(element), message);
         }
-        self.contrast(element, name);
+        self.contrast(element, name, background);
     }
 
-    fn field(&mut self, element: ElementRef<'_>, name: &str) {
+    fn field(&mut self, element: ElementRef<'_>, name: &str, in_label: bool) {
         let kind = element.attr("type").unwrap_or("text").to_ascii_lowercase();
         let filled =
             |attribute| element.attr(attribute).is_some_and(|text: &str| !text.trim().is_empty());
@@ -208,36 +316,24 @@ impl PageCheck<'_> {
             ("input", "button" | "image") => return,
             _ => {}
         }
-        let wrapped = element
-            .ancestors()
-            .filter_map(ElementRef::wrap)
-            .any(|outer| outer.value().name() == "label");
         let id = element.attr("id").unwrap_or_default();
-        let pointed = !id.is_empty()
-            && self.page.html.root_element().descendent_elements().any(|label| {
-                label.value().name() == "label"
-                    && label.attr("for") == Some(id)
-                    && !accessible_name(&label).is_empty()
-            });
-        if !(wrapped
+        let pointed = !id.is_empty() && self.names.labelled.contains(id);
+        if !(in_label
             || pointed
             || filled("aria-label")
             || filled("aria-labelledby")
             || filled("title"))
         {
-            let shown = element.attr("name").unwrap_or(id).to_owned();
-            self.add(PageRule::Labels, Some(element), format!("the field `{shown}` has no label"));
+            let name = shown(element.attr("name").unwrap_or(id));
+            self.add(PageRule::Labels, Some(element), format!("the field `{name}` has no label"));
         }
     }
 
     /// Checks contrast where text and background colour are both inline styles.
-    fn contrast(&mut self, element: ElementRef<'_>, name: &str) {
+    fn contrast(&mut self, element: ElementRef<'_>, name: &str, background: Option<Color>) {
         let Some(ink) = styled(&element, &["color"]) else { return };
-        let background = std::iter::once(element)
-            .chain(element.ancestors().filter_map(ElementRef::wrap))
-            .find_map(|outer| styled(&outer, &["background-color", "background"]));
         let Some(background) = background else { return };
-        let shows = element.text().any(|text| !text.trim().is_empty());
+        let shows = self.names.with_text.contains(&element.id());
         let contrast = ratio(ink, background);
         let wanted = if matches!(name, "h1" | "h2") { CONTRAST_LARGE } else { CONTRAST };
         if shows && contrast < wanted {
@@ -287,7 +383,7 @@ impl PageCheck<'_> {
                     }
                 }
                 "style" => {
-                    let text: String = element.text().collect();
+                    let text: String = own_texts(&element).collect();
                     addresses.extend(
                         sitewright_site::verify::css::read(&text)
                             .urls
@@ -306,7 +402,8 @@ impl PageCheck<'_> {
             for address in addresses.iter().chain(&hints) {
                 outside(self.path, address, what, line, self.external, &mut self.seen.problems);
             }
-            local.extend(addresses.iter().filter_map(|address| self.local(address)));
+            let found = addresses.iter().filter_map(|address| self.local(address));
+            local.extend(found.filter(|path| self.files.contains_key(path)));
         }
         let loaded: u64 = local
             .iter()
@@ -336,9 +433,12 @@ fn outside(
     address: &str,
     what: &str,
     line: Option<u64>,
-    external: &[String],
+    external: &HashSet<&str>,
     problems: &mut Vec<PageProblem>,
 ) {
+    if problems.len() >= MAX_PROBLEMS {
+        return;
+    }
     let address = address.trim();
     let whole =
         if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
@@ -348,7 +448,8 @@ fn outside(
     else {
         return;
     };
-    if !external.iter().any(|allowed| allowed == host) {
+    if !external.contains(host) {
+        let host = shown(host);
         problems.push(PageProblem {
             rule: PageRule::External,
             file: file.to_owned(),
@@ -366,26 +467,24 @@ fn heading(name: &str) -> Option<u32> {
         .filter(|level| (1..=6).contains(level))
 }
 
-fn hidden(element: &ElementRef<'_>) -> bool {
-    std::iter::once(*element).chain(element.ancestors().filter_map(ElementRef::wrap)).any(|outer| {
-        outer.attr("hidden").is_some()
-            || outer.attr("aria-hidden") == Some("true")
-            || outer.value().name() == "template"
-    })
+/// Whether an element hides itself and what is in it.
+fn is_hidden(element: &ElementRef<'_>) -> bool {
+    element.attr("hidden").is_some()
+        || element.attr("aria-hidden") == Some("true")
+        || element.value().name() == "template"
 }
 
-/// The accessible name of an element.
-fn accessible_name(element: &ElementRef<'_>) -> String {
-    let attribute =
-        |element: &ElementRef<'_>, name| element.attr(name).unwrap_or_default().trim().to_owned();
-    let named =
-        ["aria-label", "aria-labelledby", "title"].map(|name| attribute(element, name)).concat();
-    let inner = element.descendent_elements().map(|inner| match inner.value().name() {
-        "img" => attribute(&inner, "alt"),
-        _ => attribute(&inner, "aria-label"),
-    });
-    let text: String = element.text().collect();
-    format!("{named}{}{}", text.trim(), inner.collect::<String>())
+/// The texts directly in an element. Style sheets and scripts in an SVG may contain each other.
+fn own_texts<'a>(element: &ElementRef<'a>) -> impl Iterator<Item = &'a str> {
+    element.children().filter_map(|child| child.value().as_text().map(|text| &**text))
+}
+
+/// The beginning of a text of the page.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// A colour of an element's inline style.
@@ -415,4 +514,98 @@ fn ratio(one: Color, other: Color) -> f64 {
     };
     let (one, other) = (luminance(one), luminance(other));
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(page: &str) -> Vec<String> {
+        let files = BTreeMap::from([("index.html".to_owned(), page.as_bytes().to_vec())]);
+        let found = check_pages(&files, &["maps.example".to_owned()]);
+        found.problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn names_labels_and_colours_come_from_around_and_inside() {
+        let rows: [(&str, &[&str]); 16] = [
+            ("<a href=x>text</a>", &[]),
+            ("<a href=x><b><i> </i></b></a>", &["the link to `x` has no text"]),
+            ("<a href=x><b><img alt=name></b></a>", &[]),
+            ("<a href=x><img alt=' '></a>", &["the link to `x` has no text"]),
+            ("<a href=x title=name></a>", &[]),
+            ("<a href=x><span aria-label=name></span></a>", &[]),
+            ("<div hidden><p><a href=x></a></p></div>", &[]),
+            (
+                "<div aria-hidden=true><button></button></div><button></button>",
+                &["the button has no text"],
+            ),
+            ("<template><a href=x></a></template>", &[]),
+            ("<label>a<div><input name=n></div></label>", &[]),
+            ("<label for=i>a</label><input id=i><input id=j>", &["the field `j` has no label"]),
+            ("<label for=i></label><input id=i>", &["the field `i` has no label"]),
+            (
+                "<div style='background:#fff'><p style='color:#fff'>a</p></div>",
+                &["text in #ffffff on #ffffff has a contrast of 1.0:1, less than 4.5:1"],
+            ),
+            ("<div style='background:#fff'><p style='color:#fff;background:#000'>a</p></div>", &[]),
+            ("<div style='background:#fff'><p style='color:#fff'> <b></b></p></div>", &[]),
+            (
+                "<img src=https://maps.example/a><img src=https://other.example/b>",
+                &["a `img` loads from `other.example`, which gets each visitor's address"],
+            ),
+        ];
+        for (body, expected) in rows {
+            let page = format!("<!DOCTYPE html><html><body><h1>h</h1>{body}</body></html>");
+            assert_eq!(checked(&page), expected, "{body}");
+        }
+    }
+
+    /// How the time grows from a page to one of eight times the size: the shortest of some runs,
+    /// because the machine does other things too.
+    fn growth(page: impl Fn(usize) -> String) -> f64 {
+        let time = |size| {
+            let page = page(size);
+            let run = |_| {
+                let began = std::time::Instant::now();
+                drop(checked(&page));
+                began.elapsed().as_secs_f64()
+            };
+            (0..3).map(run).fold(f64::MAX, f64::min)
+        };
+        time(8_000) / time(1_000).max(0.001)
+    }
+
+    #[test]
+    fn pages_of_one_kind_of_element_are_checked_in_linear_time() {
+        type Page = fn(usize) -> String;
+        let kinds: [(&str, Page); 5] = [
+            ("fields with ids", |size| (0..size).map(|at| format!("<input id=a{at}>")).collect()),
+            ("labels of other fields", |size| {
+                (0..size).map(|at| format!("<label for=b{at}>x</label><input id=a{at}>")).collect()
+            }),
+            ("a long style around", |size| {
+                let inner = "<p style='color:#fff'>a</p>".repeat(size);
+                format!("<div style='{}'>{inner}</div>", "top:1;".repeat(size))
+            }),
+            ("links", |size| "<a href=x></a>".repeat(size)),
+            ("other hosts", |size| {
+                (0..size).map(|at| format!("<img src=https://h{at}.example/>")).collect()
+            }),
+        ];
+        for (name, page) in kinds {
+            let growth = growth(page);
+            // Eight times the size; quadratic work takes 64 times as long.
+            assert!(growth < 32.0, "{name}: {growth}");
+        }
+    }
+
+    #[test]
+    fn what_is_collected_is_bounded() {
+        let page = "<a href=x></a>".repeat(MAX_PROBLEMS + 10);
+        assert_eq!(checked(&page).len(), MAX_PROBLEMS);
+        let long = format!("<a href={}></a>", "x".repeat(100_000));
+        let longest = checked(&long).into_iter().map(|message| message.len()).max().unwrap();
+        assert!(longest < 400, "{longest}");
+    }
 }

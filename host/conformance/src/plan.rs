@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answers::{AuthorRules, faulty, script};
+use super::answers::{AuthorRules, CaseScript, ScriptRule, faulty};
 use super::author_folder::AuthorCase;
-use super::case::{CallPosition, Case, Delay, Derive, Fault, NamedFault, OrderSource};
+use super::case::{Answers, CallPosition, Case, Delay, Derive, Fault, NamedFault, OrderSource};
 use super::harness::{Stop, TestCase};
 use super::orders::Orders;
 use super::recording_journal::{RecordedCall, ReplyDelay};
-use super::rule::Rule;
+use super::rule::SuiteRule;
 use super::summary::Summary;
-use sitewright_model::message::Message;
 
 /// Additional delay of each reply compared with the one before, in cases with delayed replies.
 const STEP: Duration = Duration::from_millis(25);
@@ -22,7 +21,7 @@ const STEP: Duration = Duration::from_millis(25);
 #[derive(Debug, Clone)]
 pub(super) struct PlannedCase {
     pub(super) case: Case,
-    pub(super) rule: Rule,
+    pub(super) rule: SuiteRule,
     /// The case's name and the detail that identifies this test case.
     pub(super) label: String,
     pub(super) test_case: TestCase,
@@ -38,7 +37,11 @@ pub(super) struct Baseline {
     pub(super) took: Duration,
 }
 
-fn test_case(document: Value, script: String) -> TestCase {
+fn script(fault: Option<ScriptRule>, author: &AuthorRules, answers: Answers) -> CaseScript {
+    CaseScript { fault, author: author.clone(), answers }
+}
+
+fn test_case(document: Value, script: CaseScript) -> TestCase {
     TestCase {
         document,
         script,
@@ -56,15 +59,15 @@ pub(super) fn first(
     orders: &Orders,
     author: &AuthorRules,
     summary: &mut Summary,
-) -> Result<Vec<PlannedCase>, Message> {
+) -> Vec<PlannedCase> {
     let mut planned = Vec::new();
     // The full order first, because it covers most.
     for wanted in [Derive::Full, Derive::Minimal] {
         for case in cases.iter().filter(|case| derives(case) == Some(wanted)) {
-            planned.extend(derived(case, orders, None, author, summary)?);
+            planned.extend(derived(case, orders, None, author, summary));
         }
     }
-    Ok(planned)
+    planned
 }
 
 /// All other test cases of the suite.
@@ -74,29 +77,29 @@ pub(super) fn rest(
     baseline: &Baseline,
     author: &AuthorRules,
     summary: &mut Summary,
-) -> Result<Vec<PlannedCase>, Message> {
+) -> Vec<PlannedCase> {
     let mut planned = Vec::new();
     for case in
         cases.iter().filter(|case| !matches!(derives(case), Some(Derive::Full | Derive::Minimal)))
     {
-        planned.extend(derived(case, orders, Some(baseline), author, summary)?);
+        planned.extend(derived(case, orders, Some(baseline), author, summary));
     }
-    Ok(planned)
+    planned
 }
 
 /// An author's case.
-pub(super) fn authors(case: &AuthorCase, author: &AuthorRules) -> Result<PlannedCase, Message> {
-    let script = script(None, &case.answers.before(author), case.case.ai.answers)?;
-    Ok(PlannedCase {
+pub(super) fn authors(case: &AuthorCase, author: &AuthorRules) -> PlannedCase {
+    let script = script(None, &case.answers.before(author), case.case.ai.answers);
+    PlannedCase {
         case: case.case.clone(),
-        rule: Rule::Expected,
+        rule: SuiteRule::Expected,
         label: case.case.name.clone(),
         test_case: TestCase {
             hold: hold(case.case.ai.delay, 8),
             ..test_case(case.order.clone(), script)
         },
         folder: Some(case.folder.clone()),
-    })
+    }
 }
 
 pub(super) fn derives(case: &Case) -> Option<Derive> {
@@ -120,15 +123,15 @@ fn derived(
     baseline: Option<&Baseline>,
     author: &AuthorRules,
     summary: &mut Summary,
-) -> Result<Vec<PlannedCase>, Message> {
-    let (Some(rule), Some(how)) = (case.rule, derives(case)) else { return Ok(Vec::new()) };
+) -> Vec<PlannedCase> {
+    let (Some(rule), Some(how)) = (case.rule, derives(case)) else { return Vec::new() };
     let documents = match (how, baseline) {
         (Derive::Baseline, Some(baseline)) => vec![(String::new(), baseline.document.clone())],
         _ => match orders.derive(how, baseline.map(|baseline| &baseline.document)) {
             Ok(made) => made.into_iter().map(|order| (order.name, order.document)).collect(),
             Err(why) => {
                 summary.skip(rule, why);
-                return Ok(Vec::new());
+                return Vec::new();
             }
         },
     };
@@ -141,7 +144,7 @@ fn derived(
         if let (Some(fault), Some(baseline)) = (&case.ai.fault, baseline) {
             for (at, asked, index) in places(&case.ai.at, &baseline.asked) {
                 let Some(test_case) =
-                    with_fault(fault, asked, index, baseline, document.clone(), case, author)?
+                    with_fault(fault, asked, index, baseline, document.clone(), case, author)
                 else {
                     continue;
                 };
@@ -156,7 +159,7 @@ fn derived(
             }
             continue;
         }
-        let script = script(None, author, case.ai.answers)?;
+        let script = script(None, author, case.ai.answers);
         let test_case = TestCase {
             hold: hold(case.ai.delay, calls),
             attempt: u64::from(case.other_attempt),
@@ -180,7 +183,7 @@ fn derived(
         };
         summary.skip(rule, why);
     }
-    Ok(planned)
+    planned
 }
 
 fn places<'a>(
@@ -203,32 +206,30 @@ fn with_fault(
     document: Value,
     case: &Case,
     author: &AuthorRules,
-) -> Result<Option<TestCase>, Message> {
-    let good = |document: Value| {
-        Ok::<_, Message>(test_case(document, script(None, author, case.ai.answers)?))
-    };
+) -> Option<TestCase> {
+    let good = |document: Value| test_case(document, script(None, author, case.ai.answers));
     // Three times the baseline's duration: a template that does not wait for the reply has ended
     // by then.
     let delay = (baseline.took * 3).max(Duration::from_millis(50));
     let hold = ReplyDelay::Forever(index);
-    Ok(Some(match fault {
+    Some(match fault {
         Fault::Named(NamedFault::Budget) => {
-            TestCase { budget: Some(index as u64), ..good(document)? }
+            TestCase { budget: Some(index as u64), ..good(document) }
         }
         Fault::Named(NamedFault::Drop) => {
-            TestCase { hold, stop: Stop::Drop(delay), ..good(document)? }
+            TestCase { hold, stop: Stop::Drop(delay), ..good(document) }
         }
         Fault::Named(NamedFault::Cancel) => {
-            TestCase { hold, stop: Stop::Cancel(delay), ..good(document)? }
+            TestCase { hold, stop: Stop::Cancel(delay), ..good(document) }
         }
         fault => {
-            let Some(rule) = faulty(fault, asked) else { return Ok(None) };
+            let rule = faulty(fault, asked)?;
             let short_timeout =
                 matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));
             TestCase {
                 short_timeout,
-                ..test_case(document, script(Some(rule), author, case.ai.answers)?)
+                ..test_case(document, script(Some(rule), author, case.ai.answers))
             }
         }
-    }))
+    })
 }

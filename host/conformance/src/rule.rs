@@ -60,7 +60,7 @@ impl Level {
 )]
 #[strum(serialize_all = "kebab-case")]
 #[allow(missing_docs, reason = "`demand` describes each")]
-pub enum Rule {
+pub enum SuiteRule {
     Component,
     Imports,
     Exports,
@@ -174,20 +174,20 @@ pub enum PageRule {
     Weight,
 }
 
-impl Rule {
+impl SuiteRule {
     /// Every rule, in the order of the report.
-    pub fn all() -> Vec<Rule> {
-        let mut all: Vec<Rule> = Rule::iter().collect();
-        all.extend(LimitRule::VARIANTS.iter().copied().map(Rule::Limit));
-        all.extend(Check::VARIANTS.iter().copied().map(Rule::Site));
-        all.extend(PageRule::VARIANTS.iter().copied().map(Rule::Page));
+    pub fn all() -> Vec<SuiteRule> {
+        let mut all: Vec<SuiteRule> = SuiteRule::iter().collect();
+        all.extend(LimitRule::VARIANTS.iter().copied().map(SuiteRule::Limit));
+        all.extend(Check::VARIANTS.iter().copied().map(SuiteRule::Site));
+        all.extend(PageRule::VARIANTS.iter().copied().map(SuiteRule::Page));
         all.sort_by_key(|rule| rule.level());
         all
     }
 
     /// The rule's level.
     pub fn level(self) -> Level {
-        use Rule::*;
+        use SuiteRule::*;
         match self {
             Component | Imports | Exports | Version | Types | Describe | Quick | Manifest
             | Schema | Pure => Level::Contract,
@@ -208,16 +208,16 @@ impl Rule {
 
     fn name(self) -> Cow<'static, str> {
         match self {
-            Rule::Limit(limit) => limit.key().trim_end_matches("_ms").replace('_', "-").into(),
-            Rule::Site(check) => check.to_string().into(),
-            Rule::Page(page) => Cow::Borrowed(page.into()),
+            SuiteRule::Limit(limit) => limit.key().trim_end_matches("_ms").replace('_', "-").into(),
+            SuiteRule::Site(check) => check.to_string().into(),
+            SuiteRule::Page(page) => Cow::Borrowed(page.into()),
             rule => Cow::Borrowed(rule.into()),
         }
     }
 
     /// One sentence that says what the rule demands.
     pub fn demand(self) -> Cow<'static, str> {
-        use Rule::*;
+        use SuiteRule::*;
         Cow::Borrowed(match self {
             Component => "the file is a WebAssembly component that compiles within the limits",
             Imports => "it imports nothing but the contract's interfaces and WASI 0.2",
@@ -302,7 +302,7 @@ impl Rule {
 
     /// What the author does if the rule is broken.
     pub fn hint(self) -> &'static str {
-        use Rule::*;
+        use SuiteRule::*;
         match self {
             Component => {
                 "Build it for the target `wasm32-wasip2` (or with componentize-py or \
@@ -391,12 +391,12 @@ impl Rule {
             },
             Dropped => "Await every AI call that was started before returning.",
             Expected => "Correct the template, or the case's `expect`.",
-            Snapshot => "PageCheck at the difference; when it is meant, run again with `--update`.",
+            Snapshot => "Look at the difference; if it is intended, run again with `--update`.",
         }
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for SuiteRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id())
     }
@@ -407,30 +407,30 @@ impl fmt::Display for Rule {
 #[error("there is no rule `{0}`; list the rules with `sitewright conformance --rules`")]
 pub struct NoSuchRule(pub String);
 
-impl FromStr for Rule {
+impl FromStr for SuiteRule {
     type Err = NoSuchRule;
 
     fn from_str(id: &str) -> Result<Self, NoSuchRule> {
-        Rule::all()
+        SuiteRule::all()
             .into_iter()
             .find(|rule| rule.id() == id)
             .ok_or_else(|| NoSuchRule(id.to_owned()))
     }
 }
 
-impl Serialize for Rule {
+impl Serialize for SuiteRule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Rule {
+impl<'de> Deserialize<'de> for SuiteRule {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-impl schemars::JsonSchema for Rule {
+impl schemars::JsonSchema for SuiteRule {
     fn schema_name() -> Cow<'static, str> {
         Cow::Borrowed("Rule")
     }
@@ -450,15 +450,15 @@ mod tests {
 
     #[test]
     fn each_rule_has_an_id_of_its_own_that_names_it() {
-        let all = Rule::all();
+        let all = SuiteRule::all();
         for rule in &all {
-            assert_eq!(rule.id().parse::<Rule>().as_ref(), Ok(rule));
+            assert_eq!(rule.id().parse::<SuiteRule>().as_ref(), Ok(rule));
             assert!(!rule.demand().is_empty() && !rule.hint().is_empty());
         }
         let mut ids: Vec<String> = all.iter().map(|rule| rule.id()).collect();
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), all.len());
-        assert!("contract/everything".parse::<Rule>().is_err());
+        assert!("contract/everything".parse::<SuiteRule>().is_err());
     }
 }

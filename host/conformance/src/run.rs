@@ -11,12 +11,12 @@ use super::answers::AuthorRules;
 use super::author_folder::{self, AuthorFolder};
 use super::case::Case;
 use super::contract;
-use super::harness::{FinishedSite, Harness, TestOutcome, TestRun};
+use super::harness::{FinishedSite, Harness, TestCase, TestOutcome, TestRun};
 use super::judge::Judge;
 use super::orders::Orders;
 use super::plan::{self, Baseline, PlannedCase};
 use super::report::{RuleReport, TemplateReport};
-use super::rule::{Level, Rule};
+use super::rule::{Level, SuiteRule};
 use super::suite;
 use super::summary::Summary;
 use sitewright_http::Client;
@@ -58,7 +58,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn wants_rule(&self, rule: Rule) -> bool {
+    fn wants_rule(&self, rule: SuiteRule) -> bool {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
     }
 
@@ -70,15 +70,15 @@ impl Candidate {
     /// Whether a test case checks a wanted rule. Limits and pages are checked in every site of an
     /// order.
     fn wants(&self, planned: &PlannedCase) -> bool {
-        let seen = |rule: Rule| {
+        let seen = |rule: SuiteRule| {
             matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule)
         };
         self.wants_rule(planned.rule)
             || self.names(planned)
-            || (planned.rule == Rule::Whole
-                && (self.wants_rule(Rule::Stops) || self.wants_rule(Rule::Blame)))
-            || (planned.rule == Rule::Expected && self.wants_rule(Rule::Snapshot))
-            || (planned.rule.level() == Level::Behaviour && Rule::all().into_iter().any(seen))
+            || (planned.rule == SuiteRule::Whole
+                && (self.wants_rule(SuiteRule::Stops) || self.wants_rule(SuiteRule::Blame)))
+            || (planned.rule == SuiteRule::Expected && self.wants_rule(SuiteRule::Snapshot))
+            || (planned.rule.level() == Level::Behaviour && SuiteRule::all().into_iter().any(seen))
     }
 }
 
@@ -102,9 +102,10 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             author_folder::folder_of(&candidate.file, setting.loader.source_of(&candidate.file))
         }
     };
-    let read = folder.clone();
-    let author = tokio::task::spawn_blocking(move || {
-        read.map_or_else(|| Ok(AuthorFolder::default()), |folder| AuthorFolder::read(&folder))
+    let (read, order_bytes) = (folder.clone(), setting.limits.order_bytes);
+    let author = tokio::task::spawn_blocking(move || match read {
+        Some(folder) => AuthorFolder::read(&folder, order_bytes),
+        None => Ok(AuthorFolder::default()),
     });
     let author =
         author.await.map_err(|error| message!("reading the author's cases failed: {error}"))??;
@@ -115,8 +116,9 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
     };
     let template = contract::check(&setting.loader, &candidate.file, &limits, &mut summary).await;
     let mut report = TemplateReport::new(&candidate.file, template.as_deref());
-    let broken =
-        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && summary.failed(rule));
+    let broken = SuiteRule::all()
+        .into_iter()
+        .any(|rule| rule.level() == Level::Contract && summary.failed(rule));
     if let Some(template) = template.filter(|_| !broken) {
         let catalogue = Catalogue::new(PathBuf::new(), setting.loader.clone());
         let harness = Harness::new(
@@ -141,14 +143,14 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             orders.await.map_err(|error| message!("deriving orders failed: {error}"))??;
         summary = suite.run(Arc::new(orders), summary).await?;
     } else {
-        for rule in Rule::all() {
+        for rule in SuiteRule::all() {
             summary.skip(rule, "the template breaks the contract");
         }
     }
     summary.check_head_room();
     report.test_cases = summary.test_cases;
     report.duration_ms = millis(began.elapsed());
-    for rule in Rule::all() {
+    for rule in SuiteRule::all() {
         let of = summary.rules.remove(&rule).unwrap_or_default();
         let shown =
             candidate.wants_rule(rule) || summary.named.contains(&rule) || !of.findings.is_empty();
@@ -186,15 +188,19 @@ impl Suite<'_> {
                     asked: made.asked.clone(),
                     took: made.took,
                 },
-                site.clone(),
+                Arc::new(site.clone()),
             )),
             _ => None,
         });
         let site = baseline.as_ref().map(|(_, site)| site.clone());
-        summary = self.judged(planned, made, site.clone(), summary).await?;
+        for (planned, made) in planned.into_iter().zip(made) {
+            summary = self.judged(planned, made, site.clone(), summary).await?;
+        }
         match baseline {
             None => {
-                for rule in Rule::all().into_iter().filter(|rule| rule.level() != Level::Author) {
+                for rule in
+                    SuiteRule::all().into_iter().filter(|rule| rule.level() != Level::Author)
+                {
                     summary.skip(rule, "neither the full nor the minimal order became a site");
                 }
             }
@@ -207,19 +213,19 @@ impl Suite<'_> {
                     .await?;
                 summary = back;
                 planned.retain(|planned| self.candidate.wants(planned));
-                let made = self.run_all(&planned).await?;
-                summary = self.judged(planned, made, site.clone(), summary).await?;
+                summary = self.run_and_judge(planned, site.clone(), summary).await?;
             }
         }
-        let mut planned = self.authors_cases(&self.author.answers)?;
+        let mut planned = self.authors_cases(&self.author.answers);
         planned.retain(|planned| self.candidate.wants(planned));
-        let made = self.run_all(&planned).await?;
-        summary = self.judged(planned, made, site, summary).await?;
-        for rule in Rule::all() {
+        summary = self.run_and_judge(planned, site, summary).await?;
+        for rule in SuiteRule::all() {
             let why = match rule {
-                Rule::Expected => "the author has no cases",
-                Rule::Snapshot => "no case of the author has a snapshot; `--update` writes one",
-                Rule::Purposes | Rule::Blame | Rule::Stops => {
+                SuiteRule::Expected => "the author has no cases",
+                SuiteRule::Snapshot => {
+                    "no case of the author has a snapshot; `--update` writes one"
+                }
+                SuiteRule::Purposes | SuiteRule::Blame | SuiteRule::Stops => {
                     "no AI call failed, or the template makes none"
                 }
                 _ => "no test case checked it",
@@ -229,7 +235,7 @@ impl Suite<'_> {
         Ok(summary)
     }
 
-    fn authors_cases(&self, answers: &AuthorRules) -> Result<Vec<PlannedCase>, Message> {
+    fn authors_cases(&self, answers: &AuthorRules) -> Vec<PlannedCase> {
         self.author.cases.iter().map(|case| plan::authors(case, answers)).collect()
     }
 
@@ -237,59 +243,98 @@ impl Suite<'_> {
     async fn planned(
         &self,
         mut summary: Summary,
-        plan: impl FnOnce(&mut Summary) -> Result<Vec<PlannedCase>, Message> + Send + 'static,
+        plan: impl FnOnce(&mut Summary) -> Vec<PlannedCase> + Send + 'static,
     ) -> Result<(Vec<PlannedCase>, Summary), Message> {
         let planned = tokio::task::spawn_blocking(move || {
-            plan(&mut summary).map(|planned| (planned, summary))
+            let planned = plan(&mut summary);
+            (planned, summary)
         });
-        planned.await.map_err(|error| message!("planning the suite failed: {error}"))?
+        planned.await.map_err(|error| message!("planning the suite failed: {error}"))
     }
 
-    /// Runs all test cases concurrently; the results have the order of the test cases.
+    /// Runs all test cases concurrently; the results have the order of the test cases. Only for few
+    /// test cases, because it holds the sites of all of them.
     async fn run_all(&self, planned: &[PlannedCase]) -> Result<Vec<TestRun>, Message> {
-        let before = *self.candidate.progress.borrow();
-        let all = before.1 + planned.len();
-        let done = |number: usize| self.candidate.progress.send_replace((before.0 + number, all));
-        done(0);
-        let test_cases = planned.iter().map(|planned| {
-            let (harness, test_case) = (self.harness.clone(), planned.test_case.clone());
-            async move {
-                let made = tokio::spawn(harness.run(test_case)).await;
-                made.unwrap_or_else(|error| Err(message!("a test case failed: {error}")))
-            }
-        });
+        let progress = Progress::begin(self.candidate, planned.len());
+        let test_cases =
+            planned.iter().map(|planned| run_one(self.harness.clone(), planned.test_case.clone()));
         let mut results = stream::iter(test_cases).buffered(self.at_once);
         let mut made = Vec::with_capacity(planned.len());
         while let Some(one) = results.next().await {
             made.push(one?);
-            done(made.len());
+            progress.done(made.len());
         }
         Ok(made)
+    }
+
+    /// Runs all test cases concurrently and judges each when it has ended, in their order. So only
+    /// as many sites are in memory as run at once.
+    async fn run_and_judge(
+        &self,
+        planned: Vec<PlannedCase>,
+        baseline: Option<Arc<FinishedSite>>,
+        mut summary: Summary,
+    ) -> Result<Summary, Message> {
+        let progress = Progress::begin(self.candidate, planned.len());
+        let test_cases = planned.into_iter().map(|planned| {
+            let running = run_one(self.harness.clone(), planned.test_case.clone());
+            async move { running.await.map(|made| (planned, made)) }
+        });
+        let mut results = stream::iter(test_cases).buffered(self.at_once);
+        for number in 1.. {
+            let Some(one) = results.next().await else { break };
+            let (planned, made) = one?;
+            summary = self.judged(planned, made, baseline.clone(), summary).await?;
+            progress.done(number);
+        }
+        Ok(summary)
     }
 
     /// Judges on the blocking pool, because pages are parsed.
     async fn judged(
         &self,
-        planned: Vec<PlannedCase>,
-        made: Vec<TestRun>,
-        baseline: Option<FinishedSite>,
+        planned: PlannedCase,
+        made: TestRun,
+        baseline: Option<Arc<FinishedSite>>,
         mut summary: Summary,
     ) -> Result<Summary, Message> {
-        summary.named.extend(
-            planned
-                .iter()
-                .filter(|planned| self.candidate.names(planned))
-                .map(|planned| planned.rule),
-        );
+        if self.candidate.names(&planned) {
+            summary.named.insert(planned.rule);
+        }
         let (author, update) = (self.author.clone(), self.candidate.update);
         let judged = tokio::task::spawn_blocking(move || {
-            let judge = Judge { baseline: baseline.as_ref(), external: &author.external, update };
-            for (planned, made) in planned.iter().zip(made) {
-                judge.judge(planned, made, &mut summary)?;
-            }
+            let judge = Judge { baseline: baseline.as_deref(), external: &author.external, update };
+            judge.judge(&planned, made, &mut summary)?;
             Ok(summary)
         });
-        judged.await.map_err(|error| message!("judging the test cases failed: {error}"))?
+        judged.await.map_err(|error| message!("judging a test case failed: {error}"))?
+    }
+}
+
+/// Runs one test case in a task of its own.
+async fn run_one(harness: Arc<Harness>, test_case: TestCase) -> Result<TestRun, Message> {
+    let running = tokio::spawn(harness.run(test_case));
+    running.await.unwrap_or_else(|error| Err(message!("a test case failed: {error}")))
+}
+
+/// The number of completed test cases, for the one who watches.
+struct Progress<'a> {
+    shown: &'a watch::Sender<(usize, usize)>,
+    before: usize,
+    all: usize,
+}
+
+impl<'a> Progress<'a> {
+    /// Adds these test cases to those there were before.
+    fn begin(candidate: &'a Candidate, test_cases: usize) -> Self {
+        let (before, all) = *candidate.progress.borrow();
+        let progress = Progress { shown: &candidate.progress, before, all: all + test_cases };
+        progress.done(0);
+        progress
+    }
+
+    fn done(&self, number: usize) {
+        self.shown.send_replace((self.before + number, self.all));
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rule::Rule;
+use super::rule::SuiteRule;
 use sitewright_model::failure::FailureRecord;
 
 /// Maximum number of findings that are kept per rule.
@@ -101,18 +101,18 @@ pub(super) struct RuleSummary {
 /// The results of all rules.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    pub(super) rules: BTreeMap<Rule, RuleSummary>,
+    pub(super) rules: BTreeMap<SuiteRule, RuleSummary>,
     pub(super) test_cases: u64,
     /// Rules of cases whose names match the filter.
-    pub(super) named: BTreeSet<Rule>,
+    pub(super) named: BTreeSet<SuiteRule>,
 }
 
 impl Summary {
-    pub(super) fn checked(&mut self, rule: Rule) {
+    pub(super) fn checked(&mut self, rule: SuiteRule) {
         self.rules.entry(rule).or_default().checked += 1;
     }
 
-    pub(super) fn add_finding(&mut self, rule: Rule, finding: Finding) {
+    pub(super) fn add_finding(&mut self, rule: SuiteRule, finding: Finding) {
         let of = self.rules.entry(rule).or_default();
         of.checked = of.checked.max(1);
         if of.findings.len() < KEPT {
@@ -123,7 +123,7 @@ impl Summary {
     }
 
     /// Keeps the highest measurement; returns whether this is the highest.
-    pub(super) fn measure(&mut self, rule: Rule, used: u64, max: u64, unit: Unit) -> bool {
+    pub(super) fn measure(&mut self, rule: SuiteRule, used: u64, max: u64, unit: Unit) -> bool {
         let of = self.rules.entry(rule).or_default();
         of.checked += 1;
         let most = of.measured.is_none_or(|before| before.used < used);
@@ -134,12 +134,12 @@ impl Summary {
     }
 
     /// Sets the case with the highest measurement.
-    pub(super) fn set_peak_case(&mut self, rule: Rule, case: &str) {
+    pub(super) fn set_peak_case(&mut self, rule: SuiteRule, case: &str) {
         self.rules.entry(rule).or_default().peak_case = Some(case.to_owned());
     }
 
     /// Whether the same finding in the same file exists already.
-    pub(super) fn has_finding(&self, rule: Rule, file: &str, message: &str) -> bool {
+    pub(super) fn has_finding(&self, rule: SuiteRule, file: &str, message: &str) -> bool {
         self.rules.get(&rule).is_some_and(|of| {
             of.findings
                 .iter()
@@ -147,14 +147,14 @@ impl Summary {
         })
     }
 
-    pub(super) fn skip(&mut self, rule: Rule, why: impl Into<String>) {
+    pub(super) fn skip(&mut self, rule: SuiteRule, why: impl Into<String>) {
         let of = self.rules.entry(rule).or_default();
         if of.checked == 0 {
             of.skipped.get_or_insert_with(|| why.into());
         }
     }
 
-    pub(super) fn failed(&self, rule: Rule) -> bool {
+    pub(super) fn failed(&self, rule: SuiteRule) -> bool {
         self.rules.get(&rule).is_some_and(|of| !of.findings.is_empty())
     }
 
@@ -162,7 +162,7 @@ impl Summary {
     pub(super) fn check_head_room(&mut self) {
         for (rule, of) in &mut self.rules {
             let Some(Measured { used, max, unit }) = of.measured else { continue };
-            let head_room = matches!(rule, Rule::Limit(_) | Rule::Quick);
+            let head_room = matches!(rule, SuiteRule::Limit(_) | SuiteRule::Quick);
             if head_room
                 && of.findings.is_empty()
                 && used.saturating_mul(100) > max.saturating_mul(HEAD_ROOM)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::subject::RecordedAttempt;
+use super::subject::{RecordedAttempt, ReplyIndex};
 use sitewright_ai::{Journal, JournalEntry, JournalKey, Recalled};
 use sitewright_model::ai::CallId;
 use sitewright_model::message::Message;
@@ -15,6 +15,8 @@ use sitewright_runtime::run::recording::AiEnd;
 #[derive(Debug)]
 pub(super) struct RecordedAnswers {
     pub(super) subject: Arc<RecordedAttempt>,
+    /// Of the subject's replies.
+    pub(super) replies: ReplyIndex,
     pub(super) cursor: Arc<ReplayCursor>,
     /// Whether the replay must match the recording call by call.
     pub(super) exact: bool,
@@ -50,7 +52,8 @@ impl RecordedAnswers {
         let (answer, whole) = match &end.error {
             Some(error) => (Recalled::Failed(error.clone()), end.text.as_str()),
             None => {
-                let entry = self.subject.reply(&end.key.as_ref()?.request, end.reply.as_ref()?)?;
+                let (request, digest) = (&end.key.as_ref()?.request, end.reply.as_ref()?);
+                let entry = self.subject.replies.get(self.replies.position(request, digest)?)?;
                 let whole = entry.raw_reply.as_ref().unwrap_or(&entry.content);
                 (Recalled::Reply(Box::new(entry.clone())), whole.as_str())
             }

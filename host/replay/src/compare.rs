@@ -34,6 +34,9 @@ const REMOVED: &str = "[key removed]";
 /// Maximum characters of a difference that a report shows.
 const SHOWN: usize = 400;
 
+/// Maximum files that are compared one by one. Recordings of this host list at most half as many.
+const MAX_FILES: usize = 512;
+
 /// How a recorded attempt ended.
 pub(super) fn recorded_end(ended: &RecordedEnd, recording: Option<&Recording>) -> AttemptEnd {
     let calls = recording.map(|recording| recording.calls_total);
@@ -148,7 +151,7 @@ pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<FieldD
     }
     let mut differences = Vec::new();
     let paths: BTreeSet<&String> = recorded.list.keys().chain(now.list.keys()).collect();
-    for path in paths {
+    for path in paths.into_iter().take(MAX_FILES) {
         match (recorded.list.get(path), now.list.get(path)) {
             (Some(then), Some(is)) if then == is || scrubbed => {}
             (then, is) => {

@@ -9,17 +9,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::RecordedAnswers;
 use super::judge::Judge;
+use super::limits::{self, ReplayLimits};
 use super::report::ReplayReport;
 use super::scratch::Scratch;
-use super::subject::{NotReplayable, RecordedAttempt, RecordedEnd};
+use super::subject::{NotReplayable, Origin, RecordedAttempt, RecordedEnd, ReplyIndex};
 use sitewright_ai::{Gateway, RunJournal};
+use sitewright_confined::Confined;
 use sitewright_http::Client;
 use sitewright_intake::Locale;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::{CursorMode, ReplayCursor, RunProgress};
-use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Limits, Loader};
+use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     AttemptRequest, JournalUse, Publication, ReplayInput, Services, attempt,
@@ -38,19 +40,19 @@ pub struct ReplayOptions {
     pub template: Option<PathBuf>,
     /// Stops the template at its first error diagnostic.
     pub trap_on_report: bool,
-    /// Asks models instead of using the recorded answers.
-    pub live: Option<LiveReplay>,
-    /// The folder of compiled templates; `None` compiles each time.
-    pub cache: Option<PathBuf>,
+    /// Asks these models instead of using the recorded answers.
+    pub live: Option<Arc<Gateway>>,
+    /// The operator's limits. They bound attempts that somebody else recorded, and are those of a
+    /// replay with live models.
+    pub limits: Limits,
+    /// Compiles the template.
+    pub compiler: Compiler,
+    /// Reads the template's debug information.
+    pub confined: Confined,
+    /// The cache of compiled templates. The template of a bundle is never kept there.
+    pub cache: Cache,
     /// Used only if models are asked.
     pub client: Client,
-}
-
-/// What a replay with live models takes from today's configuration.
-pub struct LiveReplay {
-    /// Answers the AI calls.
-    pub gateway: Arc<Gateway>,
-    pub limits: Limits,
 }
 
 /// Why an attempt could not be replayed.
@@ -71,15 +73,12 @@ pub async fn replay(
     subject: RecordedAttempt,
     options: ReplayOptions,
 ) -> Result<ReplayReport, ReplayError> {
-    let missing = subject.missing(options.template.is_some(), options.live.is_some());
-    if !missing.is_empty() {
-        return Err(NotReplayable { attempt: subject.attempt.to_string(), missing }.into());
-    }
+    let (subject, replies) =
+        indexed(subject, options.template.is_some(), options.live.is_some()).await?;
     let same_template = match &options.template {
         None => true,
         Some(file) => digest_of(file).await? == subject.template.digest,
     };
-    let subject = Arc::new(subject);
     let exact = same_template && options.live.is_none() && subject.recording.is_some();
     let mode = match (exact, subject.scrubbed) {
         (false, _) => CursorMode::Free,
@@ -94,12 +93,20 @@ pub async fn replay(
             &none
         }
     };
+    let ReplayLimits { limits, note } = match &options.live {
+        Some(_) => ReplayLimits { limits: options.limits.clone(), note: None },
+        None => limits::of_replay(&recording.limits, &options.limits, subject.origin)
+            .map_err(ReplayError::Host)?,
+    };
+    // Time that the template may take between two host calls.
+    let computing = limits.cpu().saturating_add(Duration::from_secs(10));
     let scratch = Scratch::create().await.map_err(ReplayError::Host)?;
-    let services = services(&subject, &options, recording, scratch.path())?;
+    let services = services(&subject, &options, recording, limits, scratch.path())?;
     let stop = CancellationToken::new();
     let cursor = Arc::new(ReplayCursor::new(recording, mode, options.trap_on_report, stop.clone()));
     let answers = RecordedAnswers {
         subject: subject.clone(),
+        replies,
         cursor: cursor.clone(),
         exact,
         live: options.live.is_some(),
@@ -107,8 +114,12 @@ pub async fn replay(
     let asked = options.template.clone().or_else(|| subject.wasm.clone());
     let request = AttemptRequest {
         document: subject.document.clone(),
-        template: asked
-            .map_or_else(|| recording.template.clone(), |path| path.display().to_string()),
+        template: match (asked, subject.origin) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Origin::Host) => recording.template.clone(),
+            // A path that somebody else wrote. This name is in no catalogue.
+            (None, Origin::RecordFile | Origin::Bundle) => "missing".to_owned(),
+        },
         id: subject.attempt,
         job: match &subject.ended {
             RecordedEnd::Failed(record) => record.job.clone(),
@@ -127,7 +138,7 @@ pub async fn replay(
         tokio::select! {
             outcome = &mut made => break outcome,
             () = tokio::time::sleep(CHECK_EVERY) => {
-                check(&subject, &cursor, &stop, exact, recording);
+                check(&subject, &cursor, &stop, exact, computing);
             }
         }
     };
@@ -135,6 +146,7 @@ pub async fn replay(
     let mut report =
         Judge { subject: &subject, options: &options, exact, position }.report(outcome);
     report.live = options.live.is_some();
+    report.notes.extend(note);
     drop(scratch);
     Ok(report)
 }
@@ -146,13 +158,12 @@ fn check(
     cursor: &ReplayCursor,
     stop: &CancellationToken,
     exact: bool,
-    recording: &Recording,
+    computing: Duration,
 ) {
     let position = cursor.position();
     if !exact || stop.is_cancelled() {
         return;
     }
-    let computing = Duration::from_millis(recording.limits.cpu_ms) + Duration::from_secs(10);
     if position.at_end && position.idle > IDLE && subject.ended.by_time() {
         match subject.ended.kind() {
             Some(FailureKind::Deadline) => cursor.run_out_of_time(),
@@ -186,15 +197,18 @@ fn services(
     subject: &RecordedAttempt,
     options: &ReplayOptions,
     recording: &Recording,
+    limits: Limits,
     scratch: &Path,
 ) -> Result<Services, ReplayError> {
     let cannot =
         |what: String| ReplayError::Host(message!("the replay cannot be prepared: {what}"));
-    let limits = options.live.as_ref().map_or(&recording.limits, |live| &live.limits).clone();
     let engine = Engine::new(&limits, 1).map_err(|error| cannot(error.to_string()))?;
-    let cache = options.cache.as_deref().map_or_else(Cache::off, Cache::open);
-    let loader =
-        Loader::new(engine, cache, limits.clone()).map_err(|error| cannot(format!("{error:#}")))?;
+    let of_bundle = subject.origin == Origin::Bundle && options.template.is_none();
+    let cache = if of_bundle { Cache::off() } else { options.cache.clone() };
+    let loader = Loader::new(engine, cache, limits.clone())
+        .map_err(|error| cannot(format!("{error:#}")))?
+        .with_compiler(options.compiler.clone())
+        .with_confined(options.confined.clone());
     let sites =
         SitesRoot::open(&scratch.join("sites")).map_err(|error| cannot(error.to_string()))?;
     let default_locale: Locale = recording
@@ -202,7 +216,7 @@ fn services(
         .parse()
         .map_err(|_| cannot(format!("{:?} is no language", recording.default_locale)))?;
     let gateway = match &options.live {
-        Some(live) => live.gateway.clone(),
+        Some(live) => live.clone(),
         None => {
             Arc::new(Gateway::offline(recording.routes.iter().cloned(), options.client.clone()))
         }
@@ -223,6 +237,27 @@ fn services(
         keep_releases: 1,
         config_version,
     })
+}
+
+/// The attempt and the index of its replies, if nothing is missing. Hashes every reply.
+async fn indexed(
+    subject: RecordedAttempt,
+    other_template: bool,
+    live: bool,
+) -> Result<(Arc<RecordedAttempt>, ReplyIndex), ReplayError> {
+    let work = move || {
+        let missing = subject.missing(other_template, live);
+        if !missing.is_empty() {
+            return Err(NotReplayable { attempt: subject.attempt.to_string(), missing });
+        }
+        let replies = ReplyIndex::new(&subject.replies);
+        Ok((Arc::new(subject), replies))
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| {
+        ReplayError::Host(message!("looking for the attempt's replies failed: {error}"))
+    })?;
+    Ok(done?)
 }
 
 /// `sha256:` and the digest of a file.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::bundle::{self, BundleError};
-use super::subject::{RecordedAttempt, RecordedEnd};
+use super::hashed::copy_hashed;
+use super::subject::{Origin, RecordedAttempt, RecordedEnd};
 use crate::settings::ReplaySettings;
 use sitewright_ai::{JournalEntry, read_journal};
 use sitewright_failure::store;
 use sitewright_failure::store::StoreError;
+use sitewright_files::{FileError, Limit, json};
 use sitewright_jobs::{Database, Error as DatabaseError};
 use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_model::message;
@@ -19,11 +21,18 @@ use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     ArchivedRelease, AttemptId, attempt_file, document_file, journal_file,
 };
+use sitewright_site::OrderDir;
 
 /// Minimum characters of a prefix that is searched as the id of a failure.
 const ID_BEGINNING: usize = 10;
 /// Maximum bytes of a file that may be a template.
-const MAX_TEMPLATE: u64 = 256 << 20;
+const MAX_TEMPLATE: Limit = Limit::fixed(256 << 20);
+/// Maximum bytes of a failure record that the caller names.
+const MAX_RECORD: Limit = Limit::fixed(16 << 20);
+/// Maximum values and names of fields of such a record.
+const MAX_RECORD_VALUES: usize = 200_000;
+/// Maximum bytes of an order's document.
+const MAX_DOCUMENT: Limit = Limit::fixed(64 << 20);
 
 /// Why a recorded attempt was not found.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +58,8 @@ pub enum FindError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The attempt was found, but not all of it can be read.
     #[error("{0}")]
     Unreadable(Message),
@@ -63,6 +74,7 @@ pub struct Locations<'a> {
 
 /// What one location has of a recorded attempt.
 struct Found {
+    origin: Origin,
     attempt: String,
     order: String,
     template: TemplateRef,
@@ -108,7 +120,11 @@ async fn lookup(places: &Locations<'_>, asked: &str) -> Result<Option<Found>, Fi
         && asked.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && asked.starts_with('0');
     let is_file = Path::new(asked).extension().is_some_and(|extension| extension == "json");
-    if is_file || looks_like_id {
+    if is_file {
+        let path = PathBuf::from(asked);
+        return blocking(move || read_record(&path, &sites).map(Some)).await;
+    }
+    if looks_like_id {
         let (sites, id) = (sites.clone(), asked.to_owned());
         let read = blocking(move || match store::find(&sites, &id) {
             Ok(file) => Ok(Some(store::read(&file)?)),
@@ -161,6 +177,7 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
                     digest: String::new(),
                 };
                 return Ok(Some(Found {
+                    origin: Origin::Host,
                     attempt: attempt.to_string(),
                     order,
                     template,
@@ -197,6 +214,7 @@ async fn attempt_in_database(
     }
     let name = database.order(&kept.order).await?.template;
     Ok(Found {
+        origin: Origin::Host,
         attempt: kept.id,
         order: kept.order,
         template: TemplateRef { name, version: String::new(), digest: String::new() },
@@ -230,6 +248,28 @@ async fn order(places: &Locations<'_>, order: &str) -> Result<Option<Found>, Fin
     .await
 }
 
+/// A failure record in a file that the caller named. Outside of the folder of sites, somebody else
+/// may have written it.
+fn read_record(path: &Path, sites: &Path) -> Result<Found, FindError> {
+    let bytes =
+        sitewright_files::read(path, MAX_RECORD).map_err(|error| match error.is_missing() {
+            true => FindError::Store(StoreError::NoFile { path: path.to_owned() }),
+            false => FindError::File(error),
+        })?;
+    let record = json::parse(&bytes, MAX_RECORD_VALUES).map_err(|error| {
+        FindError::Unreadable(message!(
+            "the failure record {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    let found = of_record(store::parse(record, path)?);
+    let ours = match (path.canonicalize(), sites.canonicalize()) {
+        (Ok(path), Ok(sites)) => path.starts_with(sites),
+        _ => false,
+    };
+    Ok(if ours { found } else { Found { origin: Origin::RecordFile, ..found } })
+}
+
 /// Takes the recording out of a failure record. If it cannot be read, a warning is logged and the
 /// replay goes without it.
 pub(crate) fn recording_of(record: &mut FailureRecord) -> Option<Recording> {
@@ -249,6 +289,7 @@ pub(crate) fn recording_of(record: &mut FailureRecord) -> Option<Recording> {
 fn of_record(mut record: FailureRecord) -> Found {
     let recording = recording_of(&mut record);
     Found {
+        origin: Origin::Host,
         attempt: record.attempt.clone(),
         order: record.order.clone(),
         template: record.template.clone(),
@@ -259,6 +300,7 @@ fn of_record(mut record: FailureRecord) -> Found {
 
 fn of_release(kept: ArchivedRelease) -> Found {
     Found {
+        origin: Origin::Host,
         attempt: kept.attempt.clone(),
         order: kept.order.clone(),
         template: kept.template.clone(),
@@ -269,19 +311,29 @@ fn of_release(kept: ArchivedRelease) -> Found {
 
 /// Adds document, replies and template.
 async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttempt, FindError> {
-    let Found { attempt, order, mut template, ended, recording } = found;
+    let Found { origin, attempt, order, mut template, ended, recording } = found;
     let id: AttemptId = attempt.parse().map_err(|error| {
         FindError::Unreadable(message!("the text {attempt:?} is no id of an attempt: {error}"))
     })?;
+    // Both become parts of paths.
+    if OrderDir::new(&order).is_err() {
+        return Err(FindError::Unreadable(message!("the text {order:?} is no id of an order")));
+    }
     let config = places.config;
     let wanted = recording.as_ref().map(|recording| recording.document.clone());
+    if let Some(wanted) = wanted.as_ref().filter(|wanted| !is_sha256(wanted)) {
+        return Err(FindError::Unreadable(message!(
+            "the text {wanted:?} is no digest of a document"
+        )));
+    }
     let (mut document, mut replies) = {
         let (sites, order) = (config.sites.clone(), order.clone());
         let wanted = wanted.clone();
         blocking(move || {
             let document = match &wanted {
                 Some(sha256) => {
-                    std::fs::read(document_file(&sites, &order, sha256)).unwrap_or_default()
+                    let file = document_file(&sites, &order, sha256);
+                    sitewright_files::read(&file, MAX_DOCUMENT).unwrap_or_default()
                 }
                 None => newest(&sites.join(&order).join("documents")).unwrap_or_default(),
             };
@@ -322,10 +374,14 @@ async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttemp
                 .to_owned(),
         );
     }
-    let (wasm, looked) = template_file(config, &template, recording.as_ref()).await?;
+    // A path in somebody else's record may be any.
+    let path = recording.as_ref().filter(|_| !origin.is_untrusted());
+    let path = path.map(|recording| PathBuf::from(&recording.template));
+    let (wasm, looked) = template_file(config, &template, path).await?;
     let ai = &config.ai;
     Ok(RecordedAttempt {
         attempt: id,
+        origin,
         order,
         template,
         ended,
@@ -346,13 +402,12 @@ async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttemp
 async fn template_file(
     config: &ReplaySettings,
     template: &TemplateRef,
-    recording: Option<&Recording>,
+    recorded: Option<PathBuf>,
 ) -> Result<(Option<PathBuf>, Vec<PathBuf>), FindError> {
     let folder = config.templates.clone();
-    let asked = recording.map(|recording| PathBuf::from(&recording.template));
     let template = template.clone();
     blocking(move || {
-        let mut looked: Vec<PathBuf> = asked
+        let mut looked: Vec<PathBuf> = recorded
             .into_iter()
             .filter(|path| path.extension().is_some_and(|ext| ext == "wasm"))
             .collect();
@@ -360,7 +415,8 @@ async fn template_file(
             // Without a recorded digest, the template of that name is a guess, and the report says
             // so.
             let named = folder.join(format!("{}.wasm", template.name));
-            let there = (!template.name.is_empty() && named.is_file()).then(|| named.clone());
+            let is_name = !template.name.is_empty() && !template.name.contains('/');
+            let there = (is_name && named.is_file()).then(|| named.clone());
             return Ok((there, vec![named]));
         }
         looked.extend(files(&folder, "wasm"));
@@ -381,19 +437,14 @@ async fn template_file(
 /// # Errors
 /// If the file cannot be read, or is larger than any template.
 pub(super) fn digest(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?.take(MAX_TEMPLATE + 1);
-    let mut sha256 = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => sha256.update(&buffer[..read]),
-        }
-    }
-    if file.limit() == 0 {
-        return Err(std::io::Error::other("it is larger than any template"));
-    }
-    Ok(format!("sha256:{}", hex::encode(sha256.finalize())))
+    let file = sitewright_files::open(path, MAX_TEMPLATE).map_err(std::io::Error::other)?;
+    let (sha256, _) = copy_hashed(file.take(MAX_TEMPLATE.bytes), std::io::sink())?;
+    Ok(format!("sha256:{sha256}"))
+}
+
+/// Whether this is a SHA-256 in hexadecimal digits.
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn read_kept(file: &Path) -> Result<ArchivedRelease, FindError> {
@@ -433,7 +484,8 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 /// The newest file of a folder.
 fn newest(folder: &Path) -> Option<Vec<u8>> {
     let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
-    std::fs::read(files(folder, "json").into_iter().max_by_key(changed)?).ok()
+    sitewright_files::read(&files(folder, "json").into_iter().max_by_key(changed)?, MAX_DOCUMENT)
+        .ok()
 }
 
 async fn blocking<T: Send + 'static>(

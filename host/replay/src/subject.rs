@@ -1,5 +1,6 @@
 //! A recorded attempt, with everything that a replay needs.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use sitewright_ai::JournalEntry;
@@ -10,11 +11,36 @@ use sitewright_runtime::plugin::Limits;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
 use sitewright_runtime::run::{ArchivedRelease, AttemptId, Stage};
 
+/// Maximum things that are listed as missing.
+const MAX_MISSING: usize = 50;
+
+/// Where a recorded attempt comes from, which decides how far it is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This host recorded it: it is in the folder of sites, or in the database of orders.
+    Host,
+    /// A failure record in a file that the caller named. Somebody else may have written it.
+    RecordFile,
+    /// A bundle, which brings its template. Somebody else may have written it.
+    Bundle,
+}
+
+impl Origin {
+    /// Whether its limits, paths and templates are somebody else's.
+    pub fn is_untrusted(self) -> bool {
+        match self {
+            Origin::Host => false,
+            Origin::RecordFile | Origin::Bundle => true,
+        }
+    }
+}
+
 /// A recorded attempt.
 #[derive(Debug, Clone)]
 pub struct RecordedAttempt {
     /// Seeds the guest's clock and random numbers.
     pub attempt: AttemptId,
+    pub origin: Origin,
     pub order: String,
     pub template: TemplateRef,
     pub ended: RecordedEnd,
@@ -127,15 +153,24 @@ impl RecordedAttempt {
             });
         }
         let Some(recording) = self.recording.as_ref().filter(|_| !live) else { return missing };
+        let replies = ReplyIndex::new(&self.replies);
+        let mut more = 0;
         for end in &recording.ai {
             let (Some(key), Some(reply)) = (&end.key, &end.reply) else { continue };
-            if self.reply(&key.request, reply).is_none() {
+            if replies.position(&key.request, reply).is_none() {
+                if missing.len() >= MAX_MISSING {
+                    more += 1;
+                    continue;
+                }
                 missing.push(message!(
                     "the reply to {} is missing: the journal is kept in the order's folder of \
                      sites under `journal`, or in the database of orders",
                     end.call_id
                 ));
             }
+        }
+        if more > 0 {
+            missing.push(message!("replies to {more} more AI calls are missing"));
         }
         missing
     }
@@ -149,11 +184,25 @@ impl RecordedAttempt {
             RecordedEnd::Released(_) | RecordedEnd::Unknown => true,
         }
     }
+}
 
-    /// The journaled reply to this request with this digest.
-    pub(super) fn reply(&self, request: &str, digest: &str) -> Option<&JournalEntry> {
-        self.replies
-            .iter()
-            .find(|entry| entry.key.request == request && reply_digest(&entry.content) == digest)
+/// Finds journaled replies by the digests of request and reply. Each reply is hashed once: somebody
+/// else may have chosen how many replies and recorded calls there are.
+#[derive(Debug)]
+pub(super) struct ReplyIndex(HashMap<String, HashMap<String, usize>>);
+
+impl ReplyIndex {
+    pub(super) fn new(replies: &[JournalEntry]) -> Self {
+        let mut index: HashMap<String, HashMap<String, usize>> = HashMap::new();
+        for (at, entry) in replies.iter().enumerate() {
+            let of_request = index.entry(entry.key.request.clone()).or_default();
+            of_request.entry(reply_digest(&entry.content)).or_insert(at);
+        }
+        ReplyIndex(index)
+    }
+
+    /// The position of the first reply to this request with this digest.
+    pub(super) fn position(&self, request: &str, digest: &str) -> Option<usize> {
+        self.0.get(request)?.get(digest).copied()
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sitewright_conformance::Rule;
+use sitewright_conformance::SuiteRule;
 use sitewright_conformance::report::REPORT_SCHEMA;
 use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::nonconforming::{good, with_deviation};
@@ -28,7 +28,7 @@ fn our_own_templates_keep_every_rule() {
     let bench = Workbench::configured(&sources);
     let done = bench.run(&["conformance", &folder.to_string_lossy()]);
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
-    for rule in Rule::all() {
+    for rule in SuiteRule::all() {
         assert!(done.stdout.contains(&rule.id()), "{rule} is not told of");
     }
 }
@@ -132,7 +132,7 @@ fn tap_counts_every_rule_below_its_template() {
     assert_eq!(done.code, 10, "{}", done.stderr);
     let tap = done.stdout;
     assert!(tap.starts_with("TAP version 14\n1..1\n# Subtest: nonconforming\n"), "{tap}");
-    let rules = Rule::all();
+    let rules = SuiteRule::all();
     assert!(tap.contains(&format!("    1..{}\n", rules.len())));
     assert_eq!(points(&tap, ""), [(1, false, "nonconforming")]);
     let inner = points(&tap, "    ");
@@ -160,7 +160,7 @@ fn junit_is_accepted_by_the_schema_that_ci_systems_read() {
     let done = run(&[&file, &other]);
     assert_eq!(done.code, 10, "{}", done.stderr);
     let xml = std::fs::read_to_string(&report).unwrap();
-    assert_eq!(xml.matches("<testcase ").count(), 2 * Rule::all().len());
+    assert_eq!(xml.matches("<testcase ").count(), 2 * SuiteRule::all().len());
     assert_eq!(xml.matches("<failure ").count(), 2);
     assert!(
         xml.contains("<testsuites name=\"sitewright conformance\" tests=\"")
@@ -406,7 +406,7 @@ fn the_suite_and_its_rules_can_be_had_as_data() {
     assert_eq!(one["templates"][0]["rules"][0]["rule"], "behaviour/optional");
     assert_eq!(one["templates"][0]["rules"][0]["test_cases"], 1);
     let rules = bench.run(&["--json", "conformance", "--rules"]).json();
-    assert_eq!(rules["rules"].as_array().unwrap().len(), Rule::all().len());
+    assert_eq!(rules["rules"].as_array().unwrap().len(), SuiteRule::all().len());
 }
 
 #[test]

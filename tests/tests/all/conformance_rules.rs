@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
-use sitewright_conformance::{Level, Rule};
+use sitewright_conformance::{Level, SuiteRule};
 use sitewright_tests::Workbench;
 use sitewright_tests::nonconforming::{Variant, good, variants};
 
@@ -85,7 +85,7 @@ fn each_breaks_its_rule(level: Level) {
 
 #[test]
 fn each_rule_has_its_faulty_template() {
-    let known: BTreeSet<String> = Rule::all().into_iter().map(Rule::id).collect();
+    let known: BTreeSet<String> = SuiteRule::all().into_iter().map(SuiteRule::id).collect();
     let faulty: BTreeSet<String> =
         variants().iter().map(|variant| variant.rule.to_owned()).collect();
     assert_eq!(known, faulty);

@@ -9,7 +9,8 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
+    ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
     ("sitewright-order", &[]),
     ("sitewright-script", &["sitewright-rules"]),
@@ -70,6 +71,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         &[
             "sitewright-ai",
             "sitewright-failure",
+            "sitewright-files",
             "sitewright-http",
             "sitewright-intake",
             "sitewright-model",
@@ -83,7 +85,9 @@ const ARROWS: [(&str, &[&str]); 19] = [
         "sitewright-replay",
         &[
             "sitewright-ai",
+            "sitewright-confined",
             "sitewright-failure",
+            "sitewright-files",
             "sitewright-http",
             "sitewright-intake",
             "sitewright-jobs",
@@ -114,6 +118,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "sitewright-confined",
             "sitewright-conformance",
             "sitewright-failure",
+            "sitewright-files",
             "sitewright-http",
             "sitewright-intake",
             "sitewright-jobs",

@@ -16,6 +16,7 @@
 //! | `redaction`, `spans`, `coredumps` | keys in no output; log spans; core dumps |
 //! | `symbols`, `trap_matrix`, `trap_languages` | frames have functions, files and lines |
 //! | `replay`, `replay_export`, `replay_worker` | a recorded attempt runs again with the same end |
+//! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
@@ -81,6 +82,7 @@ mod symbols;
 mod template_languages;
 mod trap_languages;
 mod trap_matrix;
+mod untrusted_files;
 mod worker_catalogue;
 mod worker_crash;
 mod worker_life;

@@ -11,7 +11,7 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_conformance::report::{Report, TemplateReport, github, junit, tap, text};
-use sitewright_conformance::{Candidate, Rule, Setting, conform, suite};
+use sitewright_conformance::{Candidate, Setting, SuiteRule, conform, suite};
 use sitewright_http as http;
 use sitewright_model::message;
 use sitewright_model::time::millis;
@@ -181,14 +181,14 @@ async fn export(folder: PathBuf, json: bool) -> Result<Exit, SetupError> {
 }
 
 fn rules(json: bool) -> Exit {
-    let all = Rule::all();
+    let all = SuiteRule::all();
     if json {
-        let rule = |rule: &Rule| serde_json::json!({ "rule": rule, "demand": rule.demand(), "hint": rule.hint() });
+        let rule = |rule: &SuiteRule| serde_json::json!({ "rule": rule, "demand": rule.demand(), "hint": rule.hint() });
         output::print_json(
             &serde_json::json!({ "rules": all.iter().map(rule).collect::<Vec<_>>() }),
         );
     } else {
-        let line = |rule: &Rule| format!("{:<28}  {}\n", rule.id(), rule.demand());
+        let line = |rule: &SuiteRule| format!("{:<28}  {}\n", rule.id(), rule.demand());
         output::print(&all.iter().map(line).collect::<String>());
     }
     Exit::Done

@@ -12,9 +12,9 @@ use sitewright_http as http;
 use sitewright_jobs::Database;
 use sitewright_model::message;
 use sitewright_replay::{
-    FindError, LiveReplay, Locations, RecordedAttempt, ReplayError, ReplayOptions, Scratch, find,
-    replay,
+    FindError, Locations, RecordedAttempt, ReplayError, ReplayOptions, Scratch, find, replay,
 };
+use sitewright_runtime::plugin::Compiler;
 
 /// Repeat a recorded attempt offline, with the same or another build of the template.
 ///
@@ -59,15 +59,16 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let client = http::client()?;
     let live = match args.against_live {
         false => None,
-        true => {
-            Some(LiveReplay { gateway: Setup::gateway(&config)?, limits: config.limits.clone() })
-        }
+        true => Some(Setup::gateway(&config)?),
     };
     let how = ReplayOptions {
         template: args.template,
         trap_on_report: args.trap_on.is_some(),
         live,
-        cache: config.cache.clone(),
+        compiler: Compiler::this_program(&config.limits),
+        limits: config.limits.clone(),
+        confined: super::confined::children(),
+        cache: Setup::cache(&config),
         client,
     };
     match replay(subject, how).await {

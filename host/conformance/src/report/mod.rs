@@ -10,7 +10,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::rule::{Level, Rule};
+use super::rule::{Level, SuiteRule};
 use super::suite;
 use super::summary::{Finding, Measured, RuleSummary};
 use sitewright_model::build::host_build;
@@ -78,7 +78,7 @@ pub enum Verdict {
 /// The result of one rule.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RuleReport {
-    pub rule: Rule,
+    pub rule: SuiteRule,
     pub level: Level,
     /// One sentence that says what the rule demands.
     pub demand: String,
@@ -145,7 +145,7 @@ impl TemplateReport {
 }
 
 impl RuleReport {
-    pub(super) fn new(rule: Rule, of: RuleSummary) -> Self {
+    pub(super) fn new(rule: SuiteRule, of: RuleSummary) -> Self {
         let RuleSummary { checked, findings, more, measured, skipped, .. } = of;
         let verdict = match (findings.is_empty(), checked) {
             (false, _) => Verdict::Failed,

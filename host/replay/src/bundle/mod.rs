@@ -2,7 +2,8 @@
 //! and keys.
 //!
 //! The same attempt gives the same bytes. A bundle is untrusted input: only the names below are
-//! read, only regular files within their limits, each with the digest in the manifest.
+//! read, only regular files within their limits, each with the digest in the manifest. Its template
+//! runs within the limits of the host that reads it, see [`limits`](crate::limits).
 
 mod clean;
 mod read;
@@ -22,7 +23,7 @@ pub use write::{ExportOptions, Exported, export};
 /// Version of the format.
 const FORMAT: u32 = 1;
 
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const ATTEMPT: &str = "attempt.json";
 const RECORD: &str = "record.json";
 const RELEASE: &str = "release.json";
@@ -31,20 +32,42 @@ const JOURNAL: &str = "journal.jsonl";
 const TEMPLATE: &str = "template.wasm";
 const DEBUG: &str = "template.debug.wasm";
 
-/// The files of a bundle, each with its maximum bytes.
-const NAMES: [(&str, u64); 11] = [
-    ("README.txt", 64 << 10),
-    (MANIFEST, 64 << 10),
-    (ATTEMPT, 16 << 20),
-    ("configuration.json", 1 << 20),
-    (RECORD, 64 << 20),
-    ("record.txt", 64 << 20),
-    (RELEASE, 16 << 20),
-    (ORDER, 64 << 20),
-    (JOURNAL, 256 << 20),
-    (TEMPLATE, 256 << 20),
-    (DEBUG, 512 << 20),
+/// The rule for one file of a bundle.
+pub(super) struct FileRule {
+    pub(super) name: &'static str,
+    max_bytes: u64,
+    /// Maximum values and names of fields of a JSON document; 0 for files that are not parsed as
+    /// one document.
+    max_values: usize,
+}
+
+const fn file(name: &'static str, max_bytes: u64, max_values: usize) -> FileRule {
+    FileRule { name, max_bytes, max_values }
+}
+
+/// The files of a bundle.
+pub(super) const FILES: [FileRule; 11] = [
+    file("README.txt", 64 << 10, 0),
+    file(MANIFEST, 64 << 10, 1_000),
+    // Lengths of the deltas of streamed replies are most of the values.
+    file(ATTEMPT, 16 << 20, 500_000),
+    file("configuration.json", 1 << 20, 0),
+    file(RECORD, 16 << 20, 200_000),
+    file("record.txt", 16 << 20, 0),
+    file(RELEASE, 16 << 20, 500_000),
+    // The order itself is checked with `limits.order_bytes`, as any order is.
+    file(ORDER, 64 << 20, 0),
+    file(JOURNAL, 64 << 20, 0),
+    file(TEMPLATE, 256 << 20, 0),
+    file(DEBUG, 512 << 20, 0),
 ];
+
+/// Maximum replies in a journal.
+const MAX_REPLIES: usize = 10_000;
+/// Maximum bytes of one reply in a journal.
+const MAX_REPLY_BYTES: u64 = 32 << 20;
+/// Maximum values and names of fields of one reply. A reply's own JSON is a text.
+const MAX_REPLY_VALUES: usize = 200;
 
 /// A bundle could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +79,12 @@ pub enum BundleError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The bundle's file is not a regular one, or too large.
+    #[error("the bundle cannot be read: {source}")]
+    File { source: sitewright_files::FileError },
+    /// A file of the attempt is larger than bundles may hold.
+    #[error("the bundle cannot be written: its {name} would have {what}")]
+    TooLarge { name: &'static str, what: String },
     /// The file is not a bundle, or was changed.
     #[error(
         "{} is not a bundle of an attempt: {why}; create one with `sitewright failures export`",
@@ -100,6 +129,6 @@ struct Listed {
     sha256: String,
 }
 
-fn limit_of(name: &str) -> u64 {
-    NAMES.iter().find(|(known, _)| *known == name).map_or(0, |(_, limit)| *limit)
+fn rule_of(name: &str) -> Option<&'static FileRule> {
+    FILES.iter().find(|rule| rule.name == name)
 }

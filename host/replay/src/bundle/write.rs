@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,14 +10,17 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::clean::clean;
+use super::read::check_written;
 use super::{
     ATTEMPT, BundleError, BundledAttempt, BundledOutcome, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST,
-    ORDER, RECORD, RELEASE, TEMPLATE, limit_of,
+    ORDER, RECORD, RELEASE, TEMPLATE, rule_of,
 };
+use crate::hashed::copy_hashed;
 use crate::settings::ReplaySettings;
 use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::{JournalEntry, Redactor};
 use sitewright_failure::render;
+use sitewright_files::Limit;
 use sitewright_model::message::Message;
 
 /// What a bundle contains.
@@ -76,7 +79,8 @@ pub fn export(
 ) -> Result<Exported, BundleError> {
     let wasm = options.template.as_ref().or(subject.wasm.as_ref());
     let vocabulary = match wasm {
-        Some(path) if options.scrub => read_file(path, limit_of(TEMPLATE))?,
+        Some(path) if options.scrub => sitewright_files::read(path, max_bytes(TEMPLATE))
+            .map_err(|source| BundleError::File { source })?,
         _ => Vec::new(),
     };
     let subject = &clean(subject, options, &vocabulary)?;
@@ -147,30 +151,34 @@ fn write(
     let temporary = PathBuf::from(temporary);
     let mut manifest: BTreeMap<&str, Listed> = BTreeMap::new();
     let written = (|| {
-        let mut tar = tar::Builder::new(std::io::BufWriter::new(File::create(&temporary)?));
+        let created = File::create(&temporary).map_err(failed)?;
+        let mut tar = tar::Builder::new(std::io::BufWriter::new(created));
         let mut contents = Vec::with_capacity(files.len());
         for (name, content) in files {
-            let bytes = match content {
-                Content::Bytes(bytes) => bytes,
-                Content::File(path) => std::fs::read(path)?,
+            let listed = match content {
+                Content::Bytes(bytes) => {
+                    check(name, bytes.len() as u64, &bytes)?;
+                    append(&mut tar, name, bytes.len() as u64, bytes.as_slice()).map_err(failed)?;
+                    Listed { size: bytes.len() as u64, sha256: hex::encode(Sha256::digest(&bytes)) }
+                }
+                Content::File(path) => append_file(&mut tar, name, &path, failed)?,
             };
-            manifest.insert(
-                name,
-                Listed { size: bytes.len() as u64, sha256: hex::encode(Sha256::digest(&bytes)) },
-            );
-            append(&mut tar, name, &bytes)?;
+            manifest.insert(name, listed);
             contents.push(name.to_owned());
         }
-        let listed = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::other)?;
-        append(&mut tar, MANIFEST, &listed)?;
+        let listed = serde_json::to_vec_pretty(&manifest)?;
+        append(&mut tar, MANIFEST, listed.len() as u64, listed.as_slice()).map_err(failed)?;
         contents.push(MANIFEST.to_owned());
-        let mut file = tar.into_inner()?;
-        file.flush()?;
-        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        let bytes = file.metadata()?.len();
-        std::fs::rename(&temporary, to)?;
-        Ok((bytes, contents))
+        let finish = || {
+            let mut file = tar.into_inner()?;
+            file.flush()?;
+            let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+            file.sync_all()?;
+            let bytes = file.metadata()?.len();
+            std::fs::rename(&temporary, to)?;
+            Ok(bytes)
+        };
+        Ok((finish().map_err(failed)?, contents))
     })();
     match written {
         Ok((bytes, contents)) => {
@@ -178,23 +186,48 @@ fn write(
         }
         Err(error) => {
             drop(std::fs::remove_file(&temporary));
-            Err(failed(error))
+            Err(error)
         }
     }
 }
 
-/// Appends a file without metadata that depends on time or user.
+/// The limit of a file of a bundle.
+fn max_bytes(name: &str) -> Limit {
+    Limit::fixed(rule_of(name).map_or(0, |rule| rule.max_bytes))
+}
+
+fn check(name: &str, bytes: u64, content: &[u8]) -> Result<(), BundleError> {
+    rule_of(name).map_or(Ok(()), |rule| check_written(rule, bytes, content))
+}
+
+/// Appends a template, which may be too large to be held in memory.
+fn append_file(
+    tar: &mut tar::Builder<impl std::io::Write>,
+    name: &str,
+    path: &Path,
+    failed: impl Fn(std::io::Error) -> BundleError,
+) -> Result<Listed, BundleError> {
+    let mut file = sitewright_files::open(path, max_bytes(name))
+        .map_err(|source| BundleError::File { source })?;
+    let size = file.metadata().map_err(&failed)?.len();
+    let (sha256, _) = copy_hashed((&mut file).take(size), std::io::sink()).map_err(&failed)?;
+    file.rewind().and_then(|()| append(tar, name, size, (&mut file).take(size))).map_err(failed)?;
+    Ok(Listed { size, sha256 })
+}
+
+/// Appends `size` bytes as a file without metadata that depends on time or user.
 fn append(
     tar: &mut tar::Builder<impl std::io::Write>,
     name: &str,
-    bytes: &[u8],
+    size: u64,
+    content: impl Read,
 ) -> std::io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(bytes.len() as u64);
+    header.set_size(size);
     header.set_mode(0o600);
     header.set_mtime(0);
-    tar.append_data(&mut header, name, bytes)
+    tar.append_data(&mut header, name, content)
 }
 
 fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
@@ -278,11 +311,4 @@ fn readme(subject: &RecordedAttempt, with_template: bool) -> String {
          manifest.json       size and SHA-256 of each of these\n",
         subject.order
     )
-}
-
-fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
-    let failed = |source| BundleError::Io { what: "written", path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
-    Ok(bytes)
 }

@@ -7,6 +7,7 @@
 
 mod shape;
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
@@ -14,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use shape::{
     Random, cased, fixed_of, has, is_colour, is_hours, is_long, is_phone, is_time, lowercase_words,
-    memmem, texts_of, unescaped, without_accents, words,
+    texts_of, unescaped, without_accents, words,
 };
 
 use super::subject::{RecordedAttempt, RecordedEnd};
@@ -39,6 +40,11 @@ const ELEMENTS: &str = "a b i p em br ul ol li h1 h2 h3 h4 h5 h6 div span strong
 
 /// Minimum bytes of a code: any large file contains shorter ones by chance.
 const SHORTEST_CODE: usize = 4;
+/// Maximum bytes of the template that are searched for codes, all searches together. A customer or
+/// a model decides how many different texts there are. Some seconds.
+const MAX_SEARCHED: u64 = 32 << 30;
+/// Maximum comparisons of words that may be cut off, all texts together.
+const MAX_COMPARED: u64 = 1 << 30;
 /// Maximum words of a name that may be written without blanks.
 const JOINED_WORDS: usize = 6;
 
@@ -59,6 +65,12 @@ pub(super) struct Scrubber {
     pairs: HashSet<(String, String)>,
     /// Numbers and names without blanks, and words without accents.
     other_spellings: HashMap<String, String>,
+    /// Whether the template contains a text, of those that were searched.
+    held: RefCell<HashMap<String, bool>>,
+    /// Bytes searched so far; see [`MAX_SEARCHED`].
+    searched: Cell<u64>,
+    /// Words compared so far; see [`MAX_COMPARED`].
+    compared: Cell<u64>,
 }
 
 impl Scrubber {
@@ -76,6 +88,9 @@ impl Scrubber {
             words: HashSet::new(),
             pairs: HashSet::new(),
             other_spellings: HashMap::new(),
+            held: RefCell::default(),
+            searched: Cell::new(0),
+            compared: Cell::new(0),
         };
         if let Ok(schema) = serde_json::from_str::<Value>(INPUT_SCHEMA) {
             fixed_of(&schema, &mut scrubber.fixed);
@@ -232,7 +247,7 @@ impl Scrubber {
             }
             let quoted = pair(here) || here.checked_sub(1).is_some_and(pair);
             let known_part = |is_part: fn(&str, &str) -> bool| {
-                lower.len() > 2 && self.words.iter().any(|word| is_part(word, lower))
+                lower.len() > 2 && self.is_part_of_a_word(|word| is_part(word, lower))
             };
             let known = self.words.contains(lower)
                 // A cut text may begin and end inside a word.
@@ -317,8 +332,32 @@ impl Scrubber {
             && self.holds(text)
     }
 
+    /// Whether the template contains this text. `false` after too many searches, so that too much
+    /// is replaced rather than too little.
     fn holds(&self, text: &str) -> bool {
-        let text = text.as_bytes();
-        !text.is_empty() && memmem(&self.wasm, text)
+        if text.is_empty() {
+            return false;
+        }
+        if let Some(held) = self.held.borrow().get(text) {
+            return *held;
+        }
+        if self.searched.get() > MAX_SEARCHED {
+            return false;
+        }
+        let found = memchr::memmem::find(&self.wasm, text.as_bytes());
+        let read = found.map_or(self.wasm.len(), |at| at + text.len());
+        self.searched.set(self.searched.get() + read as u64);
+        self.held.borrow_mut().insert(text.to_owned(), found.is_some());
+        found.is_some()
+    }
+
+    /// Whether a word of the customer or a model contains a part. `true` after too many
+    /// comparisons, so that too much is replaced rather than too little.
+    fn is_part_of_a_word(&self, contains: impl Fn(&str) -> bool) -> bool {
+        if self.compared.get() > MAX_COMPARED {
+            return true;
+        }
+        self.compared.set(self.compared.get() + self.words.len() as u64);
+        self.words.iter().any(|word| contains(word))
     }
 }

@@ -213,19 +213,6 @@ pub(super) fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether `bytes` contains `wanted`.
-pub(super) fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
-    let Some(first) = wanted.first() else { return false };
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|b| b == first) {
-        from += at + 1;
-        if bytes[from..].starts_with(&wanted[1..]) {
-            return true;
-        }
-    }
-    false
-}
-
 /// The lower-case words of a file.
 pub(super) fn lowercase_words(bytes: &[u8]) -> HashSet<String> {
     bytes
