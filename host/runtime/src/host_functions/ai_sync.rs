@@ -23,13 +23,13 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     let mut ai = linker.instance(&lift::interface("ai-sync"))?;
     ai.func_wrap_async("complete", |store: Store<'_>, (request,): (lift::Request,)| {
         let call = complete(store, &request);
-        Box::new(async move { Ok((call?.await,)) })
+        Box::new(async move { Ok::<_, wasmtime::Error>((call?.await,)) })
     })?;
     ai.func_wrap_async(
         "complete-all",
         |store: Store<'_>, (requests,): (WasmList<lift::Request>,)| {
             let calls = complete_all(store, &requests);
-            Box::new(async move { Ok((calls?.await,)) })
+            Box::new(async move { Ok::<_, wasmtime::Error>((calls?.await,)) })
         },
     )
 }

@@ -103,7 +103,7 @@ pub(super) struct Panic {
 /// `ai-types.message`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
-struct Message {
+pub(super) struct Message {
     role: ai_types::Role,
     content: WasmStr,
 }
@@ -111,7 +111,7 @@ struct Message {
 /// `ai-types.format`.
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-enum Format {
+pub(super) enum Format {
     #[component(name = "text")]
     Text,
     #[component(name = "json")]

@@ -26,7 +26,7 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     let mut site = linker.instance(&lift::interface("site"))?;
     site.func_wrap_async("write", |store: Store<'_>, (path, bytes): (WasmStr, WasmList<u8>)| {
         let write = Write::new(&store, &path, &bytes);
-        Box::new(async move { Ok((write?.make().await?,)) })
+        Box::new(async move { Ok::<_, wasmtime::Error>((write?.make().await?,)) })
     })
 }
 

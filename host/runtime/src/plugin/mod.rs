@@ -47,4 +47,6 @@ pub use symbols::SymbolCache;
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
 pub(crate) use trap_code::trap_code;
+#[cfg(test)]
+pub(crate) use world::named;
 pub use world::{GenerateError, Linked, World};

@@ -175,7 +175,7 @@ impl Linked {
 }
 
 /// The error, as a [`LimitHit`] if one call passed too many bytes: wasmtime has no type for that.
-fn named(error: wasmtime::Error, store: &Store<GuestState>) -> wasmtime::Error {
+pub(crate) fn named(error: wasmtime::Error, store: &Store<GuestState>) -> wasmtime::Error {
     const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
     match error.root_cause().to_string().contains(TOO_MUCH) {
         true => error.context(LimitHit::Call { max: store.hostcall_fuel() as u64 }),
