@@ -11,6 +11,7 @@
 //! | `reload` | how are new and changed templates loaded without a restart? |
 //! | `clock` | was the machine's clock set? |
 //! | `supervisor` | what is systemd notified of? |
+//! | `watchdog` | is a thread of the runtime stuck, and does the process end when it must? |
 //! | `config` | `[worker]` of the configuration |
 //!
 //! **Invariant:** a release is activated only after the database says that it counts.
@@ -28,7 +29,9 @@ mod orders;
 mod progress;
 mod reload;
 mod supervisor;
+mod watchdog;
 mod worker;
 
 pub use config::{MOST_ORDERS, WorkerConfig};
+pub use watchdog::{FORCED_EXIT, Watchdog};
 pub use worker::{Worker, WorkerOptions, WorkerParts};

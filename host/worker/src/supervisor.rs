@@ -7,6 +7,8 @@ use sd_notify::NotifyState;
 use sitewright_jobs::Liveness;
 use sitewright_model::time::millis;
 
+use super::watchdog::Watchdog;
+
 /// Sends `READY=1`: the worker claims orders.
 pub(super) fn ready() {
     send(&[NotifyState::Ready]);
@@ -18,21 +20,25 @@ pub(super) fn stopping() {
 }
 
 /// Sends `WATCHDOG=1` at half of the watchdog's interval (`WATCHDOG_USEC`) while the heartbeat task
-/// runs. Being a task of the same runtime, it also proves that the runtime runs tasks. Returns at
-/// once if no watchdog is configured.
-pub(super) async fn feed_watchdog(liveness: Liveness) {
+/// runs and no thread of the runtime is stuck. Being a task of the same runtime, it also proves
+/// that the runtime runs tasks. Returns at once if no watchdog is configured.
+pub(super) async fn feed_watchdog(liveness: Liveness, watchdog: Watchdog) {
     let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
         return;
     };
-    feed_every(limit / 2, || liveness.age()).await;
+    feed_every(limit / 2, || liveness.age(), || watchdog.is_stuck()).await;
 }
 
-async fn feed_every(interval: Duration, age: impl Fn() -> Duration) {
+async fn feed_every(interval: Duration, age: impl Fn() -> Duration, is_stuck: impl Fn() -> bool) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let age = age();
+        if is_stuck() {
+            // The watchdog has logged which thread and which order.
+            continue;
+        }
         if age <= interval {
             send(&[NotifyState::Watchdog]);
         } else {
@@ -64,9 +70,12 @@ mod tests {
     async fn notifications_are_sent() {
         ready();
         let interval = sd_notify::watchdog_enabled().unwrap_or(Duration::from_millis(100)) / 2;
-        let feed = |age| tokio::time::timeout(interval / 2, feed_every(interval, move || age));
-        feed(Duration::ZERO).await.unwrap_err();
-        feed(interval * 2).await.unwrap_err();
+        let feed = |age, is_stuck| {
+            tokio::time::timeout(interval / 2, feed_every(interval, move || age, move || is_stuck))
+        };
+        feed(Duration::ZERO, false).await.unwrap_err();
+        feed(interval * 2, false).await.unwrap_err();
+        feed(Duration::ZERO, true).await.unwrap_err();
         stopping();
     }
 
@@ -89,7 +98,7 @@ mod tests {
             let length = socket.recv(&mut buffer).unwrap();
             String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
         };
-        // One watchdog message: the stale heartbeat sends none.
+        // One watchdog message: neither the stale heartbeat nor the stuck thread sends one.
         assert_eq!([next(), next(), next()], ["READY=1", "WATCHDOG=1", "STOPPING=1"]);
     }
 }

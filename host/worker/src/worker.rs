@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::activate::Releases;
 use super::orders::Orders;
 use super::progress::Progress;
+use super::watchdog::Watchdog;
 use super::{activate, clock, reload, supervisor};
 use crate::config::WorkerConfig;
 use sitewright_jobs::{
@@ -21,8 +22,11 @@ use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
 /// Time between two searches for releases that a dead worker did not activate.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
-/// How long a draining worker searches for such releases.
-const RECONCILE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a draining worker searches for such releases. With the writes that follow it ends
+/// before its [`Watchdog`] ends it.
+const RECONCILE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a draining worker stores the last stages of its orders.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The options of a worker. Their units and defaults: [`WorkerConfig`].
 #[derive(Debug, Clone)]
@@ -71,6 +75,7 @@ pub struct Worker {
     progress: JoinHandle<()>,
     /// Stops the tasks beside the orders.
     stop_tasks: CancellationToken,
+    watchdog: Watchdog,
 }
 
 impl Worker {
@@ -97,12 +102,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Starts to claim orders, and notifies systemd. Must not be dropped before it returns: orders
+    /// Starts to claim orders, and notifies systemd, while `watchdog` finds no stuck thread. Must not be dropped before it returns: orders
     /// that it has by then would count as crashed.
     ///
     /// # Errors
     /// If the database cannot be used.
-    pub async fn start(parts: WorkerParts) -> Result<Worker, Error> {
+    pub async fn start(parts: WorkerParts, watchdog: Watchdog) -> Result<Worker, Error> {
         let WorkerParts { services, database, store, options } = parts;
         let batcher = SyncBatcher::start(&services.sites);
         let store = store.with_batcher(batcher.clone());
@@ -145,8 +150,8 @@ impl Worker {
         let publisher = Arc::new(releases.clone());
         let serving = serve(database, settings, Arc::new(orders), publisher).await?;
         supervisor::ready();
-        tokio::spawn(supervisor::feed_watchdog(serving.liveness()));
-        Ok(Worker { serving, releases, progress: writing, stop_tasks })
+        tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
+        Ok(Worker { serving, releases, progress: writing, stop_tasks, watchdog })
     }
 
     /// Its id in the database.
@@ -188,10 +193,11 @@ impl Worker {
             tracing::warn!("releases that are not active yet are left to the next worker");
         }
         // The last progress events are stored before the database closes.
-        if tokio::time::timeout(Duration::from_secs(2), self.progress).await.is_err() {
+        if tokio::time::timeout(PROGRESS_WITHIN, self.progress).await.is_err() {
             tracing::warn!("the last stages of orders could not be stored in time");
         }
         self.releases.database.close().await;
+        self.watchdog.set_ended();
         drained
     }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use sitewright_model::ai::{AiError, AiErrorKind, CallId};
 use sitewright_model::failure::FailureKind;
 use sitewright_runtime::host_functions::{GuestState, RunTrace};
-use sitewright_runtime::plugin::bindings::diagnostics::{self, Host as _};
+use sitewright_runtime::plugin::bindings::diagnostics;
 use sitewright_runtime::plugin::bindings::types;
 use sitewright_runtime::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
 use sitewright_tests::{ANY_ANSWER, root};
@@ -205,7 +205,7 @@ fn state() -> (GuestState, Arc<RunTrace>) {
 
 #[test]
 fn what_a_template_reports_cannot_fill_a_record() {
-    let (mut state, log) = state();
+    let (state, log) = state();
     let long = "ä".repeat(1 << 20);
     for _ in 0..300 {
         let attribute = types::Attribute { name: long.clone(), value: long.clone() };

@@ -34,6 +34,8 @@ pub enum Exit {
     NotReplayable = 9,
     /// template breaks a rule of the conformance suite
     Nonconforming = 10,
+    /// worker did not end in time after SIGTERM
+    Forced = sitewright_worker::FORCED_EXIT,
 }
 
 impl Exit {

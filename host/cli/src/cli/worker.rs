@@ -11,7 +11,7 @@ use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_model::message;
 use sitewright_model::time::millis;
-use sitewright_worker::{MOST_ORDERS, Worker, WorkerOptions, WorkerParts};
+use sitewright_worker::{MOST_ORDERS, Watchdog, Worker, WorkerOptions, WorkerParts};
 
 /// Claim orders from the queue and make their sites.
 ///
@@ -39,12 +39,14 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         config.worker.max_orders = most;
     }
     let mut signals = Signals::new()?;
+    let watchdog = Watchdog::start(Duration::from_millis(config.worker.grace_ms))
+        .map_err(|error| SetupError::Host(message!("the watchdog cannot be started: {error}")))?;
     let prepared = tokio::select! {
         prepared = prepare(&config) => prepared?,
         () = signals.next() => return Ok(Exit::Cancelled),
     };
     // From here on there may be orders to return to the queue, so `serve` handles signals.
-    let worker = Worker::start(prepared).await?;
+    let worker = Worker::start(prepared, watchdog).await?;
     let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));

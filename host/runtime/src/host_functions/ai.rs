@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
-use wasmtime::component::{Access, Accessor, FutureReader, HasSelf, StreamReader};
+use wasmtime::AsContextMut as _;
+use wasmtime::component::{Accessor, FutureReader, HasSelf, Linker, StreamReader};
 
 use super::ai_stream;
 use super::diagnostics::{cut, short_digest};
+use super::lift::{self, Asked, MAX_REQUEST_BYTES, Store};
 use super::run_trace::{AiCall, RunTrace};
 use super::state::{AiContext, GuestState};
-use crate::plugin::bindings::{ai, ai_types};
+use crate::plugin::bindings::ai_types;
 use sitewright_ai::{
     CallContext, ChatMessage, Format, KnownSchemas, Purpose, Request, Role, TextSink,
 };
@@ -28,42 +30,53 @@ pub(super) type CallResult = Result<ai_types::Completion, ai_types::Error>;
 
 impl ai_types::Host for GuestState {}
 
-impl ai::Host for GuestState {}
-
-impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
-    async fn complete(
-        accessor: &Accessor<T, Self>,
-        request: ai_types::Request,
-    ) -> wasmtime::Result<Result<ai_types::Completion, ai_types::Error>> {
-        // The first poll runs on the guest's stack, whose touched pages stay until the run ends:
-        // the call to the model waits for the next poll. A refused call ends at once, so that a
-        // guest that makes too many does not hold them all.
-        let request = Box::new(request);
-        let call = accessor.with(|mut access| {
-            let state = access.get();
-            Call::begin(&state.trace, state.ai.as_ref(), "ai.complete", &request)
-        });
-        if call.is_allowed(&request) {
-            tokio::task::yield_now().await;
-        }
-        Ok(call.boxed(request).await)
-    }
-
-    fn complete_stream(
-        mut access: Access<'_, T, Self>,
-        request: ai_types::Request,
-    ) -> wasmtime::Result<(StreamReader<String>, FutureReader<CallResult>)> {
-        let state = access.get();
-        let permit = ai_stream::permit(state)?;
-        let request = Box::new(request);
-        let call = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete-stream", &request);
-        let (chunks, outcome) = ai_stream::start(call, request, permit);
-        Ok((StreamReader::new(&mut access, chunks)?, FutureReader::new(&mut access, outcome)?))
-    }
+/// Links `ai` and `ai-types`.
+///
+/// # Errors
+/// If one of them is linked already, which is a bug.
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    ai_types::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
+    let mut ai = linker.instance(&lift::interface("ai"))?;
+    ai.func_wrap_concurrent("complete", |accessor, (request,): (lift::Request,)| {
+        complete(accessor, &request)
+    })?;
+    ai.func_wrap("complete-stream", |store: Store<'_>, (request,): (lift::Request,)| {
+        Ok((complete_stream(store, &request)?,))
+    })
 }
 
-/// Maximum bytes of one request: twice the largest order document.
-const MAX_REQUEST_BYTES: usize = 2 << 20;
+/// Begins when it is called, so that the request is not kept beside the future.
+fn complete(
+    accessor: &Accessor<GuestState>,
+    request: &lift::Request,
+) -> BoxFuture<'static, wasmtime::Result<(CallResult,)>> {
+    let begun = accessor.with(|mut access| -> wasmtime::Result<_> {
+        let mut store = access.as_context_mut();
+        let asked = request.copied(&mut store)?;
+        let state = store.data();
+        let call = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete", &asked);
+        Ok(state.ai_in_flight().run(call.boxed(asked.request)))
+    });
+    Box::pin(async move {
+        match begun {
+            Ok(call) => Ok((call.await,)),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+fn complete_stream(
+    mut store: Store<'_>,
+    request: &lift::Request,
+) -> wasmtime::Result<(StreamReader<String>, FutureReader<CallResult>)> {
+    let asked = request.copied(&mut store)?;
+    let state = store.data();
+    let permit = ai_stream::permit(state)?;
+    let call = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete-stream", &asked);
+    let in_flight = state.ai_in_flight().clone();
+    let (chunks, outcome) = ai_stream::start(call, asked.request, permit, &in_flight);
+    Ok((StreamReader::new(&mut store, chunks)?, FutureReader::new(&mut store, outcome)?))
+}
 
 /// One call that has been entered in the run's trace. It and its request are always boxed:
 /// thousands of calls wait, and a future holds its arguments beside the futures inside it.
@@ -87,12 +100,11 @@ impl Call {
         trace: &Arc<RunTrace>,
         context: Option<&Arc<AiContext>>,
         name: &'static str,
-        request: &ai_types::Request,
+        asked: &Asked,
     ) -> Box<Self> {
         let counted = trace.count_ai_call(context.map_or(0, |context| context.max_calls));
         let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
-        let bytes = bytes(request);
-        let entry = trace.begin_entry(entry(name, call_id, request, bytes));
+        let entry = trace.begin_entry(entry(name, call_id, asked));
         Box::new(Call {
             trace: trace.clone(),
             entry,
@@ -100,8 +112,8 @@ impl Call {
             began: trace.elapsed(),
             call_id,
             counted: counted.is_ok(),
-            purpose: cut(&request.purpose, 64),
-            bytes,
+            purpose: cut(&asked.request.purpose, 64),
+            bytes: asked.bytes,
         })
     }
 
@@ -112,9 +124,18 @@ impl Call {
     }
 
     /// [`complete`](Call::complete) in a box, made outside the caller's stack frame.
+    ///
+    /// The first poll runs on the guest's stack, whose touched pages stay until the run ends: the
+    /// call to the model waits for the next poll. A refused call ends at once, so that a guest that
+    /// makes too many does not hold them all.
     #[inline(never)]
     fn boxed(self: Box<Self>, request: Box<ai_types::Request>) -> BoxFuture<'static, CallResult> {
-        Box::pin(self.complete(request))
+        Box::pin(async move {
+            if self.is_allowed(&request) {
+                tokio::task::yield_now().await;
+            }
+            self.complete(request).await
+        })
     }
 
     /// The gateway's answer, or the error of a call that the run may not make.
@@ -257,45 +278,28 @@ impl Call {
     }
 }
 
-/// Bytes of a request. Each part counts some bytes of its own, so that a million empty parts are
-/// not free.
-fn bytes(request: &ai_types::Request) -> usize {
-    const PART: usize = 16;
-    let messages = request.messages.iter().map(|message| message.content.len() + PART);
-    let stops = request.stop.iter().map(|stop| stop.len() + PART);
-    let format = match &request.format {
-        ai_types::Format::JsonSchema(text) | ai_types::Format::Other(text) => text.len(),
-        ai_types::Format::Text | ai_types::Format::Json => 0,
-    };
-    request.purpose.len() + format + messages.chain(stops).sum::<usize>()
-}
-
 /// The trail entry of a call. Not inlined, so that its part of the guest's stack is free again when
 /// the call is entered.
 #[inline(never)]
-fn entry(
-    name: &'static str,
-    call_id: CallId,
-    request: &ai_types::Request,
-    bytes: usize,
-) -> Box<TrailEntry> {
+fn entry(name: &'static str, call_id: CallId, asked: &Asked) -> Box<TrailEntry> {
     let call = NewCall {
         call: name,
-        args: args(request, bytes),
-        bytes: Some(bytes as u64),
-        digest: digest(request, bytes),
+        args: args(asked),
+        bytes: Some(asked.bytes as u64),
+        digest: digest(asked),
         call_id: Some(call_id.to_string()),
     };
     call.entry()
 }
 
 /// The arguments that the trail shows of a request: never its text, which is the customer's.
-fn args(request: &ai_types::Request, bytes: usize) -> String {
+fn args(asked: &Asked) -> String {
+    let Asked { request, bytes, messages } = asked;
     let purpose = cut(&request.purpose, 64);
-    let (purpose, messages) = (purpose.escape_debug(), request.messages.len());
+    let purpose = purpose.escape_debug();
     // One allocation: growing goes deep, and this is the guest's stack.
     let mut short = String::with_capacity(128);
-    if bytes > MAX_REQUEST_BYTES {
+    if *bytes > MAX_REQUEST_BYTES {
         let _fits = write!(short, "{purpose} {messages} messages, {bytes} bytes in all");
         return short;
     }
@@ -311,9 +315,9 @@ fn args(request: &ai_types::Request, bytes: usize) -> String {
 }
 
 /// A short digest of the messages; `None` for a request that is too large to be read.
-fn digest(request: &ai_types::Request, bytes: usize) -> Option<String> {
-    (bytes <= MAX_REQUEST_BYTES)
-        .then(|| short_digest(request.messages.iter().map(|message| &message.content)))
+fn digest(asked: &Asked) -> Option<String> {
+    let contents = asked.request.messages.iter().map(|message| &message.content);
+    (asked.bytes <= MAX_REQUEST_BYTES).then(|| short_digest(contents))
 }
 
 async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<Request, Message> {

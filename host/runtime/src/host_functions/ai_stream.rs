@@ -19,6 +19,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult};
 
 use super::ai::{Call, CallResult};
+use super::in_flight::AiInFlight;
 use super::run_trace::RunTrace;
 use super::state::{GuestState, MAX_AI_STREAMS};
 use crate::plugin::bindings::ai_types;
@@ -41,20 +42,25 @@ pub(super) fn start(
     call: Box<Call>,
     request: Box<ai_types::Request>,
     permit: OwnedSemaphorePermit,
+    in_flight: &Arc<AiInFlight>,
 ) -> (Chunks, impl Future<Output = wasmtime::Result<CallResult>> + Send + 'static) {
     let (trace, entry) = (call.trace.clone(), call.entry);
     let ended = Arc::new(AtomicBool::new(false));
     let (text, chunks) = TextSink::channel();
     let mut text = match call.counted {
-        true => {
-            text.observed_by(Arc::new(TraceSink { trace: trace.clone(), call_id: call.call_id }))
-        }
+        true => text.observed_by(Arc::new(TraceSink {
+            trace: trace.clone(),
+            call_id: call.call_id,
+            in_flight: in_flight.clone(),
+        })),
         false => text,
     };
+    let running = in_flight.stream();
     let (reply, outcome) = oneshot::channel();
     let mut work = Box::pin({
         let ended = ended.clone();
         async move {
+            let _running = running;
             if call.allowed(&request).is_ok() {
                 // As in `complete`: the first poll runs on the guest's stack.
                 tokio::task::yield_now().await;
@@ -91,7 +97,8 @@ pub(super) fn start(
             })
         }
     };
-    (Chunks { waiting: chunks, next: None, _held: held }, outcome)
+    let in_flight = in_flight.clone();
+    (Chunks { waiting: chunks, next: None, in_flight, _held: held }, outcome)
 }
 
 /// Records the pieces of one call in the run's trace.
@@ -99,11 +106,13 @@ pub(super) fn start(
 struct TraceSink {
     trace: Arc<RunTrace>,
     call_id: CallId,
+    in_flight: Arc<AiInFlight>,
 }
 
 impl ChunkObserver for TraceSink {
     fn forwarded(&self, piece: &str) {
         self.trace.ai_passed(self.call_id, piece);
+        self.in_flight.piece_arrived();
     }
 }
 
@@ -137,7 +146,14 @@ pub(super) struct Chunks {
     waiting: mpsc::Receiver<String>,
     /// Received, and not yet delivered.
     next: Option<String>,
+    in_flight: Arc<AiInFlight>,
     _held: Arc<Held>,
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        self.in_flight.pieces_gone(self.waiting.len() + usize::from(self.next.is_some()));
+    }
 }
 
 impl<D> StreamProducer<D> for Chunks {
@@ -163,6 +179,7 @@ impl<D> StreamProducer<D> for Chunks {
         // A read of no items only asks whether there is one.
         if destination.remaining(store) != Some(0) {
             destination.set_buffer(this.next.take());
+            this.in_flight.pieces_gone(1);
         }
         Poll::Ready(Ok(StreamResult::Completed))
     }

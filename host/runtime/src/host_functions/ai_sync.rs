@@ -3,43 +3,79 @@
 //! A waiting guest's fiber is suspended; its thread continues with other runs.
 
 use futures::future::join_all;
+use wasmtime::AsContextMut as _;
+use wasmtime::component::{Linker, WasmList};
 
 use super::ai::{Call, CallResult};
+use super::lift::{self, MAX_REQUEST_BYTES, Store};
 use super::state::{GuestState, MAX_AI_STREAMS};
-use crate::plugin::bindings::{ai_sync, ai_types};
 
 /// Maximum requests of one `complete-all`: they take the host's memory while they wait.
 const MAX_AT_ONCE: usize = MAX_AI_STREAMS;
+/// Maximum bytes of all requests of one `complete-all`, for the same reason.
+const MAX_BYTES_AT_ONCE: usize = 16 * MAX_REQUEST_BYTES;
 
-impl ai_sync::Host for GuestState {
-    async fn complete(&mut self, request: ai_types::Request) -> wasmtime::Result<CallResult> {
-        let request = Box::new(request);
-        let call = Call::begin(&self.trace, self.ai.as_ref(), "ai-sync.complete", &request);
-        Ok(call.complete(request).await)
+/// Links `ai-sync`.
+///
+/// # Errors
+/// If it is linked already, which is a bug.
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    let mut ai = linker.instance(&lift::interface("ai-sync"))?;
+    ai.func_wrap_async("complete", |store: Store<'_>, (request,): (lift::Request,)| {
+        let call = complete(store, &request);
+        Box::new(async move { Ok::<_, wasmtime::Error>((call?.await,)) })
+    })?;
+    ai.func_wrap_async(
+        "complete-all",
+        |store: Store<'_>, (requests,): (WasmList<lift::Request>,)| {
+            let calls = complete_all(store, &requests);
+            Box::new(async move { Ok::<_, wasmtime::Error>((calls?.await,)) })
+        },
+    )
+}
+
+fn complete(
+    mut store: Store<'_>,
+    request: &lift::Request,
+) -> wasmtime::Result<impl Future<Output = CallResult> + Send + use<>> {
+    let asked = request.copied(&mut store)?;
+    let state = store.data();
+    let call = Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete", &asked);
+    Ok(call.complete(asked.request))
+}
+
+fn complete_all(
+    mut store: Store<'_>,
+    requests: &WasmList<lift::Request>,
+) -> wasmtime::Result<impl Future<Output = Vec<CallResult>> + Send + use<>> {
+    let count = requests.len();
+    if count > MAX_AT_ONCE {
+        return Err(wasmtime::Error::msg(format!(
+            "the template asked for {count} AI calls at once; `complete-all` takes at most \
+             {MAX_AT_ONCE}"
+        )));
     }
-
-    async fn complete_all(
-        &mut self,
-        requests: Vec<ai_types::Request>,
-    ) -> wasmtime::Result<Vec<CallResult>> {
-        if requests.len() > MAX_AT_ONCE {
+    let mut all = Vec::with_capacity(count);
+    let mut bytes = 0_usize;
+    for at in 0..count {
+        let Some(request) = requests.get(store.as_context_mut(), at) else { break };
+        let asked = request?.copied(&mut store)?;
+        bytes = bytes.saturating_add(asked.bytes.min(MAX_REQUEST_BYTES));
+        if bytes > MAX_BYTES_AT_ONCE {
             return Err(wasmtime::Error::msg(format!(
-                "the template asked for {} AI calls at once; `complete-all` takes at most \
-                 {MAX_AT_ONCE}",
-                requests.len()
+                "the template asked for AI calls with {bytes} bytes at once; `complete-all` takes \
+                 at most {MAX_BYTES_AT_ONCE}"
             )));
         }
-        // All are entered before the first begins, so that trail, journal and replay have the same
-        // order.
-        let begun: Vec<_> = requests
-            .into_iter()
-            .map(|request| {
-                (
-                    Call::begin(&self.trace, self.ai.as_ref(), "ai-sync.complete-all", &request),
-                    Box::new(request),
-                )
-            })
-            .collect();
-        Ok(join_all(begun.into_iter().map(|(call, request)| call.complete(request))).await)
+        all.push(asked);
     }
+    // All are entered before the first begins, so that trail, journal and replay have the same
+    // order.
+    let state = store.data();
+    let begin = |asked: lift::Asked| {
+        let call = Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete-all", &asked);
+        (call, asked.request)
+    };
+    let begun: Vec<_> = all.into_iter().map(begin).collect();
+    Ok(join_all(begun.into_iter().map(|(call, request)| call.complete(request))))
 }

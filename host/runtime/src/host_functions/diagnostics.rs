@@ -3,7 +3,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::run_trace::{Panic, RunProgress};
+use wasmtime::component::{HasSelf, Linker, WasmStr};
+
+use super::lift::{self, Store, Text};
+use super::run_trace::{MAX_LOG_LINE, Panic, RunProgress};
 use super::state::GuestState;
 use crate::plugin::bindings::{diagnostics, generator, types};
 use sitewright_model::failure::{Diagnostic, NewCall, Severity, SourceLocation, TrailOutcome};
@@ -21,16 +24,120 @@ const MAX_FAILURE: usize = 128 << 10;
 /// Maximum AI calls that a failure may blame.
 const MAX_BLAMED: usize = 1_000;
 
+/// Maximum bytes of a source file's name.
+const MAX_FILE: usize = 1_024;
+/// Maximum bytes of the name of a stage.
+const MAX_STAGE: usize = 128;
+
 impl types::Host for GuestState {}
 
-impl diagnostics::Host for GuestState {
-    fn report(&mut self, diagnostic: diagnostics::Diagnostic) -> wasmtime::Result<()> {
+/// Links `diagnostics` and `types`.
+///
+/// # Errors
+/// If one of them is linked already, which is a bug.
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
+    let mut diagnostics = linker.instance(&lift::interface("diagnostics"))?;
+    diagnostics
+        .func_wrap("report", |store: Store<'_>, (raw,): (lift::Diagnostic,)| report(store, &raw))?;
+    diagnostics
+        .func_wrap("panicked", |store: Store<'_>, (raw,): (lift::Panic,)| panicked(&store, &raw))?;
+    diagnostics.func_wrap(
+        "log",
+        |store: Store<'_>, (level, message): (diagnostics::Level, WasmStr)| {
+            log(&store, level, &message)
+        },
+    )?;
+    diagnostics.func_wrap(
+        "progress",
+        |store: Store<'_>, (stage, done, total): (WasmStr, u32, u32)| {
+            let stage = lift::text(&store, &stage, MAX_STAGE)?.text;
+            store.data().trace.report_progress(RunProgress { stage, done, total });
+            Ok(())
+        },
+    )
+}
+
+/// Copies what a record may keep of a diagnostic.
+fn report(mut store: Store<'_>, raw: &lift::Diagnostic) -> wasmtime::Result<()> {
+    let code = lift::text(&store, &raw.code, MAX_TEXT)?;
+    let message = lift::text(&store, &raw.message, MAX_TEXT)?;
+    let causes = raw.causes(&mut store, MAX_ITEMS)?;
+    let attributes = raw.attributes(&mut store, MAX_ITEMS)?;
+    let short = |raw: &WasmStr, max| lift::text(&store, raw, max).map(|text| text.text);
+    let diagnostic = diagnostics::Diagnostic {
+        severity: raw.severity,
+        code: code.text,
+        message: message.text,
+        causes: causes
+            .iter()
+            .map(|cause| short(cause, MAX_TEXT))
+            .collect::<wasmtime::Result<_>>()?,
+        location: raw.location.as_ref().map(|raw| located(&store, raw)).transpose()?,
+        attributes: attributes
+            .iter()
+            .map(|raw| {
+                let (name, value) = (short(&raw.name, 128)?, short(&raw.value, MAX_TEXT)?);
+                Ok(types::Attribute { name, value })
+            })
+            .collect::<wasmtime::Result<_>>()?,
+    };
+    store.data().reported(diagnostic, code.bytes.saturating_add(message.bytes))
+}
+
+fn panicked(store: &Store<'_>, raw: &lift::Panic) -> wasmtime::Result<()> {
+    let Text { text: message, bytes } = lift::text(store, &raw.message, MAX_TEXT)?;
+    let place = raw.location.as_ref().map(|raw| located(store, raw)).transpose()?;
+    let trace = &store.data().trace;
+    let entry = trace.begin(NewCall {
+        call: "diagnostics.panicked",
+        args: cut(&message, 200),
+        bytes: Some(bytes as u64),
+        digest: Some(short_digest([&message])),
+        call_id: None,
+    });
+    trace.panicked(Panic { message, location: place.map(location) });
+    trace.end(entry, TrailOutcome::Ok);
+    Ok(())
+}
+
+fn log(store: &Store<'_>, level: diagnostics::Level, message: &WasmStr) -> wasmtime::Result<()> {
+    let level = match level {
+        diagnostics::Level::Trace => "TRACE",
+        diagnostics::Level::Debug => "DEBUG",
+        diagnostics::Level::Info | diagnostics::Level::Other => "INFO",
+        diagnostics::Level::Warn => "WARN",
+        diagnostics::Level::Error => "ERROR",
+    };
+    let Text { text, bytes } = lift::text(store, message, MAX_LOG_LINE)?;
+    store.data().trace.log_beginning(level, &text, bytes);
+    tracing::debug!(target: "template", level, message = cut(&text, 1_000));
+    Ok(())
+}
+
+fn located(store: &Store<'_>, raw: &lift::Location) -> wasmtime::Result<types::SourceLocation> {
+    let file = lift::text(store, &raw.file, MAX_FILE)?.text;
+    Ok(types::SourceLocation { file, line: raw.line, column: raw.column })
+}
+
+impl GuestState {
+    /// Adds a diagnostic to the run's trace. What a record does not keep of it is cut.
+    ///
+    /// # Errors
+    /// In a replay that stops at the first error diagnostic.
+    pub fn report(&self, diagnostic: diagnostics::Diagnostic) -> wasmtime::Result<()> {
+        let bytes = diagnostic.code.len() + diagnostic.message.len();
+        self.reported(diagnostic, bytes)
+    }
+
+    /// The same; code and message had `bytes` bytes before they were cut.
+    fn reported(&self, diagnostic: diagnostics::Diagnostic, bytes: usize) -> wasmtime::Result<()> {
         let mut texts = Texts(MAX_DIAGNOSTIC);
         let code = texts.take(&diagnostic.code, 128);
         let entry = self.trace.begin(NewCall {
             call: "diagnostics.report",
             args: code.clone(),
-            bytes: Some((diagnostic.code.len() + diagnostic.message.len()) as u64),
+            bytes: Some(bytes as u64),
             digest: Some(short_digest([
                 cut(&diagnostic.code, MAX_TEXT),
                 cut(&diagnostic.message, MAX_TEXT),
@@ -69,46 +176,11 @@ impl diagnostics::Host for GuestState {
         self.trace.end(entry, TrailOutcome::Ok);
         Ok(())
     }
-
-    fn panicked(&mut self, panic: diagnostics::Panic) -> wasmtime::Result<()> {
-        let entry = self.trace.begin(NewCall {
-            call: "diagnostics.panicked",
-            args: cut(&panic.message, 200),
-            bytes: Some(panic.message.len() as u64),
-            digest: Some(short_digest([cut(&panic.message, MAX_TEXT)])),
-            call_id: None,
-        });
-        self.trace.panicked(Panic {
-            message: cut(&panic.message, MAX_TEXT),
-            location: panic.location.map(location),
-        });
-        self.trace.end(entry, TrailOutcome::Ok);
-        Ok(())
-    }
-
-    fn log(&mut self, level: diagnostics::Level, message: String) -> wasmtime::Result<()> {
-        let level = match level {
-            diagnostics::Level::Trace => "TRACE",
-            diagnostics::Level::Debug => "DEBUG",
-            diagnostics::Level::Info | diagnostics::Level::Other => "INFO",
-            diagnostics::Level::Warn => "WARN",
-            diagnostics::Level::Error => "ERROR",
-        };
-        self.trace.log(level, &message);
-        tracing::debug!(target: "template", level, message = cut(&message, 1_000));
-        Ok(())
-    }
-
-    fn progress(&mut self, stage: String, done: u32, total: u32) -> wasmtime::Result<()> {
-        let stage = cut(&stage, 128);
-        self.trace.report_progress(RunProgress { stage, done, total });
-        Ok(())
-    }
 }
 
 /// A location in the template's source, bounded for records.
 pub(crate) fn location(raw: types::SourceLocation) -> SourceLocation {
-    SourceLocation { file: cut(&raw.file, 1_024), line: raw.line, column: raw.column }
+    SourceLocation { file: cut(&raw.file, MAX_FILE), line: raw.line, column: raw.column }
 }
 
 /// The first 12 digits of the SHA-256 of an argument: the trail tells arguments apart by it without

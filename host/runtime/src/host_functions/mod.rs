@@ -2,34 +2,45 @@
 //!
 //! | file | its question |
 //! |---|---|
-//! | `ai`, `ai_stream`, `ai_sync` | what does an AI call do? |
+//! | `ai`, `ai_stream`, `ai_sync`, `in_flight` | what does an AI call do? |
 //! | `diagnostics`, `site` | what do reports, log lines, progress and writes do? |
+//! | `lift` | what is copied of the arguments of a call? |
 //! | `state` | what do the calls of one run act on? |
 //! | `run_trace`, `recorder` | what does a run leave for its record and its recording? |
 //! | `replay_cursor` | does a replay match its recording? |
 //!
 //! Each call enters the run's trail when it begins and when it ends. No lock is held across an
 //! await.
+//!
+//! Whatever a call does, it is metered: the guest's processor time is checked when it enters the
+//! host and when it leaves it, and there it yields, so that deadline and cancellation come in
+//! between (`plugin/meter.rs`). So a function may do no more work than a limit on its arguments
+//! allows, and need not look at the meter itself.
 
 mod ai;
 mod ai_stream;
 mod ai_sync;
 mod diagnostics;
+mod in_flight;
+mod lift;
 mod recorder;
 mod replay_cursor;
 mod run_trace;
 mod site;
 mod state;
+#[cfg(test)]
+mod straight_lines;
 
 pub(crate) use diagnostics::{location, returned};
+pub(crate) use in_flight::AiInFlight;
+#[cfg(test)]
+pub(crate) use in_flight::no_reply;
 pub(crate) use recorder::{EndedCall, Recorded, Streamed};
 pub use replay_cursor::{CallMismatch, CursorMode, CursorPosition, ReplayCursor};
 pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace};
 pub use state::{AiContext, GuestState};
 
-use wasmtime::component::{HasSelf, Linker};
-
-use crate::plugin::bindings::{TemplateWorld, ai_sync as ai_sync_bindings};
+use wasmtime::component::Linker;
 
 /// A linker with everything a template may import: the contract, and the WASI 0.2 interfaces that
 /// language runtimes need.
@@ -39,8 +50,12 @@ use crate::plugin::bindings::{TemplateWorld, ai_sync as ai_sync_bindings};
 pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    TemplateWorld::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state)?;
-    // The other imports of the world `template-sync` are those of `template`.
-    ai_sync_bindings::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state)?;
+    linker.allow_shadowing(true);
+    crate::plugin::link_clock(&mut linker)?;
+    linker.allow_shadowing(false);
+    ai::link(&mut linker)?;
+    ai_sync::link(&mut linker)?;
+    diagnostics::link(&mut linker)?;
+    site::link(&mut linker)?;
     Ok(linker)
 }

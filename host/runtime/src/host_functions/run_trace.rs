@@ -1,8 +1,8 @@
 //! What a run leaves for its failure record, however the guest ends.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -76,6 +76,8 @@ pub struct RunTrace {
     progress: watch::Sender<RunProgress>,
     max_diagnostics: usize,
     over: AtomicBool,
+    /// The order of the run, once it is known.
+    order: OnceLock<String>,
     /// In a replay only.
     cursor: Option<Arc<ReplayCursor>>,
     inner: Mutex<Inner>,
@@ -98,7 +100,7 @@ struct Inner {
 }
 
 /// Maximum bytes of one log line.
-const MAX_LOG_LINE: usize = 8 << 10;
+pub(super) const MAX_LOG_LINE: usize = 8 << 10;
 /// Failed AI calls kept. A refused call costs a guest almost nothing, and a guest that goes on
 /// calling must not fill the host's memory.
 const MAX_AI_FAILURES: usize = 1_024;
@@ -111,6 +113,7 @@ impl RunTrace {
             progress,
             max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
             over: AtomicBool::new(false),
+            order: OnceLock::new(),
             cursor: None,
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
@@ -163,6 +166,24 @@ impl RunTrace {
     /// Time since the run started.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// Names the order of the run.
+    pub(crate) fn set_order(&self, order: &str) {
+        self.order.get_or_init(|| order.to_owned());
+    }
+
+    /// The order of the run; `None` for a `describe`.
+    pub(crate) fn order(&self) -> Option<&str> {
+        self.order.get().map(String::as_str)
+    }
+
+    /// The newest host call that has not ended. `None` if there is none, or if the trace is in use:
+    /// a thread that is stuck must not hold up who looks for it.
+    pub(crate) fn current_call(&self) -> Option<String> {
+        let entries = self.inner.try_lock()?.trail.entries();
+        let open = entries.into_iter().rev().find(|entry| entry.duration_us.is_none())?;
+        Some(open.call)
     }
 
     /// Marks the end of the guest: calls dropped with it were in flight when the run ended.
@@ -227,17 +248,19 @@ impl RunTrace {
 
     /// Adds a log line, cut at 8 KiB.
     pub fn log(&self, level: &str, message: &str) {
-        let end = message.floor_char_boundary(MAX_LOG_LINE);
-        let line = format!(
-            "{level} {}{}\n",
-            &message[..end],
-            if end < message.len() { " [cut]" } else { "" }
-        );
+        self.log_beginning(level, message, message.len());
+    }
+
+    /// Adds a log line of `bytes` bytes, of which `beginning` is there.
+    pub(super) fn log_beginning(&self, level: &str, beginning: &str, bytes: usize) {
+        let end = beginning.floor_char_boundary(MAX_LOG_LINE);
+        let cut = if end < bytes { " [cut]" } else { "" };
+        let line = format!("{level} {}{cut}\n", &beginning[..end]);
         let mut inner = self.inner();
         let at = self.elapsed();
         inner.log.push(line.as_bytes());
         inner.recorder.log();
-        inner.trail.log(at, message.len());
+        inner.trail.log(at, bytes);
     }
 
     /// Keeps the first panic: later ones come from unwinding it.

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::in_flight::AiInFlight;
 use super::run_trace::RunTrace;
-use crate::plugin::MemoryLimiter;
+use crate::plugin::{MemoryLimiter, Sandbox, VirtualClock};
 use sitewright_ai::{Gateway, OrderBudget, RunJournal};
 use sitewright_site::Staging;
 
@@ -23,6 +24,7 @@ pub(super) const MAX_AI_STREAMS: usize = 1_024;
 /// the [`Staging`].
 pub struct GuestState {
     pub(crate) wasi: WasiCtx,
+    pub(crate) clock: VirtualClock,
     pub(crate) table: ResourceTable,
     pub(crate) memory: MemoryLimiter,
     pub(crate) trace: Arc<RunTrace>,
@@ -52,7 +54,7 @@ pub struct AiContext {
 impl GuestState {
     /// The state of a run, or of `describe` if `ai` and `site` are `None`.
     pub fn new(
-        wasi: WasiCtx,
+        sandbox: Sandbox,
         memory: MemoryLimiter,
         trace: Arc<RunTrace>,
         ai: Option<AiContext>,
@@ -62,7 +64,13 @@ impl GuestState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let ai_streams = Arc::new(Semaphore::new(MAX_AI_STREAMS));
-        GuestState { wasi, table, memory, trace, ai, ai_streams, site }
+        let Sandbox { wasi, clock } = sandbox;
+        GuestState { wasi, clock, table, memory, trace, ai, ai_streams, site }
+    }
+
+    /// The AI calls of the guest that are in flight.
+    pub(super) fn ai_in_flight(&self) -> &Arc<AiInFlight> {
+        self.clock.calls()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Bindings of the contract, generated from `wit/`.
 //!
-//! Each published version has a module; the rest of the host uses the newest.
+//! Each published version has a module; the rest of the host uses the newest. Of the imports only
+//! the types are used: the functions are linked by hand in `host_functions`, because generated ones
+//! copy their arguments whole before the host sees how long they are.
 
 #![allow(missing_docs, unreachable_pub, reason = "generated; documented in wit/template.wit")]
 
@@ -69,8 +71,7 @@ pub mod v0_1_sync {
     }
 }
 
+pub use v0_1::TemplatePre;
 pub use v0_1::exports::sitewright::template::generator;
-pub use v0_1::sitewright::template::{ai, ai_types, diagnostics, site, types};
-pub use v0_1::{Template as TemplateWorld, TemplatePre};
+pub use v0_1::sitewright::template::{ai_types, diagnostics, site, types};
 pub use v0_1_sync::TemplateSyncPre;
-pub use v0_1_sync::sitewright::template::ai_sync;

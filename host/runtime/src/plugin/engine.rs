@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -149,11 +150,28 @@ fn max_map_count() -> u32 {
         .unwrap_or(KERNEL_DEFAULT)
 }
 
+/// The number of ticks of an engine's epoch so far, which wasmtime does not show.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ticks(Arc<AtomicU64>);
+
+impl Ticks {
+    /// The number of ticks so far.
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Counts one more.
+    pub(super) fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// A wasmtime engine with its slots for instances. Its epoch advances every [`EPOCH_TICK`] for as
 /// long as it lives.
 #[derive(Clone)]
 pub struct Engine {
     inner: wasmtime::Engine,
+    ticks: Ticks,
     key: u64,
     concurrency: u32,
     runs: Arc<Semaphore>,
@@ -184,7 +202,7 @@ impl Engine {
     /// # Errors
     /// If the address space for that many runs cannot be reserved.
     pub fn new(limits: &Limits, concurrency: u32) -> Result<Self, EngineError> {
-        let (inner, key) = start(limits, concurrency, Dumps::None)?;
+        let (inner, ticks, key) = start(limits, concurrency, Dumps::None)?;
         let slots = |count: u32| {
             Arc::new(Semaphore::new(
                 usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
@@ -193,6 +211,7 @@ impl Engine {
         Ok(Engine {
             key,
             inner,
+            ticks,
             concurrency,
             runs: slots(concurrency),
             stacked: slots(stacked_runs(concurrency)),
@@ -208,8 +227,8 @@ impl Engine {
     /// # Errors
     /// If the address space for its instances cannot be reserved.
     pub(super) fn with_dumps(&self, limits: &Limits) -> Result<Self, EngineError> {
-        let (inner, key) = start(limits, self.concurrency, Dumps::OfTraps)?;
-        Ok(Engine { inner, key, ..self.clone() })
+        let (inner, ticks, key) = start(limits, self.concurrency, Dumps::OfTraps)?;
+        Ok(Engine { inner, ticks, key, ..self.clone() })
     }
 
     /// The number of slots for runs.
@@ -242,6 +261,11 @@ impl Engine {
         &self.inner
     }
 
+    /// The ticks of its epoch.
+    pub(super) fn ticks(&self) -> &Ticks {
+        &self.ticks
+    }
+
     /// Identifies what a compiled artifact depends on besides the template: wasmtime's version, the
     /// processor, the settings.
     pub fn compatibility_key(&self) -> u64 {
@@ -249,28 +273,31 @@ impl Engine {
     }
 }
 
-/// A wasmtime engine that ticks, and what artifacts compiled for it depend on.
+/// A wasmtime engine that ticks, its ticks, and what artifacts compiled for it depend on.
 fn start(
     limits: &Limits,
     concurrency: u32,
     dumps: Dumps,
-) -> Result<(wasmtime::Engine, u64), EngineError> {
+) -> Result<(wasmtime::Engine, Ticks, u64), EngineError> {
     let inner = wasmtime::Engine::new(&configuration(limits, concurrency, dumps))
         .map_err(|source| EngineError { concurrency, source })?;
     let mut hasher = DefaultHasher::new();
     inner.precompile_compatibility_hash().hash(&mut hasher);
-    tick(&inner)
+    let ticks = Ticks::default();
+    tick(&inner, &ticks)
         .map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
-    Ok((inner, hasher.finish()))
+    Ok((inner, ticks, hasher.finish()))
 }
 
 /// Advances the epoch from an OS thread, because the guests it interrupts can block every thread of
 /// the runtime. The thread ends with the engine.
 #[allow(clippy::disallowed_methods, reason = "an OS thread of its own, not one of the runtime's")]
-fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
-    let engine = engine.weak();
+fn tick(engine: &wasmtime::Engine, ticks: &Ticks) -> std::io::Result<()> {
+    let (engine, ticks) = (engine.weak(), ticks.clone());
     std::thread::Builder::new().name("epoch".to_owned()).stack_size(64 << 10).spawn(move || {
         while let Some(engine) = engine.upgrade() {
+            // Before the epoch: who sees the epoch sees the tick.
+            ticks.advance();
             engine.increment_epoch();
             drop(engine);
             std::thread::sleep(EPOCH_TICK);

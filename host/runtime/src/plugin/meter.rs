@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime::{CallHook, CallHookHandler, ResourceLimiter, StoreContextMut, UpdateDeadline};
 
-use super::engine::TABLE_ELEMENTS;
+use super::engine::{TABLE_ELEMENTS, Ticks};
 
 /// A limit that stopped the guest in its own code. wasmtime returns it as the error of the call,
 /// with the guest's frames.
@@ -32,6 +33,15 @@ pub enum LimitHit {
         /// Bytes in all, with the refused ones.
         wanted: u64,
     },
+    /// One call passes more than the host copies at once.
+    #[error(
+        "one call between the template and the host passed more than {max} bytes; a quarter of \
+         `limits.memory_bytes` is allowed, or one file of `limits.file_bytes`"
+    )]
+    Call {
+        /// The limit in bytes.
+        max: u64,
+    },
     /// A table is above the engine's maximum.
     #[error("the template asked for a table of {wanted} elements; {max} are allowed")]
     Table {
@@ -50,8 +60,16 @@ pub struct CpuMeter {
     used: AtomicU64,
     /// The thread's clock when the current poll began.
     poll_began: AtomicU64,
-    /// 1 during a poll, otherwise 0.
+    /// When the current poll began, in nanoseconds since [`EPOCH`]; 0 between polls.
     polling: AtomicU64,
+}
+
+/// A moment before all polls.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nanoseconds since [`EPOCH`], at least 1.
+fn wall_nanos() -> u64 {
+    u64::try_from(EPOCH.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 impl CpuMeter {
@@ -65,22 +83,112 @@ impl CpuMeter {
         Duration::from_nanos(used.saturating_add(current))
     }
 
+    /// How long the current poll has taken so far, in real time; `None` between polls.
+    pub(crate) fn poll_duration(&self) -> Option<Duration> {
+        let began = self.polling.load(Ordering::Relaxed);
+        (began != 0).then(|| Duration::from_nanos(wall_nanos().saturating_sub(began)))
+    }
+
     /// Measures the polls of `future`.
     pub fn metered<F: Future>(self: &Arc<Self>, future: F) -> Metered<F> {
         Metered { future: Box::pin(future), meter: self.clone() }
     }
 
-    /// Called when the epoch has advanced while the guest computes: the guest yields, or is stopped
-    /// if it has used `max`.
-    pub fn on_epoch(&self, max: Duration) -> wasmtime::Result<UpdateDeadline> {
+    /// # Errors
+    /// If `max` is used up.
+    fn check(&self, max: Duration) -> Result<(), LimitHit> {
         let used = self.used();
         if used >= max {
-            return Err(wasmtime::Error::new(LimitHit::Cpu {
+            return Err(LimitHit::Cpu {
                 max_ms: sitewright_model::time::millis(max),
                 used_ms: sitewright_model::time::millis(used),
-            }));
+            });
         }
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        Ok(())
+    }
+}
+
+/// Interrupts a guest at each tick of the epoch: it yields, so that its deadline and its
+/// cancellation are looked at and others run, or it is stopped if its processor time is used up.
+///
+/// Compiled code looks at the epoch at loop heads and function entries only. A guest that calls the
+/// host again and again in a straight line meets neither, so each call checks too: when it enters
+/// the host, before its arguments are copied, and when it leaves it.
+#[derive(Clone)]
+pub(super) struct Interrupts {
+    meter: Arc<CpuMeter>,
+    max: Duration,
+    ticks: Ticks,
+    /// The tick of the last check. Between two ticks a call costs one comparison.
+    seen: Arc<AtomicU64>,
+}
+
+impl Interrupts {
+    pub(super) fn new(meter: Arc<CpuMeter>, max: Duration, ticks: Ticks) -> Self {
+        let seen = Arc::new(AtomicU64::new(ticks.count()));
+        Interrupts { meter, max, ticks, seen }
+    }
+
+    /// Whether the guest must yield now.
+    fn is_due(&self) -> Result<bool, LimitHit> {
+        let tick = self.ticks.count();
+        // One thread at a time polls the guest.
+        if self.seen.load(Ordering::Relaxed) == tick {
+            return Ok(false);
+        }
+        self.seen.store(tick, Ordering::Relaxed);
+        self.meter.check(self.max)?;
+        Ok(true)
+    }
+
+    /// Called by compiled code when the epoch has advanced.
+    pub(super) fn on_epoch(&self) -> wasmtime::Result<UpdateDeadline> {
+        Ok(match self.is_due().map_err(wasmtime::Error::new)? {
+            true => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+            // The call that brought it here has yielded.
+            false => UpdateDeadline::Continue(1),
+        })
+    }
+}
+
+type Handled<'a> = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send + 'a>>;
+
+/// Written without `async fn`: between two ticks nothing is allocated.
+impl<T: 'static> CallHookHandler<T> for Interrupts {
+    fn handle_call_event<'a, 'b, 'c>(
+        &'a self,
+        _: StoreContextMut<'b, T>,
+        event: CallHook,
+    ) -> Handled<'c>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        match event {
+            CallHook::CallingHost | CallHook::ReturningFromHost => {}
+            // These follow an end of the guest too, whose error must remain the first one.
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => return Box::pin(GoOn),
+        }
+        match self.is_due() {
+            Ok(false) => Box::pin(GoOn),
+            Ok(true) => Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(())
+            }),
+            Err(hit) => Box::pin(std::future::ready(Err(wasmtime::Error::new(hit)))),
+        }
+    }
+}
+
+/// Is ready at once, and takes no memory.
+struct GoOn;
+
+impl Future for GoOn {
+    type Output = wasmtime::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -104,7 +212,7 @@ impl<F: Future> Future for Metered<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let began = thread_nanos();
         self.meter.poll_began.store(began, Ordering::Relaxed);
-        self.meter.polling.store(1, Ordering::Relaxed);
+        self.meter.polling.store(wall_nanos(), Ordering::Relaxed);
         let polled = self.future.as_mut().poll(context);
         self.meter.polling.store(0, Ordering::Relaxed);
         self.meter.used.fetch_add(thread_nanos().saturating_sub(began), Ordering::Relaxed);

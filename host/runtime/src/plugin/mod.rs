@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `catalogue`, `template` | which templates are there? |
 //! | `description`, `manifest` | what does a template say of itself? |
-//! | `engine`, `sandbox`, `limits`, `meter` | what may a guest use? |
+//! | `engine`, `sandbox`, `clock`, `limits`, `meter` | what may a guest use? |
 //! | `compile`, `cache` | how does a component become code? |
 //! | `contract`, `bindings`, `world` | which version of the contract was it built for? |
 //! | `symbols`, `trap_code` | what do the frames and codes of a trap mean? |
@@ -13,6 +13,7 @@
 pub mod bindings;
 mod cache;
 mod catalogue;
+mod clock;
 mod compile;
 pub mod contract;
 mod description;
@@ -32,17 +33,20 @@ mod world;
 
 pub use cache::{Cache, CacheOutcome, DEFAULT_CACHE_BYTES};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
+pub(crate) use clock::{VirtualClock, link as link_clock};
 pub use compile::{COMPILE_SUBCOMMAND, CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};
 pub use engine::{EPOCH_TICK, Engine, EngineError, EngineSlot};
 pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
-pub use sandbox::{Capture, Determinism, Tail, sandbox};
+pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};
 pub use symbols::{SYMBOLIZE, SymbolCache};
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
 pub(crate) use trap_code::trap_code;
+#[cfg(test)]
+pub(crate) use world::named;
 pub use world::{GenerateError, Linked, World};

@@ -3,7 +3,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +13,9 @@ use rand_chacha::rand_core::SeedableRng;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use super::clock::VirtualClock;
 
 /// Makes a run repeatable: the same seed and start give the same clock readings and random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,26 +26,39 @@ pub struct Determinism {
     pub start_unix_ms: u64,
 }
 
-/// Step of the guest's clock at each reading. Time that passes while the guest computes or waits is
-/// not visible to it, because a replay could not repeat it.
-const CLOCK_STEP: Duration = Duration::from_millis(1);
-
 /// Maximum random bytes in one call of the guest.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
+/// What a guest sees of an operating system.
+pub struct Sandbox {
+    pub(crate) wasi: WasiCtx,
+    pub(crate) clock: VirtualClock,
+}
+
 /// A sandbox without file system, network, environment, arguments and input. Its output is
-/// captured.
-pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> WasiCtx {
-    let readings = Arc::new(AtomicU64::new(0));
-    let clock = VirtualClock { start: Duration::from_millis(determinism.start_unix_ms), readings };
+/// captured. Its timers always come; see [`sandbox_until`].
+pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> Sandbox {
+    sandbox_until(Duration::MAX, determinism, stdout, stderr)
+}
+
+/// The same for a guest that must have ended after `deadline`: a timer that is due later by the
+/// guest's own clock never comes.
+pub fn sandbox_until(
+    deadline: Duration,
+    determinism: Determinism,
+    stdout: &Capture,
+    stderr: &Capture,
+) -> Sandbox {
+    let start = Duration::from_millis(determinism.start_unix_ms);
+    let clock = VirtualClock::new(start, deadline, Arc::default());
     let random = |stream: u64| {
         let mut random = ChaCha12Rng::seed_from_u64(determinism.seed);
         random.set_stream(stream);
         random
     };
-    WasiCtxBuilder::new()
+    let wasi = WasiCtxBuilder::new()
         .wall_clock(clock.clone())
-        .monotonic_clock(clock)
+        .monotonic_clock(clock.clone())
         .secure_random(random(0))
         .insecure_random(random(1))
         .insecure_random_seed(u128::from(determinism.seed))
@@ -54,40 +68,8 @@ pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> 
         .allow_ip_name_lookup(false)
         .stdout(stdout.clone())
         .stderr(stderr.clone())
-        .build()
-}
-
-#[derive(Clone)]
-struct VirtualClock {
-    start: Duration,
-    readings: Arc<AtomicU64>,
-}
-
-impl VirtualClock {
-    fn elapsed(&self) -> Duration {
-        let readings = self.readings.fetch_add(1, Ordering::Relaxed);
-        CLOCK_STEP.saturating_mul(u32::try_from(readings).unwrap_or(u32::MAX))
-    }
-}
-
-impl HostWallClock for VirtualClock {
-    fn resolution(&self) -> Duration {
-        CLOCK_STEP
-    }
-
-    fn now(&self) -> Duration {
-        self.start.saturating_add(self.elapsed())
-    }
-}
-
-impl HostMonotonicClock for VirtualClock {
-    fn resolution(&self) -> u64 {
-        u64::try_from(CLOCK_STEP.as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
+        .build();
+    Sandbox { wasi, clock }
 }
 
 /// Captures a guest's output and keeps its last bytes.

@@ -69,6 +69,6 @@ async fn instantiate(template: &Template, limits: &Limits) -> wasmtime::Result<(
     );
     let mut store = new_store(template.engine(), state, limits);
     let meter = Arc::new(CpuMeter::default());
-    interrupt_by(&mut store, &meter, limits.cpu());
+    interrupt_by(&mut store, template.engine(), &meter, limits.cpu());
     meter.metered(template.linked().start(&mut store)).await
 }

@@ -18,7 +18,7 @@ use super::description::{self, Description};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
-use super::meter::CpuMeter;
+use super::meter::{CpuMeter, Interrupts};
 use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
@@ -316,17 +316,32 @@ pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> 
     if let Some(calls) = store.concurrent_resource_table() {
         calls.set_max_capacity(MAX_CONCURRENT);
     }
-    // A call may pass all of the guest's memory: a file that is too large gets an error, not a
-    // trap.
-    store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
+    store.set_hostcall_fuel(call_bytes(limits));
     store
 }
 
-/// Makes the guest of a store yield at each epoch, and stops it when its processor time is used up.
-pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>, max: Duration) {
-    let meter = meter.clone();
+/// Maximum bytes that one call passes to the host or back, whichever function it is: wasmtime stops
+/// a guest that passes more before anything is copied. It leaves room for a file that is too large,
+/// so that its guest gets an error and no trap.
+fn call_bytes(limits: &Limits) -> usize {
+    const PATH_BYTES: u64 = 64 << 10;
+    let most = (limits.memory_bytes / 4).max(limits.file_bytes.saturating_add(PATH_BYTES));
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// Makes the guest of a store in `engine` yield at each tick, and stops it when its processor time
+/// is used up: in its own code and at its calls of the host.
+pub(crate) fn interrupt_by(
+    store: &mut Store<GuestState>,
+    engine: &Engine,
+    meter: &Arc<CpuMeter>,
+    max: Duration,
+) {
+    let interrupts = Interrupts::new(meter.clone(), max, engine.ticks().clone());
+    let of_calls = interrupts.clone();
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| meter.on_epoch(max));
+    store.epoch_deadline_callback(move |_| interrupts.on_epoch());
+    store.call_hook_async(of_calls);
 }
 
 impl Template {

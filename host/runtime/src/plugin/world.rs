@@ -10,6 +10,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{TemplatePre, TemplateSyncPre, generator};
+use super::meter::LimitHit;
 use crate::host_functions::GuestState;
 
 /// A world of the contract.
@@ -108,20 +109,23 @@ impl Linked {
         &self,
         store: &mut Store<GuestState>,
     ) -> wasmtime::Result<generator::Manifest> {
-        match &self.0 {
-            Pre::Template(pre) => {
-                let template = pre.instantiate_async(&mut *store).await?;
-                template.sitewright_template_generator().call_describe(store).await
+        let described = async {
+            match &self.0 {
+                Pre::Template(pre) => {
+                    let template = pre.instantiate_async(&mut *store).await?;
+                    template.sitewright_template_generator().call_describe(&mut *store).await
+                }
+                Pre::TemplateSync(pre) => {
+                    let template = pre.instantiate_async(&mut *store).await?;
+                    template
+                        .sitewright_template_generator_sync()
+                        .call_describe(&mut *store)
+                        .await
+                        .map(Into::into)
+                }
             }
-            Pre::TemplateSync(pre) => {
-                let template = pre.instantiate_async(&mut *store).await?;
-                template
-                    .sitewright_template_generator_sync()
-                    .call_describe(store)
-                    .await
-                    .map(Into::into)
-            }
-        }
+        };
+        described.await.map_err(|error| named(error, store))
     }
 
     /// Instantiates and calls `generate`.
@@ -144,23 +148,37 @@ impl Linked {
                 Pre::Template(pre) => {
                     // Boxed, like everything that thousands of waiting runs hold.
                     let template = Box::new(pre.instantiate_async(&mut *store).await?);
-                    store
+                    let generated = store
                         .run_concurrent(async |accessor| {
                             template
                                 .sitewright_template_generator()
                                 .call_generate(accessor, order.to_string())
                                 .await
                         })
-                        .await??
-                        .map_err(GenerateError::Returned)
+                        .await
+                        .flatten();
+                    generated.map_err(|error| named(error, store))?.map_err(GenerateError::Returned)
                 }
                 Pre::TemplateSync(pre) => {
                     let template = pre.instantiate_async(&mut *store).await?;
-                    let call =
-                        template.sitewright_template_generator_sync().call_generate(store, order);
-                    Box::pin(call).await?.map_err(|failure| GenerateError::Returned(failure.into()))
+                    let call = template
+                        .sitewright_template_generator_sync()
+                        .call_generate(&mut *store, order);
+                    let generated = Box::pin(call).await;
+                    generated
+                        .map_err(|error| named(error, store))?
+                        .map_err(|failure| GenerateError::Returned(failure.into()))
                 }
             }
         }
+    }
+}
+
+/// The error, as a [`LimitHit`] if one call passed too many bytes: wasmtime has no type for that.
+pub(crate) fn named(error: wasmtime::Error, store: &Store<GuestState>) -> wasmtime::Error {
+    const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
+    match error.root_cause().to_string().contains(TOO_MUCH) {
+        true => error.context(LimitHit::Call { max: store.hostcall_fuel() as u64 }),
+        false => error,
     }
 }

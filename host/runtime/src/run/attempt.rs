@@ -127,6 +127,7 @@ impl<'a> Attempt<'a> {
         &self,
         prepared: &Prepared,
     ) -> impl Future<Output = (Result<(), RunError>, RunEnd)> + Send + use<> {
+        self.trace.set_order(&self.state.order);
         run(RunRequest {
             template: prepared.template.clone(),
             document: prepared.document.clone(),

@@ -191,7 +191,7 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
     if let Some(limit) = find::<LimitHit>(error) {
         let (kind, code) = match limit {
             LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
-            LimitHit::Memory { .. } | LimitHit::Table { .. } => {
+            LimitHit::Memory { .. } | LimitHit::Table { .. } | LimitHit::Call { .. } => {
                 (FailureKind::MemoryLimit, TrapCode::Memory)
             }
         };

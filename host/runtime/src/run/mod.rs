@@ -10,6 +10,7 @@ mod dump;
 mod end;
 mod finish;
 mod outcome;
+mod polled;
 mod prepare;
 pub mod recording;
 mod report;
@@ -21,6 +22,8 @@ pub use archive::{ArchivedRelease, attempt_file, document_file};
 pub use attempt::attempt;
 pub use end::{CoreDump, RunEnd, RunError};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
+pub(crate) use polled::Polled;
+pub use polled::{LongPoll, long_polls};
 pub use prepare::journal_file;
 pub use request::{AttemptRequest, JournalUse, Publication, ReplayInput, Services};
 pub use stage::Stage;
@@ -37,7 +40,7 @@ use crate::host_functions::{AiContext, GuestState, RunTrace};
 use crate::plugin::bindings::generator;
 use crate::plugin::{
     Capture, CpuMeter, Determinism, EngineSlot, GenerateError, Limits, MemoryLimiter, Template,
-    interrupt_by, new_store, sandbox,
+    interrupt_by, new_store, sandbox_until,
 };
 use sitewright_ai::{Gateway, RunJournal};
 use sitewright_site::Staging;
@@ -90,7 +93,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let purposes: Arc<[String]> =
         request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(
-        sandbox(request.determinism, &stdout, &stderr),
+        sandbox_until(limits.deadline(), request.determinism, &stdout, &stderr),
         MemoryLimiter::new(limits.memory_bytes, memory_peak.clone()),
         request.trace.clone(),
         Some(AiContext {
@@ -104,11 +107,12 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         Some(request.staging.clone()),
     );
     let mut store = new_store(request.template.engine(), state, limits);
-    interrupt_by(&mut store, &meter, limits.cpu());
+    interrupt_by(&mut store, request.template.engine(), &meter, limits.cpu());
 
     // Deadline and cancellation are outside the call: inside `run_concurrent` they may never be
     // polled (wasmtime issues 11869 and 11870). The store is moved in, so that losing the race
     // drops it.
+    let _polled = Polled::new(&meter, &request.trace);
     let has_slot = AtomicBool::new(false);
     let guest = meter.metered(async {
         let engine = request.template.engine();

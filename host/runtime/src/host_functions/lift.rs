@@ -1,0 +1,220 @@
+//! The arguments of host functions as the guest passes them: places in its memory. Each function
+//! copies what it can use of them, and nothing before it has looked at the length.
+
+use wasmtime::component::{ComponentType, Lift, WasmList, WasmStr};
+use wasmtime::{AsContextMut as _, StoreContextMut};
+
+use super::diagnostics::cut;
+use super::state::GuestState;
+use crate::plugin::bindings::{ai_types, diagnostics};
+
+/// The store of the guest that calls.
+pub(super) type Store<'a> = StoreContextMut<'a, GuestState>;
+
+/// The name of an interface of the contract.
+pub(super) fn interface(name: &str) -> String {
+    format!("sitewright:template/{name}@0.1.0")
+}
+
+/// The beginning of a text, and the length of all of it in bytes.
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) bytes: usize,
+}
+
+/// At most `max` bytes of a text, cut between characters.
+///
+/// # Errors
+/// If it is not valid in the guest's encoding: the guest is stopped.
+pub(super) fn text(store: &Store<'_>, raw: &WasmStr, max: usize) -> wasmtime::Result<Text> {
+    let whole = raw.to_str(store)?;
+    Ok(Text { text: cut(&whole, max), bytes: whole.len() })
+}
+
+/// The first `max` items of a list.
+fn items<T: Lift + 'static>(
+    store: &mut Store<'_>,
+    raw: &WasmList<T>,
+    max: usize,
+) -> wasmtime::Result<Vec<T>> {
+    raw.iter(store.as_context_mut())?.take(max).collect()
+}
+
+/// `types.source-location`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Location {
+    pub(super) file: WasmStr,
+    pub(super) line: u32,
+    pub(super) column: Option<u32>,
+}
+
+/// `types.attribute`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Attribute {
+    pub(super) name: WasmStr,
+    pub(super) value: WasmStr,
+}
+
+/// `diagnostics.diagnostic`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Diagnostic {
+    pub(super) severity: diagnostics::Severity,
+    pub(super) code: WasmStr,
+    pub(super) message: WasmStr,
+    causes: WasmList<WasmStr>,
+    pub(super) location: Option<Location>,
+    attributes: WasmList<Attribute>,
+}
+
+impl Diagnostic {
+    /// The first `max` causes.
+    pub(super) fn causes(
+        &self,
+        store: &mut Store<'_>,
+        max: usize,
+    ) -> wasmtime::Result<Vec<WasmStr>> {
+        items(store, &self.causes, max)
+    }
+
+    /// The first `max` attributes.
+    pub(super) fn attributes(
+        &self,
+        store: &mut Store<'_>,
+        max: usize,
+    ) -> wasmtime::Result<Vec<Attribute>> {
+        items(store, &self.attributes, max)
+    }
+}
+
+/// `diagnostics.panic`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Panic {
+    pub(super) message: WasmStr,
+    pub(super) location: Option<Location>,
+    /// The host symbolizes its own.
+    #[component(name = "backtrace")]
+    _backtrace: Option<WasmStr>,
+}
+
+/// `ai-types.message`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Message {
+    role: ai_types::Role,
+    content: WasmStr,
+}
+
+/// `ai-types.format`.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Format {
+    #[component(name = "text")]
+    Text,
+    #[component(name = "json")]
+    Json,
+    #[component(name = "json-schema")]
+    JsonSchema(WasmStr),
+    #[component(name = "other")]
+    Other(WasmStr),
+}
+
+/// `ai-types.request`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Request {
+    purpose: WasmStr,
+    messages: WasmList<Message>,
+    format: Format,
+    #[component(name = "max-output-tokens")]
+    max_output_tokens: Option<u32>,
+    temperature: Option<f32>,
+    seed: Option<u64>,
+    stop: WasmList<WasmStr>,
+}
+
+/// A copied request.
+pub(super) struct Asked {
+    /// The request; its beginning if it has more than [`MAX_REQUEST_BYTES`].
+    pub(super) request: Box<ai_types::Request>,
+    /// Its size.
+    pub(super) bytes: usize,
+    /// The number of its messages.
+    pub(super) messages: usize,
+}
+
+/// Maximum bytes of one request: twice the largest order document.
+pub(super) const MAX_REQUEST_BYTES: usize = 2 << 20;
+
+/// Bytes that each message and each stop text counts beside its own, so that a million empty ones
+/// are not free.
+pub(super) const PART_BYTES: usize = 16;
+
+/// Copies the parts of one request, up to its maximum size.
+struct Parts {
+    bytes: usize,
+}
+
+impl Parts {
+    fn take(&mut self, store: &Store<'_>, raw: &WasmStr) -> wasmtime::Result<String> {
+        let left = MAX_REQUEST_BYTES.saturating_sub(self.bytes);
+        let Text { text, bytes } = text(store, raw, left)?;
+        self.bytes = self.bytes.saturating_add(bytes);
+        Ok(text)
+    }
+
+    /// Copies a list. When the request is too large, the rest is counted and not looked at.
+    fn list<T: Lift + 'static, C>(
+        &mut self,
+        store: &mut Store<'_>,
+        raw: &WasmList<T>,
+        mut copy: impl FnMut(&mut Self, &Store<'_>, T) -> wasmtime::Result<C>,
+    ) -> wasmtime::Result<Vec<C>> {
+        self.bytes = self.bytes.saturating_add(raw.len().saturating_mul(PART_BYTES));
+        let mut copied = Vec::new();
+        for at in 0..raw.len() {
+            if self.bytes > MAX_REQUEST_BYTES {
+                break;
+            }
+            let Some(item) = raw.get(store.as_context_mut(), at) else { break };
+            copied.push(copy(self, store, item?)?);
+        }
+        Ok(copied)
+    }
+}
+
+impl Request {
+    /// Copies it.
+    ///
+    /// # Errors
+    /// If a text is not valid: the guest is stopped.
+    #[inline(never)]
+    pub(super) fn copied(&self, store: &mut Store<'_>) -> wasmtime::Result<Asked> {
+        let mut parts = Parts { bytes: 0 };
+        let purpose = parts.take(store, &self.purpose)?;
+        let format = match &self.format {
+            Format::Text => ai_types::Format::Text,
+            Format::Json => ai_types::Format::Json,
+            Format::JsonSchema(schema) => ai_types::Format::JsonSchema(parts.take(store, schema)?),
+            Format::Other(name) => ai_types::Format::Other(parts.take(store, name)?),
+        };
+        let messages = parts.list(store, &self.messages, |parts, store, message| {
+            let content = parts.take(store, &message.content)?;
+            Ok(ai_types::Message { role: message.role, content })
+        })?;
+        let stop = parts.list(store, &self.stop, |parts, store, stop| parts.take(store, &stop))?;
+        let request = ai_types::Request {
+            purpose,
+            messages,
+            format,
+            max_output_tokens: self.max_output_tokens,
+            temperature: self.temperature,
+            seed: self.seed,
+            stop,
+        };
+        Ok(Asked { request: Box::new(request), bytes: parts.bytes, messages: self.messages.len() })
+    }
+}
