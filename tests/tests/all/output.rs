@@ -101,7 +101,7 @@ fn a7_all_that_is_wrong_is_listed_and_not_only_the_first() {
 }
 
 fn target(bench: &Workbench) -> PathBuf {
-    std::fs::read_link(bench.sites().join("102/current")).unwrap()
+    std::fs::read_link(bench.sites().join("public/102/current")).unwrap()
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
             (target(&bench), names_in(&bench.sites().join("102/current"))),
             (before.clone(), files.clone())
         );
-        assert_eq!(names_in(&bench.sites().join("102/releases")).len(), 1, "{fault}");
+        assert_eq!(names_in(&bench.sites().join("public/102/releases")).len(), 1, "{fault}");
         assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0], "{fault}");
         assert_eq!(
             names_in(&bench.sites().join("102/failures")).len(),
@@ -157,7 +157,7 @@ fn f4_five_releases_stay_and_the_newest_is_current() {
         made.push(done.json()["release"]["id"].as_str().unwrap().to_owned());
         assert!(target(&bench).ends_with(made.last().unwrap()));
     }
-    assert_eq!(names_in(&bench.sites().join("102/releases")), made[2..]);
+    assert_eq!(names_in(&bench.sites().join("public/102/releases")), made[2..]);
     assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0]);
 }
 

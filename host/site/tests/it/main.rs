@@ -6,6 +6,7 @@
     reason = "a test's helper functions fail the test"
 )]
 
+mod layout;
 mod path;
 mod release;
 mod s3_server;
