@@ -31,8 +31,8 @@ use super::release::release_id;
 use super::staging_buffer::BufferBudget;
 use super::storage::{
     Access, PASSAGE, SameButCase, StorageError, create_file, ensure_folder, lock, make_link,
-    open_folder, open_root, read_link, remove_folder, rename_new, replace_link, sync_folder,
-    try_lock,
+    open_folder, open_root, read_link, remove_folder, rename, rename_new, replace_link,
+    sync_folder, try_lock,
 };
 
 /// The folder in the sites folder that is for visitors. No order may have its name.
@@ -556,6 +556,16 @@ fn open_public(dir: &Dir, path: &Path) -> Result<Dir, RootError> {
     let public = ensure_folder(dir, PUBLIC, Access::Public).and_then(|(public, new)| {
         if new {
             sync_folder(dir)?;
+        }
+        // A mount point would refuse every release that is moved there.
+        let name = format!(".probe-{}", Ulid::generate());
+        drop(create_file(&public, &name, Access::Private)?);
+        match rename(&public, &name, dir, &name) {
+            Ok(()) => dir.remove_file(&name)?,
+            Err(error) => {
+                public.remove_file(&name)?;
+                return Err(error);
+            }
         }
         Ok(public)
     });

@@ -116,7 +116,8 @@ fn e11_all_good_answers_become_a_site_and_the_sum_of_their_tokens() {
             assert_eq!(call["attempts"][0]["request_id"], REQUEST_ID);
         }
         let (order, release) = (&report["order"], &report["release"]["id"]);
-        let file = format!("{}/manifests/{}.json", order.as_str().unwrap(), release.as_str().unwrap());
+        let file =
+            format!("{}/manifests/{}.json", order.as_str().unwrap(), release.as_str().unwrap());
         let manifest: Value =
             serde_json::from_slice(&std::fs::read(bench.sites().join(file)).unwrap()).unwrap();
         assert!(

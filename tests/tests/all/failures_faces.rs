@@ -278,8 +278,7 @@ fn each_limit_is_told_on_success_too() {
         (&json!(1), &json!({ "max": 5, "used": 1 }))
     );
     // The release's manifest has the usage of its run.
-    let manifest =
-        format!("102/manifests/{}.json", report["release"]["id"].as_str().unwrap());
+    let manifest = format!("102/manifests/{}.json", report["release"]["id"].as_str().unwrap());
     let manifest = std::fs::read(bench.sites().join(manifest)).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(
