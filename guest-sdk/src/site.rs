@@ -59,8 +59,7 @@ pub struct WriteError {
 pub enum WriteErrorKind {
     /// The path is invalid: it is absolute, has over 255 bytes or over 32 parts, has an empty, `.`
     /// or `..` part, a control character or one of `\ : * ? " < > |`, a part that is a device name
-    /// of Windows, begins with a space or ends with a space or a dot, or it is `manifest.json`, a
-    /// file of the host.
+    /// of Windows, or begins with a space or ends with a space or a dot.
     InvalidPath,
     /// A file or folder with this path exists, perhaps with another spelling in upper and lower
     /// case, or a folder of the path is a file.

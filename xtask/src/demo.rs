@@ -66,8 +66,8 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<Exit
     }
     let site = newest_site(&out)?.with_context(|| {
         format!(
-            "the host has reported success, but there is no <order>/current/index.html in {}; this \
-             is a bug in Sitewright",
+            "the host has reported success, but there is no public/<order>/current/index.html in \
+             {}; this is a bug in Sitewright",
             out.display()
         )
     })?;
@@ -126,12 +126,12 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The entry page of the site that was activated last: `<out>/<order>/current/index.html`. With
-/// `--keep` there are several sites.
+/// The entry page of the site that was activated last: `<out>/public/<order>/current/index.html`.
+/// With `--keep` there are several sites.
 fn newest_site(out: &Path) -> anyhow::Result<Option<PathBuf>> {
     let read = || -> io::Result<Option<(SystemTime, PathBuf)>> {
         let mut newest: Option<(SystemTime, PathBuf)> = None;
-        for order in fs::read_dir(out)? {
+        for order in fs::read_dir(out.join("public"))? {
             let current = order?.path().join("current");
             let page = current.join("index.html");
             if !page.is_file() {
@@ -183,12 +183,13 @@ mod tests {
     fn the_site_that_was_activated_last_is_found() {
         let out = tempfile::tempdir().unwrap();
         let site = |order: &str| {
-            let current = out.path().join(order).join("current");
+            let current = out.path().join("public").join(order).join("current");
             fs::create_dir_all(&current).unwrap();
             fs::write(current.join("index.html"), "<!doctype html>").unwrap();
             current
         };
         fs::create_dir_all(out.path().join("100/failures")).unwrap();
+        fs::create_dir(out.path().join("public")).unwrap();
         assert_eq!(newest_site(out.path()).unwrap(), None);
         let (old, new) = (site("102"), site("101"));
         let at = |folder: &Path, seconds| {

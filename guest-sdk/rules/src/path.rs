@@ -8,9 +8,6 @@ use unicode_normalization::UnicodeNormalization;
 pub const PART_BYTES: usize = 255;
 /// Maximum number of parts in a path.
 pub const MAX_PARTS: usize = 32;
-/// The file that the host itself writes at the root of a release. A template's file with this name,
-/// in any case, is rejected.
-pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// A validated path inside a site: relative, with `/` between its parts, and safe on every file
 /// system that the site may be copied to. Failure catalogue F1: the parts are validated one by one,
@@ -107,12 +104,6 @@ pub enum PathError {
         /// Its length in bytes.
         bytes: usize,
     },
-    /// The path is reserved for a file of the host: [`MANIFEST_FILE`].
-    #[error(
-        "the path `{0}` is reserved: the host writes its own file of that name; choose another, \
-         for example `site.webmanifest`"
-    )]
-    Reserved(String),
 }
 
 /// What is wrong at an edge of a part.
@@ -140,8 +131,7 @@ impl SitePath {
     /// Validates `text`, which may have at most `max_bytes` bytes.
     ///
     /// # Errors
-    /// The first rule that `text` breaks, in this order: length, shape, parts from left to right,
-    /// reserved names.
+    /// The first rule that `text` breaks, in this order: length, shape, parts from left to right.
     pub fn parse(text: &str, max_bytes: usize) -> Result<Self, PathError> {
         if text.is_empty() {
             return Err(PathError::Empty);
@@ -162,9 +152,6 @@ impl SitePath {
         }
         for part in text.split('/') {
             check_part(part, text)?;
-        }
-        if case_key(text) == MANIFEST_FILE {
-            return Err(PathError::Reserved(text.to_owned()));
         }
         Ok(SitePath(text.to_owned()))
     }

@@ -57,9 +57,8 @@ mod tests {
         let mut files = Files::default();
         files.write("About/index.html", b"x").unwrap();
         let large = vec![0; 8 * 1024 * 1024 + 1];
-        let rejected: [(&str, &[u8], WriteErrorKind); 6] = [
+        let rejected: [(&str, &[u8], WriteErrorKind); 5] = [
             ("../a", b"x", WriteErrorKind::InvalidPath),
-            ("manifest.json", b"{}", WriteErrorKind::InvalidPath),
             (&"a".repeat(256), b"", WriteErrorKind::InvalidPath),
             ("about/INDEX.html", b"y", WriteErrorKind::Conflict),
             ("About", b"y", WriteErrorKind::Conflict),

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use cap_fs_ext::DirExt as _;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 
 use super::group::{Brief, Outline};
 use super::version_1;
@@ -53,7 +53,7 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> 
     move |source| StoreError::Io { what, path: path.to_owned(), source }
 }
 
-/// Writes a record atomically into an order's open folder and returns its file; `shown` is the path
+/// Writes a record atomically, with mode 0600, into an order's open folder and returns its file; `shown` is the path
 /// of the folder, for messages. No symbolic link is followed, also if somebody replaces a folder
 /// meanwhile. Blocking.
 ///
@@ -61,7 +61,10 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> 
 /// If the file system returns an error.
 pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBuf, StoreError> {
     let folder = shown.join(FOLDER);
-    let made = match order.create_dir(FOLDER) {
+    // The customer's data is in it: the modes do not depend on the umask.
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    let made = match order.create_dir_with(FOLDER, &builder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => order.open_dir_nofollow(FOLDER),
     };
@@ -69,7 +72,7 @@ pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBu
     let text = serde_json::to_vec_pretty(record).map_err(StoreError::Serialize)?;
     let (name, temporary) = (format!("{}.json", record.id), format!(".{}.tmp", record.id));
     let (path, shown) = (folder.join(&name), folder.join(&temporary));
-    let new = OpenOptions::new().write(true).create_new(true).to_owned();
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();
     let mut file = dir.open_with(&temporary, &new).map_err(io("cannot write", &shown))?;
     file.write_all(&text)
         .and_then(|()| file.write_all(b"\n"))

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use sitewright_order::{IdError, check_id};
 
 /// The CRM's id of an order, validated so that it can name a folder on every system: 1 to 64 of
-/// `A-Z a-z 0-9 - _ .`, not beginning or ending with `.`, and not a device name of Windows.
+/// `A-Z a-z 0-9 - _ .`, not beginning with `-` or `.`, not ending with `.`, not reserved, and not a
+/// device name of Windows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderId(String);

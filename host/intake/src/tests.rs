@@ -206,7 +206,14 @@ fn a_byte_order_mark_is_harmless() {
 fn an_order_id_is_checked_wherever_it_comes_from() {
     let id: OrderId = "2026-0117.b".parse().unwrap();
     assert_eq!(serde_json::to_string(&id).unwrap(), "\"2026-0117.b\"");
-    for wrong in ["", "..", "a/b", "a\\b", ".a", "a.", "nul", "LPT1.x", "a b", "é"] {
+    let refused = [
+        "", "..", "a/b", "a\\b", ".a", "a.", "nul", "LPT1.x", "a b", "é", "-", "-1", "--help",
+        "unknown", "Unknown", "public", "PUBLIC", "private",
+    ];
+    for accepted in ["unknown-1", "public.1", "1-", "a-b", "_"] {
+        assert!(accepted.parse::<OrderId>().is_ok(), "{accepted}");
+    }
+    for wrong in refused {
         assert!(wrong.parse::<OrderId>().is_err(), "{wrong}");
         assert!(serde_json::from_value::<OrderId>(json!(wrong)).is_err(), "{wrong}");
     }

@@ -2,6 +2,7 @@
 //! The server or the system releases them when a process ends, however it ends.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,14 +22,20 @@ pub(super) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     }
 }
 
+/// How a file that is only locked is opened. Nobody else has a reason to lock it.
+fn options() -> std::fs::OpenOptions {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options
+}
+
 /// Creates a file and waits for the exclusive lock on it, which ends when the file is dropped.
 pub(super) async fn lock_file(path: PathBuf) -> Result<std::fs::File, Error> {
     let shown = path.display().to_string();
     let failed =
         |source: std::io::Error| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
     let locked = tokio::task::spawn_blocking(move || {
-        let file =
-            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let file = options().open(path)?;
         file.lock()?;
         Ok(file)
     });
@@ -52,7 +59,7 @@ impl Presence {
         let shown = path.display().to_string();
         let failed = |source| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
         let entered = tokio::task::spawn_blocking(move || -> std::io::Result<Presence> {
-            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            let file = options().open(path)?;
             let alone = match file.try_lock() {
                 Ok(()) => true,
                 Err(std::fs::TryLockError::WouldBlock) => false,

@@ -65,11 +65,35 @@ impl Coalesced for MarkActivated {
     }
 }
 
+/// An order whose id differs from that of another one only in case. Their folders would be one on a
+/// file system that ignores case, and nobody tells `Abc` from `abc` in a URL.
+#[derive(Debug, thiserror::Error)]
+#[error("the id {order:?} differs from {existing:?} only in upper and lower case")]
+struct SameButCase {
+    order: String,
+    existing: String,
+}
+
+/// [`Error::Invalid`] if the write failed with [`SameButCase`].
+fn refused(error: Error) -> Error {
+    let Error::Database { source, .. } = &error else { return error };
+    let sqlx::Error::Encode(source) = &**source else { return error };
+    let Some(SameButCase { order, existing }) = source.downcast_ref() else { return error };
+    Error::Invalid {
+        order: order.clone(),
+        why: format!(
+            "its id differs from that of order {existing:?} only in upper and lower case; write \
+             the id as it was written first, or give it another one"
+        ),
+    }
+}
+
 impl Database {
     /// Adds an order to the queue: its row and its job, in one transaction.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a field is not valid; or the database fails.
+    /// [`Error::Invalid`] if a field is not valid, or its id differs from that of another order
+    /// only in case; or the database fails.
     pub async fn enqueue(&self, order: NewOrder) -> Result<Enqueued, Error> {
         order.check()?;
         let river = self.river().clone();
@@ -79,12 +103,13 @@ impl Database {
             Box::pin(async move { enqueue_in(tx, &river, &order, &mut FairShare::default()).await })
         })
         .await
+        .map_err(refused)
     }
 
     /// Adds several orders to the queue, all or none.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a field of one is not valid; or the database fails.
+    /// As [`Database::enqueue`], for any of them.
     pub async fn enqueue_all(&self, orders: Vec<NewOrder>) -> Result<Vec<Enqueued>, Error> {
         orders.iter().try_for_each(NewOrder::check)?;
         let (river, orders) = (self.river().clone(), std::sync::Arc::new(orders));
@@ -100,6 +125,7 @@ impl Database {
             })
         })
         .await
+        .map_err(refused)
     }
 
     /// # Errors
@@ -245,6 +271,7 @@ async fn enqueue_in(
         )
         .await?;
     if inserted == 1 {
+        check_spelling(tx, &order.id).await?;
         let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
         let job = river::insert(river, tx, &order.id, priority, None).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])
@@ -269,6 +296,21 @@ async fn enqueue_in(
             Enqueued::AlreadyDone { order: id, state, release: there.opt_text("current_release")? }
         }
     })
+}
+
+/// Fails, which rolls the write back, if another order's id differs from `id` only in case.
+async fn check_spelling(tx: &mut Tx, id: &str) -> Result<(), sqlx::Error> {
+    if !id.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+        return Ok(());
+    }
+    let sql = "SELECT id FROM sitewright_orders WHERE lower(id) = lower($1) AND id <> $1 LIMIT 1";
+    match tx.optional(sql, args![id]).await? {
+        None => Ok(()),
+        Some(row) => {
+            let (order, existing) = (id.to_owned(), row.text("id")?);
+            Err(sqlx::Error::Encode(Box::new(SameButCase { order, existing })))
+        }
+    }
 }
 
 async fn cancel_in(

@@ -21,7 +21,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -141,6 +141,10 @@ ALTER TABLE sitewright_failures ADD COLUMN frame TEXT;
 CREATE INDEX sitewright_failures_alike ON sitewright_failures (fingerprint, template, created_at, \
      order_id, kind, id);
 CREATE INDEX sitewright_failures_unlike ON sitewright_failures (id) WHERE fingerprint IS NULL;
+",
+    // Ids that differ only in case are refused. Not unique: earlier versions accepted them.
+    "
+CREATE INDEX sitewright_orders_spelling ON sitewright_orders (lower(id));
 ",
 ];
 

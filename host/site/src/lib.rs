@@ -10,12 +10,13 @@
 //! | module | answers |
 //! |---|---|
 //! | [`path`], [`names`], [`limits`] | which paths a template may write, which collide, how much |
-//! | [`root`] | where the sites folder is, and an order's folder in it |
+//! | [`root`] | where the sites folder is, and an order's private and public folder in it |
+//! | `layout` | how folders that an earlier version has made get this layout |
 //! | [`staging`] | where a run writes |
 //! | `quota` | which paths and how much of each limit a run has used |
 //! | `staging_buffer` | which small sites stay in memory until they are released |
 //! | [`verify`] | whether a site can work: one rule per value of [`Rule`] |
-//! | [`manifest`] | what `manifest.json` of a release contains |
+//! | [`manifest`] | what the manifest of a release contains, which visitors do not get |
 //! | [`release`] | how a verified site becomes the current release, crash-safe in four steps |
 //! | [`sync_batcher`] | how many releases share the wait for the disk (group commit) |
 //! | [`store`] | where a worker keeps releases: the sites folder or an object store |
@@ -39,6 +40,7 @@
 //! [`SyncBatcher`] and passes it on.
 
 mod excerpt;
+mod layout;
 pub mod manifest;
 mod quota;
 pub mod release;
@@ -57,12 +59,12 @@ pub use manifest::{
     MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate,
 };
 pub use names::Conflict;
-pub use path::{MANIFEST_FILE, PathError, SitePath};
+pub use path::{PathError, SitePath};
 pub use release::{
     DEFAULT_KEEP, ListedRelease, PublishError, PublishOutcome, ReadError, Release, activate,
     discard, list_releases, place, publish, publish_prepared, read_current,
 };
-pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
+pub use root::{CURRENT, MANIFESTS, OrderDir, OrderDirError, PUBLIC, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;
 pub use store::error::{StoreError, StoreErrorKind};

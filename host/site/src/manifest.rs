@@ -1,4 +1,5 @@
-//! `manifest.json` at the root of a release.
+//! The manifest of a release, `manifests/<id>.json` in the order's private folder. Visitors do not
+//! get it: it has the models, the cost and the build of the host.
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,7 +64,7 @@ pub struct ReleaseInfo {
     pub created_at: OffsetDateTime,
 }
 
-/// `manifest.json` of a release.
+/// The manifest of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The [`MANIFEST_FORMAT`] of the host that wrote it.
@@ -85,9 +86,9 @@ pub struct Manifest {
     /// Duration of the run, and each limit with its usage.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub usage: serde_json::Value,
-    /// Size of all files together, in bytes, without the manifest.
+    /// Size of all files together, in bytes.
     pub total_bytes: u64,
-    /// The site's files, sorted by path, without the manifest.
+    /// The site's files, sorted by path.
     pub files: Vec<ManifestFile>,
 }
 

@@ -1,17 +1,20 @@
 //! How a verified site becomes the release that visitors see.
 //!
 //! Four steps; each is on the disk before the next one begins, so that a crash is harmless:
-//! 1. every file, every folder (innermost first) and `manifest.json` in the staging area, or, for a
-//!    site in the staging buffer, in `releases/.new-<id>`;
-//! 2. that folder is renamed to `releases/<id>`; then `releases` is synced;
+//! 1. the manifest in the order's private folder; every file and every folder (innermost first) in
+//!    the staging area, or, for a site in the staging buffer, in `releases/.new-<id>`;
+//! 2. that folder is renamed to `releases/<id>` in the order's public folder; then `releases` is
+//!    synced;
 //! 3. a symbolic link is created under a temporary name and renamed to `current`; then the order's
-//!    folder is synced;
-//! 4. releases beyond the newest few expire: renamed into the staging area, then removed.
+//!    public folder is synced;
+//! 4. releases beyond the newest few expire: renamed into the staging area, then removed with their
+//!    manifests.
 //!
 //! After a crash before the rename of step 3, `current` is what it was (failure catalogue D1, F4);
-//! after it, `current` is the new release, whole. Leftovers are in the staging area or begin with
-//! `.new-`, and the next sweep removes them. One rename is one transaction on every journaling file
-//! system: when the target folder is on the disk, the source folder is as well.
+//! after it, `current` is the new release, whole. Leftovers are in the staging area, begin with
+//! `.new-` or are manifests without a release, and the next sweep removes them. One rename is one
+//! transaction on every journaling file system: when the target folder is on the disk, the source
+//! folder is as well.
 //!
 //! | file | answers |
 //! |---|---|
@@ -33,7 +36,6 @@ use super::storage::StorageError;
 use super::verify::VerifiedSite;
 pub(super) use folders::OrderFolders;
 use folders::SyncMode;
-#[cfg(feature = "object-store")]
 pub(super) use read::release_id;
 pub use read::{ListedRelease, ReadError, list_releases, read_current};
 pub(super) use write::{BatchedRelease, Batching};
@@ -195,8 +197,10 @@ fn store(
     let (manifest, json) = manifest_of(&staged, id, info)?;
     match area.opened() {
         Some(folder) => {
-            store_site(&folder.dir, area, &manifest, &json, &area.path(), SyncMode::Now)?;
-            folders.move_staged(area, id)?;
+            folders.write_manifest(id, &json, SyncMode::Now)?;
+            store_site(&folder.dir, area, &manifest, &area.path(), SyncMode::Now)
+                .and_then(|()| folders.move_staged(area, id))
+                .inspect_err(|_| folders.remove_manifest(id))?;
         }
         None => {
             folders.write_buffered(area, &manifest, &json, id, SyncMode::Now)?;

@@ -17,8 +17,8 @@ use super::quota::Quota;
 use super::root::{OrderDir, STAGING, SitesRoot};
 use super::staging_buffer::StagingBuffer;
 use super::storage::{
-    StorageError, blocking, create_file, ensure_folder, make_folder, open_folder, remove_folder,
-    try_lock,
+    Access, StorageError, blocking, create_file, ensure_folder, make_folder, open_folder,
+    remove_folder, try_lock,
 };
 
 /// Where one run writes: into memory while the site is small and the budget of
@@ -285,7 +285,8 @@ pub(super) fn write_file(
     if let Some((parent, _)) = path.as_str().rsplit_once('/') {
         dir.create_dir_all(parent).map_err(StorageError::on("create the folder of", full()))?;
     }
-    let mut file = create_file(dir, path.as_str()).map_err(StorageError::on("create", full()))?;
+    let mut file = create_file(dir, path.as_str(), Access::Public)
+        .map_err(StorageError::on("create", full()))?;
     file.write_all(bytes).map_err(StorageError::on("write", full()))?;
     Ok(file)
 }
@@ -321,7 +322,7 @@ impl Area {
             return Ok(Arc::clone(folder));
         }
         let order = self.root.ensure_order(&self.order)?;
-        let made = ensure_folder(&order, STAGING)
+        let made = ensure_folder(&order, STAGING, Access::Private)
             .and_then(|(staging, _)| make_locked(&staging, self.attempt.as_str()));
         let made = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
         *folder = Some(Arc::clone(&made));
@@ -339,7 +340,8 @@ impl Area {
 /// again.
 fn make_locked(staging: &Dir, name: &str) -> io::Result<Folder> {
     for _ in 0..16 {
-        make_folder(staging, name)?;
+        // It becomes the release's folder. Until then the staging area above it is private.
+        make_folder(staging, name, Access::Public)?;
         let Ok(dir) = open_folder(staging, name) else { continue };
         if try_lock(&dir)? && staging.try_exists(name)? {
             return Ok(Folder { dir });

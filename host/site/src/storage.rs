@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 /// A failed file system call. The message names the file or folder and what to do.
@@ -30,7 +30,21 @@ impl StorageError {
     }
 }
 
+/// An order whose id differs from the one of an existing order only in case: on a file system that
+/// ignores case, both would have the same folder.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the id `{order}` differs from that of the order `{existing}` only in upper and lower case"
+)]
+pub(super) struct SameButCase {
+    pub(super) order: String,
+    pub(super) existing: String,
+}
+
 fn hint(source: &io::Error) -> &'static str {
+    if source.get_ref().is_some_and(|inner| inner.is::<SameButCase>()) {
+        return "write the id as it was written first, or choose another one";
+    }
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
             "give the host's user write access to it, or choose another `sites` folder"
@@ -48,6 +62,38 @@ fn hint(source: &io::Error) -> &'static str {
             "something else made it: keep other programs out of the sites folder"
         }
         _ => "check the disk and the folder's owner, then run the order again",
+    }
+}
+
+/// Mode of [`Access::Passage`].
+pub(super) const PASSAGE: u32 = 0o711;
+
+/// Who may read a file or folder that is created here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// This user only, whatever the umask is: 0700 and 0600.
+    Private,
+    /// A folder with the mode 0711, whatever the umask is: others cannot see what is in it, and get
+    /// through it to what they may read and know the name of.
+    Passage,
+    /// Whom the umask allows: 0777 and 0666 without its bits.
+    Public,
+}
+
+impl Access {
+    fn folder_mode(self) -> Mode {
+        Mode::from_raw_mode(match self {
+            Access::Private => 0o700,
+            Access::Passage => PASSAGE,
+            Access::Public => 0o777,
+        })
+    }
+
+    fn file_mode(self) -> Mode {
+        Mode::from_raw_mode(match self {
+            Access::Private | Access::Passage => 0o600,
+            Access::Public => 0o666,
+        })
     }
 }
 
@@ -83,17 +129,17 @@ pub(super) fn open_folder(parent: &Dir, name: &str) -> io::Result<Dir> {
 }
 
 /// Creates the folder `name`. An existing entry of that name is an error.
-pub(super) fn make_folder(parent: &Dir, name: &str) -> io::Result<()> {
-    Ok(rustix::fs::mkdirat(parent, one_part(name)?, Mode::from_raw_mode(0o777))?)
+pub(super) fn make_folder(parent: &Dir, name: &str, access: Access) -> io::Result<()> {
+    Ok(rustix::fs::mkdirat(parent, one_part(name)?, access.folder_mode())?)
 }
 
 /// Opens the folder `name`, creates it if it is missing, and returns whether it was created.
-pub(super) fn ensure_folder(parent: &Dir, name: &str) -> io::Result<(Dir, bool)> {
+pub(super) fn ensure_folder(parent: &Dir, name: &str, access: Access) -> io::Result<(Dir, bool)> {
     match open_folder(parent, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened.map(|folder| (folder, false)),
     }
-    let made = match make_folder(parent, name) {
+    let made = match make_folder(parent, name, access) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         made => made.is_ok(),
     };
@@ -101,13 +147,14 @@ pub(super) fn ensure_folder(parent: &Dir, name: &str) -> io::Result<(Dir, bool)>
 }
 
 /// Creates a file for writing. An existing entry of that name is an error.
-pub(super) fn create_file(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
+pub(super) fn create_file(dir: &Dir, path: &str, access: Access) -> io::Result<std::fs::File> {
     if path.contains('/') {
-        let file = dir.open_with(path, OpenOptions::new().write(true).create_new(true))?;
-        return Ok(file.into_std());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(access.file_mode().as_raw_mode());
+        return Ok(dir.open_with(path, &options)?.into_std());
     }
     let flags = COMMON | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-    let file = rustix::fs::openat(dir, one_part(path)?, flags, Mode::from_raw_mode(0o666))?;
+    let file = rustix::fs::openat(dir, one_part(path)?, flags, access.file_mode())?;
     Ok(std::fs::File::from(file))
 }
 
@@ -119,6 +166,49 @@ pub(super) fn open_file(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
     }
     let file = rustix::fs::openat(dir, one_part(path)?, COMMON | OFlags::RDONLY, Mode::empty())?;
     Ok(std::fs::File::from(file))
+}
+
+/// Takes all rights on an open file away from other users.
+pub(super) fn make_file_private(file: &std::fs::File) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(file, Access::Private.file_mode())?)
+}
+
+/// As [`make_file_private`], for a folder.
+pub(super) fn make_folder_private(dir: &Dir) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(dir, Access::Private.folder_mode())?)
+}
+
+/// Whether nobody else can see or change what is in an open folder.
+pub(super) fn is_passage(dir: &Dir) -> io::Result<bool> {
+    Ok(rustix::fs::fstat(dir)?.st_mode & 0o777 & !PASSAGE == 0)
+}
+
+/// Takes the rights to see and to change what is in an open folder away from other users.
+pub(super) fn make_passage(dir: &Dir) -> io::Result<()> {
+    let mode = rustix::fs::fstat(dir)?.st_mode & PASSAGE;
+    Ok(rustix::fs::fchmod(dir, Mode::from_raw_mode(mode))?)
+}
+
+/// The target of the symbolic link `name`; `None` if there is no entry of that name.
+pub(super) fn read_link(dir: &Dir, name: &str) -> io::Result<Option<PathBuf>> {
+    match dir.read_link_contents(one_part(name)?) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates the symbolic link `name` that points to `target`. Replaces a file or link of that name
+/// in one step, with the help of the name `temporary`.
+pub(super) fn replace_link(dir: &Dir, target: &str, name: &str, temporary: &str) -> io::Result<()> {
+    match make_link(dir, target, temporary) {
+        // Left by a process that ended before the rename.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            dir.remove_file(temporary).and_then(|()| make_link(dir, target, temporary))
+        }
+        made => made,
+    }?;
+    rename(dir, temporary, dir, name)
 }
 
 /// Renames an entry, also into another folder, atomically. Replaces a file or link of that name.

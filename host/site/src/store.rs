@@ -1,18 +1,21 @@
 //! Where a worker keeps releases, and how one of them becomes the current one.
 //!
 //! One machine keeps them in the sites folder, where they are made. Several share an object store
-//! (`sites.store = "s3://bucket/prefix"`, `gs://`, `az://`) with the same layout:
+//! (`sites.store = "s3://bucket/prefix"`, `gs://`, `az://`) with the same layout.
+//! Visitors need `public/` only:
 //!
 //! ```text
-//! <prefix>/<order>/releases/<id>/index.html ...   written first
-//! <prefix>/<order>/releases/<id>/manifest.json    written last: without it, it is not a release
-//! <prefix>/<order>/current.json                   the pointer: names the release visitors see
+//! <prefix>/public/<order>/releases/<id>/index.html ...   written first
+//! <prefix>/private/<order>/manifests/<id>.json           written last: without it, it is not a
+//!                                                        release
+//! <prefix>/public/<order>/current.json                   the pointer: names the release visitors see
 //! ```
 //!
 //! | file | answers |
 //! |---|---|
 //! | `folder` | how releases are kept in the sites folder |
 //! | `objects` | how a release is uploaded, activated and removed in an object store |
+//! | `old_layout` | how releases that an earlier version has stored get this layout |
 //! | `pointer` | what the pointer contains, and how concurrent workers write it |
 //! | `bucket_client` | the requests: put, get, list, delete, each with a time-out |
 //! | `probe` | whether a store can be used, tried at start |
@@ -42,6 +45,8 @@ pub mod limits;
 mod location;
 #[cfg(feature = "object-store")]
 mod objects;
+#[cfg(feature = "object-store")]
+mod old_layout;
 #[cfg(feature = "object-store")]
 mod pointer;
 #[cfg(feature = "object-store")]

@@ -214,7 +214,9 @@ impl Orders {
         // The name of an order's folder does not begin with a dot.
         let path = self.services.sites.path().join(format!(".probe-{}", claimed.attempt));
         let written = async {
-            let mut file = tokio::fs::File::create(&path).await?;
+            let mut options = tokio::fs::OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&path).await?;
             file.write_all(&[b'x'; 64 * 1024]).await?;
             // Without this, the next call would return the error of the write.
             file.flush().await?;

@@ -115,10 +115,11 @@ fn e11_all_good_answers_become_a_site_and_the_sum_of_their_tokens() {
             assert_eq!(call["model"], call["purpose"], "each purpose has its own route: {call}");
             assert_eq!(call["attempts"][0]["request_id"], REQUEST_ID);
         }
-        let release = report["release"]["path"].as_str().unwrap();
+        let (order, release) = (&report["order"], &report["release"]["id"]);
+        let file =
+            format!("{}/manifests/{}.json", order.as_str().unwrap(), release.as_str().unwrap());
         let manifest: Value =
-            serde_json::from_slice(&std::fs::read(format!("{release}/manifest.json")).unwrap())
-                .unwrap();
+            serde_json::from_slice(&std::fs::read(bench.sites().join(file)).unwrap()).unwrap();
         assert!(
             manifest["ai"].to_string().contains(&(answered * TOKENS.0).to_string()),
             "the manifest keeps the usage: {}",

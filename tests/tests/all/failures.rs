@@ -98,8 +98,9 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
         order.join("current").symlink_metadata().is_err(),
         "a failed attempt makes nothing visible"
     );
-    for folder in ["releases", "staging"] {
-        assert_eq!(names_in(&order.join(folder)), [""; 0], "{folder} is not empty");
+    let public = bench.sites().join("public").join(record["order"].as_str().unwrap());
+    for folder in [order.join("staging"), public.join("releases")] {
+        assert_eq!(names_in(&folder), [""; 0], "{} is not empty", folder.display());
     }
     record
 }
@@ -556,12 +557,12 @@ fn a_host_that_cannot_store_says_so_and_keeps_its_record() {
     let large = faulty("big-file", json!({ "n": 300_000 }));
     let small = faulty("ok", Value::Null);
     for (in_the_way, order_document, stage) in
-        [("staging", large, "fault"), ("releases", small, "release")]
+        [("102/staging", large, "fault"), ("public/102/releases", small, "release")]
     {
         let bench = Workbench::scripted(ANY_ANSWER, "");
-        let order = bench.sites().join(ORDER);
-        std::fs::create_dir_all(&order).unwrap();
-        std::fs::write(order.join(in_the_way), "in the way").unwrap();
+        let file = bench.sites().join(in_the_way);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "in the way").unwrap();
         let done = bench.generate(&guest("guest-faulty"), &order_document);
         assert_eq!(done.code, 1, "{in_the_way}: {}", done.stdout);
         let record = only_record(&bench, &done);

@@ -278,9 +278,9 @@ fn each_limit_is_told_on_success_too() {
         (&json!(1), &json!({ "max": 5, "used": 1 }))
     );
     // The release's manifest has the usage of its run.
-    let manifest =
-        std::path::Path::new(report["release"]["path"].as_str().unwrap()).join("manifest.json");
-    let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+    let manifest = format!("102/manifests/{}.json", report["release"]["id"].as_str().unwrap());
+    let manifest = std::fs::read(bench.sites().join(manifest)).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(
         manifest["usage"]["limits"].as_object().unwrap().keys().collect::<Vec<_>>(),
         limits.keys().collect::<Vec<_>>()

@@ -647,14 +647,19 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
     let outside = lab.path().join("outside");
     let sites = lab.host.sites.path().to_owned();
     // The swapped entries in the folder of an order with a release, a journal and a record.
-    let rows = ["", "staging", "releases", "failures"];
+    let rows = ["", "staging", "failures", "public", "releases"];
     for (number, swapped) in rows.into_iter().enumerate() {
         let order = format!("{}", 1_000 + number);
+        let entry = match swapped {
+            "public" => std::path::Path::new("public").join(&order),
+            "releases" => std::path::Path::new("public").join(&order).join("releases"),
+            private => std::path::Path::new(&order).join(private),
+        };
         released(lab.start(&numbered_order(number, "ok", json!({}))).ended().await);
         failed(lab.start(&numbered_order(number, "unreachable", json!({}))).ended().await);
         let target = outside.join(&order);
         std::fs::create_dir_all(&target).unwrap();
-        let place = sites.join(&order).join(swapped);
+        let place = sites.join(entry);
         let place = place.components().collect::<std::path::PathBuf>();
         if place.exists() {
             std::fs::rename(&place, lab.path().join(format!("taken-{number}"))).unwrap();
@@ -666,7 +671,11 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
             match (swapped, fault, outcome) {
                 // This attempt does not use that folder.
                 ("failures", "many-files", Outcome::Released(_)) => {}
-                ("staging" | "releases", "unreachable", Outcome::Failed { record, stored, .. }) => {
+                (
+                    "staging" | "public" | "releases",
+                    "unreachable",
+                    Outcome::Failed { record, stored, .. },
+                ) => {
                     assert_eq!(
                         (record.kind.as_str(), stored.is_ok()),
                         ("trap", true),

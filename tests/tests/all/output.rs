@@ -1,6 +1,8 @@
 //! Releases: only complete sites are activated, and a failed attempt keeps the last good one.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, root, template};
@@ -101,7 +103,7 @@ fn a7_all_that_is_wrong_is_listed_and_not_only_the_first() {
 }
 
 fn target(bench: &Workbench) -> PathBuf {
-    std::fs::read_link(bench.sites().join("102/current")).unwrap()
+    std::fs::read_link(bench.sites().join("public/102/current")).unwrap()
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
             (target(&bench), names_in(&bench.sites().join("102/current"))),
             (before.clone(), files.clone())
         );
-        assert_eq!(names_in(&bench.sites().join("102/releases")).len(), 1, "{fault}");
+        assert_eq!(names_in(&bench.sites().join("public/102/releases")).len(), 1, "{fault}");
         assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0], "{fault}");
         assert_eq!(
             names_in(&bench.sites().join("102/failures")).len(),
@@ -157,7 +159,7 @@ fn f4_five_releases_stay_and_the_newest_is_current() {
         made.push(done.json()["release"]["id"].as_str().unwrap().to_owned());
         assert!(target(&bench).ends_with(made.last().unwrap()));
     }
-    assert_eq!(names_in(&bench.sites().join("102/releases")), made[2..]);
+    assert_eq!(names_in(&bench.sites().join("public/102/releases")), made[2..]);
     assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0]);
 }
 
@@ -225,4 +227,83 @@ fn text_of(page: &str) -> String {
         rest = after;
     }
     shown + rest
+}
+
+/// Files and folders under `folder` that `generate` and a worker have made with the umask 0.
+fn made(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.symlink_metadata().unwrap().file_type();
+        if kind.is_dir() {
+            made(&path, found);
+        }
+        if !kind.is_symlink() {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn f1_others_can_read_sites_and_nothing_else_whatever_the_umask_is() {
+    let bench = Workbench::scripted(ANY_ANSWER, "templates = \"templates\"");
+    std::fs::create_dir(bench.path().join("templates")).unwrap();
+    std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm")).unwrap();
+    let calls = faulty("calls-in-turn", json!({ "n": 2 }));
+    bench.write("good.json", calls.to_string());
+    bench.write("bad.json", faulty("panic-str", Value::Null).to_string());
+    let mut queued = calls;
+    queued["order"]["id"] = json!("queued");
+    bench.write("queued.json", queued.to_string());
+    let mut before = Vec::new();
+    made(bench.path(), &mut before);
+
+    for (arguments, succeeds) in [
+        (&["generate", "--template", "faulty", "--order", "good.json"][..], true),
+        (&["generate", "--template", "faulty", "--order", "bad.json"], false),
+        (&["order", "add", "queued.json", "--template", "faulty"], true),
+        (&["worker", "--drain"], true),
+    ] {
+        let command = bench.command(arguments);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "umask 0; exec \"$0\" \"$@\""])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(bench.path())
+            .stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let done = Done::from(shell.output().unwrap());
+        assert_eq!(done.code == 0, succeeds, "{arguments:?}: {}{}", done.stdout, done.stderr);
+    }
+
+    let mut after = Vec::new();
+    made(bench.path(), &mut after);
+    after.retain(|path| !before.contains(path));
+    let mut kinds = std::collections::BTreeSet::new();
+    for path in after {
+        let shown = path.strip_prefix(bench.path()).unwrap();
+        let mode = path.symlink_metadata().unwrap().permissions().mode() & 0o777;
+        let name = shown.to_string_lossy().into_owned();
+        if shown.starts_with("sites/public") {
+            assert_eq!(mode, if path.is_dir() { 0o777 } else { 0o666 }, "{name}");
+            continue;
+        }
+        // What leads to `public` can be passed, and not read.
+        let others = if path.is_dir() && shown.components().count() <= 2 { 0o011 } else { 0 };
+        assert_eq!(mode & 0o077 & !others, 0, "{name}: {mode:o}");
+        kinds.insert(
+            shown
+                .components()
+                .nth(2)
+                .map_or(name, |kind| kind.as_os_str().to_string_lossy().into_owned()),
+        );
+    }
+    for kind in ["attempts", "documents", "failures", "journal", "manifests", "sitewright.db"] {
+        assert!(kinds.contains(kind), "{kind}: {kinds:?}");
+    }
 }

@@ -72,9 +72,11 @@ fn every_kind_of_end_happens_again() {
         let bench = Workbench::scripted(ANY_ANSWER, configuration);
         let done = bench.generate(&guest("guest-faulty"), &faulty(fault, parameters));
         assert_eq!(done.code, code, "{fault}: {}", done.stdout);
-        let releases =
-            || std::fs::read_dir(bench.sites().join("102/releases")).map_or(0, Iterator::count);
-        let before = (releases(), std::fs::read_link(bench.sites().join("102/current")).ok());
+        let releases = || {
+            std::fs::read_dir(bench.sites().join("public/102/releases")).map_or(0, Iterator::count)
+        };
+        let before =
+            (releases(), std::fs::read_link(bench.sites().join("public/102/current")).ok());
         let report = reproduced(fault, &bench, &attempt_of(&done));
         match kind {
             "released" => {
@@ -101,7 +103,7 @@ fn every_kind_of_end_happens_again() {
                 );
             }
         }
-        let after = (releases(), std::fs::read_link(bench.sites().join("102/current")).ok());
+        let after = (releases(), std::fs::read_link(bench.sites().join("public/102/current")).ok());
         assert_eq!(after, before, "{fault}: a replay publishes nothing");
     }
 }

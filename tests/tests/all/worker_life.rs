@@ -183,7 +183,7 @@ async fn a_completed_release_is_activated_by_the_next_worker() {
     factory.drain().await;
     let release = factory.active_release("shown").unwrap();
     // The state of disk and database after such a crash.
-    std::fs::remove_file(factory.bench.sites().join("shown/current")).unwrap();
+    std::fs::remove_file(factory.bench.sites().join("public/shown/current")).unwrap();
     let forgotten = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('UPDATE \
                      sitewright_orders SET visible_release = NULL'); c.commit()";
     let path = factory.bench.path().join("orders.db");

@@ -193,9 +193,9 @@ async fn g1_running_orders_keep_their_template() {
         let factory = &factory;
         async move {
             until("it is visible", || async { factory.active_release(id).is_some() }).await;
-            let manifest =
-                std::fs::read(factory.bench.sites().join(id).join("current/manifest.json"))
-                    .unwrap();
+            let release = factory.active_release(id).unwrap();
+            let manifest = factory.bench.sites().join(id).join(format!("manifests/{release}.json"));
+            let manifest = std::fs::read(manifest).unwrap();
             let manifest: Value = serde_json::from_slice(&manifest).unwrap();
             manifest["template"]["digest"].as_str().unwrap().to_owned()
         }

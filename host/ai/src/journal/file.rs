@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
-    /// A journal that appends to `path`, which is created with the first reply, and also returns
+    /// A journal that appends to `path`, which is created, mode 0600, with the first reply, and also returns
     /// the replies of `earlier`. Blocks on file I/O.
     ///
     /// # Errors
@@ -117,9 +118,9 @@ fn append(path: &Path, file: &Mutex<Option<fs::File>>, line: &[u8]) -> std::io::
     let mut file = file.lock();
     if file.is_none() {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        let mut opened = fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let mut opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         // Terminates the incomplete line of a process that was killed.
         if opened.metadata()?.len() > 0 {
             opened.write_all(b"\n")?;

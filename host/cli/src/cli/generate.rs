@@ -26,8 +26,8 @@ use sitewright_runtime::run::{
 
 /// Make the site of one order now, without the queue.
 ///
-/// The release is `<out>/<order>/releases/<id>`, and `<out>/<order>/current` links to it. A failure
-/// leaves a record in `<out>/<order>/failures` and does not touch the last good release.
+/// The release is `<out>/public/<order>/releases/<id>`, and `<out>/<order>/current` leads to it. A
+/// failure leaves a record in `<out>/<order>/failures` and does not touch the last good release.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Name of the template, or path to a `.wasm` file.

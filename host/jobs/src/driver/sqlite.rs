@@ -21,7 +21,8 @@ const CACHE_KIB: u32 = 256;
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the file that the URL names, and creates it and its folder if they are missing.
+/// Opens the file that the URL names. Creates it, with mode 0600 because documents and replies are
+/// in it, and its folder if they are missing.
 pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::Url("a database in memory forgets its orders".to_owned()));
@@ -43,6 +44,10 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
         let created = tokio::fs::create_dir_all(folder).await;
         created.map_err(|error| OpenError::Connect(sqlx::Error::Io(error)))?;
     }
+    // SQLite's own files beside it get the same mode. If it cannot be created here, SQLite's error
+    // says why.
+    let mut private = tokio::fs::OpenOptions::new();
+    drop(private.write(true).create_new(true).mode(0o600).open(&file).await);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)

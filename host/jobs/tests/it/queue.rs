@@ -14,6 +14,7 @@ on_both!(
     a_release_that_is_not_visible_is_found,
     b4_b7_everything_is_listed_and_exported,
     g4_an_operator_sees_the_queue,
+    f1_ids_that_differ_only_in_case_are_refused,
 );
 
 mod tests {
@@ -80,6 +81,25 @@ mod tests {
         let answers = one.enqueue_all(orders).await.unwrap();
         assert!(answers.iter().all(|answer| matches!(answer, Enqueued::New { .. })));
         assert_eq!(place.number("SELECT count(*) FROM river_job").await, 101);
+    }
+
+    pub(super) async fn f1_ids_that_differ_only_in_case_are_refused(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("Flora-1b")).await.unwrap();
+        for twin in ["flora-1b", "FLORA-1B"] {
+            let error = database.enqueue(new_order(twin)).await.unwrap_err();
+            assert!(matches!(&error, Error::Invalid { order, .. } if order == twin), "{error:?}");
+            assert!(error.to_string().contains("\"Flora-1b\""), "{error}");
+        }
+        // All or none, also within one call.
+        for orders in [["new", "flora-1B"], ["Twin", "tWin"]] {
+            let error = database.enqueue_all(orders.map(new_order).into()).await.unwrap_err();
+            assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+        }
+        assert_eq!(place.number("SELECT count(*) FROM sitewright_orders").await, 1);
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 1);
+        let queued = Enqueued::AlreadyQueued { order: "Flora-1b".to_owned() };
+        assert_eq!(database.enqueue(new_order("Flora-1b")).await.unwrap(), queued);
     }
 
     pub(super) async fn d1_an_order_that_has_ended_stays_as_it_is(place: Place) {

@@ -1,19 +1,22 @@
 //! The folders of one order, open and locked, and the steps of a publication on them.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
 
 use super::read::{ReadError, current_id, release_ids};
 use super::write::store_site;
+use crate::layout;
 use crate::manifest::{Manifest, ReleaseId};
-use crate::root::{CURRENT, NEW_PREFIX, OrderDir, RELEASES, STAGING, SitesRoot};
+use crate::root::{
+    CURRENT, MANIFESTS, NEW_PREFIX, OrderDir, RELEASES, STAGING, SitesRoot, manifest_name,
+};
 use crate::staging::Area;
 use crate::storage::{
-    StorageError, ensure_folder, lock, make_folder, make_link, open_folder, remove_folder, rename,
-    sync_folder, try_lock,
+    Access, StorageError, create_file, ensure_folder, lock, make_folder, open_folder,
+    remove_folder, rename, replace_link, sync_folder, try_lock,
 };
 
 /// Prefix of a new link until it is renamed to `current`.
@@ -30,9 +33,14 @@ pub(in crate::release) enum SyncMode {
 
 /// The folders of one order, locked until this is dropped or the process ends.
 pub(crate) struct OrderFolders {
+    root: SitesRoot,
+    name: OrderDir,
+    /// The private folder, which is the one that is locked.
     order: Dir,
+    /// The public folder.
+    public: Dir,
     releases: Dir,
-    order_path: PathBuf,
+    public_path: PathBuf,
     releases_path: PathBuf,
     /// Whether `releases` was just created, so that it is empty.
     new: bool,
@@ -70,17 +78,32 @@ impl OrderFolders {
         folder: Dir,
         sync: SyncMode,
     ) -> Result<Self, StorageError> {
-        let order_path = root.order_path(order);
-        let releases_path = order_path.join(RELEASES);
-        let (releases, new) = ensure_folder(&folder, RELEASES)
+        layout::migrate(root, order, &folder)?;
+        let public_path = root.public_order_path(order);
+        let releases_path = public_path.join(RELEASES);
+        let (public, public_new) = root.ensure_public(order)?;
+        let (releases, new) = ensure_folder(&public, RELEASES, Access::Public)
             .and_then(|(releases, new)| {
                 if new && sync == SyncMode::Now {
-                    sync_folder(&folder)?;
+                    sync_folder(&public)?;
                 }
                 Ok((releases, new))
             })
             .map_err(StorageError::on("create the folder", &releases_path))?;
-        Ok(OrderFolders { order: folder, releases, order_path, releases_path, new })
+        if public_new && sync == SyncMode::Now {
+            root.sync_public()?;
+        }
+        let (root, name) = (root.clone(), order.clone());
+        Ok(OrderFolders {
+            root,
+            name,
+            order: folder,
+            public,
+            releases,
+            public_path,
+            releases_path,
+            new,
+        })
     }
 
     /// The ids of the order's releases.
@@ -94,7 +117,7 @@ impl OrderFolders {
 
     /// The id of the current release.
     pub(in crate::release) fn current(&self) -> Result<Option<ReleaseId>, ReadError> {
-        current_id(&self.order, &self.order_path)
+        current_id(&self.public, &self.public_path)
     }
 
     pub(in crate::release) fn release_path(&self, id: ReleaseId) -> PathBuf {
@@ -102,7 +125,54 @@ impl OrderFolders {
     }
 
     fn staging(&self) -> io::Result<Dir> {
-        Ok(ensure_folder(&self.order, STAGING)?.0)
+        Ok(ensure_folder(&self.order, STAGING, Access::Private)?.0)
+    }
+
+    /// The manifest's part of step 1. It must be on the disk before the release is.
+    pub(in crate::release) fn write_manifest(
+        &self,
+        id: ReleaseId,
+        json: &[u8],
+        sync: SyncMode,
+    ) -> Result<(), StorageError> {
+        let now = sync == SyncMode::Now;
+        let name = manifest_name(id);
+        let written =
+            ensure_folder(&self.order, MANIFESTS, Access::Private).and_then(|(manifests, new)| {
+                let file = match create_file(&manifests, &name, Access::Private) {
+                    // Left by a process that ended before the release was there.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => manifests
+                        .remove_file(&name)
+                        .and_then(|()| create_file(&manifests, &name, Access::Private)),
+                    created => created,
+                };
+                let mut file = file?;
+                file.write_all(json)?;
+                if now {
+                    file.sync_all()?;
+                    sync_folder(&manifests)?;
+                }
+                if now && new { sync_folder(&self.order) } else { Ok(()) }
+            });
+        let path = self.root.manifest_path(&self.name, id);
+        written.map_err(StorageError::on("write", path)).inspect_err(|_| self.remove_manifest(id))
+    }
+
+    /// Removes the manifest of a release that is not there. An error is logged only: the next sweep
+    /// tries again.
+    pub(in crate::release) fn remove_manifest(&self, id: ReleaseId) {
+        let removed = open_folder(&self.order, MANIFESTS)
+            .and_then(|manifests| manifests.remove_file(manifest_name(id)));
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let file = self.root.manifest_path(&self.name, id);
+            tracing::warn!(
+                %error,
+                file = %file.display(),
+                "the manifest of a removed release was not removed; the next sweep tries again"
+            );
+        }
     }
 
     /// Step 1 for a site in the staging buffer.
@@ -116,11 +186,12 @@ impl OrderFolders {
     ) -> Result<(), StorageError> {
         let name = format!("{NEW_PREFIX}{id}");
         let path = self.releases_path.join(&name);
-        let written = make_folder(&self.releases, &name)
+        self.write_manifest(id, json, sync)?;
+        let written = make_folder(&self.releases, &name, Access::Public)
             .and_then(|()| open_folder(&self.releases, &name))
             .map_err(StorageError::on("create the folder", &path))
-            .and_then(|folder| store_site(&folder, area, manifest, json, &path, sync));
-        self.remove_if_failed(written, &name)
+            .and_then(|folder| store_site(&folder, area, manifest, &path, sync));
+        self.remove_if_failed(written, id)
     }
 
     /// The rename of step 2 for a site in the staging buffer.
@@ -128,17 +199,20 @@ impl OrderFolders {
         let name = format!("{NEW_PREFIX}{id}");
         let renamed = rename(&self.releases, &name, &self.releases, &id.to_string())
             .map_err(StorageError::on("move the site to", self.release_path(id)));
-        self.remove_if_failed(renamed, &name)
+        self.remove_if_failed(renamed, id)
     }
 
     fn remove_if_failed(
         &self,
         done: Result<(), StorageError>,
-        name: &str,
+        id: ReleaseId,
     ) -> Result<(), StorageError> {
-        if done.is_err()
-            && let Err(error) = remove_folder(&self.releases, name)
-        {
+        if done.is_ok() {
+            return done;
+        }
+        self.remove_manifest(id);
+        let name = format!("{NEW_PREFIX}{id}");
+        if let Err(error) = remove_folder(&self.releases, &name) {
             let folder = self.releases_path.join(name);
             tracing::warn!(
                 %error,
@@ -173,11 +247,11 @@ impl OrderFolders {
     /// The sync of step 2, and step 3. A release that cannot become current is removed, so that
     /// nobody takes it for a release that once was.
     pub(in crate::release) fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
-        let tidy = remove_links(&self.order)
-            .map_err(StorageError::on("tidy the folder", &self.order_path));
+        let tidy = remove_links(&self.public)
+            .map_err(StorageError::on("tidy the folder", &self.public_path));
         let switched = tidy.and_then(|()| self.sync_releases()).and_then(|()| self.switch(id));
         if let Err(error) = switched {
-            if let Err(error) = remove_links(&self.order) {
+            if let Err(error) = remove_links(&self.public) {
                 tracing::warn!(
                     %error,
                     release = %id,
@@ -212,22 +286,25 @@ impl OrderFolders {
     /// elsewhere.
     fn switch(&self, id: ReleaseId) -> Result<(), StorageError> {
         let (link, target) = (format!("{LINK_PREFIX}{id}"), format!("{RELEASES}/{id}"));
-        let made = match make_link(&self.order, &target, &link) {
-            // Left by a process that ended before the rename.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                remove_links(&self.order).and_then(|()| make_link(&self.order, &target, &link))
-            }
-            made => made,
-        };
-        made.and_then(|()| rename(&self.order, &link, &self.order, CURRENT))
-            .map_err(StorageError::on("switch", self.order_path.join(CURRENT)))
+        replace_link(&self.public, &target, CURRENT, &link)
+            .map_err(StorageError::on("switch", self.public_path.join(CURRENT)))?;
+        if let Err(error) = self.root.link_current(&self.name, &self.order) {
+            let folder = self.root.order_path(&self.name);
+            tracing::warn!(
+                %error,
+                folder = %folder.display(),
+                "visitors see the new release, but the link to it beside the order's private files \
+                 was not made"
+            );
+        }
+        Ok(())
     }
 
     /// The sync of step 3.
     pub(in crate::release) fn sync_order(&self) -> Result<(), StorageError> {
-        sync_folder(&self.order).map_err(StorageError::on(
+        sync_folder(&self.public).map_err(StorageError::on(
             "write the switch of `current` to the disk in",
-            &self.order_path,
+            &self.public_path,
         ))
     }
 
@@ -244,6 +321,7 @@ impl OrderFolders {
         let name = format!(".expired-{id}");
         let removed = self.staging().and_then(|staging| {
             rename(&self.releases, &id.to_string(), &staging, &name)?;
+            self.remove_manifest(id);
             remove_folder(&staging, &name)
         });
         if let Err(error) = removed {
@@ -259,11 +337,11 @@ impl OrderFolders {
 
 /// Removes links of publications that ended between creating and renaming one. The caller holds the
 /// order's lock.
-fn remove_links(order: &Dir) -> io::Result<()> {
-    for entry in order.entries()? {
+fn remove_links(public: &Dir) -> io::Result<()> {
+    for entry in public.entries()? {
         let name = entry?.file_name();
         if name.to_string_lossy().starts_with(LINK_PREFIX) {
-            order.remove_file(&name)?;
+            public.remove_file(&name)?;
         }
     }
     Ok(())

@@ -9,8 +9,7 @@ use ulid::Ulid;
 
 use super::Release;
 use crate::manifest::{Manifest, ReleaseId};
-use crate::path::MANIFEST_FILE;
-use crate::root::{CURRENT, OrderDir, RELEASES, SitesRoot};
+use crate::root::{CURRENT, MANIFESTS, OrderDir, RELEASES, SitesRoot, manifest_name};
 use crate::storage::{StorageError, open_file, open_folder};
 
 /// A release folder as [`list_releases`] finds it.
@@ -55,14 +54,15 @@ pub enum ReadError {
 /// # Errors
 /// If it has one that cannot be read.
 pub fn read_current(root: &SitesRoot, order: &OrderDir) -> Result<Option<Release>, ReadError> {
-    let Some(dir) = root.open_order(order)? else { return Ok(None) };
-    let order_path = root.order_path(order);
-    let Some(id) = current_id(&dir, &order_path)? else { return Ok(None) };
-    let releases_path = order_path.join(RELEASES);
-    let releases = open_folder(&dir, RELEASES)
-        .map_err(StorageError::on("open the folder", releases_path.clone()))?;
-    let path = releases_path.join(id.to_string());
-    let manifest = read_manifest(&releases, id, &path)?;
+    root.migrate(order)?;
+    let Some(public) = root.open_public(order)? else { return Ok(None) };
+    let public_path = root.public_order_path(order);
+    let Some(id) = current_id(&public, &public_path)? else { return Ok(None) };
+    let path = public_path.join(RELEASES).join(id.to_string());
+    open_folder(&public, RELEASES)
+        .and_then(|releases| open_folder(&releases, &id.to_string()))
+        .map_err(StorageError::on("open the folder", &path))?;
+    let manifest = read_manifest(root, order, id)?;
     Ok(Some(Release { path, manifest }))
 }
 
@@ -72,20 +72,21 @@ pub fn read_current(root: &SitesRoot, order: &OrderDir) -> Result<Option<Release
 /// # Errors
 /// If the order's folders cannot be read.
 pub fn list_releases(root: &SitesRoot, order: &OrderDir) -> Result<Vec<ListedRelease>, ReadError> {
-    let Some(dir) = root.open_order(order)? else { return Ok(Vec::new()) };
-    let order_path = root.order_path(order);
-    let releases_path = order_path.join(RELEASES);
-    let releases = match open_folder(&dir, RELEASES) {
+    root.migrate(order)?;
+    let Some(public) = root.open_public(order)? else { return Ok(Vec::new()) };
+    let public_path = root.public_order_path(order);
+    let releases_path = public_path.join(RELEASES);
+    let releases = match open_folder(&public, RELEASES) {
         Ok(releases) => releases,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StorageError::on("open the folder", releases_path)(error).into()),
     };
-    let current = current_id(&dir, &order_path)?;
+    let current = current_id(&public, &public_path)?;
     let ids =
         release_ids(&releases).map_err(StorageError::on("read the folder", &releases_path))?;
     let listed = ids.into_iter().rev().map(|id| {
         let path = releases_path.join(id.to_string());
-        let manifest = read_manifest(&releases, id, &path);
+        let manifest = read_manifest(root, order, id);
         ListedRelease { id, path, current: current == Some(id), manifest }
     });
     Ok(listed.collect())
@@ -105,9 +106,9 @@ pub(crate) fn release_id(name: &str) -> Option<ReleaseId> {
 }
 
 /// The release that `current` points to; `None` if the link does not exist.
-pub(super) fn current_id(order: &Dir, order_path: &Path) -> Result<Option<ReleaseId>, ReadError> {
-    let path = order_path.join(CURRENT);
-    let target = match order.read_link_contents(CURRENT) {
+pub(super) fn current_id(public: &Dir, public_path: &Path) -> Result<Option<ReleaseId>, ReadError> {
+    let path = public_path.join(CURRENT);
+    let target = match public.read_link_contents(CURRENT) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StorageError::on("read the link", path)(error).into()),
@@ -116,11 +117,14 @@ pub(super) fn current_id(order: &Dir, order_path: &Path) -> Result<Option<Releas
     id.map(Some).ok_or(ReadError::Link { path, target })
 }
 
-fn read_manifest(releases: &Dir, id: ReleaseId, path: &Path) -> Result<Manifest, ReadError> {
-    let file_path = path.join(MANIFEST_FILE);
-    let json = open_folder(releases, &id.to_string())
-        .and_then(|dir| open_file(&dir, MANIFEST_FILE))
+fn read_manifest(root: &SitesRoot, order: &OrderDir, id: ReleaseId) -> Result<Manifest, ReadError> {
+    let path = root.manifest_path(order, id);
+    let dir = root
+        .open_order(order)?
+        .ok_or_else(|| StorageError::on("read", &path)(io::Error::from(io::ErrorKind::NotFound)))?;
+    let json = open_folder(&dir, MANIFESTS)
+        .and_then(|manifests| open_file(&manifests, &manifest_name(id)))
         .and_then(io::read_to_string)
-        .map_err(StorageError::on("read", &file_path))?;
-    serde_json::from_str(&json).map_err(|source| ReadError::Manifest { path: file_path, source })
+        .map_err(StorageError::on("read", &path))?;
+    serde_json::from_str(&json).map_err(|source| ReadError::Manifest { path, source })
 }

@@ -1,7 +1,6 @@
 //! A release's id, manifest and files, and the group commit's way through steps 1 and 2.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 
 use cap_std::fs::Dir;
@@ -10,10 +9,9 @@ use ulid::Ulid;
 use super::folders::{OrderFolders, SyncMode};
 use super::{PublishError, Release};
 use crate::manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo};
-use crate::path::MANIFEST_FILE;
 use crate::root::OrderDir;
 use crate::staging::{Area, StagedSite, write_file};
-use crate::storage::{StorageError, create_file, open_file, sync_folder, sync_folder_at};
+use crate::storage::{StorageError, open_file, sync_folder, sync_folder_at};
 use crate::verify::VerifiedSite;
 
 /// A release between steps 1 and 2 of [`place`](super::place). The caller writes each step to the
@@ -123,13 +121,12 @@ pub(super) fn choose_id(
     }
 }
 
-/// Step 1: stores everything in `folder`, the manifest last. `shown` is the folder's path, for
+/// Step 1 but for the manifest: stores all files in `folder`. `shown` is the folder's path, for
 /// errors.
 pub(super) fn store_site(
     folder: &Dir,
     area: &Area,
     manifest: &Manifest,
-    json: &[u8],
     shown: &Path,
     sync: SyncMode,
 ) -> Result<(), StorageError> {
@@ -154,12 +151,6 @@ pub(super) fn store_site(
         sync_folder_at(folder, name)
             .map_err(StorageError::on("write to the disk", shown.join(name)))?;
     }
-    create_file(folder, MANIFEST_FILE)
-        .and_then(|mut file| {
-            file.write_all(json)?;
-            if now { file.sync_all() } else { Ok(()) }
-        })
-        .map_err(StorageError::on("write", shown.join(MANIFEST_FILE)))?;
     if now {
         sync_folder(folder).map_err(StorageError::on("write to the disk", shown))?;
     }

@@ -13,13 +13,18 @@ use object_store::{
     PutPayload, UpdateVersion,
 };
 
+use time::OffsetDateTime;
+
 use super::bucket::Bucket;
 use super::error::{StoreError, StoreErrorKind};
 use super::limits::StoreLimits;
 use super::request_error::RequestError;
 use super::secrets::Secrets;
 use crate::manifest::ReleaseId;
-use crate::root::{OrderDir, RELEASES};
+use crate::root::{MANIFESTS, OrderDir, PUBLIC, RELEASES, manifest_name};
+
+/// The prefix of objects that visitors must not get.
+pub(super) const PRIVATE: &str = "private";
 
 /// A client of the bucket and prefix that `sites.store` names.
 pub(super) struct BucketClient {
@@ -75,7 +80,7 @@ impl BucketClient {
         order: &OrderDir,
         id: ReleaseId,
     ) -> Result<Path, RequestError> {
-        self.key(&format!("{order}/{RELEASES}/{id}"))
+        self.key(&format!("{PUBLIC}/{order}/{RELEASES}/{id}"))
     }
 
     pub(super) fn file_key(
@@ -84,7 +89,16 @@ impl BucketClient {
         id: ReleaseId,
         path: &str,
     ) -> Result<Path, RequestError> {
-        self.key(&format!("{order}/{RELEASES}/{id}/{path}"))
+        self.key(&format!("{PUBLIC}/{order}/{RELEASES}/{id}/{path}"))
+    }
+
+    /// The object of a release's manifest.
+    pub(super) fn manifest_key(
+        &self,
+        order: &OrderDir,
+        id: ReleaseId,
+    ) -> Result<Path, RequestError> {
+        self.key(&format!("{PRIVATE}/{order}/{MANIFESTS}/{}", manifest_name(id)))
     }
 
     /// The name of an object below the prefix. It is not encoded: visitors ask for `a~b.html`,
@@ -141,6 +155,23 @@ impl BucketClient {
             Ok((found.bytes().await?.to_vec(), version))
         };
         self.request(read).await
+    }
+
+    /// The prefix of all objects.
+    pub(super) fn prefix(&self) -> &Path {
+        &self.bucket.prefix
+    }
+
+    /// Copies an object within the store, with its content type and cache rule.
+    pub(super) async fn copy(&self, from: &Path, to: &Path) -> Result<(), RequestError> {
+        self.request(self.store.copy(from, to)).await
+    }
+
+    /// When an object was written.
+    pub(super) async fn modified(&self, key: &Path) -> Result<OffsetDateTime, RequestError> {
+        let meta = self.request(self.store.head(key)).await?;
+        Ok(OffsetDateTime::from_unix_timestamp(meta.last_modified.timestamp())
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH))
     }
 
     /// Checks that an object exists.

@@ -131,11 +131,11 @@ async fn a_pointer_that_others_write_is_never_set_back_by_accident() {
         let store = InMemory::new();
         let order = OrderDir::new("7").unwrap();
         for release in [1, 3, 5, 9] {
-            let manifest = Path::from(format!("p/7/releases/{}/manifest.json", id(release)));
+            let manifest = Path::from(format!("p/private/7/manifests/{}.json", id(release)));
             store.put(&manifest, PutPayload::from_static(b"{}")).await.unwrap();
         }
         if let Some(before) = before {
-            store.put(&Path::from("p/7/current.json"), pointer(before)).await.unwrap();
+            store.put(&Path::from("p/public/7/current.json"), pointer(before)).await.unwrap();
         }
         let store = ContendedStore { store, other, times: AtomicUsize::new(times), unconditional };
         let sites = ObjectSites::over(Arc::new(store), bucket, root);

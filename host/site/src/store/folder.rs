@@ -56,7 +56,7 @@ impl FolderSites {
     }
 
     pub(super) fn location_of(&self, order: &OrderDir, id: ReleaseId) -> String {
-        let releases = self.root.order_path(order).join(RELEASES);
+        let releases = self.root.public_order_path(order).join(RELEASES);
         releases.join(id.to_string()).to_string_lossy().into_owned()
     }
 }

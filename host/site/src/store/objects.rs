@@ -17,16 +17,15 @@ use tokio::sync::Semaphore;
 
 use super::bucket::Bucket;
 use super::bucket_client::{BucketClient, Object, Objects};
-use super::content::{CACHE_RELEASE, JSON, content_type};
+use super::content::{CACHE_POINTER, CACHE_RELEASE, JSON, content_type};
 use super::error::{StoreError, StoreErrorKind};
 use super::folder::discard_in;
 use super::limits::StoreLimits;
 use super::request_error::RequestError;
 use super::secrets::Secrets;
 use crate::manifest::{Manifest, ManifestFile, ReleaseId};
-use crate::path::MANIFEST_FILE;
 use crate::release::{Release, release_id};
-use crate::root::{OrderDir, RELEASES, SitesRoot};
+use crate::root::{MANIFESTS, OrderDir, PUBLIC, RELEASES, SitesRoot, manifest_name};
 use crate::storage::{open_file, open_folder};
 use sitewright_model::message;
 
@@ -35,12 +34,12 @@ const PERMIT_BYTES: u64 = 512 * 1024;
 
 /// Releases in an object store. Cheap to clone.
 #[derive(Clone)]
-pub struct ObjectSites(Arc<Inner>);
+pub struct ObjectSites(pub(super) Arc<Inner>);
 
-struct Inner {
-    client: BucketClient,
+pub(super) struct Inner {
+    pub(super) client: BucketClient,
     root: SitesRoot,
-    limits: StoreLimits,
+    pub(super) limits: StoreLimits,
     /// One permit for each started [`PERMIT_BYTES`] of a file in memory.
     uploads: Semaphore,
 }
@@ -95,7 +94,10 @@ impl ObjectSites {
         })??;
         let client = BucketClient::new(store, bucket, secrets, &limits);
         client.probe().await?;
-        Ok(ObjectSites::new(client, root.clone(), limits))
+        let sites = ObjectSites::new(client, root.clone(), limits);
+        // A start must not wait for it: it copies every release of an earlier version.
+        tokio::spawn(sites.clone().migrate());
+        Ok(sites)
     }
 
     fn new(client: BucketClient, root: SitesRoot, limits: StoreLimits) -> Self {
@@ -140,11 +142,16 @@ impl ObjectSites {
         let client = &self.0.client;
         let manifest = &release.manifest;
         let (order, id) = (&manifest.order, manifest.id);
-        let Some(folder) = self.release_folder(order, id).await? else {
+        let manifest_key = client.manifest_key(order, id)?;
+        let Some((folder, json)) = self.release_files(order, id).await? else {
             // An earlier call may have stored it, and its caller repeats the call.
-            let stored = client.list(&client.release_key(order, id)?).await?;
-            if stored.contains_key(&client.file_key(order, id, MANIFEST_FILE)?) {
-                return self.compare(manifest, &stored, &BTreeMap::new());
+            match client.head(&manifest_key).await {
+                Ok(_) => {
+                    let stored = client.list(&client.release_key(order, id)?).await?;
+                    return self.compare(manifest, &stored, &BTreeMap::new());
+                }
+                Err(error) if error.kind == StoreErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
             let why = format!("its folder `{}` is gone", release.path.display());
             return Err(RequestError::new(StoreErrorKind::Folder, why));
@@ -160,12 +167,11 @@ impl ObjectSites {
             .await?;
         let stored = client.list(&client.release_key(order, id)?).await?;
         self.compare(manifest, &stored, &tags)?;
-        let bytes = read_blocking(MANIFEST_FILE, move || read_whole(&folder, MANIFEST_FILE));
         let object = Object {
-            key: &client.file_key(order, id, MANIFEST_FILE)?,
-            bytes: bytes.await?.into(),
+            key: &manifest_key,
+            bytes: json.into(),
             content_type: JSON,
-            cache_control: CACHE_RELEASE,
+            cache_control: CACHE_POINTER,
         };
         client.put(object).await.map(drop)
     }
@@ -307,7 +313,7 @@ impl ObjectSites {
     }
 
     pub(super) fn location_of(&self, order: &OrderDir, id: ReleaseId) -> String {
-        format!("{}/{order}/{RELEASES}/{id}", self.0.client.url())
+        format!("{}/{PUBLIC}/{order}/{RELEASES}/{id}", self.0.client.url())
     }
 
     /// Removes the objects of a release that failed, unless it is current: a current release may be
@@ -338,7 +344,8 @@ impl ObjectSites {
         keep: usize,
     ) -> Result<(), RequestError> {
         let client = &self.0.client;
-        let listed = client.list_folder(&client.key(&format!("{order}/{RELEASES}"))?).await?;
+        let listed =
+            client.list_folder(&client.key(&format!("{PUBLIC}/{order}/{RELEASES}"))?).await?;
         let ids: BTreeSet<ReleaseId> =
             listed.common_prefixes.iter().filter_map(|path| release_id(path.filename()?)).collect();
         let old = ids.into_iter().rev().filter(|id| *id != current).skip(keep.saturating_sub(1));
@@ -351,28 +358,30 @@ impl ObjectSites {
     /// Removes a release, its manifest first: without it, the other objects are not a release.
     async fn remove(&self, order: &OrderDir, id: ReleaseId) -> Result<(), RequestError> {
         let client = &self.0.client;
-        let mut stored = client.list(&client.release_key(order, id)?).await?;
-        if let Some((manifest, _)) =
-            stored.remove_entry(&client.file_key(order, id, MANIFEST_FILE)?)
-        {
-            client.delete(vec![manifest]).await?;
-        }
+        let stored = client.list(&client.release_key(order, id)?).await?;
+        client.delete(vec![client.manifest_key(order, id)?]).await?;
         client.delete(stored.into_keys().collect()).await
     }
 
-    /// The release's folder in the sites folder; `None` if it does not exist.
-    async fn release_folder(
+    /// The release's folder in the sites folder, and its manifest; `None` if they do not exist.
+    async fn release_files(
         &self,
         order: &OrderDir,
         id: ReleaseId,
-    ) -> Result<Option<Arc<Dir>>, RequestError> {
+    ) -> Result<Option<(Arc<Dir>, Vec<u8>)>, RequestError> {
         let (root, order) = (self.0.root.clone(), order.clone());
         let open = move || {
-            let Some(dir) = root.open_order(&order).map_err(io::Error::other)? else {
-                return Ok(None);
-            };
-            match open_folder(&dir, RELEASES).and_then(|dir| open_folder(&dir, &id.to_string())) {
-                Ok(dir) => Ok(Some(Arc::new(dir))),
+            let public = root.open_public(&order).map_err(io::Error::other)?;
+            let private = root.open_order(&order).map_err(io::Error::other)?;
+            let (Some(public), Some(private)) = (public, private) else { return Ok(None) };
+            let opened = open_folder(&public, RELEASES)
+                .and_then(|releases| open_folder(&releases, &id.to_string()))
+                .and_then(|release| {
+                    let manifests = open_folder(&private, MANIFESTS)?;
+                    Ok((Arc::new(release), read_whole(&manifests, &manifest_name(id))?))
+                });
+            match opened {
+                Ok(opened) => Ok(Some(opened)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }

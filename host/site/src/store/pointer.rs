@@ -11,10 +11,9 @@ use super::content::{CACHE_POINTER, JSON};
 use super::error::StoreErrorKind;
 use super::request_error::RequestError;
 use crate::manifest::ReleaseId;
-use crate::path::MANIFEST_FILE;
-use crate::root::{OrderDir, RELEASES};
+use crate::root::{OrderDir, PUBLIC, RELEASES};
 
-/// The object in an order's folder that names the current release.
+/// The object under an order's public prefix that names the current release.
 pub const POINTER_FILE: &str = "current.json";
 
 /// Maximum tries of writing the pointer while other workers write it.
@@ -63,7 +62,7 @@ impl BucketClient {
         order: &OrderDir,
         id: ReleaseId,
     ) -> Result<ReleaseId, RequestError> {
-        let manifest = self.file_key(order, id, MANIFEST_FILE)?;
+        let manifest = self.manifest_key(order, id)?;
         self.head(&manifest).await.map_err(|error| match error.kind {
             StoreErrorKind::NotFound => RequestError::new(
                 StoreErrorKind::NotFound,
@@ -115,6 +114,14 @@ impl BucketClient {
         }))
     }
 
+    /// The release that the pointer object `key` names, of this layout or an earlier one.
+    pub(super) async fn read_release(&self, key: &Path) -> Result<Option<ReleaseId>, RequestError> {
+        Ok(match self.read_pointer(key).await? {
+            StoredPointer::Valid(pointer, _) => Some(pointer.release),
+            StoredPointer::Missing | StoredPointer::Invalid(..) => None,
+        })
+    }
+
     async fn write_pointer(
         &self,
         key: &Path,
@@ -149,6 +156,6 @@ impl BucketClient {
     }
 
     fn pointer_key(&self, order: &OrderDir) -> Result<Path, RequestError> {
-        self.key(&format!("{order}/{POINTER_FILE}"))
+        self.key(&format!("{PUBLIC}/{order}/{POINTER_FILE}"))
     }
 }

@@ -4,7 +4,7 @@ use object_store::PutPayload;
 use object_store::path::Path;
 use ulid::Ulid;
 
-use super::bucket_client::{BucketClient, Object};
+use super::bucket_client::{BucketClient, Object, PRIVATE};
 use super::content::{CACHE_POINTER, TEXT};
 use super::error::{StoreError, StoreErrorKind};
 use super::request_error::RequestError;
@@ -14,9 +14,10 @@ const CONTENT: &[u8] = b"written by the host to see whether it can";
 impl BucketClient {
     /// Writes, reads, lists and deletes one object.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        let folder = self.key(&format!(".probe-{}", Ulid::generate())).map_err(|error| {
-            self.store_error(error, format_args!("`{}` cannot be used", self.url()))
-        })?;
+        let folder =
+            self.key(&format!("{PRIVATE}/.probe-{}", Ulid::generate())).map_err(|error| {
+                self.store_error(error, format_args!("`{}` cannot be used", self.url()))
+            })?;
         let key = folder.clone().join("written");
         let object = Object {
             key: &key,

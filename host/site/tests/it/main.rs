@@ -7,6 +7,7 @@
 )]
 
 mod linear;
+mod layout;
 mod path;
 mod release;
 mod s3_server;

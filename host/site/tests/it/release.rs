@@ -18,7 +18,7 @@ use crate::support::{
     dir, good_site, info, options, path, publish_marked, staged, staging, verified,
 };
 use sitewright_site::{
-    MANIFEST_FILE, Manifest, PublishError, PublishOutcome, ReadError, ReleaseId, Rule, SiteStore,
+    Manifest, PublishError, PublishOutcome, ReadError, Release, ReleaseId, Rule, SiteStore,
     SitesRoot, SyncBatcher, VerifyError, activate, discard, list_releases, place, publish,
     read_current,
 };
@@ -61,7 +61,7 @@ fn f3_a_release_has_a_manifest_of_every_file() {
     let (_temp, root) = root();
     let files = good_site();
     let release = publish(verified(&root, "7", "a1", &files), info(None), 5).unwrap();
-    let order = root.path().join("7");
+    let order = root.public_path().join("7");
     assert_eq!(release.path, order.join("releases").join(release.manifest.id.to_string()));
     assert_eq!(
         std::fs::read_link(order.join("current")).unwrap(),
@@ -70,7 +70,7 @@ fn f3_a_release_has_a_manifest_of_every_file() {
     for (path, bytes) in &files {
         assert_eq!(&std::fs::read(order.join("current").join(path)).unwrap(), bytes, "{path}");
     }
-    let json = std::fs::read_to_string(release.path.join(MANIFEST_FILE)).unwrap();
+    let json = std::fs::read_to_string(manifest_of(&root, &release)).unwrap();
     assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), release.manifest);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["created_at"], "2026-11-23T12:00:00Z");
@@ -91,7 +91,11 @@ fn f3_a_release_has_a_manifest_of_every_file() {
         release.manifest.files.iter().find(|file| file.path == path("img/letra.woff2")).unwrap();
     assert_eq!(font.sha256, "ea5dbf9596d187e9500f23e9a680109475341cf4e81f7e043f7d97152c10772f");
     assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
-    assert!(std::fs::read_dir(order.join("staging")).unwrap().next().is_none());
+    assert!(std::fs::read_dir(root.path().join("7/staging")).unwrap().next().is_none());
+}
+
+fn manifest_of(root: &SitesRoot, release: &Release) -> PathBuf {
+    root.manifest_path(&release.manifest.order, release.manifest.id)
 }
 
 #[test]
@@ -107,6 +111,7 @@ fn f3_a_later_change_of_the_working_directory_changes_nothing() {
     std::fs::rename(temp.path().join("sites"), temp.path().join("moved")).unwrap();
     publish_marked(&root, "7", 1, 5);
     assert!(temp.path().join("moved/7/current/index.html").is_file());
+    assert!(temp.path().join("moved/public/7/current/index.html").is_file());
     assert!(!temp.path().join("sites").exists());
 }
 
@@ -114,7 +119,7 @@ fn f3_a_later_change_of_the_working_directory_changes_nothing() {
 fn f4_a_reader_never_misses_the_site_while_it_is_switched() {
     let (_temp, root) = root();
     publish_marked(&root, "7", 0, 2);
-    let entry = root.path().join("7/current/index.html");
+    let entry = root.public_path().join("7/current/index.html");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -151,12 +156,14 @@ fn f4_a_reader_never_misses_the_site_while_it_is_switched() {
 fn f4_a_crash_between_any_two_steps_leaves_the_old_site_or_the_new_one() {
     let (_temp, root) = root();
     let first = publish_marked(&root, "7", 1, 5);
-    let order = root.path().join("7");
+    let (private, order) = (root.path().join("7"), root.public_path().join("7"));
     let current = || read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
     let id = |number: u64| ReleaseId(ulid_of(number));
-    // After step 1: the staging area is whole and has a manifest.
-    std::fs::create_dir_all(order.join("staging/crashed")).unwrap();
-    std::fs::write(order.join("staging/crashed/manifest.json"), b"{").unwrap();
+    // After step 1: the staging area is whole, and the release has a manifest.
+    std::fs::create_dir_all(private.join("staging/crashed")).unwrap();
+    std::fs::write(private.join("staging/crashed/index.html"), b"x").unwrap();
+    let left = private.join("manifests").join(format!("{}.json", id(2)));
+    std::fs::write(&left, b"{").unwrap();
     assert_eq!(current(), first.manifest.id);
     // In the middle of step 2: the folder is a whole release, and no link points to it.
     let orphan = order.join("releases").join(id(1).to_string());
@@ -174,6 +181,7 @@ fn f4_a_crash_between_any_two_steps_leaves_the_old_site_or_the_new_one() {
     assert_eq!(current(), second.manifest.id);
     assert!(!order.join(format!(".current-{}", id(1))).is_symlink());
     assert_eq!(root.sweep().unwrap(), 1);
+    assert!(!left.exists());
     assert_eq!(current(), second.manifest.id);
     let listed = list_releases(&root, &dir("7")).unwrap();
     assert_eq!(listed.len(), 3);
@@ -206,10 +214,10 @@ fn d1_the_newest_five_releases_stay() {
 
 #[test]
 fn d1_a_failed_attempt_touches_no_release() {
-    let (temp, root) = root();
+    let (_temp, root) = root();
     publish_marked(&root, "7", 1, 1);
-    let order = temp.path().join("sites/7");
-    let before = snapshot(&order);
+    let order = root.public_path().join("7");
+    let before = snapshot(root.path());
     // Rejected by the checks.
     let mut bad = good_site();
     bad.remove(&path("index.html"));
@@ -217,21 +225,21 @@ fn d1_a_failed_attempt_touches_no_release() {
     let VerifyError::Rejected(verdict) = &error else { panic!("{error:?}") };
     assert!(verdict.problems.iter().any(|problem| problem.rule == Rule::EntryPage));
     assert!(error.to_string().contains("index.html"), "{error}");
-    assert_eq!(snapshot(&order), before);
+    assert_eq!(snapshot(root.path()), before);
     // Abandoned in the middle.
     let run = staging(&root, "7", "cancelled");
     run.write("index.html", b"half").unwrap();
     run.abandon();
-    assert_eq!(snapshot(&order), before);
+    assert_eq!(snapshot(root.path()), before);
     // Never published.
     drop(verified(&root, "7", "late", &good_site()));
-    assert_eq!(snapshot(&order), before);
+    assert_eq!(snapshot(root.path()), before);
     // Its id is already used.
     let taken = read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
     let error =
         publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
     assert!(matches!(error, PublishError::Exists { id, .. } if id == taken), "{error:?}");
-    assert_eq!(snapshot(&order), before);
+    assert_eq!(snapshot(root.path()), before);
     // The file system rejects the switch.
     std::fs::rename(order.join("current"), order.join("was")).unwrap();
     std::fs::create_dir(order.join("current")).unwrap();
@@ -239,7 +247,7 @@ fn d1_a_failed_attempt_touches_no_release() {
     assert!(error.to_string().contains("7/current"), "{error}");
     std::fs::remove_dir(order.join("current")).unwrap();
     std::fs::rename(order.join("was"), order.join("current")).unwrap();
-    assert_eq!(snapshot(&order), before);
+    assert_eq!(snapshot(root.path()), before);
 }
 
 #[test]
@@ -248,7 +256,15 @@ fn f1_planted_links_lead_no_release_outside() {
     let outside = temp.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
     let site = verified(&root, "7", "a1", &good_site());
-    let order = temp.path().join("sites/7");
+    let order = root.public_path().join("7");
+    // In the place of the order's whole public folder, and of its releases.
+    std::os::unix::fs::symlink(&outside, &order).unwrap();
+    let error = publish(site, info(None), 5).unwrap_err();
+    assert!(error.to_string().contains("public/7`"), "{error}");
+    assert!(list_releases(&root, &dir("7")).is_err());
+    std::fs::remove_file(&order).unwrap();
+    std::fs::create_dir(&order).unwrap();
+    let site = verified(&root, "7", "a2", &good_site());
     std::os::unix::fs::symlink(&outside, order.join("releases")).unwrap();
     let error = publish(site, info(None), 5).unwrap_err();
     assert!(error.to_string().contains("7/releases"), "{error}");
@@ -277,10 +293,10 @@ fn b4_nothing_there_and_cannot_be_read_are_different_answers() {
     assert!(read_current(&root, &dir("7")).unwrap().is_none());
     assert!(list_releases(&root, &dir("7")).unwrap().is_empty());
     let release = publish_marked(&root, "7", 1, 5);
-    std::fs::write(release.path.join(MANIFEST_FILE), b"{\"format\": 1").unwrap();
+    std::fs::write(manifest_of(&root, &release), b"{\"format\": 1").unwrap();
     let error = read_current(&root, &dir("7")).unwrap_err();
     assert!(
-        matches!(error, ReadError::Manifest { .. }) && error.to_string().contains("manifest.json"),
+        matches!(error, ReadError::Manifest { .. }) && error.to_string().contains("7/manifests/"),
         "{error}"
     );
     assert!(list_releases(&root, &dir("7")).unwrap()[0].manifest.is_err());
@@ -315,7 +331,7 @@ fn d1_a_buffered_site_is_released_like_any_other() {
         }
         assert_eq!(ids(&root, "7").len(), 2, "{room}: the newest two stay");
         let names = |folder: &str| std::fs::read_dir(root.path().join(folder)).unwrap().count();
-        assert_eq!(names("7/releases"), 2, "{room}: nothing else is beside them");
+        assert_eq!(names("public/7/releases"), 2, "{room}: nothing else is beside them");
         assert_eq!(root.sweep().unwrap(), 0, "{room}");
 
         // Abandoned, rejected, dropped before its release: the buffer is free again, and nothing is
@@ -339,7 +355,7 @@ fn d1_a_buffered_site_that_cannot_be_stored_leaves_nothing() {
     publish_marked(&root, "7", 1, 5);
     let before = snapshot(root.path());
     let id = ReleaseId("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap());
-    let in_the_way = root.path().join("7/releases").join(format!(".new-{id}"));
+    let in_the_way = root.public_path().join("7/releases").join(format!(".new-{id}"));
     std::fs::create_dir(&in_the_way).unwrap();
     let error = publish(verified(&root, "7", "a2", &good_site()), info(Some(id)), 5).unwrap_err();
     assert!(error.to_string().contains(&format!(".new-{id}")), "{error}");
@@ -439,11 +455,16 @@ async fn d1_many_sites_that_are_finished_at_once_are_each_whole() {
         for (path, bytes) in &good_site() {
             assert_eq!(&std::fs::read(release.path.join(path)).unwrap(), bytes, "{order} {path}");
         }
-        let folders = std::fs::read_dir(root.path().join(order)).unwrap();
-        let names: BTreeSet<_> = folders.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, BTreeSet::from(["current".into(), "releases".into()]), "{order}");
+        for (folder, content) in [
+            (root.path().join(order), ["current", "manifests"]),
+            (root.public_path().join(order), ["current", "releases"]),
+        ] {
+            let entries = std::fs::read_dir(&folder).unwrap();
+            let names: BTreeSet<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, BTreeSet::from(content.map(Into::into)), "{}", folder.display());
+        }
     }
     for order in ["o7", "o8"] {
-        assert!(!root.path().join(order).join("current").exists());
+        assert!(!root.public_path().join(order).join("current").exists());
     }
 }

@@ -236,7 +236,7 @@ fn a7_a_file_that_was_not_stored_makes_the_site_partial() {
 fn nothing_is_made_before_the_first_write_and_nothing_stays_after_the_last() {
     let (temp, root) = root();
     let run = staging(&root, "7", "a1");
-    assert_eq!(entries(root.path()), [""; 0]);
+    assert_eq!(entries(root.path()), ["public"]);
     run.write("a/b/c.html", b"x").unwrap();
     let clone = run.clone();
     run.abandon();
@@ -265,9 +265,12 @@ fn d1_a_sweep_takes_what_crashed_runs_left_and_no_live_one() {
     let (temp, root) = root();
     let live = staging(&root, "7", "live");
     live.write("index.html", b"x").unwrap();
-    for left in
-        ["7/staging/crashed/img", "8/staging/crashed", "8/releases/keep", ".git/staging/other"]
-    {
+    for left in [
+        "7/staging/crashed/img",
+        "8/staging/crashed",
+        "public/8/releases/keep",
+        ".git/staging/other",
+    ] {
         std::fs::create_dir_all(temp.path().join("sites").join(left)).unwrap();
     }
     std::fs::write(temp.path().join("sites/7/staging/crashed/img/x"), b"x").unwrap();
@@ -277,7 +280,7 @@ fn d1_a_sweep_takes_what_crashed_runs_left_and_no_live_one() {
     assert_eq!(other.sweep().unwrap(), 0);
     assert_eq!(entries(&temp.path().join("sites/7/staging")), ["live"]);
     assert_eq!(entries(&temp.path().join("sites/8/staging")), [""; 0]);
-    assert_eq!(entries(&temp.path().join("sites/8/releases")), ["keep"]);
+    assert_eq!(entries(&temp.path().join("sites/public/8/releases")), ["keep"]);
     assert_eq!(entries(&temp.path().join("sites/.git/staging")), ["other"]);
     live.write("more.html", b"x").unwrap();
     live.seal().unwrap();
@@ -306,7 +309,7 @@ fn f3_the_root_is_resolved_once_and_proven_writable() {
     let temp = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(&temp.path().join("deep/er/sites")).unwrap();
     assert!(root.path().is_absolute());
-    assert_eq!(entries(root.path()), [""; 0], "the probe is gone");
+    assert_eq!(entries(root.path()), ["public"], "the probe is gone");
     let file = temp.path().join("file");
     std::fs::write(&file, b"x").unwrap();
     let error = SitesRoot::open(&file).unwrap_err().to_string();

@@ -153,11 +153,21 @@ impl Bench {
         release.manifest.id
     }
 
-    /// The file below the order's folder, as a visitor gets it.
+    /// The file below the order's public folder, as a visitor gets it.
     async fn get(&self, name: &str) -> Option<Got> {
+        self.get_from(&format!("public/{ORDER}/{name}")).await
+    }
+
+    /// A release's manifest, which visitors do not get.
+    async fn manifest(&self, id: ReleaseId) -> Option<Got> {
+        let private = if self.is_folder() { "" } else { "private/" };
+        self.get_from(&format!("{private}{ORDER}/manifests/{id}.json")).await
+    }
+
+    async fn get_from(&self, name: &str) -> Option<Got> {
         match &self.outside {
             Outside::Folder => {
-                let bytes = std::fs::read(self.root.path().join(ORDER).join(name)).ok()?;
+                let bytes = std::fs::read(self.root.path().join(name)).ok()?;
                 Some(Got { bytes, content_type: None, cache: None })
             }
             Outside::S3 { origin, bucket, prefix } => {
@@ -165,7 +175,7 @@ impl Bench {
                 url.path_segments_mut()
                     .unwrap()
                     .push(bucket)
-                    .extend(format!("{prefix}{ORDER}/{name}").split('/'));
+                    .extend(format!("{prefix}{name}").split('/'));
                 let answer = self.client.get(url).send().await.unwrap();
                 if answer.status() == 404 {
                     return None;
@@ -180,33 +190,39 @@ impl Bench {
         }
     }
 
-    /// The names below the order's folder, without staging areas.
+    /// The names below the order's public folder (`releases/...`) and its private one
+    /// (`manifests/...`), without staging areas.
     async fn names(&self) -> BTreeSet<String> {
         match &self.outside {
             Outside::Folder => {
-                let top = self.root.path().join(ORDER);
                 let mut names = BTreeSet::new();
-                let mut folders = vec![top.join("releases")];
-                while let Some(folder) = folders.pop() {
-                    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-                        let path = entry.unwrap().path();
-                        if path.is_dir() {
-                            folders.push(path);
-                        } else {
-                            let name = path.strip_prefix(&top).unwrap();
-                            names.insert(name.to_str().unwrap().to_owned());
+                for (top, folder) in [
+                    (self.root.public_path().join(ORDER), "releases"),
+                    (self.root.path().join(ORDER), "manifests"),
+                ] {
+                    let mut folders = vec![top.join(folder)];
+                    while let Some(folder) = folders.pop() {
+                        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                            let path = entry.unwrap().path();
+                            if path.is_dir() {
+                                folders.push(path);
+                            } else {
+                                let name = path.strip_prefix(&top).unwrap();
+                                names.insert(name.to_str().unwrap().to_owned());
+                            }
                         }
                     }
                 }
                 names
             }
             Outside::S3 { origin, bucket, prefix } => {
-                let begin = format!("{prefix}{ORDER}/");
-                all_keys(&self.client, origin, bucket)
-                    .await
-                    .iter()
-                    .filter_map(|key| key.strip_prefix(&begin).map(str::to_owned))
-                    .collect()
+                let public = format!("{prefix}public/{ORDER}/");
+                let private = format!("{prefix}private/{ORDER}/");
+                let name = |key: &String| {
+                    let below = key.strip_prefix(&public).or_else(|| key.strip_prefix(&private));
+                    below.map(str::to_owned)
+                };
+                all_keys(&self.client, origin, bucket).await.iter().filter_map(name).collect()
             }
         }
     }
@@ -215,7 +231,8 @@ impl Bench {
     async fn visible(&self) -> Option<ReleaseId> {
         let path = match &self.outside {
             Outside::Folder => {
-                let link = std::fs::read_link(self.root.path().join(ORDER).join("current")).ok()?;
+                let link =
+                    std::fs::read_link(self.root.public_path().join(ORDER).join("current")).ok()?;
                 link.to_str().unwrap().to_owned()
             }
             Outside::S3 { .. } => {
@@ -232,7 +249,8 @@ impl Bench {
     }
 
     fn local_releases(&self) -> usize {
-        std::fs::read_dir(self.root.path().join(ORDER).join("releases")).map_or(0, Iterator::count)
+        let releases = self.root.public_path().join(ORDER).join("releases");
+        std::fs::read_dir(releases).map_or(0, Iterator::count)
     }
 
     fn is_folder(&self) -> bool {
@@ -351,7 +369,7 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
     for files in [first, second] {
         let release = bench.place(files, None);
         let id = release.manifest.id;
-        let json = std::fs::read(release.path.join("manifest.json")).unwrap();
+        let json = std::fs::read(bench.root.manifest_path(&dir(ORDER), id)).unwrap();
         bench.store.put(&release).await.unwrap_or_else(|error| panic!("{case}: {error}"));
         // A release is not visible before it is activated.
         assert_eq!(bench.visible().await, before, "{case}");
@@ -362,7 +380,10 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
         }
         assert_eq!(bench.store.current(&dir(ORDER)).await.unwrap(), Some(id), "{case}");
         assert!(
-            bench.store.location_of(&dir(ORDER), id).ends_with(&format!("{ORDER}/releases/{id}"))
+            bench
+                .store
+                .location_of(&dir(ORDER), id)
+                .ends_with(&format!("/public/{ORDER}/releases/{id}"))
         );
         for (path, bytes) in files {
             let got = bench.get(&format!("releases/{id}/{path}")).await;
@@ -388,12 +409,13 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
                 assert_eq!(got.content_type.as_deref(), Some(wanted), "{case}: `{path}`");
             }
         }
-        let manifest = bench.get(&format!("releases/{id}/manifest.json")).await.unwrap();
+        let manifest = bench.manifest(id).await.unwrap();
         assert_eq!(manifest.bytes, json, "{case}");
         let begin = format!("releases/{id}/");
         let names = bench.names().await;
         let of_release = names.iter().filter(|name| name.starts_with(&begin)).count();
-        assert_eq!(of_release, files.len() + 1, "{case}: no file too many: {names:?}");
+        assert_eq!(of_release, files.len(), "{case}: no file too many: {names:?}");
+        assert!(names.contains(&format!("manifests/{id}.json")), "{case}: {names:?}");
         before = Some(id);
     }
     assert_eq!(
@@ -449,7 +471,7 @@ async fn kept(case: &str, bench: &Bench) {
     }
     let there = async || -> Vec<bool> {
         let names = bench.names().await;
-        ids.iter().map(|id| names.contains(&format!("releases/{id}/manifest.json"))).collect()
+        ids.iter().map(|id| names.contains(&format!("manifests/{id}.json"))).collect()
     };
     assert_eq!(there().await, [true, true, true, true], "{case}");
     // Back to the oldest, which keeps the newest of the others.
@@ -465,10 +487,9 @@ async fn kept(case: &str, bench: &Bench) {
     );
     let names = bench.names().await;
     let current = format!("releases/{}/", ids[3]);
-    let rest: Vec<_> = names
-        .iter()
-        .filter(|name| !name.starts_with(&current) && *name != "current.json")
-        .collect();
+    let others = ["current.json".to_owned(), format!("manifests/{}.json", ids[3])];
+    let rest: Vec<_> =
+        names.iter().filter(|name| !name.starts_with(&current) && !others.contains(name)).collect();
     assert!(rest.is_empty(), "{case}: {rest:?}");
 }
 
@@ -775,7 +796,7 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     let old = bench.release(&marked("old")).await;
     let before: BTreeMap<_, _> = {
         let mut all = BTreeMap::new();
-        for name in bench.names().await {
+        for name in bench.names().await.into_iter().filter(|name| !name.starts_with("manifests/")) {
             let got = bench.get(&name).await;
             all.insert(name, got);
         }
@@ -808,13 +829,14 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     let stored = begun(&bench.names().await);
     assert!((20..400).contains(&stored), "in the middle: {stored}");
     assert!(error.kind.is_transient());
-    assert!(release.path.join("manifest.json").exists(), "its folder stays for another try");
+    assert!(release.path.join("index.html").exists(), "its folder stays for another try");
+    assert!(bench.root.manifest_path(&dir(ORDER), id).exists(), "and so does its manifest");
     assert_eq!(bench.visible().await, Some(old));
     for (name, was) in &before {
         assert!(bench.get(name).await == *was, "{name}");
     }
     let names = bench.names().await;
-    assert!(!names.contains(&format!("releases/{id}/manifest.json")), "a part is no release");
+    assert!(!names.contains(&format!("manifests/{id}.json")), "a part is no release");
     let error = bench.store.activate(&dir(ORDER), id, DEFAULT_KEEP).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreachable);
 
@@ -833,7 +855,7 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     assert_error(&error, StoreErrorKind::NotFound, &[ORDER, "only a part"], &[]);
     assert_eq!(bench.visible().await, Some(old));
     back.put(&release).await.unwrap();
-    assert_eq!(begun(&bench.names().await), 501);
+    assert_eq!(begun(&bench.names().await), 500);
     back.activate(&dir(ORDER), id, DEFAULT_KEEP).await.unwrap();
     assert_eq!(bench.visible().await, Some(id));
 }
@@ -846,7 +868,7 @@ async fn a_pointer_that_is_none_is_told_and_repaired() {
     };
     let bench = Bench::s3(&server, "broken", limits()).await;
     let id = bench.release(&good_site()).await;
-    let url = format!("{}/sites/broken/{ORDER}/current.json", server.origin());
+    let url = format!("{}/sites/broken/public/{ORDER}/current.json", server.origin());
     let put = bench.client.put(url).body(Value::Null.to_string()).send().await.unwrap();
     assert_eq!(put.status(), 200);
     let error = bench.store.current(&dir(ORDER)).await.unwrap_err();
