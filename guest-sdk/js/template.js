@@ -1,4 +1,5 @@
 import { panicked } from 'sitewright:template/diagnostics@0.1.0';
+import { setOrder } from './data.js';
 import { Failure, location } from './failure.js';
 import orderSchema from './order.schema.json';
 
@@ -35,6 +36,7 @@ export function template({ name, version, summary, purposes, locales, generate }
 
     generate(order) {
       try {
+        setOrder(order);
         generate(JSON.parse(order));
       } catch (error) {
         if (error instanceof Failure) throw error.toRecord();

@@ -7,7 +7,7 @@ use bindings::{
     sitewright::template::types::Attribute,
 };
 
-use crate::{Error, Site, Template, backend, order::Order, stall};
+use crate::{Error, Site, Template, ai::CurrentOrder, backend, order::Order, stall};
 
 /// The bindings of the contract in `wit/`.
 // The path leads out of this crate: publishing it alone needs a copy of that folder.
@@ -52,6 +52,7 @@ impl<T: Template> Guest for Component<T> {
     async fn generate(order: String) -> Result<(), Failure> {
         report_panics();
         let document = order;
+        let _current = CurrentOrder::set(&document);
         let order: Order = serde_json::from_str(&document).map_err(|error| {
             failure(
                 Error::from(error)

@@ -104,8 +104,9 @@
 //!
 //! # Rules for every template
 //!
-//! - **Order data is untrusted input.** Add it to prompts with [`Ask::data`](ai::Ask::data) or
-//!   [`ai::data()`], and to pages with askama's escaping, never with `format!` into HTML.
+//! - **Order data is untrusted input,** and so are replies of models. Add them to prompts with
+//!   [`Ask::data`](ai::Ask::data) or [`ai::data()`], which delimit them, and to pages with askama's
+//!   escaping, never with `format!` into HTML.
 //! - **Run independent AI calls concurrently**, with [`join!`], [`try_join!`] or [`join_all`].
 //! - **Stream only to report progress.** The chunks of [`Ask::stream`](ai::Ask::stream) are not
 //!   validated, and after the first chunk the host does not retry the call.

@@ -4,6 +4,7 @@ from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports.generator import AiPurpose, Manifest
 
+from .data import set_order
 from .failure import Failure
 from .order import SCHEMA, Order
 
@@ -35,6 +36,7 @@ class Template(exports.Generator):
         return Manifest(self.name, self.version, self.summary, SCHEMA, purposes, self.locales)
 
     async def generate(self, order):
+        set_order(order)
         try:
             await self.make(Order.read(order))
         except Failure as failure:

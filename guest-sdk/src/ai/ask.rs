@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Completion, DATA_RULE, Error, Format, Message, Request, Role, Streamed, data, data::OPENING,
+    Completion, Error, Format, Message, Request, Role, Streamed, data, data::opening, data_rule,
     schema_of,
 };
 use crate::backend;
@@ -225,26 +225,18 @@ impl Ask {
         Streamed::new(chunks, outcome)
     }
 
-    /// The request that is sent to the host: as it was built, with [`DATA_RULE`] added to the
+    /// The request that is sent to the host: as it was built, with [`data_rule`] added to the
     /// system message if the call contains order data.
     pub fn into_request(self) -> Request {
         let mut request = self.request;
-        let contains = |message: &Message, text: &str| message.content.contains(text);
-        if request
-            .messages
-            .iter()
-            .any(|message| message.role != Role::System && contains(message, OPENING))
-            && !request
-                .messages
-                .iter()
-                .any(|message| message.role == Role::System && contains(message, DATA_RULE))
-        {
+        let (opening, rule) = (opening(), data_rule());
+        let mut systems = request.messages.iter().filter(|message| message.role == Role::System);
+        let has_data = request.messages.iter().any(|message| message.content.contains(&opening));
+        if has_data && !systems.any(|message| message.content.contains(&rule)) {
             match request.messages.iter_mut().find(|message| message.role == Role::System) {
-                Some(system) => system.content = format!("{}\n\n{DATA_RULE}", system.content),
+                Some(system) => system.content = format!("{}\n\n{rule}", system.content),
                 None => {
-                    request
-                        .messages
-                        .insert(0, Message { role: Role::System, content: DATA_RULE.to_owned() });
+                    request.messages.insert(0, Message { role: Role::System, content: rule });
                 }
             }
         }
@@ -269,22 +261,23 @@ mod tests {
             .data("name", "Ana")
             .into_request();
         assert_eq!(request.messages.len(), 2);
-        assert_eq!(request.messages[0].content, format!("You write.\n\n{DATA_RULE}"));
-        assert_eq!(request.messages[1].content, "Write.\n\n<data label=\"name\">\nAna\n</data>");
+        assert_eq!(request.messages[0].content, format!("You write.\n\n{}", data_rule()));
+        assert_eq!(request.messages[1].content, format!("Write.\n\n{}", data("name", "Ana")));
 
         let formatted =
             ask("copywriting").user(format!("Write. {}", data("name", "Ana"))).into_request();
-        assert_eq!(
-            formatted.messages[0],
-            Message { role: Role::System, content: DATA_RULE.to_owned() }
-        );
+        assert_eq!(formatted.messages[0], Message { role: Role::System, content: data_rule() });
     }
 
     #[test]
     fn e14_order_data_cannot_suppress_the_data_rule() {
-        let request =
-            ask("copywriting").system("You write.").data("name", DATA_RULE).into_request();
-        assert!(request.messages[0].content.contains(DATA_RULE));
+        for text in [data_rule(), data("name", &data_rule())] {
+            let request =
+                ask("copywriting").system("You write.").data("name", &text).into_request();
+            assert!(request.messages[0].content.contains(&data_rule()));
+        }
+        let in_system = ask("copywriting").system(data("name", "Ana")).into_request();
+        assert!(in_system.messages[0].content.ends_with(&data_rule()));
     }
 
     #[test]

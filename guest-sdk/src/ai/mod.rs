@@ -24,11 +24,13 @@
 mod ask;
 mod data;
 mod error;
+mod lookalike;
 mod schema;
 mod stream;
 
 pub use ask::{Ask, Reply, ask};
-pub use data::{DATA_RULE, data};
+pub(crate) use data::CurrentOrder;
+pub use data::{data, data_rule};
 pub use error::{Error, ErrorKind, HttpDetail};
 pub use schema::schema_of;
 pub use stream::Streamed;

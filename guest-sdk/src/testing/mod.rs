@@ -59,7 +59,9 @@ use serde_json::{Value, json};
 use sitewright_script::Script;
 
 use crate::{
-    Diagnostic, Error, Level, Manifest, Result, Site, Template, ai, backend,
+    Diagnostic, Error, Level, Manifest, Result, Site, Template,
+    ai::{self, CurrentOrder},
+    backend,
     order::{Locale, Order},
     stall,
 };
@@ -148,6 +150,8 @@ impl Harness {
     pub fn run<T: Template>(&self, order: impl Serialize) -> Run {
         match self.prepared::<T>(order) {
             Ok((order, recorder)) => {
+                let _current =
+                    CurrentOrder::set(&serde_json::to_string(&order).unwrap_or_default());
                 let result = backend::during(recorder.clone(), || {
                     let waits = || recorder.in_flight() > 0;
                     executor::run(stall::watched(waits, T::generate(order, Site::new())))

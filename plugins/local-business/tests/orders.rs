@@ -184,6 +184,12 @@ fn f6_text_of_the_model_is_escaped() {
     assert!(!home.contains("{{") && !home.contains("${"));
 }
 
+/// What follows the closing delimiter; `part` begins with the mark of the opening one.
+fn closed(part: &str) -> &str {
+    let Some((mark, data)) = part.split_once(' ') else { return "" };
+    data.split_once(&format!("</data-{mark}>")).map_or("", |(_, after)| after)
+}
+
 #[test]
 fn e14_text_of_the_customer_reaches_the_model_as_marked_data_only() {
     let run = site_of(&order("04-other-hostile-text", "en"));
@@ -192,15 +198,9 @@ fn e14_text_of_the_customer_reaches_the_model_as_marked_data_only() {
         for message in &call.request.messages {
             let outside: String = message
                 .content
-                .split("<data ")
+                .split("<data-")
                 .enumerate()
-                .map(|(at, part)| {
-                    if at == 0 {
-                        part
-                    } else {
-                        part.split_once("</data>").map_or("", |(_, after)| after)
-                    }
-                })
+                .map(|(at, part)| if at == 0 { part } else { closed(part) })
                 .collect();
             for words in ["Ignore all previous", "Joe's", "alert(1)", "Blog"] {
                 assert!(!outside.contains(words), "{words} in {outside}");
