@@ -68,9 +68,9 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Range<usize>>, steps: &mut u64) 
         *steps += 1;
         let rest = &text[at..];
         let removed = match text[at] {
-            b'?' | b'&' => parameter(&rest[1..]).and_then(|name| {
+            b'?' | b'&' => parameter(&rest[1..]).map(|name| {
                 let from = at + 1 + name;
-                Some(from..parameters.end(text, from, steps))
+                from..parameters.end(text, from, steps)
             }),
             b':' => AUTHORITIES.iter().find(|mark| rest.starts_with(mark)).and_then(|mark| {
                 let from = at + mark.len();

@@ -433,7 +433,8 @@ mod tests {
             format!("{{{more},{}", &text[1..]).into_bytes()
         };
         let many_lines = b"{}\n".repeat(100);
-        let rows: Vec<(&str, Vec<(&str, Vec<u8>)>, &str)> = vec![
+        type Row<'a> = (&'a str, Vec<(&'a str, Vec<u8>)>, &'a str);
+        let rows: Vec<Row<'_>> = vec![
             ("values", vec![(ATTEMPT, zeros(7 << 20))], "attempt.json: it has more than"),
             ("depth", vec![(ATTEMPT, deep)], "attempt.json: it has more than"),
             (

@@ -200,6 +200,7 @@ impl Drop for StreamInFlight {
 
 /// A result for tests.
 #[cfg(test)]
+#[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
 pub(crate) fn no_reply() -> CallResult {
     use crate::plugin::bindings::ai_types;
     Err(ai_types::Error {
