@@ -54,7 +54,7 @@ const AI: &str = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \
 #[test]
 fn a_variable_beats_the_file_and_the_file_beats_the_default() {
     // (key, default)
-    let limits: [(&str, u64); 12] = [
+    let limits: [(&str, u64); 13] = [
         ("memory_bytes", 256 << 20),
         ("cpu_ms", 10_000),
         ("deadline_ms", 600_000),
@@ -67,6 +67,7 @@ fn a_variable_beats_the_file_and_the_file_beats_the_default() {
         ("stderr_bytes", 256 << 10),
         ("diagnostics", 256),
         ("order_bytes", 1 << 20),
+        ("check_ms", 10_000),
     ];
     let max = |record: &Value, key: &str| record["limits"][key]["max"].as_u64();
 
