@@ -147,7 +147,8 @@ impl Linked {
             match &self.0 {
                 Pre::Template(pre) => {
                     // Boxed, like everything that thousands of waiting runs hold.
-                    let template = Box::new(pre.instantiate_async(&mut *store).await?);
+                    let template = pre.instantiate_async(&mut *store).await;
+                    let template = Box::new(template.map_err(|error| named(error, store))?);
                     let generated = store
                         .run_concurrent(async |accessor| {
                             template
@@ -160,7 +161,8 @@ impl Linked {
                     generated.map_err(|error| named(error, store))?.map_err(GenerateError::Returned)
                 }
                 Pre::TemplateSync(pre) => {
-                    let template = pre.instantiate_async(&mut *store).await?;
+                    let template = pre.instantiate_async(&mut *store).await;
+                    let template = template.map_err(|error| named(error, store))?;
                     let call = template
                         .sitewright_template_generator_sync()
                         .call_generate(&mut *store, order);
