@@ -4,8 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}` is not an order id: {reason}; it names a folder, so it must be 1 to 64 letters (A-Z, \
-     a-z), digits, `-`, `_` or `.`, must not begin with `-` or `.` or end with `.`, and must not be \
-     reserved (`public`, `private`, `unknown`) or a Windows device name such as `nul` or `com1`",
+     a-z), digits, `-`, `_` or `.`, must not begin with `-` or `.` or end with `.`, and must not \
+     be reserved (`public`, `private`, `unknown`) or a Windows device name such as `nul` or `com1`",
     crate::problem::truncated(.id)
 )]
 pub struct IdError {
@@ -18,8 +18,8 @@ pub struct IdError {
 /// Device names of Windows, reserved with any extension.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 
-/// Names that mean something else where ids of orders are, in any case: the folders for visitors and
-/// for the host, and the order of a document without an id.
+/// Names that mean something else where ids of orders are, in any case: the folders for visitors
+/// and for the host, and the order of a document without an id.
 const RESERVED: [&str; 3] = ["public", "private", "unknown"];
 
 /// Validates an order id: 1 to 64 characters of `A-Z a-z 0-9 - _ .`, not beginning with `-` or `.`,

@@ -53,9 +53,9 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> 
     move |source| StoreError::Io { what, path: path.to_owned(), source }
 }
 
-/// Writes a record atomically, with mode 0600, into an order's open folder and returns its file; `shown` is the path
-/// of the folder, for messages. No symbolic link is followed, also if somebody replaces a folder
-/// meanwhile. Blocking.
+/// Writes a record atomically, with mode 0600, into an order's open folder and returns its file;
+/// `shown` is the path of the folder, for messages. No symbolic link is followed, also if somebody
+/// replaces a folder meanwhile. Blocking.
 ///
 /// # Errors
 /// If the file system returns an error.

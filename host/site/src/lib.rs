@@ -16,7 +16,7 @@
 //! | `quota` | which paths and how much of each limit a run has used |
 //! | `staging_buffer` | which small sites stay in memory until they are released |
 //! | [`verify`] | whether a site can work: one rule per value of [`Rule`] |
-//! | [`manifest`] | what the manifest of a release contains, which visitors do not get |
+//! | [`manifest`] | what the manifest of a release contains; visitors do not get it |
 //! | [`release`] | how a verified site becomes the current release, crash-safe in four steps |
 //! | [`sync_batcher`] | how many releases share the wait for the disk (group commit) |
 //! | [`store`] | where a worker keeps releases: the sites folder or an object store |

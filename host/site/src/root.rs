@@ -12,7 +12,8 @@
 //!
 //! Everything private has the modes 0700 and 0600, whatever the umask is, and `<sites>/<order>` has
 //! 0711: the link `current` in it is for people, and for web servers that were configured before
-//! there was a public folder. The umask decides who may read `public`. Both are on one file system, because a rename leads from one to the other.
+//! there was a public folder. Only the host writes to `public`; the umask decides who may read it.
+//! Both are on one file system, because a rename leads from one to the other.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -293,7 +294,7 @@ impl SitesRoot {
     }
 
     /// Opens the order's private folder. Creates it, with mode 0711, if it is missing; a new one is
-    /// on the disk when this returns. Folders and files in it must be made with modes 0700 and 0600.
+    /// on the disk when this returns. What is made in it must have the modes 0700 and 0600.
     /// Blocking.
     ///
     /// # Errors
@@ -373,18 +374,18 @@ impl SitesRoot {
     /// Makes the link in the order's private folder that people use to find its site.
     pub(super) fn link_current(&self, order: &OrderDir, dir: &Dir) -> io::Result<()> {
         let target = format!("../{PUBLIC}/{order}/{CURRENT}");
-        if read_link(dir, CURRENT)
-            .is_ok_and(|found| found.is_some_and(|at| at == Path::new(&target)))
-        {
-            return Ok(());
+        match read_link(dir, CURRENT) {
+            Ok(None) => return make_link(dir, &target, CURRENT),
+            Ok(Some(found)) if found == Path::new(&target) => return Ok(()),
+            _ => {}
         }
         replace_link(dir, &target, CURRENT, &format!(".{CURRENT}"))
     }
 
     /// Writes a small file to `<order>/<folder>/<name>`, mode 0600, whole or not at all, and never
-    /// through a symbolic link. Creates missing folders, mode 0700. An existing file of that name is left as it is,
-    /// which is not an error. The file is not synced: it may be missing after a power cut.
-    /// Blocking.
+    /// through a symbolic link. Creates missing folders, mode 0700. An existing file of that name
+    /// is left as it is, which is not an error. The file is not synced: it may be missing after a
+    /// power cut. Blocking.
     ///
     /// # Errors
     /// The file system call that failed.
@@ -458,6 +459,10 @@ impl SitesRoot {
             Err(error) if is_no_folder(&error) => return Ok(0),
             Err(error) => return Err(StorageError::on("open the folder", path)(error)),
         };
+        // Folders of earlier versions have left no link. Two that differ in case both stay.
+        if let Err(error) = self.check_spelling(name) {
+            tracing::debug!(order = name.as_str(), %error, "the order's id is not remembered");
+        }
         layout::tighten(&order).map_err(StorageError::on("change the modes in", &path))?;
         let mut swept = sweep_folder(&order, STAGING, &path, |_| true)?;
         // A publication holds this lock, so what is unfinished here belongs to a dead process.

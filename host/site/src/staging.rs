@@ -17,8 +17,8 @@ use super::quota::Quota;
 use super::root::{OrderDir, STAGING, SitesRoot};
 use super::staging_buffer::StagingBuffer;
 use super::storage::{
-    Access, StorageError, blocking, create_file, ensure_folder, make_folder, open_folder,
-    remove_folder, try_lock,
+    Access, StorageError, blocking, create_file, ensure_folder, make_folder, make_site_folders,
+    open_folder, remove_folder, try_lock,
 };
 
 /// Where one run writes: into memory while the site is small and the budget of
@@ -282,9 +282,7 @@ pub(super) fn write_file(
     shown: &Path,
 ) -> Result<std::fs::File, StorageError> {
     let full = || shown.join(path);
-    if let Some((parent, _)) = path.as_str().rsplit_once('/') {
-        dir.create_dir_all(parent).map_err(StorageError::on("create the folder of", full()))?;
-    }
+    make_site_folders(dir, path).map_err(StorageError::on("create the folder of", full()))?;
     let mut file = create_file(dir, path.as_str(), Access::Public)
         .map_err(StorageError::on("create", full()))?;
     file.write_all(bytes).map_err(StorageError::on("write", full()))?;

@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use super::path::SitePath;
 
 /// A failed file system call. The message names the file or folder and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +78,7 @@ pub(super) enum Access {
     /// A folder with the mode 0711, whatever the umask is: others cannot see what is in it, and get
     /// through it to what they may read and know the name of.
     Passage,
-    /// Whom the umask allows: 0777 and 0666 without its bits.
+    /// Whom the umask allows, and only this user may write: 0755 and 0644 without its bits.
     Public,
 }
 
@@ -85,14 +87,14 @@ impl Access {
         Mode::from_raw_mode(match self {
             Access::Private => 0o700,
             Access::Passage => PASSAGE,
-            Access::Public => 0o777,
+            Access::Public => 0o755,
         })
     }
 
     fn file_mode(self) -> Mode {
         Mode::from_raw_mode(match self {
             Access::Private | Access::Passage => 0o600,
-            Access::Public => 0o666,
+            Access::Public => 0o644,
         })
     }
 }
@@ -131,6 +133,21 @@ pub(super) fn open_folder(parent: &Dir, name: &str) -> io::Result<Dir> {
 /// Creates the folder `name`. An existing entry of that name is an error.
 pub(super) fn make_folder(parent: &Dir, name: &str, access: Access) -> io::Result<()> {
     Ok(rustix::fs::mkdirat(parent, one_part(name)?, access.folder_mode())?)
+}
+
+/// Creates the folders above a file of a site, with [`Access::Public`].
+pub(super) fn make_site_folders(dir: &Dir, path: &SitePath) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.mode(Access::Public.folder_mode().as_raw_mode());
+    let make = |folder: &str| match dir.create_dir_with(folder, &builder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    };
+    let Some(innermost) = path.folders().last() else { return Ok(()) };
+    match make(innermost) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.folders().try_for_each(make),
+        made => made,
+    }
 }
 
 /// Opens the folder `name`, creates it if it is missing, and returns whether it was created.

@@ -8,7 +8,8 @@
 //! <prefix>/public/<order>/releases/<id>/index.html ...   written first
 //! <prefix>/private/<order>/manifests/<id>.json           written last: without it, it is not a
 //!                                                        release
-//! <prefix>/public/<order>/current.json                   the pointer: names the release visitors see
+//! <prefix>/public/<order>/current.json                   the pointer: names the release that
+//!                                                        visitors see
 //! ```
 //!
 //! | file | answers |

@@ -290,7 +290,7 @@ fn f1_others_can_read_sites_and_nothing_else_whatever_the_umask_is() {
         let mode = path.symlink_metadata().unwrap().permissions().mode() & 0o777;
         let name = shown.to_string_lossy().into_owned();
         if shown.starts_with("sites/public") {
-            assert_eq!(mode, if path.is_dir() { 0o777 } else { 0o666 }, "{name}");
+            assert_eq!(mode, if path.is_dir() { 0o755 } else { 0o644 }, "{name}");
             continue;
         }
         // What leads to `public` can be passed, and not read.

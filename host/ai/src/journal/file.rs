@@ -29,8 +29,8 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
-    /// A journal that appends to `path`, which is created, mode 0600, with the first reply, and also returns
-    /// the replies of `earlier`. Blocks on file I/O.
+    /// A journal that appends to `path`, which is created, mode 0600, with the first reply, and
+    /// also returns the replies of `earlier`. Blocks on file I/O.
     ///
     /// # Errors
     /// A file exists and cannot be read.
