@@ -22,6 +22,8 @@ pub struct Crafted {
     pub realloc: &'static str,
     /// `order-schema` of the manifest.
     pub schema: String,
+    /// Pages of memory at the start, of 64 KiB each.
+    pub pages: u32,
 }
 
 /// Address of the string `text` (4 bytes).
@@ -45,6 +47,7 @@ impl Default for Crafted {
             callback: "(i32.const 0)",
             realloc: BUMP,
             schema: "{}".to_owned(),
+            pages: 4,
         }
     }
 }
@@ -67,7 +70,7 @@ impl Crafted {
 
     /// Builds the component.
     pub fn component(&self) -> Vec<u8> {
-        let Crafted { also, describe, generate, callback, realloc, schema } = self;
+        let Crafted { also, describe, generate, callback, realloc, schema, pages } = self;
         let text = format!(
             r#"(module
                 (import "$root" "[waitable-set-new]" (func $waitable-set (result i32)))
@@ -75,13 +78,18 @@ impl Crafted {
                     (func $log (param i32 i32 i32)))
                 (import "sitewright:template/diagnostics@0.1.0" "progress"
                     (func $progress (param i32 i32 i32 i32)))
+                (import "sitewright:template/diagnostics@0.1.0" "report"
+                    (func $report (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32
+                        i32)))
+                (import "sitewright:template/diagnostics@0.1.0" "panicked"
+                    (func $panicked (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
                 (import "sitewright:template/site@0.1.0" "write"
                     (func $write (param i32 i32 i32 i32 i32)))
                 (import "sitewright:template/ai@0.1.0" "[async-lower]complete"
                     (func $complete (param i32 i32) (result i32)))
                 (import "[export]sitewright:template/generator@0.1.0" "[task-return]generate"
                     (func $return (param i32)))
-                (memory (export "memory") 4)
+                (memory (export "memory") {pages})
                 (global $heap (mut i32) (i32.const 65536))
                 (data (i32.const {TEXT}) "text")
                 (data (i32.const 1040) "crafted")
@@ -141,6 +149,32 @@ fn componentize(mut module: Vec<u8>) -> Vec<u8> {
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true).module(&module).expect("the module is valid");
     encoder.encode().unwrap_or_else(|error| panic!("cannot encode the component: {error:#}"))
+}
+
+/// A template that calls the host directly, in straight lines: `describe` and `generate` are calls
+/// of `$log`, `$progress`, `$report`, `$panicked` and `$write`. It has this number of pages of memory
+/// and writes no page. Addresses are those of [`Crafted`].
+pub fn straight(describe: &str, generate: &str, pages: u32) -> Vec<u8> {
+    straight_and("", describe, generate, pages)
+}
+
+/// A template with this number of modules that nothing uses, whose memory has 16 MiB and a byte at
+/// either end: the compiled form contains all of it.
+pub fn memory_images(modules: usize) -> Vec<u8> {
+    const IMAGE: &str = "(core module (memory 256) (data (i32.const 0) \"x\") (data (i32.const \
+                         0xfffffe) \"x\"))\n";
+    straight_and(&IMAGE.repeat(modules), "", "", 4)
+}
+
+fn straight_and(also: &str, describe: &str, generate: &str, pages: u32) -> Vec<u8> {
+    let text = include_str!("straight.wat");
+    let (_, text) = text.split_once("(component\n").expect("a component");
+    let text = format!("(component\n{text}")
+        .replace("      DESCRIBE\n", describe)
+        .replace("      GENERATE\n", generate)
+        .replace("  ;; ALSO\n", also)
+        .replace("PAGES", &pages.to_string());
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A module that is expensive to compile.

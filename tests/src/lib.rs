@@ -17,6 +17,7 @@ pub mod disk;
 pub mod factory;
 pub mod fault_server;
 pub mod h2_server;
+pub mod hostile;
 pub mod languages;
 pub mod nonconforming;
 pub mod postgres;

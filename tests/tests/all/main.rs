@@ -9,7 +9,9 @@
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
 //! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
 //! | `orders`, `pages`, `output`, `template_languages` | orders become correct sites |
+//! | `delimiter` | order data in prompts is delimited alike in all languages |
 //! | `sandbox`, `limits`, `hostile`, `mutated`, `blocking` | guests stay in sandbox and limits |
+//! | `hostile_host` | what guests can make the host do is limited too |
 //! | `runtime`, `storm` | many attempts in one process leave nothing behind |
 //! | `ai_http`, `ai_wire`, `ai_stream`, `ai_connections`, `ai_standins` | AI calls over sockets |
 //! | `failures`, `failures_cli`, `failures_faces` | every failure leaves one complete record |
@@ -54,6 +56,7 @@ mod contract;
 mod contract_versions;
 mod coredumps;
 mod crates;
+mod delimiter;
 mod deploy;
 mod doctor;
 mod engine;
@@ -61,6 +64,7 @@ mod failures;
 mod failures_cli;
 mod failures_faces;
 mod hostile;
+mod hostile_host;
 mod inside;
 mod lab;
 mod limits;

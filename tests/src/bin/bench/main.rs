@@ -8,6 +8,7 @@ mod conformance;
 mod dev;
 mod gateway;
 mod model;
+mod neighbours;
 mod overhead;
 mod process;
 mod setup;
@@ -61,6 +62,8 @@ enum Bench {
     /// Measure the cost of a trap with its failure record, the effect of a storm of traps on
     /// healthy orders, and the size of the records
     Traps(traps::Args),
+    /// Measure healthy orders beside each order of the hostile corpus
+    Neighbours(neighbours::Args),
     /// Measure the duration of the conformance suite for a template
     Conformance(conformance::Args),
     /// Measure the time from saving a file to the new page in `template dev`, for each language
@@ -95,6 +98,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
+        Bench::Neighbours(args) => neighbours::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,
         Bench::Dev(args) => dev::measure(args).await?,
         Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,
