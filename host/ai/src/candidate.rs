@@ -1,5 +1,6 @@
 //! One attempt at one candidate, with its record, its log entry and its message.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,13 +16,14 @@ use super::gateway::CallContext;
 use super::hint::{self, Location};
 use super::limiter::Limiter;
 use super::provider::Provider;
+use super::redact::Redactor;
 use super::reply_check::checked;
 use super::request::Request;
 use super::text::TextSink;
 use super::transport::{Live, Transport};
-use super::wire::{Prompt, cut_excerpt};
+use super::wire::Prompt;
 use sitewright_model::ai::{
-    AiErrorKind, Attempt, AttemptOutcome, Completion, FinishReason, Usage, Usd,
+    AiError, AiErrorKind, Attempt, AttemptOutcome, Completion, FinishReason, Usage, Usd,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -29,6 +31,15 @@ use sitewright_model::time::millis;
 
 /// Maximum number of characters of the provider's text in a message; the excerpt contains more.
 const MAX_DETAIL_CHARS: usize = 800;
+
+/// Maximum size in bytes of one cause of an error.
+const MAX_CAUSE_BYTES: usize = 4096;
+
+/// Maximum size in bytes of a name that a provider reports: its model, the id of a request.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Longer replies are redacted on a blocking thread.
+const INLINE_REDACT_BYTES: usize = 64 * 1024;
 
 /// One provider and model of a route.
 #[derive(Debug)]
@@ -64,11 +75,13 @@ impl Candidate {
     ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
         let span = self.span(route, request, call);
         let (started, begin) = (SystemTime::now(), Instant::now());
-        text.begin();
+        let redactor = self.provider.redactor();
+        text.begin(redactor.clone());
         let mut live = Live::new(text);
         let reply = async {
             let reply = self.call(request, call.deadline, transport, &mut live).await?;
-            checked(reply, &request.format, call.deadline).await
+            let (reply, raw) = checked(reply, &request.format, call.deadline).await?;
+            without_key(&redactor, reply, raw).await
         };
         let result = reply.instrument(span.clone()).await;
         let mut attempt = self.new_attempt(started);
@@ -77,15 +90,16 @@ impl Candidate {
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
+                let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
                 attempt.usage = reply.usage;
                 attempt.status = Some(reply.http.status);
-                attempt.request_id = reply.http.request_id;
+                attempt.request_id = reply.http.request_id.map(name);
                 let completion = Completion {
                     content: reply.content,
                     finish_reason: reply.finish_reason,
                     usage: reply.usage,
                     provider: self.provider_name.clone(),
-                    model: reply.model.unwrap_or_else(|| self.model.clone()),
+                    model: reply.model.map_or_else(|| self.model.clone(), name),
                     call_id: call.call_id,
                 };
                 span.record("gen_ai.response.model", completion.model.as_str());
@@ -261,20 +275,50 @@ impl Candidate {
     /// Redacts the failure, cuts its excerpt and composes its message.
     fn describe(&self, route: &str, mut failure: AttemptFailure) -> FailedAttempt {
         let redactor = self.provider.redactor();
-        // Cut after redaction, so that no part of a key remains.
-        let detail = redactor.redact(&failure.detail);
+        // Cut before redaction, because a provider may send megabytes, and again after it.
+        let detail = redactor.redact_beginning(&failure.detail, 4 * MAX_DETAIL_CHARS);
         failure.detail = match detail.char_indices().nth(MAX_DETAIL_CHARS) {
             Some((end, _)) => format!("{}...", &detail[..end]),
-            None => detail.into_owned(),
+            None if failure.detail.len() > 4 * MAX_DETAIL_CHARS => format!("{detail}..."),
+            None => detail,
         };
         if let Some(http) = &mut failure.http {
-            let clean = |text: String| cut_excerpt(&redactor.redact(&text)).to_owned();
+            let clean = |text: String| redactor.redact_excerpt(&text, AiError::EXCERPT_BYTES);
             http.body_excerpt = http.body_excerpt.take().map(clean);
-            http.request_id = http.request_id.take().map(|id| redactor.redact(&id).into_owned());
+            let clean = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
+            http.request_id = http.request_id.take().map(clean);
         }
-        let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
+        let clean = |cause: &Message| {
+            Message::new(redactor.redact_beginning(cause.as_str(), MAX_CAUSE_BYTES))
+        };
         failure.causes = failure.causes.iter().filter_map(clean).collect();
         let message = hint::message(&self.location(route), &failure);
         FailedAttempt { failure, message }
     }
+}
+
+/// The reply without the provider's key, should the server have told it the model.
+async fn without_key(
+    redactor: &Redactor,
+    reply: Reply,
+    raw: Option<String>,
+) -> Result<(Reply, Option<String>), AttemptFailure> {
+    let size = reply.content.len() + raw.as_ref().map_or(0, String::len);
+    let clean = |redactor: &Redactor, text: String| match redactor.redact_reply(&text) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => text,
+    };
+    let both = move |redactor: &Redactor, reply: Reply, raw: Option<String>| {
+        let content = clean(redactor, reply.content);
+        (Reply { content, ..reply }, raw.map(|raw| clean(redactor, raw)))
+    };
+    if size <= INLINE_REDACT_BYTES {
+        return Ok(both(redactor, reply, raw));
+    }
+    let (redactor, usage) = (redactor.clone(), reply.usage);
+    tokio::task::spawn_blocking(move || both(&redactor, reply, raw)).await.map_err(|error| {
+        let detail =
+            format!("its reply could not be redacted, which is a bug in Sitewright: {error}");
+        AttemptFailure::new(AiErrorKind::Other, detail).with_usage(usage)
+    })
 }

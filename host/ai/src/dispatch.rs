@@ -137,8 +137,8 @@ impl<'a> Dispatch<'a> {
             Usage { input_tokens: None, output_tokens: None } if result.is_err() => 0,
             Usage { input_tokens, output_tokens } => {
                 let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
-                input_tokens.unwrap_or(prompt)
-                    + output_tokens.unwrap_or_else(|| estimated_tokens(reply))
+                let output = output_tokens.unwrap_or_else(|| estimated_tokens(reply));
+                input_tokens.unwrap_or(prompt).saturating_add(output)
             }
         };
         candidate.limiter.record_tokens(&permit, tokens);

@@ -13,6 +13,12 @@ use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::{AiErrorKind, HttpDetail};
 use sitewright_model::time::millis;
 
+/// Maximum size of the message in bytes. An error inside a success may be as long as a reply.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+
+/// Maximum size of a code in bytes. A longer text is not one.
+const MAX_CODE_BYTES: usize = 256;
+
 /// What an error body contains, independent of its envelope.
 #[derive(Debug, Default)]
 pub(super) struct ErrorBody {
@@ -62,11 +68,17 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
 }
 
 impl ErrorBody {
-    /// Reads a body, JSON or not.
+    /// Reads a body, JSON or not. Of JSON that ends early, what is there counts.
     pub(super) fn parse(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Value>(body) {
+        let value = match serde_json::from_slice::<Value>(body) {
+            Err(error) if error.is_eof() => {
+                serde_json::from_str(&closed(&String::from_utf8_lossy(body)))
+            }
+            parsed => parsed,
+        };
+        match value {
             Ok(value) => ErrorBody::read(&value),
-            Err(_) => ErrorBody { message: plain(body), ..ErrorBody::default() },
+            Err(_) => ErrorBody { message: cut(&plain(body)), ..ErrorBody::default() },
         }
     }
 
@@ -75,9 +87,7 @@ impl ErrorBody {
     pub(super) fn read(value: &Value) -> Self {
         match value {
             Value::Array(items) => items.first().map(ErrorBody::read).unwrap_or_default(),
-            Value::String(text) => {
-                ErrorBody { message: text.trim().to_owned(), ..ErrorBody::default() }
-            }
+            Value::String(text) => ErrorBody { message: cut(text), ..ErrorBody::default() },
             Value::Object(object) => match object.get("error") {
                 Some(error @ (Value::Object(_) | Value::Array(_))) => ErrorBody::read(error),
                 // `{"error": "text"}`; with a message beside it, `error` is a code.
@@ -169,7 +179,8 @@ impl ErrorBody {
             match error.pointer(pointer) {
                 Some(Value::String(text)) => match text.parse() {
                     Ok(code) => number = number.or(Some(code)),
-                    Err(_) => codes.push(text.to_lowercase()),
+                    Err(_) if text.len() <= MAX_CODE_BYTES => codes.push(text.to_lowercase()),
+                    Err(_) => {}
                 },
                 Some(Value::Number(code)) => {
                     number =
@@ -187,10 +198,77 @@ impl ErrorBody {
         // OpenRouter puts the error of the provider behind it here.
         let raw =
             error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
-        let message = raw
-            .map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
+        let message = cut(message);
+        let message = match raw {
+            Some(raw) => format!("{message} ({})", cut(raw)),
+            None => message,
+        };
         ErrorBody { message, codes, number, retry_after: None }
     }
+}
+
+/// The text without surrounding white space, at most [`MAX_MESSAGE_BYTES`] of it.
+fn cut(text: &str) -> String {
+    let text = text.trim();
+    text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned()
+}
+
+/// JSON that was cut, made whole: what is open is closed, and a last field without a value is left
+/// out. In one pass.
+fn closed(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut open: Vec<char> = Vec::new();
+    // Up to where whole values are, and how many brackets are open there.
+    let (mut whole, mut depth) = (0, 0);
+    let (mut in_string, mut is_value) = (false, false);
+    // Where the character after a backslash ends, and where an escape begins that may be cut: a
+    // surrogate pair has 12 bytes.
+    let (mut escaped, mut last, mut cut) = (0, 0, None);
+    for (at, byte) in bytes.iter().enumerate() {
+        if in_string {
+            match byte {
+                _ if at < escaped => {}
+                b'\\' => {
+                    escaped = at + 2;
+                    let begin = if last + 6 == at { last } else { at };
+                    cut = cut.or((at + 12 > bytes.len()).then_some(begin));
+                    last = at;
+                }
+                b'"' => {
+                    in_string = false;
+                    if is_value {
+                        (whole, depth) = (at + 1, open.len());
+                    }
+                }
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => (in_string, escaped, last, cut) = (true, 0, at, None),
+            b':' => is_value = true,
+            b'{' | b'[' => {
+                open.push(if *byte == b'{' { '}' } else { ']' });
+                (whole, depth, is_value) = (at + 1, open.len(), *byte == b'[');
+            }
+            b'}' | b']' => {
+                open.pop();
+                (whole, depth) = (at + 1, open.len());
+            }
+            b',' => (whole, depth, is_value) = (at, open.len(), open.last() == Some(&']')),
+            _ => {}
+        }
+    }
+    let mut closed = String::with_capacity(text.len() + open.len() + 1);
+    if in_string && is_value {
+        closed.push_str(&text[..cut.unwrap_or(text.len())]);
+        closed.push('"');
+    } else {
+        closed.push_str(&text[..whole]);
+        open.truncate(depth);
+    }
+    closed.extend(open.iter().rev());
+    closed
 }
 
 /// The text of a body that is not JSON.
@@ -236,5 +314,27 @@ pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
             format!("its answer is JSON of another shape: {error}")
         }
         _ => format!("its answer is not JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_that_was_cut_says_what_is_there() {
+        let whole = r#"{"error":{"code":"invalid_api_key","list":[1,[true,{"a":"b"}]],"message":"the \"key\" \ud83d\ude00 is \\wrong\\"}}"#;
+        for end in 1..whole.len() {
+            let text = closed(&whole[..end]);
+            let value: Result<Value, _> = serde_json::from_str(&text);
+            let value = value.unwrap_or_else(|error| panic!("{error}: {text}"));
+            let body = ErrorBody::parse(whole[..end].as_bytes());
+            assert_eq!(body.has_code("invalid_api_key"), end >= 33, "{value}");
+        }
+        let long =
+            format!(r#"{{"detail":[{{"msg":"no such field","input":"{}"#, "x".repeat(70_000));
+        assert_eq!(ErrorBody::parse(long.as_bytes()).message, "no such field");
+        let long = format!(r#"{{"error":{{"message":"{}"#, "x".repeat(70_000));
+        assert_eq!(ErrorBody::parse(long.as_bytes()).message, "x".repeat(MAX_MESSAGE_BYTES));
     }
 }

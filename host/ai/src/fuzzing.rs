@@ -17,6 +17,7 @@ use super::hint::{self, Location};
 use super::ollama::Ollama;
 use super::openai::OpenAi;
 use super::provider::{CallLimits, HttpProvider, Provider};
+use super::redact::Redactor;
 use super::secret::ApiKey;
 use super::stream::{Lines, Sse};
 use super::transport;
@@ -83,6 +84,31 @@ pub fn answers(bytes: &[u8]) {
             transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http)),
         );
     }
+}
+
+/// The redactor: linear in the text, leaves no part of a key, and removes the same from a reply
+/// however it arrives.
+pub fn redactor(bytes: &[u8]) {
+    const KEY: &str = "9f8e7d6c5b4a39281706f5e4d3c2b1a0";
+    let redactor = Redactor::new([KEY.into()]);
+    let text = String::from_utf8_lossy(bytes);
+    let mut steps = 0;
+    let clean = redactor.redact_counted(&text, &mut steps);
+    assert!(steps <= 64 * text.len() as u64 + 64, "{steps} steps for {} bytes", text.len());
+    for part in [&KEY[..6], &KEY[KEY.len() - 6..]] {
+        assert!(!clean.contains(part), "{clean}");
+    }
+    let (mut held, mut sent, mut rest) = (String::new(), String::new(), text.as_ref());
+    while let Some(first) = rest.bytes().next() {
+        let (piece, after) = rest.split_at(rest.ceil_char_boundary(usize::from(first % 23) + 1));
+        held.push_str(piece);
+        rest = after;
+        let settled = redactor.settled(&held);
+        sent.push_str(&redactor.redact_reply(&held[..settled]));
+        held.drain(..settled);
+    }
+    sent.push_str(&redactor.redact_reply(&held));
+    assert_eq!(sent, redactor.redact_reply(&text));
 }
 
 /// Asserts the same result for the bytes in one chunk, in single bytes, and in chunks of sizes that
@@ -175,6 +201,7 @@ mod tests {
         super::ndjson(bytes);
         super::streams(bytes);
         super::answers(bytes);
+        super::redactor(bytes);
     }
 
     #[test]

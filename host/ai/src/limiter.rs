@@ -155,7 +155,9 @@ impl Limiter {
     /// Records the tokens that a call used.
     pub(super) fn record_tokens(&self, permit: &Permit, tokens: u64) {
         if self.tokens.is_some() {
-            self.debt.fetch_add(tokens.saturating_sub(permit.estimate), Ordering::Relaxed);
+            let more = tokens.saturating_sub(permit.estimate);
+            let add = |debt: u64| Some(debt.saturating_add(more));
+            let _before = self.debt.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
         }
     }
 

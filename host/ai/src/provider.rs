@@ -86,8 +86,8 @@ impl Provider {
     /// A redactor for the provider's key.
     pub(super) fn redactor(&self) -> Redactor {
         match self {
-            Provider::Http(provider) => Redactor::new(provider.key.secret().cloned()),
-            Provider::Scripted(_) => Redactor::new(None),
+            Provider::Http(provider) => provider.key.redactor().clone(),
+            Provider::Scripted(_) => Redactor::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config::EndpointConfig;
-use super::redact;
+use super::redact::{self, Redactor};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -36,6 +36,7 @@ pub(super) struct ApiKey {
     /// `None` if the provider is called without a key.
     pub(super) source: Option<KeySource>,
     secret: Option<SecretString>,
+    redactor: Redactor,
 }
 
 /// Why a key cannot be used, with the field of the configuration (failure catalogue A9).
@@ -55,7 +56,9 @@ impl ApiKey {
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, KeyProblem> {
         let (source, text) = match (&config.api_key_env, &config.api_key_file) {
-            (None, None) => return Ok(ApiKey { source: None, secret: None }),
+            (None, None) => {
+                return Ok(ApiKey { source: None, secret: None, redactor: Redactor::default() });
+            }
             (Some(name), _) => {
                 let text = from_env(name, env)
                     .map_err(|message| KeyProblem { field: "api_key_env", message })?;
@@ -72,7 +75,9 @@ impl ApiKey {
             KeySource::Env(_) => "api_key_env",
             KeySource::File(_) => "api_key_file",
         };
-        let key = ApiKey { source: Some(source), secret: Some(SecretString::from(text)) };
+        let secret = SecretString::from(text);
+        let redactor = Redactor::new([secret.clone()]);
+        let key = ApiKey { source: Some(source), secret: Some(secret), redactor };
         key.header("").map_err(|message| KeyProblem { field, message })?;
         if let Some(secret) = key.secret() {
             redact::remember(secret);
@@ -95,9 +100,14 @@ impl ApiKey {
         Ok(Some(value))
     }
 
-    /// The key itself, for the redactor.
+    /// The key itself, to compare it with others.
     pub(super) fn secret(&self) -> Option<&SecretString> {
         self.secret.as_ref()
+    }
+
+    /// A redactor for the key.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 }
 

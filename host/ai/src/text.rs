@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::redact::Redactor;
 use sitewright_model::ai::Completed;
 
 /// Maximum size of a chunk in bytes; a provider may send more at once.
@@ -26,6 +27,10 @@ pub trait ChunkObserver: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct TextSink {
     channel: Option<mpsc::Sender<String>>,
+    /// Removes the provider's key.
+    redactor: Redactor,
+    /// The end of the text so far, if it may be the beginning of the key.
+    held: String,
     /// Whitespace before the first word. A reply of whitespace only is empty, and the call is
     /// retried.
     pending: String,
@@ -37,7 +42,14 @@ pub struct TextSink {
 impl TextSink {
     /// A sink for a caller that needs the whole reply only.
     pub fn none() -> Self {
-        TextSink { channel: None, pending: String::new(), forwarded: 0, observer: None }
+        TextSink {
+            channel: None,
+            redactor: Redactor::default(),
+            held: String::new(),
+            pending: String::new(),
+            forwarded: 0,
+            observer: None,
+        }
     }
 
     /// A sink and its receiver. Chunks have 1 byte to 4 KiB; the channel is closed when the sink is
@@ -68,8 +80,11 @@ impl TextSink {
         self.forwarded > 0
     }
 
-    /// Begins a new attempt: discards the pending whitespace of the previous one.
-    pub(super) fn begin(&mut self) {
+    /// Begins a new attempt at a provider with this key: discards the pending whitespace of the
+    /// previous one.
+    pub(super) fn begin(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
+        self.held.clear();
         self.pending.clear();
     }
 
@@ -78,10 +93,14 @@ impl TextSink {
         if self.channel.is_none() {
             return;
         }
+        self.held.push_str(text);
+        let settled = self.redactor.settled(&self.held);
+        let text = self.redactor.redact_reply(&self.held[..settled]).into_owned();
+        self.held.drain(..settled);
         if self.has_begun() {
-            return self.send(text).await;
+            return self.send(&text).await;
         }
-        self.pending.push_str(text);
+        self.pending.push_str(&text);
         if !self.pending.trim().is_empty() {
             let pending = std::mem::take(&mut self.pending);
             self.send(&pending).await;
@@ -157,12 +176,30 @@ mod tests {
         let (mut sink, chunks) = TextSink::channel();
         sink.push("\n\n").await;
         assert!(!sink.has_begun(), "another try may follow");
-        sink.begin();
+        sink.begin(Redactor::default());
         sink.push("word").await;
         assert!(sink.has_begun());
         sink.rest(&reply("{}", Some("word {}"))).await;
         drop(sink);
         assert_eq!(all(chunks).await, ["word", " {}"], "what the model wrote, not the JSON alone");
+    }
+
+    #[tokio::test]
+    async fn a8_a_key_that_arrives_in_pieces_is_removed() {
+        let key = "planted-key-1234567890";
+        let redactor = Redactor::new([key.into()]);
+        for size in 1..=key.len() {
+            let (mut sink, chunks) = TextSink::channel();
+            sink.begin(redactor.clone());
+            let text = format!("the key {key}, and plan");
+            let pieces: Vec<char> = text.chars().collect();
+            for piece in pieces.chunks(size) {
+                sink.push(&piece.iter().collect::<String>()).await;
+            }
+            sink.rest(&reply(&redactor.redact_reply(&text), None)).await;
+            drop(sink);
+            assert_eq!(all(chunks).await.concat(), "the key [key removed], and plan");
+        }
     }
 
     #[tokio::test]

@@ -21,6 +21,10 @@ use sitewright_model::ai::{AiError, AiErrorKind, Limit};
 /// Maximum size of a whole response body. No usable reply is longer.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// What is read of the body of an error. The rest is not: what an error says is at its beginning,
+/// and it is parsed and redacted on a thread of the runtime.
+pub(super) const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+
 /// Maximum size of a streamed body, in which the envelope of each token is much larger than the
 /// token.
 const MAX_STREAM_BYTES: usize = 16 * MAX_BODY_BYTES;
@@ -212,6 +216,14 @@ async fn receive(
         };
         live.timing.first_byte.get_or_insert_with(|| clock.elapsed());
         bytes += chunk.len();
+        if head.status >= 300 {
+            let room = MAX_ERROR_BODY_BYTES - read.len();
+            read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if room <= chunk.len() {
+                break;
+            }
+            continue;
+        }
         let max = if matches!(body, Body::Stream(_)) { MAX_STREAM_BYTES } else { MAX_BODY_BYTES };
         if bytes > max {
             return Err(too_large(max));

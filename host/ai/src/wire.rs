@@ -91,8 +91,3 @@ pub(super) fn excerpt(body: &[u8]) -> Option<String> {
     );
     (!text.trim().is_empty()).then(|| text.into_owned())
 }
-
-/// The redacted text, cut at a character boundary to the size of a record's excerpt.
-pub(super) fn cut_excerpt(text: &str) -> &str {
-    &text[..text.floor_char_boundary(AiError::EXCERPT_BYTES)]
-}

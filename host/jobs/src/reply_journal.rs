@@ -278,10 +278,16 @@ impl Database {
     /// If the database fails.
     pub async fn cost(&self, order: &str) -> Result<Cost, Error> {
         let doing = "adding up AI calls";
-        let sql = "SELECT count(*) AS calls, CAST(coalesce(sum(cost_nano_usd), 0) AS BIGINT) AS \
-                   nano_usd,
-                CAST(coalesce(sum(input_tokens), 0) AS BIGINT) AS input_tokens,
-                CAST(coalesce(sum(output_tokens), 0) AS BIGINT) AS output_tokens
+        // A provider may report any number, and a sum that overflows is an error of the database.
+        // 2^50 tokens, or billionths of a dollar, are more than any reply has, and the sum of
+        // 8,192 of them still fits.
+        let sql = "SELECT count(*) AS calls,
+                CAST(coalesce(sum(CASE WHEN cost_nano_usd > 1125899906842624
+                    THEN 1125899906842624 ELSE cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
+                CAST(coalesce(sum(CASE WHEN input_tokens > 1125899906842624
+                    THEN 1125899906842624 ELSE input_tokens END), 0) AS BIGINT) AS input_tokens,
+                CAST(coalesce(sum(CASE WHEN output_tokens > 1125899906842624
+                    THEN 1125899906842624 ELSE output_tokens END), 0) AS BIGINT) AS output_tokens
              FROM sitewright_ai_calls WHERE order_id = $1";
         let rows = self.read(doing, sql, args![order]).await?;
         let Some(row) = rows.first() else { return Ok(Cost::default()) };

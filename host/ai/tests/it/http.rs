@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright_ai::{AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, Request, Role};
+use sitewright_ai::{
+    AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, Request, Role, TextSink,
+};
 use sitewright_model::ai::{AiError, AiErrorKind, AttemptOutcome, CallId, Completed, Limit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -992,5 +994,188 @@ async fn e2_all_routes_are_probed_at_once_and_have_ended_at_the_deadline() {
         // Had they been made one after the other, the client would have left the first before it
         // made the second.
         server.request().await;
+    }
+}
+
+#[tokio::test]
+async fn long_error_bodies_are_read_to_a_limit_and_redacted_in_linear_time() {
+    const MIB: usize = 1024 * 1024;
+    let families = [
+        "ask-", "key=", "?key=", "Bearer ", "sk-", "://user:", "\\\\", "%25", "&#x", "'", "plante",
+    ];
+    for family in families {
+        let long = family.repeat(4 * MIB / family.len());
+        let json = json!({"error": {"message": long, "code": "server_error"}}).to_string();
+        let first = json!({"error": {"code": "invalid_api_key", "message": long}}).to_string();
+        let rows = [
+            ("503 Busy", long.clone(), AiErrorKind::Overloaded),
+            ("500 Oops", json, AiErrorKind::Overloaded),
+            ("418 Teapot", first, AiErrorKind::Auth),
+        ];
+        for (status, body, kind) in rows {
+            let server = Server::start(vec![http(status, "", &body)]).await;
+            let error = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap_err();
+            assert_eq!(error.kind, kind, "{family}: {error:?}");
+            assert!(error.message.as_str().len() < 8192, "{family}: {}", error.message);
+            let excerpt = error.attempts[0].body_excerpt.as_deref().unwrap_or_default();
+            assert!(excerpt.len() <= AiError::EXCERPT_BYTES, "{family}: {}", excerpt.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a8_a_key_in_a_good_reply_reaches_nobody() {
+    let half = &KEY[..KEY.len() / 2 + 1];
+    let escaped = KEY.replace('/', "\\/").replace('+', "\\u002B");
+    let body = json!({
+        "model": format!("model of {KEY}"),
+        "choices": [{"message": {"content": format!("You sent {KEY}, {half}: plan it")}, "finish_reason": "stop"}],
+    })
+    .to_string();
+    let in_json = json!({
+        "model": &KEY[KEY.len() - 8..],
+        "choices": [{"message": {"content": format!("{{\"you\": \"{escaped}\"}}")}, "finish_reason": "stop"}],
+    })
+    .to_string();
+    for body in [body, in_json] {
+        let server =
+            Server::start(vec![http("200 OK", &format!("x-request-id: {KEY}\r\n"), &body)]).await;
+        let done = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap();
+        let shown = format!("{:?} {:?} {:?}", done.completion, done.attempts, done.raw_reply);
+        for part in ["planted", "0123456789", "abcdef"] {
+            assert!(!shown.contains(part), "{part}: {shown}");
+        }
+        assert!(shown.contains("[key removed]"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a8_a_key_in_the_chunks_of_a_stream_is_neither_forwarded_nor_stored() {
+    for size in 1..KEY.len() {
+        let pieces: Vec<String> = KEY
+            .as_bytes()
+            .chunks(size)
+            .map(|piece| delta(std::str::from_utf8(piece).unwrap()))
+            .collect();
+        let whole = format!("{STREAM}{}{}{}", delta("It is "), pieces.concat(), end_of_stream());
+        let cut = format!("{STREAM}{}", pieces.concat());
+        let server = Server::start(vec![raw(whole), raw(cut)]).await;
+        let config = format!("{}{ROUTE}", server.config(""));
+        let gateway = gateway(&config);
+        let (mut sink, mut chunks) = TextSink::channel();
+        let done = gateway.stream(&call(), &request(), &mut sink).await.unwrap();
+        sink.rest(&done).await;
+        drop(sink);
+        let mut text = String::new();
+        while let Some(chunk) = chunks.recv().await {
+            text.push_str(&chunk);
+        }
+        assert_eq!(
+            (text.as_str(), done.completion.content.as_str()),
+            ("It is [key removed]", &*text)
+        );
+        let error = gateway.complete(call(), request()).await.unwrap_err();
+        let excerpt = error.attempts[0].body_excerpt.as_deref().unwrap_or_default();
+        assert!(excerpt.contains("[key removed]"), "{size}: {excerpt}");
+    }
+}
+
+#[tokio::test]
+async fn e11_usage_of_any_size_is_added_up_without_overflow() {
+    let most = u64::MAX;
+    let rows = [
+        json!({"prompt_tokens": most, "completion_tokens": most}),
+        json!({"prompt_tokens": 1, "completion_tokens": most}),
+        json!({"prompt_tokens": most}),
+    ];
+    for usage in rows {
+        let body = json!({
+            "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}], "usage": usage,
+        });
+        let answer = http("200 OK", "", &body.to_string());
+        let server = Server::start(vec![answer.clone(), answer.clone(), answer]).await;
+        let limits = "limits.tokens_per_minute = 1000000";
+        let price =
+            "[prices.some-model]\ninput_per_million = 1000.0\noutput_per_million = 1000.0\n";
+        let gateway = gateway(&format!("{}{ROUTE}{price}", server.config(limits)));
+        let call = CallContext { budget: Some(gateway.order_budget()), ..call() };
+        let done = gateway.complete(call.clone(), request()).await.unwrap();
+        assert!(done.completion.usage.input_tokens.is_some());
+        let spent = call.budget.as_ref().unwrap().spent();
+        assert_eq!((spent.calls, spent.tokens), (1, most));
+        for limit in ["tokens = 1000", "cost_usd = 5.0"] {
+            let config = format!("[budget]\n{limit}\n{}{ROUTE}{price}", server.config(""));
+            let gateway = self::gateway(&config);
+            let call = CallContext { budget: Some(gateway.order_budget()), ..self::call() };
+            drop(gateway.complete(call.clone(), request()).await.unwrap());
+            let error = gateway.complete(call, request()).await.unwrap_err();
+            assert_eq!(error.kind, AiErrorKind::BudgetExceeded, "{limit} has not wrapped: {error}");
+        }
+    }
+}
+
+/// A server that sends these bytes again and again after the request, as fast as it can, in a
+/// thread of its own; it reports when it cannot send any more.
+fn flood(
+    begin: &'static str,
+    again: &'static str,
+    pause: Duration,
+) -> (u16, std::sync::mpsc::Receiver<()>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (left, gone) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _read = stream.read(&mut [0; 4096]);
+        let many =
+            if pause.is_zero() { again.repeat(65_536 / again.len()) } else { again.to_owned() };
+        let mut broken = stream.write_all(begin.as_bytes()).is_err();
+        while !broken {
+            broken = stream.write_all(many.as_bytes()).is_err();
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
+        }
+        let _nobody = left.send(());
+    });
+    (port, gone)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_flood_of_heads_outlasts_the_limits_of_a_call() {
+    let slow = Duration::from_millis(20);
+    let rows = [
+        (
+            "informational heads",
+            "",
+            "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
+            Duration::ZERO,
+        ),
+        ("slow informational heads", "", "HTTP/1.1 103 Early Hints\r\n\r\n", slow),
+        ("continue", "", "HTTP/1.1 100 Continue\r\n\r\n", Duration::ZERO),
+        ("a slow head", "HTTP/1.1 200 OK\r\n", "x: y\r\n", slow),
+        ("a slow header", "HTTP/1.1 200 OK\r\nx: ", "y", slow),
+        ("a slow status", "HTTP/1.1 200 ", "O", slow),
+        (
+            "a slow body",
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n",
+            ":\n\n",
+            slow,
+        ),
+    ];
+    for (name, begin, again, pause) in rows {
+        let (port, gone) = flood(begin, again, pause);
+        let config = provider("local", &format!("http://127.0.0.1:{port}/v1"), "call_ms = 400");
+        // hyper reads what is there before it lets other tasks run, so the end may be late by the
+        // time that it takes to parse some megabytes.
+        let soon = Duration::from_secs(60);
+        let config = format!("{config}{ROUTE}");
+        let error = tokio::time::timeout(soon, complete(&config)).await;
+        let error = error.unwrap_or_else(|_| panic!("{name}: it does not end")).unwrap_err();
+        assert_eq!(error.attempts.len(), 1, "{name}: {error:?}");
+        assert_eq!(error.attempts[0].limit, Some(Limit::Call), "{name}: {error}");
+        let left = tokio::task::spawn_blocking(move || gone.recv_timeout(soon));
+        assert_eq!(left.await.unwrap(), Ok(()), "{name}: the connection is still read");
     }
 }

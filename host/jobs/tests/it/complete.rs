@@ -205,6 +205,20 @@ mod tests {
         assert_eq!(calls.len(), 4, "what was paid for stays in the ledger");
         assert!(calls.iter().all(|call| !call.current));
         assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
+
+        // A provider may report any number of tokens.
+        for n in 2..5 {
+            let most = NewAiCall {
+                cost_nano_usd: Some(u64::MAX),
+                input_tokens: Some(u64::MAX),
+                output_tokens: Some(u64::MAX),
+                ..reply("q", n)
+            };
+            assert!(database.keep_reply("24", "a4", most).await.unwrap());
+        }
+        let cost = database.cost("24").await.unwrap();
+        assert!(cost.nano_usd > 1 << 50 && cost.input_tokens > 1 << 50, "{cost:?}");
+        assert!(cost.output_tokens > 1 << 50, "{cost:?}");
     }
 
     /// Waiting resolutions share one statement, and a special case has the same outcome as alone.

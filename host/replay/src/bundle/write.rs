@@ -39,7 +39,7 @@ impl ExportOptions {
             scrub: false,
             without_template: false,
             template: None,
-            redactor: Redactor::of_process().for_records(),
+            redactor: Redactor::of_process(),
         }
     }
 }

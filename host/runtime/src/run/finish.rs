@@ -72,7 +72,8 @@ impl Attempt<'_> {
         let Prepared { template, locale, .. } = prepared;
         let calls = &totals.ai_calls;
         let tokens = |count: fn(&Usage) -> Option<u64>| {
-            calls.iter().filter_map(|call| count(&call.usage)).sum::<u64>()
+            let counts = calls.iter().filter_map(|call| count(&call.usage));
+            counts.fold(0, u64::saturating_add)
         };
         let start_s = self.request.id.determinism().start_unix_ms / 1_000;
         ReleaseInfo {

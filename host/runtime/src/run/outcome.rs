@@ -130,8 +130,8 @@ impl Totals {
     pub fn tokens(&self) -> (u64, u64) {
         self.ai_calls.iter().filter(|call| !call.replayed).fold((0, 0), |(input, output), call| {
             (
-                input + call.usage.input_tokens.unwrap_or(0),
-                output + call.usage.output_tokens.unwrap_or(0),
+                input.saturating_add(call.usage.input_tokens.unwrap_or(0)),
+                output.saturating_add(call.usage.output_tokens.unwrap_or(0)),
             )
         })
     }
