@@ -3,10 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use sitewright_json_schema::{self as schema, CompiledSchema, MAX_PROBLEMS};
+use sitewright_confined::Confined;
+use sitewright_json_schema::{self as schema, CheckError, GuardedSchema, MAX_PROBLEMS};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -19,12 +22,8 @@ const MAX_FENCES: usize = 16;
 /// A compiled JSON Schema for replies, with its value for the provider. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplySchema {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    value: Value,
-    compiled: CompiledSchema,
+    value: Arc<Value>,
+    guarded: GuardedSchema,
 }
 
 /// The text is not a usable JSON Schema.
@@ -40,7 +39,7 @@ impl From<schema::SchemaError> for SchemaError {
 
 impl fmt::Debug for ReplySchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReplySchema").field(&self.inner.value).finish()
+        f.debug_tuple("ReplySchema").field(&self.value).finish()
     }
 }
 
@@ -48,11 +47,30 @@ impl ReplySchema {
     /// Maximum size of a schema in bytes.
     pub const MAX_BYTES: usize = 64 * 1024;
 
-    /// Compiles a schema; see [`CompiledSchema`].
+    /// Compiles a trusted schema in this process. Its checks have no limits: for schemas of the
+    /// operator and of tests.
     ///
     /// # Errors
     /// The text is too long, is not JSON, or is not a schema. The message names the position.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
+        let value = Self::read(text)?;
+        Ok(ReplySchema { value, guarded: GuardedSchema::trusted(text)? })
+    }
+
+    /// Compiles a schema of the template `template`; see [`GuardedSchema`].
+    ///
+    /// # Errors
+    /// Like [`compile`](Self::compile); or compiling exceeded a limit or failed.
+    pub async fn compile_guarded(
+        text: String,
+        confined: &Confined,
+        template: &str,
+    ) -> Result<Self, SchemaError> {
+        let value = Self::read(&text)?;
+        Ok(ReplySchema { value, guarded: GuardedSchema::compile(text, confined, template).await? })
+    }
+
+    fn read(text: &str) -> Result<Arc<Value>, SchemaError> {
         if text.len() > Self::MAX_BYTES {
             let max = Self::MAX_BYTES;
             return Err(SchemaError(message!(
@@ -66,25 +84,37 @@ impl ReplySchema {
                 "the JSON Schema is not a JSON object; write {{\"type\": ...}}"
             )));
         }
-        let compiled = CompiledSchema::of(&value)?;
-        Ok(ReplySchema { inner: Arc::new(Inner { value, compiled }) })
+        Ok(Arc::new(value))
     }
 
-    /// Whether the check of a reply of this size is quick; see [`CompiledSchema::is_quick`].
-    pub(super) fn is_quick(&self, bytes: usize) -> bool {
-        self.inner.compiled.is_quick(bytes)
+    /// The same schema in a request of another template.
+    #[must_use]
+    pub(super) fn of_template(self, template: &str) -> Self {
+        ReplySchema { guarded: self.guarded.in_lane(template), ..self }
+    }
+
+    /// Whether it is small in memory.
+    pub(super) fn is_light(&self) -> bool {
+        self.guarded.is_light()
     }
 
     pub fn value(&self) -> &Value {
-        &self.inner.value
+        &self.value
     }
 
-    /// Why the value is not valid: the first problems and the number of the others. `None` if it is
-    /// valid.
-    fn problems(&self, value: &Value) -> Option<String> {
-        let problems = self.inner.compiled.check(value);
+    /// Why a JSON text is not valid: the first problems and the number of the others. `None` if it
+    /// is valid.
+    ///
+    /// # Errors
+    /// The check exceeded a limit, missed the deadline or failed.
+    pub(super) async fn problems(
+        &self,
+        json: &str,
+        deadline: Instant,
+    ) -> Result<Option<String>, CheckError> {
+        let problems = self.guarded.check(json, Some(deadline)).await?;
         if problems.is_empty() {
-            return None;
+            return Ok(None);
         }
         let reported: Vec<String> = problems
             .iter()
@@ -96,7 +126,7 @@ impl ReplySchema {
             more if problems.len() == MAX_PROBLEMS => format!("; and at least {more} more"),
             more => format!("; and {more} more"),
         };
-        Some(format!("{}{more}", reported.join("; ")))
+        Ok(Some(format!("{}{more}", reported.join("; "))))
     }
 }
 
@@ -113,38 +143,80 @@ fn short(text: &str) -> String {
     }
 }
 
-/// Why a reply is not usable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum JsonProblem {
-    /// The reply contains no JSON, or invalid JSON.
-    Malformed(String),
-    /// The JSON is not valid against the schema.
-    Mismatch(String),
-}
-
 /// The JSON of a reply, unchanged.
 ///
 /// The whole text is tried first. A model without JSON mode may wrap the JSON in prose or a code
 /// fence: then the first balanced object or array is used, after a fence if there is one. JSON is
 /// not repaired, and a part of an incomplete value is never used instead of the value.
-pub(super) fn extract<'a>(
-    reply: &'a str,
-    schema: Option<&ReplySchema>,
-) -> Result<&'a str, JsonProblem> {
+///
+/// # Errors
+/// Why the reply contains no JSON, or invalid JSON.
+pub(super) fn extract(reply: &str) -> Result<&str, String> {
     let reply = reply.trim_start_matches('\u{feff}').trim();
-    let (text, value) = match serde_json::from_str::<Value>(reply) {
-        Ok(value) => (reply, value),
-        Err(whole) => find(reply)
-            .map_err(|found| JsonProblem::Malformed(found.unwrap_or_else(|| whole.to_string())))?,
-    };
-    match schema.and_then(|schema| schema.problems(&value)) {
-        None => Ok(text),
-        Some(problems) => Err(JsonProblem::Mismatch(problems)),
+    match is_json(reply) {
+        Ok(()) => Ok(reply),
+        Err(whole) => find(reply).map_err(|found| found.unwrap_or_else(|| whole.to_string())),
+    }
+}
+
+/// Parses a text as strictly as [`Value`] does, without building the value: one of a few megabytes
+/// would take hundreds.
+fn is_json(text: &str) -> serde_json::Result<()> {
+    serde_json::from_str::<Parsed>(text).map(drop)
+}
+
+struct Parsed;
+
+impl<'de> Deserialize<'de> for Parsed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Parsed)
+    }
+}
+
+impl<'de> Visitor<'de> for Parsed {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Parsed, E> {
+        Ok(Parsed)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Parsed, E> {
+        Ok(Parsed)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Parsed, E> {
+        Ok(Parsed)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Parsed, E> {
+        Ok(Parsed)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Parsed, E> {
+        Ok(Parsed)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Parsed, E> {
+        Ok(Parsed)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Parsed, A::Error> {
+        while entries.next_element::<Parsed>()?.is_some() {}
+        Ok(Parsed)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Parsed, A::Error> {
+        while fields.next_entry::<Parsed, Parsed>()?.is_some() {}
+        Ok(Parsed)
     }
 }
 
 /// The first balanced value that is valid JSON; otherwise the error of the first one.
-fn find(reply: &str) -> Result<(&str, Value), Option<String>> {
+fn find(reply: &str) -> Result<&str, Option<String>> {
     // A line cannot begin with a fence inside JSON, where line ends are escaped.
     let fences = reply
         .match_indices("```")
@@ -158,8 +230,8 @@ fn find(reply: &str) -> Result<(&str, Value), Option<String>> {
                 return Err(Some("the JSON ends early".to_owned()));
             };
             let region = &reply[open..open + length];
-            match serde_json::from_str(region) {
-                Ok(value) => return Ok((region, value)),
+            match is_json(region) {
+                Ok(()) => return Ok(region),
                 Err(error) => {
                     first_problem.get_or_insert_with(|| error.to_string());
                 }
@@ -198,7 +270,7 @@ fn balanced(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonProblem, extract};
+    use super::extract;
 
     proptest::proptest! {
         /// A value is found unchanged, whatever its strings contain, and never a part of it
@@ -213,11 +285,11 @@ mod tests {
                 format!("{before}{json} and so on."),
                 format!("{before}\n```json\n{json}\n```\nThere it is."),
             ] {
-                assert_eq!(extract(&reply, None), Ok(json.as_str()));
+                assert_eq!(extract(&reply), Ok(json.as_str()));
             }
             let end = json.floor_char_boundary(json.len() - cut.min(json.len() - 1));
             let early = format!("{before}{}", &json[..end]);
-            assert!(matches!(extract(&early, None), Err(JsonProblem::Malformed(_))), "{early}");
+            assert!(extract(&early).is_err(), "{early}");
         }
     }
 }

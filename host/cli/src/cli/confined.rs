@@ -12,14 +12,14 @@ use sitewright_runtime::plugin::compile_here;
 use super::{Cli, Command};
 
 /// Everything that a child does for its host.
-const TASKS: [&Task; 0] = [];
+const TASKS: &[&Task] = &[&sitewright_json_schema::TASK];
 
 /// Does the work of a child and returns its exit code; `None` if this process is no child. Call it
 /// before the program starts a thread: the child's sandbox is for those that it starts itself.
 pub fn child() -> Option<ExitCode> {
     let subcommand = std::env::args_os().nth(1)?;
     if subcommand == SUBCOMMAND {
-        return Some(sitewright_confined::serve(&TASKS));
+        return Some(sitewright_confined::serve(TASKS));
     }
     if subcommand == sitewright_runtime::plugin::COMPILE_SUBCOMMAND
         && let Ok(Cli { command: Command::CompileTemplate(args), .. }) = Cli::try_parse()

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::run_trace::RunTrace;
 use crate::plugin::MemoryLimiter;
 use sitewright_ai::{Gateway, OrderBudget, RunJournal};
+use sitewright_confined::Confined;
 use sitewright_site::Staging;
 
 /// Maximum resources (streams, pollables) of a guest. They take the host's memory, which no limit
@@ -47,6 +48,10 @@ pub struct AiContext {
     pub max_calls: u64,
     /// Purposes that the template's manifest declares. Others are refused.
     pub purposes: Arc<[String]>,
+    /// Where costly checks against its JSON Schemas are done.
+    pub confined: Confined,
+    /// Its name.
+    pub template: String,
 }
 
 impl GuestState {

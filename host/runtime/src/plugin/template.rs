@@ -17,13 +17,14 @@ use super::contract::{Contract, Target, TargetError};
 use super::description::{self, Description};
 use super::engine::Engine;
 use super::limits::Limits;
-use super::manifest::{Manifest, ManifestError};
+use super::manifest::{Manifest, ManifestCheckError, ManifestError};
 use super::meter::CpuMeter;
 use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
 use crate::host_functions::GuestState;
+use sitewright_confined::Confined;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::Symbolized;
 use sitewright_model::failure::TemplateRef;
@@ -50,6 +51,7 @@ pub struct Template {
     linked: Linked,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
+    confined: Confined,
 }
 
 /// A template cannot be used.
@@ -110,6 +112,7 @@ pub struct Loader {
     linker: Arc<Linker<GuestState>>,
     cache: Cache,
     compiler: Compiler,
+    confined: Confined,
     limits: Arc<Limits>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
@@ -137,6 +140,7 @@ impl Loader {
             linker,
             cache,
             compiler: Compiler::here(),
+            confined: Confined::here(),
             limits: Arc::new(limits),
             symbols: SymbolCache::default(),
             settings: Arc::default(),
@@ -168,6 +172,13 @@ impl Loader {
     #[must_use]
     pub fn with_compiler(self, compiler: Compiler) -> Self {
         Loader { compiler, ..self }
+    }
+
+    /// The same with children for costly work on what templates send: their JSON Schemas. Required
+    /// for templates that are not trusted; by default it is done in this process without limits.
+    #[must_use]
+    pub fn with_confined(self, confined: Confined) -> Self {
+        Loader { confined, ..self }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -208,9 +219,11 @@ impl Loader {
         };
         let linked = blocking(link).await?;
         let described = self.describe(&machine.engine, &linked).await?;
-        // The template's author can write a schema that takes long to compile: not on the runtime's
-        // threads.
-        let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
+        let manifest =
+            Manifest::check(described, &self.confined).await.map_err(|error| match error {
+                ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
+                ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
+            })?;
         Ok(Template {
             manifest,
             path: path.to_owned(),
@@ -223,6 +236,7 @@ impl Loader {
             linked,
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
+            confined: self.confined.clone(),
         })
     }
 
@@ -313,6 +327,11 @@ pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>,
 }
 
 impl Template {
+    /// Where costly work on what it sends is done.
+    pub(crate) fn confined(&self) -> &Confined {
+        &self.confined
+    }
+
     /// `sha256:` and the file's digest in hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(self.digest))

@@ -2,6 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod cost;
+mod guarded;
+mod references;
+
 fn messages(schema: Value, value: &Value) -> Vec<String> {
     let schema = CompiledSchema::compile(&schema.to_string()).unwrap();
     let problems = schema.check(value);

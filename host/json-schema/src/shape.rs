@@ -1,0 +1,91 @@
+//! The shape of a JSON text: what bounds the cost of checking it, without building its value.
+
+/// Maximum nesting of a JSON text that is parsed; `serde_json` refuses deeper ones.
+pub(super) const MAX_DEPTH: usize = 128;
+
+/// The values and bytes of a JSON text by their depth. Meaningless, but not wrong, for a text that
+/// is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shape {
+    levels: Vec<Level>,
+    longest_pointer: u64,
+}
+
+/// The values at one depth. The whole text is at depth 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Values and names of properties.
+    pub(super) values: u64,
+    /// Bytes of these values with all that is inside them.
+    pub(super) bytes_within: u64,
+}
+
+impl Shape {
+    /// Reads a text once. `None` if it is deeper than any JSON text that is parsed.
+    pub(super) fn of(text: &str) -> Option<Shape> {
+        let mut levels = vec![Level { values: 1, bytes_within: 0 }];
+        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+        // The name of the property at each depth.
+        let (mut names, mut pointer, mut longest_pointer) = (vec![0_u64; MAX_DEPTH + 1], 0, 0);
+        let (mut quote, mut string) = (0_usize, 0_u64);
+        for (at, byte) in text.bytes().enumerate() {
+            levels[depth].bytes_within += 1;
+            match (in_string, byte) {
+                (true, _) if escaped => escaped = false,
+                (true, b'\\') => escaped = true,
+                (false, b'"') => (in_string, quote) = (true, at),
+                (true, b'"') => (in_string, string) = (false, (at - quote) as u64),
+                (true, _) => {}
+                (false, b'[' | b'{') => {
+                    depth += 1;
+                    if depth > MAX_DEPTH {
+                        return None;
+                    }
+                    if depth == levels.len() {
+                        levels.push(Level::default());
+                    }
+                    levels[depth].values += 1;
+                }
+                (false, b']' | b'}') => {
+                    pointer -= std::mem::take(&mut names[depth]);
+                    depth = depth.saturating_sub(1);
+                }
+                (false, b',') => levels[depth].values += 1,
+                (false, b':') => {
+                    levels[depth].values += 1;
+                    pointer = pointer - names[depth] + string;
+                    names[depth] = string;
+                    longest_pointer = longest_pointer.max(pointer);
+                }
+                (false, _) => {}
+            }
+        }
+        let mut within = 0;
+        for level in levels.iter_mut().rev() {
+            within += level.bytes_within;
+            level.bytes_within = within;
+        }
+        // Indices.
+        longest_pointer += 24 * levels.len() as u64;
+        Some(Shape { levels, longest_pointer })
+    }
+
+    /// The number of values and names, which bounds the memory of the parsed value.
+    pub(super) fn values(&self) -> u64 {
+        self.levels.iter().fold(0, |sum, level| sum.saturating_add(level.values))
+    }
+
+    /// Bytes of the longest JSON pointer into the value, at most and without escapes.
+    pub(super) fn longest_pointer(&self) -> u64 {
+        self.longest_pointer
+    }
+
+    /// The depth of the deepest value.
+    pub(super) fn depth(&self) -> usize {
+        self.levels.len() - 1
+    }
+
+    pub(super) fn levels(&self) -> impl Iterator<Item = Level> {
+        self.levels.iter().copied()
+    }
+}
