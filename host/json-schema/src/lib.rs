@@ -23,6 +23,9 @@
 mod cost;
 mod explain;
 mod fan_out;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guarded;
 mod shape;
 mod task;

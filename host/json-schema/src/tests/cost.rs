@@ -1,103 +1,11 @@
-//! The bound of a check holds: the validator's own steps are counted with a keyword of ours.
+//! The bound of a check holds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use jsonschema::paths::Location;
-use jsonschema::{Keyword, ValidationError};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::cost::{Cost, Steps};
+use crate::cost::Cost;
+use crate::fuzzing::{assert_bounded, marked, steps};
 use crate::shape::Shape;
-
-/// A keyword that counts how often it is applied.
-struct Counting(Arc<AtomicU64>);
-
-impl<'i> Keyword<'i> for Counting {
-    fn validate(&self, _: &'i Value) -> Result<(), ValidationError<'i>> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn is_valid(&self, _: &'i Value) -> bool {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-}
-
-/// How often the validator applies a subschema to a value, and how many problems it collects.
-#[derive(Debug)]
-struct Counted {
-    validity: u64,
-    problems: u64,
-    found: u64,
-}
-
-fn counting(
-    count: Arc<AtomicU64>,
-) -> impl for<'a> Fn(
-    &'a Map<String, Value>,
-    &'a Value,
-    Location,
-) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>> {
-    move |_, _, _| Ok(Box::new(Counting(count.clone())))
-}
-
-fn counted(schema: &Value, document: &Value) -> Option<Counted> {
-    let count = Arc::new(AtomicU64::new(0));
-    let validator = jsonschema::options()
-        .offline()
-        .should_validate_formats(false)
-        .with_keyword("x-step", counting(count.clone()))
-        .build(schema)
-        .ok()?;
-    let _valid = validator.is_valid(document);
-    let validity = count.swap(0, Ordering::Relaxed);
-    let found = validator.iter_errors(document).count() as u64;
-    Some(Counted { validity, problems: count.load(Ordering::Relaxed), found })
-}
-
-fn steps(schema: &Value, document: &Value) -> Option<Steps> {
-    Cost::of(schema)?.steps(&Shape::of(&document.to_string())?)
-}
-
-/// Asserts that the bound of a check, if there is one, is above what the validator does. Each
-/// application of a subschema counts as at least 8 steps.
-fn assert_bounded(schema: &Value, document: &Value) {
-    let Some(steps) = steps(schema, document) else { return };
-    let Some(counted) = counted(schema, document) else { return };
-    let fits = counted.validity * 8 <= steps.validity
-        && counted.problems * 8 <= steps.problems
-        && counted.found <= steps.found;
-    assert!(fits, "{counted:?} is more than {steps:?} for {schema} and {document}");
-}
-
-/// Marks every object that may be a schema, so that its applications are counted.
-fn marked(schema: Value) -> Value {
-    match schema {
-        Value::Object(fields) => {
-            let mut fields: Map<String, Value> = fields
-                .into_iter()
-                .map(|(name, value)| {
-                    let value = match (name.as_str(), value) {
-                        (
-                            "properties" | "patternProperties" | "dependentSchemas" | "$defs",
-                            Value::Object(parts),
-                        ) => parts.into_iter().map(|(name, part)| (name, marked(part))).collect(),
-                        ("enum" | "const" | "required", value) => value,
-                        (_, value) => marked(value),
-                    };
-                    (name, value)
-                })
-                .collect();
-            fields.insert("x-step".to_owned(), true.into());
-            Value::Object(fields)
-        }
-        Value::Array(parts) => parts.into_iter().map(marked).collect(),
-        other => other,
-    }
-}
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
