@@ -52,6 +52,9 @@ pub struct Task {
     pub run: fn(&[u8]) -> Vec<u8>,
 }
 
+/// A child without a job ends after this time.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// What one job may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -143,7 +146,16 @@ impl Confined {
     /// Runs tasks in at most `children` children of the binary in `path`, which must be of the same
     /// build.
     pub fn program(path: &Path, children: usize) -> Self {
-        Confined(Runner::Children(Pool::new(path.to_owned(), children)))
+        Confined(Runner::Children(Pool::new(path.to_owned(), children, IDLE)))
+    }
+
+    /// The same with children of its own, which end after `idle` without a job. Default: 60 s.
+    #[must_use]
+    pub fn with_idle_time(self, idle: Duration) -> Self {
+        match self.0 {
+            Runner::Here => self,
+            Runner::Children(pool) => Confined(Runner::Children(pool.with_idle_time(idle))),
+        }
     }
 
     /// Runs `task` over `input`. `lane` is the template's name: the lane that has used the least

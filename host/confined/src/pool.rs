@@ -14,12 +14,10 @@ use crate::queue::FairQueue;
 use crate::sandbox::Missing;
 use crate::{Budget, ConfinedError, Task};
 
-/// An idle child ends after this time.
-const IDLE: Duration = Duration::from_secs(60);
-
 /// A number of children of one program, and the jobs that wait for them.
 pub(crate) struct Pool {
     program: PathBuf,
+    children: usize,
     idle_time: Duration,
     state: Mutex<State>,
 }
@@ -57,14 +55,14 @@ impl fmt::Debug for Slot {
 }
 
 impl Pool {
-    pub(crate) fn new(program: PathBuf, children: usize) -> Arc<Self> {
-        Pool::with_idle_time(program, children, IDLE)
-    }
-
-    fn with_idle_time(program: PathBuf, children: usize, idle_time: Duration) -> Arc<Self> {
+    pub(crate) fn new(program: PathBuf, children: usize, idle_time: Duration) -> Arc<Self> {
         let queue = FairQueue::new(children);
         let state = State { queue, idle: VecDeque::new(), reaping: false };
-        Arc::new(Pool { program, idle_time, state: Mutex::new(state) })
+        Arc::new(Pool { program, children, idle_time, state: Mutex::new(state) })
+    }
+
+    pub(crate) fn with_idle_time(&self, idle_time: Duration) -> Arc<Self> {
+        Pool::new(self.program.clone(), self.children, idle_time)
     }
 
     /// Does a job when it is its turn. Dropping the future kills the child that does it.

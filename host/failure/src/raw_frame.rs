@@ -1,7 +1,9 @@
 //! A frame of a backtrace before it is symbolized.
 
+use serde::{Deserialize, Serialize};
+
 /// A frame as the engine reports it: an offset in the component's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RawFrame {
     /// Offset of the instruction from the start of the component, in bytes.
     pub offset: Option<u64>,

@@ -159,7 +159,17 @@ impl Orders {
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
         }
-        if record.kind == FailureKind::Host
+        if refused == Some(ErrorKind::ResourceBusy) {
+            tracing::warn!(
+                order = claimed.order,
+                job = claimed.job,
+                attempt = %claimed.attempt,
+                trace_id = claimed.trace_id,
+                "the machine is busy, so the order waits and uses no attempt: {}",
+                record.message
+            );
+            class = RetryClass::Limited { after: Some(self.backoff.limited) };
+        } else if record.kind == FailureKind::Host
             && let Some(error) = self.refuses_files(claimed, refused).await
         {
             tracing::error!(

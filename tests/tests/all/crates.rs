@@ -129,7 +129,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Libraries, and the only crate of the host that may depend on each.
-const OWNERS: [(&str, &str); 7] = [
+const OWNERS: [(&str, &str); 9] = [
     ("wasmtime", "sitewright-runtime"),
     ("wasmtime-wasi", "sitewright-runtime"),
     ("sqlx", "sitewright-jobs"),
@@ -137,6 +137,8 @@ const OWNERS: [(&str, &str); 7] = [
     ("riverqueue-migrate", "sitewright-jobs"),
     ("object_store", "sitewright-site"),
     ("gimli", "sitewright-failure"),
+    ("landlock", "sitewright-confined"),
+    ("seccompiler", "sitewright-confined"),
 ];
 
 /// What does I/O or waits: no part of `sitewright-model`, nor of its dependencies' names.

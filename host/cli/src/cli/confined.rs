@@ -3,16 +3,30 @@
 //! They are no commands of the command line: they start no runtime, log nothing and read no
 //! configuration.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser as _;
-use sitewright_confined::{SUBCOMMAND, Task};
-use sitewright_runtime::plugin::compile_here;
+use sitewright_confined::{Confined, SUBCOMMAND, Task};
+use sitewright_runtime::plugin::{COMPILE_SUBCOMMAND, SYMBOLIZE, compile_here};
 
 use super::{Cli, Command};
 
 /// Everything that a child does for its host.
-const TASKS: &[&Task] = &[&sitewright_json_schema::TASK];
+const TASKS: &[&Task] = &[&SYMBOLIZE, &sitewright_json_schema::TASK];
+
+/// The children of this process: one for each processor core, at least two, so that one template
+/// never has them all.
+pub(super) fn children() -> Confined {
+    static CHILDREN: OnceLock<Confined> = OnceLock::new();
+    CHILDREN
+        .get_or_init(|| {
+            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            Confined::this_program(cores.max(2))
+        })
+        .clone()
+}
 
 /// Does the work of a child and returns its exit code; `None` if this process is no child. Call it
 /// before the program starts a thread: the child's sandbox is for those that it starts itself.
@@ -21,7 +35,7 @@ pub fn child() -> Option<ExitCode> {
     if subcommand == SUBCOMMAND {
         return Some(sitewright_confined::serve(TASKS));
     }
-    if subcommand == sitewright_runtime::plugin::COMPILE_SUBCOMMAND
+    if subcommand == COMPILE_SUBCOMMAND
         && let Ok(Cli { command: Command::CompileTemplate(args), .. }) = Cli::try_parse()
     {
         return Some(compile_here(&args));

@@ -11,13 +11,11 @@
 //! | `orders_or_new` | the same; creates an embedded database | `order add` |
 //! | `store` | store of releases | `worker` |
 
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigError};
 use sitewright_ai::Gateway;
-use sitewright_confined::Confined;
 use sitewright_http::{self as http, Client};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
@@ -128,7 +126,7 @@ impl Setup {
         Ok(loader
             .with_settings(config.template_settings.clone())
             .with_compiler(Compiler::this_program(&config.limits))
-            .with_confined(Confined::this_program(children())))
+            .with_confined(super::confined::children()))
     }
 
     /// The database of `[database]`, created if it is an SQLite file. Does not check the tables.
@@ -202,10 +200,4 @@ impl Setup {
             config_version: config.version.clone(),
         })
     }
-}
-
-/// The number of confined children: as many as processors, so that they do not take turns, but
-/// enough that one costly job never holds up all others.
-fn children() -> usize {
-    std::thread::available_parallelism().map_or(2, NonZero::get).clamp(2, 8)
 }

@@ -66,7 +66,7 @@ async fn one_child_does_many_jobs() {
 async fn every_end_of_a_job_has_its_error() {
     let confined = children(1);
     let small = Budget { cpu: Duration::from_millis(300), memory_bytes: 64 << 20, deadline: None };
-    let rows: [(&'static Task, &[u8], &str); 11] = [
+    let rows: [(&'static Task, &[u8], &str); 10] = [
         (&tasks::SPIN, b"", "it took more than 300 ms of CPU time"),
         (&tasks::ALLOCATE, b"1000000000", "it took more than 67108864 bytes of memory"),
         (&tasks::ANSWER, b"1000000000", "it took more than 67108864 bytes of memory"),
@@ -76,7 +76,6 @@ async fn every_end_of_a_job_has_its_error() {
         (&tasks::EXIT, b"", "it crashed: exit status: 3"),
         (&tasks::OVERFLOW, b"", "stack"),
         (&tasks::NOISE, b"", "it wrote something else than an answer"),
-        (&tasks::STDERR, b"", "it crashed: signal: 25 (SIGXFSZ)"),
         (&UNKNOWN, b"", "the child has no task `UNKNOWN`"),
     ];
     for (task, input, words) in rows {
@@ -87,6 +86,20 @@ async fn every_end_of_a_job_has_its_error() {
         assert!(begin.elapsed() < Duration::from_secs(30), "{}", task.name);
         assert_eq!(run(&confined, &tasks::ECHO, b"next").await.unwrap(), b"next", "{}", task.name);
     }
+}
+
+/// Who ignores the signal for it, and hands that down to this process, gets an error instead.
+#[tokio::test]
+async fn what_a_child_writes_to_stderr_is_bounded() {
+    let confined = children(1);
+    for _ in 0..3 {
+        match run(&confined, &tasks::STDERR, b"").await {
+            Ok(answer) => assert_eq!(answer, b""),
+            Err(ConfinedError::Crashed(why)) => assert!(why.contains("SIGXFSZ"), "{why}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(run(&confined, &tasks::ECHO, b"next").await.unwrap(), b"next");
 }
 
 static UNKNOWN: Task = Task { name: "UNKNOWN", run: |_| Vec::new() };
@@ -254,6 +267,43 @@ async fn a_child_has_no_environment_files_network_or_programs() {
         let answer = String::from_utf8(answer).unwrap();
         assert_eq!(answer, "PermissionDenied", "{how}");
     }
+}
+
+/// Child processes of a process.
+fn children_of(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_child_ends_with_the_host_whatever_it_does() {
+    let mut host = std::process::Command::new(env!("CARGO_BIN_EXE_confined-child"))
+        .arg("host")
+        .spawn()
+        .unwrap();
+    let spins =
+        |pid: &u32| process::cpu_time(*pid).is_ok_and(|used| used > Duration::from_millis(200));
+    until("the child spins", || children_of(host.id()).iter().any(spins)).await;
+    let child = children_of(host.id())[0];
+    // SIGKILL, so the host cannot clean up.
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the child is gone", || !lives(child)).await;
+}
+
+#[tokio::test]
+async fn idle_children_end() {
+    let confined = children(2).with_idle_time(Duration::from_millis(400));
+    let first = pid(&confined).await;
+    until("it ends", || !lives(first)).await;
+    let second = pid(&confined).await;
+    assert_ne!(second, first, "another one starts when there is a job");
+    until("that one ends too", || !lives(second)).await;
 }
 
 #[tokio::test]

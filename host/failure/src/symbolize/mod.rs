@@ -5,8 +5,8 @@
 //! - `budget`: limits on time and memory
 //! - `paths`: readable names and paths, and which code is the author's own
 //!
-//! A template's debug information is read at its first trap, on the blocking pool, and resolved
-//! locations are cached: see [`SymbolCache`](sitewright_runtime::plugin::SymbolCache).
+//! A template's debug information is read at its traps, in a confined child process, and the
+//! symbolized frames are cached: see [`SymbolCache`](sitewright_runtime::plugin::SymbolCache).
 
 mod budget;
 mod dwarf;
@@ -24,6 +24,7 @@ pub use budget::{MAX_DEBUG_BYTES, MAX_TIME};
 use dwarf::{Index, Place, Reader, Sections};
 use modules::Found;
 use paths::Language;
+use serde::{Deserialize, Serialize};
 
 use crate::RawFrame;
 use sitewright_model::failure::Frame;
@@ -64,7 +65,7 @@ struct Module {
 }
 
 /// A symbolized backtrace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbolized {
     /// Innermost first; inlined functions have their own frames.
     pub frames: Vec<Frame>,
@@ -136,6 +137,11 @@ impl Symbols {
                     .map_or(0, |names| names.len())
         };
         self.modules.iter().map(of).sum()
+    }
+
+    /// Whether reading exceeded the time limit: it would do so again for other frames.
+    pub fn gave_up(&self) -> bool {
+        self.given_up.get().is_some()
     }
 
     /// The frames, if all of them are cached; `None` otherwise. Does not block: for async threads.

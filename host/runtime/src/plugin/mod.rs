@@ -41,7 +41,7 @@ pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
 pub use sandbox::{Capture, Determinism, Tail, sandbox};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};
-pub use symbols::SymbolCache;
+pub use symbols::{SYMBOLIZE, SymbolCache};
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
 pub(crate) use trap_code::trap_code;

@@ -142,7 +142,7 @@ impl Loader {
             compiler: Compiler::here(),
             confined: Confined::here(),
             limits: Arc::new(limits),
-            symbols: SymbolCache::default(),
+            symbols: SymbolCache::new(Confined::here()),
             settings: Arc::default(),
             dumping: Arc::default(),
         })
@@ -174,11 +174,16 @@ impl Loader {
         Loader { compiler, ..self }
     }
 
-    /// The same with children for costly work on what templates send: their JSON Schemas. Required
-    /// for templates that are not trusted; by default it is done in this process without limits.
+    /// The same with confined children for work on the templates' bytes other than compiling.
+    /// Required for templates that are not trusted.
     #[must_use]
     pub fn with_confined(self, confined: Confined) -> Self {
-        Loader { confined, ..self }
+        Loader { symbols: SymbolCache::new(confined.clone()), confined, ..self }
+    }
+
+    /// Where work on the templates' bytes is done.
+    pub fn confined(&self) -> &Confined {
+        &self.confined
     }
 
     pub fn engine(&self) -> &Engine {
@@ -372,8 +377,8 @@ impl Template {
         self.linked.world()
     }
 
-    /// The frames with functions, files and lines; or why there are none. Runs on the blocking
-    /// pool, in bounded time; see [`SymbolCache`].
+    /// The frames with functions, files and lines; or why there are none. Done by a confined child,
+    /// in bounded time; see [`SymbolCache`].
     pub async fn symbolize(&self, frames: Vec<RawFrame>) -> Symbolized {
         self.symbols.symbolize(&self.path, self.digest, frames).await
     }
@@ -416,6 +421,11 @@ impl TemplateError {
             TemplateProblem::Host(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether the machine has too little processor time for the compiler.
+    pub(crate) fn is_of_busy_machine(&self) -> bool {
+        matches!(&self.problem, TemplateProblem::DoesNotCompile(CompileError::Busy { .. }))
     }
 
     /// The limit on compiling that was hit, and its value.

@@ -76,7 +76,7 @@ pub enum Outcome {
         /// The file of the record, or why it could not be stored.
         stored: Result<PathBuf, Message>,
         /// What the operating system refused the host, if that is the cause: a full disk fails
-        /// every order.
+        /// every order. `ResourceBusy`: the machine was too busy to compile the template.
         refused: Option<std::io::ErrorKind>,
         totals: Totals,
     },

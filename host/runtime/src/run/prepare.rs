@@ -1,5 +1,6 @@
 //! What comes before the run: the order, the template, the template's schema and the journal.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,18 +92,21 @@ impl Attempt<'_> {
             }
             Err(error) => error,
         };
-        let mut kind = FailureKind::TemplateLoad;
+        let (mut kind, mut refused) = (FailureKind::TemplateLoad, None);
         if let CatalogueError::Unusable(unusable) = &error {
             if unusable.is_of_host() {
                 kind = FailureKind::Host;
             }
+            // Such an order waits, and uses no attempt.
+            refused = unusable.is_of_busy_machine().then_some(ErrorKind::ResourceBusy);
             // Which file it was is the first question when a template that worked does not load
             // (catalogue G1).
             self.state.template.digest = unusable.digest().await.unwrap_or_default();
             self.state.compile_limit = unusable.limit();
         }
         let message = message!("the template cannot be run: {error}");
-        let unusable = AttemptError::new(kind, message);
+        let unusable = Classified { refused, ..Classified::new(kind, message) };
+        let unusable = AttemptError::from(unusable);
         Err(Box::new(unusable.with_causes(causes_of(&error))))
     }
 
