@@ -308,7 +308,8 @@ impl<'a> Parts<'a> {
 
     /// The steps of a pattern for each byte of a text: its length with its repetitions written out.
     fn pattern(&mut self, pattern: &str) -> u64 {
-        let weight = pattern_weight(pattern);
+        // Capped, so that sums of many are exact.
+        let weight = pattern_weight(pattern).min(MAX_PATTERN_WEIGHT + 1);
         self.pattern_weight = self.pattern_weight.saturating_add(weight);
         weight
     }
