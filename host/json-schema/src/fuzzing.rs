@@ -48,13 +48,12 @@ struct Counted {
     found: u64,
 }
 
+/// What a factory of keywords returns.
+type Made<'a> = Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>>;
+
 fn counting(
     count: Arc<AtomicU64>,
-) -> impl for<'a> Fn(
-    &'a Map<String, Value>,
-    &'a Value,
-    Location,
-) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>> {
+) -> impl for<'a> Fn(&'a Map<String, Value>, &'a Value, Location) -> Made<'a> {
     move |_, _, _| Ok(Box::new(Counting(count.clone())))
 }
 

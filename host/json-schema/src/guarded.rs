@@ -48,7 +48,7 @@ pub struct GuardedSchema {
 
 struct Inner {
     text: Arc<str>,
-    here: Option<Here>,
+    here: Option<CompiledSchema>,
     /// `None` if the schema is trusted.
     confined: Option<Confined>,
 }
@@ -59,23 +59,17 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-#[derive(Debug)]
-struct Here {
-    compiled: CompiledSchema,
-    cost: Option<Cost>,
-}
-
 /// A limit that a confined check exceeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Exceeded {
     /// CPU time.
-    #[error("more than {limit_ms} ms of CPU time")]
+    #[error("more than {limit_ms} ms of CPU time, the fixed limit `schema_ms`")]
     Cpu {
         /// In milliseconds.
         limit_ms: u64,
     },
     /// Memory.
-    #[error("more than {} MiB of memory", limit_bytes >> 20)]
+    #[error("more than {} MiB of memory, the fixed limit `schema_memory_bytes`", limit_bytes >> 20)]
     Memory {
         /// In bytes.
         limit_bytes: u64,
@@ -83,6 +77,18 @@ pub enum Exceeded {
     /// Its process ended, for example because the recursion was too deep.
     #[error("so much that its process ended ({0})")]
     Process(String),
+}
+
+impl Exceeded {
+    /// The name of the limit and its value, for a record: milliseconds or bytes. `None` if the
+    /// process ended without one.
+    pub fn limit(&self) -> Option<(&'static str, u64)> {
+        match self {
+            Exceeded::Cpu { limit_ms } => Some(("schema_ms", *limit_ms)),
+            Exceeded::Memory { limit_bytes } => Some(("schema_memory_bytes", *limit_bytes)),
+            Exceeded::Process(_) => None,
+        }
+    }
 }
 
 /// Why a document could not be checked.
@@ -148,8 +154,7 @@ impl GuardedSchema {
     /// # Errors
     /// Like [`CompiledSchema::compile`].
     pub fn trusted(text: &str) -> Result<Self, SchemaError> {
-        let value = parse(text)?;
-        let here = Here { compiled: CompiledSchema::of(&value)?, cost: Cost::of(&value) };
+        let here = CompiledSchema::compile(text)?;
         let inner = Inner { text: text.into(), here: Some(here), confined: None };
         Ok(GuardedSchema { inner: Arc::new(inner), lane: "".into() })
     }
@@ -166,7 +171,7 @@ impl GuardedSchema {
 
     /// Whether it is small in memory: it is compiled in this process and has no patterns.
     pub fn is_light(&self) -> bool {
-        self.inner.here.as_ref().is_none_or(|here| !here.compiled.has_patterns())
+        self.inner.here.as_ref().is_none_or(|here| !here.has_patterns())
     }
 
     /// The problems of a document, at most [`MAX_PROBLEMS`](super::MAX_PROBLEMS). Empty if it is
@@ -209,6 +214,7 @@ impl GuardedSchema {
     ///
     /// # Errors
     /// Like `check`.
+    #[allow(clippy::disallowed_methods, reason = "this is a blocking thread of the one runtime")]
     pub fn check_blocking(&self, document: &str) -> Result<Vec<Problem>, CheckError> {
         tokio::runtime::Handle::try_current()
             .map_err(|error| CheckError::Host(error.to_string()))?
@@ -235,12 +241,12 @@ impl GuardedSchema {
     fn validity(&self, document: &str) -> Result<Option<Value>, CheckError> {
         let value = serde_json::from_str(document)
             .map_err(|error| CheckError::NotJson(parser_reason(&error)))?;
-        let valid = self.inner.here.as_ref().is_some_and(|here| here.compiled.accepts(&value));
+        let valid = self.inner.here.as_ref().is_some_and(|here| here.accepts(&value));
         Ok((!valid).then_some(value))
     }
 
     fn problems(&self, value: &Value) -> Vec<Problem> {
-        self.inner.here.as_ref().map(|here| here.compiled.check(value)).unwrap_or_default()
+        self.inner.here.as_ref().map(|here| here.check(value)).unwrap_or_default()
     }
 
     async fn compile_confined(&self, confined: &Confined) -> Result<(), SchemaError> {
@@ -311,14 +317,14 @@ impl From<ConfinedError> for Stopped {
 }
 
 /// Compiles a schema in this process if its checks have a known cost.
-fn compile_here(text: &str) -> Result<Option<Here>, SchemaError> {
+fn compile_here(text: &str) -> Result<Option<CompiledSchema>, SchemaError> {
     if text.len() > IN_PROCESS_SCHEMA_BYTES {
         return Ok(None);
     }
     let mut value = parse(text)?;
     without_plain_id(&mut value);
     let Some(cost) = Cost::of(&value) else { return Ok(None) };
-    Ok(Some(Here { compiled: CompiledSchema::of(&value)?, cost: Some(cost) }))
+    CompiledSchema::with_cost(&value, Some(cost)).map(Some)
 }
 
 /// Removes the `$id` of the whole schema if it is an ordinary URL. A schema with a known cost refers

@@ -32,10 +32,12 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+use cost::Cost;
 pub use guarded::{CHECK_CPU, CHECK_MEMORY_BYTES, CheckError, Exceeded, GuardedSchema};
 use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shape::Shape;
 pub use sitewright_order::Problem;
 pub use task::TASK;
 
@@ -47,6 +49,10 @@ const MAX_PATTERN: usize = 1 << 20;
 
 /// Maximum number of patterns in one schema, for the same reason.
 pub const MAX_PATTERNS: usize = 100;
+
+/// Maximum bytes of problems that are collected, as computed before the check. The computed size
+/// assumes that each keyword finds a problem in each value; the true one is a tenth of it.
+const MAX_COLLECTED_BYTES: u64 = 1 << 30;
 
 /// Maximum number of parts of a schema with every reference followed. The cost of checking a short
 /// schema that refers to each of its parts twice would grow exponentially.
@@ -64,6 +70,8 @@ pub struct CompiledSchema {
     validator: Validator,
     /// The number of regular expressions.
     patterns: usize,
+    /// The cost of its checks, if it is known.
+    cost: Option<Cost>,
 }
 
 /// Why a text is not a usable JSON Schema.
@@ -115,6 +123,10 @@ impl CompiledSchema {
     /// # Errors
     /// The value is not a schema, refers to something outside of it, or exceeds a limit.
     pub fn of(schema: &Value) -> Result<Self, SchemaError> {
+        Self::with_cost(schema, Cost::of(schema))
+    }
+
+    fn with_cost(schema: &Value, cost: Option<Cost>) -> Result<Self, SchemaError> {
         let patterns = patterns(schema);
         if patterns > MAX_PATTERNS {
             return Err(SchemaError::Invalid {
@@ -137,7 +149,7 @@ impl CompiledSchema {
             .with_pattern_options(limits)
             .should_validate_formats(false)
             .build(schema)
-            .map(|validator| CompiledSchema { validator, patterns })
+            .map(|validator| CompiledSchema { validator, patterns, cost })
             .map_err(|error| unusable(&error))
     }
 
@@ -146,8 +158,19 @@ impl CompiledSchema {
         self.patterns > 0
     }
 
-    /// The problems of a value, at most [`MAX_PROBLEMS`]. Empty if it is valid.
+    /// The problems of a value, at most [`MAX_PROBLEMS`]. Empty if it is valid. If there may be far
+    /// more than that, a single one says so: the validator collects all before it returns the
+    /// first, and a value with a problem in each of its half a million entries is short.
     pub fn check(&self, value: &Value) -> Vec<Problem> {
+        let steps = self.cost.as_ref().and_then(|cost| cost.steps(&Shape::of_value(value)));
+        if steps.is_some_and(|steps| steps.found_bytes > MAX_COLLECTED_BYTES) {
+            if self.accepts(value) {
+                return Vec::new();
+            }
+            let message = "is large and has too many problems to list them; shorten its lists, or \
+                           correct one kind of entry at a time";
+            return vec![Problem::new("", message)];
+        }
         let errors = self.validator.iter_errors(value);
         errors.flat_map(|error| explain::problems(&error)).take(MAX_PROBLEMS).collect()
     }

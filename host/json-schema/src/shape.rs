@@ -1,5 +1,7 @@
 //! The shape of a JSON text: what bounds the cost of checking it, without building its value.
 
+use serde_json::Value;
+
 /// Maximum nesting of a JSON text that is parsed; `serde_json` refuses deeper ones.
 pub(super) const MAX_DEPTH: usize = 128;
 
@@ -68,6 +70,36 @@ impl Shape {
         // Indices.
         longest_pointer += 24 * levels.len() as u64;
         Some(Shape { levels, longest_pointer })
+    }
+
+    /// The shape of a value that is parsed already.
+    pub(super) fn of_value(value: &Value) -> Shape {
+        let mut shape = Shape { levels: Vec::new(), longest_pointer: 0 };
+        shape.add(value, 0, 0);
+        shape
+    }
+
+    /// Adds a value and returns its bytes. `pointer` is the length of the names on the way to it.
+    fn add(&mut self, value: &Value, depth: usize, pointer: u64) -> u64 {
+        if depth == self.levels.len() {
+            self.levels.push(Level::default());
+        }
+        self.longest_pointer = self.longest_pointer.max(pointer + 24 * (depth as u64 + 1));
+        let bytes = 8 + match value {
+            Value::String(text) => text.len() as u64,
+            Value::Array(entries) => {
+                entries.iter().fold(0, |bytes, entry| bytes + self.add(entry, depth + 1, pointer))
+            }
+            Value::Object(fields) => fields.iter().fold(0, |bytes, (name, value)| {
+                let name = name.len() as u64 + 1;
+                bytes + name + self.add(value, depth + 1, pointer + name)
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 16,
+        };
+        // A value in an object has a name.
+        self.levels[depth].values += 2;
+        self.levels[depth].bytes_within += bytes;
+        bytes
     }
 
     /// The number of values and names, which bounds the memory of the parsed value.

@@ -125,7 +125,7 @@ impl Attempt<'_> {
 
     /// Checks the order against the template's own schema.
     async fn check_schema(
-        &self,
+        &mut self,
         snapshot: &OrderSnapshot,
         template: &Template,
     ) -> Result<(), Box<AttemptError>> {
@@ -133,7 +133,12 @@ impl Attempt<'_> {
         let checking = schema.check(snapshot.document(), Some(self.deadline.into_std()));
         let problems = match self.unless_stopped(checking).await? {
             Ok(problems) => problems,
-            Err(error) => return Err(self.unchecked(&error, template)),
+            Err(error) => {
+                if let CheckError::TooCostly { exceeded, .. } = &error {
+                    self.state.compile_limit = exceeded.limit();
+                }
+                return Err(self.unchecked(&error, template));
+            }
         };
         let Some(first) = problems.first() else { return Ok(()) };
         let more = match problems.len() - 1 {
