@@ -1,12 +1,17 @@
 //! JSON replies: found in the text, parsed strictly, and checked against the schema.
 
 use std::borrow::Cow;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use sitewright_json_schema::{self as schema, CompiledSchema, MAX_PROBLEMS, Problem, unique};
+use sitewright_confined::Confined;
+use sitewright_json_schema::{self as schema, CheckError, GuardedSchema, MAX_PROBLEMS};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -16,18 +21,18 @@ const REPORTED: usize = 5;
 /// Maximum number of brackets that begin no value: each is tried, and a trial may read the rest.
 const MAX_FAILED: usize = 32;
 
-/// Maximum number of values in a reply.
-const MAX_FOUND: usize = 100;
+/// Maximum number of values in a reply that are tried: the last ones.
+const MAX_FOUND: usize = 8;
+
+/// Maximum size of a JSON text in bytes whose integers are rewritten: its tree takes many times its
+/// size.
+const MAX_REWRITTEN: usize = 1 << 20;
 
 /// A compiled JSON Schema for replies, with its value for the provider. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplySchema {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    value: Value,
-    compiled: CompiledSchema,
+    value: Arc<Value>,
+    guarded: GuardedSchema,
 }
 
 /// The text is not a usable JSON Schema.
@@ -43,7 +48,7 @@ impl From<schema::SchemaError> for SchemaError {
 
 impl fmt::Debug for ReplySchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReplySchema").field(&self.inner.value).finish()
+        f.debug_tuple("ReplySchema").field(&self.value).finish()
     }
 }
 
@@ -51,11 +56,30 @@ impl ReplySchema {
     /// Maximum size of a schema in bytes.
     pub const MAX_BYTES: usize = 64 * 1024;
 
-    /// Compiles a schema; see [`CompiledSchema`].
+    /// Compiles a trusted schema in this process. Its checks have no limits: for schemas of the
+    /// operator and of tests.
     ///
     /// # Errors
     /// The text is too long, is not JSON, or is not a schema. The message names the position.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
+        let value = Self::read(text)?;
+        Ok(ReplySchema { value, guarded: GuardedSchema::trusted(text)? })
+    }
+
+    /// Compiles a schema of the template `template`; see [`GuardedSchema`].
+    ///
+    /// # Errors
+    /// Like [`compile`](Self::compile); or compiling exceeded a limit or failed.
+    pub async fn compile_guarded(
+        text: String,
+        confined: &Confined,
+        template: &str,
+    ) -> Result<Self, SchemaError> {
+        let value = Self::read(&text)?;
+        Ok(ReplySchema { value, guarded: GuardedSchema::compile(text, confined, template).await? })
+    }
+
+    fn read(text: &str) -> Result<Arc<Value>, SchemaError> {
         if text.len() > Self::MAX_BYTES {
             let max = Self::MAX_BYTES;
             return Err(SchemaError(message!(
@@ -69,29 +93,37 @@ impl ReplySchema {
                 "the JSON Schema is not a JSON object; write {{\"type\": ...}}"
             )));
         }
-        let compiled = CompiledSchema::of(&value)?;
-        Ok(ReplySchema { inner: Arc::new(Inner { value, compiled }) })
+        Ok(Arc::new(value))
     }
 
-    /// Whether the check of a reply of this size is quick; see [`CompiledSchema::is_quick`].
-    pub(super) fn is_quick(&self, bytes: usize) -> bool {
-        self.inner.compiled.is_quick(bytes)
+    /// The same schema in a request of another template.
+    #[must_use]
+    pub(super) fn of_template(self, template: &str) -> Self {
+        ReplySchema { guarded: self.guarded.in_lane(template), ..self }
+    }
+
+    /// Whether it is small in memory.
+    pub(super) fn is_light(&self) -> bool {
+        self.guarded.is_light()
     }
 
     pub fn value(&self) -> &Value {
-        &self.inner.value
+        &self.value
     }
 
-    fn fits(&self, value: &Value) -> bool {
-        self.inner.compiled.check(value).is_empty()
-    }
-
-    /// Why the value is not valid: the first problems and the number of the others. `None` if it is
-    /// valid.
-    fn problems(&self, value: &Value) -> Option<String> {
-        let problems = self.inner.compiled.check(value);
+    /// Why a JSON text is not valid: the first problems and the number of the others. `None` if it
+    /// is valid.
+    ///
+    /// # Errors
+    /// The check exceeded a limit, missed the deadline or failed.
+    pub(super) async fn problems(
+        &self,
+        json: &str,
+        deadline: Instant,
+    ) -> Result<Option<String>, CheckError> {
+        let problems = self.guarded.check(json, Some(deadline)).await?;
         if problems.is_empty() {
-            return None;
+            return Ok(None);
         }
         let reported: Vec<String> = problems
             .iter()
@@ -103,7 +135,7 @@ impl ReplySchema {
             more if problems.len() == MAX_PROBLEMS => format!("; and at least {more} more"),
             more => format!("; and {more} more"),
         };
-        Some(format!("{}{more}", reported.join("; ")))
+        Ok(Some(format!("{}{more}", reported.join("; "))))
     }
 }
 
@@ -120,129 +152,191 @@ fn short(text: &str) -> String {
     }
 }
 
-/// Why a reply is not usable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum JsonProblem {
-    /// The reply contains no JSON, or invalid JSON.
-    Malformed(String),
-    /// The JSON is not valid against the schema.
-    Mismatch(String),
-}
-
-/// The JSON of a reply.
+/// The JSON values of a reply, in their order, each as a text of its own.
 ///
 /// The whole text is tried first. A model without JSON mode may wrap the JSON in prose, a code
-/// fence or a list of citations: then the value that the schema accepts is used, wherever it
-/// stands; without a schema the longest one. JSON is not repaired, and a part of an incomplete
-/// value is never used instead of the value.
+/// fence or a list of citations: then these are all values in the text, and the caller chooses the
+/// one that is wanted. JSON is not repaired, and a part of an incomplete value is never used
+/// instead of the value.
 ///
-/// The text is returned as it is, except that with a schema an integer that is written as a float
-/// (`5.0`, `4e1`) is written as an integer: JSON Schema accepts both, and the types of programming
-/// languages do not. For the same reason a field that is given twice is a problem.
-pub(super) fn extract<'a>(
-    reply: &'a str,
-    schema: Option<&ReplySchema>,
-) -> Result<Cow<'a, str>, JsonProblem> {
+/// A value is returned as it is, except that an integer that is written as a float (`5.0`, `4e1`)
+/// is written as an integer if `typed` is set: JSON Schema accepts both, and the types of
+/// programming languages do not. For the same reason a field that is given twice is a problem.
+///
+/// # Errors
+/// Why the reply contains no JSON, or invalid JSON.
+pub(super) fn values(reply: &str, typed: bool) -> Result<Vec<String>, String> {
     let reply = reply.trim_start_matches('\u{feff}').trim();
-    let found = match unique::parse(reply) {
-        Ok(parsed) => vec![Found::of(reply, parsed).map_err(JsonProblem::Malformed)?],
-        Err(whole) => candidates(reply)
-            .map_err(|found| JsonProblem::Malformed(found.unwrap_or_else(|| whole.to_string())))?,
+    let found = match Facts::of(reply) {
+        Ok(facts) => vec![(reply, facts)],
+        Err(whole) => find(reply).map_err(|found| found.unwrap_or_else(|| whole.to_string()))?,
     };
-    let longest = found.iter().max_by_key(|found| found.text.len());
-    let Some(schema) = schema else {
-        return longest
-            .map(|found| Cow::Borrowed(found.text))
-            .ok_or_else(|| JsonProblem::Malformed(NO_JSON.into()));
-    };
-    let mut fitting = found.iter().filter(|found| schema.fits(&found.value));
-    match (fitting.next_back(), longest) {
-        (Some(last), _) if fitting.all(|other| other.value == last.value) => Ok(last.canonical()),
-        (Some(_), _) => Err(JsonProblem::Malformed(
-            "it has more than one value that the schema accepts, and they differ".to_owned(),
-        )),
-        (None, longest) => {
-            let problems = longest.and_then(|longest| schema.problems(&longest.value));
-            Err(JsonProblem::Mismatch(problems.unwrap_or_else(|| NO_JSON.to_owned())))
-        }
+    if let Some((_, Facts { twice: Some(name), .. })) =
+        found.iter().find(|(_, f)| f.twice.is_some())
+        && found.len() == 1
+    {
+        return Err(format!("the field `{}` is given more than once", short(name)));
     }
+    let usable = found.into_iter().filter(|(_, facts)| facts.twice.is_none());
+    Ok(usable
+        .map(|(text, facts)| if typed { facts.integers(text) } else { text.to_owned() })
+        .collect())
 }
 
-const NO_JSON: &str = "it has no JSON";
-
-/// A JSON value in a reply.
-struct Found<'a> {
-    text: &'a str,
-    value: Value,
+/// Whether two JSON texts are the same value.
+pub(super) fn are_equal(one: &str, other: &str) -> bool {
+    let small = one.len().max(other.len()) <= MAX_REWRITTEN;
+    let value = |text| serde_json::from_str::<Value>(text).ok();
+    one == other || (small && value(one) == value(other))
 }
 
-impl<'a> Found<'a> {
+/// What is known of a JSON text, without its tree: that of one of a few megabytes would take
+/// hundreds.
+#[derive(Debug, Default)]
+struct Facts {
+    /// A field that an object has twice.
+    twice: Option<String>,
+    /// Whether an integer is written as a float.
+    floats: bool,
+}
+
+impl Facts {
     /// # Errors
-    /// If a field is given twice.
-    fn of(text: &'a str, parsed: (Value, Vec<Problem>)) -> Result<Self, String> {
-        let (value, duplicates) = parsed;
-        match duplicates.first() {
-            None => Ok(Found { text, value }),
-            Some(twice) => Err(format!("{} {}", position(&twice.pointer), short(&twice.message))),
-        }
+    /// The text is not JSON, as strictly as [`Value`] is parsed.
+    fn of(text: &str) -> serde_json::Result<Self> {
+        let mut scan = Scan::default();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        scan.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(scan.facts)
     }
 
-    /// The text with each integer as an integer.
-    fn canonical(&self) -> Cow<'a, str> {
-        let mut value = self.value.clone();
-        if integers(&mut value) { Cow::Owned(value.to_string()) } else { Cow::Borrowed(self.text) }
+    /// The text with each integer as an integer, up to 2^53.
+    fn integers(&self, text: &str) -> String {
+        if !self.floats || text.len() > MAX_REWRITTEN {
+            return text.to_owned();
+        }
+        match serde_json::from_str::<Value>(text) {
+            Ok(mut value) => {
+                rewrite(&mut value);
+                value.to_string()
+            }
+            Err(_) => text.to_owned(),
+        }
     }
 }
 
-/// Rewrites floats that are integers, up to 2^53, and returns whether there was one.
-fn integers(value: &mut Value) -> bool {
+/// The integer that a float is, up to 2^53.
+fn integer(float: f64) -> Option<i64> {
     const MAX: f64 = 9_007_199_254_740_992.0;
+    #[allow(clippy::cast_possible_truncation, reason = "checked before")]
+    (float.fract() == 0.0 && float.abs() <= MAX).then_some(float as i64)
+}
+
+fn rewrite(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
-            let Some(float) = number.as_f64() else { return false };
-            if float.fract() != 0.0 || float.abs() > MAX {
-                return false;
+            if let Some(whole) = number.as_f64().and_then(integer) {
+                *value = whole.into();
             }
-            #[allow(clippy::cast_possible_truncation, reason = "checked above")]
-            let integer = float as i64;
-            *value = integer.into();
-            true
         }
-        // No short cut: all of them are rewritten.
-        Value::Array(list) => list.iter_mut().fold(false, |any, entry| integers(entry) | any),
-        Value::Object(fields) => {
-            fields.values_mut().fold(false, |any, entry| integers(entry) | any)
-        }
-        _ => false,
+        Value::Array(list) => list.iter_mut().for_each(rewrite),
+        Value::Object(fields) => fields.values_mut().for_each(rewrite),
+        _ => {}
     }
 }
 
-/// All values in a text that is not JSON as a whole, in order; otherwise the first problem.
-fn candidates(reply: &str) -> Result<Vec<Found<'_>>, Option<String>> {
-    let mut found = Vec::new();
+/// Collects the facts of a JSON text.
+#[derive(Default)]
+struct Scan {
+    facts: Facts,
+    hasher: RandomState,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Scan {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Scan {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, float: f64) -> Result<(), E> {
+        self.facts.floats |= integer(float).is_some();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while entries.next_element_seed(&mut *self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        // Hashes instead of names, so that many short fields do not take many times their size.
+        let mut seen = HashSet::new();
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            if self.facts.twice.is_none() && !seen.insert(self.hasher.hash_one(name.as_ref())) {
+                self.facts.twice = Some(name.into_owned());
+            }
+            fields.next_value_seed(&mut *self)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last [`MAX_FOUND`] values in a text that is not JSON as a whole, in their order; otherwise
+/// the first problem.
+fn find(reply: &str) -> Result<Vec<(&str, Facts)>, Option<String>> {
+    let mut found = VecDeque::new();
     let mut first_problem = None;
     let mut failed = 0;
     let mut from = 0;
     while let Some(open) = reply[from..].find(['{', '[']).map(|at| from + at) {
         let rest = &reply[open..];
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-        let parsed = values.next();
-        if !matches!(parsed, Some(Ok(_))) {
-            failed += 1;
-        }
-        match parsed {
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        match values.next() {
             Some(Ok(_)) => {
                 let text = &rest[..values.byte_offset()];
-                match unique::parse(text)
-                    .map_err(|error| error.to_string())
-                    .and_then(|parsed| Found::of(text, parsed))
-                {
-                    Ok(value) => found.push(value),
-                    Err(problem) => {
-                        first_problem.get_or_insert(problem);
+                match Facts::of(text) {
+                    Ok(facts) => {
+                        found.push_back((text, facts));
+                        if found.len() > MAX_FOUND {
+                            found.pop_front();
+                        }
+                    }
+                    Err(error) => {
+                        first_problem.get_or_insert_with(|| error.to_string());
                     }
                 }
                 from = open + text.len();
+                continue;
             }
             // A value that is broken or cut: no part of it may be used.
             Some(Err(error)) if begins_as_value(rest) => match balanced(rest.as_bytes()) {
@@ -255,11 +349,12 @@ fn candidates(reply: &str) -> Result<Vec<Found<'_>>, Option<String>> {
             // A bracket of the prose.
             _ => from = open + 1,
         }
-        if failed > MAX_FAILED || found.len() > MAX_FOUND {
+        failed += 1;
+        if failed > MAX_FAILED {
             return Err(Some(format!("it has more than {MAX_FAILED} brackets around no JSON")));
         }
     }
-    if found.is_empty() { Err(first_problem) } else { Ok(found) }
+    if found.is_empty() { Err(first_problem) } else { Ok(found.into()) }
 }
 
 /// Whether a bracket begins an object or a list of texts, objects or lists, as prose does not.
@@ -302,41 +397,38 @@ fn balanced(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonProblem, ReplySchema, extract};
+    use super::{are_equal, values};
 
     #[test]
-    fn e6_the_value_that_the_schema_accepts_is_used() {
-        let schema = ReplySchema::compile(
-            r#"{"type":"object","required":["a"],"properties":{"a":{"type":"integer"}}}"#,
-        )
-        .unwrap();
-        let good = [
-            ("{\"a\":1}", "{\"a\":1}"),
-            ("See [1][2]:\n{\"a\":1}", "{\"a\":1}"),
-            ("It said \"7 am {sharp\". Result:\n{\"a\":1}", "{\"a\":1}"),
-            ("{sharp}: {\"a\":1} [the end]", "{\"a\":1}"),
-            ("Draft {\"b\":1}, then {\"a\":2}.", "{\"a\":2}"),
-            ("{\"a\":2} or again {\"a\": 2}", "{\"a\": 2}"),
-            ("```json\n{\"a\":1}\n```", "{\"a\":1}"),
-            ("{\"a\":5.0}", "{\"a\":5}"),
-            ("{\"b\":[1.5,-4e1],\"a\":1e2}", "{\"b\":[1.5,-40],\"a\":100}"),
+    fn e6_all_values_of_a_reply_are_found_whole() {
+        let good: [(&str, &[&str]); 9] = [
+            ("{\"a\":1}", &["{\"a\":1}"]),
+            ("See [1][2]:\n{\"a\":1}", &["[1]", "[2]", "{\"a\":1}"]),
+            ("It said \"7 am {sharp\". Result:\n{\"a\":1}", &["{\"a\":1}"]),
+            ("{sharp}: {\"a\":1} [the end]", &["{\"a\":1}"]),
+            ("Draft {\"b\":1}, then {\"a\":2}.", &["{\"b\":1}", "{\"a\":2}"]),
+            ("```json\n{\"a\":1}\n```", &["{\"a\":1}"]),
+            ("{\"a\":5.0}", &["{\"a\":5}"]),
+            ("{\"b\":[1.5,-4e1],\"a\":1e2}", &["{\"b\":[1.5,-40],\"a\":100}"]),
+            (
+                "[1][2][3][4][5][6][7][8][9]",
+                &["[2]", "[3]", "[4]", "[5]", "[6]", "[7]", "[8]", "[9]"],
+            ),
         ];
-        for (reply, json) in good {
-            assert_eq!(extract(reply, Some(&schema)).as_deref(), Ok(json), "{reply}");
+        for (reply, expected) in good {
+            assert_eq!(values(reply, true).unwrap(), expected, "{reply}");
         }
         for reply in [
-            "{\"a\":1} or {\"a\":2}",
             "{\"a\":1,\"a\":2}",
             "[{\"a\":1}, {\"a\":",
             "{\"a\": {\"a\":1}, \"b\": oops}",
             "nothing",
             "[a [b [c",
         ] {
-            let problem = extract(reply, Some(&schema));
-            assert!(matches!(problem, Err(JsonProblem::Malformed(_))), "{reply}: {problem:?}");
+            assert!(values(reply, true).is_err(), "{reply}");
         }
-        let problem = extract("[1] {\"b\":1}", Some(&schema));
-        assert!(matches!(problem, Err(JsonProblem::Mismatch(_))), "{problem:?}");
+        assert_eq!(values("{\"a\":5.0}", false).unwrap(), ["{\"a\":5.0}"]);
+        assert!(are_equal("{\"a\":2}", "{ \"a\": 2 }") && !are_equal("[1]", "[2]"));
     }
 
     /// The work is linear for brackets without values.
@@ -344,7 +436,7 @@ mod tests {
     fn a_text_of_brackets_is_given_up() {
         for part in ["{", "[", "{\"", "[[", "{a}", "[1,"] {
             let reply = part.repeat(200_000);
-            assert!(extract(&reply, None).is_err(), "{part}");
+            assert!(values(&reply, true).is_err(), "{part}");
         }
     }
 
@@ -361,11 +453,11 @@ mod tests {
                 format!("{before}{json} and so on."),
                 format!("{before}\n```json\n{json}\n```\nThere it is."),
             ] {
-                assert_eq!(extract(&reply, None).as_deref(), Ok(json.as_str()));
+                assert_eq!(values(&reply, true), Ok(vec![json.clone()]));
             }
             let end = json.floor_char_boundary(json.len() - cut.min(json.len() - 1));
             let early = format!("{before}{}", &json[..end]);
-            assert!(matches!(extract(&early, None), Err(JsonProblem::Malformed(_))), "{early}");
+            assert!(values(&early, true).is_err(), "{early}");
         }
     }
 }

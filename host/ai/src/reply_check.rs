@@ -4,53 +4,107 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::Reply;
 use super::failure::AttemptFailure;
-use super::json::{self, JsonProblem, ReplySchema};
+use super::json::{self, ReplySchema};
 use super::request::Format;
 use super::wire::excerpt;
-use sitewright_model::ai::{AiErrorKind, FinishReason, HttpDetail, Limit};
+use sitewright_json_schema::CheckError;
+use sitewright_model::ai::{AiErrorKind, FinishReason, HttpDetail, Limit, Usage};
 
 /// Longer replies are parsed on a blocking thread.
 const INLINE_PARSE_BYTES: usize = 64 * 1024;
 
 /// The reply with its JSON checked, and the model's whole text if the JSON is only a part of it.
 ///
-/// The schema comes from the template, and a short one can take very long to check. So only quick
-/// schemas are checked on the runtime's threads (failure catalogue C4), and the wait for the others
+/// The schema comes from the template, and a short one can take very long to check: where that is
+/// done, and within which limits, is the schema's business (failure catalogue C4). The wait for it
 /// ends at the order's deadline.
 pub(super) async fn checked(
     mut reply: Reply,
     format: &Format,
     deadline: Instant,
 ) -> Result<(Reply, Option<String>), AttemptFailure> {
+    let late = reply.raw.take();
     let schema = match format {
         Format::Text if reply.finish_reason == FinishReason::Other => return Err(doubtful(reply)),
-        Format::Text => {
-            let raw = reply.raw.take();
-            return Ok((reply, raw));
-        }
-        Format::Json if reply.content.len() <= INLINE_PARSE_BYTES => return extracted(reply, None),
+        Format::Text => return Ok((reply, late)),
         Format::Json => None,
-        Format::JsonSchema(schema) if schema.is_quick(reply.content.len()) => {
-            return extracted(reply, Some(schema));
-        }
-        Format::JsonSchema(schema) => Some(schema.clone()),
+        Format::JsonSchema(schema) => Some(schema),
     };
-    let usage = reply.usage;
-    let checking = tokio::task::spawn_blocking(move || extracted(reply, schema.as_ref()));
-    match timeout_at(deadline, checking).await {
-        Ok(Ok(checked)) => checked,
-        Ok(Err(error)) => {
-            let detail =
-                format!("its reply could not be checked, which is a bug in Sitewright: {error}");
-            Err(AttemptFailure::new(AiErrorKind::Other, detail).with_usage(usage))
+    let typed = schema.is_some();
+    let values = if reply.content.len() <= INLINE_PARSE_BYTES {
+        json::values(&reply.content, typed)
+    } else {
+        let content = reply.content.clone();
+        let parsing = tokio::task::spawn_blocking(move || json::values(&content, typed));
+        match timeout_at(deadline, parsing).await {
+            Ok(Ok(values)) => values,
+            Ok(Err(error)) => {
+                return Err(unchecked(&CheckError::Host(error.to_string()), reply.usage));
+            }
+            Err(_) => return Err(unchecked(&CheckError::Deadline, reply.usage)),
         }
-        Err(_) => {
-            let detail = "the order's deadline passed while the reply was checked against the \
-                          template's schema";
-            Err(AttemptFailure::new(AiErrorKind::Cancelled, detail)
-                .with_usage(usage)
-                .with_limit(Limit::Deadline))
+    };
+    let values = match values {
+        Ok(values) => values,
+        Err(detail) => return Err(unusable(reply, AiErrorKind::Malformed, detail)),
+    };
+    let json = match schema {
+        None => values.into_iter().max_by_key(String::len),
+        Some(schema) => match fitting(&values, schema, deadline).await {
+            Ok(json) => Some(json),
+            Err(Unfit::Unchecked(error)) => return Err(unchecked(&error, reply.usage)),
+            Err(Unfit::Reply(kind, detail)) => return Err(unusable(reply, kind, detail)),
+        },
+    };
+    Ok(match json {
+        Some(json) if json != reply.content => {
+            let raw = late.or(Some(reply.content));
+            (Reply { content: json, ..reply }, raw)
         }
+        _ => (reply, late),
+    })
+}
+
+/// Why no value of a reply is the wanted one.
+enum Unfit {
+    /// The reply is not what was requested.
+    Reply(AiErrorKind, String),
+    /// That is not known.
+    Unchecked(CheckError),
+}
+
+/// The value that the schema accepts.
+async fn fitting(
+    values: &[String],
+    schema: &ReplySchema,
+    deadline: Instant,
+) -> Result<String, Unfit> {
+    let mut fits: Option<&String> = None;
+    // The problems of the longest value: it is the one that the model means.
+    let mut problems: Option<(usize, AiErrorKind, String)> = None;
+    for json in values {
+        let (kind, wrong) = match schema.problems(json, deadline.into_std()).await {
+            Ok(None) => {
+                if fits.is_some_and(|before| !json::are_equal(before, json)) {
+                    let detail = "it has more than one value that the schema accepts, and they \
+                                  differ";
+                    return Err(Unfit::Reply(AiErrorKind::Malformed, detail.to_owned()));
+                }
+                fits = Some(json);
+                continue;
+            }
+            Ok(Some(wrong)) => (AiErrorKind::SchemaMismatch, wrong),
+            Err(CheckError::NotJson(reason)) => (AiErrorKind::Malformed, reason),
+            Err(error) => return Err(Unfit::Unchecked(error)),
+        };
+        if problems.as_ref().is_none_or(|(length, ..)| *length <= json.len()) {
+            problems = Some((json.len(), kind, wrong));
+        }
+    }
+    match (fits, problems) {
+        (Some(json), _) => Ok(json.clone()),
+        (None, Some((_, kind, wrong))) => Err(Unfit::Reply(kind, wrong)),
+        (None, None) => Err(Unfit::Reply(AiErrorKind::Malformed, "it has no JSON".to_owned())),
     }
 }
 
@@ -67,23 +121,32 @@ fn doubtful(reply: Reply) -> AttemptFailure {
     AttemptFailure { retryable: true, ..failure }.with_http(http).with_usage(reply.usage)
 }
 
-fn extracted(
-    mut reply: Reply,
-    schema: Option<&ReplySchema>,
-) -> Result<(Reply, Option<String>), AttemptFailure> {
-    let late = reply.raw.take();
-    let (kind, detail) = match json::extract(&reply.content, schema) {
-        Ok(json) if json == reply.content => return Ok((reply, late)),
-        Ok(json) => {
-            let json = json.into_owned();
-            let raw = late.or(Some(reply.content));
-            return Ok((Reply { content: json, ..reply }, raw));
-        }
-        Err(JsonProblem::Malformed(detail)) => (AiErrorKind::Malformed, detail),
-        Err(JsonProblem::Mismatch(detail)) => (AiErrorKind::SchemaMismatch, detail),
-    };
+/// The model's reply is not what was requested.
+fn unusable(reply: Reply, kind: AiErrorKind, detail: String) -> AttemptFailure {
     // The model's text is more useful than the envelope around it.
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = AttemptFailure::new(kind, detail).with_http(http).with_usage(reply.usage);
-    Err(AttemptFailure { reply: Some(reply.content), ..failure })
+    AttemptFailure { reply: Some(reply.content), ..failure }
+}
+
+/// Whether the reply is what was requested is not known.
+fn unchecked(error: &CheckError, usage: Usage) -> AttemptFailure {
+    let failure = match error {
+        CheckError::Deadline => {
+            let detail = "the order's deadline passed while the reply was checked against the \
+                          template's schema";
+            AttemptFailure::new(AiErrorKind::Cancelled, detail.to_owned())
+                .with_limit(Limit::Deadline)
+        }
+        // The same schema costs as much with the reply of another model.
+        CheckError::TooCostly { .. } => AttemptFailure::new(
+            AiErrorKind::InvalidRequest,
+            format!("its reply could not be checked, because of the template's schema: {error}"),
+        ),
+        CheckError::NotJson(_) | CheckError::Host(_) => AttemptFailure::new(
+            AiErrorKind::Other,
+            format!("its reply could not be checked: {error}"),
+        ),
+    };
+    failure.with_usage(usage)
 }

@@ -156,9 +156,8 @@ impl Orders {
         let here = format!("/{name}");
         self.manifest
             .order_schema
-            .check(document)
-            .iter()
-            .any(|problem| problem.pointer.starts_with(&here))
+            .check_blocking(&document.to_string())
+            .is_ok_and(|problems| problems.iter().any(|problem| problem.pointer.starts_with(&here)))
     }
 
     /// Why the host or the template rejects an order; `None` if both accept it.
@@ -174,8 +173,10 @@ impl Orders {
             Ok(snapshot) => snapshot,
             Err(error) => return Some(error.to_string()),
         };
-        let value: Value = serde_json::from_str(snapshot.document()).ok()?;
-        let problems = self.manifest.order_schema.check(&value);
+        let problems = match self.manifest.order_schema.check_blocking(snapshot.document()) {
+            Ok(problems) => problems,
+            Err(error) => return Some(error.to_string()),
+        };
         problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message))
     }
 

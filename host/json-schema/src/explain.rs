@@ -5,6 +5,12 @@ use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 use sitewright_order::{Problem, child, excerpt};
 
+/// Maximum number of forms of which a message says why they do not fit.
+const MAX_REASONS: usize = 16;
+
+/// Maximum number of choices that a message names.
+const MAX_CHOICES: usize = 100;
+
 /// Converts one error into one or more problems, each at the field that has to change.
 pub(super) fn problems(error: &ValidationError<'_>) -> Vec<Problem> {
     let at = error.instance_path().as_str();
@@ -127,11 +133,16 @@ fn one_of(error: &ValidationError<'_>, forms: &[Vec<ValidationError<'static>>]) 
         return errors.iter().flat_map(problems).collect();
     }
     let mut reasons: Vec<String> = Vec::new();
+    let mut others = 0_usize;
     for problem in forms
         .iter()
         .filter_map(|errors| errors.first())
         .flat_map(|error| problems(error).into_iter().take(1))
     {
+        if reasons.len() == MAX_REASONS {
+            others += 1;
+            continue;
+        }
         let inside = problem.pointer.strip_prefix(at).unwrap_or(&problem.pointer);
         let reason = if inside.is_empty() {
             problem.message
@@ -142,9 +153,13 @@ fn one_of(error: &ValidationError<'_>, forms: &[Vec<ValidationError<'static>>]) 
             reasons.push(reason);
         }
     }
+    let more = match others {
+        0 => String::new(),
+        others => format!("; and {others} more"),
+    };
     vec![Problem::new(
         at,
-        format!("fits none of the {} allowed forms: {}", forms.len(), reasons.join("; or ")),
+        format!("fits none of the {} allowed forms: {}{more}", forms.len(), reasons.join("; or ")),
     )]
 }
 
@@ -179,7 +194,14 @@ fn described(value: &Value) -> String {
 
 fn choices(options: &Value) -> String {
     match options {
-        Value::Array(options) => options.iter().map(excerpt).collect::<Vec<_>>().join(", "),
+        Value::Array(options) => {
+            let named =
+                options.iter().take(MAX_CHOICES).map(excerpt).collect::<Vec<_>>().join(", ");
+            match options.len().saturating_sub(MAX_CHOICES) {
+                0 => named,
+                others => format!("{named} and {others} more"),
+            }
+        }
         other => excerpt(other),
     }
 }

@@ -3,26 +3,45 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | `lib` | which schemas are accepted, is a value valid, and is the check quick? |
-//! | `explain` | how is a problem worded, and at which field? |
+//! | `lib` | which schemas are accepted, and is a value valid? |
+//! | `guarded` | where is a schema of a stranger compiled and checked, and what may that cost? |
+//! | `cost` | how many steps does a check take at most? |
+//! | `shape` | how deep and how large is a JSON text? |
 //! | `fan_out` | how large is a schema if all its references are followed? |
+//! | `explain` | how is a problem worded, and at which field? |
+//! | `task` | what does the confined process do? |
 //! | [`unique`] | which fields of a JSON text are given more than once? |
 //!
-//! **Invariant:** the cost of a check is bounded by the sizes of schema and value: no network, no
-//! files, patterns in linear time, and no schema whose references fan out.
+//! **Invariant:** a schema of a stranger is checked in this process only if the number of steps is
+//! known to be small before the check begins. Everything else is done by a confined process with
+//! limits of CPU time and memory, see [`GuardedSchema`].
+//!
+//! **Invariant:** no network, no files, patterns in linear time.
 //!
 //! **Invariant:** this crate does not know who wrote a schema or what a value is for. The caller
-//! limits the sizes of both, and decides with [`CompiledSchema::is_quick`] where to check.
+//! limits the sizes of both.
 
+mod cost;
 mod explain;
 mod fan_out;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod guarded;
+mod shape;
+mod task;
 #[cfg(test)]
 mod tests;
 pub mod unique;
 
+use cost::Cost;
+pub use guarded::{CHECK_CPU, CHECK_MEMORY_BYTES, CheckError, Exceeded, GuardedSchema};
 use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shape::Shape;
 pub use sitewright_order::Problem;
+pub use task::TASK;
 
 /// Maximum number of problems that [`CompiledSchema::check`] reports.
 pub const MAX_PROBLEMS: usize = 100;
@@ -33,28 +52,32 @@ const MAX_PATTERN: usize = 1 << 20;
 /// Maximum number of patterns in one schema, for the same reason.
 pub const MAX_PATTERNS: usize = 100;
 
+/// Maximum bytes of problems that are collected, as computed before the check. The computed size
+/// assumes that each keyword finds a problem in each value; the true one is a tenth of it.
+const MAX_COLLECTED_BYTES: u64 = 1 << 30;
+
 /// Maximum number of parts of a schema with every reference followed. The cost of checking a short
 /// schema that refers to each of its parts twice would grow exponentially.
 pub const MAX_FAN_OUT: u64 = 100_000;
 
-/// Parts of a schema times bytes of a value that are checked within a few milliseconds.
-const QUICK: u64 = 200_000;
-
 /// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check
-/// values.
+/// values in this process and on this thread.
 ///
-/// It never reads a file or the network, and its patterns run in linear time, so an untrusted
-/// schema can be compiled. Checking needs no lock. `format` is an annotation, as the draft defines
-/// it, and is not checked.
+/// For schemas of this program. Those of strangers belong into a [`GuardedSchema`], because a short
+/// one can take very long to compile and to check. It never reads a file or the network, and its
+/// patterns run in linear time. Checking needs no lock. `format` is an annotation in every draft,
+/// and is not checked.
 #[derive(Debug)]
 pub struct CompiledSchema {
     validator: Validator,
-    /// The number of parts, if the time to check a value is linear in its size.
-    plain_parts: Option<u64>,
+    /// The number of regular expressions.
+    patterns: usize,
+    /// The cost of its checks, if it is known.
+    cost: Option<Cost>,
 }
 
 /// Why a text is not a usable JSON Schema.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SchemaError {
     /// It is not JSON.
     #[error("the JSON Schema is not JSON: {reason} (line {line}, column {column})")]
@@ -80,6 +103,12 @@ pub enum SchemaError {
         /// Not empty.
         reason: String,
     },
+    /// Compiling it exceeded a limit.
+    #[error("the JSON Schema cannot be used: compiling it took {0}; write a smaller one")]
+    TooCostly(Exceeded),
+    /// It could not be compiled, for a reason that has nothing to do with it.
+    #[error("the JSON Schema could not be compiled: {0}")]
+    Host(String),
 }
 
 impl CompiledSchema {
@@ -96,6 +125,10 @@ impl CompiledSchema {
     /// # Errors
     /// The value is not a schema, refers to something outside of it, or exceeds a limit.
     pub fn of(schema: &Value) -> Result<Self, SchemaError> {
+        Self::with_cost(schema, Cost::of(schema))
+    }
+
+    fn with_cost(schema: &Value, cost: Option<Cost>) -> Result<Self, SchemaError> {
         let patterns = patterns(schema);
         if patterns > MAX_PATTERNS {
             return Err(SchemaError::Invalid {
@@ -103,8 +136,7 @@ impl CompiledSchema {
                 reason: format!("it has {patterns} patterns; at most {MAX_PATTERNS} are allowed"),
             });
         }
-        let parts = fan_out::of(schema);
-        if parts > MAX_FAN_OUT {
+        if fan_out::of(schema) > MAX_FAN_OUT {
             return Err(SchemaError::Invalid {
                 pointer: "/".to_owned(),
                 reason: format!(
@@ -117,23 +149,30 @@ impl CompiledSchema {
         jsonschema::options()
             .offline()
             .with_pattern_options(limits)
+            .should_validate_formats(false)
             .build(schema)
-            .map(|validator| CompiledSchema {
-                validator,
-                plain_parts: is_plain(schema).then_some(parts),
-            })
+            .map(|validator| CompiledSchema { validator, patterns, cost })
             .map_err(|error| unusable(&error))
     }
 
-    /// Whether a value with a text of this size is checked within a few milliseconds, so that it
-    /// can be checked on a thread of the async runtime.
-    pub fn is_quick(&self, bytes: usize) -> bool {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.plain_parts.is_some_and(|parts| parts.max(1).saturating_mul(bytes) <= QUICK)
+    /// Whether it has regular expressions, which may take a megabyte each.
+    fn has_patterns(&self) -> bool {
+        self.patterns > 0
     }
 
-    /// The problems of a value, at most [`MAX_PROBLEMS`]. Empty if it is valid.
+    /// The problems of a value, at most [`MAX_PROBLEMS`]. Empty if it is valid. If there may be far
+    /// more than that, a single one says so: the validator collects all before it returns the
+    /// first, and a value with a problem in each of its half a million entries is short.
     pub fn check(&self, value: &Value) -> Vec<Problem> {
+        let steps = self.cost.as_ref().and_then(|cost| cost.steps(&Shape::of_value(value)));
+        if steps.is_some_and(|steps| steps.found_bytes > MAX_COLLECTED_BYTES) {
+            if self.accepts(value) {
+                return Vec::new();
+            }
+            let message = "is large and has too many problems to list them; shorten its lists, or \
+                           correct one kind of entry at a time";
+            return vec![Problem::new("", message)];
+        }
         let errors = self.validator.iter_errors(value);
         errors.flat_map(|error| explain::problems(&error)).take(MAX_PROBLEMS).collect()
     }
@@ -154,28 +193,6 @@ pub fn parse(text: &str) -> Result<Value, SchemaError> {
         line: error.line(),
         column: error.column(),
     })
-}
-
-/// Whether each part is checked against each value at most once: no references, which may recur and
-/// multiply, no keywords that depend on the results of others, and no regular expressions.
-fn is_plain(schema: &Value) -> bool {
-    match schema {
-        Value::Array(entries) => entries.iter().all(is_plain),
-        Value::Object(fields) => fields.iter().all(|(name, value)| {
-            let costly = matches!(
-                name.as_str(),
-                "$ref"
-                    | "$dynamicRef"
-                    | "$recursiveRef"
-                    | "pattern"
-                    | "patternProperties"
-                    | "unevaluatedProperties"
-                    | "unevaluatedItems"
-            );
-            !costly && is_plain(value)
-        }),
-        _ => true,
-    }
 }
 
 /// An upper bound of the number of regular expressions: examples that look like one count too.

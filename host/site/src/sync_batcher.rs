@@ -270,7 +270,7 @@ where
         };
         match BatchedRelease::write(site, info) {
             Ok(Batching::Written(written)) => {
-                self.written = Some(*written);
+                self.written = Some(written);
                 return Step::More;
             }
             Ok(Batching::Alone(site, info)) => {

@@ -17,11 +17,12 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("sitewright-model", &["sitewright-rules"]),
     ("sitewright-confined", &["sitewright-model"]),
     ("sitewright-http", &["sitewright-model"]),
-    ("sitewright-json-schema", &["sitewright-model", "sitewright-order"]),
+    ("sitewright-json-schema", &["sitewright-confined", "sitewright-model", "sitewright-order"]),
     ("sitewright-intake", &["sitewright-json-schema", "sitewright-model", "sitewright-order"]),
     (
         "sitewright-ai",
         &[
+            "sitewright-confined",
             "sitewright-http",
             "sitewright-json-schema",
             "sitewright-model",
@@ -122,6 +123,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-http",
             "sitewright-intake",
             "sitewright-jobs",
+            "sitewright-json-schema",
             "sitewright-model",
             "sitewright-order",
             "sitewright-replay",

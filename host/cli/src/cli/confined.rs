@@ -15,7 +15,7 @@ use sitewright_site::SITE_CHECK;
 use super::{Cli, Command};
 
 /// Everything that a child does for its host.
-const TASKS: [&Task; 2] = [&SYMBOLIZE, &SITE_CHECK];
+const TASKS: &[&Task] = &[&SYMBOLIZE, &SITE_CHECK, &sitewright_json_schema::TASK];
 
 /// The children of this process: one for each processor core, at least two, so that one template
 /// never has them all.
@@ -34,7 +34,7 @@ pub(super) fn children() -> Confined {
 pub fn child() -> Option<ExitCode> {
     let subcommand = std::env::args_os().nth(1)?;
     if subcommand == SUBCOMMAND {
-        return Some(sitewright_confined::serve(&TASKS));
+        return Some(sitewright_confined::serve(TASKS));
     }
     if subcommand == COMPILE_SUBCOMMAND
         && let Ok(Cli { command: Command::CompileTemplate(args), .. }) = Cli::try_parse()

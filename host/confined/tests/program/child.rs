@@ -1,4 +1,10 @@
 //! A program whose children misbehave, for the tests of this crate.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "tasks that misbehave, and a runtime of its own"
+)]
 
 use std::path::Path;
 use std::process::ExitCode;

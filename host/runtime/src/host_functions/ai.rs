@@ -16,9 +16,7 @@ use super::lift::{self, Asked, MAX_REQUEST_BYTES, Store};
 use super::run_trace::{AiCall, RunTrace};
 use super::state::{AiContext, GuestState};
 use crate::plugin::bindings::ai_types;
-use sitewright_ai::{
-    CallContext, ChatMessage, Format, KnownSchemas, Purpose, Request, Role, TextSink,
-};
+use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, Request, Role, TextSink};
 use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, FinishReason, Usage};
 use sitewright_model::failure::{Ended, NewCall, TrailEntry, TrailOutcome};
 use sitewright_model::message;
@@ -202,7 +200,7 @@ impl Call {
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
         let context = self.allowed(&request)?;
-        let request = Box::pin(into_request(*request, context.gateway.schemas())).await;
+        let request = Box::pin(into_request(*request, context)).await;
         let request = Box::new(
             request.map_err(|message| self.refused(AiErrorKind::InvalidRequest, message))?,
         );
@@ -320,7 +318,7 @@ fn digest(asked: &Asked) -> Option<String> {
     (asked.bytes <= MAX_REQUEST_BYTES).then(|| short_digest(contents))
 }
 
-async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<Request, Message> {
+async fn into_request(raw: ai_types::Request, context: &AiContext) -> Result<Request, Message> {
     let purpose =
         Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
     let messages = raw
@@ -339,8 +337,10 @@ async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<
         ai_types::Format::Text => Format::Text,
         ai_types::Format::Json => Format::Json,
         ai_types::Format::JsonSchema(schema) => Format::JsonSchema(
-            schemas
-                .compiled(schema)
+            context
+                .gateway
+                .schemas()
+                .compiled(schema, &context.confined, &context.template)
                 .await
                 .map_err(|error| message!("the request is refused: {error}"))?,
         ),

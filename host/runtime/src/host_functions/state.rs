@@ -11,6 +11,7 @@ use super::in_flight::AiInFlight;
 use super::run_trace::RunTrace;
 use crate::plugin::{MemoryLimiter, Sandbox, VirtualClock};
 use sitewright_ai::{Gateway, OrderBudget, RunJournal};
+use sitewright_confined::Confined;
 use sitewright_site::Staging;
 
 /// Maximum resources (streams, pollables) of a guest. They take the host's memory, which no limit
@@ -49,6 +50,10 @@ pub struct AiContext {
     pub max_calls: u64,
     /// Purposes that the template's manifest declares. Others are refused.
     pub purposes: Arc<[String]>,
+    /// Where costly checks against its JSON Schemas are done.
+    pub confined: Confined,
+    /// Its name.
+    pub template: String,
 }
 
 impl GuestState {

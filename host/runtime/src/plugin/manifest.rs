@@ -6,7 +6,8 @@ use serde::Serialize;
 use sitewright_order::Locale;
 
 use super::bindings::generator;
-use sitewright_json_schema::CompiledSchema;
+use sitewright_confined::Confined;
+use sitewright_json_schema::{GuardedSchema, SchemaError};
 
 /// Maximum bytes of a manifest's order schema.
 pub const MAX_SCHEMA_BYTES: usize = 256 << 10;
@@ -28,7 +29,7 @@ pub struct Manifest {
     pub locales: Vec<Locale>,
     /// The JSON Schema of its order documents.
     #[serde(skip)]
-    pub order_schema: Arc<CompiledSchema>,
+    pub order_schema: GuardedSchema,
     /// The text of `order_schema`.
     #[serde(skip)]
     pub order_schema_text: Arc<str>,
@@ -43,17 +44,72 @@ pub struct AiPurpose {
     pub description: String,
 }
 
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestCheckError {
+    /// It breaks the rules.
+    #[error(transparent)]
+    Unacceptable(#[from] ManifestError),
+    /// The host failed to check it.
+    #[error("its manifest could not be checked: {0}")]
+    Host(String),
+}
+
 /// All problems of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("its manifest is not acceptable: {}", .0.join("; "))]
 pub struct ManifestError(pub Vec<String>);
 
 impl Manifest {
-    /// Checks the manifest that `describe` returned.
+    /// Checks the manifest that `describe` returned. A costly schema is compiled in `confined`.
     ///
     /// # Errors
-    /// All problems, each with its field and what is allowed.
-    pub fn check(raw: generator::Manifest) -> Result<Self, ManifestError> {
+    /// All problems, each with its field and what is allowed; or the host failed.
+    pub async fn check(
+        raw: generator::Manifest,
+        confined: &Confined,
+    ) -> Result<Self, ManifestCheckError> {
+        let (mut problems, locales) = Self::check_fields(&raw);
+        let schema = if raw.order_schema.len() > MAX_SCHEMA_BYTES {
+            problems.push(format!(
+                "`order-schema` has {} bytes; at most {MAX_SCHEMA_BYTES} are allowed",
+                raw.order_schema.len()
+            ));
+            None
+        } else {
+            let (text, lane) = (raw.order_schema.clone(), shortened(&raw.name));
+            match GuardedSchema::compile(text, confined, &lane).await {
+                Ok(schema) => Some(schema),
+                Err(SchemaError::Host(reason)) => return Err(ManifestCheckError::Host(reason)),
+                Err(error) => {
+                    problems.push(format!("`order-schema`: {error}"));
+                    None
+                }
+            }
+        };
+        match schema {
+            Some(schema) if problems.is_empty() => Ok(Manifest {
+                name: raw.name,
+                version: raw.version,
+                summary: raw.summary,
+                ai_purposes: raw
+                    .ai_purposes
+                    .into_iter()
+                    .map(|purpose| AiPurpose {
+                        name: purpose.name,
+                        description: purpose.description,
+                    })
+                    .collect(),
+                locales,
+                order_schema: schema,
+                order_schema_text: raw.order_schema.into(),
+            }),
+            _ => Err(ManifestError(problems).into()),
+        }
+    }
+
+    /// The problems of all fields but the schema, and the locales.
+    fn check_fields(raw: &generator::Manifest) -> (Vec<String>, Vec<Locale>) {
         let mut problems = Vec::new();
         if !is_name(&raw.name) {
             problems.push(format!(
@@ -110,36 +166,7 @@ impl Manifest {
                 Err(error) => problems.push(format!("`locales[{at}]`: {error}")),
             }
         }
-        let schema = if raw.order_schema.len() > MAX_SCHEMA_BYTES {
-            problems.push(format!(
-                "`order-schema` has {} bytes; at most {MAX_SCHEMA_BYTES} are allowed",
-                raw.order_schema.len()
-            ));
-            None
-        } else {
-            CompiledSchema::compile(&raw.order_schema)
-                .map_err(|error| problems.push(format!("`order-schema`: {error}")))
-                .ok()
-        };
-        match schema {
-            Some(schema) if problems.is_empty() => Ok(Manifest {
-                name: raw.name,
-                version: raw.version,
-                summary: raw.summary,
-                ai_purposes: raw
-                    .ai_purposes
-                    .into_iter()
-                    .map(|purpose| AiPurpose {
-                        name: purpose.name,
-                        description: purpose.description,
-                    })
-                    .collect(),
-                locales,
-                order_schema: Arc::new(schema),
-                order_schema_text: raw.order_schema.into(),
-            }),
-            _ => Err(ManifestError(problems)),
-        }
+        (problems, locales)
     }
 }
 

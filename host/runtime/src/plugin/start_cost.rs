@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use sitewright_confined::Confined;
 use tokio::sync::watch;
 
 use crate::host_functions::{GuestState, RunTrace};
@@ -41,7 +42,8 @@ pub async fn start_cost(
     let engine = Engine::new(limits, 1).map_err(|error| wrong(error.to_string()))?;
     let loader = Loader::new(engine, cache, limits.clone())
         .map_err(|error| wrong(format!("{error:#}")))?
-        .with_compiler(Compiler::this_program(limits));
+        .with_compiler(Compiler::this_program(limits))
+        .with_confined(Confined::this_program(1));
     let start = Instant::now();
     let template = loader.load(path).await?;
     let first = start.elapsed();

@@ -17,7 +17,7 @@ use super::contract::{Contract, Target, TargetError};
 use super::description::{self, Description};
 use super::engine::Engine;
 use super::limits::Limits;
-use super::manifest::{Manifest, ManifestError};
+use super::manifest::{Manifest, ManifestCheckError, ManifestError};
 use super::meter::{CpuMeter, Interrupts};
 use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
@@ -224,9 +224,11 @@ impl Loader {
         };
         let linked = blocking(link).await?;
         let described = self.describe(&machine.engine, &linked).await?;
-        // The template's author can write a schema that takes long to compile: not on the runtime's
-        // threads.
-        let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
+        let manifest =
+            Manifest::check(described, &self.confined).await.map_err(|error| match error {
+                ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
+                ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
+            })?;
         Ok(Template {
             manifest,
             path: path.to_owned(),

@@ -103,6 +103,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             journal: request.journal.clone(),
             max_calls: limits.ai_calls,
             purposes,
+            confined: request.template.confined().clone(),
+            template: request.template.manifest.name.clone(),
         }),
         Some(request.staging.clone()),
     );

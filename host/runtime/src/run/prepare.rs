@@ -16,6 +16,7 @@ use super::state::AttemptError;
 use crate::plugin::{CatalogueError, Template};
 use sitewright_ai::{FileJournal, RunJournal};
 use sitewright_intake::OrderSnapshot;
+use sitewright_json_schema::CheckError;
 use sitewright_model::ai::{AiError, AiErrorKind};
 use sitewright_model::failure::{FailureKind, Problem};
 use sitewright_model::message;
@@ -124,22 +125,20 @@ impl Attempt<'_> {
 
     /// Checks the order against the template's own schema.
     async fn check_schema(
-        &self,
+        &mut self,
         snapshot: &OrderSnapshot,
         template: &Template,
     ) -> Result<(), Box<AttemptError>> {
-        let value = read_back(snapshot.document())?;
-        let schema = template.manifest.order_schema.clone();
-        let problems = if schema.is_quick(snapshot.document().len()) {
-            schema.check(&value)
-        } else {
-            // The template's author can write a schema that takes very long to check: not on the
-            // runtime's threads.
-            let checked = tokio::task::spawn_blocking(move || schema.check(&value));
-            self.unless_stopped(checked).await?.map_err(|error| {
-                let message = message!("checking the order did not end: {error}");
-                AttemptError::new(FailureKind::Host, message)
-            })?
+        let schema = &template.manifest.order_schema;
+        let checking = schema.check(snapshot.document(), Some(self.deadline.into_std()));
+        let problems = match self.unless_stopped(checking).await? {
+            Ok(problems) => problems,
+            Err(error) => {
+                if let CheckError::TooCostly { exceeded, .. } = &error {
+                    self.state.compile_limit = exceeded.limit();
+                }
+                return Err(self.unchecked(&error, template));
+            }
         };
         let Some(first) = problems.first() else { return Ok(()) };
         let more = match problems.len() - 1 {
@@ -155,6 +154,25 @@ impl Attempt<'_> {
         let problems =
             problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
         Err(Box::new(AttemptError::new(FailureKind::InvalidOrder, message).with_problems(problems)))
+    }
+
+    /// The order could not be checked against the template's schema.
+    fn unchecked(&self, error: &CheckError, template: &Template) -> Box<AttemptError> {
+        match error {
+            CheckError::Deadline => {
+                let limits = &self.services.limits;
+                Box::new(classify(RunError::Deadline, &self.trace, "", limits).into())
+            }
+            CheckError::TooCostly { .. } => {
+                let name = &template.manifest.name;
+                let message = message!("the template `{name}` cannot be run: {error}");
+                Box::new(AttemptError::new(FailureKind::TemplateLoad, message))
+            }
+            CheckError::NotJson(_) | CheckError::Host(_) => Box::new(AttemptError::new(
+                FailureKind::Host,
+                message!("the order could not be checked: {error}"),
+            )),
+        }
     }
 
     /// The journal of this attempt. One that cannot be read is an error: going on without it would

@@ -27,7 +27,7 @@ pub(super) struct AttemptState {
     pub(super) document_sha256: String,
     pub(super) template: TemplateRef,
     pub(super) loaded: Option<Arc<Template>>,
-    /// The limit on compiling that the template hit, and its value.
+    /// The limit on compiling, or on checks with its schema, that the template hit, and its value.
     pub(super) compile_limit: Option<(&'static str, u64)>,
     pub(super) journal: Option<Arc<RunJournal>>,
     pub(super) staging: Option<Staging>,

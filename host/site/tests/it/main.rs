@@ -6,8 +6,8 @@
     reason = "a test's helper functions fail the test"
 )]
 
-mod linear;
 mod layout;
+mod linear;
 mod path;
 mod release;
 mod s3_server;
