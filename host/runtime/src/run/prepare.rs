@@ -226,14 +226,6 @@ pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
     sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
 }
 
-/// The normalised order as a tree, which takes many times the memory of its text.
-pub(super) fn read_back(document: &str) -> Result<serde_json::Value, Box<AttemptError>> {
-    serde_json::from_str(document).map_err(|error| {
-        let message = message!("the normalised order cannot be read back: {error}");
-        Box::new(AttemptError::new(FailureKind::Host, message))
-    })
-}
-
 fn at_pointer(pointer: &str, message: &str) -> Problem {
     Problem { at: pointer.to_owned(), rule: None, message: message.to_owned() }
 }
