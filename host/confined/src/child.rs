@@ -5,10 +5,13 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getpriority_process, getrlimit, prlimit, setpriority_process,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
@@ -27,6 +30,12 @@ const END: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(100);
 /// Resolution of a process's CPU time: looking more often is no use.
 const MIN_LOOK: Duration = Duration::from_millis(10);
+/// A job that has used more processor time goes on at a low priority: those that are healthy, and
+/// the host itself, come first.
+const LONG: Duration = Duration::from_millis(250);
+/// How much lower that priority is, as niceness; and the lowest that there is.
+const NICENESS: i32 = 10;
+const MAX_NICENESS: i32 = 19;
 /// A child whose address space has grown by more is replaced after its job: its allocator keeps
 /// what the job has freed.
 const MAX_GROWTH_BYTES: u64 = 64 << 20;
@@ -49,6 +58,8 @@ pub(crate) struct ChildProcess {
     idle_bytes: u64,
     /// Processor time that it has used for all its jobs.
     cpu: Duration,
+    /// Whether it runs at a low priority, which cannot be undone.
+    demoted: bool,
     pub(crate) missing: Missing,
 }
 
@@ -113,6 +124,7 @@ impl ChildProcess {
             stderr,
             idle_bytes: 0,
             cpu: Duration::ZERO,
+            demoted: false,
             missing: Missing::default(),
         };
         let mut hello = [0; HELLO.len() + 1];
@@ -167,11 +179,13 @@ impl ChildProcess {
             ConfinedError::Host(format!("the limits of a child cannot be set: {error}"))
         })?;
         let (pid, before) = (self.pid, self.cpu);
+        let demoted = AtomicBool::new(false);
         let done = tokio::select! {
             biased;
             done = self.converse(task, input) => done,
-            over = used_up(pid, before, budget.cpu) => return Err(over),
+            over = used_up(pid, before, budget.cpu, &demoted) => return Err(over),
         };
+        self.demoted = demoted.into_inner();
         match done {
             Ok((AnswerHeader { status: Status::Answered, cpu, .. }, bytes)) => {
                 let used = cpu.saturating_sub(self.cpu);
@@ -192,10 +206,11 @@ impl ChildProcess {
         }
     }
 
-    /// Whether it can do another job: it has given back the memory of the last one.
-    pub(crate) fn is_slim(&self) -> bool {
-        process::address_space(self.pid)
-            .is_ok_and(|bytes| bytes <= self.idle_bytes.saturating_add(MAX_GROWTH_BYTES))
+    /// Whether it can do another job: it has its priority, and has given back the memory of the
+    /// last one.
+    pub(crate) fn is_reusable(&self) -> bool {
+        let max = self.idle_bytes.saturating_add(MAX_GROWTH_BYTES);
+        !self.demoted && process::address_space(self.pid).is_ok_and(|bytes| bytes <= max)
     }
 
     /// Sets the limits of the next job. Set from outside: the child may not change its own.
@@ -267,27 +282,44 @@ impl ChildProcess {
     }
 }
 
-/// Returns when the process has used `budget` beyond `before`, or its time cannot be read.
-async fn used_up(pid: u32, before: Duration, budget: Duration) -> ConfinedError {
+/// Returns when the process has used `budget` beyond `before`, or its time cannot be read. Lowers
+/// its priority after [`LONG`].
+async fn used_up(
+    pid: u32,
+    before: Duration,
+    budget: Duration,
+    demoted: &AtomicBool,
+) -> ConfinedError {
     let mut left = budget;
     loop {
         // It has one thread, which cannot use more time than passes.
         tokio::time::sleep(left.clamp(MIN_LOOK, LOOK)).await;
-        match process::cpu_time(pid) {
-            Ok(used) => match budget.checked_sub(used.saturating_sub(before)) {
-                Some(rest) if !rest.is_zero() => left = rest,
-                _ => {
-                    let limit_ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
-                    return ConfinedError::Cpu { limit_ms };
-                }
-            },
+        let used = match process::cpu_time(pid) {
+            Ok(used) => used.saturating_sub(before),
             Err(error) => {
                 return ConfinedError::Host(format!(
                     "the time that a child uses cannot be read: {error}"
                 ));
             }
+        };
+        left = budget.saturating_sub(used);
+        if left.is_zero() {
+            let limit_ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
+            return ConfinedError::Cpu { limit_ms };
+        }
+        if used > LONG && !demoted.swap(true, Ordering::Relaxed) {
+            // A child that cannot be demoted goes on as it is.
+            let _demoted = demote(pid);
         }
     }
+}
+
+fn demote(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // Without a process id, this would be the host.
+    let Some(pid) = pid else { return Err(io::Error::other("it has no process id")) };
+    let niceness = getpriority_process(Some(pid))?.saturating_add(NICENESS).min(MAX_NICENESS);
+    Ok(setpriority_process(Some(pid), niceness)?)
 }
 
 /// The error that a child's exit status and stderr mean.

@@ -87,7 +87,7 @@ impl Pool {
         let answer = child.job(task.name, input, budget).await?;
         // A child is not believed to have used more time than has passed.
         slot.cost = Some(answer.cpu.min(slot.since.elapsed()));
-        if child.is_slim() {
+        if child.is_reusable() {
             slot.reusable = Some(child);
         }
         Ok(answer.bytes)

@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use sitewright_model::failure::FailureKind;
 use sitewright_runtime::plugin::{
-    Cache, CacheOutcome, Compiler, Engine, Limits, Loader, Template, TemplateError,
+    Cache, CacheOutcome, Catalogue, Compiler, Engine, Limits, Loader, Template, TemplateError,
 };
+use sitewright_runtime::run::Outcome;
 use sitewright_tests::crafted::{Bomb, Crafted};
 use sitewright_tests::factory::until;
-use sitewright_tests::{Workbench, binary};
+use sitewright_tests::{ANY_ANSWER, Workbench, binary};
 use tempfile::TempDir;
+
+use crate::lab::{Lab, Started, numbered_order};
 
 fn limits(compile_ms: u64) -> Limits {
     Limits { compile_ms, compile_memory_bytes: 512 << 20, ..Limits::default() }
@@ -156,6 +160,93 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
     );
 }
 
+/// The same order may be made on a machine that has time: it waits, and its failure is the host's.
+#[tokio::test]
+async fn an_order_waits_while_the_machine_is_too_busy_to_compile() {
+    let folder = TempDir::new().unwrap();
+    let limits = limits(300);
+    // It gets no processor time at all.
+    let compiler = Compiler::program(&stand_in(&folder, "exec sleep 100"), &limits);
+    let mut lab = Lab::compiling(limits.clone(), 1, ANY_ANSWER, compiler.clone());
+    let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();
+    lab.host.catalogue = Catalogue::new(folder.path().to_owned(), loader.with_compiler(compiler));
+    let template = good(&folder);
+    let order = numbered_order(1, "ok", serde_json::json!({}));
+    let start = || Started::of(lab.host.clone(), &template.to_string_lossy(), &order).ended();
+    let Outcome::Failed { record, refused, .. } = start().await else { panic!("it was made") };
+    assert_eq!(record.kind, FailureKind::Host);
+    assert!(
+        record.causes.iter().any(|cause| cause.to_string().contains("the machine is busy")),
+        "{record:?}"
+    );
+    assert_eq!(refused, Some(std::io::ErrorKind::ResourceBusy));
+    // Orders that waited with it do not wait for the compiler again.
+    let begin = Instant::now();
+    let Outcome::Failed { refused, .. } = start().await else { panic!("it was made") };
+    assert_eq!(refused, Some(std::io::ErrorKind::ResourceBusy));
+    assert!(begin.elapsed() < Duration::from_millis(1_400), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_compiled_form_has_a_limit() {
+    let folder = TempDir::new().unwrap();
+    let path = good(&folder);
+    let with = |artifact_bytes| Limits { artifact_bytes, ..limits(60_000) };
+    let most = with(u64::MAX);
+    let cache = folder.path().join("cache");
+    loader(&binary(), &most, Cache::open(&cache)).load(&path).await.unwrap();
+    let entry = fs::read_dir(&cache).unwrap().next().unwrap().unwrap();
+    // 88 bytes of it are the entry's header.
+    let bytes = entry.metadata().unwrap().len() - 88;
+    let fits = loader(&binary(), &with(bytes), Cache::off()).load(&path).await;
+    assert!(fits.is_ok(), "{}", why(fits));
+    let message = why(loader(&binary(), &with(bytes - 1), Cache::off()).load(&path).await);
+    let words = format!(
+        "its compiled form has {bytes} bytes; at most {} are allowed, the limit `artifact_bytes`",
+        bytes - 1
+    );
+    assert!(message.contains(&words), "{message}");
+}
+
+#[tokio::test]
+async fn the_cache_keeps_what_was_used_last_within_its_budget() {
+    let folder = TempDir::new().unwrap();
+    let cache = folder.path().join("cache");
+    let limits = limits(60_000);
+    let templates: Vec<PathBuf> = ["generate one", "generate two", "generate three"]
+        .into_iter()
+        .map(|name| {
+            let path = folder.path().join(format!("{name}.wasm"));
+            let mut component = Crafted::default().component();
+            // A custom section: the same template, another digest.
+            component
+                .extend([&[0, 1 + name.len() as u8, name.len() as u8], name.as_bytes()].concat());
+            fs::write(&path, component).unwrap();
+            path
+        })
+        .collect();
+    let load = async |at: usize, max_bytes| {
+        let cache = Cache::open(&cache).with_max_bytes(max_bytes);
+        let loaded = loader(&binary(), &limits, cache).load(&templates[at]).await;
+        // The clock of a file system may be coarse.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        loaded.unwrap_or_else(|error| panic!("{}", why(Err(error)))).cache
+    };
+    assert_eq!(load(0, u64::MAX).await, CacheOutcome::Miss);
+    let entry = fs::read_dir(&cache).unwrap().next().unwrap().unwrap();
+    let two = entry.metadata().unwrap().len() * 5 / 2;
+    assert_eq!(load(1, two).await, CacheOutcome::Miss);
+    assert_eq!(load(0, two).await, CacheOutcome::Hit);
+    assert_eq!(load(2, two).await, CacheOutcome::Miss);
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 2);
+    assert_eq!(load(0, two).await, CacheOutcome::Hit, "it was used after the second");
+    assert_eq!(load(1, two).await, CacheOutcome::Miss, "it was used before the others");
+    // An entry that is larger than the whole cache is not kept, and the template works.
+    fs::remove_dir_all(&cache).unwrap();
+    assert_eq!(load(0, 10).await, CacheOutcome::Miss);
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
+}
+
 /// Child processes of a process.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -200,6 +291,13 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
         })
     })
     .await;
+    if Path::new("/proc/sys/kernel/seccomp").exists() {
+        until("it may make few system calls", || async {
+            fs::read_to_string(format!("/proc/{compiler}/status"))
+                .is_ok_and(|status| status.lines().any(|line| line == "Seccomp:\t2"))
+        })
+        .await;
+    }
     // SIGKILL, so the parent cannot clean up.
     host.kill().unwrap();
     host.wait().unwrap();
@@ -235,4 +333,15 @@ fn the_subcommand_is_not_for_people_and_works_for_its_parent_only() {
     let done = bench.run(&arguments);
     assert_eq!((done.code, &*done.stdout), (11, ""));
     assert!(done.stderr.contains("the parent process has ended"), "{}", done.stderr);
+
+    assert!(!bench.run(&["--help"]).stdout.contains("confined"));
+    let rows: [(&[&str], &str); 2] = [
+        (&["confined", "--parent", "1"], "the parent process has ended"),
+        (&["confined"], "this subcommand is for `sitewright` itself"),
+    ];
+    for (arguments, words) in rows {
+        let done = bench.run(arguments);
+        assert_eq!((done.code, &*done.stdout), (11, ""));
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
 }

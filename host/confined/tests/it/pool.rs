@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sitewright_confined::{Budget, Confined, ConfinedError, MAX_ANSWER_BYTES, Task, process};
@@ -6,7 +6,18 @@ use sitewright_confined::{Budget, Confined, ConfinedError, MAX_ANSWER_BYTES, Tas
 use crate::tasks;
 
 fn children(count: usize) -> Confined {
-    Confined::program(Path::new(env!("CARGO_BIN_EXE_confined-child")), count)
+    Confined::program(&program(), count)
+}
+
+/// The program in `tests/program`, which cargo builds beside this one.
+fn program() -> PathBuf {
+    option_env!("CARGO_BIN_EXE_confined-child").map_or_else(
+        || {
+            let tests = std::env::current_exe().unwrap();
+            tests.ancestors().nth(2).unwrap().join("confined-child")
+        },
+        PathBuf::from,
+    )
 }
 
 /// More than a good task takes, on a slow machine too.
@@ -269,6 +280,29 @@ async fn a_child_has_no_environment_files_network_or_programs() {
     }
 }
 
+/// Niceness of a process.
+fn niceness(pid: u32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(16)?.parse().ok()
+}
+
+/// A spinning job must not take a core from the host and from healthy jobs.
+#[tokio::test]
+async fn a_long_job_goes_on_at_a_low_priority_and_its_child_is_replaced() {
+    let confined = children(1);
+    let first = pid(&confined).await;
+    let normal = niceness(first).unwrap();
+    let job = tokio::spawn({
+        let confined = confined.clone();
+        async move { confined.run(&tasks::BUSY, "lane", b"3000".to_vec(), BUDGET).await }
+    });
+    until("the priority is low", || niceness(first) > Some(normal)).await;
+    assert!(job.await.unwrap().is_ok());
+    let second = pid(&confined).await;
+    assert_ne!(second, first);
+    assert_eq!(niceness(second), Some(normal));
+}
+
 /// Child processes of a process.
 fn children_of(pid: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -282,10 +316,7 @@ fn children_of(pid: u32) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_child_ends_with_the_host_whatever_it_does() {
-    let mut host = std::process::Command::new(env!("CARGO_BIN_EXE_confined-child"))
-        .arg("host")
-        .spawn()
-        .unwrap();
+    let mut host = std::process::Command::new(program()).arg("host").spawn().unwrap();
     let spins =
         |pid: &u32| process::cpu_time(*pid).is_ok_and(|used| used > Duration::from_millis(200));
     until("the child spins", || children_of(host.id()).iter().any(spins)).await;
@@ -347,10 +378,7 @@ fn the_subcommand_works_for_its_parent_only() {
         (&["confined"], "this subcommand is for `sitewright` itself"),
     ];
     for (arguments, words) in rows {
-        let done = std::process::Command::new(env!("CARGO_BIN_EXE_confined-child"))
-            .args(arguments)
-            .output()
-            .unwrap();
+        let done = std::process::Command::new(program()).args(arguments).output().unwrap();
         let stderr = String::from_utf8_lossy(&done.stderr);
         assert_eq!((done.status.code(), done.stdout.len()), (Some(11), 0), "{stderr}");
         assert!(stderr.contains(words), "{stderr}");
