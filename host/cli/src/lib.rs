@@ -4,9 +4,13 @@
 //! |---|---|
 //! | `cli/` | which commands are there? One file for each, `cli/mod.rs` has the list |
 //! | `config` | which keys does the operator set, and which values are allowed? |
+//! | `terminal` | what may reach a terminal, whoever wrote it? |
 //! | `telemetry` | what is logged, and what happens if stderr is slow? |
 //!
 //! **Invariant:** only `main` starts a runtime (clippy's `disallowed-methods`).
+//!
+//! **Invariant:** everything that is printed or logged passes a guard of `terminal`. Only `output`
+//! and `telemetry` write to stdout and stderr, which a test of `terminal` checks.
 //!
 //! **Invariant:** commands contain no logic of the queue, of AI calls or of sites: they call the
 //! crates below and print.
@@ -14,3 +18,4 @@
 pub mod cli;
 pub mod config;
 pub mod telemetry;
+mod terminal;

@@ -1,6 +1,6 @@
 //! Logs on stderr. No line contains an API key, at any level and from any crate (catalogue A8).
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
+use crate::terminal::{Guard, Guarded};
 use sitewright_ai::Redactor;
 
 /// The log filter does not parse.
@@ -75,7 +76,7 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
     let logging = match slow {
         Backpressure::Wait => {
-            let log = log.with_writer(|| Redacted);
+            let log = log.with_writer(move || Redacted { format });
             match format {
                 LogFormat::Pretty => log.with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
@@ -86,8 +87,11 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             let lossy =
                 NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
             let counter = Arc::new(OnceLock::new());
-            let (writer, guard) =
-                lossy.thread_name("log").finish(Lossy::new(Redacted, format, counter.clone()));
+            let (writer, guard) = lossy.thread_name("log").finish(Lossy::new(
+                Redacted { format },
+                format,
+                counter.clone(),
+            ));
             // Nothing is logged before the subscriber is installed, so this is in time.
             drop(counter.set(writer.error_counter()));
             let log = log.with_writer(writer);
@@ -98,6 +102,19 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             Logging { _writer: Some(guard) }
         }
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("<unnamed>");
+        let backtrace = std::backtrace::Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\nstack backtrace:\n{backtrace}"),
+            _ => String::new(),
+        };
+        // As the standard library reports it, but redacted and guarded like all output.
+        let text = format!("\nthread '{name}' {panic}{backtrace}\n");
+        let text = Redactor::of_process().redact(&text).into_owned();
+        drop(Guarded::new(io::stderr(), Guard::Text).write_all(text.as_bytes()));
+    }));
     if !compiler_is_wanted {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
@@ -133,16 +150,17 @@ impl<W: io::Write> Lossy<W> {
             module_path!(),
             "lines of the log were dropped, in all since the start: stderr is slow",
         );
-        match self.format {
+        let line = match self.format {
             LogFormat::Pretty => {
-                writeln!(self.to, "{now}  WARN {target}: {message} dropped={dropped}")
+                format!("{now}  WARN {target}: {message} dropped={dropped}\n")
             }
             LogFormat::Json => {
                 let fields = serde_json::json!({ "message": message, "dropped": dropped });
                 let line = serde_json::json!({ "timestamp": now, "level": "WARN", "fields": fields, "target": target });
-                writeln!(self.to, "{line}")
+                format!("{line}\n")
             }
-        }
+        };
+        self.to.write_all(line.as_bytes())
     }
 }
 
@@ -167,13 +185,21 @@ impl<W: io::Write> Drop for Lossy<W> {
     }
 }
 
-/// Stderr behind a redactor. The subscriber writes each event in one call, so no key is split.
-struct Redacted;
+/// Stderr behind a redactor and a guard. The subscriber writes each event in one call, so no key is
+/// split, and a line break inside an event is not its end: no field can begin a line of its own.
+struct Redacted {
+    format: LogFormat,
+}
 
 impl io::Write for Redacted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let guard = match self.format {
+            LogFormat::Pretty => Guard::Line,
+            LogFormat::Json => Guard::Json,
+        };
         let text = String::from_utf8_lossy(bytes);
-        io::stderr().write_all(Redactor::of_process().redact(&text).as_bytes())?;
+        let text = Redactor::of_process().redact(&text);
+        Guarded::new(io::stderr(), guard).write_all(text.as_bytes())?;
         Ok(bytes.len())
     }
 

@@ -64,7 +64,8 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                     "attempts": done.attempts,
                 }));
             } else {
-                let content = done.completion.content.trim_end();
+                // The model's own lines stay lines.
+                let content = output::lines(done.completion.content.trim_end(), "");
                 output::print(&format!("{content}\n\n{}", table(&done.attempts)));
             }
             Exit::Done
@@ -73,11 +74,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
             if json {
                 output::print_json(&json!({ "outcome": "failed", "error": error }));
             } else {
-                let bad = anstyle::AnsiColor::Red.on_default().bold();
-                let mut text = format!("{bad}✗ {}{bad:#} {}\n", error.kind, error.message);
-                for cause in &error.causes {
-                    text.push_str(&format!("  because {cause}\n"));
-                }
+                let title = format!("✗ {}", error.kind);
+                let text =
+                    output::error_text(&title, &format!(" {}", error.message), &error.causes);
                 output::print(&format!("{text}\n{}", table(&error.attempts)));
             }
             Exit::Ai
@@ -138,11 +137,9 @@ fn table(attempts: &[Attempt]) -> String {
         );
         parts.extend(attempt.cost_usd.map(|cost| cost.to_string()));
         parts.extend(attempt.request_id.as_ref().map(|id| format!("request {id}")));
-        let line = parts.join(" · ");
-        text.push_str(&format!(
-            "{mark} {} {} {dim}{line}{dim:#}\n",
-            attempt.provider, attempt.model
-        ));
+        let line = output::lines(&parts.join(" · "), "  ");
+        let model = format!("{} {}", attempt.provider, attempt.model);
+        text.push_str(&format!("{mark} {} {dim}{line}{dim:#}\n", output::lines(&model, "  ")));
     }
     text
 }

@@ -206,7 +206,9 @@ fn bar(
         bar.set_style(style);
     }
     bar.set_message(
-        file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        file.file_stem()
+            .map(|stem| output::one_line(&stem.to_string_lossy(), 60))
+            .unwrap_or_default(),
     );
     bar.enable_steady_tick(Duration::from_millis(100));
     let followed = bar.clone();

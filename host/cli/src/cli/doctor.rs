@@ -203,7 +203,7 @@ fn paragraph(check: &Check) -> String {
     format!(
         "{} {}\n{}",
         marked(check.ok),
-        check.what,
+        render::clean(&check.what),
         render::paragraph(&check.says, "    ", output::width())
     )
 }
@@ -240,6 +240,7 @@ fn table(probes: &[Probe]) -> String {
             },
             probe.hint.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         ]
+        .map(|cell| render::clean(&cell))
     };
     let rows: Vec<[String; 8]> = probes.iter().map(row).collect();
     let length = |text: &str| text.chars().count();

@@ -242,9 +242,10 @@ fn show(mut watcher: watch::Receiver<RunProgress>) -> Display {
     let follow = tokio::spawn(async move {
         while watcher.changed().await.is_ok() {
             let progress = watcher.borrow_and_update().clone();
+            let stage = output::one_line(&progress.stage, 60);
             follower.set_message(match progress.total {
-                0 => progress.stage,
-                total => format!("{} {}/{total}", progress.stage, progress.done),
+                0 => stage,
+                total => format!("{stage} {}/{total}", progress.done),
             });
         }
     });

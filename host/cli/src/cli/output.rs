@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::setup::SetupError;
+use crate::terminal::{Guard, Guarded};
 use sitewright_failure::render;
 use sitewright_jobs::{Cost, OrderState};
 use sitewright_model::message::Message;
@@ -49,10 +50,19 @@ pub(super) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Prints text to stdout, without its colours if stdout shows none. A closed stdout is not an
-/// error: returns whether it is still open.
+/// Prints text to stdout, without its colours if stdout shows none, and without what a terminal
+/// would obey. A closed stdout is not an error: returns whether it is still open.
 pub(super) fn print(text: &str) -> bool {
-    let mut stdout = anstream::stdout();
+    print_guarded(Guard::Text, text)
+}
+
+/// Prints the JSON text of somebody else; returns whether stdout is still open.
+pub(super) fn print_json_text(json: &str) -> bool {
+    print_guarded(Guard::Json, json)
+}
+
+fn print_guarded(guard: Guard, text: &str) -> bool {
+    let mut stdout = Guarded::new(anstream::stdout(), guard);
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     if let Err(error) = &written {
         tracing::debug!(%error, "stdout is closed");
@@ -72,7 +82,7 @@ pub(super) fn print_json_line(value: &impl Serialize) -> bool {
 
 fn print_written(json: serde_json::Result<String>) -> bool {
     match json {
-        Ok(text) => print(&format!("{text}\n")),
+        Ok(text) => print_json_text(&format!("{text}\n")),
         Err(error) => {
             tracing::error!(%error, "the result cannot be written as JSON");
             true
@@ -80,9 +90,10 @@ fn print_written(json: serde_json::Result<String>) -> bool {
     }
 }
 
-/// Prints text to stderr, without its colours if stderr shows none.
+/// Prints text to stderr, without its colours if stderr shows none, and without what a terminal
+/// would obey.
 pub(super) fn complain(text: &str) {
-    if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
+    if let Err(error) = Guarded::new(anstream::stderr(), Guard::Text).write_all(text.as_bytes()) {
         tracing::debug!(%error, "stderr is closed");
     }
 }
@@ -101,6 +112,26 @@ pub(super) fn spinner() -> ProgressBar {
 pub(super) fn one_line(text: &str, room: usize) -> String {
     let text = text.replace(['\n', '\r', '\t'], " ");
     render::shortened(&render::clean(&text), room)
+}
+
+/// The lines of a text of others, each without control characters and those after the first behind
+/// `indent`, so that none can look like one of ours.
+pub(super) fn lines(text: &str, indent: &str) -> String {
+    let lines: Vec<String> = text.lines().map(render::clean).collect();
+    lines.join(&format!("\n{indent}"))
+}
+
+/// An error and its causes, for people.
+pub(super) fn error_text<'a>(
+    title: &str,
+    message: &str,
+    causes: impl IntoIterator<Item = &'a Message>,
+) -> String {
+    let mut text = format!("{BAD}{title}{BAD:#}{}\n", lines(message, "  "));
+    for cause in causes {
+        text.push_str(&format!("  because {}\n", lines(cause.as_str(), "    ")));
+    }
+    text
 }
 
 /// The colour of a state.
@@ -142,11 +173,7 @@ pub(super) fn refuse(error: &SetupError, json: bool) {
     if json {
         print_error(&error.to_string(), &causes);
     }
-    let mut text = format!("{BAD}error{BAD:#}: {error}\n");
-    for cause in causes {
-        text.push_str(&format!("  because {cause}\n"));
-    }
-    complain(&text);
+    complain(&error_text("error", &format!(": {error}"), &causes));
 }
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
@@ -159,8 +186,11 @@ pub(super) fn misread(error: &clap::Error, json: bool) -> Exit {
         let text = text.trim().trim_start_matches("error: ");
         print_error(text.split("\n\nUsage:").next().unwrap_or(text), &[]);
     }
-    if let Err(error) = error.print() {
-        tracing::debug!(%error, "stdout or stderr is closed");
+    let text = error.render().ansi().to_string();
+    if wrong {
+        complain(&text);
+    } else {
+        print(&text);
     }
     if wrong { Exit::Usage } else { Exit::Done }
 }

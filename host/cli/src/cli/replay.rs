@@ -87,7 +87,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                     "missing": error.missing,
                 }));
             } else {
-                output::complain(&format!("{error}\n"));
+                output::complain(&format!("{}\n", output::lines(&error.to_string(), "  ")));
             }
             Ok(Exit::NotReplayable)
         }

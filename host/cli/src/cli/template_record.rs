@@ -86,7 +86,7 @@ fn told(recorded: &Recorded, json: bool) -> Exit {
             "Try it with `sitewright conformance`; `--update` keeps its site as a snapshot.\n",
         );
     }
-    text.extend(notes.iter().map(|note| format!("! {note}\n")));
+    text.extend(notes.iter().map(|note| format!("! {}\n", output::lines(&note.to_string(), "  "))));
     output::print(&text);
     exit
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const KEY: &str = "planted.key/0123456789+abcdef";
 
 /// A server that gives these answers, one for each connection.
-fn serve(answers: Vec<String>) -> u16 {
+pub(super) fn serve(answers: Vec<String>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -34,7 +34,7 @@ fn serve(answers: Vec<String>) -> u16 {
     port
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(super) fn answer(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"

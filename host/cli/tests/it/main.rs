@@ -2,3 +2,4 @@
 
 mod ai;
 mod reference;
+mod terminal;

@@ -79,19 +79,26 @@ pub fn shortened(text: &str, max: usize) -> String {
     out
 }
 
-/// Text of a guest or a provider without what a terminal would obey: escape sequences could repaint
-/// the screen, and characters that turn the direction of a line could make it read as another.
+/// Whether a terminal would obey the character instead of showing it: escape sequences could
+/// repaint the screen, and characters that turn the direction of a line could make it read as
+/// another.
+pub fn is_obeyed(c: char) -> bool {
+    match c {
+        c if c.is_control() => true,
+        // Line and paragraph separators; marks, embeddings, overrides and isolates of direction.
+        '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' => true,
+        '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        // Invisible ones; tags.
+        '\u{200b}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        _ => false,
+    }
+}
+
+/// Text of a guest or a provider without what a terminal would obey.
 pub fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        // Line and paragraph separators; marks, embeddings, overrides and isolates of direction;
-        // invisible ones; tags.
-        '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' => {
-            '\u{fffd}'
-        }
-        '\u{2060}'..='\u{206f}' | '\u{200b}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => '\u{fffd}',
-        '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        c if is_obeyed(c) => '\u{fffd}',
         c => c,
     };
     text.chars().map(shown).collect()

@@ -256,6 +256,7 @@ impl Waiting<'_> {
         let Some(shown) = left.iter().find(runs).or(left.first()) else { return };
         let line = shown.line(self.nobody.as_deref());
         let all = left.len() + ended;
+        let line = clean(&line);
         bar.set_message(match all {
             1 => line,
             _ => format!("{ended}/{all} · order {}: {line}", clean(&shown.id)),

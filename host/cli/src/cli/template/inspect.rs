@@ -25,7 +25,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let catalogue = Setup::catalogue(&config, 1)?;
     let template = catalogue.load(&args.template).await?;
     if args.schema {
-        output::print(&format!("{}\n", template.manifest.order_schema_text));
+        output::print_json_text(&format!("{}\n", template.manifest.order_schema_text));
     } else if json {
         output::print_json(&describe(&template));
     } else {
@@ -83,7 +83,9 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
     let cache = match &template.cache {
         CacheOutcome::Hit => "loaded from the cache".to_owned(),
         CacheOutcome::Miss => "compiled and cached".to_owned(),
-        CacheOutcome::Refused(reason) => format!("compiled again: {reason}"),
+        CacheOutcome::Refused(reason) => {
+            format!("compiled again: {}", render::clean(&reason.to_string()))
+        }
         CacheOutcome::Off => "compiled; there is no cache".to_owned(),
     };
     let bold = anstyle::Style::new().bold();
@@ -94,7 +96,7 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         manifest.name,
         manifest.version,
         render::clean(&manifest.summary),
-        template.path.display(),
+        render::clean(&template.path.display().to_string()),
         render::bytes(template.bytes),
         template.digest(),
         contract(&template.target),

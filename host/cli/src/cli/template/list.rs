@@ -39,7 +39,9 @@ pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
                 Err(error) => {
                     let causes: Vec<String> =
                         causes_of(error).iter().map(ToString::to_string).collect();
-                    format!("{} cannot be used: {}\n", error.path.display(), causes.join(": "))
+                    let path = render::clean(&error.path.display().to_string());
+                    let why = output::lines(&causes.join(": "), "  ");
+                    format!("{path} cannot be used: {why}\n")
                 }
             };
         }
