@@ -51,7 +51,9 @@ fn harmless(what: &str, output: &Output) {
                 None => panic!("{what}: {:?}", &rest[at..rest.floor_char_boundary(at + 40)]),
             }
         }
-        for line in text.lines() {
+        // A model's reply keeps its lines on stdout: it is what was asked for.
+        let is_reply = what.starts_with("a reply") && std::ptr::eq(bytes, &output.stdout);
+        for line in text.lines().filter(|_| !is_reply) {
             assert!(!line.starts_with("2026-01-01"), "{what}: a forged line of the log: {text}");
             assert!(!line.starts_with('\u{2713}') || !line.contains("forged"), "{what}: {text}");
         }
