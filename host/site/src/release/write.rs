@@ -25,7 +25,7 @@ pub(crate) struct BatchedRelease {
 /// Whether a site can take part in a group commit.
 pub(crate) enum Batching {
     /// Step 1 is done.
-    Written(BatchedRelease),
+    Written(Box<BatchedRelease>),
     /// Nothing was done: the site is on the disk already, or another publication of the order is
     /// in progress.
     Alone(VerifiedSite, ReleaseInfo),
@@ -46,7 +46,7 @@ impl BatchedRelease {
         let (manifest, json) = manifest_of(staged, id, info)?;
         folders.write_buffered(area, &manifest, &json, id, SyncMode::Batched)?;
         let release = Release { path: folders.release_path(id), manifest };
-        Ok(Batching::Written(BatchedRelease { folders, release, renamed: false }))
+        Ok(Batching::Written(Box::new(BatchedRelease { folders, release, renamed: false })))
     }
 
     /// Step 2.
