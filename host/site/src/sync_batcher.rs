@@ -252,7 +252,7 @@ struct Placing<E, F> {
     path: Arc<Path>,
     prepare: Option<F>,
     /// The release after step 1 or 2.
-    written: Option<BatchedRelease>,
+    written: Option<Box<BatchedRelease>>,
     reply: Reply<PublishOutcome<E>>,
 }
 

@@ -1,6 +1,7 @@
 //! SQLite: how it is opened, and its text of each named query.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
     // says why.
     let mut private = tokio::fs::OpenOptions::new();
     drop(private.write(true).create_new(true).mode(0o600).open(&file).await);
+    close_to_others(&file).await;
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -55,6 +57,21 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
         .after_release(|connection, _| Box::pin(has_left_its_transaction(connection)))
         .connect_with(options);
     Ok((pool.await.map_err(OpenError::Connect)?, file))
+}
+
+/// Takes the rights of users outside the group away from a database that an earlier version has
+/// created. Does nothing to a file of another user.
+async fn close_to_others(file: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        let Ok(found) = tokio::fs::metadata(&path).await else { continue };
+        let mode = found.permissions().mode();
+        if mode & 0o007 != 0 {
+            let mode = std::fs::Permissions::from_mode(mode & 0o7770);
+            drop(tokio::fs::set_permissions(&path, mode).await);
+        }
+    }
 }
 
 /// The file that the URL names; `None` if the URL is not one of SQLite's.

@@ -106,6 +106,31 @@ mod tests {
 }
 
 #[tokio::test]
+async fn f1_a_database_cannot_be_read_by_other_users() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("deep/orders.db");
+    let url = format!("sqlite://{}", file.display());
+    let modes = || -> Vec<u32> {
+        let entries = std::fs::read_dir(file.parent().unwrap()).unwrap();
+        let mode = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().metadata().unwrap().permissions().mode() & 0o777
+        };
+        entries.map(mode).collect()
+    };
+    let database = Database::open(&url).await.unwrap();
+    database.migrate().await.unwrap();
+    assert!(modes().len() > 2 && modes().iter().all(|mode| *mode == 0o600), "{:?}", modes());
+    database.close().await;
+    // One that an earlier version has created, readable by everybody.
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let database = Database::open(&url).await.unwrap();
+    database.check_schema().await.unwrap();
+    assert!(modes().iter().all(|mode| mode & 0o007 == 0), "{:?}", modes());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[tokio::test]
 async fn a8_a_database_url_is_checked_and_never_shown_with_its_password() {
     for (url, why) in [
         ("mysql://me:s3cr3t@host/db", "names no database"),

@@ -26,7 +26,7 @@ pub(crate) struct BatchedRelease {
 #[allow(clippy::large_enum_variant, reason = "a return value, which is not stored")]
 pub(crate) enum Batching {
     /// Step 1 is done.
-    Written(BatchedRelease),
+    Written(Box<BatchedRelease>),
     /// Nothing was done: the site is on the disk already, or another publication of the order is
     /// in progress.
     Alone(VerifiedSite, ReleaseInfo),
@@ -47,7 +47,7 @@ impl BatchedRelease {
         let (manifest, json) = manifest_of(staged, id, info)?;
         folders.write_buffered(area, &manifest, &json, id, SyncMode::Batched)?;
         let release = Release { path: folders.release_path(id), manifest };
-        Ok(Batching::Written(BatchedRelease { folders, release, renamed: false }))
+        Ok(Batching::Written(Box::new(BatchedRelease { folders, release, renamed: false })))
     }
 
     /// Step 2.
