@@ -36,8 +36,16 @@ pub struct Sample {
 
 /// The limits of a run. A call that passes more than it may is a trap, or an output that is missing
 /// or refused.
-const RUN: &[&str] =
-    &["cpu_limit", "deadline", "memory_limit", "call_limit", "trap", "panic", "output_rejected"];
+const RUN: &[&str] = &[
+    "cpu_limit",
+    "deadline",
+    "memory_limit",
+    "call_limit",
+    "output_limit",
+    "trap",
+    "panic",
+    "output_rejected",
+];
 /// The checks of the site.
 const CHECKS: &[&str] = &["output_rejected", "output_limit", "deadline"];
 /// The schema is refused with its template or with the call, or evaluating it is stopped.
@@ -374,12 +382,14 @@ fn doubling(reference: Reference, levels: usize) -> Value {
         Reference::Mixed => kinds[level % kinds.len()],
         other => other,
     };
+    // A definition with an `$id` is a base of its own for the references in it.
+    let root = if reference == Reference::Mixed { "http://x.test/root" } else { "" };
     let to = |level: usize| match of(level) {
         Reference::Id | Reference::OldId => json!({ "$ref": format!("http://x.test/d{level}") }),
-        Reference::Anchor => json!({ "$ref": format!("#d{level}") }),
-        Reference::DynamicAnchor => json!({ "$dynamicRef": format!("#d{level}") }),
+        Reference::Anchor => json!({ "$ref": format!("{root}#d{level}") }),
+        Reference::DynamicAnchor => json!({ "$dynamicRef": format!("{root}#d{level}") }),
         Reference::Pointer | Reference::Mixed => {
-            json!({ "$ref": format!("#/$defs/d{level}") })
+            json!({ "$ref": format!("{root}#/$defs/d{level}") })
         }
     };
     let relative = reference == Reference::Id || reference == Reference::OldId;
@@ -415,7 +425,7 @@ fn doubling(reference: Reference, levels: usize) -> Value {
             schema["$schema"] = json!("http://json-schema.org/draft-04/schema#");
             schema["definitions"] = schema["$defs"].take();
         }
-        Reference::Id => schema["$id"] = json!("http://x.test/root"),
+        Reference::Id | Reference::Mixed => schema["$id"] = json!("http://x.test/root"),
         _ => {}
     }
     schema
