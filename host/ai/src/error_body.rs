@@ -326,7 +326,7 @@ mod tests {
             let text = closed(&whole[..end]);
             let value: Result<Value, _> = serde_json::from_str(&text);
             let value = value.unwrap_or_else(|error| panic!("{error}: {text}"));
-            let body = ErrorBody::parse(whole[..end].as_bytes());
+            let body = ErrorBody::parse(&whole.as_bytes()[..end]);
             assert_eq!(body.has_code("invalid_api_key"), end >= 33, "{value}");
         }
         let long =
