@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::Value;
 
 use super::shape::{MAX_DEPTH, Shape};
@@ -447,17 +448,27 @@ fn json_length(value: &Value, root: bool) -> u64 {
     }
 }
 
-/// The states of a pattern's automaton, roughly: its length, times its counted repetitions, times
-/// the bytes of a character class.
+/// The states of a pattern's automaton, roughly, which are the steps for each byte of a text. For a
+/// pattern that is not understood: more than it can have.
 fn pattern_weight(pattern: &str) -> u64 {
-    let mut weight = 4_u64.saturating_mul(length(pattern).saturating_add(1));
-    if ["\\p", "\\P", "(?"].iter().any(|rare| pattern.contains(rare)) {
-        weight = weight.saturating_mul(64);
+    regex_syntax::parse(pattern).map_or(u64::MAX, |parsed| states(&parsed).saturating_mul(2))
+}
+
+fn states(part: &Hir) -> u64 {
+    let sum =
+        |parts: &[Hir]| parts.iter().fold(1, |sum: u64, part| sum.saturating_add(states(part)));
+    match part.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) if class.is_ascii() => 1,
+        // Each range is a few sequences of bytes.
+        HirKind::Class(Class::Unicode(class)) => 8 * (1 + class.ranges().len() as u64),
+        HirKind::Class(Class::Bytes(class)) => 1 + class.ranges().len() as u64,
+        HirKind::Repetition(repetition) => {
+            let most = repetition.max.unwrap_or(repetition.min).max(1);
+            states(&repetition.sub).saturating_add(1).saturating_mul(most.into())
+        }
+        HirKind::Capture(capture) => states(&capture.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
     }
-    for repetition in pattern.split('{').skip(1) {
-        let counts = repetition.split_once('}').map_or("", |(counts, _)| counts);
-        let most = counts.split(',').filter_map(|count| count.trim().parse::<u64>().ok()).max();
-        weight = weight.saturating_mul(most.unwrap_or(1).max(1));
-    }
-    weight
 }

@@ -134,6 +134,25 @@ fn costly_checks_are_not_done_in_this_process() {
     assert!(!done(json!({ "title": "x".repeat(70_000) }), json!(1)));
 }
 
+/// The schema of the shipped templates: a healthy order costs no process.
+#[test]
+fn ordinary_orders_are_checked_in_this_process() {
+    let missing = Confined::program(std::path::Path::new("/does/not/exist"), 1);
+    let schema = include_str!("../../../schema/order-normalised.schema.json").to_owned();
+    let schema = wait(GuardedSchema::compile(schema, &missing, "tests")).unwrap();
+    let orders = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/orders");
+    let mut checked = 0;
+    for order in std::fs::read_dir(orders).unwrap() {
+        let order = std::fs::read(order.unwrap().path()).unwrap();
+        let order = serde_json::from_slice(&order).unwrap();
+        let Ok(order) = sitewright_order::read(&order, &"en".parse().unwrap()) else { continue };
+        let order = serde_json::to_string(&order).unwrap();
+        assert_eq!(wait(schema.check(&order, None)), Ok(Vec::new()));
+        checked += 1;
+    }
+    assert!(checked >= 3, "{checked}");
+}
+
 /// Compiling and checking are recursive, and threads have 2 MiB of stack.
 #[test]
 fn the_deepest_schemas_of_this_process_fit_on_a_thread() {
