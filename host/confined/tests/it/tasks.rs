@@ -29,7 +29,7 @@ tasks! {
     OVERFLOW |_| deep(0).to_string().into_bytes();
     ANSWER |input| vec![b'a'; number(input) as usize];
     MOST |_| vec![b'm'; MAX_ANSWER_BYTES];
-    NOISE |_| { let _ = std::io::stdout().lock().write_all(&[0xff; 100]); Vec::new() };
+    NOISE |_| noise();
     STDERR |_| loud();
     ENVIRONMENT |_| format!("{:?}", std::env::vars_os().collect::<Vec<_>>()).into_bytes();
     ESCAPE |input| escape(std::str::from_utf8(input).unwrap_or_default()).into_bytes();
@@ -70,6 +70,13 @@ fn deep(level: u64) -> u64 {
         u64::MAX => 0,
         level => deep(level + 1).wrapping_add(block[7]),
     }
+}
+
+/// Writes between the frames.
+fn noise() -> Vec<u8> {
+    let mut output = std::io::stdout().lock();
+    drop(output.write_all(&[0xff; 100]).and_then(|()| output.flush()));
+    Vec::new()
 }
 
 /// Writes more to stderr than anybody wants to read.
