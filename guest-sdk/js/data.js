@@ -116,7 +116,7 @@ const ENCODED = new RegExp(
     `|(?<name>${Object.keys(NAMED).join('|')}));?` +
     '|%(?:25)*(?<percent>[0-9a-f]{2})' +
     '|\\\\(?:u\\{(?<braces>0*[0-9a-f]{1,6})\\}|u(?<four>[0-9a-f]{4})|x(?<two>[0-9a-f]{2}))',
-  'iy',
+  'iy', // typos:ignore
 );
 // Where something that resembles `<` may begin.
 const CANDIDATE = new RegExp(`[${LOOKALIKES['<']}&%\\\\]`, 'gu');
