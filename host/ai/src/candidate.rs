@@ -80,8 +80,12 @@ impl Candidate {
         let mut live = Live::new(text);
         let reply = async {
             let reply = self.call(request, call.deadline, transport, &mut live).await?;
-            let (reply, raw) = checked(reply, &request.format, call.deadline).await?;
-            without_key(&redactor, reply, raw).await
+            // Boxed to keep the future of a call that waits for the model small.
+            Box::pin(async {
+                let (reply, raw) = checked(reply, &request.format, call.deadline).await?;
+                without_key(&redactor, reply, raw).await
+            })
+            .await
         };
         let result = reply.instrument(span.clone()).await;
         let mut attempt = self.new_attempt(started);

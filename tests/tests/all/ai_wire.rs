@@ -97,8 +97,8 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
         limited(
             Fault::NeverEnds,
             Limit::Call,
-            1_500,
-            "no whole answer within its limit of 1500 ms (call_ms)",
+            4_000,
+            "no whole answer within its limit of 4000 ms (call_ms)",
             Status::Is(200),
         ),
         row(Fault::Html, Protocol, "an HTML page (Login)", Status::Is(200)),

@@ -261,7 +261,7 @@ fn numbers() -> String {
 
 /// A short schema that asks twice for what the next one asks twice for, and so on.
 fn hostile() -> Format {
-    const DEPTH: usize = 10;
+    const DEPTH: usize = 13;
     let twice = |next: usize| json!({"anyOf": [{"$ref": format!("#/$defs/{next}")}, {"$ref": format!("#/$defs/{next}")}]});
     let mut defs: serde_json::Map<String, serde_json::Value> =
         (0..DEPTH).map(|level| (level.to_string(), twice(level + 1))).collect();

@@ -312,8 +312,11 @@ async fn the_first_worker_on_a_file_rescues_at_once() {
     assert_eq!(database.order("24").await.unwrap().crashes, 1);
 
     // The second one is not alone: it waits until the others are stale.
+    // The first one must not take the order before `elsewhere` does.
+    database.pause().await.unwrap();
     database.enqueue(new_order("25")).await.unwrap();
     taken_by(&database, "25", "elsewhere").await;
+    database.resume().await.unwrap();
     let second = start(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     assert_eq!(database.order("25").await.unwrap().state, OrderState::Running);
     // When both have stopped, the next one is alone again.
