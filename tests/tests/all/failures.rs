@@ -15,8 +15,9 @@ use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, guest, root}
 const ORDER: &str = "102";
 
 /// The names of all limits in records.
-const LIMITS: [&str; 12] = [
+const LIMITS: [&str; 13] = [
     "ai_calls",
+    "check_ms",
     "cpu_ms",
     "deadline_ms",
     "diagnostics",
@@ -75,10 +76,7 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     }
     assert_eq!(record["host_build"], *HOST_BUILD, "g1");
     let kind = record["kind"].as_str().unwrap();
-    // Those of the checks are there if the site was checked.
-    let of_checks = |limit: &&String| ["check_ms", "check_memory_bytes"].contains(&limit.as_str());
-    let limits = record["limits"].as_object().unwrap().keys();
-    let limits: Vec<&String> = limits.filter(|limit| !of_checks(limit)).collect();
+    let limits: Vec<&String> = record["limits"].as_object().unwrap().keys().collect();
     assert_eq!(limits, LIMITS);
     if !matches!(kind, "invalid_order" | "template_load") {
         assert_ne!(record["trail"], json!([]), "the guest ran and left no trail");

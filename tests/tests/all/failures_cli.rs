@@ -209,7 +209,7 @@ async fn a_question_has_one_screen(base: Base) {
     let done = asked(&factory, &["order", "show", "1060"]);
     assert_eq!(done["order"]["state"], "succeeded");
     let limits = done["limits"].as_object().unwrap();
-    assert_eq!(limits.len(), 12, "{limits:?}");
+    assert_eq!(limits.len(), 13, "{limits:?}");
     assert!(
         limits["memory_bytes"]["used"].as_u64() > Some(0)
             && limits["files"] == json!({ "max": 2000, "used": 1 })

@@ -269,7 +269,7 @@ fn each_limit_is_told_on_success_too() {
     let report = bench.generate(&guest("guest-faulty"), &order).json();
     assert_eq!(report["outcome"], "released", "{report:#}");
     let limits = report["usage"]["limits"].as_object().unwrap();
-    assert_eq!(limits.len(), 14, "{limits:?}");
+    assert_eq!(limits.len(), 15, "{limits:?}");
     for (name, measure) in limits {
         assert!(measure["max"].as_u64() > Some(0) && measure["used"].is_u64(), "{name}: {measure}");
     }
