@@ -214,11 +214,19 @@ impl GuardedSchema {
     ///
     /// # Errors
     /// Like `check`.
-    #[allow(clippy::disallowed_methods, reason = "this is a blocking thread of the one runtime")]
+    ///
+    /// # Panics
+    /// On a thread that runs async tasks, which it would block.
     pub fn check_blocking(&self, document: &str) -> Result<Vec<Problem>, CheckError> {
-        tokio::runtime::Handle::try_current()
-            .map_err(|error| CheckError::Host(error.to_string()))?
-            .block_on(self.check(document, None))
+        let host = |error: String| CheckError::Host(error);
+        let runtime = tokio::runtime::Handle::try_current().map_err(|e| host(e.to_string()))?;
+        let (done, result) = tokio::sync::oneshot::channel();
+        let (schema, document) = (self.clone(), document.to_owned());
+        runtime.spawn(async move {
+            // The receiver waits, so the result cannot be lost.
+            done.send(schema.check(&document, None).await).ok()
+        });
+        result.blocking_recv().map_err(|_| host("the check of a schema panicked".to_owned()))?
     }
 
     /// The cost of a check, if it is known.

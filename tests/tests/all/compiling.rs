@@ -80,7 +80,7 @@ async fn every_end_of_a_compiler_has_its_error() {
         ("while :; do :; done", "not compiled within 700 ms of CPU time, the limit `compile_ms`"),
         (
             "echo 300000000 >&2; exit 12",
-            "300000000 bytes; at most 268435456 are allowed, the limit `artifact_bytes`",
+            "300000000 bytes; at most 134217728 are allowed, the limit `artifact_bytes`",
         ),
         ("kill -9 $$", "the compiler failed over it: signal: 9"),
         ("kill -11 $$", "the compiler failed over it: signal: 11"),

@@ -264,14 +264,14 @@ fn a_timed_out_attempt_is_replayed_to_the_same_call() {
         (
             "deadline",
             "ai-error",
-            "[limits]\ndeadline_ms = 700\n",
+            "[limits]\ndeadline_ms = 3000\n",
             "reproduced_up_to_the_end",
             "deadline passed there",
         ),
         (
             "sleep",
             "sleep",
-            "[limits]\ndeadline_ms = 700\n",
+            "[limits]\ndeadline_ms = 3000\n",
             "reproduced_up_to_the_end",
             "deadline passed there",
         ),
@@ -553,7 +553,7 @@ fn a_replay_reports_everything_that_is_missing() {
     }
     let printed = bench.run(&["replay", &attempt]);
     assert!(
-        printed.code == 9 && printed.stderr.contains("cannot be replayed:\n  - "),
+        printed.code == 9 && printed.stderr.contains("cannot be replayed:\n    - "),
         "{}",
         printed.stderr
     );

@@ -43,7 +43,7 @@ pub struct Limits {
     pub compile_ms: u64,
     /// Bytes of memory that compiling a template may take, in a process of its own. Default 2 GiB.
     pub compile_memory_bytes: u64,
-    /// Bytes of a template's compiled form. Default 256 MiB: a Python template has 40 MiB.
+    /// Bytes of a template's compiled form. Default 128 MiB: a Python template has 40 MiB.
     pub artifact_bytes: u64,
     /// Milliseconds of processor time that the checks of a site may take. Default 10 s: a large
     /// site takes 500 ms.
@@ -71,7 +71,7 @@ impl Default for Limits {
             order_bytes: order::MAX_BYTES as u64,
             compile_ms: 120_000,
             compile_memory_bytes: 2 << 30,
-            artifact_bytes: 256 << 20,
+            artifact_bytes: 128 << 20,
             check_ms: 10_000,
             check_memory_bytes: 512 << 20,
         }

@@ -114,7 +114,12 @@ pub fn parse_within(text: &str, work: &Work) -> Page {
         mode = sink.mode_after(piece.tag);
         stopped = sink.stopped();
     }
+    // The end of a page that was not read to its end is no error of the page.
+    let of_page = stopped.map(|_| parser.tokenizer.sink.sink.errors.borrow().len());
     let sink = parser.finish();
+    if let Some(of_page) = of_page {
+        sink.errors.borrow_mut().truncate(of_page);
+    }
     let html = sink.inner.finish();
     let quirks = html.quirks_mode == QuirksMode::Quirks;
     Page { html, lines: sink.lines.into_inner(), errors: sink.errors.into_inner(), stopped, quirks }
