@@ -75,15 +75,14 @@ impl Candidate {
     ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
         let span = self.span(route, request, call);
         let (started, begin) = (SystemTime::now(), Instant::now());
-        let redactor = self.provider.redactor();
-        text.begin(redactor.clone());
+        text.begin(self.provider.redactor());
         let mut live = Live::new(text);
         let reply = async {
             let reply = self.call(request, call.deadline, transport, &mut live).await?;
             // Boxed to keep the future of a call that waits for the model small.
             Box::pin(async {
                 let (reply, raw) = checked(reply, &request.format, call.deadline).await?;
-                without_key(&redactor, reply, raw).await
+                without_key(&self.provider.redactor(), reply, raw).await
             })
             .await
         };
@@ -94,6 +93,7 @@ impl Candidate {
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
+                let redactor = self.provider.redactor();
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
                 attempt.usage = reply.usage;
                 attempt.status = Some(reply.http.status);

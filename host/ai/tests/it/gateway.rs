@@ -254,15 +254,17 @@ async fn e5_a_reply_that_the_schema_refuses_names_the_place() {
     assert!(smallest.completion.content.contains("\"tags\":[]"), "{}", smallest.completion.content);
 }
 
-/// A reply that it does not accept, again and again.
+/// A reply that it does not accept, again and again: only its last entry is wrong.
 fn numbers() -> String {
-    format!("[[rule]]\nanswer = {{ text = \"{}\" }}", json!(vec![7; 60]))
+    let mut entries = vec![json!("x"); 60];
+    entries.push(json!(7));
+    format!("[[rule]]\nanswer = {{ text = '{}' }}", json!(entries))
 }
 
 /// A short schema that asks twice for what the next one asks twice for, and so on.
 fn hostile() -> Format {
     const DEPTH: usize = 13;
-    let twice = |next: usize| json!({"anyOf": [{"$ref": format!("#/$defs/{next}")}, {"$ref": format!("#/$defs/{next}")}]});
+    let twice = |next: usize| json!({"allOf": [{"$ref": format!("#/$defs/{next}")}, {"$ref": format!("#/$defs/{next}")}]});
     let mut defs: serde_json::Map<String, serde_json::Value> =
         (0..DEPTH).map(|level| (level.to_string(), twice(level + 1))).collect();
     defs.insert(DEPTH.to_string(), json!({"type": "string"}));

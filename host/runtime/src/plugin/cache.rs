@@ -154,11 +154,12 @@ impl Cache {
         wasm: Bytes,
         digest: &[u8; 32],
     ) -> Result<(Component, CacheOutcome), CompileError> {
-        if let Lookup::Hit(component) = self.lookup(engine, digest).await {
+        let max = compiler.max_artifact_bytes();
+        if let Lookup::Hit(component) = self.lookup(engine, digest, max).await {
             return Ok((component, CacheOutcome::Hit));
         }
         let mut compiling = self.compiling.lock().await;
-        let outcome = match self.lookup(engine, digest).await {
+        let outcome = match self.lookup(engine, digest, max).await {
             Lookup::Hit(component) => return Ok((component, CacheOutcome::Hit)),
             Lookup::Off => CacheOutcome::Off,
             Lookup::Miss => CacheOutcome::Miss,
@@ -190,10 +191,10 @@ impl Cache {
     }
 
     /// Reads the entry on the blocking pool.
-    async fn lookup(&self, engine: &Engine, digest: &[u8; 32]) -> Lookup {
+    async fn lookup(&self, engine: &Engine, digest: &[u8; 32], max: u64) -> Lookup {
         let Some(path) = self.path(engine, digest) else { return Lookup::Off };
         let (engine, digest) = (engine.clone(), *digest);
-        let looked = tokio::task::spawn_blocking(move || read(&path, &engine, &digest)).await;
+        let looked = tokio::task::spawn_blocking(move || read(&path, &engine, &digest, max)).await;
         match looked.unwrap_or_else(|error| Err(format!("reading it failed: {error}"))) {
             Ok(Some(component)) => Lookup::Hit(component),
             Ok(None) => Lookup::Miss,
@@ -240,17 +241,26 @@ impl Cache {
     }
 }
 
-/// The entry's component; `None` if there is no entry; as an error why it cannot be used.
-fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Component>, String> {
+/// The entry's component; `None` if there is no entry; as an error why it cannot be used. An
+/// artifact of more than `max` bytes is not read: a process with a higher limit made the entry.
+fn read(
+    path: &Path,
+    engine: &Engine,
+    digest: &[u8; 32],
+    max: u64,
+) -> Result<Option<Component>, String> {
     let unreadable = |error| format!("it cannot be read: {error}");
     let mut file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.len() > max.saturating_add(HEADER_BYTES as u64) {
+        return Err(format!("it has more than {max} bytes, the limit `artifact_bytes`"));
+    }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
         return Err("it belongs to another user or others may write to it".to_owned());
     }

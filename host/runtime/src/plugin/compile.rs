@@ -129,6 +129,11 @@ impl Compiler {
         Compiler(None)
     }
 
+    /// Maximum size of a compiled form in bytes.
+    pub(super) fn max_artifact_bytes(&self) -> u64 {
+        self.0.as_ref().map_or(u64::MAX, |program| program.max_artifact_bytes)
+    }
+
     /// Compiles in a child process of the running program, which must be `sitewright`.
     pub fn this_program(limits: &Limits) -> Self {
         Compiler::program(Path::new(THIS_PROGRAM), limits)
