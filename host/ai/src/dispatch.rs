@@ -124,7 +124,8 @@ impl<'a> Dispatch<'a> {
             .map_err(Box::new);
         let waited_ms = millis(begin.elapsed());
         let permit = match permit {
-            Ok(permit) => permit,
+            // Boxed to keep the future of a call that waits for the model small.
+            Ok(permit) => Box::new(permit),
             Err(failure) => {
                 if let Some(reserved) = reserved {
                     reserved.release();
