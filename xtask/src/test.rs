@@ -171,12 +171,8 @@ fn runner<'a>(tools: &Tools, compiler: &Compiler, sh: &'a Shell, steps: &mut Ste
     match tools.get(Tool::Nextest) {
         Ok(nextest) => {
             let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
-            // Most tests wait: for a process, a time limit, the disk. Twice as many as cores keep
-            // the cores busy.
-            let threads = thread::available_parallelism().map_or(2, |cores| 2 * cores.get());
             tools::call(sh, nextest)
                 .args(["nextest", "run", "--workspace", "--profile", profile])
-                .env("NEXTEST_TEST_THREADS", threads.to_string())
                 .args(compiler.arguments())
         }
         Err(why) => {

@@ -164,7 +164,7 @@ fn calls_that_were_made_at_once_end_in_the_order_they_did() {
     let server = ChatServer::start(ANY_ANSWER, |call| {
         let text = call.messages().join(" ");
         let number: u64 = text.rsplit("call ").next().unwrap().trim().parse().unwrap();
-        std::thread::sleep(Duration::from_millis(40 * (8 - number)));
+        std::thread::sleep(Duration::from_millis(200 * (8 - number)));
         match number {
             3 => Answer::Http { status: 400, headers: &[], body: "{}".to_owned() },
             number => Answer::Reply { content: format!("reply {number}"), finish: "stop" },
