@@ -49,7 +49,7 @@ impl Compiler {
 
 /// Builds every target of the workspace and returns the number of warnings.
 pub(crate) fn everything(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<usize> {
-    compile(workspace, compiler, &["--workspace", "--all-targets"])
+    compile(workspace, compiler, &TEST, &["--workspace", "--all-targets"])
 }
 
 /// Builds the host without its optional features and returns the number of warnings.
@@ -61,21 +61,25 @@ pub(crate) fn minimal_host(workspace: &Workspace, compiler: &Compiler) -> anyhow
     let mut arguments = vec!["--package", "sitewright", "--no-default-features", "--bin"];
     arguments.extend(["sitewright", "--package", "xtask", "--test", "command_line"]);
     arguments.extend(workspace.guests.iter().flat_map(|guest| ["--package", &guest.name]));
-    compile(workspace, compiler, &arguments)
+    compile(workspace, compiler, &TEST, &arguments)
 }
 
-/// Compiles targets as `cargo test` does and returns the number of warnings. `cargo build` compiles
-/// workspace members with other settings, so that `cargo test` would compile them again.
+/// Compiles the tests of the targets; a binary is made for the tests of its package only.
+const TEST: [&str; 2] = ["test", "--no-run"];
+
+/// Compiles targets and returns the number of warnings.
 fn compile(
     workspace: &Workspace,
     compiler: &Compiler,
+    command: &[&str],
     arguments: &[&str],
 ) -> anyhow::Result<usize> {
     let sh = workspace.shell()?;
     let colored = std::io::stderr().is_terminal();
     let format = if colored { "json-diagnostic-rendered-ansi" } else { "json" };
     let cargo = process::cargo(&sh)
-        .args(["test", "--no-run", "--message-format", format])
+        .args(command)
+        .args(["--message-format", format])
         .args(compiler.arguments())
         .args(arguments);
     let mut diagnostics = Diagnostics::default();
@@ -93,6 +97,7 @@ pub(crate) fn host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result
     compile(
         workspace,
         compiler,
+        &["build"],
         &["--workspace", "--bin", "sitewright", "--test", "command_line"],
     )?;
     Ok(binary(workspace))

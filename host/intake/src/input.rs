@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use sitewright_order::{Locale, Problem};
 
+use super::json;
 use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
-use sitewright_json_schema::{CompiledSchema, parser_reason, unique};
+use sitewright_json_schema::{CompiledSchema, parser_reason};
 
 /// The JSON Schema of the documents that [`load`] accepts, in both shapes.
 pub const INPUT_SCHEMA: &str = include_str!("../../schema/order.schema.json");
@@ -40,7 +41,7 @@ pub fn load(
     })?;
     // Some editors on Windows write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (value, duplicates) = unique::parse(text).map_err(|error| {
+    let (value, duplicates) = json::parse(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let reason = if text.trim().is_empty() {
             "the document is empty".to_owned()

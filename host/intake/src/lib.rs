@@ -6,6 +6,7 @@
 //! | file | answers |
 //! |---|---|
 //! | `input` | how a document is read: size, UTF-8, JSON, content, normalisation |
+//! | `json` | which fields are given more than once |
 //! | `invalid` | what is wrong with a document |
 //! | `id` | which texts are order ids |
 //! | `snapshot` | what an accepted order is |
@@ -21,6 +22,7 @@
 mod id;
 mod input;
 mod invalid;
+mod json;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,6 @@ pub use model::{
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};
-pub use serving::{Drained, Serving, StopNow, serve};
+pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
 pub use stats::{Stats, WorkerStats};

@@ -19,11 +19,17 @@ use super::heartbeat::{Observer, WorkerIdentity};
 use super::locks::Presence;
 use super::model::WorkerId;
 use super::rescue::Rescuer;
-use super::settings::WorkerSettings;
+use super::settings::{DEFAULT_STOP_WITHIN, WorkerSettings};
 use super::worker::{OrderWorker, RunningAttempts};
 
 /// How long a draining worker waits for its last heartbeat to be written.
-const LAST_HEARTBEAT: Duration = Duration::from_secs(5);
+const LAST_HEARTBEAT: Duration = Duration::from_millis(500);
+/// How long River's client may take to stop after its handlers have.
+const CLIENT_CANCELS_WITHIN: Duration = Duration::from_secs(1);
+/// How long a worker with default settings takes to stop after its grace time, if the database
+/// answers.
+pub const STOPS_WITHIN: Duration =
+    DEFAULT_STOP_WITHIN.saturating_add(CLIENT_CANCELS_WITHIN).saturating_add(LAST_HEARTBEAT);
 /// How long a draining worker without orders waits for River's client. What the client would still
 /// write does not matter: orders and their jobs are completed together and without it.
 const CLIENT_STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -312,7 +318,7 @@ impl Serving {
     /// an answer that never comes.
     async fn stop_client(&mut self) -> Result<(), riverqueue::Error> {
         self.shutting_down.store(true, Ordering::Release);
-        let within = self.settings.stop_within + CLIENT_STOPS_WITHIN;
+        let within = self.settings.stop_within + CLIENT_CANCELS_WITHIN;
         match tokio::time::timeout(within, self.run.stop_and_cancel()).await {
             Ok(stopped) => stopped,
             Err(_) => {

@@ -30,12 +30,15 @@ pub struct WorkerSettings {
     pub poll_embedded_every: Duration,
     /// Time between two checks whether waiting orders are due. Default: 1 s.
     pub schedule_every: Duration,
-    /// Time that a handler has to stop before its task is dropped. Default: 10 s.
+    /// Time that a handler has to stop before its task is dropped. Default: 2 s.
     pub stop_within: Duration,
     /// A worker that claims nothing for this long although orders are due and it has room ends with
     /// an error. Default: 90 s, longer than giving up all connections to a database that is away.
     pub stall_after: Duration,
 }
+
+/// Default of [`WorkerSettings::stop_within`].
+pub(super) const DEFAULT_STOP_WITHIN: Duration = Duration::from_secs(2);
 
 impl Default for WorkerSettings {
     fn default() -> Self {
@@ -51,7 +54,7 @@ impl Default for WorkerSettings {
             poll_every: Duration::from_secs(1),
             poll_embedded_every: Duration::from_millis(100),
             schedule_every: Duration::from_secs(1),
-            stop_within: Duration::from_secs(10),
+            stop_within: DEFAULT_STOP_WITHIN,
             stall_after: Duration::from_secs(90),
         }
     }

@@ -10,7 +10,6 @@
 //! | `fan_out` | how large is a schema if all its references are followed? |
 //! | `explain` | how is a problem worded, and at which field? |
 //! | `task` | what does the confined process do? |
-//! | [`unique`] | which fields of a JSON text are given more than once? |
 //!
 //! **Invariant:** a schema of a stranger is checked in this process only if the number of steps is
 //! known to be small before the check begins. Everything else is done by a confined process with
@@ -32,7 +31,6 @@ mod shape;
 mod task;
 #[cfg(test)]
 mod tests;
-pub mod unique;
 
 use cost::Cost;
 pub use guarded::{CHECK_CPU, CHECK_MEMORY_BYTES, CheckError, Exceeded, GuardedSchema};

@@ -264,10 +264,18 @@ fn read_record(path: &Path, sites: &Path) -> Result<Found, FindError> {
     })?;
     let found = of_record(store::parse(record, path)?);
     let ours = match (path.canonicalize(), sites.canonicalize()) {
-        (Ok(path), Ok(sites)) => path.starts_with(sites),
+        (Ok(path), Ok(sites)) => is_stored(&path, &sites),
         _ => false,
     };
     Ok(if ours { found } else { Found { origin: Origin::RecordFile, ..found } })
+}
+
+/// Whether the path is `<sites>/<order>/failures/<file>`: only the host writes there. Templates
+/// write to other folders below the sites folder.
+fn is_stored(path: &Path, sites: &Path) -> bool {
+    let Ok(inside) = path.strip_prefix(sites) else { return false };
+    let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
+    matches!(names[..], [order, store::FOLDER, _] if OrderDir::new(order).is_ok())
 }
 
 /// Takes the recording out of a failure record. If it cannot be read, a warning is logged and the

@@ -12,11 +12,13 @@ use std::io;
 use std::path::Path;
 
 use cap_std::fs::Dir;
+use ulid::Ulid;
 
 use super::manifest::ReleaseId;
 use super::release::release_id;
 use super::root::{
-    CURRENT, MANIFESTS, NEW_PREFIX, OrderDir, RELEASES, STAGING, SitesRoot, manifest_name,
+    CURRENT, MANIFESTS, NEW_PREFIX, OrderDir, RELEASES, STAGING, SitesRoot, is_no_folder,
+    manifest_name,
 };
 use super::storage::{
     Access, StorageError, ensure_folder, is_passage, make_file_private, make_folder_private,
@@ -29,17 +31,28 @@ const OLD_MANIFEST: &str = "manifest.json";
 /// Where entries of the old folder of releases stay that are none of ours.
 const LEFT: &str = ".releases-left";
 
+/// Opens the folder of releases in an order's private folder; `None` if there is none. A link or a
+/// file of that name is none of ours, and is left alone.
+fn old_releases(order: &Dir) -> io::Result<Option<Dir>> {
+    match open_folder(order, RELEASES) {
+        Ok(old) => Ok(Some(old)),
+        Err(error) if is_no_folder(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether an order's private folder still has releases.
-pub(super) fn is_old(order: &Dir) -> bool {
-    open_folder(order, RELEASES).is_ok()
+pub(super) fn is_old(order: &Dir) -> io::Result<bool> {
+    old_releases(order).map(|old| old.is_some())
 }
 
 /// Moves the order's releases to its public folder, and their manifests to its private one. Does
 /// nothing if that has been done, and returns whether it has not. The caller holds the lock of
 /// `dir`, the order's private folder.
 pub(super) fn migrate(root: &SitesRoot, order: &OrderDir, dir: &Dir) -> Result<bool, StorageError> {
-    // A link or a file of that name is none of ours, and is left alone.
-    let Ok(old) = open_folder(dir, RELEASES) else { return Ok(false) };
+    let old = old_releases(dir)
+        .map_err(StorageError::on("open the folder of releases in", root.order_path(order)))?;
+    let Some(old) = old else { return Ok(false) };
     let (public, _) = root.ensure_public(order)?;
     let moved = move_releases(dir, &old, &public).and_then(|current| {
         sync_folder(&public)?;
@@ -69,8 +82,11 @@ fn move_releases(order: &Dir, old: &Dir, public: &Dir) -> io::Result<Option<Rele
     let current = current_of(order);
     let mut ids = Vec::new();
     for entry in old.entries()? {
+        let entry = entry?;
         // Anything else is not finished.
-        ids.extend(release_id(&entry?.file_name().to_string_lossy()));
+        if entry.file_type()?.is_dir() {
+            ids.extend(release_id(&entry.file_name().to_string_lossy()));
+        }
     }
     // The current one last: until then its old link leads to it.
     ids.sort_by_key(|id| (Some(*id) == current, *id));
@@ -116,7 +132,21 @@ fn remove_old(order: &Dir, old: &Dir) -> io::Result<()> {
             _ => others = true,
         }
     }
-    if others { rename(order, RELEASES, order, LEFT) } else { remove_folder(order, RELEASES) }
+    if !others {
+        return remove_folder(order, RELEASES);
+    }
+    match rename(order, RELEASES, order, LEFT) {
+        // An earlier move has left some too, and a worker of the earlier version ran since.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            rename(order, RELEASES, order, &format!("{LEFT}-{}", Ulid::generate()))
+        }
+        renamed => renamed,
+    }
 }
 
 fn move_manifest(old: &Dir, manifests: &Dir, id: ReleaseId) -> io::Result<()> {
@@ -140,16 +170,16 @@ pub(super) fn tighten(order: &Dir) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        if !entry.file_type()?.is_dir() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        match name {
+        gone(match name {
             // It moves to the public folder as it is.
-            RELEASES => {}
+            RELEASES => Ok(()),
             // What is in it may become a release.
-            STAGING => make_folder_private(&open_folder(order, name)?)?,
-            _ => tighten_folder(&open_folder(order, name)?)?,
-        }
+            STAGING => open_folder(order, name).and_then(|folder| make_folder_private(&folder)),
+            _ => open_folder(order, name).and_then(|folder| tighten_folder(&folder)),
+        })?;
     }
     make_passage(order)
 }
@@ -159,9 +189,17 @@ fn tighten_folder(folder: &Dir) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        if entry.file_type()?.is_file() {
-            make_file_private(&open_file(folder, name)?)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            gone(open_file(folder, name).and_then(|file| make_file_private(&file)))?;
         }
     }
     make_folder_private(folder)
+}
+
+/// What another process has removed meanwhile needs no change.
+fn gone(changed: io::Result<()>) -> io::Result<()> {
+    match changed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        changed => changed,
+    }
 }

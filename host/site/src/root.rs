@@ -260,12 +260,15 @@ impl SitesRoot {
     /// # Errors
     /// If the folders cannot be changed.
     pub(super) fn migrate(&self, order: &OrderDir) -> Result<(), StorageError> {
-        match self.open_order(order)? {
-            Some(dir) if layout::is_old(&dir) => {
+        let Some(dir) = self.open_order(order)? else { return Ok(()) };
+        let is_old = layout::is_old(&dir)
+            .map_err(StorageError::on("open the folder of releases in", self.order_path(order)))?;
+        match is_old {
+            true => {
                 lock(&dir).map_err(StorageError::on("lock the folder", self.order_path(order)))?;
                 layout::migrate(self, order, &dir).map(drop)
             }
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 
@@ -546,7 +549,7 @@ fn sweep_folder(
     Ok(swept)
 }
 
-fn is_no_folder(error: &io::Error) -> bool {
+pub(super) fn is_no_folder(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
@@ -568,7 +571,8 @@ fn open_public(dir: &Dir, path: &Path) -> Result<Dir, RootError> {
         match rename(&public, &name, dir, &name) {
             Ok(()) => dir.remove_file(&name)?,
             Err(error) => {
-                public.remove_file(&name)?;
+                // The first error is the one to report.
+                drop(public.remove_file(&name));
                 return Err(error);
             }
         }

@@ -130,16 +130,23 @@ impl Watch {
                 let is_due = |at: Instant| now.duration_since(at) >= self.times.repeat_every;
                 if reported.is_none_or(is_due) {
                     self.reported = Some(now);
-                    report(stuck, &long_polls(self.times.stuck_after));
+                    let polls = long_polls(self.times.stuck_after);
+                    beside(move || report(stuck, &polls));
                 }
             }
             (None, Some(_)) => {
                 self.reported = None;
-                tracing::warn!("every thread of the runtime makes progress again");
+                beside(|| tracing::warn!("every thread of the runtime makes progress again"));
             }
             (None, None) => {}
         }
     }
+}
+
+/// Logs on a thread of its own: one that is stuck may hold the log, and the watchdog must go on.
+fn beside(log: impl FnOnce() + Send + 'static) {
+    // Without a thread there is no line, and the watchdog still does its work.
+    drop(std::thread::Builder::new().name("watchdog-log".to_owned()).spawn(log));
 }
 
 fn report(stuck: Duration, guests: &[LongPoll]) {
@@ -166,8 +173,7 @@ fn report(stuck: Duration, guests: &[LongPoll]) {
 /// Ends the process at once. Orders that ran are rescued by others.
 #[allow(clippy::disallowed_methods, reason = "an OS thread of its own, not the runtime's")]
 fn exit(after: Duration) -> ! {
-    // On another thread: one that is stuck may hold the log.
-    drop(std::thread::Builder::new().spawn(move || {
+    beside(move || {
         let after_ms = millis(after);
         let none = "none: the worker waits for something else";
         let polls = long_polls(Duration::from_secs(1));
@@ -180,7 +186,7 @@ fn exit(after: Duration) -> ! {
             "the worker did not end in time after its signal and is ended now, with exit code \
              {FORCED_EXIT}: its orders are rescued by other workers"
         );
-    }));
+    });
     std::thread::sleep(Duration::from_millis(200));
     signal_hook::low_level::exit(c_int::from(FORCED_EXIT))
 }
@@ -196,7 +202,8 @@ struct Threads {
 struct Seen {
     /// Odd while the thread is parked.
     parked: u64,
-    /// Advances with every few dozen polls.
+    /// Advances with every few dozen polls: some dozen polls that take seconds together look like
+    /// one that does not return.
     busy: Duration,
     since: Instant,
 }
@@ -261,6 +268,13 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("it never was");
+    }
+
+    /// A worker that drains as it should is not ended.
+    #[test]
+    fn a_worker_has_time_to_return_its_orders() {
+        let grace = Duration::from_secs(60);
+        assert!(Times::with_grace(grace).exit_after >= grace + sitewright_jobs::STOPS_WITHIN);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,7 +79,7 @@ fn planted(fault: &str) -> Value {
 }
 
 /// Names and contents of the entries of a tar file.
-fn entries(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn entries(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut entries = BTreeMap::new();
     let mut rest = tar;
     while rest.len() >= 512 && rest[0] != 0 {

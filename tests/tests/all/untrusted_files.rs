@@ -12,22 +12,10 @@ use sha2::{Digest as _, Sha256};
 use sitewright_tests::nonconforming::good;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, guest, order};
 
+use crate::replay_export::entries;
+
 /// Names and contents of the files in a bundle.
 type Files = BTreeMap<String, Vec<u8>>;
-
-fn entries(tar: &[u8]) -> Files {
-    let mut entries = BTreeMap::new();
-    let mut rest = tar;
-    while rest.len() >= 512 && rest[0] != 0 {
-        let text = |range: std::ops::Range<usize>| {
-            String::from_utf8_lossy(&rest[range]).trim_matches(['\0', ' ']).to_owned()
-        };
-        let size = usize::from_str_radix(&text(124..136), 8).unwrap();
-        entries.insert(text(0..100), rest[512..512 + size].to_vec());
-        rest = &rest[512 + size.next_multiple_of(512)..];
-    }
-    entries
-}
 
 /// The bundle of these files, with a manifest that fits them.
 fn bundle(files: &Files) -> Vec<u8> {

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use sitewright_ai::{
-    AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, ReplySchema, Request, Role,
-};
+use sitewright_ai::{AiConfig, CallContext, Format, Gateway, ReplySchema};
 use sitewright_model::ai::{AiError, CallId, Completed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+
+use crate::gateway::request;
 
 /// The bytes of a case's response: UTF-8, or each byte as one character.
 fn response(case: &Value) -> Vec<u8> {
@@ -76,17 +76,8 @@ async fn ask(case: &Value) -> Result<Completed, AiError> {
         Some(schema) => Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap()),
         None => Format::Text,
     };
-    let request = Request {
-        purpose: Purpose::new("copywriting").unwrap(),
-        messages: vec![ChatMessage { role: Role::User, content: "Write.".to_owned() }],
-        format,
-        max_output_tokens: None,
-        temperature: None,
-        seed: None,
-        stop: Vec::new(),
-    };
     let deadline = Instant::now() + Duration::from_secs(60);
-    gateway.complete(CallContext::new(CallId::nth(1), deadline), request).await
+    gateway.complete(CallContext::new(CallId::nth(1), deadline), request(format)).await
 }
 
 /// Why the result is not the wanted one.

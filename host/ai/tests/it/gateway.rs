@@ -33,7 +33,7 @@ fn scripted(rules: &str) -> Gateway {
     made(&config, Path::new("."), &[]).unwrap()
 }
 
-fn request(format: Format) -> Request {
+pub(super) fn request(format: Format) -> Request {
     Request {
         purpose: Purpose::new("copywriting").unwrap(),
         messages: vec![ChatMessage { role: Role::User, content: "page: home".to_owned() }],

@@ -69,7 +69,13 @@ async fn close_to_others(file: &Path) {
         let mode = found.permissions().mode();
         if mode & 0o007 != 0 {
             let mode = std::fs::Permissions::from_mode(mode & 0o7770);
-            drop(tokio::fs::set_permissions(&path, mode).await);
+            if let Err(error) = tokio::fs::set_permissions(&path, mode).await {
+                tracing::warn!(
+                    file = %Path::new(&path).display(),
+                    %error,
+                    "the database can be read by other users: run `chmod o-rwx` on it"
+                );
+            }
         }
     }
 }

@@ -298,8 +298,14 @@ fn add(
          it will be compiled again by the next process"
     );
     write(path, engine, digest, artifact)?;
-    if let Some(folder) = path.parent() {
-        evict(folder, path, max_bytes)?;
+    if let Some(folder) = path.parent()
+        && let Err(error) = evict(folder, path, max_bytes)
+    {
+        tracing::warn!(
+            folder = %folder.display(),
+            %error,
+            "old entries of the compile cache could not be deleted"
+        );
     }
     Ok(())
 }

@@ -117,8 +117,9 @@ impl SymbolCache {
         let (file, job) = (file.to_owned(), frames.to_vec());
         let input = tokio::task::spawn_blocking(move || encode(&file, digest, job))
             .await
-            .unwrap_or_else(|error| Err(format!("reading the debug information failed: {error}")))
-            .map_err(Unread::Always)?;
+            .unwrap_or_else(|error| {
+                Err(Unread::ThisTime(format!("reading the debug information failed: {error}")))
+            })?;
         let budget = Budget {
             cpu: MAX_TIME.saturating_add(FINDING),
             memory_bytes: MEMORY_BYTES.saturating_add(input.len() as u64),
@@ -258,14 +259,22 @@ fn symbolize_here(input: &[u8]) -> Vec<u8> {
 
 /// The job for the frames of a trap in the template in `file`; or why its debug information cannot
 /// be read: the file is gone, or has changed since it was loaded.
-fn encode(file: &Path, digest: [u8; 32], frames: Vec<RawFrame>) -> Result<Vec<u8>, String> {
-    let unreadable = |error| format!("the template's file cannot be read any more: {error}");
+fn encode(file: &Path, digest: [u8; 32], frames: Vec<RawFrame>) -> Result<Vec<u8>, Unread> {
+    let unreadable = |error: std::io::Error| {
+        let reason = format!("the template's file cannot be read any more: {error}");
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Unread::Always(reason),
+            // Such as too many open files.
+            _ => Unread::ThisTime(reason),
+        }
+    };
     let mut template = Vec::new();
     std::fs::File::open(file)
         .and_then(|file| file.take(MAX_TEMPLATE_BYTES + 1).read_to_end(&mut template))
         .map_err(unreadable)?;
     if <[u8; 32]>::from(Sha256::digest(&template)) != digest {
-        return Err("the template's file has changed since it was loaded".to_owned());
+        let reason = "the template's file has changed since it was loaded";
+        return Err(Unread::Always(reason.to_owned()));
     }
     let beside = beside(file).filter(|beside| {
         std::fs::metadata(beside)
@@ -278,9 +287,10 @@ fn encode(file: &Path, digest: [u8; 32], frames: Vec<RawFrame>) -> Result<Vec<u8
         Some(path.file_name()?.to_string_lossy().into_owned())
     });
     let job = Job { frames, template_bytes: template.len(), beside: name };
-    let job = serde_json::to_vec(&job).map_err(|error| error.to_string())?;
-    let length = u32::try_from(job.len())
-        .map_err(|_| "the names of the frames are too long to be sent".to_owned())?;
+    let job = serde_json::to_vec(&job).map_err(|error| Unread::ThisTime(error.to_string()))?;
+    let length = u32::try_from(job.len()).map_err(|_| {
+        Unread::ThisTime("the names of the frames are too long to be sent".to_owned())
+    })?;
     Ok([&length.to_le_bytes(), job.as_slice(), &template, &debug].concat())
 }
 

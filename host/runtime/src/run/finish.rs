@@ -206,7 +206,8 @@ async fn discard_late(root: SitesRoot, order: String, late: Box<Release>, placed
         let order = OrderDir::new(&order).map_err(|error| error.to_string())?;
         discard(&root, &order, id).map_err(|error| error.to_string())
     });
-    if let Ok(Err(error)) = discarded.await {
+    let discarded = discarded.await.unwrap_or_else(|error| Err(error.to_string()));
+    if let Err(error) = discarded {
         tracing::warn!(release = %id, error, "a release that came too late was not removed");
     }
 }

@@ -63,17 +63,29 @@ impl ObjectSites {
     pub(super) async fn migrate_all(&self) -> Result<usize, RequestError> {
         let client = &self.0.client;
         let mark = client.key(&format!("{PRIVATE}/{MARK}"))?;
-        match client.modified(&mark).await {
+        let is_marked = match client.modified(&mark).await {
             Ok(marked) if OffsetDateTime::now_utc() - marked > MIXED => return Ok(0),
-            Err(error) if error.kind != StoreErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut migrated = 0;
+            Ok(_) => true,
+            Err(error) if error.kind == StoreErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        let (mut migrated, mut failed) = (0, None);
         for folder in client.list_folder(client.prefix()).await?.common_prefixes {
             // Not the two prefixes of this version, and nothing that is none of ours.
             let name = folder.filename().filter(|name| *name != PRIVATE);
             let Some(order) = name.and_then(|name| OrderDir::new(name).ok()) else { continue };
-            migrated += usize::from(self.migrate_order(&order).await?);
+            // One order that cannot be copied does not keep the others waiting.
+            match self.migrate_order(&order).await {
+                Ok(moved) => migrated += usize::from(moved),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        // Written anew, the mark would never grow old.
+        if is_marked && migrated == 0 {
+            return Ok(0);
         }
         let object = Object {
             key: &mark,

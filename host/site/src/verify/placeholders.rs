@@ -36,8 +36,10 @@ impl Literals {
         literals.truncate(MAX_LITERALS);
         let mut bytes = 0;
         literals.retain(|text| {
-            bytes += text.len();
-            bytes <= MAX_LITERAL_BYTES
+            // One long text does not push out the short ones.
+            let fits = bytes + text.len() <= MAX_LITERAL_BYTES;
+            bytes += if fits { text.len() } else { 0 };
+            fits
         });
         Literals(Automaton::new(&literals))
     }

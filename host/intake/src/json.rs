@@ -7,14 +7,12 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use sitewright_order::{Problem, child};
 
-use super::MAX_PROBLEMS;
-
 /// Parses `text`. Returns the value and a problem for each field that is given more than once, of
-/// which the value has the last; at most [`MAX_PROBLEMS`].
+/// which the value has the last.
 ///
 /// # Errors
 /// serde_json's error, with line and column.
-pub fn parse(text: &str) -> Result<(Value, Vec<Problem>), serde_json::Error> {
+pub(super) fn parse(text: &str) -> Result<(Value, Vec<Problem>), serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value =
@@ -90,7 +88,9 @@ impl<'de> Visitor<'de> for Node<'_> {
             let value =
                 fields.next_value_seed(Node { at: at.clone(), duplicates: self.duplicates })?;
             let mut duplicates = self.duplicates.borrow_mut();
-            if object.insert(name, value).is_some() && duplicates.len() < MAX_PROBLEMS {
+            if object.insert(name, value).is_some()
+                && duplicates.len() < sitewright_json_schema::MAX_PROBLEMS
+            {
                 duplicates.push(Problem::new(at, "is given more than once; give it once"));
             }
         }
