@@ -54,13 +54,13 @@ pub(crate) fn everything(workspace: &Workspace, compiler: &Compiler) -> anyhow::
 
 /// Builds the host without its optional features and returns the number of warnings.
 ///
-/// The smallest test of xtask and the guests are selected too. They do not depend on the host, but
-/// enable the features of shared dependencies that [`everything`] has, so that only the host itself
-/// is compiled for this build.
+/// Every package is selected that does not depend on the host and its default features, and one
+/// small test: so shared dependencies have the features that they have in [`everything`], and only
+/// what differs by the optional features of the host is compiled for this build.
 pub(crate) fn minimal_host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<usize> {
-    let mut arguments = vec!["--package", "sitewright", "--no-default-features", "--bin"];
-    arguments.extend(["sitewright", "--package", "xtask", "--test", "command_line"]);
-    arguments.extend(workspace.guests.iter().flat_map(|guest| ["--package", &guest.name]));
+    let mut arguments = vec!["--no-default-features", "--bin", "sitewright"];
+    arguments.extend(["--test", "command_line"]);
+    arguments.extend(workspace.beside_the_host.iter().flat_map(|name| ["--package", name]));
     compile(workspace, compiler, &TEST, &arguments)
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Workspace {
     pub(crate) guests: Vec<Guest>,
     /// The cargo features of the package `sitewright`.
     pub(crate) features: Vec<String>,
+    /// The members that do not depend on the package `sitewright`, that package included.
+    pub(crate) beside_the_host: Vec<String>,
 }
 
 /// A crate that is compiled to a component.
@@ -88,14 +90,22 @@ impl Workspace {
             .find(|package| package.name == "sitewright")
             .map(|package| package.features.keys().cloned().collect())
             .unwrap_or_default();
-        Workspace { root, target: metadata.target_directory.into_std_path_buf(), guests, features }
+        let beside_the_host = metadata
+            .packages
+            .iter()
+            .filter(|package| !package.dependencies.iter().any(|used| used.name == "sitewright"))
+            .map(|package| package.name.to_string())
+            .collect();
+        let target = metadata.target_directory.into_std_path_buf();
+        Workspace { root, target, guests, features, beside_the_host }
     }
 
     /// A workspace without guests, for tests of xtask.
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
         let target = root.join("target");
-        Workspace { root: root.to_owned(), target, guests: Vec::new(), features: Vec::new() }
+        let (guests, features, beside_the_host) = (Vec::new(), Vec::new(), Vec::new());
+        Workspace { root: root.to_owned(), target, guests, features, beside_the_host }
     }
 
     /// A shell in the root folder.
@@ -190,6 +200,7 @@ mod tests {
             ]
         );
         assert_eq!(workspace.features, ["one"]);
+        assert_eq!(workspace.beside_the_host.len(), 7);
     }
 
     #[test]
@@ -198,5 +209,7 @@ mod tests {
         let file = workspace.root.join("rust-toolchain.toml");
         assert!(file.is_file(), "{}", file.display());
         assert!(workspace.target.is_absolute());
+        let beside = |name: &str| workspace.beside_the_host.iter().any(|member| member == name);
+        assert!(beside("sitewright") && beside("xtask") && !beside("sitewright-tests"));
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct ReplayLimits {
 }
 
 /// The limits of a replay. An attempt of this host gets the recorded ones, so that it happens
-/// again after the configuration was changed. Of any other, each limit is the smaller one of the
+/// again after the configuration was changed, and the compiler's of today. Of any other, each limit is the smaller one of the
 /// recorded limit and `ours`.
 ///
 /// # Errors
@@ -92,9 +92,14 @@ mod tests {
 
     #[test]
     fn an_attempt_of_this_host_has_its_recorded_limits() {
-        let recorded = all(u64::MAX, &[]);
-        let replay = of_replay(&recorded, &Limits::default(), Origin::Host).unwrap();
-        assert_eq!((replay.limits, replay.note), (recorded, None));
+        let ours = Limits::default();
+        let replay = of_replay(&all(u64::MAX, &[]), &ours, Origin::Host).unwrap();
+        let of_the_compiler = [
+            ("compile_ms", ours.compile_ms),
+            ("compile_memory_bytes", ours.compile_memory_bytes),
+            ("artifact_bytes", ours.artifact_bytes),
+        ];
+        assert_eq!((replay.limits, replay.note), (all(u64::MAX, &of_the_compiler), None));
     }
 
     #[test]

@@ -171,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn f6_a_long_text_does_not_push_out_a_short_one() {
+        let texts = [format!("{{{{ {}", "a".repeat(MAX_LITERAL_BYTES)), "{{ z }}".to_owned()];
+        let page = "<p>{{ z }}</p>";
+        assert_eq!(Literals::new(&texts).leftover(page, &Work::unlimited()), None);
+    }
+
+    #[test]
     fn f6_the_customers_texts_cost_the_same_however_many_they_are() {
         let page = "{{ x }} y ".repeat(2000);
         let steps = |literals: usize| {
