@@ -17,6 +17,7 @@ use sitewright_jobs::{Database, Error as DatabaseError};
 use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_runtime::plugin::MAX_TEMPLATE_BYTES;
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     ArchivedRelease, AttemptId, attempt_file, document_file, journal_file,
@@ -26,7 +27,7 @@ use sitewright_site::OrderDir;
 /// Minimum characters of a prefix that is searched as the id of a failure.
 const ID_BEGINNING: usize = 10;
 /// Maximum bytes of a file that may be a template.
-const MAX_TEMPLATE: Limit = Limit::fixed(256 << 20);
+const MAX_TEMPLATE: Limit = Limit::fixed(MAX_TEMPLATE_BYTES);
 /// Maximum bytes of a failure record that the caller names.
 const MAX_RECORD: Limit = Limit::fixed(16 << 20);
 /// Maximum values and names of fields of such a record.

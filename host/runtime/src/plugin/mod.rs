@@ -44,7 +44,7 @@ pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};
 pub use symbols::{SYMBOLIZE, SymbolCache};
-pub use template::{Loader, Template, TemplateError, TemplateProblem};
+pub use template::{Loader, MAX_TEMPLATE_BYTES, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
 pub(crate) use trap_code::trap_code;
 #[cfg(test)]

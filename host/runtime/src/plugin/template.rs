@@ -23,7 +23,7 @@ use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
-use crate::host_functions::GuestState;
+use crate::host_functions::{GuestState, MAX_PATH_BYTES};
 use sitewright_confined::Confined;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::Symbolized;
@@ -31,7 +31,7 @@ use sitewright_model::failure::TemplateRef;
 use sitewright_model::message::{Message, causes_of};
 
 /// Maximum bytes of a template. A Python template with its interpreter has 21 MB.
-pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
+pub const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 /// Maximum calls and tasks that one guest may have in flight. They take the host's memory, which no
 /// limit of the guest covers.
 const MAX_CONCURRENT: usize = 10_000;
@@ -326,8 +326,8 @@ pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> 
 /// a guest that passes more before anything is copied. It leaves room for a file that is too large,
 /// so that its guest gets an error and no trap.
 fn call_bytes(limits: &Limits) -> usize {
-    const PATH_BYTES: u64 = 64 << 10;
-    let most = (limits.memory_bytes / 4).max(limits.file_bytes.saturating_add(PATH_BYTES));
+    let file = limits.file_bytes.saturating_add(MAX_PATH_BYTES as u64);
+    let most = (limits.memory_bytes / 4).max(file);
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
