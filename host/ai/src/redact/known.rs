@@ -152,34 +152,44 @@ impl KnownKeys {
             return;
         }
         *steps += text.len() as u64;
+        let mut ends = Vec::new();
+        let form = |index: &usize| self.forms[*index].text.as_slice();
+        // What is removed already is not looked at again, in either direction: a key that repeats
+        // itself would be compared at each of its places.
         let mut removed = 0;
         for hit in automaton.find_overlapping_iter(text) {
             *steps += 1;
-            // What is removed already is not looked at again: a key that repeats itself would be
-            // compared at each of its places.
+            let Pattern { begun, ended } = &patterns[hit.pattern().as_usize()];
+            // What comes before the second half of a key may be gone already when that arrives.
+            if extent == Extent::Parts && !ended.is_empty() {
+                ends.push(hit);
+            }
             if hit.end() <= removed {
                 continue;
             }
-            let Pattern { begun, ended } = &patterns[hit.pattern().as_usize()];
-            let form = |index: &usize| self.forms[*index].text.as_slice();
             let after = &text[hit.end()..];
             let after = begun.iter().map(form).map(|form| {
                 let rest = &form[hit.len()..];
                 common(after.iter(), rest.iter(), steps)
             });
-            let end = hit.end() + after.max().unwrap_or(0);
-            // What comes before the second half of a key may be gone already when that arrives.
-            let before = match extent {
-                Extent::Parts => &text[removed.min(hit.start())..hit.start()],
-                Extent::Halves => &[],
-            };
+            removed = hit.end() + after.max().unwrap_or(0);
+            found.push(hit.start()..removed);
+        }
+        // A part that both begins and ends a key may have more of the key before it, too.
+        let mut from = text.len();
+        for hit in ends.iter().rev() {
+            *steps += 1;
+            if hit.start() >= from {
+                continue;
+            }
+            let ended = &patterns[hit.pattern().as_usize()].ended;
+            let before = &text[..hit.start()];
             let before = ended.iter().map(form).map(|form| {
                 let rest = &form[..form.len() - hit.len()];
                 common(before.iter().rev(), rest.iter().rev(), steps)
             });
-            let start = hit.start() - before.max().unwrap_or(0);
-            removed = end;
-            found.push(start..end);
+            from = hit.start() - before.max().unwrap_or(0);
+            found.push(from..hit.end());
         }
     }
 

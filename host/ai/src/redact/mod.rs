@@ -293,6 +293,7 @@ mod tests {
 
     #[test]
     fn a8_any_part_of_a_known_key_goes_in_every_encoding() {
+        let same_ends = redactor(&["secret-1-MIDDLEPART-secret-1"]);
         let redactor = redactor(&["other-key-1234", KEY]);
         let mut rows = Vec::new();
         for length in 6..=KEY.len() {
@@ -318,6 +319,10 @@ mod tests {
                     assert!(!clean.contains(&KEY[KEY.len() - length..]), "{text}: {clean}");
                 }
             }
+        }
+        for part in ["MIDDLEPART-secret-1", "secret-1-MIDDLEPART", "secret-1-MIDDLEPART-secret-1"] {
+            let clean = same_ends.redact(part);
+            assert!(!clean.contains("DLEPAR") && !clean.contains("secret"), "{part}: {clean}");
         }
         for short in [&KEY[..5], &KEY[KEY.len() - 5..], &KEY[5..15]] {
             assert_eq!(redactor.redact(short), short, "too little to be known");
