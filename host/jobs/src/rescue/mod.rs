@@ -2,19 +2,23 @@
 //!
 //! | file | which orders |
 //! |---|---|
-//! | `stale` | owned by an attempt whose worker is stale, or that its worker no longer runs |
+//! | `stale` | owned by an attempt whose worker has ended or is stale, or that its worker no longer runs |
+//! | `blame` | which of those may have ended the process |
 //! | `orphaned` | unclaimed, and their job is missing or was never claimed |
 //! | `future_dated` | unclaimed, and dated in the future since the clock was set back |
 
+mod blame;
 mod future_dated;
 mod orphaned;
 mod stale;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::database::Database;
-use super::heartbeat::Observer;
+use super::heartbeat::WorkerIdentity;
 use super::model::AttemptLimits;
+use super::settings::WorkerSettings;
 
 /// Maximum number of orders in one transaction.
 const CHUNK: usize = 50;
@@ -22,8 +26,10 @@ const CHUNK: usize = 50;
 /// The orders that one pass rescued.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rescued {
-    /// Queued again after a crash.
+    /// Queued again.
     pub(super) queued: Vec<String>,
+    /// Of those, the ones whose code ran when their process ended: they are tried alone.
+    pub(super) suspected: Vec<String>,
     /// Given up: they reached the limit of crashes.
     pub(super) dead: Vec<String>,
     /// Cancelled, as was requested before.
@@ -38,16 +44,36 @@ impl Rescued {
     }
 }
 
-/// Looks for orders that need rescue.
+/// Looks for orders that need rescue. Remembers nothing from one pass to the next: what a pass has
+/// to know of earlier ones is in the database, so that a worker that lives for seconds only can
+/// rescue too.
 #[derive(Debug)]
 pub(super) struct Rescuer {
     pub(super) database: Database,
     /// The worker that runs this rescuer.
-    pub(super) me: String,
+    pub(super) me: WorkerIdentity,
+    /// The folder of the marks of all workers on this machine.
+    pub(super) marks: Option<PathBuf>,
     pub(super) limits: AttemptLimits,
-    /// A worker without a heartbeat for this long is stale.
+    /// A worker without a heartbeat for this long is late.
     pub(super) stale_after: Duration,
+    /// A worker whose heartbeat stays away for this long after it was found to be late is stale.
+    pub(super) confirm: Duration,
     /// An order without a job for this long gets one.
     pub(super) adopt_after: Duration,
-    pub(super) observer: Observer,
+}
+
+impl Rescuer {
+    pub(super) fn new(database: &Database, me: &WorkerIdentity, settings: &WorkerSettings) -> Self {
+        Rescuer {
+            database: database.clone(),
+            me: me.clone(),
+            marks: settings.marks.as_ref().map(|marks| marks.folder().to_owned()),
+            limits: settings.limits,
+            stale_after: settings.stale_after,
+            // A live worker sends at least one heartbeat meanwhile.
+            confirm: (settings.heartbeat_every * 3 / 2).max(settings.stale_after / 4),
+            adopt_after: settings.adopt_after,
+        }
+    }
 }
