@@ -94,7 +94,11 @@ pub(super) async fn maintain(
     let mut paused = false;
     let mut detector = StallDetector::new(settings.stall_after);
     loop {
-        ticks.tick().await;
+        let neighbours = rescuer.lock().await.neighbours();
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = neighbours.one_has_ended() => {}
+        }
         let mut rescuer = rescuer.lock().await;
         log_pause(&rescuer.database, &mut paused).await;
         if let Err(error) = fair_share::rebalance(&rescuer.database).await {

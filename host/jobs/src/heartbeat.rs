@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::database::Database;
 #[cfg(feature = "postgres")]
 use super::driver::postgres;
-use super::driver::{Pool, Queries, Row, args, sqlite};
+use super::driver::{Pool, Queries, Row, args, river, sqlite};
 use super::error::Error;
 
 /// What cannot be read.
@@ -230,12 +230,13 @@ impl Database {
         .await
     }
 
-    /// Deletes the row of a worker that has stopped.
+    /// Deletes the row of a worker that has stopped, and ends its leadership.
     pub(super) async fn forget_worker(&self, client: &str) -> Result<(), Error> {
         let client = client.to_owned();
         self.write("deleting a worker's row", move |tx| {
             let client = client.clone();
             Box::pin(async move {
+                river::resign(tx, &client).await?;
                 tx.execute("DELETE FROM sitewright_workers WHERE client_id = $1", args![&client])
                     .await
                     .map(drop)

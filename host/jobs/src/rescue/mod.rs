@@ -13,15 +13,19 @@ mod orphaned;
 mod stale;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::database::Database;
 use super::heartbeat::WorkerIdentity;
+use super::marks::{Found, Marks};
 use super::model::AttemptLimits;
 use super::settings::WorkerSettings;
 
 /// Maximum number of orders in one transaction.
 const CHUNK: usize = 50;
+/// Time between two looks whether a process on this machine has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The orders that one pass rescued.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +65,9 @@ pub(super) struct Rescuer {
     pub(super) confirm: Duration,
     /// An order without a job for this long gets one.
     pub(super) adopt_after: Duration,
+    /// The marks of the processes on this machine that ran when the last pass looked. Only to begin
+    /// the next pass sooner.
+    neighbours: Vec<String>,
 }
 
 impl Rescuer {
@@ -74,6 +81,42 @@ impl Rescuer {
             // A live worker sends at least one heartbeat meanwhile.
             confirm: (settings.heartbeat_every * 3 / 2).max(settings.stale_after / 4),
             adopt_after: settings.adopt_after,
+            neighbours: Vec::new(),
+        }
+    }
+
+    /// The processes on this machine whose end is worth a pass.
+    pub(super) fn neighbours(&self) -> Neighbours {
+        Neighbours { folder: self.marks.clone(), names: self.neighbours.clone() }
+    }
+}
+
+/// The other workers' processes on this machine.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    folder: Option<PathBuf>,
+    names: Vec<String>,
+}
+
+impl Neighbours {
+    /// Waits until one of them has ended, and looks once a second.
+    pub(super) async fn one_has_ended(self) {
+        let Neighbours { folder: Some(folder), names } = self else {
+            return std::future::pending().await;
+        };
+        if names.is_empty() {
+            return std::future::pending().await;
+        }
+        let (folder, names) = (Arc::new(folder), Arc::new(names));
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let (folder, names) = (folder.clone(), names.clone());
+            let look = move || {
+                names.iter().any(|name| matches!(Marks::look(&folder, name), Found::Ended(_)))
+            };
+            if tokio::task::spawn_blocking(look).await.unwrap_or(false) {
+                return;
+            }
         }
     }
 }

@@ -77,23 +77,31 @@ impl Rescuer {
         self.release(case, lost, &mut rescued).await?;
         // Jobs that it fetched while the connection broke before the answer arrived.
         self.unclaimed(&self.me.client, self.stale_after, &mut rescued).await?;
+        self.neighbours.clear();
         for other in self.others().await? {
             let (reason, inside) = match self.look(&other).await {
                 Found::Ended(inside) => (Reason::WorkerEnded, Some(inside)),
                 Found::Runs(inside) if alone => (Reason::WorkerEnded, Some(inside)),
                 Found::Unknown if alone => (Reason::WorkerEnded, None),
-                found => match other.heard.verdict(self.stale_after, self.confirm) {
-                    Verdict::Alive => continue,
-                    Verdict::Late => {
-                        self.database.note_late(&other).await?;
-                        continue;
+                found => {
+                    if let (Found::Runs(_), Some(name)) = (&found, &other.marks) {
+                        self.neighbours.push(name.clone());
                     }
-                    Verdict::Stale => {
-                        let inside =
-                            if let Found::Runs(inside) = found { Some(inside) } else { None };
-                        (Reason::WorkerStale, inside)
+                    match other.heard.verdict(self.stale_after, self.confirm) {
+                        Verdict::Alive => continue,
+                        Verdict::Late => {
+                            self.database.note_late(&other).await?;
+                            continue;
+                        }
+                        Verdict::Stale => {
+                            let inside = match found {
+                                Found::Runs(inside) => Some(inside),
+                                _ => None,
+                            };
+                            (Reason::WorkerStale, inside)
+                        }
                     }
-                },
+                }
             };
             self.rescue(&other, reason, inside, &mut rescued).await?;
         }
@@ -231,9 +239,6 @@ impl Rescuer {
                 Box::pin(async move {
                     if !may_rescue(tx, &case).await? {
                         return Ok(None);
-                    }
-                    if case.reason != Reason::AttemptLost {
-                        river::resign(tx, &case.client).await?;
                     }
                     let mut ends = Vec::new();
                     for owned in chunk {
@@ -462,8 +467,8 @@ fn crash(
         }
         Reason::WorkerEnded | Reason::WorkerStale | Reason::WorkerShutdown => {
             message!(
-                "the process of worker {worker} ended or sent no heartbeat while code of this \
-                 order and of no other one ran in it, {at}{given_up}"
+                "the process of worker {worker} ended or sent no heartbeat during the attempt, \
+                 {at}{given_up}"
             )
         }
     };
@@ -473,6 +478,10 @@ fn crash(
     }
     record.trail = known.trail;
     record.attributes.insert("worker".to_owned(), worker.to_owned());
+    if reason != Reason::AttemptLost {
+        let code = "that of this order, and of no other one";
+        record.attributes.insert("code that ran".to_owned(), code.to_owned());
+    }
     record.attributes.insert(
         "crashes".to_owned(),
         format!("{crashes} of {}, after which it is given up", limits.crashes),
