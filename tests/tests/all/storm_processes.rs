@@ -249,7 +249,7 @@ async fn d2_d3_a_fleet_that_crash_loops_goes_on_finishing_orders_on_postgres() {
 /// all are done.
 #[tokio::test(flavor = "multi_thread")]
 async fn emfile_uses_no_attempt() {
-    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
     const ORDERS: usize = 60;
     let model = Model::slow(200);
     let factory = Factory::new(Base::Sqlite, &model).await;
@@ -258,8 +258,9 @@ async fn emfile_uses_no_attempt() {
     let pid = Pid::from_raw(i32::try_from(worker.pid()).unwrap());
     let open = std::fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap().count();
     let few = u64::try_from(open + 3).unwrap();
-    let limits = |current: u64| Rlimit { current: Some(current), maximum: Some(100_000) };
-    let before = match prlimit(pid, Resource::Nofile, limits(few)) {
+    // The maximum stays: only a privileged process could raise it again.
+    let limit = Rlimit { current: Some(few), ..getrlimit(Resource::Nofile) };
+    let before = match prlimit(pid, Resource::Nofile, limit) {
         Ok(before) => before,
         Err(error) => {
             let why = format!("the limit of another process cannot be set: {error}");
