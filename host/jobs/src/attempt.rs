@@ -88,6 +88,7 @@ impl ClaimOrder {
             job: self.job,
             trace_id: trace_id(self.attempt),
             worker: self.worker.client.clone(),
+            suspected: row.opt_int("suspected_at")?.is_some(),
         })
     }
 
@@ -126,7 +127,8 @@ impl Coalesced for ClaimOrder {
             " WHERE sitewright_orders.id = t.value ->> 0
                 AND (state || '' = {queued} OR (state || '' = {waiting} AND job_id = CAST(t.value \
              ->> 3 AS BIGINT)))
-             RETURNING owner_attempt, document, template, config_version, runs, attempts"
+             RETURNING owner_attempt, document, template, config_version, runs, attempts, \
+             suspected_at"
         );
         let mut given = HashMap::with_capacity(writes.len());
         for row in tx.all(sql, args![&wanted, now]).await? {
@@ -183,7 +185,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     config_version = coalesce(config_version, $5), waiting_reason = NULL,
                     next_attempt_at = NULL, updated_at = $6
                  WHERE id = $1 AND (state = {queued} OR (state = {waiting} AND job_id = $4))
-                 RETURNING document, template, config_version, runs, attempts"
+                 RETURNING document, template, config_version, runs, attempts, suspected_at"
             ),
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
@@ -214,7 +216,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             let existing = tx
                 .optional(
                     "SELECT document, template, config_version, runs, attempts, state, \
-                     owner_attempt
+                     owner_attempt, suspected_at
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
                 )

@@ -202,7 +202,8 @@ async fn complete_in(
          job_id = $3, attempts = attempts + $4,
             current_release = coalesce($5, current_release), last_failure = coalesce($6, \
          last_failure), waiting_reason = $7,
-            next_attempt_at = $8, finished_at = $9
+            next_attempt_at = $8, finished_at = $9,
+            suspected_at = CASE WHEN $10 = 1 THEN suspected_at END
          WHERE id = $1",
         args![
             &claimed.order,
@@ -213,7 +214,9 @@ async fn complete_in(
             failure.map(|failure| &*failure.id),
             next.and(error.as_deref()),
             next,
-            plan.order.has_ended().then_some(now)
+            plan.order.has_ended().then_some(now),
+            // An attempt that came to an end cleared the order of ending its process.
+            i64::from(plan.attempt == AttemptEnd::Returned)
         ],
     )
     .await?;

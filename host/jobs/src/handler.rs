@@ -62,6 +62,11 @@ impl Stop {
         &self.token
     }
 
+    /// Set when the worker shuts down, before its handlers are stopped.
+    pub fn shutting_down(&self) -> Arc<AtomicBool> {
+        self.shutting_down.clone()
+    }
+
     /// Valid once the token is cancelled.
     pub fn reason(&self) -> StopReason {
         if self.shutting_down.load(Ordering::Acquire) {

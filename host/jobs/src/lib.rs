@@ -18,6 +18,7 @@
 //! | `worker` | how is one job worked: claim, attempt, complete, publish? |
 //! | `background` | what does a worker do beside its orders? |
 //! | `heartbeat`, `rescue`, `locks` | which workers are alive, and who rescues the orders of others? |
+//! | `marks` | is a process of this machine dead, and whose code did it die in? |
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
@@ -50,6 +51,7 @@ mod fair_share;
 mod handler;
 mod heartbeat;
 mod locks;
+mod marks;
 mod model;
 mod order;
 mod reply_journal;
@@ -67,6 +69,7 @@ pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
+pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,

@@ -243,7 +243,8 @@ pub struct Order {
     /// Attempts used of [`AttemptLimits::attempts`]. Waiting for a rate limit, draining and crashes
     /// use none.
     pub attempts: i64,
-    /// Attempts whose process ended under them.
+    /// Processes that ended while its code, and no other order's, ran in them; and attempts that
+    /// ended without a result.
     pub crashes: i64,
     /// The current release, also while a later attempt runs.
     pub current_release: Option<String>,
@@ -454,6 +455,8 @@ pub struct Claimed {
     /// 32 hexadecimal digits.
     pub trace_id: String,
     pub worker: String,
+    /// Whether its code ran when a process ended: it is tried with no other order's code beside it.
+    pub suspected: bool,
 }
 
 impl From<&Claimed> for OfAttempt {
@@ -488,8 +491,9 @@ pub struct AttemptLimits {
     /// Attempts in total; a failure of the last one makes the order dead. Waiting for rate limits,
     /// draining and crashes use none. Default: 5.
     pub attempts: u32,
-    /// Crashes in total; the last one makes the order dead, since the order may be what ends the
-    /// processes (failure catalogue C7). Default: 2.
+    /// Crashes in total; the last one makes the order dead, since the order is what ends the
+    /// processes (failure catalogue C7). Only what happens while the order's code runs alone is
+    /// counted. Default: 2.
     pub crashes: u32,
 }
 

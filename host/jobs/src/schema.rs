@@ -21,7 +21,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -145,6 +145,13 @@ CREATE INDEX sitewright_failures_unlike ON sitewright_failures (id) WHERE finger
     // Ids that differ only in case are refused. Not unique: earlier versions accepted them.
     "
 CREATE INDEX sitewright_orders_spelling ON sitewright_orders (lower(id));
+",
+    // Rescue without one process's memory, and orders that are suspected of ending processes.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN suspected_at BIGINT;
+ALTER TABLE sitewright_workers ADD COLUMN marks TEXT;
+ALTER TABLE sitewright_workers ADD COLUMN stale_since BIGINT;
+ALTER TABLE sitewright_workers ADD COLUMN stale_beats BIGINT;
 ",
 ];
 

@@ -18,14 +18,17 @@ pub struct WorkerConfig {
     /// Attempts that an order may use. Waiting for a rate limit, draining and crashes use none.
     /// Default: 5.
     pub attempts: u32,
-    /// Number of crashes of its process after which an order is dead. Default: 2.
+    /// Number of processes that an order may end while its code, and no other order's, runs in them;
+    /// after the last one it is dead. The end of a process is no crash of the other orders in it.
+    /// Default: 2.
     pub crashes: u32,
     /// Milliseconds between two scans of the templates folder; SIGHUP scans at once. Default: 2000.
     pub reload_ms: u64,
     /// Milliseconds between two heartbeats in the database. Default: 5000.
     pub beat_ms: u64,
-    /// Milliseconds without a heartbeat after which other workers take a worker's orders. Default:
-    /// 20000.
+    /// Milliseconds without a heartbeat after which a worker is late. If it sends none for another
+    /// quarter of this, other workers take its orders. Those of a process that has ended on the same
+    /// machine are taken at once. Default: 20000.
     pub silent_ms: u64,
     /// Milliseconds below which the wait before an order's second attempt is drawn at random;
     /// doubles with each further attempt. Default: 2000.

@@ -7,6 +7,8 @@
 //! | `orders` | one attempt at a claimed order: from its document to a resolution |
 //! | `activate` | when is a release activated, and who does it after a crash? |
 //! | `journal` | the AI replies of an order, in the database |
+//! | `marks` | whose code runs in this process, for the one that rescues its orders |
+//! | `descriptors` | how many files and connections may this process have? |
 //! | `progress` | the stages of all running orders, stored in batches |
 //! | `reload` | how are new and changed templates loaded without a restart? |
 //! | `clock` | was the machine's clock set? |
@@ -24,7 +26,9 @@
 mod activate;
 mod clock;
 mod config;
+mod descriptors;
 mod journal;
+mod marks;
 mod orders;
 mod progress;
 mod reload;

@@ -21,7 +21,8 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, Supervision, Witness,
+    supervised,
 };
 use sitewright_site::{SiteStore, SyncBatcher};
 
@@ -36,6 +37,8 @@ pub(super) struct Orders {
     /// A worker without a heartbeat for this long loses its orders.
     pub(super) stale_after: Duration,
     pub(super) progress: Progress,
+    /// Marks whose code runs; `None` if that cannot be marked.
+    pub(super) witness: Option<Witness>,
 }
 
 #[async_trait]
@@ -82,7 +85,22 @@ impl Handler for Orders {
             progress,
         };
         // Boxed: the future is large, and thousands wait.
-        let made = Box::pin(attempt(&self.services, request));
+        let supervision = Supervision {
+            witness: self.witness.clone(),
+            on_trial: claimed.suspected,
+            shutting_down: stop.shutting_down(),
+        };
+        if claimed.suspected {
+            tracing::info!(
+                order = claimed.order,
+                job = claimed.job,
+                attempt = %claimed.attempt,
+                trace_id = claimed.trace_id,
+                "code of the order ran when a process ended: it is tried with no other order's \
+                 code beside it"
+            );
+        }
+        let made = Box::pin(supervised(&self.services, request, supervision));
         let outcome = tokio::select! {
             outcome = made => outcome,
             // Ends only when the attempt's sender does; then the attempt has ended too.
@@ -93,11 +111,16 @@ impl Handler for Orders {
                 let release = &released.release;
                 if let Err(message) = Box::pin(self.store.put(release)).await {
                     let message = message!("the site was made, but could not be stored: {message}");
-                    return self.retry_later(claimed, host_failure(claimed, message));
+                    return self.retry_later(claimed, host_failure(claimed, message)).await;
                 }
                 Resolution::Succeeded { release: release.manifest.id.to_string() }
             }
             Outcome::Failed { record, stored, refused, .. } => {
+                let returned =
+                    is_stopped(&record, stop) && stop.reason() == StopReason::WorkerShutdown;
+                if returned {
+                    return Resolution::ReturnToQueue;
+                }
                 if let Err(message) = stored {
                     tracing::error!(
                         order = claimed.order,
@@ -122,10 +145,7 @@ impl Orders {
         refused: Option<ErrorKind>,
         journal: &RunJournal,
     ) -> Resolution {
-        let stopped = record.kind == FailureKind::Cancelled && stop.token().is_cancelled();
-        if stopped && stop.reason() == StopReason::WorkerShutdown {
-            return Resolution::ReturnToQueue;
-        }
+        let stopped = is_stopped(&record, stop);
         self.ask_blamed_again(claimed, &record, journal).await;
         let (ai_kind, retryable, retry_after) = match &record.ai {
             Some(ai) => {
@@ -159,7 +179,7 @@ impl Orders {
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
         }
-        if refused == Some(ErrorKind::ResourceBusy) {
+        if matches!(refused, Some(ErrorKind::ResourceBusy | ErrorKind::OutOfMemory)) {
             tracing::warn!(
                 order = claimed.order,
                 job = claimed.job,
@@ -254,10 +274,26 @@ impl Orders {
         }
     }
 
-    fn retry_later(&self, claimed: &Claimed, failure: NewFailure) -> Resolution {
-        let class = retry_class(FailureKind::Host, None, None, None);
+    async fn retry_later(&self, claimed: &Claimed, failure: NewFailure) -> Resolution {
+        let mut class = retry_class(FailureKind::Host, None, None, None);
+        if let Some(error) = self.refuses_files(claimed, None).await {
+            tracing::error!(
+                order = claimed.order,
+                attempt = %claimed.attempt,
+                %error,
+                "no file can be written, so the order waits and uses no attempt: {}",
+                failure.message
+            );
+            class =
+                RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
+        }
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
+}
+
+/// Whether the attempt ended because its handler was stopped.
+fn is_stopped(record: &FailureRecord, stop: &Stop) -> bool {
+    record.kind == FailureKind::Cancelled && stop.token().is_cancelled()
 }
 
 /// Whether no candidate of the route was sent a request.

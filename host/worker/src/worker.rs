@@ -10,7 +10,7 @@ use super::activate::Releases;
 use super::orders::Orders;
 use super::progress::Progress;
 use super::watchdog::Watchdog;
-use super::{activate, clock, reload, supervisor};
+use super::{activate, clock, descriptors, marks, reload, supervisor};
 use crate::config::WorkerConfig;
 use sitewright_jobs::{
     AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
@@ -109,11 +109,15 @@ impl Worker {
     /// If the database cannot be used.
     pub async fn start(parts: WorkerParts, watchdog: Watchdog) -> Result<Worker, Error> {
         let WorkerParts { services, database, store, options } = parts;
+        descriptors::raise(options.max_orders);
         let batcher = SyncBatcher::start(&services.sites);
         let store = store.with_batcher(batcher.clone());
         let stop_tasks = CancellationToken::new();
         let (progress, writing) = Progress::start(database.clone());
+        let marks = marks::create(&services.sites).await;
+        let witness = marks.as_ref().map(marks::witness);
         let settings = WorkerSettings {
+            marks,
             max_orders: options.max_orders,
             config_version: Some(services.config_version.clone()),
             limits: options.limits,
@@ -146,6 +150,7 @@ impl Worker {
             backoff: options.backoff,
             stale_after: options.stale_after,
             progress,
+            witness,
         };
         let publisher = Arc::new(releases.clone());
         let serving = serve(database, settings, Arc::new(orders), publisher).await?;

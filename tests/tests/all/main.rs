@@ -22,6 +22,7 @@
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
+//! | `storm_processes` | processes that end charge no order that did not end them |
 //! | `worker_outage`, `worker_machine`, `worker_store` | outages of database, disk, clock, store |
 //!
 //! `alone`, `inside` and `lab` contain no tests: they run a test in its own process, and use the
@@ -82,6 +83,7 @@ mod runtime;
 mod sandbox;
 mod spans;
 mod storm;
+mod storm_processes;
 mod symbols;
 mod template_languages;
 mod trap_languages;

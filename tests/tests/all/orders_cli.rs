@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sitewright_jobs::{
-    AttemptLimits, Claim, Claimed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState,
-    Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
+    AttemptLimits, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewEvent, NewFailure,
+    OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -68,7 +68,8 @@ impl Fixture {
         database
     }
 
-    async fn sql(&self, sql: &'static str) {
+    async fn sql(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
@@ -739,8 +740,25 @@ mod tests {
         let claimed = claim(&database, "24").await;
         event(&database, &claimed, "copy", 3).await;
         ai_call(&database, &claimed).await;
-        // `somebody` sends no heartbeat any more: the next worker rescues the order.
+        // `somebody` was killed while code of the order ran alone, which was suspected before: the
+        // next worker rescues it.
+        let folder = fixture.bench.path().join("marks");
+        let marks = Marks::create(folder.clone()).await.unwrap();
+        marks.enter(claimed.attempt, true);
+        let name = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().file_name();
+        drop(marks);
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let row = format!(
+            "UPDATE sitewright_orders SET suspected_at = 1;
+             INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, \
+             started_at, last_seen, beats, marks)
+             VALUES ('host-7-somebody', '{}', 'host', 7, 5, 0, 0, 1, '{}')",
+            boot.trim(),
+            name.display()
+        );
+        fixture.sql(&row).await;
         let settings = WorkerSettings {
+            marks: Some(Arc::new(Marks::create(folder).await.unwrap())),
             heartbeat_every: Duration::from_millis(100),
             stale_after: Duration::from_millis(400),
             rescue_every: Duration::from_millis(50),

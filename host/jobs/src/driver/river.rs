@@ -74,6 +74,7 @@ pub(crate) fn unwrapped(error: riverqueue::Error) -> sqlx::Error {
 
 const DELETE_JOB: &str = "DELETE FROM river_job WHERE id = $1";
 const CANCELLED_JOB: &str = "SELECT id FROM river_job WHERE id = $1 AND state = 'cancelled'";
+const RESIGN: &str = "DELETE FROM river_leader WHERE leader_id = $1";
 const PAUSED_QUEUE: &str = "SELECT name FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL";
 
 /// The version of River's tables; `river_migration` must exist.
@@ -208,6 +209,12 @@ pub(crate) async fn ensure_queue(tx: &mut Tx) -> Result<(), sqlx::Error> {
 /// Whether the job was cancelled.
 pub(crate) async fn is_cancelled(tx: &mut Tx, job: i64) -> Result<bool, sqlx::Error> {
     Ok(tx.optional(CANCELLED_JOB, args![job]).await?.is_some())
+}
+
+/// Ends the leadership of a worker that has ended, which would last for up to 15 s: until then no
+/// waiting job becomes due.
+pub(crate) async fn resign(tx: &mut Tx, worker: &str) -> Result<(), sqlx::Error> {
+    tx.execute(RESIGN, args![worker]).await.map(drop)
 }
 
 /// Whether the queue is paused.

@@ -61,7 +61,7 @@ use serde_json::json;
 use sitewright_failure::group::Filter as ListedFailures;
 use sitewright_jobs::{
     AttemptEnd, AttemptLimits, Backoff, CancelAnswer, Claim, Claimed, CompleteOutcome, Database,
-    Enqueued, Error, Filter, Handler, NewAiCall, NewEvent, NewFailure, NewOrder, OrderState,
+    Enqueued, Error, Filter, Handler, Marks, NewAiCall, NewEvent, NewFailure, NewOrder, OrderState,
     Publisher, Resolution, RetryClass, SCHEMA_VERSION, Serving, Stop, StopReason, WorkerId,
     WorkerSettings, class, serve,
 };

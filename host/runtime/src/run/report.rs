@@ -16,7 +16,7 @@ use sitewright_failure::from_folder;
 use sitewright_model::Measure;
 use sitewright_model::build::host_build;
 use sitewright_model::failure::{
-    CoreDumpRecord, FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord,
+    CoreDumpRecord, FailureKind, FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -64,8 +64,14 @@ impl Attempt<'_> {
         if let Some(staging) = self.state.staging.take() {
             staging.abandon();
         }
-        let stored = store(self.services.sites.clone(), record.clone()).await;
-        sitewright_failure::emit(&record);
+        let stored = if record.kind == FailureKind::Cancelled && self.is_returned() {
+            // Nothing has happened to the order: another worker makes its site.
+            Err(message!("the order goes back to the queue, so its record is not stored"))
+        } else {
+            let stored = store(self.services.sites.clone(), record.clone()).await;
+            sitewright_failure::emit(&record);
+            stored
+        };
         Outcome::Failed { record: Box::new(record), stored, refused, totals }
     }
 
