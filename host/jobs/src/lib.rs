@@ -9,6 +9,8 @@
 //! |---|---|
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
+//! | `bulk` | how are many orders requeued or cancelled? |
+//! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
 //! | `retry` | which failures get another attempt, and when? |
@@ -39,10 +41,12 @@
 mod attempt;
 mod background;
 mod batch;
+mod bulk;
 mod coalesced;
 mod complete;
 mod database;
 mod driver;
+mod erase;
 mod error;
 mod events;
 mod failures;
@@ -54,6 +58,7 @@ mod model;
 mod order;
 mod reply_journal;
 mod rescue;
+mod retention;
 mod retry;
 mod schema;
 mod serving;
@@ -63,7 +68,9 @@ mod stats;
 mod worker;
 
 pub use background::Liveness;
+pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use database::Database;
+pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
@@ -73,6 +80,7 @@ pub use model::{
     WorkerId,
 };
 pub use reply_journal::{AiCall, Cost, NewAiCall};
+pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
