@@ -10,6 +10,7 @@
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
 //! | `bulk` | how are many orders requeued or cancelled? |
+//! | `revise` | how does an order get another document? |
 //! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
@@ -25,6 +26,7 @@
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `database`, `schema` | how is the database opened and migrated? |
+//! | `backup` | how is SQLite copied while workers use it? |
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
@@ -40,6 +42,7 @@
 
 mod attempt;
 mod background;
+mod backup;
 mod batch;
 mod bulk;
 mod coalesced;
@@ -60,6 +63,7 @@ mod reply_journal;
 mod rescue;
 mod retention;
 mod retry;
+mod revise;
 mod schema;
 mod serving;
 mod settings;
@@ -68,6 +72,7 @@ mod stats;
 mod worker;
 
 pub use background::Liveness;
+pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use database::Database;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
@@ -82,6 +87,7 @@ pub use model::{
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
+pub use revise::{OldRevision, Revised};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;

@@ -21,7 +21,7 @@ macro_rules! select_orders {
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at FROM sitewright_orders ",
+             updated_at, finished_at, revision FROM sitewright_orders ",
             $rest
         )
     };

@@ -48,6 +48,7 @@ mod outage;
 mod queue;
 mod rescue;
 mod schema;
+mod years;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -62,9 +63,9 @@ use serde_json::json;
 use sitewright_failure::group::Filter as ListedFailures;
 use sitewright_jobs::{
     AttemptEnd, AttemptLimits, BULK_BATCH, Backoff, BulkOutcome, CancelAnswer, Claim, Claimed,
-    CompleteOutcome, Database, Enqueued, Error, Filter, Handler, NewAiCall, NewEvent, NewFailure,
-    NewOrder, OrderState, Publisher, Resolution, RetryClass, SCHEMA_VERSION, Selection, Serving,
-    Stop, StopReason, WorkerId, WorkerSettings, class, serve,
+    CompleteOutcome, Database, Enqueued, Error, ExpiredRows, Filter, Handler, NewAiCall, NewEvent,
+    NewFailure, NewOrder, OrderState, Publisher, Resolution, RetryClass, Revised, SCHEMA_VERSION,
+    Selection, Serving, Stop, StopReason, SweepCursor, WorkerId, WorkerSettings, class, serve,
 };
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
