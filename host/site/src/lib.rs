@@ -66,7 +66,7 @@ pub use release::{
     DEFAULT_KEEP, ListedRelease, PublishError, PublishOutcome, ReadError, Release, activate,
     discard, list_releases, place, publish, publish_prepared, read_current,
 };
-pub use remove::RemoveScope;
+pub use remove::PRIVATE_FOLDERS;
 pub use root::{CURRENT, MANIFESTS, OrderDir, OrderDirError, PUBLIC, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;

@@ -10,62 +10,70 @@ use super::storage::{
     StorageError, is_empty_folder, lock, open_folder, remove_folder, sync_folder,
 };
 
-/// What [`SitesRoot::remove_order`] leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemoveScope {
-    /// Nothing: the site is taken off as well.
-    All,
-    /// The current release, its manifest and the releases before it. What else is private of the
-    /// order goes.
-    KeepSite,
-}
-
-/// The folders of an order that [`RemoveScope::KeepSite`] removes.
-const PRIVATE_FOLDERS: [&str; 5] = [STAGING, "failures", "documents", "journal", "attempts"];
+/// The folders of an order that have nothing to do with its releases.
+pub const PRIVATE_FOLDERS: [&str; 5] = [STAGING, "failures", "documents", "journal", "attempts"];
 
 impl SitesRoot {
-    /// Removes the folders of an order: first the link that visitors follow, then its site, then
-    /// what is private. Waits while a publication of the order is in progress. `false` if there was
+    /// The orders that have a folder, in no order. Blocking.
+    ///
+    /// # Errors
+    /// If the sites folder cannot be read.
+    pub fn order_names(&self) -> Result<Vec<OrderDir>, StorageError> {
+        let path = self.path();
+        let mut names = Vec::new();
+        for entry in self.dir().entries().map_err(StorageError::on("read the folder", path))? {
+            let entry = entry.map_err(StorageError::on("read the folder", path))?;
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && let Ok(name) = OrderDir::new(&entry.file_name().to_string_lossy()) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes folders inside an order's private folder, of those in [`PRIVATE_FOLDERS`]. `false` if
+    /// the order has no folder. Can be repeated. Blocking.
+    ///
+    /// # Errors
+    /// The file system call that failed; what was removed stays removed.
+    pub fn remove_private(&self, order: &OrderDir, folders: &[&str]) -> Result<bool, StorageError> {
+        let Some(dir) = self.open_order(order)? else { return Ok(false) };
+        lock(&dir).map_err(StorageError::on("lock the folder", self.order_path(order)))?;
+        for folder in PRIVATE_FOLDERS.iter().filter(|folder| folders.contains(folder)) {
+            let path = self.order_path(order).join(folder);
+            remove_folder(&dir, folder).map_err(StorageError::on("remove the folder", path))?;
+        }
+        Ok(true)
+    }
+
+    /// Removes everything of an order: first the link that visitors follow, then its site, then what
+    /// is private. Waits while a publication of the order is in progress. `false` if there was
     /// nothing. Can be repeated. Blocking.
     ///
     /// # Errors
     /// The file system call that failed; what was removed stays removed.
-    pub fn remove_order(&self, order: &OrderDir, scope: RemoveScope) -> Result<bool, StorageError> {
+    pub fn remove_order(&self, order: &OrderDir) -> Result<bool, StorageError> {
         let private = self.open_order(order)?;
         if let Some(dir) = &private {
             lock(dir).map_err(StorageError::on("lock the folder", self.order_path(order)))?;
         }
-        match scope {
-            RemoveScope::KeepSite => {
-                let Some(dir) = private else { return Ok(false) };
-                for folder in PRIVATE_FOLDERS {
-                    let path = self.order_path(order).join(folder);
-                    remove_folder(&dir, folder)
-                        .map_err(StorageError::on("remove the folder", path))?;
+        let public = self.open_public(order)?;
+        let existed = public.is_some() || private.is_some();
+        if let Some(public) = public {
+            let path = self.public_order_path(order);
+            match public.remove_file(CURRENT) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StorageError::on("remove the link in", path)(error));
                 }
-                Ok(true)
+                _ => {}
             }
-            RemoveScope::All => {
-                let public = self.open_public(order)?;
-                let existed = public.is_some() || private.is_some();
-                if let Some(public) = public {
-                    let path = self.public_order_path(order);
-                    match public.remove_file(CURRENT) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                            return Err(StorageError::on("remove the link in", path)(error));
-                        }
-                        _ => {}
-                    }
-                    self.remove_public(order)
-                        .map_err(StorageError::on("remove the folder", path))?;
-                }
-                let removed = remove_folder(self.dir(), order.as_str())
-                    .and_then(|()| self.forget_spelling(order))
-                    .and_then(|()| if existed { sync_folder(self.dir()) } else { Ok(()) });
-                removed.map_err(StorageError::on("remove the folder", self.order_path(order)))?;
-                Ok(existed)
-            }
+            self.remove_public(order).map_err(StorageError::on("remove the folder", path))?;
         }
+        let removed = remove_folder(self.dir(), order.as_str())
+            .and_then(|()| self.forget_spelling(order))
+            .and_then(|()| if existed { sync_folder(self.dir()) } else { Ok(()) });
+        removed.map_err(StorageError::on("remove the folder", self.order_path(order)))?;
+        Ok(existed)
     }
 
     /// Removes what a worker left that died between two steps: releases that never counted, and an

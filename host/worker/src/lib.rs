@@ -9,6 +9,7 @@
 //! | `journal` | the AI replies of an order, in the database |
 //! | `progress` | the stages of all running orders, stored in batches |
 //! | `reload` | how are new and changed templates loaded without a restart? |
+//! | `retention` | what is removed of orders that ended long ago or were erased? |
 //! | `clock` | was the machine's clock set? |
 //! | `supervisor` | what is systemd notified of? |
 //! | `watchdog` | is a thread of the runtime stuck, and does the process end when it must? |
@@ -28,10 +29,15 @@ mod journal;
 mod orders;
 mod progress;
 mod reload;
+mod retention;
 mod supervisor;
 mod watchdog;
 mod worker;
 
 pub use config::{MOST_ORDERS, WorkerConfig};
+pub use retention::{
+    Keep, KeepByState, RetentionConfig, SweepMode, Swept, remove_order_files, sweep_database,
+    sweep_files,
+};
 pub use watchdog::{FORCED_EXIT, Watchdog};
 pub use worker::{Worker, WorkerOptions, WorkerParts};

@@ -3,9 +3,11 @@
 
 mod add;
 mod change;
+mod erase;
 mod events;
 mod export;
 mod list;
+mod revise;
 mod show;
 mod wait;
 
@@ -32,6 +34,8 @@ pub(super) enum Command {
     /// are requeued in batches; Ctrl-C stops after the current one.
     #[command(after_help = RETRY_EXAMPLES)]
     Retry(change::Args),
+    Revise(revise::Args),
+    Erase(erase::Args),
     Export(export::Args),
 }
 
@@ -58,6 +62,8 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Events(args) => events::run(&database, args, json).await,
         Command::Cancel(args) => change::cancel(&database, args, json).await,
         Command::Retry(args) => change::retry(&database, &config, args, json).await,
+        Command::Revise(args) => revise::run(&database, &config, args, json).await,
+        Command::Erase(args) => erase::run(&database, &config, args, json).await,
         Command::Export(args) => export::run(&database, args, json).await,
     };
     database.close().await;
