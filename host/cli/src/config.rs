@@ -23,7 +23,7 @@ pub use sitewright_replay::ReplaySettings;
 use sitewright_runtime::plugin::{
     CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
 };
-pub use sitewright_worker::{MOST_ORDERS, WorkerConfig};
+pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "sitewright.toml";
@@ -81,6 +81,8 @@ struct Keys {
     database: DatabaseKeys,
     #[serde(default)]
     worker: WorkerConfig,
+    #[serde(default)]
+    retention: RetentionConfig,
     #[serde(default)]
     ai: AiConfig,
     #[serde(default)]
@@ -219,6 +221,7 @@ pub struct Config {
     pub limits: Limits,
     pub database: DatabaseUrl,
     pub worker: WorkerConfig,
+    pub retention: RetentionConfig,
     pub ai: AiConfig,
     /// `[template.NAME]` and `[coredump]`.
     pub template_settings: TemplateSettings,
@@ -309,6 +312,7 @@ impl Config {
             limits: keys.limits,
             database,
             worker: keys.worker,
+            retention: keys.retention,
             ai: keys.ai,
             template_settings: template_settings(keys.template, keys.coredump),
             base,

@@ -9,6 +9,9 @@
 //! |---|---|
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
+//! | `bulk` | how are many orders requeued or cancelled? |
+//! | `revise` | how does an order get another document? |
+//! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
 //! | `retry` | which failures get another attempt, and when? |
@@ -24,6 +27,7 @@
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `database`, `schema` | how is the database opened and migrated? |
+//! | `backup` | how is SQLite copied while workers use it? |
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
@@ -39,11 +43,14 @@
 
 mod attempt;
 mod background;
+mod backup;
 mod batch;
+mod bulk;
 mod coalesced;
 mod complete;
 mod database;
 mod driver;
+mod erase;
 mod error;
 mod events;
 mod failures;
@@ -56,7 +63,9 @@ mod model;
 mod order;
 mod reply_journal;
 mod rescue;
+mod retention;
 mod retry;
+mod revise;
 mod schema;
 mod serving;
 mod settings;
@@ -65,7 +74,10 @@ mod stats;
 mod worker;
 
 pub use background::Liveness;
+pub use backup::{Backup, BackupError};
+pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use database::Database;
+pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
@@ -76,7 +88,9 @@ pub use model::{
     WorkerId,
 };
 pub use reply_journal::{AiCall, Cost, NewAiCall};
+pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
+pub use revise::{OldRevision, Revised};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;

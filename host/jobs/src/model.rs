@@ -238,6 +238,8 @@ pub struct Order {
     pub owner_worker: Option<String>,
     /// Its River job.
     pub job_id: Option<i64>,
+    /// Counts the documents that it had, from 1.
+    pub revision: i64,
     /// Attempts started.
     pub runs: i64,
     /// Attempts used of [`AttemptLimits::attempts`]. Waiting for a rate limit, draining and crashes
@@ -272,6 +274,7 @@ impl Order {
                 owner_attempt: row.opt_text("owner_attempt")?,
                 owner_worker: row.opt_text("owner_worker")?,
                 job_id: row.opt_int("job_id")?,
+                revision: row.int("revision")?,
                 runs: row.int("runs")?,
                 attempts: row.int("attempts")?,
                 crashes: row.int("crashes")?,

@@ -21,7 +21,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -152,6 +152,33 @@ ALTER TABLE sitewright_orders ADD COLUMN suspected_at BIGINT;
 ALTER TABLE sitewright_workers ADD COLUMN marks TEXT;
 ALTER TABLE sitewright_workers ADD COLUMN stale_since BIGINT;
 ALTER TABLE sitewright_workers ADD COLUMN stale_beats BIGINT;
+",
+    // Lists, retention, erasure and revisions. An order's document is larger than a page of SQLite,
+    // so what lists read must be in an index.
+    "
+CREATE INDEX sitewright_orders_of_template ON sitewright_orders (template, created_at, id);
+CREATE INDEX sitewright_orders_due ON sitewright_orders (next_attempt_at) WHERE state = 'waiting';
+CREATE INDEX sitewright_ai_calls_of_order ON sitewright_ai_calls (order_id, id);
+ALTER TABLE sitewright_orders ADD COLUMN revision BIGINT NOT NULL DEFAULT 1;
+CREATE TABLE sitewright_revisions (
+    order_id TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    template TEXT NOT NULL,
+    replaced_at BIGINT NOT NULL,
+    PRIMARY KEY (order_id, revision)
+);
+CREATE TABLE sitewright_removed_orders (
+    id TEXT PRIMARY KEY,
+    cause TEXT NOT NULL CHECK (cause IN ('erased', 'expired')),
+    removed_at BIGINT NOT NULL
+);
+CREATE INDEX sitewright_removed_orders_at ON sitewright_removed_orders (removed_at);
+CREATE TABLE sitewright_sweeps (
+    name TEXT PRIMARY KEY,
+    begun_at BIGINT NOT NULL DEFAULT 0,
+    done_until BIGINT NOT NULL DEFAULT 0
+);
 ",
 ];
 

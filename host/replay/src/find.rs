@@ -354,12 +354,16 @@ async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttemp
     };
     let mut notes = Vec::new();
     if let Some(database) = places.database
-        && let Ok(stored) = database.document(&order).await
+        && let Ok(stored) = database.documents(&order).await
     {
-        let same = wanted
-            .as_ref()
-            .is_none_or(|wanted| *wanted == hex::encode(Sha256::digest(stored.as_bytes())));
-        if document.is_empty() && same {
+        // The order may have been revised since.
+        let mut fit = stored.into_iter().filter(|stored| {
+            let digest = || hex::encode(Sha256::digest(stored.as_bytes()));
+            wanted.as_ref().is_none_or(|wanted| *wanted == digest())
+        });
+        if document.is_empty()
+            && let Some(stored) = fit.next()
+        {
             document = stored.into_bytes();
         }
         let kept = database.ai_calls(&order).await?;

@@ -11,6 +11,7 @@
 //! | `descriptors` | how many files and connections may this process have? |
 //! | `progress` | the stages of all running orders, stored in batches |
 //! | `reload` | how are new and changed templates loaded without a restart? |
+//! | `retention` | what is removed of orders that ended long ago or were erased? |
 //! | `clock` | was the machine's clock set? |
 //! | `supervisor` | what is systemd notified of? |
 //! | `watchdog` | is a thread of the runtime stuck, and does the process end when it must? |
@@ -32,10 +33,15 @@ mod marks;
 mod orders;
 mod progress;
 mod reload;
+mod retention;
 mod supervisor;
 mod watchdog;
 mod worker;
 
 pub use config::{MOST_ORDERS, WorkerConfig};
+pub use retention::{
+    Keep, KeepByState, RetentionConfig, SweepMode, Swept, remove_order_files, sweep_database,
+    sweep_files,
+};
 pub use watchdog::{FORCED_EXIT, Watchdog};
 pub use worker::{Worker, WorkerOptions, WorkerParts};

@@ -10,8 +10,9 @@ use super::activate::Releases;
 use super::orders::Orders;
 use super::progress::Progress;
 use super::watchdog::Watchdog;
-use super::{activate, clock, descriptors, marks, reload, supervisor};
+use super::{activate, clock, descriptors, marks, reload, retention, supervisor};
 use crate::config::WorkerConfig;
+use crate::retention::RetentionConfig;
 use sitewright_jobs::{
     AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
 };
@@ -41,6 +42,8 @@ pub struct WorkerOptions {
     pub heartbeat_every: Duration,
     /// A worker without a heartbeat for this long is stale.
     pub stale_after: Duration,
+    /// What is removed of orders that ended long ago.
+    pub retention: RetentionConfig,
 }
 
 impl From<&WorkerConfig> for WorkerOptions {
@@ -56,6 +59,7 @@ impl From<&WorkerConfig> for WorkerOptions {
             reload_every: Duration::from_millis(config.reload_ms),
             heartbeat_every: Duration::from_millis(config.beat_ms),
             stale_after: Duration::from_millis(config.silent_ms),
+            retention: RetentionConfig::default(),
         }
     }
 }
@@ -141,6 +145,13 @@ impl Worker {
         spawn_until(&stop_tasks, watched);
         spawn_until(&stop_tasks, reconcile_releases(releases.clone()));
         spawn_until(&stop_tasks, sweep_sites(services.sites.clone()));
+        let swept = retention::sweep_regularly(
+            database.clone(),
+            services.sites.clone(),
+            store.clone(),
+            options.retention,
+        );
+        spawn_until(&stop_tasks, swept);
         spawn_until(&stop_tasks, clock::watch());
         let orders = Orders {
             services,

@@ -103,6 +103,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
         &[
             "sitewright-ai",
             "sitewright-failure",
+            "sitewright-failure",
             "sitewright-jobs",
             "sitewright-model",
             "sitewright-order",

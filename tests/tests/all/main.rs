@@ -70,6 +70,7 @@ mod inside;
 mod lab;
 mod limits;
 mod mutated;
+mod operate_years;
 mod orders;
 mod orders_cli;
 mod output;

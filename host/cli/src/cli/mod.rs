@@ -6,6 +6,8 @@
 //! | `order/` | orders of the queue; one file for each subcommand |
 //! | `queue` | the queue as a whole |
 //! | `migrate` | tables of the database |
+//! | `backup` | a copy of the database |
+//! | `purge` | removes what has expired |
 //! | `worker` | claims orders and makes their sites |
 //! | `failures/` | failure records; `gather` reads them from files and database |
 //! | `replay` | repeats a recorded attempt |
@@ -26,6 +28,7 @@
 #[cfg(not(all(feature = "author", feature = "conformance")))]
 mod absent;
 mod ai;
+mod backup;
 mod confined;
 #[cfg(feature = "conformance")]
 mod conformance;
@@ -36,6 +39,7 @@ mod generate;
 mod migrate;
 mod order;
 mod output;
+mod purge;
 mod queue;
 mod reference;
 mod replay;
@@ -133,6 +137,8 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Command),
     Migrate(migrate::Args),
+    Backup(backup::Args),
+    Purge(purge::Args),
     /// List, inspect, create, build and try templates.
     #[command(subcommand)]
     Template(template::Command),
@@ -197,6 +203,8 @@ impl Cli {
             Command::Order(command) => order::run(&setup, command, json).await,
             Command::Queue(command) => queue::run(&setup, command, json).await,
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
+            Command::Backup(args) => backup::run(&setup, args, json).await,
+            Command::Purge(args) => purge::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
             Command::Conformance(args) => conformance::run(&setup, args, json).await,
             Command::Failures(command) => failures::run(&setup, command, json).await,

@@ -190,10 +190,14 @@ impl Setup {
         concurrency: u32,
         client: Client,
     ) -> Result<Services, SetupError> {
+        let sites = SitesRoot::open(&config.sites)?.with_staging_buffer(HELD_BYTES);
+        if let Err(error) = sitewright_failure::records::begin(sites.path()) {
+            tracing::debug!(%error, "lists of failures read the folders of all orders");
+        }
         Ok(Services {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,
-            sites: SitesRoot::open(&config.sites)?.with_staging_buffer(HELD_BYTES),
+            sites,
             limits: Arc::new(config.limits.clone()),
             default_locale: config.default_locale.clone(),
             keep_releases: config.keep_releases,

@@ -58,7 +58,8 @@ async fn prepare(config: &Config) -> Result<WorkerParts, SetupError> {
     let client = sitewright_http::client()?;
     let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
     let store = Setup::store(config, &host.sites, &client).await?;
-    let options = WorkerOptions::from(&config.worker);
+    let options =
+        WorkerOptions { retention: config.retention, ..WorkerOptions::from(&config.worker) };
     let parts = WorkerParts { services: host, database, store, options };
     Worker::prepare(&parts).await?;
     Ok(parts)

@@ -340,6 +340,16 @@ impl Pool {
         })
     }
 
+    /// The first text on SQLite, the second on PostgreSQL.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite only"))]
+    pub(crate) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Pool::Sqlite(_) => sqlite,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => postgres,
+        }
+    }
+
     /// The named queries of this dialect.
     pub(crate) fn queries(&self) -> &'static Queries {
         match self {

@@ -73,6 +73,13 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "DROP TABLE sitewright_sweeps",
+            "DROP TABLE sitewright_removed_orders",
+            "DROP TABLE sitewright_revisions",
+            "ALTER TABLE sitewright_orders DROP COLUMN revision",
+            "DROP INDEX sitewright_ai_calls_of_order",
+            "DROP INDEX sitewright_orders_due",
+            "DROP INDEX sitewright_orders_of_template",
             "DROP INDEX sitewright_orders_spelling",
             "DROP INDEX sitewright_failures_alike",
             "DROP INDEX sitewright_failures_unlike",

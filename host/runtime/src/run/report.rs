@@ -298,8 +298,21 @@ async fn store(sites: SitesRoot, record: FailureRecord) -> Result<PathBuf, Messa
     let store = move || {
         let order = OrderDir::new(&record.order).map_err(|error| error.to_string())?;
         let folder = sites.ensure_order(&order).map_err(|error| error.to_string())?;
-        sitewright_failure::store::write(&folder, &sites.order_path(&order), &record)
-            .map_err(|error| error.to_string())
+        let written = sitewright_failure::store::write(&folder, &sites.order_path(&order), &record)
+            .map_err(|error| error.to_string())?;
+        // A record of the queue is in the database too, and found there.
+        if record.job.is_none()
+            && let Err(error) =
+                sitewright_failure::records::add(sites.path(), order.as_str(), &record.id)
+        {
+            tracing::warn!(
+                order = order.as_str(),
+                failure = record.id,
+                %error,
+                "lists show this failure with `--no-database` only"
+            );
+        }
+        Ok(written)
     };
     tokio::task::spawn_blocking(store)
         .await
