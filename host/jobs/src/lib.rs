@@ -22,7 +22,8 @@
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `stats` | what does an operator watch; pause and resume |
-//! | `database`, `schema` | how is the database opened and migrated? |
+//! | `database`, `schema`, `migration_lock` | how is the database opened and migrated? |
+//! | `error`, `open_cause` | what can fail, and why did a database not open? |
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
@@ -50,7 +51,9 @@ mod fair_share;
 mod handler;
 mod heartbeat;
 mod locks;
+mod migration_lock;
 mod model;
+mod open_cause;
 mod order;
 mod reply_journal;
 mod rescue;
@@ -64,6 +67,7 @@ mod worker;
 
 pub use background::Liveness;
 pub use database::Database;
+pub use driver::DatabaseOptions;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
@@ -72,6 +76,7 @@ pub use model::{
     Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,
     WorkerId,
 };
+pub use open_cause::OpenCause;
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};

@@ -41,6 +41,7 @@ mod postgres;
 mod black_hole;
 mod claim;
 mod complete;
+mod database;
 mod failures;
 mod fair_share;
 mod outage;

@@ -73,6 +73,7 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "ALTER TABLE sitewright_schema DROP COLUMN minimum",
             "DROP INDEX sitewright_orders_spelling",
             "DROP INDEX sitewright_failures_alike",
             "DROP INDEX sitewright_failures_unlike",
