@@ -26,8 +26,9 @@
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `stats` | what does an operator watch; pause and resume |
-//! | `database`, `schema` | how is the database opened and migrated? |
+//! | `database`, `schema`, `migration_lock` | how is the database opened and migrated? |
 //! | `backup` | how is SQLite copied while workers use it? |
+//! | `error`, `open_cause` | what can fail, and why did a database not open? |
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
@@ -59,7 +60,9 @@ mod handler;
 mod heartbeat;
 mod locks;
 mod marks;
+mod migration_lock;
 mod model;
+mod open_cause;
 mod order;
 mod reply_journal;
 mod rescue;
@@ -77,6 +80,7 @@ pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use database::Database;
+pub use driver::DatabaseOptions;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
@@ -87,6 +91,7 @@ pub use model::{
     Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,
     WorkerId,
 };
+pub use open_cause::OpenCause;
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};

@@ -118,11 +118,15 @@ impl Fixture {
 
     /// Asserts exit code 2 and the message, without and with `--json`.
     fn refused(&self, arguments: &[&str], says: &str) {
+        self.refused_with(2, arguments, says);
+    }
+
+    fn refused_with(&self, code: i32, arguments: &[&str], says: &str) {
         let done = self.bench.run(arguments);
-        assert_eq!((done.code, &*done.stdout), (2, ""), "{arguments:?}: {}", done.stderr);
+        assert_eq!((done.code, &*done.stdout), (code, ""), "{arguments:?}: {}", done.stderr);
         assert!(done.stderr.contains(says), "{arguments:?}: {says}: {}", done.stderr);
         let done = self.bench.run(&[&["--json"], arguments].concat());
-        assert_eq!(done.code, 2, "{arguments:?}");
+        assert_eq!(done.code, code, "{arguments:?}");
         let report = done.json();
         assert_eq!(report["outcome"], "error", "{arguments:?}");
         let message = report["error"]["message"].as_str().unwrap();
@@ -324,7 +328,7 @@ mod tests {
             &["queue", "pause"],
         ];
         for look in looks {
-            fixture.refused(look, "run `sitewright migrate`");
+            fixture.refused_with(1, look, "run `sitewright migrate`");
         }
         let file = fixture.document("24");
         let add = ["order", "add", &file, "--template", "faulty"];
@@ -335,7 +339,7 @@ mod tests {
             );
             assert_eq!(fixture.bench.run(&add).code, 0, "the first use needs no ceremony");
         } else {
-            fixture.refused(&add, "run `sitewright migrate`");
+            fixture.refused_with(1, &add, "run `sitewright migrate`");
             let done = fixture.bench.run(&["--json", "migrate"]);
             assert_eq!(
                 (done.code, &done.json()["outcome"]),
@@ -357,7 +361,7 @@ mod tests {
             )
             .await;
         for arguments in looks.into_iter().chain([&add[..], &["migrate"]]) {
-            fixture.refused(arguments, "it was migrated by a newer sitewright");
+            fixture.refused_with(1, arguments, "it was migrated by a newer sitewright");
         }
     }
 

@@ -14,7 +14,7 @@
 //! | `template/` | templates: list, inspect, new, build, dev, record |
 //! | `conformance` | checks templates against the contract |
 //! | `ai` | one AI call by hand |
-//! | `doctor` | checks configuration, folders, templates and routes |
+//! | `doctor` | checks configuration, folders, database, templates and routes |
 //! | `confined` | hidden: work on a stranger's bytes, in a child process |
 //! | `reference/` | hidden: prints the generated pages of the documentation |
 //!

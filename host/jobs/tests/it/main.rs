@@ -42,6 +42,7 @@ mod black_hole;
 mod bulk;
 mod claim;
 mod complete;
+mod database;
 mod failures;
 mod fair_share;
 mod outage;
