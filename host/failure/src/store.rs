@@ -8,7 +8,13 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsE
 
 use super::group::{Brief, Outline};
 use super::version_1;
+use sitewright_files::{FileError, FileProblem, Limit};
 use sitewright_model::failure::{FailureRecord, RECORD_VERSION};
+
+/// Maximum bytes of a record that is read.
+const MAX_BYTES: u64 = 16 << 20;
+/// Maximum values and names of fields of a record that is read.
+const MAX_VALUES: usize = 200_000;
 
 /// The folder of an order that holds its records.
 pub const FOLDER: &str = "failures";
@@ -19,6 +25,15 @@ pub enum StoreError {
     /// The file system returned an error.
     #[error("{what} {}: {source}", .path.display())]
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// The file is not a plain one, or too large.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The record has more values than any has, which take many times its bytes of memory.
+    #[error(
+        "{} is not a failure record: it has {values} values; at most {MAX_VALUES} are read",
+        .path.display()
+    )]
+    TooManyValues { path: PathBuf, values: usize },
     /// The file is not a record.
     #[error("{} is not a failure record: {source}", .path.display())]
     NotARecord { path: PathBuf, source: serde_json::Error },
@@ -88,9 +103,25 @@ pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBu
 /// # Errors
 /// If the file cannot be read, is not a record, or is of a newer version.
 pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
-    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let bytes = bytes_of(path)?;
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
+}
+
+/// The text of a record, which may be that of a stranger.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let bytes = match sitewright_files::read(path, Limit::fixed(MAX_BYTES)) {
+        Ok(bytes) => bytes,
+        Err(FileError { problem: FileProblem::Io(source), .. }) => {
+            return Err(io("cannot read", path)(source));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let values = sitewright_files::json::count(&bytes);
+    if values > MAX_VALUES {
+        return Err(StoreError::TooManyValues { path: path.to_owned(), values });
+    }
+    Ok(bytes)
 }
 
 /// Reads the fields of a record that lists show, and skips the rest. Blocking.
@@ -102,7 +133,7 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     struct Version {
         version: u32,
     }
-    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let bytes = bytes_of(path)?;
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     let outline = serde_json::from_slice::<Outline>(&bytes);
     let version = match &outline {

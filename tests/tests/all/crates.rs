@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-rules",
         ],
     ),
-    ("sitewright-failure", &["sitewright-model"]),
+    ("sitewright-failure", &["sitewright-files", "sitewright-model"]),
     ("sitewright-jobs", &["sitewright-failure", "sitewright-model", "sitewright-order"]),
     (
         "sitewright-runtime",
@@ -48,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-ai",
             "sitewright-confined",
             "sitewright-failure",
+            "sitewright-files",
             "sitewright-intake",
             "sitewright-json-schema",
             "sitewright-model",
