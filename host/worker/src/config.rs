@@ -13,6 +13,12 @@ pub struct WorkerConfig {
     /// Maximum number of orders at once, those that wait for AI included: each has an instance of
     /// its template. At most 10,000. Default: 2000.
     pub max_orders: u32,
+    /// Maximum bytes of memory of all templates that run at the same time. An order whose template
+    /// would need more waits until others have ended, and uses no attempt. A single order may always
+    /// use `limits.memory_bytes`. Default: half of the machine's memory, or of that which the
+    /// process's control group may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// Milliseconds that running orders have to end when the worker drains. Default: 60000.
     pub grace_ms: u64,
     /// Attempts that an order may use. Waiting for a rate limit, draining and crashes use none.
@@ -41,6 +47,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         WorkerConfig {
             max_orders: 2_000,
+            memory_bytes: None,
             grace_ms: 60_000,
             attempts: 5,
             crashes: 2,

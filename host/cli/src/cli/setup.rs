@@ -125,7 +125,8 @@ impl Setup {
 
     /// A loader of templates, with an engine for `concurrency` runs at once.
     pub(super) fn loader(config: &Config, concurrency: u32) -> Result<Loader, SetupError> {
-        let engine = Engine::new(&config.limits, concurrency)?;
+        let memory = config.worker.memory_bytes.unwrap_or_else(default_guest_memory);
+        let engine = Engine::new(&config.limits, concurrency)?.with_guest_memory(memory);
         let cache = Self::cache(config);
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(sitewright_model::message!(

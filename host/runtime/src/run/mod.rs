@@ -100,7 +100,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(
         sandbox_until(limits.deadline(), request.determinism, &stdout, &stderr),
-        MemoryLimiter::new(limits.memory_bytes, memory_peak.clone()),
+        MemoryLimiter::new(limits.memory_bytes, memory_peak.clone())
+            .in_engine(request.template.engine()),
         request.trace.clone(),
         Some(AiContext {
             gateway: request.gateway.clone(),
