@@ -21,7 +21,7 @@ use sitewright_http::{self as http, Client};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{
-    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader,
+    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader, default_guest_memory,
 };
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
