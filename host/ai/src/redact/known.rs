@@ -347,13 +347,15 @@ impl Search {
             return None;
         }
         let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(extent == Extent::Parts)
+            .ascii_case_insensitive(true)
             .build(&texts)
             .ok()?;
         let filter = match extent {
             Extent::Parts => None,
             Extent::Halves => {
-                AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&texts).ok()
+                let builder = &mut AhoCorasick::builder();
+                builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostFirst);
+                builder.build(&texts).ok()
             }
         };
         Some(Search { filter, automaton, patterns })

@@ -397,6 +397,7 @@ mod tests {
         for before in super::PIECE_BYTES - 40..super::PIECE_BYTES + 40 {
             let text = |key: &str| format!("{}{key}, {}", "x".repeat(before), "é".repeat(100_000));
             assert_eq!(redactor.redact_reply(&text(KEY)), text(REMOVED));
+            assert_eq!(redactor.redact_reply(&text(&KEY.to_uppercase())), text(REMOVED));
         }
         let long = "x".repeat(super::PIECE_BYTES * 3);
         assert!(matches!(redactor.redact_reply(&long), std::borrow::Cow::Borrowed(_)));
