@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
         "sitewright-ai",
         &[
             "sitewright-confined",
+            "sitewright-files",
             "sitewright-http",
             "sitewright-json-schema",
             "sitewright-model",

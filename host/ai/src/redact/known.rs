@@ -346,10 +346,7 @@ impl Search {
         if texts.is_empty() {
             return None;
         }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(&texts)
-            .ok()?;
+        let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(&texts).ok()?;
         let filter = match extent {
             Extent::Parts => None,
             Extent::Halves => {
