@@ -366,7 +366,11 @@ async fn rescue_in(
     } else {
         None
     };
-    let error = failure.as_ref().map(|failure| format!("crashed: {}", failure.message));
+    let note = note(worker, *reason, blame);
+    let error = match &failure {
+        Some(failure) => Some(format!("crashed: {}", failure.message)),
+        None => note.as_ref().map(ToString::to_string),
+    };
     let job = match (state, job) {
         (OrderState::Queued, job) => {
             let priority = row.int("priority")?;
@@ -390,7 +394,7 @@ async fn rescue_in(
     };
     let failure = failure.map(|failure| failure.id);
     end_attempt(tx, order, attempt, end, None, failure.as_deref(), now).await?;
-    if let Some(message) = note(worker, *reason, blame) {
+    if let Some(message) = note {
         tx.execute(
             "INSERT INTO sitewright_events (order_id, at, stage, message)
              VALUES ($1, $2, 'rescued', $3)",

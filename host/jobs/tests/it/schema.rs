@@ -73,6 +73,10 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "ALTER TABLE sitewright_orders DROP COLUMN suspected_at",
+            "ALTER TABLE sitewright_workers DROP COLUMN marks",
+            "ALTER TABLE sitewright_workers DROP COLUMN stale_since",
+            "ALTER TABLE sitewright_workers DROP COLUMN stale_beats",
             "DROP INDEX sitewright_orders_spelling",
             "DROP INDEX sitewright_failures_alike",
             "DROP INDEX sitewright_failures_unlike",
