@@ -268,7 +268,7 @@ impl Rescuer {
     }
 }
 
-/// One line for each order that may be to blame; the others are counted in one line.
+/// One line for each order; a warning for one that may be to blame.
 fn log(owned: &Owned, case: &Case, state: OrderState, blame: Blame) {
     let Owned { order, attempt, job } = owned;
     let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
