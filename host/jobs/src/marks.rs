@@ -2,8 +2,13 @@
 //! outlives the process however it ends.
 //!
 //! The file has a slot for each attempt whose code runs at the same time. A slot is written with
-//! one `pwrite` when the code begins and when it ends: what was written is in the system's cache,
-//! so it survives `kill -9`, an abort and the out-of-memory killer. After a reboot nobody reads it.
+//! `pwrite`: what was written is in the system's cache, so it survives `kill -9`, an abort and the
+//! out-of-memory killer. After a reboot nobody reads it. (A mapped file would cost less, but a full
+//! disk can end a process that writes to one.)
+//!
+//! The code of an attempt runs in bursts: dozens of polls, with moments between them in which it
+//! waits for a file or the database. So a mark stays for some milliseconds after the code has
+//! ended, and an attempt that comes back meanwhile writes nothing. A thread removes marks later.
 //!
 //! The process holds an exclusive lock on the file, which the system releases when the process
 //! ends. So one file answers both questions of a rescue: is the process dead, and whose code did
@@ -15,7 +20,9 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use ulid::Ulid;
@@ -34,15 +41,26 @@ const ALLOCATED: usize = 256 * SLOT;
 const MAX_BYTES: u64 = 1 << 20;
 /// The extension of the files.
 const EXTENSION: &str = "marks";
+/// How long a mark stays after the code has ended. 2 ms: an attempt that waits for a file or the
+/// database comes back sooner, and one that waits for AI does not.
+const LINGERS: Duration = Duration::from_millis(2);
 /// Age after which the file of a dead process that nobody needed is deleted.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The marks of this process. One for each worker.
 #[derive(Debug)]
 pub struct Marks {
-    file: File,
+    shared: Arc<Shared>,
     folder: PathBuf,
     name: String,
+    /// Removes marks of code that has ended. Parked while there are none.
+    remover: Thread,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file: File,
+    path: PathBuf,
     slots: Mutex<Slots>,
     /// Whether a mark could not be written.
     failed: AtomicBool,
@@ -50,8 +68,87 @@ pub struct Marks {
 
 #[derive(Debug, Default)]
 struct Slots {
+    /// A slot that is neither here nor in `free` is being removed.
+    taken: HashMap<usize, Slot>,
+    of: HashMap<Ulid, usize>,
     free: Vec<usize>,
     used: usize,
+    /// The number of taken slots whose code has ended.
+    lingering: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    attempt: Ulid,
+    alone: bool,
+    /// The number of places where the attempt's code runs.
+    inside: usize,
+    /// When the last of them was left.
+    left: Instant,
+}
+
+impl Slots {
+    /// Takes away the slots whose code has ended, if `removes` says so.
+    fn take_lingering(&mut self, removes: impl Fn(&Slot) -> bool) -> Vec<usize> {
+        if self.lingering == 0 {
+            return Vec::new();
+        }
+        let gone = self.taken.extract_if(|_, slot| slot.inside == 0 && removes(slot));
+        let gone: Vec<(usize, Slot)> = gone.collect();
+        self.lingering -= gone.len();
+        for (_, slot) in &gone {
+            self.of.remove(&slot.attempt);
+        }
+        gone.into_iter().map(|(number, _)| number).collect()
+    }
+}
+
+impl Shared {
+    fn write(&self, bytes: &[u8], slot: usize, offset: usize) {
+        let at = (slot * SLOT + offset) as u64;
+        if let Err(error) = self.file.write_all_at(bytes, at)
+            && !self.failed.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                file = %self.path.display(),
+                %error,
+                "it cannot be marked which order's code runs: an order that ends this process may \
+                 not be recognized"
+            );
+        }
+    }
+
+    /// Removes marks from the file, and then gives their slots to others.
+    fn remove(&self, slots: Vec<usize>) {
+        for slot in &slots {
+            self.write(&[0; SLOT], *slot, 0);
+        }
+        if !slots.is_empty() {
+            self.slots.lock().free.extend(slots);
+        }
+    }
+}
+
+/// Removes marks some milliseconds after their code has ended, until the marks are dropped.
+#[expect(clippy::disallowed_methods, reason = "an OS thread of its own, not the runtime's")]
+fn remove_later(shared: &Weak<Shared>) {
+    loop {
+        let Some(shared) = shared.upgrade() else { return };
+        let now = Instant::now();
+        let (gone, lingering) = {
+            let mut slots = shared.slots.lock();
+            let gone = slots.take_lingering(|slot| now.duration_since(slot.left) >= LINGERS);
+            (gone, slots.lingering)
+        };
+        shared.remove(gone);
+        drop(shared);
+        if lingering > 0 {
+            std::thread::sleep(LINGERS);
+        } else {
+            // `leave` unparks it; if it has done so meanwhile, this returns at once.
+            std::thread::park();
+        }
+    }
 }
 
 impl Marks {
@@ -84,49 +181,84 @@ impl Marks {
             drop(std::fs::remove_file(path));
             return Err(error);
         }
-        let slots = Mutex::default();
-        Ok(Marks { file, folder, name, slots, failed: AtomicBool::new(false) })
+        let (slots, failed) = (Mutex::default(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { file, path, slots, failed });
+        let weak = Arc::downgrade(&shared);
+        let remover = std::thread::Builder::new().name("marks".to_owned());
+        let remover = remover.spawn(move || remove_later(&weak))?.thread().clone();
+        Ok(Marks { shared, folder, name, remover })
     }
 
     /// Marks that code of this attempt runs from now on. `alone`: no code of another attempt runs
     /// beside it. The slot, for [`Marks::leave`].
     pub fn enter(&self, attempt: Ulid, alone: bool) -> usize {
-        let slot = {
-            let mut slots = self.slots.lock();
-            slots.free.pop().unwrap_or_else(|| {
-                slots.used += 1;
-                slots.used - 1
-            })
+        let (gone, slot, is_new) = {
+            let mut slots = self.shared.slots.lock();
+            // What has ended before does not run beside it.
+            let gone = match alone {
+                true => slots.take_lingering(|slot| slot.attempt != attempt),
+                false => Vec::new(),
+            };
+            if let Some(&number) = slots.of.get(&attempt)
+                && let Some(slot) = slots.taken.get_mut(&number)
+            {
+                let (comes_back, is_new) = (slot.inside == 0, slot.alone != alone);
+                slot.inside += 1;
+                slot.alone = alone;
+                slots.lingering -= usize::from(comes_back);
+                (gone, number, is_new)
+            } else {
+                let number = slots.free.pop().unwrap_or_else(|| {
+                    slots.used += 1;
+                    slots.used - 1
+                });
+                slots.of.insert(attempt, number);
+                slots
+                    .taken
+                    .insert(number, Slot { attempt, alone, inside: 1, left: Instant::now() });
+                (gone, number, true)
+            }
         };
-        let mut mark = [0; SLOT];
-        mark[..ID].copy_from_slice(&attempt.to_bytes());
-        mark[ID] = if alone { ALONE } else { BESIDE };
-        self.write(&mark, slot, 0);
+        self.shared.remove(gone);
+        if is_new {
+            let mut mark = [0; SLOT];
+            mark[..ID].copy_from_slice(&attempt.to_bytes());
+            mark[ID] = if alone { ALONE } else { BESIDE };
+            self.shared.write(&mark, slot, 0);
+        }
         slot
     }
 
     /// Marks that code of another attempt runs beside the one in this slot.
     pub fn no_longer_alone(&self, slot: usize) {
-        self.write(&[BESIDE], slot, ID);
+        if let Some(slot) = self.shared.slots.lock().taken.get_mut(&slot) {
+            slot.alone = false;
+        }
+        self.shared.write(&[BESIDE], slot, ID);
     }
 
-    /// Marks that the attempt in this slot runs no code.
+    /// Marks that the attempt in this slot runs no code. The mark is removed a few milliseconds
+    /// later, one of code that ran alone at once: that is an accusation.
     pub fn leave(&self, slot: usize) {
-        self.write(&[0; SLOT], slot, 0);
-        self.slots.lock().free.push(slot);
-    }
-
-    fn write(&self, bytes: &[u8], slot: usize, offset: usize) {
-        let at = (slot * SLOT + offset) as u64;
-        if let Err(error) = self.file.write_all_at(bytes, at)
-            && !self.failed.swap(true, Ordering::Relaxed)
-        {
-            tracing::error!(
-                file = %self.folder.join(&self.name).display(),
-                %error,
-                "it cannot be marked which order's code runs: an order that ends this process may \
-                 not be recognized"
-            );
+        let (gone, is_first) = {
+            let mut slots = self.shared.slots.lock();
+            let Some(left) = slots.taken.get_mut(&slot) else { return };
+            left.inside = left.inside.saturating_sub(1);
+            if left.inside > 0 {
+                return;
+            }
+            left.left = Instant::now();
+            let (attempt, alone) = (left.attempt, left.alone);
+            slots.lingering += 1;
+            let gone = match alone {
+                true => slots.take_lingering(|slot| slot.attempt == attempt),
+                false => Vec::new(),
+            };
+            (gone, slots.lingering == 1)
+        };
+        self.shared.remove(gone);
+        if is_first {
+            self.remover.unpark();
         }
     }
 
@@ -177,9 +309,10 @@ impl Marks {
 impl Drop for Marks {
     fn drop(&mut self) {
         // Not deleted: orders that could not be returned are found faster with it.
-        if let Err(error) = self.file.unlock() {
+        if let Err(error) = self.shared.file.unlock() {
             tracing::debug!(%error, "the marks of this worker could not be unlocked");
         }
+        self.remover.unpark();
     }
 }
 
@@ -274,14 +407,21 @@ mod tests {
         both.sort();
         assert_eq!(ids(&look()), both, "neither ran alone");
         marks.leave(other);
-        assert_eq!(ids(&look()), [(one, true)]);
+        until(|| ids(&look()) == [(one, true)]);
         marks.no_longer_alone(slot);
         assert_eq!(ids(&look()), [(one, false)]);
-        // A slot is used again, so the file does not grow.
+        // Slots are used again, so the file does not grow.
         for _ in 0..10_000 {
             marks.leave(marks.enter(two, false));
         }
+        for _ in 0..1_000 {
+            let many = [(); 20].map(|()| marks.enter(Ulid::generate(), false));
+            many.into_iter().for_each(|slot| marks.leave(slot));
+            // No trial may see them, so all are removed now.
+            marks.leave(marks.enter(two, true));
+        }
         assert_eq!(std::fs::metadata(folder.join(&name)).unwrap().len(), ALLOCATED as u64);
+        until(|| ids(&look()) == [(one, false)]);
 
         // What the end of the process does, whatever the reason.
         drop(marks);
@@ -292,6 +432,68 @@ mod tests {
         assert_eq!(inside.alone(&one.to_string()), Some(false));
         assert_eq!(inside.alone(&two.to_string()), None);
         assert_eq!(inside.alone("no id"), None);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test without a runtime")]
+    fn until(is_so: impl Fn() -> bool) {
+        for _ in 0..2_000 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it never was");
+    }
+
+    /// An accusation is exact: nothing that ended before stands beside it, and it ends with the
+    /// code. An attempt whose code runs at two places has ended when both have.
+    #[test]
+    fn code_that_runs_alone_is_marked_to_the_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::create_in(folder.path().to_owned()).unwrap();
+        let look = || ids(&Marks::look(&marks.folder, &marks.name));
+        let (trial, other) = (Ulid::generate(), Ulid::generate());
+        for _ in 0..500 {
+            marks.leave(marks.enter(other, false));
+            let slot = marks.enter(trial, true);
+            assert_eq!(look(), [(trial, true)]);
+            assert_eq!(marks.enter(trial, true), slot);
+            marks.leave(slot);
+            assert_eq!(look(), [(trial, true)]);
+            marks.leave(slot);
+            assert_eq!(look(), []);
+            // One that comes back while its mark is there is still there, and then removed.
+            let slot = marks.enter(other, false);
+            marks.leave(slot);
+            assert_eq!(marks.enter(other, false), slot);
+            assert_eq!(look(), [(other, false)]);
+            marks.leave(slot);
+        }
+        until(|| look().is_empty());
+        assert_eq!(marks.shared.slots.lock().lingering, 0);
+    }
+
+    /// From many threads at once: what runs is always marked, and nothing stays.
+    #[test]
+    fn what_runs_is_marked_however_many_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::create_in(folder.path().to_owned()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let own = [(); 3].map(|()| Ulid::generate());
+                    for turn in 0..600 {
+                        let slot = marks.enter(own[turn % 3], false);
+                        let Found::Runs(inside) = Marks::look(&marks.folder, &marks.name) else {
+                            panic!("it runs");
+                        };
+                        assert!(inside.0.contains_key(&own[turn % 3]));
+                        marks.leave(slot);
+                    }
+                });
+            }
+        });
+        until(|| Marks::look(&marks.folder, &marks.name) == Found::Runs(Inside::default()));
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl Rescuer {
     }
 }
 
-/// One line for each order that may be to blame; the others are counted in one line.
+/// One line for each order; a warning for one that may be to blame.
 fn log(owned: &Owned, case: &Case, state: OrderState, blame: Blame) {
     let Owned { order, attempt, job } = owned;
     let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
@@ -366,7 +366,11 @@ async fn rescue_in(
     } else {
         None
     };
-    let error = failure.as_ref().map(|failure| format!("crashed: {}", failure.message));
+    let note = note(worker, *reason, blame);
+    let error = match &failure {
+        Some(failure) => Some(format!("crashed: {}", failure.message)),
+        None => note.as_ref().map(ToString::to_string),
+    };
     let job = match (state, job) {
         (OrderState::Queued, job) => {
             let priority = row.int("priority")?;
@@ -390,7 +394,7 @@ async fn rescue_in(
     };
     let failure = failure.map(|failure| failure.id);
     end_attempt(tx, order, attempt, end, None, failure.as_deref(), now).await?;
-    if let Some(message) = note(worker, *reason, blame) {
+    if let Some(message) = note {
         tx.execute(
             "INSERT INTO sitewright_events (order_id, at, stage, message)
              VALUES ($1, $2, 'rescued', $3)",
