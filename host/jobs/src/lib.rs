@@ -11,6 +11,7 @@
 //! | `order` | how is an order added, read, cancelled and requeued? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
+//! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
 //! | `handler` | what does a worker need: a handler and a publisher |
@@ -49,6 +50,7 @@ mod failures;
 mod fair_share;
 mod handler;
 mod heartbeat;
+mod holds;
 mod locks;
 mod model;
 mod order;
@@ -67,6 +69,7 @@ pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
+pub use holds::{Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing, Served, Sweep, Swept};
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,

@@ -21,7 +21,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -145,6 +145,34 @@ CREATE INDEX sitewright_failures_unlike ON sitewright_failures (id) WHERE finger
     // Ids that differ only in case are refused. Not unique: earlier versions accepted them.
     "
 CREATE INDEX sitewright_orders_spelling ON sitewright_orders (lower(id));
+",
+    // Holds, and which worker has which template. Workers of earlier versions read neither: they
+    // attempt a parked order when its job becomes due by itself.
+    "
+CREATE TABLE sitewright_holds (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    reason TEXT NOT NULL CHECK (length(reason) > 0),
+    fingerprint TEXT,
+    since BIGINT NOT NULL,
+    probes BIGINT NOT NULL DEFAULT 0,
+    next_probe_at BIGINT,
+    probe_order TEXT,
+    probe_attempt TEXT,
+    expired_at BIGINT,
+    released_at BIGINT
+);
+ALTER TABLE sitewright_orders ADD COLUMN held_by TEXT;
+CREATE INDEX sitewright_orders_held ON sitewright_orders (held_by, updated_at)
+    WHERE held_by IS NOT NULL;
+CREATE TABLE sitewright_templates (
+    worker TEXT NOT NULL,
+    template TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (worker, template)
+);
 ",
 ];
 

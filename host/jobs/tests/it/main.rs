@@ -43,6 +43,7 @@ mod claim;
 mod complete;
 mod failures;
 mod fair_share;
+mod holds;
 mod outage;
 mod queue;
 mod rescue;
