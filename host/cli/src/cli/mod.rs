@@ -5,6 +5,7 @@
 //! | `generate` | one order, without the queue |
 //! | `order/` | orders of the queue; one file for each subcommand |
 //! | `queue` | the queue as a whole |
+//! | `route` | routes and holds: what orders wait for |
 //! | `migrate` | tables of the database |
 //! | `worker` | claims orders and makes their sites |
 //! | `failures/` | failure records; `gather` reads them from files and database |
@@ -39,6 +40,7 @@ mod output;
 mod queue;
 mod reference;
 mod replay;
+mod route;
 mod setup;
 mod template;
 #[cfg(feature = "conformance")]
@@ -132,6 +134,9 @@ enum Command {
     /// Show, pause and resume the queue.
     #[command(subcommand)]
     Queue(queue::Command),
+    /// List routes and what is held; hold and release routes and templates.
+    #[command(subcommand)]
+    Route(route::Command),
     Migrate(migrate::Args),
     /// List, inspect, create, build and try templates.
     #[command(subcommand)]
@@ -196,6 +201,7 @@ impl Cli {
             Command::Generate(args) => generate::run(&setup, args, json).await,
             Command::Order(command) => order::run(&setup, command, json).await,
             Command::Queue(command) => queue::run(&setup, command, json).await,
+            Command::Route(command) => route::run(&setup, command, json).await,
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
             Command::Conformance(args) => conformance::run(&setup, args, json).await,
