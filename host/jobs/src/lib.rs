@@ -14,6 +14,7 @@
 //! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
+//! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
 //! | `handler` | what does a worker need: a handler and a publisher |
@@ -58,6 +59,7 @@ mod failures;
 mod fair_share;
 mod handler;
 mod heartbeat;
+mod holds;
 mod locks;
 mod marks;
 mod migration_lock;
@@ -85,6 +87,7 @@ pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
+pub use holds::{Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing, Served, Sweep, Swept};
 pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,

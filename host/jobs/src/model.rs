@@ -12,6 +12,7 @@ use ulid::Ulid;
 
 use super::driver::{Row, parsed};
 use super::error::Error;
+use super::holds::{HoldId, NewHold};
 
 /// The state of an order. One that has ended does not change, whatever late workers write (failure
 /// catalogue D1); only [`Database::reopen`](crate::Database::reopen) requeues it.
@@ -355,7 +356,7 @@ pub enum AttemptEnd {
     Failed,
     /// With a failure that another attempt may not meet.
     Retry,
-    /// It has to wait for a provider's rate limit; no attempt was used.
+    /// It has to wait for a provider's rate limit, or for a hold; no attempt was used.
     Snoozed,
     /// With the last failure that the limits allow.
     Dead,
@@ -460,6 +461,8 @@ pub struct Claimed {
     pub worker: String,
     /// Whether its code ran when a process ended: it is tried with no other order's code beside it.
     pub suspected: bool,
+    /// The holds that this order is the probe of: whether their causes are gone.
+    pub probes: Vec<HoldId>,
 }
 
 impl From<&Claimed> for OfAttempt {
@@ -486,6 +489,12 @@ pub enum Claim {
     NotThisJob,
     /// There is no order with this id.
     NoSuchOrder,
+    /// The order waits for a hold, and has a new job for it.
+    Parked {
+        hold: HoldId,
+        /// As the order shows it.
+        reason: String,
+    },
 }
 
 /// How often an order may be attempted.
@@ -561,6 +570,9 @@ pub enum Resolution {
         /// Wait before the next attempt.
         after: Duration,
     },
+    /// It met a cause that is not the order's. The hold is set and the order waits for it. Uses no
+    /// attempt.
+    Hold { failure: NewFailure, hold: Box<NewHold> },
     /// Given up.
     Dead { failure: NewFailure },
     /// The order was cancelled.
@@ -578,6 +590,7 @@ impl Resolution {
             Resolution::Failed { failure }
             | Resolution::Retry { failure, .. }
             | Resolution::Snooze { failure, .. }
+            | Resolution::Hold { failure, .. }
             | Resolution::Dead { failure }
             | Resolution::Cancelled { failure: Some(failure) } => Some(failure),
             Resolution::Succeeded { .. }

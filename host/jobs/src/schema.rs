@@ -36,7 +36,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -198,6 +198,34 @@ CREATE TABLE sitewright_sweeps (
     // The oldest version whose programs may use the tables; `NULL` for the version itself.
     "
 ALTER TABLE sitewright_schema ADD COLUMN minimum BIGINT;
+",
+    // Holds, and which worker has which template. Workers of earlier versions read neither: they
+    // attempt a parked order when its job becomes due by itself.
+    "
+CREATE TABLE sitewright_holds (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    reason TEXT NOT NULL CHECK (length(reason) > 0),
+    fingerprint TEXT,
+    since BIGINT NOT NULL,
+    probes BIGINT NOT NULL DEFAULT 0,
+    next_probe_at BIGINT,
+    probe_order TEXT,
+    probe_attempt TEXT,
+    expired_at BIGINT,
+    released_at BIGINT
+);
+ALTER TABLE sitewright_orders ADD COLUMN held_by TEXT;
+CREATE INDEX sitewright_orders_held ON sitewright_orders (held_by, updated_at)
+    WHERE held_by IS NOT NULL;
+CREATE TABLE sitewright_templates (
+    worker TEXT NOT NULL,
+    template TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (worker, template)
+);
 ",
 ];
 

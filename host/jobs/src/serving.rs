@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::background::{Liveness, heartbeats, log_rescued, maintain};
 use super::database::Database;
 use super::driver::Pool;
+use super::driver::held_jobs::own_queue;
 use super::driver::river::QUEUE;
 use super::error::Error;
 use super::handler::{Handler, Publisher};
@@ -109,6 +110,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     let mut workers = Workers::new();
     let worker = OrderWorker {
         database: database.clone(),
+        gate: handler.gate(),
         handler,
         publisher,
         id: WorkerId {
@@ -194,10 +196,14 @@ fn river_client(
     let queue = QueueConfig::new(settings.max_orders)
         .with_fetch_cooldown(settings.fetch_every)
         .with_fetch_poll_interval(poll_every);
+    // Orders that other workers cannot attempt; this worker takes no more of them than it has room
+    // for.
+    let own = queue.clone().with_fetch_poll_interval(settings.poll_every);
     builder
         .id(&identity.client)
         .workers(workers)
         .queue(QUEUE, queue)
+        .queue(own_queue(&identity.client), own)
         .fetch_cooldown(settings.fetch_every)
         // The run's own deadline ends it, with a failure record (failure catalogue A6).
         .without_job_timeout()

@@ -37,10 +37,22 @@ pub struct WorkerConfig {
     /// machine are taken at once. Default: 20000.
     pub silent_ms: u64,
     /// Milliseconds below which the wait before an order's second attempt is drawn at random;
-    /// doubles with each further attempt. Default: 2000.
+    /// doubles with each further attempt. Also the wait before the first probe of a hold. Default:
+    /// 2000.
     pub retry_base_ms: u64,
-    /// Upper bound of that random wait, in milliseconds. Default: 300000.
+    /// Upper bound of that wait, in milliseconds. Default: 300000.
     pub retry_max_ms: u64,
+    /// Milliseconds that orders wait for a template that no live worker has; after that they fail.
+    /// Default: 600000.
+    pub template_grace_ms: u64,
+    /// A template or route is held when more than this share, in percent, of its last attempts on
+    /// one worker end with the same failure: its orders wait, and one at a time is let through. 100
+    /// never holds. Default: 80.
+    pub circuit_percent: u32,
+    /// The number of last attempts that `circuit_percent` is a share of. Default: 20.
+    pub circuit_window: u32,
+    /// Minimum number of attempts before `circuit_percent` counts. Default: 10.
+    pub circuit_least: u32,
 }
 
 impl Default for WorkerConfig {
@@ -56,6 +68,10 @@ impl Default for WorkerConfig {
             silent_ms: 20_000,
             retry_base_ms: 2_000,
             retry_max_ms: 300_000,
+            template_grace_ms: 600_000,
+            circuit_percent: 80,
+            circuit_window: 20,
+            circuit_least: 10,
         }
     }
 }

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
+use super::holds::Holds;
 use super::journal::OrderJournal;
 use super::progress::Progress;
 use sitewright_ai::{Journal, RunJournal};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, Stop, StopReason,
-    class as retry_class,
+    Backoff, Claimed, Database, Gate, Handler, NewFailure, Resolution, RetryClass, Stop,
+    StopReason, class as retry_class,
 };
 use sitewright_model::ai::{AiError, AttemptOutcome};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -39,11 +40,17 @@ pub(super) struct Orders {
     pub(super) progress: Progress,
     /// Marks whose code runs; `None` if that cannot be marked.
     pub(super) witness: Option<Witness>,
+    pub(super) holds: Arc<Holds>,
 }
 
 #[async_trait]
 impl Handler for Orders {
+    fn gate(&self) -> Option<Arc<dyn Gate>> {
+        Some(self.holds.clone())
+    }
+
     async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution {
+        let _running = self.holds.enter();
         if let Some(named) = other_order(claimed, &document) {
             let message = message!(
                 "the order is {:?}, but its document is that of order {named:?}: a site must not \
@@ -72,7 +79,7 @@ impl Handler for Orders {
         }
         let kept: Arc<dyn Journal> =
             Arc::new(OrderJournal::new(self.database.clone(), claimed, self.stale_after));
-        let journal = Arc::new(RunJournal::new(kept));
+        let journal = Arc::new(RunJournal::new(self.holds.watch_replies(claimed, kept)));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
             document: document.into_bytes(),
@@ -113,6 +120,7 @@ impl Handler for Orders {
                     let message = message!("the site was made, but could not be stored: {message}");
                     return self.retry_later(claimed, host_failure(claimed, message)).await;
                 }
+                self.holds.succeeded(claimed).await;
                 Resolution::Succeeded { release: release.manifest.id.to_string() }
             }
             Outcome::Failed { record, stored, refused, .. } => {
@@ -205,9 +213,14 @@ impl Orders {
             class =
                 RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
         }
-        let failure = NewFailure::from(&record);
         if stopped {
-            return Resolution::Cancelled { failure: Some(failure) };
+            return Resolution::Cancelled { failure: Some(NewFailure::from(&record)) };
+        }
+        let counts = !matches!(class, RetryClass::Limited { .. });
+        let hold = self.holds.judge(claimed, &record, counts).await;
+        let failure = NewFailure::from(&record);
+        if let Some(hold) = hold {
+            return Resolution::Hold { failure, hold: Box::new(hold) };
         }
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }

@@ -21,6 +21,7 @@
 //! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
+//! | `holds` | faults that are not the order's cost no order; what is held resumes |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
 //! | `storm_processes` | processes that end charge no order that did not end them |
 //! | `worker_outage`, `worker_machine`, `worker_store` | outages of database, disk, clock, store |
@@ -64,6 +65,7 @@ mod engine;
 mod failures;
 mod failures_cli;
 mod failures_faces;
+mod holds;
 mod hostile;
 mod hostile_host;
 mod inside;

@@ -33,7 +33,7 @@ fn rows() -> Vec<Row> {
         ),
         ("a1-reset", "calls-in-turn", ask("a1-reset"), "ai", Dead, "connection"),
         ("a2-chain", "error", json!({}), "template_error", Failed, "the root: no bread"),
-        ("a2-refused", "calls-in-turn", ask("a2-refused"), "ai", Failed, "401"),
+        ("a2-refused", "calls-in-turn", ask("a2-refused"), "ai", Failed, "400"),
         ("a3-twice", "calls-in-turn", ask("a3-twice"), "ai", Dead, "503"),
         (
             "a4-value",
@@ -105,7 +105,7 @@ async fn catalogue(base: Base) {
                 good(asked)
             }
             "a1-reset" => Answer::Reset,
-            "a2-refused" => http(401),
+            "a2-refused" => http(400),
             "a3-twice" if asked.what == "call 1" => http(503),
             _ => good(asked),
         }

@@ -5,6 +5,7 @@
 //! | `generate` | one order, without the queue |
 //! | `order/` | orders of the queue; one file for each subcommand |
 //! | `queue` | the queue as a whole |
+//! | `route` | routes and holds: what orders wait for |
 //! | `migrate` | tables of the database |
 //! | `backup` | a copy of the database |
 //! | `purge` | removes what has expired |
@@ -43,6 +44,7 @@ mod purge;
 mod queue;
 mod reference;
 mod replay;
+mod route;
 mod setup;
 mod template;
 #[cfg(feature = "conformance")]
@@ -136,6 +138,9 @@ enum Command {
     /// Show, pause and resume the queue.
     #[command(subcommand)]
     Queue(queue::Command),
+    /// List routes and what is held; hold and release routes and templates.
+    #[command(subcommand)]
+    Route(route::Command),
     Migrate(migrate::Args),
     Backup(backup::Args),
     Purge(purge::Args),
@@ -202,6 +207,7 @@ impl Cli {
             Command::Generate(args) => generate::run(&setup, args, json).await,
             Command::Order(command) => order::run(&setup, command, json).await,
             Command::Queue(command) => queue::run(&setup, command, json).await,
+            Command::Route(command) => route::run(&setup, command, json).await,
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
             Command::Backup(args) => backup::run(&setup, args, json).await,
             Command::Purge(args) => purge::run(&setup, args, json).await,

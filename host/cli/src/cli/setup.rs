@@ -61,6 +61,8 @@ pub(super) enum SetupError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Database(#[from] sitewright_jobs::Error),
+    #[error(transparent)]
+    Prepare(#[from] sitewright_worker::PrepareError),
     /// Wrong flags, arguments or input files.
     #[error("{0}")]
     Usage(Message),
@@ -87,6 +89,12 @@ impl SetupError {
                 !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))
             }
             SetupError::Database(error) => error.is_usage(),
+            // A folder may be a mount that is not there yet.
+            SetupError::Prepare(error) => match error {
+                sitewright_worker::PrepareError::Database(error) => error.is_usage(),
+                sitewright_worker::PrepareError::Templates(_)
+                | sitewright_worker::PrepareError::NoTemplates { .. } => false,
+            },
             SetupError::Secrets(_)
             | SetupError::Sites(_)
             | SetupError::Engine(_)

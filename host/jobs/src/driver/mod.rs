@@ -8,6 +8,7 @@
 //! | `mod` | pools, transactions, rows, values; the list of named queries |
 //! | `sqlite`, `postgres` | how each is opened, and its text of each named query |
 //! | `river` | jobs: insert, replace, finish, cancel; pause |
+//! | `held_jobs` | jobs of parked orders, and the queue of a single worker |
 //! | `statement` | SQL texts with the states of orders rendered into them |
 //! | `url` | what is the URL of PostgreSQL, and which texts only look like one? |
 //!
@@ -15,6 +16,7 @@
 //!
 //! **Invariant:** no other module names a table of River's.
 
+pub(crate) mod held_jobs;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod river;
@@ -130,6 +132,9 @@ pub(crate) struct Queries {
     pub(crate) append_error: String,
     /// `$1`: the queue. Creates its row.
     pub(crate) ensure_queue: String,
+    /// `$1`: a JSON array of jobs that wait; `$2`: a queue; `$3`: 1 to come before all others.
+    /// Makes them due in that queue.
+    pub(crate) make_due: String,
 }
 
 /// The pool of one database.

@@ -619,4 +619,11 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
         "INSERT INTO river_queue (name, updated_at) VALUES ($1, now())
          ON CONFLICT (name) DO NOTHING",
     ),
+    make_due: render(
+        "UPDATE river_job SET state = 'available', queue = $2::text, scheduled_at = now(),
+            priority = CASE WHEN $3::bigint = 1 THEN 1::smallint ELSE priority END
+         WHERE id IN (SELECT CAST(value AS BIGINT)
+                FROM json_array_elements_text(CAST($1 AS json)))
+            AND state IN ('available', 'scheduled', 'retryable')",
+    ),
 });

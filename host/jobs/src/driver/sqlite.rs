@@ -200,4 +200,11 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
         "INSERT INTO river_queue (name, metadata, updated_at)
          VALUES ($1, jsonb('{}'), CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING",
     ),
+    make_due: render(
+        "UPDATE river_job SET state = 'available', queue = $2,
+            scheduled_at = strftime('%Y-%m-%d %H:%M:%f', 'now'),
+            priority = CASE WHEN $3 = 1 THEN 1 ELSE priority END
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
+            AND state IN ('available', 'scheduled', 'retryable')",
+    ),
 });

@@ -45,6 +45,7 @@ mod complete;
 mod database;
 mod failures;
 mod fair_share;
+mod holds;
 mod outage;
 mod queue;
 mod rescue;

@@ -73,6 +73,10 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "DROP TABLE sitewright_holds",
+            "DROP TABLE sitewright_templates",
+            "DROP INDEX sitewright_orders_held",
+            "ALTER TABLE sitewright_orders DROP COLUMN held_by",
             "ALTER TABLE sitewright_orders DROP COLUMN suspected_at",
             "ALTER TABLE sitewright_workers DROP COLUMN marks",
             "ALTER TABLE sitewright_workers DROP COLUMN stale_since",

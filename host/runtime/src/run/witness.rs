@@ -253,6 +253,7 @@ impl<F: Future> Future for Polls<F> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicUsize, Ordering};
