@@ -54,6 +54,7 @@ pub(super) async fn watch_templates(
         if by_signal {
             // Log everything again for the operator who asked.
             refused.clear();
+            catalogue.forget_refused();
             tracing::info!("SIGHUP: the templates folder is scanned");
         }
         match catalogue.refresh().await {
