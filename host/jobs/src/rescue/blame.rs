@@ -10,7 +10,7 @@
 //! | the order | what becomes of it |
 //! |---|---|
 //! | waited, for AI, a slot, the disk | queued again, nothing is counted |
-//! | its code ran, or code of the host for it | queued again as suspected, nothing is counted |
+//! | its code ran, or code of the host for it, a few milliseconds ago at most | queued again as suspected, nothing is counted |
 //! | suspected, and its code alone ran | a crash is counted; the last one makes it dead |
 //!
 //! If the marks of a process cannot be read (another machine, a machine that was started again, a
