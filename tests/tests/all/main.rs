@@ -66,6 +66,7 @@ mod failures_faces;
 mod hostile;
 mod hostile_host;
 mod inside;
+mod intake;
 mod lab;
 mod limits;
 mod mutated;

@@ -195,6 +195,7 @@ impl Setup {
             gateway: Self::gateway_with(config, client)?,
             sites: SitesRoot::open(&config.sites)?.with_staging_buffer(HELD_BYTES),
             limits: Arc::new(config.limits.clone()),
+            orders: config.orders.clone(),
             default_locale: config.default_locale.clone(),
             keep_releases: config.keep_releases,
             config_version: config.version.clone(),

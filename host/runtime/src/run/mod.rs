@@ -25,7 +25,7 @@ pub use outcome::{AttemptId, Outcome, Released, Totals};
 pub(crate) use polled::Polled;
 pub use polled::{LongPoll, long_polls};
 pub use prepare::journal_file;
-pub use request::{AttemptRequest, JournalUse, Publication, ReplayInput, Services};
+pub use request::{AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services};
 pub use stage::Stage;
 
 use std::sync::Arc;
