@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{ascii_digit, visible};
 
+/// Maximum length of a text that is read as a phone number, in bytes.
+const MAX_WRITTEN: usize = 300;
+
 /// A phone number for display: 6 to 15 digits, separators and an optional leading `+`, at most 60
 /// bytes. The host writes numbers whose country is known in the international form, so that
 /// [`Phone::dial`] and [`Phone::digits`] reach them from everywhere.
@@ -64,6 +67,10 @@ impl Phone {
     /// [`PhoneError`] if the text is not one number.
     pub fn read(text: &str) -> Result<WrittenPhone, PhoneError> {
         let wrong = || PhoneError(text.to_owned());
+        // Longer than two numbers with words: the search for a second number is not linear.
+        if text.len() > MAX_WRITTEN {
+            return Err(wrong());
+        }
         let plain: String = visible(text).chars().map(unified).collect();
         let plain = without_label(plain.trim());
         let (first, mut left_out) = first_number(plain);

@@ -40,7 +40,7 @@ impl Answer {
     pub(super) fn judge(self, head: &HttpHead) -> Result<Reply, AttemptFailure> {
         let usage = self.usage;
         let whole = join_halves(self.content);
-        let thinking::Stripped { reply, late } = thinking::strip(&whole);
+        let thinking::Stripped { reply, late, unended } = thinking::strip(&whole);
         let content = reply.into_owned();
         let fail = |kind, detail: String| Err(AttemptFailure::new(kind, detail).with_usage(usage));
         if let Some(Finish::Filtered(why)) = self.finish {
@@ -72,6 +72,8 @@ impl Answer {
         }
         let finish_reason = match self.finish {
             Some(Finish::Other(_)) => FinishReason::Other,
+            // Then only JSON shows that it is whole.
+            _ if unended => FinishReason::Other,
             _ => FinishReason::Stop,
         };
         Ok(Reply {

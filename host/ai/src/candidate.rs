@@ -120,6 +120,7 @@ impl Candidate {
                 attempt.usage = failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
                 attempt.limit = failed.failure.limit;
+                attempt.not_sent = failed.failure.unconnected;
                 if let Some(http) = &failed.failure.http {
                     attempt.status = Some(http.status);
                     attempt.request_id.clone_from(&http.request_id);

@@ -44,7 +44,8 @@ pub(super) fn failure(error: reqwest::Error, what: &str) -> AttemptFailure {
         }
     };
     let limit = timeout.map(|_| Limit::Connect);
-    AttemptFailure { causes, limit, ..AttemptFailure::new(kind, detail) }
+    let unconnected = timeout.is_some() || error.is_connect();
+    AttemptFailure { causes, limit, unconnected, ..AttemptFailure::new(kind, detail) }
 }
 
 /// What is wrong with the server's certificate and what to do, where the library's words do not

@@ -22,6 +22,8 @@ pub(super) struct AttemptFailure {
     pub(super) limit: Option<Limit>,
     /// Whether a request was sent.
     pub(super) asked: bool,
+    /// Whether no connection could be made, so that the provider cannot have seen the request.
+    pub(super) unconnected: bool,
     /// The model's reply, if it is not valid JSON or does not match the schema.
     pub(super) reply: Option<String>,
     /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
@@ -39,6 +41,7 @@ impl AttemptFailure {
             retryable: kind.retryable(),
             limit: None,
             asked: true,
+            unconnected: false,
             reply: None,
             closed_for_ms: None,
         }

@@ -210,6 +210,11 @@ impl Gateway {
         }
     }
 
+    /// The name of the route that serves a purpose; `None` if none does.
+    pub fn route_name(&self, purpose: &str) -> Option<&str> {
+        self.route(purpose).map(|(name, _)| name)
+    }
+
     /// The purposes that have no route, neither of their own nor `default`.
     pub fn purposes_without_route<'a>(
         &self,

@@ -1,7 +1,7 @@
 //! JSON replies: found in the text, parsed strictly, and checked against the schema.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -21,7 +21,8 @@ const REPORTED: usize = 5;
 /// Maximum number of brackets that begin no value: each is tried, and a trial may read the rest.
 const MAX_FAILED: usize = 32;
 
-/// Maximum number of values in a reply that are tried: the last ones.
+/// Maximum number of values in a reply that are tried: the longest ones. A list of sources may have
+/// any number.
 const MAX_FOUND: usize = 8;
 
 /// Maximum size of a JSON text in bytes whose integers are rewritten: its tree takes many times its
@@ -171,10 +172,10 @@ pub(super) fn values(reply: &str, typed: bool) -> Result<Vec<String>, String> {
         Ok(facts) => vec![(reply, facts)],
         Err(whole) => find(reply).map_err(|found| found.unwrap_or_else(|| whole.to_string()))?,
     };
-    if let Some((_, Facts { twice: Some(name), .. })) =
-        found.iter().find(|(_, f)| f.twice.is_some())
-        && found.len() == 1
-    {
+    // With a schema, the value that fits is wanted; otherwise the longest is.
+    let wanted = found.iter().filter(|(_, facts)| !typed || facts.twice.is_none());
+    let wanted = wanted.max_by_key(|(text, _)| text.len()).or(found.first());
+    if let Some((_, Facts { twice: Some(name), .. })) = wanted {
         return Err(format!("the field `{}` is given more than once", short(name)));
     }
     let usable = found.into_iter().filter(|(_, facts)| facts.twice.is_none());
@@ -311,10 +312,10 @@ impl<'de> Visitor<'de> for &mut Scan {
     }
 }
 
-/// The last [`MAX_FOUND`] values in a text that is not JSON as a whole, in their order; otherwise
+/// The longest [`MAX_FOUND`] values in a text that is not JSON as a whole, in their order; otherwise
 /// the first problem.
 fn find(reply: &str) -> Result<Vec<(&str, Facts)>, Option<String>> {
-    let mut found = VecDeque::new();
+    let mut found = Vec::new();
     let mut first_problem = None;
     let mut failed = 0;
     let mut from = 0;
@@ -326,9 +327,13 @@ fn find(reply: &str) -> Result<Vec<(&str, Facts)>, Option<String>> {
                 let text = &rest[..values.byte_offset()];
                 match Facts::of(text) {
                     Ok(facts) => {
-                        found.push_back((text, facts));
+                        found.push((text, facts));
                         if found.len() > MAX_FOUND {
-                            found.pop_front();
+                            let lengths = found.iter().map(|(text, _): &(&str, _)| text.len());
+                            let shortest = lengths.enumerate().min_by_key(|(_, length)| *length);
+                            if let Some((at, _)) = shortest {
+                                found.remove(at);
+                            }
                         }
                     }
                     Err(error) => {
@@ -354,7 +359,7 @@ fn find(reply: &str) -> Result<Vec<(&str, Facts)>, Option<String>> {
             return Err(Some(format!("it has more than {MAX_FAILED} brackets around no JSON")));
         }
     }
-    if found.is_empty() { Err(first_problem) } else { Ok(found.into()) }
+    if found.is_empty() { Err(first_problem) } else { Ok(found) }
 }
 
 /// Whether a bracket begins an object or a list of texts, objects or lists, as prose does not.
@@ -427,6 +432,14 @@ mod tests {
         ] {
             assert!(values(reply, true).is_err(), "{reply}");
         }
+        let twice = "Draft: {\"a\":1,\"a\":2} Final: {\"a\":1,\"a\":3}";
+        for (reply, typed) in
+            [(twice, true), (twice, false), ("{\"title\":1,\"title\":2} [1]", false)]
+        {
+            assert!(values(reply, typed).unwrap_err().contains("more than once"), "{reply}");
+        }
+        let cited = format!("{{\"title\":1}} Sources: {}", "[1] ".repeat(50));
+        assert_eq!(values(&cited, true).unwrap()[0], "{\"title\":1}");
         assert_eq!(values("{\"a\":5.0}", false).unwrap(), ["{\"a\":5.0}"]);
         assert!(are_equal("{\"a\":2}", "{ \"a\": 2 }") && !are_equal("[1]", "[2]"));
     }

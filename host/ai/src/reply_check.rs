@@ -112,8 +112,8 @@ async fn fitting(
 /// whether it is. JSON that is valid is whole.
 fn doubtful(reply: Reply) -> AttemptFailure {
     let detail = format!(
-        "after {} characters, for a finish reason that Sitewright does not know; the reply may be \
-         cut",
+        "after {} characters, for a finish reason that Sitewright does not know, or within \
+         thinking that follows the reply; the reply may be cut",
         reply.content.chars().count()
     );
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };

@@ -100,8 +100,10 @@ impl TextSink {
         if self.has_begun() {
             return self.send(&text).await;
         }
+        // What is pending is blank, and is not looked at again for each event.
+        let is_blank = text.trim().is_empty();
         self.pending.push_str(&text);
-        if !self.pending.trim().is_empty() {
+        if !is_blank {
             let pending = std::mem::take(&mut self.pending);
             self.send(&pending).await;
         }

@@ -204,6 +204,9 @@ pub(super) struct Stripped<'a> {
     /// Whether the thinking was recognized only by its end: the beginning was part of the request.
     /// Then [`ThinkingFilter`] has let it pass.
     pub(super) late: bool,
+    /// Whether the reply is followed by thinking that does not end: it may be cut, and the mark may
+    /// be a word of the reply.
+    pub(super) unended: bool,
 }
 
 /// The reply in a model's whole text. A text that is JSON as a whole is returned as it is, whatever
@@ -215,13 +218,14 @@ pub(super) fn strip(text: &str) -> Stripped<'_> {
         .iter()
         .any(|mark| has(mark.text) || matches!(mark.effect, Effect::Think(close) if has(close)));
     if !marked || is_json(text) {
-        return Stripped { reply: Cow::Borrowed(text), late: false };
+        return Stripped { reply: Cow::Borrowed(text), late: false, unended: false };
     }
     if let Some(rest) = after_thinking(text, &lower).filter(|rest| is_json(rest)) {
-        return Stripped { reply: Cow::Borrowed(rest), late: false };
+        return Stripped { reply: Cow::Borrowed(rest), late: false, unended: false };
     }
     let mut filter = ThinkingFilter::default();
     let mut reply = filter.push(text);
+    let unended = filter.begun && filter.until.is_some();
     reply.push_str(&filter.finish());
     // Thinking without its beginning, which the chat format has put into the request.
     let lower = reply.to_ascii_lowercase();
@@ -233,9 +237,10 @@ pub(super) fn strip(text: &str) -> Stripped<'_> {
         })
         .max();
     match last {
-        None => Stripped { reply: Cow::Owned(reply), late: false },
+        None => Stripped { reply: Cow::Owned(reply), late: false, unended },
         Some(after) => {
-            Stripped { reply: Cow::Owned(reply[after..].trim_start().to_owned()), late: true }
+            let reply = reply[after..].trim_start().to_owned();
+            Stripped { reply: Cow::Owned(reply), late: true, unended }
         }
     }
 }
@@ -306,9 +311,24 @@ mod tests {
     }
 
     #[test]
+    fn thinking_that_does_not_end_after_a_reply_is_told() {
+        for (text, unended) in [
+            ("Our motto: [THINK] different, every day.", true),
+            ("Fresh bread.<think>Was that", true),
+            ("<think>it never ends", false),
+            ("Fresh bread.<think>a</think> And cake.", false),
+        ] {
+            assert_eq!(strip(text).unended, unended, "{text}");
+        }
+    }
+
+    #[test]
     fn json_is_never_changed() {
         let json = r#"{"a":"<think>x</think>","b":"</think>"}"#;
-        assert_eq!(strip(json), Stripped { reply: Cow::Borrowed(json), late: false });
+        assert_eq!(
+            strip(json),
+            Stripped { reply: Cow::Borrowed(json), late: false, unended: false }
+        );
         let drafted = format!("<think>{{\"a\":1}}</think>{json}");
         assert_eq!(strip(&drafted).reply, json);
     }

@@ -101,6 +101,8 @@ fn style(text: &str) -> Option<usize> {
             || number
                 .parse::<u8>()
                 .is_ok_and(|number| matches!(number, 0..=4 | 22..=24 | 30..=37 | 90..=97))
+                // A number may be parsed with a plus sign, which is no part of a style.
+                && number.bytes().all(|byte| byte.is_ascii_digit())
     };
     parameters[..end].split(';').all(known).then_some(end + 3)
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{
@@ -26,10 +26,10 @@ use crate::{Budget, ConfinedError, process};
 const START: Duration = Duration::from_secs(20);
 /// How long a child that closed its pipes may take to end.
 const END: Duration = Duration::from_secs(2);
-/// Maximum interval between two looks at a child's processor time.
-const LOOK: Duration = Duration::from_millis(100);
-/// Resolution of a process's CPU time: looking more often is no use.
-const MIN_LOOK: Duration = Duration::from_millis(10);
+/// Maximum interval at which a child's processor time is read.
+const CPU_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The minimum: the resolution of a process's CPU time.
+const MIN_CPU_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A job that has used more processor time goes on at a low priority: those that are healthy, and
 /// the host itself, come first.
 const LONG: Duration = Duration::from_millis(250);
@@ -178,7 +178,9 @@ impl ChildProcess {
         self.limit(budget).map_err(|error| {
             ConfinedError::Host(format!("the limits of a child cannot be set: {error}"))
         })?;
-        let (pid, before) = (self.pid, self.cpu);
+        // The memory file is shared with the child, and so is its offset.
+        self.stderr.set_len(0).and_then(|()| self.stderr.rewind()).map_err(host)?;
+        let (pid, before, begun) = (self.pid, self.cpu, Instant::now());
         let demoted = AtomicBool::new(false);
         let done = tokio::select! {
             biased;
@@ -188,7 +190,9 @@ impl ChildProcess {
         self.demoted = demoted.into_inner();
         match done {
             Ok((AnswerHeader { status: Status::Answered, cpu, .. }, bytes)) => {
-                let used = cpu.saturating_sub(self.cpu);
+                // What the child says, as far as it can be true: it has one thread.
+                let cpu = cpu.clamp(before, before + begun.elapsed());
+                let used = cpu.saturating_sub(before);
                 self.cpu = cpu;
                 Ok(Answer { bytes, cpu: used })
             }
@@ -215,9 +219,7 @@ impl ChildProcess {
 
     /// Sets the limits of the next job. Set from outside: the child may not change its own.
     fn limit(&self, budget: &Budget) -> io::Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        // Without a process id, these would be the limits of the host.
-        let Some(pid) = pid else { return Err(io::Error::other("it has no process id")) };
+        let pid = checked(self.pid)?;
         let set = |resource, max: u64| {
             let maximum = getrlimit(resource).maximum;
             let current = Some(maximum.map_or(max, |maximum| max.min(maximum)));
@@ -293,7 +295,7 @@ async fn used_up(
     let mut left = budget;
     loop {
         // It has one thread, which cannot use more time than passes.
-        tokio::time::sleep(left.clamp(MIN_LOOK, LOOK)).await;
+        tokio::time::sleep(left.clamp(MIN_CPU_POLL_INTERVAL, CPU_POLL_INTERVAL)).await;
         let used = match process::cpu_time(pid) {
             Ok(used) => used.saturating_sub(before),
             Err(error) => {
@@ -304,8 +306,7 @@ async fn used_up(
         };
         left = budget.saturating_sub(used);
         if left.is_zero() {
-            let limit_ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
-            return ConfinedError::Cpu { limit_ms };
+            return out_of_time(budget);
         }
         if used > LONG && !demoted.swap(true, Ordering::Relaxed) {
             // A child that cannot be demoted goes on as it is.
@@ -314,10 +315,14 @@ async fn used_up(
     }
 }
 
-fn demote(pid: u32) -> io::Result<()> {
+/// The id of a child. Without one, a call would be for the host itself.
+fn checked(pid: u32) -> io::Result<Pid> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // Without a process id, this would be the host.
-    let Some(pid) = pid else { return Err(io::Error::other("it has no process id")) };
+    pid.ok_or_else(|| io::Error::other("it has no process id"))
+}
+
+fn demote(pid: u32) -> io::Result<()> {
+    let pid = checked(pid)?;
     let niceness = getpriority_process(Some(pid))?.saturating_add(NICENESS).min(MAX_NICENESS);
     Ok(setpriority_process(Some(pid), niceness)?)
 }
@@ -326,9 +331,7 @@ fn demote(pid: u32) -> io::Result<()> {
 fn error_of(ended: ExitStatus, stderr: &str, budget: &Budget) -> ConfinedError {
     match ended.signal() {
         _ if is_out_of_memory(stderr) => ConfinedError::Memory { limit_bytes: budget.memory_bytes },
-        Some(signal) if signal == Signal::XCPU.as_raw() => ConfinedError::Cpu {
-            limit_ms: u64::try_from(budget.cpu.as_millis()).unwrap_or(u64::MAX),
-        },
+        Some(signal) if signal == Signal::XCPU.as_raw() => out_of_time(budget.cpu),
         // The host drops the child that it kills, and does not ask why it ended.
         Some(signal) if [Signal::KILL, Signal::TERM].map(Signal::as_raw).contains(&signal) => {
             ConfinedError::Host(format!(
@@ -337,6 +340,10 @@ fn error_of(ended: ExitStatus, stderr: &str, budget: &Budget) -> ConfinedError {
         }
         _ => ConfinedError::Crashed(described(ended, stderr)),
     }
+}
+
+fn out_of_time(budget: Duration) -> ConfinedError {
+    ConfinedError::Cpu { limit_ms: u64::try_from(budget.as_millis()).unwrap_or(u64::MAX) }
 }
 
 /// Whether stderr holds one of the messages of the standard library, the engine and the kernel for

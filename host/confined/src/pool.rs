@@ -75,22 +75,31 @@ impl Pool {
     ) -> Result<Vec<u8>, ConfinedError> {
         let mut slot = self.slot(lane).await?;
         // Declared after the slot: a child that is not reusable is killed before its slot is free.
-        let mut child = match slot.reusable.take() {
-            Some(child) => child,
-            None => {
-                let child = ChildProcess::start(&self.program).await?;
-                report(child.missing);
-                child
-            }
+        let (mut child, idle) = match slot.reusable.take() {
+            Some(child) => (child, true),
+            None => (self.child().await?, false),
         };
         (slot.since, slot.cost) = (Instant::now(), None);
-        let answer = child.job(task.name, input, budget).await?;
+        let answer = match child.job(task.name, input, budget).await {
+            // An idle child may have been killed without being gone yet.
+            Err(ConfinedError::Host(_)) if idle => {
+                child = self.child().await?;
+                child.job(task.name, input, budget).await?
+            }
+            done => done?,
+        };
         // A child is not believed to have used more time than has passed.
         slot.cost = Some(answer.cpu.min(slot.since.elapsed()));
         if child.is_reusable() {
             slot.reusable = Some(child);
         }
         Ok(answer.bytes)
+    }
+
+    async fn child(&self) -> Result<ChildProcess, ConfinedError> {
+        let child = ChildProcess::start(&self.program).await?;
+        report(child.missing);
+        Ok(child)
     }
 
     /// Waits for a slot, which has an idle child if there is one.
@@ -173,11 +182,12 @@ fn report(missing: Missing) {
     static REPORTED: OnceLock<()> = OnceLock::new();
     if missing != Missing::default() {
         REPORTED.get_or_init(|| {
-            tracing::debug!(
+            tracing::warn!(
                 landlock = !missing.landlock,
                 seccomp = !missing.seccomp,
-                "the kernel does not enforce all of the sandbox of confined children; their limits \
-                 hold"
+                "the kernel does not enforce all of the sandbox of confined children: their limits \
+                 on time and memory hold, but a library's bug could reach files or the network; \
+                 use a kernel with Landlock (5.13) and seccomp"
             );
         });
     }

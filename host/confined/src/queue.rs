@@ -75,9 +75,13 @@ impl<W> FairQueue<W> {
         }
         let waiting = self.lanes.values().filter(|lane| !lane.waiting.is_empty()).count();
         let slots = self.slots;
+        let last_free = slots > 1 && self.busy + 1 >= slots;
         let may_run = |lane: &Lane<W>| {
-            let takes_the_last = slots > 1 && lane.running + 1 >= slots;
-            !lane.waiting.is_empty() && !(takes_the_last && (waiting > 1 || lane.recent > SLOW))
+            let takes_all = slots > 1 && lane.running + 1 >= slots;
+            // Two slow lanes would hold up a third one as well as one does.
+            let reserved =
+                takes_all && waiting > 1 || (takes_all || last_free) && lane.recent > SLOW;
+            !lane.waiting.is_empty() && !reserved
         };
         let (name, lane) = self
             .lanes
@@ -187,7 +191,7 @@ mod tests {
         assert!(take(&mut queue).is_some());
         assert_eq!(take(&mut queue), None, "one slot stays free");
         queue.push("new", 3);
-        assert_eq!(take(&mut queue), Some(("new".to_owned(), 3)), "for whoever comes");
+        assert_eq!(take(&mut queue), Some(("new".to_owned(), 3)), "of another lane");
         queue.finish("new", FAST);
         for _ in 0..10 {
             queue.finish("slow", FAST);
@@ -196,6 +200,21 @@ mod tests {
         }
         queue.push("slow", 5);
         assert!(take(&mut queue).is_some(), "its jobs are fast again");
+    }
+
+    #[test]
+    fn several_slow_lanes_leave_one_slot_free_too() {
+        let mut queue = FairQueue::new(2);
+        for lane in ["a", "b"] {
+            queue.push(lane, 0);
+            assert!(take(&mut queue).is_some());
+            queue.finish(lane, Duration::from_secs(10));
+            queue.push(lane, 1);
+        }
+        assert!(take(&mut queue).is_some());
+        assert_eq!(take(&mut queue), None, "one slot stays free");
+        queue.push("new", 2);
+        assert_eq!(take(&mut queue), Some(("new".to_owned(), 2)));
     }
 
     #[test]

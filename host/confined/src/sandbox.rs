@@ -13,7 +13,7 @@ use landlock::{
     RulesetStatus, Scope,
 };
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit,
+    Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -72,7 +72,9 @@ pub fn limit(parent: u32, limits: Limits) -> io::Result<()> {
         (Resource::Core, Some(0)),
     ];
     for (resource, max) in limits {
-        if max.is_some() {
+        if let Some(max) = max {
+            // An inherited limit below it stays: only root may raise one.
+            let max = Some(getrlimit(resource).maximum.map_or(max, |inherited| max.min(inherited)));
             setrlimit(resource, Rlimit { current: max, maximum: max })?;
         }
     }

@@ -13,7 +13,8 @@ use sitewright_files::Limit;
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::bindings::generator;
 use sitewright_runtime::plugin::{
-    DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem,
+    DESCRIBE_CPU, Determinism, Limits, Loader, MAX_TEMPLATE_BYTES, ManifestError, Template,
+    TemplateProblem,
 };
 
 /// The contract's package, without its version.
@@ -26,7 +27,7 @@ const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site
 const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
 
 /// Maximum bytes of a template that is read here. Loading it names the limit.
-const MAX_TEMPLATE: Limit = Limit::fixed(256 << 20);
+const MAX_TEMPLATE: Limit = Limit::fixed(MAX_TEMPLATE_BYTES);
 /// Maximum exports that a message names.
 const SHOWN_EXPORTS: usize = 10;
 

@@ -7,6 +7,9 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use sitewright_order::{Problem, child};
 
+/// Maximum bytes of the JSON pointer to a field that is given more than once.
+const MAX_POINTER_BYTES: usize = 1 << 10;
+
 /// Parses `text`. Returns the value and a problem for each field that is given more than once, of
 /// which the value has the last.
 ///
@@ -15,16 +18,42 @@ use sitewright_order::{Problem, child};
 pub(super) fn parse(text: &str) -> Result<(Value, Vec<Problem>), serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value =
-        Node { at: String::new(), duplicates: &duplicates }.deserialize(&mut deserializer)?;
+    let value = Node { at: None, duplicates: &duplicates }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok((value, duplicates.into_inner()))
 }
 
-/// The value at a JSON pointer.
+/// A value, and where it is.
 struct Node<'a> {
-    at: String,
+    at: Option<&'a Path<'a>>,
     duplicates: &'a RefCell<Vec<Problem>>,
+}
+
+/// The way to a value. It is written out for a duplicate only: with a name of half a document, a
+/// pointer to each value would be many times the document.
+struct Path<'a> {
+    above: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl Path<'_> {
+    fn pointer(&self) -> String {
+        let above = self.above.map(Path::pointer).unwrap_or_default();
+        let mut pointer = match self.step {
+            Step::Name(name) => child(&above, name),
+            Step::Index(index) => child(&above, index),
+        };
+        if pointer.len() > MAX_POINTER_BYTES {
+            pointer.truncate(pointer.floor_char_boundary(MAX_POINTER_BYTES));
+            pointer.push('…');
+        }
+        pointer
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -72,27 +101,29 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(entry) = entries.next_element_seed(Node {
-            at: child(&self.at, list.len()),
-            duplicates: self.duplicates,
-        })? {
-            list.push(entry);
+        loop {
+            let path = Path { above: self.at, step: Step::Index(list.len()) };
+            let node = Node { at: Some(&path), duplicates: self.duplicates };
+            match entries.next_element_seed(node)? {
+                Some(entry) => list.push(entry),
+                None => return Ok(Value::Array(list)),
+            }
         }
-        Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
-            let at = child(&self.at, &name);
+            let path = Path { above: self.at, step: Step::Name(&name) };
             let value =
-                fields.next_value_seed(Node { at: at.clone(), duplicates: self.duplicates })?;
+                fields.next_value_seed(Node { at: Some(&path), duplicates: self.duplicates })?;
             let mut duplicates = self.duplicates.borrow_mut();
-            if object.insert(name, value).is_some()
-                && duplicates.len() < sitewright_json_schema::MAX_PROBLEMS
+            if object.contains_key(&name) && duplicates.len() < sitewright_json_schema::MAX_PROBLEMS
             {
-                duplicates.push(Problem::new(at, "is given more than once; give it once"));
+                let again = "is given more than once; give it once";
+                duplicates.push(Problem::new(path.pointer(), again));
             }
+            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }

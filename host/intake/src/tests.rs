@@ -395,3 +395,13 @@ proptest! {
         }
     }
 }
+
+/// A pointer to each value would be many gigabytes.
+#[test]
+fn a_name_as_long_as_half_the_document_costs_no_more_than_its_bytes() {
+    let (name, entries) = ("n".repeat(500_000), "0,".repeat(100_000));
+    let text = format!("{{\"{name}\":[{entries}{{\"a\":1,\"a\":2}}]}}");
+    let (_, problems) = super::json::parse(&text).unwrap();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].pointer.starts_with("/nnn") && problems[0].pointer.len() < 2_000);
+}

@@ -123,12 +123,26 @@ impl Database {
         limit: usize,
     ) -> Result<Vec<Brief>, Error> {
         let doing = "listing failures";
-        let sql = where_wanted!(
-            "SELECT id, order_id, attempt_id, kind, coalesce(template, '') AS template, \
-             substr(message, 1, 1000) AS message, frame,
-                coalesce(fingerprint, '') AS fingerprint, created_at FROM sitewright_failures",
-            "ORDER BY id DESC LIMIT $5"
-        );
+        macro_rules! briefs {
+            ($end:literal) => {
+                concat!(
+                    "SELECT f.id AS id, f.order_id AS order_id, f.attempt_id AS attempt_id,
+                        f.kind AS kind, coalesce(f.template, '') AS template,
+                        substr(f.message, 1, 1000) AS message, f.frame AS frame,
+                        coalesce(f.fingerprint, '') AS fingerprint, f.created_at AS created_at
+                     FROM (",
+                    where_wanted!("SELECT id FROM sitewright_failures", $end),
+                    ") AS n JOIN sitewright_failures f ON f.id = n.id ORDER BY f.id DESC"
+                )
+            };
+        }
+        // `id || ''` keeps the planner from reading the rows in the order of their ids: what is
+        // filtered by is in an index, and behind the record in the row.
+        let sql = if *filter == Filter::default() {
+            briefs!("ORDER BY id DESC LIMIT $5")
+        } else {
+            briefs!("ORDER BY id || '' DESC LIMIT $5")
+        };
         let mut values = wanted(filter);
         values.extend(args![i64::try_from(limit).unwrap_or(i64::MAX)]);
         let rows = self.read(doing, sql, values).await?;
@@ -174,7 +188,8 @@ impl Database {
         limit: usize,
     ) -> Result<Vec<Failure>, Error> {
         let sql =
-            "SELECT * FROM sitewright_failures WHERE fingerprint = $1 ORDER BY id DESC LIMIT $2";
+            "SELECT * FROM sitewright_failures WHERE id IN (SELECT id FROM sitewright_failures
+                WHERE fingerprint = $1 ORDER BY id DESC LIMIT $2) ORDER BY id DESC";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.read("reading failure records", sql, args![fingerprint, limit]).await?;
         rows.iter().map(Failure::read).collect()

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::background::{Liveness, heartbeats, log_rescued, maintain};
 use super::database::Database;
 use super::driver::Pool;
+use super::driver::held_jobs::own_queue;
 use super::driver::river::QUEUE;
 use super::error::Error;
 use super::handler::{Handler, Publisher};
-use super::heartbeat::{Observer, WorkerIdentity};
+use super::heartbeat::WorkerIdentity;
 use super::locks::Presence;
+use super::marks::Marks;
 use super::model::WorkerId;
 use super::rescue::Rescuer;
 use super::settings::{DEFAULT_STOP_WITHIN, WorkerSettings};
@@ -97,24 +99,18 @@ pub async fn serve<H: Handler, P: Publisher>(
     database.check_schema().await?;
     let identity = WorkerIdentity::new();
     let presence = Presence::enter(&database).await?;
-    database.heartbeat(&identity, settings.max_orders).await?;
+    let marks = settings.marks.as_ref().map(|marks| marks.name());
+    database.heartbeat(&identity, settings.max_orders, marks).await?;
     let running = Arc::new(RunningAttempts::default());
     let shutting_down = Arc::new(AtomicBool::new(false));
-    let mut rescuer = Rescuer {
-        database: database.clone(),
-        me: identity.client.clone(),
-        limits: settings.limits,
-        stale_after: settings.stale_after,
-        adopt_after: settings.adopt_after,
-        observer: Observer::default(),
-    };
-    if presence.alone {
-        log_rescued(&rescuer.stale_workers(true, |_| false).await?);
-    }
+    let mut rescuer = Rescuer::new(&database, &identity, &settings);
+    // Before it claims anything: where workers live for seconds only, this may be the only pass.
+    log_rescued(&rescuer.stale_workers(presence.alone, |_| false).await?);
 
     let mut workers = Workers::new();
     let worker = OrderWorker {
         database: database.clone(),
+        gate: handler.gate(),
         handler,
         publisher,
         id: WorkerId {
@@ -200,10 +196,14 @@ fn river_client(
     let queue = QueueConfig::new(settings.max_orders)
         .with_fetch_cooldown(settings.fetch_every)
         .with_fetch_poll_interval(poll_every);
+    // Orders that other workers cannot attempt; this worker takes no more of them than it has room
+    // for.
+    let own = queue.clone().with_fetch_poll_interval(settings.poll_every);
     builder
         .id(&identity.client)
         .workers(workers)
         .queue(QUEUE, queue)
+        .queue(own_queue(&identity.client), own)
         .fetch_cooldown(settings.fetch_every)
         // The run's own deadline ends it, with a failure record (failure catalogue A6).
         .without_job_timeout()
@@ -353,7 +353,13 @@ impl Serving {
                 {
                     self.heartbeats.abort();
                 }
-                self.database.forget_worker(&self.client).await
+                self.database.forget_worker(&self.client).await?;
+                if let Some(marks) = self.settings.marks.clone() {
+                    // If this does not end, the file is swept later.
+                    let delete = move || Marks::delete(marks.folder(), marks.name());
+                    drop(tokio::task::spawn_blocking(delete).await);
+                }
+                Ok(())
             };
             match left.await {
                 Ok(()) => return Ok(()),

@@ -27,6 +27,9 @@ const MAX_PATH: u32 = 192;
 /// Maximum states of the automata of all patterns, roughly: they take memory and time to compile.
 const MAX_PATTERN_WEIGHT: u64 = 1 << 16;
 
+/// Maximum bytes of all patterns. Parsing one expands its classes: a `\w` to 6 KB.
+const MAX_PATTERN_BYTES: usize = 4 << 10;
+
 /// Maximum bytes of the JSON pointers to all keywords. The validator keeps them.
 const MAX_POINTER_BYTES: u64 = 4 << 20;
 
@@ -164,6 +167,7 @@ struct Parts<'a> {
     /// By address.
     known: HashMap<*const Value, usize>,
     pattern_weight: u64,
+    pattern_bytes: usize,
     /// Bytes of the longest JSON pointer to a subschema.
     longest_pointer: u64,
     /// Bytes of the JSON pointers to all keywords.
@@ -184,6 +188,7 @@ impl<'a> Parts<'a> {
             parts: Vec::new(),
             known: HashMap::new(),
             pattern_weight: 0,
+            pattern_bytes: 0,
             longest_pointer: 0,
             pointer_bytes: 0,
             waiting: Vec::new(),
@@ -276,8 +281,10 @@ impl<'a> Parts<'a> {
                     form,
                 ) => part.children.push(self.add(form, below(at, name, ""))),
                 ("pattern", Value::String(pattern)) => per_byte += self.pattern(pattern),
-                // Up to 15 entries are compared in pairs, more are hashed.
-                ("uniqueItems", _) => per_byte += 16,
+                // Up to 15 entries are compared in pairs and more are hashed, but by a hash that is
+                // the same for `[]` and `[[]]`, and for integers that are neighbours: nothing
+                // bounds the pairs.
+                ("uniqueItems", Value::Bool(true)) => return None,
                 ("contentEncoding" | "contentMediaType", _) => per_byte += 16,
                 ("required", Value::Array(names)) => {
                     bytes += json_length(value, true);
@@ -309,8 +316,18 @@ impl<'a> Parts<'a> {
 
     /// The steps of a pattern for each byte of a text: its length with its repetitions written out.
     fn pattern(&mut self, pattern: &str) -> u64 {
+        self.pattern_bytes = self.pattern_bytes.saturating_add(pattern.len());
+        // Flags: folding the case of a class walks over all its characters.
+        let has_flags = pattern
+            .match_indices("(?")
+            .any(|(at, group)| !pattern[at + group.len()..].starts_with(':'));
+        let weight = if has_flags || self.pattern_bytes > MAX_PATTERN_BYTES {
+            u64::MAX
+        } else {
+            pattern_weight(pattern)
+        };
         // Capped, so that sums of many are exact.
-        let weight = pattern_weight(pattern).min(MAX_PATTERN_WEIGHT + 1);
+        let weight = weight.min(MAX_PATTERN_WEIGHT + 1);
         self.pattern_weight = self.pattern_weight.saturating_add(weight);
         weight
     }

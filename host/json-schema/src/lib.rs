@@ -44,6 +44,9 @@ pub use task::TASK;
 /// Maximum number of problems that [`CompiledSchema::check`] reports.
 pub const MAX_PROBLEMS: usize = 100;
 
+/// Maximum bytes of a problem's pointer, and of its message.
+const MAX_PROBLEM_BYTES: usize = 1 << 10;
+
 /// Maximum size of one compiled `pattern` in bytes, to bound the host's memory.
 const MAX_PATTERN: usize = 1 << 20;
 
@@ -172,13 +175,26 @@ impl CompiledSchema {
             return vec![Problem::new("", message)];
         }
         let errors = self.validator.iter_errors(value);
-        errors.flat_map(|error| explain::problems(&error)).take(MAX_PROBLEMS).collect()
+        errors
+            .flat_map(|error| explain::problems(&error))
+            .take(MAX_PROBLEMS)
+            .map(|problem| Problem::new(cut(problem.pointer), cut(problem.message)))
+            .collect()
     }
 
     /// Whether a value is valid. Faster than [`check`](Self::check).
     pub fn accepts(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }
+}
+
+/// The names of fields are as long as a document may be, and each problem repeats them.
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_PROBLEM_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_PROBLEM_BYTES));
+        text.push_str("...");
+    }
+    text
 }
 
 /// Parses the text of a schema.

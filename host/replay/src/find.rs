@@ -17,6 +17,7 @@ use sitewright_jobs::{Database, Error as DatabaseError};
 use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_runtime::plugin::MAX_TEMPLATE_BYTES;
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     ArchivedRelease, AttemptId, attempt_file, document_file, journal_file,
@@ -26,7 +27,7 @@ use sitewright_site::OrderDir;
 /// Minimum characters of a prefix that is searched as the id of a failure.
 const ID_BEGINNING: usize = 10;
 /// Maximum bytes of a file that may be a template.
-const MAX_TEMPLATE: Limit = Limit::fixed(256 << 20);
+const MAX_TEMPLATE: Limit = Limit::fixed(MAX_TEMPLATE_BYTES);
 /// Maximum bytes of a failure record that the caller names.
 const MAX_RECORD: Limit = Limit::fixed(16 << 20);
 /// Maximum values and names of fields of such a record.
@@ -353,12 +354,16 @@ async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttemp
     };
     let mut notes = Vec::new();
     if let Some(database) = places.database
-        && let Ok(stored) = database.document(&order).await
+        && let Ok(stored) = database.documents(&order).await
     {
-        let same = wanted
-            .as_ref()
-            .is_none_or(|wanted| *wanted == hex::encode(Sha256::digest(stored.as_bytes())));
-        if document.is_empty() && same {
+        // The order may have been revised since.
+        let mut fit = stored.into_iter().filter(|stored| {
+            let digest = || hex::encode(Sha256::digest(stored.as_bytes()));
+            wanted.as_ref().is_none_or(|wanted| *wanted == digest())
+        });
+        if document.is_empty()
+            && let Some(stored) = fit.next()
+        {
             document = stored.into_bytes();
         }
         let kept = database.ai_calls(&order).await?;

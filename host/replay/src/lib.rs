@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `subject`, `find` | what was recorded of an attempt, and where is it stored? |
 //! | `answers` | what was each AI call answered? |
-//! | `drive`, `scratch`, `limits` | how is the attempt replayed, where does that write, and what may it use? |
+//! | `drive`, `scratch`, `limits` | how is the attempt replayed, where does it write, what may it use? |
 //! | `compare`, `judge`, `report` | does the replay match the recording, and where does it not? |
 //! | `bundle` | how is an attempt exported as one file? |
 //! | `scrub` | how is it exported without the customer's texts? |

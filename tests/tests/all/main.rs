@@ -21,7 +21,9 @@
 //! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
+//! | `holds` | faults that are not the order's cost no order; what is held resumes |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
+//! | `storm_processes` | processes that end charge no order that did not end them |
 //! | `worker_outage`, `worker_machine`, `worker_store` | outages of database, disk, clock, store |
 //!
 //! `alone`, `inside` and `lab` contain no tests: they run a test in its own process, and use the
@@ -63,6 +65,7 @@ mod engine;
 mod failures;
 mod failures_cli;
 mod failures_faces;
+mod holds;
 mod hostile;
 mod hostile_host;
 mod inside;
@@ -70,6 +73,7 @@ mod intake;
 mod lab;
 mod limits;
 mod mutated;
+mod operate_years;
 mod orders;
 mod orders_cli;
 mod output;
@@ -83,6 +87,7 @@ mod runtime;
 mod sandbox;
 mod spans;
 mod storm;
+mod storm_processes;
 mod symbols;
 mod template_languages;
 mod trap_languages;

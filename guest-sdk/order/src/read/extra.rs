@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, is_empty};
-use crate::{child, excerpt};
+use crate::{MAX_NOTICES, child, excerpt};
 
 /// The CRM's bookkeeping about the order, which templates do not need.
 const BOOKKEEPING: [&str; 22] = [
@@ -48,11 +48,12 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
     let (at, extra) = f.first(&["extra"]);
     let mut kept = Map::new();
     let mut removed = Removed::default();
+    let extra_at = at.clone();
     match extra {
         None => {}
         Some(Value::Object(fields)) => {
             for (name, value) in fields {
-                if let Some(value) = removed.keep(&child(&at, name), name, value) {
+                if let Some(value) = removed.keep(&extra_at, name, value) {
                     kept.insert(name.clone(), value);
                 }
             }
@@ -62,9 +63,10 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
             format!("must be an object of further fields, but is {}: left out", excerpt(other)),
         ),
     }
+    let business = f.at.clone();
     let unknown: Vec<_> = f.unknown().map(|(name, value)| (name.clone(), value)).collect();
     for (name, value) in unknown {
-        let Some(value) = removed.keep(&child(&f.at, &name), &name, value) else { continue };
+        let Some(value) = removed.keep(&business, &name, value) else { continue };
         if kept.contains_key(&name) {
             f.dropped(
                 &child(&at, &name),
@@ -82,13 +84,21 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
 /// What was removed.
 #[derive(Default)]
 struct Removed {
-    /// Pointers of the fields that look like secrets.
+    /// Pointers of the fields that look like secrets, at most [`MAX_NOTICES`].
     secrets: Vec<String>,
 }
 
+/// A part of a pointer. The pointer itself is made only for a secret: made for each value, the
+/// pointers of a document with a long name would take thousands of times its bytes.
+enum Step<'v> {
+    Name(&'v str),
+    Index(usize),
+}
+
 impl Removed {
-    /// The value without the secrets inside; `None` if the whole field is removed.
-    fn keep(&mut self, at: &str, name: &str, value: &Value) -> Option<Value> {
+    /// The value without the secrets inside; `None` if the whole field is removed. `at` is the
+    /// pointer of the object that it is in.
+    fn keep<'v>(&mut self, at: &str, name: &'v str, value: &'v Value) -> Option<Value> {
         if value.is_null() {
             return None;
         }
@@ -96,24 +106,43 @@ impl Removed {
         if BOOKKEEPING.contains(&lower.as_str()) || CUSTOMER.contains(&lower.as_str()) {
             return None;
         }
-        self.without_secrets(at, name, value)
+        let mut steps = vec![Step::Name(name)];
+        self.without_secrets(at, &mut steps, name, value)
     }
 
-    fn without_secrets(&mut self, at: &str, name: &str, value: &Value) -> Option<Value> {
+    fn without_secrets<'v>(
+        &mut self,
+        at: &str,
+        steps: &mut Vec<Step<'v>>,
+        name: &str,
+        value: &'v Value,
+    ) -> Option<Value> {
         if is_secret(name, value) {
-            self.secrets.push(at.to_owned());
+            if self.secrets.len() < MAX_NOTICES {
+                let pointer = steps.iter().fold(at.to_owned(), |at, step| match step {
+                    Step::Name(name) => child(&at, name),
+                    Step::Index(index) => child(&at, index),
+                });
+                self.secrets.push(pointer);
+            }
             return None;
         }
+        let mut within = |step: Step<'v>, name: &str, value: &'v Value| {
+            steps.push(step);
+            let kept = self.without_secrets(at, steps, name, value);
+            steps.pop();
+            kept
+        };
         Some(match value {
             Value::Array(entries) => entries
                 .iter()
                 .enumerate()
-                .filter_map(|(index, entry)| self.without_secrets(&child(at, index), "", entry))
+                .filter_map(|(index, entry)| within(Step::Index(index), "", entry))
                 .collect(),
             Value::Object(fields) => fields
                 .iter()
                 .filter_map(|(name, value)| {
-                    Some((name.clone(), self.without_secrets(&child(at, name), name, value)?))
+                    Some((name.clone(), within(Step::Name(name), name, value)?))
                 })
                 .collect(),
             other => other.clone(),

@@ -5,6 +5,11 @@ use std::fmt::Display;
 use crate::notice::MAX_NOTICES;
 use crate::{Notice, NoticeLevel, Problem};
 
+/// Maximum length of a pointer in a finding, in bytes; longer ones are cut.
+const MAX_POINTER: usize = 1_000;
+/// Maximum length of a message, in bytes; longer ones are cut.
+const MAX_MESSAGE: usize = 2_000;
+
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Severity {
@@ -24,7 +29,11 @@ pub(super) struct Findings(Vec<(Severity, Problem)>);
 
 impl Findings {
     fn add(&mut self, severity: Severity, at: &str, message: impl Display) {
-        self.0.push((severity, Problem::new(at, message.to_string())));
+        // A name may be as long as the document.
+        let end = at.floor_char_boundary(MAX_POINTER);
+        let message = message.to_string();
+        let message_end = message.floor_char_boundary(MAX_MESSAGE);
+        self.0.push((severity, Problem::new(&at[..end], &message[..message_end])));
     }
 
     pub(super) fn refuse(&mut self, at: &str, message: impl Display) {

@@ -288,10 +288,9 @@ async fn c4_a_hostile_schema_holds_no_thread_of_the_runtime() {
     let (gateway, request) = (scripted(&rules), request(hostile()));
     let soon = CallContext { deadline: Instant::now() + Duration::from_millis(100), ..call() };
     let error = gateway.complete(soon, request).await.unwrap_err();
-    assert_eq!(
-        (error.kind, error.attempts[0].limit),
-        (AiErrorKind::Cancelled, Some(Limit::Deadline))
-    );
+    // On a fast machine the first check ends in time, and that of the reply after it does not.
+    let last = error.attempts.last().unwrap();
+    assert_eq!((error.kind, last.limit), (AiErrorKind::Cancelled, Some(Limit::Deadline)));
     assert!(error.message.as_str().contains("checked against the template's schema"), "{error}");
 }
 

@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, ReplySchema, Request, Role};
+use sitewright_files::Limit;
 use sitewright_model::ai::{Attempt, AttemptOutcome, CallId};
 use sitewright_model::message;
 
@@ -99,9 +100,9 @@ async fn request(args: CallArgs) -> Result<Request, SetupError> {
         None => Format::Text,
         Some(path) => {
             let shown = path.display();
-            let text = tokio::fs::read_to_string(&path).await.map_err(|error| {
-                SetupError::Usage(message!("the schema {shown} cannot be read: {error}"))
-            })?;
+            let max = Limit::fixed(ReplySchema::MAX_BYTES as u64);
+            let text = sitewright_files::read_text(&path, max)
+                .map_err(|error| SetupError::Usage(message!("the schema (--schema): {error}")))?;
             let schema = ReplySchema::compile(&text);
             Format::JsonSchema(
                 schema.map_err(|error| SetupError::Usage(message!("in {shown}: {error}")))?,

@@ -11,11 +11,12 @@ use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_ai::{Gateway, Probe};
 use sitewright_failure::render;
+use sitewright_jobs::SCHEMA_VERSION;
 use sitewright_model::ai::Attempt;
 use sitewright_model::message::causes_of;
 use sitewright_site::SitesRoot;
 
-/// Check configuration, folders, templates and AI routes.
+/// Check configuration, folders, database, templates and AI routes.
 ///
 /// Uses the code that orders use. Exits with 2 if a check fails.
 #[derive(Debug, clap::Args)]
@@ -84,6 +85,31 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     Ok(if all_well { Exit::Done } else { Exit::Usage })
 }
 
+/// Opens the database as a worker does, but makes no file and no tables.
+async fn database(config: &Config) -> Result<String, String> {
+    let opened = match Setup::orders(config).await {
+        Ok(database) if database.is_embedded() => Ok(database),
+        Ok(database) => {
+            // A worker needs more connections than a command, and sessions of its own.
+            database.close().await;
+            Setup::worker_database(config).await
+        }
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(database) => {
+            let shown = database.shown().to_owned();
+            database.close().await;
+            Ok(format!("{shown}, schema version {SCHEMA_VERSION}"))
+        }
+        Err(SetupError::Database(error)) if error.is_without_tables() => {
+            Ok("it has no tables yet: `sitewright migrate` or the first worker makes them"
+                .to_owned())
+        }
+        Err(error) => Err(whole(&error)),
+    }
+}
+
 /// Runs all checks that need no AI call. Returns the gateway, if it can be created.
 async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway>> {
     checks.push(Check::new(
@@ -92,6 +118,7 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
             .map(|root| root.path().display().to_string())
             .map_err(|error| whole(&error)),
     ));
+    checks.push(Check::new("database", database(config).await));
     let gateway = Setup::gateway(config);
     let mut purposes = Vec::new();
     match Setup::catalogue(config, 1) {

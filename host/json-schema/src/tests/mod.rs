@@ -203,3 +203,29 @@ fn c4_a_schema_whose_references_fan_out_is_refused_and_large_and_recursive_ones_
     let wide = json!({ "$defs": { "text": { "type": "string" } }, "properties": wide });
     assert!(CompiledSchema::of(&wide).is_ok());
 }
+
+#[test]
+fn a_problem_is_short_whatever_the_document_calls_its_fields() {
+    let schema = json!({"additionalProperties": {"additionalProperties": false}});
+    let inner: serde_json::Map<_, _> = (0..100).map(|at| (format!("f{at}"), json!(1))).collect();
+    let document = json!({ "n".repeat(10_000): inner });
+    let problems = CompiledSchema::of(&schema).unwrap().check(&document);
+    assert_eq!(problems.len(), 100);
+    let bytes = problems.iter().map(|problem| problem.pointer.len() + problem.message.len());
+    assert!(bytes.max().unwrap() <= 2 * (super::MAX_PROBLEM_BYTES + 3));
+}
+
+#[test]
+fn schemas_whose_own_reading_or_pairs_have_no_bound_are_not_checked_in_the_process() {
+    for schema in [
+        json!({"pattern": "\\w".repeat(20_000)}),
+        json!({"pattern": format!("(?i){}", "\\p{Any}".repeat(8_000))}),
+        json!({"patternProperties": {"(?s)x": true}}),
+        json!({"uniqueItems": true}),
+    ] {
+        assert!(crate::cost::Cost::of(&schema).is_none());
+    }
+    for schema in [json!({"pattern": "^(?:a|b)$"}), json!({"uniqueItems": false})] {
+        assert!(crate::cost::Cost::of(&schema).is_some());
+    }
+}

@@ -115,8 +115,8 @@ pub struct Attempt {
     /// Whether the request contained what was wrong with the model's previous reply (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
-    /// Whether nothing was sent, because the circuit breaker was open or the limiter had no permit
-    /// in time.
+    /// Whether nothing was sent, because the circuit breaker was open, the limiter had no permit in
+    /// time, or no connection could be made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
     /// Milliseconds to connect; missing if a connection was open already or none was made.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use sitewright_model::failure::TemplateRef;
-use sitewright_runtime::plugin::Limits;
+use sitewright_runtime::plugin::{Limits, MAX_TEMPLATE_BYTES};
 use sitewright_runtime::run::recording::Recording;
 
 pub(super) use read::open;
@@ -58,7 +58,7 @@ pub(super) const FILES: [FileRule; 11] = [
     // The order itself is checked with `limits.order_bytes`, as any order is.
     file(ORDER, 64 << 20, 0),
     file(JOURNAL, 64 << 20, 0),
-    file(TEMPLATE, 256 << 20, 0),
+    file(TEMPLATE, MAX_TEMPLATE_BYTES, 0),
     file(DEBUG, 512 << 20, 0),
 ];
 

@@ -38,6 +38,7 @@ pub(crate) use in_flight::no_reply;
 pub(crate) use recorder::{EndedCall, Recorded, Streamed};
 pub use replay_cursor::{CallMismatch, CursorMode, CursorPosition, ReplayCursor};
 pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace};
+pub(crate) use site::MAX_PATH_BYTES;
 pub use state::{AiContext, GuestState};
 
 use wasmtime::component::Linker;

@@ -13,7 +13,7 @@ use sitewright_model::failure::{Ended, NewCall, TrailOutcome};
 use sitewright_site::{PathError, SiteLimit, Staging, StoredFile, WriteError};
 
 /// Maximum bytes copied of a path, far more than any limit on paths.
-const MAX_PATH: usize = 64 << 10;
+pub(crate) const MAX_PATH_BYTES: usize = 64 << 10;
 
 /// What `write` returns to the guest.
 type Written = Result<(), site::WriteError>;
@@ -43,7 +43,7 @@ struct Write {
 
 impl Write {
     fn new(store: &Store<'_>, path: &WasmStr, bytes: &WasmList<u8>) -> wasmtime::Result<Self> {
-        let path = lift::text(store, path, MAX_PATH)?.text;
+        let path = lift::text(store, path, MAX_PATH_BYTES)?.text;
         let GuestState { trace, site: staging, .. } = store.data();
         let max = staging.as_ref().map_or(0, |staging| staging.usage().file_bytes.max);
         let content =

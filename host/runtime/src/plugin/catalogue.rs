@@ -118,7 +118,7 @@ impl Catalogue {
     /// # Errors
     /// If there is no such template, or it cannot be used.
     pub async fn load(&self, name: &str) -> Result<Arc<Template>, CatalogueError> {
-        let path = if Path::new(name).extension().is_some_and(|extension| extension == "wasm") {
+        let path = if is_path(name) {
             PathBuf::from(name)
         } else {
             let serving = self.serving.lock().get(name).cloned();
@@ -142,6 +142,26 @@ impl Catalogue {
             }
         };
         Ok(self.loaded(&path).await?)
+    }
+
+    /// Whether an order for this template can be attempted without reading the folder: the last
+    /// [`refresh`](Catalogue::refresh) found it. A path of a file counts as found.
+    pub fn has(&self, name: &str) -> bool {
+        is_path(name) || self.serving.lock().contains_key(name)
+    }
+
+    /// The template of this name that the last [`refresh`](Catalogue::refresh) found.
+    pub fn served(&self, name: &str) -> Option<Arc<Template>> {
+        self.serving.lock().get(name).cloned()
+    }
+
+    /// Name and digest of each template that the last [`refresh`](Catalogue::refresh) found.
+    pub fn all_served(&self) -> Vec<(String, String)> {
+        let serving = self.serving.lock();
+        serving
+            .iter()
+            .map(|(name, template)| (name.clone(), template.digest().to_string()))
+            .collect()
     }
 
     /// The file's template. An error is not kept: the next call loads again.
@@ -220,6 +240,11 @@ impl Catalogue {
         }
         Ok(templates)
     }
+}
+
+/// Whether this name of a template is the path of its file.
+fn is_path(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "wasm")
 }
 
 /// Names of the templates in a folder, without loading them.

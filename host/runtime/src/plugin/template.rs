@@ -23,15 +23,16 @@ use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
-use crate::host_functions::GuestState;
+use crate::host_functions::{GuestState, MAX_PATH_BYTES};
 use sitewright_confined::Confined;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::Symbolized;
+use sitewright_files::{FileProblem, Limit};
 use sitewright_model::failure::TemplateRef;
 use sitewright_model::message::{Message, causes_of};
 
 /// Maximum bytes of a template. A Python template with its interpreter has 21 MB.
-pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
+pub const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 /// Maximum calls and tasks that one guest may have in flight. They take the host's memory, which no
 /// limit of the guest covers.
 const MAX_CONCURRENT: usize = 10_000;
@@ -68,10 +69,7 @@ pub struct TemplateError {
 pub enum TemplateProblem {
     /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
-    Unreadable(#[source] std::io::Error),
-    /// The file is above the maximum size; its bytes.
-    #[error("the file has {0} bytes; at most {MAX_TEMPLATE_BYTES} are allowed")]
-    TooLarge(u64),
+    Unreadable(#[source] FileProblem),
     /// The file is not a component; what it is instead.
     #[error("this is {0}, not a WebAssembly component; build it for the target `wasm32-wasip2`")]
     NotAComponent(&'static str),
@@ -270,19 +268,8 @@ type ReadTemplate = (Bytes, [u8; 32], Result<Target, TargetError>);
 
 /// Reads the file in `path` without compiling it.
 fn read(path: &Path) -> Result<ReadTemplate, TemplateProblem> {
-    let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
-    if found.len() > MAX_TEMPLATE_BYTES {
-        return Err(TemplateProblem::TooLarge(found.len()));
-    }
-    let mut wasm = Vec::new();
-    let file = std::fs::File::open(path).map_err(TemplateProblem::Unreadable)?;
-    // A file may grow while it is read.
-    file.take(MAX_TEMPLATE_BYTES + 1)
-        .read_to_end(&mut wasm)
-        .map_err(TemplateProblem::Unreadable)?;
-    if wasm.len() as u64 > MAX_TEMPLATE_BYTES {
-        return Err(TemplateProblem::TooLarge(wasm.len() as u64));
-    }
+    let wasm = sitewright_files::read(path, Limit::fixed(MAX_TEMPLATE_BYTES))
+        .map_err(|error| TemplateProblem::Unreadable(error.problem))?;
     recognise(&wasm)?;
     let target = Target::of(&wasm);
     if let Err(error @ (TargetError::Unknown { .. } | TargetError::Mixed(_))) = target {
@@ -326,8 +313,8 @@ pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> 
 /// a guest that passes more before anything is copied. It leaves room for a file that is too large,
 /// so that its guest gets an error and no trap.
 fn call_bytes(limits: &Limits) -> usize {
-    const PATH_BYTES: u64 = 64 << 10;
-    let most = (limits.memory_bytes / 4).max(limits.file_bytes.saturating_add(PATH_BYTES));
+    let file = limits.file_bytes.saturating_add(MAX_PATH_BYTES as u64);
+    let most = (limits.memory_bytes / 4).max(file);
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
@@ -418,12 +405,7 @@ impl TemplateError {
     /// The file's digest, as [`Template::digest`] returns it; `None` if the file cannot be read.
     pub async fn digest(&self) -> Option<String> {
         let path = self.path.clone();
-        let read = move || {
-            let file = std::fs::metadata(&path).ok()?;
-            (file.is_file() && file.len() <= MAX_TEMPLATE_BYTES)
-                .then(|| std::fs::read(&path).ok())
-                .flatten()
-        };
+        let read = move || sitewright_files::read(&path, Limit::fixed(MAX_TEMPLATE_BYTES)).ok();
         let digest =
             move || read().map(|bytes| format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
         tokio::task::spawn_blocking(digest).await.ok().flatten()

@@ -19,6 +19,7 @@ use super::prepare::Prepared;
 use super::request::Publication;
 use super::stage::Stage;
 use super::state::{AttemptError, CheckUse};
+use super::witness::Witnessed;
 use crate::host_functions::RunTrace;
 use crate::plugin::{Limits, Template};
 use sitewright_model::ai::Usage;
@@ -72,6 +73,7 @@ impl Attempt<'_> {
             trace: self.trace.clone(),
             checks: checks.clone(),
             gate: gate.clone(),
+            witnessed: self.witnessed.clone(),
         };
         let (root, order) = (finish.prepared.staging.root().clone(), self.state.order.clone());
         let result = self.unless_too_late(Box::pin(finish.release()), &gate, root, order).await;
@@ -229,6 +231,7 @@ struct Finish {
     /// Receives what the checks use.
     checks: Arc<Mutex<CheckUse>>,
     gate: Gate,
+    witnessed: Witnessed,
 }
 
 /// Why a site is not ready for its release.
@@ -244,7 +247,8 @@ impl Finish {
     /// The release.
     async fn release(self) -> Result<Box<Release>, Box<AttemptError>> {
         let (publication, keep) = (self.publication.clone(), self.keep_releases);
-        let quick = move || self.check_quickly();
+        let witnessed = self.witnessed.clone();
+        let quick = move || witnessed.blocking(|| self.check_quickly());
         let (staged, options, finish) = match publish(&publication, keep, quick).await? {
             Published::Released(release) => return Ok(release),
             Published::Unready(Unready::Undecided(undecided)) => *undecided,

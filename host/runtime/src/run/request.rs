@@ -1,12 +1,14 @@
 //! What an attempt gets: the services that all attempts share, and a request of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sitewright_order::Locale;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::AttemptId;
+use super::witness::Witness;
 use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal};
@@ -59,6 +61,18 @@ pub struct AttemptRequest {
     pub cancel: CancellationToken,
     /// Receives each stage, the host's and the template's.
     pub progress: watch::Sender<RunProgress>,
+}
+
+/// What a worker adds to an attempt. By default nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Supervision {
+    /// Records when code of the attempt runs.
+    pub witness: Option<Witness>,
+    /// The order is suspected of ending processes: no other attempt's code runs beside its own.
+    pub on_trial: bool,
+    /// Whether an attempt that is cancelled now goes back to its queue. Then nothing has happened
+    /// to the order, and no failure record is stored.
+    pub shutting_down: Arc<AtomicBool>,
 }
 
 /// Where an attempt's AI replies come from, and whether they are kept.

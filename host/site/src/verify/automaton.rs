@@ -1,9 +1,9 @@
 //! Searches many texts at once: which parts of a text are one of the customer's.
 //!
 //! An Aho-Corasick automaton, which looks at each byte of the text a bounded number of times,
-//! however many texts are searched for. Own code because two things are needed that the `aho-corasick`
-//! crate does not tell: the longest of all overlapping matches at each place, and how much of a text
-//! the end of the input is the beginning of.
+//! however many texts are searched for. Own code because two things are needed that the
+//! `aho-corasick` crate does not tell: the longest of all overlapping matches at each place, and
+//! how much of a text the end of the input is the beginning of.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -9,15 +9,15 @@
 //! | `files` | which checks a kind of file gets; style sheets, JSON and XML |
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `reference` | whether a reference leads to a file and an anchor |
-//! | `placeholders`, `automaton` | which placeholders a template forgot, and which braces are the customer's |
+//! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
 //! | `work` | how many steps a check may take |
 //! | `confined` | how a site is checked in a child process, with limits on time and memory |
 //!
 //! A template writes what is checked, so every parser here reads each byte a bounded number of
-//! times, is bounded in depth, and counts before it collects. What the libraries below do is counted
-//! as [`Work`] as far as it can be seen, and otherwise held by the limits of the child.
+//! times, is bounded in depth, and counts before it collects. What the libraries below do is
+//! counted as [`Work`] as far as it can be seen, and otherwise held by the limits of the child.
 
 mod automaton;
 mod confined;

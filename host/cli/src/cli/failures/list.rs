@@ -68,7 +68,7 @@ enum Sort {
 }
 
 /// Parses a kind of failure.
-pub(super) fn kind(name: &str) -> Result<FailureKind, String> {
+pub(in crate::cli) fn kind(name: &str) -> Result<FailureKind, String> {
     let known = FailureKind::ALL.into_iter().find(|kind| kind.as_str() == name);
     let names = FailureKind::ALL.map(FailureKind::as_str).join(", ");
     known.ok_or_else(|| format!("there is no such kind of failure; there are {names}"))

@@ -143,6 +143,9 @@ fn text(
         row("asked to stop", when::time_and_distance(asked));
     }
     row("template", order.template.clone());
+    if order.revision > 1 {
+        row("revision", order.revision.to_string());
+    }
     row("priority", i64::from(order.priority).to_string());
     row(
         "configuration",
