@@ -26,6 +26,7 @@ pub use sitewright_replay::ReplaySettings;
 use sitewright_runtime::plugin::{
     CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
 };
+use sitewright_runtime::run::OrderReading;
 pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
@@ -67,10 +68,12 @@ struct Keys {
     /// time are deleted.
     #[serde(default = "default_cache_bytes")]
     cache_bytes: u64,
-    /// Language (BCP 47) of orders that name none.
+    /// Language (BCP 47) of orders that name none, if neither their texts nor their country say one.
     #[serde(default = "default_locale")]
     #[schemars(with = "String", extend("x-type" = "language tag", "x-default" = "`en`"))]
     default_locale: Locale,
+    #[serde(default)]
+    orders: OrderKeys,
     /// Releases of an order that are kept, the current one included.
     #[serde(default = "default_keep")]
     keep_releases: usize,
@@ -104,6 +107,20 @@ struct TemplateKeys {
     /// Whether to keep a memory dump when the template is stopped.
     #[serde(default)]
     coredump: bool,
+}
+
+/// How orders are read.
+#[derive(Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OrderKeys {
+    /// Whether to refuse an order if a value of it cannot be used. Otherwise the value is left out,
+    /// and a warning names it.
+    #[serde(default)]
+    strict: bool,
+    /// Language (BCP 47) of the site if the template does not write the order's own. Without it,
+    /// such an order fails before its first AI call.
+    #[schemars(with = "Option<String>", extend("x-type" = "language tag"))]
+    fallback_locale: Option<Locale>,
 }
 
 /// The database of the queue. At most one of `url`, `url_env` and `url_file`.
@@ -245,6 +262,8 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Maximum bytes of all compiled templates.
     pub cache_bytes: u64,
+    /// `[orders]`.
+    pub orders: OrderReading,
     pub default_locale: Locale,
     pub keep_releases: usize,
     /// Runs at once of `conformance`. `None` for two on each processor core.
@@ -350,6 +369,10 @@ impl Config {
             store: sites.store,
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
             cache_bytes: keys.cache_bytes,
+            orders: OrderReading {
+                strict: keys.orders.strict,
+                fallback_locale: keys.orders.fallback_locale,
+            },
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,
@@ -586,6 +609,9 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
         "ai": keys.ai,
     });
     // Only if set, so that the version of a configuration without them does not change.
+    if keys.orders.strict || keys.orders.fallback_locale.is_some() {
+        values["orders"] = serde_json::json!(keys.orders);
+    }
     if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {
         let of = |keys: &TemplateKeys| serde_json::json!([path(&keys.source), keys.coredump]);
         values["template"] =

@@ -24,7 +24,8 @@ use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::{Catalogue, Limits};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, Totals, attempt,
+    AttemptId, AttemptRequest, JournalUse, OrderReading, Outcome, Publication, Services, Totals,
+    attempt,
 };
 use sitewright_site::{SitesRoot, SyncBatcher};
 
@@ -264,6 +265,7 @@ impl Harness {
             gateway: Arc::new(gateway),
             sites: sites.with_staging_buffer(STAGING_BUFFER_BYTES),
             limits: self.limits.clone(),
+            orders: OrderReading::default(),
             default_locale: self.default_locale.clone(),
             keep_releases: 1,
             config_version: format!("conformance {}", super::suite::VERSION),

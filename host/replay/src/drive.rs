@@ -24,7 +24,7 @@ use sitewright_runtime::host_functions::{CursorMode, ReplayCursor, RunProgress};
 use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
-    AttemptRequest, JournalUse, Publication, ReplayInput, Services, attempt,
+    AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, attempt,
 };
 use sitewright_site::{SitesRoot, SyncBatcher};
 
@@ -233,6 +233,7 @@ fn services(
         gateway,
         sites,
         limits: Arc::new(limits),
+        orders: OrderReading::default(),
         default_locale,
         keep_releases: 1,
         config_version,

@@ -69,6 +69,7 @@ mod holds;
 mod hostile;
 mod hostile_host;
 mod inside;
+mod intake;
 mod lab;
 mod limits;
 mod mutated;

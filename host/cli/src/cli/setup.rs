@@ -231,6 +231,7 @@ impl Setup {
             gateway: Self::gateway_with(config, client)?,
             sites,
             limits: Arc::new(config.limits.clone()),
+            orders: config.orders.clone(),
             default_locale: config.default_locale.clone(),
             keep_releases: config.keep_releases,
             config_version: config.version.clone(),

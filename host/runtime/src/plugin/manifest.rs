@@ -33,6 +33,10 @@ pub struct Manifest {
     /// The text of `order_schema`.
     #[serde(skip)]
     pub order_schema_text: Arc<str>,
+    /// The fields that `order_schema` knows, if it refuses others and lacks some of the normalised
+    /// order: a template of an earlier SDK.
+    #[serde(skip)]
+    pub order_fields: Option<Arc<[String]>>,
 }
 
 /// A purpose of a template's AI calls.
@@ -59,6 +63,20 @@ pub enum ManifestCheckError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("its manifest is not acceptable: {}", .0.join("; "))]
 pub struct ManifestError(pub Vec<String>);
+
+/// See [`Manifest::order_fields`].
+fn closed_fields(schema: &str) -> Option<Arc<[String]>> {
+    let names = |schema: &str| -> Option<(Vec<String>, bool)> {
+        let schema: serde_json::Value = serde_json::from_str(schema).ok()?;
+        let closed = schema.get("additionalProperties") == Some(&serde_json::Value::Bool(false));
+        let properties = schema.get("properties")?.as_object()?;
+        Some((properties.keys().cloned().collect(), closed))
+    };
+    let (known, closed) = names(schema)?;
+    let (all, _) = names(sitewright_intake::NORMALISED_SCHEMA)?;
+    let lacks = all.iter().any(|name| !known.contains(name));
+    (closed && lacks).then(|| known.into())
+}
 
 impl Manifest {
     /// Checks the manifest that `describe` returned. A costly schema is compiled in `confined`.
@@ -102,6 +120,7 @@ impl Manifest {
                     .collect(),
                 locales,
                 order_schema: schema,
+                order_fields: closed_fields(&raw.order_schema),
                 order_schema_text: raw.order_schema.into(),
             }),
             _ => Err(ManifestError(problems).into()),

@@ -28,7 +28,9 @@ pub use outcome::{AttemptId, Outcome, Released, Totals};
 pub(crate) use polled::Polled;
 pub use polled::{LongPoll, long_polls};
 pub use prepare::journal_file;
-pub use request::{AttemptRequest, JournalUse, Publication, ReplayInput, Services, Supervision};
+pub use request::{
+    AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, Supervision,
+};
 pub use stage::Stage;
 pub use witness::{Record, Witness, Witnessed};
 

@@ -25,12 +25,25 @@ pub struct Services {
     pub sites: SitesRoot,
     /// Limits of each run.
     pub limits: Arc<Limits>,
-    /// The language of orders that name none.
+    /// How orders are read.
+    pub orders: OrderReading,
+    /// The language of orders that name none, if nothing else says which one.
     pub default_locale: Locale,
     /// Releases kept of each order, the newest first.
     pub keep_releases: usize,
     /// Version of the configuration, as failure records show it.
     pub config_version: String,
+}
+
+/// How orders are read.
+#[derive(Debug, Clone, Default)]
+pub struct OrderReading {
+    /// Whether an order is refused if a value of it cannot be used. Default: `false`, it is left
+    /// out with a warning.
+    pub strict: bool,
+    /// The language of sites whose own language the template does not write. Default: `None`, such
+    /// an order fails before its first AI call.
+    pub fallback_locale: Option<Locale>,
 }
 
 /// One try of one order.

@@ -172,8 +172,12 @@ pub(super) async fn read_all(
         let bytes = read_document(file, config.limits.order_bytes).await.map_err(|error| {
             SetupError::Usage(message!("the order {} cannot be read: {error}", file.display()))
         })?;
-        let (max, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
-        let loaded = tokio::task::spawn_blocking(move || order::load(&bytes, max, &locale)).await;
+        let (max_bytes, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
+        let strict = config.orders.strict;
+        let loaded = tokio::task::spawn_blocking(move || {
+            order::load_as(&bytes, order::Reading { max_bytes, default_locale: &locale, strict })
+        })
+        .await;
         match loaded
             .map_err(|error| SetupError::Host(message!("checking an order failed: {error}")))?
         {
@@ -271,6 +275,7 @@ impl Added<'_> {
             "state": state,
             "release": release,
             "differs": self.differs,
+            "warnings": self.document.order.order().notices,
             "revision": match self.revised {
                 Some(Revised::Queued { revision, .. } | Revised::Unchanged { revision }) => {
                     Some(revision)
@@ -309,6 +314,10 @@ impl Added<'_> {
                 "  the key is that order's, though it was sent as {}\n",
                 clean(self.document.order.id().as_ref())
             ));
+        }
+        for notice in &self.document.order.order().notices {
+            let sign = if notice.is_warning() { "!" } else { "·" };
+            text.push_str(&paragraph(&format!("{sign} {notice}"), "  ", output::width()));
         }
         if let Some(what) = self.differs {
             text.push_str(&format!(
