@@ -1,6 +1,5 @@
 //! Loads one template: reads, compiles, links and describes it.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
