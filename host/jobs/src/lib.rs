@@ -69,7 +69,9 @@ pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
-pub use holds::{Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing, Served, Sweep, Swept};
+pub use holds::{
+    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
+};
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,

@@ -73,6 +73,10 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "DROP TABLE sitewright_templates",
+            "DROP TABLE sitewright_holds",
+            "DROP INDEX sitewright_orders_held",
+            "ALTER TABLE sitewright_orders DROP COLUMN held_by",
             "DROP INDEX sitewright_orders_spelling",
             "DROP INDEX sitewright_failures_alike",
             "DROP INDEX sitewright_failures_unlike",
