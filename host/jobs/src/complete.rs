@@ -222,7 +222,8 @@ async fn complete_in(
             release,
             failure.map(|failure| &*failure.id),
             next.and(hold.map(|hold| hold.reason.as_str()).or(error.as_deref())),
-            next,
+            // A hold ends when it ends; that the job becomes due meanwhile is a safeguard.
+            next.filter(|_| hold.is_none()),
             plan.order.has_ended().then_some(now),
             &hold_id,
             // An attempt that came to an end cleared the order of ending its process.

@@ -87,7 +87,9 @@ pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
-pub use holds::{Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing, Served, Sweep, Swept};
+pub use holds::{
+    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
+};
 pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,

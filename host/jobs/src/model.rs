@@ -254,7 +254,8 @@ pub struct Order {
     /// The failure record of the last attempt that did not succeed.
     pub last_failure: Option<String>,
     pub waiting_reason: Option<String>,
-    /// Milliseconds since the Unix epoch, like all times here.
+    /// When its next attempt is due, in milliseconds since the Unix epoch, like all times here. `None`
+    /// while it waits for a hold.
     pub next_attempt_at: Option<i64>,
     pub cancel_requested_at: Option<i64>,
     pub created_at: i64,

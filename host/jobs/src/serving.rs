@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::background::{Liveness, heartbeats, log_rescued, maintain};
 use super::database::Database;
 use super::driver::Pool;
-use super::driver::held_jobs::own_queue;
 use super::driver::river::QUEUE;
 use super::error::Error;
 use super::handler::{Handler, Publisher};
 use super::heartbeat::WorkerIdentity;
+use super::holds::OwnQueue;
 use super::locks::Presence;
 use super::marks::Marks;
 use super::model::WorkerId;
@@ -42,6 +42,7 @@ const CLIENT_STOPS_WITHIN: Duration = Duration::from_secs(5);
 pub struct Serving {
     database: Database,
     client: String,
+    river: Client,
     run: RunHandle,
     shutting_down: Arc<AtomicBool>,
     /// Ends the wait of [`Serving::drain`].
@@ -153,6 +154,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     Ok(Serving {
         database,
         client: identity.client,
+        river: client,
         run,
         shutting_down,
         stop_now: CancellationToken::new(),
@@ -196,14 +198,10 @@ fn river_client(
     let queue = QueueConfig::new(settings.max_orders)
         .with_fetch_cooldown(settings.fetch_every)
         .with_fetch_poll_interval(poll_every);
-    // Orders that other workers cannot attempt; this worker takes no more of them than it has room
-    // for.
-    let own = queue.clone().with_fetch_poll_interval(settings.poll_every);
     builder
         .id(&identity.client)
         .workers(workers)
         .queue(QUEUE, queue)
-        .queue(own_queue(&identity.client), own)
         .fetch_cooldown(settings.fetch_every)
         // The run's own deadline ends it, with a failure record (failure catalogue A6).
         .without_job_timeout()
@@ -226,6 +224,14 @@ impl Serving {
     /// Tells whether the heartbeat task still runs, for a watchdog.
     pub fn liveness(&self) -> Liveness {
         self.liveness.clone()
+    }
+
+    /// The queue that only this worker works, for [`Database::sweep_holds`].
+    pub fn own_queue(&self) -> OwnQueue {
+        let config = QueueConfig::new(self.settings.max_orders)
+            .with_fetch_cooldown(self.settings.fetch_every)
+            .with_fetch_poll_interval(self.settings.poll_every);
+        OwnQueue::new(self.river.clone(), config, self.client.clone())
     }
 
     /// For a second signal while [`Serving::drain`] waits.

@@ -16,8 +16,8 @@ use super::circuit::{CircuitSettings, Circuits, Opened};
 use super::fault::{self, Fault};
 use sitewright_ai::{Gateway, Journal, JournalEntry, JournalKey, Recalled, Request};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing,
-    Served, Sweep,
+    Backoff, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue,
+    Probing, Served, Sweep,
 };
 use sitewright_model::ai::CallId;
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -61,6 +61,7 @@ pub(super) struct Holds {
 #[derive(Debug, Clone)]
 struct KnownHold {
     cause: HoldCause,
+    reason: String,
     fingerprint: Option<String>,
     /// When this worker found the cause, if the database did not have the hold then. It is stored
     /// together with the end of its attempt.
@@ -109,6 +110,12 @@ impl Holds {
             started_at: now_ms(),
             missing: Notify::new(),
         })
+    }
+
+    /// Reads the holds before the first order is claimed.
+    pub(super) async fn load(&self) -> Result<(), Error> {
+        self.learn(self.database.holds().await?);
+        Ok(())
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> RunningOrder {
@@ -192,11 +199,14 @@ impl Holds {
             (Some(fingerprint), Some(known))
                 if known.fingerprint.as_deref() == Some(fingerprint) =>
             {
-                Some(self.of_circuit(of.clone(), fingerprint, record, None))
+                Some(self.of_circuit(of.clone(), fingerprint, known.reason))
             }
             (Some(fingerprint), _) => {
                 let opened = self.circuits.record_failure(&of, fingerprint);
-                opened.map(|opened| self.of_circuit(of.clone(), fingerprint, record, Some(opened)))
+                opened.map(|opened| {
+                    let reason = circuit_reason(&of, fingerprint, record, opened);
+                    self.of_circuit(of.clone(), fingerprint, reason)
+                })
             }
         };
         if let Some(hold) = &hold {
@@ -231,6 +241,7 @@ impl Holds {
         }
         let found = KnownHold {
             cause: hold.cause,
+            reason: hold.reason.to_string(),
             fingerprint: hold.fingerprint.clone(),
             found: Some(Instant::now()),
         };
@@ -251,28 +262,11 @@ impl Holds {
         }
     }
 
-    fn of_circuit(
-        &self,
-        id: HoldId,
-        fingerprint: &str,
-        record: &FailureRecord,
-        opened: Option<Opened>,
-    ) -> NewHold {
-        let how_many = match opened {
-            Some(Opened { alike, of }) => format!("{alike} of its last {of} attempts"),
-            None => "almost all of its last attempts".to_owned(),
-        };
-        let reason = message!(
-            "the {} `{}` is held: {how_many} ended with the same failure ({fingerprint}): {}; see \
-             `sitewright failures list`, fix it or `sitewright route release {id}`",
-            id.kind,
-            id.name,
-            record.message
-        );
+    fn of_circuit(&self, id: HoldId, fingerprint: &str, reason: String) -> NewHold {
         NewHold {
             id,
             cause: HoldCause::Circuit,
-            reason,
+            reason: Message::or(&reason, message!("almost all attempts end with one failure")),
             fingerprint: Some(fingerprint.to_owned()),
             probing: self.probing(Duration::ZERO),
         }
@@ -307,14 +301,14 @@ impl Holds {
     }
 
     /// Sweeps every `every`, for the worker with this id, until it is dropped.
-    pub(super) async fn keep(self: Arc<Self>, worker: String, every: Duration) {
+    pub(super) async fn keep(self: Arc<Self>, worker: String, own: OwnQueue, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut published = Published::default();
         let mut failures = 0u32;
         loop {
             ticks.tick().await;
-            match self.pass(&worker, &mut published).await {
+            match self.pass(&worker, &own, &mut published).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -331,7 +325,12 @@ impl Holds {
         }
     }
 
-    async fn pass(&self, worker: &str, published: &mut Published) -> Result<(), Error> {
+    async fn pass(
+        &self,
+        worker: &str,
+        own: &OwnQueue,
+        published: &mut Published,
+    ) -> Result<(), Error> {
         let mut served: Vec<Served> = self
             .catalogue
             .all_served()
@@ -359,7 +358,7 @@ impl Holds {
             started_at: self.started_at,
             template_grace: self.settings.template_grace,
         };
-        let swept = self.database.sweep_holds(&sweep).await?;
+        let swept = self.database.sweep_holds(&sweep, Some(own)).await?;
         if swept.released + swept.taken > 0 {
             tracing::info!(
                 released = swept.released,
@@ -383,8 +382,12 @@ impl Holds {
     fn learn(&self, holds: Vec<Hold>) {
         let mut now = BTreeMap::new();
         for hold in &holds {
-            let known =
-                KnownHold { cause: hold.cause, fingerprint: hold.fingerprint.clone(), found: None };
+            let known = KnownHold {
+                cause: hold.cause,
+                reason: hold.reason.clone(),
+                fingerprint: hold.fingerprint.clone(),
+                found: None,
+            };
             now.insert(hold.id.clone(), known);
         }
         let (mut new, mut gone) = (Vec::new(), Vec::new());
@@ -412,6 +415,21 @@ impl Holds {
             tracing::info!(hold = %id, "orders no longer wait for this hold");
         }
     }
+}
+
+/// What happened and what to do when a circuit opens.
+fn circuit_reason(
+    id: &HoldId,
+    fingerprint: &str,
+    record: &FailureRecord,
+    Opened { alike, of }: Opened,
+) -> String {
+    format!(
+        "the {} `{}` is held: {alike} of its last {of} attempts ended with the same failure \
+         ({fingerprint}): {}; see `sitewright failures list`, fix it or `sitewright route release \
+         {id}`",
+        id.kind, id.name, record.message
+    )
 }
 
 /// Logs a new hold. What a person has decided, or another worker can do, is no error.

@@ -196,6 +196,7 @@ impl Worker {
                 max_orders: options.max_orders,
             },
         );
+        holds.load().await?;
         let watched = reload::watch_templates(
             services.gateway.clone(),
             services.catalogue.clone(),
@@ -228,7 +229,8 @@ impl Worker {
         let publisher = Arc::new(releases.clone());
         let serving = serve(database, settings, Arc::new(orders), publisher).await?;
         let sweep_every = options.heartbeat_every.min(SWEEP_EVERY);
-        spawn_until(&stop_tasks, holds.keep(serving.client_id().to_owned(), sweep_every));
+        let keep = holds.keep(serving.client_id().to_owned(), serving.own_queue(), sweep_every);
+        spawn_until(&stop_tasks, keep);
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
         Ok(Worker { serving, releases, progress: writing, stop_tasks, watchdog })

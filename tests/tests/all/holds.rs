@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
 use sitewright_tests::chat_server::Answer;
@@ -274,7 +275,7 @@ mod cases {
             .with("worker.attempts", 2)
             .with("ai.providers.local.base_url", format!("http://127.0.0.1:{port}/v1"));
         factory.enqueue_all(orders(5)).await;
-        let worker = factory.worker(&[]);
+        let mut worker = factory.worker(&[]);
         until("all orders wait", || async {
             let stated = stats(&factory);
             stated["holds"][0]["cause"] == "unreachable" && stated["holds"][0]["orders"] == 5
@@ -284,7 +285,8 @@ mod cases {
         for number in 0..5 {
             assert_eq!(factory.order(&format!("o{number}")).await.attempts, 0);
         }
-        drop(worker);
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.exit().await, 0, "{}", worker.log());
         // The address is corrected in the configuration of the next worker.
         let mut factory = factory;
         factory.set("ai.providers.local.base_url", model.server.base_url());

@@ -10,6 +10,10 @@ const OWN_QUEUE: &str = "handover";
 pub(crate) const OWN_QUEUES: &str =
     "SELECT name FROM river_queue WHERE name LIKE 'handover-%' ORDER BY name";
 
+/// `$1`: a queue. One row if jobs wait in it.
+pub(crate) const WAITING: &str =
+    "SELECT id FROM river_job WHERE queue = $1 AND state = 'available' LIMIT 1";
+
 /// The queue that only this worker works: orders that other workers cannot attempt are put there.
 /// River permits lower-case letters, digits and single hyphens, at most 64; the last part of a
 /// worker's id is random and makes the name unique.

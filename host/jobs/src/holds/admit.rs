@@ -169,14 +169,14 @@ async fn park(
     let job = river::replace(river, tx, asking.order, priority, old, None, Some(at)).await?;
     let sql = sql!(
         "UPDATE sitewright_orders SET state = {waiting}, owner_attempt = NULL, owner_worker = NULL,
-            runs = runs - 1, job_id = $2, held_by = $3, waiting_reason = $4, next_attempt_at = $5,
-            updated_at = $6,
-            config_version = CASE WHEN runs = 1 AND config_version = $7 THEN NULL
+            runs = runs - 1, job_id = $2, held_by = $3, waiting_reason = $4, next_attempt_at = NULL,
+            updated_at = $5,
+            config_version = CASE WHEN runs = 1 AND config_version = $6 THEN NULL
                 ELSE config_version END
          WHERE id = $1"
     );
     let (hold, config) = (hold.to_string(), asking.config_version);
-    tx.execute(sql, args![asking.order, job, &hold, reason, at, now, config]).await.map(drop)
+    tx.execute(sql, args![asking.order, job, &hold, reason, now, config]).await.map(drop)
 }
 
 /// When a parked order's job becomes due by itself.

@@ -17,12 +17,14 @@
 //! |---|---|
 //! | `mod` | the rows: set, list, release |
 //! | `admit` | does a claimed order pass its holds, and is it the probe? |
+//! | `own_queue` | how does a worker get orders that others cannot attempt? |
 //! | `sweep` | makes parked orders due: released ones, one probe at a time, those for this worker |
 //!
 //! **Invariant:** whatever happens to a hold's row, a parked order's job becomes due by itself after
 //! [`PARKED_AT_MOST`].
 
 pub(crate) mod admit;
+mod own_queue;
 mod sweep;
 
 use std::fmt;
@@ -38,6 +40,7 @@ use super::driver::{Row, Tx, args, sql};
 use super::error::Error;
 
 pub use admit::Gate;
+pub use own_queue::OwnQueue;
 pub use sweep::{Served, Sweep, Swept};
 
 /// A parked order is tried again after this long even if nobody releases it: workers of an earlier

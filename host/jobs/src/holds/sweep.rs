@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use sitewright_model::time::{millis, now_ms};
 
-use super::{Hold, HoldKind};
+use super::{Hold, HoldKind, OwnQueue};
 use crate::coalesced::{json_rows, over_json};
 use crate::database::Database;
 use crate::driver::held_jobs;
@@ -89,14 +89,17 @@ impl Database {
     }
 
     /// Makes parked orders due: those whose hold was released, one for each hold whose next probe is
-    /// due, and those that wait for a template that this worker has. Does nothing while the queue is
-    /// paused.
+    /// due, and those that wait for a template that this worker has: they come through `own`. Does
+    /// nothing while the queue is paused.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn sweep_holds(&self, sweep: &Sweep) -> Result<Swept, Error> {
+    pub async fn sweep_holds(&self, sweep: &Sweep, own: Option<&OwnQueue>) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         self.return_handed_over().await?;
+        if let Some((own, name)) = own.and_then(|own| Some((own, own.opened()?))) {
+            self.check_own(own, &name, sweep.room).await?;
+        }
         let doing = "reading the holds";
         let sql = "SELECT id, kind, name, since, next_probe_at, expired_at, released_at
              FROM sitewright_holds ORDER BY id";
@@ -135,7 +138,11 @@ impl Database {
         }
         let mut room = sweep.room;
         for id in here {
-            let taken = self.take_orders(&id, &sweep.worker, room).await?;
+            let queue = match own {
+                Some(own) => own.open()?,
+                None => held_jobs::own_queue(&sweep.worker),
+            };
+            let taken = self.take_orders(&id, queue, room).await?;
             swept.taken += taken;
             room = room.saturating_sub(taken);
         }
@@ -186,12 +193,12 @@ impl Database {
 
     /// Gives orders that wait for a template to this worker alone, by its own queue: one without the
     /// template would be as fast to claim them again.
-    async fn take_orders(&self, hold: &str, worker: &str, room: usize) -> Result<usize, Error> {
+    async fn take_orders(&self, hold: &str, queue: String, room: usize) -> Result<usize, Error> {
         let most = i64::try_from(room).unwrap_or(CHUNK).min(CHUNK);
         if most == 0 {
             return Ok(0);
         }
-        let (id, queue) = (hold.to_owned(), held_jobs::own_queue(worker));
+        let id = hold.to_owned();
         self.write("taking orders that wait for a template", move |tx| {
             let (id, queue) = (id.clone(), queue.clone());
             Box::pin(async move {
@@ -272,6 +279,25 @@ impl Database {
         .await
     }
 
+    /// Gives the worker's own queue up if it is stuck, and puts its jobs back for all workers.
+    async fn check_own(&self, own: &OwnQueue, name: &str, room: usize) -> Result<(), Error> {
+        let doing = "looking for jobs that the worker took";
+        let waiting = !self.read(doing, held_jobs::WAITING, args![name]).await?.is_empty();
+        if own.is_stuck(waiting && room > 0) {
+            tracing::warn!(
+                queue = name,
+                "jobs of the worker's own queue are stuck; another is used"
+            );
+            let name = name.to_owned();
+            self.write("returning stuck jobs", move |tx| {
+                let name = name.clone();
+                Box::pin(async move { held_jobs::dissolve(tx, &name).await })
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// Puts jobs that a worker took and did not fetch before it ended back for all workers.
     async fn return_handed_over(&self) -> Result<(), Error> {
         let doing = "looking for queues of workers that ended";
@@ -284,7 +310,11 @@ impl Database {
         }
         for row in &rows {
             let queue = row.text("name").map_err(failed)?;
-            if live.contains(&queue) {
+            let is_live = |own: &String| {
+                let rest = queue.strip_prefix(own.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            };
+            if live.iter().any(is_live) {
                 continue;
             }
             let name = queue.clone();

@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(probe.probes, [route()]);
         parked(&database, "b", &[route()]).await;
         assert_eq!(only_hold(&database).await.probe_order.as_deref(), Some("a"));
-        let swept = database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
         assert_eq!(swept.probes, 0, "one at a time");
         // It meets the cause again: no attempt is used, and the next probe is further away.
         for (probes, at_least) in [(1, 2_000), (2, 4_000), (3, 8_000)] {
@@ -193,7 +193,7 @@ mod tests {
         }
         // The sweep lets the one through that has waited the longest.
         place.sql("UPDATE sitewright_holds SET next_probe_at = 0").await;
-        let swept = database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
         assert_eq!((swept.probes, swept.released), (1, 0));
         assert!(is_due(&database, "b").await && !is_due(&database, "a").await);
         assert_eq!(claimed(&database, "b", &[]).await.probes, [route()]);
@@ -220,14 +220,14 @@ mod tests {
         for id in &ids {
             parked(&database, id, &[route()]).await;
         }
-        let swept = database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
         assert_eq!((swept.released, swept.probes), (0, 0));
         assert!(database.release_hold(&route()).await.unwrap());
         assert!(!database.release_hold(&route()).await.unwrap(), "it was released before");
         database.pause().await.unwrap();
-        assert_eq!(database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap().released, 0);
+        assert_eq!(database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap().released, 0);
         database.resume().await.unwrap();
-        let swept = database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
         assert_eq!(swept.released, ids.len());
         for id in [ids[0], ids[700], ids[1_202]] {
             assert!(is_due(&database, id).await);
@@ -258,7 +258,7 @@ mod tests {
         let held = only_hold(&database).await;
         assert_eq!((held.cause, held.next_probe_at), (HoldCause::Operator, None));
         assert_eq!(held.reason, "the key is being replaced");
-        assert_eq!(database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap().probes, 0);
+        assert_eq!(database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap().probes, 0);
         parked(&database, "b", &[route()]).await;
     }
 
@@ -311,18 +311,18 @@ mod tests {
             assert_eq!((order.state, order.runs), (OrderState::Waiting, 0));
         }
         // The worker without the template takes none, the other one as many as it has room for.
-        let swept = database.sweep_holds(&sweep("w-1", &["other"])).await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["other"]), None).await.unwrap();
         assert_eq!((swept.taken, swept.released), (0, 0));
         let small = Sweep { room: 2, ..sweep("w-2", &["t"]) };
-        assert_eq!(database.sweep_holds(&small).await.unwrap().taken, 2);
-        assert_eq!(database.sweep_holds(&sweep("w-2", &["t"])).await.unwrap().taken, 1);
+        assert_eq!(database.sweep_holds(&small, None).await.unwrap().taken, 2);
+        assert_eq!(database.sweep_holds(&sweep("w-2", &["t"]), None).await.unwrap().taken, 1);
         for id in ["a", "b", "c"] {
             assert!(is_due_in(&place, &database, id, "handover-2").await);
             claimed(&database, id, &[]).await;
         }
         // Once every worker has it, nobody waits.
         database.publish_templates("w-1", served("t")).await.unwrap();
-        database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap();
+        database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
         assert!(database.holds().await.unwrap().is_empty());
     }
 
@@ -335,10 +335,10 @@ mod tests {
         let served = vec![Served { template: "t".to_owned(), digest: "sha256:0".to_owned() }];
         database.publish_templates("w-2", served).await.unwrap();
         parked(&database, "a", &[missing()]).await;
-        assert_eq!(database.sweep_holds(&sweep("w-2", &["t"])).await.unwrap().taken, 1);
+        assert_eq!(database.sweep_holds(&sweep("w-2", &["t"]), None).await.unwrap().taken, 1);
         assert!(is_due_in(&place, &database, "a", "handover-2").await);
         place.sql("DELETE FROM sitewright_workers WHERE client_id = 'w-2'").await;
-        database.sweep_holds(&sweep("w-1", &[])).await.unwrap();
+        database.sweep_holds(&sweep("w-1", &[]), None).await.unwrap();
         assert!(is_due_in(&place, &database, "a", "default").await);
         parked(&database, "a", &[missing()]).await;
     }
@@ -355,13 +355,13 @@ mod tests {
             started_at,
             ..sweep("w-1", &[])
         };
-        database.sweep_holds(&grace(0)).await.unwrap();
+        database.sweep_holds(&grace(0), None).await.unwrap();
         assert!(only_hold(&database).await.expired_at.is_none());
         // Nobody has had it for the grace time, but the workers have just started.
         place.sql("UPDATE sitewright_holds SET since = 1").await;
-        database.sweep_holds(&grace(now_ms())).await.unwrap();
+        database.sweep_holds(&grace(now_ms()), None).await.unwrap();
         assert!(only_hold(&database).await.expired_at.is_none());
-        let swept = database.sweep_holds(&grace(0)).await.unwrap();
+        let swept = database.sweep_holds(&grace(0), None).await.unwrap();
         assert!(only_hold(&database).await.has_expired());
         assert_eq!(swept.released, 1);
         // Its attempt, which fails, begins; and that of each later order at once.
@@ -370,7 +370,7 @@ mod tests {
         // The template appears: the next ones wait no more than before.
         let served = vec![Served { template: "t".to_owned(), digest: "sha256:0".to_owned() }];
         database.publish_templates("w-1", served).await.unwrap();
-        database.sweep_holds(&sweep("w-1", &["t"])).await.unwrap();
+        database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
         assert!(database.holds().await.unwrap().is_empty());
     }
 
