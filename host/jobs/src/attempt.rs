@@ -86,6 +86,7 @@ impl ClaimOrder {
             number: row.int("runs")?,
             attempts_used: row.int("attempts")?,
             job: self.job,
+            revision: row.int("revision")?,
             trace_id: trace_id(self.attempt),
             worker: self.worker.client.clone(),
         })
@@ -126,7 +127,7 @@ impl Coalesced for ClaimOrder {
             " WHERE sitewright_orders.id = t.value ->> 0
                 AND (state || '' = {queued} OR (state || '' = {waiting} AND job_id = CAST(t.value \
              ->> 3 AS BIGINT)))
-             RETURNING owner_attempt, document, template, config_version, runs, attempts"
+             RETURNING owner_attempt, document, template, config_version, runs, attempts, revision"
         );
         let mut given = HashMap::with_capacity(writes.len());
         for row in tx.all(sql, args![&wanted, now]).await? {
@@ -183,7 +184,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     config_version = coalesce(config_version, $5), waiting_reason = NULL,
                     next_attempt_at = NULL, updated_at = $6
                  WHERE id = $1 AND (state = {queued} OR (state = {waiting} AND job_id = $4))
-                 RETURNING document, template, config_version, runs, attempts"
+                 RETURNING document, template, config_version, runs, attempts, revision"
             ),
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
@@ -213,7 +214,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
         None => {
             let existing = tx
                 .optional(
-                    "SELECT document, template, config_version, runs, attempts, state, \
+                    "SELECT document, template, config_version, runs, attempts, revision, state, \
                      owner_attempt
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
