@@ -151,6 +151,7 @@ impl Harness {
             template: self.template.display().to_string(),
             id: AttemptId::from(id),
             job: None,
+            revision: None,
             journal: JournalUse::Of(Arc::new(RunJournal::new(watch.clone()))),
             publication: Publication::Place(SyncBatcher::default()),
             cancel: cancel.clone(),

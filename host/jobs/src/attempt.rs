@@ -134,6 +134,7 @@ impl ClaimOrder {
             number: row.int("runs")?,
             attempts_used: row.int("attempts")?,
             job: self.job,
+            revision: row.int("revision")?,
             trace_id: trace_id(self.attempt),
             worker: self.worker.client.clone(),
             suspected: row.opt_int("suspected_at")?.is_some(),
@@ -177,7 +178,7 @@ impl Coalesced for ClaimOrder {
                 AND (state || '' = {queued} OR (state || '' = {waiting} AND job_id = CAST(t.value \
              ->> 3 AS BIGINT)))
              RETURNING owner_attempt, document, template, config_version, runs, attempts,
-                 suspected_at, priority, held_by"
+                 suspected_at, revision, priority, held_by"
         );
         let mut given = HashMap::with_capacity(writes.len());
         for row in tx.all(sql, args![&wanted, now]).await? {
@@ -241,7 +242,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     config_version = coalesce(config_version, $5), waiting_reason = NULL,
                     next_attempt_at = NULL, updated_at = $6
                  WHERE id = $1 AND (state = {queued} OR (state = {waiting} AND job_id = $4))
-                 RETURNING document, template, config_version, runs, attempts, suspected_at,
+                 RETURNING document, template, config_version, runs, attempts, suspected_at, revision,
                     priority, held_by"
             ),
             args![order, &id, &worker.client, job, &worker.config_version, now],
@@ -278,7 +279,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             let existing = tx
                 .optional(
                     "SELECT document, template, config_version, runs, attempts, state, \
-                     owner_attempt, suspected_at
+                     owner_attempt, suspected_at, revision
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
                 )

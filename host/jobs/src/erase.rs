@@ -151,7 +151,9 @@ impl Database {
         }
         self.write(format!("removing {state} orders that have expired"), move |tx| {
             Box::pin(async move {
+                // A release that is not active yet needs its order.
                 let sql = "SELECT id FROM sitewright_orders WHERE state = $1 AND updated_at < $2
+                        AND (current_release IS NULL OR visible_release = current_release)
                      ORDER BY updated_at LIMIT $3";
                 let rows = tx.all(sql, args![state.as_str(), before, i64::from(limit)]).await?;
                 let ids = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
@@ -326,7 +328,8 @@ impl Database {
         let doing = "counting orders that have expired";
         let sql = sql!(
             "SELECT count(*) AS orders FROM sitewright_orders
-             WHERE state = $1 AND state IN {ended} AND updated_at < $2"
+             WHERE state = $1 AND state IN {ended} AND updated_at < $2
+                AND (current_release IS NULL OR visible_release = current_release)"
         );
         let rows = self.read(doing, sql, args![state.as_str(), before]).await?;
         let count = rows.first().map_or(Ok(0), |row| row.int("orders"));

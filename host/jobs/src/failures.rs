@@ -235,15 +235,38 @@ impl Database {
         let doing = "counting attempts";
         // An order names a file; records have the name in the template's manifest, which may
         // differ.
-        let sql = "SELECT coalesce(n.own, o.template) AS template, count(*) AS attempts
-             FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id LEFT JOIN (
-                SELECT asked.template AS file, max(f.template) AS own
-                FROM sitewright_failures f JOIN sitewright_orders asked ON asked.id = f.order_id
-                WHERE f.template <> asked.template GROUP BY asked.template
-             ) AS n ON n.file = o.template
-             WHERE a.ended_at IS NOT NULL AND ($1 IS NULL OR coalesce(n.own, o.template) = $1)
-                AND ($2 IS NULL OR a.ended_at >= $2) AND ($3 IS NULL OR o.id = $3)
-             GROUP BY coalesce(n.own, o.template)";
+        macro_rules! counted {
+            ($attempts:literal, $failures:literal) => {
+                concat!(
+                    "SELECT coalesce(n.own, c.file) AS template,
+                        CAST(sum(c.attempts) AS BIGINT) AS attempts
+                     FROM (SELECT o.template AS file, count(*) AS attempts FROM ",
+                    $attempts,
+                    " AND a.ended_at IS NOT NULL AND ($2 IS NULL OR a.ended_at >= $2)
+                            AND ($3 IS NULL OR a.order_id = $3)
+                        GROUP BY o.template) AS c
+                     LEFT JOIN (SELECT asked.template AS file, max(f.template) AS own FROM ",
+                    $failures,
+                    " AND f.template <> asked.template GROUP BY asked.template) AS n
+                        ON n.file = c.file
+                     WHERE ($1 IS NULL OR coalesce(n.own, c.file) = $1)
+                     GROUP BY coalesce(n.own, c.file)"
+                )
+            };
+        }
+        // SQLite would begin with the orders and read the row of each failure behind its record.
+        let sql = self.pool().pick(
+            counted!(
+                "sitewright_attempts a CROSS JOIN sitewright_orders o
+                    INDEXED BY sitewright_orders_named WHERE o.id = a.order_id",
+                "sitewright_failures f CROSS JOIN sitewright_orders asked
+                    INDEXED BY sitewright_orders_named WHERE asked.id = f.order_id"
+            ),
+            counted!(
+                "sitewright_attempts a, sitewright_orders o WHERE o.id = a.order_id",
+                "sitewright_failures f, sitewright_orders asked WHERE asked.id = f.order_id"
+            ),
+        );
         let rows =
             self.read(doing, sql, args![&filter.template, filter.since, &filter.order]).await?;
         let pair = |row: &Row| Ok((row.text("template")?, count(row, "attempts")?));

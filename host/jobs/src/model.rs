@@ -457,6 +457,8 @@ pub struct Claimed {
     /// Attempts used before this one; the backoff grows with it.
     pub attempts_used: i64,
     pub job: i64,
+    /// Counts the documents of the order, from 1: the one that this attempt has.
+    pub revision: i64,
     /// 32 hexadecimal digits.
     pub trace_id: String,
     pub worker: String,

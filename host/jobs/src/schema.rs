@@ -31,7 +31,8 @@ const OUTDATED_EVERY: Duration = Duration::from_secs(10);
 const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Each migration brings the tables one version further; a published one never changes. `{now}` is
-/// the time in milliseconds since the Unix epoch, `{sequence}` a key that counts up.
+/// the time in milliseconds since the Unix epoch, `{sequence}` a key that counts up; a line that
+/// begins with `{sqlite}` is for SQLite only.
 ///
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
@@ -169,9 +170,10 @@ ALTER TABLE sitewright_workers ADD COLUMN stale_since BIGINT;
 ALTER TABLE sitewright_workers ADD COLUMN stale_beats BIGINT;
 ",
     // Lists, retention, erasure and revisions. An order's document is larger than a page of SQLite,
-    // so what lists read must be in an index.
+    // so what lists read must be in an index; PostgreSQL keeps documents elsewhere.
     "
-CREATE INDEX sitewright_orders_of_template ON sitewright_orders (template, created_at, id);
+{sqlite}CREATE INDEX sitewright_orders_of_template ON sitewright_orders (template, created_at, id);
+{sqlite}CREATE INDEX sitewright_orders_named ON sitewright_orders (id, template);
 CREATE INDEX sitewright_orders_due ON sitewright_orders (next_attempt_at) WHERE state = 'waiting';
 CREATE INDEX sitewright_ai_calls_of_order ON sitewright_ai_calls (order_id, id);
 ALTER TABLE sitewright_orders ADD COLUMN revision BIGINT NOT NULL DEFAULT 1;
@@ -410,9 +412,12 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
     }
     tx.script(VERSIONS.to_owned()).await?;
     let (now, sequence) = (queries.now_ms.as_str(), queries.sequence.as_str());
+    // A comment on PostgreSQL.
+    let sqlite = tx.pick("", "-- ");
     for (version, migration) in (1..).zip(MIGRATIONS) {
         if version > from {
-            tx.script(migration.replace("{now}", now).replace("{sequence}", sequence)).await?;
+            let script = migration.replace("{now}", now).replace("{sequence}", sequence);
+            tx.script(script.replace("{sqlite}", sqlite)).await?;
             tx.execute(
                 "INSERT INTO sitewright_schema (version, program, applied_at) VALUES ($1, $2, $3)",
                 args![version, env!("CARGO_PKG_VERSION"), now_ms()],

@@ -125,6 +125,7 @@ pub async fn replay(
             RecordedEnd::Failed(record) => record.job.clone(),
             RecordedEnd::Released(_) | RecordedEnd::Unknown => None,
         },
+        revision: None,
         journal: JournalUse::Replay(ReplayInput {
             journal: Arc::new(RunJournal::new(Arc::new(answers))),
             cursor: cursor.clone(),

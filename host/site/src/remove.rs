@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::manifest::ReleaseId;
-use super::release::{ReadError, discard, list_releases};
-use super::root::{CURRENT, OrderDir, STAGING, SitesRoot};
+use super::release::{ReadError, discard, list_releases, release_ids};
+use super::root::{CURRENT, OrderDir, RELEASES, STAGING, SitesRoot};
 use super::storage::{
     StorageError, is_empty_folder, lock, open_folder, remove_folder, sync_folder,
 };
@@ -76,6 +76,16 @@ impl SitesRoot {
         Ok(existed)
     }
 
+    /// The ids of the order's releases, in the present layout.
+    fn release_ids(&self, order: &OrderDir) -> Result<BTreeSet<ReleaseId>, StorageError> {
+        let Some(public) = self.open_public(order)? else { return Ok(BTreeSet::new()) };
+        let path = self.public_order_path(order).join(RELEASES);
+        match open_folder(&public, RELEASES).and_then(|releases| release_ids(&releases)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            ids => ids.map_err(StorageError::on("read the folder", path)),
+        }
+    }
+
     /// Removes what a worker left that died between two steps: releases that never counted, and an
     /// empty staging folder. `counted` are the releases that attempts completed; the current one
     /// stays in any case, and so does one newer than `before`, in milliseconds since the Unix epoch.
@@ -91,9 +101,17 @@ impl SitesRoot {
         dry_run: bool,
     ) -> Result<Vec<ReleaseId>, ReadError> {
         let mut removed = Vec::new();
-        for release in list_releases(self, order)? {
-            let made = i64::try_from(release.id.0.timestamp_ms()).unwrap_or(i64::MAX);
-            if release.current || made >= before || counted.contains(&release.id.to_string()) {
+        let is_left = |id: &ReleaseId| {
+            let made = i64::try_from(id.0.timestamp_ms()).unwrap_or(i64::MAX);
+            made < before && !counted.contains(&id.to_string())
+        };
+        // Names only: most orders have no such release, and manifests need not be read.
+        let listed = match self.release_ids(order)?.iter().any(is_left) {
+            true => list_releases(self, order)?,
+            false => Vec::new(),
+        };
+        for release in listed {
+            if release.current || !is_left(&release.id) {
                 continue;
             }
             if !dry_run {

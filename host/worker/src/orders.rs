@@ -86,6 +86,7 @@ impl Handler for Orders {
             template: claimed.template.clone(),
             id: AttemptId::from(claimed.attempt),
             job: Some(claimed.job.to_string()),
+            revision: Some(claimed.revision),
             journal: JournalUse::Of(journal.clone()),
             publication: Publication::Place(self.batcher.clone()),
             cancel: stop.token().clone(),

@@ -93,47 +93,35 @@ impl From<Keep> for String {
 }
 
 /// A time for each state in which an order ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeepByState {
     /// Of orders that have a release.
-    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
-    pub succeeded: Keep,
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`", "x-default" = "see above"))]
+    pub succeeded: Option<Keep>,
     /// Of orders that failed for good.
-    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
-    pub failed: Keep,
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`", "x-default" = "see above"))]
+    pub failed: Option<Keep>,
     /// Of orders that were given up.
-    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
-    pub dead: Keep,
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`", "x-default" = "see above"))]
+    pub dead: Option<Keep>,
     /// Of orders that somebody cancelled.
-    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
-    pub cancelled: Keep,
-}
-
-impl Default for KeepByState {
-    fn default() -> Self {
-        KeepByState::all(Keep::Forever)
-    }
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`", "x-default" = "see above"))]
+    pub cancelled: Option<Keep>,
 }
 
 impl KeepByState {
-    const fn all(keep: Keep) -> Self {
-        KeepByState { succeeded: keep, failed: keep, dead: keep, cancelled: keep }
-    }
-
     /// Each state with its time.
-    fn states(&self) -> [(OrderState, Keep); 4] {
+    fn states(&self, default: Keep) -> [(OrderState, Keep); 4] {
         [
             (OrderState::Succeeded, self.succeeded),
             (OrderState::Failed, self.failed),
             (OrderState::Dead, self.dead),
             (OrderState::Cancelled, self.cancelled),
         ]
-    }
-
-    fn of(&self, state: OrderState) -> Keep {
-        let found = self.states().into_iter().find(|(known, _)| *known == state);
-        found.map_or(Keep::Forever, |(_, keep)| keep)
+        .map(|(state, keep)| (state, keep.unwrap_or(default)))
     }
 }
 
@@ -156,16 +144,15 @@ pub struct RetentionConfig {
     pub failures: KeepByState,
 }
 
-fn events() -> KeepByState {
-    KeepByState::all(Keep::days(90))
-}
+/// How long progress events are kept by default.
+const KEEP_EVENTS: Keep = Keep::days(90);
 
 impl Default for RetentionConfig {
     fn default() -> Self {
         RetentionConfig {
             every: Keep::For(Duration::from_secs(3_600)),
             orders: KeepByState::default(),
-            events: events(),
+            events: KeepByState::default(),
             replies: KeepByState::default(),
             failures: KeepByState::default(),
         }
@@ -173,12 +160,18 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
-    fn of(&self, what: ExpiredRows) -> &KeepByState {
+    fn of(&self, what: ExpiredRows) -> [(OrderState, Keep); 4] {
         match what {
-            ExpiredRows::Events => &self.events,
-            ExpiredRows::Replies => &self.replies,
-            ExpiredRows::Failures => &self.failures,
+            ExpiredRows::Events => self.events.states(KEEP_EVENTS),
+            ExpiredRows::Replies => self.replies.states(Keep::Forever),
+            ExpiredRows::Failures => self.failures.states(Keep::Forever),
         }
+    }
+
+    /// Whether something of an order in this state, which ended then, has expired.
+    fn has_expired(&self, what: ExpiredRows, state: OrderState, ended_at: i64) -> bool {
+        let keep = self.of(what).into_iter().find(|(known, _)| *known == state);
+        keep.and_then(|(_, keep)| keep.before()).is_some_and(|before| ended_at < before)
     }
 }
 
@@ -229,7 +222,7 @@ pub async fn sweep_database(
     mode: SweepMode,
 ) -> Result<Swept, Error> {
     let mut swept = Swept::default();
-    for (state, keep) in retention.orders.states() {
+    for (state, keep) in retention.orders.states(Keep::Forever) {
         let Some(before) = keep.before() else { continue };
         let count = if mode == SweepMode::DryRun {
             database.count_expired(state, before).await?
@@ -249,7 +242,7 @@ pub async fn sweep_database(
         }
     }
     for what in [ExpiredRows::Events, ExpiredRows::Replies, ExpiredRows::Failures] {
-        for (state, keep) in retention.of(what).states() {
+        for (state, keep) in retention.of(what) {
             let Some(before) = keep.before() else { continue };
             let rows = expire_rows(database, what, state, before, mode).await?;
             match what {
@@ -454,11 +447,11 @@ fn sweep_order(
     let Ok(order) = OrderDir::new(&kept.order) else { return (0, 0) };
     let swept = || -> Result<(u64, u64), Message> {
         let mut expired = Vec::new();
-        let is_due = |keep: Keep| keep.before().is_some_and(|before| kept.changed_at < before);
-        if is_due(retention.failures.of(kept.state)) {
+        let is_due = |what| retention.has_expired(what, kept.state, kept.changed_at);
+        if is_due(ExpiredRows::Failures) {
             expired.push("failures");
         }
-        if is_due(retention.replies.of(kept.state)) {
+        if is_due(ExpiredRows::Replies) {
             expired.extend(["journal", "documents", "attempts"]);
         }
         let path = sites.order_path(&order);
@@ -501,7 +494,10 @@ pub(super) async fn sweep_regularly(
 ) {
     let Keep::For(every) = retention.every else { return };
     let every_ms = i64::try_from(millis(every)).unwrap_or(i64::MAX);
-    let mut ticks = tokio::time::interval(LOOK_EVERY.min(every.max(Duration::from_secs(1))));
+    let look_every = LOOK_EVERY.min(every.max(Duration::from_secs(1)));
+    // Not at once: a worker that starts has orders to make.
+    let first = tokio::time::Instant::now() + look_every;
+    let mut ticks = tokio::time::interval_at(first, look_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut files_at: Option<tokio::time::Instant> = None;
     loop {
@@ -564,13 +560,16 @@ mod tests {
     fn nothing_of_a_customer_is_removed_by_default() {
         let config: RetentionConfig = serde_json::from_str("{}").unwrap();
         assert_eq!(config, RetentionConfig::default());
-        for keep in [config.orders, config.replies, config.failures] {
-            assert_eq!(keep, KeepByState::all(Keep::Forever));
-        }
-        assert_eq!(config.events, KeepByState::all(Keep::days(90)));
+        let all = |keep| move |(_, found)| found == keep;
+        let forever = all(Keep::Forever);
+        assert!(config.orders.states(Keep::Forever).into_iter().all(forever));
+        assert!(config.of(ExpiredRows::Replies).into_iter().all(forever));
+        assert!(config.of(ExpiredRows::Failures).into_iter().all(forever));
+        assert!(config.of(ExpiredRows::Events).into_iter().all(all(Keep::days(90))));
         let config: RetentionConfig =
-            serde_json::from_str(r#"{ "orders": { "cancelled": "30d" } }"#).unwrap();
-        assert_eq!(config.orders.of(OrderState::Cancelled), Keep::days(30));
-        assert_eq!(config.orders.of(OrderState::Succeeded), Keep::Forever);
+            serde_json::from_str(r#"{ "events": { "cancelled": "30d" } }"#).unwrap();
+        assert!(!config.has_expired(ExpiredRows::Events, OrderState::Failed, now_ms() - 1));
+        let times = config.of(ExpiredRows::Events).map(|(_, keep)| String::from(keep));
+        assert_eq!(times, ["90d", "90d", "90d", "30d"], "other states keep the default");
     }
 }

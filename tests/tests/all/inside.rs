@@ -63,6 +63,7 @@ pub(crate) fn request(
         template: guest(template).to_string_lossy().into_owned(),
         id,
         job: None,
+        revision: None,
         journal: JournalUse::Off,
         publication: Publication::Publish,
         cancel: CancellationToken::new(),

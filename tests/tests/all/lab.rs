@@ -103,6 +103,7 @@ impl Started {
             template: template.to_owned(),
             id: AttemptId::new(),
             job: None,
+            revision: None,
             journal: JournalUse::Off,
             publication: Publication::Publish,
             cancel: cancel.clone(),

@@ -201,6 +201,9 @@ mod tests {
         factory.until_state("24", OrderState::Succeeded).await;
         let second = factory.active_release("24").unwrap();
         assert_ne!(second, first);
+        let manifest = factory.bench.sites().join(format!("24/manifests/{second}.json"));
+        let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+        assert_eq!(manifest["revision"], 2, "a release names its revision");
         let asked = model.asked_of("24");
         assert_eq!(asked.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [1, 1, 1]);
         // The same document again changes nothing; another one by `add --revise` does.

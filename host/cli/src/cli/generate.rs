@@ -94,6 +94,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         template: args.template,
         id: AttemptId::new(),
         job: None,
+        revision: None,
         journal,
         publication: Publication::Publish,
         cancel,

@@ -153,6 +153,7 @@ impl Attempt<'_> {
                 "limits": totals.limits,
             }),
             locale: Some(locale.to_string()),
+            revision: self.request.revision,
             created_at: OffsetDateTime::from_unix_timestamp(i64::try_from(start_s).unwrap_or(0))
                 .unwrap_or(OffsetDateTime::UNIX_EPOCH),
         }

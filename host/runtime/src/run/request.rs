@@ -55,6 +55,9 @@ pub struct AttemptRequest {
     pub id: AttemptId,
     /// The job in the queue; `None` for an order that did not come from the queue.
     pub job: Option<String>,
+    /// Counts the documents that the order had, from 1; `None` for an order that did not come from
+    /// the queue. The release names it.
+    pub revision: Option<i64>,
     pub journal: JournalUse,
     pub publication: Publication,
     /// Cancelling it ends the attempt with a failure record.

@@ -97,6 +97,7 @@ impl Bench {
             template: TEMPLATE.to_owned(),
             id: AttemptId::new(),
             job: None,
+            revision: None,
             journal: JournalUse::Off,
             publication: Publication::Publish,
             cancel: CancellationToken::new(),

@@ -27,6 +27,14 @@ pub(super) struct Unreadable {
     pub(super) error: String,
 }
 
+/// Failures by fingerprint and template.
+pub(super) struct Grouped {
+    pub(super) groups: Vec<Group>,
+    /// The number of those that the database has, by template.
+    pub(super) in_queue: BTreeMap<String, u64>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
 /// Summaries of records, and files that cannot be read.
 type Briefs = (Vec<Brief>, Vec<Unreadable>);
 
@@ -54,13 +62,12 @@ impl Sources {
     }
 
     /// Failures by fingerprint and template.
-    pub(super) async fn groups(
-        &self,
-        filter: &Filter,
-    ) -> Result<(Vec<Group>, Vec<Unreadable>), SetupError> {
+    pub(super) async fn groups(&self, filter: &Filter) -> Result<Grouped, SetupError> {
         let mut groups = BTreeMap::new();
+        let mut in_queue: BTreeMap<String, u64> = BTreeMap::new();
         if let Some(database) = &self.database {
             for group in database.failure_groups(filter).await? {
+                *in_queue.entry(group.template.clone()).or_default() += group.count;
                 groups.insert((group.fingerprint.clone(), group.template.clone()), group);
             }
         }
@@ -87,7 +94,7 @@ impl Sources {
             };
             groups.insert(key, both);
         }
-        Ok((groups.into_values().collect(), unreadable))
+        Ok(Grouped { groups: groups.into_values().collect(), in_queue, unreadable })
     }
 
     /// The newest failures, one by one.
