@@ -254,7 +254,7 @@ fn failed(error: OpenError, shown: &str) -> Error {
     let shown = shown.to_owned();
     match error {
         OpenError::Url(why) => Error::Url { why },
-        OpenError::Connect(cause, error) => Error::Open { shown, cause, source: Arc::new(error) },
+        OpenError::Connect(cause, error) => Error::Open { shown, cause, error: Arc::new(error) },
         #[cfg(feature = "postgres")]
         OpenError::TransactionPooling => Error::TransactionPooling { shown },
         #[cfg(feature = "postgres")]

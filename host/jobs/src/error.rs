@@ -28,12 +28,13 @@ pub enum Error {
         shown: String,
     },
     /// The database did not open.
-    #[error("the database {shown} cannot be opened: {}; {}", words(.source), .cause.hint())]
+    #[error("the database {shown} cannot be opened: {}; {}", words(.error), .cause.hint())]
     Open {
         /// The URL without its password.
         shown: String,
         cause: OpenCause,
-        source: Arc<sqlx::Error>,
+        /// Not a cause of its own: the message has its words.
+        error: Arc<sqlx::Error>,
     },
     /// A pooler gives each transaction another session of the server.
     #[error(
@@ -121,7 +122,7 @@ pub enum Error {
         known: i64,
     },
     /// The database answered with an error, or did not answer.
-    #[error("{doing} failed at the database: {source}{}", advice(.source))]
+    #[error("{doing} failed at the database: {}{}", words(.source), advice(.source))]
     Database {
         /// What was being done, and to which order: `claiming order "24"`.
         doing: String,
@@ -228,7 +229,7 @@ impl Error {
     /// Whether a retry may succeed: the database is away, locked or busy.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Open { source, .. } | Error::Database { source, .. } => transient(source),
+            Error::Open { error: source, .. } | Error::Database { source, .. } => transient(source),
             Error::River { source, .. } => match &**source {
                 riverqueue::Error::Database(source) => transient(source),
                 _ => false,

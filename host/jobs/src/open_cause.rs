@@ -125,7 +125,9 @@ impl OpenCause {
                 "a pooler answers there and rejects the connection: check its list of databases and \
                  users, and its log"
             }
-            OpenCause::NotPostgres => "what answers there is not PostgreSQL: check host and port",
+            OpenCause::NotPostgres => {
+                "what answers there is not PostgreSQL, or hangs up at once: check host and port"
+            }
             OpenCause::File => "check that its folder exists, and who may open the file",
             OpenCause::ReadOnly => {
                 "give the host's user write access to the file and its folder, and check that the \

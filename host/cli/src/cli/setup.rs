@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::config::{Config, ConfigError};
 use sitewright_ai::Gateway;
 use sitewright_http::{self as http, Client};
-use sitewright_jobs::Database;
+use sitewright_jobs::{Database, DatabaseOptions};
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{
     Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader, default_guest_memory,
@@ -168,13 +168,19 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
+    /// For commands, which do one thing after the other. With more, the pool would open another
+    /// connection while the last one is still on its way back, although workers need them.
+    fn one_connection(config: &Config) -> DatabaseOptions {
+        DatabaseOptions { connections: 1, ..config.database_options.clone() }
+    }
+
     /// The existing database, to read or change orders.
     ///
     /// # Errors
     /// Also if the database does not exist or its tables are not of this version.
     pub(super) async fn orders(config: &Config) -> Result<Database, SetupError> {
-        let (url, options) = (config.database.expose(), &config.database_options);
-        let database = Database::open_existing_with(url, options).await?;
+        let (url, options) = (config.database.expose(), Self::one_connection(config));
+        let database = Database::open_existing_with(url, &options).await?;
         database.check_schema().await?;
         Ok(database)
     }
@@ -183,7 +189,8 @@ impl Setup {
     /// that the first order needs no other command. The tables of a server, and old tables, are
     /// migrated by `sitewright migrate` or a worker.
     pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
-        let database = Self::database(config).await?;
+        let (url, options) = (config.database.expose(), Self::one_connection(config));
+        let database = Database::open_with(url, &options).await?;
         match database.check_schema().await {
             Err(error) if database.is_embedded() && error.is_without_tables() => {
                 database.migrate().await?;

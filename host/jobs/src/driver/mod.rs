@@ -44,7 +44,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseOptions {
     /// Maximum connections of this process to PostgreSQL, without the one on which a worker is
-    /// notified of new orders. Default: 10; at least 2 for a worker.
+    /// notified of new orders. Default: 10; at least 2 for a worker and to migrate.
     pub connections: u32,
     /// Prepared statements that each connection to PostgreSQL keeps. Default: 100.
     pub statement_cache: Option<usize>,

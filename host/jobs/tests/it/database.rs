@@ -77,7 +77,7 @@ async fn d11_an_error_of_a_connection_has_its_cause_within_five_seconds() {
     let mut cases = vec![
         (format!("postgres://me:qx@127.0.0.1:{closed}/db"), OpenCause::Refused),
         (format!("postgres://me:qx@127.0.0.1:{silent}/db"), OpenCause::NoLogin),
-        (format!("postgres://me:qx@127.0.0.1:{hung_up}/db"), OpenCause::HungUp),
+        (format!("postgres://me:qx@127.0.0.1:{hung_up}/db"), OpenCause::NotPostgres),
         (format!("postgres://me:qx@127.0.0.1:{other}/db"), OpenCause::NotPostgres),
         (format!("postgres://me:qx@[::1]:{closed}/db"), OpenCause::Refused),
         ("postgres://me:qx@nowhere.invalid/db".to_owned(), OpenCause::Unresolved),
@@ -504,7 +504,8 @@ async fn d8_a_pooler_with_few_places_is_used_with_fewer_connections_or_refused()
         database.enqueue_all(orders).await.unwrap();
         // A place is left for a command, if there are enough.
         if places > 3 {
-            let command = Database::open(&bouncer.url).await.unwrap();
+            let one = DatabaseOptions { connections: 1, ..DatabaseOptions::default() };
+            let command = Database::open_with(&bouncer.url, &one).await.unwrap();
             command.stats().await.unwrap();
             command.close().await;
         }
