@@ -302,7 +302,7 @@ fn luhn(digits: &[u32]) -> bool {
             _ => digit * 2,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
