@@ -232,8 +232,8 @@ impl Holds {
         hold
     }
 
-    /// Knows a hold before the database has it, so that no further order meets its cause, and raises
-    /// the alarm.
+    /// Knows a hold before the database has it, so that no further order meets its cause, and
+    /// raises the alarm.
     fn found(&self, hold: &NewHold) {
         let mut known = self.known.write();
         if known.contains_key(&hold.id) {

@@ -31,7 +31,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Release what is held: its orders are due again. A worker holds it anew if the cause persists.
+    /// Release what is held: its orders are due again. A worker holds it anew if the cause
+    /// persists.
     #[command(after_help = "Examples:\n  \
         sitewright route release default\n  \
         sitewright route release template:landing")]

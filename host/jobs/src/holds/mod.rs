@@ -20,8 +20,8 @@
 //! | `own_queue` | how does a worker get orders that others cannot attempt? |
 //! | `sweep` | makes parked orders due: released ones, one probe at a time, those for this worker |
 //!
-//! **Invariant:** whatever happens to a hold's row, a parked order's job becomes due by itself after
-//! [`PARKED_AT_MOST`].
+//! **Invariant:** whatever happens to a hold's row, a parked order's job becomes due by itself
+//! after [`PARKED_AT_MOST`].
 
 pub(crate) mod admit;
 mod own_queue;
@@ -211,8 +211,8 @@ pub struct Hold {
     /// What happened and what to do.
     pub reason: String,
     pub fingerprint: Option<String>,
-    /// Milliseconds since the Unix epoch, like all times here. Of [`HoldKind::Missing`]: when a live
-    /// worker was last seen to have the template.
+    /// Milliseconds since the Unix epoch, like all times here. Of [`HoldKind::Missing`]: when a
+    /// live worker was last seen to have the template.
     pub since: i64,
     /// Probes that failed.
     pub probes: i64,

@@ -88,9 +88,9 @@ impl Database {
         .await
     }
 
-    /// Makes parked orders due: those whose hold was released, one for each hold whose next probe is
-    /// due, and those that wait for a template that this worker has: they come through `own`. Does
-    /// nothing while the queue is paused.
+    /// Makes parked orders due: those whose hold was released, one for each hold whose next probe
+    /// is due, and those that wait for a template that this worker has: they come through `own`.
+    /// Does nothing while the queue is paused.
     ///
     /// # Errors
     /// If the database fails.
@@ -191,8 +191,8 @@ impl Database {
         .await
     }
 
-    /// Gives orders that wait for a template to this worker alone, by its own queue: one without the
-    /// template would be as fast to claim them again.
+    /// Gives orders that wait for a template to this worker alone, by its own queue: one without
+    /// the template would be as fast to claim them again.
     async fn take_orders(&self, hold: &str, queue: String, room: usize) -> Result<usize, Error> {
         let most = i64::try_from(room).unwrap_or(CHUNK).min(CHUNK);
         if most == 0 {
