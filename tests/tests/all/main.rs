@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
 //! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
@@ -58,6 +59,7 @@ mod contract;
 mod contract_versions;
 mod coredumps;
 mod crates;
+mod databases;
 mod delimiter;
 mod deploy;
 mod doctor;
@@ -70,6 +72,7 @@ mod hostile;
 mod hostile_host;
 mod inside;
 mod intake;
+mod journal;
 mod lab;
 mod limits;
 mod mutated;
