@@ -100,7 +100,10 @@ mod tests {
     fn sentences_have_a_language_and_names_have_none() {
         let table = [
             (Some("pt"), "Cantina familiar com massas feitas na casa e salão para 80 pessoas."),
-            (Some("en"), "A two-chair studio. We do colour and cuts that grow out well over time."),
+            (
+                Some("en"),
+                "We bake through the night, and when the bread is gone for the day, it is gone.",
+            ),
             (
                 Some("fr"),
                 "Agence indépendante depuis 1998, spécialisée dans les demeures anciennes.",

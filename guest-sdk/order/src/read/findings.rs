@@ -76,14 +76,22 @@ impl Findings {
 
     /// The notices of an order, after those that it had, at most [`MAX_NOTICES`].
     pub(super) fn into_notices(self, mut notices: Vec<Notice>) -> Vec<Notice> {
-        notices.extend(self.0.into_iter().filter_map(|(severity, problem)| {
+        // A normalized order that is read again has them all, or as many as there may be.
+        if notices.len() >= MAX_NOTICES {
+            return notices;
+        }
+        let known = notices.len();
+        for (severity, problem) in self.0 {
             let level = match severity {
                 Severity::Dropped => NoticeLevel::Warning,
                 Severity::Note => NoticeLevel::Note,
-                Severity::Refused | Severity::Missing => return None,
+                Severity::Refused | Severity::Missing => continue,
             };
-            Some(Notice::new(level, problem.pointer, problem.message))
-        }));
+            let notice = Notice::new(level, problem.pointer, problem.message);
+            if !notices[..known].contains(&notice) {
+                notices.push(notice);
+            }
+        }
         if notices.len() > MAX_NOTICES {
             let more = notices.len() - (MAX_NOTICES - 1);
             notices.truncate(MAX_NOTICES - 1);

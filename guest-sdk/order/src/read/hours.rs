@@ -75,8 +75,11 @@ const OPENS: [&str; 5] = ["open", "opens", "from", "start", "open_time"];
 const CLOSES: [&str; 5] = ["close", "closes", "to", "end", "close_time"];
 const CLOSED: [&str; 3] = ["closed", "is_closed", "isClosed"];
 
+/// Whether an object holds opening and closing time. One of the names alone is none: `to` is a day
+/// in Swedish.
 fn is_times(fields: &Map<String, Value>) -> bool {
-    [OPENS.as_slice(), &CLOSES, &CLOSED].concat().iter().any(|name| fields.contains_key(*name))
+    let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+    has(&CLOSED) || has(&OPENS) && has(&CLOSES)
 }
 
 fn first_of<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Option<&'v Value> {
@@ -86,10 +89,13 @@ fn first_of<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Option<&'v Va
 impl Week<'_> {
     /// The days of a name, and what is said about them.
     fn named(&mut self, f: &mut Fields<'_>, at: &str, name: &str, value: &Value) {
-        if is_empty(value) {
+        let is_closed = value.as_array().is_some_and(Vec::is_empty);
+        if is_empty(value) && !is_closed {
             return;
         }
         match days(name, self.language) {
+            // An empty list of ranges is a closed day.
+            Some(set) if is_closed => self.set(f, at, &set, Vec::new()),
             Some(set) => self.entry(f, at, &set, Some(name), value),
             None => {
                 let wrong = HoursError::UnknownDay(name.to_owned());
@@ -129,22 +135,12 @@ impl Week<'_> {
         let said = ["ranges", "hours", "times", "time", "text", "value"];
         let value = said.iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
         match (name, value) {
-            (Some(name), Some(value)) => self.named_or_closed(f, at, &name, value),
+            (Some(name), Some(value)) => self.named(f, at, &name, value),
             (Some(name), None) if is_times(fields) => self.named(f, at, &name, entry),
             _ => f.dropped(
                 at,
                 "must be like `{\"day\": \"monday\", \"ranges\": [\"09:00-18:00\"]}`; left out",
             ),
-        }
-    }
-
-    /// In the normalized form, an empty list of ranges is a closed day.
-    fn named_or_closed(&mut self, f: &mut Fields<'_>, at: &str, name: &str, value: &Value) {
-        match (value, days(name, self.language)) {
-            (Value::Array(ranges), Some(set)) if ranges.is_empty() => {
-                self.set(f, at, &set, Vec::new());
-            }
-            _ => self.named(f, at, name, value),
         }
     }
 

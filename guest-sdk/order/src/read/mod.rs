@@ -104,10 +104,13 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             let fields = ["business_phone", "business_email", "whatsapp_number"];
             f.findings.blame(&fields.map(|name| child(business.at, name)));
             let at = child(business.at, "business_phone");
+            let is_blamed = f.findings.problems(false).iter().any(|problem| problem.pointer == at);
             let message = "is missing, and so are `business_email` and `whatsapp_number`: \
                            visitors need one way to reach the business; send a phone number like \
                            `+55 19 95550-1011` or an e-mail address like `office@example.com`";
-            f.findings.refuse(&at, message);
+            if !is_blamed {
+                f.findings.refuse(&at, message);
+            }
         }
         let emergency_phone = f.phone(&["emergency_phone", "emergency_number"], false);
         let business_address = f.text(&["business_address", "address", "street_address"], MAX_TEXT);
