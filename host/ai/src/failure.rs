@@ -24,6 +24,8 @@ pub(super) struct AttemptFailure {
     pub(super) asked: bool,
     /// The model's reply, if it is not valid JSON or does not match the schema.
     pub(super) reply: Option<String>,
+    /// Fields of the request that the error names, as paths: `stop`, `body.seed`.
+    pub(super) fields: Vec<String>,
     /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
     pub(super) closed_for_ms: Option<NonZeroU32>,
 }
@@ -40,6 +42,7 @@ impl AttemptFailure {
             limit: None,
             asked: true,
             reply: None,
+            fields: Vec::new(),
             closed_for_ms: None,
         }
     }
