@@ -14,7 +14,7 @@ use super::dispatch::Dispatch;
 use super::journal::RunJournal;
 use super::known_schemas::KnownSchemas;
 use super::request::{Purpose, Request};
-use super::route_builder;
+use super::route_builder::{self, Sources};
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_http::Client;
@@ -113,7 +113,8 @@ impl Gateway {
         client: Client,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Gateway, ConfigError> {
-        let routes = route_builder::routes(config, base_dir, env)?;
+        let from = Sources { base_dir, env, client: &client };
+        let routes = route_builder::routes(config, from)?;
         let transport = Transport::new(client);
         Ok(Gateway {
             routes,
@@ -199,7 +200,9 @@ impl Gateway {
         {
             return before.map_err(|error| *error);
         }
+        let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
         let completed = Dispatch::new(&self.transport, &self.jitter, call, route, request, text)
+            .accounted(paid)
             .run(candidates)
             .await?;
         match journal {

@@ -132,7 +132,13 @@ fn table(attempts: &[Attempt]) -> String {
         let mut parts = vec![attempt.outcome.to_string()];
         parts.extend(attempt.status.map(|status| status.to_string()));
         parts.extend(latency(attempt));
-        let tokens = [(attempt.usage.input_tokens, "in"), (attempt.usage.output_tokens, "out")];
+        let usage = attempt.usage;
+        let tokens = [
+            (usage.input_tokens, "in"),
+            (usage.cache_read_tokens, "of them from the cache"),
+            (usage.output_tokens, "out"),
+            (usage.reasoning_tokens, "of them thinking"),
+        ];
         parts.extend(
             tokens.iter().filter_map(|(tokens, way)| Some(format!("{} tokens {way}", (*tokens)?))),
         );
@@ -150,7 +156,11 @@ pub(super) fn latency(attempt: &Attempt) -> Vec<String> {
     let waits = [(attempt.waited_ms, "for limits"), (attempt.backoff_ms, "after the failure")];
     let waits =
         waits.iter().filter(|(ms, _)| *ms > 0).map(|(ms, why)| format!("waited {ms} ms {why}"));
-    let parts = [(attempt.connect_ms, "connect"), (attempt.first_byte_ms, "first byte")];
+    let parts = [
+        (attempt.connect_ms, "connect"),
+        (attempt.first_byte_ms, "first byte"),
+        (attempt.first_token_ms, "first token"),
+    ];
     let parts = parts.iter().filter_map(|(ms, what)| Some(format!("{what} {} ms", (*ms)?)));
     waits.chain(parts).chain([format!("{} ms in all", attempt.duration_ms)]).collect()
 }

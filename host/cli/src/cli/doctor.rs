@@ -186,8 +186,19 @@ fn route_check(probe: &Probe) -> Check {
         (Some(message), _) => message.to_string(),
         (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
     };
+    let says = match refused(probe) {
+        Some(refused) if probe.usable => format!("{says}; {refused}"),
+        _ => says,
+    };
     let what = format!("route {} → {} {}", probe.route, attempt.provider, attempt.model);
     Check::new(what, if probe.usable { Ok(says) } else { Err(says) })
+}
+
+/// Which parameters the model refuses, and what is done about it.
+fn refused(probe: &Probe) -> Option<String> {
+    let names = probe.refused.join(", ");
+    (!names.is_empty())
+        .then(|| format!("it refuses {names}, so requests are sent without that or in another way"))
 }
 
 /// The text of an error and all its causes, in one line.
@@ -207,6 +218,13 @@ fn page(found: &Findings) -> String {
     if !routes.is_empty() {
         text.push('\n');
         text.push_str(&table(&found.routes));
+        for probe in &found.routes {
+            if let Some(refused) = refused(probe) {
+                let Attempt { provider, model, .. } = &probe.attempt;
+                let line = format!("{provider} {model}: {refused}");
+                text.push_str(&format!("  {}\n", render::clean(&line)));
+            }
+        }
         text.push('\n');
     }
     for check in routes.iter().filter(|check| !check.ok) {
