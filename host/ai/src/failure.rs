@@ -25,7 +25,7 @@ pub(super) struct AttemptFailure {
     /// Whether no connection could be made, so that the provider cannot have seen the request.
     pub(super) unconnected: bool,
     /// The model's reply, if it is not valid JSON or does not match the schema.
-    pub(super) reply: Option<String>,
+    pub(super) reply: Option<Box<str>>,
     /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
     pub(super) closed_for_ms: Option<NonZeroU32>,
 }

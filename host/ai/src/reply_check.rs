@@ -126,7 +126,7 @@ fn unusable(reply: Reply, kind: AiErrorKind, detail: String) -> AttemptFailure {
     // The model's text is more useful than the envelope around it.
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = AttemptFailure::new(kind, detail).with_http(http).with_usage(reply.usage);
-    AttemptFailure { reply: Some(reply.content), ..failure }
+    AttemptFailure { reply: Some(reply.content.into()), ..failure }
 }
 
 /// Whether the reply is what was requested is not known.
