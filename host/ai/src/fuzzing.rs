@@ -175,13 +175,13 @@ fn provider<C: Kind, A: Adapter + 'static>(
     let key = ApiKey::read(&EndpointConfig::default(), "/nowhere".as_ref(), &|_| None).ok()?;
     let adapter = Box::new(make(&C::take(&mut keys).ok()?, &key).ok()?);
     let limits = LimitsByModel::of(&EndpointConfig::default());
-    Some(Provider::Http(HttpProvider {
+    Some(Provider::Http(Box::new(HttpProvider {
         adapter,
         key,
         limits,
         client: None,
         refused: Refused::default(),
-    }))
+    })))
 }
 
 #[cfg(test)]

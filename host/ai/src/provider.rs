@@ -80,7 +80,7 @@ impl CallLimits {
 /// A provider that can be called.
 #[derive(Debug)]
 pub(super) enum Provider {
-    Http(HttpProvider),
+    Http(Box<HttpProvider>),
     Scripted(Scripted),
 }
 

@@ -222,7 +222,13 @@ fn http(
     let limits = LimitsByModel::of(config);
     let adapter = adapter(&key).map_err(|message| ("base_url", message))?;
     let client = client(config, from)?;
-    Ok(Provider::Http(HttpProvider { adapter, key, limits, client, refused: Refused::default() }))
+    Ok(Provider::Http(Box::new(HttpProvider {
+        adapter,
+        key,
+        limits,
+        client,
+        refused: Refused::default(),
+    })))
 }
 
 /// The client of a provider with a proxy or certificates of its own; `None` for the one of the

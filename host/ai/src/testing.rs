@@ -253,13 +253,13 @@ pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
     let Ok(key) = ApiKey::read(&none, "/nowhere".as_ref(), &|_| None) else {
         panic!("no key is needed")
     };
-    Provider::Http(HttpProvider {
+    Provider::Http(Box::new(HttpProvider {
         adapter: Box::new(adapter),
         key,
         limits,
         client: None,
         refused: Refused::default(),
-    })
+    }))
 }
 
 pub(super) fn tokens(input: u64, output: u64) -> Usage {

@@ -156,7 +156,7 @@ struct ShardState {
 enum Proxy {
     None,
     Environment,
-    Of(reqwest::Proxy),
+    Of(Box<reqwest::Proxy>),
 }
 
 /// The connection shard of one request. Hold it until the response has been read.
@@ -320,7 +320,7 @@ fn builder(tls: rustls::ClientConfig, proxy: &Proxy) -> reqwest::ClientBuilder {
     match proxy {
         Proxy::None => builder.no_proxy(),
         Proxy::Environment => builder,
-        Proxy::Of(proxy) => builder.no_proxy().proxy(proxy.clone()),
+        Proxy::Of(proxy) => builder.no_proxy().proxy(proxy.as_ref().clone()),
     }
 }
 

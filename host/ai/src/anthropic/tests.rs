@@ -386,7 +386,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         super::super::testing::streamed(&at, &[], &[sse(&[start(), overloaded()]).as_bytes()]);
     let failure = failure.unwrap_err();
     assert!(failure.retryable && failure.detail == "Overloaded", "{failure:?}");
-    assert_eq!(failure.usage, cached(15, 1), "the tokens are paid for all the same");
+    assert_eq!(*failure.usage, cached(15, 1), "the tokens are paid for all the same");
     assert!(failure.http.unwrap().body_excerpt.unwrap().contains("overloaded_error"));
 }
 
