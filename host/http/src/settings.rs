@@ -60,7 +60,7 @@ impl Client {
                          http://proxy.example:3128"
                     ))
                 })?;
-                super::Proxy::Of(proxy)
+                super::Proxy::Of(Box::new(proxy))
             }
         };
         Client::of(tls, proxy)

@@ -142,6 +142,7 @@ mod tests {
             not_sent: false,
             connect_ms: None,
             first_byte_ms: None,
+            first_token_ms: None,
             duration_ms: 0,
             limit: None,
             outcome,

@@ -166,7 +166,7 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     assert_eq!(reply.clone().within(None), Ok(reply.clone()));
     let cut = reply.within(Some(7)).unwrap_err();
     assert_eq!(
-        (cut.kind, cut.usage),
+        (cut.kind, *cut.usage),
         (Truncated, tokens(11, 7)),
         "as long as the limit: cut without a word"
     );

@@ -163,7 +163,9 @@ async fn a7_thinking_before_the_first_text_has_a_limit_of_its_own() {
     let limits = "first_byte_ms = 200\nfirst_token_ms = 3000\nidle_ms = 200";
     let ping = (150, ": ping\n\n".to_owned());
     // The pieces, and the limit that ends the call.
-    let rows: Vec<(&str, Vec<(u64, String)>, Option<Limit>)> = vec![
+    /// Milliseconds before each piece.
+    type Pieces = Vec<(u64, String)>;
+    let rows: Vec<(&str, Pieces, Option<Limit>)> = vec![
         ("no head", vec![(600, format!("{HEAD}{end}"))], Some(Limit::FirstByte)),
         ("head, then silence", vec![(0, HEAD.into()), (600, end.clone())], None),
         ("role, then silence", vec![(0, format!("{HEAD}{role}")), (600, end.clone())], None),

@@ -149,7 +149,8 @@ fn schema() -> Format {
 #[tokio::test]
 async fn a2_what_a_model_refuses_is_left_out_at_once_and_remembered() {
     // The field that the server refuses, and its words.
-    let rows: [(&str, fn(&str) -> Value); 7] = [
+    type Refusal = fn(&str) -> Value;
+    let rows: [(&str, Refusal); 7] = [
         ("temperature", |field| {
             refusal(
                 format!("Unsupported value: '{field}' does not support 0.7 with this model."),
@@ -528,11 +529,14 @@ async fn the_responses_api_is_asked_and_read_whole_and_streamed() {
     assert!(error.message.as_str().contains("api = \"responses\""), "{error}");
 }
 
+/// Kind, tokens of the reply, and cost.
+type Unusable = (AiErrorKind, Option<u64>, Option<f64>);
+
 /// What a journal was given: replies, and the kinds and costs of those that cannot be used.
 #[derive(Debug, Default)]
 struct Ledger {
     stored: Mutex<Vec<Option<f64>>>,
-    unusable: Mutex<Vec<(AiErrorKind, Option<u64>, Option<f64>)>>,
+    unusable: Mutex<Vec<Unusable>>,
 }
 
 #[async_trait::async_trait]
