@@ -155,7 +155,7 @@ impl Database {
         for _ in 0..CHUNKS {
             let id = hold.to_owned();
             let count = self
-                .write("requeueing the orders of a hold", move |tx| {
+                .write("requeuing the orders of a hold", move |tx| {
                     let id = id.clone();
                     Box::pin(async move {
                         let make = MakeDue { hold: &id, most: CHUNK, queue: river::QUEUE };
