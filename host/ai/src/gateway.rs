@@ -201,10 +201,9 @@ impl Gateway {
             return before.map_err(|error| *error);
         }
         let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
-        let completed = Dispatch::new(&self.transport, &self.jitter, call, route, request, text)
-            .accounted(paid)
-            .run(candidates)
-            .await?;
+        let dispatch = Dispatch::new(&self.transport, &self.jitter, call, route, request, text);
+        // Boxed too: it would be moved several times on its way to the one who waits.
+        let completed = Box::pin(dispatch.accounted(paid).run(candidates)).await?;
         match journal {
             Some((journal, key)) => {
                 Ok(Box::pin(journal.record(key, call.call_id, request, completed)).await)

@@ -240,9 +240,12 @@ async fn receive(
             }
             (None, Some(timeout)) => first_token(timeout),
             _ if done => Stage { limit: Limit::Idle, timeout: LINGER, from: ended.unwrap_or(now) },
-            // Between the first event and the first text a model thinks, perhaps in silence.
+            // Between the first event and the first text a model thinks, perhaps in silence. Within
+            // an event nobody does.
             (Some(_), timeout)
-                if !matches!(body, Body::Whole) && live.timing.first_token.is_none() =>
+                if !matches!(body, Body::Whole)
+                    && live.timing.first_token.is_none()
+                    && read.ends_with(b"\n") =>
             {
                 first_token(timeout.unwrap_or(limits.default_first_token))
             }

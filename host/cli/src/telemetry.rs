@@ -4,6 +4,7 @@
 //! the journal removes and files it by: `journalctl -p err` shows errors only.
 
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -138,7 +139,7 @@ fn stderr_is_journal() -> bool {
     let numbers = stream.split_once(':');
     let numbers =
         numbers.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
-    let file = rustix::fs::fstat(io::stderr()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    let file = std::fs::metadata("/proc/self/fd/2").ok().map(|file| (file.dev(), file.ino()));
     file.is_some() && file == numbers
 }
 

@@ -298,11 +298,12 @@ fn files(top: &Path, folder: &Path, found: &mut Vec<String>) {
     for entry in entries.flatten() {
         let path = entry.path();
         let shown = path.strip_prefix(top).unwrap_or(&path);
-        // Neither the failure records nor the links that remember how ids are spelled are of a run.
+        // Neither the failure records with the list of them, nor the links that remember how ids are
+        // spelled, are of a run.
         let is = |at, name: &str| {
             shown.components().nth(at).is_some_and(|part| part.as_os_str() == name)
         };
-        if is(1, "failures") || is(0, ".spellings") {
+        if is(1, "failures") || is(0, ".spellings") || is(0, sitewright_failure::records::FOLDER) {
             continue;
         }
         match entry.file_type() {

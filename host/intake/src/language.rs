@@ -44,10 +44,13 @@ pub(super) struct Found {
 /// The locale of an order that names none; `None` if nothing says which one.
 pub(super) fn found(order: &Order, country: Option<&str>, default: &Locale) -> Option<Found> {
     let of_country = country.and_then(main_language);
-    let (language, source) = match (detected(&texts(order)), of_country) {
+    let texts = texts(order);
+    let (language, source) = match (detected(&texts), of_country) {
         (Some(language), Some(main)) if language == main => {
             (language, "the language of its texts and its country")
         }
+        // A few lines of names and phrases in Latin letters are like many languages.
+        (Some(_), Some(main)) if !is_long(&texts) => (main, "its country"),
         (Some(language), _) => (language, "the language of its texts"),
         (None, Some(main)) => (main, "its country"),
         (None, None) => return None,
@@ -60,6 +63,15 @@ pub(super) fn found(order: &Order, country: Option<&str>, default: &Locale) -> O
         None => language.to_owned(),
     };
     Some(Found { locale: tag.parse().ok()?, source })
+}
+
+/// Whether a text is so long that its language outweighs that of the country, or has letters that
+/// few languages have.
+fn is_long(text: &str) -> bool {
+    const LONG: usize = 250;
+    let latin = |c: &char| c.is_alphabetic() && *c < '\u{250}';
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    letters >= LONG || text.chars().filter(latin).count() < letters / 2
 }
 
 /// The texts that a person wrote in sentences or words of a language, not its names.

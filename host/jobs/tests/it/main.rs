@@ -212,7 +212,8 @@ fn quick() -> WorkerSettings {
         max_orders: 50,
         config_version: Some("worker".to_owned()),
         heartbeat_every: Duration::from_millis(100),
-        stale_after: Duration::from_secs(1),
+        // Long enough for a machine on which everything takes its time.
+        stale_after: Duration::from_secs(3),
         rescue_every: Duration::from_millis(50),
         adopt_after: Duration::from_millis(200),
         poll_every: Duration::from_millis(200),

@@ -206,7 +206,7 @@ fn c4_a_schema_whose_references_fan_out_is_refused_and_large_and_recursive_ones_
 
 #[test]
 fn a_problem_is_short_whatever_the_document_calls_its_fields() {
-    let schema = json!({"additionalProperties": {"additionalProperties": false}});
+    let schema = json!({"additionalProperties": {"additionalProperties": {"type": "string"}}});
     let inner: serde_json::Map<_, _> = (0..100).map(|at| (format!("f{at}"), json!(1))).collect();
     let document = json!({ "n".repeat(10_000): inner });
     let problems = CompiledSchema::of(&schema).unwrap().check(&document);

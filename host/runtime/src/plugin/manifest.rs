@@ -7,6 +7,7 @@ use sitewright_order::Locale;
 
 use super::bindings::generator;
 use sitewright_confined::Confined;
+use sitewright_intake::OrderSnapshot;
 use sitewright_json_schema::{GuardedSchema, SchemaError};
 
 /// Maximum bytes of a manifest's order schema.
@@ -63,6 +64,42 @@ pub enum ManifestCheckError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("its manifest is not acceptable: {}", .0.join("; "))]
 pub struct ManifestError(pub Vec<String>);
+
+impl Manifest {
+    /// The document for the template: the normalised order without the host's notices. Fields that a
+    /// template of an earlier SDK refuses are in `extra`, where they were then.
+    ///
+    /// # Errors
+    /// serde_json's; an order that was read has none.
+    pub fn document_of(&self, snapshot: &OrderSnapshot) -> serde_json::Result<Arc<str>> {
+        let known = self.order_fields.as_deref();
+        let order = snapshot.order();
+        if known.is_none() && order.notices.is_empty() {
+            return Ok(snapshot.document().clone());
+        }
+        let mut document = order.for_templates()?;
+        if let (Some(known), Some(fields)) = (known, document.as_object_mut()) {
+            move_to_extra(fields, known);
+        }
+        Ok(document.to_string().into())
+    }
+}
+
+/// Moves the fields that are not `known` into `extra`, if that is known and has none of that name.
+fn move_to_extra(fields: &mut serde_json::Map<String, serde_json::Value>, known: &[String]) {
+    if !known.iter().any(|name| name == "extra") {
+        return;
+    }
+    let unknown: Vec<String> =
+        fields.keys().filter(|name| !known.contains(name)).cloned().collect();
+    for name in unknown {
+        let Some(value) = fields.shift_remove(&name) else { continue };
+        let extra = fields.entry("extra").or_insert_with(|| serde_json::json!({}));
+        if let Some(extra) = extra.as_object_mut() {
+            extra.entry(name).or_insert(value);
+        }
+    }
+}
 
 /// See [`Manifest::order_fields`].
 fn closed_fields(schema: &str) -> Option<Arc<[String]>> {

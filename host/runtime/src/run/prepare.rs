@@ -174,23 +174,12 @@ impl Attempt<'_> {
         snapshot.in_locale(fallback.clone()).map_err(|error| unwritable(&error))
     }
 
-    /// The document for the template: without the host's notices. Fields that a template of an
-    /// earlier SDK refuses are in `extra`, where they were then.
     fn document_for(
         &self,
         template: &Template,
         snapshot: &OrderSnapshot,
     ) -> Result<Arc<str>, Box<AttemptError>> {
-        let known = template.manifest.order_fields.as_deref();
-        let order = snapshot.order();
-        if known.is_none() && order.notices.is_empty() {
-            return Ok(snapshot.document().clone());
-        }
-        let mut document = order.for_templates().map_err(|error| unwritable(&error))?;
-        if let (Some(known), Some(fields)) = (known, document.as_object_mut()) {
-            move_to_extra(fields, known);
-        }
-        Ok(document.to_string().into())
+        template.manifest.document_of(snapshot).map_err(|error| unwritable(&error))
     }
 
     /// Checks the order against the template's own schema.
@@ -294,22 +283,6 @@ impl Attempt<'_> {
 /// The file of an attempt's AI replies: `<sites>/<order>/journal/<attempt>.jsonl`.
 pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
     sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
-}
-
-/// Moves the fields that are not `known` into `extra`, if that is known and has none of that name.
-fn move_to_extra(fields: &mut serde_json::Map<String, serde_json::Value>, known: &[String]) {
-    if !known.iter().any(|name| name == "extra") {
-        return;
-    }
-    let unknown: Vec<String> =
-        fields.keys().filter(|name| !known.contains(name)).cloned().collect();
-    for name in unknown {
-        let Some(value) = fields.shift_remove(&name) else { continue };
-        let extra = fields.entry("extra").or_insert_with(|| serde_json::json!({}));
-        if let Some(extra) = extra.as_object_mut() {
-            extra.entry(name).or_insert(value);
-        }
-    }
 }
 
 /// A notice about the order as a diagnostic of the attempt: so it is in the report of the release,
