@@ -111,11 +111,7 @@ impl ApiKey {
     }
 }
 
-/// The text of an environment variable that holds a secret.
-pub(super) fn from_env(
-    name: &str,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<String, Message> {
+fn from_env(name: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<String, Message> {
     let value = env(name).ok_or_else(|| {
         message!("the environment variable {name} is not set; put the provider's key there")
     })?;
@@ -138,8 +134,7 @@ pub(super) fn from_env(
     Ok(text.to_owned())
 }
 
-/// The text of a file that holds a secret. Blocks on file I/O.
-pub(super) fn from_file(path: &Path) -> Result<String, Message> {
+fn from_file(path: &Path) -> Result<String, Message> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         message!("the key file {shown} cannot be read ({error}); put the provider's key there")

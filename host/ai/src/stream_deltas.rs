@@ -136,11 +136,7 @@ impl StreamDecoder for DeltaDecoder {
                 *text = self.thinking.push(&self.halves.push(text));
             }
         }
-        for event in &mut events {
-            if matches!(event, StreamEvent::Text(text) if text.is_empty()) {
-                *event = StreamEvent::Thinking;
-            }
-        }
+        events.retain(|event| !matches!(event, StreamEvent::Text(text) if text.is_empty()));
         Ok(events)
     }
 

@@ -173,11 +173,7 @@ impl Orders {
             Ok(snapshot) => snapshot,
             Err(error) => return Some(error.to_string()),
         };
-        let document = match self.manifest.document_of(&snapshot) {
-            Ok(document) => document,
-            Err(error) => return Some(error.to_string()),
-        };
-        let problems = match self.manifest.order_schema.check_blocking(&document) {
+        let problems = match self.manifest.order_schema.check_blocking(snapshot.document()) {
             Ok(problems) => problems,
             Err(error) => return Some(error.to_string()),
         };

@@ -23,7 +23,6 @@ const ARROWS: [(&str, &[&str]); 20] = [
         "sitewright-ai",
         &[
             "sitewright-confined",
-            "sitewright-files",
             "sitewright-http",
             "sitewright-json-schema",
             "sitewright-model",
@@ -41,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-rules",
         ],
     ),
-    ("sitewright-failure", &["sitewright-files", "sitewright-model"]),
+    ("sitewright-failure", &["sitewright-model"]),
     ("sitewright-jobs", &["sitewright-failure", "sitewright-model", "sitewright-order"]),
     (
         "sitewright-runtime",
@@ -49,7 +48,6 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-ai",
             "sitewright-confined",
             "sitewright-failure",
-            "sitewright-files",
             "sitewright-intake",
             "sitewright-json-schema",
             "sitewright-model",
@@ -104,7 +102,6 @@ const ARROWS: [(&str, &[&str]); 20] = [
         "sitewright-worker",
         &[
             "sitewright-ai",
-            "sitewright-failure",
             "sitewright-failure",
             "sitewright-jobs",
             "sitewright-model",

@@ -5,4 +5,3 @@ mod problems;
 mod round_trip;
 mod shipped_orders;
 mod support;
-mod tolerant;

@@ -3,7 +3,6 @@
 mod errors;
 mod reply;
 mod request;
-mod schema;
 #[cfg(test)]
 mod tests;
 

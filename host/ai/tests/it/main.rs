@@ -1,7 +1,5 @@
 //! The gateway through its public surface.
 
 mod cases;
-mod connections;
 mod gateway;
 mod http;
-mod negotiation;

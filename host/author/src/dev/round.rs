@@ -69,7 +69,6 @@ async fn stages(
         template,
         id: AttemptId::new(),
         job: None,
-        revision: None,
         journal,
         publication: Publication::Publish,
         cancel: CancellationToken::new(),

@@ -173,8 +173,7 @@ pub(super) fn refuse(error: &SetupError, json: bool) {
     if json {
         print_error(&error.to_string(), &causes);
     }
-    let text = error_text("error", &format!(": {error}"), &causes);
-    complain(&crate::telemetry::for_journal(&text));
+    complain(&error_text("error", &format!(": {error}"), &causes));
 }
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
