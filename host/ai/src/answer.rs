@@ -72,13 +72,12 @@ impl Answer {
         }
         let finish_reason = match self.finish {
             Some(Finish::Other(_)) => FinishReason::Other,
-            // Then only JSON shows that it is whole.
-            _ if unended => FinishReason::Other,
             _ => FinishReason::Stop,
         };
         Ok(Reply {
             content,
             raw: late.then_some(whole),
+            unended,
             finish_reason,
             usage,
             model: self.model.filter(|model| !model.is_empty()),
@@ -94,6 +93,8 @@ pub(super) struct Reply {
     pub(super) content: String,
     /// The whole text, if it was forwarded with thinking that was recognized only at its end.
     pub(super) raw: Option<String>,
+    /// Whether thinking follows that does not end. Then only JSON shows that the reply is whole.
+    pub(super) unended: bool,
     pub(super) finish_reason: FinishReason,
     pub(super) usage: Usage,
     /// The model that the provider reports.

@@ -25,7 +25,13 @@ pub(super) async fn checked(
 ) -> Result<(Reply, Option<String>), AttemptFailure> {
     let late = reply.raw.take();
     let schema = match format {
-        Format::Text if reply.finish_reason == FinishReason::Other => return Err(doubtful(reply)),
+        Format::Text if reply.finish_reason == FinishReason::Other => {
+            let why = "for a finish reason that Sitewright does not know";
+            return Err(doubtful(reply, why));
+        }
+        Format::Text if reply.unended => {
+            return Err(doubtful(reply, "the model began to think again and did not end it"));
+        }
         Format::Text => return Ok((reply, late)),
         Format::Json => None,
         Format::JsonSchema(schema) => Some(schema),
@@ -108,14 +114,11 @@ async fn fitting(
     }
 }
 
-/// The failure for a text that ended for an unknown reason: it may be cut, and nothing shows
-/// whether it is. JSON that is valid is whole.
-fn doubtful(reply: Reply) -> AttemptFailure {
-    let detail = format!(
-        "after {} characters, for a finish reason that Sitewright does not know, or within \
-         thinking that follows the reply; the reply may be cut",
-        reply.content.chars().count()
-    );
+/// The failure for a text of which nothing shows whether it is whole, and `why`. JSON that is valid
+/// is whole.
+fn doubtful(reply: Reply, why: &str) -> AttemptFailure {
+    let characters = reply.content.chars().count();
+    let detail = format!("after {characters} characters, {why}; the reply may be cut");
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = AttemptFailure::new(AiErrorKind::Truncated, detail);
     AttemptFailure { retryable: true, ..failure }.with_http(http).with_usage(reply.usage)

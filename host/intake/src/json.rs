@@ -5,10 +5,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use sitewright_json_schema::{MAX_PROBLEMS, cut};
 use sitewright_order::{Problem, child};
-
-/// Maximum bytes of the JSON pointer to a field that is given more than once.
-const MAX_POINTER_BYTES: usize = 1 << 10;
 
 /// Parses `text`. Returns the value and a problem for each field that is given more than once, of
 /// which the value has the last.
@@ -44,15 +42,10 @@ enum Step<'a> {
 impl Path<'_> {
     fn pointer(&self) -> String {
         let above = self.above.map(Path::pointer).unwrap_or_default();
-        let mut pointer = match self.step {
+        cut(match self.step {
             Step::Name(name) => child(&above, name),
             Step::Index(index) => child(&above, index),
-        };
-        if pointer.len() > MAX_POINTER_BYTES {
-            pointer.truncate(pointer.floor_char_boundary(MAX_POINTER_BYTES));
-            pointer.push('…');
-        }
-        pointer
+        })
     }
 }
 
@@ -118,8 +111,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             let value =
                 fields.next_value_seed(Node { at: Some(&path), duplicates: self.duplicates })?;
             let mut duplicates = self.duplicates.borrow_mut();
-            if object.contains_key(&name) && duplicates.len() < sitewright_json_schema::MAX_PROBLEMS
-            {
+            if object.contains_key(&name) && duplicates.len() < MAX_PROBLEMS {
                 let again = "is given more than once; give it once";
                 duplicates.push(Problem::new(path.pointer(), again));
             }

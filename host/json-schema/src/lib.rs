@@ -188,8 +188,9 @@ impl CompiledSchema {
     }
 }
 
-/// The names of fields are as long as a document may be, and each problem repeats them.
-fn cut(mut text: String) -> String {
+/// The text of a problem, at most 1 KiB and an ellipsis: names of fields are as long as a document
+/// may be, and each problem repeats them.
+pub fn cut(mut text: String) -> String {
     if text.len() > MAX_PROBLEM_BYTES {
         text.truncate(text.floor_char_boundary(MAX_PROBLEM_BYTES));
         text.push_str("...");

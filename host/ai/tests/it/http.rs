@@ -1179,3 +1179,12 @@ async fn no_flood_of_heads_outlasts_the_limits_of_a_call() {
         assert_eq!(left.await.unwrap(), Ok(()), "{name}: the connection is still read");
     }
 }
+
+#[tokio::test]
+async fn e4_a_text_that_is_followed_by_thinking_without_an_end_is_no_reply() {
+    let thinks = http("200 OK", "", &reply("Fresh bread.<think>Was that"));
+    let server = Server::start(vec![thinks]).await;
+    let error = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap_err();
+    assert_eq!(error.kind, AiErrorKind::Truncated);
+    assert!(error.message.as_str().contains("began to think again"), "{error}");
+}

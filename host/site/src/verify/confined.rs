@@ -82,7 +82,8 @@ impl StagedSite {
     }
 
     /// Checks the site in a child process. `lane` is the template's name: the sites of one template
-    /// do not hold up those of another. Dropping the future ends the check.
+    /// do not hold up those of another, unless both have more than 1 MiB of text: these wait for memory
+    /// in one line. Dropping the future ends the check.
     pub async fn verify_confined(
         self,
         options: VerifyOptions,
