@@ -169,7 +169,8 @@ pub mod prelude {
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
     pub use sitewright_order::{
-        Color, Cta, Day, DayHours, Hours, Locale, Niche, Order, Phone, Range, Testimonial, Tone,
+        Color, Cta, Day, DayHours, Hours, HoursNote, Legal, Locale, MenuItem, MenuSection, Niche,
+        Order, Person, Phone, Photo, Place, Price, Range, Testimonial, Tone,
     };
 }
 

@@ -33,3 +33,28 @@ pub fn email_address(text: &str) -> Result<&str, EmailError> {
         && address.chars().count() <= 254;
     if fine { Ok(address) } else { Err(wrong()) }
 }
+
+/// Reads an e-mail address as people write it: with invisible characters, as a `mailto:` link, as
+/// `Name <address>`, or as the first of several. Returns the address and the others.
+///
+/// # Errors
+/// [`EmailError`] if the text holds no address.
+pub fn read_email(text: &str) -> Result<(String, Option<String>), EmailError> {
+    let plain = crate::text::visible(text);
+    let plain = plain
+        .get(..7)
+        .filter(|start| start.eq_ignore_ascii_case("mailto:"))
+        .map_or(plain.as_str(), |_| plain[7..].split('?').next().unwrap_or_default());
+    let (first, others) = match plain.split_once([',', ';', '|', '\n']) {
+        Some((first, others)) => (first, others.trim()),
+        None => (plain, ""),
+    };
+    let address = match (first.rfind('<'), first.rfind('>')) {
+        (Some(start), Some(end)) if start < end => &first[start + 1..end],
+        _ => first,
+    };
+    let address = email_address(address.trim().trim_end_matches('.'))
+        .map_err(|_| EmailError(text.to_owned()))?;
+    let others = Some(others).filter(|others| !others.is_empty());
+    Ok((address.to_owned(), others.map(str::to_owned)))
+}

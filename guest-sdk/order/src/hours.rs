@@ -1,12 +1,17 @@
 //! Opening hours as ranges of minutes.
 
+mod names;
 mod text;
+mod week;
 
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use text::fold_words;
+pub(crate) use week::{DaySet, days, lines, says_nothing};
 
 /// A day of the week.
 #[derive(
@@ -103,7 +108,7 @@ pub enum HoursError {
     Unreadable(String),
     /// The text is not a day of the week.
     #[error(
-        "`{}` is not a day; write one day for each entry, like `monday`, `mon`, `segunda` or `seg`",
+        "`{}` is not a day; write it like `monday`, `mon`, `segunda` or `mon-fri`",
         crate::problem::truncated(.0)
     )]
     UnknownDay(String),
@@ -155,8 +160,9 @@ impl TryFrom<Vec<DayHours>> for Hours {
 impl FromStr for Range {
     type Err = HoursError;
 
-    /// Parses `09:00-18:00`, `9am – 5pm`, `9h30-18h` and `9h às 18h`. An equal opening and closing
-    /// time is an error: some people mean the whole day by it, others a closed day.
+    /// Parses `09:00-18:00`, `9am – 5pm`, `5:00 – 8:00 PM`, `9h30-18h`, `9h às 18h` and the forms
+    /// of other languages. An equal opening and closing time is an error: some people mean the
+    /// whole day by it, others a closed day.
     fn from_str(text: &str) -> Result<Self, HoursError> {
         let wrong = || HoursError::Unreadable(text.to_owned());
         let (open, close) = text::span(text).ok_or_else(wrong)?;
@@ -167,13 +173,35 @@ impl FromStr for Range {
     }
 }
 
+impl Range {
+    /// Parses only the normalized form, `11:30-15:00`.
+    fn exact(text: &str) -> Option<Self> {
+        let (open, close) = text.split_once('-')?;
+        let minutes = |text: &str| {
+            let (hour, minute) = text.split_once(':')?;
+            let two = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+            let (hour, minute): (u16, u16) = (two(hour) && two(minute))
+                .then(|| Some((hour.parse().ok()?, minute.parse().ok()?)))
+                .flatten()?;
+            (hour <= 24 && minute < 60).then_some(hour * 60 + minute)
+        };
+        let (open, close) = (minutes(open)?, minutes(close)?);
+        let valid = open < 1440 && close <= 1440 && open != close;
+        valid.then_some(Range { open, close: if close < open { close + 1440 } else { close } })
+    }
+}
+
 impl FromStr for Day {
     type Err = HoursError;
 
-    /// Parses full and short names in any case, in English and Portuguese: `monday`, `Mon`,
-    /// `Segunda-feira`, `seg`, `TERÇA`.
+    /// Parses full and short names in any case, in the languages of the table `names`: `monday`,
+    /// `Mon`, `Segunda-feira`, `TERÇA`, `mercredi`, `الأحد`. A name that means another day in
+    /// another language is an error.
     fn from_str(text: &str) -> Result<Self, HoursError> {
-        text::day(text).ok_or_else(|| HoursError::UnknownDay(text.to_owned()))
+        match week::days(text, "").as_ref().map(|set| (set.days.as_slice(), set.holidays)) {
+            Some(([day], false)) => Ok(*day),
+            _ => Err(HoursError::UnknownDay(text.to_owned())),
+        }
     }
 }
 
@@ -191,8 +219,8 @@ impl fmt::Display for Day {
     }
 }
 
-/// Parses the opening hours of one day as a person types them: ranges separated by `,`, `;` or line
-/// breaks, `24h`, or `closed` (no range).
+/// Parses the opening hours of one day as a person types them: ranges separated by `,`, `;`, `/`,
+/// line breaks or `and`, `24h`, or `closed` (no range).
 ///
 /// # Errors
 /// [`HoursError::Unreadable`] with the invalid range.
@@ -203,13 +231,20 @@ pub fn read_ranges(text: &str) -> Result<Vec<Range>, HoursError> {
     if text::is_all_day(text) {
         return Ok(vec![Range::ALL_DAY]);
     }
-    text.split([',', ';', '\n']).map(str::parse).collect()
+    let separators = [',', ';', '\n', '/', '&', '、', '，', '；', '،'];
+    let listed = [" and ", " und ", " e ", " y ", " et ", " en ", " i ", " oraz ", " och ", " و"];
+    let separate = |text: &str| -> Result<Vec<Range>, HoursError> {
+        text.split(separators).map(str::parse).collect()
+    };
+    // `9h e 18h` is a range in some texts: the words separate only if that makes sense.
+    let spelled = listed.iter().fold(text.to_lowercase(), |text, word| text.replace(word, ","));
+    separate(text).or_else(|wrong| separate(&spelled).map_err(|_| wrong))
 }
 
 impl TryFrom<String> for Range {
     type Error = HoursError;
     fn try_from(text: String) -> Result<Self, HoursError> {
-        text.parse()
+        Range::exact(&text).ok_or(HoursError::Unreadable(text))
     }
 }
 

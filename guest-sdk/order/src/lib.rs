@@ -1,32 +1,53 @@
 //! The order, as the host and all templates use it: one flat, validated document.
 //!
-//! A CRM sends `{order, onboarding}` or a flat document with the input of its form. The host parses
-//! it as an [`Order`] and reports all problems at once; templates receive the JSON of the
-//! [`Order`]: colours and opening hours are normalized, an absent list is an empty list, and there
-//! is always a locale. The JSON of an [`Order`] is a valid order document that parses as the same
-//! [`Order`].
+//! A CRM sends `{order, onboarding}` or a flat document with the input of its form. [`read`] reads
+//! it tolerantly as an [`Order`]: few fields are required, what a value means counts, and a value
+//! that cannot be used is left out with a [`Notice`] that names it. Templates receive the JSON of
+//! the [`Order`]: colours and opening hours are normalized, an absent list is an empty list, and
+//! there is always a locale. The JSON of an [`Order`] is a valid order document that parses as the
+//! same [`Order`].
 //!
-//! The crate does no I/O and compiles to `wasm32-wasip2`.
+//! | file | question |
+//! |---|---|
+//! | `read/` | which fields are there, what is required, what is dropped with which notice? |
+//! | `text` | which characters of a text are removed, which entities decoded? |
+//! | `hours/` | what do days and times mean, in which languages? |
+//! | `phone`, `email`, `link`, `color`, `locale`, `country`, `id` | what does one value mean? |
+//! | `content` | what does a business publish? |
+//!
+//! The crate does no I/O and compiles to `wasm32-wasip2`. Templates compile it, so it has tables of
+//! its own where a library would bring megabytes. What needs such a library - the number plans of
+//! all countries, the language of a text - is done by the host (`host/intake`), once.
 
 mod color;
+mod content;
+mod country;
 mod email;
 mod hours;
 mod id;
 mod link;
 mod locale;
+mod notice;
 mod phone;
 mod problem;
 mod read;
+mod text;
 
 pub use color::{Color, ColorError};
-pub use email::{EmailError, email_address};
+pub use content::{HoursNote, Legal, MenuItem, MenuSection, Person, Photo, Place, Price};
+pub use country::{country_code, main_language};
+pub use email::{EmailError, email_address, read_email};
 pub use hours::{Day, DayHours, Hours, HoursError, Range, read_ranges};
 pub use id::{IdError, check_id};
-pub use link::{LinkError, MAX_LINK, web_address};
+pub use link::{LinkError, MAX_LINK, profile_address, web_address};
 pub use locale::{Locale, LocaleError};
-pub use phone::{Phone, PhoneError};
+pub use notice::{MAX_NOTICES, Notice, NoticeLevel};
+pub use phone::{Phone, PhoneError, WrittenPhone};
 pub use problem::{Problem, child, excerpt};
-pub use read::{MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, read, read_id};
+pub use read::{
+    MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, business_pointer, given_locale, read, read_id,
+    read_strictly,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,25 +64,47 @@ pub struct Order {
     pub locale: Locale,
     /// Name of the business, as typed. Never blank.
     pub business_name: String,
-    /// E-mail address for customers.
-    pub business_email: String,
+    /// E-mail address for customers. At least one of `business_email`, `business_phone` and
+    /// `whatsapp_phone` is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_email: Option<String>,
     /// Phone number for customers.
-    pub business_phone: Phone,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_phone: Option<Phone>,
     /// Whether the phone number is also on WhatsApp.
     #[serde(default)]
     pub has_whatsapp: bool,
+    /// Number on WhatsApp, if it is not `business_phone`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whatsapp_phone: Option<Phone>,
+    /// Number for emergencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency_phone: Option<Phone>,
     /// Street address; may contain line breaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub business_address: Option<String>,
-    /// The trade of the business.
+    /// The trade of the business; `general` if unknown.
+    #[serde(default)]
     pub niche: Niche,
     /// The trade in the customer's words. May be absent even if `niche` is `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_niche: Option<String>,
     /// The city in which the business is located.
-    pub primary_city: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_city: Option<String>,
+    /// The part of the city.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighborhood: Option<String>,
     /// The state or region.
-    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Postal code, as typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    /// The country, as its two-letter code (ISO 3166-1): `BR`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^[A-Z]{2}$"))]
+    pub country: Option<String>,
     /// Other places that the business serves.
     #[serde(default)]
     pub service_areas: Vec<String>,
@@ -69,13 +112,24 @@ pub struct Order {
     #[serde(default)]
     pub services: Vec<String>,
     /// The most important service; not necessarily one of `services`.
-    pub primary_service: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_service: Option<String>,
+    /// What is sold, with prices: services, plans, packages, fees.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Price>,
+    /// The menu.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub menu: Vec<MenuSection>,
     /// The objective of the site, for example `generate_leads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_objective: Option<String>,
     /// Description of the business in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_description: Option<String>,
+    /// Address of the finished site, `https://…` or `http://…`: for canonical links and the
+    /// sitemap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_url: Option<String>,
     /// Page names as the customer typed them (`Home`, `Cardápio`, `faq`). If empty, the template
     /// decides.
     #[serde(default)]
@@ -89,6 +143,24 @@ pub struct Order {
     /// The label of the primary call to action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cta_text: Option<String>,
+    /// Where visitors book, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking_url: Option<String>,
+    /// Where visitors order, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_url: Option<String>,
+    /// Where visitors donate, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub donation_url: Option<String>,
+    /// The menu on another site, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub menu_url: Option<String>,
+    /// Where visitors buy vouchers, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gift_card_url: Option<String>,
+    /// Where a form of the site posts to, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form_endpoint: Option<String>,
     /// Primary brand colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_color: Option<Color>,
@@ -98,6 +170,12 @@ pub struct Order {
     /// Colour for highlights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accent_color: Option<Color>,
+    /// URL of the logo, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo_url: Option<String>,
+    /// Photos of the business and of its work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub photos: Vec<Photo>,
     /// Websites that the customer likes, as typed. They are not validated: do not use them as
     /// links.
     #[serde(default)]
@@ -108,6 +186,12 @@ pub struct Order {
     /// Opening hours; unknown if empty.
     #[serde(default)]
     pub business_hours: Hours,
+    /// What is said about the opening hours that is not a range of times, to be shown beside them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours_notes: Vec<HoursNote>,
+    /// The places of a business that has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<Place>,
     /// URL of the Facebook page, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_facebook: Option<String>,
@@ -120,6 +204,27 @@ pub struct Order {
     /// URL of the YouTube channel, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_youtube: Option<String>,
+    /// URL of the TikTok page, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_tiktok: Option<String>,
+    /// URL of the page on X, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_x: Option<String>,
+    /// URL of the page on Threads, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_threads: Option<String>,
+    /// URL of the Pinterest page, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_pinterest: Option<String>,
+    /// URL of the Telegram channel, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_telegram: Option<String>,
+    /// URL of the page on Tripadvisor, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_tripadvisor: Option<String>,
+    /// URL of the page on Yelp, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_yelp: Option<String>,
     /// Testimonials of customers. Entries without a text are dropped when the order is parsed.
     #[serde(default)]
     pub testimonials: Vec<Testimonial>,
@@ -129,18 +234,43 @@ pub struct Order {
     /// The owner's story, in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_owner: Option<String>,
+    /// The people of the business.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub team: Vec<Person>,
     /// Age of the business in full years, 1 to 1,500; absent if unknown or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_500))]
     pub years_in_business: Option<u32>,
+    /// Identifiers that the law wants to be published.
+    #[serde(default, skip_serializing_if = "Legal::is_empty")]
+    pub legal: Legal,
     /// Business data of the CRM that this version does not know, unchanged. Payment data and
     /// secrets are removed.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extra: serde_json::Map<String, serde_json::Value>,
+    /// What was done to the document that was sent, in the order of its fields; at most
+    /// [`MAX_NOTICES`]. Stored with the order, and not given to templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub notices: Vec<Notice>,
+}
+
+impl Order {
+    /// The document that templates get, as JSON: all fields but `notices`.
+    ///
+    /// # Errors
+    /// serde_json's; an order of the reader has none.
+    pub fn for_templates(&self) -> serde_json::Result<serde_json::Value> {
+        let mut document = serde_json::to_value(self)?;
+        if let Some(fields) = document.as_object_mut() {
+            fields.remove("notices");
+        }
+        Ok(document)
+    }
 }
 
 /// The trades that the CRM knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Niche {
@@ -148,6 +278,7 @@ pub enum Niche {
     Lawyer,
     Dentist,
     RealEstate,
+    #[default]
     General,
     Plumber,
     Electrician,

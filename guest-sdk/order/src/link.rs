@@ -82,3 +82,107 @@ fn split_scheme(text: &str) -> (&str, &str) {
     let is_port = scheme.contains('.') && rest.starts_with(|c: char| c.is_ascii_digit());
     if is_scheme && !is_port { (scheme, rest) } else { ("", text) }
 }
+
+/// A social network: the field of an order, its domains, and the address of a profile.
+struct Network {
+    field: &'static str,
+    domains: &'static [&'static str],
+    /// The address before the name of a profile; `None` if a name alone is ambiguous.
+    profile: Option<&'static str>,
+}
+
+const NETWORKS: &[Network] = &[
+    Network {
+        field: "social_facebook",
+        domains: &["facebook.com", "fb.com", "fb.me", "m.me"],
+        profile: Some("https://www.facebook.com/"),
+    },
+    Network {
+        field: "social_instagram",
+        domains: &["instagram.com", "instagr.am"],
+        profile: Some("https://www.instagram.com/"),
+    },
+    // A company or a person?
+    Network { field: "social_linkedin", domains: &["linkedin.com", "lnkd.in"], profile: None },
+    Network {
+        field: "social_youtube",
+        domains: &["youtube.com", "youtu.be"],
+        profile: Some("https://www.youtube.com/@"),
+    },
+    Network {
+        field: "social_tiktok",
+        domains: &["tiktok.com"],
+        profile: Some("https://www.tiktok.com/@"),
+    },
+    Network {
+        field: "social_x",
+        domains: &["x.com", "twitter.com"],
+        profile: Some("https://x.com/"),
+    },
+    Network {
+        field: "social_threads",
+        domains: &["threads.net", "threads.com"],
+        profile: Some("https://www.threads.net/@"),
+    },
+    Network {
+        field: "social_pinterest",
+        domains: &["pinterest.", "pin.it"],
+        profile: Some("https://www.pinterest.com/"),
+    },
+    Network {
+        field: "social_telegram",
+        domains: &["t.me", "telegram.me"],
+        profile: Some("https://t.me/"),
+    },
+    Network { field: "social_tripadvisor", domains: &["tripadvisor."], profile: None },
+    Network { field: "social_yelp", domains: &["yelp."], profile: None },
+];
+
+/// The address of a profile on the network of an order's field: a link as [`web_address`] reads it,
+/// `@name`, or the name alone.
+///
+/// # Errors
+/// [`LinkError`] as of [`web_address`], and if a name alone is ambiguous on that network.
+pub fn profile_address(field: &str, text: &str) -> Result<String, LinkError> {
+    let text = crate::text::visible(text);
+    let network = NETWORKS.iter().find(|network| network.field == field);
+    let Some(network) = network else { return web_address(&text) };
+    let lower = text.to_lowercase();
+    let names_network = network.domains.iter().any(|domain| lower.contains(domain));
+    let name = text.strip_prefix('@').unwrap_or(&text).trim_end_matches('/');
+    let is_name = !name.is_empty()
+        && name.len() <= 100
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && !name.starts_with('.')
+        && !name.ends_with('.');
+    // `lenavogt.foto` is a name, `lenavogt.com` an address.
+    let is_address = ["com", "net", "org", "info", "de", "fr", "br", "uk", "example"]
+        .iter()
+        .any(|end| name.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case(end)));
+    if is_name && !names_network && (text.starts_with('@') || !is_address) {
+        return match network.profile {
+            Some(before) => Ok(format!("{before}{name}")),
+            None => Err(LinkError {
+                text,
+                reason: "a name alone can mean several pages of that network",
+            }),
+        };
+    }
+    web_address(&text)
+}
+
+/// The network whose pages a link leads to, if it is another one than that of the field.
+pub(crate) fn other_network(field: &str, address: &str) -> Option<&'static str> {
+    let host = address.split("//").nth(1)?.split(['/', '?', '#', ':']).next()?.to_lowercase();
+    let leads_to = |network: &Network| {
+        network.domains.iter().any(|domain| match domain.strip_suffix('.') {
+            Some(name) => host.split('.').any(|label| label == name),
+            None => host == *domain || host.ends_with(&format!(".{domain}")),
+        })
+    };
+    let own = NETWORKS.iter().find(|network| network.field == field)?;
+    if leads_to(own) {
+        return None;
+    }
+    NETWORKS.iter().find(|network| leads_to(network)).map(|network| network.field)
+}

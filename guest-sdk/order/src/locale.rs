@@ -24,11 +24,72 @@ impl Locale {
         &self.0
     }
 
+    /// The region subtag, in upper case: `BR` of `pt-BR`; `None` if the tag has none.
+    pub fn region(&self) -> Option<&str> {
+        let is_region =
+            |part: &&str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_uppercase());
+        self.0.split('-').skip(1).find(is_region)
+    }
+
+    /// Reads a language as forms write it: a tag (`pt_BR.UTF-8` too) or the name of a language,
+    /// such as `English`, `português` or `Deutsch`.
+    ///
+    /// # Errors
+    /// [`LocaleError`] if it is neither.
+    pub fn read(text: &str) -> Result<Self, LocaleError> {
+        let plain = crate::text::visible(text);
+        let tag = plain.split(['.', '@', ' ', ';', ',']).next().unwrap_or_default();
+        let whole =
+            tag.len() == plain.len() || plain[tag.len()..].starts_with(['.', '@', ';', ',']);
+        if whole && let Ok(locale) = tag.parse() {
+            return Ok(locale);
+        }
+        let folded = crate::hours::fold_words(&plain);
+        let name = folded.split(['(', '-', '–', '/']).next().unwrap_or_default().trim();
+        let named = NAMES.iter().find(|(_, names)| names.contains(&name));
+        let tag = named.map(|(tag, _)| *tag).ok_or_else(|| LocaleError(text.to_owned()))?;
+        // `Portuguese (Brazil)`
+        let region = folded
+            .split_once(['(', '-', '–', '/'])
+            .and_then(|(_, region)| crate::country_code(region.trim().trim_end_matches(')')));
+        match region {
+            Some(region) => format!("{tag}-{region}").parse(),
+            None => tag.parse(),
+        }
+    }
+
     /// The language subtag, in lower case: `pt` of `pt-BR`.
     pub fn language(&self) -> &str {
         self.0.split('-').next().unwrap_or(&self.0)
     }
 }
+
+/// Names of languages as forms write them, folded.
+const NAMES: &[(&str, &[&str])] = &[
+    ("ar", &["arabic", "العربيه", "عربي"]),
+    ("cs", &["czech", "cestina"]),
+    ("da", &["danish", "dansk"]),
+    ("de", &["german", "deutsch", "alemao", "aleman", "allemand"]),
+    ("el", &["greek", "ελληνικα"]),
+    ("en", &["english", "ingles", "anglais", "englisch", "inglese", "engels"]),
+    ("es", &["spanish", "espanol", "espanhol", "castellano", "espagnol", "spanisch"]),
+    ("fi", &["finnish", "suomi"]),
+    ("fr", &["french", "francais", "frances", "franzosisch", "francese"]),
+    ("he", &["hebrew", "עברית"]),
+    ("it", &["italian", "italiano", "italien", "italienisch"]),
+    ("ja", &["japanese", "日本語"]),
+    ("ko", &["korean", "한국어"]),
+    ("nb", &["norwegian", "norsk"]),
+    ("nl", &["dutch", "nederlands"]),
+    ("pl", &["polish", "polski"]),
+    ("pt", &["portuguese", "portugues", "portugais", "portugiesisch", "portoghese"]),
+    ("ro", &["romanian", "romana"]),
+    ("ru", &["russian", "русскии", "русский"]),
+    ("sv", &["swedish", "svenska"]),
+    ("tr", &["turkish", "turkce"]),
+    ("uk", &["ukrainian", "українська"]),
+    ("zh", &["chinese", "中文", "汉语", "漢語", "mandarin"]),
+];
 
 impl FromStr for Locale {
     type Err = LocaleError;

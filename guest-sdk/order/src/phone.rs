@@ -6,8 +6,14 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A phone number as the customer typed it: 6 to 15 digits, separators and an optional leading `+`,
-/// at most 60 bytes.
+use crate::text::{ascii_digit, visible};
+
+/// Maximum length of a text that is read as a phone number, in bytes.
+const MAX_WRITTEN: usize = 300;
+
+/// A phone number for display: 6 to 15 digits, separators and an optional leading `+`, at most 60
+/// bytes. The host writes numbers whose country is known in the international form, so that
+/// [`Phone::dial`] and [`Phone::digits`] reach them from everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[+0-9(][0-9 ()./\u{a0}\u{2010}-\u{2015}-]*$"))]
@@ -22,8 +28,17 @@ pub struct Phone(String);
 )]
 pub struct PhoneError(pub String);
 
+/// A phone number as it was meant, and what was left out of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenPhone {
+    /// The number.
+    pub phone: Phone,
+    /// What of the text is not dialled, for a message: a second number, an extension.
+    pub left_out: Vec<String>,
+}
+
 impl Phone {
-    /// The number as typed, for display.
+    /// The number as it is displayed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -43,6 +58,206 @@ impl Phone {
     pub fn is_international(&self) -> bool {
         self.0.starts_with('+')
     }
+
+    /// Reads a number as people and spreadsheets write it: with invisible characters, digits of
+    /// other scripts, `00` for `+`, a trunk zero in brackets, a word before it, an extension or a
+    /// second number after it, or as `442079460123.0`.
+    ///
+    /// # Errors
+    /// [`PhoneError`] if the text is not one number.
+    pub fn read(text: &str) -> Result<WrittenPhone, PhoneError> {
+        let wrong = || PhoneError(text.to_owned());
+        // Longer than two numbers with words: the search for a second number is not linear.
+        if text.len() > MAX_WRITTEN {
+            return Err(wrong());
+        }
+        let plain: String = visible(text).chars().map(unified).collect();
+        let plain = without_label(plain.trim());
+        let (first, mut left_out) = first_number(plain);
+        let (number, extension) = without_extension(first);
+        left_out.extend(extension);
+        let number = without_fraction(number);
+        let number = international(number);
+        let phone: Phone = number.parse().map_err(|_| wrong())?;
+        // As typed, if that says the same.
+        let typed = text.parse::<Phone>().ok().filter(|typed| typed.dial() == phone.dial());
+        Ok(WrittenPhone { phone: typed.unwrap_or(phone), left_out })
+    }
+}
+
+/// A character with the one that it stands for in a number.
+fn unified(c: char) -> char {
+    match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => '-',
+        '＋' => '+',
+        '（' => '(',
+        '）' => ')',
+        '\n' | '\t' => ' ',
+        '·' | '•' | '∙' => '.',
+        c => ascii_digit(c),
+    }
+}
+
+/// The text without a word before the number: `Tel.: +44 …`.
+fn without_label(text: &str) -> &str {
+    let Some(at) = text.find(|c: char| c.is_ascii_digit() || matches!(c, '+' | '(')) else {
+        return text;
+    };
+    let (label, number) = text.split_at(at);
+    let word = label.trim_end_matches([' ', ':', '.', '-', '=']);
+    let known = [
+        "",
+        "t",
+        "tel",
+        "tél",
+        "telefon",
+        "telefone",
+        "teléfono",
+        "telefono",
+        "téléphone",
+        "telephone",
+        "phone",
+        "ph",
+        "p",
+        "fone",
+        "fon",
+        "mobile",
+        "mobil",
+        "móvil",
+        "movil",
+        "cell",
+        "cel",
+        "celular",
+        "handy",
+        "gsm",
+        "portable",
+        "call",
+        "whatsapp",
+        "wa",
+        "zap",
+        "call us",
+        "hotline",
+        "電話",
+        "电话",
+        "هاتف",
+        "جوال",
+        "טלפון",
+        "office",
+        "work",
+        "home",
+        "main",
+        "n",
+    ];
+    if known.contains(&word.to_lowercase().as_str()) { number } else { text }
+}
+
+/// The first of the numbers in a text, and the others.
+fn first_number(text: &str) -> (&str, Vec<String>) {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    // A trunk zero in brackets is not a digit of the number.
+    let significant = |text: &str| digits(text) - text.matches("(0)").count();
+    let words = [" or ", " and ", " e ", " ou ", " o ", " y ", " oder ", " und ", " et ", " / "];
+    let mut at = text.len();
+    let mut after = text.len();
+    for (start, c) in text.char_indices() {
+        let rest = &text[start..];
+        let length = if matches!(c, ',' | ';' | '|' | '/') {
+            c.len_utf8()
+        } else {
+            words.iter().find(|word| rest.starts_with(**word)).map_or(0, |word| word.len())
+        };
+        // `030/1234567` is one number: what is before the separator is too short for one.
+        if length > 0 && significant(&text[..start]) >= 7 && digits(&rest[length..]) > 0 {
+            (at, after) = (start, start + length);
+            break;
+        }
+    }
+    // A second `+` begins a second number.
+    if let Some((second, _)) =
+        text.char_indices().skip(1).find(|(at, c)| *c == '+' && significant(&text[..*at]) >= 7)
+        && second < at
+    {
+        (at, after) = (second, second);
+    }
+    let others = text[after..].trim();
+    let left_out = if others.is_empty() { Vec::new() } else { vec![others.to_owned()] };
+    (text[..at].trim_end_matches([' ', ',', ';', '-', '|']), left_out)
+}
+
+/// The text without an extension: `x12`, `ext. 12`, `ramal 12`, `#12`.
+fn without_extension(text: &str) -> (&str, Option<String>) {
+    let lower = text.to_ascii_lowercase();
+    let signs = [
+        "extension",
+        "ext.",
+        "ext",
+        "ramal",
+        "poste",
+        "durchwahl",
+        "interno",
+        "int.",
+        "anexo",
+        "toestel",
+        "wew.",
+        "x",
+        "#",
+    ];
+    let found = signs
+        .iter()
+        .filter_map(|sign| {
+            let at = lower.find(sign)?;
+            let number = lower[at + sign.len()..].trim_matches([' ', '.', ':', ')']);
+            let short =
+                (1..=6).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+            (at > 0 && short).then_some(at)
+        })
+        .min();
+    match found {
+        Some(at) => {
+            let number = text[..at].trim_end_matches([' ', ',', ';', '(', '-', '/']);
+            (number, Some(text[at..].trim_end_matches(')').to_owned()))
+        }
+        None => (text, None),
+    }
+}
+
+/// The number without the fraction that a spreadsheet wrote: `442079460123.0`.
+fn without_fraction(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((digits, fraction))
+            if digits.len() >= 6
+                && digits.trim_start_matches('+').bytes().all(|b| b.is_ascii_digit())
+                && !fraction.is_empty()
+                && fraction.bytes().all(|b| b == b'0')
+                && fraction.len() <= 2 =>
+        {
+            digits
+        }
+        _ => text,
+    }
+}
+
+/// The number with `+` for `00`, and without the trunk zero of an international number.
+fn international(text: &str) -> String {
+    let text = text.trim();
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let number = match text.strip_prefix("00").or_else(|| text.strip_prefix("(00)")) {
+        // `00` and a country code, which never begins with 0.
+        Some(rest)
+            if digits >= 10
+                && rest.trim_start().starts_with(|c: char| ('1'..='9').contains(&c)) =>
+        {
+            format!("+{}", rest.trim_start())
+        }
+        _ => text
+            .strip_prefix("(+")
+            .map_or_else(|| text.to_owned(), |rest| format!("+{}", rest.replacen(')', " ", 1))),
+    };
+    if !number.starts_with('+') {
+        return number;
+    }
+    let number = number.replace("+ ", "+").replacen("(0)", " ", 1);
+    number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl FromStr for Phone {

@@ -2,7 +2,8 @@
 //!
 //! The host reads the document of the CRM, validates it, and passes it as an
 //! [`Order`](crate::order::Order) with validated colours, opening hours, phone number and links. An
-//! optional field is an `Option`; a list may be empty. The texts are untrusted input: see
+//! optional field is an `Option`; a list may be empty. Always there are an id, a locale, a name, and
+//! one of `business_phone`, `business_email` and `whatsapp_phone`. The texts are untrusted input: see
 //! [`files`](super::files) and [`ai_calls`](super::ai_calls) for how to use them safely.
 //!
 //! ```
@@ -16,7 +17,10 @@
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
-//!         let mut text = format!("{}\n{}\n", order.business_name, order.business_phone.dial());
+//!         let mut text = format!("{}\n", order.business_name);
+//!         if let Some(phone) = &order.business_phone {
+//!             text.push_str(&format!("{}\n", phone.dial()));
+//!         }
 //!         for day in &order.business_hours.0 {
 //!             for range in &day.ranges {
 //!                 text.push_str(&format!("{:?} {}-{}\n", day.day, range.opens(), range.closes()));

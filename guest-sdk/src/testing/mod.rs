@@ -201,7 +201,7 @@ fn read(document: &Value) -> Result<Order> {
 
 /// Validates the order against the template's schema, as the host does before a run.
 fn validate(manifest: &Manifest, order: &Order) -> Result<()> {
-    let problems = scripted::schema_errors(&manifest.order_schema, &serde_json::to_value(order)?);
+    let problems = scripted::schema_errors(&manifest.order_schema, &order.for_templates()?);
     if problems.is_empty() {
         return Ok(());
     }

@@ -16,6 +16,7 @@ use url::Url;
 use super::answer::{Answer, Finish};
 use super::error_body;
 use super::failure::AttemptFailure;
+use super::parameters::Shape;
 use super::stream::looks_like_sse;
 use super::stream_deltas::{DeltaDecoder, Framing, StreamDeltas};
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
@@ -68,12 +69,20 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
         url.into()
     }
 
+    /// The request, with the headers and fields that the operator adds or drops.
     fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
+        let mut headers = self.endpoint().headers.clone();
+        prompt.settings.set_headers(&mut headers);
         HttpRequest {
             url: self.url(prompt.model),
-            headers: self.endpoint().headers.clone(),
-            body: self.body(prompt),
+            headers,
+            body: prompt.settings.set_fields(self.body(prompt)),
         }
+    }
+
+    /// What no model of this provider takes.
+    fn shape(&self) -> Shape {
+        Shape::PLAIN
     }
 
     /// The token limit that [`body`](Self::body) sends, if the provider may stop there without
@@ -125,6 +134,8 @@ pub(super) trait StreamDecoder: Send {
 pub(super) enum StreamEvent {
     /// More text of the reply.
     Text(String),
+    /// The model thinks, in text that is not part of the reply.
+    Thinking,
     /// Token counts so far.
     Usage(Usage),
     /// Why the model stopped; usage may still follow.

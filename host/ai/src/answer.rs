@@ -103,6 +103,15 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// Ends the reply before the first of these texts, as a model does that knows stop texts.
+    pub(super) fn cut_at(&mut self, stop: &[String]) {
+        let first = stop.iter().filter_map(|text| self.content.find(text.as_str())).min();
+        if let Some(end) = first {
+            self.content.truncate(end);
+            self.raw = None;
+        }
+    }
+
     /// The reply, unless it is as long as a token limit at which the provider stops without
     /// reporting it.
     pub(super) fn within(self, silent_limit: Option<u32>) -> Result<Self, AttemptFailure> {

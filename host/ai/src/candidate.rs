@@ -15,10 +15,12 @@ use super::failure::AttemptFailure;
 use super::gateway::CallContext;
 use super::hint::{self, Location};
 use super::limiter::Limiter;
+use super::parameters::{Adjusted, Refusal, Shape};
 use super::provider::Provider;
 use super::redact::Redactor;
 use super::reply_check::checked;
-use super::request::Request;
+use super::request::{Format, Request};
+use super::settings::Settings;
 use super::text::TextSink;
 use super::transport::{Live, Transport};
 use super::wire::Prompt;
@@ -52,13 +54,32 @@ pub(super) struct Candidate {
     pub(super) model: String,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) temperature: Option<f32>,
-    pub(super) send_temperature: bool,
+    pub(super) settings: Settings,
 }
 
 /// A failed attempt with its message. Both are redacted.
 pub(super) struct FailedAttempt {
     pub(super) failure: AttemptFailure,
     pub(super) message: Message,
+    /// What the model refuses of the request, if the error names it.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// What is done with the reply of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It must have the requested format. `most_output` is a limit for its tokens.
+    Checked { most_output: Option<u32> },
+    /// Any text is enough, for probes.
+    Any,
+}
+
+/// Where an attempt is made.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) route: &'a str,
+    pub(super) call: &'a CallContext,
+    pub(super) transport: &'a Transport,
 }
 
 impl Candidate {
@@ -67,33 +88,52 @@ impl Candidate {
     /// A success comes with the model's whole text if the JSON is only a part of it.
     pub(super) async fn attempt(
         &self,
-        route: &str,
+        at: Place<'_>,
         request: &Request,
-        call: &CallContext,
-        transport: &Transport,
+        adjusted: &Adjusted,
+        reading: Reading,
         text: &mut TextSink,
     ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
+        let Place { route, call, transport } = at;
         let span = self.span(route, request, call);
         let (started, begin) = (SystemTime::now(), Instant::now());
-        text.begin(self.provider.redactor());
-        let mut live = Live::new(text);
+        text.begin(self.settings.redactor.clone());
+        let mut prompt = self.prompt(request, &adjusted.shape);
+        if let Reading::Checked { most_output } = reading {
+            prompt.max_output_tokens =
+                prompt.max_output_tokens.into_iter().chain(most_output).min();
+        }
+        // Text after a stop text that the model does not know must not be forwarded.
+        let cut_here = prompt.stop().len() < request.stop.len();
+        let mut unheard = cut_here.then(|| Box::new(TextSink::none()));
+        let mut live = Live::new(unheard.as_deref_mut().unwrap_or(text));
         let reply = async {
-            let reply = self.call(request, call.deadline, transport, &mut live).await?;
+            let mut reply =
+                self.provider.call(&prompt, transport, call.deadline, &mut live).await?;
             // Boxed to keep the future of a call that waits for the model small.
             Box::pin(async {
-                let (reply, raw) = checked(reply, &request.format, call.deadline).await?;
-                without_key(&self.provider.redactor(), reply, raw).await
+                if cut_here {
+                    reply.cut_at(&request.stop);
+                }
+                let format = match reading {
+                    Reading::Checked { .. } => &request.format,
+                    Reading::Any => &Format::Text,
+                };
+                let (reply, raw) = checked(reply, format, call.deadline).await?;
+                without_key(&self.settings.redactor, reply, raw).await
             })
             .await
         };
         let result = reply.instrument(span.clone()).await;
+        self.learn(request, adjusted, &result);
         let mut attempt = self.new_attempt(started);
         attempt.duration_ms = millis(begin.elapsed());
         attempt.connect_ms = live.timing.connect.map(millis);
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
+        attempt.first_token_ms = live.timing.first_token.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
-                let redactor = self.provider.redactor();
+                let redactor = &self.settings.redactor;
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
                 attempt.usage = reply.usage;
                 attempt.status = Some(reply.http.status);
@@ -117,9 +157,10 @@ impl Candidate {
             Err(failure) => {
                 let failed = self.describe(route, failure);
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
-                attempt.usage = failed.failure.usage;
+                attempt.usage = *failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
                 attempt.limit = failed.failure.limit;
+                attempt.not_sent = failed.failure.unconnected;
                 if let Some(http) = &failed.failure.http {
                     attempt.status = Some(http.status);
                     attempt.request_id.clone_from(&http.request_id);
@@ -183,25 +224,85 @@ impl Candidate {
         span
     }
 
-    /// Calls the provider, within its timeouts and the deadline (failure catalogue C8).
-    async fn call(
-        &self,
-        request: &Request,
-        deadline: Instant,
-        transport: &Transport,
-        live: &mut Live<'_>,
-    ) -> Result<Reply, AttemptFailure> {
-        let prompt = Prompt {
+    /// The smaller one of the request's limit for the tokens of a reply and the route's.
+    pub(super) fn max_output(&self, request: &Request) -> Option<u32> {
+        self.max_output_tokens.into_iter().chain(request.max_output_tokens).min()
+    }
+
+    /// The request as it is sent in this shape.
+    fn prompt<'a>(&'a self, request: &'a Request, shape: &'a Shape) -> Prompt<'a> {
+        Prompt {
             request,
             model: &self.model,
-            max_output_tokens: self
-                .max_output_tokens
-                .into_iter()
-                .chain(request.max_output_tokens)
-                .min(),
-            temperature: request.temperature.or(self.temperature).filter(|_| self.send_temperature),
+            max_output_tokens: self.max_output(request),
+            temperature: request.temperature.or(self.temperature),
+            settings: &self.settings,
+            shape,
+        }
+    }
+
+    /// How a request is sent at first: without what the operator drops, and without what the model
+    /// has refused before.
+    pub(super) fn first_shape(&self, format: &Format) -> Adjusted {
+        let shape = self.settings.shape.clone();
+        let shape = match self.provider.as_ref() {
+            Provider::Http(provider) => shape
+                .and(&provider.adapter.shape())
+                .and(&provider.refused.shape(&self.model, format)),
+            Provider::Scripted(_) => shape,
         };
-        self.provider.call(&prompt, transport, deadline, live).await
+        Adjusted { shape, ..Adjusted::default() }
+    }
+
+    /// How the request is sent after this refusal; `None` if there is no other way.
+    pub(super) fn after(
+        &self,
+        request: &Request,
+        now: &Adjusted,
+        refusal: &Refusal,
+    ) -> Option<Adjusted> {
+        match self.provider.as_ref() {
+            Provider::Http(provider) => {
+                provider.adjusted(&self.prompt(request, &now.shape), now, refusal)
+            }
+            Provider::Scripted(_) => None,
+        }
+    }
+
+    /// What the model has refused so far.
+    pub(super) fn refused(&self) -> Vec<&'static str> {
+        match self.provider.as_ref() {
+            Provider::Http(provider) => provider.refused.of(&self.model).refused(),
+            Provider::Scripted(_) => Vec::new(),
+        }
+    }
+
+    /// Remembers what the model refused during this call, once it has taken the request.
+    fn learn<T>(&self, request: &Request, adjusted: &Adjusted, result: &Result<T, AttemptFailure>) {
+        let taken = match result {
+            Ok(_) => true,
+            Err(failure) => matches!(
+                failure.kind,
+                AiErrorKind::Truncated
+                    | AiErrorKind::Empty
+                    | AiErrorKind::Malformed
+                    | AiErrorKind::SchemaMismatch
+                    | AiErrorKind::ContentFiltered
+            ),
+        };
+        if adjusted.refused.is_empty() || !taken {
+            return;
+        }
+        if let Provider::Http(provider) = self.provider.as_ref() {
+            provider.refused.learn(&self.model, &request.format, adjusted);
+            let names: Vec<&str> = adjusted.refused.iter().map(|one| one.as_str()).collect();
+            tracing::info!(
+                provider = self.provider_name,
+                model = self.model,
+                refused = names.join(", "),
+                "the model refuses these parameters, so they are sent in another way or not at all"
+            );
+        }
     }
 
     /// The cost of these tokens; `None` if the model has no price or the tokens are unknown.
@@ -248,6 +349,7 @@ impl Candidate {
             not_sent: false,
             connect_ms: None,
             first_byte_ms: None,
+            first_token_ms: None,
             duration_ms: 0,
             limit: None,
             outcome: AttemptOutcome::Succeeded,
@@ -278,7 +380,9 @@ impl Candidate {
 
     /// Redacts the failure, cuts its excerpt and composes its message.
     fn describe(&self, route: &str, mut failure: AttemptFailure) -> FailedAttempt {
-        let redactor = self.provider.redactor();
+        let redactor = &self.settings.redactor;
+        // Before the message is cut.
+        let refusal = Refusal::of(&failure);
         // Cut before redaction, because a provider may send megabytes, and again after it.
         let detail = redactor.redact_beginning(&failure.detail, 4 * MAX_DETAIL_CHARS);
         failure.detail = match detail.char_indices().nth(MAX_DETAIL_CHARS) {
@@ -297,7 +401,7 @@ impl Candidate {
         };
         failure.causes = failure.causes.iter().filter_map(clean).collect();
         let message = hint::message(&self.location(route), &failure);
-        FailedAttempt { failure, message }
+        FailedAttempt { failure, message, refusal }
     }
 }
 

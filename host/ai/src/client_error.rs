@@ -44,7 +44,8 @@ pub(super) fn failure(error: reqwest::Error, what: &str) -> AttemptFailure {
         }
     };
     let limit = timeout.map(|_| Limit::Connect);
-    AttemptFailure { causes, limit, ..AttemptFailure::new(kind, detail) }
+    let unconnected = timeout.is_some() || error.is_connect();
+    AttemptFailure { causes, limit, unconnected, ..AttemptFailure::new(kind, detail) }
 }
 
 /// What is wrong with the server's certificate and what to do, where the library's words do not
@@ -54,7 +55,7 @@ fn certificate(error: &rustls::Error) -> Option<String> {
     Some(match error {
         rustls::CertificateError::UnknownIssuer => {
             "nobody that this machine trusts has issued the server's certificate; add its issuer \
-             to the system's certificates, or name it in SSL_CERT_FILE"
+             to the system's certificates, or name it in ca_file of the provider or in SSL_CERT_FILE"
                 .to_owned()
         }
         rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
@@ -64,8 +65,8 @@ fn certificate(error: &rustls::Error) -> Option<String> {
             if format!("{other:?}").contains("CaUsedAsEndEntity") =>
         {
             "the server's certificate is itself a certificate authority, as `openssl req -x509` \
-             makes it; make one with `-addext basicConstraints=critical,CA:FALSE`, and name that \
-             one in SSL_CERT_FILE"
+             makes it; name it in ca_file of the provider, or make one with `-addext \
+             basicConstraints=critical,CA:FALSE` and name that one in SSL_CERT_FILE"
                 .to_owned()
         }
         _ => return None,

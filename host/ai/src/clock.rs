@@ -84,6 +84,12 @@ impl Clock {
                     "no byte of an answer within {timeout} ms of the connection (first_byte_ms)"
                 ),
             ),
+            Limit::FirstToken => (
+                AiErrorKind::Timeout,
+                format!(
+                    "no text of a reply within {timeout} ms of the connection (first_token_ms)"
+                ),
+            ),
             Limit::Idle => (
                 AiErrorKind::Timeout,
                 format!(

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::budget::estimated_tokens;
-use super::candidate::{Candidate, FailedAttempt};
+use super::budget::{Estimate, Refused, estimated_tokens};
+use super::candidate::{Candidate, FailedAttempt, Place, Reading};
 use super::gateway::CallContext;
+use super::journal::{JournalKey, RunJournal};
+use super::parameters::Adjusted;
 use super::request::{ChatMessage, Request, Role};
 use super::retry;
 use super::text::TextSink;
@@ -27,6 +29,8 @@ pub(super) struct Dispatch<'a> {
     route: &'a str,
     request: &'a Request,
     text: &'a mut TextSink,
+    /// Where replies that cannot be used are accounted for.
+    journal: Option<(&'a RunJournal, &'a JournalKey)>,
     attempts: Vec<Attempt>,
     failures: Vec<FailedAttempt>,
 }
@@ -36,8 +40,10 @@ enum Tried {
     Completed(Box<Completed>),
     /// The failure is the last one of `failures`.
     Failed,
-    /// Nothing was sent, because the order's budget is too small.
+    /// The order's budget is too small: nothing was sent, or the reply was cut.
     OverBudget(Message),
+    /// Nothing was sent, because the order's deadline passed.
+    Late,
 }
 
 /// What follows a failed attempt.
@@ -61,15 +67,22 @@ impl<'a> Dispatch<'a> {
         text: &'a mut TextSink,
     ) -> Self {
         let (attempts, failures) = (Vec::new(), Vec::new());
-        Dispatch { transport, jitter, call, route, request, text, attempts, failures }
+        let journal = None;
+        Dispatch { transport, jitter, call, route, request, text, journal, attempts, failures }
+    }
+
+    /// The same call, whose replies that cannot be used are accounted for in this journal.
+    pub(super) fn accounted(self, journal: Option<(&'a RunJournal, &'a JournalKey)>) -> Self {
+        Dispatch { journal, ..self }
     }
 
     /// Calls the candidates in order, until one returns a complete, checked reply.
-    pub(super) async fn run(&mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
+    pub(super) async fn run(mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
         for (index, candidate) in candidates.iter().enumerate() {
             let last = index + 1 == candidates.len();
             let mut corrected: Option<Box<Request>> = None;
             let (mut tries, mut backoff) = (0, Duration::ZERO);
+            let mut adjusted = Box::new(candidate.first_shape(&self.request.format));
             loop {
                 if Instant::now() >= self.call.deadline {
                     return Err(self.error(None));
@@ -79,10 +92,24 @@ impl<'a> Dispatch<'a> {
                     tokio::time::sleep(backoff).await;
                 }
                 let request = corrected.as_deref().unwrap_or(self.request);
-                match self.attempt(candidate, request, backoff, corrected.is_some()).await {
+                let again = corrected.is_some();
+                let made = self.attempts.len();
+                let tried = self.attempt(candidate, request, &adjusted, backoff, again).await;
+                if let (Some((journal, key)), Some(attempt)) =
+                    (self.journal, self.attempts.get(made))
+                {
+                    // Boxed to keep the future of a waiting call small.
+                    Box::pin(journal.account(key, self.call.call_id, self.request, attempt)).await;
+                }
+                match tried {
                     Tried::Completed(completed) => return Ok(*completed),
                     Tried::OverBudget(message) => return Err(self.error(Some(message))),
+                    Tried::Late => return Err(self.error(None)),
                     Tried::Failed => {}
+                }
+                if let Some(next) = self.adjusted(candidate, request, &adjusted) {
+                    (adjusted, backoff) = (next, Duration::ZERO);
+                    continue;
                 }
                 tries += 1;
                 match self.next(candidate, tries, corrected.is_some(), last) {
@@ -103,19 +130,29 @@ impl<'a> Dispatch<'a> {
         &mut self,
         candidate: &Candidate,
         request: &Request,
+        adjusted: &Adjusted,
         backoff: Duration,
         asked_again: bool,
     ) -> Tried {
         let prompt =
             estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
-        let estimate = Usage { input_tokens: Some(prompt), output_tokens: None };
-        let cost = candidate.cost(estimate).unwrap_or_default();
-        let reserve =
-            self.call.budget.as_ref().map(|budget| budget.reserve(prompt, cost)).transpose();
-        let reserved = match reserve {
-            Ok(reserved) => reserved,
-            Err(message) => return Tried::OverBudget(message),
+        let reserved = match &self.call.budget {
+            None => None,
+            Some(budget) => {
+                let estimate = Estimate {
+                    prompt,
+                    max_output: candidate.max_output(request),
+                    price: candidate.price,
+                };
+                // Boxed, because few orders have a budget.
+                match Box::pin(budget.reserve(estimate, self.call.deadline)).await {
+                    Ok(reserved) => Some(reserved),
+                    Err(Refused::TooSmall(message)) => return Tried::OverBudget(message),
+                    Err(Refused::Deadline) => return Tried::Late,
+                }
+            }
         };
+        let most_output = reserved.as_ref().and_then(|reserved| reserved.max_output);
         let (begin, backoff_ms) = (Instant::now(), millis(backoff));
         let permit = candidate
             .limiter
@@ -136,11 +173,12 @@ impl<'a> Dispatch<'a> {
                 return Tried::Failed;
             }
         };
-        let (attempt, result) =
-            candidate.attempt(self.route, request, self.call, self.transport, self.text).await;
+        let how = Reading::Checked { most_output };
+        let at = Place { route: self.route, call: self.call, transport: self.transport };
+        let (attempt, result) = candidate.attempt(at, request, adjusted, how, self.text).await;
         let tokens = match attempt.usage {
-            Usage { input_tokens: None, output_tokens: None } if result.is_err() => 0,
-            Usage { input_tokens, output_tokens } => {
+            Usage { input_tokens: None, output_tokens: None, .. } if result.is_err() => 0,
+            Usage { input_tokens, output_tokens, .. } => {
                 let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
                 let output = output_tokens.unwrap_or_else(|| estimated_tokens(reply));
                 input_tokens.unwrap_or(prompt).saturating_add(output)
@@ -160,10 +198,33 @@ impl<'a> Dispatch<'a> {
                 replayed: false,
             })),
             Err(failed) => {
+                let truncated = failed.failure.kind == AiErrorKind::Truncated;
+                let cut = truncated && !failed.failure.retryable;
                 self.failures.push(failed);
-                Tried::Failed
+                match most_output.filter(|_| cut) {
+                    Some(most) => Tried::OverBudget(message!(
+                        "the order's budget in [ai.budget] left {most} tokens for this reply, which \
+                         needs more; raise it"
+                    )),
+                    None => Tried::Failed,
+                }
             }
         }
+    }
+
+    /// The same request without what the model refuses, if the last failure names it: asked at once
+    /// and uncounted.
+    fn adjusted(
+        &self,
+        candidate: &Candidate,
+        request: &Request,
+        now: &Adjusted,
+    ) -> Option<Box<Adjusted>> {
+        let refusal = self.failures.last()?.refusal.as_ref()?;
+        if self.text.has_begun() {
+            return None;
+        }
+        candidate.after(request, now, refusal).map(Box::new)
     }
 
     /// What follows the last failure. `tries` is the number of attempts at this candidate.

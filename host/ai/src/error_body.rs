@@ -30,6 +30,8 @@ pub(super) struct ErrorBody {
     pub(super) codes: Vec<String>,
     /// A numeric code, as OpenRouter and llama.cpp send it.
     pub(super) number: Option<u16>,
+    /// Fields of the request that it names, as paths.
+    pub(super) fields: Vec<String>,
     /// The wait that the body requests in a field of its own.
     pub(super) retry_after: Option<Duration>,
 }
@@ -54,7 +56,8 @@ pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, body: &ErrorBody) -> A
         .or_else(|| retry_after::delay(&head.headers, &body.message, head.received));
     let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retryable = kind.retryable_after(should_retry, &body.message);
-    AttemptFailure { retryable, ..AttemptFailure::new(kind, &body.message) }
+    let fields = body.fields.clone();
+    AttemptFailure { retryable, fields, ..AttemptFailure::new(kind, &body.message) }
         .with_http(HttpDetail { retry_after_ms: delay.map(millis), ..head.detail() })
 }
 
@@ -183,8 +186,15 @@ impl ErrorBody {
         if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
             codes.push("content_filter".to_owned());
         }
-        let texts =
-            ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg", "/status_msg"];
+        let texts = [
+            "/message",
+            "/message/detail/0/msg",
+            "/detail/0/msg",
+            "/detail/message",
+            "/detail",
+            "/msg",
+            "/status_msg",
+        ];
         let message =
             texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
         // OpenRouter puts the error of the provider behind it here.
@@ -195,9 +205,28 @@ impl ErrorBody {
             Some(raw) => format!("{message} ({})", cut(raw)),
             None => message,
         };
-        ErrorBody { message, codes, number, retry_after: None }
+        ErrorBody { message, codes, number, fields: fields(error), retry_after: None }
     }
 }
+
+/// The fields of the request that an error names: `param`, and the places of validation errors.
+fn fields(error: &Value) -> Vec<String> {
+    let param = error.get("param").and_then(Value::as_str).map(str::to_owned);
+    let lists = ["/detail", "/message/detail"].into_iter();
+    let problems = lists.filter_map(|list| error.pointer(list)?.as_array()).flatten();
+    let place = |problem: &Value| {
+        let parts = problem.get("loc")?.as_array()?.iter().filter_map(Value::as_str);
+        Some(parts.collect::<Vec<_>>().join("."))
+    };
+    param
+        .into_iter()
+        .chain(problems.filter_map(place).take(MAX_FIELDS))
+        .filter(|field| field.len() <= MAX_CODE_BYTES)
+        .collect()
+}
+
+/// Maximum number of places that are read of a list of validation errors.
+const MAX_FIELDS: usize = 16;
 
 /// The text without surrounding white space, at most [`MAX_MESSAGE_BYTES`] of it.
 fn cut(text: &str) -> String {

@@ -16,14 +16,18 @@ pub(super) struct AttemptFailure {
     pub(super) detail: String,
     pub(super) http: Option<Box<HttpDetail>>,
     pub(super) causes: Vec<Message>,
-    pub(super) usage: Usage,
+    pub(super) usage: Box<Usage>,
     pub(super) retryable: bool,
     /// The timeout that expired, if one did.
     pub(super) limit: Option<Limit>,
     /// Whether a request was sent.
     pub(super) asked: bool,
+    /// Whether no connection could be made, so that the provider cannot have seen the request.
+    pub(super) unconnected: bool,
     /// The model's reply, if it is not valid JSON or does not match the schema.
-    pub(super) reply: Option<String>,
+    pub(super) reply: Option<Box<str>>,
+    /// Fields of the request that the error names, as paths: `stop`, `body.seed`.
+    pub(super) fields: Vec<String>,
     /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
     pub(super) closed_for_ms: Option<NonZeroU32>,
 }
@@ -35,11 +39,13 @@ impl AttemptFailure {
             detail: detail.into(),
             http: None,
             causes: Vec::new(),
-            usage: Usage::default(),
+            usage: Box::default(),
             retryable: kind.retryable(),
             limit: None,
             asked: true,
+            unconnected: false,
             reply: None,
+            fields: Vec::new(),
             closed_for_ms: None,
         }
     }
@@ -63,7 +69,7 @@ impl AttemptFailure {
     }
 
     pub(super) fn with_usage(self, usage: Usage) -> Self {
-        AttemptFailure { usage, ..self }
+        AttemptFailure { usage: Box::new(usage), ..self }
     }
 
     pub(super) fn with_limit(self, limit: Limit) -> Self {

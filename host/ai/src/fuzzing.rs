@@ -1,7 +1,7 @@
 //! Properties of the decoders for any bytes. The fuzz targets in `host/fuzz` search for violations;
 //! the tests below check some inputs on every run.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use super::gemini::Gemini;
 use super::hint::{self, Location};
 use super::ollama::Ollama;
 use super::openai::OpenAi;
-use super::provider::{CallLimits, HttpProvider, Provider};
+use super::provider::{HttpProvider, LimitsByModel, Provider, Refused};
 use super::redact::Redactor;
 use super::secret::ApiKey;
 use super::stream::{Lines, Sse};
@@ -174,9 +174,14 @@ fn provider<C: Kind, A: Adapter + 'static>(
     let mut keys: ProviderKeys = serde_json::from_value(config.clone()).ok()?;
     let key = ApiKey::read(&EndpointConfig::default(), "/nowhere".as_ref(), &|_| None).ok()?;
     let adapter = Box::new(make(&C::take(&mut keys).ok()?, &key).ok()?);
-    let second = Duration::from_secs(1);
-    let limits = CallLimits { connect: second, first_byte: second, idle: second, call: second };
-    Some(Provider::Http(HttpProvider { adapter, key, limits }))
+    let limits = LimitsByModel::of(&EndpointConfig::default());
+    Some(Provider::Http(Box::new(HttpProvider {
+        adapter,
+        key,
+        limits,
+        client: None,
+        refused: Refused::default(),
+    })))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::dispatch::Dispatch;
 use super::journal::RunJournal;
 use super::known_schemas::KnownSchemas;
 use super::request::{Purpose, Request};
-use super::route_builder;
+use super::route_builder::{self, Sources};
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_http::Client;
@@ -113,7 +113,8 @@ impl Gateway {
         client: Client,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Gateway, ConfigError> {
-        let routes = route_builder::routes(config, base_dir, env)?;
+        let from = Sources { base_dir, env, client: &client };
+        let routes = route_builder::routes(config, from)?;
         let transport = Transport::new(client);
         Ok(Gateway {
             routes,
@@ -199,15 +200,21 @@ impl Gateway {
         {
             return before.map_err(|error| *error);
         }
-        let completed = Dispatch::new(&self.transport, &self.jitter, call, route, request, text)
-            .run(candidates)
-            .await?;
+        let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
+        let dispatch = Dispatch::new(&self.transport, &self.jitter, call, route, request, text);
+        // Boxed too: it would be moved several times on its way to the one who waits.
+        let completed = Box::pin(dispatch.accounted(paid).run(candidates)).await?;
         match journal {
             Some((journal, key)) => {
                 Ok(Box::pin(journal.record(key, call.call_id, request, completed)).await)
             }
             None => Ok(completed),
         }
+    }
+
+    /// The name of the route that serves a purpose; `None` if none does.
+    pub fn route_name(&self, purpose: &str) -> Option<&str> {
+        self.route(purpose).map(|(name, _)| name)
     }
 
     /// The purposes that have no route, neither of their own nor `default`.

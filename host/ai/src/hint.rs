@@ -71,6 +71,10 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
     let Location { route, provider_name, model, provider } = at;
     let keys = format!("ai.providers.{provider_name}");
     let route_key = format!("ai.routes.{route}");
+    let refused = matches!(failure.kind, AiErrorKind::InvalidRequest | AiErrorKind::NotFound);
+    if refused && failure.detail.contains("v1/responses") {
+        return format!("set api = \"responses\" of {keys}, or name another model in {route_key}");
+    }
     match failure.kind {
         AiErrorKind::Auth => match provider.key_source() {
             None => {
@@ -94,7 +98,10 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
             format!("check the model in {route_key} and base_url of {keys} (many end in /v1)")
         }
         AiErrorKind::InvalidRequest => {
-            format!("check that the model in {route_key} can do what the template asks")
+            format!(
+                "check that the model in {route_key} can do what the template asks, or name the \
+                 field that it refuses in `drop` of its entry there"
+            )
         }
         AiErrorKind::ContextTooLong => {
             format!(
@@ -121,7 +128,23 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         AiErrorKind::Overloaded => {
             format!("try again later, or add another provider to {route_key}")
         }
-        AiErrorKind::Timeout => format!("try again, or raise call_ms or connect_ms of {keys}"),
+        AiErrorKind::Timeout => match failure.limit {
+            Some(limit @ (Limit::FirstByte | Limit::FirstToken)) => format!(
+                "raise {} of {keys} if the model is slow or thinks long, or check that its server \
+                 works",
+                limit.key()
+            ),
+            Some(Limit::Connect) => {
+                format!("check base_url of {keys} and the network, or raise connect_ms there")
+            }
+            Some(limit @ (Limit::Idle | Limit::Call)) => {
+                format!("try again, or raise {} of {keys}", limit.key())
+            }
+            // The provider's own time limit.
+            Some(Limit::Deadline) | None => {
+                format!("try again, or name a faster model in {route_key}")
+            }
+        },
         AiErrorKind::Connection if provider.kind() == "ollama" => {
             format!("check base_url of {keys} and that its server runs (`ollama serve`)")
         }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::request::{ChatMessage, Format, Role};
+use super::wire::Prompt;
 
 /// The instruction for the system message; `None` for plain text.
 pub(super) fn of(format: &Format) -> Option<String> {
@@ -36,6 +37,22 @@ pub(super) fn system(messages: &[ChatMessage], instruction: Option<String>) -> O
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
+/// The conversation for a model without system messages: their text and the instruction begin the
+/// first message of the user.
+pub(super) fn without_system(
+    messages: &[ChatMessage],
+    instruction: Option<String>,
+) -> Vec<ChatMessage> {
+    let Some(system) = system(messages, instruction) else { return messages.to_vec() };
+    let mut rest: Vec<ChatMessage> =
+        messages.iter().filter(|message| message.role != Role::System).cloned().collect();
+    match rest.first_mut().filter(|first| first.role == Role::User) {
+        Some(first) => first.content = format!("{system}\n\n{}", first.content),
+        None => rest.insert(0, ChatMessage { role: Role::User, content: system }),
+    }
+    rest
+}
+
 /// The messages of the conversation without the system messages: whether the author is the model,
 /// and the text.
 pub(super) fn turns(messages: &[ChatMessage]) -> impl Iterator<Item = (bool, &str)> {
@@ -53,8 +70,8 @@ pub(super) fn json_turns(messages: &[ChatMessage]) -> impl Iterator<Item = Value
 }
 
 /// The whole conversation as JSON, with the system text as its first message.
-pub(super) fn json_messages(messages: &[ChatMessage], instruction: Option<String>) -> Vec<Value> {
-    let system = system(messages, instruction);
+pub(super) fn json_messages(prompt: &Prompt<'_>, instruction: Option<String>) -> Vec<Value> {
+    let (system, messages) = prompt.conversation(instruction);
     let system = system.map(|text| json!({"role": "system", "content": text}));
-    system.into_iter().chain(json_turns(messages)).collect()
+    system.into_iter().chain(json_turns(&messages)).collect()
 }

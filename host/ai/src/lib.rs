@@ -10,16 +10,17 @@
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
 //! | `config`, `secret`, `route_builder` | which routes, providers and keys are there? |
 //! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
+//! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
 //! | `retry`, `limiter`, `budget` | when again, how many at the same time, and how much in total? |
 //! | `journal` | which replies were paid for already? |
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
-//! | `reading`, `finish_reason`, `thinking` | what does a response mean, read tolerantly? |
+//! | `reading`, `finish_reason`, `thinking`, `usage` | what does a response mean, read tolerantly? |
 //! | `error_body`, `error_words`, `in_between` | what does an error mean, and who sent it? |
 //! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
-//! | `reply_check`, `text` | how is a reply checked, and how is its text forwarded? |
+//! | `reply_check`, `nulls`, `text` | how is a reply checked, and how is its text forwarded? |
 //! | `hint`, `redact` | what does an error say, and what must it not contain? |
 //!
 //! **Invariant:** this crate does not know wasm, orders or the queue. It gets a request with a
@@ -55,8 +56,10 @@ mod journal;
 mod json;
 mod known_schemas;
 mod limiter;
+mod nulls;
 mod ollama;
 mod openai;
+mod parameters;
 mod probe;
 mod provider;
 mod reading;
@@ -68,6 +71,7 @@ mod retry_after;
 mod route_builder;
 mod scripted;
 mod secret;
+mod settings;
 mod stream;
 mod stream_deltas;
 #[cfg(test)]
@@ -75,18 +79,20 @@ mod testing;
 mod text;
 mod thinking;
 mod transport;
+mod usage;
 mod wire;
 
 pub use budget::{OrderBudget, Spent};
 pub use config::{
     AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CandidateConfig,
-    CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, GeminiConfig, GeminiJson,
-    LimitsConfig, OllamaConfig, OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig,
-    RouteConfig, ScriptedConfig,
+    CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, EnvSource, FileSource,
+    GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi, OpenAiConfig, PriceConfig,
+    ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TextSource,
 };
 pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{
-    FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal,
+    FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,
+    read_journal,
 };
 pub use json::{ReplySchema, SchemaError};
 pub use known_schemas::KnownSchemas;

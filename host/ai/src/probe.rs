@@ -2,11 +2,13 @@
 
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::budget::estimated_tokens;
-use super::candidate::{Candidate, FailedAttempt};
+use super::candidate::{Candidate, FailedAttempt, Place, Reading};
 use super::gateway::{CallContext, Gateway};
+use super::json::ReplySchema;
 use super::provider::Provider;
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::text::TextSink;
@@ -26,6 +28,10 @@ pub struct Probe {
     /// What to do if it is not usable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<Message>,
+    /// The parameters that the model refuses, so that requests are sent without them or in another
+    /// way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<&'static str>,
 }
 
 /// Maximum number of probes in flight, so that one slow provider does not delay the others.
@@ -34,8 +40,11 @@ const CONCURRENT_PROBES: usize = 8;
 /// Token limit of a probe's reply.
 const PROBE_TOKENS: u32 = 16;
 
+/// Temperature of a probe: the one of most templates.
+const PROBE_TEMPERATURE: f32 = 0.7;
+
 impl Gateway {
-    /// Makes one small call to every candidate of a route, with the same limits, timeouts and
+    /// Makes one small call to every candidate of a route, as templates call it, with the same limits, timeouts and
     /// circuit breaker as any other call. `None` if the route does not exist.
     ///
     /// A scripted candidate is not called: a call would use up one of its rules.
@@ -65,40 +74,70 @@ impl Gateway {
                 failure.kind != AiErrorKind::Truncated || failure.retryable
             });
             let hint = failed.as_ref().and_then(|failed| candidate.hint(route, &failed.failure));
-            Probe { route: route.to_owned(), attempt, usable: failed.is_none(), hint }
+            Probe {
+                route: route.to_owned(),
+                attempt,
+                usable: failed.is_none(),
+                hint,
+                refused: candidate.refused(),
+            }
         };
         if let Provider::Scripted(_) = candidate.provider.as_ref() {
             return done(candidate.not_probed(), None);
         }
-        let content = "Reply with the word: ok";
-        let request = Request {
-            purpose: Purpose::probe(),
-            messages: vec![ChatMessage { role: Role::User, content: content.to_owned() }],
-            format: Format::Text,
-            max_output_tokens: Some(PROBE_TOKENS),
-            temperature: None,
-            seed: None,
-            stop: Vec::new(),
-        };
+        let request = probe();
         let begin = Instant::now();
-        let tokens = estimated_tokens(content.len());
-        let permit = candidate.limiter.acquire_for_probe(&candidate.model, tokens, deadline).await;
-        let waited_ms = millis(begin.elapsed());
-        let (attempt, failed) = match permit {
-            Ok(permit) => {
-                let call = CallContext::new(CallId::nth(1), deadline);
-                let text = &mut TextSink::none();
-                let (attempt, result) =
-                    candidate.attempt(route, &request, &call, self.transport(), text).await;
-                let failed = result.err();
-                permit.complete(failed.as_ref().map(|failed| &failed.failure));
-                (attempt, failed)
+        let tokens =
+            estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
+        let mut adjusted = candidate.first_shape(&request.format);
+        let call = CallContext::new(CallId::nth(1), deadline);
+        let at = Place { route, call: &call, transport: self.transport() };
+        loop {
+            let permit =
+                candidate.limiter.acquire_for_probe(&candidate.model, tokens, deadline).await;
+            let waited_ms = millis(begin.elapsed());
+            let permit = match permit {
+                Ok(permit) => permit,
+                Err(failure) => {
+                    let (attempt, failed) = candidate.rejected(route, failure);
+                    return done(Attempt { waited_ms, ..attempt }, Some(failed));
+                }
+            };
+            let text = &mut TextSink::none();
+            let (attempt, result) =
+                candidate.attempt(at, &request, &adjusted, Reading::Any, text).await;
+            let failed = result.err();
+            permit.complete(failed.as_ref().map(|failed| &failed.failure));
+            let refusal = failed.as_ref().and_then(|failed| failed.refusal.as_ref());
+            match refusal.and_then(|refusal| candidate.after(&request, &adjusted, refusal)) {
+                Some(next) if Instant::now() < deadline => adjusted = next,
+                _ => return done(Attempt { waited_ms, ..attempt }, failed),
             }
-            Err(failure) => {
-                let (attempt, failed) = candidate.rejected(route, failure);
-                (attempt, Some(failed))
-            }
-        };
-        done(Attempt { waited_ms, ..attempt }, failed)
+        }
+    }
+}
+
+/// A small request with everything that templates send: a schema, a temperature, system text. The
+/// reply is not checked.
+fn probe() -> Request {
+    let message = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+    let schema = json!({
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}},
+        "required": ["ok"],
+        "additionalProperties": false,
+    });
+    Request {
+        purpose: Purpose::probe(),
+        messages: vec![
+            message(Role::System, "You check a connection."),
+            message(Role::User, "Reply with ok: true"),
+        ],
+        // Every JSON object is a schema.
+        format: ReplySchema::compile(&schema.to_string()).map_or(Format::Json, Format::JsonSchema),
+        max_output_tokens: Some(PROBE_TOKENS),
+        temperature: Some(PROBE_TEMPERATURE),
+        seed: None,
+        stop: Vec::new(),
     }
 }

@@ -1,7 +1,12 @@
 //! Tolerant reading of what providers send (failure catalogue E2): only what the reply needs is
 //! read strictly. A field of another type than the protocol's is unknown, never an error.
 
+use serde::de::Error as _;
 use serde_json::Value;
+
+/// Maximum values and names of fields of a response, or of an event of a stream. Each takes 72 bytes
+/// and more, and `0,` are two: a response of 4 MiB could take hundreds.
+const MAX_VALUES: usize = 200_000;
 
 /// Placeholders for halves of surrogate pairs: 2,048 characters for private use in plane 16.
 ///
@@ -17,9 +22,14 @@ const FIRST_LOW: u32 = 0xDC00;
 /// that JSON does not have become `null`. Of equal keys the last one counts.
 ///
 /// # Errors
-/// The error of the strict parser, if the text cannot be read with these repairs either.
+/// The error of the strict parser, if the text cannot be read with these repairs either; or it has
+/// more than 200,000 values.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    if sitewright_files::json::count(bytes) > MAX_VALUES {
+        let message = format!("it has more than {MAX_VALUES} values, which no reply needs");
+        return Err(serde_json::Error::custom(message));
+    }
     serde_json::from_slice(bytes).or_else(|error| {
         let repaired = repair(&String::from_utf8_lossy(bytes));
         serde_json::from_str(&repaired).map_err(|_| error)
@@ -228,6 +238,13 @@ pub(super) fn newest(now: Option<u64>, before: Option<u64>) -> Option<u64> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_response_of_many_values_is_not_read() {
+        let many = format!("[{}0]", "{\"\":0},".repeat(100_000));
+        assert!(parse(many.as_bytes()).unwrap_err().to_string().contains("200000 values"));
+        assert!(parse(format!("[\"{}\"]", ",".repeat(1 << 20)).as_bytes()).is_ok());
+    }
 
     #[test]
     fn what_json_does_not_have_is_null_and_the_rest_is_read() {

@@ -1,10 +1,13 @@
 //! The check of a reply's JSON.
 
+use std::borrow::Cow;
+
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Reply;
 use super::failure::AttemptFailure;
 use super::json::{self, ReplySchema};
+use super::nulls;
 use super::request::Format;
 use super::wire::excerpt;
 use sitewright_json_schema::CheckError;
@@ -85,33 +88,56 @@ async fn fitting(
     schema: &ReplySchema,
     deadline: Instant,
 ) -> Result<String, Unfit> {
-    let mut fits: Option<&String> = None;
+    let mut fits: Option<Cow<'_, str>> = None;
     // The problems of the longest value: it is the one that the model means.
     let mut problems: Option<(usize, AiErrorKind, String)> = None;
     for json in values {
-        let (kind, wrong) = match schema.problems(json, deadline.into_std()).await {
-            Ok(None) => {
-                if fits.is_some_and(|before| !json::are_equal(before, json)) {
+        let (kind, wrong) = match fit(json, schema, deadline).await {
+            Ok(value) => {
+                if fits.as_ref().is_some_and(|before| !json::are_equal(before, &value)) {
                     let detail = "it has more than one value that the schema accepts, and they \
                                   differ";
                     return Err(Unfit::Reply(AiErrorKind::Malformed, detail.to_owned()));
                 }
-                fits = Some(json);
+                fits = Some(value);
                 continue;
             }
-            Ok(Some(wrong)) => (AiErrorKind::SchemaMismatch, wrong),
-            Err(CheckError::NotJson(reason)) => (AiErrorKind::Malformed, reason),
-            Err(error) => return Err(Unfit::Unchecked(error)),
+            Err(Unfit::Reply(kind, wrong)) => (kind, wrong),
+            Err(unchecked) => return Err(unchecked),
         };
         if problems.as_ref().is_none_or(|(length, ..)| *length <= json.len()) {
             problems = Some((json.len(), kind, wrong));
         }
     }
     match (fits, problems) {
-        (Some(json), _) => Ok(json.clone()),
+        (Some(json), _) => Ok(json.into_owned()),
         (None, Some((_, kind, wrong))) => Err(Unfit::Reply(kind, wrong)),
         (None, None) => Err(Unfit::Reply(AiErrorKind::Malformed, "it has no JSON".to_owned())),
     }
+}
+
+/// The value if the schema accepts it, perhaps without optional fields that are null.
+async fn fit<'a>(
+    json: &'a str,
+    schema: &ReplySchema,
+    deadline: Instant,
+) -> Result<Cow<'a, str>, Unfit> {
+    let wrong = match schema.problems(json, deadline.into_std()).await {
+        Ok(None) => return Ok(Cow::Borrowed(json)),
+        Ok(Some(wrong)) => wrong,
+        Err(CheckError::NotJson(reason)) => {
+            return Err(Unfit::Reply(AiErrorKind::Malformed, reason));
+        }
+        Err(error) => return Err(Unfit::Unchecked(error)),
+    };
+    if let Some(without) = nulls::removed(json, schema.value()) {
+        match schema.problems(&without, deadline.into_std()).await {
+            Ok(None) => return Ok(Cow::Owned(without)),
+            Ok(Some(_)) | Err(CheckError::NotJson(_)) => {}
+            Err(error) => return Err(Unfit::Unchecked(error)),
+        }
+    }
+    Err(Unfit::Reply(AiErrorKind::SchemaMismatch, wrong))
 }
 
 /// The failure for a text of which nothing shows whether it is whole, and `why`. JSON that is valid
@@ -129,7 +155,7 @@ fn unusable(reply: Reply, kind: AiErrorKind, detail: String) -> AttemptFailure {
     // The model's text is more useful than the envelope around it.
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = AttemptFailure::new(kind, detail).with_http(http).with_usage(reply.usage);
-    AttemptFailure { reply: Some(reply.content), ..failure }
+    AttemptFailure { reply: Some(reply.content.into()), ..failure }
 }
 
 /// Whether the reply is what was requested is not known.

@@ -111,7 +111,11 @@ impl ApiKey {
     }
 }
 
-fn from_env(name: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<String, Message> {
+/// The text of an environment variable that holds a secret.
+pub(super) fn from_env(
+    name: &str,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<String, Message> {
     let value = env(name).ok_or_else(|| {
         message!("the environment variable {name} is not set; put the provider's key there")
     })?;
@@ -134,7 +138,8 @@ fn from_env(name: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<String
     Ok(text.to_owned())
 }
 
-fn from_file(path: &Path) -> Result<String, Message> {
+/// The text of a file that holds a secret. Blocks on file I/O.
+pub(super) fn from_file(path: &Path) -> Result<String, Message> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         message!("the key file {shown} cannot be read ({error}); put the provider's key there")

@@ -136,7 +136,11 @@ impl StreamDecoder for DeltaDecoder {
                 *text = self.thinking.push(&self.halves.push(text));
             }
         }
-        events.retain(|event| !matches!(event, StreamEvent::Text(text) if text.is_empty()));
+        for event in &mut events {
+            if matches!(event, StreamEvent::Text(text) if text.is_empty()) {
+                *event = StreamEvent::Thinking;
+            }
+        }
         Ok(events)
     }
 

@@ -12,9 +12,11 @@ use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::failure::AttemptFailure;
 use super::hint::{self, Location};
 use super::json::ReplySchema;
-use super::provider::{CallLimits, HttpProvider, Provider};
+use super::parameters::Shape;
+use super::provider::{HttpProvider, LimitsByModel, Provider, Refused};
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::secret::ApiKey;
+use super::settings::Settings;
 use super::transport;
 use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::AiErrorKind;
@@ -82,7 +84,7 @@ pub(super) fn streamed(
         match decoder.push(piece) {
             Ok(events) => texts.extend(events.into_iter().filter_map(|event| match event {
                 StreamEvent::Text(text) => Some(text),
-                StreamEvent::Usage(_) | StreamEvent::Finish(_) => None,
+                StreamEvent::Thinking | StreamEvent::Usage(_) | StreamEvent::Finish(_) => None,
             })),
             Err(failure) => return (texts, Err(failure)),
         }
@@ -230,7 +232,15 @@ pub(super) fn sent_with(
     max_output_tokens: Option<u32>,
     temperature: Option<f32>,
 ) -> (String, HeaderMap, Value) {
-    let built = adapter.build(&Prompt { request, model: "m", max_output_tokens, temperature });
+    let settings = Settings::default();
+    let built = adapter.build(&Prompt {
+        request,
+        model: "m",
+        max_output_tokens,
+        temperature,
+        settings: &settings,
+        shape: &Shape::PLAIN,
+    });
     let shown = format!("{built:?} {adapter:?} {}", adapter.location());
     assert!(!shown.contains(KEY), "{shown}");
     let body = serde_json::from_slice(&built.body).unwrap();
@@ -238,17 +248,22 @@ pub(super) fn sent_with(
 }
 
 pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
-    let second = Duration::from_secs(1);
-    let limits = CallLimits { connect: second, first_byte: second, idle: second, call: second };
+    let limits = LimitsByModel::of(&EndpointConfig::default());
     let none = EndpointConfig::default();
     let Ok(key) = ApiKey::read(&none, "/nowhere".as_ref(), &|_| None) else {
         panic!("no key is needed")
     };
-    Provider::Http(HttpProvider { adapter: Box::new(adapter), key, limits })
+    Provider::Http(Box::new(HttpProvider {
+        adapter: Box::new(adapter),
+        key,
+        limits,
+        client: None,
+        refused: Refused::default(),
+    }))
 }
 
 pub(super) fn tokens(input: u64, output: u64) -> Usage {
-    Usage { input_tokens: Some(input), output_tokens: Some(output) }
+    Usage::of(input, output)
 }
 
 /// A schema that every provider's JSON mode supports.

@@ -16,7 +16,7 @@ use super::provider::{CallLimits, HttpProvider};
 use super::secret::ApiKey;
 use super::text::TextSink;
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
-use sitewright_http::{Client, ConnectWatch, Connecting, connect_within};
+use sitewright_http::{Client, ConnectWatch, Connecting, connect_within, was_closed};
 use sitewright_model::ai::{AiError, AiErrorKind, Limit};
 
 /// Maximum size of a whole response body. No usable reply is longer.
@@ -51,6 +51,8 @@ pub(super) struct Timing {
     pub(super) connect: Option<Duration>,
     /// When the first byte of the body was received.
     pub(super) first_byte: Option<Duration>,
+    /// When the first text of a stream was received, or the first sign that the model thinks.
+    pub(super) first_token: Option<Duration>,
 }
 
 /// What an attempt reports while it runs.
@@ -90,16 +92,37 @@ impl Transport {
         deadline: Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, AttemptFailure> {
-        let limits = &provider.limits;
+        let limits = provider.limits(prompt);
         let clock = Clock::start(limits.call, deadline);
         let adapter = provider.adapter.as_ref();
+        let client = provider.client.as_ref().unwrap_or(&self.client);
         // Held until the whole response was read.
-        let shard = self.client.shard();
-        let mut response = {
+        let shard = client.shard();
+        let first = {
             let post = post(shard.client(), adapter.build(prompt));
             let (sending, connecting) = connect_within(limits.connect, post.send());
             let sending = std::pin::pin!(sending);
-            sent(sending, &connecting, &clock, limits, &mut live.timing).await?
+            sent(sending, &connecting, &clock, limits, &mut live.timing).await
+        };
+        let mut response = match first {
+            Ok(response) => response,
+            // The connection was kept open from an earlier request, and the server had closed it:
+            // nothing of this request was answered.
+            Err(NotSent::Kept(failure)) => {
+                tracing::debug!(
+                    reason = failure.detail,
+                    "a kept connection was closed by the server; the request is sent again"
+                );
+                // Boxed, because it is rare.
+                let again = Box::pin(async {
+                    let post = post(client.fresh(), adapter.build(prompt));
+                    let (sending, connecting) = connect_within(limits.connect, post.send());
+                    let sending = std::pin::pin!(sending);
+                    sent(sending, &connecting, &clock, limits, &mut live.timing).await
+                });
+                again.await.map_err(NotSent::into_failure)?
+            }
+            Err(NotSent::Failed(failure)) => return Err(*failure),
         };
         let head = HttpHead {
             status: response.status().as_u16(),
@@ -132,6 +155,22 @@ fn post(client: &reqwest::Client, request: HttpRequest) -> reqwest::RequestBuild
         .body(body)
 }
 
+/// Why a request has no response.
+enum NotSent {
+    /// It was sent over a connection that had been kept open, which was closed before a byte of a
+    /// response came.
+    Kept(Box<AttemptFailure>),
+    Failed(Box<AttemptFailure>),
+}
+
+impl NotSent {
+    fn into_failure(self) -> AttemptFailure {
+        match self {
+            NotSent::Kept(failure) | NotSent::Failed(failure) => *failure,
+        }
+    }
+}
+
 /// Sends the request and waits for the head of the response.
 async fn sent(
     mut sending: Pin<&mut impl Future<Output = reqwest::Result<reqwest::Response>>>,
@@ -139,13 +178,17 @@ async fn sent(
     clock: &Clock,
     limits: &CallLimits,
     timing: &mut Timing,
-) -> Result<reqwest::Response, AttemptFailure> {
+) -> Result<reqwest::Response, NotSent> {
     let mut from = clock.begin;
     let result = loop {
         let stage = Stage { limit: Limit::FirstByte, timeout: limits.first_byte, from };
         match clock.within(Some(stage), &mut sending).await {
             Ok(result) => {
-                break result.map_err(|error| client_error::failure(error, "the request"));
+                break result.map_err(|error| {
+                    let kept = connecting.took().is_none() && was_closed(&error);
+                    let failure = Box::new(client_error::failure(error, "the request"));
+                    if kept { NotSent::Kept(failure) } else { NotSent::Failed(failure) }
+                });
             }
             // The time to connect has its own limit and does not count.
             Err(failure) if failure.limit == Some(Limit::FirstByte) => {
@@ -154,10 +197,10 @@ async fn sent(
                     Connecting::Since(at) if at + limits.connect > from => {
                         from = at + limits.connect
                     }
-                    _ => break Err(failure),
+                    _ => break Err(NotSent::Failed(Box::new(failure))),
                 }
             }
-            Err(failure) => break Err(failure),
+            Err(failure) => break Err(NotSent::Failed(Box::new(failure))),
         }
     };
     timing.connect = connecting.took();
@@ -188,15 +231,25 @@ async fn receive(
         if done {
             ended.get_or_insert(now);
         }
-        let stage = match live.timing.first_byte {
-            None => {
-                let connected = clock.begin + live.timing.connect.unwrap_or_default();
+        let connected = clock.begin + live.timing.connect.unwrap_or_default();
+        let idle = Stage { limit: Limit::Idle, timeout: limits.idle, from: now };
+        let first_token = |timeout| Stage { limit: Limit::FirstToken, timeout, from: connected };
+        let stage = match (live.timing.first_byte, limits.first_token) {
+            (None, None) => {
                 Stage { limit: Limit::FirstByte, timeout: limits.first_byte, from: connected }
             }
-            Some(_) if done => {
-                Stage { limit: Limit::Idle, timeout: LINGER, from: ended.unwrap_or(now) }
+            (None, Some(timeout)) => first_token(timeout),
+            _ if done => Stage { limit: Limit::Idle, timeout: LINGER, from: ended.unwrap_or(now) },
+            // Between the first event and the first text a model thinks, perhaps in silence. Within
+            // an event nobody does.
+            (Some(_), timeout)
+                if !matches!(body, Body::Whole)
+                    && live.timing.first_token.is_none()
+                    && read.ends_with(b"\n") =>
+            {
+                first_token(timeout.unwrap_or(limits.default_first_token))
             }
-            Some(_) => Stage { limit: Limit::Idle, timeout: limits.idle, from: now },
+            _ => idle,
         };
         let chunk = match clock.within(Some(stage), response.chunk()).await {
             Ok(Ok(Some(chunk))) if chunk.is_empty() => continue,
@@ -233,7 +286,7 @@ async fn receive(
             // Only an excerpt of a stream is stored.
             let room = (AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES).saturating_sub(read.len());
             read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            text += forward(decoder.push(&chunk)?, live.text, clock).await?;
+            text += forward(decoder.push(&chunk)?, live, clock).await?;
         } else {
             read.extend_from_slice(&chunk);
         }
@@ -244,7 +297,7 @@ async fn receive(
                 true if blank => Body::Unknown,
                 true => {
                     let mut decoder = adapter.decoder(head);
-                    text += forward(decoder.push(read)?, live.text, clock).await?;
+                    text += forward(decoder.push(read)?, live, clock).await?;
                     Body::Stream(decoder)
                 }
             };
@@ -269,14 +322,17 @@ async fn receive(
 /// whole call applies, because the template is waited for and not the provider.
 async fn forward(
     events: Vec<StreamEvent>,
-    text: &mut TextSink,
+    live: &mut Live<'_>,
     clock: &Clock,
 ) -> Result<usize, AttemptFailure> {
     let mut bytes = 0;
     for event in events {
+        if matches!(event, StreamEvent::Text(_) | StreamEvent::Thinking) {
+            live.timing.first_token.get_or_insert_with(|| clock.elapsed());
+        }
         let StreamEvent::Text(more) = event else { continue };
         bytes += more.len();
-        clock.within(None, text.push(&more)).await.map_err(|failure| match failure.limit {
+        clock.within(None, live.text.push(&more)).await.map_err(|failure| match failure.limit {
             // `Cancelled`, because it is not a sign of the provider's health.
             Some(Limit::Call) => AttemptFailure {
                 detail: format!(

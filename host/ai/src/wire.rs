@@ -1,23 +1,101 @@
 //! Requests and responses as bytes: what adapters build and decode.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
 use reqwest::header::HeaderMap;
 use url::Url;
 
+use super::config::Reasoning;
 use super::failure::AttemptFailure;
-use super::request::Request;
+use super::instructions;
+use super::parameters::{Parameter, Shape};
+use super::request::{ChatMessage, Request};
 use super::secret::ApiKey;
+use super::settings::Settings;
 use sitewright_model::ai::{AiError, AiErrorKind, HttpDetail};
 
-/// The template's request with the settings of the route's candidate applied.
+/// The template's request with the settings of the route's candidate, and what its model refuses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prompt<'a> {
     pub(super) request: &'a Request,
     pub(super) model: &'a str,
+    /// The smaller one of the request's limit and the route's.
     pub(super) max_output_tokens: Option<u32>,
     pub(super) temperature: Option<f32>,
+    pub(super) settings: &'a Settings,
+    pub(super) shape: &'a Shape,
+}
+
+impl Prompt<'_> {
+    /// How many ways to send this parameter the model refuses.
+    pub(super) fn step(&self, parameter: Parameter) -> u8 {
+        self.shape.step(parameter)
+    }
+
+    pub(super) fn sends(&self, parameter: Parameter) -> bool {
+        self.shape.sends(parameter)
+    }
+
+    pub(super) fn temperature(&self) -> Option<f32> {
+        self.temperature.filter(|_| self.sends(Parameter::Temperature))
+    }
+
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.request.seed.filter(|_| self.sends(Parameter::Seed))
+    }
+
+    pub(super) fn stop(&self) -> &[String] {
+        if self.sends(Parameter::Stop) { &self.request.stop } else { &[] }
+    }
+
+    /// The maximum number of tokens of the reply, if one is to be sent.
+    pub(super) fn max_tokens(&self) -> Option<u32> {
+        self.max_output_tokens.map(|most| self.at_most(most))
+    }
+
+    /// The same for an API that requires a maximum.
+    pub(super) fn max_tokens_or(&self, default: u32) -> u32 {
+        self.at_most(self.max_output_tokens.unwrap_or(default))
+    }
+
+    fn at_most(&self, most: u32) -> u32 {
+        self.shape.most_tokens.map_or(most, |accepted| accepted.min(most))
+    }
+
+    /// Whether a stream is requested.
+    pub(super) fn streams(&self) -> bool {
+        self.sends(Parameter::Stream)
+    }
+
+    /// The text of the system messages with this instruction, and the conversation. For a model
+    /// that refuses system messages both are in the conversation.
+    pub(super) fn conversation(
+        &self,
+        instruction: Option<String>,
+    ) -> (Option<String>, Cow<'_, [ChatMessage]>) {
+        let messages = &self.request.messages;
+        if self.sends(Parameter::System) {
+            return (instructions::system(messages, instruction), Cow::Borrowed(messages));
+        }
+        (None, Cow::Owned(instructions::without_system(messages, instruction)))
+    }
+
+    /// How much the model is to think, in a way that it does not refuse.
+    pub(super) fn reasoning(&self) -> Option<(Reasoning, u8)> {
+        let step = self.step(Parameter::Reasoning);
+        self.settings.reasoning.filter(|_| step < 2).map(|reasoning| (reasoning, step))
+    }
+
+    pub(super) fn service_tier(&self) -> Option<&str> {
+        self.settings.service_tier.as_deref().filter(|_| self.sends(Parameter::ServiceTier))
+    }
+
+    /// Whether the beginning of the prompt is marked for the provider's cache.
+    pub(super) fn caches(&self) -> bool {
+        self.settings.cache_prompt && self.sends(Parameter::CacheControl)
+    }
 }
 
 /// One request, ready to be sent. A header with a key is marked sensitive, so `Debug` does not

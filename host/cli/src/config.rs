@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
@@ -19,11 +20,14 @@ use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
 
 use sitewright_ai::AiConfig;
+use sitewright_jobs::DatabaseOptions;
+use sitewright_model::time::millis;
 pub use sitewright_replay::ReplaySettings;
 use sitewright_runtime::plugin::{
     CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
 };
-pub use sitewright_worker::{MOST_ORDERS, WorkerConfig};
+use sitewright_runtime::run::OrderReading;
+pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "sitewright.toml";
@@ -64,10 +68,12 @@ struct Keys {
     /// time are deleted.
     #[serde(default = "default_cache_bytes")]
     cache_bytes: u64,
-    /// Language (BCP 47) of orders that name none.
+    /// Language (BCP 47) of orders that name none, if neither their texts nor their country say one.
     #[serde(default = "default_locale")]
     #[schemars(with = "String", extend("x-type" = "language tag", "x-default" = "`en`"))]
     default_locale: Locale,
+    #[serde(default)]
+    orders: OrderKeys,
     /// Releases of an order that are kept, the current one included.
     #[serde(default = "default_keep")]
     keep_releases: usize,
@@ -81,6 +87,8 @@ struct Keys {
     database: DatabaseKeys,
     #[serde(default)]
     worker: WorkerConfig,
+    #[serde(default)]
+    retention: RetentionConfig,
     #[serde(default)]
     ai: AiConfig,
     #[serde(default)]
@@ -101,11 +109,26 @@ struct TemplateKeys {
     coredump: bool,
 }
 
-/// The database of the queue. At most one of the three keys.
-#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+/// How orders are read.
+#[derive(Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+struct OrderKeys {
+    /// Whether to refuse an order if a value of it cannot be used. Otherwise the value is left out,
+    /// and a warning names it.
+    #[serde(default)]
+    strict: bool,
+    /// Language (BCP 47) of the site if the template does not write the order's own. Without it,
+    /// such an order fails before its first AI call.
+    #[schemars(with = "Option<String>", extend("x-type" = "language tag"))]
+    fallback_locale: Option<Locale>,
+}
+
+/// The database of the queue. At most one of `url`, `url_env` and `url_file`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 struct DatabaseKeys {
-    /// URL of the database: `sqlite://PATH` or `postgres://user@host/name`.
+    /// URL of the database: `sqlite://PATH` or `postgres://user@host/name`. In user name and
+    /// password the characters `/ ? # [ ] @ : %` and spaces are percent-encoded.
     #[schemars(extend("x-default" = "`sqlite://sitewright.db` beside the file"))]
     url: Option<String>,
     /// Environment variable that holds the URL.
@@ -113,6 +136,28 @@ struct DatabaseKeys {
     /// File that holds the URL.
     #[schemars(with = "Option<String>", extend("x-type" = "path"))]
     url_file: Option<RelativePathBuf>,
+    /// PostgreSQL: maximum connections of this process, without the one on which a worker is
+    /// notified of new orders. Default: 10.
+    connections: u32,
+    /// PostgreSQL: prepared statements that each connection keeps; 0 keeps none. Default: 100.
+    #[schemars(extend("x-default" = "100"))]
+    statement_cache: Option<u32>,
+    /// Milliseconds to wait for another process that migrates the database. Default: 60000.
+    migration_wait_ms: u64,
+}
+
+impl Default for DatabaseKeys {
+    fn default() -> Self {
+        let options = DatabaseOptions::default();
+        DatabaseKeys {
+            url: None,
+            url_env: None,
+            url_file: None,
+            connections: options.connections,
+            statement_cache: None,
+            migration_wait_ms: millis(options.migration_wait),
+        }
+    }
 }
 
 /// The URL of the database. It may contain a password, so `Debug` does not print it.
@@ -161,9 +206,10 @@ type Least = (&'static str, u64, fn(&Config) -> u64);
 
 /// The keys with a least value. `worker.silent_ms` depends on another key, see
 /// [`Config::problems`].
-const LEAST: [Least; 23] = [
+const LEAST: &[Least] = &[
     ("keep_releases", 1, |config| config.keep_releases as u64),
     ("concurrency", 1, |config| config.concurrency.map_or(1, u64::from)),
+    ("database.connections", 2, |config| u64::from(config.database_options.connections)),
     ("worker.max_orders", 1, |config| u64::from(config.worker.max_orders)),
     ("worker.attempts", 1, |config| u64::from(config.worker.attempts)),
     ("worker.crashes", 1, |config| u64::from(config.worker.crashes)),
@@ -190,10 +236,14 @@ const LEAST: [Least; 23] = [
 /// Most bytes of linear memory that a guest can address: 4 GiB.
 const MOST_MEMORY: u64 = 4 << 30;
 
+/// Most connections of one process: PostgreSQL's own default for all together is 100.
+const MOST_CONNECTIONS: u32 = 1_000;
+
 /// The limits of a key, as the reference shows them.
 pub(crate) fn limits_of(key: &str) -> (Option<u64>, Option<u64>) {
     let least = LEAST.iter().find(|(name, ..)| *name == key).map(|(_, least, _)| *least);
     let most = match key {
+        "database.connections" => Some(u64::from(MOST_CONNECTIONS)),
         "worker.max_orders" => Some(u64::from(MOST_ORDERS)),
         "limits.memory_bytes" => Some(MOST_MEMORY),
         _ => None,
@@ -212,13 +262,18 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Maximum bytes of all compiled templates.
     pub cache_bytes: u64,
+    /// `[orders]`.
+    pub orders: OrderReading,
     pub default_locale: Locale,
     pub keep_releases: usize,
     /// Runs at once of `conformance`. `None` for two on each processor core.
     pub concurrency: Option<u32>,
     pub limits: Limits,
     pub database: DatabaseUrl,
+    /// `[database]` without the URL.
+    pub database_options: DatabaseOptions,
     pub worker: WorkerConfig,
+    pub retention: RetentionConfig,
     pub ai: AiConfig,
     /// `[template.NAME]` and `[coredump]`.
     pub template_settings: TemplateSettings,
@@ -236,6 +291,9 @@ pub struct Config {
 pub enum ConfigError {
     #[error("the configuration file {} cannot be read: {source}", .path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
+    /// The URL of the database is not where a key says. It may be there after a restart.
+    #[error("the configuration cannot be completed: {0}")]
+    Secret(String),
     /// All problems, each with its file or variable and its key.
     #[error("the configuration is wrong:\n{}", .0.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
     Wrong(Vec<String>),
@@ -288,10 +346,18 @@ impl Config {
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
         let version = version(&keys, &sites);
-        let database = keys.database.url(&base).map_err(|(key, problem)| {
-            let path = ["database".to_owned(), key.to_owned()];
-            let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
-            ConfigError::Wrong(vec![format!("{source}: `database.{key}` {problem}")])
+        let database_options = keys.database.options();
+        let database = keys.database.url(&base).map_err(|problem| {
+            let place = |key: &str, problem: &str| {
+                let path = ["database".to_owned(), key.to_owned()];
+                let source =
+                    origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+                format!("{source}: `database.{key}` {problem}")
+            };
+            match &problem {
+                UrlProblem::Wrong(problem) => ConfigError::Wrong(vec![place("url", problem)]),
+                UrlProblem::Secret(key, problem) => ConfigError::Secret(place(key, problem)),
+            }
         })?;
         let path = |key: Option<RelativePathBuf>, default: &str| {
             key.map_or_else(|| base.join(default), |key| key.relative())
@@ -303,12 +369,18 @@ impl Config {
             store: sites.store,
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
             cache_bytes: keys.cache_bytes,
+            orders: OrderReading {
+                strict: keys.orders.strict,
+                fallback_locale: keys.orders.fallback_locale,
+            },
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,
             limits: keys.limits,
             database,
+            database_options,
             worker: keys.worker,
+            retention: keys.retention,
             ai: keys.ai,
             template_settings: template_settings(keys.template, keys.coredump),
             base,
@@ -348,7 +420,7 @@ impl Config {
             }
         };
         let (limits, worker) = (&self.limits, &self.worker);
-        for (key, least, value) in LEAST {
+        for &(key, least, value) in LEAST {
             at_least(key, value(self), least);
         }
         at_least("worker.silent_ms", worker.silent_ms, worker.beat_ms.saturating_mul(3));
@@ -359,6 +431,11 @@ impl Config {
                 worker.max_orders
             );
             problems.push(("worker.max_orders", most));
+        }
+        let connections = self.database_options.connections;
+        if connections > MOST_CONNECTIONS {
+            let most = format!("is {connections}, but must be at most {MOST_CONNECTIONS}");
+            problems.push(("database.connections", most));
         }
         if limits.memory_bytes > MOST_MEMORY {
             problems.push((
@@ -373,38 +450,56 @@ impl Config {
     }
 }
 
+/// Why there is no URL of the database.
+enum UrlProblem {
+    /// `database.url`, or what it was read from, is wrong.
+    Wrong(String),
+    /// The variable or file that this key names cannot be read.
+    Secret(&'static str, String),
+}
+
 impl DatabaseKeys {
+    fn options(&self) -> DatabaseOptions {
+        DatabaseOptions {
+            connections: self.connections,
+            statement_cache: self.statement_cache.map(|statements| statements as usize),
+            migration_wait: Duration::from_millis(self.migration_wait_ms),
+            ..DatabaseOptions::default()
+        }
+    }
+
     /// The URL from the key that is set; default: a file beside the configuration. A relative path
     /// of SQLite starts from the configuration's folder, as all paths do (catalogue F3).
     ///
     /// # Errors
     /// The key in `[database]`, and why it cannot be used.
-    fn url(self, base: &Path) -> Result<DatabaseUrl, (&'static str, String)> {
-        let wrong = |key: &'static str, problem: String| (key, problem);
+    fn url(self, base: &Path) -> Result<DatabaseUrl, UrlProblem> {
         let url = match (self.url, self.url_env, self.url_file) {
             (None, None, None) => "sqlite://sitewright.db".to_owned(),
             (Some(url), None, None) => url,
-            (None, Some(name), None) => std::env::var(&name).map_err(|error| {
-                wrong(
-                    "url_env",
-                    format!("names the variable {name}, which cannot be read: {error}"),
-                )
-            })?,
+            (None, Some(name), None) => {
+                let read = std::env::var(&name);
+                read.map_err(|error| {
+                    // The text of a variable that is not Unicode is in the error.
+                    let why = match error {
+                        std::env::VarError::NotPresent => "is not set",
+                        std::env::VarError::NotUnicode(_) => "is not valid UTF-8",
+                    };
+                    UrlProblem::Secret("url_env", format!("names the variable {name}, which {why}"))
+                })?
+            }
             (None, None, Some(path)) => {
                 let path = path.relative();
                 let text = std::fs::read_to_string(&path).map_err(|error| {
-                    wrong(
-                        "url_file",
-                        format!("names {}, which cannot be read: {error}", path.display()),
-                    )
+                    let path = path.display();
+                    let problem = format!("names {path}, which cannot be read: {error}");
+                    UrlProblem::Secret("url_file", problem)
                 })?;
                 text.trim().to_owned()
             }
             _ => {
-                return Err(wrong(
-                    "url",
-                    "is set beside `url_env` or `url_file`; set one of the three".to_owned(),
-                ));
+                let problem = "is set beside `url_env` or `url_file`; set one of the three";
+                return Err(UrlProblem::Wrong(problem.to_owned()));
             }
         };
         let url = match url.strip_prefix("sqlite://") {
@@ -421,7 +516,7 @@ impl DatabaseKeys {
         {
             let problem = "is not the URL of a database; write it like sqlite://sitewright.db or \
                            postgres://user@host/name";
-            return Err(wrong("url", problem.to_owned()));
+            return Err(UrlProblem::Wrong(problem.to_owned()));
         }
         Ok(DatabaseUrl(SecretString::from(url)))
     }
@@ -500,6 +595,7 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)
     }
+    let database = &keys.database;
     let mut values = serde_json::json!({
         "templates": path(&keys.templates),
         "sites": path(&sites.path),
@@ -513,10 +609,17 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
         "ai": keys.ai,
     });
     // Only if set, so that the version of a configuration without them does not change.
+    if keys.orders.strict || keys.orders.fallback_locale.is_some() {
+        values["orders"] = serde_json::json!(keys.orders);
+    }
     if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {
         let of = |keys: &TemplateKeys| serde_json::json!([path(&keys.source), keys.coredump]);
         values["template"] =
             keys.template.iter().map(|(name, keys)| (name.clone(), of(keys))).collect();
+    }
+    let defaults = DatabaseKeys::default();
+    if (database.connections, database.statement_cache) != (defaults.connections, None) {
+        values["database"] = serde_json::json!([database.connections, database.statement_cache]);
     }
     if keys.cache_bytes != DEFAULT_CACHE_BYTES {
         values["cache_bytes"] = keys.cache_bytes.into();

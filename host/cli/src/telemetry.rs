@@ -1,13 +1,19 @@
 //! Logs on stderr. No line contains an API key, at any level and from any crate (catalogue A8).
+//!
+//! If stderr is systemd's journal, each line of text begins with its level, `<3>` for an error, which
+//! the journal removes and files it by: `journalctl -p err` shows errors only.
 
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::terminal::{Guard, Guarded};
 use sitewright_ai::Redactor;
@@ -24,8 +30,10 @@ pub struct FilterError {
 }
 
 /// Compiler, engine, queue and database log only warnings unless the filter names them: `trace` is
-/// meant for Sitewright.
-const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn";
+/// meant for Sitewright. sqlx's reader of `.pgpass` logs the lines that it cannot read, with their
+/// passwords; its own target is longer than one that a user names, and so decides.
+const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn,\
+                     sqlx_postgres::options::pgpass=off";
 
 /// Log lines that are buffered for a slow stderr with [`Backpressure::Drop`]; further lines are
 /// dropped and counted.
@@ -74,9 +82,10 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
     // No colours in a file, which is read with grep.
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+    let levels = format == LogFormat::Pretty && stderr_is_journal();
     let logging = match slow {
         Backpressure::Wait => {
-            let log = log.with_writer(move || Redacted { format });
+            let log = log.with_writer(Leveled { to: move || Redacted { format }, levels });
             match format {
                 LogFormat::Pretty => log.with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
@@ -90,11 +99,12 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             let (writer, guard) = lossy.thread_name("log").finish(Lossy::new(
                 Redacted { format },
                 format,
+                levels,
                 counter.clone(),
             ));
             // Nothing is logged before the subscriber is installed, so this is in time.
             drop(counter.set(writer.error_counter()));
-            let log = log.with_writer(writer);
+            let log = log.with_writer(Leveled { to: writer, levels });
             match format {
                 LogFormat::Pretty => log.with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
@@ -113,12 +123,84 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
         // As the standard library reports it, but redacted and guarded like all output.
         let text = format!("\nthread '{name}' {panic}{backtrace}\n");
         let text = Redactor::of_process().redact(&text).into_owned();
+        let text = for_journal(&text);
         drop(Guarded::new(io::stderr(), Guard::Text).write_all(text.as_bytes()));
     }));
     if !compiler_is_wanted {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
     Ok(logging)
+}
+
+/// Whether stderr is a stream to systemd's journal: then its device and inode are in the variable
+/// that systemd sets.
+fn stderr_is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let numbers = stream.split_once(':');
+    let numbers =
+        numbers.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+    let file = std::fs::metadata("/proc/self/fd/2").ok().map(|file| (file.dev(), file.ino()));
+    file.is_some() && file == numbers
+}
+
+/// The journal's prefix of a level: syslog's number of it.
+fn prefix(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+/// An error's text of several lines, as the journal wants it if stderr is the journal: otherwise it
+/// files each line as information.
+pub(crate) fn for_journal(text: &str) -> String {
+    if !stderr_is_journal() {
+        return text.to_owned();
+    }
+    let prefixed = |line: &str| match line.trim() {
+        "" => line.to_owned(),
+        _ => format!("{}{line}", prefix(Level::ERROR)),
+    };
+    text.split_inclusive('\n').map(prefixed).collect()
+}
+
+/// Writers that begin each event with its level, for the journal.
+struct Leveled<M> {
+    to: M,
+    levels: bool,
+}
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Leveled<M> {
+    type Writer = Prefixed<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Prefixed { to: self.to.make_writer(), prefix: self.levels.then_some(prefix(Level::INFO)) }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
+        let prefix = self.levels.then(|| prefix(*event.level()));
+        Prefixed { to: self.to.make_writer_for(event), prefix }
+    }
+}
+
+/// Writes the prefix and an event in one call: what is behind it takes each call for an event.
+struct Prefixed<W> {
+    to: W,
+    prefix: Option<&'static str>,
+}
+
+impl<W: io::Write> io::Write for Prefixed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(prefix) = self.prefix else { return self.to.write(bytes) };
+        self.to.write_all(&[prefix.as_bytes(), bytes].concat())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Minimum time between two reports of dropped lines.
@@ -129,14 +211,15 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 struct Lossy<W: io::Write> {
     to: W,
     format: LogFormat,
+    levels: bool,
     counter: Arc<OnceLock<ErrorCounter>>,
     reported: usize,
     reported_at: Option<Instant>,
 }
 
 impl<W: io::Write> Lossy<W> {
-    fn new(to: W, format: LogFormat, counter: Arc<OnceLock<ErrorCounter>>) -> Self {
-        Lossy { to, format, counter, reported: 0, reported_at: None }
+    fn new(to: W, format: LogFormat, levels: bool, counter: Arc<OnceLock<ErrorCounter>>) -> Self {
+        Lossy { to, format, levels, counter, reported: 0, reported_at: None }
     }
 
     fn report(&mut self) -> io::Result<()> {
@@ -152,7 +235,8 @@ impl<W: io::Write> Lossy<W> {
         );
         let line = match self.format {
             LogFormat::Pretty => {
-                format!("{now}  WARN {target}: {message} dropped={dropped}\n")
+                let level = if self.levels { prefix(Level::WARN) } else { "" };
+                format!("{level}{now}  WARN {target}: {message} dropped={dropped}\n")
             }
             LogFormat::Json => {
                 let fields = serde_json::json!({ "message": message, "dropped": dropped });

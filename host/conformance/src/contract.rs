@@ -183,7 +183,6 @@ fn import_of(name: &str, found: &mut Vec<(SuiteRule, String)>) {
 fn rules_of(problem: &TemplateProblem) -> Vec<(SuiteRule, Option<String>)> {
     match problem {
         TemplateProblem::Unreadable(_)
-        | TemplateProblem::TooLarge(_)
         | TemplateProblem::NotAComponent(_)
         | TemplateProblem::DoesNotCompile(_) => vec![(SuiteRule::Component, None)],
         TemplateProblem::DoesNotFit { .. } => vec![(SuiteRule::Types, None)],

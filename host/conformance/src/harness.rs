@@ -24,7 +24,8 @@ use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::{Catalogue, Limits};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, Totals, attempt,
+    AttemptId, AttemptRequest, JournalUse, OrderReading, Outcome, Publication, Services, Totals,
+    attempt,
 };
 use sitewright_site::{SitesRoot, SyncBatcher};
 
@@ -150,6 +151,7 @@ impl Harness {
             template: self.template.display().to_string(),
             id: AttemptId::from(id),
             job: None,
+            revision: None,
             journal: JournalUse::Of(Arc::new(RunJournal::new(watch.clone()))),
             publication: Publication::Place(SyncBatcher::default()),
             cancel: cancel.clone(),
@@ -264,6 +266,7 @@ impl Harness {
             gateway: Arc::new(gateway),
             sites: sites.with_staging_buffer(STAGING_BUFFER_BYTES),
             limits: self.limits.clone(),
+            orders: OrderReading::default(),
             default_locale: self.default_locale.clone(),
             keep_releases: 1,
             config_version: format!("conformance {}", super::suite::VERSION),
@@ -295,11 +298,12 @@ fn files(top: &Path, folder: &Path, found: &mut Vec<String>) {
     for entry in entries.flatten() {
         let path = entry.path();
         let shown = path.strip_prefix(top).unwrap_or(&path);
-        // Neither the failure records nor the links that remember how ids are spelled are of a run.
+        // Neither the failure records with the list of them, nor the links that remember how ids are
+        // spelled, are of a run.
         let is = |at, name: &str| {
             shown.components().nth(at).is_some_and(|part| part.as_os_str() == name)
         };
-        if is(1, "failures") || is(0, ".spellings") {
+        if is(1, "failures") || is(0, ".spellings") || is(0, sitewright_failure::records::FOLDER) {
             continue;
         }
         match entry.file_type() {

@@ -173,7 +173,11 @@ impl Orders {
             Ok(snapshot) => snapshot,
             Err(error) => return Some(error.to_string()),
         };
-        let problems = match self.manifest.order_schema.check_blocking(snapshot.document()) {
+        let document = match self.manifest.document_of(&snapshot) {
+            Ok(document) => document,
+            Err(error) => return Some(error.to_string()),
+        };
+        let problems = match self.manifest.order_schema.check_blocking(&document) {
             Ok(problems) => problems,
             Err(error) => return Some(error.to_string()),
         };

@@ -45,6 +45,7 @@ pub async fn record(
         template,
         id: AttemptId::new(),
         job: None,
+        revision: None,
         journal: JournalUse::Of(Arc::new(RunJournal::new(watch.clone()))),
         publication: Publication::Publish,
         cancel: tokio_util::sync::CancellationToken::new(),

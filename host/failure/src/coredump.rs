@@ -34,6 +34,17 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     Ok(path)
 }
 
+/// Removes the dump of a failure, if there is one. Blocking.
+///
+/// # Errors
+/// If the file system returns an error.
+pub fn remove(sites: &Path, failure: &str) -> std::io::Result<()> {
+    match std::fs::remove_file(sites.join(FOLDER).join(format!("{failure}{SUFFIX}"))) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Names begin with the failure's id, which sorts by time. A dump that cannot be removed is logged,
 /// and removed with the next one.
 fn keep_newest(folder: &Path, keep: usize) {

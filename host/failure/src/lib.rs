@@ -12,6 +12,7 @@
 //! | [`render`] | how do people read a record: terminal, Markdown? |
 //! | `event` | how does the log show it? |
 //! | [`store`] | where are records, and how is one read, of whatever version? |
+//! | [`records`] | which records has no database? |
 //! | `version_1` | what differs in records of version 1? |
 //! | [`coredump`] | where are the memory dumps of stopped guests? |
 //! | [`schema`] | the published JSON Schema of a record |
@@ -31,6 +32,7 @@ pub mod fingerprint;
 pub mod group;
 mod python;
 mod raw_frame;
+pub mod records;
 pub mod render;
 pub mod schema;
 mod source;

@@ -7,18 +7,21 @@
 //! | [`client`], [`ClientError`] | how is the client created, with which roots and settings? |
 //! | [`Client`], [`Shard`] | which connection does a request use? |
 //! | [`connect_within`], [`ConnectWatch`], [`ConnectTimeout`] | how long may connecting take? |
-//! | [`causes_with_self`] | what caused an error of the client? |
+//! | [`Client::with_settings`], [`ConnectionSettings`] | which proxy and certificates has a server? |
+//! | [`causes_with_self`], [`was_closed`] | what caused an error of the client? |
 //!
 //! **Invariant:** no other crate builds a `reqwest::Client` (clippy's `disallowed-methods`).
 //!
 //! **Invariant:** this crate does not know what it sends: no providers, keys, retries or response
 //! timeouts. It sends nothing by itself.
 
+mod settings;
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,6 +29,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
+
+pub use settings::{ConnectionSettings, ProxySetting};
 
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
@@ -93,6 +98,11 @@ impl ClientError {
     fn of(error: &(dyn Error + 'static)) -> Self {
         ClientError { causes: causes_with_self(error) }
     }
+
+    /// What is wrong, for a message that says where.
+    pub fn reason(&self) -> Message {
+        Message::or(joined(&self.causes), message!("TLS could not be set up"))
+    }
 }
 
 /// The timeout for connecting expired. Found in the source chain of a request's error.
@@ -128,7 +138,10 @@ pub struct Client {
 #[derive(Debug)]
 struct Shards {
     tls: rustls::ClientConfig,
+    proxy: Proxy,
     first: reqwest::Client,
+    /// Made when it is needed first.
+    fresh: OnceLock<reqwest::Client>,
     /// Includes the first one.
     all: Mutex<Vec<ShardState>>,
 }
@@ -137,6 +150,13 @@ struct Shards {
 struct ShardState {
     client: reqwest::Client,
     in_flight: usize,
+}
+
+#[derive(Debug)]
+enum Proxy {
+    None,
+    Environment,
+    Of(Box<reqwest::Proxy>),
 }
 
 /// The connection shard of one request. Hold it until the response has been read.
@@ -153,12 +173,26 @@ impl Client {
         &self.shards.first
     }
 
+    /// A client that opens a connection for each request, for one that must not be sent over a
+    /// connection that was kept open.
+    pub fn fresh(&self) -> &reqwest::Client {
+        self.shards.fresh.get_or_init(|| {
+            let fresh = builder(self.shards.tls.clone(), &self.shards.proxy)
+                .pool_max_idle_per_host(0)
+                .build();
+            fresh.unwrap_or_else(|error| {
+                tracing::warn!(%error, "no HTTP client without kept connections can be made");
+                self.shards.first.clone()
+            })
+        })
+    }
+
     /// A shard with a free slot, for one of many concurrent requests.
     pub fn shard(&self) -> Shard {
         let mut all = self.shards.all.lock();
         let index = match all.iter().position(|shard| shard.in_flight < STREAMS) {
             Some(index) => index,
-            None => match builder(self.shards.tls.clone()).build() {
+            None => match builder(self.shards.tls.clone(), &self.shards.proxy).build() {
                 Ok(client) => {
                     all.push(ShardState { client, in_flight: 0 });
                     all.len() - 1
@@ -213,11 +247,21 @@ pub fn client() -> Result<Client, ClientError> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a rustls crypto provider was installed before");
     }
-    let tls = tls()?;
-    let first = builder(tls.clone()).build().map_err(|error| ClientError::of(&error))?;
-    let all = Mutex::new(vec![ShardState { client: first.clone(), in_flight: 0 }]);
-    Ok(Client { shards: Arc::new(Shards { tls, first, all }) })
+    Client::of(tls()?, Proxy::None)
 }
+
+impl Client {
+    fn of(tls: rustls::ClientConfig, proxy: Proxy) -> Result<Client, ClientError> {
+        let first =
+            builder(tls.clone(), &proxy).build().map_err(|error| ClientError::of(&error))?;
+        let all = Mutex::new(vec![ShardState { client: first.clone(), in_flight: 0 }]);
+        let shards = Shards { tls, proxy, first, fresh: OnceLock::new(), all };
+        Ok(Client { shards: Arc::new(shards) })
+    }
+}
+
+/// The protocols that are offered to servers.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Environment variables with root certificates that replace those of the machine.
 const ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -228,7 +272,20 @@ fn tls() -> Result<rustls::ClientConfig, ClientError> {
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::of(&error))?;
-    let mut tls = match rustls_platform_verifier::Verifier::new(provider) {
+    let mut tls = verified(builder, provider)?.with_no_client_auth();
+    tls.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+    Ok(tls)
+}
+
+type WantsVerifier = rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>;
+type WantsIdentity = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
+
+/// Checks the certificates of servers against the roots of the machine.
+fn verified(
+    builder: WantsVerifier,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Result<WantsIdentity, ClientError> {
+    Ok(match rustls_platform_verifier::Verifier::new(provider) {
         Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
         Err(platform) => {
             // Roots that the operator names are not replaced by the bundled ones.
@@ -250,20 +307,45 @@ fn tls() -> Result<rustls::ClientConfig, ClientError> {
             roots.add_parsable_certificates(bundled.iter().cloned());
             builder.with_root_certificates(roots)
         }
-    }
-    .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(tls)
+    })
 }
 
 #[allow(clippy::disallowed_methods, reason = "the only place that builds clients")]
-fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+fn builder(tls: rustls::ClientConfig, proxy: &Proxy) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("sitewright/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .connector_layer(LimitConnect)
+        .connector_layer(LimitConnect);
+    match proxy {
+        Proxy::None => builder.no_proxy(),
+        Proxy::Environment => builder,
+        Proxy::Of(proxy) => builder.no_proxy().proxy(proxy.as_ref().clone()),
+    }
+}
+
+/// Whether the error says that the server had closed the connection, or broke it, before it sent
+/// anything of a response.
+pub fn was_closed(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{
+                BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+            };
+            return matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+            );
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The messages of the error and of its sources, outermost first.

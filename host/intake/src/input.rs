@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use sitewright_order::{Locale, Problem};
+use sitewright_order::{Locale, Notice, NoticeLevel, Order, Problem};
 
-use super::json;
 use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
+use super::{enrich, json, surrogates};
 use sitewright_json_schema::{CompiledSchema, parser_reason};
 
 /// The JSON Schema of the documents that [`load`] accepts, in both shapes.
@@ -19,18 +19,42 @@ static INPUT: LazyLock<CompiledSchema> = LazyLock::new(|| {
     CompiledSchema::compile(INPUT_SCHEMA).expect("the published order schema compiles")
 });
 
-/// Reads, checks and normalises an order document in either shape (see [`sitewright_order::read`]).
-/// Orders without a locale get `default_locale`. Default of `max_bytes`:
-/// [`MAX_BYTES`](crate::MAX_BYTES).
+/// How documents are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// Maximum size of a document, as sent and as normalised, in bytes. Default:
+    /// [`MAX_BYTES`](crate::MAX_BYTES).
+    pub max_bytes: usize,
+    /// The language of orders that name none, if nothing else says which one.
+    pub default_locale: &'a Locale,
+    /// Whether a document is refused if a value of it cannot be used, or if it is not valid against
+    /// [`INPUT_SCHEMA`]. Otherwise such a value is left out, and a notice names it.
+    pub strict: bool,
+}
+
+/// Reads and normalises an order document in either shape, tolerantly: see [`Reading`] and
+/// [`sitewright_order::read`].
 ///
 /// # Errors
-/// Every problem of the document. Its size as sent or as normalised exceeds `max_bytes`, it is not
-/// UTF-8 or not JSON, or its content is not an order.
+/// As of [`load_as`].
 pub fn load(
     bytes: &[u8],
     max_bytes: usize,
     default_locale: &Locale,
 ) -> Result<OrderSnapshot, InvalidOrder> {
+    load_as(bytes, Reading { max_bytes, default_locale, strict: false })
+}
+
+/// Reads, checks and normalises an order document in either shape.
+///
+/// What was left out or read for what it means is in the order's `notices`. A document that was
+/// normalised before keeps those that it has.
+///
+/// # Errors
+/// Every problem of the document for which there is no order. Its size as sent or as normalised
+/// exceeds the limit, it is not UTF-8 or not JSON, or its content is not an order.
+pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, InvalidOrder> {
+    let Reading { max_bytes, default_locale, strict } = reading;
     within(max_bytes, bytes.len(), "the document has")?;
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();
@@ -41,7 +65,8 @@ pub fn load(
     })?;
     // Some editors on Windows write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (value, duplicates) = json::parse(text).map_err(|error| {
+    let (text, halves) = surrogates::mended(text);
+    let (value, duplicates) = json::parse(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let reason = if text.trim().is_empty() {
             "the document is empty".to_owned()
@@ -54,24 +79,68 @@ pub fn load(
     let id = sitewright_order::read_id(&value).ok().and_then(|id| OrderId::try_from(id).ok());
     let kind =
         if duplicates.is_empty() { InvalidKind::Content } else { InvalidKind::DuplicateFields };
-    let (order, found) = match sitewright_order::read(&value, default_locale) {
+    let read = if strict { sitewright_order::read_strictly } else { sitewright_order::read };
+    let (order, found) = match read(&value, default_locale) {
         Ok(order) => (Some(order), Vec::new()),
         Err(problems) => (None, problems),
     };
-    let problems = merged(duplicates, found, &value);
-    let (id, order) = match (InvalidOrder::content(kind, id.clone(), problems), id, order) {
+    let mut problems = duplicates;
+    problems.extend(found);
+    if strict {
+        add_problems_of_schema(&mut problems, &value);
+    }
+    let (id, mut order) = match (InvalidOrder::content(kind, id.clone(), problems), id, order) {
         (Some(invalid), _, _) => return Err(invalid),
         (None, Some(id), Some(order)) => (id, order),
         (None, ..) => {
             return Err(InvalidOrder::unreadable(kind, "could not be read as an order".to_owned()));
         }
     };
+    let mut new = Vec::new();
+    if halves > 0 {
+        let message = format!(
+            "{halves} halves of a surrogate pair (`\\ud83d` without its other half) were replaced \
+             by `\u{fffd}`; cut texts between characters, not between UTF-16 units"
+        );
+        new.push(Notice::new(NoticeLevel::Warning, "", message));
+    }
+    enrich::enrich(&mut order, &value, default_locale, &mut new);
+    let new_problems: Vec<Problem> = new
+        .iter()
+        .filter(|notice| strict && notice.is_warning())
+        .map(|notice| notice.clone().into_problem())
+        .collect();
+    if let Some(invalid) = InvalidOrder::content(kind, Some(id.clone()), new_problems) {
+        return Err(invalid);
+    }
+    add_notices(&mut order, new);
+    if order.business_email.is_none()
+        && order.business_phone.is_none()
+        && order.whatsapp_phone.is_none()
+    {
+        let problems = order.notices.iter().filter(|notice| notice.is_warning());
+        let problems = problems.map(|notice| notice.clone().into_problem()).collect();
+        let unreachable = InvalidOrder::content(kind, Some(id.clone()), problems);
+        return Err(unreachable.unwrap_or_else(|| {
+            let message = "names no way to reach the business".to_owned();
+            InvalidOrder::unreadable(kind, message)
+        }));
+    }
     let document = serde_json::to_string(&order).map_err(|error| {
         InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {error}"))
     })?;
     // Templates get the normalised document, which may be larger because of its defaults.
     within(max_bytes, document.len(), "with its defaults filled in, the document has")?;
     Ok(OrderSnapshot::new(id, order, document))
+}
+
+/// Adds notices that the order does not have yet: a normalised document is read again.
+fn add_notices(order: &mut Order, new: Vec<Notice>) {
+    for notice in new {
+        if order.notices.len() < sitewright_order::MAX_NOTICES && !order.notices.contains(&notice) {
+            order.notices.push(notice);
+        }
+    }
 }
 
 fn within(max: usize, used: usize, what: &str) -> Result<(), InvalidOrder> {
@@ -82,17 +151,14 @@ fn within(max: usize, used: usize, what: &str) -> Result<(), InvalidOrder> {
     Err(InvalidOrder::unreadable(InvalidKind::TooLarge { max, used }, message))
 }
 
-/// All problems, one for each location in the document: the messages of `read` are more helpful
-/// than those of the schema.
-fn merged(duplicates: Vec<Problem>, found: Vec<Problem>, value: &Value) -> Vec<Problem> {
-    let mut problems = duplicates;
-    problems.extend(found);
+/// Adds the problems of [`INPUT_SCHEMA`] at other locations: the messages of the reader are more
+/// helpful.
+fn add_problems_of_schema(problems: &mut Vec<Problem>, value: &Value) {
     for problem in INPUT.check(value) {
         if !problems.iter().any(|known| overlaps(&known.pointer, &problem.pointer)) {
             problems.push(problem);
         }
     }
-    problems
 }
 
 /// Whether one JSON pointer is equal to the other or inside it.

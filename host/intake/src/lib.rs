@@ -9,6 +9,8 @@
 //! | `json` | which fields are given more than once |
 //! | `invalid` | what is wrong with a document |
 //! | `id` | which texts are order ids |
+//! | `surrogates` | which escapes of a document are no characters |
+//! | `enrich`, `phones`, `language` | what number plans and languages say about an order |
 //! | `snapshot` | what an accepted order is |
 //!
 //! What a customer's fields mean, and how they are read tolerantly, is in the crate
@@ -19,18 +21,22 @@
 //!
 //! **Invariant:** there is no order without a snapshot: [`load`] is the only way to make one.
 
+mod enrich;
 mod id;
 mod input;
 mod invalid;
 mod json;
+mod language;
+mod phones;
 mod snapshot;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 
 pub use id::OrderId;
-pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, load};
+pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, Reading, load, load_as};
 pub use invalid::{InvalidKind, InvalidOrder};
-pub use sitewright_order::{IdError, Locale, Order, Problem};
+pub use sitewright_order::{IdError, Locale, Notice, NoticeLevel, Order, Problem};
 pub use snapshot::OrderSnapshot;
 
 /// Default maximum size of an order document, as sent and as normalised, in bytes: 1 MiB. The

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sitewright_order::Order;
+use sitewright_order::{Locale, Order};
 
 use super::OrderId;
 
@@ -37,10 +37,20 @@ impl OrderSnapshot {
         &self.inner.order
     }
 
-    /// The normalised order document, which is stored with a job and given to a template. Loading
-    /// it again makes an equal snapshot.
+    /// The normalised order document, which is stored with a job. Loading it again makes an equal
+    /// snapshot. Templates get it without its `notices`.
     pub fn document(&self) -> &Arc<str> {
         &self.inner.document
+    }
+
+    /// The same order in another language.
+    ///
+    /// # Errors
+    /// serde_json's; an order that was read has none.
+    pub fn in_locale(&self, locale: Locale) -> serde_json::Result<Self> {
+        let order = Order { locale, ..self.inner.order.clone() };
+        let document = serde_json::to_string(&order)?;
+        Ok(OrderSnapshot::new(self.inner.id.clone(), order, document))
     }
 
     /// SHA-256 of [`OrderSnapshot::document`].

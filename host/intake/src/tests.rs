@@ -35,6 +35,21 @@ fn loaded(bytes: &[u8]) -> Result<OrderSnapshot, InvalidOrder> {
     load(bytes, MAX_BYTES, &"en".parse().unwrap())
 }
 
+fn loaded_strictly(bytes: &[u8]) -> Result<OrderSnapshot, InvalidOrder> {
+    let default_locale = "en".parse().unwrap();
+    load_as(bytes, Reading { max_bytes: MAX_BYTES, default_locale: &default_locale, strict: true })
+}
+
+/// The normalised order of a small flat document with these fields.
+fn flat(fields: Value) -> Order {
+    let mut document =
+        json!({"id": 1, "business_name": "Joe's", "business_email": "a@example.com"});
+    for (name, value) in fields.as_object().unwrap() {
+        document[name] = value.clone();
+    }
+    loaded(document.to_string().as_bytes()).unwrap().order().clone()
+}
+
 fn pointers(invalid: &InvalidOrder) -> Vec<&str> {
     invalid.problems().map(|problem| problem.pointer.as_str()).collect()
 }
@@ -75,7 +90,7 @@ fn the_published_schema_accepts_the_shipped_orders_in_both_shapes() {
     let normalised = CompiledSchema::compile(NORMALISED_SCHEMA).unwrap();
     for name in SHIPPED {
         assert_eq!(schema.check(&document(name)), [], "{name}");
-        let order: Value = serde_json::from_str(loaded(&bytes(name)).unwrap().document()).unwrap();
+        let order = loaded(&bytes(name)).unwrap().order().for_templates().unwrap();
         assert_eq!(schema.check(&order), [], "{name}, normalised");
         assert_eq!(normalised.check(&order), [], "{name}, normalised");
     }
@@ -117,9 +132,9 @@ fn all_problems_at_once_with_pointers_into_the_document_as_given() {
     order["onboarding"]["services"] = json!("x");
     order["onboarding"]["primary_color"] = json!("bleu");
     order["onboarding"]["business_hours"]["sunday"] = json!(5);
-    order["onboarding"]["testimonials"][0]["rating"] = json!([]);
+    order["onboarding"]["testimonials"][0]["rating"] = json!([1]);
     order["onboarding"].as_object_mut().unwrap().remove("state");
-    let invalid = loaded(order.to_string().as_bytes()).unwrap_err();
+    let invalid = loaded_strictly(order.to_string().as_bytes()).unwrap_err();
     assert_eq!(
         pointers(&invalid),
         [
@@ -191,9 +206,94 @@ fn a_field_given_twice_is_a_problem_beside_the_others() {
         "\"niche\": \"lawyer\"",
         "\"niche\": \"lawyer\", \"niche\": \"dentist\", \"tone\": \"angry\"",
     );
-    let invalid = loaded(twice.as_bytes()).unwrap_err();
+    let invalid = loaded_strictly(twice.as_bytes()).unwrap_err();
     assert_eq!(invalid.kind(), InvalidKind::DuplicateFields);
     assert_eq!(pointers(&invalid), ["/onboarding/niche", "/onboarding/tone"]);
+}
+
+#[test]
+fn half_a_surrogate_pair_is_a_warning() {
+    let text = String::from_utf8(bytes("02-dentist-us-minimal")).unwrap();
+    let cut = text.replace("\"Cleanings\"", "\"Cleanings \\ud83d\"");
+    assert_ne!(cut, text);
+    let snapshot = loaded(cut.as_bytes()).unwrap();
+    assert_eq!(snapshot.order().services, ["Cleanings \u{fffd}"]);
+    let said: Vec<_> =
+        snapshot.order().notices.iter().map(|notice| notice.pointer.as_str()).collect();
+    assert_eq!(said, ["/onboarding/services/0", "/onboarding/primary_service", ""]);
+    assert!(loaded_strictly(cut.as_bytes()).is_err());
+}
+
+#[test]
+fn numbers_are_international_if_the_country_is_known() {
+    let table = [
+        (json!({"business_phone": "020 7946 0123", "country": "UK"}), "+442079460123", "GB"),
+        (json!({"business_phone": "(19) 3555-0100", "country": "Brasil"}), "+551935550100", "BR"),
+        (json!({"business_phone": "02 47 55 01 42", "locale": "fr-FR"}), "+33247550142", "FR"),
+        (json!({"business_phone": "+55 (019) 95550-1011"}), "+5519955501011", "BR"),
+        (json!({"business_phone": "020 7946 0123"}), "02079460123", ""),
+        // Not a number of that country: as written, and no country is made of it.
+        (json!({"business_phone": "(555) 010-2200", "locale": "en-US"}), "5550102200", ""),
+    ];
+    for (fields, dialled, country) in table {
+        let order = flat(fields.clone());
+        let phone = order.business_phone.as_ref().map(sitewright_order::Phone::dial);
+        assert_eq!(phone.as_deref(), Some(dialled), "{fields}");
+        assert_eq!(order.country.as_deref().unwrap_or_default(), country, "{fields}");
+        let json = serde_json::to_string(&order).unwrap();
+        assert_eq!(loaded(json.as_bytes()).unwrap().order(), &order, "{fields}: read again");
+    }
+    let order = flat(json!({"business_phone": "+44 20 7946 0123 01"}));
+    assert_eq!(order.business_phone, None);
+    assert!(order.notices[0].message.contains("+44 20 7946 0123 01"), "{order:?}");
+    let only = json!({"id": 1, "business_name": "x", "business_phone": "+44 20 7946 0123 01"});
+    let invalid = loaded(only.to_string().as_bytes()).unwrap_err();
+    assert_eq!(pointers(&invalid), ["/business_phone"], "nothing else reaches the business");
+}
+
+#[test]
+fn an_order_without_a_locale_gets_the_one_that_its_texts_and_country_say() {
+    let portuguese = "Cantina familiar com massas feitas na casa e salão para 80 pessoas.";
+    let english = "A family restaurant with pasta made in the house and room for 80 people.";
+    let table = [
+        (json!({"site_description": portuguese, "country": "BR"}), "pt-BR"),
+        (json!({"site_description": portuguese}), "pt"),
+        (json!({"site_description": portuguese, "locale": "fr"}), "fr"),
+        (json!({"site_description": english, "country": "DE"}), "en"),
+        (json!({"business_phone": "+49 30 901820"}), "de-DE"),
+        (json!({"country": "Japan"}), "ja-JP"),
+        (json!({"site_description": "Joe's Pizza"}), "en"),
+    ];
+    for (fields, expected) in table {
+        let order = flat(fields.clone());
+        assert_eq!(order.locale.as_str(), expected, "{fields}");
+        let said = order.notices.iter().any(|notice| notice.pointer == "/locale");
+        let is_default = expected == "en" || fields.get("locale").is_some();
+        assert_eq!(said, !is_default, "{fields}: {:?}", order.notices);
+    }
+}
+
+/// The real orders, as their README wants them: each is an order in its language.
+#[test]
+fn real_orders_are_orders() {
+    let table = [
+        ("n01-hair-salon-en", "en-US", "+15035550142"),
+        ("n02-gym-ptbr", "pt-BR", ""),
+        ("n04-realestate-fr", "fr-FR", "+33247550142"),
+        ("n05-photographer-de", "de-DE", ""),
+        ("n07-daycare-ar", "ar-SA", "+966115550142"),
+        ("n09-bakery-engb", "en-GB", "+442920180142"),
+    ];
+    for (name, locale, dialled) in table {
+        let snapshot = loaded(&bytes(&format!("../orders-real/{name}"))).unwrap();
+        let order = snapshot.order();
+        assert_eq!(order.locale.as_str(), locale, "{name}");
+        let phone = order.business_phone.as_ref().map(sitewright_order::Phone::dial);
+        assert_eq!(phone.unwrap_or_default(), dialled, "{name}");
+        assert!(loaded(snapshot.document().as_bytes()).unwrap() == snapshot, "{name}: read again");
+        let document: Value = order.for_templates().unwrap();
+        assert_eq!(NORMALISED.1.check(&document), [], "{name}: what templates get");
+    }
 }
 
 #[test]
@@ -282,12 +382,16 @@ proptest! {
             let section = if name == "id" { "order" } else { "onboarding" };
             order[section][name] = value;
         }
-        let read = sitewright_order::read(&order, &"en".parse().unwrap());
-        let loaded = loaded(order.to_string().as_bytes());
-        prop_assert_eq!(read.is_ok(), loaded.is_ok(), "{:?} and {:?}", read, loaded);
-        if let Ok(snapshot) = loaded {
-            let order: Value = serde_json::from_str(snapshot.document()).unwrap();
-            prop_assert_eq!(NORMALISED.1.check(&order), []);
+        let read = sitewright_order::read_strictly(&order, &"en".parse().unwrap());
+        let strict = loaded_strictly(order.to_string().as_bytes());
+        prop_assert_eq!(read.is_ok(), strict.is_ok(), "{:?} and {:?}", read, strict);
+        let tolerant = loaded(order.to_string().as_bytes());
+        prop_assert!(strict.is_err() || tolerant.is_ok(), "{:?}", tolerant);
+        if let Ok(snapshot) = tolerant {
+            let document = snapshot.order().for_templates().unwrap();
+            prop_assert_eq!(NORMALISED.1.check(&document), []);
+            let again = loaded(snapshot.document().as_bytes());
+            prop_assert_eq!(again.as_ref().map(OrderSnapshot::order), Ok(snapshot.order()));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Claims: an attempt takes ownership of an order. And the attempts that orders had.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -9,8 +10,10 @@ use ulid::Ulid;
 
 use super::coalesced::{Coalesced, json_rows, over_json};
 use super::database::Database;
-use super::driver::{Row, Tx, args, sql};
+use super::driver::{Row, Tx, args, river, sql};
 use super::error::Error;
+use super::holds::admit::{Admitted, Asking, admit, probed_by};
+use super::holds::{Gate, HoldId};
 use super::model::{Attempt, Claim, Claimed, OrderState, WorkerId};
 
 impl Database {
@@ -29,7 +32,30 @@ impl Database {
         worker: &WorkerId,
         attempt: Ulid,
     ) -> Result<Claim, Error> {
-        let claim = ClaimOrder { order: order.to_owned(), job, worker: worker.clone(), attempt };
+        self.claim_through(order, job, worker, attempt, None).await
+    }
+
+    /// The same for an order that has to pass the holds that `gate` names. One that does not pass
+    /// is parked: [`Claim::Parked`].
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn claim_through(
+        &self,
+        order: &str,
+        job: i64,
+        worker: &WorkerId,
+        attempt: Ulid,
+        gate: Option<Arc<dyn Gate>>,
+    ) -> Result<Claim, Error> {
+        let claim = ClaimOrder {
+            order: order.to_owned(),
+            job,
+            worker: worker.clone(),
+            attempt,
+            gate,
+            river: self.river().clone(),
+        };
         self.write_coalesced(format!("claiming order {order:?}"), claim).await
     }
 
@@ -74,10 +100,32 @@ struct ClaimOrder {
     job: i64,
     worker: WorkerId,
     attempt: Ulid,
+    gate: Option<Arc<dyn Gate>>,
+    river: river::JobClient,
 }
 
 impl ClaimOrder {
-    fn claimed(&self, row: &Row) -> Result<Claimed, sqlx::Error> {
+    /// Whether the order, which this transaction has claimed, passes its holds; if not, it is
+    /// parked. Asks the database only if something is held.
+    async fn admit(&self, tx: &mut Tx, row: &Row, now: i64) -> Result<Admitted, sqlx::Error> {
+        let template = row.text("template")?;
+        let gate = self.gate.as_ref().map(|gate| gate.holds_of(&template)).unwrap_or_default();
+        let held_by = row.opt_text("held_by")?;
+        if gate.is_empty() && held_by.is_none() {
+            return Ok(Admitted::Runs { probes: Vec::new() });
+        }
+        let attempt = self.attempt.to_string();
+        let asking = Asking {
+            order: &self.order,
+            attempt: &attempt,
+            job: self.job,
+            priority: row.int("priority")?,
+            config_version: self.worker.config_version.as_deref(),
+        };
+        admit(tx, &self.river, &asking, gate, held_by.as_deref(), now).await
+    }
+
+    fn claimed(&self, row: &Row, probes: Vec<HoldId>) -> Result<Claimed, sqlx::Error> {
         Ok(Claimed {
             order: self.order.clone(),
             template: row.text("template")?,
@@ -86,8 +134,11 @@ impl ClaimOrder {
             number: row.int("runs")?,
             attempts_used: row.int("attempts")?,
             job: self.job,
+            revision: row.int("revision")?,
             trace_id: trace_id(self.attempt),
             worker: self.worker.client.clone(),
+            suspected: row.opt_int("suspected_at")?.is_some(),
+            probes,
         })
     }
 
@@ -104,7 +155,7 @@ impl Coalesced for ClaimOrder {
     async fn many(tx: &mut Tx, writes: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
         let now = now_ms();
         let wanted = json_rows(writes.iter().map(|claim| {
-            let ClaimOrder { order, job, worker, attempt } = claim;
+            let ClaimOrder { order, job, worker, attempt, .. } = claim;
             vec![
                 json!(order),
                 json!(attempt.to_string()),
@@ -126,7 +177,8 @@ impl Coalesced for ClaimOrder {
             " WHERE sitewright_orders.id = t.value ->> 0
                 AND (state || '' = {queued} OR (state || '' = {waiting} AND job_id = CAST(t.value \
              ->> 3 AS BIGINT)))
-             RETURNING owner_attempt, document, template, config_version, runs, attempts"
+             RETURNING owner_attempt, document, template, config_version, runs, attempts,
+                 suspected_at, revision, priority, held_by"
         );
         let mut given = HashMap::with_capacity(writes.len());
         for row in tx.all(sql, args![&wanted, now]).await? {
@@ -140,7 +192,14 @@ impl Coalesced for ClaimOrder {
                 answers.push(None);
                 continue;
             };
-            let claimed = claim.claimed(&row)?;
+            let probes = match claim.admit(tx, &row, now).await? {
+                Admitted::Runs { probes } => probes,
+                Admitted::Parked { hold, reason } => {
+                    answers.push(Some(Claim::Parked { hold, reason }));
+                    continue;
+                }
+            };
+            let claimed = claim.claimed(&row, probes)?;
             let config = claim.config(&claimed.config_version);
             begun.push(vec![
                 json!(id),
@@ -173,7 +232,7 @@ impl Coalesced for ClaimOrder {
 }
 
 async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error> {
-    let ClaimOrder { order, job, worker, attempt } = claim;
+    let ClaimOrder { order, job, worker, attempt, .. } = claim;
     let (now, id, job) = (now_ms(), attempt.to_string(), *job);
     let claimed = tx
         .optional(
@@ -183,13 +242,19 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     config_version = coalesce(config_version, $5), waiting_reason = NULL,
                     next_attempt_at = NULL, updated_at = $6
                  WHERE id = $1 AND (state = {queued} OR (state = {waiting} AND job_id = $4))
-                 RETURNING document, template, config_version, runs, attempts"
+                 RETURNING document, template, config_version, runs, attempts, suspected_at, revision,
+                    priority, held_by"
             ),
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
         .await?;
+    let probes;
     let row = match claimed {
         Some(row) => {
+            match claim.admit(tx, &row, now).await? {
+                Admitted::Runs { probes: of } => probes = of,
+                Admitted::Parked { hold, reason } => return Ok(Claim::Parked { hold, reason }),
+            }
             let begun = row.opt_text("config_version")?;
             let config = claim.config(&begun);
             tx.execute(
@@ -214,7 +279,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             let existing = tx
                 .optional(
                     "SELECT document, template, config_version, runs, attempts, state, \
-                     owner_attempt
+                     owner_attempt, suspected_at, revision
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
                 )
@@ -222,7 +287,10 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             match existing {
                 None => return Ok(Claim::NoSuchOrder),
                 // Claimed before; the answer was lost with its connection.
-                Some(row) if row.opt_text("owner_attempt")?.as_deref() == Some(&id) => row,
+                Some(row) if row.opt_text("owner_attempt")?.as_deref() == Some(&id) => {
+                    probes = probed_by(tx, &id).await?;
+                    row
+                }
                 Some(row) => {
                     let state: OrderState = row.parsed("state")?;
                     return Ok(if state.has_ended() {
@@ -234,5 +302,5 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             }
         }
     };
-    Ok(Claim::Claimed(Box::new(claim.claimed(&row)?), row.text("document")?))
+    Ok(Claim::Claimed(Box::new(claim.claimed(&row, probes)?), row.text("document")?))
 }

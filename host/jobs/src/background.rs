@@ -61,7 +61,8 @@ pub(super) async fn heartbeats(
         if liveness.during(stop.run_until_cancelled(ticks.tick())).await.is_none() {
             return;
         }
-        match liveness.during(database.heartbeat(&identity, settings.max_orders)).await {
+        let marks = settings.marks.as_ref().map(|marks| marks.name());
+        match liveness.during(database.heartbeat(&identity, settings.max_orders, marks)).await {
             Ok(()) if failures > 0 => {
                 tracing::info!(failures, "heartbeats are written again");
                 failures = 0;
@@ -93,7 +94,11 @@ pub(super) async fn maintain(
     let mut paused = false;
     let mut detector = StallDetector::new(settings.stall_after);
     loop {
-        ticks.tick().await;
+        let neighbours = rescuer.lock().await.neighbours();
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = neighbours.one_has_ended() => {}
+        }
         let mut rescuer = rescuer.lock().await;
         log_pause(&rescuer.database, &mut paused).await;
         if let Err(error) = fair_share::rebalance(&rescuer.database).await {
@@ -153,6 +158,7 @@ pub(super) fn log_rescued(rescued: &Rescued) {
     if !rescued.is_empty() {
         tracing::warn!(
             queued = rescued.queued.len(),
+            suspected = rescued.suspected.len(),
             dead = rescued.dead.len(),
             cancelled = rescued.cancelled.len(),
             requeued = rescued.requeued.len(),

@@ -15,6 +15,7 @@ use super::driver::river::{self, JobEnd};
 use super::driver::{Tx, args, sql};
 use super::error::Error;
 use super::failures::FailureIndex;
+use super::holds::{self, PARKED_AT_MOST};
 use super::model::{
     AttemptEnd, AttemptLimits, Claimed, CompleteOutcome, NewFailure, OrderState, Resolution,
 };
@@ -71,7 +72,7 @@ impl Coalesced for CompleteAttempt {
             "UPDATE sitewright_orders SET state = {succeeded}, owner_attempt = NULL, owner_worker \
              = NULL, attempts = attempts + 1,
                 current_release = t.value ->> 2, waiting_reason = NULL, next_attempt_at = NULL, \
-             updated_at = $2, finished_at = $2
+             held_by = NULL, updated_at = $2, finished_at = $2
              FROM ",
             " WHERE sitewright_orders.id = t.value ->> 0 AND owner_attempt = t.value ->> 1 AND \
              state || '' = {running}
@@ -154,6 +155,14 @@ async fn complete_in(
     let job = owned.opt_int("job_id")?;
     let used = owned.int("attempts")?;
     let plan = Plan::of(resolution, used, owned.opt_int("cancel_requested_at")?.is_some(), limits);
+    let hold = match resolution {
+        Resolution::Hold { hold, .. } if plan.order == OrderState::Waiting => Some(hold),
+        _ => None,
+    };
+    if let Some(hold) = hold {
+        holds::set(tx, hold, Some(&attempt), now).await?;
+    }
+    let hold_id = hold.map(|hold| hold.id.to_string());
     let next = plan
         .after
         .map(|after| now.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2)));
@@ -202,7 +211,8 @@ async fn complete_in(
          job_id = $3, attempts = attempts + $4,
             current_release = coalesce($5, current_release), last_failure = coalesce($6, \
          last_failure), waiting_reason = $7,
-            next_attempt_at = $8, finished_at = $9
+            next_attempt_at = $8, finished_at = $9, held_by = $10,
+            suspected_at = CASE WHEN $11 = 1 THEN suspected_at END
          WHERE id = $1",
         args![
             &claimed.order,
@@ -211,9 +221,13 @@ async fn complete_in(
             i64::from(plan.uses_attempt),
             release,
             failure.map(|failure| &*failure.id),
-            next.and(error.as_deref()),
-            next,
-            plan.order.has_ended().then_some(now)
+            next.and(hold.map(|hold| hold.reason.as_str()).or(error.as_deref())),
+            // A hold ends when it ends; that the job becomes due meanwhile is a safeguard.
+            next.filter(|_| hold.is_none()),
+            plan.order.has_ended().then_some(now),
+            &hold_id,
+            // An attempt that came to an end cleared the order of ending its process.
+            i64::from(plan.attempt == AttemptEnd::Returned)
         ],
     )
     .await?;
@@ -338,7 +352,10 @@ impl Plan {
                 ends(AttemptEnd::Cancelled, OrderState::Cancelled, false)
             }
             // An order that was asked to stop gets no further attempt.
-            Resolution::Retry { .. } | Resolution::Snooze { .. } | Resolution::ReturnToQueue
+            Resolution::Retry { .. }
+            | Resolution::Snooze { .. }
+            | Resolution::Hold { .. }
+            | Resolution::ReturnToQueue
                 if cancel_requested =>
             {
                 ends(AttemptEnd::Cancelled, OrderState::Cancelled, false)
@@ -348,6 +365,7 @@ impl Plan {
             }
             Resolution::Retry { after, .. } => waits(AttemptEnd::Retry, true, *after),
             Resolution::Snooze { after, .. } => waits(AttemptEnd::Snoozed, false, *after),
+            Resolution::Hold { .. } => waits(AttemptEnd::Snoozed, false, PARKED_AT_MOST),
             Resolution::ReturnToQueue => ends(AttemptEnd::Returned, OrderState::Queued, false),
         }
     }

@@ -9,13 +9,10 @@ use super::coalesced::Coalesced;
 #[cfg(feature = "postgres")]
 use super::driver::postgres;
 use super::driver::river::JobClient;
-use super::driver::{OpenError, Operation, Pool, Row, Value, sqlite};
+use super::driver::url::PostgresUrl;
+use super::driver::{DatabaseOptions, OpenError, Operation, Pool, Row, Value, sqlite};
 use super::error::Error;
-
-/// Default time that PostgreSQL and this process wait for each other within a statement. A host
-/// that loses its power, or a network that is cut, closes no connection: without a timeout, one
-/// side waits until TCP gives up, after a quarter of an hour or never.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+use super::open_cause::OpenCause;
 
 /// The queue in SQLite or PostgreSQL: orders, attempts, failures, AI replies. All clones share one
 /// pool.
@@ -33,6 +30,8 @@ struct Inner {
     file: Option<PathBuf>,
     /// Timeout of one answer; `None` on SQLite.
     answer_within: Option<Duration>,
+    /// How long to wait for another process that migrates.
+    migration_wait: Duration,
 }
 
 fn unanswered(within: Duration) -> sqlx::Error {
@@ -62,7 +61,7 @@ impl Database {
     /// [`Error::Url`] if the URL is neither; [`Error::NoPostgres`] if this build has no PostgreSQL;
     /// [`Error::Open`] if the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, Error> {
-        Self::open_answering(url, ANSWER_TIMEOUT).await
+        Self::open_with(url, &DatabaseOptions::default()).await
     }
 
     /// Like [`Database::open`], with another timeout for answers of PostgreSQL than one minute.
@@ -70,29 +69,58 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub async fn open_answering(url: &str, timeout: Duration) -> Result<Self, Error> {
-        let shown = redacted(url);
-        let failed = |error| match error {
-            OpenError::Url(why) => Error::Url { shown: shown.clone(), why },
-            OpenError::Connect(error) => {
-                Error::Open { shown: shown.clone(), source: Arc::new(error) }
-            }
-        };
-        let (pool, file) = if url.starts_with("sqlite:") {
-            let (pool, file) = sqlite::open(url).await.map_err(failed)?;
-            (Pool::Sqlite(pool), Some(file))
+        let options = DatabaseOptions { answer_within: timeout, ..DatabaseOptions::default() };
+        Self::open_with(url, &options).await
+    }
+
+    /// Like [`Database::open`], with options.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_with(url: &str, options: &DatabaseOptions) -> Result<Self, Error> {
+        Self::open_for(url, options, User::Command).await
+    }
+
+    /// Like [`Database::open_with`], for a worker: also checks that it gets the connections it
+    /// needs, and that each has a session of its own.
+    ///
+    /// # Errors
+    /// As [`Database::open`]; [`Error::TransactionPooling`] and [`Error::TooFewPlaces`].
+    pub async fn open_for_worker(url: &str, options: &DatabaseOptions) -> Result<Self, Error> {
+        Self::open_for(url, options, User::Worker).await
+    }
+
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite only"))]
+    async fn open_for(url: &str, options: &DatabaseOptions, user: User) -> Result<Self, Error> {
+        let (pool, file, shown) = if url.starts_with("sqlite:") {
+            let shown = url.to_owned();
+            let opened = sqlite::open(url).await;
+            let (pool, file) = opened.map_err(|error| failed(error, &shown))?;
+            (Pool::Sqlite(pool), Some(file), shown)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let url = PostgresUrl::parse(url).map_err(|why| Error::Url { why: why.to_string() })?;
             #[cfg(not(feature = "postgres"))]
-            return Err(Error::NoPostgres { shown });
+            return Err(Error::NoPostgres { shown: url.shown });
             #[cfg(feature = "postgres")]
-            (Pool::Postgres(postgres::open(url, timeout).await.map_err(failed)?), None)
+            {
+                log_ignored(&url);
+                let opened = match user {
+                    User::Command => postgres::open(&url, options).await,
+                    User::Worker => postgres::open_for_worker(&url, options).await,
+                };
+                let pool = opened.map_err(|error| failed(error, &url.shown))?;
+                (Pool::Postgres(pool), None, url.shown)
+            }
         } else {
             let why = "it names no database this program knows".to_owned();
-            return Err(failed(OpenError::Url(why)));
+            return Err(Error::Url { why });
         };
         let river = JobClient::new(&pool);
-        let answer_within = file.is_none().then_some(timeout);
+        let answer_within = file.is_none().then_some(options.answer_within);
         let writer = Writer::start(&pool, answer_within);
-        Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file, answer_within }) })
+        let migration_wait = options.migration_wait;
+        let inner = Inner { pool, writer, river, shown, file, answer_within, migration_wait };
+        Ok(Database { inner: Arc::new(inner) })
     }
 
     /// Like [`Database::open`], but creates no file: for commands that only read.
@@ -100,18 +128,25 @@ impl Database {
     /// # Errors
     /// As [`Database::open`], and [`Error::OlderSchema`] if there is no file.
     pub async fn open_existing(url: &str) -> Result<Self, Error> {
+        Self::open_existing_with(url, &DatabaseOptions::default()).await
+    }
+
+    /// Like [`Database::open_existing`], with options.
+    ///
+    /// # Errors
+    /// As [`Database::open_existing`].
+    pub async fn open_existing_with(url: &str, options: &DatabaseOptions) -> Result<Self, Error> {
         if let Some(file) = sqlite::file_of(url) {
-            let exists = tokio::fs::try_exists(file).await;
-            let shown = redacted(url);
-            match exists {
+            match tokio::fs::try_exists(file).await {
                 Ok(true) => {}
-                Ok(false) => return Err(Error::no_tables(shown)),
+                Ok(false) => return Err(Error::no_tables(url.to_owned())),
                 Err(error) => {
-                    return Err(Error::Open { shown, source: Arc::new(sqlx::Error::Io(error)) });
+                    let error = OpenError::Connect(OpenCause::File, sqlx::Error::Io(error));
+                    return Err(failed(error, url));
                 }
             }
         }
-        Self::open(url).await
+        Self::open_with(url, options).await
     }
 
     /// The URL without its password.
@@ -133,6 +168,10 @@ impl Database {
     /// Closes all connections. Uncommitted writes are rolled back.
     pub async fn close(&self) {
         self.inner.pool.close().await;
+    }
+
+    pub(super) fn migration_wait(&self) -> Duration {
+        self.inner.migration_wait
     }
 
     pub(super) fn pool(&self) -> &Pool {
@@ -204,39 +243,46 @@ impl Database {
     }
 }
 
-/// The URL without its password, neither before the host nor as a parameter.
-fn redacted(url: &str) -> String {
-    let (base, query) = match url.split_once('?') {
-        Some((base, query)) => (base, Some(query)),
-        None => (url, None),
-    };
-    let mut shown = match (base.split_once("://"), base.rfind('@')) {
-        (Some((scheme, _)), Some(at)) => {
-            let user = base.get(scheme.len() + 3..at).unwrap_or_default();
-            let user =
-                user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
-            format!("{scheme}://{user}{}", base.get(at..).unwrap_or_default())
-        }
-        _ => base.to_owned(),
-    };
-    for (index, part) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
-        shown.push(if index == 0 { '?' } else { '&' });
-        match part.split_once('=') {
-            Some((name, _)) if name.to_ascii_lowercase().contains("pass") => {
-                shown.push_str(name);
-                shown.push_str("=***");
-            }
-            _ => shown.push_str(part),
-        }
-    }
-    shown
+/// Who opens a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum User {
+    Command,
+    Worker,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::redacted;
+fn failed(error: OpenError, shown: &str) -> Error {
+    let shown = shown.to_owned();
+    match error {
+        OpenError::Url(why) => Error::Url { why },
+        OpenError::Connect(cause, error) => Error::Open { shown, cause, error: Arc::new(error) },
+        #[cfg(feature = "postgres")]
+        OpenError::TransactionPooling => Error::TransactionPooling { shown },
+        #[cfg(feature = "postgres")]
+        OpenError::TooFewPlaces(places) => Error::TooFewPlaces {
+            shown,
+            open: places.open,
+            least: postgres::LEAST_PLACES,
+            wanted: places.wanted,
+        },
+    }
+}
 
-    #[cfg(not(feature = "postgres"))]
+#[cfg(feature = "postgres")]
+fn log_ignored(url: &PostgresUrl) {
+    if !url.ignored.is_empty() {
+        tracing::warn!(parameters = ?url.ignored, "parameters of `database.url` have no effect here");
+    }
+    if url.unknown > 0 {
+        tracing::warn!(
+            number = url.unknown,
+            "`database.url` has parameters that nobody knows; they are ignored, and not shown \
+             because they may be the rest of a password: write & in a password as %26"
+        );
+    }
+}
+
+#[cfg(all(test, not(feature = "postgres")))]
+mod tests {
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
     async fn a_build_without_postgresql_says_what_to_do() {
@@ -244,25 +290,6 @@ mod tests {
         let error = opened.unwrap_err().to_string();
         for part in ["postgres://me:***@db/sites", "use a sqlite:// URL", "feature `postgres`"] {
             assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn a8_no_password_is_ever_shown() {
-        for (url, shown) in [
-            ("postgres://me:s3cr3t@db:5432/sites", "postgres://me:***@db:5432/sites"),
-            (
-                "postgres://me:p@ss:w@db/sites?sslmode=require",
-                "postgres://me:***@db/sites?sslmode=require",
-            ),
-            ("postgres://me@db/sites", "postgres://me@db/sites"),
-            (
-                "postgres:///sites?host=/run&password=x&user=me",
-                "postgres:///sites?host=/run&password=***&user=me",
-            ),
-            ("sqlite://data/sites.db", "sqlite://data/sites.db"),
-        ] {
-            assert_eq!(redacted(url), shown);
         }
     }
 }

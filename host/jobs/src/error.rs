@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::OrderState;
+use super::open_cause::{OpenCause, words};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// `database.url` is not valid.
+    /// `database.url` is not valid. It is not shown: a part of it that looks like something else may
+    /// be the password's.
     #[error(
-        "`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or \
-         `postgres://user@host/name`"
+        "`database.url` cannot be used, and is not shown because of its password: {why}; write \
+         `sqlite://path/to/sitewright.db` or `postgres://user:password@host/name`"
     )]
     Url {
-        /// The URL without its password.
-        shown: String,
+        /// Without any part of the URL.
         why: String,
     },
     /// This build has no feature `postgres`.
@@ -27,14 +28,67 @@ pub enum Error {
         shown: String,
     },
     /// The database did not open.
-    #[error(
-        "the database {shown} cannot be opened: {source}; check that it is there, that it can be \
-         reached and who may use it"
-    )]
+    #[error("the database {shown} cannot be opened: {}; {}", words(.error), .cause.hint())]
     Open {
         /// The URL without its password.
         shown: String,
-        source: Arc<sqlx::Error>,
+        cause: OpenCause,
+        /// Not a cause of its own: the message has its words.
+        error: Arc<sqlx::Error>,
+    },
+    /// A pooler gives each transaction another session of the server.
+    #[error(
+        "the database {shown} is behind a pooler that gives each transaction another session, as \
+         PgBouncer does with `pool_mode = transaction`: a worker is notified of orders and prepares \
+         statements, which needs sessions of its own; set `pool_mode = session` for this database \
+         and user, or name PostgreSQL's own port"
+    )]
+    TransactionPooling {
+        /// The URL without its password.
+        shown: String,
+    },
+    /// The server or a pooler has too few connections for a worker.
+    #[error(
+        "the database {shown} gives this worker {open} connections at once; it wants {wanted} and \
+         needs {least}: raise `max_connections` of the server or `default_pool_size` of PgBouncer, \
+         or stop others that use it"
+    )]
+    TooFewPlaces {
+        /// The URL without its password.
+        shown: String,
+        /// Connections that could be opened.
+        open: usize,
+        /// Connections that a worker needs at least.
+        least: usize,
+        /// Connections that it would use.
+        wanted: usize,
+    },
+    /// Another process migrates for too long.
+    #[error(
+        "the database {shown} is migrated by another process for more than {} s: {holder}; wait for \
+         it or end it, then try again; `database.migration_wait_ms` is the limit",
+        waited.as_secs_f64()
+    )]
+    MigrationLocked {
+        /// The URL without its password.
+        shown: String,
+        waited: Duration,
+        /// Who holds the lock.
+        holder: String,
+    },
+    /// A newer program migrated the database while this one ran.
+    #[error(
+        "the database {shown} was migrated to schema version {found}, which needs programs that know \
+         version {minimum} or a later one, and this program knows {known}: it stops before it harms \
+         anything; start the newer sitewright"
+    )]
+    Outdated {
+        /// The URL without its password.
+        shown: String,
+        found: i64,
+        /// The oldest version whose programs may use the tables.
+        minimum: i64,
+        known: i64,
     },
     /// The tables were made by a newer program.
     #[error(
@@ -68,7 +122,7 @@ pub enum Error {
         known: i64,
     },
     /// The database answered with an error, or did not answer.
-    #[error("{doing} failed at the database: {source}")]
+    #[error("{doing} failed at the database: {}{}", words(.source), advice(.source))]
     Database {
         /// What was being done, and to which order: `claiming order "24"`.
         doing: String,
@@ -147,19 +201,23 @@ impl Error {
         matches!(self, Error::OlderSchema { of: "sitewright's", found: 0, .. })
     }
 
-    /// Whether the caller can fix it, with other arguments or by setting something up.
+    /// Whether the caller can fix it with other arguments, or the configuration alone shows that it
+    /// is wrong. Everything else may pass, so that a supervisor should keep restarting.
     pub fn is_usage(&self) -> bool {
         match self {
-            // A server that is away may be back in a moment: a supervisor should keep restarting.
-            Error::Open { source, .. } => !is_away(source),
             Error::Url { .. }
             | Error::NoPostgres { .. }
-            | Error::NewerSchema { .. }
-            | Error::OlderSchema { .. }
             | Error::NoSuchOrder { .. }
             | Error::NotEnded { .. }
             | Error::Invalid { .. } => true,
-            Error::Database { .. }
+            Error::Open { .. }
+            | Error::TransactionPooling { .. }
+            | Error::TooFewPlaces { .. }
+            | Error::MigrationLocked { .. }
+            | Error::Outdated { .. }
+            | Error::NewerSchema { .. }
+            | Error::OlderSchema { .. }
+            | Error::Database { .. }
             | Error::River { .. }
             | Error::Row { .. }
             | Error::LockFile { .. }
@@ -171,7 +229,7 @@ impl Error {
     /// Whether a retry may succeed: the database is away, locked or busy.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Open { source, .. } | Error::Database { source, .. } => transient(source),
+            Error::Open { error: source, .. } | Error::Database { source, .. } => transient(source),
             Error::River { source, .. } => match &**source {
                 riverqueue::Error::Database(source) => transient(source),
                 _ => false,
@@ -181,12 +239,26 @@ impl Error {
     }
 }
 
-/// Whether opening may succeed on a retry. Not for an SQLite file that cannot be opened: its path
-/// is wrong.
-fn is_away(error: &sqlx::Error) -> bool {
-    const CANTOPEN: u32 = 14;
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    transient(error) && code.is_none_or(|code| code & 0xff != CANTOPEN)
+/// What to do about an error of the database, if more is to be said than its own words.
+fn advice(error: &sqlx::Error) -> &'static str {
+    let sqlx::Error::Database(error) = error else { return "" };
+    match error.code().as_deref() {
+        // Prepared statements that are gone, or are another client's.
+        Some("26000" | "42P05") => {
+            "; a pooler in front of the database gives each transaction another session, as \
+             PgBouncer does with `pool_mode = transaction`: set `pool_mode = session`, or name \
+             PostgreSQL's own port"
+        }
+        Some("42501") => {
+            "; the role lacks a right: grant it, or use the role that owns the tables; \
+             docs/src/operate/database.md lists the rights"
+        }
+        Some("55P03") => {
+            "; another session keeps the table locked: end it, or try again when it has ended"
+        }
+        Some("25006") => "; the server only reads: it is a stand-by, or its disk is full",
+        _ => "",
+    }
 }
 
 fn transient(error: &sqlx::Error) -> bool {
@@ -202,12 +274,13 @@ fn transient(error: &sqlx::Error) -> bool {
             Some(code) if code.parse::<u32>().is_ok_and(|_| code.len() < 5) => code
                 .parse::<u32>()
                 .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14)),
-            // PostgreSQL: connection, rolled back for another, no resources, shutting down, the
-            // system's errors; locked, and read-only: a stand-by after a failover, or a
+            // PostgreSQL: connection, login (a password that is being changed), rolled back for
+            // another, no resources, shutting down, the system's errors; the database away while it
+            // is restored; locked, and read-only: a stand-by after a failover, or a
             // host that makes it so when the disk is full.
             Some(code) => {
-                ["08", "40", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
-                    || ["55P03", "25006"].contains(&code)
+                ["08", "28", "40", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+                    || ["3D000", "55P03", "25006"].contains(&code)
             }
             None => false,
         },

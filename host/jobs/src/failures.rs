@@ -123,12 +123,26 @@ impl Database {
         limit: usize,
     ) -> Result<Vec<Brief>, Error> {
         let doing = "listing failures";
-        let sql = where_wanted!(
-            "SELECT id, order_id, attempt_id, kind, coalesce(template, '') AS template, \
-             substr(message, 1, 1000) AS message, frame,
-                coalesce(fingerprint, '') AS fingerprint, created_at FROM sitewright_failures",
-            "ORDER BY id DESC LIMIT $5"
-        );
+        macro_rules! briefs {
+            ($end:literal) => {
+                concat!(
+                    "SELECT f.id AS id, f.order_id AS order_id, f.attempt_id AS attempt_id,
+                        f.kind AS kind, coalesce(f.template, '') AS template,
+                        substr(f.message, 1, 1000) AS message, f.frame AS frame,
+                        coalesce(f.fingerprint, '') AS fingerprint, f.created_at AS created_at
+                     FROM (",
+                    where_wanted!("SELECT id FROM sitewright_failures", $end),
+                    ") AS n JOIN sitewright_failures f ON f.id = n.id ORDER BY f.id DESC"
+                )
+            };
+        }
+        // `id || ''` keeps the planner from reading the rows in the order of their ids: what is
+        // filtered by is in an index, and behind the record in the row.
+        let sql = if *filter == Filter::default() {
+            briefs!("ORDER BY id DESC LIMIT $5")
+        } else {
+            briefs!("ORDER BY id || '' DESC LIMIT $5")
+        };
         let mut values = wanted(filter);
         values.extend(args![i64::try_from(limit).unwrap_or(i64::MAX)]);
         let rows = self.read(doing, sql, values).await?;
@@ -174,7 +188,8 @@ impl Database {
         limit: usize,
     ) -> Result<Vec<Failure>, Error> {
         let sql =
-            "SELECT * FROM sitewright_failures WHERE fingerprint = $1 ORDER BY id DESC LIMIT $2";
+            "SELECT * FROM sitewright_failures WHERE id IN (SELECT id FROM sitewright_failures
+                WHERE fingerprint = $1 ORDER BY id DESC LIMIT $2) ORDER BY id DESC";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.read("reading failure records", sql, args![fingerprint, limit]).await?;
         rows.iter().map(Failure::read).collect()
@@ -220,15 +235,38 @@ impl Database {
         let doing = "counting attempts";
         // An order names a file; records have the name in the template's manifest, which may
         // differ.
-        let sql = "SELECT coalesce(n.own, o.template) AS template, count(*) AS attempts
-             FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id LEFT JOIN (
-                SELECT asked.template AS file, max(f.template) AS own
-                FROM sitewright_failures f JOIN sitewright_orders asked ON asked.id = f.order_id
-                WHERE f.template <> asked.template GROUP BY asked.template
-             ) AS n ON n.file = o.template
-             WHERE a.ended_at IS NOT NULL AND ($1 IS NULL OR coalesce(n.own, o.template) = $1)
-                AND ($2 IS NULL OR a.ended_at >= $2) AND ($3 IS NULL OR o.id = $3)
-             GROUP BY coalesce(n.own, o.template)";
+        macro_rules! counted {
+            ($attempts:literal, $failures:literal) => {
+                concat!(
+                    "SELECT coalesce(n.own, c.file) AS template,
+                        CAST(sum(c.attempts) AS BIGINT) AS attempts
+                     FROM (SELECT o.template AS file, count(*) AS attempts FROM ",
+                    $attempts,
+                    " AND a.ended_at IS NOT NULL AND ($2 IS NULL OR a.ended_at >= $2)
+                            AND ($3 IS NULL OR a.order_id = $3)
+                        GROUP BY o.template) AS c
+                     LEFT JOIN (SELECT asked.template AS file, max(f.template) AS own FROM ",
+                    $failures,
+                    " AND f.template <> asked.template GROUP BY asked.template) AS n
+                        ON n.file = c.file
+                     WHERE ($1 IS NULL OR coalesce(n.own, c.file) = $1)
+                     GROUP BY coalesce(n.own, c.file)"
+                )
+            };
+        }
+        // SQLite would begin with the orders and read the row of each failure behind its record.
+        let sql = self.pool().pick(
+            counted!(
+                "sitewright_attempts a CROSS JOIN sitewright_orders o
+                    INDEXED BY sitewright_orders_named WHERE o.id = a.order_id",
+                "sitewright_failures f CROSS JOIN sitewright_orders asked
+                    INDEXED BY sitewright_orders_named WHERE asked.id = f.order_id"
+            ),
+            counted!(
+                "sitewright_attempts a, sitewright_orders o WHERE o.id = a.order_id",
+                "sitewright_failures f, sitewright_orders asked WHERE asked.id = f.order_id"
+            ),
+        );
         let rows =
             self.read(doing, sql, args![&filter.template, filter.since, &filter.order]).await?;
         let pair = |row: &Row| Ok((row.text("template")?, count(row, "attempts")?));

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sitewright_model::message::Message;
 use tokio_util::sync::CancellationToken;
 
+use super::holds::Gate;
 use super::model::{Claimed, NewFailure, Resolution};
 
 /// Makes attempts. One for all attempts of a worker.
@@ -16,6 +17,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Makes one attempt at the order with this document. Once `stop` is cancelled it must end
     /// soon, with [`Stop::resolution`].
     async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution;
+
+    /// The holds that orders have to pass before they are attempted. Asked once, at start.
+    fn gate(&self) -> Option<Arc<dyn Gate>> {
+        None
+    }
 }
 
 /// Publishes releases. Called by completing, after the database has decided whether the release
@@ -60,6 +66,11 @@ impl Stop {
     /// Cancelled when the handler must stop.
     pub fn token(&self) -> &CancellationToken {
         &self.token
+    }
+
+    /// Set when the worker shuts down, before its handlers are stopped.
+    pub fn shutting_down(&self) -> Arc<AtomicBool> {
+        self.shutting_down.clone()
     }
 
     /// Valid once the token is cancelled.

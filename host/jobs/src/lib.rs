@@ -9,8 +9,12 @@
 //! |---|---|
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
+//! | `bulk` | how are many orders requeued or cancelled? |
+//! | `revise` | how does an order get another document? |
+//! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
+//! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
 //! | `handler` | what does a worker need: a handler and a publisher |
@@ -18,11 +22,14 @@
 //! | `worker` | how is one job worked: claim, attempt, complete, publish? |
 //! | `background` | what does a worker do beside its orders? |
 //! | `heartbeat`, `rescue`, `locks` | which workers are alive, and who rescues the orders of others? |
+//! | `marks` | is a process of this machine dead, and whose code did it die in? |
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `stats` | what does an operator watch; pause and resume |
-//! | `database`, `schema` | how is the database opened and migrated? |
+//! | `database`, `schema`, `migration_lock` | how is the database opened and migrated? |
+//! | `backup` | how is SQLite copied while workers use it? |
+//! | `error`, `open_cause` | what can fail, and why did a database not open? |
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
@@ -38,23 +45,32 @@
 
 mod attempt;
 mod background;
+mod backup;
 mod batch;
+mod bulk;
 mod coalesced;
 mod complete;
 mod database;
 mod driver;
+mod erase;
 mod error;
 mod events;
 mod failures;
 mod fair_share;
 mod handler;
 mod heartbeat;
+mod holds;
 mod locks;
+mod marks;
+mod migration_lock;
 mod model;
+mod open_cause;
 mod order;
 mod reply_journal;
 mod rescue;
+mod retention;
 mod retry;
+mod revise;
 mod schema;
 mod serving;
 mod settings;
@@ -63,17 +79,28 @@ mod stats;
 mod worker;
 
 pub use background::Liveness;
+pub use backup::{Backup, BackupError};
+pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use database::Database;
+pub use driver::DatabaseOptions;
+pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use handler::{Handler, Publisher, Stop, StopReason};
+pub use holds::{
+    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
+};
+pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,
     WorkerId,
 };
+pub use open_cause::OpenCause;
 pub use reply_journal::{AiCall, Cost, NewAiCall};
+pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
+pub use revise::{OldRevision, Revised};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;

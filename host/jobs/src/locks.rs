@@ -29,15 +29,19 @@ fn options() -> std::fs::OpenOptions {
     options
 }
 
-/// Creates a file and waits for the exclusive lock on it, which ends when the file is dropped.
-pub(super) async fn lock_file(path: PathBuf) -> Result<std::fs::File, Error> {
+/// Creates a file and takes the exclusive lock on it, which ends when the file is dropped; `None` if
+/// another process has it.
+pub(super) async fn try_lock_file(path: PathBuf) -> Result<Option<File>, Error> {
     let shown = path.display().to_string();
     let failed =
         |source: std::io::Error| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
-    let locked = tokio::task::spawn_blocking(move || {
+    let locked = tokio::task::spawn_blocking(move || -> std::io::Result<Option<File>> {
         let file = options().open(path)?;
-        file.lock()?;
-        Ok(file)
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
     });
     locked.await.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
 }

@@ -12,6 +12,7 @@ use ulid::Ulid;
 
 use super::driver::{Row, parsed};
 use super::error::Error;
+use super::holds::{HoldId, NewHold};
 
 /// The state of an order. One that has ended does not change, whatever late workers write (failure
 /// catalogue D1); only [`Database::reopen`](crate::Database::reopen) requeues it.
@@ -238,19 +239,23 @@ pub struct Order {
     pub owner_worker: Option<String>,
     /// Its River job.
     pub job_id: Option<i64>,
+    /// Counts the documents that it had, from 1.
+    pub revision: i64,
     /// Attempts started.
     pub runs: i64,
     /// Attempts used of [`AttemptLimits::attempts`]. Waiting for a rate limit, draining and crashes
     /// use none.
     pub attempts: i64,
-    /// Attempts whose process ended under them.
+    /// Processes that ended while its code, and no other order's, ran in them; and attempts that
+    /// ended without a result.
     pub crashes: i64,
     /// The current release, also while a later attempt runs.
     pub current_release: Option<String>,
     /// The failure record of the last attempt that did not succeed.
     pub last_failure: Option<String>,
     pub waiting_reason: Option<String>,
-    /// Milliseconds since the Unix epoch, like all times here.
+    /// When its next attempt is due, in milliseconds since the Unix epoch, like all times here. `None`
+    /// while it waits for a hold.
     pub next_attempt_at: Option<i64>,
     pub cancel_requested_at: Option<i64>,
     pub created_at: i64,
@@ -271,6 +276,7 @@ impl Order {
                 owner_attempt: row.opt_text("owner_attempt")?,
                 owner_worker: row.opt_text("owner_worker")?,
                 job_id: row.opt_int("job_id")?,
+                revision: row.int("revision")?,
                 runs: row.int("runs")?,
                 attempts: row.int("attempts")?,
                 crashes: row.int("crashes")?,
@@ -351,7 +357,7 @@ pub enum AttemptEnd {
     Failed,
     /// With a failure that another attempt may not meet.
     Retry,
-    /// It has to wait for a provider's rate limit; no attempt was used.
+    /// It has to wait for a provider's rate limit, or for a hold; no attempt was used.
     Snoozed,
     /// With the last failure that the limits allow.
     Dead,
@@ -451,9 +457,15 @@ pub struct Claimed {
     /// Attempts used before this one; the backoff grows with it.
     pub attempts_used: i64,
     pub job: i64,
+    /// Counts the documents of the order, from 1: the one that this attempt has.
+    pub revision: i64,
     /// 32 hexadecimal digits.
     pub trace_id: String,
     pub worker: String,
+    /// Whether its code ran when a process ended: it is tried with no other order's code beside it.
+    pub suspected: bool,
+    /// The holds that this order is the probe of: whether their causes are gone.
+    pub probes: Vec<HoldId>,
 }
 
 impl From<&Claimed> for OfAttempt {
@@ -480,6 +492,12 @@ pub enum Claim {
     NotThisJob,
     /// There is no order with this id.
     NoSuchOrder,
+    /// The order waits for a hold, and has a new job for it.
+    Parked {
+        hold: HoldId,
+        /// As the order shows it.
+        reason: String,
+    },
 }
 
 /// How often an order may be attempted.
@@ -488,8 +506,9 @@ pub struct AttemptLimits {
     /// Attempts in total; a failure of the last one makes the order dead. Waiting for rate limits,
     /// draining and crashes use none. Default: 5.
     pub attempts: u32,
-    /// Crashes in total; the last one makes the order dead, since the order may be what ends the
-    /// processes (failure catalogue C7). Default: 2.
+    /// Crashes in total; the last one makes the order dead, since the order is what ends the
+    /// processes (failure catalogue C7). Only what happens while the order's code runs alone is
+    /// counted. Default: 2.
     pub crashes: u32,
 }
 
@@ -554,6 +573,9 @@ pub enum Resolution {
         /// Wait before the next attempt.
         after: Duration,
     },
+    /// It met a cause that is not the order's. The hold is set and the order waits for it. Uses no
+    /// attempt.
+    Hold { failure: NewFailure, hold: Box<NewHold> },
     /// Given up.
     Dead { failure: NewFailure },
     /// The order was cancelled.
@@ -571,6 +593,7 @@ impl Resolution {
             Resolution::Failed { failure }
             | Resolution::Retry { failure, .. }
             | Resolution::Snooze { failure, .. }
+            | Resolution::Hold { failure, .. }
             | Resolution::Dead { failure }
             | Resolution::Cancelled { failure: Some(failure) } => Some(failure),
             Resolution::Succeeded { .. }

@@ -10,6 +10,7 @@ use sitewright_model::time::now_ms;
 use super::coalesced::{Coalesced, json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, args, river, sql};
+use super::erase::{WasErased, check_not_erased};
 use super::error::Error;
 use super::fair_share::FairShare;
 use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
@@ -20,7 +21,7 @@ macro_rules! select_orders {
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at FROM sitewright_orders ",
+             updated_at, finished_at, revision FROM sitewright_orders ",
             $rest
         )
     };
@@ -74,10 +75,21 @@ struct SameButCase {
     existing: String,
 }
 
-/// [`Error::Invalid`] if the write failed with [`SameButCase`].
+/// [`Error::Invalid`] if the write failed with [`SameButCase`] or [`WasErased`].
 fn refused(error: Error) -> Error {
     let Error::Database { source, .. } = &error else { return error };
     let sqlx::Error::Encode(source) = &**source else { return error };
+    if let Some(WasErased { order, at }) = source.downcast_ref() {
+        let at = time::OffsetDateTime::from_unix_timestamp(at / 1_000).ok();
+        let day = at.map_or_else(|| "before".to_owned(), |at| format!("on {}", at.date()));
+        return Error::Invalid {
+            order: order.clone(),
+            why: format!(
+                "an order with this id was erased {day}, and is not made again; give the new order \
+                 another id"
+            ),
+        };
+    }
     let Some(SameButCase { order, existing }) = source.downcast_ref() else { return error };
     Error::Invalid {
         order: order.clone(),
@@ -149,20 +161,56 @@ impl Database {
 
     /// Orders that match the filter, the newest first.
     ///
+    /// On SQLite a state is looked up in its index first, and `+` keeps the planner from reading
+    /// every order of that state: their rows are large, and most are not among the newest.
+    ///
     /// # Errors
     /// If the database fails; never an empty list instead (failure catalogue B4).
     pub async fn orders(&self, filter: &Filter) -> Result<Vec<Order>, Error> {
         let limit = if filter.limit == 0 { 100 } else { i64::from(filter.limit) };
-        let rows = self.read(
-            "listing orders",
-            select_orders!(
-                "WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR template = $2) AND ($3 IS \
-                 NULL OR created_at < $3)
-                 ORDER BY created_at DESC, id DESC LIMIT $4"
-            ),
-            args![filter.state.map(OrderState::as_str), &filter.template, filter.before, limit],
-        );
-        rows.await?.iter().map(Order::read).collect()
+        let mut values = args![filter.before.unwrap_or(i64::MAX), limit];
+        // One text for each set of filters, so that the planner sees which index serves it.
+        let sql = match (filter.state, &filter.template) {
+            (None, None) => {
+                select_orders!("WHERE created_at < $1 ORDER BY created_at DESC, id DESC LIMIT $2")
+            }
+            (None, Some(template)) => {
+                values.extend(args![template]);
+                select_orders!(
+                    "WHERE created_at < $1 AND template = $3
+                     ORDER BY created_at DESC, id DESC LIMIT $2"
+                )
+            }
+            (Some(state), None) => {
+                values.extend(args![state.as_str()]);
+                self.pool().pick(
+                    select_orders!(
+                        "WHERE created_at < $1 AND +rowid IN (
+                            SELECT rowid FROM sitewright_orders WHERE state = $3)
+                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                    ),
+                    select_orders!(
+                        "WHERE created_at < $1 AND state = $3
+                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                    ),
+                )
+            }
+            (Some(state), Some(template)) => {
+                values.extend(args![state.as_str(), template]);
+                self.pool().pick(
+                    select_orders!(
+                        "WHERE created_at < $1 AND template = $4 AND +rowid IN (
+                            SELECT rowid FROM sitewright_orders WHERE state = $3)
+                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                    ),
+                    select_orders!(
+                        "WHERE created_at < $1 AND state = $3 AND template = $4
+                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                    ),
+                )
+            }
+        };
+        self.read("listing orders", sql, values).await?.iter().map(Order::read).collect()
     }
 
     /// Records that visitors see this release of an order. `false` if it is not, or no longer, the
@@ -272,6 +320,7 @@ async fn enqueue_in(
         .await?;
     if inserted == 1 {
         check_spelling(tx, &order.id).await?;
+        check_not_erased(tx, &order.id).await?;
         let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
         let job = river::insert(river, tx, &order.id, priority, None).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])
@@ -313,7 +362,7 @@ async fn check_spelling(tx: &mut Tx, id: &str) -> Result<(), sqlx::Error> {
     }
 }
 
-async fn cancel_in(
+pub(super) async fn cancel_in(
     tx: &mut Tx,
     river: &river::JobClient,
     order: &str,

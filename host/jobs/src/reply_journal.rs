@@ -228,6 +228,48 @@ impl Database {
         self.write_coalesced(format!("storing an AI reply of order {order:?}"), kept).await
     }
 
+    /// Stores a reply that was paid for and cannot be used: it counts for the cost of the order, and no
+    /// attempt finds it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn keep_unusable(
+        &self,
+        order: &str,
+        attempt: &str,
+        call: NewAiCall,
+    ) -> Result<(), Error> {
+        let shared = Arc::new((order.to_owned(), attempt.to_owned(), call));
+        let doing = format!("storing the cost of an AI reply of order {order:?}");
+        self.write(doing, move |tx| {
+            let shared = shared.clone();
+            Box::pin(async move {
+                let (order, attempt, call) = &*shared;
+                let sql = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, \
+                           occurrence, current, purpose, provider, model, cost_nano_usd, \
+                           input_tokens, output_tokens, entry, created_at)
+                     VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12)";
+                let values = args![
+                    order,
+                    attempt,
+                    &call.request,
+                    i64::from(call.occurrence),
+                    &call.purpose,
+                    &call.provider,
+                    &call.model,
+                    stored(call.cost_nano_usd),
+                    stored(call.input_tokens),
+                    stored(call.output_tokens),
+                    &call.entry.to_string(),
+                    now_ms()
+                ];
+                tx.execute(sql, values).await
+            })
+        })
+        .await
+        .map(drop)
+    }
+
     /// Marks replies as not current that a template blamed for its failure, so that the next
     /// attempt makes writes calls again. `blamed` are pairs of request and occurrence; `None` means
     /// all replies. The number of replies.

@@ -1,5 +1,7 @@
 //! Our tables beside River's, and their migrations.
 
+use std::time::Duration;
+
 #[cfg(feature = "postgres")]
 use riverqueue::migrate::PostgresMigrator;
 use riverqueue::migrate::{self as river, SqliteMigrator};
@@ -7,21 +9,35 @@ use sitewright_model::time::now_ms;
 
 use super::database::Database;
 #[cfg(feature = "postgres")]
-use super::driver::postgres::MigrationLock;
+use super::driver::postgres;
 use super::driver::{Pool, Tx, args, river as queue};
 use super::error::Error;
-use super::locks::lock_file;
+use super::migration_lock::MigrationLock;
 
 /// The newest version of our tables that this build knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// The oldest schema version whose programs may work with the tables of [`SCHEMA_VERSION`]. A
+/// migration that only adds something leaves it alone. One that takes something away raises it to
+/// the first version whose programs do not need that any more: programs before it do not start, and
+/// running workers stop ([`Database::until_outdated`]).
+const MINIMUM_VERSION: i64 = 3;
+
+/// Time between two checks whether a newer program has migrated the database.
+const OUTDATED_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a statement of a migration waits for the lock on a table: everybody else who wants the
+/// table waits behind it.
+const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
+
 /// Each migration brings the tables one version further; a published one never changes. `{now}` is
-/// the time in milliseconds since the Unix epoch, `{sequence}` a key that counts up.
+/// the time in milliseconds since the Unix epoch, `{sequence}` a key that counts up; a line that
+/// begins with `{sqlite}` is for SQLite only.
 ///
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -146,6 +162,73 @@ CREATE INDEX sitewright_failures_unlike ON sitewright_failures (id) WHERE finger
     "
 CREATE INDEX sitewright_orders_spelling ON sitewright_orders (lower(id));
 ",
+    // Rescue without one process's memory, and orders that are suspected of ending processes.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN suspected_at BIGINT;
+ALTER TABLE sitewright_workers ADD COLUMN marks TEXT;
+ALTER TABLE sitewright_workers ADD COLUMN stale_since BIGINT;
+ALTER TABLE sitewright_workers ADD COLUMN stale_beats BIGINT;
+",
+    // Lists, retention, erasure and revisions. An order's document is larger than a page of SQLite,
+    // so what lists read must be in an index; PostgreSQL keeps documents elsewhere.
+    "
+{sqlite}CREATE INDEX sitewright_orders_of_template ON sitewright_orders (template, created_at, id);
+{sqlite}CREATE INDEX sitewright_orders_named ON sitewright_orders (id, template);
+CREATE INDEX sitewright_orders_due ON sitewright_orders (next_attempt_at) WHERE state = 'waiting';
+CREATE INDEX sitewright_ai_calls_of_order ON sitewright_ai_calls (order_id, id);
+ALTER TABLE sitewright_orders ADD COLUMN revision BIGINT NOT NULL DEFAULT 1;
+CREATE TABLE sitewright_revisions (
+    order_id TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    template TEXT NOT NULL,
+    replaced_at BIGINT NOT NULL,
+    PRIMARY KEY (order_id, revision)
+);
+CREATE TABLE sitewright_removed_orders (
+    id TEXT PRIMARY KEY,
+    cause TEXT NOT NULL CHECK (cause IN ('erased', 'expired')),
+    removed_at BIGINT NOT NULL
+);
+CREATE INDEX sitewright_removed_orders_at ON sitewright_removed_orders (removed_at);
+CREATE TABLE sitewright_sweeps (
+    name TEXT PRIMARY KEY,
+    begun_at BIGINT NOT NULL DEFAULT 0,
+    done_until BIGINT NOT NULL DEFAULT 0
+);
+",
+    // The oldest version whose programs may use the tables; `NULL` for the version itself.
+    "
+ALTER TABLE sitewright_schema ADD COLUMN minimum BIGINT;
+",
+    // Holds, and which worker has which template. Workers of earlier versions read neither: they
+    // attempt a parked order when its job becomes due by itself.
+    "
+CREATE TABLE sitewright_holds (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    reason TEXT NOT NULL CHECK (length(reason) > 0),
+    fingerprint TEXT,
+    since BIGINT NOT NULL,
+    probes BIGINT NOT NULL DEFAULT 0,
+    next_probe_at BIGINT,
+    probe_order TEXT,
+    probe_attempt TEXT,
+    expired_at BIGINT,
+    released_at BIGINT
+);
+ALTER TABLE sitewright_orders ADD COLUMN held_by TEXT;
+CREATE INDEX sitewright_orders_held ON sitewright_orders (held_by, updated_at)
+    WHERE held_by IS NOT NULL;
+CREATE TABLE sitewright_templates (
+    worker TEXT NOT NULL,
+    template TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (worker, template)
+);
+",
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS sitewright_schema (
@@ -166,97 +249,141 @@ pub struct Migrated {
 }
 
 impl Database {
-    /// Brings River's tables and ours to the versions of this build. Of several processes that
-    /// start at once one migrates and the others wait.
+    /// Brings River's tables and ours to the versions of this build. Changes nothing, and needs no
+    /// right to, if they have them. Of several processes that start at once one migrates and the
+    /// others wait.
     ///
     /// # Errors
     /// [`Error::NewerSchema`] if a newer build migrated the database, which is then left unchanged;
-    /// or the database fails.
+    /// [`Error::MigrationLocked`] if another process migrates for too long; or the database fails.
     pub async fn migrate(&self) -> Result<Migrated, Error> {
-        match self.pool() {
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => {
-                let failed = |error| Error::database("migrating", error);
-                let lock = MigrationLock::acquire(pool).await.map_err(failed)?;
-                let migrated = self.migrate_locked().await;
-                lock.release().await;
-                migrated
+        if let Some(current) = self.migrated().await? {
+            return Ok(current);
+        }
+        #[cfg(feature = "postgres")]
+        if let Pool::Postgres(pool) = self.pool() {
+            let pooled = postgres::is_transaction_pooled(pool).await;
+            if pooled.map_err(|error| Error::database("looking for a pooler", error))? {
+                return Err(Error::TransactionPooling { shown: self.shown().to_owned() });
             }
-            Pool::Sqlite(_) => {
-                let lock = self.file_beside("migrating").map(lock_file);
-                let _lock = match lock {
-                    Some(locking) => Some(locking.await?),
-                    None => None,
-                };
-                self.migrate_locked().await
+        }
+        let Some(lock) = MigrationLock::acquire(self).await? else {
+            return self.migrate_locked().await;
+        };
+        let migrated = self.migrate_locked().await;
+        lock.release().await;
+        migrated
+    }
+
+    /// The versions, if there is nothing to migrate.
+    pub(super) async fn migrated(&self) -> Result<Option<Migrated>, Error> {
+        match self.check_schema().await {
+            Ok(()) => {
+                let (from, _) = self.versions().await?;
+                self.fill_index().await?;
+                Ok(Some(Migrated { from, to: from, river: Vec::new() }))
             }
+            Err(Error::OlderSchema { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     async fn migrate_locked(&self) -> Result<Migrated, Error> {
-        let (ours, rivers) = self.versions().await?;
-        self.refuse_newer(ours, rivers)?;
-        let migrated = match self.pool() {
-            Pool::Sqlite(pool) => SqliteMigrator::new(pool.clone()).migrate_up().await,
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => PostgresMigrator::new(pool.clone()).migrate_up().await,
-        };
-        let river = migrated.map_err(|error| match error {
-            river::Error::Database(error) => Error::database("migrating the queue's tables", error),
-            other => Error::database(
-                "migrating the queue's tables",
-                sqlx::Error::Configuration(Box::new(other)),
-            ),
-        })?;
+        if let Some(current) = self.migrated().await? {
+            return Ok(current);
+        }
+        let (ours, _) = self.versions().await?;
+        let river = self.migrate_river().await?;
         let failed = |error| Error::database("migrating sitewright's tables", error);
         let mut tx = self.pool().begin().await.map_err(failed)?;
         apply(&mut tx, ours).await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
         self.fill_index().await?;
-        Ok(Migrated { from: ours, to: SCHEMA_VERSION, river })
+        Ok(Migrated { from: ours, to: SCHEMA_VERSION.max(ours), river })
     }
 
-    /// Checks that the tables have the versions of this build.
+    async fn migrate_river(&self) -> Result<Vec<i64>, Error> {
+        const DOING: &str = "migrating the queue's tables";
+        let migrated = match self.pool() {
+            Pool::Sqlite(pool) => SqliteMigrator::new(pool.clone()).migrate_up().await,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => {
+                let pool = postgres::migration_pool(pool, TABLE_LOCK_WITHIN).await;
+                let pool = pool.map_err(|error| Error::database(DOING, error))?;
+                let migrated = PostgresMigrator::new(pool.clone()).migrate_up().await;
+                pool.close().await;
+                migrated
+            }
+        };
+        migrated.map_err(|error| match error {
+            river::Error::Database(error) => Error::database(DOING, error),
+            other => Error::database(DOING, sqlx::Error::Configuration(Box::new(other))),
+        })
+    }
+
+    /// Waits until a newer program has migrated the database so that this one must not use it any
+    /// more. A database that is away is waited for.
+    pub async fn until_outdated(&self) -> Error {
+        loop {
+            tokio::time::sleep(OUTDATED_EVERY).await;
+            match self.versions().await {
+                Ok((found, _)) if found > SCHEMA_VERSION => match self.minimum(found).await {
+                    Ok(minimum) if minimum > SCHEMA_VERSION => {
+                        let (shown, known) = (self.shown().to_owned(), SCHEMA_VERSION);
+                        return Error::Outdated { shown, found, minimum, known };
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::debug!(%error, "cannot read the oldest usable version"),
+                },
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "cannot read the schema version"),
+            }
+        }
+    }
+
+    /// Checks that this build can use the tables: they have its versions, or those of a newer build
+    /// that has declared them usable for this one.
     ///
     /// # Errors
     /// [`Error::OlderSchema`], [`Error::NewerSchema`]; or the database fails.
     pub async fn check_schema(&self) -> Result<(), Error> {
         let (ours, rivers) = self.versions().await?;
-        self.refuse_newer(ours, rivers)?;
-        let older = |of, found, known| Error::OlderSchema {
-            shown: self.shown().to_owned(),
-            of,
-            found,
-            known,
-        };
-        if ours < SCHEMA_VERSION {
-            return Err(older("sitewright's", ours, SCHEMA_VERSION));
+        if ours > SCHEMA_VERSION && self.minimum(ours).await? <= SCHEMA_VERSION {
+            // Who migrated it has also decided that this build can use its version of River.
+            return Ok(());
         }
-        if rivers < river::MIGRATION_VERSION_LATEST {
-            return Err(older("River's", rivers, river::MIGRATION_VERSION_LATEST));
+        let known = [
+            ("sitewright's", ours, SCHEMA_VERSION),
+            ("River's", rivers, river::MIGRATION_VERSION_LATEST),
+        ];
+        let shown = || self.shown().to_owned();
+        if let Some((of, found, known)) = known.into_iter().find(|(_, found, known)| found > known)
+        {
+            return Err(Error::NewerSchema { shown: shown(), of, found, known });
         }
-        Ok(())
+        match known.into_iter().find(|(_, found, known)| found < known) {
+            Some((of, found, known)) => {
+                Err(Error::OlderSchema { shown: shown(), of, found, known })
+            }
+            None => Ok(()),
+        }
     }
 
-    fn refuse_newer(&self, ours: i64, rivers: i64) -> Result<(), Error> {
-        let newer = |of, found, known| Error::NewerSchema {
-            shown: self.shown().to_owned(),
-            of,
-            found,
-            known,
-        };
-        if ours > SCHEMA_VERSION {
-            return Err(newer("sitewright's", ours, SCHEMA_VERSION));
-        }
-        if rivers > river::MIGRATION_VERSION_LATEST {
-            return Err(newer("River's", rivers, river::MIGRATION_VERSION_LATEST));
-        }
-        Ok(())
+    /// The oldest version whose programs may use tables of version `found`, which is newer than this
+    /// build's.
+    async fn minimum(&self, found: i64) -> Result<i64, Error> {
+        const MINIMUM: &str = "SELECT max(coalesce(minimum, version)) AS minimum
+            FROM sitewright_schema WHERE version > $1";
+        let doing = "reading the oldest usable schema version";
+        let rows = self.read(doing, MINIMUM, args![SCHEMA_VERSION]).await?;
+        let minimum = rows.first().map_or(Ok(None), |row| row.opt_int("minimum"));
+        Ok(minimum.map_err(|error| Error::database(doing, error))?.unwrap_or(found))
     }
 
     /// The versions of our tables and of River's; 0 if there are none.
     async fn versions(&self) -> Result<(i64, i64), Error> {
-        let failed = |error| Error::database("reading the schema version", error);
+        const DOING: &str = "reading the schema version";
+        let failed = |error| Error::database(DOING, error);
         let exists = self.pool().queries().table_exists.as_str();
         let mut versions = [0, 0];
         let tables = [
@@ -267,8 +394,8 @@ impl Database {
             (queue::SCHEMA_TABLE, queue::SCHEMA_VERSION),
         ];
         for ((table, sql), version) in tables.into_iter().zip(&mut versions) {
-            if !self.pool().all(exists, args![table]).await.map_err(failed)?.is_empty() {
-                let rows = self.pool().all(sql, vec![]).await.map_err(failed)?;
+            if !self.read(DOING, exists, args![table]).await?.is_empty() {
+                let rows = self.read(DOING, sql, vec![]).await?;
                 *version = rows.first().map_or(Ok(0), |row| row.int("version")).map_err(failed)?;
             }
         }
@@ -277,12 +404,20 @@ impl Database {
 }
 
 async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
-    tx.script(VERSIONS.to_owned()).await?;
     let queries = tx.queries();
+    #[cfg(feature = "postgres")]
+    if let Tx::Postgres(_) = tx {
+        let ms = TABLE_LOCK_WITHIN.as_millis();
+        tx.script(format!("SET LOCAL lock_timeout = {ms}")).await?;
+    }
+    tx.script(VERSIONS.to_owned()).await?;
     let (now, sequence) = (queries.now_ms.as_str(), queries.sequence.as_str());
+    // A comment on PostgreSQL.
+    let sqlite = tx.pick("", "-- ");
     for (version, migration) in (1..).zip(MIGRATIONS) {
         if version > from {
-            tx.script(migration.replace("{now}", now).replace("{sequence}", sequence)).await?;
+            let script = migration.replace("{now}", now).replace("{sequence}", sequence);
+            tx.script(script.replace("{sqlite}", sqlite)).await?;
             tx.execute(
                 "INSERT INTO sitewright_schema (version, program, applied_at) VALUES ($1, $2, $3)",
                 args![version, env!("CARGO_PKG_VERSION"), now_ms()],
@@ -290,7 +425,12 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
             .await?;
         }
     }
-    Ok(())
+    tx.execute(
+        "UPDATE sitewright_schema SET minimum = $1 WHERE version = $2",
+        args![MINIMUM_VERSION, SCHEMA_VERSION],
+    )
+    .await
+    .map(drop)
 }
 
 #[cfg(test)]

@@ -15,8 +15,10 @@ use super::driver::Pool;
 use super::driver::river::QUEUE;
 use super::error::Error;
 use super::handler::{Handler, Publisher};
-use super::heartbeat::{Observer, WorkerIdentity};
+use super::heartbeat::WorkerIdentity;
+use super::holds::OwnQueue;
 use super::locks::Presence;
+use super::marks::Marks;
 use super::model::WorkerId;
 use super::rescue::Rescuer;
 use super::settings::{DEFAULT_STOP_WITHIN, WorkerSettings};
@@ -40,6 +42,7 @@ const CLIENT_STOPS_WITHIN: Duration = Duration::from_secs(5);
 pub struct Serving {
     database: Database,
     client: String,
+    river: Client,
     run: RunHandle,
     shutting_down: Arc<AtomicBool>,
     /// Ends the wait of [`Serving::drain`].
@@ -97,24 +100,18 @@ pub async fn serve<H: Handler, P: Publisher>(
     database.check_schema().await?;
     let identity = WorkerIdentity::new();
     let presence = Presence::enter(&database).await?;
-    database.heartbeat(&identity, settings.max_orders).await?;
+    let marks = settings.marks.as_ref().map(|marks| marks.name());
+    database.heartbeat(&identity, settings.max_orders, marks).await?;
     let running = Arc::new(RunningAttempts::default());
     let shutting_down = Arc::new(AtomicBool::new(false));
-    let mut rescuer = Rescuer {
-        database: database.clone(),
-        me: identity.client.clone(),
-        limits: settings.limits,
-        stale_after: settings.stale_after,
-        adopt_after: settings.adopt_after,
-        observer: Observer::default(),
-    };
-    if presence.alone {
-        log_rescued(&rescuer.stale_workers(true, |_| false).await?);
-    }
+    let mut rescuer = Rescuer::new(&database, &identity, &settings);
+    // Before it claims anything: where workers live for seconds only, this may be the only pass.
+    log_rescued(&rescuer.stale_workers(presence.alone, |_| false).await?);
 
     let mut workers = Workers::new();
     let worker = OrderWorker {
         database: database.clone(),
+        gate: handler.gate(),
         handler,
         publisher,
         id: WorkerId {
@@ -157,6 +154,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     Ok(Serving {
         database,
         client: identity.client,
+        river: client,
         run,
         shutting_down,
         stop_now: CancellationToken::new(),
@@ -226,6 +224,14 @@ impl Serving {
     /// Tells whether the heartbeat task still runs, for a watchdog.
     pub fn liveness(&self) -> Liveness {
         self.liveness.clone()
+    }
+
+    /// The queue that only this worker works, for [`Database::sweep_holds`].
+    pub fn own_queue(&self) -> OwnQueue {
+        let config = QueueConfig::new(self.settings.max_orders)
+            .with_fetch_cooldown(self.settings.fetch_every)
+            .with_fetch_poll_interval(self.settings.poll_every);
+        OwnQueue::new(self.river.clone(), config, self.client.clone())
     }
 
     /// For a second signal while [`Serving::drain`] waits.
@@ -353,7 +359,13 @@ impl Serving {
                 {
                     self.heartbeats.abort();
                 }
-                self.database.forget_worker(&self.client).await
+                self.database.forget_worker(&self.client).await?;
+                if let Some(marks) = self.settings.marks.clone() {
+                    // If this does not end, the file is swept later.
+                    let delete = move || Marks::delete(marks.folder(), marks.name());
+                    drop(tokio::task::spawn_blocking(delete).await);
+                }
+                Ok(())
             };
             match left.await {
                 Ok(()) => return Ok(()),

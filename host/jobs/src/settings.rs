@@ -1,7 +1,9 @@
 //! The settings of a worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::marks::Marks;
 use super::model::AttemptLimits;
 
 /// The settings of a worker. The default times were measured to work; tests set shorter ones.
@@ -12,10 +14,14 @@ pub struct WorkerSettings {
     /// The configuration of orders that name none.
     pub config_version: Option<String>,
     pub limits: AttemptLimits,
+    /// The marks of this process, for the one that rescues its orders. Without them no order is
+    /// ever suspected of ending a process, and workers on the same machine wait for `stale_after`.
+    pub marks: Option<Arc<Marks>>,
     /// Time between two heartbeats. Default: 5 s.
     pub heartbeat_every: Duration,
-    /// A worker without a heartbeat for this long is stale and loses its orders. Several heartbeats
-    /// long. Default: 20 s.
+    /// A worker without a heartbeat for this long is late, and a while later (a quarter of this, and
+    /// more than a heartbeat) it is stale and loses its orders. Several heartbeats long. Default:
+    /// 20 s.
     pub stale_after: Duration,
     /// Time between two passes that rescue orders. Default: 5 s.
     pub rescue_every: Duration,
@@ -46,6 +52,7 @@ impl Default for WorkerSettings {
             max_orders: 2_000,
             config_version: None,
             limits: AttemptLimits::default(),
+            marks: None,
             heartbeat_every: Duration::from_secs(5),
             stale_after: Duration::from_secs(20),
             rescue_every: Duration::from_secs(5),

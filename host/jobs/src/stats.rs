@@ -9,6 +9,7 @@ use sitewright_model::time::now_ms;
 use super::database::Database;
 use super::driver::{river, sql};
 use super::error::Error;
+use super::holds::Hold;
 use super::model::OrderState;
 
 /// The queue at one moment.
@@ -25,6 +26,8 @@ pub struct Stats {
     /// When the next waiting order is due, in milliseconds since the Unix epoch.
     pub next_due_at: Option<i64>,
     pub paused: bool,
+    /// What orders wait for besides their time, and what to do about it.
+    pub holds: Vec<Hold>,
     pub workers: Vec<WorkerStats>,
 }
 
@@ -108,6 +111,7 @@ impl Database {
             oldest_running_ms: age(row.opt_int("running").map_err(failed)?),
             next_due_at: row.opt_int("due").map_err(failed)?,
             paused: self.is_paused().await?,
+            holds: self.holds().await?,
             workers: known,
         })
     }

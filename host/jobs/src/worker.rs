@@ -23,6 +23,7 @@ use super::database::Database;
 use super::driver::river::OrderJob;
 use super::error::Error;
 use super::handler::{Handler, Publisher, Stop};
+use super::holds::Gate;
 use super::model::{
     AttemptLimits, Claim, Claimed, CompleteOutcome, NewFailure, Resolution, WorkerId,
 };
@@ -88,6 +89,7 @@ pub(super) struct OrderWorker<H, P> {
     pub(super) limits: AttemptLimits,
     pub(super) shutting_down: Arc<AtomicBool>,
     pub(super) running: Arc<RunningAttempts>,
+    pub(super) gate: Option<Arc<dyn Gate>>,
 }
 
 /// The answer to a job: an order to attempt, or what River does with the job.
@@ -137,10 +139,18 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
     ) -> ClaimedJob {
         let mut backoff = DatabaseBackoff::new("claim", order);
         loop {
-            match self.database.claim(order, job, &self.id, attempt).await {
+            match self
+                .database
+                .claim_through(order, job, &self.id, attempt, self.gate.clone())
+                .await
+            {
                 Ok(Claim::Claimed(claimed, document)) => {
                     backoff.log_recovery();
                     return ClaimedJob::Order(claimed, document);
+                }
+                Ok(Claim::Parked { hold, reason }) => {
+                    tracing::debug!(%hold, reason, "the order waits for a hold");
+                    return ClaimedJob::Ends(Ok(WorkOutcome::Complete));
                 }
                 Ok(left_over) => {
                     tracing::info!(?left_over, "a job that no order needs is dropped");

@@ -113,11 +113,20 @@ pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     causes
 }
 
-/// The kind of the innermost I/O error among an error and its sources; `None` if there is none.
+/// Too many open files in this process, and in the system. The same on all Unix systems.
+const NO_DESCRIPTORS: [i32; 2] = [24, 23];
+
+/// The kind of the innermost I/O error among an error and its sources; `None` if there is none. Too
+/// many open files, for which the standard library has no kind, are
+/// [`ResourceBusy`](std::io::ErrorKind::ResourceBusy): it passes.
 pub fn io_kind_of(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    let kind = |io: &std::io::Error| match io.raw_os_error() {
+        Some(code) if NO_DESCRIPTORS.contains(&code) => std::io::ErrorKind::ResourceBusy,
+        _ => io.kind(),
+    };
     let below = match error.downcast_ref::<std::io::Error>() {
         // `source()` skips the inner error itself; `get_ref` returns it.
-        Some(io) => io.get_ref().and_then(|inner| io_kind_of(inner)).or(Some(io.kind())),
+        Some(io) => io.get_ref().and_then(|inner| io_kind_of(inner)).or(Some(kind(io))),
         None => None,
     };
     below.or_else(|| error.source().and_then(io_kind_of))
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn what_the_system_refused_is_found_below_what_was_tried() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
-        let rows: [(anyhow::Error, Option<io::ErrorKind>); 4] = [
+        let rows: [(anyhow::Error, Option<io::ErrorKind>); 7] = [
             (full().into(), Some(io::ErrorKind::StorageFull)),
             (
                 anyhow::Error::new(full()).context("a file was written").context("a site was made"),
@@ -141,6 +150,12 @@ mod tests {
             // The innermost kind counts: the outer one is often only `other`.
             (io::Error::other(full()).into(), Some(io::ErrorKind::StorageFull)),
             (anyhow::anyhow!("no room"), None),
+            (io::Error::from_raw_os_error(24).into(), Some(io::ErrorKind::ResourceBusy)),
+            (
+                anyhow::Error::new(io::Error::from_raw_os_error(23)).context("a file was opened"),
+                Some(io::ErrorKind::ResourceBusy),
+            ),
+            (io::Error::from_raw_os_error(2).into(), Some(io::ErrorKind::NotFound)),
         ];
         for (error, kind) in rows {
             assert_eq!(io_kind_of(error.as_ref()), kind, "{error:#}");

@@ -24,7 +24,7 @@ use sitewright_runtime::host_functions::{CursorMode, ReplayCursor, RunProgress};
 use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
-    AttemptRequest, JournalUse, Publication, ReplayInput, Services, attempt,
+    AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, attempt,
 };
 use sitewright_site::{SitesRoot, SyncBatcher};
 
@@ -125,6 +125,7 @@ pub async fn replay(
             RecordedEnd::Failed(record) => record.job.clone(),
             RecordedEnd::Released(_) | RecordedEnd::Unknown => None,
         },
+        revision: None,
         journal: JournalUse::Replay(ReplayInput {
             journal: Arc::new(RunJournal::new(Arc::new(answers))),
             cursor: cursor.clone(),
@@ -233,6 +234,7 @@ fn services(
         gateway,
         sites,
         limits: Arc::new(limits),
+        orders: OrderReading::default(),
         default_locale,
         keep_releases: 1,
         config_version,

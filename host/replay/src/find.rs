@@ -125,6 +125,20 @@ async fn lookup(places: &Locations<'_>, asked: &str) -> Result<Option<Found>, Fi
         let path = PathBuf::from(asked);
         return blocking(move || read_record(&path, &sites).map(Some)).await;
     }
+    // The database first: it looks ids up in an index, and the sites folder has no index.
+    if let Some(database) = places.database.filter(|_| looks_like_id) {
+        let id = asked.to_ascii_uppercase();
+        if let Some(failure) = database.failure(&id).await? {
+            let from = PathBuf::from(format!("the record {id} in the database"));
+            return Ok(Some(of_record(store::parse(failure.record, &from)?)));
+        }
+        if let Ok(attempt) = asked.parse::<AttemptId>()
+            && let Some(kept) = database.attempt(&attempt.to_string()).await?
+            && (kept.failure.is_some() || kept.release.is_some())
+        {
+            return attempt_in_database(places, database, kept).await.map(Some);
+        }
+    }
     if looks_like_id {
         let (sites, id) = (sites.clone(), asked.to_owned());
         let read = blocking(move || match store::find(&sites, &id) {
@@ -354,12 +368,16 @@ async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttemp
     };
     let mut notes = Vec::new();
     if let Some(database) = places.database
-        && let Ok(stored) = database.document(&order).await
+        && let Ok(stored) = database.documents(&order).await
     {
-        let same = wanted
-            .as_ref()
-            .is_none_or(|wanted| *wanted == hex::encode(Sha256::digest(stored.as_bytes())));
-        if document.is_empty() && same {
+        // The order may have been revised since.
+        let mut fit = stored.into_iter().filter(|stored| {
+            let digest = || hex::encode(Sha256::digest(stored.as_bytes()));
+            wanted.as_ref().is_none_or(|wanted| *wanted == digest())
+        });
+        if document.is_empty()
+            && let Some(stored) = fit.next()
+        {
             document = stored.into_bytes();
         }
         let kept = database.ai_calls(&order).await?;

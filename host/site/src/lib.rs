@@ -19,6 +19,7 @@
 //! | [`manifest`] | what the manifest of a release contains; visitors do not get it |
 //! | [`release`] | how a verified site becomes the current release, crash-safe in four steps |
 //! | [`sync_batcher`] | how many releases share the wait for the disk (group commit) |
+//! | `remove` | how is an order removed, and what crashed workers left of it? |
 //! | [`store`] | where a worker keeps releases: the sites folder or an object store |
 //! | `storage` | file system calls relative to an open folder, and their errors |
 //!
@@ -44,6 +45,7 @@ mod layout;
 pub mod manifest;
 mod quota;
 pub mod release;
+mod remove;
 pub mod root;
 pub mod staging;
 mod staging_buffer;
@@ -64,6 +66,7 @@ pub use release::{
     DEFAULT_KEEP, ListedRelease, PublishError, PublishOutcome, ReadError, Release, activate,
     discard, list_releases, place, publish, publish_prepared, read_current,
 };
+pub use remove::PRIVATE_FOLDERS;
 pub use root::{CURRENT, MANIFESTS, OrderDir, OrderDirError, PUBLIC, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;

@@ -60,6 +60,8 @@ pub struct ReleaseInfo {
     pub usage: serde_json::Value,
     /// The site's language: a BCP 47 tag.
     pub locale: Option<String>,
+    /// Counts the documents of the order, from 1; `None` if the order did not come from the queue.
+    pub revision: Option<i64>,
     /// When the run ended.
     pub created_at: OffsetDateTime,
 }
@@ -78,6 +80,9 @@ pub struct Manifest {
     /// The site's language: a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// The revision of the order that it was made from, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
     /// When the run ended; RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

@@ -36,8 +36,8 @@ use super::storage::StorageError;
 use super::verify::VerifiedSite;
 pub(super) use folders::OrderFolders;
 use folders::SyncMode;
-pub(super) use read::release_id;
 pub use read::{ListedRelease, ReadError, list_releases, read_current};
+pub(super) use read::{release_id, release_ids};
 pub(super) use write::{BatchedRelease, Batching};
 use write::{choose_id, manifest_of, store_site};
 

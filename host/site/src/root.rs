@@ -374,6 +374,29 @@ impl SitesRoot {
         Ok(false)
     }
 
+    /// Removes the order's public folder.
+    pub(super) fn remove_public(&self, order: &OrderDir) -> io::Result<()> {
+        remove_folder(&self.public, order.as_str())?;
+        sync_folder(&self.public)
+    }
+
+    /// Forgets how a removed order's id was written.
+    pub(super) fn forget_spelling(&self, order: &OrderDir) -> io::Result<()> {
+        let removed = open_folder(&self.dir, SPELLINGS).and_then(|spellings| {
+            let lower = order.as_str().to_ascii_lowercase();
+            match read_link(&spellings, &lower)? {
+                Some(spelled) if spelled == Path::new(order.as_str()) => {
+                    spellings.remove_file(&lower)
+                }
+                _ => Ok(()),
+            }
+        });
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Makes the link in the order's private folder that people use to find its site.
     pub(super) fn link_current(&self, order: &OrderDir, dir: &Dir) -> io::Result<()> {
         let target = format!("../{PUBLIC}/{order}/{CURRENT}");

@@ -282,6 +282,11 @@ pub(super) fn remove_folder(parent: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
+/// Whether a folder has no entries.
+pub(super) fn is_empty_folder(dir: &Dir) -> io::Result<bool> {
+    Ok(dir.entries()?.next().is_none())
+}
+
 /// Runs file system work on the blocking pool.
 ///
 /// # Errors

@@ -166,6 +166,20 @@ impl SiteStore {
         }
     }
 
+    /// Takes an order's site off an object store: the pointer first, then all releases and their
+    /// manifests. The sites folder is removed by [`SitesRoot::remove_order`]. Can be repeated.
+    ///
+    /// # Errors
+    /// If the store fails.
+    #[cfg_attr(not(feature = "object-store"), expect(unused_variables, reason = "a folder"))]
+    pub async fn remove_order(&self, order: &OrderDir) -> Result<(), StoreError> {
+        match self {
+            SiteStore::Folder(_) => Ok(()),
+            #[cfg(feature = "object-store")]
+            SiteStore::Objects(objects) => objects.remove_order(order).await,
+        }
+    }
+
     /// The order's current release; `None` if it has none.
     ///
     /// # Errors

@@ -141,6 +141,7 @@ mod tests {
             host_build: "test".into(),
             ai: json!({}),
             locale: None,
+            revision: None,
             created_at: time::OffsetDateTime::UNIX_EPOCH,
         };
         let release = place(staging.seal().unwrap().verify(&options).unwrap(), info).unwrap();

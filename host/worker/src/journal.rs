@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use sitewright_ai::{Journal, JournalEntry, JournalKey};
+use sitewright_ai::{Journal, JournalEntry, JournalKey, UnusableReply};
 use sitewright_jobs::{Claimed, Database, Error, NewAiCall};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -160,6 +160,39 @@ impl Journal for OrderJournal {
             Err(error) => Err(failed(&error)),
         }
     }
+
+    async fn account(&self, unusable: &UnusableReply) -> Result<(), Message> {
+        self.account_unusable(unusable).await
+    }
+}
+
+impl OrderJournal {
+    /// Stores what an unusable reply cost.
+    async fn account_unusable(&self, unusable: &UnusableReply) -> Result<(), Message> {
+        let failed = |error: &dyn fmt::Display| {
+            message!(
+                "the cost of an unusable AI reply of order {:?} could not be stored in the \
+                 database: {error}",
+                self.order
+            )
+        };
+        let entry = serde_json::json!({ "unusable": unusable });
+        let call = NewAiCall {
+            request: unusable.key.request.clone(),
+            occurrence: unusable.key.occurrence,
+            purpose: unusable.purpose.clone(),
+            provider: unusable.provider.clone(),
+            model: unusable.model.clone(),
+            cost_nano_usd: unusable.cost_usd.map(|cost| cost.nanos()),
+            input_tokens: unusable.usage.input_tokens,
+            output_tokens: unusable.usage.output_tokens,
+            entry,
+        };
+        let stored = self.until_it_answers("store the cost of an AI reply", || {
+            self.database.keep_unusable(&self.order, &self.attempt, call.clone())
+        });
+        stored.await.map_err(|error| failed(&error))
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +227,25 @@ mod tests {
         journal.store(&entry).await.unwrap();
         // The answer was lost with its connection, and the reply is stored once more.
         journal.store(&entry).await.unwrap();
+
+        // What cannot be used is paid for all the same, and no later attempt finds it.
+        let unusable = UnusableReply {
+            key: JournalKey { request: "q2".to_owned(), occurrence: 0 },
+            purpose: "copywriting".to_owned(),
+            provider: "p".to_owned(),
+            model: "m".to_owned(),
+            usage: sitewright_model::ai::Usage::of(100, 50),
+            cost_usd: Some(sitewright_model::ai::Usd::from_dollars(0.5)),
+            kind: sitewright_model::ai::AiErrorKind::Truncated,
+            message: None,
+        };
+        for _ in 0..2 {
+            journal.account(&unusable).await.unwrap();
+        }
+        let cost = database.cost("24").await.unwrap();
+        assert_eq!((cost.calls, cost.input_tokens, cost.output_tokens), (3, 201, 101));
+        assert_eq!(cost.nano_usd, 1_000_000_000);
+        assert!(database.reply("24", "q2", 0).await.unwrap().is_none());
 
         database
             .complete(

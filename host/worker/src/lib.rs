@@ -5,10 +5,15 @@
 //! |---|---|
 //! | `worker` | what runs beside the orders; how does a worker start and drain? |
 //! | `orders` | one attempt at a claimed order: from its document to a resolution |
+//! | `holds` | which orders wait because a fault is not theirs, and when is it gone? |
+//! | `fault`, `circuit` | is a failure the order's own? By its kind; by what the last attempts have in common |
 //! | `activate` | when is a release activated, and who does it after a crash? |
 //! | `journal` | the AI replies of an order, in the database |
+//! | `marks` | whose code runs in this process, for the one that rescues its orders |
+//! | `descriptors` | how many files and connections may this process have? |
 //! | `progress` | the stages of all running orders, stored in batches |
 //! | `reload` | how are new and changed templates loaded without a restart? |
+//! | `retention` | what is removed of orders that ended long ago or were erased? |
 //! | `clock` | was the machine's clock set? |
 //! | `supervisor` | what is systemd notified of? |
 //! | `watchdog` | is a thread of the runtime stuck, and does the process end when it must? |
@@ -22,16 +27,27 @@
 //! attempt is a call of the runtime, a site is a release id.
 
 mod activate;
+mod circuit;
 mod clock;
 mod config;
+mod descriptors;
+mod fault;
+mod holds;
 mod journal;
+mod marks;
 mod orders;
 mod progress;
 mod reload;
+mod retention;
 mod supervisor;
 mod watchdog;
 mod worker;
 
+pub use circuit::CircuitSettings;
 pub use config::{MOST_ORDERS, WorkerConfig};
+pub use retention::{
+    Keep, KeepByState, RetentionConfig, SweepMode, Swept, remove_order_files, sweep_database,
+    sweep_files,
+};
 pub use watchdog::{FORCED_EXIT, Watchdog};
-pub use worker::{Worker, WorkerOptions, WorkerParts};
+pub use worker::{PrepareError, Worker, WorkerOptions, WorkerParts};

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
+use super::holds::Holds;
 use super::journal::OrderJournal;
 use super::progress::Progress;
 use sitewright_ai::{Journal, RunJournal};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, Stop, StopReason,
-    class as retry_class,
+    Backoff, Claimed, Database, Gate, Handler, NewFailure, Resolution, RetryClass, Stop,
+    StopReason, class as retry_class,
 };
 use sitewright_model::ai::{AiError, AttemptOutcome};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -21,7 +22,8 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, Supervision, Witness,
+    supervised,
 };
 use sitewright_site::{SiteStore, SyncBatcher};
 
@@ -36,11 +38,19 @@ pub(super) struct Orders {
     /// A worker without a heartbeat for this long loses its orders.
     pub(super) stale_after: Duration,
     pub(super) progress: Progress,
+    /// Marks whose code runs; `None` if that cannot be marked.
+    pub(super) witness: Option<Witness>,
+    pub(super) holds: Arc<Holds>,
 }
 
 #[async_trait]
 impl Handler for Orders {
+    fn gate(&self) -> Option<Arc<dyn Gate>> {
+        Some(self.holds.clone())
+    }
+
     async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution {
+        let _running = self.holds.enter();
         if let Some(named) = other_order(claimed, &document) {
             let message = message!(
                 "the order is {:?}, but its document is that of order {named:?}: a site must not \
@@ -69,20 +79,36 @@ impl Handler for Orders {
         }
         let kept: Arc<dyn Journal> =
             Arc::new(OrderJournal::new(self.database.clone(), claimed, self.stale_after));
-        let journal = Arc::new(RunJournal::new(kept));
+        let journal = Arc::new(RunJournal::new(self.holds.watch_replies(claimed, kept)));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
             document: document.into_bytes(),
             template: claimed.template.clone(),
             id: AttemptId::from(claimed.attempt),
             job: Some(claimed.job.to_string()),
+            revision: Some(claimed.revision),
             journal: JournalUse::Of(journal.clone()),
             publication: Publication::Place(self.batcher.clone()),
             cancel: stop.token().clone(),
             progress,
         };
         // Boxed: the future is large, and thousands wait.
-        let made = Box::pin(attempt(&self.services, request));
+        let supervision = Supervision {
+            witness: self.witness.clone(),
+            on_trial: claimed.suspected,
+            shutting_down: stop.shutting_down(),
+        };
+        if claimed.suspected {
+            tracing::info!(
+                order = claimed.order,
+                job = claimed.job,
+                attempt = %claimed.attempt,
+                trace_id = claimed.trace_id,
+                "code of the order ran when a process ended: it is tried with no other order's \
+                 code beside it"
+            );
+        }
+        let made = Box::pin(supervised(&self.services, request, supervision));
         let outcome = tokio::select! {
             outcome = made => outcome,
             // Ends only when the attempt's sender does; then the attempt has ended too.
@@ -93,11 +119,17 @@ impl Handler for Orders {
                 let release = &released.release;
                 if let Err(message) = Box::pin(self.store.put(release)).await {
                     let message = message!("the site was made, but could not be stored: {message}");
-                    return self.retry_later(claimed, host_failure(claimed, message));
+                    return self.retry_later(claimed, host_failure(claimed, message)).await;
                 }
+                self.holds.succeeded(claimed).await;
                 Resolution::Succeeded { release: release.manifest.id.to_string() }
             }
             Outcome::Failed { record, stored, refused, .. } => {
+                let returned =
+                    is_stopped(&record, stop) && stop.reason() == StopReason::WorkerShutdown;
+                if returned {
+                    return Resolution::ReturnToQueue;
+                }
                 if let Err(message) = stored {
                     tracing::error!(
                         order = claimed.order,
@@ -122,10 +154,7 @@ impl Orders {
         refused: Option<ErrorKind>,
         journal: &RunJournal,
     ) -> Resolution {
-        let stopped = record.kind == FailureKind::Cancelled && stop.token().is_cancelled();
-        if stopped && stop.reason() == StopReason::WorkerShutdown {
-            return Resolution::ReturnToQueue;
-        }
+        let stopped = is_stopped(&record, stop);
         self.ask_blamed_again(claimed, &record, journal).await;
         let (ai_kind, retryable, retry_after) = match &record.ai {
             Some(ai) => {
@@ -159,7 +188,7 @@ impl Orders {
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
         }
-        if refused == Some(ErrorKind::ResourceBusy) {
+        if matches!(refused, Some(ErrorKind::ResourceBusy | ErrorKind::OutOfMemory)) {
             tracing::warn!(
                 order = claimed.order,
                 job = claimed.job,
@@ -185,9 +214,14 @@ impl Orders {
             class =
                 RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
         }
-        let failure = NewFailure::from(&record);
         if stopped {
-            return Resolution::Cancelled { failure: Some(failure) };
+            return Resolution::Cancelled { failure: Some(NewFailure::from(&record)) };
+        }
+        let counts = !matches!(class, RetryClass::Limited { .. });
+        let hold = self.holds.judge(claimed, &record, counts).await;
+        let failure = NewFailure::from(&record);
+        if let Some(hold) = hold {
+            return Resolution::Hold { failure, hold: Box::new(hold) };
         }
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
@@ -254,10 +288,26 @@ impl Orders {
         }
     }
 
-    fn retry_later(&self, claimed: &Claimed, failure: NewFailure) -> Resolution {
-        let class = retry_class(FailureKind::Host, None, None, None);
+    async fn retry_later(&self, claimed: &Claimed, failure: NewFailure) -> Resolution {
+        let mut class = retry_class(FailureKind::Host, None, None, None);
+        if let Some(error) = self.refuses_files(claimed, None).await {
+            tracing::error!(
+                order = claimed.order,
+                attempt = %claimed.attempt,
+                %error,
+                "no file can be written, so the order waits and uses no attempt: {}",
+                failure.message
+            );
+            class =
+                RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
+        }
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
+}
+
+/// Whether the attempt ended because its handler was stopped.
+fn is_stopped(record: &FailureRecord, stop: &Stop) -> bool {
+    record.kind == FailureKind::Cancelled && stop.token().is_cancelled()
 }
 
 /// Whether no candidate of the route was sent a request.

@@ -4,16 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::holds::Holds;
 use sitewright_ai::Gateway;
 use sitewright_model::message::causes_of;
 use sitewright_runtime::plugin::{Catalogue, Change, Template};
 
-/// Scans the templates folder every `every`, and at once on SIGHUP, until `stop`.
+/// Minimum time between two scans because an order came whose template is missing.
+const SCAN_FOR_MISSING_EVERY: Duration = Duration::from_secs(1);
+
+/// Scans the templates folder every `every`, at once on SIGHUP, and soon when an order comes whose
+/// template is missing, until `stop`.
 pub(super) async fn watch_templates(
     gateway: Arc<Gateway>,
     catalogue: Catalogue,
+    holds: Arc<Holds>,
     every: Duration,
     stop: CancellationToken,
 ) {
@@ -26,6 +33,7 @@ pub(super) async fn watch_templates(
         }
     };
     let mut refused = Vec::new();
+    let mut scanned = Instant::now();
     loop {
         let asked = async {
             match &mut hangup {
@@ -37,10 +45,16 @@ pub(super) async fn watch_templates(
             () = stop.cancelled() => return,
             _ = asked => true,
             () = tokio::time::sleep(every) => false,
+            () = async {
+                holds.until_template_is_missing().await;
+                tokio::time::sleep_until(scanned + SCAN_FOR_MISSING_EVERY).await;
+            } => false,
         };
+        scanned = Instant::now();
         if by_signal {
             // Log everything again for the operator who asked.
             refused.clear();
+            catalogue.forget_refused();
             tracing::info!("SIGHUP: the templates folder is scanned");
         }
         match catalogue.refresh().await {
@@ -74,7 +88,7 @@ pub(super) fn log_changes(changes: &[Change], refused: &mut Vec<String>, gateway
                 "a template was replaced; running orders keep the old one"
             ),
             Change::Removed(old) => {
-                tracing::warn!(template = old.manifest.name, file = %old.path.display(), "a template's file is gone: no further order gets it");
+                tracing::warn!(template = old.manifest.name, file = %old.path.display(), "a template's file is gone: its orders wait for a worker that has it, or for the file");
             }
             Change::Refused { name, error, kept } => {
                 let causes: Vec<String> =
@@ -104,7 +118,7 @@ fn log_missing_routes(template: &Template, gateway: &Gateway) {
         tracing::error!(
             template = template.manifest.name,
             purpose,
-            "no route serves a purpose of this template, so its orders will fail: add \
+            "no route serves a purpose of this template, so its orders will wait: add \
              [ai.routes.{purpose}] or [ai.routes.default]"
         );
     }

@@ -1,5 +1,6 @@
 //! The worker as a whole: what runs beside the orders, and how it starts and drains.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::activate::Releases;
+use super::circuit::CircuitSettings;
+use super::holds::{HoldSettings, Holds};
 use super::orders::Orders;
 use super::progress::Progress;
 use super::watchdog::Watchdog;
-use super::{activate, clock, reload, supervisor};
+use super::{activate, clock, descriptors, marks, reload, retention, supervisor};
 use crate::config::WorkerConfig;
+use crate::retention::RetentionConfig;
 use sitewright_jobs::{
     AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
 };
+use sitewright_runtime::plugin::CatalogueError;
 use sitewright_runtime::run::Services;
 use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
 
@@ -22,6 +27,8 @@ use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
 /// Time between two searches for releases that a dead worker did not activate.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+/// Maximum time between two sweeps of orders that wait for holds.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long a draining worker searches for such releases. With the writes that follow it ends
 /// before its [`Watchdog`] ends it.
 const RECONCILE_WITHIN: Duration = Duration::from_secs(2);
@@ -41,6 +48,12 @@ pub struct WorkerOptions {
     pub heartbeat_every: Duration,
     /// A worker without a heartbeat for this long is stale.
     pub stale_after: Duration,
+    /// What is removed of orders that ended long ago.
+    pub retention: RetentionConfig,
+    /// An order fails if no live worker has had its template for this long.
+    pub template_grace: Duration,
+    /// When almost all attempts of a template or route end alike.
+    pub circuit: CircuitSettings,
 }
 
 impl From<&WorkerConfig> for WorkerOptions {
@@ -56,7 +69,43 @@ impl From<&WorkerConfig> for WorkerOptions {
             reload_every: Duration::from_millis(config.reload_ms),
             heartbeat_every: Duration::from_millis(config.beat_ms),
             stale_after: Duration::from_millis(config.silent_ms),
+            retention: RetentionConfig::default(),
+            template_grace: Duration::from_millis(config.template_grace_ms),
+            circuit: CircuitSettings {
+                percent: config.circuit_percent,
+                window: usize::try_from(config.circuit_window).unwrap_or(usize::MAX),
+                least: usize::try_from(config.circuit_least).unwrap_or(usize::MAX),
+            },
         }
+    }
+}
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    #[error(transparent)]
+    Database(#[from] Error),
+    /// The folder of templates cannot be read.
+    #[error("the worker does not start without templates: {0}")]
+    Templates(#[from] CatalogueError),
+    /// It would hold up every order. The folder may be a mount that is not there yet.
+    #[error(
+        "the worker does not start without templates: {} has no template that can be used{}; check \
+         that the folder is mounted and that `templates` names it (`sitewright template list`)",
+        .folder.display(),
+        why_refused(.refused)
+    )]
+    NoTemplates {
+        folder: PathBuf,
+        /// Files that were refused, and why.
+        refused: Vec<String>,
+    },
+}
+
+fn why_refused(files: &[String]) -> String {
+    match files {
+        [] => " (it has no .wasm file)".to_owned(),
+        files => format!(": {}", files.join("; ")),
     }
 }
 
@@ -83,8 +132,9 @@ impl Worker {
     /// point.
     ///
     /// # Errors
-    /// If the database cannot be used. A template that cannot be loaded is logged.
-    pub async fn prepare(parts: &WorkerParts) -> Result<(), Error> {
+    /// If the database cannot be used, or there is no template at all. A template that cannot be
+    /// loaded is logged.
+    pub async fn prepare(parts: &WorkerParts) -> Result<(), PrepareError> {
         let migrated = parts.database.migrate().await?;
         if migrated.from != migrated.to || !migrated.river.is_empty() {
             tracing::info!(
@@ -95,9 +145,12 @@ impl Worker {
             );
         }
         let services = &parts.services;
-        match services.catalogue.refresh().await {
-            Ok(changes) => reload::log_changes(&changes, &mut Vec::new(), &services.gateway),
-            Err(error) => tracing::error!("{error}; orders fail until it is there"),
+        let changes = services.catalogue.refresh().await?;
+        let mut refused = Vec::new();
+        reload::log_changes(&changes, &mut refused, &services.gateway);
+        if services.catalogue.all_served().is_empty() {
+            let folder = services.catalogue.folder().to_owned();
+            return Err(PrepareError::NoTemplates { folder, refused });
         }
         Ok(())
     }
@@ -109,11 +162,15 @@ impl Worker {
     /// If the database cannot be used.
     pub async fn start(parts: WorkerParts, watchdog: Watchdog) -> Result<Worker, Error> {
         let WorkerParts { services, database, store, options } = parts;
+        descriptors::raise(options.max_orders);
         let batcher = SyncBatcher::start(&services.sites);
         let store = store.with_batcher(batcher.clone());
         let stop_tasks = CancellationToken::new();
         let (progress, writing) = Progress::start(database.clone());
+        let marks = marks::create(&services.sites).await;
+        let witness = marks.as_ref().map(marks::witness);
         let settings = WorkerSettings {
+            marks,
             max_orders: options.max_orders,
             config_version: Some(services.config_version.clone()),
             limits: options.limits,
@@ -128,15 +185,35 @@ impl Worker {
             keep: services.keep_releases,
         };
         spawn_until(&stop_tasks, probe_routes(services.clone()));
+        let holds = Holds::new(
+            database.clone(),
+            services.catalogue.clone(),
+            services.gateway.clone(),
+            HoldSettings {
+                backoff: options.backoff,
+                template_grace: options.template_grace,
+                circuit: options.circuit,
+                max_orders: options.max_orders,
+            },
+        );
+        holds.load().await?;
         let watched = reload::watch_templates(
             services.gateway.clone(),
             services.catalogue.clone(),
+            holds.clone(),
             options.reload_every,
             stop_tasks.clone(),
         );
         spawn_until(&stop_tasks, watched);
         spawn_until(&stop_tasks, reconcile_releases(releases.clone()));
         spawn_until(&stop_tasks, sweep_sites(services.sites.clone()));
+        let swept = retention::sweep_regularly(
+            database.clone(),
+            services.sites.clone(),
+            store.clone(),
+            options.retention,
+        );
+        spawn_until(&stop_tasks, swept);
         spawn_until(&stop_tasks, clock::watch());
         let orders = Orders {
             services,
@@ -146,9 +223,14 @@ impl Worker {
             backoff: options.backoff,
             stale_after: options.stale_after,
             progress,
+            witness,
+            holds: holds.clone(),
         };
         let publisher = Arc::new(releases.clone());
         let serving = serve(database, settings, Arc::new(orders), publisher).await?;
+        let sweep_every = options.heartbeat_every.min(SWEEP_EVERY);
+        let keep = holds.keep(serving.client_id().to_owned(), serving.own_queue(), sweep_every);
+        spawn_until(&stop_tasks, keep);
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
         Ok(Worker { serving, releases, progress: writing, stop_tasks, watchdog })

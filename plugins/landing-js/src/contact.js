@@ -2,30 +2,35 @@
 
 /** The two buttons, all other links, and warnings about links that had to be left out. */
 export function contact(order, words) {
-  const digits = order.business_phone.replace(/\D/g, '');
-  const international = order.business_phone.startsWith('+');
   const notes = [];
+  const number = order.business_phone;
+  const digits = (text) => text.replace(/\D/g, '');
+  const plus = number?.startsWith('+') ? '+' : '';
 
-  const phone = { href: `tel:${international ? '+' : ''}${digits}`, label: words.call };
-  const email = { href: mailto(order.business_email), label: words.write };
+  const phone = number && { href: `tel:${plus}${digits(number)}`, label: words.call };
+  const email = order.business_email && { href: mailto(order.business_email), label: words.write };
+  const wantsWhatsapp = order.has_whatsapp || order.primary_cta === 'whatsapp';
+  const chat = order.whatsapp_phone ?? (wantsWhatsapp ? number : undefined);
   let whatsapp;
-  if (order.has_whatsapp || order.primary_cta === 'whatsapp') {
-    if (international) {
-      whatsapp = { href: `https://wa.me/${digits}`, label: words.whatsapp };
-    } else {
-      const message =
-        `WhatsApp needs an international number and \`business_phone\` is ` +
-        `\`${order.business_phone}\`; write it with \`+\` and the country code`;
-      notes.push({ code: 'whatsapp-number', message });
-    }
+  if (chat?.startsWith('+')) {
+    whatsapp = { href: `https://wa.me/${digits(chat)}`, label: words.whatsapp };
+  } else if (chat) {
+    const message =
+      `WhatsApp needs an international number and \`business_phone\` is ` +
+      `\`${chat}\`; write it with \`+\` and the country code`;
+    notes.push({ code: 'whatsapp-number', message });
   }
 
-  const actions = { call: phone, whatsapp: whatsapp ?? phone, form: email, book_online: email };
-  const wanted = actions[order.primary_cta];
+  // The ways to reach the business, the ordered one first; an order names at least one.
+  const actions = { call: phone, whatsapp, form: email, book_online: email };
+  const ways = [actions[order.primary_cta], phone, whatsapp, email].filter(Boolean);
+  const wanted = ways[0];
   const first = { ...wanted, label: order.cta_text?.trim().slice(0, 40) || wanted.label };
-  const second = wanted === phone ? (whatsapp ?? email) : phone;
+  const others = wanted === phone ? [whatsapp, email] : [phone, whatsapp, email];
+  const second = others.find((way) => way && way !== wanted);
   const [address, profiles] = [addressLines(order), social(order)];
-  return { first, second, phone, email, whatsapp, address, social: profiles, notes };
+  const place = [order.primary_city, order.state].filter(Boolean).join(', ');
+  return { first, second, phone, email, whatsapp, address, place, social: profiles, notes };
 }
 
 function addressLines(order) {

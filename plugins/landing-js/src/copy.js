@@ -121,7 +121,7 @@ export function write(order, { tag, name }) {
 
 /** Services without duplicates, the primary one first. */
 export function services(order) {
-  const names = [order.primary_service, ...order.services].map((name) => cut(name, 120));
+  const names = [order.primary_service ?? '', ...order.services].map((name) => cut(name, 120));
   return [...new Set(names)].filter(Boolean);
 }
 
@@ -153,8 +153,8 @@ function facts(order) {
   return {
     business_name: cut(order.business_name, 200),
     trade: short(order.custom_niche, 200) || order.niche,
-    city: cut(order.primary_city, 100),
-    state: cut(order.state, 100),
+    city: short(order.primary_city, 100),
+    state: short(order.state, 100),
     service_areas: order.service_areas.slice(0, 30),
     objective: short(order.site_objective, 200),
     description: short(order.site_description, 2000),

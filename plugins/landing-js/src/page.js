@@ -57,7 +57,7 @@ export function page({ order, copy, contacts, lang }) {
   </section>
 </main>
 <footer>
-  <p>${order.business_name} · ${order.primary_city}, ${order.state}</p>
+  <p>${[order.business_name, contacts.place].filter(Boolean).join(' · ')}</p>
   ${social(contacts.social)}
 </footer>
 </body>
@@ -67,7 +67,7 @@ export function page({ order, copy, contacts, lang }) {
 
 const actions = ({ first, second }) => {
   const button = (style, { href, label }) => html`<a class="${style}" href="${href}">${label}</a>`;
-  return html`<p class="actions">${button('button', first)} ${button('button quiet', second)}</p>`;
+  return html`<p class="actions">${button('button', first)} ${second && button('button quiet', second)}</p>`;
 };
 
 function social(links) {
@@ -101,15 +101,20 @@ function questions(copy, words) {
 }
 
 function details(order, contacts, words) {
-  const lines = [...contacts.address, `${order.primary_city}, ${order.state}`];
+  const lines = [...contacts.address, contacts.place].filter(Boolean);
   const address = lines.map((line, at) => html`${at > 0 && html`<br>`}${line}`);
   const areas = order.service_areas;
   return html`<div><dl>
-    <dt>${words.phone}</dt><dd><a href="${contacts.phone.href}">${order.business_phone}</a></dd>
-    <dt>${words.email}</dt><dd><a href="${contacts.email.href}">${order.business_email}</a></dd>
-    <dt>${words.address}</dt><dd>${address}</dd>
+    ${way(words.phone, contacts.phone, order.business_phone)}
+    ${way('WhatsApp', order.whatsapp_phone && contacts.whatsapp, order.whatsapp_phone)}
+    ${way(words.email, contacts.email, order.business_email)}
+    ${lines.length > 0 && html`<dt>${words.address}</dt><dd>${address}</dd>`}
     ${areas.length > 0 && html`<dt>${words.areas}</dt><dd>${areas.join(', ')}</dd>`}
   </dl></div>`;
+}
+
+function way(name, link, text) {
+  return link && html`<dt>${name}</dt><dd><a href="${link.href}">${text}</a></dd>`;
 }
 
 function hours(order, lang) {

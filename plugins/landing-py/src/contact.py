@@ -18,37 +18,49 @@ class Contacts:
     """The two buttons, all other links, and warnings (code, message) about links left out."""
 
     first: Link
-    second: Link
-    phone: Link
-    email: Link
+    second: Link | None
+    phone: Link | None
+    whatsapp: Link | None
+    email: Link | None
     address: list[str]
+    place: str
     social: list[Link]
     notes: list[tuple[str, str]]
 
 
 def contact(order: Order, words) -> Contacts:
-    digits = re.sub(r"\D", "", order.business_phone)
-    international = order.business_phone.startswith("+")
     notes = []
 
-    phone = Link(f"tel:{'+' if international else ''}{digits}", words.call)
-    email = Link(mailto(order.business_email), words.write)
-    whatsapp = None
-    if order.has_whatsapp or order.primary_cta == "whatsapp":
-        if international:
-            whatsapp = Link(f"https://wa.me/{digits}", words.whatsapp)
-        else:
-            notes.append((
-                "whatsapp-number",
-                "WhatsApp needs an international number and `business_phone` is "
-                f"`{order.business_phone}`; write it with `+` and the country code",
-            ))
+    def digits(text):
+        return re.sub(r"\D", "", text)
 
-    actions = {"whatsapp": whatsapp or phone, "form": email, "book_online": email}
-    wanted = actions.get(order.primary_cta, phone)
+    phone = email = whatsapp = None
+    if order.business_phone:
+        plus = "+" if order.business_phone.startswith("+") else ""
+        phone = Link(f"tel:{plus}{digits(order.business_phone)}", words.call)
+    if order.business_email:
+        email = Link(mailto(order.business_email), words.write)
+    wants_whatsapp = order.has_whatsapp or order.primary_cta == "whatsapp"
+    chat = order.whatsapp_phone or (order.business_phone if wants_whatsapp else None)
+    if chat and chat.startswith("+"):
+        whatsapp = Link(f"https://wa.me/{digits(chat)}", words.whatsapp)
+    elif chat:
+        notes.append((
+            "whatsapp-number",
+            "WhatsApp needs an international number and `business_phone` is "
+            f"`{chat}`; write it with `+` and the country code",
+        ))
+
+    # The ways to reach the business, the ordered one first; an order names at least one.
+    actions = {"whatsapp": whatsapp, "form": email, "book_online": email}
+    ways = [way for way in [actions.get(order.primary_cta), phone, whatsapp, email] if way]
+    wanted = ways[0]
     first = Link(wanted.href, (order.cta_text or "").strip()[:40] or wanted.label)
-    second = (whatsapp or email) if wanted is phone else phone
-    return Contacts(first, second, phone, email, address_lines(order), social(order), notes)
+    others = [whatsapp, email] if wanted is phone else [phone, whatsapp, email]
+    second = next((way for way in others if way and way is not wanted), None)
+    place = ", ".join(part for part in [order.primary_city, order.state] if part)
+    lines, networks = address_lines(order), social(order)
+    return Contacts(first, second, phone, whatsapp, email, lines, place, networks, notes)
 
 
 def address_lines(order):

@@ -60,7 +60,7 @@ def page(order, copy, contacts, lang):
   </section>
 </main>
 <footer>
-  <p>{order.business_name} · {order.primary_city}, {order.state}</p>
+  <p>{' · '.join(part for part in [order.business_name, contacts.place] if part)}</p>
   {social(contacts)}
 </footer>
 </body>
@@ -70,9 +70,10 @@ def page(order, copy, contacts, lang):
 
 def actions(contacts):
     first, second = contacts.first, contacts.second
+    other = second and html(t'<a class="button quiet" href="{second.href}">{second.label}</a>')
     return html(
         t'<p class="actions"><a class="button" href="{first.href}">{first.label}</a> '
-        t'<a class="button quiet" href="{second.href}">{second.label}</a></p>'
+        t'{other}</p>'
     )
 
 
@@ -124,16 +125,21 @@ def questions(copy, words):
 
 
 def details(order, contacts, words):
-    lines = [*contacts.address, f"{order.primary_city}, {order.state}"]
+    lines = [line for line in [*contacts.address, contacts.place] if line]
     address = [html(t"{at > 0 and html(t'<br>')}{line}") for at, line in enumerate(lines)]
     names = ", ".join(order.service_areas)
     areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{names}</dd>")
     return html(t"""<div><dl>
-    <dt>{words.phone}</dt><dd><a href="{contacts.phone.href}">{order.business_phone}</a></dd>
-    <dt>{words.email}</dt><dd><a href="{contacts.email.href}">{order.business_email}</a></dd>
-    <dt>{words.address}</dt><dd>{address}</dd>
+    {way(words.phone, contacts.phone, order.business_phone)}
+    {way("WhatsApp", order.whatsapp_phone and contacts.whatsapp, order.whatsapp_phone)}
+    {way(words.email, contacts.email, order.business_email)}
+    {lines and html(t"<dt>{words.address}</dt><dd>{address}</dd>")}
     {areas}
   </dl></div>""")
+
+
+def way(name, link, text):
+    return link and html(t'<dt>{name}</dt><dd><a href="{link.href}">{text}</a></dd>')
 
 
 def hours(order, lang):

@@ -150,7 +150,7 @@ async def write(order: Order, lang) -> Copy:
 
 def services(order: Order) -> list[str]:
     """Services without duplicates, the primary one first."""
-    names = [cut(name, 120) for name in [order.primary_service, *order.services]]
+    names = [cut(name, 120) for name in [order.primary_service or "", *order.services]]
     return [name for name in dict.fromkeys(names) if name]
 
 
@@ -185,8 +185,8 @@ def facts(order: Order) -> dict:
     return {
         "business_name": cut(order.business_name, 200),
         "trade": short(order.custom_niche, 200) or order.niche,
-        "city": cut(order.primary_city, 100),
-        "state": cut(order.state, 100),
+        "city": short(order.primary_city, 100),
+        "state": short(order.state, 100),
         "service_areas": order.service_areas[:30],
         "objective": short(order.site_objective, 200),
         "description": short(order.site_description, 2000),

@@ -59,15 +59,22 @@ pub struct Link {
 pub struct Contact {
     /// Primary button: the call to action that the order names.
     pub first: Action,
-    /// Secondary button, with other [`Means`] than the primary one.
-    pub second: Action,
+    /// Secondary button, with other [`Means`] than the primary one; `None` if there is one way only
+    /// to reach the business.
+    pub second: Option<Action>,
     /// `tel:` URL of the phone number.
-    pub tel: String,
+    pub tel: Option<String>,
+    /// The phone number for display.
+    pub phone: Option<String>,
+    /// The number on WhatsApp for display.
+    pub whatsapp_number: Option<String>,
     /// `https://wa.me/…`; `None` if the order does not want WhatsApp or the number has no country
     /// code.
     pub whatsapp: Option<String>,
     /// `mailto:` URL of the email address.
-    pub mailto: String,
+    pub mailto: Option<String>,
+    /// Where the form posts to; `None` if nobody would receive it.
+    pub form: Option<String>,
     /// Map search for the street address; `None` without one.
     pub map: Option<String>,
     /// Lines of the street address, without empty ones.
@@ -83,49 +90,69 @@ pub struct Contact {
 impl Contact {
     /// Builds the links of an order. Every link that has to be left out adds an entry to `notes`.
     pub fn of(order: &Order, plan: &Plan, words: &Words, notes: &mut Vec<Note>) -> Contact {
-        let tel = format!("tel:{}", order.business_phone.dial());
+        let tel = order.business_phone.as_ref().map(|phone| format!("tel:{}", phone.dial()));
         let wants_whatsapp = order.has_whatsapp || order.primary_cta == Cta::Whatsapp;
-        let whatsapp = (wants_whatsapp && order.business_phone.is_international())
-            .then(|| format!("https://wa.me/{}", order.business_phone.digits()));
-        if wants_whatsapp && whatsapp.is_none() {
+        let own = order.business_phone.as_ref().filter(|_| wants_whatsapp);
+        let on_whatsapp = order.whatsapp_phone.as_ref().or(own);
+        let whatsapp = on_whatsapp
+            .filter(|phone| phone.is_international())
+            .map(|phone| format!("https://wa.me/{}", phone.digits()));
+        if let (Some(phone), None) = (on_whatsapp, &whatsapp) {
             notes.push(Note {
                 code: "whatsapp-number",
                 message: format!(
-                    "WhatsApp needs an international number and `business_phone` is `{}`; the \
-                     site offers a phone call instead; write the number with `+` and the country \
-                     code",
-                    order.business_phone
+                    "WhatsApp needs an international number and `business_phone` is `{phone}`; \
+                     the site offers a phone call instead; write the number with `+` and the \
+                     country code"
                 ),
             });
         }
-        let phone = Action {
+        let phone = tel.as_ref().map(|tel| Action {
             means: Means::Phone,
             target: Target::Outside(tel.clone()),
             label: words.call.to_owned(),
-        };
-        let form =
-            Action { means: Means::Form, target: Target::Form, label: words.write_us.to_owned() };
+        });
+        let email = order.business_email.as_deref().map(mailto);
+        let form_action = order.form_endpoint.clone().or_else(|| email.clone());
+        let form = form_action.as_ref().map(|_| Action {
+            means: Means::Form,
+            target: Target::Form,
+            label: words.write_us.to_owned(),
+        });
         let chat = whatsapp.as_ref().map(|href| Action {
             means: Means::Whatsapp,
             target: Target::Outside(href.clone()),
             label: words.whatsapp.to_owned(),
         });
-        let mut first = match order.primary_cta {
-            Cta::Call => phone.clone(),
-            Cta::Whatsapp => chat.clone().unwrap_or_else(|| phone.clone()),
-            Cta::Form => form.clone(),
-            Cta::BookOnline => {
-                Action { means: Means::Booking, target: Target::Form, label: words.book.to_owned() }
-            }
+        let booking_target = match &order.booking_url {
+            Some(url) => Some(Target::Outside(url.clone())),
+            None => form.as_ref().map(|_| Target::Form),
         };
+        let booking = booking_target.map(|target| Action {
+            means: Means::Booking,
+            target,
+            label: words.book.to_owned(),
+        });
+        // The ways to reach the business, the ordered one first.
+        let mut ways = match order.primary_cta {
+            Cta::Call => vec![phone, chat, form],
+            Cta::Whatsapp => vec![chat, phone, form],
+            Cta::Form => vec![form, phone, chat],
+            Cta::BookOnline => vec![booking, phone, chat],
+        }
+        .into_iter()
+        .flatten();
+        // An order names at least one of them.
+        let mut first = ways.next().unwrap_or_else(|| Action {
+            means: Means::Form,
+            target: Target::Form,
+            label: words.write_us.to_owned(),
+        });
+        let second = ways.next();
         if let Some(text) = order.cta_text.as_deref().map(str::trim).filter(|text| !text.is_empty())
         {
             first.label = crate::copy::cut(text, 40);
         }
-        let second = match first.means {
-            Means::Phone => chat.unwrap_or(form),
-            Means::Whatsapp | Means::Form | Means::Booking => phone,
-        };
         let address: Vec<String> = order
             .business_address
             .iter()
@@ -136,7 +163,10 @@ impl Contact {
         let place = [
             std::slice::from_ref(&order.business_name),
             address.as_slice(),
-            &[order.primary_city.clone(), order.state.clone()],
+            &[order.primary_city.clone(), order.state.clone()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>(),
         ];
         let map = (!address.is_empty()).then(|| {
             format!(
@@ -162,6 +192,13 @@ impl Contact {
             ("Facebook", &order.social_facebook, "social_facebook"),
             ("LinkedIn", &order.social_linkedin, "social_linkedin"),
             ("YouTube", &order.social_youtube, "social_youtube"),
+            ("TikTok", &order.social_tiktok, "social_tiktok"),
+            ("X", &order.social_x, "social_x"),
+            ("Threads", &order.social_threads, "social_threads"),
+            ("Pinterest", &order.social_pinterest, "social_pinterest"),
+            ("Telegram", &order.social_telegram, "social_telegram"),
+            ("Tripadvisor", &order.social_tripadvisor, "social_tripadvisor"),
+            ("Yelp", &order.social_yelp, "social_yelp"),
         ]
         .into_iter()
         .filter_map(|(label, href, field)| {
@@ -172,8 +209,11 @@ impl Contact {
             first,
             second,
             tel,
+            phone: order.business_phone.as_ref().map(|phone| readable_phone(phone.as_str())),
+            whatsapp_number: on_whatsapp.map(|phone| readable_phone(phone.as_str())),
             whatsapp,
-            mailto: mailto(&order.business_email),
+            mailto: email,
+            form: form_action,
             map,
             address,
             social,

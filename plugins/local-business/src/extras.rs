@@ -46,11 +46,10 @@ fn display_font(order: &Order) -> &'static str {
     }
 }
 
-/// Public URL of the site with a trailing slash, from the order's `site_url` or `domain`. `None` if
-/// the order has neither or it is not a host name with an optional path.
+/// Public URL of the site with a trailing slash, from the order's `site_url`. `None` if
+/// the order has none or it is not a host name with an optional path.
 pub fn site_address(order: &Order) -> Option<String> {
-    let text =
-        ["site_url", "domain"].iter().find_map(|key| order.extra.get(*key)?.as_str())?.trim();
+    let text = order.site_url.as_deref()?.trim();
     let host_and_path =
         text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let clean = !host_and_path.is_empty()

@@ -12,7 +12,7 @@ use crate::pages::{Kind, Note, Page, Plan};
 use crate::palette::Palette;
 use crate::trade::{self, Fact};
 use crate::views::{self, Card, Frame, Item, Quote, Stars};
-use crate::{art, contact, escape, extras, structured};
+use crate::{art, escape, extras, structured};
 
 /// Maximum number of services with a description; the others are listed by name.
 pub const MAX_DESCRIBED: usize = 24;
@@ -53,7 +53,7 @@ pub enum RenderError {
 /// The services of the order without duplicates, in its sequence. The primary service comes first
 /// if the list does not contain it.
 pub fn offers(order: &Order) -> Vec<&str> {
-    let primary = order.primary_service.trim();
+    let primary = order.primary_service.as_deref().unwrap_or_default().trim();
     let services = order.services.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
     let mut offers: Vec<&str> = Vec::new();
     if !primary.is_empty() && !order.services.iter().any(|name| name.trim() == primary) {
@@ -80,7 +80,8 @@ pub struct Site<'a> {
     facts: Vec<Fact>,
     trade: String,
     initials: String,
-    phone: String,
+    /// City and state, as far as they are known.
+    place: String,
     /// Public URL of the site with a trailing slash.
     address: Option<String>,
     notes: Vec<Note>,
@@ -130,7 +131,11 @@ impl<'a> Site<'a> {
             facts: trade::facts(order, language),
             trade: trade::name(order, language),
             initials: trade::initials(&order.business_name),
-            phone: contact::readable_phone(order.business_phone.as_str()),
+            place: [order.primary_city.as_deref(), order.state.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
             address,
             notes,
         }
@@ -197,7 +202,10 @@ impl<'a> Site<'a> {
             }
             Copy::Faq(copy) => views::FaqPage { f, copy, art: band }.render(),
             Copy::Pricing(copy) => {
-                views::PricingPage { f, copy, art: band, offers: offers(order) }.render()
+                // Those whose price was sent are listed with it.
+                let priced = |name: &str| order.prices.iter().any(|price| price.name == name);
+                let offers = offers(order).into_iter().filter(|name| !priced(name)).collect();
+                views::PricingPage { f, copy, art: band, offers }.render()
             }
             Copy::Contact(copy) => {
                 let booking = order.primary_cta == Cta::BookOnline;
@@ -310,12 +318,16 @@ impl<'a> Site<'a> {
                 .collect(),
             w: self.words,
             order: self.order,
-            phone: &self.phone,
+            place: &self.place,
             trade: &self.trade,
             initials: &self.initials,
             contact: &self.contact,
             first_href: self.contact.first.href(root, &self.contact.page),
-            second_href: self.contact.second.href(root, &self.contact.page),
+            second: self.contact.second.as_ref().map(|action| views::Second {
+                href: action.href(root, &self.contact.page),
+                label: &action.label,
+                means: action.means,
+            }),
             about_href: link(Kind::About),
             services_href: link(Kind::Services),
             testimonials_href: link(Kind::Testimonials),
@@ -341,7 +353,12 @@ impl<'a> Site<'a> {
                 name,
                 text: texts.get(at).map_or("", String::as_str),
                 art: draw(&format!("{} {name}", self.order.business_name)),
-                featured: several && name == self.order.primary_service.trim(),
+                featured: several
+                    && self
+                        .order
+                        .primary_service
+                        .as_deref()
+                        .is_some_and(|main| main.trim() == name),
             })
             .collect()
     }

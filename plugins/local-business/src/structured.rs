@@ -13,20 +13,33 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
     it.insert("@type".to_owned(), json!(kind(order.niche)));
     it.insert("name".to_owned(), json!(order.business_name));
     it.insert("description".to_owned(), json!(description));
-    it.insert("telephone".to_owned(), json!(order.business_phone.dial()));
-    it.insert("email".to_owned(), json!(order.business_email));
+    if let Some(phone) = order.business_phone.as_ref().or(order.whatsapp_phone.as_ref()) {
+        it.insert("telephone".to_owned(), json!(phone.dial()));
+    }
+    if let Some(email) = &order.business_email {
+        it.insert("email".to_owned(), json!(email));
+    }
     if let Some(site) = site {
         it.insert("url".to_owned(), json!(site));
     }
-    let mut address = json!({
-        "@type": "PostalAddress",
-        "addressLocality": order.primary_city,
-        "addressRegion": order.state,
-    });
-    if let (Value::Object(address), false) = (&mut address, contact.address.is_empty()) {
-        address.insert("streetAddress".to_owned(), json!(contact.address.join(", ")));
+    let street = (!contact.address.is_empty()).then(|| contact.address.join(", "));
+    let parts = [
+        ("addressLocality", order.primary_city.as_ref()),
+        ("addressRegion", order.state.as_ref()),
+        ("postalCode", order.postal_code.as_ref()),
+        ("addressCountry", order.country.as_ref()),
+        ("streetAddress", street.as_ref()),
+    ];
+    if parts.iter().any(|(_, part)| part.is_some()) {
+        let mut address = Map::new();
+        address.insert("@type".to_owned(), json!("PostalAddress"));
+        for (name, part) in parts {
+            if let Some(part) = part {
+                address.insert(name.to_owned(), json!(part));
+            }
+        }
+        it.insert("address".to_owned(), Value::Object(address));
     }
-    it.insert("address".to_owned(), address);
     if !order.service_areas.is_empty() {
         it.insert("areaServed".to_owned(), json!(order.service_areas));
     }

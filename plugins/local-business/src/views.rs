@@ -27,12 +27,12 @@ pub(crate) struct Frame<'a> {
     pub(crate) menu: Vec<Item<'a>>,
     pub(crate) w: &'static Words,
     pub(crate) order: &'a Order,
-    pub(crate) phone: &'a str,
+    pub(crate) place: &'a str,
     pub(crate) trade: &'a str,
     pub(crate) initials: &'a str,
     pub(crate) contact: &'a Contact,
     pub(crate) first_href: String,
-    pub(crate) second_href: String,
+    pub(crate) second: Option<Second<'a>>,
     pub(crate) about_href: Option<String>,
     pub(crate) services_href: Option<String>,
     pub(crate) testimonials_href: Option<String>,
@@ -46,8 +46,22 @@ impl Frame<'_> {
         icon_of(self.contact.first.means)
     }
 
-    fn second_icon(&self) -> &'static str {
-        icon_of(self.contact.second.means)
+    /// Whether anything is known about opening hours.
+    fn has_hours(&self) -> bool {
+        !self.hours.is_empty() || !self.order.hours_notes.is_empty()
+    }
+}
+
+/// The secondary button.
+pub(crate) struct Second<'a> {
+    pub(crate) href: String,
+    pub(crate) label: &'a str,
+    pub(crate) means: Means,
+}
+
+impl Second<'_> {
+    fn icon(&self) -> &'static str {
+        icon_of(self.means)
     }
 }
 

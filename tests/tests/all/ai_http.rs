@@ -267,7 +267,7 @@ fn cases() -> Vec<Case> {
             "timeout",
             None,
             true,
-            "raise call_ms or connect_ms of ai.providers.local",
+            "raise call_ms of ai.providers.local",
             None,
         ),
         case(

@@ -361,6 +361,7 @@ fn request(
         template: guest("guest-faulty").to_string_lossy().into_owned(),
         id,
         job: None,
+        revision: None,
         journal,
         publication: Publication::Publish,
         cancel: cancel.clone(),

@@ -37,11 +37,16 @@ impl Bench {
 
     /// The error message before anything starts.
     fn refused(&self, variables: &[(&str, &str)]) -> String {
+        self.refused_with(2, variables)
+    }
+
+    /// The same, with an exit code.
+    fn refused_with(&self, code: i32, variables: &[(&str, &str)]) -> String {
         let template = guest("guest-faulty");
         let template = template.to_string_lossy();
         let generate = ["generate", "--template", &template, "--order", "order.json"];
         let done = self.run(&generate, variables);
-        assert_eq!(done.code, 2, "{variables:?}: {}{}", done.stdout, done.stderr);
+        assert_eq!(done.code, code, "{variables:?}: {}{}", done.stdout, done.stderr);
         assert_eq!(done.stdout, "", "{variables:?}");
         done.stderr
     }
@@ -214,8 +219,11 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
         ),
         ("sites = ".into(), &["line 1"]),
     ];
+    // A secret may be there later.
+    let may_pass = ["url_env = \"NOT_THERE\"", "url_file = \"none\""];
     for (configuration, says) in cases {
-        let refused = Bench::new(&configuration).refused(&[]);
+        let code = if may_pass.iter().any(|line| configuration.ends_with(line)) { 1 } else { 2 };
+        let refused = Bench::new(&configuration).refused_with(code, &[]);
         for says in says.iter().chain(&["sitewright.toml"]) {
             assert!(refused.contains(says), "{configuration}: {says}: {refused}");
         }
@@ -305,7 +313,8 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
         if let Some(key) = key {
             bench.0.write("key", key);
         }
-        let refused = bench.refused(&[("EMPTY_AI_KEY", " ")]);
+        // It may be there after a restart, as a file that is mounted late.
+        let refused = bench.refused_with(1, &[("EMPTY_AI_KEY", " ")]);
         for says in says.iter().chain(&["ai.providers.x."]) {
             assert!(refused.contains(says), "{line}: {says}: {refused}");
         }

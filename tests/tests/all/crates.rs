@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
         "sitewright-ai",
         &[
             "sitewright-confined",
+            "sitewright-files",
             "sitewright-http",
             "sitewright-json-schema",
             "sitewright-model",
@@ -40,7 +41,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-rules",
         ],
     ),
-    ("sitewright-failure", &["sitewright-model"]),
+    ("sitewright-failure", &["sitewright-files", "sitewright-model"]),
     ("sitewright-jobs", &["sitewright-failure", "sitewright-model", "sitewright-order"]),
     (
         "sitewright-runtime",
@@ -48,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "sitewright-ai",
             "sitewright-confined",
             "sitewright-failure",
+            "sitewright-files",
             "sitewright-intake",
             "sitewright-json-schema",
             "sitewright-model",
@@ -102,6 +104,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
         "sitewright-worker",
         &[
             "sitewright-ai",
+            "sitewright-failure",
             "sitewright-failure",
             "sitewright-jobs",
             "sitewright-model",

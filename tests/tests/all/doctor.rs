@@ -84,7 +84,13 @@ fn when_all_is_well_it_says_so_and_what_it_looked_at() {
     let names: Vec<String> = checks(&done).into_iter().map(|(what, _, _)| what).collect();
     assert_eq!(
         names,
-        ["configuration", "sites folder", "template faulty", "route default → local some-model"]
+        [
+            "configuration",
+            "sites folder",
+            "database",
+            "template faulty",
+            "route default → local some-model"
+        ]
     );
     let calls = server.calls();
     assert_eq!(calls.len(), 1, "one probe for one candidate");
@@ -221,6 +227,18 @@ fn templates_that_cannot_be_used_or_are_not_there_are_named() {
     one_wrong(&bench, &["--offline"], "templates", &["there are none in ", "templates"]);
     std::fs::remove_dir(bench.path().join("templates")).unwrap();
     one_wrong(&bench, &["--offline"], "templates", &["cannot be read", "set `templates`"]);
+}
+
+#[test]
+fn d11_a_database_that_cannot_be_opened_is_named() {
+    let closed = ClosedPort::take();
+    let address = closed.origin().replace("http://", "postgres://me:secret@");
+    let bench = bench(&format!(
+        "[database]\nurl = \"{address}/sites\"\n{}",
+        provider("http://127.0.0.1:1/v1")
+    ));
+    let says = ["nothing listens there", "me:***@"];
+    one_wrong(&bench, &["--offline"], "database", &says);
 }
 
 #[test]

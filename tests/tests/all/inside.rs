@@ -9,7 +9,7 @@ use sitewright_ai::Gateway;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Loader};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+    AttemptId, AttemptRequest, JournalUse, OrderReading, Outcome, Publication, Services, attempt,
 };
 use sitewright_site::SitesRoot;
 use sitewright_tests::{Workbench, guest};
@@ -29,6 +29,7 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Services {
         gateway: Arc::new(Gateway::new(&config.ai, &config.base, client, &|_| None).unwrap()),
         sites: SitesRoot::open(&config.sites).unwrap(),
         limits: Arc::new(config.limits.clone()),
+        orders: OrderReading::default(),
         default_locale: config.default_locale.clone(),
         keep_releases: config.keep_releases,
         config_version: config.version,
@@ -62,6 +63,7 @@ pub(crate) fn request(
         template: guest(template).to_string_lossy().into_owned(),
         id,
         job: None,
+        revision: None,
         journal: JournalUse::Off,
         publication: Publication::Publish,
         cancel: CancellationToken::new(),

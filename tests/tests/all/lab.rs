@@ -9,7 +9,8 @@ use sitewright_model::failure::FailureRecord;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Services, attempt,
+    AttemptId, AttemptRequest, JournalUse, OrderReading, Outcome, Publication, Released, Services,
+    attempt,
 };
 use sitewright_site::SitesRoot;
 use sitewright_tests::{check_record, compile_cache, faulty, guest};
@@ -46,6 +47,7 @@ impl Lab {
             gateway: gateway(rules, folder.path()),
             sites: SitesRoot::open(&folder.path().join("sites")).unwrap(),
             limits: Arc::new(limits),
+            orders: OrderReading::default(),
             default_locale: "en".parse().unwrap(),
             keep_releases: 5,
             config_version: "test".to_owned(),
@@ -101,6 +103,7 @@ impl Started {
             template: template.to_owned(),
             id: AttemptId::new(),
             job: None,
+            revision: None,
             journal: JournalUse::Off,
             publication: Publication::Publish,
             cancel: cancel.clone(),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
 //! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
@@ -21,7 +22,9 @@
 //! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
+//! | `holds` | faults that are not the order's cost no order; what is held resumes |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
+//! | `storm_processes` | processes that end charge no order that did not end them |
 //! | `worker_outage`, `worker_machine`, `worker_store` | outages of database, disk, clock, store |
 //!
 //! `alone`, `inside` and `lab` contain no tests: they run a test in its own process, and use the
@@ -56,6 +59,7 @@ mod contract;
 mod contract_versions;
 mod coredumps;
 mod crates;
+mod databases;
 mod delimiter;
 mod deploy;
 mod doctor;
@@ -63,12 +67,16 @@ mod engine;
 mod failures;
 mod failures_cli;
 mod failures_faces;
+mod holds;
 mod hostile;
 mod hostile_host;
 mod inside;
+mod intake;
+mod journal;
 mod lab;
 mod limits;
 mod mutated;
+mod operate_years;
 mod orders;
 mod orders_cli;
 mod output;
@@ -82,6 +90,7 @@ mod runtime;
 mod sandbox;
 mod spans;
 mod storm;
+mod storm_processes;
 mod symbols;
 mod template_languages;
 mod trap_languages;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sitewright_jobs::{
-    AttemptLimits, Claim, Claimed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState,
-    Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
+    AttemptLimits, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewEvent, NewFailure,
+    OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -68,7 +68,8 @@ impl Fixture {
         database
     }
 
-    async fn sql(&self, sql: &'static str) {
+    async fn sql(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
@@ -117,11 +118,15 @@ impl Fixture {
 
     /// Asserts exit code 2 and the message, without and with `--json`.
     fn refused(&self, arguments: &[&str], says: &str) {
+        self.refused_with(2, arguments, says);
+    }
+
+    fn refused_with(&self, code: i32, arguments: &[&str], says: &str) {
         let done = self.bench.run(arguments);
-        assert_eq!((done.code, &*done.stdout), (2, ""), "{arguments:?}: {}", done.stderr);
+        assert_eq!((done.code, &*done.stdout), (code, ""), "{arguments:?}: {}", done.stderr);
         assert!(done.stderr.contains(says), "{arguments:?}: {says}: {}", done.stderr);
         let done = self.bench.run(&[&["--json"], arguments].concat());
-        assert_eq!(done.code, 2, "{arguments:?}");
+        assert_eq!(done.code, code, "{arguments:?}");
         let report = done.json();
         assert_eq!(report["outcome"], "error", "{arguments:?}");
         let message = report["error"]["message"].as_str().unwrap();
@@ -323,7 +328,7 @@ mod tests {
             &["queue", "pause"],
         ];
         for look in looks {
-            fixture.refused(look, "run `sitewright migrate`");
+            fixture.refused_with(1, look, "run `sitewright migrate`");
         }
         let file = fixture.document("24");
         let add = ["order", "add", &file, "--template", "faulty"];
@@ -334,7 +339,7 @@ mod tests {
             );
             assert_eq!(fixture.bench.run(&add).code, 0, "the first use needs no ceremony");
         } else {
-            fixture.refused(&add, "run `sitewright migrate`");
+            fixture.refused_with(1, &add, "run `sitewright migrate`");
             let done = fixture.bench.run(&["--json", "migrate"]);
             assert_eq!(
                 (done.code, &done.json()["outcome"]),
@@ -356,7 +361,7 @@ mod tests {
             )
             .await;
         for arguments in looks.into_iter().chain([&add[..], &["migrate"]]) {
-            fixture.refused(arguments, "it was migrated by a newer sitewright");
+            fixture.refused_with(1, arguments, "it was migrated by a newer sitewright");
         }
     }
 
@@ -739,8 +744,25 @@ mod tests {
         let claimed = claim(&database, "24").await;
         event(&database, &claimed, "copy", 3).await;
         ai_call(&database, &claimed).await;
-        // `somebody` sends no heartbeat any more: the next worker rescues the order.
+        // `somebody` was killed while code of the order ran alone, which was suspected before: the
+        // next worker rescues it.
+        let folder = fixture.bench.path().join("marks");
+        let marks = Marks::create(folder.clone()).await.unwrap();
+        marks.enter(claimed.attempt, true);
+        let name = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().file_name();
+        drop(marks);
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let row = format!(
+            "UPDATE sitewright_orders SET suspected_at = 1;
+             INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, \
+             started_at, last_seen, beats, marks)
+             VALUES ('host-7-somebody', '{}', 'host', 7, 5, 0, 0, 1, '{}')",
+            boot.trim(),
+            name.display()
+        );
+        fixture.sql(&row).await;
         let settings = WorkerSettings {
+            marks: Some(Arc::new(Marks::create(folder).await.unwrap())),
             heartbeat_every: Duration::from_millis(100),
             stale_after: Duration::from_millis(400),
             rescue_every: Duration::from_millis(50),

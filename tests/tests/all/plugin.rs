@@ -203,6 +203,9 @@ async fn a_refresh_serves_what_is_good_and_keeps_what_was_good() {
         refreshed(&catalogue).await,
         [("refused", "three".to_owned()), ("refused, kept", minimal.clone())]
     );
+    assert!(refreshed(&catalogue).await.is_empty(), "a refused file is not loaded again soon");
+    catalogue.forget_refused();
+    assert_eq!(refreshed(&catalogue).await.len(), 2, "unless somebody asks for it");
     assert_eq!(catalogue.load("one").await.unwrap().digest(), first.digest());
 
     fs::remove_file(file("three.wasm")).unwrap();

@@ -112,7 +112,7 @@ fn every_kind_of_end_happens_again() {
 fn a_document_that_is_not_an_order_is_rejected_again() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let mut order = faulty("ok", json!({}));
-    order["onboarding"]["business_email"] = json!("nobody");
+    order["onboarding"]["business_name"] = json!("");
     let done = bench.generate(&guest("guest-faulty"), &order);
     assert_eq!(done.code, 3);
     assert_eq!(reproduced("invalid", &bench, &attempt_of(&done))["now"]["kind"], "invalid_order");

@@ -14,7 +14,7 @@ fn run(factory: &Factory, arguments: &[&str]) -> Done {
 /// folder.
 async fn replayed(base: Base) {
     let model = Model::start(|asked| match (asked.order.as_str(), asked.what.as_str()) {
-        ("refused", "call 1") => Answer::Http { status: 401, headers: &[], body: "{}".to_owned() },
+        ("refused", "call 1") => Answer::Http { status: 400, headers: &[], body: "{}".to_owned() },
         ("later", "call 1") if asked.times == 1 => {
             Answer::Http { status: 503, headers: &[], body: "{}".to_owned() }
         }

@@ -230,3 +230,40 @@ fn a_snapshot_that_is_a_link_is_not_written_through() {
     }
     assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 2);
 }
+
+/// What a command or a worker reads is a plain file within a limit: nothing waits for a FIFO, and
+/// nothing is read without an end.
+#[test]
+fn a_file_that_is_none_or_has_no_end_is_refused_by_name() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let path = |name: &str| bench.path().join(name).display().to_string();
+    std::fs::create_dir_all(bench.path().join("odd")).unwrap();
+    assert!(Command::new("mkfifo").arg(path("odd/fifo.wasm")).status().unwrap().success());
+    symlink("/dev/zero", path("odd/zero.wasm")).unwrap();
+    std::fs::copy(guest("guest-minimal"), path("odd/good.wasm")).unwrap();
+    let large = std::fs::File::create(path("large.json")).unwrap();
+    large.set_len(8 << 30).unwrap();
+    bench.write("many.json", format!("[{}0]", "0,".repeat(300_000)));
+    let (odd, large, many) = (path("odd"), path("large.json"), path("many.json"));
+    let (fifo, good) = (path("odd/fifo.wasm"), path("odd/good.wasm"));
+    let rows: [(&[&str], &str); 7] = [
+        (&["template", "list", "--templates", &odd], "it is a FIFO"),
+        (&["template", "list", "--templates", &odd], "it is a device"),
+        (&["template", "inspect", &fifo], "it is a FIFO"),
+        (&["failures", "show", &large], "it has more than 16777216 bytes"),
+        (&["failures", "show", &many], "300002 values"),
+        (
+            &["ai", "call", "--purpose", "text", "--prompt", "x", "--schema", "/dev/zero"],
+            "it is a device",
+        ),
+        (
+            &["template", "record", "--template", &good, "--order", "/dev/zero", "--out", "case"],
+            "the order is not valid",
+        ),
+    ];
+    for (arguments, says) in rows {
+        let done = bench.run(arguments);
+        let printed = format!("{}{}", done.stdout, done.stderr);
+        assert!(printed.contains(says), "{arguments:?}: {printed}");
+    }
+}

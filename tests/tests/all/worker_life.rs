@@ -54,12 +54,18 @@ async fn drained(base: Base, orders: usize) {
                     "{order:?}"
                 );
                 assert_eq!(attempts[0].outcome, Some(AttemptEnd::Returned));
+                // Nothing has happened to it: no record heads the list after each deploy.
+                assert_eq!((&order.last_failure, attempts[0].failure.as_ref()), (&None, None));
+                assert!(!factory.bench.sites().join(id).join("failures").exists(), "{id}");
             }
         }
         assert_eq!((attempts.len(), order.runs), (1, 1), "{id}");
         assert!(!id.starts_with("late") || order.state == OrderState::Queued, "{order:?}");
     }
     assert!(in_time > 0, "nothing ended in the grace time");
+    let listed = factory.command(&["failures", "list"]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(!listed.contains("cancelled"), "{listed}");
     for n in 0..20 {
         assert_eq!(
             factory.order(&format!("new-{n}")).await.runs,

@@ -166,3 +166,29 @@ async fn b1_d2_the_disk_of_the_database_is_full() {
         );
     }
 }
+
+/// The templates of all orders together have a limit of memory: orders beyond it wait until others
+/// have ended, and use no attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_orders_beyond_the_memory_for_all_of_them_wait() {
+    let (model, gate) = Model::gated("call 1");
+    let factory = Factory::new(Base::Sqlite, &model)
+        .await
+        .with("limits.deadline_ms", 600_000)
+        .with("worker.memory_bytes", 4 << 20);
+    let ids: Vec<String> = (0..8).map(|number| format!("o-{number}")).collect();
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 1))).await;
+    let mut worker = factory.worker(&[]);
+    worker.until_log_contains("as much as `worker.memory_bytes` allows").await;
+    until("none of them begins", || async {
+        factory.database.stats().await.is_ok_and(|stats| stats.count(OrderState::Queued) == 0)
+    })
+    .await;
+    let asked = model.asked().len();
+    assert!((1..8).contains(&asked), "{asked} orders have room");
+    gate.open();
+    factory.until_count(OrderState::Succeeded, 8).await;
+    for id in &ids {
+        assert!(factory.order(id).await.attempts <= 1, "{id}");
+    }
+}

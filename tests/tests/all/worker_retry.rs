@@ -35,7 +35,7 @@ async fn classes(base: Base) {
             ("limited", "call 1", 1 | 2) => http(429, &[("retry-after", "1")]),
             ("overloaded", "call 1", 1) | ("overloaded", "call 2", 1) => http(503, &[]),
             ("always", "call 0", _) => http(503, &[]),
-            ("refused", "call 1", _) => http(401, &[]),
+            ("refused", "call 1", _) => http(400, &[]),
             ("blamed", "any", 1) => {
                 Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" }
             }
@@ -100,7 +100,7 @@ async fn classes(base: Base) {
     assert_eq!((order.state, order.attempts), (OrderState::Failed, 1));
     assert_eq!(counts(&model, "refused"), [1, 1]);
     let failure = &factory.database.failures("refused").await.unwrap()[0];
-    assert_eq!(failure.record["ai"]["kind"], "auth", "{}", failure.record);
+    assert_eq!(failure.record["ai"]["kind"], "invalid_request", "{}", failure.record);
     assert_eq!(factory.active_release("refused"), None);
 
     // After a requeue, only the reply that the template blamed is requested again.

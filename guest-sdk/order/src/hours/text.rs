@@ -1,104 +1,302 @@
-//! Parsing of days and times as people write them, in English and Portuguese.
+//! Parsing of times as people write them.
 
-use super::Day;
+use super::names::{AFTERNOON, ALL_DAY, CLOSED, MIDNIGHT, MORNING, NOON};
+use crate::text::ascii_digit;
 
-/// Converts to lower case and removes accents (composed or not) and white space.
-fn fold(text: &str) -> String {
-    text.chars()
-        .flat_map(char::to_lowercase)
-        .filter(|c| !c.is_whitespace() && !('\u{300}'..='\u{36f}').contains(c))
-        .map(|c| match c {
-            'á' | 'à' | 'â' | 'ã' => 'a',
-            'é' | 'ê' => 'e',
-            'ç' => 'c',
-            c => c,
-        })
-        .collect()
+/// Converts to lower case; removes accents (composed or not), vowel marks, blanks and a final `.`;
+/// unifies letters that are written in several ways in Arabic.
+pub(super) fn fold(text: &str) -> String {
+    fold_with(text, false)
 }
 
-/// Parses the name of a day.
-pub(super) fn day(name: &str) -> Option<Day> {
-    let name = fold(name);
-    let name = name.trim_end_matches('.');
-    let name = name.strip_suffix("feira").map_or(name, |name| name.trim_end_matches('-'));
-    Some(match name {
-        "monday" | "mon" | "segunda" | "seg" => Day::Monday,
-        "tuesday" | "tue" | "tues" | "terca" | "ter" => Day::Tuesday,
-        "wednesday" | "wed" | "weds" | "quarta" | "qua" => Day::Wednesday,
-        "thursday" | "thu" | "thur" | "thurs" | "quinta" | "qui" => Day::Thursday,
-        "friday" | "fri" | "sexta" | "sex" => Day::Friday,
-        "saturday" | "sat" | "sabado" | "sab" => Day::Saturday,
-        "sunday" | "sun" | "domingo" | "dom" => Day::Sunday,
-        _ => return None,
-    })
+/// The same, with single blanks between the words.
+pub(crate) fn fold_words(text: &str) -> String {
+    let words = fold_with(text, true);
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn fold_with(text: &str, keep_blanks: bool) -> String {
+    let folded: String = text
+        .trim()
+        .chars()
+        .flat_map(char::to_lowercase)
+        .filter(|c| keep_blanks || !c.is_whitespace())
+        .filter(|c| {
+            !matches!(*c,
+                // Combining accents, Arabic and Hebrew vowel marks, the Arabic filler.
+                '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{652}' | '\u{591}'..='\u{5c7}' | '\u{640}'
+                // Invisible characters; apostrophes after the letter of a Hebrew day.
+                | '\u{200b}'..='\u{200f}' | '\u{ad}' | '\u{feff}' | '\u{5f3}')
+        })
+        .map(ascii_digit)
+        .map(|c| match c {
+            'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' | 'ą' => 'a',
+            'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ě' => 'e',
+            'í' | 'ì' | 'î' | 'ï' | 'ı' => 'i',
+            'ó' | 'ò' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
+            'ú' | 'ù' | 'û' | 'ü' => 'u',
+            'ç' | 'ć' | 'č' => 'c',
+            'ñ' | 'ń' => 'n',
+            'ł' => 'l',
+            'ś' | 'š' | 'ş' => 's',
+            'ź' | 'ż' | 'ž' => 'z',
+            'ğ' => 'g',
+            'أ' | 'إ' | 'آ' => 'ا',
+            'ة' => 'ه',
+            'ى' => 'ي',
+            '：' => ':',
+            '～' | '〜' => '~',
+            '／' => '/',
+            '，' => ',',
+            c => c,
+        })
+        .collect();
+    folded.trim_end_matches('.').to_owned()
 }
 
 /// Whether the text means a closed day.
 pub(super) fn is_closed(text: &str) -> bool {
-    matches!(fold(text).as_str(), "closed" | "fechado" | "fechada")
+    CLOSED.contains(&fold(text).as_str())
 }
 
 /// Whether the text means the whole day.
 pub(super) fn is_all_day(text: &str) -> bool {
-    matches!(
-        fold(text).as_str(),
-        "24h" | "24hs" | "24hrs" | "24hours" | "24horas" | "open24hours" | "aberto24h" | "24/7"
-    )
+    ALL_DAY.contains(&fold(text).as_str())
 }
 
-/// The notation of a time. It decides whether a bare number in the same range is unambiguous.
+/// What a time says about its half of the day.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    /// `9:30`, `9h30`.
-    Clock,
-    /// `9am`.
-    Half,
-    /// `9`.
-    Bare,
+enum Half {
+    Morning,
+    Afternoon,
 }
 
-/// Parses opening and closing time, in minutes from midnight, each 0 to 1440.
-pub(super) fn span(text: &str) -> Option<(u16, u16)> {
-    let text = text.to_lowercase();
-    let dash = ['-', '–', '—', '‒', '−'];
-    let words = [" to ", " às ", " as ", " a ", " até ", " ate "];
-    let (open, close) =
-        text.split_once(dash).or_else(|| words.iter().find_map(|word| text.split_once(word)))?;
-    let ((open, open_style), (close, close_style)) = (moment(open)?, moment(close)?);
-    // `9-18h` is unambiguous; `9-5` and `9-5pm` are not.
-    let certain = match (open_style, close_style) {
-        (Style::Bare, other) | (other, Style::Bare) => other == Style::Clock,
-        _ => true,
-    };
-    certain.then_some((open, close))
+/// A time of day as written.
+#[derive(Clone, Copy)]
+struct Moment {
+    /// Minutes from midnight, 0 to 1440, with the half of the day if one is written.
+    minutes: u16,
+    half: Option<Half>,
+    /// Written as hours of 24: `9h30`, `18:00`. A bare number is not.
+    is_clock: bool,
 }
 
-/// Parses a time of day: `9:30`, `09h30`, `9h`, `9.30`, `9am`, `9:30 p.m.`, `18`.
-fn moment(text: &str) -> Option<(u16, Style)> {
-    let text = fold(text);
-    let half = [("a.m.", 0), ("am", 0), ("p.m.", 720), ("pm", 720)];
-    if let Some((time, offset)) =
-        half.iter().find_map(|(sign, offset)| Some((text.strip_suffix(sign)?, *offset)))
-    {
-        let (hour, minute) = match time.split_once([':', '.']) {
-            Some((hour, minute)) => (number(hour, 1)?, number(minute, 2)?),
-            None => (number(time, 1)?, 0),
-        };
-        let valid = (1..=12).contains(&hour) && minute < 60;
-        return valid.then_some((hour % 12 * 60 + minute + offset, Style::Half));
+impl Moment {
+    /// Whether the half of the day is open: an hour of 1 to 12 without a sign.
+    fn is_open(self) -> bool {
+        self.half.is_none() && self.minutes < 13 * 60
     }
-    let (hour, minute, style) = match text.split_once([':', '.', 'h']) {
-        Some((hour, "" | "s" | "rs" | "oras" | "ora")) if text.contains('h') => {
-            (number(hour, 1)?, 0, Style::Clock)
+
+    /// The minutes in that half of the day.
+    fn in_half(self, half: Half) -> u16 {
+        let minutes = self.minutes % 720;
+        if half == Half::Afternoon { minutes + 720 } else { minutes }
+    }
+}
+
+/// Between the two times of a range, longest first.
+const BETWEEN: &[&str] = &[
+    " through ",
+    " until ",
+    " alle ",
+    " uhr bis ",
+    " till ",
+    " thru ",
+    " até ",
+    " bis ",
+    " tot ",
+    " ate ",
+    " til ",
+    " إلى ",
+    " الى ",
+    " حتى ",
+    " to ",
+    " às ",
+    " as ",
+    " au ",
+    " al ",
+    " do ",
+    " à ",
+    " a ",
+    " e ",
+    " עד ",
+    "から",
+    "至",
+    "到",
+];
+
+/// Dashes, and what is written for them.
+const DASHES: [char; 9] = ['-', '–', '—', '‒', '−', '‐', '‑', '~', '〜'];
+
+/// Before the first time of a range.
+const BEFORE: &[&str] = &[
+    "from ",
+    "open ",
+    "opens ",
+    "das ",
+    "da ",
+    "de ",
+    "del ",
+    "desde ",
+    "dalle ",
+    "dalla ",
+    "von ",
+    "van ",
+    "od ",
+    "entre ",
+    "between ",
+    "aberto ",
+    "abierto ",
+    "ouvert ",
+    "geöffnet ",
+    "من ",
+    "من الساعة ",
+    "从",
+    "自",
+    "godz. ",
+    "ore ",
+    "w godz. ",
+    "klo ",
+    "kl. ",
+    "las ",
+    "les ",
+];
+
+/// Opening and closing time, in minutes from midnight, each 0 to 1440; `None` if the text is not a
+/// range of times, or if it is uncertain which ones are meant.
+pub(super) fn span(text: &str) -> Option<(u16, u16)> {
+    let text = text.trim().to_lowercase().replace('～', "~");
+    let text = without_prefix(&text);
+    let split = text
+        .split_once(DASHES)
+        .or_else(|| BETWEEN.iter().find_map(|word| text.split_once(word)))?;
+    let (open, close) = (moment(split.0)?, moment(split.1)?);
+    certain(open, close)
+}
+
+fn without_prefix(text: &str) -> &str {
+    BEFORE.iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text).trim()
+}
+
+/// The times that are meant. A half of the day that is written once counts for both, as in
+/// `5:00 – 8:00 PM`, unless the range would then end before it begins: `11:00 – 3:00 PM`.
+fn certain(open: Moment, close: Moment) -> Option<(u16, u16)> {
+    match (open.half, close.half) {
+        (Some(_), Some(_)) => Some((open.minutes, close.minutes)),
+        (None, Some(half)) if open.is_open() => {
+            let close = close.minutes;
+            let same = open.in_half(half);
+            let end = if close == 0 { 1440 } else { close };
+            if same < end && (half == Half::Afternoon || close != 0) {
+                return Some((same, close));
+            }
+            let other = match half {
+                Half::Morning => Half::Afternoon,
+                Half::Afternoon => Half::Morning,
+            };
+            Some((open.in_half(other), close))
+        }
+        (Some(half), None) if close.is_open() => {
+            let same = close.in_half(half);
+            match half {
+                // `9am - 11`: in the morning or at night?
+                Half::Morning if same > open.minutes => None,
+                Half::Morning => Some((open.minutes, close.in_half(Half::Afternoon))),
+                Half::Afternoon if same > open.minutes => Some((open.minutes, same)),
+                Half::Afternoon => Some((open.minutes, close.in_half(Half::Morning))),
+            }
+        }
+        // `9-18h` is certain, and so is `9-18`; `9-5` is not.
+        _ if open.is_clock || close.is_clock || close.minutes >= 13 * 60 => {
+            Some((open.minutes, close.minutes))
+        }
+        _ => None,
+    }
+}
+
+/// Parses a time of day: `9:30`, `09h30`, `9h`, `9.30 Uhr`, `9am`, `9:30 p.m.`, `18`, `午後5時`,
+/// `noon`.
+fn moment(text: &str) -> Option<Moment> {
+    let text = fold(without_prefix(text.trim()));
+    let mut text = text.as_str();
+    if NOON.contains(&text) {
+        return Some(Moment { minutes: 720, half: Some(Half::Afternoon), is_clock: true });
+    }
+    if MIDNIGHT.contains(&text) {
+        return Some(Moment { minutes: 0, half: Some(Half::Morning), is_clock: true });
+    }
+    let mut half = None;
+    for (words, meaning) in [(MORNING, Half::Morning), (AFTERNOON, Half::Afternoon)] {
+        let longest = words
+            .iter()
+            .filter_map(|word| text.strip_suffix(word).or_else(|| text.strip_prefix(word)))
+            .min_by_key(|rest| rest.len());
+        if let Some(rest) = longest.filter(|_| half.is_none()) {
+            half = Some(meaning);
+            text = rest;
+        }
+    }
+    // `p` alone, as in `9:30p`.
+    if half.is_none() {
+        for (sign, meaning) in [('a', Half::Morning), ('p', Half::Afternoon)] {
+            if let Some(rest) = text.strip_suffix(sign).filter(|rest| ends_with_digit(rest)) {
+                half = Some(meaning);
+                text = rest;
+                break;
+            }
+        }
+    }
+    let (hour, minute, is_clock) = clock(text)?;
+    if half.is_some() && (1..=12).contains(&hour) && minute < 60 {
+        let minutes = hour % 12 * 60 + minute;
+        let afternoon = half == Some(Half::Afternoon);
+        return Some(Moment {
+            minutes: if afternoon { minutes + 720 } else { minutes },
+            half,
+            is_clock,
+        });
+    }
+    // `17:00 PM` says the same twice; `13pm` without minutes is a mistake.
+    let doubled = half == Some(Half::Afternoon) && is_clock && (13..24).contains(&hour);
+    if half.is_some() && !doubled {
+        return None;
+    }
+    let minutes = hour * 60 + minute;
+    (minute < 60 && minutes <= 1440).then_some(Moment { minutes, half: None, is_clock })
+}
+
+fn ends_with_digit(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_digit())
+}
+
+/// Hour, minute, and whether it is written like a time.
+fn clock(text: &str) -> Option<(u16, u16, bool)> {
+    // Words of other languages for the hour.
+    let text = text
+        .trim_end_matches("uhr")
+        .trim_end_matches("uur")
+        .trim_end_matches("godz")
+        .replace("時半", ":30")
+        .replace("点半", ":30")
+        .replace("點半", ":30")
+        .replace(['時', '点', '點', '时'], "h")
+        .trim_end_matches('分')
+        .to_owned();
+    let text = text.as_str();
+    match text.split_once([':', '.', 'h']) {
+        Some((hour, "" | "s" | "rs" | "r" | "oras" | "ora" | "eures" | "eure"))
+            if text.contains('h') =>
+        {
+            Some((number(hour, 1)?, 0, true))
         }
         Some((hour, minute)) => {
-            let minute = minute.trim_end_matches("min").trim_end_matches(['h', 'm']);
-            (number(hour, 1)?, number(minute, 2)?, Style::Clock)
+            let minute = minute.trim_end_matches("min").trim_end_matches(['h', 'm', 's', 'r']);
+            // `9:00:00`, as databases write a time.
+            let minute = minute.strip_suffix(":00").unwrap_or(minute);
+            Some((number(hour, 1)?, number(minute, 2)?, true))
         }
-        None => (number(&text, 1)?, 0, Style::Bare),
-    };
-    let minutes = hour * 60 + minute;
-    (minute < 60 && minutes <= 1440).then_some((minutes, style))
+        None => Some((number(text, 1)?, 0, false)),
+    }
 }
 
 /// Parses a number of `least` to two digits.

@@ -2,17 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
-use crate::{child, excerpt};
+use super::fields::{Fields, is_empty};
+use crate::{MAX_NOTICES, child, excerpt};
 
 /// The CRM's bookkeeping about the order, which templates do not need.
-const BOOKKEEPING: [&str; 23] = [
+const BOOKKEEPING: [&str; 22] = [
     "addons",
     "admin_notes",
     "base_price",
     "completed_steps",
     "created_at",
-    "currency",
     "delivery_days",
     "expected_delivery_date",
     "is_complete",
@@ -26,92 +25,284 @@ const BOOKKEEPING: [&str; 23] = [
     "repository_url",
     "revisions_included",
     "revisions_used",
-    "site_url",
     "status",
     "total_price",
     "updated_at",
+    "user_id",
 ];
 
-/// Parts of a field name that mark it as secret. Case and separators are ignored.
-const SECRET_PARTS: [&str; 14] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "senha",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "stripe",
-    "credential",
-    "creditcard",
-    "cardnumber",
+/// What a CRM knows about who ordered, who is not always who is shown on the site.
+const CUSTOMER: [&str; 7] = [
+    "customer_name",
+    "customer_email",
+    "customer_phone",
+    "customer_id",
+    "customer_ip",
+    "customer_address",
+    "customer_password",
 ];
 
-/// Whole words of a field name that mark it as secret (`key`, but not `keywords`).
-const SECRET_WORDS: [&str; 12] = [
-    "key", "keys", "pwd", "pin", "cvc", "cvv", "iban", "auth", "payment", "payments", "invoice",
-    "billing",
-];
-
-/// The unknown fields and the contents of `extra`, without secrets and bookkeeping.
+/// The unknown fields and the contents of `extra`, without secrets and bookkeeping. A secret that
+/// is removed is named; its value is not.
 pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
-    let (at, extra) = f.get("extra");
+    let (at, extra) = f.first(&["extra"]);
     let mut kept = Map::new();
+    let mut removed = Removed::default();
+    let extra_at = at.clone();
     match extra {
         None => {}
         Some(Value::Object(fields)) => {
-            kept.extend(fields.iter().filter_map(|(name, value)| keep(name, value)))
+            for (name, value) in fields {
+                if let Some(value) = removed.keep(&extra_at, name, value) {
+                    kept.insert(name.clone(), value);
+                }
+            }
         }
-        Some(other) => f.problem(
-            at.clone(),
-            format!("must be an object of further fields, but is {}", excerpt(other)),
+        Some(other) => f.dropped(
+            &at,
+            format!("must be an object of further fields, but is {}: left out", excerpt(other)),
         ),
     }
-    let unknown: Vec<_> = f.unknown().filter_map(|(name, value)| keep(name, value)).collect();
+    let business = f.at.clone();
+    let unknown: Vec<_> = f.unknown().map(|(name, value)| (name.clone(), value)).collect();
     for (name, value) in unknown {
+        let Some(value) = removed.keep(&business, &name, value) else { continue };
         if kept.contains_key(&name) {
-            f.problem(
-                child(&at, &name),
-                format!("`{name}` is also given outside of `extra`; give it once"),
+            f.dropped(
+                &child(&at, &name),
+                format!("`{name}` is also given outside of `extra`, and that one counts"),
             );
         }
         kept.insert(name, value);
     }
+    for at in removed.secrets {
+        f.findings.note(&at, "looks like a secret or payment data: it is not kept");
+    }
     kept
 }
 
-/// The field without the secrets inside its value; `None` if the whole field is removed.
-fn keep(name: &str, value: &Value) -> Option<(String, Value)> {
-    let lower = name.to_ascii_lowercase();
-    let dropped = value.is_null()
-        || BOOKKEEPING.contains(&lower.as_str())
-        || lower.starts_with("customer_")
-        || is_secret(name);
-    (!dropped).then(|| (name.to_owned(), without_secrets(value)))
+/// What was removed.
+#[derive(Default)]
+struct Removed {
+    /// Pointers of the fields that look like secrets, at most [`MAX_NOTICES`].
+    secrets: Vec<String>,
 }
 
-fn without_secrets(value: &Value) -> Value {
-    match value {
-        Value::Array(entries) => entries.iter().map(without_secrets).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| !is_secret(name))
-            .map(|(name, value)| (name.clone(), without_secrets(value)))
-            .collect(),
-        other => other.clone(),
+/// A part of a pointer. The pointer itself is made only for a secret: made for each value, the
+/// pointers of a document with a long name would take thousands of times its bytes.
+enum Step<'v> {
+    Name(&'v str),
+    Index(usize),
+}
+
+impl Removed {
+    /// The value without the secrets inside; `None` if the whole field is removed. `at` is the
+    /// pointer of the object that it is in.
+    fn keep<'v>(&mut self, at: &str, name: &'v str, value: &'v Value) -> Option<Value> {
+        if value.is_null() {
+            return None;
+        }
+        let lower = name.to_ascii_lowercase();
+        if BOOKKEEPING.contains(&lower.as_str()) || CUSTOMER.contains(&lower.as_str()) {
+            return None;
+        }
+        let mut steps = vec![Step::Name(name)];
+        self.without_secrets(at, &mut steps, name, value)
+    }
+
+    fn without_secrets<'v>(
+        &mut self,
+        at: &str,
+        steps: &mut Vec<Step<'v>>,
+        name: &str,
+        value: &'v Value,
+    ) -> Option<Value> {
+        if is_secret(name, value) {
+            if self.secrets.len() < MAX_NOTICES {
+                let pointer = steps.iter().fold(at.to_owned(), |at, step| match step {
+                    Step::Name(name) => child(&at, name),
+                    Step::Index(index) => child(&at, index),
+                });
+                self.secrets.push(pointer);
+            }
+            return None;
+        }
+        let mut within = |step: Step<'v>, name: &str, value: &'v Value| {
+            steps.push(step);
+            let kept = self.without_secrets(at, steps, name, value);
+            steps.pop();
+            kept
+        };
+        Some(match value {
+            Value::Array(entries) => entries
+                .iter()
+                .enumerate()
+                .filter_map(|(index, entry)| within(Step::Index(index), "", entry))
+                .collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .filter_map(|(name, value)| {
+                    Some((name.clone(), within(Step::Name(name), name, value)?))
+                })
+                .collect(),
+            other => other.clone(),
+        })
     }
 }
 
-/// Whether a field with this name may contain a secret or payment data. False positives are
-/// acceptable, false negatives are not.
-fn is_secret(name: &str) -> bool {
-    let squashed: String =
-        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    SECRET_PARTS.iter().any(|part| squashed.contains(part))
-        || words(name).iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
+/// Words that make a field payment data, wherever they are in its name.
+const ANYWHERE: [&str; 4] = ["cvc", "cvv", "iban", "creditcard"];
+/// Words for a password, at the end of a name or before one of [`OF_PASSWORDS`].
+const PASSWORDS: [&str; 9] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "senha",
+    "contrasena",
+    "passwort",
+    "kennwort",
+];
+const OF_PASSWORDS: [&str; 9] =
+    ["hash", "salt", "confirmation", "confirm", "repeat", "again", "encrypted", "plain", "old"];
+/// Words after `stripe` that make it the payment service and not a pattern.
+const OF_STRIPE: [&str; 12] = [
+    "session",
+    "customer",
+    "payment",
+    "subscription",
+    "account",
+    "price",
+    "product",
+    "charge",
+    "invoice",
+    "id",
+    "key",
+    "secret",
+];
+/// Words that make it one at the end: `client_secret`, but not `secret_menu`.
+const AT_END: [&str; 5] = ["secret", "secrets", "token", "tokens", "apikey"];
+/// Whole names.
+const WHOLE: [&str; 9] =
+    ["key", "keys", "pin", "auth", "payment", "payments", "invoice", "billing", "secret"];
+/// Words before `key` and `credentials`.
+const KEYS: [&str; 12] = [
+    "api",
+    "access",
+    "private",
+    "secret",
+    "auth",
+    "encryption",
+    "signing",
+    "ssh",
+    "master",
+    "login",
+    "aws",
+    "admin",
+];
+/// Words that begin the names of payment data, together with one of [`OF_PAYMENTS`].
+const PAYMENTS: [&str; 5] = ["payment", "invoice", "billing", "checkout", "card"];
+const OF_PAYMENTS: [&str; 13] = [
+    "id",
+    "intent",
+    "session",
+    "status",
+    "number",
+    "reference",
+    "customer",
+    "email",
+    "address",
+    "name",
+    "expiry",
+    "hash",
+    "details",
+];
+/// Names without separators.
+const SQUASHED: [&str; 6] =
+    ["apikey", "accesskey", "privatekey", "secretkey", "cardnumber", "creditcard"];
+/// Beginnings of the secrets of services.
+const PREFIXES: [&str; 16] = [
+    "sk_live_",
+    "sk_test_",
+    "pk_live_",
+    "pk_test_",
+    "rk_live_",
+    "whsec_",
+    "cs_test_",
+    "cs_live_",
+    "pi_",
+    "cus_",
+    "ghp_",
+    "github_pat_",
+    "xoxb-",
+    "xoxp-",
+    "sk-",
+    "-----BEGIN ",
+];
+
+/// Whether a field is a secret or payment data: by the words of its name, or by a value that cannot
+/// be anything else. `pin_code` is a postal code, `key_features` and `payment_methods` are business
+/// data, and a flag is never a secret.
+fn is_secret(name: &str, value: &Value) -> bool {
+    if matches!(value, Value::Bool(_)) || is_empty(value) {
+        return false;
+    }
+    let words = words(name);
+    let first = words.first().map(String::as_str).unwrap_or_default();
+    let last = words.last().map(String::as_str).unwrap_or_default();
+    let squashed = words.concat();
+    let is_one_of = |word: &String, list: &[&str]| list.contains(&word.as_str());
+    let named = words.iter().any(|word| is_one_of(word, &ANYWHERE))
+        || is_one_of(&last.to_owned(), &PASSWORDS)
+        || squashed == "stripe"
+        || AT_END.contains(&last)
+        || WHOLE.contains(&squashed.as_str())
+        || SQUASHED.iter().any(|part| squashed.contains(part))
+        || words.windows(2).any(|pair| match pair {
+            [before, after] => {
+                let key = matches!(after.as_str(), "key" | "keys" | "credentials");
+                key && is_one_of(before, &KEYS)
+                    || is_one_of(before, &PASSWORDS) && is_one_of(after, &OF_PASSWORDS)
+                    || before == "stripe" && is_one_of(after, &OF_STRIPE)
+            }
+            _ => false,
+        })
+        || (PAYMENTS.contains(&first) && OF_PAYMENTS.contains(&last));
+    named || value.as_str().is_some_and(is_secret_text)
+}
+
+/// Whether a text is the secret of a service, or the number of a payment card.
+fn is_secret_text(text: &str) -> bool {
+    let text = text.trim();
+    let one_word = !text.contains(char::is_whitespace);
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
+    let is_token = one_word
+        && text.len() >= 16
+        && PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        && text.bytes().any(|b| b.is_ascii_digit());
+    let is_jwt = one_word && text.starts_with("eyJ") && text.matches('.').count() == 2;
+    let is_pem = text.starts_with("-----BEGIN ");
+    let is_card = (15..=16).contains(&digits.len())
+        && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b' ' | b'-'))
+        && matches!(digits.first(), Some(3..=6))
+        && luhn(&digits);
+    is_token || is_jwt || is_pem || is_card
+}
+
+/// The check digit of payment cards.
+fn luhn(digits: &[u32]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| match at % 2 {
+            0 => *digit,
+            _ if *digit > 4 => digit * 2 - 9,
+            _ => digit * 2,
+        })
+        .sum();
+    sum.is_multiple_of(10)
 }
 
 /// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
@@ -127,5 +318,6 @@ fn words(name: &str) -> Vec<String> {
             word.extend(c.to_lowercase());
         }
     }
+    words.retain(|word| !word.is_empty());
     words
 }

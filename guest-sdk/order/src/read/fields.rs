@@ -1,53 +1,74 @@
-//! Parsing of the fields of an object. Problems are collected, not returned early.
+//! Parsing of the fields of an object. Findings are collected, not returned early.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::shape::Section;
+use super::findings::Findings;
 use super::{MAX_ENTRIES, MAX_YEARS};
-use crate::problem::is_blank;
-use crate::{Phone, Problem, child, email_address, excerpt, web_address};
+use crate::problem::{is_blank, truncated};
+use crate::text::{clean, visible};
+use crate::{Phone, child, excerpt, profile_address, read_email, web_address};
 
-/// The fields of an object, with the known field names and the problems found so far.
+/// The fields of an object, with the known field names and what was found so far.
 pub(super) struct Fields<'a> {
-    at: String,
+    pub(super) at: String,
     fields: &'a Map<String, Value>,
-    known: Vec<&'static str>,
-    problems: Vec<Problem>,
+    known: Vec<&'a str>,
+    pub(super) findings: Findings,
+    /// Whether HTML entities are decoded: not in a document that was read before.
+    decode: bool,
 }
 
+/// A field: its pointer, and its value unless it is empty.
+pub(super) type Field<'a> = (String, Option<&'a Value>);
+
 impl<'a> Fields<'a> {
-    pub(super) fn new(section: Section<'a>, problems: Vec<Problem>) -> Self {
-        Fields { at: section.at.to_owned(), fields: section.fields, known: Vec::new(), problems }
+    pub(super) fn new(
+        at: &str,
+        fields: &'a Map<String, Value>,
+        findings: Findings,
+        decode: bool,
+    ) -> Self {
+        Fields { at: at.to_owned(), fields, known: Vec::new(), findings, decode }
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems
-    }
-
-    pub(super) fn problem(&mut self, at: String, message: impl Display) {
-        self.problems.push(Problem::new(at, message.to_string()));
+    /// A value that is not used: what is wrong with it, and what would be right.
+    pub(super) fn dropped(&mut self, at: &str, message: impl Display) {
+        self.findings.dropped(at, message);
     }
 
     /// Marks fields as known without parsing them.
     pub(super) fn skip(&mut self, names: impl IntoIterator<Item = &'static str>) {
-        self.known.extend(names);
+        for name in names {
+            self.known.push(name);
+        }
     }
 
-    /// Parses a nested object; its problems are added to the same list.
-    pub(super) fn below(
+    /// Parses a nested object; its findings are added to the same list. Fields that `read` does not
+    /// know are dropped with a warning.
+    pub(super) fn below<T>(
         &mut self,
-        at: String,
+        at: &str,
         fields: &'a Map<String, Value>,
-        read: impl FnOnce(&mut Self),
-    ) {
-        let problems = std::mem::take(&mut self.problems);
-        let mut inner = Fields { at, fields, known: Vec::new(), problems };
-        read(&mut inner);
-        self.problems = inner.problems;
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let findings = std::mem::take(&mut self.findings);
+        let mut inner = Fields::new(at, fields, findings, self.decode);
+        let value = read(&mut inner);
+        let unknown: Vec<_> = inner
+            .unknown()
+            .filter(|(_, value)| !is_empty(value))
+            .map(|(name, value)| (child(at, name), excerpt(value)))
+            .collect();
+        for (at, value) in unknown {
+            inner.dropped(&at, format!("{value} is left out: there is no such field here"));
+        }
+        self.findings = inner.findings;
+        value
     }
 
     /// The fields that were neither parsed nor skipped.
@@ -55,159 +76,300 @@ impl<'a> Fields<'a> {
         self.fields.iter().filter(|(name, _)| !self.known.contains(&name.as_str()))
     }
 
-    /// The pointer to a field, and its value unless it is absent or `null`.
-    pub(super) fn get(&mut self, name: &'static str) -> (String, Option<&'a Value>) {
-        self.known.push(name);
-        (child(&self.at, name), self.fields.get(name).filter(|value| !value.is_null()))
-    }
-
-    /// Parses a text and checks its type and length.
-    fn given_text(&mut self, name: &'static str, max: usize) -> Given<'a> {
-        let (at, value) = self.get(name);
-        match value {
-            None => Given::Absent(at),
-            Some(Value::String(text)) if is_blank(text) => Given::Blank(at),
-            Some(Value::String(text)) => {
-                self.within(&at, text, max).map_or(Given::Invalid, |text| Given::Text(at, text))
+    /// The field with the first of these names that has a value. `null`, a blank text, `[]` and
+    /// `{}` are no values: forms send any of them for nothing.
+    pub(super) fn first(&mut self, names: &[&'a str]) -> Field<'a> {
+        let found = names.iter().find_map(|name| {
+            Some((*name, self.fields.get(*name).filter(|value| !is_empty(value))?))
+        });
+        match (found, names.first()) {
+            (Some((name, value)), _) => {
+                self.known.push(name);
+                (child(&self.at, name), Some(value))
             }
-            Some(other) => {
-                self.problem(at, format!("must be a text, but is {}", excerpt(other)));
-                Given::Invalid
+            (None, first) => {
+                self.known.extend(names);
+                (child(&self.at, first.unwrap_or(&"")), None)
             }
         }
     }
 
-    fn within(&mut self, at: &str, text: &'a str, max: usize) -> Option<&'a str> {
-        let used = text.chars().count();
-        if used > max {
-            self.problem(
-                at.to_owned(),
-                format!("has {used} characters; at most {max} are allowed"),
+    /// Whether a field is there and blank, for the message about it.
+    fn is_there(&self, at: &str) -> bool {
+        let name = at.rsplit('/').next().unwrap_or_default();
+        self.fields.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether a field is a list, possibly an empty one.
+    pub(super) fn is_list(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(Value::is_array)
+    }
+
+    /// A text, cleaned, at most `max` characters; `None` if the value is none.
+    pub(super) fn as_text(&mut self, at: &str, value: &Value, max: usize) -> Option<String> {
+        let text = match value {
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            Value::Number(number) => Cow::Owned(number.to_string()),
+            Value::Array(entries) if entries.len() == 1 => {
+                self.dropped(at, "must be a text, but is a list of one: that entry is used");
+                return self.as_text(at, entries.first()?, max);
+            }
+            other => {
+                self.dropped(at, format!("must be a text, but is {}: left out", excerpt(other)));
+                return None;
+            }
+        };
+        let (text, found) = clean(&text, self.decode);
+        let said = truncated(&text);
+        if found.entities {
+            self.dropped(at, format!("had HTML entities, which were decoded: `{said}`"));
+        }
+        if found.controls > 0 {
+            let count = found.controls;
+            self.dropped(
+                at,
+                format!("had {count} control characters, which were removed: `{said}`"),
             );
         }
-        (used <= max).then_some(text)
-    }
-
-    /// Parses an optional text, unchanged. A blank text counts as absent.
-    pub(super) fn text(&mut self, name: &'static str, max: usize) -> Option<String> {
-        match self.given_text(name, max) {
-            Given::Text(_, text) => Some(text.to_owned()),
-            Given::Absent(_) | Given::Blank(_) | Given::Invalid => None,
+        if found.invisible > 0 {
+            let count = found.invisible;
+            let message = format!("had {count} invisible characters, which were removed: `{said}`");
+            self.findings.note(at, message);
         }
-    }
-
-    /// Parses a required text and returns it with its pointer.
-    fn required(
-        &mut self,
-        name: &'static str,
-        what: &str,
-        max: usize,
-    ) -> Option<(String, &'a str)> {
-        match self.given_text(name, max) {
-            Given::Text(at, text) => Some((at, text)),
-            Given::Absent(at) => {
-                self.problem(at, format!("is missing; it must be {what}"));
-                None
-            }
-            Given::Blank(at) => {
-                self.problem(at, format!("is blank; it must be {what}"));
-                None
-            }
-            Given::Invalid => None,
+        if let Some(right) = &found.mojibake {
+            let message = format!(
+                "`{said}` was decoded with the wrong encoding on its way (it is published as it \
+                 is); send it as UTF-8, `{right}`"
+            );
+            self.dropped(at, message);
+        } else if found.replacement {
+            let message = format!(
+                "`{said}` has a character that was lost on its way (`\u{fffd}`, published as it \
+                 is); send the text as UTF-8"
+            );
+            self.dropped(at, message);
         }
+        if is_blank(&text) {
+            return None;
+        }
+        Some(self.within(at, &text, max))
     }
 
-    /// Parses a required text, unchanged.
+    /// The text, cut before a word if it is too long.
+    fn within(&mut self, at: &str, text: &str, max: usize) -> String {
+        let used = text.chars().count();
+        let Some((end, _)) = text.char_indices().nth(max) else { return text.to_owned() };
+        let kept = &text[..end];
+        let words = kept.rfind(char::is_whitespace).filter(|at| *at > end / 2);
+        let kept = words.map_or(kept, |at| &kept[..at]).trim_end();
+        let message =
+            format!("has {used} characters; at most {max} are allowed: cut after `{}`", {
+                let start = kept.char_indices().rev().nth(20).map_or(0, |(at, _)| at);
+                &kept[start..]
+            });
+        self.dropped(at, message);
+        kept.to_owned()
+    }
+
+    /// An optional text.
+    pub(super) fn text(&mut self, names: &[&'a str], max: usize) -> Option<String> {
+        let (at, value) = self.first(names);
+        self.as_text(&at, value?, max)
+    }
+
+    /// A text without which there is no order.
     pub(super) fn required_text(
         &mut self,
-        name: &'static str,
+        names: &[&'a str],
         what: &str,
         max: usize,
     ) -> Option<String> {
-        self.required(name, what, max).map(|(_, text)| text.to_owned())
-    }
-
-    /// Turns an error into a problem at `at`.
-    pub(super) fn keep<T, E: Display>(&mut self, at: String, read: Result<T, E>) -> Option<T> {
-        read.map_err(|wrong| self.problem(at, wrong)).ok()
-    }
-
-    pub(super) fn email(&mut self, name: &'static str) -> Option<String> {
-        let (at, text) =
-            self.required(name, "an e-mail address like `office@example.com`", usize::MAX)?;
-        self.keep(at, email_address(text).map(str::to_owned))
-    }
-
-    /// Parses a required phone number. Some forms send it as a JSON number.
-    pub(super) fn phone(&mut self, name: &'static str) -> Option<Phone> {
-        if let (at, Some(value @ Value::Number(number))) = self.get(name) {
-            let read = match number.as_u64() {
-                Some(digits) => {
-                    digits.to_string().parse().map_err(|wrong: crate::PhoneError| wrong.to_string())
-                }
-                None => Err(format!("must be a phone number as a text, but is {}", excerpt(value))),
-            };
-            return self.keep(at, read);
+        let (at, value) = self.first(names);
+        let Some(value) = value else {
+            let state = if self.is_there(&at) { "blank" } else { "missing" };
+            self.findings.refuse(&at, format!("is {state}; it must be {what}"));
+            return None;
+        };
+        let text = self.as_text(&at, value, max);
+        if text.is_none() {
+            self.findings.blame(std::slice::from_ref(&at));
+            if !self.findings.problems(false).iter().any(|problem| problem.pointer == at) {
+                self.findings.refuse(&at, format!("is blank; it must be {what}"));
+            }
         }
-        let (at, text) =
-            self.required(name, "a phone number like `+55 19 95550-1011`", usize::MAX)?;
-        self.keep(at, text.parse())
+        text
     }
 
-    /// Parses an optional URL.
-    pub(super) fn link(&mut self, name: &'static str) -> Option<String> {
-        match self.given_text(name, usize::MAX) {
-            Given::Text(at, text) => self.keep(at, web_address(text)),
-            _ => None,
-        }
+    /// Says that an expected field has no value. Only strict reading refuses the order for it.
+    pub(super) fn expected(&mut self, at: &str, what: &str) {
+        let state = if self.is_there(at) { "blank" } else { "missing" };
+        self.findings.missing(at, format!("is {state}; it must be {what}"));
     }
 
-    /// Parses an optional text as a `T`.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
-        match self.given_text(name, usize::MAX) {
-            Given::Text(at, text) => self.keep(at, text.parse()),
-            _ => None,
-        }
-    }
-
-    /// Parses an optional enum value.
-    pub(super) fn choice<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
-        match self.given_text(name, usize::MAX) {
-            Given::Text(at, text) => self.keep(at, chosen(text)),
-            _ => None,
-        }
-    }
-
-    /// Parses a required enum value.
-    pub(super) fn required_choice<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
-        let one_of = one_of(&names::<T>());
-        let (at, text) = self.required(name, &one_of, usize::MAX)?;
-        self.keep(at, chosen(text))
-    }
-
-    /// Parses a flag. Default: `false`.
-    pub(super) fn flag(&mut self, name: &'static str) -> bool {
-        let (at, value) = self.get(name);
+    /// An expected text.
+    pub(super) fn expected_text(
+        &mut self,
+        names: &[&'a str],
+        what: &str,
+        max: usize,
+    ) -> Option<String> {
+        let (at, value) = self.first(names);
         match value {
-            None => false,
-            Some(Value::Bool(flag)) => *flag,
-            Some(Value::String(text)) if text == "true" => true,
-            Some(Value::String(text)) if text == "false" || is_blank(text) => false,
-            Some(Value::Number(number)) if number.as_u64().is_some_and(|number| number <= 1) => {
-                number.as_u64() == Some(1)
-            }
-            Some(other) => {
-                self.problem(at, format!("must be `true` or `false`, but is {}", excerpt(other)));
-                false
+            Some(value) => self.as_text(&at, value, max),
+            None => {
+                self.expected(&at, what);
+                None
             }
         }
     }
 
-    /// Parses a number of full years, given as a number or as digits. 0 counts as absent.
-    pub(super) fn years(&mut self, name: &'static str) -> Option<u32> {
-        let (at, value) = self.get(name);
-        let value = value.filter(|value| !value.as_str().is_some_and(is_blank))?;
-        match number(value)
+    /// The value, or a warning that it is left out.
+    pub(super) fn keep<T, E: Display>(&mut self, at: &str, read: Result<T, E>) -> Option<T> {
+        read.map_err(|wrong| self.dropped(at, format!("{wrong}; left out"))).ok()
+    }
+
+    /// The text of a value that becomes a link or a choice; cleaning says nothing about it.
+    fn plain(&mut self, at: &str, value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(visible(text)),
+            Value::Array(entries) if entries.len() == 1 => {
+                self.dropped(at, "must be a text, but is a list of one: that entry is used");
+                self.plain(at, entries.first()?)
+            }
+            other => {
+                self.dropped(at, format!("must be a text, but is {}: left out", excerpt(other)));
+                None
+            }
+        }
+    }
+
+    pub(super) fn email(&mut self, names: &[&'a str], is_expected: bool) -> Option<String> {
+        let (at, value) = self.first(names);
+        let Some(value) = value else {
+            if is_expected {
+                self.expected(&at, "an e-mail address like `office@example.com`");
+            }
+            return None;
+        };
+        let text = self.plain(&at, value)?;
+        let read = read_email(&text);
+        let (address, others) = self.keep(&at, read)?;
+        if let Some(others) = others {
+            let message = format!(
+                "holds more than one address: `{address}` is used, `{}` is left out",
+                truncated(&others)
+            );
+            self.dropped(&at, message);
+        }
+        Some(address)
+    }
+
+    /// A phone number. Spreadsheets and forms send it as a JSON number, too.
+    pub(super) fn phone(&mut self, names: &[&'a str], is_expected: bool) -> Option<Phone> {
+        let (at, value) = self.first(names);
+        let Some(value) = value else {
+            if is_expected {
+                self.expected(&at, "a phone number like `+55 19 95550-1011`");
+            }
+            return None;
+        };
+        self.as_phone(&at, value)
+    }
+
+    pub(super) fn as_phone(&mut self, at: &str, value: &Value) -> Option<Phone> {
+        let text = match value {
+            Value::Number(number) => match whole(number) {
+                Some(digits) => digits.to_string(),
+                None => {
+                    let message = format!(
+                        "must be a phone number as a text, but is {}: left out",
+                        excerpt(value)
+                    );
+                    self.dropped(at, message);
+                    return None;
+                }
+            },
+            Value::Array(entries) if entries.len() > 1 => {
+                let phone = self.as_phone(at, entries.first()?)?;
+                let others = entries.len() - 1;
+                self.dropped(
+                    at,
+                    format!("is a list: `{phone}` is used, {others} more are left out"),
+                );
+                return Some(phone);
+            }
+            value => self.plain(at, value)?,
+        };
+        let read = Phone::read(&text);
+        let written = self.keep(at, read)?;
+        for left_out in &written.left_out {
+            let message = format!(
+                "`{}`: `{}` is used, and `{}` is not dialled; write one number",
+                truncated(&text),
+                written.phone,
+                truncated(left_out)
+            );
+            self.dropped(at, message);
+        }
+        Some(written.phone)
+    }
+
+    /// An optional URL.
+    pub(super) fn link(&mut self, names: &[&'a str]) -> Option<String> {
+        let (at, value) = self.first(names);
+        self.as_link(&at, value?)
+    }
+
+    pub(super) fn as_link(&mut self, at: &str, value: &Value) -> Option<String> {
+        let text = self.plain(at, value)?;
+        self.keep(at, web_address(&text))
+    }
+
+    /// The page of the business on a social network.
+    pub(super) fn profile(&mut self, field: &'static str, names: &[&'a str]) -> Option<String> {
+        let (at, value) = self.first(names);
+        let text = self.plain(&at, value?)?;
+        let address = self.keep(&at, profile_address(field, &text))?;
+        if let Some(other) = crate::link::other_network(field, &address) {
+            let message = format!("`{}` is a page for `{other}`", truncated(&address));
+            self.findings.note(&at, message);
+        } else if !text.contains('.') || text.starts_with('@') {
+            let message = format!("`{}` is read as {address}", truncated(&text));
+            self.findings.note(&at, message);
+        }
+        Some(address)
+    }
+
+    /// An optional text as a `T`.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, names: &[&'a str]) -> Option<T> {
+        let (at, value) = self.first(names);
+        let text = self.plain(&at, value?)?;
+        self.keep(&at, text.parse())
+    }
+
+    /// An optional enum value, in any case, with blanks or hyphens for `_`.
+    pub(super) fn choice<T: DeserializeOwned>(&mut self, name: &'a str) -> Option<T> {
+        let (at, value) = self.first(&[name]);
+        let text = self.plain(&at, value?)?;
+        self.keep(&at, chosen(&text))
+    }
+
+    /// A flag as forms write it. Default: `false`.
+    pub(super) fn flag(&mut self, names: &[&'a str]) -> bool {
+        let (at, value) = self.first(names);
+        let Some(value) = value else { return false };
+        as_flag(value).unwrap_or_else(|| {
+            self.dropped(&at, format!("must be `true` or `false`, but is {}", excerpt(value)));
+            false
+        })
+    }
+
+    /// A number of full years: `22`, `"22"`, `10+ years`. 0 counts as absent.
+    pub(super) fn years(&mut self, name: &'a str) -> Option<u32> {
+        let (at, value) = self.first(&[name]);
+        let value = value?;
+        let written = number(value).or_else(|| leading_years(value.as_str()?));
+        match written
             .filter(|years| years.fract() == 0.0 && (0.0..=f64::from(MAX_YEARS)).contains(years))
         {
             // The value is whole and in range: the cast is exact.
@@ -215,8 +377,8 @@ impl<'a> Fields<'a> {
             Some(years) => Some(years as u32).filter(|years| *years > 0),
             None => {
                 let found = excerpt(value);
-                self.problem(
-                    at,
+                self.dropped(
+                    &at,
                     format!("must be a whole number of years, 0 to {MAX_YEARS}, but is {found}"),
                 );
                 None
@@ -224,84 +386,171 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Parses a number of stars, given as a number or as digits.
-    pub(super) fn rating(&mut self, name: &'static str) -> Option<f64> {
-        let (at, value) = self.get(name);
-        let value = value.filter(|value| !value.as_str().is_some_and(is_blank))?;
-        let rating = number(value).filter(|rating| (0.0..=5.0).contains(rating));
+    /// A number of stars: `5`, `"4.5"`, `4,5`, `5/5`, `★★★★★`.
+    pub(super) fn rating(&mut self, names: &[&'a str]) -> Option<f64> {
+        let (at, value) = self.first(names);
+        let value = value?;
+        let rating = number(value)
+            .or_else(|| value.as_str().and_then(stars))
+            .filter(|rating| (0.0..=5.0).contains(rating));
         if rating.is_none() {
-            self.problem(
-                at,
+            self.dropped(
+                &at,
                 format!("must be a number of stars, 0 to 5, but is {}", excerpt(value)),
             );
         }
         rating
     }
 
-    /// Parses a list of at most [`MAX_ENTRIES`] entries and returns it with its pointer.
-    pub(super) fn list(&mut self, name: &'static str) -> Option<(String, &'a [Value])> {
-        let (at, value) = self.get(name);
-        match value? {
-            Value::Array(entries) if entries.len() > MAX_ENTRIES => {
-                self.problem(
-                    at,
-                    format!("has {} entries; at most {MAX_ENTRIES} are allowed", entries.len()),
-                );
-                None
+    /// The entries of a list, at most [`MAX_ENTRIES`], with the list's pointer. A text with line
+    /// breaks, `;` or `,` is a list, and so is an object with numbered fields.
+    pub(super) fn list(&mut self, names: &[&'a str]) -> Option<(String, Vec<Cow<'a, Value>>)> {
+        let (at, value) = self.first(names);
+        let entries = self.as_list(&at, value?)?;
+        Some((at, entries))
+    }
+
+    pub(super) fn as_list(&mut self, at: &str, value: &'a Value) -> Option<Vec<Cow<'a, Value>>> {
+        let numbered = |fields: &Map<String, Value>| {
+            fields.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let mut entries: Vec<Cow<'a, Value>> = match value {
+            Value::Array(entries) => entries.iter().map(Cow::Borrowed).collect(),
+            Value::Object(fields) if numbered(fields) => {
+                fields.values().map(Cow::Borrowed).collect()
             }
-            Value::Array(entries) => Some((at, entries)),
+            Value::String(text) => {
+                let separator = ['\n', ';', '|', '、', '،', ',']
+                    .into_iter()
+                    .find(|separator| text.trim().contains(*separator));
+                let parts: Vec<Cow<'a, Value>> = match separator {
+                    Some(separator) => text
+                        .split(separator)
+                        .map(|part| part.trim().trim_start_matches(['-', '*', '•', '–']).trim())
+                        .filter(|part| !is_blank(part))
+                        .take(MAX_ENTRIES + 1)
+                        .map(|part| Cow::Owned(Value::from(part)))
+                        .collect(),
+                    None => vec![Cow::Borrowed(value)],
+                };
+                let count = parts.len();
+                let message =
+                    format!("must be a list, but is {}: read as {count} entries", excerpt(value));
+                self.dropped(at, message);
+                parts
+            }
             other => {
-                self.problem(at, format!("must be a list, but is {}", excerpt(other)));
-                None
+                let message = format!("must be a list, but is {}: left out", excerpt(other));
+                self.dropped(at, message);
+                return None;
             }
+        };
+        if entries.len() > MAX_ENTRIES {
+            let message = format!(
+                "has {} entries; at most {MAX_ENTRIES} are allowed: the others are left out",
+                entries.len()
+            );
+            self.dropped(at, message);
+            entries.truncate(MAX_ENTRIES);
+        }
+        Some(entries)
+    }
+
+    /// A list of texts. Blank texts are dropped; of an object, its name counts.
+    pub(super) fn texts(&mut self, names: &[&'a str], max: usize) -> Vec<String> {
+        match self.list(names) {
+            Some((at, entries)) => self.as_texts(&at, &entries, max),
+            None => Vec::new(),
         }
     }
 
-    /// Parses a list of texts, unchanged. Blank texts are dropped.
-    pub(super) fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
-        let Some((at, entries)) = self.list(name) else { return Vec::new() };
+    pub(super) fn as_texts(
+        &mut self,
+        at: &str,
+        entries: &[Cow<'a, Value>],
+        max: usize,
+    ) -> Vec<String> {
         let mut texts = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
-            match entry {
-                Value::Null => {}
-                Value::String(text) if is_blank(text) => {}
-                Value::String(text) => {
-                    texts.extend(self.within(&child(&at, index), text, max).map(str::to_owned))
-                }
-                other => self.problem(
-                    child(&at, index),
-                    format!("must be a text, but is {}", excerpt(other)),
-                ),
+            if is_empty(entry) {
+                continue;
             }
+            let named = entry.as_object().and_then(|fields| {
+                ["name", "title", "label", "text", "value", "url"]
+                    .iter()
+                    .find_map(|name| fields.get(*name).filter(|value| value.is_string()))
+            });
+            texts.extend(self.as_text(&child(at, index), named.unwrap_or(entry), max));
         }
         texts
     }
+}
 
-    /// Parses a required list of texts, which may be empty.
-    pub(super) fn required_texts(
-        &mut self,
-        name: &'static str,
-        what: &str,
-        max: usize,
-    ) -> Option<Vec<String>> {
-        if let (at, None) = self.get(name) {
-            self.problem(at, format!("is missing; it must be {what}"));
-            return None;
-        }
-        Some(self.texts(name, max))
+/// Whether a value is one of the ways in which forms send nothing.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => is_blank(text),
+        Value::Array(entries) => entries.iter().all(is_empty),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
-/// The value of a field that should be a text.
-enum Given<'a> {
-    /// Absent or `null`, with the pointer to where it is expected.
-    Absent(String),
-    /// A blank text, with its pointer.
-    Blank(String),
-    /// A text, with its pointer.
-    Text(String, &'a str),
-    /// Not a valid text; the problem is recorded.
-    Invalid,
+/// A flag, in the words of forms; `None` if it is none.
+pub(super) fn as_flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => match number.as_f64() {
+            Some(1.0) => Some(true),
+            Some(0.0) => Some(false),
+            _ => None,
+        },
+        Value::String(text) => {
+            const YES: [&str; 20] = [
+                "true", "t", "yes", "y", "on", "1", "1.0", "checked", "sim", "s", "si", "oui",
+                "ja", "j", "tak", "hai", "はい", "是", "نعم", "כן",
+            ];
+            const NO: [&str; 19] = [
+                "false",
+                "f",
+                "no",
+                "n",
+                "off",
+                "0",
+                "0.0",
+                "unchecked",
+                "nao",
+                "non",
+                "nein",
+                "nee",
+                "nie",
+                "none",
+                "いいえ",
+                "否",
+                "لا",
+                "לא",
+                "-",
+            ];
+            let folded = crate::hours::fold_words(&visible(text));
+            match folded.as_str() {
+                word if YES.contains(&word) => Some(true),
+                word if NO.contains(&word) => Some(false),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A number without a fraction, as digits.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    number.as_u64().or_else(|| {
+        let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
+        // Above 2^53 a float does not hold every whole number.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        (0.0..=9_007_199_254_740_992.0).contains(&value).then_some(value as u64)
+    })
 }
 
 /// The value of a number, or of a text that is a number.
@@ -317,19 +566,41 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
+/// The years of `10 years`, `10+` or `over 10 years`. A year such as `2016` is none.
+fn leading_years(text: &str) -> Option<f64> {
+    let text = visible(text);
+    let from = text.find(|c: char| c.is_ascii_digit())?;
+    let digits: String = text[from..].chars().take_while(char::is_ascii_digit).collect();
+    let rest = &text[from + digits.len()..];
+    let single = !rest.contains(|c: char| c.is_ascii_digit());
+    (single && digits.len() <= 3 && from <= 20).then(|| digits.parse().ok()).flatten()
+}
+
+/// The stars of `4,5`, `5/5`, `5 stars`, `★★★★☆`.
+fn stars(text: &str) -> Option<f64> {
+    let text = visible(text);
+    let drawn = text.chars().filter(|c| matches!(c, '★' | '⭐')).count();
+    if drawn > 0 && !text.contains(|c: char| c.is_ascii_digit()) {
+        return u8::try_from(drawn).ok().map(f64::from);
+    }
+    let number = text.split(['/', ' ']).next()?.replace(',', ".");
+    let of = text.split('/').nth(1).map(str::trim);
+    if of.is_some_and(|of| !of.starts_with('5')) {
+        return None;
+    }
+    number.parse().ok()
+}
+
 /// The variant with this name; the error lists all names.
-fn chosen<T: DeserializeOwned>(name: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(name.to_owned())).map_err(|_| {
-        format!(
-            "`{}` is not known; it must be {}",
-            crate::problem::truncated(name),
-            one_of(&names::<T>())
-        )
+pub(super) fn chosen<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+    let folded = crate::hours::fold_words(name).replace([' ', '-'], "_");
+    serde_json::from_value(Value::String(folded)).map_err(|_| {
+        format!("`{}` is not known; it must be {}", truncated(name), one_of(&names::<T>()))
     })
 }
 
 /// The names of an enum's variants, from its `Deserialize` implementation.
-fn names<T: DeserializeOwned>() -> Vec<&'static str> {
+pub(super) fn names<T: DeserializeOwned>() -> Vec<&'static str> {
     struct Names(Vec<&'static str>);
     impl<'de> serde::Deserializer<'de> for &mut Names {
         type Error = serde::de::value::Error;
@@ -360,7 +631,7 @@ fn names<T: DeserializeOwned>() -> Vec<&'static str> {
     names.0
 }
 
-fn one_of(names: &[&str]) -> String {
+pub(super) fn one_of(names: &[&str]) -> String {
     format!(
         "one of {}",
         names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

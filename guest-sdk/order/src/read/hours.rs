@@ -1,108 +1,336 @@
-//! Parsing of opening hours: an object of days with texts or lists of texts, or the normalized
-//! form.
+//! Parsing of opening hours: an object of days, a list of days, or a text; with texts, lists of
+//! texts or objects of opening and closing time. What is no range of times becomes a note.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use super::fields::Fields;
-use crate::problem::is_blank;
-use crate::{Day, DayHours, Hours, HoursError, Range, child, excerpt, read_ranges};
+use serde_json::{Map, Value};
 
-/// Maximum number of entries: seven days in two spellings.
-const MAX_DAYS: usize = 14;
+use super::fields::{Fields, as_flag, is_empty};
+use crate::hours::{DaySet, days, lines, says_nothing};
+use crate::problem::truncated;
+use crate::{Day, DayHours, Hours, HoursError, HoursNote, Range, child, excerpt, read_ranges};
 
-/// Parses `{"mon": "9-18h", …}` with texts or lists of texts, or the normalized form
-/// `[{"day": "monday", "ranges": […]}]`.
-pub(super) fn read(f: &mut Fields<'_>, name: &'static str) -> Hours {
-    let (at, value) = f.get(name);
-    let entries: Vec<(String, &str, &Value)> = match value {
-        None => return Hours::default(),
-        Some(Value::String(text)) if is_blank(text) => return Hours::default(),
-        Some(Value::Object(days)) => {
-            days.iter().map(|(day, value)| (child(&at, day), day.as_str(), value)).collect()
+/// Maximum number of entries: a line for each day of several seasons.
+const MAX_DAYS: usize = 60;
+/// Maximum length of a note, in characters.
+const MAX_NOTE: usize = 500;
+
+/// The hours of a business or place while they are read.
+struct Week<'l> {
+    language: &'l str,
+    /// The ranges of each day, and whether one day was named and not a range of days.
+    days: BTreeMap<Day, (Vec<Range>, bool)>,
+    notes: Vec<HoursNote>,
+}
+
+/// Reads opening hours. `language` is that of the order, which decides what a short name of a day
+/// means.
+pub(super) fn read<'a>(
+    f: &mut Fields<'a>,
+    names: &[&'a str],
+    language: &str,
+) -> (Hours, Vec<HoursNote>) {
+    let (at, value) = f.first(names);
+    let mut week = Week { language, days: BTreeMap::new(), notes: Vec::new() };
+    match value {
+        None => {}
+        Some(Value::String(text)) => week.text(f, &at, text),
+        Some(Value::Object(fields)) if is_times(fields) => {
+            let every = DaySet { days: Day::ALL.to_vec(), ..DaySet::default() };
+            week.entry(f, &at, &every, None, value.unwrap_or(&Value::Null));
         }
-        Some(Value::Array(days)) if days.len() <= MAX_DAYS => listed(f, &at, days),
-        Some(Value::Array(days)) => {
-            f.problem(at, format!("has {} entries; a week has seven days", days.len()));
-            return Hours::default();
+        Some(Value::Object(fields)) => {
+            for (name, value) in bounded(f, &at, fields.iter()) {
+                week.named(f, &child(&at, name), name, value);
+            }
+        }
+        Some(Value::Array(entries)) => {
+            let entries = bounded(f, &at, entries.iter().enumerate());
+            for (index, entry) in entries {
+                week.listed(f, &child(&at, index), entry);
+            }
         }
         Some(other) => {
             let form = "must be an object of days, like `{\"monday\": \"09:00-18:00\", \
                         \"sunday\": \"closed\"}`";
-            f.problem(at, format!("{form}, but is {}", excerpt(other)));
-            return Hours::default();
+            f.dropped(&at, format!("{form}, but is {}: left out", excerpt(other)));
         }
-    };
-    if entries.len() > MAX_DAYS {
-        f.problem(at, format!("has {} entries; a week has seven days", entries.len()));
-        return Hours::default();
     }
-    let mut days: Vec<DayHours> = Vec::new();
-    for (at, day, value) in entries {
-        let Some(day) = f.keep(at.clone(), day.parse::<Day>()) else { continue };
-        let Some(ranges) = ranges(f, &at, value) else { continue };
-        if days.iter().any(|known| known.day == day) {
-            f.problem(at, HoursError::DayTwice(day));
-            continue;
-        }
-        days.extend(f.keep(at, DayHours::new(day, ranges)));
-    }
-    days.sort_by_key(|day| day.day);
-    Hours(days)
+    let days = week.days.into_iter().map(|(day, (ranges, _))| DayHours { day, ranges });
+    (Hours(days.collect()), week.notes)
 }
 
-/// The entries of the normalized form, each with its pointer.
-fn listed<'a>(
-    f: &mut Fields<'_>,
-    at: &str,
-    days: &'a [Value],
-) -> Vec<(String, &'a str, &'a Value)> {
-    let mut entries = Vec::new();
-    for (index, entry) in days.iter().enumerate() {
-        let at = child(at, index);
-        match (entry.get("day").and_then(Value::as_str), entry.get("ranges")) {
-            (Some(day), Some(ranges)) => entries.push((at, day, ranges)),
-            _ => {
-                f.problem(at, "must be like `{\"day\": \"monday\", \"ranges\": [\"09:00-18:00\"]}`")
+/// At most [`MAX_DAYS`] entries.
+fn bounded<T>(f: &mut Fields<'_>, at: &str, entries: impl ExactSizeIterator<Item = T>) -> Vec<T> {
+    let count = entries.len();
+    if count > MAX_DAYS {
+        let message = format!("has {count} entries; only the first {MAX_DAYS} are read");
+        f.dropped(at, message);
+    }
+    entries.take(MAX_DAYS).collect()
+}
+
+/// The names of opening and closing time in the objects of forms.
+const OPENS: [&str; 5] = ["open", "opens", "from", "start", "open_time"];
+const CLOSES: [&str; 5] = ["close", "closes", "to", "end", "close_time"];
+const CLOSED: [&str; 3] = ["closed", "is_closed", "isClosed"];
+
+/// Whether an object holds opening and closing time. One of the names alone is none: `to` is a day
+/// in Swedish.
+fn is_times(fields: &Map<String, Value>) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+    has(&CLOSED) || has(&OPENS) && has(&CLOSES)
+}
+
+fn first_of<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Option<&'v Value> {
+    names.iter().find_map(|name| fields.get(*name).filter(|value| !is_empty(value)))
+}
+
+impl Week<'_> {
+    /// The days of a name, and what is said about them.
+    fn named(&mut self, f: &mut Fields<'_>, at: &str, name: &str, value: &Value) {
+        let is_closed = value.as_array().is_some_and(Vec::is_empty);
+        if is_empty(value) && !is_closed {
+            return;
+        }
+        match days(name, self.language) {
+            // An empty list of ranges is a closed day.
+            Some(set) if is_closed => self.set(f, at, &set, Vec::new()),
+            Some(set) => self.entry(f, at, &set, Some(name), value),
+            None => {
+                let wrong = HoursError::UnknownDay(name.to_owned());
+                match value.as_str().filter(|text| !says_nothing(text)) {
+                    Some(text) => {
+                        f.dropped(
+                            at,
+                            format!("{wrong}; `{}` is shown as written", truncated(text)),
+                        );
+                        self.note(f, at, Vec::new(), Some(name), text);
+                    }
+                    None => f.dropped(at, format!("{wrong}; {} is left out", excerpt(value))),
+                }
             }
         }
     }
-    entries
-}
 
-/// The ranges of a day; `None` if they are absent or invalid.
-fn ranges(f: &mut Fields<'_>, at: &str, value: &Value) -> Option<Vec<Range>> {
-    match value {
-        Value::Null => None,
-        Value::String(text) if is_blank(text) => None,
-        Value::String(text) => f.keep(at.to_owned(), read_ranges(text)),
-        Value::Array(texts) => {
-            let mut ranges = Vec::new();
-            for text in texts {
-                match text {
-                    Value::String(text) => ranges.extend(f.keep(at.to_owned(), read_ranges(text))?),
-                    other => {
-                        f.problem(
-                            at.to_owned(),
-                            format!(
-                                "must be a list of texts like `09:00-18:00`, but holds {}",
-                                excerpt(other)
-                            ),
-                        );
-                        return None;
+    /// An entry of a list: `{day, ranges}`, `{days, open, close}` or a text with days and times.
+    fn listed(&mut self, f: &mut Fields<'_>, at: &str, entry: &Value) {
+        let fields = match entry {
+            Value::String(text) => return self.text(f, at, text),
+            Value::Object(fields) => fields,
+            Value::Null => return,
+            _ => &Map::new(),
+        };
+        let day = first_of(fields, &["day", "days", "name", "dayOfWeek", "weekday", "label"]);
+        let name = match day {
+            Some(Value::String(name)) => Some(name.clone()),
+            Some(Value::Array(names)) => {
+                let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+                Some(names.join(", ")).filter(|name| !name.is_empty())
+            }
+            _ => None,
+        };
+        // schema.org's days are addresses: `https://schema.org/Monday`.
+        let name = name.map(|name| name.replace("https://schema.org/", ""));
+        let said = ["ranges", "hours", "times", "time", "text", "value"];
+        let value = said.iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
+        match (name, value) {
+            (Some(name), Some(value)) => self.named(f, at, &name, value),
+            (Some(name), None) if is_times(fields) => self.named(f, at, &name, entry),
+            _ => f.dropped(
+                at,
+                "must be like `{\"day\": \"monday\", \"ranges\": [\"09:00-18:00\"]}`; left out",
+            ),
+        }
+    }
+
+    /// A text with days and times, a text for all days, or a note.
+    fn text(&mut self, f: &mut Fields<'_>, at: &str, text: &str) {
+        if says_nothing(text) {
+            return;
+        }
+        if text.chars().count() > 2_000 {
+            return self.note_with_warning(f, at, None, text);
+        }
+        let found = lines(text, self.language);
+        let every = DaySet { days: Day::ALL.to_vec(), ..DaySet::default() };
+        if found.len() > MAX_DAYS {
+            return self.note_with_warning(f, at, None, text);
+        }
+        if found.iter().all(|line| line.label.is_none()) {
+            // `24/7` is said of every day. `9:00-18:00` alone does not say of which.
+            match read_ranges(text) {
+                Ok(ranges) if ranges == [Range::ALL_DAY] => self.set(f, at, &every, ranges),
+                _ => self.note_with_warning(f, at, None, text),
+            }
+            return;
+        }
+        for line in found {
+            let value = Value::from(line.times.as_str());
+            match line.label {
+                Some(label) if !line.times.is_empty() => {
+                    self.entry(f, at, &line.days, Some(&label), &value);
+                }
+                Some(label) => self.note_with_warning(f, at, None, &label),
+                None => self.note_with_warning(f, at, None, &line.times),
+            }
+        }
+    }
+
+    /// What is said about some days.
+    fn entry(
+        &mut self,
+        f: &mut Fields<'_>,
+        at: &str,
+        set: &DaySet,
+        label: Option<&str>,
+        value: &Value,
+    ) {
+        match value {
+            Value::String(text) if says_nothing(text) => {}
+            Value::String(text) => match read_ranges(text) {
+                Ok(ranges) => self.ranges(f, at, set, label, ranges, text),
+                Err(wrong) => {
+                    f.dropped(at, format!("{wrong}; it is shown as written"));
+                    self.note(f, at, set.days.clone(), label, text);
+                }
+            },
+            Value::Array(entries) => {
+                let mut ranges = Vec::new();
+                for entry in entries.iter().filter(|entry| !is_empty(entry)) {
+                    let read = match entry {
+                        Value::String(text) => read_ranges(text).map_err(|wrong| wrong.to_string()),
+                        Value::Object(fields) => times(fields),
+                        other => Err(format!(
+                            "must be a list of texts like `09:00-18:00`, but holds {}",
+                            excerpt(other)
+                        )),
+                    };
+                    match read {
+                        Ok(read) => ranges.extend(read),
+                        Err(wrong) => return f.dropped(at, format!("{wrong}; left out")),
+                    }
+                }
+                let text = ranges.iter().map(Range::to_string).collect::<Vec<_>>().join(", ");
+                self.ranges(f, at, set, label, ranges, &text);
+            }
+            Value::Object(fields) => match times(fields) {
+                Ok(ranges) => {
+                    let text = ranges.iter().map(Range::to_string).collect::<Vec<_>>().join(", ");
+                    self.ranges(f, at, set, label, ranges, &text);
+                }
+                Err(wrong) => f.dropped(at, format!("{wrong}; left out")),
+            },
+            Value::Bool(false) => self.set(f, at, set, Vec::new()),
+            other => f.dropped(
+                at,
+                format!(
+                    "must be a text like `09:00-18:00`, `24h` or `closed`, but is {}: left out",
+                    excerpt(other)
+                ),
+            ),
+        }
+    }
+
+    /// The ranges of some days. Public holidays are no days of the week: they become a note.
+    fn ranges(
+        &mut self,
+        f: &mut Fields<'_>,
+        at: &str,
+        set: &DaySet,
+        label: Option<&str>,
+        ranges: Vec<Range>,
+        text: &str,
+    ) {
+        if set.holidays {
+            let name = label.unwrap_or_default();
+            let message = format!("`{}` has no place in a week; shown as written", truncated(name));
+            f.findings.note(at, message);
+            self.note(f, at, Vec::new(), label, text);
+        }
+        if !set.days.is_empty() {
+            self.set(f, at, set, ranges);
+        }
+    }
+
+    fn set(&mut self, f: &mut Fields<'_>, at: &str, set: &DaySet, ranges: Vec<Range>) {
+        let ranges = merged(f, at, ranges);
+        for day in &set.days {
+            match self.days.get_mut(day) {
+                None => {
+                    self.days.insert(*day, (ranges.clone(), set.is_one));
+                }
+                // What is said of one day counts more than what is said of several.
+                Some(known) if set.is_one && !known.1 => *known = (ranges.clone(), true),
+                Some((_, true)) if !set.is_one => {}
+                Some((known, _)) if *known == ranges => {}
+                Some((known, _)) => {
+                    let joined: Vec<Range> = known.iter().chain(&ranges).copied().collect();
+                    match DayHours::new(*day, joined) {
+                        Ok(day) if !known.is_empty() && !ranges.is_empty() => *known = day.ranges,
+                        _ => {
+                            let twice = HoursError::DayTwice(*day);
+                            f.dropped(at, format!("{twice}; the first counts"));
+                        }
                     }
                 }
             }
-            Some(ranges)
         }
-        other => {
-            f.problem(
-                at.to_owned(),
-                format!(
-                    "must be a text like `09:00-18:00`, `24h` or `closed`, but is {}",
-                    excerpt(other)
-                ),
-            );
-            None
+    }
+
+    fn note_with_warning(&mut self, f: &mut Fields<'_>, at: &str, label: Option<&str>, text: &str) {
+        let wrong = HoursError::Unreadable(text.trim().to_owned());
+        f.dropped(at, format!("{wrong}; it is shown as written"));
+        self.note(f, at, Vec::new(), label, text);
+    }
+
+    fn note(
+        &mut self,
+        f: &mut Fields<'_>,
+        at: &str,
+        days: Vec<Day>,
+        label: Option<&str>,
+        text: &str,
+    ) {
+        let label = label.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned);
+        if let Some(text) = f.as_text(at, &Value::from(text.trim()), MAX_NOTE) {
+            self.notes.push(HoursNote { days, label, text });
         }
+    }
+}
+
+/// The ranges of a day, sorted. Overlapping ones are joined, with a warning.
+fn merged(f: &mut Fields<'_>, at: &str, mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.sort_by_key(|range| (range.open, range.close));
+    let mut merged: Vec<Range> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if last.close > range.open => {
+                let wrong = HoursError::Overlap(*last, range);
+                f.dropped(at, format!("{wrong}; they are joined"));
+                last.close = last.close.max(range.close);
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// The range of `{open: "09:00", close: "18:00"}`, or none of `{closed: true}`.
+fn times(fields: &Map<String, Value>) -> Result<Vec<Range>, String> {
+    if first_of(fields, &CLOSED).is_some_and(|closed| as_flag(closed) == Some(true)) {
+        return Ok(Vec::new());
+    }
+    let text = |names: &[&str]| match first_of(fields, names) {
+        Some(Value::String(text)) => Some(text.trim().to_owned()),
+        Some(Value::Number(number)) => Some(format!("{number}:00")),
+        _ => None,
+    };
+    match (text(&OPENS), text(&CLOSES)) {
+        (Some(open), Some(close)) => {
+            read_ranges(&format!("{open} - {close}")).map_err(|wrong| wrong.to_string())
+        }
+        (None, None) if fields.get("open").and_then(as_flag) == Some(false) => Ok(Vec::new()),
+        _ => Err("must be like `{\"open\": \"09:00\", \"close\": \"18:00\"}`".to_owned()),
     }
 }

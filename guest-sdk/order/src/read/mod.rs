@@ -1,15 +1,21 @@
 //! Parsing of the documents of a CRM as an [`Order`].
 
+mod content;
 mod extra;
 mod fields;
+mod findings;
 mod hours;
 mod shape;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use self::fields::Fields;
+use self::findings::Findings;
 use self::shape::Shape;
-use crate::{Locale, Order, Problem, Testimonial, check_id, child, excerpt};
+use crate::problem::truncated;
+use crate::{Locale, Niche, Notice, Order, Problem, Testimonial, check_id, child, excerpt};
 
 /// Maximum number of entries in a list: services, places, pages, testimonials, reference sites.
 pub const MAX_ENTRIES: usize = 200;
@@ -20,106 +26,249 @@ pub const MAX_TEXT: usize = 20_000;
 /// Maximum age of a business, in years. The oldest known one is younger.
 pub const MAX_YEARS: u32 = 1_500;
 
-/// Parses an order document: the CRM's `{order, onboarding}`, the flat form (the fields of
-/// [`Order`] at the top level), or the JSON of an [`Order`], which yields the same [`Order`].
+/// Reads an order document tolerantly: the CRM's `{order, onboarding}`, the flat form (the fields
+/// of [`Order`] at the top level), or the JSON of an [`Order`], which yields the same [`Order`].
 ///
-/// `null` and blank optional texts count as absent; testimonials without a text are dropped; all
-/// other texts are kept unchanged. Unknown fields are kept in [`Order::extra`], except secrets,
+/// Required are an id, a name, and one way to reach the business: `business_phone`,
+/// `business_email` or `whatsapp_number`. Every other value that cannot be used is left out, and
+/// every value that was read for what it means is said, in [`Order::notices`]. `null`, blank texts,
+/// `[]` and `{}` count as absent. Unknown fields are kept in [`Order::extra`], except secrets,
 /// payment data and the CRM's bookkeeping. `default_locale` applies if the document has no locale.
 ///
 /// # Errors
-/// All problems, in the order of the fields of [`Order`]; never an empty list.
+/// All problems for which there is no order, in the order of the fields; never an empty list.
 pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
-    let shape = Shape::of(document)?;
-    let mut problems = shape.problems;
-    let id = read_id(document).map_err(|problem| problems.push(problem)).ok();
-    let locale = shape::locale(&shape.locales, default_locale, &mut problems);
-    let Some(business) = shape.business else { return Err(problems) };
-    let mut f = Fields::new(business, problems);
+    read_as(document, default_locale, false)
+}
+
+/// Reads a document like [`read`], but refuses it if a value would be left out or an expected field
+/// is missing.
+///
+/// # Errors
+/// All problems, in the order of the fields; never an empty list.
+pub fn read_strictly(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
+    read_as(document, default_locale, true)
+}
+
+/// The JSON pointer to the object with the fields of the business: `/onboarding`, or empty for a
+/// flat document.
+pub fn business_pointer(document: &Value) -> &'static str {
+    if shape::is_crm(document) { "/onboarding" } else { "" }
+}
+
+/// The locale that a document names, with its pointer; `None` if it names none that can be read.
+pub fn given_locale(document: &Value) -> Option<(&'static str, Locale)> {
+    let shape = Shape::of(document).ok()?;
+    shape::given(&shape.locales).and_then(|(at, value)| Some((at, shape::read(value).ok()?)))
+}
+
+fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Order, Vec<Problem>> {
+    let mut findings = Findings::default();
+    let shape = Shape::of(document).map_err(|problem| vec![problem])?;
+    for problem in &shape.problems {
+        findings.refuse(&problem.pointer, &problem.message);
+    }
+    let id = read_id(document)
+        .map_err(|problem| findings.refuse(&problem.pointer, problem.message))
+        .ok();
+    let locale = shape::locale(&shape.locales, default_locale, &mut findings);
+    let Some(business) = shape.business else { return Err(findings.problems(strict)) };
+    let stored = stored_notices(business.fields);
+    // A document with notices was read before: its entities are decoded.
+    let mut f = Fields::new(business.at, business.fields, findings, stored.is_empty());
     // Fields of the order, not of the business: already parsed.
     f.skip(["id", "locale"]);
+    if !stored.is_empty() {
+        f.skip(["notices"]);
+    }
+    let language = locale.language().to_owned();
 
     let order = (|| {
-        let business_name = f.required_text("business_name", "the business's name", MAX_NAME);
-        let business_email = f.email("business_email");
-        let business_phone = f.phone("business_phone");
-        let has_whatsapp = f.flag("has_whatsapp");
-        let business_address = f.text("business_address", MAX_TEXT);
-        let niche = f.required_choice("niche");
-        let custom_niche = f.text("custom_niche", MAX_NAME);
-        let primary_city =
-            f.required_text("primary_city", "the city the business works from", MAX_NAME);
-        let state = f.required_text("state", "the state or region", MAX_NAME);
-        let service_areas = f.texts("service_areas", MAX_NAME);
-        let services =
-            f.required_texts("services", "the list of what is offered (it may be empty)", MAX_NAME);
+        let business_name = f.required_text(
+            &["business_name", "company_name", "business"],
+            "the business's name",
+            MAX_NAME,
+        );
+        let business_email = f.email(&["business_email", "email"], true);
+        let business_phone = f.phone(&["business_phone", "phone", "telephone"], true);
+        let (whatsapp_phone, on_whatsapp) = whatsapp(&mut f);
+        let has_whatsapp = f.flag(&["has_whatsapp"]) || on_whatsapp;
+        let whatsapp_phone = whatsapp_phone.filter(|phone| {
+            business_phone.as_ref().is_none_or(|known| known.dial() != phone.dial())
+        });
+        if !strict
+            && business_email.is_none()
+            && business_phone.is_none()
+            && whatsapp_phone.is_none()
+        {
+            let fields = ["business_phone", "business_email", "whatsapp_number"];
+            f.findings.blame(&fields.map(|name| child(business.at, name)));
+            let at = child(business.at, "business_phone");
+            let is_blamed = f.findings.problems(false).iter().any(|problem| problem.pointer == at);
+            let message = "is missing, and so are `business_email` and `whatsapp_number`: \
+                           visitors need one way to reach the business; send a phone number like \
+                           `+55 19 95550-1011` or an e-mail address like `office@example.com`";
+            if !is_blamed {
+                f.findings.refuse(&at, message);
+            }
+        }
+        let emergency_phone = f.phone(&["emergency_phone", "emergency_number"], false);
+        let business_address = f.text(&["business_address", "address", "street_address"], MAX_TEXT);
+        let (niche, named) = niche(&mut f);
+        let custom_niche = f.text(&["custom_niche", "trade", "industry"], MAX_NAME).or(named);
+        let niche =
+            niche.unwrap_or(if custom_niche.is_some() { Niche::Other } else { Niche::General });
+        let primary_city = f.expected_text(
+            &["primary_city", "city"],
+            "the city the business works from",
+            MAX_NAME,
+        );
+        let neighborhood = f.text(&["neighborhood", "neighbourhood", "bairro"], MAX_NAME);
+        let state = f.expected_text(&["state", "region"], "the state or region", MAX_NAME);
+        let postal_code = f.text(&["postal_code", "postcode", "zip", "zip_code", "cep"], MAX_NAME);
+        let country = country(&mut f);
+        let service_areas = f.texts(&["service_areas"], MAX_NAME);
+        let (services, mut service_prices) = services(&mut f);
         let primary_service =
-            f.required_text("primary_service", "what matters most of what is offered", MAX_NAME);
-        let site_objective = f.text("site_objective", MAX_NAME);
-        let site_description = f.text("site_description", MAX_TEXT);
-        let selected_pages = f.texts("selected_pages", MAX_NAME);
+            f.expected_text(&["primary_service"], "what matters most of what is offered", MAX_NAME);
+        let primary_service = primary_service.or_else(|| services.first().cloned());
+        let mut prices = content::prices(&mut f);
+        prices.append(&mut service_prices);
+        let menu_is_link =
+            business.fields.get("menu").and_then(Value::as_str).is_some_and(|text| {
+                crate::web_address(text).is_ok() && !text.trim().contains(char::is_whitespace)
+            });
+        let menu = if menu_is_link { Vec::new() } else { content::menu(&mut f) };
+        let site_objective = f.text(&["site_objective"], MAX_NAME);
+        let site_description = f.text(&["site_description", "description"], MAX_TEXT);
+        let site_url = f.link(&["site_url", "domain"]).or_else(|| {
+            let (at, value) =
+                shape.order?.get("site_url").map(|value| ("/order/site_url", value))?;
+            if fields::is_empty(value) { None } else { f.as_link(at, value) }
+        });
+        let selected_pages = f.texts(&["selected_pages", "pages"], MAX_NAME);
         let tone = f.choice("tone");
         let primary_cta = f.choice("primary_cta");
-        let cta_text = f.text("cta_text", MAX_NAME);
-        let primary_color = f.parsed("primary_color");
-        let secondary_color = f.parsed("secondary_color");
-        let accent_color = f.parsed("accent_color");
-        let reference_sites = f.texts("reference_sites", crate::MAX_LINK);
-        let design_notes = f.text("design_notes", MAX_TEXT);
-        let business_hours = hours::read(&mut f, "business_hours");
-        let social_facebook = f.link("social_facebook");
-        let social_instagram = f.link("social_instagram");
-        let social_linkedin = f.link("social_linkedin");
-        let social_youtube = f.link("social_youtube");
+        let cta_text = f.text(&["cta_text"], MAX_NAME);
+        let booking_url = f.link(&["booking_url", "booking_link", "appointment_url"]);
+        let order_url = f.link(&["order_url", "ordering_url", "online_ordering_url"]);
+        let donation_url = f.link(&["donation_url", "donate_url", "donate_link"]);
+        let menu_url = f.link(if menu_is_link { &["menu_url", "menu"] } else { &["menu_url"] });
+        let gift_card_url = f.link(&["gift_card_url", "voucher_url"]);
+        let form_endpoint = form_endpoint(&mut f);
+        let primary_color = color(&mut f, "primary_color");
+        let secondary_color = color(&mut f, "secondary_color");
+        let accent_color = color(&mut f, "accent_color");
+        let logo_url = f.link(&["logo_url", "logo"]);
+        let photos = content::photos(&mut f);
+        let reference_sites = f.texts(&["reference_sites"], crate::MAX_LINK);
+        let design_notes = f.text(&["design_notes"], MAX_TEXT);
+        let (business_hours, found) =
+            hours::read(&mut f, &["business_hours", "opening_hours", "hours"], &language);
+        let hours_notes = [content::notes(&mut f), found].concat();
+        let locations = content::locations(&mut f, &language);
+        let mut profile =
+            |field: &'static str, short: &'static str| f.profile(field, &[field, short]);
+        let social_facebook = profile("social_facebook", "facebook");
+        let social_instagram = profile("social_instagram", "instagram");
+        let social_linkedin = profile("social_linkedin", "linkedin");
+        let social_youtube = profile("social_youtube", "youtube");
+        let social_tiktok = profile("social_tiktok", "tiktok");
+        let social_x = f.profile("social_x", &["social_x", "social_twitter", "twitter"]);
+        let mut profile =
+            |field: &'static str, short: &'static str| f.profile(field, &[field, short]);
+        let social_threads = profile("social_threads", "threads");
+        let social_pinterest = profile("social_pinterest", "pinterest");
+        let social_telegram = profile("social_telegram", "telegram");
+        let social_tripadvisor = profile("social_tripadvisor", "tripadvisor");
+        let social_yelp = profile("social_yelp", "yelp");
         let testimonials = testimonials(&mut f);
-        let google_reviews_link = f.link("google_reviews_link");
-        let about_owner = f.text("about_owner", MAX_TEXT);
+        let google_reviews_link = f.link(&["google_reviews_link", "reviews_url"]);
+        let about_owner = f.text(&["about_owner"], MAX_TEXT);
+        let team = content::team(&mut f);
         let years_in_business = f.years("years_in_business");
+        let legal = content::legal(&mut f);
         let extra = extra::read(&mut f);
         Some(Order {
             id: id?,
-            locale: locale?,
+            locale,
             business_name: business_name?,
-            business_email: business_email?,
-            business_phone: business_phone?,
+            business_email,
+            business_phone,
             has_whatsapp,
+            whatsapp_phone,
+            emergency_phone,
             business_address,
-            niche: niche?,
+            niche,
             custom_niche,
-            primary_city: primary_city?,
-            state: state?,
+            primary_city,
+            neighborhood,
+            state,
+            postal_code,
+            country,
             service_areas,
-            services: services?,
-            primary_service: primary_service?,
+            services,
+            primary_service,
+            prices,
+            menu,
             site_objective,
             site_description,
+            site_url,
             selected_pages,
             tone: tone.unwrap_or_default(),
             primary_cta: primary_cta.unwrap_or_default(),
             cta_text,
+            booking_url,
+            order_url,
+            donation_url,
+            menu_url,
+            gift_card_url,
+            form_endpoint,
             primary_color,
             secondary_color,
             accent_color,
+            logo_url,
+            photos,
             reference_sites,
             design_notes,
             business_hours,
+            hours_notes,
+            locations,
             social_facebook,
             social_instagram,
             social_linkedin,
             social_youtube,
+            social_tiktok,
+            social_x,
+            social_threads,
+            social_pinterest,
+            social_telegram,
+            social_tripadvisor,
+            social_yelp,
             testimonials,
             google_reviews_link,
             about_owner,
+            team,
             years_in_business,
+            legal,
             extra,
+            notices: Vec::new(),
         })
     })();
-    let problems = f.into_problems();
+    let problems = f.findings.problems(strict);
     match order {
-        Some(order) if problems.is_empty() => Ok(order),
+        Some(order) if problems.is_empty() => {
+            Ok(Order { notices: f.findings.into_notices(stored), ..order })
+        }
         // A missing required field has added a problem.
         _ => Err(problems),
     }
+}
+
+/// The notices of a normalized order; empty for other documents.
+fn stored_notices(fields: &serde_json::Map<String, Value>) -> Vec<Notice> {
+    let notices = fields.get("notices").filter(|notices| notices.is_array());
+    notices.and_then(|notices| serde_json::from_value(notices.clone()).ok()).unwrap_or_default()
 }
 
 /// Parses only the id, to identify an order whose document is invalid.
@@ -151,23 +300,135 @@ pub fn read_id(document: &Value) -> Result<String, Problem> {
     Ok(id)
 }
 
+/// The number on WhatsApp. Some forms have a flag in that field.
+fn whatsapp(f: &mut Fields<'_>) -> (Option<crate::Phone>, bool) {
+    let (at, value) = f.first(&["whatsapp_phone", "whatsapp_number", "whatsapp"]);
+    let Some(value) = value else { return (None, false) };
+    if let Some(flag) = fields::as_flag(value) {
+        return (None, flag);
+    }
+    // `https://wa.me/5531995550133`
+    let linked = value.as_str().and_then(|text| {
+        let (_, number) = text.split_once("wa.me/").or_else(|| text.split_once("phone="))?;
+        let digits: String =
+            number.trim_start_matches('+').chars().take_while(char::is_ascii_digit).collect();
+        Some(Value::from(format!("+{digits}")))
+    });
+    let phone = f.as_phone(&at, linked.as_ref().unwrap_or(value));
+    let is_there = phone.is_some();
+    (phone, is_there)
+}
+
+/// The trade, or its name if it is none that the CRM knows.
+fn niche(f: &mut Fields<'_>) -> (Option<Niche>, Option<String>) {
+    let (at, value) = f.first(&["niche"]);
+    let Some(value) = value else {
+        f.expected(&at, &fields::one_of(&fields::names::<Niche>()));
+        return (None, None);
+    };
+    let Some(text) = f.as_text(&at, value, MAX_NAME) else { return (None, None) };
+    match fields::chosen(&text) {
+        Ok(niche) => (Some(niche), None),
+        Err(wrong) => {
+            f.dropped(&at, format!("{wrong}; it is used as `custom_niche` of `other`"));
+            (Some(Niche::Other), Some(text))
+        }
+    }
+}
+
+fn country(f: &mut Fields<'_>) -> Option<String> {
+    let (at, value) = f.first(&["country", "country_code"]);
+    let text = f.as_text(&at, value?, MAX_NAME)?;
+    let code = crate::country_code(&text);
+    if code.is_none() {
+        let message = format!(
+            "`{}` is not a country; write its code, like `BR` or `DE`; left out",
+            truncated(&text)
+        );
+        f.dropped(&at, message);
+    }
+    code
+}
+
+/// The services, and the prices of those that have one.
+fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
+    let (at, value) = f.first(&["services"]);
+    let Some(value) = value else {
+        if !f.is_list("services") {
+            f.expected(&at, "the list of what is offered (it may be empty)");
+        }
+        return (Vec::new(), Vec::new());
+    };
+    let entries: Vec<Cow<'a, Value>> = f.as_list(&at, value).unwrap_or_default();
+    let services = f.as_texts(&at, &entries, MAX_NAME);
+    (services, content::prices_of_services(f, Some(value)))
+}
+
+/// A colour. Digits without `#` are one, which is said.
+fn color(f: &mut Fields<'_>, name: &'static str) -> Option<crate::Color> {
+    let (at, value) = f.first(&[name]);
+    if let Some(text) = value.and_then(Value::as_str)
+        && let Err(missing @ crate::ColorError::MissingHash(_)) = text.parse::<crate::Color>()
+        && let Ok(color) = format!("#{}", text.trim()).parse()
+    {
+        f.dropped(&at, format!("{missing}; read as that"));
+        return Some(color);
+    }
+    f.parsed(&[name])
+}
+
+/// Where forms post to: `form_endpoint`, or `endpoint` in an object `forms`.
+fn form_endpoint(f: &mut Fields<'_>) -> Option<String> {
+    match f.first(&["forms"]) {
+        (at, Some(Value::Object(fields))) => {
+            let inner = f.below(&at, fields, |f| f.link(&["endpoint", "url", "action"]));
+            let outer = f.link(&["form_endpoint"]);
+            inner.or(outer)
+        }
+        (at, Some(other)) => {
+            let message =
+                format!("must be an object with `endpoint`, but is {}: left out", excerpt(other));
+            f.dropped(&at, message);
+            f.link(&["form_endpoint"])
+        }
+        (_, None) => f.link(&["form_endpoint"]),
+    }
+}
+
 /// The testimonials that have a text.
 fn testimonials(f: &mut Fields<'_>) -> Vec<Testimonial> {
-    let Some((list_at, entries)) = f.list("testimonials") else { return Vec::new() };
+    let Some((list_at, entries)) = f.list(&["testimonials", "reviews"]) else { return Vec::new() };
     let mut testimonials = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, entry) in entries.into_iter().enumerate() {
         let at = child(&list_at, index);
         match entry {
-            Value::Null => {}
-            Value::Object(fields) => f.below(at, fields, |f| {
-                let name = f.text("name", MAX_NAME);
-                let text = f.text("text", MAX_TEXT);
-                let rating = f.rating("rating");
-                let role = f.text("role", MAX_NAME);
-                testimonials.extend(text.map(|text| Testimonial { name, text, rating, role }));
-            }),
-            other => {
-                f.problem(at, format!("must be an object with `text`, but is {}", excerpt(other)))
+            entry if fields::is_empty(&entry) => {}
+            Cow::Borrowed(Value::Object(fields)) => {
+                testimonials.extend(f.below(&at, fields, |f| {
+                    let name = f.text(&["name", "author", "customer"], MAX_NAME);
+                    let text = f.text(&["text", "quote", "review", "comment", "content"], MAX_TEXT);
+                    let rating = f.rating(&["rating", "stars", "score"]);
+                    let role = f.text(&["role", "title", "source"], MAX_NAME);
+                    let rest = [name.is_some(), rating.is_some(), role.is_some()];
+                    if text.is_none() && rest.contains(&true) {
+                        f.dropped(&at, "has no `text`; left out");
+                    }
+                    Some(Testimonial { name, text: text?, rating, role })
+                }))
+            }
+            entry if entry.is_string() => {
+                let text = f.as_text(&at, &entry, MAX_TEXT);
+                testimonials.extend(text.map(|text| Testimonial {
+                    name: None,
+                    text,
+                    rating: None,
+                    role: None,
+                }));
+            }
+            entry => {
+                let message =
+                    format!("must be an object with `text`, but is {}: left out", excerpt(&entry));
+                f.dropped(&at, message);
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::problem::is_blank;
+use super::fields::is_empty;
+use super::findings::Findings;
 use crate::{Locale, Problem, excerpt};
 
 /// A JSON object with its pointer.
@@ -15,6 +16,8 @@ pub(super) struct Section<'a> {
 pub(super) struct Shape<'a> {
     /// The data of the business; `None` if it is missing, which is one of the problems.
     pub(super) business: Option<Section<'a>>,
+    /// The CRM's record of the order, beside the data of the business.
+    pub(super) order: Option<&'a Map<String, Value>>,
     /// The values at the possible locations of the locale. The first one that is not blank applies.
     pub(super) locales: Vec<(&'static str, &'a Value)>,
     /// The problems of the sections themselves.
@@ -29,14 +32,14 @@ pub(super) fn is_crm(document: &Value) -> bool {
 }
 
 impl<'a> Shape<'a> {
-    pub(super) fn of(document: &'a Value) -> Result<Self, Vec<Problem>> {
+    pub(super) fn of(document: &'a Value) -> Result<Self, Problem> {
         let Value::Object(top) = document else {
             let found = excerpt(document);
             let message = format!(
                 "an order is a JSON object, `{{\"order\": …, \"onboarding\": …}}` or flat; this \
                  is {found}"
             );
-            return Err(vec![Problem::new("", message)]);
+            return Err(Problem::new("", message));
         };
         let is_crm = is_crm(document);
         let pointers: &[&'static str] =
@@ -44,7 +47,7 @@ impl<'a> Shape<'a> {
         let locales = pointers.iter().filter_map(|at| Some((*at, document.pointer(at)?))).collect();
         if !is_crm {
             let business = Some(Section { at: "", fields: top });
-            return Ok(Shape { business, locales, problems: Vec::new() });
+            return Ok(Shape { business, order: None, locales, problems: Vec::new() });
         }
         let mut problems = Vec::new();
         let order = document.get("order").filter(|order| !order.is_null());
@@ -71,25 +74,46 @@ impl<'a> Shape<'a> {
                 None
             }
         };
-        Ok(Shape { business, locales, problems })
+        let order = order.and_then(Value::as_object);
+        Ok(Shape { business, order, locales, problems })
     }
 }
 
-/// The first locale that is not blank, or the default; `None` if it is invalid.
-pub(super) fn locale(
-    given: &[(&'static str, &Value)],
-    default: &Locale,
-    problems: &mut Vec<Problem>,
-) -> Option<Locale> {
-    let is_given = |value: &Value| !value.is_null() && !value.as_str().is_some_and(is_blank);
-    let Some((at, value)) = given.iter().find(|(_, value)| is_given(value)) else {
-        return Some(default.clone());
-    };
-    let read = match value {
-        Value::String(tag) => tag.parse::<Locale>().map_err(|wrong| wrong.to_string()),
+/// The first locale that is not empty, with its pointer.
+pub(super) fn given<'a>(
+    locales: &[(&'static str, &'a Value)],
+) -> Option<(&'static str, &'a Value)> {
+    locales.iter().find(|(_, value)| !is_empty(value)).copied()
+}
+
+/// The locale of one value.
+pub(super) fn read(value: &Value) -> Result<Locale, String> {
+    match value {
+        Value::String(tag) => Locale::read(tag).map_err(|wrong| wrong.to_string()),
         other => {
             Err(format!("must be a language tag like `pt-BR` or `en`, but is {}", excerpt(other)))
         }
-    };
-    read.map_err(|message| problems.push(Problem::new(*at, message))).ok()
+    }
+}
+
+/// The first locale that is not empty; the default if it cannot be read.
+pub(super) fn locale(
+    locales: &[(&'static str, &Value)],
+    default: &Locale,
+    findings: &mut Findings,
+) -> Locale {
+    let Some((at, value)) = given(locales) else { return default.clone() };
+    match read(value) {
+        Ok(locale) => {
+            let written = value.as_str().unwrap_or_default();
+            if written.parse::<Locale>().is_err() {
+                findings.note(at, format!("`{written}` is read as `{locale}`"));
+            }
+            locale
+        }
+        Err(wrong) => {
+            findings.dropped(at, format!("{wrong}; left out"));
+            default.clone()
+        }
+    }
 }

@@ -7,7 +7,7 @@ use sitewright_order::{Color, Day, Locale, read_ranges, web_address};
 
 #[test]
 fn hours_in_common_notations() {
-    let table: [(&str, &[&str]); 22] = [
+    let table: [(&str, &[&str]); 48] = [
         ("11:30-15:00, 18:30-23:00", &["11:30-15:00", "18:30-23:00"]),
         ("18:30-23:00; 11:30-15:00", &["18:30-23:00", "11:30-15:00"]),
         ("24h", &["00:00-24:00"]),
@@ -30,6 +30,34 @@ fn hours_in_common_notations() {
         ("9am to 5pm", &["09:00-17:00"]),
         ("22:00-02:00", &["22:00-02:00"]),
         ("18:00-00:00", &["18:00-24:00"]),
+        // A half of the day that is written once.
+        ("5:00 – 8:00 PM", &["17:00-20:00"]),
+        ("11:00 am – 3:00 pm, 5:00 – 8:00 pm", &["11:00-15:00", "17:00-20:00"]),
+        ("12:00 – 6:00 AM", &["00:00-06:00"]),
+        ("11:00 – 3:00 PM", &["11:00-15:00"]),
+        ("10:00 – 2:00 AM", &["22:00-02:00"]),
+        ("9-5pm", &["09:00-17:00"]),
+        ("9am-5", &["09:00-17:00"]),
+        ("6pm-11:30", &["18:00-23:30"]),
+        ("9-18", &["09:00-18:00"]),
+        ("noon - midnight", &["12:00-24:00"]),
+        ("8:00 to 24:00", &["08:00-24:00"]),
+        // Other languages.
+        ("9 Uhr bis 18 Uhr", &["09:00-18:00"]),
+        ("9.30-12.30 Uhr und 14-18 Uhr", &["09:30-12:30", "14:00-18:00"]),
+        ("9h-12h30, 14h-18h30", &["09:00-12:30", "14:00-18:30"]),
+        ("de 9h à 18h", &["09:00-18:00"]),
+        ("dalle 9:00 alle 18:00", &["09:00-18:00"]),
+        ("9:00 a. m. - 5:00 p. m.", &["09:00-17:00"]),
+        ("van 9.00 tot 17.30 uur", &["09:00-17:30"]),
+        ("od 8:00 do 16:00", &["08:00-16:00"]),
+        ("9時〜18時半", &["09:00-18:30"]),
+        ("午前10時～午後7時", &["10:00-19:00"]),
+        ("上午9:00至下午5:30", &["09:00-17:30"]),
+        ("٩:٠٠ - ١٧:٠٠", &["09:00-17:00"]),
+        ("9:00 ص - 5:00 م", &["09:00-17:00"]),
+        ("geschlossen", &[]),
+        ("סגור", &[]),
     ];
     for (text, expected) in table {
         let ranges: Vec<_> = read_ranges(text).unwrap().iter().map(ToString::to_string).collect();
@@ -39,7 +67,7 @@ fn hours_in_common_notations() {
         "",
         "9",
         "9-5",
-        "9-5pm",
+        "9am-11",
         "13pm-14pm",
         "0am-5am",
         "+9:00-10:00",
@@ -54,7 +82,7 @@ fn hours_in_common_notations() {
 }
 
 #[test]
-fn days_in_english_and_portuguese() {
+fn days_in_many_languages() {
     let table = [
         ("MONDAY", Day::Monday),
         ("mon", Day::Monday),
@@ -71,6 +99,17 @@ fn days_in_english_and_portuguese() {
         ("Sábado", Day::Saturday),
         ("sab", Day::Saturday),
         ("domingo", Day::Sunday),
+        ("miércoles", Day::Wednesday),
+        ("lundi", Day::Monday),
+        ("Donnerstags", Day::Thursday),
+        ("venerdì", Day::Friday),
+        ("zaterdag", Day::Saturday),
+        ("środa", Day::Wednesday),
+        ("火曜日", Day::Tuesday),
+        ("星期四", Day::Thursday),
+        ("الأحد", Day::Sunday),
+        ("الإثنين", Day::Monday),
+        ("יום שלישי", Day::Tuesday),
     ];
     for (text, day) in table {
         assert_eq!(text.parse::<Day>(), Ok(day), "{text}");
@@ -160,6 +199,18 @@ fn numbers_texts_and_flags_of_other_types() {
         ("has_whatsapp", json!("true"), json!(true)),
         ("has_whatsapp", json!(1), json!(true)),
         ("has_whatsapp", Value::Null, json!(false)),
+        ("has_whatsapp", json!("1"), json!(true)),
+        ("has_whatsapp", json!("Yes"), json!(true)),
+        ("has_whatsapp", json!("on"), json!(true)),
+        ("has_whatsapp", json!("SIM"), json!(true)),
+        ("has_whatsapp", json!("off"), json!(false)),
+        ("has_whatsapp", json!([]), json!(false)),
+        ("tone", json!("Premium"), json!("premium")),
+        ("primary_cta", json!("Book online"), json!("book_online")),
+        ("years_in_business", json!("10+ years"), json!(10)),
+        ("business_name", json!(1909), json!("1909")),
+        ("selected_pages", json!(""), json!([])),
+        ("testimonials", json!({}), json!([])),
         ("business_phone", json!(5550102200u64), json!("5550102200")),
         (
             "business_phone",
@@ -192,6 +243,9 @@ fn numbers_texts_and_flags_of_other_types() {
 fn unknown_fields_are_kept_without_secrets() {
     let given = json!({
         "total_pages": 5, "seo_keywords": ["a"], "nothing": null,
+        "key_services": ["a"], "secretary_name": "a", "customer_types": ["a"], "currency": "BRL",
+        "payment_methods": ["pix"], "accepts_payments": true, "auth_dealer": "a", "card": "a",
+        "members": "4111 1111 1111 1111", "webhook": "whsec_0123456789abcdef",
         "delivery": {"radius": 5, "api_token": "x", "zones": [{"accessKey": 1, "name": "z"}]},
         "password": "x", "Password_Hash": "x", "userSecret": "x", "apiKey": "x", "key": "x",
         "stripe_session_id": "x", "senha": "x", "api-token": "x", "customer_email": "x",
@@ -201,6 +255,8 @@ fn unknown_fields_are_kept_without_secrets() {
     let kept = json!({
         "total_pages": 5,
         "seo_keywords": ["a"],
+        "key_services": ["a"], "secretary_name": "a", "customer_types": ["a"], "currency": "BRL",
+        "payment_methods": ["pix"], "accepts_payments": true, "auth_dealer": "a", "card": "a",
         "delivery": {"radius": 5, "zones": [{"name": "z"}]},
     });
     let with = |mut document: Value, section: &str| {

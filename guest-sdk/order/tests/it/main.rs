@@ -5,3 +5,4 @@ mod problems;
 mod round_trip;
 mod shipped_orders;
 mod support;
+mod tolerant;

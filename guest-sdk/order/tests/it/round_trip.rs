@@ -10,7 +10,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use sitewright_order::{Color, Cta, Day, DayHours, Hours, Niche, Order, Range, Testimonial, Tone};
+use sitewright_order::{
+    Color, Cta, Day, DayHours, Hours, HoursNote, Legal, MenuItem, MenuSection, Niche, Order,
+    Person, Photo, Place, Price, Range, Testimonial, Tone,
+};
 
 /// Texts that are not blank, with many characters that break templates.
 fn text() -> impl Strategy<Value = String> {
@@ -55,6 +58,53 @@ fn testimonial() -> impl Strategy<Value = Testimonial> {
         .prop_map(|(name, text, rating, role)| Testimonial { name, text, rating, role })
 }
 
+fn hours_note() -> impl Strategy<Value = HoursNote> {
+    (option::of(text()), text()).prop_map(|(label, text)| HoursNote {
+        days: vec![Day::Friday],
+        label,
+        text,
+    })
+}
+
+fn content() -> impl Strategy<Value = (Vec<Price>, Vec<MenuSection>, Vec<Photo>, Vec<Person>)> {
+    let entry = (text(), option::of(text()), option::of(text()));
+    vec(entry, 0..3).prop_map(|entries| {
+        let prices = entries.iter().cloned().map(|(name, price, description)| Price {
+            name,
+            price,
+            description,
+            group: Some("plans".to_owned()),
+            ..Price::default()
+        });
+        let items: Vec<_> = entries
+            .iter()
+            .cloned()
+            .map(|(name, price, description)| MenuItem {
+                name,
+                price,
+                description,
+                allergens: vec!["gluten".to_owned()],
+            })
+            .collect();
+        let menu = if items.is_empty() {
+            Vec::new()
+        } else {
+            vec![MenuSection { section: Some("Bread".to_owned()), items }]
+        };
+        let photos = entries
+            .iter()
+            .cloned()
+            .map(|(_, alt, _)| Photo { url: "https://example.com/a.jpg".to_owned(), alt });
+        let team = entries.iter().cloned().map(|(name, role, bio)| Person {
+            name,
+            role,
+            bio,
+            photo_url: None,
+        });
+        (prices.collect(), menu, photos.collect(), team.collect())
+    })
+}
+
 fn extra() -> impl Strategy<Value = Map<String, Value>> {
     let value = prop_oneof![
         text().prop_map(Value::from),
@@ -88,6 +138,8 @@ prop_compose! {
         color in option::of(any::<[u8; 3]>()),
         link in option::of("https?://[a-z]{1,8}\\.example/[a-z]{0,5}"),
         business_hours in hours(),
+        hours_notes in vec(hours_note(), 0..3),
+        (prices, menu, photos, team) in content(),
         testimonials in vec(testimonial(), 0..3),
         years_in_business in option::of(1u32..=1_500),
         extra in extra(),
@@ -97,45 +149,85 @@ prop_compose! {
             id,
             locale: locale.parse().unwrap(),
             business_name,
-            business_email: "joe@example.com".to_owned(),
-            business_phone: phone.parse().unwrap(),
+            business_email: Some("joe@example.com".to_owned()),
+            business_phone: Some(phone.parse().unwrap()),
             has_whatsapp,
+            whatsapp_phone: None,
+            emergency_phone: None,
             business_address,
             niche,
             custom_niche,
-            primary_city,
-            state,
+            primary_city: Some(primary_city),
+            neighborhood: None,
+            state: Some(state),
+            postal_code: None,
+            country: Some("BR".to_owned()),
             service_areas,
             services,
-            primary_service,
+            primary_service: Some(primary_service),
+            prices,
+            menu,
             site_objective,
             site_description,
+            site_url: link.clone(),
             selected_pages,
             tone,
             primary_cta,
             cta_text,
+            booking_url: link.clone(),
+            order_url: None,
+            donation_url: None,
+            menu_url: None,
+            gift_card_url: None,
+            form_endpoint: None,
             primary_color: color,
             secondary_color: None,
             accent_color: color,
+            logo_url: link.clone(),
+            photos,
             reference_sites,
             design_notes,
-            business_hours,
+            business_hours: business_hours.clone(),
+            hours_notes,
+            locations: vec![Place {
+                name: Some("Roath".to_owned()),
+                hours: business_hours,
+                ..Place::default()
+            }],
             social_facebook: link.clone(),
             social_instagram: None,
             social_linkedin: link.clone(),
             social_youtube: None,
+            social_tiktok: link.clone(),
+            social_x: None,
+            social_threads: None,
+            social_pinterest: None,
+            social_telegram: None,
+            social_tripadvisor: None,
+            social_yelp: None,
             testimonials,
             google_reviews_link: link,
             about_owner,
+            team,
             years_in_business,
+            legal: Legal { vat_id: Some("DE123456789".to_owned()), ..Legal::default() },
             extra,
+            notices: Vec::new(),
         }
     }
 }
 
 proptest! {
+    /// The hostile characters of the generator (NUL, marks that nobody sees) are removed by the
+    /// first reading; what it makes is read again unchanged, byte for byte.
     #[test]
-    fn c2_the_json_of_an_order_parses_as_the_same_order(order in order()) {
+    fn c2_the_json_of_an_order_parses_as_the_same_order(generated in order()) {
+        let json = serde_json::to_value(&generated).unwrap();
+        prop_assert_eq!(serde_json::from_value::<Order>(json.clone()).unwrap(), generated.clone());
+        let order = crate::support::read(&json).unwrap();
+        if order.notices.is_empty() {
+            prop_assert_eq!(&order, &generated);
+        }
         let json = serde_json::to_value(&order).unwrap();
         prop_assert_eq!(crate::support::read(&json), Ok(order.clone()));
         prop_assert_eq!(serde_json::from_value::<Order>(json).unwrap(), order);

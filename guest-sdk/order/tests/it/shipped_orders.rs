@@ -8,7 +8,7 @@ use sitewright_order::{Cta, Day, Niche, Range, Tone};
 fn the_full_restaurant_order() {
     let order = read(&shipped("01-restaurant-ptbr-full")).unwrap();
     assert_eq!((order.id.as_str(), order.locale.as_str()), ("101", "en"));
-    assert_eq!(order.business_phone.dial(), "+5519955501011");
+    assert_eq!(order.business_phone.as_ref().unwrap().dial(), "+5519955501011");
     assert_eq!(
         (order.niche, order.tone, order.primary_cta),
         (Niche::Restaurant, Tone::Friendly, Cta::Whatsapp)

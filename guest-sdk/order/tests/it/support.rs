@@ -2,14 +2,26 @@
 #![allow(clippy::unwrap_used, reason = "a missing file fails the test")]
 
 use serde_json::{Value, json};
-use sitewright_order::{Locale, Order, Problem};
+use sitewright_order::{Locale, Notice, Order, Problem};
 
 pub(crate) fn english() -> Locale {
     "en".parse().unwrap()
 }
 
+/// Reads tolerantly.
 pub(crate) fn read(document: &Value) -> Result<Order, Vec<Problem>> {
     sitewright_order::read(document, &english())
+}
+
+/// Reads strictly.
+pub(crate) fn read_strictly(document: &Value) -> Result<Order, Vec<Problem>> {
+    sitewright_order::read_strictly(document, &english())
+}
+
+/// The notices of an order as `warning /pointer: message` and `note /pointer: message`.
+pub(crate) fn notices(order: &Order) -> Vec<String> {
+    let level = |notice: &Notice| if notice.is_warning() { "warning" } else { "note" };
+    order.notices.iter().map(|notice| format!("{} {notice}", level(notice))).collect()
 }
 
 pub(crate) fn shipped(name: &str) -> Value {

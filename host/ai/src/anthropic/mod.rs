@@ -3,6 +3,7 @@
 mod errors;
 mod reply;
 mod request;
+mod schema;
 #[cfg(test)]
 mod tests;
 

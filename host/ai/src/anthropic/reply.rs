@@ -8,6 +8,7 @@ use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{self, worse};
 use super::super::reading::{self, Fields, newest};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::usage::positive;
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
 use sitewright_model::ai::Usage;
@@ -24,6 +25,11 @@ fn add_usage(tokens: Fields<'_>, usage: &mut Usage) -> bool {
     let output = tokens.count("output_tokens");
     usage.input_tokens = newest(input, usage.input_tokens);
     usage.output_tokens = newest(output, usage.output_tokens);
+    let cached = |name: &str| positive(tokens.count(name));
+    let read = cached("cache_read_input_tokens");
+    usage.cache_read_tokens = newest(read, usage.cache_read_tokens);
+    let written = cached("cache_creation_input_tokens");
+    usage.cache_write_tokens = newest(written, usage.cache_write_tokens);
     input.is_some() || output.is_some()
 }
 
@@ -158,6 +164,9 @@ impl StreamDeltas for Deltas {
             }
             "content_block_delta" => {
                 if let Some(delta) = event.object("delta") {
+                    if delta.text("thinking").is_some() {
+                        events.push(StreamEvent::Thinking);
+                    }
                     add_text(&mut self.answer, text(delta).unwrap_or_default().into(), events);
                     let json = delta.get("partial_json").and_then(Value::as_str);
                     let tool = self.tool.as_mut().filter(|tool| tool.index == index);

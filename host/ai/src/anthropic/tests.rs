@@ -10,7 +10,7 @@ use super::super::testing::{
 };
 use super::Anthropic;
 use sitewright_model::ai::AiErrorKind::{self, *};
-use sitewright_model::ai::FinishReason;
+use sitewright_model::ai::{FinishReason, Usage};
 
 fn anthropic(config: &str) -> Anthropic {
     adapter(config, |config: &AnthropicConfig, key| Anthropic::new(config, key))
@@ -124,7 +124,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             Overloaded,
             "try again",
         ),
-        row("time-out", 504, error("timeout_error", "Request timed out"), Timeout, "call_ms"),
+        row(
+            "time-out",
+            504,
+            error("timeout_error", "Request timed out"),
+            Timeout,
+            "name a faster model",
+        ),
         row(
             "time-out under a general name",
             504,
@@ -192,6 +198,11 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
     }
 }
 
+/// Usage of which four tokens came from the cache.
+fn cached(input: u64, output: u64) -> Usage {
+    Usage { cache_read_tokens: Some(4), ..tokens(input, output) }
+}
+
 fn message(content: Value, stop_reason: Value) -> String {
     json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m-2026", "content": content,
@@ -216,7 +227,7 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         let headers: Headers<'_> = &[("request-id", "req_1"), ("retry-after", "9")];
         let reply = whole(&at, 200, headers, message(content, json!(stop))).unwrap();
         assert_eq!((reply.content.as_str(), reply.finish_reason), (expected, finish), "{stop}");
-        assert_eq!((reply.usage, reply.model.as_deref()), (tokens(15, 7), Some("m-2026")));
+        assert_eq!((reply.usage, reply.model.as_deref()), (cached(15, 7), Some("m-2026")));
         assert_eq!(
             (reply.http.request_id.as_deref(), reply.http.retry_after_ms),
             (Some("req_1"), None)
@@ -294,7 +305,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         || ("error", json!({"error": {"type": "overloaded_error", "message": "Overloaded"}}));
     let begin = || block(json!({"type": "text", "text": ""}));
     let tool = || block(json!({"type": "tool_use", "id": "t", "name": "reply", "input": {}}));
-    let whole = Ok(("Grüße 🌍", FinishReason::Stop, tokens(15, 7)));
+    let whole = Ok(("Grüße 🌍", FinishReason::Stop, cached(15, 7)));
     let row =
         |name, events: &[(&str, Value)], becomes| Streamed { name, body: sse(events), becomes };
     let rows = [
@@ -325,7 +336,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
                 stop("tool_use"),
                 end(),
             ],
-            Ok(("{\"a\": [1, 2]}", FinishReason::Stop, tokens(15, 7))),
+            Ok(("{\"a\": [1, 2]}", FinishReason::Stop, cached(15, 7))),
         ),
         row("cut", &[start(), begin(), text("half"), stop("max_tokens"), end()], Err(Truncated)),
         row("window", &[start(), stop("model_context_window_exceeded"), end()], Err(Truncated)),
@@ -365,7 +376,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
             body: sse(&[start(), begin(), text("x"), stop("end_turn"), end()])
                 .trim_end()
                 .to_owned(),
-            becomes: Ok(("x", FinishReason::Stop, tokens(15, 7))),
+            becomes: Ok(("x", FinishReason::Stop, cached(15, 7))),
         },
     ];
     for row in rows {
@@ -375,7 +386,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         super::super::testing::streamed(&at, &[], &[sse(&[start(), overloaded()]).as_bytes()]);
     let failure = failure.unwrap_err();
     assert!(failure.retryable && failure.detail == "Overloaded", "{failure:?}");
-    assert_eq!(failure.usage, tokens(15, 1), "the tokens are paid for all the same");
+    assert_eq!(*failure.usage, cached(15, 1), "the tokens are paid for all the same");
     assert!(failure.http.unwrap().body_excerpt.unwrap().contains("overloaded_error"));
 }
 

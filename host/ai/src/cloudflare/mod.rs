@@ -13,6 +13,7 @@ use super::adapter::{Adapter, Endpoint};
 use super::answer::Answer;
 use super::config::{CloudflareConfig, base};
 use super::failure::AttemptFailure;
+use super::parameters::{Parameter, Shape};
 use super::secret::ApiKey;
 use super::stream_deltas::StreamDeltas;
 use super::wire::{HttpReply, Prompt};
@@ -39,7 +40,7 @@ impl Cloudflare {
     }
 
     fn max_tokens(&self, prompt: &Prompt<'_>) -> u32 {
-        prompt.max_output_tokens.unwrap_or(self.max_output_tokens)
+        prompt.max_tokens_or(self.max_output_tokens)
     }
 }
 
@@ -54,6 +55,13 @@ impl Adapter for Cloudflare {
 
     fn url(&self, model: &str) -> Url {
         request::url(&self.endpoint.url, &self.account, model)
+    }
+
+    /// This API has no stop texts.
+    fn shape(&self) -> Shape {
+        let mut shape = Shape::PLAIN;
+        shape.omit(Parameter::Stop);
+        shape
     }
 
     fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {

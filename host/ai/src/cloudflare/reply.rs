@@ -67,6 +67,9 @@ impl Deltas {
         let mut word = part.word("finish_reason");
         if let Some(choice) = part.list("choices").next() {
             let message = choice.object("message").or_else(|| choice.object("delta"));
+            if message.is_some_and(|message| message.text("reasoning_content").is_some()) {
+                events.push(StreamEvent::Thinking);
+            }
             let text = message
                 .and_then(|message| message.get("content")?.as_str())
                 .or_else(|| choice.get("text")?.as_str());

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::super::instructions;
+use super::super::parameters::Parameter;
 use super::super::request::Format;
 use super::super::wire::Prompt;
 
@@ -20,27 +21,31 @@ pub(super) fn url(base: &Url, account: &str, model: &str) -> Url {
 pub(super) fn body(prompt: &Prompt<'_>, max_tokens: u32) -> Vec<u8> {
     let request = prompt.request;
     let instruction = instructions::of(&request.format);
-    let messages = instructions::json_messages(&request.messages, instruction);
+    let messages = instructions::json_messages(prompt, instruction);
     let mut body = Map::new();
     let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
     set("messages", messages.into());
     // The API's default is 256, and it does not report a reply that is truncated there.
     set("max_tokens", max_tokens.into());
-    if let Some(temperature) = prompt.temperature {
+    if let Some(temperature) = prompt.temperature() {
         set("temperature", json!(temperature));
     }
-    if let Some(seed) = request.seed {
+    if let Some(seed) = prompt.seed() {
         // At most 9999999999; the same seed always yields the same number.
         set("seed", (seed % 10_000_000_000).into());
     }
     // JSON mode does not stream:
     // <https://developers.cloudflare.com/workers-ai/features/json-mode/>.
     let stream = match &request.format {
-        Format::JsonSchema(schema) => {
-            set("response_format", json!({"type": "json_schema", "json_schema": schema.value()}));
+        Format::JsonSchema(schema) if prompt.step(Parameter::ResponseFormat) < 2 => {
+            let format = match prompt.step(Parameter::ResponseFormat) {
+                0 => json!({"type": "json_schema", "json_schema": schema.value()}),
+                _ => json!({"type": "json_object"}),
+            };
+            set("response_format", format);
             false
         }
-        Format::Json | Format::Text => true,
+        _ => prompt.streams(),
     };
     set("stream", stream.into());
     // Cannot fail: strings, numbers and maps with text keys.

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::adapter::Adapter;
 use super::super::config::CloudflareConfig;
+use super::super::parameters::Shape;
 use super::super::request::Format;
+use super::super::settings::Settings;
 use super::super::testing::{
     Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
     sent_with, tokens, whole,
@@ -147,8 +149,15 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         assert_eq!(whole(&at, 200, &[], &body).unwrap_err().kind, kind, "{body}");
     }
     let request = ask(Format::Text);
-    let prompt =
-        |most| Prompt { request: &request, model: "m", max_output_tokens: most, temperature: None };
+    let settings = Settings::default();
+    let prompt = |most| Prompt {
+        request: &request,
+        model: "m",
+        max_output_tokens: most,
+        temperature: None,
+        settings: &settings,
+        shape: &Shape::PLAIN,
+    };
     let limits = [at.silent_limit(&prompt(None)), at.silent_limit(&prompt(Some(9)))];
     assert_eq!(limits, [Some(4096), Some(9)]);
     let reply =
@@ -157,7 +166,7 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     assert_eq!(reply.clone().within(None), Ok(reply.clone()));
     let cut = reply.within(Some(7)).unwrap_err();
     assert_eq!(
-        (cut.kind, cut.usage),
+        (cut.kind, *cut.usage),
         (Truncated, tokens(11, 7)),
         "as long as the limit: cut without a word"
     );
@@ -239,8 +248,14 @@ fn e8_the_request_has_what_the_api_wants() {
     );
     let request = ask(Format::Text);
     let model = "@cf/meta/llama-3.1-8b-instruct";
-    let built =
-        at.build(&Prompt { request: &request, model, max_output_tokens: None, temperature: None });
+    let built = at.build(&Prompt {
+        request: &request,
+        model,
+        max_output_tokens: None,
+        temperature: None,
+        settings: &Settings::default(),
+        shape: &Shape::PLAIN,
+    });
     assert!(
         built.url.as_str().ends_with("/ai/run/@cf/meta/llama-3.1-8b-instruct"),
         "{}",

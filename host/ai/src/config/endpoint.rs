@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::keys::ProviderKeys;
-use super::{BreakerConfig, LimitsConfig, Problems, RetryConfig, is_blank};
+use super::{BreakerConfig, LimitsConfig, Problems, RetryConfig, TextSource, is_blank};
 use sitewright_model::message;
 
-/// Default of `call_ms`.
-pub(super) const CALL_MS: u64 = 300_000;
+/// Default of `call_ms` for models that do not think.
+pub(crate) const CALL_MS: u64 = 300_000;
 
 /// The keys that all providers behind HTTP have. They are in the same table as the keys of the
 /// kind.
@@ -22,18 +22,39 @@ pub struct EndpointConfig {
     /// Surrounding whitespace is ignored; at most 8 KiB. Default: no key. Excludes `api_key_env`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// The proxy: `none`, `env` for what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, or a URL; one
+    /// with a password from `{ env = "NAME" }` or `{ file = "PATH" }`. Default: `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<TextSource>,
+    /// Path of a file with certificates in PEM that are trusted beside those of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Path of the client's certificate in PEM. Needs `client_key_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert_file: Option<PathBuf>,
+    /// Path of the private key of the client's certificate in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key_file: Option<PathBuf>,
     /// Timeout for name look-up, TCP and TLS together, in milliseconds. Default: 10,000 (10 s). At
     /// least 1.
     pub connect_ms: u64,
-    /// Timeout from the connection to the first byte of the response body, in milliseconds.
-    /// Default: 60,000 (60 s). At least 1.
-    pub first_byte_ms: u64,
-    /// Timeout between two chunks of the response body, in milliseconds. Default: 30,000 (30 s). At
-    /// least 1.
-    pub idle_ms: u64,
+    /// Timeout from the connection to the head of the response, in milliseconds; to the first byte
+    /// of its body if `first_token_ms` is not set. Default: 120,000 (2 min); 600,000 (10 min) for
+    /// models that think. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// Timeout from the connection to the first text of the reply or of the model's thinking, in
+    /// milliseconds. Default: 300,000 (5 min); 600,000 (10 min) for models that think. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
+    /// Timeout between two chunks of the response body after that, in milliseconds. Default: 30,000
+    /// (30 s); 120,000 (2 min) for models that think. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
     /// Timeout of one whole attempt, connecting included, in milliseconds. Default: 300,000 (5
-    /// min). At least 1.
-    pub call_ms: u64,
+    /// min); 900,000 (15 min) for models that think. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_ms: Option<u64>,
     /// Rate limits, shared by providers with the same endpoint and key, whose values must be equal.
     /// Default: no limits.
     pub limits: LimitsConfig,
@@ -49,10 +70,15 @@ impl Default for EndpointConfig {
         EndpointConfig {
             api_key_env: None,
             api_key_file: None,
+            proxy: None,
+            ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
             connect_ms: 10_000,
-            first_byte_ms: 60_000,
-            idle_ms: 30_000,
-            call_ms: CALL_MS,
+            first_byte_ms: None,
+            first_token_ms: None,
+            idle_ms: None,
+            call_ms: None,
             limits: LimitsConfig::default(),
             breaker: BreakerConfig::default(),
             retry: None,
@@ -66,10 +92,15 @@ impl EndpointConfig {
         EndpointConfig {
             api_key_env: keys.api_key_env.take(),
             api_key_file: keys.api_key_file.take(),
+            proxy: keys.proxy.take(),
+            ca_file: keys.ca_file.take(),
+            client_cert_file: keys.client_cert_file.take(),
+            client_key_file: keys.client_key_file.take(),
             connect_ms: keys.connect_ms.take().unwrap_or(default.connect_ms),
-            first_byte_ms: keys.first_byte_ms.take().unwrap_or(default.first_byte_ms),
-            idle_ms: keys.idle_ms.take().unwrap_or(default.idle_ms),
-            call_ms: keys.call_ms.take().unwrap_or(default.call_ms),
+            first_byte_ms: keys.first_byte_ms.take(),
+            first_token_ms: keys.first_token_ms.take(),
+            idle_ms: keys.idle_ms.take(),
+            call_ms: keys.call_ms.take(),
             limits: keys.limits.take().unwrap_or(default.limits),
             breaker: keys.breaker.take().unwrap_or(default.breaker),
             retry: keys.retry.take(),
@@ -95,13 +126,20 @@ impl EndpointConfig {
                 message!("this is not the name of an environment variable"),
             );
         }
+        if self.client_cert_file.is_some() != self.client_key_file.is_some() {
+            problems.add(
+                key("client_key_file"),
+                message!("both client_cert_file and client_key_file are needed, or neither"),
+            );
+        }
         for (field, value) in [
-            ("connect_ms", self.connect_ms),
+            ("connect_ms", Some(self.connect_ms)),
             ("first_byte_ms", self.first_byte_ms),
+            ("first_token_ms", self.first_token_ms),
             ("idle_ms", self.idle_ms),
             ("call_ms", self.call_ms),
         ] {
-            if value == 0 {
+            if value == Some(0) {
                 problems.add(
                     key(field),
                     message!("it is 0, so every call would fail; give at least 1"),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::super::openai::Dialect;
-use super::{BreakerConfig, LimitsConfig, RetryConfig};
+use super::{BreakerConfig, LimitsConfig, OpenAiApi, RetryConfig, TextSource};
 
 /// The configuration of one kind of provider.
 pub(crate) trait Kind: Sized {
@@ -42,6 +42,10 @@ macro_rules! provider_keys {
 provider_keys! {
     /// `cloudflare`: the account that pays. Required.
     account_id: String,
+    /// `openai`: `chat` for chat completions, or `responses` for the Responses API, which some models
+    /// have only.
+    #[schemars(extend("x-default" = "`chat`"))]
+    api: OpenAiApi,
     /// All but `scripted`: environment variable that holds the API key.
     api_key_env: String,
     /// All but `scripted`: file that holds the API key; white space around the key is ignored. Not
@@ -58,8 +62,16 @@ provider_keys! {
     /// When the circuit breaker opens.
     breaker: BreakerConfig,
     /// Timeout of one whole attempt, connecting included. At least 1.
-    #[schemars(extend("x-default" = 300_000))]
+    #[schemars(extend("x-default" = "300000 (5 min); 900000 (15 min) for models that think"))]
     call_ms: u64,
+    /// All but `scripted`: file with certificates in PEM that are trusted beside those of the machine:
+    /// of an authority, or of the server itself.
+    ca_file: PathBuf,
+    /// All but `scripted`: file with the certificate in PEM by which the server knows this client.
+    /// Needs `client_key_file`.
+    client_cert_file: PathBuf,
+    /// All but `scripted`: file with the private key of `client_cert_file` in PEM, not encrypted.
+    client_key_file: PathBuf,
     /// All but `scripted`: timeout of name look-up, TCP and TLS together. At least 1.
     #[schemars(extend("x-default" = 10_000))]
     connect_ms: u64,
@@ -70,17 +82,28 @@ provider_keys! {
     /// `openai`: dialect of chat completions that the server speaks.
     #[schemars(extend("x-default" = "guessed from the host name"))]
     dialect: Dialect,
-    /// All but `scripted`: timeout from the connection to the first byte of the reply. At least 1.
-    #[schemars(extend("x-default" = 60_000))]
+    /// All but `scripted`: timeout from the connection to the head of the response; to the first byte
+    /// of its body if `first_token_ms` is not set. At least 1.
+    #[schemars(extend("x-default" = "120000 (2 min); 600000 (10 min) for models that think"))]
     first_byte_ms: u64,
-    /// All but `scripted`: timeout between two parts of the reply. At least 1.
-    #[schemars(extend("x-default" = 30_000))]
+    /// All but `scripted`: timeout from the connection to the first text of the reply or of the
+    /// model's thinking. Models that think are known by their names, or by `reasoning` of the entry in
+    /// the route. At least 1.
+    #[schemars(extend("x-default" = "300000 (5 min); 600000 (10 min) for models that think"))]
+    first_token_ms: u64,
+    /// All but `scripted`: timeout between two parts of the reply after its first text. At least 1.
+    #[schemars(extend("x-default" = "30000 (30 s); 120000 (2 min) for models that think"))]
     idle_ms: u64,
     /// Limits of the address with its key.
     limits: LimitsConfig,
     /// `anthropic`, `cloudflare`: tokens of a reply, if neither route nor request say. At least 1.
     #[schemars(extend("x-default" = "8192 (`anthropic`), 4096 (`cloudflare`)"))]
     max_output_tokens: u32,
+    /// All but `scripted`: the proxy: `none`, `env` (what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+    /// `NO_PROXY` say), or the URL of an HTTP proxy. A URL with a password is read from
+    /// `{ env = "NAME" }` or `{ file = "PATH" }`.
+    #[schemars(extend("x-default" = "`none`", "x-type" = "text or table"))]
+    proxy: TextSource,
     /// Attempts at the same candidate; overrides `[ai.retry]`.
     retry: RetryConfig,
     /// `scripted`: file with rules. One of `rules` and `rules_inline` is required.

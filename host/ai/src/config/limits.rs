@@ -80,7 +80,9 @@ pub struct BudgetConfig {
     /// Maximum number of requests. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// Maximum number of tokens, input and output together. Default: no limit.
+    /// Maximum number of tokens, input and output together. A call reserves the tokens that it may
+    /// use, and waits while others of the order have reserved too many; the last one gets what is
+    /// left as its limit. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
     /// Maximum cost in US dollars, at least 0. Requires a price of every model in the routes.
@@ -98,6 +100,33 @@ pub struct PriceConfig {
     pub input_per_million: f64,
     /// US dollars per million output tokens, at least 0. Required.
     pub output_per_million: f64,
+    /// US dollars per million input tokens that the provider reads from its prompt cache, at least 0.
+    /// Default: `input_per_million`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_per_million: Option<f64>,
+    /// US dollars per million input tokens that the provider writes to its prompt cache, at least 0.
+    /// Default: `input_per_million`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_per_million: Option<f64>,
+    /// US dollars per million tokens that the model thinks, at least 0. Default:
+    /// `output_per_million`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_per_million: Option<f64>,
+}
+
+impl PriceConfig {
+    /// The prices of a million tokens: key and value, without those that are not set.
+    fn all(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        [
+            ("input_per_million", Some(self.input_per_million)),
+            ("output_per_million", Some(self.output_per_million)),
+            ("cache_read_per_million", self.cache_read_per_million),
+            ("cache_write_per_million", self.cache_write_per_million),
+            ("reasoning_per_million", self.reasoning_per_million),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+    }
 }
 
 impl AiConfig {
@@ -118,10 +147,7 @@ impl AiConfig {
         }
         let amount = |value: f64| value.is_finite() && value >= 0.0;
         for (model, price) in &self.prices {
-            for (field, value) in [
-                ("input_per_million", price.input_per_million),
-                ("output_per_million", price.output_per_million),
-            ] {
+            for (field, value) in price.all() {
                 if !amount(value) {
                     let key = format!("ai.prices.{model:?}.{field}");
                     problems

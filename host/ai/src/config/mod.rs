@@ -57,15 +57,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(super) use address::{base, endpoint};
+pub(super) use endpoint::CALL_MS;
 pub use endpoint::EndpointConfig;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use keys::{Kind, ProviderKeys};
 pub use limits::{BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig};
 pub use providers::{
     AnthropicConfig, AnthropicJson, CloudflareConfig, GeminiConfig, GeminiJson, OllamaConfig,
-    OpenAiConfig, ProviderConfig, ScriptedConfig,
+    OpenAiApi, OpenAiConfig, ProviderConfig, ScriptedConfig,
 };
-pub use routes::{CandidateConfig, RouteConfig};
+pub use routes::{CandidateConfig, EnvSource, FileSource, Reasoning, RouteConfig, TextSource};
 
 use sitewright_model::message::Message;
 

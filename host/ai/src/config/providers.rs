@@ -114,6 +114,9 @@ pub struct OpenAiConfig {
     /// `https://NAME.openai.azure.com`; the model is then the deployment. No user name or password.
     /// Required.
     pub base_url: String,
+    /// The API. Default: chat completions.
+    #[serde(skip_serializing_if = "OpenAiApi::is_chat")]
+    pub api: OpenAiApi,
     /// The provider's variant of the protocol. Default: guessed from the host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
@@ -125,6 +128,24 @@ pub struct OpenAiConfig {
     pub endpoint: EndpointConfig,
 }
 
+/// The API of a provider that OpenAI's clients can talk to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[derive(schemars::JsonSchema)]
+pub enum OpenAiApi {
+    /// Chat completions, which all compatible endpoints have.
+    #[default]
+    Chat,
+    /// Responses, which some of OpenAI's models have only.
+    Responses,
+}
+
+impl OpenAiApi {
+    fn is_chat(&self) -> bool {
+        *self == OpenAiApi::Chat
+    }
+}
+
 impl Kind for OpenAiConfig {
     fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
         Ok(OpenAiConfig {
@@ -132,6 +153,7 @@ impl Kind for OpenAiConfig {
                 "`base_url` is missing: the URL before `/chat/completions`, such as \
                  https://api.openai.com/v1",
             )?,
+            api: keys.api.take().unwrap_or_default(),
             dialect: keys.dialect.take(),
             api_version: keys.api_version.take(),
             endpoint: EndpointConfig::take(keys),

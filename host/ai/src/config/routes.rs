@@ -1,6 +1,10 @@
 //! The routes: which candidates serve a purpose.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{AiConfig, Problems, ProviderConfig, RetryConfig, is_blank};
 use sitewright_model::message;
@@ -36,13 +40,116 @@ pub struct CandidateConfig {
     /// Temperature of requests that do not set one, from 0.0 to 2.0. Default: the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
-    /// Whether a temperature is sent at all. Some reasoning models reject requests that have one.
-    /// Default: true.
-    #[serde(default = "default_send_temperature", skip_serializing_if = "is_true")]
+    /// Whether a temperature is sent at all. A model that refuses it is asked again without it, and
+    /// that is remembered until the program ends; `false` saves the refused request. Default: true.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[schemars(extend("x-default" = "true"))]
     pub send_temperature: bool,
+    /// How much the model thinks, for models that can: in the provider's own notation. Default: the
+    /// model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
+    /// `anthropic`, `gemini`, OpenRouter: maximum number of tokens that the model thinks, instead of
+    /// the one that `reasoning` stands for. Default: 512 to 24,576, by `reasoning`. At least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u32>,
+    /// `openai`, `anthropic`: the class of service, as the provider calls it, such as `flex`.
+    /// Default: the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// `anthropic`: whether the beginning of a prompt is marked for the provider's cache, so that
+    /// further calls of an order that begin alike cost less. Default: true.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[schemars(extend("x-default" = "true"))]
+    pub cache_prompt: bool,
+    /// Headers of the request, by name. A value is a text, `{ env = "NAME" }` or `{ file = "PATH" }`;
+    /// what is read from there is removed from logs and records. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-type" = "table"))]
+    pub headers: BTreeMap<String, TextSource>,
+    /// Fields that are merged into the body of the request; tables are merged, other values
+    /// replaced. `{ "$env" = "NAME" }` or `{ "$file" = "PATH" }` in place of a value stands for the
+    /// text there. Not `model`, `messages`, `contents` or `input`. Default: none.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(extend("x-type" = "table"))]
+    pub extra: Map<String, Value>,
+    /// Fields that are not sent, such as `seed` or `stream_options`; inside tables with a dot. Not
+    /// `model`, `messages`, `contents` or `input`. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-type" = "list of texts"))]
+    pub drop: Vec<String>,
 }
 
-fn default_send_temperature() -> bool {
+/// How much a model thinks before it replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[derive(schemars::JsonSchema, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Reasoning {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+}
+
+impl Reasoning {
+    /// The name in the configuration, which most providers use too.
+    pub(crate) fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// A text of the configuration, or where it is read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a text, { env = \"NAME\" } or { file = \"PATH\" } is needed")]
+#[derive(schemars::JsonSchema)]
+pub enum TextSource {
+    Text(String),
+    Env(EnvSource),
+    File(FileSource),
+}
+
+/// An environment variable that holds a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvSource {
+    /// Its name.
+    pub env: String,
+}
+
+/// A file that holds a text; white space around it is ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileSource {
+    /// Its path, relative to the folder of the configuration file.
+    pub file: PathBuf,
+}
+
+impl TextSource {
+    pub(crate) fn env(name: &str) -> Self {
+        TextSource::Env(EnvSource { env: name.to_owned() })
+    }
+
+    pub(crate) fn file(path: &str) -> Self {
+        TextSource::File(FileSource { file: path.into() })
+    }
+}
+
+/// Fields that are the request itself.
+const OWN_FIELDS: [&str; 4] = ["model", "messages", "contents", "input"];
+
+/// Headers that belong to the connection.
+const OWN_HEADERS: [&str; 6] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "accept-encoding",
+];
+
+fn yes() -> bool {
     true
 }
 
@@ -102,6 +209,7 @@ impl AiConfig {
                     ),
                 );
             }
+            check_settings(candidate, self.providers.get(provider), &key, problems);
             if let Some(value) = candidate.temperature.filter(|value| !(0.0..=2.0).contains(value))
             {
                 problems.add(
@@ -110,5 +218,60 @@ impl AiConfig {
                 );
             }
         }
+    }
+}
+
+/// Checks the settings of a candidate that only some providers have.
+fn check_settings(
+    candidate: &CandidateConfig,
+    provider: Option<&ProviderConfig>,
+    key: &dyn Fn(&str) -> String,
+    problems: &mut Problems,
+) {
+    use ProviderConfig::{Anthropic, Gemini, Ollama, Openai};
+    let other = |field: &str, set: bool, has: bool, problems: &mut Problems| {
+        if set && !has {
+            problems.add(
+                key(field),
+                message!("providers of this kind have none; use `extra` for fields of their own"),
+            );
+        }
+    };
+    if let Some(provider) = provider {
+        let thinks = matches!(provider, Openai(_) | Anthropic(_) | Gemini(_) | Ollama(_));
+        other("reasoning", candidate.reasoning.is_some(), thinks, problems);
+        let counts = matches!(provider, Openai(_) | Anthropic(_) | Gemini(_));
+        other("reasoning_tokens", candidate.reasoning_tokens.is_some(), counts, problems);
+        let tiers = matches!(provider, Openai(_) | Anthropic(_));
+        other("service_tier", candidate.service_tier.is_some(), tiers, problems);
+        let sends = !matches!(provider, ProviderConfig::Scripted(_));
+        other("headers", !candidate.headers.is_empty(), sends, problems);
+        other("extra", !candidate.extra.is_empty(), sends, problems);
+        other("drop", !candidate.drop.is_empty(), sends, problems);
+    }
+    if candidate.reasoning_tokens == Some(0) {
+        let message = message!("it is 0; set reasoning = \"none\", or give at least 1");
+        problems.add(key("reasoning_tokens"), message);
+    }
+    if candidate.reasoning_tokens.is_some() && candidate.reasoning.is_none() {
+        let message = message!("it needs `reasoning` beside it: low, medium or high");
+        problems.add(key("reasoning_tokens"), message);
+    }
+    for name in candidate.headers.keys() {
+        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            let message = message!("this header belongs to the connection; remove it");
+            problems.add(key(&format!("headers.{name}")), message);
+        }
+    }
+    let dropped = candidate.drop.iter().map(|path| ("drop", path.as_str()));
+    let added = candidate.extra.keys().map(|name| ("extra", name.as_str()));
+    for (field, name) in dropped.chain(added) {
+        if OWN_FIELDS.contains(&name) {
+            problems
+                .add(key(field), message!("the field `{name}` is the request itself; remove it"));
+        }
+    }
+    if candidate.drop.iter().any(|path| is_blank(path)) {
+        problems.add(key("drop"), message!("it has an empty name; remove it"));
     }
 }

@@ -121,3 +121,41 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
         assert!(!problems[0].contains("secret"), "{problems:?}");
     }
 }
+
+#[test]
+fn settings_of_a_candidate_that_cannot_work_are_named() {
+    for (kind, setting, key, says) in [
+        ("ollama", "reasoning = \"high\"", "", ""),
+        ("ollama", "drop = [\"seed\"], extra = { options = { top_k = 1 } }", "", ""),
+        ("cloudflare", "reasoning = \"low\"", "reasoning", "use `extra`"),
+        ("ollama", "service_tier = \"flex\"", "service_tier", "use `extra`"),
+        ("ollama", "reasoning = \"low\", reasoning_tokens = 9", "reasoning_tokens", "use `extra`"),
+        ("anthropic", "reasoning_tokens = 9", "reasoning_tokens", "it needs `reasoning`"),
+        ("anthropic", "reasoning = \"low\", reasoning_tokens = 0", "reasoning_tokens", "it is 0"),
+        ("ollama", "drop = [\"messages\"]", "drop", "is the request itself"),
+        ("ollama", "drop = [\" \"]", "drop", "an empty name"),
+        ("ollama", "extra = { model = \"x\" }", "extra", "is the request itself"),
+        ("ollama", "headers = { Host = \"x\" }", "headers.Host", "belongs to the connection"),
+    ] {
+        let account = if kind == "cloudflare" { "account_id = \"a\"\n" } else { "" };
+        let text = format!(
+            "[providers.p]\nkind = \"{kind}\"\n{account}[routes.default]\ntry = [{{ provider = \
+             \"p\", model = \"m\", {setting} }}]"
+        );
+        let config: AiConfig = toml::from_str(&text).unwrap();
+        let problems = config.check();
+        if key.is_empty() {
+            assert_eq!(problems, [], "{setting}");
+            let again: AiConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+            assert_eq!(again, config, "{setting}");
+            continue;
+        }
+        assert_eq!(problems.len(), 1, "{setting}: {problems:?}");
+        assert_eq!(problems[0].key, format!("ai.routes.default.try[0].{key}"), "{setting}");
+        assert!(problems[0].message.as_str().contains(says), "{setting}: {}", problems[0]);
+    }
+    let source = "[providers.p]\nkind = \"ollama\"\n[routes.default]\ntry = [{ provider = \"p\", \
+                  model = \"m\", headers = { x = 1 } }]";
+    let error = toml::from_str::<AiConfig>(source).unwrap_err();
+    assert!(error.message().contains("{ env = \"NAME\" }"), "{error}");
+}

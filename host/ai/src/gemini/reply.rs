@@ -8,6 +8,7 @@ use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{self, worse};
 use super::super::reading::{self, Fields, newest};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::usage::positive;
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
 
@@ -68,6 +69,10 @@ impl Deltas {
             let input = tokens.count("promptTokenCount");
             answer.usage.input_tokens = newest(input, answer.usage.input_tokens);
             answer.usage.output_tokens = newest(output, answer.usage.output_tokens);
+            let read = positive(tokens.count("cachedContentTokenCount"));
+            answer.usage.cache_read_tokens = newest(read, answer.usage.cache_read_tokens);
+            let thought = positive(tokens.count("thoughtsTokenCount"));
+            answer.usage.reasoning_tokens = newest(thought, answer.usage.reasoning_tokens);
             events.push(StreamEvent::Usage(answer.usage));
         }
         let mut ended = fields.object("promptFeedback").and_then(|feedback| {
@@ -80,7 +85,10 @@ impl Deltas {
             for piece in content.into_iter().flat_map(|content| content.list("parts")) {
                 let text = piece.get("text").and_then(Value::as_str);
                 // The model's thinking is marked.
-                let text = text.filter(|_| !piece.flag("thought"));
+                if piece.flag("thought") {
+                    events.push(StreamEvent::Thinking);
+                    continue;
+                }
                 add_text(answer, text.unwrap_or_default().to_owned(), events);
             }
             let message = candidate.text("finishMessage");

@@ -11,7 +11,7 @@ use super::super::testing::{
 use super::Gemini;
 use super::schema::convert;
 use sitewright_model::ai::AiErrorKind::{self, *};
-use sitewright_model::ai::FinishReason;
+use sitewright_model::ai::{FinishReason, Usage};
 
 fn gemini(config: &str) -> Gemini {
     adapter(config, |config: &GeminiConfig, key| Gemini::new(config, key))
@@ -222,6 +222,11 @@ fn part(text: Option<&str>, finish: Option<&str>) -> Value {
     })
 }
 
+/// Usage of which the model thought four tokens.
+fn thought(input: u64, output: u64) -> Usage {
+    Usage { reasoning_tokens: Some(4), ..tokens(input, output) }
+}
+
 #[test]
 fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     let at = gemini("");
@@ -233,7 +238,7 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         let reply = whole(&at, 200, &[("retry-after", "9")], answer.to_string()).unwrap();
         assert_eq!(
             (reply.content.as_str(), reply.finish_reason, reply.usage),
-            ("hello", finish, tokens(11, 7))
+            ("hello", finish, thought(11, 7))
         );
         assert_eq!(reply.model.as_deref(), Some("m-2026"));
     }
@@ -276,7 +281,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let blocked = || json!({"promptFeedback": {"blockReason": "SAFETY"}});
     let only = |name: &'static str| json!({"modelVersion": name});
     let row = |name, parts: &[Value], becomes| Streamed { name, body: sse(parts), becomes };
-    let good = Ok(("Grüße 🌍", FinishReason::Stop, tokens(11, 7)));
+    let good = Ok(("Grüße 🌍", FinishReason::Stop, thought(11, 7)));
     for row in [
         row(
             "parts",
@@ -294,7 +299,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
                 "event: ping\ndata: {{\"type\": \"ping\"}}\n\nevent: newer\ndata: alive\n\n{}",
                 sse(&[part(Some("x"), Some("STOP"))])
             ),
-            becomes: Ok(("x", FinishReason::Stop, tokens(11, 7))),
+            becomes: Ok(("x", FinishReason::Stop, thought(11, 7))),
         },
         Streamed {
             name: "a cut event of another name",
@@ -324,7 +329,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         Streamed {
             name: "no blank line at the end",
             body: sse(&[part(Some("x"), Some("STOP"))]).trim_end().to_owned(),
-            becomes: Ok(("x", FinishReason::Stop, tokens(11, 7))),
+            becomes: Ok(("x", FinishReason::Stop, thought(11, 7))),
         },
     ] {
         row.check(&at);

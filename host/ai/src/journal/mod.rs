@@ -16,7 +16,10 @@ pub use file::{FileJournal, read_journal};
 
 use super::request::{Format, Request};
 use super::text::TextSink;
-use sitewright_model::ai::{AiError, CallId, Completed, Completion, FinishReason, Usage, Usd};
+use sitewright_model::ai::{
+    AiError, AiErrorKind, Attempt, AttemptOutcome, CallId, Completed, Completion, FinishReason,
+    Usage, Usd,
+};
 use sitewright_model::message::Message;
 
 /// Identifies a call of a run by its request and by how often the run made the same request before.
@@ -39,7 +42,7 @@ pub struct JournalEntry {
     pub content: String,
     pub finish_reason: FinishReason,
     pub usage: Usage,
-    /// What it cost, all attempts together.
+    /// What it cost, without earlier attempts of the same call: those are accounted for on their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
     /// Who answered.
@@ -49,6 +52,24 @@ pub struct JournalEntry {
     /// What the model wrote, where the JSON stood inside other text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_reply: Option<String>,
+}
+
+/// A reply that was answered and paid for, and that no call can use: truncated, empty, refused, not
+/// the requested format, or lost on the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnusableReply {
+    /// The call, as in [`JournalEntry`].
+    #[serde(flatten)]
+    pub key: JournalKey,
+    pub purpose: String,
+    pub provider: String,
+    /// The requested model.
+    pub model: String,
+    pub usage: Usage,
+    pub cost_usd: Option<Usd>,
+    pub kind: AiErrorKind,
+    /// What was wrong, redacted.
+    pub message: Option<Message>,
 }
 
 /// The recorded result of a call.
@@ -85,6 +106,14 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// The reply could not be stored.
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message>;
+
+    /// Accounts for a reply that cannot be used. The default does nothing: only a ledger needs them.
+    ///
+    /// # Errors
+    /// The reply could not be stored.
+    async fn account(&self, _unusable: &UnusableReply) -> Result<(), Message> {
+        Ok(())
+    }
 }
 
 /// The journal of one run: counts how often each request was made.
@@ -157,6 +186,34 @@ impl RunJournal {
         }
     }
 
+    /// Accounts for a failed attempt that was answered. An error status costs nothing.
+    pub(super) async fn account(
+        &self,
+        key: &JournalKey,
+        call_id: CallId,
+        request: &Request,
+        attempt: &Attempt,
+    ) {
+        let AttemptOutcome::Failed(kind) = attempt.outcome else { return };
+        let answered = attempt.status.is_some_and(|status| (200..300).contains(&status));
+        if !answered && attempt.usage == Usage::default() {
+            return;
+        }
+        let unusable = UnusableReply {
+            key: key.clone(),
+            purpose: request.purpose.to_string(),
+            provider: attempt.provider.clone(),
+            model: attempt.model.clone(),
+            usage: attempt.usage,
+            cost_usd: attempt.cost_usd,
+            kind,
+            message: attempt.message.clone(),
+        };
+        if let Err(message) = self.journal.account(&unusable).await {
+            tracing::error!(call = %call_id, "{message}");
+        }
+    }
+
     /// Stores a reply that was paid for.
     pub(super) async fn record(
         &self,
@@ -172,7 +229,7 @@ impl RunJournal {
             content: completion.content.clone(),
             finish_reason: completion.finish_reason,
             usage: completion.usage,
-            cost_usd: completed.cost_usd(),
+            cost_usd: completed.attempts.last().and_then(|attempt| attempt.cost_usd),
             provider: completion.provider.clone(),
             model: completion.model.clone(),
             raw_reply: completed.raw_reply.clone(),

@@ -81,7 +81,10 @@ impl Deltas {
         if message.is_none() && !done {
             return Err(stream_deltas::without("message").of_answer(head, frame));
         }
-        // Thinking is in a field of its own, which is ignored.
+        // Thinking is in a field of its own.
+        if message.is_some_and(|message| message.text("thinking").is_some()) {
+            events.push(StreamEvent::Thinking);
+        }
         let text = message.and_then(|message| message.get("content")?.as_str());
         add_text(answer, text.unwrap_or_default().to_owned(), events);
         if let Some(model) = line.text("model") {

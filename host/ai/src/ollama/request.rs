@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::config::Reasoning;
 use super::super::instructions;
+use super::super::parameters::Parameter;
 use super::super::request::Format;
 use super::super::wire::Prompt;
 
@@ -10,22 +12,24 @@ use super::super::wire::Prompt;
 /// with: the server's default is small, and it cuts a longer prompt without an error.
 pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> {
     let request = prompt.request;
-    let (format, instruction) = match &request.format {
-        Format::Text => (None, None),
-        Format::Json => (Some(json!("json")), instructions::of(&request.format)),
-        // A model writes better if it also knows the schema that constrains it.
-        Format::JsonSchema(schema) => {
-            (Some(schema.value().clone()), instructions::of(&request.format))
-        }
+    // A model writes better if it also knows the schema that constrains it.
+    let instruction = instructions::of(&request.format);
+    let format = match (&request.format, prompt.step(Parameter::ResponseFormat)) {
+        (Format::Text, _) | (_, 2..) => None,
+        (Format::JsonSchema(schema), 0) => Some(schema.value().clone()),
+        (Format::Json | Format::JsonSchema(_), _) => Some(json!("json")),
     };
-    let messages = instructions::json_messages(&request.messages, instruction);
+    let messages = instructions::json_messages(prompt, instruction);
     let options: Map<String, Value> = [
-        ("num_predict", prompt.max_output_tokens.map(Value::from)),
+        (
+            "num_predict",
+            prompt.max_tokens().filter(|_| prompt.sends(Parameter::MaxTokens)).map(Value::from),
+        ),
         ("num_ctx", context_tokens.map(Value::from)),
-        ("temperature", prompt.temperature.map(|temperature| json!(temperature))),
+        ("temperature", prompt.temperature().map(|temperature| json!(temperature))),
         // The API takes a signed number; a negative one means a random seed.
-        ("seed", request.seed.map(|seed| Value::from(seed & 0x7fff_ffff))),
-        ("stop", (!request.stop.is_empty()).then(|| json!(request.stop))),
+        ("seed", prompt.seed().map(|seed| Value::from(seed & 0x7fff_ffff))),
+        ("stop", (!prompt.stop().is_empty()).then(|| json!(prompt.stop()))),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -33,7 +37,10 @@ pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> 
     let mut body = Map::new();
     body.insert("model".to_owned(), prompt.model.into());
     body.insert("messages".to_owned(), messages.into());
-    body.insert("stream".to_owned(), true.into());
+    body.insert("stream".to_owned(), prompt.streams().into());
+    if let Some((reasoning, 0)) = prompt.reasoning() {
+        body.insert("think".to_owned(), think(prompt.model, reasoning));
+    }
     if let Some(format) = format {
         body.insert("format".to_owned(), format);
     }
@@ -42,4 +49,14 @@ pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> 
     }
     // Cannot fail: strings, numbers and maps with text keys.
     serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// Whether the model thinks; a few models know how much.
+fn think(model: &str, reasoning: Reasoning) -> Value {
+    match reasoning {
+        Reasoning::None => false.into(),
+        Reasoning::Minimal if model.contains("gpt-oss") => Reasoning::Low.as_str().into(),
+        level if model.contains("gpt-oss") => level.as_str().into(),
+        _ => true.into(),
+    }
 }

@@ -17,7 +17,7 @@ pub enum Dialect {
     Azure,
     /// OpenRouter.
     Openrouter,
-    /// Groq: JSON mode without schemas and without streaming.
+    /// Groq: JSON modes without streaming.
     Groq,
     /// DeepSeek: JSON mode without schemas, no seed.
     Deepseek,
@@ -59,7 +59,7 @@ pub(super) struct Row {
 /// The support for JSON modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Json {
-    /// `json_schema` for schemas that strict mode supports, `json_object` for the others.
+    /// `json_schema` for schemas that strict mode can express, `json_object` for the others.
     Strict,
     /// `json_object` only.
     Object,
@@ -108,7 +108,7 @@ impl Dialect {
         match self {
             Dialect::Openai | Dialect::Xai => OPENAI,
             Dialect::Azure => Row { key: (HeaderName::from_static("api-key"), ""), ..OPENAI },
-            Dialect::Groq => Row { json: Json::Object, json_streams: false, ..OPENAI },
+            Dialect::Groq => Row { json_streams: false, ..OPENAI },
             Dialect::Deepseek => Row { json: Json::Object, seed: None, ..COMPATIBLE },
             Dialect::Mistral => {
                 Row { seed: Some("random_seed"), stream_options: false, ..COMPATIBLE }

@@ -1,9 +1,14 @@
 //! OpenAI's chat completions, and the many compatible endpoints.
 
 mod dialect;
+mod reasoning;
 mod reply;
 mod request;
+mod responses;
+#[cfg(test)]
+mod responses_tests;
 mod stream;
+mod strict_schema;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +16,11 @@ use url::Url;
 
 pub use dialect::Dialect;
 
+use responses::Responses;
+
 use super::adapter::{Adapter, Endpoint};
 use super::answer::{Answer, Reply};
-use super::config::{OpenAiConfig, endpoint};
+use super::config::{self, OpenAiApi, OpenAiConfig, endpoint};
 use super::error_body;
 use super::failure::AttemptFailure;
 use super::secret::ApiKey;
@@ -26,6 +33,21 @@ pub(super) struct OpenAi {
     /// The whole URL, except for what Azure adds for a model.
     endpoint: Endpoint,
     dialect: Dialect,
+}
+
+/// The adapter of this configuration.
+pub(super) fn adapter(config: &OpenAiConfig, key: &ApiKey) -> Result<Box<dyn Adapter>, Message> {
+    let OpenAi { mut endpoint, dialect } = OpenAi::new(config, key)?;
+    Ok(match config.api {
+        OpenAiApi::Chat => Box::new(OpenAi { endpoint, dialect }),
+        OpenAiApi::Responses => {
+            endpoint.url = config::endpoint(&config.base_url, "responses")?;
+            if let Some(version) = config.api_version.as_deref() {
+                endpoint.url.query_pairs_mut().append_pair("api-version", version.trim());
+            }
+            Box::new(Responses { endpoint })
+        }
+    })
 }
 
 impl OpenAi {

@@ -12,8 +12,9 @@ use super::super::answer::Answer;
 use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason;
-use super::super::reading::{self, Fields, newest};
+use super::super::reading::{self, Fields};
 use super::super::stream_deltas;
+use super::super::usage;
 use super::super::wire::HttpReply;
 use sitewright_model::ai::{AiErrorKind, Usage};
 
@@ -70,23 +71,18 @@ pub(super) fn finish(choice: Fields<'_>) -> Option<super::super::answer::Finish>
 }
 
 /// Adds the token counts, wherever the endpoint reports them: beside the choices, in a choice
-/// (Moonshot), or in an object of its own (Groq).
+/// (Moonshot), in an object of its own (Groq, llama.cpp), or elsewhere.
 pub(super) fn add_usage(chunk: Fields<'_>, usage: &mut Usage) -> bool {
-    let mut found = false;
     let places = [
         chunk.object("usage"),
         chunk.list("choices").next().and_then(|choice| choice.object("usage")),
         chunk.object("x_groq").and_then(|groq| groq.object("usage")),
     ];
+    let mut found = false;
     for tokens in places.into_iter().flatten() {
-        let of = |names: [&str; 2]| names.into_iter().find_map(|name| tokens.count(name));
-        let (input, output) =
-            (of(["prompt_tokens", "input_tokens"]), of(["completion_tokens", "output_tokens"]));
-        found |= input.is_some() || output.is_some();
-        usage.input_tokens = newest(input, usage.input_tokens);
-        usage.output_tokens = newest(output, usage.output_tokens);
+        found |= usage::add(tokens, usage);
     }
-    found
+    found || usage::elsewhere(chunk).is_some_and(|tokens| usage::add(tokens, usage))
 }
 
 /// The text of a message or of a delta.

@@ -1,13 +1,18 @@
 //! The bytes of a chat completion request.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::instructions;
-use super::super::request::{Format, Role};
+use super::super::parameters::Parameter;
+use super::super::request::{ChatMessage, Format, Role};
 use super::super::wire::Prompt;
 use super::Dialect;
 use super::dialect::Json;
+use super::reasoning;
+use super::strict_schema::{self, Converted};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -20,6 +25,8 @@ struct Body<'a> {
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
     /// Fields whose names depend on the dialect.
     #[serde(flatten)]
     named: Map<String, Value>,
@@ -28,23 +35,72 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: std::borrow::Cow<'a, str>,
+    content: Cow<'a, str>,
 }
 
 /// The request's body. JSON mode is enabled only if the template requests JSON (failure catalogue
 /// E8).
 pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
     let request = prompt.request;
-    let mut messages: Vec<Message<'_>> = request
-        .messages
-        .iter()
-        .map(|message| Message {
-            role: role(message.role),
-            content: message.content.as_str().into(),
-        })
-        .collect();
     let row = dialect.row();
-    let (response_format, instruction) = format(&request.format, row.json);
+    let (response_format, instruction) =
+        format(&request.format, row.json, prompt.step(Parameter::ResponseFormat));
+    let messages = messages(prompt, instruction);
+    let mut named = Map::new();
+    if let (Some(seed), Some(name)) = (prompt.seed(), row.seed) {
+        named.insert(name.to_owned(), seed.into());
+    }
+    if let (Some(most), Some(name)) =
+        (prompt.max_tokens(), max_tokens(row.max_tokens, prompt.step(Parameter::MaxTokens)))
+    {
+        named.insert(name.to_owned(), most.into());
+    }
+    let stream = prompt.streams() && (row.json_streams || response_format.is_none());
+    if stream && row.stream_options && prompt.sends(Parameter::StreamOptions) {
+        named.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
+    if let Some((reasoning, step)) = prompt.reasoning() {
+        let tokens = prompt.settings.reasoning_tokens;
+        named.extend(reasoning::fields(dialect, reasoning, tokens, step));
+    }
+    let body = Body {
+        model: prompt.model,
+        messages,
+        stream,
+        temperature: prompt.temperature(),
+        stop: prompt.stop(),
+        response_format,
+        service_tier: prompt.service_tier(),
+        named,
+    };
+    // Cannot fail: strings, numbers and maps with text keys.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// The name of the field for the maximum number of tokens, after so many refusals.
+fn max_tokens(first: &'static str, refused: u8) -> Option<&'static str> {
+    match (first, refused) {
+        (first, 0) => Some(first),
+        ("max_tokens", 1) => Some("max_completion_tokens"),
+        (_, 1) => Some("max_tokens"),
+        _ => None,
+    }
+}
+
+fn messages<'a>(prompt: &Prompt<'a>, instruction: Option<String>) -> Vec<Message<'a>> {
+    let request = prompt.request;
+    if !prompt.sends(Parameter::System) {
+        let messages = instructions::without_system(&request.messages, instruction);
+        return messages
+            .into_iter()
+            .map(|message| Message { role: role(message.role), content: message.content.into() })
+            .collect();
+    }
+    let message = |message: &'a ChatMessage| Message {
+        role: role(message.role),
+        content: message.content.as_str().into(),
+    };
+    let mut messages: Vec<Message<'_>> = request.messages.iter().map(message).collect();
     if let Some(instruction) = instruction {
         // Some chat templates allow only one system message, at the front.
         match messages.first_mut().filter(|first| first.role == role(Role::System)) {
@@ -53,28 +109,7 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
                 .insert(0, Message { role: role(Role::System), content: instruction.into() }),
         }
     }
-    let mut named = Map::new();
-    if let (Some(seed), Some(name)) = (request.seed, row.seed) {
-        named.insert(name.to_owned(), seed.into());
-    }
-    if let Some(most) = prompt.max_output_tokens {
-        named.insert(row.max_tokens.to_owned(), most.into());
-    }
-    let stream = row.json_streams || response_format.is_none();
-    if stream && row.stream_options {
-        named.insert("stream_options".to_owned(), json!({"include_usage": true}));
-    }
-    let body = Body {
-        model: prompt.model,
-        messages,
-        stream,
-        temperature: prompt.temperature,
-        stop: &request.stop,
-        response_format,
-        named,
-    };
-    // Cannot fail: strings, numbers and maps with text keys.
-    serde_json::to_vec(&body).unwrap_or_default()
+    messages
 }
 
 fn role(role: Role) -> &'static str {
@@ -85,93 +120,43 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// The provider's JSON mode, and the instruction for the model.
-fn format(format: &Format, json: Json) -> (Option<Value>, Option<String>) {
+/// The provider's JSON mode, and the instruction for the model. `refused` is the number of modes
+/// that the model has refused.
+fn format(format: &Format, json: Json, refused: u8) -> (Option<Value>, Option<String>) {
     let instruction = || instructions::of(format);
     // JSON mode always yields an object, so other schemas do not use it.
     let json_object = || (json != Json::Schema).then(|| json!({"type": "json_object"}));
     let schema = match format {
         Format::Text => return (None, None),
+        Format::Json if refused > 0 => return (None, instruction()),
         Format::Json => return (json_object(), instruction()),
         Format::JsonSchema(schema) => schema.value(),
     };
-    let json_schema = |strict: bool| {
+    let object = schema.get("type").is_none_or(|kind| kind == "object");
+    let weaker = || object.then(json_object).flatten();
+    if refused > 1 || (refused == 1 && json == Json::Object) {
+        return (None, instruction());
+    }
+    if refused == 1 {
+        return (weaker(), instruction());
+    }
+    let json_schema = |strict: bool, schema: &Value| {
         let json_schema = json!({"name": "reply", "strict": strict, "schema": schema});
         Some(json!({"type": "json_schema", "json_schema": json_schema}))
     };
-    let object = schema.get("type").is_none_or(|kind| kind == "object");
-    match json {
-        Json::Strict | Json::Schema | Json::Grammar if strict(schema) => (json_schema(true), None),
-        Json::Schema if object => (json_schema(false), instruction()),
+    let converted = strict_schema::convert(schema);
+    match (json, converted) {
+        (Json::Strict, Some(Converted { schema, whole })) => {
+            (json_schema(true, &schema), instruction().filter(|_| !whole))
+        }
+        (Json::Schema | Json::Grammar, Some(converted))
+            if converted.whole && converted.schema == *schema =>
+        {
+            (json_schema(true, schema), None)
+        }
         // A model writes better if it also knows the schema that constrains it.
-        Json::Grammar => (json_schema(false), instruction()),
-        _ => (object.then(json_object).flatten(), instruction()),
+        (Json::Grammar, _) => (json_schema(false, schema), instruction()),
+        (Json::Schema, _) if object => (json_schema(false, schema), instruction()),
+        (Json::Strict | Json::Schema | Json::Object, _) => (weaker(), instruction()),
     }
-}
-
-/// Whether strict mode supports this schema: an object at the top, every property required, no
-/// additional properties, and only supported keywords. The endpoint rejects other schemas as a bad
-/// request.
-fn strict(schema: &Value) -> bool {
-    schema.get("type").is_some_and(|kind| kind == "object") && strict_part(schema)
-}
-
-fn strict_part(schema: &Value) -> bool {
-    let Some(schema) = schema.as_object() else { return false };
-    let object = schema.contains_key("properties")
-        || match schema.get("type") {
-            Some(Value::String(kind)) => kind == "object",
-            Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
-            _ => false,
-        };
-    if object {
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let required = schema.get("required").and_then(Value::as_array);
-        let is_required = |name: &String| {
-            required.is_some_and(|names| names.iter().any(|required| required == name))
-        };
-        let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-        if !closed || !properties.is_some_and(|properties| properties.keys().all(is_required)) {
-            return false;
-        }
-    }
-    schema.iter().all(|(keyword, value)| match keyword.as_str() {
-        "type"
-        | "required"
-        | "additionalProperties"
-        | "enum"
-        | "const"
-        | "description"
-        | "title"
-        | "$ref"
-        | "$schema"
-        | "pattern"
-        | "minimum"
-        | "maximum"
-        | "exclusiveMinimum"
-        | "exclusiveMaximum"
-        | "multipleOf"
-        | "minItems"
-        | "maxItems" => true,
-        "format" => value.as_str().is_some_and(|format| {
-            matches!(
-                format,
-                "date-time"
-                    | "time"
-                    | "date"
-                    | "duration"
-                    | "email"
-                    | "hostname"
-                    | "ipv4"
-                    | "ipv6"
-                    | "uuid"
-            )
-        }),
-        "properties" | "$defs" | "definitions" => {
-            value.as_object().is_some_and(|parts| parts.values().all(strict_part))
-        }
-        "items" => strict_part(value),
-        "anyOf" => value.as_array().is_some_and(|parts| parts.iter().all(strict_part)),
-        _ => false,
-    })
 }

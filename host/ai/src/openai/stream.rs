@@ -31,6 +31,16 @@ impl Deltas {
 
     /// Reads the text of a choice.
     fn text(&mut self, choice: Fields<'_>, events: &mut Vec<StreamEvent>) {
+        let thinks = |name: &str| {
+            let delta = choice.object("delta")?;
+            delta.text(name).map(drop).or_else(|| delta.list(name).next().map(drop))
+        };
+        if ["reasoning_content", "reasoning", "reasoning_details"]
+            .into_iter()
+            .any(|name| thinks(name).is_some())
+        {
+            events.push(StreamEvent::Thinking);
+        }
         let delta = reply::texts_of(choice, &["delta"]);
         let content = &self.answer.content;
         if let Some(refusal) = delta.refusal {

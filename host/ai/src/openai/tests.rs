@@ -11,7 +11,9 @@ use super::super::answer::Reply;
 use super::super::config::OpenAiConfig;
 use super::super::failure::AttemptFailure;
 use super::super::json::ReplySchema;
+use super::super::parameters::Shape;
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
+use super::super::settings::Settings;
 use super::super::stream_deltas::{DeltaDecoder, Framing};
 use super::super::testing;
 use super::super::wire::{HttpHead, HttpReply, Prompt};
@@ -209,7 +211,7 @@ fn a_reply_is_its_text_its_model_and_its_tokens() {
         ))
         .unwrap();
         assert_eq!((reply.content.as_str(), reply.finish_reason), ("hello", reason));
-        assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
+        assert_eq!(reply.usage, Usage::of(11, 7));
         assert_eq!(reply.model.as_deref(), Some("m-2026"));
         assert_eq!(reply.http.request_id.as_deref(), Some("req_1"));
         assert_eq!(
@@ -319,8 +321,15 @@ fn ask(format: Format) -> Request {
 }
 
 fn sent(request: &Request, base: &str) -> Value {
-    let prompt =
-        Prompt { request, model: "m", max_output_tokens: Some(100), temperature: Some(0.5) };
+    let settings = Settings::default();
+    let prompt = Prompt {
+        request,
+        model: "m",
+        max_output_tokens: Some(100),
+        temperature: Some(0.5),
+        settings: &settings,
+        shape: &Shape::PLAIN,
+    };
     let dialect = Dialect::of(&Url::parse(base).unwrap());
     serde_json::from_slice(&request::body(&prompt, dialect)).unwrap()
 }
@@ -378,36 +387,50 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
         );
         assert_eq!(body["messages"][0]["content"], "You write.");
     }
+    // The schema, the mode, and whether the prompt has the schema too.
     let told = [
         (
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}),
-            true,
+            "json_schema",
+            false,
         ),
         (
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}),
-            true,
+            "json_schema",
+            false,
         ),
         (
             json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}, "required": ["a"], "additionalProperties": false}),
+            "json_schema",
             true,
         ),
         (
             json!({"type": "object", "properties": {"a": {"type": "integer", "format": "uint32"}}, "required": ["a"], "additionalProperties": false}),
+            "json_schema",
             true,
         ),
-        (json!({"type": "array", "items": {"type": "string"}}), false),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            "json_object",
+            true,
+        ),
+        (json!({"type": "array", "items": {"type": "string"}}), "", true),
     ];
-    for (schema, json_mode) in told {
+    for (schema, mode, in_prompt) in told {
         let body = sent(
             &ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())),
             "http://x/",
         );
-        let expected = if json_mode { json!({"type": "json_object"}) } else { Value::Null };
-        assert_eq!(body.get("response_format").unwrap_or(&Value::Null), &expected, "{schema}");
-        assert!(
-            body["messages"][0]["content"].as_str().unwrap().contains(&schema.to_string()),
-            "{schema}"
-        );
+        let found = body.pointer("/response_format/type").and_then(Value::as_str);
+        assert_eq!(found.unwrap_or_default(), mode, "{schema}");
+        if mode == "json_schema" {
+            let sent = &body["response_format"]["json_schema"];
+            assert_eq!(sent["strict"], true, "{schema}");
+            assert_eq!(sent["schema"]["required"], json!(["a"]), "{schema}");
+            assert_eq!(sent["schema"]["additionalProperties"], false, "{schema}");
+        }
+        let prompt = body["messages"][0]["content"].as_str().unwrap();
+        assert_eq!(prompt.contains(&schema.to_string()), in_prompt, "{schema}");
     }
 }
 
@@ -479,7 +502,7 @@ fn a_stream_is_its_text_however_the_wire_cuts_it() {
         let (reply, text) = streamed(&pieces);
         let reply = reply.unwrap();
         assert_eq!((reply.content.as_str(), text.as_str()), ("Olá, açúcar 😀", "Olá, açúcar 😀"));
-        assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
+        assert_eq!(reply.usage, Usage::of(11, 7));
         assert_eq!(
             (reply.model.as_deref(), reply.finish_reason),
             (Some("m-2026"), FinishReason::Stop)
@@ -584,7 +607,7 @@ fn openai_at(config: &str) -> super::OpenAi {
 fn each_dialect_is_told_what_it_understands() {
     let strict = testing::plain_schema();
     // What strict mode does not take.
-    let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let open = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let known = [
         ("https://api.openai.com/v1", Dialect::Openai),
         ("https://eu.api.openai.com/v1", Dialect::Openai),
@@ -610,7 +633,7 @@ fn each_dialect_is_told_what_it_understands() {
         ("openai", "max_completion_tokens", "seed", both, true, true),
         ("azure", "max_completion_tokens", "seed", both, true, true),
         ("openrouter", "max_tokens", "seed", both, true, true),
-        ("groq", "max_completion_tokens", "seed", object, false, true),
+        ("groq", "max_completion_tokens", "seed", both, false, true),
         ("deepseek", "max_tokens", "", object, true, true),
         ("xai", "max_completion_tokens", "seed", both, true, true),
         ("mistral", "max_tokens", "random_seed", both, true, false),

@@ -71,8 +71,10 @@ struct Unfinished {
 /// A key in one encoding.
 struct Form {
     text: Vec<u8>,
-    /// The shortest part that is searched for.
-    shortest: usize,
+    /// The length of the shortest beginning that is searched for.
+    beginning: usize,
+    /// The length of the shortest end.
+    ending: usize,
 }
 
 /// Searches for the beginnings and ends of forms.
@@ -117,7 +119,7 @@ impl KnownKeys {
         let unfinished = forms
             .iter()
             .flat_map(|form| {
-                let end = form.text.len() - form.shortest_of(Extent::Halves);
+                let end = form.text.len() - form.ending_of(Extent::Halves);
                 [Unfinished::new(&form.text), Unfinished::new(&form.text[end..])]
             })
             .collect();
@@ -201,10 +203,18 @@ impl KnownKeys {
 }
 
 impl Form {
-    fn shortest_of(&self, extent: Extent) -> usize {
+    fn beginning_of(&self, extent: Extent) -> usize {
+        self.part_of(extent, self.beginning)
+    }
+
+    fn ending_of(&self, extent: Extent) -> usize {
+        self.part_of(extent, self.ending)
+    }
+
+    fn part_of(&self, extent: Extent, shortest: usize) -> usize {
         let shortest = match extent {
-            Extent::Parts => self.shortest,
-            Extent::Halves => self.shortest.max(self.text.len().div_ceil(2)),
+            Extent::Parts => shortest,
+            Extent::Halves => shortest.max(self.text.len().div_ceil(2)),
         };
         shortest.min(self.text.len())
     }
@@ -260,15 +270,22 @@ fn forms_of(key: &str) -> Vec<Form> {
     let generated = key.len() >= LONG_KEY
         || key.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
     // Every part of a word is a word too.
-    let shortest = if generated { SHORTEST_PART } else { key.len() };
-    let plain = |text: Vec<u8>| Form { shortest, text };
+    let plain = |text: Vec<u8>| {
+        let parts =
+            |text: &[u8]| (part_beyond_words(text.iter()), part_beyond_words(text.iter().rev()));
+        let (beginning, ending) = if generated { parts(&text) } else { (text.len(), text.len()) };
+        Form { text, beginning, ending }
+    };
     let mut forms = vec![plain(key.as_bytes().to_vec())];
     if key.contains(['\\', '"'])
         && let Ok(json) = serde_json::to_string(key)
     {
         forms.push(plain(json.trim_matches('"').as_bytes().to_vec()));
     }
-    let encoded = |text: Vec<u8>| Form { shortest: SHORTEST_ENCODED_PART.min(text.len()), text };
+    let encoded = |text: Vec<u8>| {
+        let shortest = SHORTEST_ENCODED_PART.min(text.len());
+        Form { text, beginning: shortest, ending: shortest }
+    };
     for alphabet in [alphabet::STANDARD, alphabet::URL_SAFE] {
         let engine = GeneralPurpose::new(&alphabet, NO_PAD);
         for shift in 0..3 {
@@ -286,17 +303,34 @@ fn forms_of(key: &str) -> Vec<Form> {
     forms
 }
 
+/// The length of the shortest part at one end of a key: at least [`SHORTEST_PART`], and some
+/// characters more than the words that it begins with. `local-` of the key `local-2b71e0` is no
+/// secret, and is in the names of templates and hosts.
+fn part_beyond_words<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
+    /// Characters after the words.
+    const BEYOND: usize = 3;
+    let mut words = 0;
+    for (index, byte) in bytes.enumerate() {
+        match byte {
+            b'a'..=b'z' => {}
+            b'-' | b'_' | b'.' => words = index + 1,
+            _ => break,
+        }
+    }
+    SHORTEST_PART.max(if words > 0 { words + BEYOND } else { 0 })
+}
+
 impl Search {
     /// `None` if there is nothing to search for.
     fn new(extent: Extent, forms: &[Form]) -> Option<Self> {
         let mut texts: Vec<Vec<u8>> = Vec::new();
         let mut patterns: Vec<Pattern> = Vec::new();
         for (index, form) in forms.iter().enumerate() {
-            let length = form.shortest_of(extent);
-            let beginning = &form.text[..length];
-            let ending = &form.text[form.text.len() - length..];
+            let beginning = &form.text[..form.beginning_of(extent)];
+            let ending = &form.text[form.text.len() - form.ending_of(extent)..];
             for (text, end) in [(beginning, false), (ending, true)] {
-                if end && length == form.text.len() {
+                // The whole is a beginning already.
+                if end && text.len() == form.text.len() {
                     continue;
                 }
                 let text = text.to_vec();
@@ -312,14 +346,13 @@ impl Search {
         if texts.is_empty() {
             return None;
         }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(extent == Extent::Parts)
-            .build(&texts)
-            .ok()?;
+        let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(&texts).ok()?;
         let filter = match extent {
             Extent::Parts => None,
             Extent::Halves => {
-                AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&texts).ok()
+                let builder = &mut AhoCorasick::builder();
+                builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostFirst);
+                builder.build(&texts).ok()
             }
         };
         Some(Search { filter, automaton, patterns })

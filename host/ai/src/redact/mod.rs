@@ -100,7 +100,7 @@ impl Redactor {
     }
 
     /// The text without the keys and without parts of them: the first or last 6 characters or more,
-    /// in any encoding. Also without anything that begins like a key or follows `Bearer`, and
+    /// in any encoding, or more if the key begins or ends with words. Also without anything that begins like a key or follows `Bearer`, and
     /// without the credentials and key parameters of URLs.
     ///
     /// Keys shorter than 8 characters and the dummy keys of local servers are not searched for: they
@@ -329,6 +329,18 @@ mod tests {
         }
     }
 
+    /// A key that an operator made up from words and a random part.
+    #[test]
+    fn a8_words_at_the_ends_of_a_key_stay() {
+        let redactor = redactor(&["local-2b71e0", "sites_4D2-prod.key"]);
+        for text in ["template local-business of local-host", "sites_of the prod.key", "local-2b"] {
+            assert_eq!(redactor.redact(text), text);
+        }
+        for text in ["local-2b71e0", "local-2b71", "-2b71e0", "sites_4D2-p", "4D2-prod.key"] {
+            assert!(redactor.redact(text).contains(REMOVED), "{text}");
+        }
+    }
+
     #[test]
     fn a8_dummy_keys_are_words_and_stay() {
         for key in ["local", "ollama", "test", "EMPTY", "none", "lm-studio", "sk-no-key-required"] {
@@ -385,6 +397,7 @@ mod tests {
         for before in super::PIECE_BYTES - 40..super::PIECE_BYTES + 40 {
             let text = |key: &str| format!("{}{key}, {}", "x".repeat(before), "é".repeat(100_000));
             assert_eq!(redactor.redact_reply(&text(KEY)), text(REMOVED));
+            assert_eq!(redactor.redact_reply(&text(&KEY.to_uppercase())), text(REMOVED));
         }
         let long = "x".repeat(super::PIECE_BYTES * 3);
         assert!(matches!(redactor.redact_reply(&long), std::borrow::Cow::Borrowed(_)));

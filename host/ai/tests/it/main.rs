@@ -1,5 +1,7 @@
 //! The gateway through its public surface.
 
 mod cases;
+mod connections;
 mod gateway;
 mod http;
+mod negotiation;

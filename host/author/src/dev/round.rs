@@ -69,6 +69,7 @@ async fn stages(
         template,
         id: AttemptId::new(),
         job: None,
+        revision: None,
         journal,
         publication: Publication::Publish,
         cancel: CancellationToken::new(),

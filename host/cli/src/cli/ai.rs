@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, ReplySchema, Request, Role};
+use sitewright_files::Limit;
 use sitewright_model::ai::{Attempt, AttemptOutcome, CallId};
 use sitewright_model::message;
 
@@ -99,9 +100,9 @@ async fn request(args: CallArgs) -> Result<Request, SetupError> {
         None => Format::Text,
         Some(path) => {
             let shown = path.display();
-            let text = tokio::fs::read_to_string(&path).await.map_err(|error| {
-                SetupError::Usage(message!("the schema {shown} cannot be read: {error}"))
-            })?;
+            let max = Limit::fixed(ReplySchema::MAX_BYTES as u64);
+            let text = sitewright_files::read_text(&path, max)
+                .map_err(|error| SetupError::Usage(message!("the schema (--schema): {error}")))?;
             let schema = ReplySchema::compile(&text);
             Format::JsonSchema(
                 schema.map_err(|error| SetupError::Usage(message!("in {shown}: {error}")))?,
@@ -131,7 +132,13 @@ fn table(attempts: &[Attempt]) -> String {
         let mut parts = vec![attempt.outcome.to_string()];
         parts.extend(attempt.status.map(|status| status.to_string()));
         parts.extend(latency(attempt));
-        let tokens = [(attempt.usage.input_tokens, "in"), (attempt.usage.output_tokens, "out")];
+        let usage = attempt.usage;
+        let tokens = [
+            (usage.input_tokens, "in"),
+            (usage.cache_read_tokens, "of them from the cache"),
+            (usage.output_tokens, "out"),
+            (usage.reasoning_tokens, "of them thinking"),
+        ];
         parts.extend(
             tokens.iter().filter_map(|(tokens, way)| Some(format!("{} tokens {way}", (*tokens)?))),
         );
@@ -149,7 +156,11 @@ pub(super) fn latency(attempt: &Attempt) -> Vec<String> {
     let waits = [(attempt.waited_ms, "for limits"), (attempt.backoff_ms, "after the failure")];
     let waits =
         waits.iter().filter(|(ms, _)| *ms > 0).map(|(ms, why)| format!("waited {ms} ms {why}"));
-    let parts = [(attempt.connect_ms, "connect"), (attempt.first_byte_ms, "first byte")];
+    let parts = [
+        (attempt.connect_ms, "connect"),
+        (attempt.first_byte_ms, "first byte"),
+        (attempt.first_token_ms, "first token"),
+    ];
     let parts = parts.iter().filter_map(|(ms, what)| Some(format!("{what} {} ms", (*ms)?)));
     waits.chain(parts).chain([format!("{} ms in all", attempt.duration_ms)]).collect()
 }

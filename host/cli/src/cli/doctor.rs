@@ -11,11 +11,12 @@ use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_ai::{Gateway, Probe};
 use sitewright_failure::render;
+use sitewright_jobs::SCHEMA_VERSION;
 use sitewright_model::ai::Attempt;
 use sitewright_model::message::causes_of;
 use sitewright_site::SitesRoot;
 
-/// Check configuration, folders, templates and AI routes.
+/// Check configuration, folders, database, templates and AI routes.
 ///
 /// Uses the code that orders use. Exits with 2 if a check fails.
 #[derive(Debug, clap::Args)]
@@ -84,6 +85,31 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     Ok(if all_well { Exit::Done } else { Exit::Usage })
 }
 
+/// Opens the database as a worker does, but makes no file and no tables.
+async fn database(config: &Config) -> Result<String, String> {
+    let opened = match Setup::orders(config).await {
+        Ok(database) if database.is_embedded() => Ok(database),
+        Ok(database) => {
+            // A worker needs more connections than a command, and sessions of its own.
+            database.close().await;
+            Setup::worker_database(config).await
+        }
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(database) => {
+            let shown = database.shown().to_owned();
+            database.close().await;
+            Ok(format!("{shown}, schema version {SCHEMA_VERSION}"))
+        }
+        Err(SetupError::Database(error)) if error.is_without_tables() => {
+            Ok("it has no tables yet: `sitewright migrate` or the first worker makes them"
+                .to_owned())
+        }
+        Err(error) => Err(whole(&error)),
+    }
+}
+
 /// Runs all checks that need no AI call. Returns the gateway, if it can be created.
 async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway>> {
     checks.push(Check::new(
@@ -92,6 +118,7 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
             .map(|root| root.path().display().to_string())
             .map_err(|error| whole(&error)),
     ));
+    checks.push(Check::new("database", database(config).await));
     let gateway = Setup::gateway(config);
     let mut purposes = Vec::new();
     match Setup::catalogue(config, 1) {
@@ -159,8 +186,19 @@ fn route_check(probe: &Probe) -> Check {
         (Some(message), _) => message.to_string(),
         (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
     };
+    let says = match refused(probe) {
+        Some(refused) if probe.usable => format!("{says}; {refused}"),
+        _ => says,
+    };
     let what = format!("route {} → {} {}", probe.route, attempt.provider, attempt.model);
     Check::new(what, if probe.usable { Ok(says) } else { Err(says) })
+}
+
+/// Which parameters the model refuses, and what is done about it.
+fn refused(probe: &Probe) -> Option<String> {
+    let names = probe.refused.join(", ");
+    (!names.is_empty())
+        .then(|| format!("it refuses {names}, so requests are sent without that or in another way"))
 }
 
 /// The text of an error and all its causes, in one line.
@@ -180,6 +218,13 @@ fn page(found: &Findings) -> String {
     if !routes.is_empty() {
         text.push('\n');
         text.push_str(&table(&found.routes));
+        for probe in &found.routes {
+            if let Some(refused) = refused(probe) {
+                let Attempt { provider, model, .. } = &probe.attempt;
+                let line = format!("{provider} {model}: {refused}");
+                text.push_str(&format!("  {}\n", render::clean(&line)));
+            }
+        }
         text.push('\n');
     }
     for check in routes.iter().filter(|check| !check.ok) {

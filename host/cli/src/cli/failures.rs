@@ -5,6 +5,8 @@ mod gather;
 mod list;
 mod show;
 
+pub(super) use list::kind;
+
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};

@@ -94,6 +94,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         template: args.template,
         id: AttemptId::new(),
         job: None,
+        revision: None,
         journal,
         publication: Publication::Publish,
         cancel,
@@ -170,9 +171,14 @@ pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
 /// reply would be paid again.
 fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
     // The attempt itself reports an invalid order.
-    if let Ok(order) =
-        order::load(document, config.limits.order_max_bytes(), &config.default_locale)
-    {
+    if let Ok(order) = order::load_as(
+        document,
+        order::Reading {
+            max_bytes: config.limits.order_max_bytes(),
+            default_locale: &config.default_locale,
+            strict: config.orders.strict,
+        },
+    ) {
         let file = journal_file(&config.sites, order.id().as_ref(), attempt);
         if !file.is_file() {
             return Err(SetupError::Usage(message!(

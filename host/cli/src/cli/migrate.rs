@@ -9,7 +9,8 @@ use super::setup::{Setup, SetupError};
 /// Create or update the tables of the database.
 ///
 /// The database is the one of `database.url`. Safe to run again and at the same time as others: one
-/// migrates, the others wait. A worker migrates when it starts.
+/// migrates, the others wait, at most `database.migration_wait_ms`. A worker migrates when it starts,
+/// unless `--no-migrate` is given. Without anything to migrate it needs no right to change tables.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A database that a newer sitewright migrated is refused and not changed.")]
 pub(super) struct Args {}

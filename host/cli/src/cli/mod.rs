@@ -5,14 +5,17 @@
 //! | `generate` | one order, without the queue |
 //! | `order/` | orders of the queue; one file for each subcommand |
 //! | `queue` | the queue as a whole |
+//! | `route` | routes and holds: what orders wait for |
 //! | `migrate` | tables of the database |
+//! | `backup` | a copy of the database |
+//! | `purge` | removes what has expired |
 //! | `worker` | claims orders and makes their sites |
 //! | `failures/` | failure records; `gather` reads them from files and database |
 //! | `replay` | repeats a recorded attempt |
 //! | `template/` | templates: list, inspect, new, build, dev, record |
 //! | `conformance` | checks templates against the contract |
 //! | `ai` | one AI call by hand |
-//! | `doctor` | checks configuration, folders, templates and routes |
+//! | `doctor` | checks configuration, folders, database, templates and routes |
 //! | `confined` | hidden: work on a stranger's bytes, in a child process |
 //! | `reference/` | hidden: prints the generated pages of the documentation |
 //!
@@ -26,6 +29,7 @@
 #[cfg(not(all(feature = "author", feature = "conformance")))]
 mod absent;
 mod ai;
+mod backup;
 mod confined;
 #[cfg(feature = "conformance")]
 mod conformance;
@@ -36,9 +40,11 @@ mod generate;
 mod migrate;
 mod order;
 mod output;
+mod purge;
 mod queue;
 mod reference;
 mod replay;
+mod route;
 mod setup;
 mod template;
 #[cfg(feature = "conformance")]
@@ -132,7 +138,12 @@ enum Command {
     /// Show, pause and resume the queue.
     #[command(subcommand)]
     Queue(queue::Command),
+    /// List routes and what is held; hold and release routes and templates.
+    #[command(subcommand)]
+    Route(route::Command),
     Migrate(migrate::Args),
+    Backup(backup::Args),
+    Purge(purge::Args),
     /// List, inspect, create, build and try templates.
     #[command(subcommand)]
     Template(template::Command),
@@ -196,7 +207,10 @@ impl Cli {
             Command::Generate(args) => generate::run(&setup, args, json).await,
             Command::Order(command) => order::run(&setup, command, json).await,
             Command::Queue(command) => queue::run(&setup, command, json).await,
+            Command::Route(command) => route::run(&setup, command, json).await,
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
+            Command::Backup(args) => backup::run(&setup, args, json).await,
+            Command::Purge(args) => purge::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
             Command::Conformance(args) => conformance::run(&setup, args, json).await,
             Command::Failures(command) => failures::run(&setup, command, json).await,

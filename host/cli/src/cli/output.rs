@@ -173,7 +173,8 @@ pub(super) fn refuse(error: &SetupError, json: bool) {
     if json {
         print_error(&error.to_string(), &causes);
     }
-    complain(&error_text("error", &format!(": {error}"), &causes));
+    let text = error_text("error", &format!(": {error}"), &causes);
+    complain(&crate::telemetry::for_journal(&text));
 }
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();

@@ -7,14 +7,14 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::when;
 use sitewright_failure::render::clean;
-use sitewright_jobs::{Database, OrderState, Stats, WorkerStats};
+use sitewright_jobs::{Database, Hold, HoldKind, OrderState, Stats, WorkerStats};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Show the number of orders in each state, the oldest ones, and the workers.
+    /// Show the number of orders in each state, the oldest ones, what is held, and the workers.
     #[command(
         after_help = "Alarm on a growing `oldest_queued_ms`, a worker's growing `silent_ms`, \
-                            and any dead order."
+                            any dead order, and any of `holds`."
     )]
     Stats,
     /// Pause the queue: running orders continue, no worker claims another one.
@@ -107,6 +107,9 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
         text.push('\n');
     }
     text.push('\n');
+    for hold in &stats.holds {
+        text.push_str(&hold_text(hold, stats.at));
+    }
     if stats.workers.is_empty() {
         text.push_str("No worker is known.\n");
     }
@@ -114,6 +117,31 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
         text.push_str(&worker_text(worker, stats.at, silent_ms, width));
     }
     text
+}
+
+/// A hold, with the number of its orders and what happens next.
+pub(super) fn hold_text(hold: &Hold, at: i64) -> String {
+    let next = match (hold.next_probe_at, &hold.probe_order) {
+        _ if hold.has_expired() => "its orders fail, because no worker has it".to_owned(),
+        (_, Some(order)) => {
+            format!("the order {} is let through to see whether it is over", clean(order))
+        }
+        (Some(due), None) if due > at => {
+            format!("one order is let through in {}", when::span(due.saturating_sub(at)))
+        }
+        (Some(_), None) => "the next order is let through".to_owned(),
+        (None, None) if hold.kind == HoldKind::Missing => {
+            "its orders go to a worker that has it".to_owned()
+        }
+        (None, None) => format!("until `sitewright route release {}`", clean(&hold.id.to_string())),
+    };
+    format!(
+        "{BAD}held{BAD:#} {}  {} waiting, for {}; {next}\n  {}\n\n",
+        clean(&hold.id.to_string()),
+        hold.orders,
+        when::span(at.saturating_sub(hold.since)),
+        clean(&hold.reason),
+    )
 }
 
 fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> String {

@@ -6,7 +6,8 @@
 //! | `catalogue`, `loader` | wasm engine and templates | `template`, `doctor`, `conformance` |
 //! | `gateway` | AI gateway | `ai`, `doctor`, `replay` |
 //! | `host`, `host_with` | everything that an attempt needs | `generate`, `worker`, `template dev` |
-//! | `database` | open database, tables unchecked | `worker`, `migrate` |
+//! | `database` | open database, tables unchecked | `migrate` |
+//! | `worker_database` | the same, with the connections that a worker needs | `worker` |
 //! | `orders` | existing database with current tables | `order`, `queue`, `failures`, `replay` |
 //! | `orders_or_new` | the same; creates an embedded database | `order add` |
 //! | `store` | store of releases | `worker` |
@@ -17,13 +18,13 @@ use std::sync::Arc;
 use crate::config::{Config, ConfigError};
 use sitewright_ai::Gateway;
 use sitewright_http::{self as http, Client};
-use sitewright_jobs::Database;
+use sitewright_jobs::{Database, DatabaseOptions};
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{
-    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader,
+    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader, default_guest_memory,
 };
 use sitewright_runtime::run::Services;
-use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
+use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
 
 /// Capacity of the in-memory staging buffer, 64 MiB: enough for the small sites of some thousand
 /// orders, and a bound for the memory that templates can fill.
@@ -43,6 +44,9 @@ pub(super) enum SetupError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Ai(#[from] sitewright_ai::ConfigError),
+    /// A key, or another file that the configuration names, cannot be read.
+    #[error(transparent)]
+    Secrets(sitewright_ai::ConfigError),
     #[error(transparent)]
     Sites(#[from] RootError),
     #[error(transparent)]
@@ -57,6 +61,8 @@ pub(super) enum SetupError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Database(#[from] sitewright_jobs::Error),
+    #[error(transparent)]
+    Prepare(#[from] sitewright_worker::PrepareError),
     /// Wrong flags, arguments or input files.
     #[error("{0}")]
     Usage(Message),
@@ -66,23 +72,34 @@ pub(super) enum SetupError {
 }
 
 impl SetupError {
-    /// Whether the caller can fix it: exit code 2, after which systemd does not restart a worker.
+    /// Whether arguments or the configuration file alone show that it is wrong: exit code 2, after
+    /// which systemd does not restart a worker. Everything else may pass: folders and secrets that
+    /// are mounted late, a database that is away.
     pub(super) fn is_usage(&self) -> bool {
         use sitewright_failure::store::StoreError;
         match self {
+            SetupError::Config(ConfigError::Secret(_)) => false,
             SetupError::Config(_)
             | SetupError::Ai(_)
-            | SetupError::Sites(_)
             | SetupError::Templates(_)
             | SetupError::Usage(_) => true,
-            // A store that is unreachable now may be reachable after a restart.
-            SetupError::Store(error) => !error.kind.is_transient(),
+            SetupError::Store(error) => error.kind == StoreErrorKind::Configuration,
             SetupError::Failures(error) => {
                 // A wrong file name is the caller's error; the folder of records is the host's.
                 !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))
             }
             SetupError::Database(error) => error.is_usage(),
-            SetupError::Engine(_) | SetupError::Http(_) | SetupError::Host(_) => false,
+            // A folder may be a mount that is not there yet.
+            SetupError::Prepare(error) => match error {
+                sitewright_worker::PrepareError::Database(error) => error.is_usage(),
+                sitewright_worker::PrepareError::Templates(_)
+                | sitewright_worker::PrepareError::NoTemplates { .. } => false,
+            },
+            SetupError::Secrets(_)
+            | SetupError::Sites(_)
+            | SetupError::Engine(_)
+            | SetupError::Http(_)
+            | SetupError::Host(_) => false,
         }
     }
 }
@@ -116,7 +133,8 @@ impl Setup {
 
     /// A loader of templates, with an engine for `concurrency` runs at once.
     pub(super) fn loader(config: &Config, concurrency: u32) -> Result<Loader, SetupError> {
-        let engine = Engine::new(&config.limits, concurrency)?;
+        let memory = config.worker.memory_bytes.unwrap_or_else(default_guest_memory);
+        let engine = Engine::new(&config.limits, concurrency)?.with_guest_memory(memory);
         let cache = Self::cache(config);
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(sitewright_model::message!(
@@ -131,7 +149,13 @@ impl Setup {
 
     /// The database of `[database]`, created if it is an SQLite file. Does not check the tables.
     pub(super) async fn database(config: &Config) -> Result<Database, SetupError> {
-        Ok(Database::open(config.database.expose()).await?)
+        Ok(Database::open_with(config.database.expose(), &config.database_options).await?)
+    }
+
+    /// The same, with the connections that a worker needs.
+    pub(super) async fn worker_database(config: &Config) -> Result<Database, SetupError> {
+        let (url, options) = (config.database.expose(), &config.database_options);
+        Ok(Database::open_for_worker(url, options).await?)
     }
 
     /// The store where a worker keeps releases: `sites.store`, or the folder `sites`.
@@ -144,12 +168,19 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
+    /// For commands, which do one thing after the other. With more, the pool would open another
+    /// connection while the last one is still on its way back, although workers need them.
+    fn one_connection(config: &Config) -> DatabaseOptions {
+        DatabaseOptions { connections: 1, ..config.database_options.clone() }
+    }
+
     /// The existing database, to read or change orders.
     ///
     /// # Errors
     /// Also if the database does not exist or its tables are not of this version.
     pub(super) async fn orders(config: &Config) -> Result<Database, SetupError> {
-        let database = Database::open_existing(config.database.expose()).await?;
+        let (url, options) = (config.database.expose(), Self::one_connection(config));
+        let database = Database::open_existing_with(url, &options).await?;
         database.check_schema().await?;
         Ok(database)
     }
@@ -158,7 +189,8 @@ impl Setup {
     /// that the first order needs no other command. The tables of a server, and old tables, are
     /// migrated by `sitewright migrate` or a worker.
     pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
-        let database = Self::database(config).await?;
+        let (url, options) = (config.database.expose(), Self::one_connection(config));
+        let database = Database::open_with(url, &options).await?;
         match database.check_schema().await {
             Err(error) if database.is_embedded() && error.is_without_tables() => {
                 database.migrate().await?;
@@ -174,9 +206,16 @@ impl Setup {
     }
 
     fn gateway_with(config: &Config, client: Client) -> Result<Arc<Gateway>, SetupError> {
-        Ok(Arc::new(Gateway::new(&config.ai, &config.base, client, &|name| {
-            std::env::var_os(name)
-        })?))
+        let variable = |name: &str| std::env::var_os(name);
+        let gateway = Gateway::new(&config.ai, &config.base, client, &variable);
+        // What `check` does not find is not in the configuration, but in files and environment.
+        gateway.map(Arc::new).map_err(|error| {
+            if config.ai.check().is_empty() {
+                SetupError::Secrets(error)
+            } else {
+                SetupError::Ai(error)
+            }
+        })
     }
 
     /// Everything that an attempt needs.
@@ -190,11 +229,16 @@ impl Setup {
         concurrency: u32,
         client: Client,
     ) -> Result<Services, SetupError> {
+        let sites = SitesRoot::open(&config.sites)?.with_staging_buffer(HELD_BYTES);
+        if let Err(error) = sitewright_failure::records::begin(sites.path()) {
+            tracing::debug!(%error, "lists of failures read the folders of all orders");
+        }
         Ok(Services {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,
-            sites: SitesRoot::open(&config.sites)?.with_staging_buffer(HELD_BYTES),
+            sites,
             limits: Arc::new(config.limits.clone()),
+            orders: config.orders.clone(),
             default_locale: config.default_locale.clone(),
             keep_releases: config.keep_releases,
             config_version: config.version.clone(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit::Exit;
+use super::generate::read_document;
 use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_conformance::record::{Recorded, record};
@@ -37,16 +38,17 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             folder.display()
         )));
     }
-    let document = tokio::fs::read(&args.order).await.map_err(|error| {
-        SetupError::Usage(message!(
-            "the order {} (--order) cannot be read: {error}",
-            args.order.display()
-        ))
-    })?;
     let scratch = tempfile::tempdir().map_err(|error| {
         SetupError::Host(message!("a folder for the site cannot be made: {error}"))
     })?;
     let mut config = setup.config()?;
+    let document =
+        read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
+            SetupError::Usage(message!(
+                "the order {} (--order) cannot be read: {error}",
+                args.order.display()
+            ))
+        })?;
     config.sites = scratch.path().join("sites");
     let host = Setup::host(&config, 1)?;
     let recorded =

@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
+use sitewright_jobs::Database;
 use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_worker::{MOST_ORDERS, Watchdog, Worker, WorkerOptions, WorkerParts};
@@ -17,7 +18,8 @@ use sitewright_worker::{MOST_ORDERS, Watchdog, Worker, WorkerOptions, WorkerPart
 ///
 /// SIGTERM or Ctrl-C starts the shutdown: running orders have `worker.grace_ms` to end, the others
 /// are returned to the queue; a second signal stops at once. SIGHUP reloads the templates. Several
-/// workers may share one database: SQLite on one machine, PostgreSQL on several.
+/// workers may share one database: SQLite on one machine, PostgreSQL on several. The first worker of
+/// a new version migrates the database, unless `--no-migrate` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sitewright worker                       use sitewright.db beside the configuration\n  \
@@ -30,6 +32,9 @@ pub(super) struct Args {
     /// Run at most this number of orders at once, instead of `worker.max_orders`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ORDERS)))]
     max_orders: Option<u32>,
+    /// Do not migrate the database: start only if its tables are those of this version.
+    #[arg(long)]
+    no_migrate: bool,
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -42,23 +47,29 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let watchdog = Watchdog::start(Duration::from_millis(config.worker.grace_ms))
         .map_err(|error| SetupError::Host(message!("the watchdog cannot be started: {error}")))?;
     let prepared = tokio::select! {
-        prepared = prepare(&config) => prepared?,
+        prepared = prepare(&config, args.no_migrate) => prepared?,
         () = signals.next() => return Ok(Exit::Cancelled),
     };
+    let database = prepared.database.clone();
     // From here on there may be orders to return to the queue, so `serve` handles signals.
     let worker = Worker::start(prepared, watchdog).await?;
     let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
-    serve(worker, &args, &config, &mut signals, json).await
+    serve(worker, &database, &args, &config, &mut signals, json).await
 }
 
-async fn prepare(config: &Config) -> Result<WorkerParts, SetupError> {
-    let database = Setup::database(config).await?;
+async fn prepare(config: &Config, no_migrate: bool) -> Result<WorkerParts, SetupError> {
+    let database = Setup::worker_database(config).await?;
+    if no_migrate {
+        // What has the versions of this program is not migrated below.
+        database.check_schema().await?;
+    }
     let client = sitewright_http::client()?;
     let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
     let store = Setup::store(config, &host.sites, &client).await?;
-    let options = WorkerOptions::from(&config.worker);
+    let options =
+        WorkerOptions { retention: config.retention, ..WorkerOptions::from(&config.worker) };
     let parts = WorkerParts { services: host, database, store, options };
     Worker::prepare(&parts).await?;
     Ok(parts)
@@ -67,6 +78,7 @@ async fn prepare(config: &Config) -> Result<WorkerParts, SetupError> {
 /// Runs until a signal, until every order has ended (`--drain`), or until an error.
 async fn serve(
     mut worker: Worker,
+    database: &Database,
     args: &Args,
     config: &Config,
     signals: &mut Signals,
@@ -75,6 +87,7 @@ async fn serve(
     let (signalled, ended) = tokio::select! {
         () = signals.next() => (true, Ok(())),
         ended = worker.ended(args.drain) => (false, ended),
+        outdated = database.until_outdated() => (false, Err(outdated)),
     };
     if let Err(error) = &ended {
         // Running orders may end; the others are returned without counting an attempt.

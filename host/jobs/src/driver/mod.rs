@@ -8,17 +8,21 @@
 //! | `mod` | pools, transactions, rows, values; the list of named queries |
 //! | `sqlite`, `postgres` | how each is opened, and its text of each named query |
 //! | `river` | jobs: insert, replace, finish, cancel; pause |
+//! | `held_jobs` | jobs of parked orders, and the queue of a single worker |
 //! | `statement` | SQL texts with the states of orders rendered into them |
+//! | `url` | what is the URL of PostgreSQL, and which texts only look like one? |
 //!
 //! Without the feature `postgres` each enum here has the variant of SQLite only.
 //!
 //! **Invariant:** no other module names a table of River's.
 
+pub(crate) mod held_jobs;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod river;
 pub(crate) mod sqlite;
 pub(crate) mod statement;
+pub(crate) mod url;
 
 use std::time::Duration;
 
@@ -29,17 +33,64 @@ use sqlx::{PgPool, Postgres, postgres::PgRow};
 use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::error::Error;
+use super::open_cause::OpenCause;
 pub(crate) use statement::sql;
 
 /// How long a caller waits for a free connection while the database is away or busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How a database is opened. Only [`connect_within`](Self::connect_within) and
+/// [`migration_wait`](Self::migration_wait) matter on SQLite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseOptions {
+    /// Maximum connections of this process to PostgreSQL, without the one on which a worker is
+    /// notified of new orders. Default: 10; at least 2 for a worker and to migrate.
+    pub connections: u32,
+    /// Prepared statements that each connection to PostgreSQL keeps. Default: 100.
+    pub statement_cache: Option<usize>,
+    /// Time that PostgreSQL and this process wait for each other within a statement. A host that
+    /// loses its power, or a network that is cut, closes no connection: without a timeout, one side
+    /// waits until TCP gives up, after a quarter of an hour or never. Default: 1 min.
+    pub answer_within: Duration,
+    /// Time after which opening PostgreSQL fails. Default: 5 s.
+    pub connect_within: Duration,
+    /// How long [`migrate`](crate::Database::migrate) waits for another process that migrates.
+    /// Default: 1 min.
+    pub migration_wait: Duration,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        DatabaseOptions {
+            connections: 10,
+            statement_cache: None,
+            answer_within: Duration::from_secs(60),
+            connect_within: Duration::from_secs(5),
+            migration_wait: Duration::from_secs(60),
+        }
+    }
+}
+
 /// Why a database did not open.
 pub(crate) enum OpenError {
-    /// The URL cannot be used, and why.
+    /// The URL cannot be used, and why. No part of the URL is in it.
     Url(String),
     /// The database could not be reached or created.
-    Connect(sqlx::Error),
+    Connect(OpenCause, sqlx::Error),
+    /// A pooler gives each transaction another session.
+    #[cfg(feature = "postgres")]
+    TransactionPooling,
+    /// The server or a pooler has too few connections for a worker.
+    #[cfg(feature = "postgres")]
+    TooFewPlaces(postgres::Places),
+}
+
+/// This process, as the operator of a database sees it: `sitewright 4242@host`.
+#[cfg(feature = "postgres")]
+fn program() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(char::is_ascii_graphic).take(40).collect();
+    format!("sitewright {}@{host}", std::process::id())
 }
 
 /// The statements whose text depends on the dialect.
@@ -81,6 +132,9 @@ pub(crate) struct Queries {
     pub(crate) append_error: String,
     /// `$1`: the queue. Creates its row.
     pub(crate) ensure_queue: String,
+    /// `$1`: a JSON array of jobs that wait; `$2`: a queue; `$3`: 1 to come before all others.
+    /// Makes them due in that queue.
+    pub(crate) make_due: String,
 }
 
 /// The pool of one database.
@@ -224,7 +278,8 @@ impl Tx {
             Tx::Postgres(tx) => bound!(sqlx::query(sql), args)
                 .execute(&mut **tx)
                 .await
-                .map(|done| done.rows_affected()),
+                .map(|done| done.rows_affected())
+                .map_err(postgres::noted),
         }
     }
 
@@ -240,7 +295,8 @@ impl Tx {
             }
             #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => {
-                bound!(sqlx::query(sql), args).fetch_optional(&mut **tx).await?.map(Row::Postgres)
+                let row = bound!(sqlx::query(sql), args).fetch_optional(&mut **tx).await;
+                row.map_err(postgres::noted)?.map(Row::Postgres)
             }
         })
     }
@@ -258,8 +314,8 @@ impl Tx {
             }
             #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => {
-                let rows = bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await?;
-                rows.into_iter().map(Row::Postgres).collect()
+                let rows = bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await;
+                rows.map_err(postgres::noted)?.into_iter().map(Row::Postgres).collect()
             }
         })
     }
@@ -317,7 +373,10 @@ impl Pool {
         match self {
             Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+            Pool::Postgres(pool) => match pool.begin().await {
+                Err(sqlx::Error::PoolTimedOut) => Err(postgres::explain_timeout(pool).await),
+                begun => begun.map(Tx::Postgres),
+            },
         }
     }
 
@@ -333,11 +392,23 @@ impl Pool {
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => {
-                let rows = bound!(sqlx::query(sql), args).fetch_all(pool).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
+            Pool::Postgres(pool) => match bound!(sqlx::query(sql), args).fetch_all(pool).await {
+                Err(sqlx::Error::PoolTimedOut) => {
+                    return Err(postgres::explain_timeout(pool).await);
+                }
+                rows => rows?.into_iter().map(Row::Postgres).collect(),
+            },
         })
+    }
+
+    /// The first text on SQLite, the second on PostgreSQL.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite only"))]
+    pub(crate) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Pool::Sqlite(_) => sqlite,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => postgres,
+        }
     }
 
     /// The named queries of this dialect.

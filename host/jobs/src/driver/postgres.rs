@@ -1,20 +1,24 @@
-//! PostgreSQL: how it is opened, how connections that no longer answer are recognized, its locks,
-//! and its text of each named query.
+//! PostgreSQL: how it is opened, how connections that no longer answer or only read are recognized,
+//! its locks, and its text of each named query.
 
 use std::str::FromStr as _;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sitewright_model::time::millis;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use sitewright_model::time::{millis, now_ms};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use tokio::time::{Instant, timeout_at};
 
 use super::river::QUEUE;
 use super::statement::render;
-use super::{ACQUIRE_TIMEOUT, OpenError, Queries, Tx, args};
+use super::url::PostgresUrl;
+use super::{ACQUIRE_TIMEOUT, DatabaseOptions, OpenError, Queries, Tx, args};
+use crate::open_cause::OpenCause;
 
-/// Connections, River's included.
-const CONNECTIONS: u32 = 10;
 /// Timeout of a ping, before and after a connection is used: its last user may have dropped it in
 /// the middle of a statement.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,30 +28,346 @@ const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
 const MIGRATION_KEY: i64 = 0x7369_7465_7772_6967;
 /// A job that is due for longer than this, in seconds, was left by all workers.
 const OVERDUE_S: i64 = 10;
+/// Time of the last write that a database refused because it only reads, in milliseconds since the
+/// Unix epoch. One for the process: it makes other databases' connections be asked once more.
+static READ_ONLY_AT: AtomicU64 = AtomicU64::new(0);
+/// For how long after such a write connections are asked whether they only read.
+const SUSPICIOUS_FOR_MS: u64 = 60_000;
+/// A connection younger than this was opened to the host that has the address now: opening it again
+/// changes nothing.
+const YOUNG: Duration = Duration::from_secs(5);
+/// Time between two attempts to connect to a server that is being restarted.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connects. `timeout` is how long server and client wait for each other within a transaction.
-pub(crate) async fn open(url: &str, timeout: Duration) -> Result<PgPool, OpenError> {
-    let options =
-        PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
+/// What sqlx needs to connect.
+pub(crate) fn connect_options(
+    url: &PostgresUrl,
+    options: &DatabaseOptions,
+) -> Result<PgConnectOptions, OpenError> {
+    let read = PgConnectOptions::from_str(&url.text);
+    // The words of sqlx's error have parts of the URL.
+    let read = read.map_err(|_| OpenError::Url("it is not a URL of PostgreSQL".to_owned()))?;
+    // The brackets of an IPv6 address are the URL's.
+    let address = read.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let read = match address.map(str::to_owned) {
+        Some(address) => read.host(&address),
+        None => read,
+    };
+    let read = match options.statement_cache {
+        Some(statements) => read.statement_cache_capacity(statements),
+        None => read,
+    };
+    // PgBouncer refuses the parameter, and no column is a floating-point number.
+    Ok(read.extra_float_digits(None).application_name(&super::program()))
+}
+
+/// Connects within `options.connect_within`.
+pub(crate) async fn open(
+    url: &PostgresUrl,
+    options: &DatabaseOptions,
+) -> Result<PgPool, OpenError> {
+    let connect = connect_options(url, options)?;
+    open_pool(&connect, options, options.connections).await
+}
+
+async fn open_pool(
+    connect: &PgConnectOptions,
+    options: &DatabaseOptions,
+    connections: u32,
+) -> Result<PgPool, OpenError> {
+    let timeout = options.answer_within;
     // Short, so that there is time left for a new connection after the old one was given up.
     let ping_timeout = PING_TIMEOUT.min(timeout / 4);
     let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| Box::pin(set_server_timeouts(connection, timeout)))
         // Replaced by `before_acquire`: sqlx's own ping before each use has no timeout.
         .test_before_acquire(false)
-        .before_acquire(move |connection, _| Box::pin(answers(connection, ping_timeout)))
-        .after_release(move |connection, _| Box::pin(answers(connection, ping_timeout)))
-        .connect_with(options.application_name("sitewright"));
-    pool.await.map_err(OpenError::Connect)
+        .before_acquire(move |connection, meta| {
+            Box::pin(is_usable(connection, meta.age, ping_timeout))
+        })
+        .after_release(move |connection, meta| {
+            Box::pin(is_usable(connection, meta.age, ping_timeout))
+        });
+    let (begin, within) = (Instant::now(), options.connect_within);
+    let (patience, until) = (begin + within.mul_f64(0.6), begin + within);
+    let opened = pool.connect_lazy_with(connect.clone());
+    loop {
+        // A server that is being restarted refuses connections for a moment: sqlx tries again, and
+        // in the end does not say what it was refused with.
+        match timeout_at(patience, opened.acquire()).await {
+            Ok(Ok(_)) => return Ok(opened),
+            Ok(Err(error)) => {
+                let (cause, error) = explain(connect, error, until).await;
+                if !cause.is_restart() || Instant::now() >= patience {
+                    return Err(OpenError::Connect(cause, error));
+                }
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
+            Err(_) => break,
+        }
+    }
+    match diagnose(connect, options, until).await {
+        Err((cause, error)) => Err(OpenError::Connect(cause, error)),
+        // It has come back at this moment, or has no place for a pool's connection.
+        Ok(()) => match timeout_at(until + within.mul_f64(0.2), opened.acquire()).await {
+            Ok(Ok(_)) => Ok(opened),
+            Ok(Err(error)) => {
+                let (cause, error) = explain(connect, error, until).await;
+                Err(OpenError::Connect(cause, error))
+            }
+            Err(_) => Err(OpenError::Connect(OpenCause::NoLogin, silent(within))),
+        },
+    }
 }
 
-/// Whether a connection can be reused. One that does not answer is closed; the pool then opens
-/// another one, to the host that has the address by now.
-async fn answers(connection: &mut PgConnection, timeout: Duration) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(timeout, connection.ping()).await {
-        Ok(Ok(())) => Ok(true),
+/// The number of connections that a worker got at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Those that could be opened at once.
+    pub(crate) open: usize,
+    /// Those that were wanted: of the pool, and one that listens.
+    pub(crate) wanted: usize,
+}
+
+/// Fewer connections than this are too few for a worker: two of the pool, and one that listens.
+pub(crate) const LEAST_PLACES: usize = 3;
+
+/// Like [`open`], for a worker: opens all connections now, so that a pooler or server that has not
+/// enough is found at the start instead of by an order that waits for one, and closes most of them
+/// again. If there are fewer, the pool becomes smaller and leaves one for commands.
+pub(crate) async fn open_for_worker(
+    url: &PostgresUrl,
+    options: &DatabaseOptions,
+) -> Result<PgPool, OpenError> {
+    let connect = connect_options(url, options)?;
+    let pool = open_pool(&connect, options, options.connections).await?;
+    let within = |part: f64| Instant::now() + options.connect_within.mul_f64(part);
+    let until = within(0.4);
+    let mut opening: FuturesUnordered<_> =
+        (0..options.connections).map(|_| pool.acquire()).collect();
+    let mut held = Vec::new();
+    while let Ok(Some(Ok(connection))) = timeout_at(until, opening.next()).await {
+        held.push(connection);
+    }
+    drop(opening);
+    if let [one, other, ..] = held.as_mut_slice() {
+        let until = within(0.4);
+        let pooled = timeout_at(until, changes_sessions(one, other)).await;
+        match pooled {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => return Err(OpenError::TransactionPooling),
+            Ok(Err(error)) => {
+                let (cause, error) = explain(&connect, error, until).await;
+                return Err(OpenError::Connect(cause, error));
+            }
+            Err(_) => {
+                let error = silent(options.connect_within);
+                return Err(OpenError::Connect(OpenCause::NoLogin, error));
+            }
+        }
+    }
+    let listener = timeout_at(within(0.2), listens(&connect)).await;
+    let listener = listener.ok().and_then(Result::ok);
+    let places = Places {
+        open: held.len() + usize::from(listener.is_some()),
+        wanted: options.connections as usize + 1,
+    };
+    // Those that are not needed yet are left to other workers that start now.
+    let surplus = held.split_off(held.len().min(2));
+    drop(futures::future::join_all(surplus.into_iter().map(|one| one.close())).await);
+    drop(held);
+    if let Some(listener) = listener {
+        drop(listener.close().await);
+    }
+    if places.open >= places.wanted {
+        return Ok(pool);
+    }
+    pool.close().await;
+    if places.open < LEAST_PLACES {
+        return Err(OpenError::TooFewPlaces(places));
+    }
+    let connections = u32::try_from((places.open - 2).max(2)).unwrap_or(2);
+    tracing::warn!(
+        wanted = places.wanted,
+        open = places.open,
+        connections,
+        "the database gives this worker fewer connections than it wants, and it works with fewer: \
+         raise `max_connections` of the server or `default_pool_size` of PgBouncer, or set \
+         `database.connections` to this number"
+    );
+    open_pool(&connect, options, connections).await
+}
+
+/// Connects as River's listener does, and asks something: a pooler lets clients log in for which it
+/// has no place.
+async fn listens(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(connect).await?;
+    backend(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Whether two connections share the server's sessions, as behind a pooler that gives each
+/// transaction another one: then `LISTEN`, prepared statements and settings are lost.
+async fn changes_sessions(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+) -> Result<bool, sqlx::Error> {
+    // Which session such a pooler chooses depends on its settings; three rounds find both.
+    for _ in 0..3 {
+        let before = backend(one).await?;
+        let begun = sqlx::raw_sql("BEGIN").execute(&mut *other).await;
+        if let Err(sqlx::Error::Database(error)) = &begun
+            && error.code().as_deref() == Some("08P01")
+        {
+            // A pooler that gives each statement another session allows no transactions.
+            return Ok(true);
+        }
+        begun?;
+        let meanwhile = backend(other).await?;
+        let after = backend(one).await?;
+        sqlx::raw_sql("COMMIT").execute(&mut *other).await?;
+        if before == meanwhile || before != after {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The process of the server that answers.
+async fn backend(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
+}
+
+/// Whether the database is behind a pooler that gives each transaction another session.
+pub(crate) async fn is_transaction_pooled(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+    changes_sessions(&mut one, &mut other).await
+}
+
+fn silent(within: Duration) -> sqlx::Error {
+    let message = format!("it has not answered for {} s", within.as_secs_f64());
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+}
+
+fn is_socket(connect: &PgConnectOptions) -> bool {
+    connect.get_socket().is_some() || connect.get_host().starts_with('/')
+}
+
+/// Whether the host's name has an address.
+async fn resolve(connect: &PgConnectOptions, until: Instant) -> Result<(), sqlx::Error> {
+    if is_socket(connect) {
+        return Ok(());
+    }
+    let address = (connect.get_host(), connect.get_port());
+    match timeout_at(until, tokio::net::lookup_host(address)).await {
+        Ok(Ok(mut found)) => match found.next() {
+            Some(_) => Ok(()),
+            None => Err(sqlx::Error::Io(std::io::Error::other("the host has no address"))),
+        },
+        Ok(Err(error)) => Err(sqlx::Error::Io(error)),
+        Err(_) => Err(silent(until.saturating_duration_since(Instant::now()))),
+    }
+}
+
+/// The cause of an error of connecting.
+async fn explain(
+    connect: &PgConnectOptions,
+    error: sqlx::Error,
+    until: Instant,
+) -> (OpenCause, sqlx::Error) {
+    let resolved = match &error {
+        sqlx::Error::Io(_) => resolve(connect, until).await.is_ok(),
+        _ => true,
+    };
+    (OpenCause::of_postgres(&error, is_socket(connect), resolved), error)
+}
+
+/// Connects once, to learn why a pool could not.
+async fn diagnose(
+    connect: &PgConnectOptions,
+    options: &DatabaseOptions,
+    until: Instant,
+) -> Result<(), (OpenCause, sqlx::Error)> {
+    resolve(connect, until).await.map_err(|error| (OpenCause::Unresolved, error))?;
+    let begin = Instant::now();
+    // A fifth of the time is left for the last question.
+    let until_login = until - until.saturating_duration_since(begin) / 5;
+    let trying = async {
+        let mut connection = PgConnection::connect_with(connect).await?;
+        set_server_timeouts(&mut connection, options.answer_within).await?;
+        connection.close().await
+    };
+    match timeout_at(until_login, trying).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(explain(connect, error, until).await),
+        Err(_) => {
+            let accepts = timeout_at(until, accepts(connect)).await.unwrap_or(false);
+            let cause = if accepts { OpenCause::NoLogin } else { OpenCause::Unreachable };
+            Err((cause, silent(options.connect_within)))
+        }
+    }
+}
+
+/// Whether anybody accepts connections at the address.
+async fn accepts(connect: &PgConnectOptions) -> bool {
+    let (host, port) = (connect.get_host(), connect.get_port());
+    let host_folder = host.starts_with('/').then(|| std::path::Path::new(host));
+    let folder = connect.get_socket().map(AsRef::as_ref).or(host_folder);
+    match folder {
+        Some(folder) => {
+            let path = folder.join(format!(".s.PGSQL.{port}"));
+            tokio::net::UnixStream::connect(path).await.is_ok()
+        }
+        None => tokio::net::TcpStream::connect((host, port)).await.is_ok(),
+    }
+}
+
+/// Instead of "pool timed out": why no connection could be had for [`ACQUIRE_TIMEOUT`]. An error of
+/// input and output whatever the cause is, because a retry may succeed.
+pub(crate) async fn explain_timeout(pool: &PgPool) -> sqlx::Error {
+    const WITHIN: Duration = Duration::from_secs(2);
+    let options = DatabaseOptions { connect_within: WITHIN, ..DatabaseOptions::default() };
+    let waited = ACQUIRE_TIMEOUT.as_secs();
+    let connect = pool.connect_options();
+    let message = match diagnose(&connect, &options, Instant::now() + WITHIN).await {
+        Err((cause, error)) => format!(
+            "no connection for {waited} s: {}; {}",
+            crate::open_cause::words(&error),
+            cause.hint()
+        ),
+        Ok(()) => format!(
+            "no connection for {waited} s: all {} of this process are in use; set a larger \
+             `database.connections`",
+            pool.options().get_max_connections()
+        ),
+    };
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+}
+
+/// Whether a connection can be reused. One that does not answer or only reads is closed; the pool
+/// then opens another one, to the host that has the address by now.
+async fn is_usable(
+    connection: &mut PgConnection,
+    age: Duration,
+    timeout: Duration,
+) -> Result<bool, sqlx::Error> {
+    let asking = async {
+        if age < YOUNG || !is_suspicious() {
+            return connection.ping().await.map(|()| false);
+        }
+        let setting = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(connection).await?;
+        Ok(setting.try_get::<String, _>(0)? == "on")
+    };
+    match tokio::time::timeout(timeout, asking).await {
+        Ok(Ok(false)) => Ok(true),
+        Ok(Ok(true)) => {
+            tracing::warn!(
+                "a connection to PostgreSQL only reads, as after a failover, and is opened anew"
+            );
+            Ok(false)
+        }
         Ok(Err(error)) => {
             tracing::info!(%error, "a connection to PostgreSQL is broken and is opened anew");
             Ok(false)
@@ -60,6 +380,26 @@ async fn answers(connection: &mut PgConnection, timeout: Duration) -> Result<boo
             Ok(false)
         }
     }
+}
+
+fn is_suspicious() -> bool {
+    let at = READ_ONLY_AT.load(Ordering::Relaxed);
+    at > 0 && now().saturating_sub(at) < SUSPICIOUS_FOR_MS
+}
+
+fn now() -> u64 {
+    u64::try_from(now_ms()).unwrap_or_default()
+}
+
+/// Notes a write that was refused because the database only reads: a server that was demoted keeps
+/// its connections, and they are of no use any more.
+pub(crate) fn noted(error: sqlx::Error) -> sqlx::Error {
+    if let sqlx::Error::Database(refused) = &error
+        && refused.code().as_deref() == Some("25006")
+    {
+        READ_ONLY_AT.store(now().max(1), Ordering::Relaxed);
+    }
+    error
 }
 
 /// Makes the server end a transaction whose client is stopped or unreachable, and with it the locks
@@ -94,22 +434,83 @@ pub(crate) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1))
 }
 
-/// The right to migrate a database.
-pub(crate) struct MigrationLock(PgConnection);
+/// A session of its own that takes the right to migrate a database.
+pub(crate) struct MigrationSession(PgConnection);
 
-impl MigrationLock {
-    /// Waits until no other process migrates.
-    pub(crate) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut connection = pool.acquire().await?.detach();
-        let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_KEY);
-        lock.execute(&mut connection).await?;
-        Ok(MigrationLock(connection))
+/// A session on the server, as other sessions see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) pid: i64,
+    pub(crate) program: String,
+    pub(crate) role: String,
+    /// Empty on a socket.
+    pub(crate) address: String,
+    pub(crate) for_s: i64,
+}
+
+/// Who holds the lock with `$1` as the upper and `$2` as the lower half of its key.
+const LOCK_HOLDER: &str = "SELECT a.pid::bigint AS pid,
+        coalesce(a.application_name, '') AS program, coalesce(a.usename::text, '') AS role,
+        coalesce(host(a.client_addr), '') AS address,
+        coalesce(extract(epoch FROM now() - a.backend_start)::bigint, 0) AS for_s
+     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND l.classid::bigint = $1 AND l.objid::bigint = $2
+     LIMIT 1";
+
+impl MigrationSession {
+    pub(crate) async fn open(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(MigrationSession(pool.acquire().await?.detach()))
     }
 
-    /// Closes its connection, which releases the lock.
-    pub(crate) async fn release(self) {
+    /// Takes the right; `false` if another process has it.
+    pub(crate) async fn try_lock(&mut self) -> Result<bool, sqlx::Error> {
+        let lock = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(MIGRATION_KEY);
+        lock.fetch_one(&mut self.0).await
+    }
+
+    /// Who has the right, if the role may see it.
+    pub(crate) async fn holder(&mut self) -> Result<Option<Session>, sqlx::Error> {
+        let (upper, lower) = (MIGRATION_KEY >> 32, MIGRATION_KEY & 0xffff_ffff);
+        let holder = sqlx::query(LOCK_HOLDER).bind(upper).bind(lower);
+        let row = holder.fetch_optional(&mut self.0).await?;
+        row.map(|row| {
+            Ok(Session {
+                pid: row.try_get("pid")?,
+                program: row.try_get("program")?,
+                role: row.try_get("role")?,
+                address: row.try_get("address")?,
+                for_s: row.try_get("for_s")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Closes the session, which releases the right.
+    pub(crate) async fn close(self) {
         drop(self.0.close().await);
     }
+}
+
+/// A pool for migrating: its statements wait for locks no longer than `lock_within`, since all
+/// others wait behind them.
+pub(crate) async fn migration_pool(
+    pool: &PgPool,
+    lock_within: Duration,
+) -> Result<PgPool, sqlx::Error> {
+    let set = format!("SET lock_timeout = {}", lock_within.as_millis());
+    PgPoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            let set = set.clone();
+            Box::pin(async move {
+                sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
+            })
+        })
+        .connect_with((*pool.connect_options()).clone())
+        .await
 }
 
 /// Whether a job has been due for [`OVERDUE_S`] although it could be fetched: the database accepts
@@ -217,5 +618,12 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
     ensure_queue: render(
         "INSERT INTO river_queue (name, updated_at) VALUES ($1, now())
          ON CONFLICT (name) DO NOTHING",
+    ),
+    make_due: render(
+        "UPDATE river_job SET state = 'available', queue = $2::text, scheduled_at = now(),
+            priority = CASE WHEN $3::bigint = 1 THEN 1::smallint ELSE priority END
+         WHERE id IN (SELECT CAST(value AS BIGINT)
+                FROM json_array_elements_text(CAST($1 AS json)))
+            AND state IN ('available', 'scheduled', 'retryable')",
     ),
 });

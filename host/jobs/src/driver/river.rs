@@ -74,6 +74,7 @@ pub(crate) fn unwrapped(error: riverqueue::Error) -> sqlx::Error {
 
 const DELETE_JOB: &str = "DELETE FROM river_job WHERE id = $1";
 const CANCELLED_JOB: &str = "SELECT id FROM river_job WHERE id = $1 AND state = 'cancelled'";
+const RESIGN: &str = "DELETE FROM river_leader WHERE leader_id = $1";
 const PAUSED_QUEUE: &str = "SELECT name FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL";
 
 /// The version of River's tables; `river_migration` must exist.
@@ -104,6 +105,31 @@ pub(crate) async fn insert(
         Tx::Postgres(tx) => insert.tx(tx).await,
     };
     inserted.map(|inserted| inserted.id()).map_err(unwrapped)
+}
+
+/// Inserts the jobs of orders, due now, by one request: pairs of order and priority. The jobs' ids,
+/// in the same order.
+pub(crate) async fn insert_all(
+    client: &JobClient,
+    tx: &mut Tx,
+    orders: &[(String, i64)],
+) -> Result<Vec<i64>, sqlx::Error> {
+    // River refuses an empty batch.
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs = orders.iter().map(|(order, priority)| {
+        let options = InsertOpts::default().with_priority(i16::try_from(*priority).unwrap_or(2));
+        (OrderJob { order: order.clone() }, options)
+    });
+    let insert = client.get().map_err(unwrapped)?.insert_many(jobs);
+    let inserted = match tx {
+        Tx::Sqlite(tx) => insert.tx(tx).await,
+        #[cfg(feature = "postgres")]
+        Tx::Postgres(tx) => insert.tx(tx).await,
+    };
+    let inserted = inserted.map_err(unwrapped)?;
+    Ok(inserted.iter().map(riverqueue::InsertResult::id).collect())
 }
 
 /// The jobs of those orders that have an unfinished one which a producer inserted without writing
@@ -205,9 +231,60 @@ pub(crate) async fn ensure_queue(tx: &mut Tx) -> Result<(), sqlx::Error> {
     tx.execute(ensure, args![QUEUE]).await.map(drop)
 }
 
+/// Deletes jobs. The number of jobs.
+pub(crate) async fn delete_all(tx: &mut Tx, jobs: &[i64]) -> Result<u64, sqlx::Error> {
+    let sql = tx.pick(
+        "DELETE FROM river_job WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
+        "DELETE FROM river_job WHERE id IN (SELECT CAST(value AS BIGINT)
+            FROM json_array_elements_text(CAST($1 AS json)))",
+    );
+    tx.execute(sql, args![&serde_json::json!(jobs).to_string()]).await
+}
+
+/// Deletes all jobs that an order ever had: their errors say what it failed of. Reads all jobs.
+pub(crate) async fn delete_all_of(tx: &mut Tx, order: &str) -> Result<u64, sqlx::Error> {
+    let sql = tx.pick(
+        "DELETE FROM river_job WHERE kind = 'sitewright_order' AND args ->> '$.order' = $1",
+        "DELETE FROM river_job WHERE kind = 'sitewright_order' AND args ->> 'order' = $1",
+    );
+    tx.execute(sql, args![order]).await
+}
+
+/// Deletes up to 500 jobs with an id above `after` that ended before `before` (milliseconds since
+/// the Unix epoch) and that no order has any more. Their number, and the last one's id.
+pub(crate) async fn delete_leftovers(
+    tx: &mut Tx,
+    before: i64,
+    after: i64,
+) -> Result<(u64, Option<i64>), sqlx::Error> {
+    let sql = tx.pick(
+        "SELECT j.id AS id FROM river_job j
+            LEFT JOIN sitewright_orders o ON o.id = j.args ->> '$.order'
+         WHERE j.kind = 'sitewright_order' AND j.id > $2
+            AND j.finalized_at < strftime('%Y-%m-%d %H:%M:%f', $1 / 1000.0, 'unixepoch')
+            AND (o.id IS NULL OR o.job_id IS NULL OR o.job_id <> j.id)
+         ORDER BY j.id LIMIT 500",
+        "SELECT j.id AS id FROM river_job j
+            LEFT JOIN sitewright_orders o ON o.id = j.args ->> 'order'
+         WHERE j.kind = 'sitewright_order' AND j.id > $2
+            AND j.finalized_at < to_timestamp($1::bigint / 1000.0)
+            AND (o.id IS NULL OR o.job_id IS NULL OR o.job_id <> j.id)
+         ORDER BY j.id LIMIT 500",
+    );
+    let rows = tx.all(sql, args![before, after]).await?;
+    let jobs = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
+    Ok((delete_all(tx, &jobs).await?, jobs.last().copied()))
+}
+
 /// Whether the job was cancelled.
 pub(crate) async fn is_cancelled(tx: &mut Tx, job: i64) -> Result<bool, sqlx::Error> {
     Ok(tx.optional(CANCELLED_JOB, args![job]).await?.is_some())
+}
+
+/// Ends the leadership of a worker that has ended, which would last for up to 15 s: until then no
+/// waiting job becomes due.
+pub(crate) async fn resign(tx: &mut Tx, worker: &str) -> Result<(), sqlx::Error> {
+    tx.execute(RESIGN, args![worker]).await.map(drop)
 }
 
 /// Whether the queue is paused.

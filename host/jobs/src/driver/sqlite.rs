@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 
 use super::statement::render;
 use super::{ACQUIRE_TIMEOUT, OpenError, Queries};
+use crate::open_cause::OpenCause;
 
 /// Connections: readers, River's, and the one that writes.
 const CONNECTIONS: u32 = 6;
@@ -29,7 +30,7 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
         return Err(OpenError::Url("a database in memory forgets its orders".to_owned()));
     }
     let options = SqliteConnectOptions::from_str(url)
-        .map_err(|error| OpenError::Url(error.to_string()))?
+        .map_err(|error| OpenError::Url(crate::open_cause::words(&error)))?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         // Measured: as fast as NORMAL, and nothing acknowledged is lost with the power.
@@ -43,7 +44,7 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
     let file = options.get_filename().to_owned();
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let created = tokio::fs::create_dir_all(folder).await;
-        created.map_err(|error| OpenError::Connect(sqlx::Error::Io(error)))?;
+        created.map_err(|error| failed(sqlx::Error::Io(error)))?;
     }
     // SQLite's own files beside it get the same mode. If it cannot be created here, SQLite's error
     // says why.
@@ -56,7 +57,11 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
         .test_before_acquire(false)
         .after_release(|connection, _| Box::pin(has_left_its_transaction(connection)))
         .connect_with(options);
-    Ok((pool.await.map_err(OpenError::Connect)?, file))
+    Ok((pool.await.map_err(failed)?, file))
+}
+
+fn failed(error: sqlx::Error) -> OpenError {
+    OpenError::Connect(OpenCause::of_sqlite(&error), error)
 }
 
 /// Takes the rights of users outside the group away from a database that an earlier version has
@@ -194,5 +199,12 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
     ensure_queue: render(
         "INSERT INTO river_queue (name, metadata, updated_at)
          VALUES ($1, jsonb('{}'), CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING",
+    ),
+    make_due: render(
+        "UPDATE river_job SET state = 'available', queue = $2,
+            scheduled_at = strftime('%Y-%m-%d %H:%M:%f', 'now'),
+            priority = CASE WHEN $3 = 1 THEN 1 ELSE priority END
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
+            AND state IN ('available', 'scheduled', 'retryable')",
     ),
 });

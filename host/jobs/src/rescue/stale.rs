@@ -1,12 +1,14 @@
-//! Orders owned by an attempt whose worker is stale, or that its worker no longer runs.
+//! Orders owned by an attempt whose worker has ended or is stale, or that its worker no longer runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
+use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
 
+use super::blame::Blame;
 use super::{CHUNK, Rescued, Rescuer};
 use crate::attempt::trace_id;
 use crate::complete::{end_attempt, insert_failure};
@@ -14,7 +16,9 @@ use crate::driver::river::{self, JobEnd};
 use crate::driver::{Row, Tx, args, sql};
 use crate::error::Error;
 use crate::events::{AttemptHistory, attempt_history};
+use crate::heartbeat::{OtherWorker, Verdict};
 use crate::locks::try_rescue_lock;
+use crate::marks::{Found, Inside, Marks};
 use crate::model::{AttemptEnd, AttemptLimits, NewFailure, OrderState};
 
 /// A running order of a worker.
@@ -28,11 +32,13 @@ struct Owned {
 /// Why an attempt's order is rescued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    /// Its worker is stale.
+    /// The process of its worker has ended.
+    WorkerEnded,
+    /// Its worker is stale: it ended on another machine, is stopped, or cannot reach the database.
     WorkerStale,
     /// Its worker lives, but does not run the attempt.
     AttemptLost,
-    /// Its worker shuts down; the attempt does not count as crashed.
+    /// Its worker shuts down.
     WorkerShutdown,
 }
 
@@ -41,76 +47,160 @@ enum Reason {
 enum Expected {
     /// It is this worker: no heartbeat is compared.
     ThisWorker,
-    /// The count that was found stale; `None` if the worker had no row.
-    Heartbeats(Option<i64>),
+    /// The number of its heartbeats when it was judged.
+    Heartbeats(i64),
+}
+
+/// Why and how the orders of one worker are rescued.
+#[derive(Debug, Clone)]
+struct Case {
+    client: String,
+    expected: Expected,
+    reason: Reason,
+    /// The code that ran in its process, if known.
+    inside: Option<Inside>,
+    limits: AttemptLimits,
 }
 
 impl Rescuer {
-    /// Rescues the orders of stale workers; those of all other workers if `alone` says that none of
-    /// them can be alive. `mine` tells which attempts this worker runs.
+    /// Rescues the orders of workers that have ended or are stale; those of all other workers if
+    /// `alone` says that none of them can be alive. `mine` tells which attempts this worker runs.
     pub(crate) async fn stale_workers(
         &mut self,
         alone: bool,
         mine: impl Fn(&str) -> bool,
     ) -> Result<Rescued, Error> {
-        let doing = "looking for stale workers";
-        let failed = |error| Error::database(doing, error);
-        let rows = self
-            .database
-            .read(doing, "SELECT client_id, beats FROM sitewright_workers", vec![])
-            .await?;
-        let mut beats = HashMap::new();
-        for row in &rows {
-            beats.insert(row.text("client_id").map_err(failed)?, row.int("beats").map_err(failed)?);
+        let mut rescued = Rescued::default();
+        let lost = self.owned(&self.me.client).await?;
+        let lost = lost.into_iter().filter(|owned| !mine(&owned.attempt)).collect();
+        let case = self.case(Reason::AttemptLost);
+        self.release(case, lost, &mut rescued).await?;
+        // Jobs that it fetched while the connection broke before the answer arrived.
+        self.unclaimed(&self.me.client, self.stale_after, &mut rescued).await?;
+        self.neighbours.clear();
+        for other in self.others().await? {
+            let (reason, inside) = match self.look(&other).await {
+                Found::Ended(inside) => (Reason::WorkerEnded, Some(inside)),
+                Found::Runs(inside) if alone => (Reason::WorkerEnded, Some(inside)),
+                Found::Unknown if alone => (Reason::WorkerEnded, None),
+                found => {
+                    if let (Found::Runs(_), Some(name)) = (&found, &other.marks) {
+                        self.neighbours.push(name.clone());
+                    }
+                    match other.heard.verdict(self.stale_after, self.confirm) {
+                        Verdict::Alive => continue,
+                        Verdict::Late => {
+                            self.database.note_late(&other).await?;
+                            continue;
+                        }
+                        Verdict::Stale => {
+                            let inside = match found {
+                                Found::Runs(inside) => Some(inside),
+                                _ => None,
+                            };
+                            (Reason::WorkerStale, inside)
+                        }
+                    }
+                }
+            };
+            self.rescue(&other, reason, inside, &mut rescued).await?;
         }
+        Ok(rescued)
+    }
+
+    /// All other workers, those included that own orders or jobs and have no row.
+    async fn others(&self) -> Result<Vec<OtherWorker>, Error> {
+        let me = self.me.client.as_str();
+        let others = self.database.other_workers(me).await?;
+        let doing = "looking for the owners of orders";
         let owners = sql!(
             "SELECT DISTINCT owner_worker AS worker FROM sitewright_orders WHERE state = {running}"
         );
         let holders = self.database.pool().queries().job_holders.as_str();
-        let mut known: HashSet<String> = beats.keys().cloned().collect();
+        let mut without_row = HashSet::new();
         for sql in [owners, holders] {
             for row in self.database.read(doing, sql, vec![]).await? {
-                known.extend(row.opt_text("worker").map_err(failed)?);
+                let worker = row.opt_text("worker");
+                without_row.extend(worker.map_err(|error| Error::database(doing, error))?);
             }
         }
-        self.observer.retain(|client| known.contains(client) || client == self.me);
-        let own = beats.get(&self.me).copied().unwrap_or(-1);
-        self.observer.trust_only_while(&self.me, own, self.stale_after / 2);
-        let mut rescued = Rescued::default();
-        for client in known {
-            if client == self.me {
-                let lost = self.owned(&client).await?;
-                let lost = lost.into_iter().filter(|owned| !mine(&owned.attempt)).collect();
-                let (expected, reason) = (Expected::ThisWorker, Reason::AttemptLost);
-                self.release(&client, expected, lost, reason, &mut rescued).await?;
-                // Jobs that it fetched while the connection broke before the answer arrived.
-                self.unclaimed(&client, self.stale_after, &mut rescued).await?;
-                continue;
-            }
-            let counted = beats.get(&client).copied();
-            let unchanged = self.observer.unchanged_for(&client, counted.unwrap_or(-1));
-            if !alone && unchanged < self.stale_after {
-                continue;
-            }
-            let owned = self.owned(&client).await?;
-            let (expected, reason) = (Expected::Heartbeats(counted), Reason::WorkerStale);
-            let complete = self.release(&client, expected, owned, reason, &mut rescued).await?;
-            if complete
-                && self.unclaimed(&client, Duration::ZERO, &mut rescued).await?
-                && counted.is_some()
-            {
-                self.database.forget_worker(&client).await?;
+        without_row.remove(me);
+        for other in &others {
+            without_row.remove(&other.client);
+        }
+        if without_row.is_empty() {
+            return Ok(others);
+        }
+        for client in without_row {
+            self.database.adopt_worker(&client).await?;
+        }
+        self.database.other_workers(me).await
+    }
+
+    /// What the marks of another worker say. Only those of a process on this machine, since its
+    /// start: a lock on a file that several machines share may be known to one of them only.
+    async fn look(&self, other: &OtherWorker) -> Found {
+        let (Some(folder), Some(name)) = (&self.marks, &other.marks) else { return Found::Unknown };
+        if !self.me.shares_machine(&other.boot) {
+            return Found::Unknown;
+        }
+        let (folder, name) = (folder.clone(), name.clone());
+        let looked = tokio::task::spawn_blocking(move || Marks::look(&folder, &name)).await;
+        looked.unwrap_or(Found::Unknown)
+    }
+
+    /// Rescues all orders and jobs of a worker, and forgets it.
+    async fn rescue(
+        &self,
+        other: &OtherWorker,
+        reason: Reason,
+        inside: Option<Inside>,
+        rescued: &mut Rescued,
+    ) -> Result<(), Error> {
+        let client = other.client.as_str();
+        let owned = self.owned(client).await?;
+        if !owned.is_empty() {
+            tracing::warn!(
+                worker = client,
+                ?reason,
+                orders = owned.len(),
+                inside = inside.as_ref().map(Inside::len),
+                "a worker has ended or sends no heartbeat: its orders return to the queue"
+            );
+        }
+        let case = Case {
+            client: client.to_owned(),
+            expected: Expected::Heartbeats(other.beats),
+            inside,
+            ..self.case(reason)
+        };
+        if self.release(case, owned, rescued).await?
+            && self.unclaimed(client, Duration::ZERO, rescued).await?
+        {
+            self.database.forget_worker(client).await?;
+            if let (Some(folder), Some(name)) = (self.marks.clone(), other.marks.clone()) {
+                // If this does not end, the file is swept later.
+                drop(tokio::task::spawn_blocking(move || Marks::delete(&folder, &name)).await);
             }
         }
-        Ok(rescued)
+        Ok(())
+    }
+
+    fn case(&self, reason: Reason) -> Case {
+        Case {
+            client: self.me.client.clone(),
+            expected: Expected::ThisWorker,
+            reason,
+            inside: None,
+            limits: self.limits,
+        }
     }
 
     /// Returns to the queue what this worker still owns when it shuts down.
     pub(crate) async fn return_own_orders(&mut self) -> Result<Rescued, Error> {
         let mut rescued = Rescued::default();
-        let owned = self.owned(&self.me.clone()).await?;
-        let (expected, reason) = (Expected::ThisWorker, Reason::WorkerShutdown);
-        self.release(&self.me.clone(), expected, owned, reason, &mut rescued).await?;
+        let owned = self.owned(&self.me.client).await?;
+        self.release(self.case(Reason::WorkerShutdown), owned, &mut rescued).await?;
         Ok(rescued)
     }
 
@@ -138,41 +228,39 @@ impl Rescuer {
     /// worker holds the rescue lock, or the worker has sent a heartbeat meanwhile.
     async fn release(
         &self,
-        client: &str,
-        expected: Expected,
+        case: Case,
         owned: Vec<Owned>,
-        reason: Reason,
         rescued: &mut Rescued,
     ) -> Result<bool, Error> {
         for chunk in owned.chunks(CHUNK) {
-            let (river, client, chunk) =
-                (self.database.river().clone(), client.to_owned(), chunk.to_vec());
-            let limits = self.limits;
+            let (river, of, chunk) = (self.database.river().clone(), case.clone(), chunk.to_vec());
             let done = self.database.write("rescuing orders", move |tx| {
-                let (river, client, chunk) = (river.clone(), client.clone(), chunk.clone());
+                let (river, case, chunk) = (river.clone(), of.clone(), chunk.clone());
                 Box::pin(async move {
-                    if !may_rescue(tx, &client, expected).await? {
+                    if !may_rescue(tx, &case).await? {
                         return Ok(None);
                     }
                     let mut ends = Vec::new();
                     for owned in chunk {
-                        let state = rescue_in(tx, &river, &owned, &client, reason, limits).await?;
-                        ends.extend(state.map(|state| (owned, state)));
+                        let end = rescue_in(tx, &river, &owned, &case).await?;
+                        ends.extend(end.map(|end| (owned, end)));
                     }
                     Ok(Some(ends))
                 })
             });
             let Some(ends) = done.await? else { return Ok(false) };
-            for (Owned { order, attempt, job }, state) in ends {
-                let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
-                tracing::warn!(
-                    order, job, attempt, trace_id, %state, ?reason,
-                    "an order was rescued from its worker"
-                );
+            for (owned, (state, blame)) in ends {
+                log(&owned, &case, state, blame);
+                let order = owned.order;
                 match state {
                     OrderState::Dead => rescued.dead.push(order),
                     OrderState::Cancelled => rescued.cancelled.push(order),
-                    _ => rescued.queued.push(order),
+                    _ => {
+                        if blame != Blame::Innocent {
+                            rescued.suspected.push(order.clone());
+                        }
+                        rescued.queued.push(order);
+                    }
                 }
             }
         }
@@ -180,52 +268,81 @@ impl Rescuer {
     }
 }
 
+/// One line for each order; a warning for one that may be to blame.
+fn log(owned: &Owned, case: &Case, state: OrderState, blame: Blame) {
+    let Owned { order, attempt, job } = owned;
+    let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
+    let reason = case.reason;
+    match blame {
+        Blame::Innocent => tracing::info!(
+            order, job, attempt, trace_id, %state, ?reason,
+            "an order was rescued from its worker; nothing is counted"
+        ),
+        Blame::Suspected => tracing::warn!(
+            order, job, attempt, trace_id, %state, ?reason,
+            "code of the order ran when its worker's process ended: it is tried alone next"
+        ),
+        Blame::Crashed => tracing::warn!(
+            order, job, attempt, trace_id, %state, ?reason,
+            "an order was rescued from its worker, as crashed"
+        ),
+    }
+}
+
 /// Whether this worker has the rescue lock and the other one has sent no heartbeat meanwhile.
-async fn may_rescue(tx: &mut Tx, client: &str, expected: Expected) -> Result<bool, sqlx::Error> {
+async fn may_rescue(tx: &mut Tx, case: &Case) -> Result<bool, sqlx::Error> {
     if !try_rescue_lock(tx).await? {
         return Ok(false);
     }
-    let Expected::Heartbeats(heartbeats) = expected else { return Ok(true) };
+    let Expected::Heartbeats(heartbeats) = case.expected else { return Ok(true) };
     let row = tx
-        .optional("SELECT beats FROM sitewright_workers WHERE client_id = $1", args![client])
+        .optional("SELECT beats FROM sitewright_workers WHERE client_id = $1", args![&case.client])
         .await?;
-    Ok(row.map(|row| row.int("beats")).transpose()? == heartbeats)
+    Ok(row.map(|row| row.int("beats")).transpose()? == Some(heartbeats))
 }
 
-/// Takes an order from an attempt that will not complete it. The order's new state; `None` if the
-/// attempt no longer owns it.
+/// Takes an order from an attempt that will not complete it. The order's new state, and whether it
+/// is to blame; `None` if the attempt no longer owns it.
 async fn rescue_in(
     tx: &mut Tx,
     river: &river::JobClient,
     owned: &Owned,
-    worker: &str,
-    reason: Reason,
-    limits: AttemptLimits,
-) -> Result<Option<OrderState>, sqlx::Error> {
+    case: &Case,
+) -> Result<Option<(OrderState, Blame)>, sqlx::Error> {
+    let Case { client: worker, reason, limits, .. } = case;
     let (now, order, attempt) = (now_ms(), owned.order.as_str(), owned.attempt.as_str());
     let row = tx
         .optional(
             sql!(
                 "UPDATE sitewright_orders SET updated_at = $3
                  WHERE id = $1 AND owner_attempt = $2 AND state = {running}
-                 RETURNING crashes, priority, job_id, cancel_requested_at, template, config_version"
+                 RETURNING crashes, priority, job_id, cancel_requested_at, template,
+                    config_version, suspected_at"
             ),
             args![order, attempt, now],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
     let job = row.opt_int("job_id")?;
-    let crashed = reason != Reason::WorkerShutdown;
-    let crashes = row.int("crashes")? + i64::from(crashed);
+    let suspected_at = row.opt_int("suspected_at")?;
+    let blame = match reason {
+        Reason::WorkerShutdown => Blame::Innocent,
+        // Its own result ended it, which no other order can have done.
+        Reason::AttemptLost => Blame::Crashed,
+        Reason::WorkerEnded | Reason::WorkerStale => {
+            Blame::of(attempt, suspected_at.is_some(), case.inside.as_ref())
+        }
+    };
+    let crashes = row.int("crashes")? + i64::from(blame == Blame::Crashed);
     let stop = row.opt_int("cancel_requested_at")?.is_some();
     let state = if stop {
         OrderState::Cancelled
-    } else if limits.is_last_crash(crashes) {
+    } else if blame == Blame::Crashed && limits.is_last_crash(crashes) {
         OrderState::Dead
     } else {
         OrderState::Queued
     };
-    let failure = if crashed {
+    let failure = if blame == Blame::Crashed {
         let begun = tx
             .optional(
                 "SELECT trace_id, started_at FROM sitewright_attempts WHERE id = $1",
@@ -245,11 +362,15 @@ async fn rescue_in(
             config_version: row.opt_text("config_version")?.unwrap_or_default(),
         };
         let known = attempt_history(tx, order, attempt, began).await?;
-        Some(crash(of, worker, reason, crashes, limits, known))
+        Some(crash(of, worker, *reason, crashes, *limits, known))
     } else {
         None
     };
-    let error = failure.as_ref().map(|failure| format!("crashed: {}", failure.message));
+    let note = note(worker, *reason, blame);
+    let error = match &failure {
+        Some(failure) => Some(format!("crashed: {}", failure.message)),
+        None => note.as_ref().map(ToString::to_string),
+    };
     let job = match (state, job) {
         (OrderState::Queued, job) => {
             let priority = row.int("priority")?;
@@ -266,22 +387,61 @@ async fn rescue_in(
     if let Some(failure) = &failure {
         insert_failure(tx, order, attempt, failure, now).await?;
     }
-    let end = match (crashed, state) {
-        (true, _) => AttemptEnd::Crashed,
-        (false, OrderState::Cancelled) => AttemptEnd::Cancelled,
-        (false, _) => AttemptEnd::Returned,
+    let end = match (reason, state) {
+        (Reason::WorkerShutdown, OrderState::Cancelled) => AttemptEnd::Cancelled,
+        (Reason::WorkerShutdown, _) => AttemptEnd::Returned,
+        _ => AttemptEnd::Crashed,
     };
     let failure = failure.map(|failure| failure.id);
     end_attempt(tx, order, attempt, end, None, failure.as_deref(), now).await?;
+    if let Some(message) = note {
+        tx.execute(
+            "INSERT INTO sitewright_events (order_id, at, stage, message)
+             VALUES ($1, $2, 'rescued', $3)",
+            args![order, now, message.as_str()],
+        )
+        .await?;
+    }
+    let suspected_at = match blame {
+        Blame::Innocent => suspected_at,
+        Blame::Suspected | Blame::Crashed => suspected_at.or(Some(now)),
+    };
     tx.execute(
         "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, \
          job_id = $3, crashes = $4,
-            last_failure = coalesce($5, last_failure), finished_at = $6
+            last_failure = coalesce($5, last_failure), finished_at = $6, suspected_at = $7
          WHERE id = $1",
-        args![order, state.as_str(), job, crashes, &failure, state.has_ended().then_some(now)],
+        args![
+            order,
+            state.as_str(),
+            job,
+            crashes,
+            &failure,
+            state.has_ended().then_some(now),
+            suspected_at
+        ],
     )
     .await?;
-    Ok(Some(state))
+    Ok(Some((state, blame)))
+}
+
+/// What the order's history says of a rescue that leaves no failure record.
+fn note(worker: &str, reason: Reason, blame: Blame) -> Option<Message> {
+    let what = match reason {
+        Reason::WorkerEnded => "ended without stopping",
+        Reason::WorkerStale => "sent no heartbeat",
+        Reason::AttemptLost | Reason::WorkerShutdown => return None,
+    };
+    match blame {
+        Blame::Innocent => Some(message!(
+            "worker {worker} {what}: the order returned to the queue, and nothing is counted"
+        )),
+        Blame::Suspected => Some(message!(
+            "worker {worker} {what} while code of this order ran: nothing is counted, and the \
+             order is tried again with no other order's code beside it"
+        )),
+        Blame::Crashed => None,
+    }
 }
 
 /// The failure record of an attempt whose process cannot write one: what the database knows of it.
@@ -309,7 +469,7 @@ fn crash(
                  runs{given_up}"
             )
         }
-        Reason::WorkerStale | Reason::WorkerShutdown => {
+        Reason::WorkerEnded | Reason::WorkerStale | Reason::WorkerShutdown => {
             message!(
                 "the process of worker {worker} ended or sent no heartbeat during the attempt, \
                  {at}{given_up}"
@@ -322,6 +482,10 @@ fn crash(
     }
     record.trail = known.trail;
     record.attributes.insert("worker".to_owned(), worker.to_owned());
+    if reason != Reason::AttemptLost {
+        let code = "that of this order, and of no other one";
+        record.attributes.insert("code that ran".to_owned(), code.to_owned());
+    }
     record.attributes.insert(
         "crashes".to_owned(),
         format!("{crashes} of {}, after which it is given up", limits.crashes),

@@ -39,14 +39,18 @@ macro_rules! on_both {
 mod postgres;
 
 mod black_hole;
+mod bulk;
 mod claim;
 mod complete;
+mod database;
 mod failures;
 mod fair_share;
+mod holds;
 mod outage;
 mod queue;
 mod rescue;
 mod schema;
+mod years;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -60,10 +64,11 @@ use black_hole::BlackHole;
 use serde_json::json;
 use sitewright_failure::group::Filter as ListedFailures;
 use sitewright_jobs::{
-    AttemptEnd, AttemptLimits, Backoff, CancelAnswer, Claim, Claimed, CompleteOutcome, Database,
-    Enqueued, Error, Filter, Handler, NewAiCall, NewEvent, NewFailure, NewOrder, OrderState,
-    Publisher, Resolution, RetryClass, SCHEMA_VERSION, Serving, Stop, StopReason, WorkerId,
-    WorkerSettings, class, serve,
+    AttemptEnd, AttemptLimits, BULK_BATCH, Backoff, BulkOutcome, CancelAnswer, Claim, Claimed,
+    CompleteOutcome, Database, Enqueued, Error, ExpiredRows, Filter, Handler, Marks, NewAiCall,
+    NewEvent, NewFailure, NewOrder, OrderState, Publisher, Resolution, RetryClass, Revised,
+    SCHEMA_VERSION, Selection, Serving, Stop, StopReason, SweepCursor, WorkerId, WorkerSettings,
+    class, serve,
 };
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
@@ -207,7 +212,8 @@ fn quick() -> WorkerSettings {
         max_orders: 50,
         config_version: Some("worker".to_owned()),
         heartbeat_every: Duration::from_millis(100),
-        stale_after: Duration::from_secs(1),
+        // Long enough for a machine on which everything takes its time.
+        stale_after: Duration::from_secs(3),
         rescue_every: Duration::from_millis(50),
         adopt_after: Duration::from_millis(200),
         poll_every: Duration::from_millis(200),

@@ -5,12 +5,61 @@ use super::*;
 on_both!(
     d2_d3_a_silent_workers_orders_are_done_by_another,
     c7_the_second_crash_is_the_last,
+    c7_only_orders_whose_code_ran_are_suspected,
+    d2_a_worker_on_this_machine_is_rescued_at_once,
+    d2_nothing_is_remembered_between_workers_that_live_for_moments,
+    d2_a_live_worker_is_never_rescued_by_a_new_one,
     d3_an_order_without_a_job_gets_one,
     a_job_cancelled_in_the_queue_cancels_its_order,
     draining_gives_orders_back_uncounted,
     a_handler_that_does_not_listen_loses_its_order_to_the_line,
     d3_d4_a_job_that_nobody_would_take_is_found,
 );
+
+/// Short intervals, and marks in the folder of this test.
+async fn marked(place: &Place) -> WorkerSettings {
+    let marks = Marks::create(marks_of(place)).await.unwrap();
+    WorkerSettings { marks: Some(Arc::new(marks)), ..quick() }
+}
+
+fn marks_of(place: &Place) -> std::path::PathBuf {
+    place.folder.path().join("marks")
+}
+
+/// A process of this machine that was killed while code of these attempts ran, alone or not.
+async fn killed(place: &Place, worker: &str, inside: &[(Ulid, bool)]) {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    killed_on(place, boot.trim(), worker, inside).await;
+}
+
+async fn killed_on(place: &Place, boot: &str, worker: &str, inside: &[(Ulid, bool)]) {
+    let files = || {
+        let files = std::fs::read_dir(marks_of(place)).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.collect::<std::collections::BTreeSet<String>>()
+    };
+    std::fs::create_dir_all(marks_of(place)).unwrap();
+    let before = files();
+    let marks = Marks::create(marks_of(place)).await.unwrap();
+    let name = files().difference(&before).next().unwrap().clone();
+    for (attempt, alone) in inside {
+        marks.enter(*attempt, *alone);
+    }
+    // Its row may be one that the rescuer has added already.
+    let now = if place.is_sqlite() {
+        "(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER))"
+    } else {
+        "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+    };
+    let row = format!(
+        "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, started_at, \
+         last_seen, beats, marks)
+         VALUES ('{worker}', '{boot}', 'host', 1, 1, {now}, {now}, 1, '{name}')
+         ON CONFLICT (client_id) DO UPDATE SET boot_id = '{boot}', marks = '{name}'"
+    );
+    place.sql(&row).await;
+    drop(marks);
+}
 
 mod tests {
     use super::*;
@@ -27,7 +76,7 @@ mod tests {
         serving.until_empty().await.unwrap();
         for n in 0..20 {
             let order = database.order(&format!("o{n}")).await.unwrap();
-            assert_eq!((order.state, order.crashes, order.attempts), (OrderState::Succeeded, 1, 1));
+            assert_eq!((order.state, order.crashes, order.attempts), (OrderState::Succeeded, 0, 1));
             assert_eq!(
                 order.config_version.as_deref(),
                 Some("c1"),
@@ -50,10 +99,13 @@ mod tests {
         let database = place.open().await;
         database.pause().await.unwrap();
         database.enqueue(new_order("poison")).await.unwrap();
-        let rescuer = worker(&database, &Scripted::all_succeed()).await;
-        for crash in 1..=2 {
+        let rescuer = start(database.clone(), marked(&place).await, Scripted::all_succeed());
+        let rescuer = rescuer.await.unwrap();
+        // Of the first process nobody knows whose fault its end was.
+        for crash in 0..=2 {
             let worker = format!("victim-{crash}");
             let claimed = taken_by(&database, "poison", &worker).await;
+            assert_eq!(claimed.suspected, crash > 0);
             let attempt = claimed.attempt.to_string();
             let event = NewEvent {
                 order: "poison".to_owned(),
@@ -65,6 +117,7 @@ mod tests {
             };
             database.record_events(vec![event]).await.unwrap();
             database.keep_reply("poison", &attempt, reply("q", crash)).await.unwrap();
+            killed(&place, &worker, &[(claimed.attempt, crash > 0)]).await;
             rescued(&database, "poison").await;
             let order = database.order("poison").await.unwrap();
             let wanted = if crash == 2 { OrderState::Dead } else { OrderState::Queued };
@@ -105,10 +158,157 @@ mod tests {
                 && !record.config_version.is_empty()
         );
         assert_eq!(
-            database.attempts("poison").await.unwrap()[1].last_stage.as_deref(),
+            database.attempts("poison").await.unwrap()[2].last_stage.as_deref(),
             Some("copy-2")
         );
         rescuer.drain(GRACE).await.unwrap();
+    }
+
+    /// Of the orders in a process only those are suspected whose code ran when it ended, and only
+    /// one that ran alone, on trial, is charged with it.
+    pub(super) async fn c7_only_orders_whose_code_ran_are_suspected(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let mut claimed = HashMap::new();
+        for id in ["waits", "one", "two", "on-trial", "not-alone", "asked-to-stop"] {
+            database.enqueue(new_order(id)).await.unwrap();
+            claimed.insert(id, taken_by(&database, id, "victim").await.attempt);
+        }
+        place
+            .sql(
+                "UPDATE sitewright_orders SET suspected_at = 7
+                 WHERE id IN ('on-trial', 'not-alone', 'asked-to-stop')",
+            )
+            .await;
+        database.cancel("asked-to-stop").await.unwrap();
+        let settings = marked(&place).await;
+        let inside = ["one", "two", "not-alone"].map(|id| (claimed[id], false));
+        killed(&place, "victim", &inside).await;
+        let rescuer = start(database.clone(), settings, Scripted::all_succeed()).await.unwrap();
+        for (id, suspected) in [("waits", false), ("one", true), ("two", true), ("not-alone", true)]
+        {
+            rescued(&database, id).await;
+            let order = database.order(id).await.unwrap();
+            assert_eq!(
+                (order.state, order.crashes, order.attempts),
+                (OrderState::Queued, 0, 0),
+                "{order:?}"
+            );
+            assert_eq!(order.last_failure, None, "{id}: nothing has happened to it");
+            assert_eq!(database.failures(id).await.unwrap(), []);
+            let attempts = database.attempts(id).await.unwrap();
+            assert_eq!(attempts[0].outcome, Some(AttemptEnd::Crashed), "its process has ended");
+            let events = database.events(id, 0).await.unwrap();
+            let said = events.last().unwrap().message.clone().unwrap();
+            assert_eq!(said.contains("no other order's code"), suspected, "{said}");
+            assert_eq!(taken_by(&database, id, "next").await.suspected, suspected, "{id}");
+        }
+        until_state(&database, "asked-to-stop", OrderState::Cancelled).await;
+        // A trial is over when the attempt has come to an end, whichever.
+        let job = database.order("on-trial").await.unwrap().job_id.unwrap();
+        let again =
+            database.claim("on-trial", job, &ghost("later"), Ulid::generate()).await.unwrap();
+        let Claim::Claimed(again, _) = again else { panic!("{again:?}") };
+        assert!(again.suspected);
+        let resolution = Resolution::Retry {
+            failure: failure("ai", "another time"),
+            after: Duration::from_millis(1),
+        };
+        database.complete(&again, &resolution, AttemptLimits::default()).await.unwrap();
+        let cleared = "SELECT count(*) FROM sitewright_orders
+             WHERE id = 'on-trial' AND suspected_at IS NULL";
+        assert_eq!(place.number(cleared).await, 1);
+        rescuer.drain(GRACE).await.unwrap();
+    }
+
+    /// The lock of a process tells that it has ended: nobody waits for its heartbeat to be late.
+    pub(super) async fn d2_a_worker_on_this_machine_is_rescued_at_once(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let settings =
+            WorkerSettings { stale_after: Duration::from_secs(3_600), ..marked(&place).await };
+        let handler = Scripted::all_succeed();
+        let other = start(place.open().await, settings, handler).await.unwrap();
+        database.enqueue(new_order("24")).await.unwrap();
+        let claimed = taken_by(&database, "24", "victim").await;
+        assert_eq!(database.order("24").await.unwrap().state, OrderState::Running);
+        killed(&place, "victim", &[(claimed.attempt, false)]).await;
+        rescued(&database, "24").await;
+        let begin = Instant::now();
+        until("its row is gone", || async {
+            let stats = database.stats().await.unwrap();
+            stats.workers.iter().all(|worker| worker.client_id != "victim")
+        })
+        .await;
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        // One of another machine, and one from before this machine was started again, may live.
+        for (worker, boot) in [("elsewhere", "another-boot"), ("unreadable", "unknown")] {
+            let id = format!("of-{worker}");
+            database.enqueue(new_order(&id)).await.unwrap();
+            let claimed = taken_by(&database, &id, worker).await;
+            killed_on(&place, boot, worker, &[(claimed.attempt, true)]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        for id in ["of-elsewhere", "of-unreadable"] {
+            assert_eq!(database.order(id).await.unwrap().state, OrderState::Running, "{id}");
+        }
+        other.drain(GRACE).await.unwrap();
+    }
+
+    /// Each worker lives shorter than a heartbeat may be late, and its successor goes on where it
+    /// has stopped.
+    pub(super) async fn d2_nothing_is_remembered_between_workers_that_live_for_moments(
+        place: Place,
+    ) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        taken_by(&database, "24", "elsewhere").await;
+        let settings = WorkerSettings { stale_after: Duration::from_millis(1_200), ..quick() };
+        let handler = Scripted::all_succeed();
+        // Keeps SQLite's workers from being alone.
+        let idle = Scripted::new(|_, _| Do::Wait);
+        database.pause().await.unwrap();
+        let begin = Instant::now();
+        let mut lives = 0;
+        while database.order("24").await.unwrap().owner_attempt.is_some() {
+            assert!(begin.elapsed() < Duration::from_secs(60));
+            let one = start(place.open().await, settings.clone(), idle.clone()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            // Another one starts before it ends, so that there is always one.
+            let next = start(place.open().await, settings.clone(), idle.clone()).await.unwrap();
+            drop(one);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(next);
+            lives += 2;
+        }
+        assert!(place.is_sqlite() || lives >= 4, "{lives}");
+        database.resume().await.unwrap();
+        let mut last = start(database.clone(), settings, handler.clone()).await.unwrap();
+        last.until_empty().await.unwrap();
+        assert_eq!((handler.total(), database.order("24").await.unwrap().crashes), (1, 0));
+        last.drain(GRACE).await.unwrap();
+    }
+
+    /// After an outage, or when the clock of the database is set, the heartbeats of all workers are
+    /// old. A worker that starts then finds them so and takes nobody's orders.
+    pub(super) async fn d2_a_live_worker_is_never_rescued_by_a_new_one(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let alive = worker(&database, &handler).await;
+        until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+        for seen in [0, i64::MAX / 2] {
+            for _ in 0..5 {
+                place.sql(&format!("UPDATE sitewright_workers SET last_seen = {seen}")).await;
+                let new = worker(&place.open().await, &Scripted::all_succeed()).await;
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                drop(new);
+            }
+        }
+        let order = database.order("24").await.unwrap();
+        assert_eq!((order.state, order.runs), (OrderState::Running, 1), "{order:?}");
+        assert_eq!(order.owner_worker.as_deref(), Some(alive.client_id()));
+        alive.stop_now().await.unwrap();
     }
 
     pub(super) async fn d3_an_order_without_a_job_gets_one(place: Place) {
@@ -309,7 +509,7 @@ async fn the_first_worker_on_a_file_rescues_at_once() {
     let handler = Scripted::all_succeed();
     let mut first = start(database.clone(), settings.clone(), handler.clone()).await.unwrap();
     in_time(async { first.until_empty().await.unwrap() }).await;
-    assert_eq!(database.order("24").await.unwrap().crashes, 1);
+    assert_eq!(database.order("24").await.unwrap().crashes, 0);
 
     // The second one is not alone: it waits until the others are stale.
     // The first one must not take the order before `elsewhere` does.
@@ -366,7 +566,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     let order = outside.order("24").await.unwrap();
     assert_eq!(
         (order.state, order.crashes, handler.total()),
-        (OrderState::Succeeded, 1, 1),
+        (OrderState::Succeeded, 0, 1),
         "{order:?}"
     );
     // The lost worker gets an error first; when it retries, the lease is lost.

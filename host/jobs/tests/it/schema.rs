@@ -73,6 +73,23 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "DROP TABLE sitewright_holds",
+            "DROP TABLE sitewright_templates",
+            "DROP INDEX sitewright_orders_held",
+            "ALTER TABLE sitewright_orders DROP COLUMN held_by",
+            "ALTER TABLE sitewright_orders DROP COLUMN suspected_at",
+            "ALTER TABLE sitewright_workers DROP COLUMN marks",
+            "ALTER TABLE sitewright_workers DROP COLUMN stale_since",
+            "ALTER TABLE sitewright_workers DROP COLUMN stale_beats",
+            "DROP TABLE sitewright_sweeps",
+            "DROP TABLE sitewright_removed_orders",
+            "DROP TABLE sitewright_revisions",
+            "ALTER TABLE sitewright_orders DROP COLUMN revision",
+            "DROP INDEX sitewright_ai_calls_of_order",
+            "DROP INDEX sitewright_orders_due",
+            "DROP INDEX IF EXISTS sitewright_orders_of_template",
+            "DROP INDEX IF EXISTS sitewright_orders_named",
+            "ALTER TABLE sitewright_schema DROP COLUMN minimum",
             "DROP INDEX sitewright_orders_spelling",
             "DROP INDEX sitewright_failures_alike",
             "DROP INDEX sitewright_failures_unlike",

@@ -20,12 +20,28 @@ pub enum FinishReason {
 /// Token counts of the provider. Missing if it does not report them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// Tokens of the request.
+    /// Tokens of the request, cached ones included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     /// Tokens of the reply, reasoning included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// Tokens of the request that the provider read from its prompt cache; part of the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    /// Tokens of the request that the provider wrote to its prompt cache; part of the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Tokens that the model thought; part of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Input and output tokens only.
+    pub fn of(input: u64, output: u64) -> Self {
+        Usage { input_tokens: Some(input), output_tokens: Some(output), ..Usage::default() }
+    }
 }
 
 /// A complete, checked reply: not empty, not truncated, and exactly one JSON value if JSON was

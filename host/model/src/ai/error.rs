@@ -65,6 +65,9 @@ pub enum Limit {
     /// From the connection to the first byte of the response: `first_byte_ms`.
     #[serde(alias = "first-byte")]
     FirstByte,
+    /// From the connection to the first text of the reply, or of the model's thinking:
+    /// `first_token_ms`.
+    FirstToken,
     /// Between two parts of the response: `idle_ms`.
     Idle,
     /// The whole attempt: `call_ms`.
@@ -79,6 +82,7 @@ impl Limit {
         match self {
             Limit::Connect => "connect_ms",
             Limit::FirstByte => "first_byte_ms",
+            Limit::FirstToken => "first_token_ms",
             Limit::Idle => "idle_ms",
             Limit::Call => "call_ms",
             Limit::Deadline => "the order's deadline",
@@ -115,8 +119,8 @@ pub struct Attempt {
     /// Whether the request contained what was wrong with the model's previous reply (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
-    /// Whether nothing was sent, because the circuit breaker was open or the limiter had no permit
-    /// in time.
+    /// Whether nothing was sent, because the circuit breaker was open, the limiter had no permit in
+    /// time, or no connection could be made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
     /// Milliseconds to connect; missing if a connection was open already or none was made.
@@ -125,6 +129,9 @@ pub struct Attempt {
     /// Milliseconds from the start to the first byte of the response body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
+    /// Milliseconds from the start to the first text of a streamed reply, or of the model's thinking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
     /// Duration in milliseconds.
     pub duration_ms: u64,
     /// The time limit that ended the attempt, if one did.

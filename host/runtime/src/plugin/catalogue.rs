@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::symbols::DEBUG_SUFFIX;
 use super::template::{Loader, Template, TemplateError};
@@ -22,7 +24,15 @@ pub struct Catalogue {
     /// The templates of the last [`refresh`](Catalogue::refresh), by the file's name: served
     /// without reading the folder.
     serving: Arc<Mutex<HashMap<String, Arc<Template>>>>,
+    /// Files that cannot be used, and since when.
+    refused: Arc<Mutex<HashMap<PathBuf, (FileVersion, Instant)>>>,
 }
+
+/// A file that cannot be used is not loaded again by a refresh for this long, unless it has changed:
+/// to find out may take seconds of processor time.
+const REFUSED_FOR: Duration = Duration::from_mins(15);
+/// A template that takes longer to load is named in the log.
+const SLOW_LOAD: Duration = Duration::from_secs(5);
 
 /// A change that [`Catalogue::refresh`] found.
 pub enum Change {
@@ -106,7 +116,13 @@ fn names(known: &[String]) -> String {
 impl Catalogue {
     /// A catalogue of the templates in `folder`, which is not read yet.
     pub fn new(folder: PathBuf, loader: Loader) -> Self {
-        Catalogue { folder, loader, loaded: Arc::default(), serving: Arc::default() }
+        Catalogue {
+            folder,
+            loader,
+            loaded: Arc::default(),
+            serving: Arc::default(),
+            refused: Arc::default(),
+        }
     }
 
     pub fn folder(&self) -> &Path {
@@ -118,7 +134,7 @@ impl Catalogue {
     /// # Errors
     /// If there is no such template, or it cannot be used.
     pub async fn load(&self, name: &str) -> Result<Arc<Template>, CatalogueError> {
-        let path = if Path::new(name).extension().is_some_and(|extension| extension == "wasm") {
+        let path = if is_path(name) {
             PathBuf::from(name)
         } else {
             let serving = self.serving.lock().get(name).cloned();
@@ -144,6 +160,26 @@ impl Catalogue {
         Ok(self.loaded(&path).await?)
     }
 
+    /// Whether an order for this template can be attempted without reading the folder: the last
+    /// [`refresh`](Catalogue::refresh) found it. A path of a file counts as found.
+    pub fn has(&self, name: &str) -> bool {
+        is_path(name) || self.serving.lock().contains_key(name)
+    }
+
+    /// The template of this name that the last [`refresh`](Catalogue::refresh) found.
+    pub fn served(&self, name: &str) -> Option<Arc<Template>> {
+        self.serving.lock().get(name).cloned()
+    }
+
+    /// Name and digest of each template that the last [`refresh`](Catalogue::refresh) found.
+    pub fn all_served(&self) -> Vec<(String, String)> {
+        let serving = self.serving.lock();
+        serving
+            .iter()
+            .map(|(name, template)| (name.clone(), template.digest().to_string()))
+            .collect()
+    }
+
     /// The file's template. An error is not kept: the next call loads again.
     async fn loaded(&self, path: &Path) -> Result<Arc<Template>, TemplateError> {
         let Some(version) = FileVersion::of(path).await else {
@@ -163,6 +199,46 @@ impl Catalogue {
         entry.template.get_or_try_init(load).await.cloned()
     }
 
+    /// As [`loaded`](Self::loaded). The log names a template that takes long, whose compilation may
+    /// hold up all others.
+    async fn loaded_with_notice(&self, path: &Path) -> Result<Arc<Template>, TemplateError> {
+        let mut loading = std::pin::pin!(self.loaded(path));
+        let begun = Instant::now();
+        loop {
+            tokio::select! {
+                loaded = &mut loading => return loaded,
+                () = tokio::time::sleep(SLOW_LOAD) => tracing::info!(
+                    file = %path.display(),
+                    seconds = begun.elapsed().as_secs(),
+                    "a template is still being compiled; it is done once for each version"
+                ),
+            }
+        }
+    }
+
+    /// Whether the file was refused lately and has not changed since.
+    async fn is_refused(&self, path: &Path) -> bool {
+        let Some(version) = FileVersion::of(path).await else { return false };
+        self.refused
+            .lock()
+            .get(path)
+            .is_some_and(|(refused, since)| *refused == version && since.elapsed() < REFUSED_FOR)
+    }
+
+    /// Lets the next refresh load the files again that were refused lately.
+    pub fn forget_refused(&self) {
+        self.refused.lock().clear();
+    }
+
+    async fn refuse(&self, path: &Path, error: &TemplateError) {
+        let version = if error.is_of_host() { None } else { FileVersion::of(path).await };
+        let mut refused = self.refused.lock();
+        match version {
+            Some(version) => drop(refused.insert(path.to_owned(), (version, Instant::now()))),
+            None => drop(refused.remove(path)),
+        }
+    }
+
     /// Loads what is new or changed in the folder. From now on the catalogue serves these templates
     /// without reading the folder for each order. A file that cannot be used changes nothing.
     ///
@@ -178,7 +254,13 @@ impl Catalogue {
                 continue;
             };
             let before = served(&name);
-            let template = match (self.loaded(&path).await, before) {
+            if self.is_refused(&path).await {
+                if let Some(kept) = before {
+                    found.insert(name, kept);
+                }
+                continue;
+            }
+            let template = match (self.loaded_with_notice(&path).await, before) {
                 (Ok(new), None) => {
                     changes.push(Change::Added(new.clone()));
                     new
@@ -191,6 +273,7 @@ impl Catalogue {
                     new
                 }
                 (Err(error), kept) => {
+                    self.refuse(&path, &error).await;
                     changes.push(Change::Refused { name: name.clone(), error, kept: kept.clone() });
                     let Some(kept) = kept else { continue };
                     kept
@@ -220,6 +303,11 @@ impl Catalogue {
         }
         Ok(templates)
     }
+}
+
+/// Whether this name of a template is the path of its file.
+fn is_path(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "wasm")
 }
 
 /// Names of the templates in a folder, without loading them.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use super::guest_memory::{GuestMemory, GuestShare};
 use super::limits::Limits;
 use super::world::World;
 
@@ -177,6 +178,7 @@ pub struct Engine {
     runs: Arc<Semaphore>,
     stacked: Arc<Semaphore>,
     descriptions: Arc<Semaphore>,
+    memory: Arc<GuestMemory>,
 }
 
 /// The right to have one instance in the engine. Drop it after the instance's store.
@@ -216,7 +218,20 @@ impl Engine {
             runs: slots(concurrency),
             stacked: slots(stacked_runs(concurrency)),
             descriptions: slots(DESCRIPTIONS),
+            memory: GuestMemory::new(u64::MAX),
         })
+    }
+
+    /// The same engine, whose guests use at most `max` bytes of memory together. By default there
+    /// is no such limit.
+    #[must_use]
+    pub fn with_guest_memory(self, max: u64) -> Self {
+        Engine { memory: GuestMemory::new(max), ..self }
+    }
+
+    /// The part of one run of the memory of all guests.
+    pub(super) fn guest_share(&self) -> GuestShare {
+        GuestShare::of(self.memory.clone())
     }
 
     /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its

@@ -7,6 +7,7 @@ use sitewright_order::Locale;
 
 use super::bindings::generator;
 use sitewright_confined::Confined;
+use sitewright_intake::OrderSnapshot;
 use sitewright_json_schema::{GuardedSchema, SchemaError};
 
 /// Maximum bytes of a manifest's order schema.
@@ -33,6 +34,10 @@ pub struct Manifest {
     /// The text of `order_schema`.
     #[serde(skip)]
     pub order_schema_text: Arc<str>,
+    /// The fields that `order_schema` knows, if it refuses others and lacks some of the normalised
+    /// order: a template of an earlier SDK.
+    #[serde(skip)]
+    pub order_fields: Option<Arc<[String]>>,
 }
 
 /// A purpose of a template's AI calls.
@@ -59,6 +64,56 @@ pub enum ManifestCheckError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("its manifest is not acceptable: {}", .0.join("; "))]
 pub struct ManifestError(pub Vec<String>);
+
+impl Manifest {
+    /// The document for the template: the normalised order without the host's notices. Fields that a
+    /// template of an earlier SDK refuses are in `extra`, where they were then.
+    ///
+    /// # Errors
+    /// serde_json's; an order that was read has none.
+    pub fn document_of(&self, snapshot: &OrderSnapshot) -> serde_json::Result<Arc<str>> {
+        let known = self.order_fields.as_deref();
+        let order = snapshot.order();
+        if known.is_none() && order.notices.is_empty() {
+            return Ok(snapshot.document().clone());
+        }
+        let mut document = order.for_templates()?;
+        if let (Some(known), Some(fields)) = (known, document.as_object_mut()) {
+            move_to_extra(fields, known);
+        }
+        Ok(document.to_string().into())
+    }
+}
+
+/// Moves the fields that are not `known` into `extra`, if that is known and has none of that name.
+fn move_to_extra(fields: &mut serde_json::Map<String, serde_json::Value>, known: &[String]) {
+    if !known.iter().any(|name| name == "extra") {
+        return;
+    }
+    let unknown: Vec<String> =
+        fields.keys().filter(|name| !known.contains(name)).cloned().collect();
+    for name in unknown {
+        let Some(value) = fields.shift_remove(&name) else { continue };
+        let extra = fields.entry("extra").or_insert_with(|| serde_json::json!({}));
+        if let Some(extra) = extra.as_object_mut() {
+            extra.entry(name).or_insert(value);
+        }
+    }
+}
+
+/// See [`Manifest::order_fields`].
+fn closed_fields(schema: &str) -> Option<Arc<[String]>> {
+    let names = |schema: &str| -> Option<(Vec<String>, bool)> {
+        let schema: serde_json::Value = serde_json::from_str(schema).ok()?;
+        let closed = schema.get("additionalProperties") == Some(&serde_json::Value::Bool(false));
+        let properties = schema.get("properties")?.as_object()?;
+        Some((properties.keys().cloned().collect(), closed))
+    };
+    let (known, closed) = names(schema)?;
+    let (all, _) = names(sitewright_intake::NORMALISED_SCHEMA)?;
+    let lacks = all.iter().any(|name| !known.contains(name));
+    (closed && lacks).then(|| known.into())
+}
 
 impl Manifest {
     /// Checks the manifest that `describe` returned. A costly schema is compiled in `confined`.
@@ -102,6 +157,7 @@ impl Manifest {
                     .collect(),
                 locales,
                 order_schema: schema,
+                order_fields: closed_fields(&raw.order_schema),
                 order_schema_text: raw.order_schema.into(),
             }),
             _ => Err(ManifestError(problems).into()),

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{CallHook, CallHookHandler, ResourceLimiter, StoreContextMut, UpdateDeadline};
 
-use super::engine::{TABLE_ELEMENTS, Ticks};
+use super::engine::{Engine, TABLE_ELEMENTS, Ticks};
+use super::guest_memory::GuestShare;
 
 /// A limit that stopped the guest in its own code. wasmtime returns it as the error of the call,
 /// with the guest's frames.
@@ -39,6 +40,15 @@ pub enum LimitHit {
          `limits.memory_bytes` is allowed, or one file of `limits.file_bytes`"
     )]
     Call {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// All guests of the process together use the memory for them.
+    #[error(
+        "all templates that run at this time use {max} bytes of memory together, as much as \
+         `worker.memory_bytes` allows; the order waits until others have ended"
+    )]
+    AllGuests {
         /// The limit in bytes.
         max: u64,
     },
@@ -227,6 +237,8 @@ pub struct MemoryLimiter {
     max: u64,
     used: u64,
     peak: Arc<AtomicU64>,
+    /// Its part of the memory of all guests; `None` for a guest that is not counted there.
+    share: Option<GuestShare>,
 }
 
 /// Bytes of one table element in the host.
@@ -235,7 +247,13 @@ const TABLE_ELEMENT_BYTES: u64 = 8;
 impl MemoryLimiter {
     /// At most `max` bytes. `peak` receives the maximum used, a refused request included.
     pub fn new(max: u64, peak: Arc<AtomicU64>) -> Self {
-        MemoryLimiter { max, used: 0, peak }
+        MemoryLimiter { max, used: 0, peak, share: None }
+    }
+
+    /// Counts the run among all guests of `engine`.
+    #[must_use]
+    pub fn in_engine(self, engine: &Engine) -> Self {
+        MemoryLimiter { share: Some(engine.guest_share()), ..self }
     }
 
     /// Bytes in use.
@@ -253,6 +271,9 @@ impl MemoryLimiter {
         self.peak.fetch_max(wanted, Ordering::Relaxed);
         if wanted > self.max {
             return Err(wasmtime::Error::new(LimitHit::Memory { max: self.max, wanted }));
+        }
+        if let Some(share) = &mut self.share {
+            share.resize(wanted).map_err(wasmtime::Error::new)?;
         }
         self.used = wanted;
         Ok(true)

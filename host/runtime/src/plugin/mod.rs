@@ -6,6 +6,7 @@
 //! | `catalogue`, `template` | which templates are there? |
 //! | `description`, `manifest` | what does a template say of itself? |
 //! | `engine`, `sandbox`, `clock`, `limits`, `meter` | what may a guest use? |
+//! | `guest_memory` | and what may all of them use together? |
 //! | `compile`, `cache` | how does a component become code? |
 //! | `contract`, `bindings`, `world` | which version of the contract was it built for? |
 //! | `symbols`, `trap_code` | what do the frames and codes of a trap mean? |
@@ -20,6 +21,7 @@ mod description;
 mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod guest_memory;
 mod limits;
 mod manifest;
 mod meter;
@@ -37,6 +39,7 @@ pub(crate) use clock::{VirtualClock, link as link_clock};
 pub use compile::{COMPILE_SUBCOMMAND, CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};
 pub use engine::{EPOCH_TICK, Engine, EngineError, EngineSlot};
+pub use guest_memory::default_guest_memory;
 pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};

@@ -1,6 +1,5 @@
 //! Loads one template: reads, compiles, links and describes it.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::host_functions::{GuestState, MAX_PATH_BYTES};
 use sitewright_confined::Confined;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::Symbolized;
+use sitewright_files::{FileProblem, Limit};
 use sitewright_model::failure::TemplateRef;
 use sitewright_model::message::{Message, causes_of};
 
@@ -68,10 +68,7 @@ pub struct TemplateError {
 pub enum TemplateProblem {
     /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
-    Unreadable(#[source] std::io::Error),
-    /// The file is above the maximum size; its bytes.
-    #[error("the file has {0} bytes; at most {MAX_TEMPLATE_BYTES} are allowed")]
-    TooLarge(u64),
+    Unreadable(#[source] FileProblem),
     /// The file is not a component; what it is instead.
     #[error("this is {0}, not a WebAssembly component; build it for the target `wasm32-wasip2`")]
     NotAComponent(&'static str),
@@ -270,19 +267,8 @@ type ReadTemplate = (Bytes, [u8; 32], Result<Target, TargetError>);
 
 /// Reads the file in `path` without compiling it.
 fn read(path: &Path) -> Result<ReadTemplate, TemplateProblem> {
-    let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
-    if found.len() > MAX_TEMPLATE_BYTES {
-        return Err(TemplateProblem::TooLarge(found.len()));
-    }
-    let mut wasm = Vec::new();
-    let file = std::fs::File::open(path).map_err(TemplateProblem::Unreadable)?;
-    // A file may grow while it is read.
-    file.take(MAX_TEMPLATE_BYTES + 1)
-        .read_to_end(&mut wasm)
-        .map_err(TemplateProblem::Unreadable)?;
-    if wasm.len() as u64 > MAX_TEMPLATE_BYTES {
-        return Err(TemplateProblem::TooLarge(wasm.len() as u64));
-    }
+    let wasm = sitewright_files::read(path, Limit::fixed(MAX_TEMPLATE_BYTES))
+        .map_err(|error| TemplateProblem::Unreadable(error.problem))?;
     recognise(&wasm)?;
     let target = Target::of(&wasm);
     if let Err(error @ (TargetError::Unknown { .. } | TargetError::Mixed(_))) = target {
@@ -418,12 +404,7 @@ impl TemplateError {
     /// The file's digest, as [`Template::digest`] returns it; `None` if the file cannot be read.
     pub async fn digest(&self) -> Option<String> {
         let path = self.path.clone();
-        let read = move || {
-            let file = std::fs::metadata(&path).ok()?;
-            (file.is_file() && file.len() <= MAX_TEMPLATE_BYTES)
-                .then(|| std::fs::read(&path).ok())
-                .flatten()
-        };
+        let read = move || sitewright_files::read(&path, Limit::fixed(MAX_TEMPLATE_BYTES)).ok();
         let digest =
             move || read().map(|bytes| format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
         tokio::task::spawn_blocking(digest).await.ok().flatten()

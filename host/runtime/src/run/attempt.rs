@@ -12,6 +12,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
@@ -20,9 +21,10 @@ use tracing::Instrument as _;
 
 use super::outcome::Outcome;
 use super::prepare::Prepared;
-use super::request::{AttemptRequest, JournalUse, Services};
+use super::request::{AttemptRequest, JournalUse, Services, Supervision};
 use super::stage::Stage;
 use super::state::{AttemptError, AttemptState, CheckUse};
+use super::witness::Witnessed;
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::host_functions::RunTrace;
 use crate::plugin::Limits;
@@ -41,6 +43,15 @@ pub fn attempt(
     services: &Services,
     request: AttemptRequest,
 ) -> impl Future<Output = Outcome> + Send {
+    supervised(services, request, Supervision::default())
+}
+
+/// Makes one attempt of a worker. As [`attempt`].
+pub fn supervised(
+    services: &Services,
+    request: AttemptRequest,
+    supervision: Supervision,
+) -> impl Future<Output = Outcome> + Send {
     // Every log line of the attempt names its order (catalogue B8).
     let span = tracing::info_span!(
         "attempt",
@@ -49,16 +60,22 @@ pub fn attempt(
         attempt = %request.id,
         trace_id = request.id.trace_id(),
     );
-    let request = Box::new(request);
-    async move { within_span(services, request, &span).instrument(span.clone()).await }
+    let Supervision { witness, on_trial, shutting_down } = supervision;
+    let witnessed = Witnessed::new(witness, request.id.into(), on_trial);
+    let given = Box::new(Given { request, witnessed: witnessed.clone(), shutting_down });
+    witnessed
+        .polls(async move { within_span(services, given, &span).instrument(span.clone()).await })
 }
 
-async fn within_span(
-    services: &Services,
-    request: Box<AttemptRequest>,
-    span: &tracing::Span,
-) -> Outcome {
-    let mut attempt = Box::new(Attempt::new(services, *request, span));
+/// What an attempt is made with.
+struct Given {
+    request: AttemptRequest,
+    witnessed: Witnessed,
+    shutting_down: Arc<AtomicBool>,
+}
+
+async fn within_span(services: &Services, given: Box<Given>, span: &tracing::Span) -> Outcome {
+    let mut attempt = Box::new(Attempt::new(services, *given, span));
     let result = match AssertUnwindSafe(attempt.run_stages()).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => Err(Box::new(AttemptError::panicked(panic.as_ref()))),
@@ -78,10 +95,14 @@ pub(super) struct Attempt<'a> {
     pub(super) span: &'a tracing::Span,
     pub(super) deadline: Instant,
     pub(super) state: AttemptState,
+    /// For work on the blocking pool.
+    pub(super) witnessed: Witnessed,
+    shutting_down: Arc<AtomicBool>,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(services: &'a Services, request: AttemptRequest, span: &'a tracing::Span) -> Self {
+    fn new(services: &'a Services, given: Given, span: &'a tracing::Span) -> Self {
+        let Given { request, witnessed, shutting_down } = given;
         let trace = RunTrace::new(&services.limits, request.progress.clone());
         let (trace, deadline) = match &request.journal {
             JournalUse::Replay(input) => {
@@ -113,7 +134,14 @@ impl<'a> Attempt<'a> {
             checks: CheckUse::default(),
             totals: None,
         };
-        Attempt { services, request, trace: Arc::new(trace), span, deadline, state }
+        let trace = Arc::new(trace);
+        Attempt { services, request, trace, span, deadline, state, witnessed, shutting_down }
+    }
+
+    /// Whether the attempt was cancelled because its worker shuts down: its order goes back to the
+    /// queue.
+    pub(super) fn is_returned(&self) -> bool {
+        self.request.cancel.is_cancelled() && self.shutting_down.load(Ordering::Acquire)
     }
 
     async fn run_stages(&mut self) -> Result<Box<Release>, Box<AttemptError>> {
@@ -139,6 +167,7 @@ impl<'a> Attempt<'a> {
             trace: self.trace.clone(),
             deadline: self.deadline,
             cancel: self.request.cancel.clone(),
+            witnessed: self.witnessed.clone(),
         })
     }
 
@@ -152,7 +181,7 @@ impl<'a> Attempt<'a> {
 mod tests {
     use super::*;
 
-    fn size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+    fn size<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 
@@ -160,7 +189,9 @@ mod tests {
     /// wait.
     #[test]
     fn an_attempt_that_waits_is_small() {
-        let attempt = size(|services: &'static Services, request| attempt(services, request));
-        assert!(attempt <= 896, "{attempt} bytes; box what is not needed while the template waits");
+        let attempt = size(|services: &'static Services, given, span: &'static tracing::Span| {
+            within_span(services, given, span)
+        });
+        assert!(attempt <= 800, "{attempt} bytes; box what is not needed while the template waits");
     }
 }

@@ -190,6 +190,12 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
 
     if let Some(limit) = find::<LimitHit>(error) {
         let (kind, code) = match limit {
+            // The others', not the order's: it waits, and uses no attempt.
+            LimitHit::AllGuests { .. } => {
+                let busy = Some(std::io::ErrorKind::ResourceBusy);
+                let message = message!("the run had to stop: {limit}");
+                return Classified { refused: busy, ..Classified::new(FailureKind::Host, message) };
+            }
             LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
             LimitHit::Memory { .. } | LimitHit::Table { .. } | LimitHit::Call { .. } => {
                 (FailureKind::MemoryLimit, TrapCode::Memory)

@@ -19,6 +19,7 @@ use super::prepare::Prepared;
 use super::request::Publication;
 use super::stage::Stage;
 use super::state::{AttemptError, CheckUse};
+use super::witness::Witnessed;
 use crate::host_functions::RunTrace;
 use crate::plugin::{Limits, Template};
 use sitewright_model::ai::Usage;
@@ -72,6 +73,7 @@ impl Attempt<'_> {
             trace: self.trace.clone(),
             checks: checks.clone(),
             gate: gate.clone(),
+            witnessed: self.witnessed.clone(),
         };
         let (root, order) = (finish.prepared.staging.root().clone(), self.state.order.clone());
         let result = self.unless_too_late(Box::pin(finish.release()), &gate, root, order).await;
@@ -151,6 +153,7 @@ impl Attempt<'_> {
                 "limits": totals.limits,
             }),
             locale: Some(locale.to_string()),
+            revision: self.request.revision,
             created_at: OffsetDateTime::from_unix_timestamp(i64::try_from(start_s).unwrap_or(0))
                 .unwrap_or(OffsetDateTime::UNIX_EPOCH),
         }
@@ -229,6 +232,7 @@ struct Finish {
     /// Receives what the checks use.
     checks: Arc<Mutex<CheckUse>>,
     gate: Gate,
+    witnessed: Witnessed,
 }
 
 /// Why a site is not ready for its release.
@@ -244,7 +248,8 @@ impl Finish {
     /// The release.
     async fn release(self) -> Result<Box<Release>, Box<AttemptError>> {
         let (publication, keep) = (self.publication.clone(), self.keep_releases);
-        let quick = move || self.check_quickly();
+        let witnessed = self.witnessed.clone();
+        let quick = move || witnessed.blocking(|| self.check_quickly());
         let (staged, options, finish) = match publish(&publication, keep, quick).await? {
             Published::Released(release) => return Ok(release),
             Published::Unready(Unready::Undecided(undecided)) => *undecided,

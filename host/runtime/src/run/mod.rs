@@ -10,6 +10,8 @@ mod dump;
 mod end;
 mod finish;
 mod outcome;
+#[cfg(debug_assertions)]
+mod poison;
 mod polled;
 mod prepare;
 pub mod recording;
@@ -17,16 +19,20 @@ mod report;
 mod request;
 mod stage;
 mod state;
+mod witness;
 
 pub use archive::{ArchivedRelease, attempt_file, document_file};
-pub use attempt::attempt;
+pub use attempt::{attempt, supervised};
 pub use end::{CoreDump, RunEnd, RunError};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
 pub(crate) use polled::Polled;
 pub use polled::{LongPoll, long_polls};
 pub use prepare::journal_file;
-pub use request::{AttemptRequest, JournalUse, Publication, ReplayInput, Services};
+pub use request::{
+    AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, Supervision,
+};
 pub use stage::Stage;
+pub use witness::{Record, Witness, Witnessed};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,6 +71,8 @@ pub struct RunRequest {
     pub deadline: Instant,
     /// Cancelling it ends the run early.
     pub cancel: CancellationToken,
+    /// For work on the blocking pool.
+    pub witnessed: Witnessed,
 }
 
 /// Runs `generate` in a fresh instance until it returns, is stopped or is cancelled.
@@ -94,7 +102,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(
         sandbox_until(limits.deadline(), request.determinism, &stdout, &stderr),
-        MemoryLimiter::new(limits.memory_bytes, memory_peak.clone()),
+        MemoryLimiter::new(limits.memory_bytes, memory_peak.clone())
+            .in_engine(request.template.engine()),
         request.trace.clone(),
         Some(AiContext {
             gateway: request.gateway.clone(),
@@ -127,6 +136,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         let mut store = store;
         // Dropped before the store, however the guest ends.
         let over = MarkOver(request.trace.clone());
+        #[cfg(debug_assertions)]
+        poison::abort_for(request.trace.order());
         let generated = request.template.linked().generate(&mut store, &request.document).await;
         drop(over);
         generated.map_err(|error| match error {
@@ -156,7 +167,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             // The guest has ended by itself: neither deadline nor cancellation changes that while
             // its dump is taken.
             Err(GuestError::Stopped { error, store, slot }) => {
-                let (error, dumped) = dump_stopped(error, store, slot, &request.template).await;
+                let (error, dumped) = dump_stopped(error, store, slot, &request).await;
                 coredump = dumped;
                 Err(RunError::Stopped(error))
             }
@@ -187,15 +198,16 @@ async fn dump_stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
     slot: Box<EngineSlot>,
-    template: &Template,
+    request: &RunRequest,
 ) -> (wasmtime::Error, CoreDump) {
+    let (template, witnessed) = (&request.template, request.witnessed.clone());
     let Some(limits) = template.coredump() else { return (error, CoreDump::NotWanted) };
     let (name, max_bytes) = (template.manifest.name.clone(), limits.max_bytes);
     // Shared, so that the record still has the error if taking the dump panics.
     let error = Arc::new(error);
     let of_guest = error.clone();
     let dumped = tokio::task::spawn_blocking(move || {
-        let dumped = dump::take(&mut store, &of_guest, &name, max_bytes);
+        let dumped = witnessed.blocking(|| dump::take(&mut store, &of_guest, &name, max_bytes));
         drop(store);
         drop(slot);
         dumped

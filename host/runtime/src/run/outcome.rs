@@ -43,6 +43,12 @@ impl AttemptId {
     }
 }
 
+impl From<AttemptId> for Ulid {
+    fn from(id: AttemptId) -> Self {
+        id.0
+    }
+}
+
 impl From<Ulid> for AttemptId {
     fn from(id: Ulid) -> Self {
         AttemptId(id)
@@ -73,7 +79,8 @@ pub enum Outcome {
     /// There is no release.
     Failed {
         record: Box<FailureRecord>,
-        /// The file of the record, or why it could not be stored.
+        /// The file of the record, or why it is not stored: it could not be, or the order of a
+        /// worker that shuts down goes back to its queue.
         stored: Result<PathBuf, Message>,
         /// What the operating system refused the host, if that is the cause: a full disk fails
         /// every order. `ResourceBusy`: the machine was too busy to compile the template.

@@ -15,10 +15,10 @@ use super::stage::Stage;
 use super::state::AttemptError;
 use crate::plugin::{CatalogueError, Template};
 use sitewright_ai::{FileJournal, RunJournal};
-use sitewright_intake::OrderSnapshot;
+use sitewright_intake::{Notice, NoticeLevel, OrderSnapshot, Reading};
 use sitewright_json_schema::CheckError;
 use sitewright_model::ai::{AiError, AiErrorKind};
-use sitewright_model::failure::{FailureKind, Problem};
+use sitewright_model::failure::{Diagnostic, FailureKind, Problem, Severity};
 use sitewright_model::message;
 use sitewright_model::message::causes_of;
 use sitewright_site::{OrderDir, Staging};
@@ -41,7 +41,9 @@ impl Attempt<'_> {
         self.enter_stage(Stage::Template);
         let template = self.load_template().await?;
         self.check_purposes(&template)?;
-        self.check_schema(&snapshot, &template).await?;
+        let snapshot = self.in_a_language_of(&template, snapshot)?;
+        let document = self.document_for(&template, &snapshot)?;
+        self.check_schema(&document, &template).await?;
 
         self.enter_stage(Stage::Run);
         let staging = Staging::new(
@@ -52,14 +54,19 @@ impl Attempt<'_> {
         );
         self.state.staging = Some(staging.clone());
         self.state.journal = self.open_journal().await?;
-        let (document, locale) = (snapshot.document().clone(), snapshot.order().locale.clone());
+        let locale = snapshot.order().locale.clone();
         Ok(Box::new(Prepared { document, locale, template, staging }))
     }
 
     async fn read_order(&mut self) -> Result<OrderSnapshot, Box<AttemptError>> {
         let document = std::mem::take(&mut self.request.document);
         let max_bytes = self.services.limits.order_max_bytes();
-        let loaded = sitewright_intake::load(&document, max_bytes, &self.services.default_locale);
+        let reading = Reading {
+            max_bytes,
+            default_locale: &self.services.default_locale,
+            strict: self.services.orders.strict,
+        };
+        let loaded = sitewright_intake::load_as(&document, reading);
         let id = match &loaded {
             Ok(snapshot) => Some(snapshot.id()),
             Err(error) => error.id(),
@@ -70,6 +77,11 @@ impl Attempt<'_> {
         }
         if matches!(self.request.journal, JournalUse::Keep | JournalUse::Resume(_)) {
             self.archive_document(document).await;
+        }
+        if let Ok(snapshot) = &loaded {
+            for notice in &snapshot.order().notices {
+                self.trace.diagnose(diagnostic(notice, self.trace.now_ms()));
+            }
         }
         loaded.map_err(|error| {
             let problems = error
@@ -123,14 +135,61 @@ impl Attempt<'_> {
         })
     }
 
+    /// The order, if the template writes its language, or else in the operator's fallback language.
+    /// A site in a language that nobody ordered is never made.
+    fn in_a_language_of(
+        &self,
+        template: &Template,
+        snapshot: OrderSnapshot,
+    ) -> Result<OrderSnapshot, Box<AttemptError>> {
+        let manifest = &template.manifest;
+        let writes = |wanted: &Locale| {
+            manifest.locales.iter().any(|locale| locale.language() == wanted.language())
+        };
+        let ordered = &snapshot.order().locale;
+        // A template that names no language writes any.
+        if manifest.locales.is_empty() || writes(ordered) {
+            return Ok(snapshot);
+        }
+        let known: Vec<String> = manifest.locales.iter().map(ToString::to_string).collect();
+        let (name, known) = (&manifest.name, known.join("`, `"));
+        let fallback =
+            self.services.orders.fallback_locale.as_ref().filter(|locale| writes(locale));
+        let Some(fallback) = fallback else {
+            let message = message!(
+                "the template `{name}` does not write `{ordered}`, the language of this order; it \
+                 writes `{known}`: use another template, or set `orders.fallback_locale` to a \
+                 language that it writes"
+            );
+            let problem = at_pointer("/locale", message.as_ref());
+            let unknown = AttemptError::new(FailureKind::InvalidOrder, message);
+            return Err(Box::new(unknown.with_problems(vec![problem])));
+        };
+        let text = format!(
+            "the template `{name}` does not write `{ordered}`: the site is made in `{fallback}` \
+             (`orders.fallback_locale`)"
+        );
+        let notice = Notice::new(NoticeLevel::Warning, "/locale", text);
+        self.trace.diagnose(diagnostic(&notice, self.trace.now_ms()));
+        snapshot.in_locale(fallback.clone()).map_err(|error| unwritable(&error))
+    }
+
+    fn document_for(
+        &self,
+        template: &Template,
+        snapshot: &OrderSnapshot,
+    ) -> Result<Arc<str>, Box<AttemptError>> {
+        template.manifest.document_of(snapshot).map_err(|error| unwritable(&error))
+    }
+
     /// Checks the order against the template's own schema.
     async fn check_schema(
         &mut self,
-        snapshot: &OrderSnapshot,
+        document: &str,
         template: &Template,
     ) -> Result<(), Box<AttemptError>> {
         let schema = &template.manifest.order_schema;
-        let checking = schema.check(snapshot.document(), Some(self.deadline.into_std()));
+        let checking = schema.check(document, Some(self.deadline.into_std()));
         let problems = match self.unless_stopped(checking).await? {
             Ok(problems) => problems,
             Err(error) => {
@@ -224,6 +283,30 @@ impl Attempt<'_> {
 /// The file of an attempt's AI replies: `<sites>/<order>/journal/<attempt>.jsonl`.
 pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
     sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
+}
+
+/// A notice about the order as a diagnostic of the attempt: so it is in the report of the release,
+/// the failure record and their JSON.
+fn diagnostic(notice: &Notice, at_ms: u64) -> Diagnostic {
+    let (severity, code) = match notice.level {
+        NoticeLevel::Warning => (Severity::Warning, "order-value"),
+        NoticeLevel::Note => (Severity::Info, "order-note"),
+    };
+    Diagnostic {
+        seq: None,
+        at_ms,
+        severity,
+        code: code.to_owned(),
+        message: message!("the order: {notice}"),
+        causes: Vec::new(),
+        location: None,
+        attributes: [("pointer".to_owned(), notice.pointer.clone())].into(),
+    }
+}
+
+fn unwritable(error: &serde_json::Error) -> Box<AttemptError> {
+    let message = message!("the order could not be written for the template: {error}");
+    Box::new(AttemptError::new(FailureKind::Host, message))
 }
 
 fn at_pointer(pointer: &str, message: &str) -> Problem {

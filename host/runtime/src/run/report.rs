@@ -16,7 +16,7 @@ use sitewright_failure::from_folder;
 use sitewright_model::Measure;
 use sitewright_model::build::host_build;
 use sitewright_model::failure::{
-    CoreDumpRecord, FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord,
+    CoreDumpRecord, FailureKind, FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -64,8 +64,14 @@ impl Attempt<'_> {
         if let Some(staging) = self.state.staging.take() {
             staging.abandon();
         }
-        let stored = store(self.services.sites.clone(), record.clone()).await;
-        sitewright_failure::emit(&record);
+        let stored = if record.kind == FailureKind::Cancelled && self.is_returned() {
+            // Nothing has happened to the order: another worker makes its site.
+            Err(message!("the order goes back to the queue, so its record is not stored"))
+        } else {
+            let stored = store(self.services.sites.clone(), record.clone()).await;
+            sitewright_failure::emit(&record);
+            stored
+        };
         Outcome::Failed { record: Box::new(record), stored, refused, totals }
     }
 
@@ -292,8 +298,21 @@ async fn store(sites: SitesRoot, record: FailureRecord) -> Result<PathBuf, Messa
     let store = move || {
         let order = OrderDir::new(&record.order).map_err(|error| error.to_string())?;
         let folder = sites.ensure_order(&order).map_err(|error| error.to_string())?;
-        sitewright_failure::store::write(&folder, &sites.order_path(&order), &record)
-            .map_err(|error| error.to_string())
+        let written = sitewright_failure::store::write(&folder, &sites.order_path(&order), &record)
+            .map_err(|error| error.to_string())?;
+        // A record of the queue is in the database too, and found there.
+        if record.job.is_none()
+            && let Err(error) =
+                sitewright_failure::records::add(sites.path(), order.as_str(), &record.id)
+        {
+            tracing::warn!(
+                order = order.as_str(),
+                failure = record.id,
+                %error,
+                "lists show this failure with `--no-database` only"
+            );
+        }
+        Ok(written)
     };
     tokio::task::spawn_blocking(store)
         .await

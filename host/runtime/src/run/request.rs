@@ -1,12 +1,14 @@
 //! What an attempt gets: the services that all attempts share, and a request of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sitewright_order::Locale;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::AttemptId;
+use super::witness::Witness;
 use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal};
@@ -23,12 +25,25 @@ pub struct Services {
     pub sites: SitesRoot,
     /// Limits of each run.
     pub limits: Arc<Limits>,
-    /// The language of orders that name none.
+    /// How orders are read.
+    pub orders: OrderReading,
+    /// The language of orders that name none, if nothing else says which one.
     pub default_locale: Locale,
     /// Releases kept of each order, the newest first.
     pub keep_releases: usize,
     /// Version of the configuration, as failure records show it.
     pub config_version: String,
+}
+
+/// How orders are read.
+#[derive(Debug, Clone, Default)]
+pub struct OrderReading {
+    /// Whether an order is refused if a value of it cannot be used. Default: `false`, it is left
+    /// out with a warning.
+    pub strict: bool,
+    /// The language of sites whose own language the template does not write. Default: `None`, such
+    /// an order fails before its first AI call.
+    pub fallback_locale: Option<Locale>,
 }
 
 /// One try of one order.
@@ -40,12 +55,27 @@ pub struct AttemptRequest {
     pub id: AttemptId,
     /// The job in the queue; `None` for an order that did not come from the queue.
     pub job: Option<String>,
+    /// Counts the documents that the order had, from 1; `None` for an order that did not come from
+    /// the queue. The release names it.
+    pub revision: Option<i64>,
     pub journal: JournalUse,
     pub publication: Publication,
     /// Cancelling it ends the attempt with a failure record.
     pub cancel: CancellationToken,
     /// Receives each stage, the host's and the template's.
     pub progress: watch::Sender<RunProgress>,
+}
+
+/// What a worker adds to an attempt. By default nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Supervision {
+    /// Records when code of the attempt runs.
+    pub witness: Option<Witness>,
+    /// The order is suspected of ending processes: no other attempt's code runs beside its own.
+    pub on_trial: bool,
+    /// Whether an attempt that is cancelled now goes back to its queue. Then nothing has happened
+    /// to the order, and no failure record is stored.
+    pub shutting_down: Arc<AtomicBool>,
 }
 
 /// Where an attempt's AI replies come from, and whether they are kept.

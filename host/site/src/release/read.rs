@@ -92,7 +92,7 @@ pub fn list_releases(root: &SitesRoot, order: &OrderDir) -> Result<Vec<ListedRel
     Ok(listed.collect())
 }
 
-pub(super) fn release_ids(releases: &Dir) -> io::Result<BTreeSet<ReleaseId>> {
+pub(crate) fn release_ids(releases: &Dir) -> io::Result<BTreeSet<ReleaseId>> {
     let mut ids = BTreeSet::new();
     for entry in releases.entries()? {
         ids.extend(release_id(&entry?.file_name().to_string_lossy()));

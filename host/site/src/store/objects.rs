@@ -16,11 +16,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::bucket::Bucket;
-use super::bucket_client::{BucketClient, Object, Objects};
+use super::bucket_client::{BucketClient, Object, Objects, PRIVATE};
 use super::content::{CACHE_POINTER, CACHE_RELEASE, JSON, content_type};
 use super::error::{StoreError, StoreErrorKind};
 use super::folder::discard_in;
 use super::limits::StoreLimits;
+use super::pointer::POINTER_FILE;
 use super::request_error::RequestError;
 use super::secrets::Secrets;
 use crate::manifest::{Manifest, ManifestFile, ReleaseId};
@@ -308,6 +309,25 @@ impl ObjectSites {
                     "the release `{id}` of the order `{order}`, which does not count, cannot be \
                      removed from `{url}`"
                 ),
+            )
+        })
+    }
+
+    pub(super) async fn remove_order(&self, order: &OrderDir) -> Result<(), StoreError> {
+        let client = &self.0.client;
+        let removed = async {
+            client.delete(vec![client.key(&format!("{PUBLIC}/{order}/{POINTER_FILE}"))?]).await?;
+            for folder in [PUBLIC, PRIVATE] {
+                let stored = client.list(&client.key(&format!("{folder}/{order}"))?).await?;
+                client.delete(stored.into_keys().collect()).await?;
+            }
+            Ok(())
+        };
+        removed.await.map_err(|error: RequestError| {
+            let url = client.url();
+            client.store_error(
+                error,
+                format_args!("the order `{order}` cannot be removed from `{url}`"),
             )
         })
     }

@@ -2,8 +2,11 @@
 //! all others in a child process.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use serde::{Deserialize, Serialize};
 use sitewright_confined::{Budget, Confined, ConfinedError, Task};
@@ -23,6 +26,10 @@ pub const QUICK_BYTES: u64 = 64 << 10;
 const QUICK_FILES: usize = 200;
 /// Sites with more bytes of text than this wait for [`LARGE_SITES`]. 1 MiB.
 const LARGE: u64 = 1 << 20;
+/// The turns of the lanes that have large sites: one large site of a lane waits for memory at a
+/// time, so that those of a slow template are not in line before all others.
+static LANES: LazyLock<Mutex<HashMap<String, Turn>>> = LazyLock::new(Mutex::default);
+type Turn = Arc<tokio::sync::Mutex<()>>;
 /// Bytes of large sites that are in memory at once, in KiB: 96 MiB. A site waits for its child in
 /// memory.
 static LARGE_SITES: Semaphore = Semaphore::const_new(LARGE_KIB as usize);
@@ -82,8 +89,7 @@ impl StagedSite {
     }
 
     /// Checks the site in a child process. `lane` is the template's name: the sites of one template
-    /// do not hold up those of another, unless both have more than 1 MiB of text: these wait for memory
-    /// in one line. Dropping the future ends the check.
+    /// do not hold up those of another. Dropping the future ends the check.
     pub async fn verify_confined(
         self,
         options: VerifyOptions,
@@ -97,7 +103,7 @@ impl StagedSite {
             result: Err(Box::new(CheckStopped { error, largest: largest.clone() }).into()),
         };
         let bytes = self.text_bytes();
-        let room = match (bytes > LARGE).then(|| room_for(bytes)) {
+        let room = match (bytes > LARGE).then(|| room_for(bytes, lane)) {
             None => None,
             Some(room) => match within(budget.deadline, room).await {
                 Some(room) => Some(room),
@@ -148,11 +154,25 @@ impl StagedSite {
     }
 }
 
-/// Waits until the site fits into the memory for large sites.
-async fn room_for(bytes: u64) -> Option<tokio::sync::SemaphorePermit<'static>> {
+/// Memory for a large site. The lane's next one waits until it is dropped.
+struct Room {
+    _memory: Option<tokio::sync::SemaphorePermit<'static>>,
+    _turn: tokio::sync::OwnedMutexGuard<()>,
+}
+
+/// Waits until it is the turn of the lane's site, and the site fits into the memory for large
+/// sites.
+async fn room_for(bytes: u64, lane: &str) -> Room {
+    let turn = {
+        let mut lanes = LANES.lock();
+        // Those of lanes without large sites.
+        lanes.retain(|_, turn| Arc::strong_count(turn) > 1);
+        lanes.entry(lane.to_owned()).or_default().clone()
+    };
+    let turn = turn.lock_owned().await;
     let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).min(LARGE_KIB);
     // Never closed.
-    LARGE_SITES.acquire_many(kib).await.ok()
+    Room { _memory: LARGE_SITES.acquire_many(kib).await.ok(), _turn: turn }
 }
 
 /// `None` if the deadline passes first.

@@ -25,7 +25,9 @@ pub(crate) fn report_error() {
 
 /// Writes text of the customer and the model to every output of a template, then fails.
 pub(crate) async fn echo_order(order: &Order, site: &Site) -> Result<()> {
-    let (name, mail) = (&order.business_name, &order.business_email);
+    let name = &order.business_name;
+    let mail = order.business_email.as_deref().unwrap_or_default();
+    let dial = order.business_phone.as_ref().map(|phone| phone.dial()).unwrap_or_default();
     let reply = ai::ask("copywriting").user(name).text().await;
     let text = match &reply {
         Ok(text) => text.clone(),
@@ -34,7 +36,7 @@ pub(crate) async fn echo_order(order: &Order, site: &Site) -> Result<()> {
     let slug = name.to_lowercase().replace(' ', "-");
     site.write(format!("{slug}.txt"), name)?;
     progress(name, 1, 2);
-    log::info(format!("hello {name}, we write to {mail} and call {}", order.business_phone.dial()));
+    log::info(format!("hello {name}, we write to {mail} and call {dial}"));
     eprintln!("{} {text}", name.to_uppercase());
     println!("{}", slug.replace('-', ""));
     let about = order.site_description.as_deref().unwrap_or_default();

@@ -19,7 +19,8 @@ pub(crate) fn files(
     } else {
         plain(&order.business_name)
     };
-    let mut body = format!("<p>{name} in {}</p>", plain(&order.primary_city));
+    let mut body =
+        format!("<p>{name} in {}</p>", plain(order.primary_city.as_deref().unwrap_or_default()));
     for copy in copies {
         let headline = if deviation.fault == "escaped" {
             copy.headline.clone()

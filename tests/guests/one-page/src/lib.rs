@@ -30,7 +30,7 @@ impl Template for OnePage {
             .system("You write short copy for small businesses.")
             .user("Write a headline and one sentence for this business.")
             .data("name", &order.business_name)
-            .data("service", &order.primary_service)
+            .data("service", order.primary_service.as_deref().unwrap_or_default())
             .temperature(0.2)
             .seed(7)
             .json()

@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use sitewright_ai::{AiConfig, Gateway};
 use sitewright_runtime::host_functions::{RunProgress, RunTrace};
 use sitewright_runtime::plugin::{Cache, Determinism, Engine, Limits, Loader, Template};
-use sitewright_runtime::run::{RunRequest, deadline_of};
+use sitewright_runtime::run::{RunRequest, Witnessed, deadline_of};
 use sitewright_site::{OrderDir, SitesRoot, Staging};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +85,7 @@ impl Setup {
             )),
             deadline: deadline_of(&self.limits),
             cancel: CancellationToken::new(),
+            witnessed: Witnessed::default(),
         })
     }
 

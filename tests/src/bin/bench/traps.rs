@@ -14,7 +14,7 @@ use sitewright_failure::render;
 use sitewright_model::failure::FailureRecord;
 use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Limits, Loader};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+    AttemptId, AttemptRequest, JournalUse, OrderReading, Outcome, Publication, Services, attempt,
 };
 use sitewright_site::SitesRoot;
 use tempfile::TempDir;
@@ -81,6 +81,7 @@ impl Bench {
             gateway: Arc::new(Gateway::new(&ai, folder, sitewright_http::client()?, &|_| None)?),
             sites: SitesRoot::open(&folder.join("sites"))?,
             limits: Arc::new(limits),
+            orders: OrderReading::default(),
             default_locale: "en".parse().context("a locale")?,
             keep_releases: 1,
             config_version: "bench".to_owned(),
@@ -96,6 +97,7 @@ impl Bench {
             template: TEMPLATE.to_owned(),
             id: AttemptId::new(),
             job: None,
+            revision: None,
             journal: JournalUse::Off,
             publication: Publication::Publish,
             cancel: CancellationToken::new(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_failure::group::{Brief, Filter, Group, Groups};
-use sitewright_failure::store;
+use sitewright_failure::{records, store};
 use sitewright_jobs::{Database, Failure};
 use sitewright_model::failure::FailureRecord;
 
@@ -25,6 +25,14 @@ pub(super) struct Sources {
 pub(super) struct Unreadable {
     pub(super) file: PathBuf,
     pub(super) error: String,
+}
+
+/// Failures by fingerprint and template.
+pub(super) struct Grouped {
+    pub(super) groups: Vec<Group>,
+    /// The number of those that the database has, by template.
+    pub(super) in_queue: BTreeMap<String, u64>,
+    pub(super) unreadable: Vec<Unreadable>,
 }
 
 /// Summaries of records, and files that cannot be read.
@@ -54,13 +62,12 @@ impl Sources {
     }
 
     /// Failures by fingerprint and template.
-    pub(super) async fn groups(
-        &self,
-        filter: &Filter,
-    ) -> Result<(Vec<Group>, Vec<Unreadable>), SetupError> {
+    pub(super) async fn groups(&self, filter: &Filter) -> Result<Grouped, SetupError> {
         let mut groups = BTreeMap::new();
+        let mut in_queue: BTreeMap<String, u64> = BTreeMap::new();
         if let Some(database) = &self.database {
             for group in database.failure_groups(filter).await? {
+                *in_queue.entry(group.template.clone()).or_default() += group.count;
                 groups.insert((group.fingerprint.clone(), group.template.clone()), group);
             }
         }
@@ -87,7 +94,7 @@ impl Sources {
             };
             groups.insert(key, both);
         }
-        Ok((groups.into_values().collect(), unreadable))
+        Ok(Grouped { groups: groups.into_values().collect(), in_queue, unreadable })
     }
 
     /// The newest failures, one by one.
@@ -118,11 +125,16 @@ impl Sources {
         mut visit: impl FnMut(Briefs) -> bool,
     ) -> Result<(), SetupError> {
         let (sites, order) = (self.sites.clone(), filter.order.clone());
-        let files = blocking(move || match &order {
-            Some(order) => store::files_of(&sites, order),
-            None => store::files(&sites),
-        })
-        .await??;
+        let has_database = self.database.is_some();
+        let indexed = match order {
+            Some(order) => Indexed::Read(blocking(move || store::files_of(&sites, &order)).await??),
+            None => blocking(move || Indexed::of(&sites, has_database)).await??,
+        };
+        let (files, is_unindexed) = match indexed {
+            Indexed::Read(files) => (files, false),
+            Indexed::Walked(files) => (files, has_database),
+        };
+        let (mut unindexed, mut is_enough) = (Vec::new(), false);
         for chunk in files.chunks(AT_ONCE) {
             let known = self.known(chunk).await?;
             let alone: Vec<PathBuf> = chunk
@@ -130,13 +142,48 @@ impl Sources {
                 .filter(|file| id_of(file).is_none_or(|id| !known.contains(&id)))
                 .cloned()
                 .collect();
+            if is_unindexed {
+                unindexed.extend(alone.iter().cloned());
+            }
+            if is_enough {
+                continue;
+            }
             let filter = filter.clone();
             let read = blocking(move || read_briefs(alone, &filter)).await?;
-            if !visit(read) {
+            is_enough = !visit(read);
+            if is_enough && !is_unindexed {
                 return Ok(());
             }
         }
+        if is_unindexed {
+            self.index(unindexed).await?;
+        }
         Ok(())
+    }
+
+    /// Remembers the records that no database has, so that the next list does not read the folders
+    /// of all orders again. A user who may only read the sites reads them each time.
+    async fn index(&self, files: Vec<PathBuf>) -> Result<(), SetupError> {
+        let sites = self.sites.clone();
+        let indexed =
+            blocking(move || if sites.is_dir() { records::finish(&sites, &files) } else { Ok(()) });
+        if let Err(error) = indexed.await? {
+            let folder = self.sites.join(records::FOLDER);
+            tracing::info!(
+                folder = %folder.display(),
+                %error,
+                "cannot remember which failure records are in files only"
+            );
+        }
+        Ok(())
+    }
+
+    /// The files of all records, or of those that no database has if they are known.
+    async fn files(&self) -> Result<Vec<PathBuf>, SetupError> {
+        let (sites, has_database) = (self.sites.clone(), self.database.is_some());
+        match blocking(move || Indexed::of(&sites, has_database)).await?? {
+            Indexed::Read(files) | Indexed::Walked(files) => Ok(files),
+        }
     }
 
     async fn known(&self, files: &[PathBuf]) -> Result<HashSet<String>, SetupError> {
@@ -154,8 +201,8 @@ impl Sources {
         let is_digits =
             beginning.len() >= MIN_FINGERPRINT && beginning.chars().all(|c| c.is_ascii_hexdigit());
         let wanted = is_digits.then(|| beginning.to_ascii_lowercase());
-        let (sites, upper) = (self.sites.clone(), beginning.to_ascii_uppercase());
-        let files = blocking(move || store::files(&sites)).await??;
+        let upper = beginning.to_ascii_uppercase();
+        let files = self.files().await?;
         ids.extend(files.iter().filter_map(id_of).filter(|id| id.starts_with(&upper)));
         if let Some(database) = &self.database {
             ids.extend(
@@ -230,19 +277,16 @@ impl Sources {
         Ok(records)
     }
 
-    /// One record by its complete id, from the sites or else from the database.
+    /// One record by its complete id, from the database or else from the sites.
     pub(super) async fn record(&self, id: &str) -> Result<FailureRecord, SetupError> {
+        if let Some(database) = &self.database
+            && let Some(failure) = database.failure(id).await?
+        {
+            return parsed(&failure);
+        }
         let (sites, wanted) = (self.sites.clone(), id.to_owned());
-        let unknown = match blocking(move || store::find(&sites, &wanted)).await? {
-            Ok(file) => return self.read(vec![file]).await?.pop().ok_or_else(|| self.unknown(id)),
-            Err(unknown @ store::StoreError::Unknown { .. }) => unknown,
-            Err(error) => return Err(error.into()),
-        };
-        let found = match &self.database {
-            Some(database) => database.failure(id).await?,
-            None => None,
-        };
-        found.as_ref().map_or_else(|| Err(unknown.into()), parsed)
+        let file = blocking(move || store::find(&sites, &wanted)).await??;
+        self.read(vec![file]).await?.pop().ok_or_else(|| self.unknown(id))
     }
 
     pub(super) fn unknown(&self, id: &str) -> SetupError {
@@ -253,6 +297,31 @@ impl Sources {
         let read =
             blocking(move || files.iter().map(|file| store::read(file)).collect::<Result<_, _>>());
         Ok(read.await??)
+    }
+}
+
+/// Files of records.
+enum Indexed {
+    /// Of those that no database has.
+    Read(Vec<PathBuf>),
+    /// Of all, since it is not known which of them no database has.
+    Walked(Vec<PathBuf>),
+}
+
+impl Indexed {
+    /// Blocking.
+    fn of(sites: &Path, has_database: bool) -> Result<Self, SetupError> {
+        if has_database {
+            let read = records::list(sites).map_err(|source| store::StoreError::Io {
+                what: "cannot read the folder",
+                path: sites.join(records::FOLDER),
+                source,
+            })?;
+            if let Some(files) = read {
+                return Ok(Indexed::Read(files));
+            }
+        }
+        Ok(Indexed::Walked(store::files(sites)?))
     }
 }
 

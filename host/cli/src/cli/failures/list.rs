@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::gather::{Sources, Unreadable};
+use super::gather::{Grouped, Sources, Unreadable};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::SetupError;
@@ -68,7 +68,7 @@ enum Sort {
 }
 
 /// Parses a kind of failure.
-pub(super) fn kind(name: &str) -> Result<FailureKind, String> {
+pub(in crate::cli) fn kind(name: &str) -> Result<FailureKind, String> {
     let known = FailureKind::ALL.into_iter().find(|kind| kind.as_str() == name);
     let names = FailureKind::ALL.map(FailureKind::as_str).join(", ");
     known.ok_or_else(|| format!("there is no such kind of failure; there are {names}"))
@@ -107,18 +107,14 @@ async fn list(
         }
         return Ok(Exit::Done);
     }
-    let (groups, unreadable) = sources.groups(filter).await?;
+    let Grouped { groups, in_queue, unreadable } = sources.groups(filter).await?;
     if args.by == By::Template {
         let mut queue = BTreeMap::new();
         // Attempts have no kind, so they are not counted if a kind is given.
         if let Some(database) = sources.database().filter(|_| args.kind.is_none()) {
             for (template, attempts) in database.attempts_by_template(filter).await? {
-                queue.insert(template, Queue { attempts, failures: 0 });
-            }
-            for group in database.failure_groups(filter).await? {
-                if let Some(of) = queue.get_mut(&group.template) {
-                    of.failures += group.count;
-                }
+                let failures = in_queue.get(&template).copied().unwrap_or_default();
+                queue.insert(template, Queue { attempts, failures });
             }
         }
         let mut templates = by_template(groups, &queue);

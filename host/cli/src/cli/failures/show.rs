@@ -26,7 +26,7 @@ use sitewright_model::message;
   sitewright failures show 01M8357K --markdown          # for an issue in the template's tracker")]
 pub(in crate::cli) struct Args {
     /// Id of the failure, path to its file, or fingerprint of a group; ids and fingerprints may be
-    /// shortened. Looks in `sites`, then in the database.
+    /// shortened. Looks in the database, then in `sites`.
     #[arg(value_name = "ID|FINGERPRINT|FILE.json", required_unless_present = "order")]
     failure: Option<String>,
     /// Show the last failure of this order.
@@ -152,7 +152,8 @@ async fn show_alike(
     shown: &Shown<'_>,
 ) -> Result<Exit, SetupError> {
     let (records, orders) = sources.of(fingerprint, SHOWN).await?;
-    let (groups, _) = sources.groups(&sitewright_failure::group::Filter::default()).await?;
+    let all = sitewright_failure::group::Filter::default();
+    let groups = sources.groups(&all).await?.groups;
     let group =
         groups.into_iter().filter(|group| group.fingerprint == fingerprint).reduce(Group::with);
     let (Some(newest), Some(group)) = (records.first(), group) else {

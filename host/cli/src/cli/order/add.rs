@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::wait;
+use super::{revise, wait};
 use crate::cli::exit::Exit;
 use crate::cli::generate::read_document;
 use crate::cli::output;
@@ -12,7 +12,7 @@ use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_failure::render::{clean, paragraph};
 use sitewright_intake::{self as order, InvalidOrder, OrderSnapshot};
-use sitewright_jobs::{Database, Enqueued, NewOrder, Priority};
+use sitewright_jobs::{Database, Enqueued, NewOrder, Priority, Revised};
 use sitewright_model::message;
 use sitewright_runtime::plugin::{CatalogueError, template_names};
 
@@ -35,6 +35,9 @@ pub(in crate::cli) struct Args {
     /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
+    /// Revise orders that the queue has with another document or template, as `order revise` does.
+    #[arg(long)]
+    revise: bool,
     /// Wait until the orders have ended; report and exit as `generate` does. Ctrl-C ends the
     /// waiting, not the orders.
     #[arg(long)]
@@ -47,14 +50,14 @@ Examples:
   sitewright order add orders/*.json --template local-business --priority 4
   crm-export 24 | sitewright --json order add - --template local-business --key crm-24-v3
 
-In the JSON, `orders[].outcome` is new, already_queued, already_running or already_done; all of \
+In the JSON, `orders[].outcome` is new, revised, already_queued, already_running or already_done; all of \
                         these exit with 0.
 To run an order again that has ended: `sitewright order retry ID`.";
 
 /// A document that is a valid order.
-struct Document {
-    file: PathBuf,
-    order: OrderSnapshot,
+pub(super) struct Document {
+    pub(super) file: PathBuf,
+    pub(super) order: OrderSnapshot,
 }
 
 pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -83,7 +86,17 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     let mut added = Vec::with_capacity(answers.len());
     for (document, answer) in documents.iter().zip(answers) {
         let differs = differs(&database, document, &args.template, &answer).await?;
-        added.push(Added { document, answer, differs });
+        let is_own = answer.order() == document.order.id().as_ref();
+        let revised = if args.revise && is_own && differs.is_some() {
+            let text = document.order.document();
+            let (id, template) = (answer.order(), Some(args.template.as_str()));
+            let revised = database.revise(id, text.as_ref(), template, Some(&config.version));
+            Some(revised.await?)
+        } else {
+            None
+        };
+        let differs = differs.filter(|_| revised.is_none());
+        added.push(Added { document, answer, differs, revised });
     }
     let exit = if args.wait {
         // Results are reported at the end, differences at once.
@@ -130,7 +143,7 @@ fn check_usage(args: &Args) -> Result<(), SetupError> {
 
 /// The template must be in the folder. A folder that cannot be read on this machine may exist on
 /// that of the worker.
-async fn check_template(config: &Config, template: &str) -> Result<(), SetupError> {
+pub(super) async fn check_template(config: &Config, template: &str) -> Result<(), SetupError> {
     match template_names(&config.templates).await {
         Ok(known) if known.iter().any(|name| name == template) => Ok(()),
         Ok(known) => {
@@ -147,10 +160,10 @@ async fn check_template(config: &Config, template: &str) -> Result<(), SetupErro
     }
 }
 
-type Invalid = Vec<(PathBuf, InvalidOrder)>;
+pub(super) type Invalid = Vec<(PathBuf, InvalidOrder)>;
 
 /// All documents, or all problems of all of them.
-async fn read_all(
+pub(super) async fn read_all(
     config: &Config,
     files: &[PathBuf],
 ) -> Result<Result<Vec<Document>, Invalid>, SetupError> {
@@ -159,8 +172,12 @@ async fn read_all(
         let bytes = read_document(file, config.limits.order_bytes).await.map_err(|error| {
             SetupError::Usage(message!("the order {} cannot be read: {error}", file.display()))
         })?;
-        let (max, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
-        let loaded = tokio::task::spawn_blocking(move || order::load(&bytes, max, &locale)).await;
+        let (max_bytes, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
+        let strict = config.orders.strict;
+        let loaded = tokio::task::spawn_blocking(move || {
+            order::load_as(&bytes, order::Reading { max_bytes, default_locale: &locale, strict })
+        })
+        .await;
         match loaded
             .map_err(|error| SetupError::Host(message!("checking an order failed: {error}")))?
         {
@@ -171,7 +188,7 @@ async fn read_all(
     Ok(if invalid.is_empty() { Ok(documents) } else { Err(invalid) })
 }
 
-fn refuse(invalid: &Invalid, json: bool) {
+pub(super) fn refuse(invalid: &Invalid, json: bool) {
     if json {
         let orders: Vec<Value> = invalid
             .iter()
@@ -229,6 +246,8 @@ struct Added<'a> {
     answer: Enqueued,
     /// The part that differs from the order in the queue.
     differs: Option<&'static str>,
+    /// With `--revise`: what became of an order with another document.
+    revised: Option<Revised>,
 }
 
 impl Added<'_> {
@@ -238,11 +257,12 @@ impl Added<'_> {
     }
 
     fn json(&self) -> Value {
-        let (outcome, job, state, release) = match &self.answer {
-            Enqueued::New { job, .. } => ("new", Some(*job), None, None),
-            Enqueued::AlreadyQueued { .. } => ("already_queued", None, None, None),
-            Enqueued::AlreadyRunning { .. } => ("already_running", None, None, None),
-            Enqueued::AlreadyDone { state, release, .. } => {
+        let (outcome, job, state, release) = match (&self.revised, &self.answer) {
+            (Some(Revised::Queued { job, .. }), _) => ("revised", Some(*job), None, None),
+            (_, Enqueued::New { job, .. }) => ("new", Some(*job), None, None),
+            (_, Enqueued::AlreadyQueued { .. }) => ("already_queued", None, None, None),
+            (_, Enqueued::AlreadyRunning { .. }) => ("already_running", None, None, None),
+            (_, Enqueued::AlreadyDone { state, release, .. }) => {
                 ("already_done", None, Some(*state), release.as_deref())
             }
         };
@@ -255,10 +275,20 @@ impl Added<'_> {
             "state": state,
             "release": release,
             "differs": self.differs,
+            "warnings": self.document.order.order().notices,
+            "revision": match self.revised {
+                Some(Revised::Queued { revision, .. } | Revised::Unchanged { revision }) => {
+                    Some(revision)
+                }
+                None => None,
+            },
         })
     }
 
     fn text(&self) -> String {
+        if let Some(revised) = self.revised {
+            return revise::line(self.answer.order(), revised);
+        }
         let order = clean(self.answer.order());
         let mut text = match &self.answer {
             Enqueued::New { job, .. } => format!("order {order} is queued (job {job})\n"),
@@ -284,6 +314,10 @@ impl Added<'_> {
                 "  the key is that order's, though it was sent as {}\n",
                 clean(self.document.order.id().as_ref())
             ));
+        }
+        for notice in &self.document.order.order().notices {
+            let sign = if notice.is_warning() { "!" } else { "·" };
+            text.push_str(&paragraph(&format!("{sign} {notice}"), "  ", output::width()));
         }
         if let Some(what) = self.differs {
             text.push_str(&format!(

@@ -3,9 +3,11 @@
 
 mod add;
 mod change;
+mod erase;
 mod events;
 mod export;
 mod list;
+mod revise;
 mod show;
 mod wait;
 
@@ -23,24 +25,29 @@ pub(super) enum Command {
         order: String,
     },
     Events(events::Args),
-    /// Cancel one order: at once if it is queued, within about a second if it is running.
-    Cancel {
-        /// Id of the order.
-        #[arg(value_name = "ID")]
-        order: String,
-    },
-    /// Requeue an order that has ended; its attempts, records and current release stay.
-    #[command(
-        after_help = "AI replies that were paid for are reused, except those that a failure \
-                            blames."
-    )]
-    Retry {
-        /// Id of the order.
-        #[arg(value_name = "ID")]
-        order: String,
-    },
+    /// Cancel orders: at once if they are queued, within about a second if they are running.
+    #[command(after_help = CANCEL_EXAMPLES)]
+    Cancel(change::Args),
+    /// Requeue orders that have ended; their attempts, records and current releases stay.
+    ///
+    /// AI replies that were paid for are reused, except those that a failure blames. Many orders
+    /// are requeued in batches; Ctrl-C stops after the current one.
+    #[command(after_help = RETRY_EXAMPLES)]
+    Retry(change::Args),
+    Revise(revise::Args),
+    Erase(erase::Args),
     Export(export::Args),
 }
+
+const CANCEL_EXAMPLES: &str = "Examples:
+  sitewright order cancel 24
+  sitewright order cancel --template local-business --state queued,waiting --dry-run
+  sitewright --json order list --state queued | jq -r '.orders[].id' | sitewright order cancel -";
+
+const RETRY_EXAMPLES: &str = "Examples:
+  sitewright order retry 24 25 26
+  sitewright order retry --state failed --template local-business --since 1h --dry-run
+  sitewright order retry --fingerprint 3fa9c1d2 --rate 100/m";
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
@@ -53,8 +60,10 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::List(args) => list::run(&database, args, json).await,
         Command::Show { order } => show::run(&database, &config, &order, json).await,
         Command::Events(args) => events::run(&database, args, json).await,
-        Command::Cancel { order } => change::cancel(&database, &order, json).await,
-        Command::Retry { order } => change::retry(&database, &config, &order, json).await,
+        Command::Cancel(args) => change::cancel(&database, args, json).await,
+        Command::Retry(args) => change::retry(&database, &config, args, json).await,
+        Command::Revise(args) => revise::run(&database, &config, args, json).await,
+        Command::Erase(args) => erase::run(&database, &config, args, json).await,
         Command::Export(args) => export::run(&database, args, json).await,
     };
     database.close().await;

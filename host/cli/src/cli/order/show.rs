@@ -12,9 +12,11 @@ use crate::cli::when;
 use crate::config::Config;
 use sitewright_failure::render::{self, clean};
 use sitewright_failure::store;
+use sitewright_intake::Notice;
 use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::failure::FailureRecord;
+use sitewright_model::message;
 use sitewright_site::{OrderDir, SitesRoot, list_releases};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
@@ -27,6 +29,7 @@ pub(super) async fn run(
     json: bool,
 ) -> Result<Exit, SetupError> {
     let order = database.order(id).await?;
+    let notices = notices(database, config, id).await?;
     let attempts = database.attempts(id).await?;
     let cost = database.cost(id).await?;
     let failure = match &order.last_failure {
@@ -53,13 +56,45 @@ pub(super) async fn run(
             json!({ "id": failure.id, "kind": failure.kind, "message": failure.message, "at": failure.at, "attempt": failure.attempt })
         });
         output::print_json(
-            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits }),
+            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits, "warnings": notices }),
         );
     } else {
         let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
-        output::print(&text(&order, &attempts, &cost, failure, &limits, output::width()));
+        let mut text = text(&order, &attempts, &cost, failure, &limits, output::width());
+        text.push_str(&notices_text(&notices, output::width()));
+        output::print(&text);
     }
     Ok(Exit::Done)
+}
+
+/// What was left out of the order's document or read for what it means.
+async fn notices(
+    database: &Database,
+    config: &Config,
+    id: &str,
+) -> Result<Vec<Notice>, SetupError> {
+    let document = database.document(id).await?;
+    let (max_bytes, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        sitewright_intake::load(document.as_bytes(), max_bytes, &locale)
+    });
+    let read = read
+        .await
+        .map_err(|error| SetupError::Host(message!("reading an order failed: {error}")))?;
+    // The failure of an order that cannot be read says why.
+    Ok(read.map(|order| order.order().notices.clone()).unwrap_or_default())
+}
+
+fn notices_text(notices: &[Notice], width: usize) -> String {
+    if notices.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n  {DIM}document{DIM:#}\n");
+    for notice in notices {
+        let sign = if notice.is_warning() { "!" } else { "·" };
+        text.push_str(&render::paragraph(&format!("{sign} {notice}"), "    ", width));
+    }
+    text
 }
 
 /// Usage of the run that made the release. Empty if the release is not in `sites` of this machine.
@@ -108,6 +143,9 @@ fn text(
         row("asked to stop", when::time_and_distance(asked));
     }
     row("template", order.template.clone());
+    if order.revision > 1 {
+        row("revision", order.revision.to_string());
+    }
     row("priority", i64::from(order.priority).to_string());
     row(
         "configuration",

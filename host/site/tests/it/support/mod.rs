@@ -119,6 +119,7 @@ pub(crate) fn info(id: Option<ReleaseId>) -> ReleaseInfo {
         },
         host_build: "test".into(),
         ai: serde_json::json!({ "calls": 3 }),
+        revision: None,
         locale: Some("pt-BR".into()),
         created_at: datetime!(2026-11-23 12:00 UTC),
     }

@@ -52,7 +52,14 @@ export const generatorSync = template({
 /** The page. `html` escapes inserted text. */
 function page(order, copy) {
   const services = order.services ?? [];
-  const number = order.business_phone.replace(/[^+0-9]/g, '');
+  const dialled = (number) => number.replace(/[^+0-9]/g, '');
+  const { business_phone: phone, business_email: email, whatsapp_phone: chat } = order;
+  const links = [
+    phone && html`<a href="tel:${dialled(phone)}">${phone}</a>\n`,
+    email && html`<a href="mailto:${email}">${email}</a>\n`,
+    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}">${chat}</a>\n`,
+  ];
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
   return html`<!doctype html>
 <html lang="${order.locale}">
 <head>
@@ -76,10 +83,8 @@ ${services.map((service) => html`<li>${service}</li>\n`)}</ul>
 `}</main>
 <footer>
 <address>
-<a href="tel:${number}">${order.business_phone}</a>
-<a href="mailto:${order.business_email}">${order.business_email}</a>
-</address>
-<p>${order.business_name}, ${order.primary_city}</p>
+${links}</address>
+<p>${place}</p>
 </footer>
 </body>
 </html>

@@ -58,10 +58,22 @@ class Generator(Template):
         write_file("assets/icon.svg", ICON)
 
 
+def dialled(number):
+    """The number without blanks and brackets."""
+    return "".join(each for each in number if each in "+0123456789")
+
+
 def page(order, copy):
     """The page. `html` escapes inserted text."""
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
-    number = "".join(each for each in order.business_phone if each in "+0123456789")
+    chat = order.whatsapp_phone and "https://wa.me/" + dialled(order.whatsapp_phone).lstrip("+")
+    ways = [
+        ("tel:" + dialled(order.business_phone or ""), order.business_phone),
+        (f"mailto:{order.business_email}", order.business_email),
+        (chat, order.whatsapp_phone),
+    ]
+    links = [html(t'<a href="{href}">{text}</a>\n') for href, text in ways if text]
+    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
     services = html(
         t"""<h2>{copy["services_heading"]}</h2>
 <ul>
@@ -89,10 +101,8 @@ def page(order, copy):
 {services if order.services else None}</main>
 <footer>
 <address>
-<a href="tel:{number}">{order.business_phone}</a>
-<a href="mailto:{order.business_email}">{order.business_email}</a>
-</address>
-<p>{order.business_name}, {order.primary_city}</p>
+{links}</address>
+<p>{place}</p>
 </footer>
 </body>
 </html>

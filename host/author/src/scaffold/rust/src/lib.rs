@@ -46,7 +46,7 @@ impl Template for @@type@@ {
                 order.locale
             ))
             .data("name", &order.business_name)
-            .data("city", &order.primary_city)
+            .data("city", order.primary_city.as_deref().unwrap_or_default())
             .data("services", &order.services.join("\n"))
             .json()
             .await

@@ -1,0 +1,94 @@
+//! Countries: how forms write them, and the language that most businesses there use.
+
+/// A country: code, three-letter code, main language, and names as forms write them, folded.
+type Row = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
+/// Countries with a name that forms send. Other two-letter codes are accepted as they are.
+const COUNTRIES: &[Row] = &[
+    ("AE", "are", "ar", &["united arab emirates", "uae", "الامارات", "الامارات العربيه المتحده"]),
+    ("AR", "arg", "es", &["argentina"]),
+    ("AT", "aut", "de", &["austria", "osterreich", "oesterreich"]),
+    ("AU", "aus", "en", &["australia"]),
+    ("BE", "bel", "nl", &["belgium", "belgie", "belgique", "belgien"]),
+    ("BR", "bra", "pt", &["brazil", "brasil"]),
+    ("CA", "can", "en", &["canada", "kanada"]),
+    ("CH", "che", "de", &["switzerland", "schweiz", "suisse", "svizzera"]),
+    ("CL", "chl", "es", &["chile"]),
+    ("CN", "chn", "zh", &["china", "中国", "中國"]),
+    ("CO", "col", "es", &["colombia"]),
+    ("CZ", "cze", "cs", &["czech republic", "czechia", "ceska republika", "cesko"]),
+    ("DE", "deu", "de", &["germany", "deutschland", "allemagne", "alemania", "alemanha"]),
+    ("DK", "dnk", "da", &["denmark", "danmark"]),
+    ("EG", "egy", "ar", &["egypt", "مصر"]),
+    ("ES", "esp", "es", &["spain", "espana", "espanha", "espagne", "spanien"]),
+    ("FI", "fin", "fi", &["finland", "suomi"]),
+    ("FR", "fra", "fr", &["france", "francia", "franca", "frankreich"]),
+    (
+        "GB",
+        "gbr",
+        "en",
+        &[
+            "united kingdom",
+            "uk",
+            "great britain",
+            "england",
+            "scotland",
+            "wales",
+            "northern ireland",
+        ],
+    ),
+    ("GR", "grc", "el", &["greece", "ελλαδα"]),
+    ("HK", "hkg", "zh", &["hong kong", "香港"]),
+    ("IE", "irl", "en", &["ireland", "eire"]),
+    ("IL", "isr", "he", &["israel", "ישראל"]),
+    ("IN", "ind", "en", &["india"]),
+    ("IT", "ita", "it", &["italy", "italia", "italien", "italie"]),
+    ("JP", "jpn", "ja", &["japan", "日本"]),
+    ("KR", "kor", "ko", &["south korea", "korea", "대한민국", "한국"]),
+    ("LU", "lux", "fr", &["luxembourg", "luxemburg"]),
+    ("MA", "mar", "ar", &["morocco", "maroc", "المغرب"]),
+    ("MX", "mex", "es", &["mexico"]),
+    ("NL", "nld", "nl", &["netherlands", "the netherlands", "nederland", "holland"]),
+    ("NO", "nor", "nb", &["norway", "norge"]),
+    ("NZ", "nzl", "en", &["new zealand"]),
+    ("PE", "per", "es", &["peru"]),
+    ("PL", "pol", "pl", &["poland", "polska"]),
+    ("PT", "prt", "pt", &["portugal"]),
+    ("QA", "qat", "ar", &["qatar", "قطر"]),
+    ("RO", "rou", "ro", &["romania"]),
+    ("RU", "rus", "ru", &["russia", "россия"]),
+    ("SA", "sau", "ar", &["saudi arabia", "ksa", "السعوديه", "المملكه العربيه السعوديه"]),
+    ("SE", "swe", "sv", &["sweden", "sverige"]),
+    ("SG", "sgp", "en", &["singapore"]),
+    ("TR", "tur", "tr", &["turkey", "turkiye"]),
+    ("TW", "twn", "zh", &["taiwan", "台灣", "臺灣"]),
+    ("UA", "ukr", "uk", &["ukraine", "україна"]),
+    (
+        "US",
+        "usa",
+        "en",
+        &["united states", "united states of america", "u.s.a.", "u.s.", "estados unidos"],
+    ),
+    ("ZA", "zaf", "en", &["south africa"]),
+];
+
+/// The two-letter code (ISO 3166-1) of a country that a form sent as a code or a name: `br`, `BRA`,
+/// `Brasil`. `None` if it is none.
+pub fn country_code(text: &str) -> Option<String> {
+    let text = text.trim();
+    let folded = crate::hours::fold_words(text);
+    let named = COUNTRIES
+        .iter()
+        .find(|(_, alpha_3, _, names)| *alpha_3 == folded || names.contains(&folded.as_str()));
+    if let Some((code, ..)) = named {
+        return Some((*code).to_owned());
+    }
+    let is_code = text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    is_code.then(|| text.to_ascii_uppercase())
+}
+
+/// The language that most businesses of a country use, as a language tag without a region; `None`
+/// if the country is not in the table.
+pub fn main_language(code: &str) -> Option<&'static str> {
+    COUNTRIES.iter().find(|(known, ..)| *known == code).map(|(_, _, language, _)| *language)
+}

@@ -1,0 +1,400 @@
+//! Parsing of prices, menus, places, people, photos and legal identifiers.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, is_empty};
+use super::{MAX_ENTRIES, MAX_NAME, MAX_TEXT, hours};
+use crate::{Legal, MenuItem, MenuSection, Person, Photo, Place, Price, child, excerpt};
+
+/// Names of a field for the name of an entry.
+const NAME: [&str; 6] = ["name", "title", "service", "item", "plan", "label"];
+const DESCRIPTION: [&str; 5] = ["description", "details", "text", "note", "notes"];
+
+/// The lists of prices that forms send, and the group that each becomes.
+const PRICE_LISTS: [(&str, &str); 10] = [
+    ("service_prices", "services"),
+    ("plans", "plans"),
+    ("memberships", "plans"),
+    ("packages", "packages"),
+    ("fees", "fees"),
+    ("prices", "prices"),
+    ("price_list", "prices"),
+    ("pricing", "prices"),
+    ("rates", "prices"),
+    ("treatments", "services"),
+];
+
+/// The entries of a list of objects. `{"Cut": "$45"}` is a list, too: of names and what is said of
+/// them.
+enum Entry<'a> {
+    Object(String, &'a Map<String, Value>),
+    Text(String),
+    Pair(String, &'a str, &'a Value),
+}
+
+fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<Entry<'a>> {
+    let is_map = |fields: &Map<String, Value>| {
+        !fields.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()))
+    };
+    match value {
+        Value::Object(fields) if is_map(fields) => {
+            if fields.len() > MAX_ENTRIES {
+                let message =
+                    format!("has {} entries; only the first {MAX_ENTRIES} are read", fields.len());
+                f.dropped(at, message);
+            }
+            let pairs = fields.iter().take(MAX_ENTRIES).filter(|(_, value)| !is_empty(value));
+            pairs.map(|(name, value)| Entry::Pair(child(at, name), name, value)).collect()
+        }
+        value => {
+            let list = f.as_list(at, value).unwrap_or_default();
+            let mut entries = Vec::with_capacity(list.len());
+            for (index, entry) in list.into_iter().enumerate() {
+                let at = child(at, index);
+                match entry {
+                    entry if is_empty(&entry) => {}
+                    Cow::Borrowed(Value::Object(fields)) => entries.push(Entry::Object(at, fields)),
+                    entry => {
+                        entries.extend(f.as_text(&at, &entry, MAX_TEXT).map(Entry::Text));
+                    }
+                }
+            }
+            entries
+        }
+    }
+}
+
+/// All lists of prices.
+pub(super) fn prices(f: &mut Fields<'_>) -> Vec<Price> {
+    let mut prices = Vec::new();
+    for (name, group) in PRICE_LISTS {
+        let (at, Some(value)) = f.first(&[name]) else { continue };
+        for entry in entries(f, &at, value) {
+            prices.extend(price(f, entry, group));
+        }
+    }
+    prices
+}
+
+fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price> {
+    let group = Some(group.to_owned());
+    match entry {
+        Entry::Object(at, fields) => f.below(&at, fields, |f| {
+            let name = f.text(&NAME, MAX_NAME);
+            let price = f.text(&["price", "amount", "cost", "value", "fee", "rate"], MAX_NAME);
+            let currency = f.text(&["currency"], 20);
+            let per = f.text(&["period", "interval", "per", "unit"], 60);
+            let duration = f.text(&["duration", "time", "length"], MAX_NAME);
+            // Packages of photographers and craftsmen: `{"hours": 3}`.
+            let duration = duration.or_else(|| {
+                let hours = f.text(&["hours"], 60)?;
+                let bare = hours.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+                Some(if bare { format!("{hours} h") } else { hours })
+            });
+            let description = f.text(&DESCRIPTION, MAX_TEXT);
+            let includes = f.texts(&["includes", "features", "included", "items"], MAX_NAME);
+            // Its own group wins: the normalized form has it.
+            let own = f.text(&["group", "category", "section"], MAX_NAME);
+            let Some(name) = name else {
+                f.dropped(&at, "has no `name`; left out");
+                return None;
+            };
+            // A number needs the currency that is written beside it.
+            let bare =
+                |price: &str| price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b','));
+            let price = price.map(|price| match &currency {
+                Some(currency) if bare(&price) => format!("{price} {currency}"),
+                _ => price,
+            });
+            let price = match (price, per) {
+                (Some(price), Some(per)) => Some(format!("{price} / {per}")),
+                (price, _) => price,
+            };
+            Some(Price { name, price, duration, description, includes, group: own.or(group) })
+        }),
+        Entry::Pair(at, name, value) => {
+            let price = f.as_text(&at, value, MAX_NAME);
+            let name = f.as_text(&at, &Value::from(name), MAX_NAME)?;
+            Some(Price { name, price, group, ..Price::default() })
+        }
+        Entry::Text(text) => {
+            let split = [" - ", " – ", " — ", ": ", "\t"].iter().find_map(|sign| {
+                let (name, price) = text.rsplit_once(sign)?;
+                let is_price = price.contains(|c: char| c.is_numeric());
+                (is_price && !name.trim().is_empty()).then_some((name, price))
+            });
+            let (name, price) =
+                split.map_or((text.as_str(), None), |(name, price)| (name, Some(price)));
+            Some(Price {
+                name: name.trim().to_owned(),
+                price: price.map(|price| price.trim().to_owned()),
+                group,
+                ..Price::default()
+            })
+        }
+    }
+}
+
+/// The prices of services that are objects: `{"name": "Cut", "price": "$45"}`.
+pub(super) fn prices_of_services<'a>(f: &mut Fields<'a>, value: Option<&'a Value>) -> Vec<Price> {
+    let Some(Value::Array(services)) = value else { return Vec::new() };
+    let at = child(&f.at, "services");
+    let mut prices = Vec::new();
+    for (index, service) in services.iter().enumerate().take(MAX_ENTRIES) {
+        let Value::Object(fields) = service else { continue };
+        if fields.len() < 2 {
+            continue;
+        }
+        let entry = Entry::Object(child(&at, index), fields);
+        // Without a price it is a service and nothing more.
+        prices.extend(price(f, entry, "services").filter(|price| {
+            price.price.is_some() || price.duration.is_some() || price.description.is_some()
+        }));
+    }
+    prices
+}
+
+/// The menu: sections with dishes, or dishes alone.
+pub(super) fn menu(f: &mut Fields<'_>) -> Vec<MenuSection> {
+    let (at, Some(value)) = f.first(&["menu", "menu_sections"]) else { return Vec::new() };
+    let mut sections: Vec<MenuSection> = Vec::new();
+    let mut loose = Vec::new();
+    for entry in entries(f, &at, value) {
+        match entry {
+            Entry::Object(at, fields) if has_items(fields) => {
+                sections.extend(f.below(&at, fields, |f| {
+                    let section = f.text(&["section", "name", "title", "category"], MAX_NAME);
+                    let (at, value) = f.first(&ITEMS);
+                    let items = value.map(|value| dishes(f, &at, value)).unwrap_or_default();
+                    (!items.is_empty()).then_some(MenuSection { section, items })
+                }));
+            }
+            Entry::Pair(at, name, value @ (Value::Array(_) | Value::Object(_))) => {
+                let items = dishes(f, &at, value);
+                let section = f.as_text(&at, &Value::from(name), MAX_NAME);
+                if !items.is_empty() {
+                    sections.push(MenuSection { section, items });
+                }
+            }
+            entry => loose.extend(dish(f, entry)),
+        }
+    }
+    if !loose.is_empty() {
+        sections.insert(0, MenuSection { section: None, items: loose });
+    }
+    sections
+}
+
+const ITEMS: [&str; 4] = ["items", "dishes", "products", "entries"];
+
+fn has_items(fields: &Map<String, Value>) -> bool {
+    ITEMS
+        .iter()
+        .any(|name| fields.get(*name).is_some_and(|value| value.is_array() || value.is_object()))
+}
+
+fn dishes<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<MenuItem> {
+    let entries = entries(f, at, value);
+    entries.into_iter().filter_map(|entry| dish(f, entry)).collect()
+}
+
+fn dish<'a>(f: &mut Fields<'a>, entry: Entry<'a>) -> Option<MenuItem> {
+    let Entry::Object(at, fields) = entry else {
+        let price = price(f, entry, "menu")?;
+        return Some(MenuItem {
+            name: price.name,
+            description: None,
+            price: price.price,
+            allergens: Vec::new(),
+        });
+    };
+    f.below(&at, fields, |f| {
+        let name = f.text(&["name", "title", "dish", "item"], MAX_NAME);
+        let description = f.text(&DESCRIPTION, MAX_TEXT);
+        let price = f.text(&["price", "amount", "cost"], MAX_NAME);
+        let allergens = match f.first(&["allergens", "allergies", "contains"]) {
+            (at, Some(Value::String(text))) => {
+                let parts =
+                    text.split([',', ';', '/']).map(str::trim).filter(|part| !part.is_empty());
+                let parts: Vec<_> = parts.map(|part| Cow::Owned(Value::from(part))).collect();
+                f.as_texts(&at, &parts, MAX_NAME)
+            }
+            (at, Some(value)) => {
+                let list = f.as_list(&at, value).unwrap_or_default();
+                f.as_texts(&at, &list, MAX_NAME)
+            }
+            (_, None) => Vec::new(),
+        };
+        if name.is_none() {
+            f.dropped(&at, "has no `name`; left out");
+        }
+        Some(MenuItem { name: name?, description, price, allergens })
+    })
+}
+
+/// The places of a business.
+pub(super) fn locations(f: &mut Fields<'_>, language: &str) -> Vec<Place> {
+    let (at, Some(value)) = f.first(&["locations", "branches", "stores"]) else {
+        return Vec::new();
+    };
+    let mut places = Vec::new();
+    for entry in entries(f, &at, value) {
+        match entry {
+            Entry::Object(at, fields) => places.push(f.below(&at, fields, |f| {
+                let (hours, hours_notes) = {
+                    let names = ["hours", "business_hours", "opening_hours"];
+                    hours::read(f, &names, language)
+                };
+                // The normalized form has the notes beside the hours.
+                let hours_notes = [notes(f), hours_notes].concat();
+                Place {
+                    name: f.text(&["name", "title", "label"], MAX_NAME),
+                    address: f.text(&["address", "street", "business_address"], MAX_TEXT),
+                    city: f.text(&["city", "town", "primary_city"], MAX_NAME),
+                    phone: f.phone(&["phone", "business_phone", "telephone"], false),
+                    email: f.email(&["email", "business_email"], false),
+                    hours,
+                    hours_notes,
+                }
+            })),
+            Entry::Pair(at, name, value) => {
+                let address = f.as_text(&at, value, MAX_TEXT);
+                let name = f.as_text(&at, &Value::from(name), MAX_NAME);
+                places.push(Place { name, address, ..Place::default() });
+            }
+            Entry::Text(address) => {
+                places.push(Place { address: Some(address), ..Place::default() });
+            }
+        }
+    }
+    places.retain(|place| *place != Place::default());
+    places
+}
+
+/// The notes about opening hours of the normalized form.
+pub(super) fn notes(f: &mut Fields<'_>) -> Vec<crate::HoursNote> {
+    let (at, value) = f.first(&["hours_notes"]);
+    let Some(value) = value else { return Vec::new() };
+    if let Ok(notes) = serde_json::from_value::<Vec<crate::HoursNote>>(value.clone()) {
+        let mut cleaned = Vec::with_capacity(notes.len().min(MAX_ENTRIES));
+        for (index, note) in notes.into_iter().take(MAX_ENTRIES).enumerate() {
+            let at = child(&at, index);
+            let label = note.label.and_then(|label| f.as_text(&at, &label.into(), MAX_NAME));
+            let text = f.as_text(&at, &note.text.into(), MAX_TEXT);
+            let days = note.days;
+            cleaned.extend(text.map(|text| crate::HoursNote { days, label, text }));
+        }
+        return cleaned;
+    }
+    let list = f.as_list(&at, value).unwrap_or_default();
+    let texts = f.as_texts(&at, &list, MAX_NAME);
+    let note = |text| crate::HoursNote { days: Vec::new(), label: None, text };
+    texts.into_iter().map(note).collect()
+}
+
+/// The people of the business.
+pub(super) fn team(f: &mut Fields<'_>) -> Vec<Person> {
+    let (at, Some(value)) = f.first(&["team", "team_members", "staff"]) else { return Vec::new() };
+    let mut people = Vec::new();
+    for entry in entries(f, &at, value) {
+        match entry {
+            Entry::Object(at, fields) => people.extend(f.below(&at, fields, |f| {
+                let name = f.text(&["name", "full_name"], MAX_NAME);
+                let role = f.text(&["role", "title", "position", "job"], MAX_NAME);
+                let bio = f.text(&["bio", "about", "description", "text"], MAX_TEXT);
+                let photo_url = f.link(&["photo_url", "photo", "image", "picture", "image_url"]);
+                if name.is_none() {
+                    f.dropped(&at, "has no `name`; left out");
+                }
+                Some(Person { name: name?, role, bio, photo_url })
+            })),
+            Entry::Pair(at, name, value) => {
+                let role = f.as_text(&at, value, MAX_NAME);
+                let name = f.as_text(&at, &Value::from(name), MAX_NAME);
+                people.extend(name.map(|name| Person { name, role, bio: None, photo_url: None }));
+            }
+            Entry::Text(name) => {
+                people.push(Person { name, role: None, bio: None, photo_url: None });
+            }
+        }
+    }
+    people
+}
+
+/// The photos of all lists that forms send.
+pub(super) fn photos(f: &mut Fields<'_>) -> Vec<Photo> {
+    let mut photos: Vec<Photo> = Vec::new();
+    for name in ["photos", "gallery", "portfolio", "images", "photo_urls"] {
+        let (at, Some(value)) = f.first(&[name]) else { continue };
+        let list = f.as_list(&at, value).unwrap_or_default();
+        for (index, entry) in list.into_iter().enumerate() {
+            let at = child(&at, index);
+            match entry {
+                entry if is_empty(&entry) => {}
+                Cow::Borrowed(Value::Object(fields)) => photos.extend(f.below(&at, fields, |f| {
+                    let url = f.link(&["url", "src", "image", "link", "photo"]);
+                    let names = ["alt", "title", "caption", "description", "name"];
+                    let alt = f.text(&names, MAX_NAME);
+                    Some(Photo { url: url?, alt })
+                })),
+                entry if entry.is_string() => {
+                    let url = f.as_link(&at, &entry);
+                    photos.extend(url.map(|url| Photo { url, alt: None }));
+                }
+                entry => {
+                    let message = format!(
+                        "must be an object with `url`, but is {}: left out",
+                        excerpt(&entry)
+                    );
+                    f.dropped(&at, message);
+                }
+            }
+        }
+    }
+    photos
+}
+
+/// The legal identifiers, beside the other fields or in an object `legal`.
+pub(super) fn legal(f: &mut Fields<'_>) -> Legal {
+    let inner = match f.first(&["legal"]) {
+        (at, Some(Value::Object(fields))) => f.below(&at, fields, identifiers),
+        (at, Some(other)) => {
+            let message = format!(
+                "must be an object with `vat_id`, `company_number` and more, but is {}: left out",
+                excerpt(other)
+            );
+            f.dropped(&at, message);
+            Legal::default()
+        }
+        (_, None) => Legal::default(),
+    };
+    let outer = identifiers(f);
+    Legal {
+        legal_name: inner.legal_name.or(outer.legal_name),
+        representative: inner.representative.or(outer.representative),
+        vat_id: inner.vat_id.or(outer.vat_id),
+        tax_id: inner.tax_id.or(outer.tax_id),
+        siret: inner.siret.or(outer.siret),
+        siren: inner.siren.or(outer.siren),
+        ein: inner.ein.or(outer.ein),
+        company_number: inner.company_number.or(outer.company_number),
+        license_number: inner.license_number.or(outer.license_number),
+    }
+}
+
+fn identifiers(f: &mut Fields<'_>) -> Legal {
+    let mut text = |names: &[&'static str]| f.text(names, MAX_NAME);
+    Legal {
+        legal_name: text(&["legal_name", "company_legal_name", "razao_social"]),
+        representative: text(&["representative", "legal_representative", "geschaeftsfuehrer"]),
+        vat_id: text(&["vat_id", "vat_number", "vat", "ust_id", "ustid", "partita_iva", "tva"]),
+        tax_id: text(&["tax_id", "cnpj", "nif", "cif", "nip", "steuernummer", "abn"]),
+        siret: text(&["siret"]),
+        siren: text(&["siren"]),
+        ein: text(&["ein"]),
+        company_number: text(&["company_number", "registration_number", "handelsregister", "hrb"]),
+        license_number: text(&["license_number", "licence_number", "license", "licence"]),
+    }
+}

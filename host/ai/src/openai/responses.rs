@@ -1,0 +1,244 @@
+//! OpenAI's Responses API, which some models have only.
+//! <https://platform.openai.com/docs/api-reference/responses>
+
+use serde_json::{Map, Value, json};
+
+use super::super::adapter::{Adapter, Endpoint, StreamEvent};
+use super::super::answer::{Answer, Finish};
+use super::super::config::Reasoning;
+use super::super::error_body;
+use super::super::failure::AttemptFailure;
+use super::super::finish_reason::{self, worse};
+use super::super::instructions;
+use super::super::parameters::{Parameter, Shape};
+use super::super::reading::{self, Fields};
+use super::super::request::{ChatMessage, Format, Role};
+use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::usage;
+use super::super::wire::{HttpHead, HttpReply, Prompt};
+use super::strict_schema::{self, Converted};
+
+#[derive(Debug)]
+pub(in super::super) struct Responses {
+    pub(super) endpoint: Endpoint,
+}
+
+impl Adapter for Responses {
+    fn kind(&self) -> &'static str {
+        "openai"
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// This API has neither stop texts nor seeds.
+    fn shape(&self) -> Shape {
+        let mut shape = Shape::PLAIN;
+        shape.omit(Parameter::Stop);
+        shape.omit(Parameter::Seed);
+        shape
+    }
+
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {
+        body(prompt)
+    }
+
+    fn deltas(&self) -> Box<dyn StreamDeltas> {
+        Box::new(Deltas::default())
+    }
+
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure> {
+        let value = stream_deltas::parse_whole(http)?;
+        let mut answer = Answer::default();
+        read(&http.head, Fields(&value), &http.body, &mut answer)?;
+        Ok(answer)
+    }
+}
+
+fn body(prompt: &Prompt<'_>) -> Vec<u8> {
+    let format = &prompt.request.format;
+    let (mode, instruction) = mode(format, prompt.step(Parameter::ResponseFormat));
+    let (system, messages) = prompt.conversation(instruction);
+    let system = system.map(|content| ChatMessage { role: Role::System, content });
+    let of_user = |message: &ChatMessage| message.role != Role::System;
+    let input: Vec<Value> = system
+        .iter()
+        .chain(messages.iter().filter(|message| of_user(message)))
+        .map(|message| json!({"role": message.role, "content": message.content}))
+        .collect();
+    let mut body = Map::new();
+    let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
+    set("model", prompt.model.into());
+    set("input", input.into());
+    set("stream", prompt.streams().into());
+    // The customer's data is not to be kept at the provider.
+    set("store", false.into());
+    if let Some(most) = prompt.max_tokens().filter(|_| prompt.sends(Parameter::MaxTokens)) {
+        set("max_output_tokens", most.into());
+    }
+    if let Some(temperature) = prompt.temperature() {
+        set("temperature", json!(temperature));
+    }
+    if let Some(tier) = prompt.service_tier() {
+        set("service_tier", tier.into());
+    }
+    if let Some((reasoning, step)) = prompt.reasoning() {
+        let effort = match (reasoning, step) {
+            (Reasoning::None, 1) => Reasoning::Minimal,
+            (Reasoning::Minimal, 1) => Reasoning::Low,
+            (level, _) => level,
+        };
+        set("reasoning", json!({"effort": effort.as_str()}));
+    }
+    if let Some(mode) = mode {
+        set("text", json!({"format": mode}));
+    }
+    // Cannot fail: strings, numbers and maps with text keys.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// The mode for JSON, and the instruction for the model.
+fn mode(format: &Format, refused: u8) -> (Option<Value>, Option<String>) {
+    let instruction = || instructions::of(format);
+    let object = || Some(json!({"type": "json_object"}));
+    match (format, refused) {
+        (Format::Text, _) => (None, None),
+        (Format::Json, 0) => (object(), instruction()),
+        (Format::JsonSchema(schema), 0 | 1) => {
+            let schema = schema.value();
+            let converted = strict_schema::convert(schema).filter(|_| refused == 0);
+            match converted {
+                Some(Converted { schema, whole }) => (
+                    Some(json!({
+                        "type": "json_schema", "name": "reply", "strict": true, "schema": schema,
+                    })),
+                    instruction().filter(|_| !whole),
+                ),
+                None if schema.get("type").is_none_or(|kind| kind == "object") => {
+                    (object(), instruction())
+                }
+                None => (None, instruction()),
+            }
+        }
+        (Format::Json | Format::JsonSchema(_), _) => (None, instruction()),
+    }
+}
+
+/// Reads a response object: its text unless there is some already, its end, its tokens.
+fn read(
+    head: &HttpHead,
+    response: Fields<'_>,
+    frame: &[u8],
+    answer: &mut Answer,
+) -> Result<(), AttemptFailure> {
+    if let Some(error) = response.get("error").filter(|error| reading::is_error(error)) {
+        return Err(error_body::in_success(head, error)
+            .of_answer(head, frame)
+            .with_usage(answer.usage));
+    }
+    if response.get("output").is_none() && response.text("status").is_none() {
+        return Err(stream_deltas::without("output").of_answer(head, frame));
+    }
+    if let Some(model) = response.text("model") {
+        answer.model = Some(model.to_owned());
+    }
+    if let Some(tokens) = response.object("usage") {
+        usage::add(tokens, &mut answer.usage);
+    }
+    let parts = response
+        .list("output")
+        .filter(|item| item.text("type").is_none_or(|kind| kind == "message"))
+        .flat_map(|item| item.list("content"));
+    let mut text = String::new();
+    for part in parts {
+        match part.text("type") {
+            Some("refusal") => {
+                let refusal = part.text("refusal").unwrap_or_default();
+                answer.refusal.get_or_insert_with(|| refusal.to_owned());
+            }
+            Some("output_text" | "text") | None => {
+                text.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default());
+            }
+            Some(_) => {}
+        }
+    }
+    if answer.content.is_empty() {
+        answer.content = text;
+    }
+    let why = response.object("incomplete_details").and_then(|details| details.word("reason"));
+    let word = why.or_else(|| response.word("status"));
+    if let Some(finish) = word.and_then(|word| finish_reason::of(word, finish_reason::filtered)) {
+        answer.finish = Some(worse(answer.finish.take(), finish));
+    }
+    Ok(())
+}
+
+/// The answer of one stream.
+#[derive(Default)]
+struct Deltas {
+    answer: Answer,
+    ended: bool,
+}
+
+impl StreamDeltas for Deltas {
+    fn read(
+        &mut self,
+        head: &HttpHead,
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        let data = delta.data;
+        if self.ended || data == b"[DONE]" {
+            return Ok(());
+        }
+        let value = stream_deltas::parse(head, data)?;
+        let event = Fields(&value);
+        let kind = event.text("type").unwrap_or(delta.event);
+        let more = || event.get("delta").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match kind {
+            "response.output_text.delta" => add_text(&mut self.answer, more(), events),
+            "response.refusal.delta" => {
+                self.answer.refusal.get_or_insert_default().push_str(&more());
+            }
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled" => {
+                let Some(response) = event.object("response") else {
+                    return Err(stream_deltas::without("response").of_answer(head, data));
+                };
+                read(head, response, data, &mut self.answer)?;
+                if kind == "response.failed" {
+                    self.answer.finish = Some(Finish::Failed);
+                }
+                self.ended = true;
+                events.push(StreamEvent::Usage(self.answer.usage));
+                events.extend(self.answer.finish.clone().map(StreamEvent::Finish));
+            }
+            "error" => {
+                let error = event.get("error").unwrap_or(&value);
+                return Err(head.error_frame(error, data).with_usage(self.answer.usage));
+            }
+            kind if kind.contains("reasoning") => events.push(StreamEvent::Thinking),
+            _ if event.get("error").is_some_and(reading::is_error) => {
+                let error = event.get("error").unwrap_or(&value);
+                return Err(head.error_frame(error, data).with_usage(self.answer.usage));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn knows(&self, event: &str) -> bool {
+        ["", "error"].contains(&event) || event.starts_with("response.")
+    }
+
+    fn is_done(&self) -> bool {
+        self.ended
+    }
+
+    fn end(self: Box<Self>) -> (Answer, bool) {
+        (self.answer, self.ended)
+    }
+}

@@ -1,0 +1,209 @@
+//! `sitewright route`: the routes of AI calls, and what orders wait for because it is held.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::exit::Exit;
+use super::output;
+use super::queue::hold_text;
+use super::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_ai::AiConfig;
+use sitewright_failure::render::clean;
+use sitewright_jobs::{Database, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_model::time::now_ms;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List the routes of the configuration and everything that is held.
+    List,
+    /// Hold a route or a template: its orders wait and use no attempt until it is released.
+    #[command(after_help = "Examples:\n  \
+        sitewright route hold default --reason 'the key is being replaced'\n  \
+        sitewright route hold template:landing")]
+    Hold {
+        /// Name of a route, or `template:NAME`.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What orders show that wait for it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Release what is held: its orders are due again. A worker holds it anew if the cause
+    /// persists.
+    #[command(after_help = "Examples:\n  \
+        sitewright route release default\n  \
+        sitewright route release template:landing")]
+    Release {
+        /// Name of a route, or `template:NAME`; as `route list` and `queue stats` show it.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
+    let config = setup.config()?;
+    let database = Setup::orders(&config).await?;
+    let done = act(&database, &config, command, json).await;
+    database.close().await;
+    done
+}
+
+async fn act(
+    database: &Database,
+    config: &Config,
+    command: Command,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    match command {
+        Command::List => list(database, config, json).await,
+        Command::Hold { name, reason } => hold(database, config, &name, reason, json).await,
+        Command::Release { name } => release(database, &name, json).await,
+    }
+}
+
+/// A route of the configuration.
+#[derive(Debug, Serialize)]
+struct Route {
+    /// The purpose it serves, or `default`.
+    name: String,
+    /// `PROVIDER MODEL`, in the order in which they are tried.
+    candidates: Vec<String>,
+    /// Whether orders that need it wait.
+    held: bool,
+}
+
+fn routes(config: &AiConfig, holds: &[Hold]) -> Vec<Route> {
+    let route = |(name, route): (&String, &sitewright_ai::RouteConfig)| {
+        let candidates = route.candidates.iter().map(|one| {
+            let model = one.model.as_deref().unwrap_or_default();
+            format!("{} {model}", one.provider).trim_end().to_owned()
+        });
+        let held = holds.iter().any(|hold| hold.kind == HoldKind::Route && hold.name == *name);
+        Route { name: name.clone(), candidates: candidates.collect(), held }
+    };
+    config.routes.iter().map(route).collect()
+}
+
+async fn list(database: &Database, config: &Config, json: bool) -> Result<Exit, SetupError> {
+    let holds = database.holds().await?;
+    let routes = routes(&config.ai, &holds);
+    if json {
+        output::print_json(&json!({ "routes": routes, "holds": holds }));
+        return Ok(Exit::Done);
+    }
+    let mut text = String::new();
+    if routes.is_empty() {
+        text.push_str("No route is configured: see [ai.routes] of the configuration.\n");
+    }
+    for route in &routes {
+        let held = if route.held { "held" } else { "" };
+        let line =
+            format!("{:<20} {held:<5} {}", clean(&route.name), clean(&route.candidates.join(", ")));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    let at = now_ms();
+    for hold in &holds {
+        text.push_str(&hold_text(hold, at));
+    }
+    if holds.is_empty() {
+        text.push_str("Nothing is held.\n");
+    }
+    output::print(&text);
+    Ok(Exit::Done)
+}
+
+/// The hold that a person names: a route's name alone, or with its kind.
+fn id_of(name: &str) -> Result<HoldId, SetupError> {
+    let id = match name.split_once(':') {
+        None if !name.trim().is_empty() => HoldId::new(HoldKind::Route, name),
+        _ => name.parse().map_err(|error: String| {
+            SetupError::Usage(Message::or(&error, message!("the name cannot be used")))
+        })?,
+    };
+    if id.kind == HoldKind::Missing {
+        return Err(SetupError::Usage(message!(
+            "`{id}` cannot be held or released by hand: its orders wait for the template; put its \
+             file into the templates folder of a worker"
+        )));
+    }
+    Ok(id)
+}
+
+async fn hold(
+    database: &Database,
+    config: &Config,
+    name: &str,
+    reason: Option<String>,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    let id = id_of(name)?;
+    if id.kind == HoldKind::Route && !config.ai.routes.contains_key(&id.name) {
+        let known: Vec<&str> = config.ai.routes.keys().map(String::as_str).collect();
+        return Err(SetupError::Usage(message!(
+            "there is no route `{}`; the routes are: {}; a template is `template:NAME`",
+            id.name,
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        )));
+    }
+    let why = message!(
+        "held by an operator{}; `sitewright route release {id}` ends it",
+        reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
+    );
+    let hold = NewHold {
+        id: id.clone(),
+        cause: HoldCause::Operator,
+        reason: why,
+        fingerprint: None,
+        probing: Probing::Never,
+    };
+    let new = database.hold(hold).await?;
+    let outcome = if new { "held" } else { "already_held" };
+    let says = if new { "is held: its orders wait" } else { "was held already; its reason is new" };
+    report(outcome, &id, says, json);
+    Ok(Exit::Done)
+}
+
+async fn release(database: &Database, name: &str, json: bool) -> Result<Exit, SetupError> {
+    let id = id_of(name)?;
+    let was_held = database.release_hold(&id).await?;
+    let (outcome, says) = if was_held {
+        ("released", "is released: workers take its orders within about a second")
+    } else {
+        ("not_held", "is not held; nothing was changed")
+    };
+    report(outcome, &id, says, json);
+    Ok(Exit::Done)
+}
+
+fn report(outcome: &str, id: &HoldId, says: &str, json: bool) {
+    if json {
+        output::print_json(&json!({ "outcome": outcome, "hold": id }));
+    } else {
+        output::print(&format!("{} {says}\n", clean(&id.to_string())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_route_unless_it_says_otherwise() {
+        for (name, id) in [
+            ("default", Some("route:default")),
+            ("route:default", Some("route:default")),
+            ("template:landing", Some("template:landing")),
+            ("missing:landing", None),
+            ("templates:landing", None),
+            ("template:", None),
+            ("", None),
+        ] {
+            assert_eq!(id_of(name).ok().map(|id| id.to_string()).as_deref(), id, "{name:?}");
+        }
+    }
+}

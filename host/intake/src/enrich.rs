@@ -1,0 +1,100 @@
+//! What number plans and languages say about an order: phone numbers in the international form, the
+//! country, and the language of an order that names none.
+
+use serde_json::Value;
+use sitewright_order::{
+    Locale, Notice, NoticeLevel, Order, Phone, business_pointer, child, given_locale,
+};
+
+use super::language;
+use super::phones::{Known, known, region};
+
+/// Completes an order that was read from `document`. What is changed or left out is added to
+/// `notices`.
+pub(super) fn enrich(
+    order: &mut Order,
+    document: &Value,
+    default_locale: &Locale,
+    notices: &mut Vec<Notice>,
+) {
+    let business = business_pointer(document);
+    let given = given_locale(document).map(|(_, locale)| locale);
+    if order.country.is_none() {
+        let phones = [&order.business_phone, &order.whatsapp_phone];
+        order.country = phones.into_iter().flatten().find_map(region);
+    }
+    // Without a country, the region of the language is only good enough for a number that is valid
+    // there.
+    let of_locale = given.as_ref().and_then(Locale::region).map(str::to_owned);
+    let country = order.country.clone().or(of_locale);
+
+    let mut numbers = Numbers { country: country.as_deref(), notices };
+    let at = |names: &[&str]| child(business, sent(document, business, names));
+    numbers.complete(&mut order.business_phone, &at(&["business_phone", "phone", "telephone"]));
+    numbers.complete(
+        &mut order.whatsapp_phone,
+        &at(&["whatsapp_phone", "whatsapp_number", "whatsapp"]),
+    );
+    numbers.complete(&mut order.emergency_phone, &at(&["emergency_phone", "emergency_number"]));
+    let places = at(&["locations", "branches", "stores"]);
+    for (index, place) in order.locations.iter_mut().enumerate() {
+        numbers.complete(&mut place.phone, &child(&child(&places, index), "phone"));
+    }
+    if order.country.is_none() {
+        // A number whose country the order's language told.
+        order.country = order.business_phone.as_ref().and_then(region);
+    }
+
+    if given.is_none()
+        && let Some(found) = language::found(order, country.as_deref(), default_locale)
+    {
+        if found.locale != order.locale {
+            let message = format!(
+                "names no language: the site is made in `{}`, from {}",
+                found.locale, found.source
+            );
+            let at = child(business, "locale");
+            notices.push(Notice::new(NoticeLevel::Note, at, message));
+        }
+        order.locale = found.locale;
+    }
+}
+
+/// The name under which a field was sent; the first of its names if it was not.
+fn sent<'n>(document: &Value, business: &str, names: &[&'n str]) -> &'n str {
+    let fields = document.pointer(business);
+    let is_there = |name: &&&str| {
+        fields.and_then(|fields| fields.get(**name)).is_some_and(|value| !value.is_null())
+    };
+    names.iter().find(is_there).or(names.first()).copied().unwrap_or_default()
+}
+
+/// The numbers of one order.
+struct Numbers<'a> {
+    country: Option<&'a str>,
+    notices: &'a mut Vec<Notice>,
+}
+
+impl Numbers<'_> {
+    /// The international form of a number. One that cannot exist is left out: nobody can dial it.
+    fn complete(&mut self, phone: &mut Option<Phone>, at: &str) {
+        let Some(written) = phone.as_ref() else { return };
+        match known(written, self.country) {
+            Known::Unknown => {}
+            Known::Number(number) if number == *written => {}
+            Known::Number(number) => {
+                let message = format!("`{written}` is read as `{number}`");
+                self.notices.push(Notice::new(NoticeLevel::Note, at, message));
+                *phone = Some(number);
+            }
+            Known::Impossible => {
+                let message = format!(
+                    "`{written}` is not a phone number: no number of that country has as many \
+                     digits; write it like `+55 19 95550-1011`; left out"
+                );
+                self.notices.push(Notice::new(NoticeLevel::Warning, at, message));
+                *phone = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The language of an order that names none: from its texts, its country and its phone number.
+
+use sitewright_order::{Locale, Order, main_language};
+use whatlang::{Detector, Lang};
+
+/// Minimum length of the texts whose language is detected, in characters: shorter ones are names.
+const MIN_TEXT: usize = 40;
+/// Maximum length of the texts that are looked at, in characters.
+const MAX_TEXT: usize = 4_000;
+
+/// The languages that are told apart, with their tags.
+const LANGUAGES: [(Lang, &str); 22] = [
+    (Lang::Ara, "ar"),
+    (Lang::Ces, "cs"),
+    (Lang::Cmn, "zh"),
+    (Lang::Dan, "da"),
+    (Lang::Deu, "de"),
+    (Lang::Ell, "el"),
+    (Lang::Eng, "en"),
+    (Lang::Fin, "fi"),
+    (Lang::Fra, "fr"),
+    (Lang::Heb, "he"),
+    (Lang::Hun, "hu"),
+    (Lang::Ita, "it"),
+    (Lang::Jpn, "ja"),
+    (Lang::Kor, "ko"),
+    (Lang::Nld, "nl"),
+    (Lang::Pol, "pl"),
+    (Lang::Por, "pt"),
+    (Lang::Ron, "ro"),
+    (Lang::Rus, "ru"),
+    (Lang::Spa, "es"),
+    (Lang::Swe, "sv"),
+    (Lang::Tur, "tr"),
+];
+
+/// A locale that was found, and where it comes from, for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) locale: Locale,
+    pub(super) source: &'static str,
+}
+
+/// The locale of an order that names none; `None` if nothing says which one.
+pub(super) fn found(order: &Order, country: Option<&str>, default: &Locale) -> Option<Found> {
+    let of_country = country.and_then(main_language);
+    let texts = texts(order);
+    let (language, source) = match (detected(&texts), of_country) {
+        (Some(language), Some(main)) if language == main => {
+            (language, "the language of its texts and its country")
+        }
+        // A few lines of names and phrases in Latin letters are like many languages.
+        (Some(_), Some(main)) if !is_long(&texts) => (main, "its country"),
+        (Some(language), _) => (language, "the language of its texts"),
+        (None, Some(main)) => (main, "its country"),
+        (None, None) => return None,
+    };
+    // The operator's default knows which English it is.
+    let of_default = default.region().filter(|_| default.language() == language);
+    let region = country.filter(|_| of_country == Some(language)).or(of_default);
+    let tag = match region {
+        Some(region) => format!("{language}-{region}"),
+        None => language.to_owned(),
+    };
+    Some(Found { locale: tag.parse().ok()?, source })
+}
+
+/// Whether a text is so long that its language outweighs that of the country, or has letters that
+/// few languages have.
+fn is_long(text: &str) -> bool {
+    const LONG: usize = 250;
+    let latin = |c: &char| c.is_alphabetic() && *c < '\u{250}';
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    letters >= LONG || text.chars().filter(latin).count() < letters / 2
+}
+
+/// The texts that a person wrote in sentences or words of a language, not its names.
+fn texts(order: &Order) -> String {
+    let long = [&order.site_description, &order.about_owner, &order.design_notes, &order.cta_text];
+    let said = order.testimonials.iter().map(|testimonial| testimonial.text.as_str());
+    let lists = order.services.iter().chain(&order.selected_pages).map(String::as_str);
+    let texts = long.into_iter().flatten().map(String::as_str).chain(said).chain(lists);
+    let mut joined = String::new();
+    for text in texts {
+        if joined.len() > MAX_TEXT {
+            break;
+        }
+        joined.extend(text.chars().take(MAX_TEXT));
+        joined.push_str(". ");
+    }
+    joined
+}
+
+/// The language of a text, if it is certain.
+fn detected(text: &str) -> Option<&'static str> {
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    // A Chinese character says as much as several Latin ones.
+    let weight = letters + 3 * text.chars().filter(|c| *c >= '\u{3000}').count();
+    if weight < MIN_TEXT {
+        return None;
+    }
+    let detector = Detector::with_allowlist(LANGUAGES.map(|(lang, _)| lang).to_vec());
+    let info = detector.detect(text).filter(whatlang::Info::is_reliable)?;
+    LANGUAGES.iter().find(|(lang, _)| *lang == info.lang()).map(|(_, tag)| *tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_have_a_language_and_names_have_none() {
+        let table = [
+            (Some("pt"), "Cantina familiar com massas feitas na casa e salão para 80 pessoas."),
+            (
+                Some("en"),
+                "We bake through the night, and when the bread is gone for the day, it is gone.",
+            ),
+            (
+                Some("fr"),
+                "Agence indépendante depuis 1998, spécialisée dans les demeures anciennes.",
+            ),
+            (
+                Some("de"),
+                "Ich begleite Hochzeiten dokumentarisch, ohne Posen. Antwort auf Anfragen.",
+            ),
+            (Some("ar"), "حضانة مرخصة للأطفال من 6 أشهر إلى 5 سنوات، بمعلمات مؤهلات وكاميرات مراقبة"),
+            (Some("ja"), "当店は創業五十年の老舗です。毎朝手作りのパンを焼いています。"),
+            (Some("he"), "מאפייה משפחתית בלב תל אביב, לחם טרי כל בוקר ועוגות בהזמנה אישית."),
+            (None, "Joe's Pizza"),
+            (None, ""),
+        ];
+        for (expected, text) in table {
+            assert_eq!(detected(text), expected, "{text}");
+        }
+    }
+}

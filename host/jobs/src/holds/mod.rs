@@ -1,0 +1,444 @@
+//! Holds: what orders wait for instead of failing, because the fault is not theirs.
+//!
+//! A hold is a row that every worker and the command line see: a route whose provider refuses its
+//! key, a template that no worker here has, a template whose attempts all end alike. Orders that
+//! need it are *parked*: they wait, use no attempt, and their row names the hold. They are not
+//! woken one by one: a worker's sweep makes their jobs due when the hold is released.
+//!
+//! | kind | set when | ends when |
+//! |---|---|---|
+//! | [`HoldKind::Route`] | a provider refuses a request for a reason that is not the order's, or the circuit of the route opens | an order that is let through as a probe gets an answer |
+//! | [`HoldKind::Template`] | the circuit of the template opens | a probe ends otherwise |
+//! | [`HoldKind::Missing`] | a worker that does not have the template gets one of its orders | a live worker has it |
+//!
+//! An operator can set and release each of the first two.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `mod` | the rows: set, list, release |
+//! | `admit` | does a claimed order pass its holds, and is it the probe? |
+//! | `own_queue` | how does a worker get orders that others cannot attempt? |
+//! | `sweep` | makes parked orders due: released ones, one probe at a time, those for this worker |
+//!
+//! **Invariant:** whatever happens to a hold's row, a parked order's job becomes due by itself
+//! after [`PARKED_AT_MOST`].
+
+pub(crate) mod admit;
+mod own_queue;
+mod sweep;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use sitewright_model::message::Message;
+use sitewright_model::time::{millis, now_ms};
+
+use super::database::Database;
+use super::driver::{Row, Tx, args, sql};
+use super::error::Error;
+
+pub use admit::Gate;
+pub use own_queue::OwnQueue;
+pub use sweep::{Served, Sweep, Swept};
+
+/// A parked order is tried again after this long even if nobody releases it: workers of an earlier
+/// version do not know holds.
+pub(crate) const PARKED_AT_MOST: Duration = Duration::from_secs(15 * 60);
+
+/// A hold that is set again within this time of its release continues to probe at the distance it
+/// had: its release did not last.
+const STABLE_AFTER_MS: i64 = 10 * 60 * 1_000;
+
+/// What a hold stops.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum HoldKind {
+    /// Orders whose templates use this route for AI calls.
+    Route,
+    /// Orders of this template.
+    Template,
+    /// Orders of this template on workers that do not have it.
+    Missing,
+}
+
+/// Identifies a hold: `route:copywriting`, `template:landing`, `missing:landing`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HoldId {
+    pub kind: HoldKind,
+    /// Name of the route or the template.
+    pub name: String,
+}
+
+impl HoldId {
+    pub fn new(kind: HoldKind, name: impl Into<String>) -> Self {
+        HoldId { kind, name: name.into() }
+    }
+}
+
+impl fmt::Display for HoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.name)
+    }
+}
+
+impl FromStr for HoldId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').filter(|(_, name)| !name.is_empty());
+        let parsed = parts.and_then(|(kind, name)| Some(HoldId::new(kind.parse().ok()?, name)));
+        parsed.ok_or_else(|| {
+            format!(
+                "{text:?} does not identify a hold; such an id is `route:NAME` or `template:NAME`"
+            )
+        })
+    }
+}
+
+impl Serialize for HoldId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a hold was set.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum HoldCause {
+    /// The provider refused the key.
+    Auth,
+    /// The provider does not permit the key to use the model.
+    Permission,
+    /// The provider's account has no credit left.
+    Quota,
+    /// The provider does not know the model or the address.
+    NotFound,
+    /// The worker's configuration has no route for the purpose.
+    NoRoute,
+    /// No connection to the provider can be made.
+    Unreachable,
+    /// Too many attempts in a row ended with the same failure.
+    Circuit,
+    /// No worker that got the order has its template.
+    Missing,
+    /// An operator set it.
+    Operator,
+}
+
+/// A hold to be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewHold {
+    pub id: HoldId,
+    pub cause: HoldCause,
+    /// What happened and what to do. Every order that waits shows it.
+    pub reason: Message,
+    /// The failure that all attempts had, of [`HoldCause::Circuit`].
+    pub fingerprint: Option<String>,
+    pub probing: Probing,
+}
+
+/// When orders are let through to see whether the cause of a hold is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probing {
+    /// One at a time, with a distance that doubles.
+    Every {
+        /// The distance before the first probe.
+        first: Duration,
+        /// Upper bound of the distance.
+        longest: Duration,
+        /// The next probe is not sent before this time has passed: nothing would be sent.
+        not_before: Duration,
+    },
+    /// Never: somebody has to release the hold.
+    Never,
+}
+
+impl Probing {
+    /// Milliseconds before the probe that follows `probes` failed ones.
+    fn wait_ms(self, probes: i64) -> Option<i64> {
+        let Probing::Every { first, longest, not_before } = self else { return None };
+        let doubled = u32::try_from(probes).ok().and_then(|probes| 2u32.checked_pow(probes));
+        let distance = first.saturating_mul(doubled.unwrap_or(u32::MAX)).min(longest);
+        Some(i64::try_from(millis(distance.max(not_before))).unwrap_or(i64::MAX / 2))
+    }
+
+    fn not_before_ms(self) -> i64 {
+        match self {
+            Probing::Every { not_before, .. } => {
+                i64::try_from(millis(not_before)).unwrap_or(i64::MAX / 2)
+            }
+            Probing::Never => 0,
+        }
+    }
+}
+
+/// A hold's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    pub id: HoldId,
+    pub kind: HoldKind,
+    /// Name of the route or the template.
+    pub name: String,
+    pub cause: HoldCause,
+    /// What happened and what to do.
+    pub reason: String,
+    pub fingerprint: Option<String>,
+    /// Milliseconds since the Unix epoch, like all times here. Of [`HoldKind::Missing`]: when a
+    /// live worker was last seen to have the template.
+    pub since: i64,
+    /// Probes that failed.
+    pub probes: i64,
+    /// When the next order is let through; `None` if somebody has to release it.
+    pub next_probe_at: Option<i64>,
+    /// The order that was let through and still runs.
+    pub probe_order: Option<String>,
+    /// Of [`HoldKind::Missing`]: since when its orders are attempted, and so fail, because no live
+    /// worker has had the template for the grace time.
+    pub expired_at: Option<i64>,
+    /// The number of orders that wait for it.
+    pub orders: i64,
+}
+
+impl Hold {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        let (kind, name) = (row.parsed("kind")?, row.text("name")?);
+        Ok(Hold {
+            id: HoldId { kind, name: name.clone() },
+            kind,
+            name,
+            cause: row.parsed("cause")?,
+            reason: row.text("reason")?,
+            fingerprint: row.opt_text("fingerprint")?,
+            since: row.int("since")?,
+            probes: row.int("probes")?,
+            next_probe_at: row.opt_int("next_probe_at")?,
+            probe_order: row.opt_text("probe_order")?,
+            expired_at: row.opt_int("expired_at")?,
+            orders: row.int("orders")?,
+        })
+    }
+}
+
+impl Database {
+    /// The holds that are set, the oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn holds(&self) -> Result<Vec<Hold>, Error> {
+        let doing = "reading the holds";
+        let sql = sql!(
+            "SELECT h.kind AS kind, h.name AS name, h.cause AS cause, h.reason AS reason,
+                h.fingerprint AS fingerprint, h.since AS since, h.probes AS probes,
+                h.next_probe_at AS next_probe_at, h.expired_at AS expired_at,
+                (SELECT o.id FROM sitewright_orders o
+                    WHERE o.id = h.probe_order AND o.owner_attempt = h.probe_attempt)
+                    AS probe_order,
+                (SELECT count(*) FROM sitewright_orders o
+                    WHERE o.held_by = h.id AND o.state = {waiting}) AS orders
+             FROM sitewright_holds h WHERE h.released_at IS NULL ORDER BY h.since, h.id"
+        );
+        let rows = self.read(doing, sql, vec![]).await?;
+        let holds = rows.iter().map(Hold::read).collect::<Result<_, _>>();
+        holds.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Sets a hold. Whether it was not set before.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn hold(&self, hold: NewHold) -> Result<bool, Error> {
+        self.write(format!("holding {}", hold.id), move |tx| {
+            let hold = hold.clone();
+            Box::pin(async move { set(tx, &hold, None, now_ms()).await })
+        })
+        .await
+    }
+
+    /// Releases a hold: its orders become due with the next sweep of a worker. Whether it was set.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn release_hold(&self, id: &HoldId) -> Result<bool, Error> {
+        let doing = format!("releasing {id}");
+        let id = id.to_string();
+        self.write(doing, move |tx| {
+            let id = id.clone();
+            Box::pin(async move {
+                let sql = "UPDATE sitewright_holds
+                     SET released_at = $2, probe_order = NULL, probe_attempt = NULL
+                     WHERE id = $1 AND released_at IS NULL";
+                Ok(tx.execute(sql, args![&id, now_ms()]).await? > 0)
+            })
+        })
+        .await
+    }
+}
+
+/// Sets a hold, or records that its cause persists. `attempt` is the one that met the cause: if it
+/// is the hold's probe, the next one follows after a longer distance. Whether the hold was not set
+/// before.
+pub(super) async fn set(
+    tx: &mut Tx,
+    hold: &NewHold,
+    attempt: Option<&str>,
+    now: i64,
+) -> Result<bool, sqlx::Error> {
+    let id = hold.id.to_string();
+    let known = tx
+        .optional(
+            "SELECT cause, probes, next_probe_at, probe_attempt, released_at FROM sitewright_holds
+             WHERE id = $1",
+            args![&id],
+        )
+        .await?;
+    let next = |probes: i64| hold.probing.wait_ms(probes).map(|wait| now.saturating_add(wait));
+    let Some(known) = known else {
+        let inserted = tx
+            .execute(
+                "INSERT INTO sitewright_holds
+                    (id, kind, name, cause, reason, fingerprint, since, probes, next_probe_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8) ON CONFLICT (id) DO NOTHING",
+                args![
+                    &id,
+                    <&str>::from(hold.id.kind),
+                    &hold.id.name,
+                    <&str>::from(hold.cause),
+                    hold.reason.as_str(),
+                    &hold.fingerprint,
+                    now,
+                    next(0)
+                ],
+            )
+            .await?;
+        return Ok(inserted > 0);
+    };
+    let probes = known.int("probes")?;
+    if let Some(released) = known.opt_int("released_at")? {
+        let lasted = now.saturating_sub(released) >= STABLE_AFTER_MS;
+        let probes = if lasted { 0 } else { probes.saturating_add(1) };
+        let set = tx
+            .execute(
+                "UPDATE sitewright_holds SET cause = $2, reason = $3, fingerprint = $4, since = $5,
+                    probes = $6, next_probe_at = $7, probe_order = NULL, probe_attempt = NULL,
+                    expired_at = NULL, released_at = NULL
+                 WHERE id = $1 AND released_at IS NOT NULL",
+                args![
+                    &id,
+                    <&str>::from(hold.cause),
+                    hold.reason.as_str(),
+                    &hold.fingerprint,
+                    now,
+                    probes,
+                    next(probes)
+                ],
+            )
+            .await?;
+        return Ok(set > 0);
+    }
+    let by_operator = known.parsed::<HoldCause>("cause")? == HoldCause::Operator;
+    if hold.cause == HoldCause::Operator {
+        tx.execute(
+            "UPDATE sitewright_holds SET cause = $2, reason = $3, next_probe_at = NULL
+             WHERE id = $1",
+            args![&id, <&str>::from(hold.cause), hold.reason.as_str()],
+        )
+        .await?;
+        return Ok(!by_operator);
+    }
+    if by_operator {
+        return Ok(false);
+    }
+    let probed = attempt.is_some() && known.opt_text("probe_attempt")?.as_deref() == attempt;
+    if probed {
+        let probes = probes.saturating_add(1);
+        tx.execute(
+            // A circuit's reason says how many attempts opened it.
+            "UPDATE sitewright_holds SET cause = $2, fingerprint = $4, probes = $5,
+                reason = CASE WHEN cause = $7 THEN reason ELSE $3 END,
+                next_probe_at = $6, probe_order = NULL, probe_attempt = NULL
+             WHERE id = $1",
+            args![
+                &id,
+                <&str>::from(hold.cause),
+                hold.reason.as_str(),
+                &hold.fingerprint,
+                probes,
+                next(probes),
+                <&str>::from(HoldCause::Circuit)
+            ],
+        )
+        .await?;
+        return Ok(false);
+    }
+    // An attempt that began before the hold. It tells at most that a probe would not be sent yet.
+    let earliest = now.saturating_add(hold.probing.not_before_ms());
+    if known.opt_int("next_probe_at")?.is_some_and(|next| next < earliest) {
+        tx.execute(
+            "UPDATE sitewright_holds SET next_probe_at = $2
+             WHERE id = $1 AND next_probe_at < $2",
+            args![&id, earliest],
+        )
+        .await?;
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_shown() {
+        for (text, kind, name) in [
+            ("route:default", HoldKind::Route, "default"),
+            ("template:a:b", HoldKind::Template, "a:b"),
+            ("missing:landing", HoldKind::Missing, "landing"),
+        ] {
+            let id: HoldId = text.parse().unwrap();
+            assert_eq!((id.kind, &*id.name), (kind, name));
+            assert_eq!(id.to_string(), text);
+        }
+        for wrong in ["", "default", "route:", ":default", "Route:x"] {
+            assert!(wrong.parse::<HoldId>().unwrap_err().contains("route:NAME"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_distance_between_probes_doubles_up_to_its_bound() {
+        let (first, longest) = (Duration::from_secs(2), Duration::from_secs(300));
+        let probing = |not_before| Probing::Every { first, longest, not_before };
+        for (probes, seconds) in [(0, 2), (1, 4), (5, 64), (8, 300), (40, 300), (i64::MAX, 300)] {
+            assert_eq!(probing(Duration::ZERO).wait_ms(probes), Some(seconds * 1_000), "{probes}");
+        }
+        assert_eq!(probing(Duration::from_secs(30)).wait_ms(0), Some(30_000));
+        assert_eq!(Probing::Never.wait_ms(0), None);
+    }
+}

@@ -1,0 +1,75 @@
+//! The queue that only one worker works: orders that other workers cannot attempt are put there.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use riverqueue::{Client, QueueConfig};
+
+use crate::driver::held_jobs;
+use crate::error::Error;
+
+/// A job that a worker with room does not fetch from its own queue for this long is stuck there:
+/// River's poll of a queue has no timeout, and its answer may be lost.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// The queue of one worker. It is worked from the first order on that the worker takes: most
+/// workers never do, and each queue is polled.
+#[derive(Debug)]
+pub struct OwnQueue {
+    client: Client,
+    config: QueueConfig,
+    worker: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A queue that is stuck is given up; the next one has another name.
+    number: u32,
+    is_open: bool,
+    waiting_since: Option<Instant>,
+}
+
+impl OwnQueue {
+    pub(crate) fn new(client: Client, config: QueueConfig, worker: String) -> Self {
+        OwnQueue { client, config, worker, state: Mutex::default() }
+    }
+
+    /// Works the queue, if it is not worked yet. Its name.
+    pub(super) fn open(&self) -> Result<String, Error> {
+        let mut state = self.state.lock();
+        let name = name_of(&self.worker, state.number);
+        if !state.is_open {
+            let added = self.client.local_queues().add(name.clone(), self.config.clone());
+            added.map_err(|error| Error::river("working the queue of one worker", error))?;
+            state.is_open = true;
+        }
+        Ok(name)
+    }
+
+    /// The name of the queue if it is worked.
+    pub(super) fn opened(&self) -> Option<String> {
+        let state = self.state.lock();
+        state.is_open.then(|| name_of(&self.worker, state.number))
+    }
+
+    /// Records whether jobs wait in the queue. Whether it is stuck; then it is given up.
+    pub(super) fn is_stuck(&self, waiting: bool) -> bool {
+        let mut state = self.state.lock();
+        state.waiting_since = match state.waiting_since {
+            _ if !waiting => None,
+            None => Some(Instant::now()),
+            since => since,
+        };
+        let stuck = state.waiting_since.is_some_and(|since| since.elapsed() > STUCK_AFTER);
+        if stuck {
+            *state = State { number: state.number.wrapping_add(1), ..State::default() };
+        }
+        stuck
+    }
+}
+
+fn name_of(worker: &str, number: u32) -> String {
+    let name = held_jobs::own_queue(worker);
+    if number == 0 { name } else { format!("{name}-{number}") }
+}

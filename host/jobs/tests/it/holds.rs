@@ -1,0 +1,389 @@
+//! Holds: orders wait for what is not their fault, and continue when it is gone.
+
+use std::collections::BTreeSet;
+
+use sitewright_jobs::{
+    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Order, Probing, Served, Sweep,
+};
+use sitewright_model::time::now_ms;
+
+use super::*;
+
+on_both! {
+    an_order_of_a_held_route_is_parked_and_uses_nothing,
+    one_order_at_a_time_is_the_probe_and_the_distance_grows,
+    a_probe_whose_attempt_is_gone_frees_the_next_one,
+    a_released_hold_makes_all_its_orders_due,
+    an_operators_hold_is_not_probed_and_stays,
+    many_claims_at_once_are_parked_alike,
+    orders_without_their_template_go_to_the_worker_that_has_it,
+    what_a_worker_took_and_did_not_begin_is_for_all_again,
+    a_template_that_nobody_has_fails_its_orders_after_the_grace_time,
+    a_hold_that_returns_soon_keeps_its_distance,
+}
+
+#[derive(Debug)]
+struct Holding(Vec<HoldId>);
+
+impl Gate for Holding {
+    fn holds_of(&self, _: &str) -> Vec<HoldId> {
+        self.0.clone()
+    }
+}
+
+fn route() -> HoldId {
+    HoldId::new(HoldKind::Route, "default")
+}
+
+fn missing() -> HoldId {
+    HoldId::new(HoldKind::Missing, "t")
+}
+
+fn hold(id: HoldId, first: Duration) -> NewHold {
+    NewHold {
+        id,
+        cause: HoldCause::Auth,
+        reason: message!("the provider refused its key; check LOCAL_KEY"),
+        fingerprint: None,
+        probing: Probing::Every {
+            first,
+            longest: Duration::from_secs(60),
+            not_before: Duration::ZERO,
+        },
+    }
+}
+
+fn sweep(worker: &str, served: &[&str]) -> Sweep {
+    Sweep {
+        worker: worker.to_owned(),
+        served: served.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(),
+        room: 10,
+        started_at: 0,
+        template_grace: Duration::from_secs(3_600),
+    }
+}
+
+async fn job_of(database: &Database, order: &str) -> i64 {
+    database.order(order).await.unwrap().job_id.unwrap()
+}
+
+async fn claim(database: &Database, order: &str, holds: &[HoldId]) -> Claim {
+    let gate: Arc<dyn Gate> = Arc::new(Holding(holds.to_vec()));
+    let job = job_of(database, order).await;
+    let (worker, attempt) = (ghost("w-1"), Ulid::generate());
+    database.claim_through(order, job, &worker, attempt, Some(gate)).await.unwrap()
+}
+
+async fn claimed(database: &Database, order: &str, holds: &[HoldId]) -> Claimed {
+    match claim(database, order, holds).await {
+        Claim::Claimed(claimed, _) => *claimed,
+        other => panic!("{order} was not claimed: {other:?}"),
+    }
+}
+
+async fn parked(database: &Database, order: &str, holds: &[HoldId]) -> Order {
+    match claim(database, order, holds).await {
+        Claim::Parked { .. } => database.order(order).await.unwrap(),
+        other => panic!("{order} was not parked: {other:?}"),
+    }
+}
+
+async fn only_hold(database: &Database) -> Hold {
+    let mut holds = database.holds().await.unwrap();
+    assert_eq!(holds.len(), 1, "{holds:?}");
+    holds.remove(0)
+}
+
+async fn enqueue(database: &Database, orders: &[&str]) {
+    let new = orders.iter().map(|id| NewOrder::new(*id, "t", "{}"));
+    database.enqueue_all(new.collect()).await.unwrap();
+}
+
+/// Whether an order's River job is due in this queue.
+async fn is_due_in(place: &Place, database: &Database, order: &str, queue: &str) -> bool {
+    let job = job_of(database, order).await;
+    let due = format!(
+        "SELECT count(*) FROM river_job
+         WHERE id = {job} AND state = 'available' AND queue = '{queue}'"
+    );
+    place.number(&due).await == 1
+}
+
+async fn insert_worker(place: &Place, worker: &str) {
+    let sql = format!(
+        "INSERT INTO sitewright_workers
+            (client_id, boot_id, host, pid, max_orders, started_at, last_seen, beats)
+         VALUES ('{worker}', 'boot', 'host', 1, 10, {now}, {now}, 1)",
+        now = now_ms()
+    );
+    place.sql(&sql).await;
+}
+
+async fn is_due(database: &Database, order: &str) -> bool {
+    let order = database.order(order).await.unwrap();
+    order.next_attempt_at.is_some_and(|at| at <= now_ms())
+}
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn an_order_of_a_held_route_is_parked_and_uses_nothing(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["o"]).await;
+        assert!(database.hold(hold(route(), Duration::from_secs(60))).await.unwrap());
+        let order = parked(&database, "o", &[route()]).await;
+        assert_eq!(
+            (order.state, order.runs, order.attempts, order.crashes),
+            (OrderState::Waiting, 0, 0, 0)
+        );
+        assert_eq!((&order.owner_attempt, &order.config_version), (&None, &None));
+        assert!(order.waiting_reason.unwrap().contains("LOCAL_KEY"), "it says what to do");
+        assert!(database.attempts("o").await.unwrap().is_empty());
+        assert!(!is_due(&database, "o").await);
+        let stats = database.stats().await.unwrap();
+        assert_eq!((stats.holds.len(), stats.holds[0].orders), (1, 1));
+        // One that does not need the route is not stopped.
+        enqueue(&database, &["other"]).await;
+        assert!(claimed(&database, "other", &[]).await.probes.is_empty());
+        // The worker's knowledge is older than the release.
+        database.release_hold(&route()).await.unwrap();
+        enqueue(&database, &["later"]).await;
+        assert!(claimed(&database, "later", &[route()]).await.probes.is_empty());
+    }
+
+    pub(super) async fn one_order_at_a_time_is_the_probe_and_the_distance_grows(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a", "b"]).await;
+        database.hold(hold(route(), Duration::ZERO)).await.unwrap();
+        let probe = claimed(&database, "a", &[route()]).await;
+        assert_eq!(probe.probes, [route()]);
+        parked(&database, "b", &[route()]).await;
+        assert_eq!(only_hold(&database).await.probe_order.as_deref(), Some("a"));
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert_eq!(swept.probes, 0, "one at a time");
+        // It meets the cause again: no attempt is used, and the next probe is further away.
+        for (probes, at_least) in [(1, 2_000), (2, 4_000), (3, 8_000)] {
+            let before = now_ms();
+            let current = match probes {
+                1 => probe.clone(),
+                _ => {
+                    place.sql("UPDATE sitewright_holds SET next_probe_at = 0").await;
+                    claimed(&database, "a", &[route()]).await
+                }
+            };
+            let resolution = Resolution::Hold {
+                failure: failure("ai", "401"),
+                hold: Box::new(hold(route(), Duration::from_secs(1))),
+            };
+            let outcome =
+                database.complete(&current, &resolution, AttemptLimits::default()).await.unwrap();
+            assert!(matches!(
+                outcome,
+                CompleteOutcome::Done {
+                    attempt: AttemptEnd::Snoozed,
+                    order: OrderState::Waiting,
+                    ..
+                }
+            ));
+            let (held, order) = (only_hold(&database).await, database.order("a").await.unwrap());
+            assert_eq!((held.probes, order.attempts), (probes, 0));
+            assert!(held.next_probe_at.unwrap() - before >= at_least, "{held:?}");
+            assert_eq!(held.probe_order, None);
+            assert!(order.waiting_reason.unwrap().contains("LOCAL_KEY"));
+        }
+        // The sweep lets the one through that has waited the longest.
+        place.sql("UPDATE sitewright_holds SET next_probe_at = 0").await;
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert_eq!((swept.probes, swept.released), (1, 0));
+        assert!(is_due(&database, "b").await && !is_due(&database, "a").await);
+        assert_eq!(claimed(&database, "b", &[]).await.probes, [route()]);
+    }
+
+    pub(super) async fn a_probe_whose_attempt_is_gone_frees_the_next_one(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a", "b"]).await;
+        database.hold(hold(route(), Duration::ZERO)).await.unwrap();
+        let probe = claimed(&database, "a", &[route()]).await;
+        // Its worker dies or drains: the order passes to nobody, or to another attempt.
+        let returned = Resolution::ReturnToQueue;
+        database.complete(&probe, &returned, AttemptLimits::default()).await.unwrap();
+        assert_eq!(only_hold(&database).await.probe_order, None);
+        assert_eq!(claimed(&database, "b", &[route()]).await.probes, [route()]);
+    }
+
+    pub(super) async fn a_released_hold_makes_all_its_orders_due(place: Place) {
+        let database = place.open().await;
+        let ids: Vec<String> = (0..1_203).map(|number| format!("o{number}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        enqueue(&database, &ids).await;
+        database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        for id in &ids {
+            parked(&database, id, &[route()]).await;
+        }
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert_eq!((swept.released, swept.probes), (0, 0));
+        assert!(database.release_hold(&route()).await.unwrap());
+        assert!(!database.release_hold(&route()).await.unwrap(), "it was released before");
+        database.pause().await.unwrap();
+        assert_eq!(database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap().released, 0);
+        database.resume().await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert_eq!(swept.released, ids.len());
+        for id in [ids[0], ids[700], ids[1_202]] {
+            assert!(is_due(&database, id).await);
+            assert!(is_due_in(&place, &database, id, "default").await);
+            assert!(claimed(&database, id, &[]).await.probes.is_empty());
+        }
+        assert!(database.holds().await.unwrap().is_empty());
+    }
+
+    pub(super) async fn an_operators_hold_is_not_probed_and_stays(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a", "b"]).await;
+        let by_operator = NewHold {
+            cause: HoldCause::Operator,
+            reason: message!("the key is being replaced"),
+            probing: Probing::Never,
+            ..hold(route(), Duration::ZERO)
+        };
+        // An attempt that began before.
+        let before = claimed(&database, "a", &[]).await;
+        assert!(database.hold(by_operator.clone()).await.unwrap());
+        assert!(!database.hold(by_operator).await.unwrap());
+        let resolution = Resolution::Hold {
+            failure: failure("ai", "401"),
+            hold: Box::new(hold(route(), Duration::ZERO)),
+        };
+        database.complete(&before, &resolution, AttemptLimits::default()).await.unwrap();
+        let held = only_hold(&database).await;
+        assert_eq!((held.cause, held.next_probe_at), (HoldCause::Operator, None));
+        assert_eq!(held.reason, "the key is being replaced");
+        assert_eq!(database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap().probes, 0);
+        parked(&database, "b", &[route()]).await;
+    }
+
+    pub(super) async fn many_claims_at_once_are_parked_alike(place: Place) {
+        let database = place.open().await;
+        let ids: Vec<String> = (0..60).map(|number| format!("o{number}")).collect();
+        enqueue(&database, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        database.hold(hold(route(), Duration::ZERO)).await.unwrap();
+        let gate: Arc<dyn Gate> = Arc::new(Holding(vec![route()]));
+        let mut jobs = Vec::new();
+        for id in &ids {
+            jobs.push((id.clone(), job_of(&database, id).await));
+        }
+        let claims = jobs.into_iter().map(|(id, job)| {
+            let (database, gate) = (database.clone(), gate.clone());
+            tokio::spawn(async move {
+                let worker = ghost("w-1");
+                let attempt = Ulid::generate();
+                database.claim_through(&id, job, &worker, attempt, Some(gate)).await.unwrap()
+            })
+        });
+        let (mut ran, mut waits) = (0, 0);
+        for claim in claims.collect::<Vec<_>>() {
+            match claim.await.unwrap() {
+                Claim::Claimed(claimed, _) => {
+                    assert_eq!(claimed.probes, [route()]);
+                    ran += 1;
+                }
+                Claim::Parked { .. } => waits += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((ran, waits), (1, 59), "exactly one is the probe");
+        assert_eq!(only_hold(&database).await.orders, 59);
+    }
+
+    pub(super) async fn orders_without_their_template_go_to_the_worker_that_has_it(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a", "b", "c"]).await;
+        for worker in ["w-1", "w-2"] {
+            insert_worker(&place, worker).await;
+        }
+        let served = |template: &str| {
+            vec![Served { template: template.to_owned(), digest: "sha256:0".to_owned() }]
+        };
+        database.publish_templates("w-1", served("other")).await.unwrap();
+        database.publish_templates("w-2", served("t")).await.unwrap();
+        for id in ["a", "b", "c"] {
+            let order = parked(&database, id, &[missing()]).await;
+            assert_eq!((order.state, order.runs), (OrderState::Waiting, 0));
+        }
+        // The worker without the template takes none, the other one as many as it has room for.
+        let swept = database.sweep_holds(&sweep("w-1", &["other"]), None).await.unwrap();
+        assert_eq!((swept.taken, swept.released), (0, 0));
+        let small = Sweep { room: 2, ..sweep("w-2", &["t"]) };
+        assert_eq!(database.sweep_holds(&small, None).await.unwrap().taken, 2);
+        assert_eq!(database.sweep_holds(&sweep("w-2", &["t"]), None).await.unwrap().taken, 1);
+        for id in ["a", "b", "c"] {
+            assert!(is_due_in(&place, &database, id, "handover-2").await);
+            claimed(&database, id, &[]).await;
+        }
+        // Once every worker has it, nobody waits.
+        database.publish_templates("w-1", served("t")).await.unwrap();
+        database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert!(database.holds().await.unwrap().is_empty());
+    }
+
+    pub(super) async fn what_a_worker_took_and_did_not_begin_is_for_all_again(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a"]).await;
+        for worker in ["w-1", "w-2"] {
+            insert_worker(&place, worker).await;
+        }
+        let served = vec![Served { template: "t".to_owned(), digest: "sha256:0".to_owned() }];
+        database.publish_templates("w-2", served).await.unwrap();
+        parked(&database, "a", &[missing()]).await;
+        assert_eq!(database.sweep_holds(&sweep("w-2", &["t"]), None).await.unwrap().taken, 1);
+        assert!(is_due_in(&place, &database, "a", "handover-2").await);
+        place.sql("DELETE FROM sitewright_workers WHERE client_id = 'w-2'").await;
+        database.sweep_holds(&sweep("w-1", &[]), None).await.unwrap();
+        assert!(is_due_in(&place, &database, "a", "default").await);
+        parked(&database, "a", &[missing()]).await;
+    }
+
+    pub(super) async fn a_template_that_nobody_has_fails_its_orders_after_the_grace_time(
+        place: Place,
+    ) {
+        let database = place.open().await;
+        enqueue(&database, &["a", "b"]).await;
+        insert_worker(&place, "w-1").await;
+        parked(&database, "a", &[missing()]).await;
+        let grace = |started_at| Sweep {
+            template_grace: Duration::from_secs(60),
+            started_at,
+            ..sweep("w-1", &[])
+        };
+        database.sweep_holds(&grace(0), None).await.unwrap();
+        assert!(only_hold(&database).await.expired_at.is_none());
+        // Nobody has had it for the grace time, but the workers have just started.
+        place.sql("UPDATE sitewright_holds SET since = 1").await;
+        database.sweep_holds(&grace(now_ms()), None).await.unwrap();
+        assert!(only_hold(&database).await.expired_at.is_none());
+        let swept = database.sweep_holds(&grace(0), None).await.unwrap();
+        assert!(only_hold(&database).await.has_expired());
+        assert_eq!(swept.released, 1);
+        // Its attempt, which fails, begins; and that of each later order at once.
+        claimed(&database, "a", &[missing()]).await;
+        claimed(&database, "b", &[missing()]).await;
+        // The template appears: the next ones wait no more than before.
+        let served = vec![Served { template: "t".to_owned(), digest: "sha256:0".to_owned() }];
+        database.publish_templates("w-1", served).await.unwrap();
+        database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert!(database.holds().await.unwrap().is_empty());
+    }
+
+    pub(super) async fn a_hold_that_returns_soon_keeps_its_distance(place: Place) {
+        let database = place.open().await;
+        let set = || database.hold(hold(route(), Duration::from_secs(1)));
+        for probes in 0..4 {
+            assert!(set().await.unwrap());
+            assert_eq!(only_hold(&database).await.probes, probes);
+            database.release_hold(&route()).await.unwrap();
+        }
+        place.sql("UPDATE sitewright_holds SET released_at = 1").await;
+        set().await.unwrap();
+        assert_eq!(only_hold(&database).await.probes, 0, "it was gone for long enough");
+    }
+}

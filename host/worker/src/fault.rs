@@ -1,0 +1,200 @@
+//! Which failures are the world's and not the order's: the provider refused every request for a
+//! reason that another order would meet as well, or nothing could be sent.
+
+use std::time::Duration;
+
+use sitewright_jobs::HoldCause;
+use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, Limit};
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+
+/// A fault of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) cause: HoldCause,
+    /// The purpose of the call that met it.
+    pub(super) purpose: String,
+    /// What happened and what to do.
+    pub(super) message: Message,
+    /// Time within which nothing would be sent: a circuit breaker is open, or the provider asked
+    /// for it.
+    pub(super) not_before: Duration,
+}
+
+/// The fault of the world that this failure is.
+pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
+    match record.kind {
+        FailureKind::Ai => {
+            let ai = record.ai.as_ref()?;
+            let cause = match ai.kind {
+                AiErrorKind::NoRoute => HoldCause::NoRoute,
+                _ => cause_of(&ai.attempts)?,
+            };
+            let not_before = ai.retry_after_ms.map_or(0, |ms| u64::from(ms.get()));
+            Some(Fault {
+                cause,
+                purpose: ai.purpose.clone(),
+                message: ai.message.clone(),
+                not_before: Duration::from_millis(not_before),
+            })
+        }
+        // The template made another failure of it, or went on without the reply.
+        FailureKind::TemplateError
+        | FailureKind::Panic
+        | FailureKind::Trap
+        | FailureKind::OutputRejected => record.ai_calls.iter().find_map(|call| {
+            let cause = cause_of(&call.attempts)?;
+            let message = call.attempts.last().and_then(|attempt| attempt.message.clone());
+            Some(Fault {
+                cause,
+                purpose: call.purpose.clone(),
+                message: message.unwrap_or_else(|| message!("its provider refused a request")),
+                not_before: Duration::ZERO,
+            })
+        }),
+        FailureKind::InvalidOrder
+        | FailureKind::TemplateLoad
+        | FailureKind::CpuLimit
+        | FailureKind::MemoryLimit
+        | FailureKind::OutputLimit
+        | FailureKind::CallLimit
+        | FailureKind::Deadline
+        | FailureKind::Cancelled
+        | FailureKind::Crashed
+        | FailureKind::Host => None,
+    }
+}
+
+/// Whether a provider answered a call of such a purpose, well or badly: the route itself works.
+pub(super) fn has_answer(record: &FailureRecord, purpose: impl Fn(&str) -> bool) -> bool {
+    let of_calls = record.ai_calls.iter().map(|call| (&call.purpose, &call.attempts));
+    let of_error = record.ai.iter().map(|ai| (&ai.purpose, &ai.attempts));
+    of_calls.chain(of_error).filter(|(of, _)| purpose(of)).any(|(_, attempts)| {
+        attempts.iter().any(|attempt| match attempt.outcome {
+            AttemptOutcome::Succeeded => true,
+            AttemptOutcome::Failed(kind) => matches!(
+                kind,
+                AiErrorKind::Truncated
+                    | AiErrorKind::Empty
+                    | AiErrorKind::Malformed
+                    | AiErrorKind::SchemaMismatch
+                    | AiErrorKind::ContentFiltered
+                    | AiErrorKind::ContextTooLong
+                    | AiErrorKind::InvalidRequest
+            ),
+        })
+    })
+}
+
+/// Why all candidates of a call failed, if one of them did so for a reason that is not the order's.
+/// A rate limit has its own wait.
+fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
+    let mut last: Vec<&Attempt> = Vec::new();
+    for attempt in attempts {
+        last.retain(|one| one.provider != attempt.provider || one.model != attempt.model);
+        last.push(attempt);
+    }
+    if last.is_empty() || last.iter().any(|one| one.outcome == AttemptOutcome::Succeeded) {
+        return None;
+    }
+    if last.iter().any(|one| one.outcome == AttemptOutcome::Failed(AiErrorKind::RateLimited)) {
+        return None;
+    }
+    let refused = last.iter().find_map(|one| match one.outcome {
+        AttemptOutcome::Failed(AiErrorKind::Auth) => Some(HoldCause::Auth),
+        AttemptOutcome::Failed(AiErrorKind::Permission) => Some(HoldCause::Permission),
+        AttemptOutcome::Failed(AiErrorKind::QuotaExhausted) => Some(HoldCause::Quota),
+        // A script without a rule has no status: the order's request is what it does not know.
+        AttemptOutcome::Failed(AiErrorKind::NotFound) if one.status.is_some() => {
+            Some(HoldCause::NotFound)
+        }
+        _ => None,
+    });
+    let unreachable = || {
+        let is_unreachable = |one: &&Attempt| match one.outcome {
+            AttemptOutcome::Failed(AiErrorKind::Connection) => one.not_sent,
+            AttemptOutcome::Failed(AiErrorKind::Timeout) => one.limit == Some(Limit::Connect),
+            _ => false,
+        };
+        last.iter().all(is_unreachable).then_some(HoldCause::Unreachable)
+    };
+    refused.or_else(unreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use sitewright_model::ai::Usage;
+
+    use super::*;
+
+    fn attempt(provider: &str, outcome: AttemptOutcome, status: Option<u16>) -> Attempt {
+        Attempt {
+            provider: provider.to_owned(),
+            model: "m".to_owned(),
+            started_ms: 0,
+            status,
+            request_id: None,
+            body_excerpt: None,
+            waited_ms: 0,
+            backoff_ms: 0,
+            asked_again: false,
+            not_sent: false,
+            connect_ms: None,
+            first_byte_ms: None,
+            first_token_ms: None,
+            duration_ms: 0,
+            limit: None,
+            outcome,
+            message: None,
+            usage: Usage::default(),
+            cost_usd: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_orders_fault_is_held_for() {
+        use AiErrorKind as Kind;
+        use HoldCause as Cause;
+        let failed =
+            |provider, kind, status| attempt(provider, AttemptOutcome::Failed(kind), Some(status));
+        let unsent = |provider, kind| Attempt {
+            not_sent: true,
+            ..attempt(provider, AttemptOutcome::Failed(kind), None)
+        };
+        let rows: Vec<(Vec<Attempt>, Option<Cause>)> = vec![
+            (vec![], None),
+            (vec![failed("a", Kind::Auth, 401)], Some(Cause::Auth)),
+            (vec![failed("a", Kind::Permission, 403)], Some(Cause::Permission)),
+            (vec![failed("a", Kind::QuotaExhausted, 402)], Some(Cause::Quota)),
+            (vec![failed("a", Kind::NotFound, 404)], Some(Cause::NotFound)),
+            (vec![attempt("a", AttemptOutcome::Failed(Kind::NotFound), None)], None),
+            (vec![unsent("a", Kind::Auth)], Some(Cause::Auth)),
+            (vec![unsent("a", Kind::Connection)], Some(Cause::Unreachable)),
+            (vec![failed("a", Kind::Connection, 200)], None),
+            (vec![unsent("a", Kind::Overloaded)], None),
+            (vec![failed("a", Kind::Overloaded, 503)], None),
+            (vec![failed("a", Kind::InvalidRequest, 400)], None),
+            // The other candidate's refusal is about the order: without the fault it might not
+            // have been asked.
+            (
+                vec![failed("a", Kind::Auth, 401), failed("b", Kind::ContentFiltered, 200)],
+                Some(Cause::Auth),
+            ),
+            (vec![failed("a", Kind::Auth, 401), failed("b", Kind::RateLimited, 429)], None),
+            (
+                vec![
+                    failed("a", Kind::Auth, 401),
+                    attempt("b", AttemptOutcome::Succeeded, Some(200)),
+                ],
+                None,
+            ),
+            // Only the last attempt at each candidate tells.
+            (vec![failed("a", Kind::Auth, 401), failed("a", Kind::Overloaded, 503)], None),
+            (vec![unsent("a", Kind::Connection), failed("b", Kind::Overloaded, 503)], None),
+        ];
+        for (attempts, cause) in rows {
+            assert_eq!(cause_of(&attempts), cause, "{attempts:?}");
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! What this worker knows about holds, and what it tells the others: which orders it may attempt,
+//! which failures are not the order's, and when a cause is gone.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use super::circuit::{CircuitSettings, Circuits, Opened};
+use super::fault::{self, Fault};
+use sitewright_ai::{Gateway, Journal, JournalEntry, JournalKey, Recalled, Request};
+use sitewright_jobs::{
+    Backoff, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue,
+    Probing, Served, Sweep,
+};
+use sitewright_model::ai::CallId;
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_model::time::now_ms;
+use sitewright_runtime::plugin::Catalogue;
+
+/// Time after which the worker stores again which templates it has: another worker may have deleted
+/// its rows.
+const PUBLISH_EVERY: Duration = Duration::from_secs(15);
+
+/// Time within which a hold that this worker found is stored. After that, the database is right.
+const STORED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The part of the configuration that holds depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HoldSettings {
+    /// The distances of probes.
+    pub(super) backoff: Backoff,
+    pub(super) template_grace: Duration,
+    pub(super) circuit: CircuitSettings,
+    pub(super) max_orders: usize,
+}
+
+/// The holds as this worker knows them.
+pub(super) struct Holds {
+    database: Database,
+    catalogue: Catalogue,
+    gateway: Arc<Gateway>,
+    settings: HoldSettings,
+    known: RwLock<BTreeMap<HoldId, KnownHold>>,
+    circuits: Circuits,
+    /// Attempts that run in this process.
+    running: AtomicUsize,
+    started_at: i64,
+    /// An order came whose template this worker does not have.
+    missing: Notify,
+}
+
+#[derive(Debug, Clone)]
+struct KnownHold {
+    cause: HoldCause,
+    reason: String,
+    fingerprint: Option<String>,
+    /// When this worker found the cause, if the database did not have the hold then. It is stored
+    /// together with the end of its attempt.
+    found: Option<Instant>,
+}
+
+impl fmt::Debug for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holds").field("known", &*self.known.read()).finish_non_exhaustive()
+    }
+}
+
+/// The templates that this worker has stored.
+#[derive(Debug, Default)]
+struct Published {
+    served: Vec<Served>,
+    at: Option<Instant>,
+    /// The last digest of each template, also of those whose file is away.
+    digests: BTreeMap<String, String>,
+}
+
+/// Counts a running attempt until it is dropped.
+pub(super) struct RunningOrder(Arc<Holds>);
+
+impl Drop for RunningOrder {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Holds {
+    pub(super) fn new(
+        database: Database,
+        catalogue: Catalogue,
+        gateway: Arc<Gateway>,
+        settings: HoldSettings,
+    ) -> Arc<Self> {
+        Arc::new(Holds {
+            database,
+            catalogue,
+            gateway,
+            circuits: Circuits::new(settings.circuit),
+            settings,
+            known: RwLock::default(),
+            running: AtomicUsize::new(0),
+            started_at: now_ms(),
+            missing: Notify::new(),
+        })
+    }
+
+    /// Reads the holds before the first order is claimed.
+    pub(super) async fn load(&self) -> Result<(), Error> {
+        self.learn(self.database.holds().await?);
+        Ok(())
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> RunningOrder {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        RunningOrder(self.clone())
+    }
+
+    /// Waits until an order came whose template this worker does not have.
+    pub(super) async fn until_template_is_missing(&self) {
+        self.missing.notified().await;
+    }
+
+    /// The name that a hold of this purpose's route has: the route's, or the purpose's if the
+    /// configuration has no route for it.
+    fn route_of(&self, purpose: &str) -> HoldId {
+        HoldId::new(HoldKind::Route, self.gateway.route_name(purpose).unwrap_or(purpose))
+    }
+
+    fn routes_of_template(&self, template: &str) -> BTreeSet<HoldId> {
+        let Some(template) = self.catalogue.served(template) else { return BTreeSet::new() };
+        let purposes = template.manifest.ai_purposes.iter();
+        purposes.map(|purpose| self.route_of(&purpose.name)).collect()
+    }
+
+    /// The order's journal; of a probe, one that notices the first reply of the held route.
+    pub(super) fn watch_replies(
+        self: &Arc<Self>,
+        claimed: &Claimed,
+        journal: Arc<dyn Journal>,
+    ) -> Arc<dyn Journal> {
+        let is_route = |id: &&HoldId| id.kind == HoldKind::Route;
+        let probes: Vec<HoldId> = claimed.probes.iter().filter(is_route).cloned().collect();
+        if probes.is_empty() {
+            return journal;
+        }
+        Arc::new(ProbeJournal { journal, holds: self.clone(), probes })
+    }
+
+    /// Records an attempt that made a site.
+    pub(super) async fn succeeded(&self, claimed: &Claimed) {
+        let template = HoldId::new(HoldKind::Template, &*claimed.template);
+        for route in self.routes_of_template(&claimed.template) {
+            self.circuits.record_success(route);
+        }
+        for probe in &claimed.probes {
+            // The replies of an order may all come from its journal, which tells nothing of a key.
+            if probe.kind == HoldKind::Template || self.is_circuit(probe) {
+                self.release(probe, "the order that was let through made its site").await;
+            }
+        }
+        self.circuits.record_success(template);
+    }
+
+    /// The hold for which the order of a failed attempt waits, if the failure is not its own.
+    /// `counts` tells whether the failure would use an attempt or end the order.
+    pub(super) async fn judge(
+        &self,
+        claimed: &Claimed,
+        record: &FailureRecord,
+        counts: bool,
+    ) -> Option<NewHold> {
+        if let Some(fault) = fault::of(record) {
+            let hold = self.of_fault(&fault);
+            self.found(&hold);
+            return Some(hold);
+        }
+        let counts =
+            counts && !matches!(record.kind, FailureKind::InvalidOrder | FailureKind::Cancelled);
+        let route = match &record.ai {
+            Some(ai) if record.kind == FailureKind::Ai => Some(self.route_of(&ai.purpose)),
+            _ => None,
+        };
+        // Successes are counted for the routes that templates declare.
+        let declared = route.filter(|id| self.routes_of_template(&claimed.template).contains(id));
+        let of = declared.unwrap_or_else(|| HoldId::new(HoldKind::Template, &*claimed.template));
+        let fingerprint = record.fingerprint.as_deref().filter(|_| counts);
+        let known = self.known.read().get(&of).cloned();
+        let hold = match (fingerprint, known) {
+            (None, _) => None,
+            // It began before the circuit opened, or is the probe.
+            (Some(fingerprint), Some(known))
+                if known.fingerprint.as_deref() == Some(fingerprint) =>
+            {
+                Some(self.of_circuit(of.clone(), fingerprint, known.reason))
+            }
+            (Some(fingerprint), _) => {
+                let opened = self.circuits.record_failure(&of, fingerprint);
+                opened.map(|opened| {
+                    let reason = circuit_reason(&of, fingerprint, record, opened);
+                    self.of_circuit(of.clone(), fingerprint, reason)
+                })
+            }
+        };
+        if let Some(hold) = &hold {
+            self.found(hold);
+        }
+        for probe in &claimed.probes {
+            if hold.as_ref().is_some_and(|hold| hold.id == *probe) {
+                continue;
+            }
+            let is_over = match probe.kind {
+                // It ran and ended otherwise.
+                HoldKind::Template => fingerprint.is_some() && of == *probe,
+                HoldKind::Route if self.is_circuit(probe) => fingerprint.is_some() && of == *probe,
+                HoldKind::Route => {
+                    fault::has_answer(record, |purpose| self.route_of(purpose) == *probe)
+                }
+                HoldKind::Missing => false,
+            };
+            if is_over {
+                self.release(probe, "the order that was let through ended otherwise").await;
+            }
+        }
+        hold
+    }
+
+    /// Knows a hold before the database has it, so that no further order meets its cause, and
+    /// raises the alarm.
+    fn found(&self, hold: &NewHold) {
+        let mut known = self.known.write();
+        if known.contains_key(&hold.id) {
+            return;
+        }
+        let found = KnownHold {
+            cause: hold.cause,
+            reason: hold.reason.to_string(),
+            fingerprint: hold.fingerprint.clone(),
+            found: Some(Instant::now()),
+        };
+        known.insert(hold.id.clone(), found);
+        drop(known);
+        alarm(&hold.id, hold.cause, hold.reason.as_str());
+    }
+
+    fn of_fault(&self, fault: &Fault) -> NewHold {
+        let id = self.route_of(&fault.purpose);
+        let reason = message!("the route `{}` is held: {}", id.name, fault.message);
+        NewHold {
+            id,
+            cause: fault.cause,
+            reason,
+            fingerprint: None,
+            probing: self.probing(fault.not_before),
+        }
+    }
+
+    fn of_circuit(&self, id: HoldId, fingerprint: &str, reason: String) -> NewHold {
+        NewHold {
+            id,
+            cause: HoldCause::Circuit,
+            reason: Message::or(&reason, message!("almost all attempts end with one failure")),
+            fingerprint: Some(fingerprint.to_owned()),
+            probing: self.probing(Duration::ZERO),
+        }
+    }
+
+    fn probing(&self, not_before: Duration) -> Probing {
+        let Backoff { first, longest, .. } = self.settings.backoff;
+        Probing::Every { first, longest, not_before }
+    }
+
+    fn is_circuit(&self, id: &HoldId) -> bool {
+        self.known.read().get(id).is_some_and(|known| known.cause == HoldCause::Circuit)
+    }
+
+    /// Releases a hold whose cause is gone.
+    async fn release(&self, id: &HoldId, why: &str) {
+        match self.database.release_hold(id).await {
+            Ok(was_set) => {
+                self.known.write().remove(id);
+                self.circuits.forget(id);
+                if was_set {
+                    tracing::info!(hold = %id, "a hold is released: {why}");
+                }
+            }
+            Err(error) => tracing::warn!(
+                hold = %id,
+                %error,
+                "a hold whose cause is gone cannot be released while the database fails; the next \
+                 order that is let through releases it"
+            ),
+        }
+    }
+
+    /// Sweeps every `every`, for the worker with this id, until it is dropped.
+    pub(super) async fn keep(self: Arc<Self>, worker: String, own: OwnQueue, every: Duration) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut published = Published::default();
+        let mut failures = 0u32;
+        loop {
+            ticks.tick().await;
+            match self.pass(&worker, &own, &mut published).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    if failures == 1 || failures.is_multiple_of(60) {
+                        tracing::warn!(
+                            failures,
+                            %error,
+                            "orders that wait for a hold cannot be made due while the database \
+                             fails; it is tried again"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    async fn pass(
+        &self,
+        worker: &str,
+        own: &OwnQueue,
+        published: &mut Published,
+    ) -> Result<(), Error> {
+        let mut served: Vec<Served> = self
+            .catalogue
+            .all_served()
+            .into_iter()
+            .map(|(template, digest)| Served { template, digest })
+            .collect();
+        served.sort();
+        let is_stored = published.at.is_some_and(|at| at.elapsed() < PUBLISH_EVERY);
+        if published.served != served || !is_stored {
+            self.database.publish_templates(worker, served.clone()).await?;
+            for one in &served {
+                let before = published.digests.insert(one.template.clone(), one.digest.clone());
+                if before.is_some_and(|before| before != one.digest) {
+                    self.release_replaced(&one.template).await;
+                }
+            }
+            published.served.clone_from(&served);
+            published.at = Some(Instant::now());
+        }
+        let running = self.running.load(Ordering::Relaxed);
+        let sweep = Sweep {
+            worker: worker.to_owned(),
+            served: served.into_iter().map(|one| one.template).collect(),
+            room: self.settings.max_orders.saturating_sub(running),
+            started_at: self.started_at,
+            template_grace: self.settings.template_grace,
+        };
+        let swept = self.database.sweep_holds(&sweep, Some(own)).await?;
+        if swept.released + swept.taken > 0 {
+            tracing::info!(
+                released = swept.released,
+                taken = swept.taken,
+                "orders that waited for a hold are due"
+            );
+        }
+        self.learn(self.database.holds().await?);
+        Ok(())
+    }
+
+    /// A template whose file was replaced is tried again at once.
+    async fn release_replaced(&self, template: &str) {
+        let id = HoldId::new(HoldKind::Template, template);
+        if self.is_circuit(&id) {
+            self.release(&id, "the template was replaced").await;
+        }
+    }
+
+    /// Keeps the holds as they are now, and raises the alarm once for each.
+    fn learn(&self, holds: Vec<Hold>) {
+        let mut now = BTreeMap::new();
+        for hold in &holds {
+            let known = KnownHold {
+                cause: hold.cause,
+                reason: hold.reason.clone(),
+                fingerprint: hold.fingerprint.clone(),
+                found: None,
+            };
+            now.insert(hold.id.clone(), known);
+        }
+        let (mut new, mut gone) = (Vec::new(), Vec::new());
+        {
+            let mut known = self.known.write();
+            for (id, before) in &*known {
+                let is_being_stored =
+                    before.found.is_some_and(|found| found.elapsed() < STORED_WITHIN);
+                match now.entry(id.clone()) {
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(entry) if is_being_stored => {
+                        entry.insert(before.clone());
+                    }
+                    Entry::Vacant(_) => gone.push(id.clone()),
+                }
+            }
+            new.extend(holds.iter().filter(|hold| !known.contains_key(&hold.id)));
+            *known = now;
+        }
+        for hold in new {
+            alarm(&hold.id, hold.cause, &hold.reason);
+        }
+        for id in gone {
+            self.circuits.forget(&id);
+            tracing::info!(hold = %id, "orders no longer wait for this hold");
+        }
+    }
+}
+
+/// What happened and what to do when a circuit opens.
+fn circuit_reason(
+    id: &HoldId,
+    fingerprint: &str,
+    record: &FailureRecord,
+    Opened { alike, of }: Opened,
+) -> String {
+    format!(
+        "the {} `{}` is held: {alike} of its last {of} attempts ended with the same failure \
+         ({fingerprint}): {}; see `sitewright failures list`, fix it or `sitewright route release \
+         {id}`",
+        id.kind, id.name, record.message
+    )
+}
+
+/// Logs a new hold. What a person has decided, or another worker can do, is no error.
+fn alarm(id: &HoldId, cause: HoldCause, reason: &str) {
+    if matches!(cause, HoldCause::Operator | HoldCause::Missing) {
+        tracing::warn!(hold = %id, %cause, "orders wait: {reason}");
+    } else {
+        tracing::error!(hold = %id, %cause, "orders wait and use no attempt: {reason}");
+    }
+}
+
+impl Gate for Holds {
+    fn holds_of(&self, template: &str) -> Vec<HoldId> {
+        if !self.catalogue.has(template) {
+            self.missing.notify_one();
+            return vec![HoldId::new(HoldKind::Missing, template)];
+        }
+        let known = self.known.read();
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let own = HoldId::new(HoldKind::Template, template);
+        let needed = std::iter::once(own).chain(self.routes_of_template(template));
+        needed.filter(|id| known.contains_key(id)).collect()
+    }
+}
+
+/// The journal of a probe.
+#[derive(Debug)]
+struct ProbeJournal {
+    journal: Arc<dyn Journal>,
+    holds: Arc<Holds>,
+    probes: Vec<HoldId>,
+}
+
+#[async_trait]
+impl Journal for ProbeJournal {
+    fn asked(&self, call: CallId, key: &JournalKey, request: &Request) {
+        self.journal.asked(call, key, request);
+    }
+
+    async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
+        self.journal.lookup(key).await
+    }
+
+    async fn recall(&self, call: CallId, key: &JournalKey) -> Option<Recalled> {
+        self.journal.recall(call, key).await
+    }
+
+    async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
+        let route = self.holds.route_of(&entry.purpose);
+        let is_known = self.holds.known.read().contains_key(&route);
+        // One good reply does not tell that a circuit can close.
+        if is_known && !self.holds.is_circuit(&route) && self.probes.contains(&route) {
+            self.holds.release(&route, "its provider answers again").await;
+        }
+        self.journal.store(entry).await
+    }
+}
