@@ -28,6 +28,7 @@ const OUTDATED_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a statement of a migration waits for the lock on a table: everybody else who wants the
 /// table waits behind it.
+#[cfg(feature = "postgres")]
 const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Each migration brings the tables one version further; a published one never changes. `{now}` is
