@@ -27,6 +27,7 @@ use sitewright_runtime::plugin::{
     CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
 };
 use sitewright_runtime::run::OrderReading;
+use sitewright_site::{Level, Levels, Rule, SitePolicy};
 pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
@@ -74,6 +75,8 @@ struct Keys {
     default_locale: Locale,
     #[serde(default)]
     orders: OrderKeys,
+    #[serde(default)]
+    checks: CheckKeys,
     /// Releases of an order that are kept, the current one included.
     #[serde(default = "default_keep")]
     keep_releases: usize,
@@ -121,6 +124,24 @@ struct OrderKeys {
     /// such an order fails before its first AI call.
     #[schemars(with = "Option<String>", extend("x-type" = "language tag"))]
     fallback_locale: Option<Locale>,
+}
+
+/// The checks of sites.
+#[derive(Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CheckKeys {
+    /// Whether your web server answers `/about` with the file `about.html`, so that links may leave
+    /// out `.html`.
+    #[serde(default)]
+    clean_urls: bool,
+    /// The levels of rules: `"off"`, `"warning"` (published and reported) or `"error"` (not
+    /// published). The rules and their own levels are listed in [Site checks](site-checks.md).
+    #[serde(default)]
+    #[schemars(
+        with = "Option<BTreeMap<String, String>>",
+        extend("x-type" = "table of levels", "x-default" = "each rule's own")
+    )]
+    levels: BTreeMap<Rule, Level>,
 }
 
 /// The database of the queue. At most one of `url`, `url_env` and `url_file`.
@@ -264,6 +285,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// `[orders]`.
     pub orders: OrderReading,
+    /// `[checks]`.
+    pub checks: SitePolicy,
     pub default_locale: Locale,
     pub keep_releases: usize,
     /// Runs at once of `conformance`. `None` for two on each processor core.
@@ -362,6 +385,15 @@ impl Config {
         let path = |key: Option<RelativePathBuf>, default: &str| {
             key.map_or_else(|| base.join(default), |key| key.relative())
         };
+        let levels = Levels::new(keys.checks.levels).map_err(|rule| {
+            let key = format!("checks.levels.{rule}");
+            let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+            let source =
+                origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+            ConfigError::Wrong(vec![format!(
+                "{source}: `{key}` cannot be changed: without this rule, others cannot be checked"
+            )])
+        })?;
         let config = Config {
             version,
             templates: path(keys.templates, "templates"),
@@ -373,6 +405,7 @@ impl Config {
                 strict: keys.orders.strict,
                 fallback_locale: keys.orders.fallback_locale,
             },
+            checks: SitePolicy { levels, clean_urls: keys.checks.clean_urls },
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,
@@ -611,6 +644,9 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     // Only if set, so that the version of a configuration without them does not change.
     if keys.orders.strict || keys.orders.fallback_locale.is_some() {
         values["orders"] = serde_json::json!(keys.orders);
+    }
+    if keys.checks.clean_urls || !keys.checks.levels.is_empty() {
+        values["checks"] = serde_json::json!(keys.checks);
     }
     if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {
         let of = |keys: &TemplateKeys| serde_json::json!([path(&keys.source), keys.coredump]);

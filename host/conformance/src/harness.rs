@@ -27,7 +27,7 @@ use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, OrderReading, Outcome, Publication, Services, Totals,
     attempt,
 };
-use sitewright_site::{SitesRoot, SyncBatcher};
+use sitewright_site::{SitePolicy, SiteProblem, SitesRoot, SyncBatcher};
 
 /// The start of each attempt's clock: 2026-01-15T12:00:00Z. It is constant, so that snapshots stay
 /// valid.
@@ -106,6 +106,8 @@ enum RunEnd {
 #[derive(Debug, Clone)]
 pub(super) struct FinishedSite {
     pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// What the host's checks warn of.
+    pub(super) warnings: Vec<SiteProblem>,
     pub(super) limits: BTreeMap<String, Measure>,
     pub(super) ai_calls: usize,
 }
@@ -204,7 +206,8 @@ impl Harness {
     async fn ended(&self, outcome: Outcome, folder: &Path) -> Result<TestOutcome, Message> {
         match outcome {
             Outcome::Released(released) => {
-                let (release, totals) = (released.release, released.totals);
+                let (mut release, totals) = (released.release, released.totals);
+                let warnings = std::mem::take(&mut release.manifest.warnings);
                 let read = tokio::task::spawn_blocking(move || {
                     let read = |path: &str| {
                         std::fs::read(release.path.join(path)).map(|bytes| (path.to_owned(), bytes))
@@ -221,7 +224,12 @@ impl Harness {
                 let files =
                     read.map_err(|error| message!("cannot read a finished site: {error}"))?;
                 let Totals { limits, ai_calls, .. } = totals;
-                Ok(TestOutcome::Site(FinishedSite { files, limits, ai_calls: ai_calls.len() }))
+                Ok(TestOutcome::Site(FinishedSite {
+                    files,
+                    warnings,
+                    limits,
+                    ai_calls: ai_calls.len(),
+                }))
             }
             Outcome::Failed { record, .. } if record.kind == FailureKind::Host => {
                 Err(message!("the host failed: {}", record.message))
@@ -268,6 +276,7 @@ impl Harness {
             limits: self.limits.clone(),
             orders: OrderReading::default(),
             default_locale: self.default_locale.clone(),
+            checks: SitePolicy::default(),
             keep_releases: 1,
             config_version: format!("conformance {}", super::suite::VERSION),
         })

@@ -172,6 +172,15 @@ impl Judge<'_> {
             page_checks::check_pages(&site.files, self.external);
         let weight = SuiteRule::Page(super::rule::PageRule::Weight);
         summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
+        for warning in &site.warnings {
+            let (rule, file) = (SuiteRule::Site(warning.rule), warning.file.as_str());
+            if summary.has_finding(rule, file, warning.message.as_str()) {
+                continue;
+            }
+            let mut finding = finding(planned, warning.message.to_string());
+            (finding.file, finding.line) = (Some(file.to_owned()), warning.line);
+            summary.add_finding(rule, finding);
+        }
         for problem in problems {
             let rule = SuiteRule::Page(problem.rule);
             // The same problem in several orders is reported once.

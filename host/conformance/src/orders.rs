@@ -332,20 +332,48 @@ impl Orders {
         let mut texts = Vec::new();
         leaves(base, String::new(), &mut texts);
         texts.retain(|(_, value)| value.is_string());
-        for (pointer, value) in texts.into_iter().take(MAX_TEXTS) {
-            let Value::String(text) = value else { continue };
-            for changed in change(&text) {
-                let Some(slot) = document.pointer_mut(&pointer) else { break };
-                let before = std::mem::replace(slot, Value::String(changed));
-                if self.is_accepted(&document) {
-                    break;
-                }
-                if let Some(slot) = document.pointer_mut(&pointer) {
-                    *slot = before;
+        texts.truncate(MAX_TEXTS);
+        self.change_texts(&mut document, &texts, change);
+        document
+    }
+
+    /// Changes all these texts at once if that is accepted, otherwise each half on its own: most
+    /// fields take any text, and to read an order takes longer than all else here.
+    fn change_texts(
+        &self,
+        document: &mut Value,
+        texts: &[(String, Value)],
+        change: &dyn Fn(&str) -> Vec<String>,
+    ) {
+        let options = |value: &Value| value.as_str().map(change).unwrap_or_default();
+        let set = |document: &mut Value, pointer: &str, value: Value| {
+            if let Some(slot) = document.pointer_mut(pointer) {
+                *slot = value;
+            }
+        };
+        let most = match texts {
+            [] => 0,
+            [(_, one)] => options(one).len(),
+            _ => 1,
+        };
+        for option in 0..most {
+            for (pointer, value) in texts {
+                if let Some(changed) = options(value).into_iter().nth(option) {
+                    set(document, pointer, Value::String(changed));
                 }
             }
+            if self.is_accepted(document) {
+                return;
+            }
+            for (pointer, value) in texts {
+                set(document, pointer, value.clone());
+            }
         }
-        document
+        if texts.len() > 1 {
+            let (first, second) = texts.split_at(texts.len() / 2);
+            self.change_texts(document, first, change);
+            self.change_texts(document, second, change);
+        }
     }
 
     fn hostile(&self, base: &Value) -> Vec<NamedOrder> {

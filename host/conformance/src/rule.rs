@@ -256,29 +256,7 @@ impl SuiteRule {
             Limit(limit) => {
                 return Cow::Owned(format!("it uses at most 80 % of `limits.{}`", limit.key()));
             }
-            Site(check) => match check {
-                Check::EntryPage => "the site has an `index.html`",
-                Check::Utf8 => "text files are UTF-8",
-                Check::HtmlSyntax => "pages parse without errors",
-                Check::CssSyntax => "style sheets parse",
-                Check::XmlSyntax => "XML and SVG are well-formed",
-                Check::JsonSyntax => "JSON files parse",
-                Check::JsonLd => "structured data in pages parses",
-                Check::Language => "each page says its language, and it is the order's",
-                Check::Title => "each page has a title",
-                Check::Description => "each page has a description",
-                Check::Viewport => "each page sets the viewport",
-                Check::EmptyPage => "each page shows some text",
-                Check::DuplicateId => "each id is unique in its page",
-                Check::ImageAlt => "each image has an `alt`",
-                Check::FormAction => "each form sends its data somewhere",
-                Check::BrokenReference => "links and resources inside the site exist",
-                Check::BrokenFragment => "links to a part of a page lead there",
-                Check::LinkScheme => "links have schemes that browsers follow",
-                Check::Placeholder => "no placeholder of the template is left",
-                Check::Sitemap => "sitemaps list absolute addresses",
-                Check::TooLarge => "pages are simple enough to be checked",
-            },
+            Site(check) => check.demand(),
             Page(page) => match page {
                 PageRule::OneH1 => "each page has exactly one `<h1>`",
                 PageRule::HeadingOrder => "headings skip no level",

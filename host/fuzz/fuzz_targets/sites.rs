@@ -15,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let name = format!("index.{}", kinds[usize::from(*kind) % kinds.len()]);
     let path = SitePath::parse(&name, 255).expect("a fixed name");
     let literal_texts = vec!["a {{ b".to_owned(), "}} c ${".to_owned()];
-    let options = VerifyOptions { languages: Vec::new(), literal_texts };
+    let options = VerifyOptions { literal_texts, ..VerifyOptions::default() };
     let files = BTreeMap::from([(path, content.to_vec())]);
     let (verdict, steps) = verify_counted(&files, &options).expect("files in memory");
     assert!(steps <= STEPS.0 * content.len() as u64 + STEPS.1, "{steps} steps");

@@ -26,7 +26,7 @@ use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, attempt,
 };
-use sitewright_site::{SitesRoot, SyncBatcher};
+use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
 
 /// Interval at which the position of a replay is checked.
 const CHECK_EVERY: Duration = Duration::from_millis(20);
@@ -236,6 +236,7 @@ fn services(
         limits: Arc::new(limits),
         orders: OrderReading::default(),
         default_locale,
+        checks: SitePolicy::default(),
         keep_releases: 1,
         config_version,
     })

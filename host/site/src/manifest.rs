@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use super::path::SitePath;
 use super::root::OrderDir;
+use super::verify::SiteProblem;
 
 /// Version of the manifest's format that this host writes.
 pub const MANIFEST_FORMAT: u32 = 1;
@@ -60,6 +61,8 @@ pub struct ReleaseInfo {
     pub usage: serde_json::Value,
     /// The site's language: a BCP 47 tag.
     pub locale: Option<String>,
+    /// What its checks warn of.
+    pub warnings: Vec<SiteProblem>,
     /// Counts the documents of the order, from 1; `None` if the order did not come from the queue.
     pub revision: Option<i64>,
     /// When the run ended.
@@ -91,6 +94,9 @@ pub struct Manifest {
     /// Duration of the run, and each limit with its usage.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub usage: serde_json::Value,
+    /// The violations of rules whose level is `warning`: at most 50 of one file and 500 of the site.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<SiteProblem>,
     /// Size of all files together, in bytes.
     pub total_bytes: u64,
     /// The site's files, sorted by path.

@@ -129,7 +129,7 @@ mod tests {
             Staging::new(root, order, OrderDir::new(attempt).unwrap(), SiteLimits::default());
         staging.write("index.html", PAGE).unwrap();
         let options =
-            VerifyOptions { languages: vec!["en".parse().unwrap()], literal_texts: Vec::new() };
+            VerifyOptions { languages: vec!["en".parse().unwrap()], ..VerifyOptions::default() };
         let info = ReleaseInfo {
             id: None,
             usage: json!(null),

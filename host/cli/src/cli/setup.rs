@@ -240,6 +240,7 @@ impl Setup {
             limits: Arc::new(config.limits.clone()),
             orders: config.orders.clone(),
             default_locale: config.default_locale.clone(),
+            checks: config.checks.clone(),
             keep_releases: config.keep_releases,
             config_version: config.version.clone(),
         })

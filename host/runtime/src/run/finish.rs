@@ -29,7 +29,7 @@ use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_site::{
     CheckStopped, Checked, OrderDir, PublishOutcome, QuickCheck, Release, ReleaseInfo,
-    ReleaseTemplate, SiteLimit, SitesRoot, StagedSite, Verdict, VerifiedSite, VerifyError,
+    ReleaseTemplate, SiteLimit, SitePolicy, SitesRoot, StagedSite, Verdict, VerifiedSite, VerifyError,
     VerifyOptions, discard, publish_prepared,
 };
 
@@ -68,6 +68,7 @@ impl Attempt<'_> {
             info,
             publication: self.request.publication.clone(),
             keep_releases: self.services.keep_releases,
+            policy: self.services.checks.clone(),
             limits: self.services.limits.clone(),
             deadline: self.deadline,
             trace: self.trace.clone(),
@@ -153,6 +154,7 @@ impl Attempt<'_> {
                 "limits": totals.limits,
             }),
             locale: Some(locale.to_string()),
+            warnings: Vec::new(),
             revision: self.request.revision,
             created_at: OffsetDateTime::from_unix_timestamp(i64::try_from(start_s).unwrap_or(0))
                 .unwrap_or(OffsetDateTime::UNIX_EPOCH),
@@ -225,6 +227,7 @@ struct Finish {
     info: ReleaseInfo,
     publication: Publication,
     keep_releases: usize,
+    policy: SitePolicy,
     limits: Arc<Limits>,
     deadline: Instant,
     /// Receives each stage when it begins.
@@ -272,6 +275,7 @@ impl Finish {
             Unready::Failed(Box::new(AttemptError::refused(message, &error)))
         })?;
         let options = options(document, locale, template).map_err(Unready::Failed)?;
+        let options = options.with(&self.policy);
         let Checked { cpu, result } = staged.verify_quickly(&options);
         self.used(cpu);
         match result {
@@ -311,6 +315,7 @@ impl Finish {
         }
         self.trace.set_progress(Stage::Release.into());
         self.info.usage["limits"][Totals::CHECKS]["used"] = self.checks.lock().ms.into();
+        self.info.warnings = site.verdict().warnings.clone();
         Ok((site, self.info))
     }
 

@@ -12,7 +12,7 @@ use super::witness::Witness;
 use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal};
-use sitewright_site::{SitesRoot, SyncBatcher};
+use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
 
 /// What all attempts share. Made once at start and never changed while an attempt runs (catalogue
 /// C1, E13).
@@ -29,6 +29,8 @@ pub struct Services {
     pub orders: OrderReading,
     /// The language of orders that name none, if nothing else says which one.
     pub default_locale: Locale,
+    /// What the operator says about the checks of sites.
+    pub checks: SitePolicy,
     /// Releases kept of each order, the newest first.
     pub keep_releases: usize,
     /// Version of the configuration, as failure records show it.

@@ -86,6 +86,7 @@ pub(super) fn manifest_of(
         template: info.template,
         host_build: info.host_build,
         locale: info.locale,
+        warnings: info.warnings,
         revision: info.revision,
         created_at: info.created_at,
         ai: info.ai,

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::files::is_text;
 use super::work::Work;
 use super::{
+    images,
     SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check, verify,
 };
 use crate::path::SitePath;
@@ -190,7 +191,8 @@ async fn within<T>(
 #[derive(Debug, Serialize, Deserialize)]
 struct Header<'a> {
     options: Cow<'a, VerifyOptions>,
-    /// Each file with the number of its bytes that follow; 0 for a file that is not read.
+    /// Each file with the number of its bytes that follow: all of a text, the start of an image, 0
+    /// for a file that is not read.
     files: Vec<(SitePath, usize)>,
 }
 
@@ -204,9 +206,14 @@ struct Answer {
 /// The input of [`SITE_CHECK`]: the length of the header in 8 bytes, the header, and the bytes of
 /// the files. Blocking.
 fn encode(site: &StagedSite, options: &VerifyOptions) -> Result<Vec<u8>, StorageError> {
-    let sizes = site.files.iter().map(|(path, file)| match is_text(path) {
-        true => (path.clone(), usize::try_from(file.bytes).unwrap_or(usize::MAX)),
-        false => (path.clone(), 0),
+    let sizes = site.files.iter().map(|(path, file)| {
+        let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
+        let read = match (is_text(path), images::Format::of(path)) {
+            (true, _) => bytes,
+            (false, Some(_)) => bytes.min(images::START),
+            (false, None) => 0,
+        };
+        (path.clone(), read)
     });
     let files: Vec<_> = sizes.collect();
     let text: usize = files.iter().map(|(_, bytes)| *bytes).sum();
@@ -219,7 +226,7 @@ fn encode(site: &StagedSite, options: &VerifyOptions) -> Result<Vec<u8>, Storage
     input.extend_from_slice(&json);
     for (path, bytes) in header.files.iter().filter(|(_, bytes)| *bytes > 0) {
         let before = input.len();
-        input.extend_from_slice(&site.read(path)?);
+        input.extend_from_slice(&site.read_start(path, *bytes)?);
         // The file may have been changed by someone else since it was sealed.
         input.resize(before + bytes, 0);
     }

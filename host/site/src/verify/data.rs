@@ -1,6 +1,6 @@
 //! JSON and XML files, and JSON inside pages. Both are read as a stream: nothing is collected.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use quick_xml::events::{BytesStart, Event};
@@ -164,8 +164,10 @@ impl Visitor<'_> for JsonName<'_> {
 /// A part of an XML file that a check looks at, decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum XmlPart<'a> {
-    /// The local name of the root element. Comes first.
-    Root(&'a str),
+    /// The local name of the root element, and its namespace. Comes before its content.
+    Root { name: &'a str, namespace: Option<&'a str> },
+    /// The name of an element or attribute that is a script.
+    Script(&'a str),
     /// A text or the value of an attribute.
     Text(&'a str),
     /// The value of an `id`.
@@ -191,6 +193,39 @@ struct Open {
     is_location: bool,
     /// Whether its text is code.
     is_code: bool,
+    /// The prefixes of namespaces that it declares.
+    declared: Vec<String>,
+}
+
+/// The prefixes of namespaces that are declared, each with the number of open elements that do.
+#[derive(Default)]
+struct Prefixes(HashMap<String, u32>);
+
+impl Prefixes {
+    fn declare(&mut self, prefixes: &[String]) {
+        for prefix in prefixes {
+            *self.0.entry(prefix.clone()).or_default() += 1;
+        }
+    }
+
+    fn close(&mut self, prefixes: &[String]) {
+        for prefix in prefixes {
+            if let Some(open) = self.0.get_mut(prefix) {
+                *open -= 1;
+                if *open == 0 {
+                    self.0.remove(prefix);
+                }
+            }
+        }
+    }
+
+    /// The prefix of a name that is not declared.
+    fn missing<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (prefix, _) = name.split_once(':')?;
+        // These two are always declared.
+        let known = matches!(prefix, "xml" | "xmlns") || self.0.contains_key(prefix);
+        (!known).then_some(prefix)
+    }
 }
 
 /// Parses an XML file and calls `each` with its parts and their lines, counted from 1. A document
@@ -200,9 +235,14 @@ pub(super) fn read_xml(
     each: &mut impl FnMut(XmlPart<'_>, u64),
 ) -> Result<(), XmlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((at, character)) = text.char_indices().find(|(_, c)| !is_xml_character(*c)) {
+        let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        return Err(XmlError { line, why: not_allowed(character) });
+    }
     let mut reader = Reader::from_str(text);
     reader.config_mut().enable_all_checks(true);
     let mut lines = Lines { text, at: 0, line: 1 };
+    let mut prefixes = Prefixes::default();
     let mut open: Vec<Open> = Vec::new();
     // Number of open elements whose text is code: style sheets and scripts in an SVG.
     let mut code = 0_usize;
@@ -230,29 +270,34 @@ pub(super) fn read_xml(
             Event::Start(start) => {
                 let name = start.local_name().into_inner();
                 roots = roots.saturating_add(u32::from(open.is_empty()));
-                if open.is_empty() {
-                    each(XmlPart::Root(name), line);
-                }
                 if open.len() == MAX_DEPTH {
                     return Err(wrong(format!("it nests elements deeper than {MAX_DEPTH}")));
                 }
-                read_start(&start, line, each)?;
+                let is_root = open.is_empty();
+                let declared = read_start(&start, is_root, line, &mut prefixes, each)?;
                 let is_code = matches!(name, "style" | "script");
                 code += usize::from(is_code);
                 let is_location = name == "loc";
-                open.push(Open { name: excerpt(name, NAME_CHARS), is_location, is_code });
+                let name = excerpt(name, NAME_CHARS);
+                open.push(Open { name, is_location, is_code, declared });
             }
             Event::Empty(start) => {
                 roots = roots.saturating_add(u32::from(open.is_empty()));
-                read_start(&start, line, each)?;
+                let declared = read_start(&start, open.is_empty(), line, &mut prefixes, each)?;
+                prefixes.close(&declared);
             }
             Event::End(_) => {
-                let closed = open.pop();
-                code -= usize::from(closed.is_some_and(|closed| closed.is_code));
+                if let Some(closed) = open.pop() {
+                    code -= usize::from(closed.is_code);
+                    prefixes.close(&closed.declared);
+                }
             }
             Event::Text(text) => current.push_str(&text),
             Event::CData(text) => current.push_str(&text),
             Event::GeneralRef(reference) => match resolve(&reference) {
+                Some(character) if !is_xml_character(character) => {
+                    return Err(wrong(not_allowed(character)));
+                }
                 Some(character) => current.push(character),
                 None => {
                     let name = excerpt(&reference, NAME_CHARS);
@@ -289,13 +334,34 @@ fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     }
 }
 
+/// Whether XML 1.0 allows a character.
+fn is_xml_character(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        _ => character >= ' ',
+    }
+}
+
+fn not_allowed(character: char) -> String {
+    format!("XML does not allow the control character U+{:04X}", u32::from(character))
+}
+
+/// Reads the attributes of an element and returns the prefixes that it declares, which are declared
+/// until they are closed.
 fn read_start(
     start: &BytesStart<'_>,
+    is_root: bool,
     line: u64,
+    prefixes: &mut Prefixes,
     each: &mut impl FnMut(XmlPart<'_>, u64),
-) -> Result<(), XmlError> {
+) -> Result<Vec<String>, XmlError> {
     let wrong = |why: String| XmlError { line, why: excerpt(&why, ERROR_CHARS) };
     let mut names = HashSet::new();
+    let mut declared = Vec::new();
+    let element = start.name().into_inner();
+    let own_prefix = element.split_once(':').map(|(prefix, _)| prefix);
+    let mut namespace = None;
     // The library's own check compares each name with all others, which is quadratic.
     for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| wrong(error.to_string()))?;
@@ -310,14 +376,40 @@ fn read_start(
         let value = attribute
             .normalized_value(XmlVersion::Implicit1_0)
             .map_err(|error| wrong(error.to_string()))?;
+        if let Some(character) = value.chars().find(|c| !is_xml_character(*c)) {
+            return Err(wrong(not_allowed(character)));
+        }
+        let prefix = name.strip_prefix("xmlns:");
+        if is_root && (prefix.is_some() || name == "xmlns") && prefix == own_prefix {
+            namespace = Some(value.to_string());
+        }
+        declared.extend(prefix.map(str::to_owned));
         match attribute.key.local_name().into_inner() {
             "id" => each(XmlPart::Id(&value), line),
             "href" | "src" => each(XmlPart::Link(&value), line),
+            name if name.get(..2).is_some_and(|on| on.eq_ignore_ascii_case("on")) => {
+                each(XmlPart::Script(name), line);
+            }
             _ => {}
         }
         each(XmlPart::Text(&value), line);
     }
-    Ok(())
+    prefixes.declare(&declared);
+    let missing = std::iter::once(element).chain(names).find_map(|name| prefixes.missing(name));
+    if let Some(prefix) = missing {
+        let prefix = excerpt(prefix, NAME_CHARS);
+        return Err(wrong(format!(
+            "the prefix `{prefix}:` is used but not declared with `xmlns:{prefix}`"
+        )));
+    }
+    let name = start.local_name().into_inner();
+    if is_root {
+        each(XmlPart::Root { name, namespace: namespace.as_deref() }, line);
+    }
+    if name == "script" {
+        each(XmlPart::Script(name), line);
+    }
+    Ok(declared)
 }
 
 /// Line numbers of increasing positions, in one pass over the text.

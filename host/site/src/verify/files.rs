@@ -67,6 +67,15 @@ impl FileCheck<'_> {
             Some("json" | "webmanifest" | "map") => self.json(text, facts),
             Some("xml" | "svg" | "rss") => self.xml(text, facts),
             Some("txt") => {
+                if self.file.as_str() == "robots.txt"
+                    && let Some(line) = super::robots::keeps_all_out(text)
+                {
+                    let message = message!(
+                        "`robots.txt` keeps all search engines out of the whole site, so nobody \
+                         finds it; leave `Disallow` empty"
+                    );
+                    self.add(Rule::RobotsDisallow, Some(line), None, message);
+                }
                 let leftover = self.literals.leftover(text, self.work);
                 self.placeholder(None, leftover);
                 facts
@@ -131,7 +140,20 @@ impl FileCheck<'_> {
         let mut is_sitemap = false;
         self.work.spend(2 * text.len());
         let read = data::read_xml(text, &mut |part, line| match part {
-            XmlPart::Root(name) => is_sitemap = matches!(name, "urlset" | "sitemapindex"),
+            XmlPart::Root { name, namespace } => {
+                is_sitemap = matches!(name, "urlset" | "sitemapindex");
+                if is_drawing {
+                    self.namespace(name, namespace, line);
+                }
+            }
+            XmlPart::Script(name) if is_drawing => {
+                let message = message!(
+                    "the drawing has a script (`{}`), which does not run in an `<img>` and is \
+                     dangerous elsewhere; leave it out",
+                    shown(name)
+                );
+                self.add(Rule::SvgScript, Some(line), None, message);
+            }
             XmlPart::Text(text) => {
                 let leftover = self.literals.leftover(text, self.work);
                 self.placeholder(Some(line), leftover);
@@ -153,7 +175,7 @@ impl FileCheck<'_> {
                 );
                 self.add(Rule::Sitemap, Some(line), Some(target), message);
             }
-            XmlPart::Id(_) | XmlPart::Link(_) | XmlPart::Location(_) => {}
+            XmlPart::Id(_) | XmlPart::Link(_) | XmlPart::Location(_) | XmlPart::Script(_) => {}
         });
         if let Err(error) = read {
             let message = message!(
@@ -163,6 +185,23 @@ impl FileCheck<'_> {
             self.add(Rule::XmlSyntax, Some(error.line), None, message);
         }
         facts
+    }
+
+    fn namespace(&mut self, root: &str, namespace: Option<&str>, line: u64) {
+        const SVG: &str = "http://www.w3.org/2000/svg";
+        if root == "svg" && namespace == Some(SVG) {
+            return;
+        }
+        let found = match namespace {
+            _ if root != "svg" => format!("its root element is `<{}>`", shown(root)),
+            Some(other) => format!("its namespace is `{}`", shown(other)),
+            None => "it declares no namespace".to_owned(),
+        };
+        let message = message!(
+            "browsers do not show this file as a drawing, because {found}; begin it with `<svg \
+             xmlns=\"{SVG}\">`"
+        );
+        self.add(Rule::SvgNamespace, Some(line), None, message);
     }
 
     fn placeholder(&mut self, line: Option<u64>, leftover: Option<String>) {

@@ -6,7 +6,7 @@ use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
-use super::css;
+use super::{css, json_ld};
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
@@ -16,8 +16,13 @@ use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;
 
+/// Maximum bytes of JSON-LD whose content is looked at. 64 KiB.
+const MAX_JSON_LD: usize = 64 << 10;
 /// Minimum number of visible characters of a page, runs of white space counted as one.
 const MIN_TEXT: usize = 20;
+
+/// Maximum number of elements of a table or section that are looked at.
+const TABLE_ELEMENTS: usize = 200;
 
 /// Where an element is. Counted on the way down: looking for ancestors again in each element takes
 /// long in deep pages.
@@ -30,6 +35,8 @@ struct Inside {
     code: bool,
     /// In an element whose text is not visible.
     invisible: bool,
+    /// In a `<template>`: its content is not in the page until a script copies it.
+    template: bool,
 }
 
 impl Inside {
@@ -42,6 +49,7 @@ impl Inside {
             shown_code: self.shown_code || shown_code,
             code: self.code || code,
             invisible: self.invisible || invisible,
+            template: self.template || name == "template",
         }
     }
 }
@@ -59,7 +67,7 @@ pub(super) fn check(
     let page = parse_within(text, work);
     let mut check = PageCheck { file, page: &page, literals, work, problems, facts };
     check.syntax(text);
-    check.head(languages);
+    check.head(text, languages);
     check.nodes();
     check.facts
 }
@@ -85,7 +93,11 @@ impl PageCheck<'_> {
         self.problems.add(self.file, rule, line, excerpt, message);
     }
 
-    fn line(&self, element: &ElementRef<'_>) -> Option<u64> {
+    pub(super) fn is_entry(&self) -> bool {
+        *self.file == SitePath::entry_page()
+    }
+
+    pub(super) fn line(&self, element: &ElementRef<'_>) -> Option<u64> {
         self.page.lines.get(&element.id()).copied()
     }
 
@@ -175,7 +187,7 @@ impl PageCheck<'_> {
         let bytes: usize =
             element.value().attrs().map(|(name, value)| name.len() + value.len()).sum();
         self.work.spend(2 * bytes);
-        if let Some(id) = element.attr("id")
+        if let Some(id) = element.attr("id").filter(|_| !inside.template)
             && !self.facts.anchor(id)
         {
             let message = message!(
@@ -197,8 +209,11 @@ impl PageCheck<'_> {
             );
             self.add(Rule::ImageAlt, line, Some(&start_tag(element)), message);
         }
-        if name == "form" {
-            self.form(element, line);
+        match name {
+            "form" => self.form(element, line),
+            "table" => self.table(element, line),
+            "section" => self.section(element, line),
+            _ => {}
         }
         if !inside.shown_code {
             for (attribute, value) in element.value().attrs() {
@@ -233,6 +248,53 @@ impl PageCheck<'_> {
         }
     }
 
+    /// Looks at the table's first rows only: headers stand there.
+    fn table(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
+        let (mut rows, mut header) = (0, false);
+        let first = element.descendent_elements().take(TABLE_ELEMENTS);
+        for inner in first {
+            self.work.spend(1);
+            match inner.value().name() {
+                "tr" => rows += 1,
+                "th" => header = true,
+                _ => {}
+            }
+        }
+        let decoration = matches!(element.attr("role"), Some("presentation" | "none"));
+        if rows > 1 && !header && !decoration {
+            let message = message!(
+                "the table has no `<th>`, so screen readers cannot say what its columns are; use \
+                 `<th>` for its headers"
+            );
+            self.add(Rule::TableHeader, line, None, message);
+        }
+    }
+
+    /// A section is empty if none of its first elements shows something.
+    fn section(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
+        let mut left = TABLE_ELEMENTS;
+        for node in element.descendants() {
+            self.work.spend(1);
+            let shows = match node.value() {
+                Node::Text(text) => !text.trim().is_empty(),
+                Node::Element(inner) => matches!(
+                    inner.name(),
+                    "img" | "svg" | "video" | "audio" | "iframe" | "form" | "canvas" | "object"
+                ),
+                _ => false,
+            };
+            left -= 1;
+            if shows || left == 0 {
+                return;
+            }
+        }
+        // Filled by a script or by a style sheet.
+        if element.attr("id").is_none() && element.attr("style").is_none() {
+            let message = message!("the section is empty; write its content or leave it out");
+            self.add(Rule::EmptySection, line, Some(&start_tag(element)), message);
+        }
+    }
+
     fn placeholder(&mut self, leftover: Option<String>, line: Option<u64>, place: &str) {
         if let Some(leftover) = leftover {
             let text = excerpt(&leftover, EXCERPT);
@@ -248,7 +310,10 @@ impl PageCheck<'_> {
     fn json_ld(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
         let json = own_text(element);
         match self.literals.leftover_in_json(&json, self.work) {
-            Ok(leftover) => self.placeholder(leftover, line, "JSON-LD"),
+            Ok(leftover) => {
+                self.placeholder(leftover, line, "JSON-LD");
+                self.json_ld_content(&json, line);
+            }
             Err(error) => {
                 let message = message!(
                     "the JSON-LD does not parse: {}; write it with a JSON library and escape `<`",
@@ -256,6 +321,22 @@ impl PageCheck<'_> {
                 );
                 self.add(Rule::JsonLd, line, Some(&json), message);
             }
+        }
+    }
+
+    fn json_ld_content(&mut self, json: &str, line: Option<u64>) {
+        // It is parsed into values: a large one is data for something else.
+        if json.len() > MAX_JSON_LD {
+            return;
+        }
+        self.work.spend(8 * json.len());
+        let wrong = serde_json::from_str(json).ok().and_then(|value| json_ld::problem(&value));
+        if let Some(wrong) = wrong {
+            let message = message!(
+                "search engines ignore the JSON-LD: {}; see schema.org for its type",
+                shown(&wrong)
+            );
+            self.add(Rule::JsonLdType, line, Some(json), message);
         }
     }
 

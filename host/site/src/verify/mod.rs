@@ -8,7 +8,9 @@
 //! |---|---|
 //! | `files` | which checks a kind of file gets; style sheets, JSON and XML |
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
-//! | `reference` | whether a reference leads to a file and an anchor |
+//! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
+//! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
+//! | `site` | the rules that compare pages |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -25,17 +27,22 @@ pub mod css;
 mod data;
 mod files;
 mod head;
+mod hosts;
 mod html;
+mod images;
+mod json_ld;
 mod links;
 mod markup;
 pub mod page;
 mod placeholders;
 mod problem;
 mod reference;
+mod robots;
+mod site;
 mod work;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +58,7 @@ use super::storage::{StorageError, open_file};
 use sitewright_model::message;
 
 pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
-pub use self::problem::{Rule, SiteProblem, Verdict};
+pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
 pub use self::work::Work;
 
 /// What the checks need from the order.
@@ -64,7 +71,29 @@ pub struct VerifyOptions {
     /// literally: in these texts, whole or cut at the end, it is not a placeholder. Those without
     /// such marks may be left out.
     pub literal_texts: Vec<String>,
+    /// The host names reserved for examples that the order has, such as `joes.example`: links to
+    /// them are the customer's. At most [`MAX_EXAMPLE_HOSTS`].
+    #[serde(default)]
+    pub example_hosts: BTreeSet<String>,
+    /// The levels of rules that the operator chose.
+    #[serde(default)]
+    pub levels: Levels,
+    /// Whether the operator's web server answers `/about` with `about.html`. Default: `false`.
+    #[serde(default)]
+    pub clean_urls: bool,
 }
+
+/// What an operator says about all sites: `[site]` in the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SitePolicy {
+    /// The levels of rules that have another one than [`Rule::level`].
+    pub levels: Levels,
+    /// As [`VerifyOptions::clean_urls`].
+    pub clean_urls: bool,
+}
+
+/// Maximum number of [`VerifyOptions::example_hosts`]. Further ones count as left by the template.
+pub const MAX_EXAMPLE_HOSTS: usize = 64;
 
 impl VerifyOptions {
     /// The options for an order, which is a JSON document. Every text in it may be shown literally.
@@ -72,13 +101,24 @@ impl VerifyOptions {
     /// # Errors
     /// If the order is not JSON.
     pub fn for_order(document: &str, languages: Vec<Locale>) -> Result<Self, serde_json::Error> {
-        let mut literal_texts = Vec::new();
+        let mut options = VerifyOptions { languages, ..VerifyOptions::default() };
         data::read_json(document, |_, text| {
             if is_marked(text) {
-                literal_texts.push(text.to_owned());
+                options.literal_texts.push(text.to_owned());
+            }
+            for host in hosts::for_examples(text) {
+                if options.example_hosts.len() < MAX_EXAMPLE_HOSTS {
+                    options.example_hosts.insert(host);
+                }
             }
         })?;
-        Ok(VerifyOptions { languages, literal_texts })
+        Ok(options)
+    }
+
+    /// With what the operator says.
+    pub fn with(self, policy: &SitePolicy) -> Self {
+        let SitePolicy { levels, clean_urls } = policy.clone();
+        VerifyOptions { levels, clean_urls, ..self }
     }
 }
 
@@ -88,6 +128,18 @@ pub trait SiteFiles {
     /// # Errors
     /// If the file cannot be read.
     fn read(&self, path: &SitePath) -> Result<Cow<'_, [u8]>, StorageError>;
+    /// The first `bytes` bytes of a file, or all if it has fewer.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
+        let mut content = self.read(path)?;
+        match &mut content {
+            Cow::Borrowed(content) => *content = &content[..content.len().min(bytes)],
+            Cow::Owned(content) => content.truncate(bytes),
+        }
+        Ok(content)
+    }
 }
 
 /// A site in memory, for tests and tools.
@@ -111,10 +163,23 @@ impl SiteFiles for StagedSite {
         if let Some(bytes) = self.area.buffer().get(path) {
             return Ok(Cow::Owned(bytes.to_vec()));
         }
+        self.read_file(path, u64::MAX)
+    }
+
+    fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
+        if let Some(content) = self.area.buffer().get(path) {
+            return Ok(Cow::Owned(content[..content.len().min(bytes)].to_vec()));
+        }
+        self.read_file(path, bytes as u64)
+    }
+}
+
+impl StagedSite {
+    fn read_file(&self, path: &SitePath, most: u64) -> Result<Cow<'_, [u8]>, StorageError> {
         let mut bytes = Vec::new();
         let folder = self.area.folder()?;
         open_file(&folder.dir, path.as_str())
-            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .and_then(|file| file.take(most).read_to_end(&mut bytes))
             .map_err(StorageError::on("read", self.area.path().join(path)))?;
         Ok(Cow::Owned(bytes))
     }
@@ -122,7 +187,10 @@ impl SiteFiles for StagedSite {
 
 /// A staged site that breaks no rule. Only such a site can be published.
 #[derive(Debug)]
-pub struct VerifiedSite(StagedSite);
+pub struct VerifiedSite {
+    site: StagedSite,
+    verdict: Verdict,
+}
 
 /// Why a staged site cannot be published. Its staging area is removed.
 #[derive(Debug, thiserror::Error)]
@@ -150,22 +218,30 @@ impl StagedSite {
     }
 
     fn verified(self, verdict: Verdict) -> Result<VerifiedSite, VerifyError> {
-        if verdict.is_good() { Ok(VerifiedSite(self)) } else { Err(VerifyError::Rejected(verdict)) }
+        match verdict.is_good() {
+            true => Ok(VerifiedSite { site: self, verdict }),
+            false => Err(VerifyError::Rejected(verdict)),
+        }
     }
 }
 
 impl VerifiedSite {
     /// Number of files.
     pub fn files(&self) -> usize {
-        self.0.files.len()
+        self.site.files.len()
+    }
+
+    /// What the checks found; without problems.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 
     pub(crate) fn into_staged(self) -> StagedSite {
-        self.0
+        self.site
     }
 
     pub(crate) fn staged(&self) -> &StagedSite {
-        &self.0
+        &self.site
     }
 }
 
@@ -199,11 +275,14 @@ fn check(
     whole: Option<&Work>,
 ) -> Result<(Problems, u64), StorageError> {
     let literals = Literals::new(&options.literal_texts);
-    let mut problems = Problems::default();
+    let mut problems = Problems::new(&options.levels);
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
     for path in files.paths() {
+        if let Some(format) = images::Format::of(&path) {
+            images::check(&path, format, &files.read_start(&path, images::START)?, &mut problems);
+        }
         let content = if is_text(&path) { files.read(&path)? } else { Cow::default() };
         bytes += content.len();
         let own;
@@ -248,7 +327,11 @@ fn check(
             &own
         }
     };
-    let stopped = Index::new(&facts).check(work, &mut problems);
+    let index = Index::new(&facts, options);
+    let stopped = index.check(work, &mut problems);
+    if stopped.is_none() {
+        site::check(&facts, index.linked(), &mut problems);
+    }
     if let Some(stopped) = stopped.filter(|_| whole.is_none()) {
         too_much(work, stopped, bytes, &mut problems);
     }

@@ -1,6 +1,6 @@
 //! The rules of a site, and the bounded list of their violations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,44 @@ pub(super) fn shown(text: &str) -> String {
     cut(text, SHOWN)
 }
 
-/// A rule that every site must keep.
+/// What a violation of a rule does.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Level {
+    /// The rule is not checked.
+    Off,
+    /// The site is published, and the violation reported.
+    Warning,
+    /// The site is not published.
+    Error,
+}
+
+/// The levels that an operator chose; all other rules have their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Levels(BTreeMap<Rule, Level>);
+
+impl Levels {
+    /// # Errors
+    /// If a rule has another level than [`Rule::level`] that must keep it: the rule.
+    pub fn new(levels: BTreeMap<Rule, Level>) -> Result<Self, Rule> {
+        let fixed = levels.iter().find(|(rule, level)| rule.is_fixed() && **level != rule.level());
+        match fixed {
+            Some((rule, _)) => Err(*rule),
+            None => Ok(Levels(levels)),
+        }
+    }
+
+    /// The level of a rule.
+    pub fn of(&self, rule: Rule) -> Level {
+        self.0.get(&rule).copied().unwrap_or_else(|| rule.level())
+    }
+}
+
+/// A rule for sites.
 #[derive(
     Debug,
     Clone,
@@ -47,14 +84,25 @@ pub enum Rule {
     HtmlSyntax,
     /// CSS has no broken strings, URLs or blocks.
     CssSyntax,
-    /// XML and SVG are well-formed and declare no entities.
+    /// XML and SVG are well-formed, declare their namespaces and no entities, and have no control
+    /// characters.
     XmlSyntax,
+    /// An SVG drawing declares the namespace of SVG: browsers show it as text otherwise.
+    SvgNamespace,
+    /// An SVG drawing has no scripts.
+    SvgScript,
     /// JSON files parse.
     JsonSyntax,
     /// JSON-LD in pages parses.
     JsonLd,
     /// `<html lang>` is a language tag of one of the allowed languages.
     Language,
+    /// Pages declare their encoding, UTF-8, in their first 1,024 bytes. Pages of ASCII need not.
+    Charset,
+    /// The entry page lets search engines list it.
+    NoIndex,
+    /// `robots.txt` lets search engines read the site.
+    RobotsDisallow,
     /// Each page has a `<title>`.
     Title,
     /// Each page has a meta description.
@@ -75,12 +123,149 @@ pub enum Rule {
     BrokenFragment,
     /// Links have a scheme that a visitor's browser can follow; not `javascript:`.
     LinkScheme,
+    /// No address leads to the machine of the visitor or to a private network: `localhost`,
+    /// `127.0.0.1`, `192.168.1.1`, `*.local`.
+    LocalAddress,
+    /// No address leads to a name that is reserved for examples, unless the order has it:
+    /// `example.com`, `*.example`, `*.test`, `*.invalid`.
+    ExampleAddress,
     /// Text and attributes contain no placeholder: `{{`, `}}` or `${`.
     Placeholder,
     /// Sitemaps list absolute URLs.
     Sitemap,
     /// Each file is small enough to be checked: elements, nesting, attributes, references.
     TooLarge,
+    /// A title has 10 to 70 characters: search engines cut longer ones.
+    TitleLength,
+    /// A description has 40 to 170 characters: search engines cut longer ones.
+    DescriptionLength,
+    /// No two pages have the same title.
+    DuplicateTitle,
+    /// No two pages have the same description.
+    DuplicateDescription,
+    /// The canonical address is one whole `https` address.
+    Canonical,
+    /// No page leads visitors elsewhere by itself.
+    MetaRefresh,
+    /// Links lead from the entry page to each page but `404.html`.
+    OrphanPage,
+    /// A page in a language that is written from right to left says so with `dir`.
+    Direction,
+    /// A table with more than one row names its columns or rows with `<th>`.
+    TableHeader,
+    /// A section has text or an image.
+    EmptySection,
+    /// The entry page has an icon.
+    Icon,
+    /// The entry page has an image for previews: `og:image`.
+    PreviewImage,
+    /// JSON-LD has the context schema.org and a type; a business has a name and a way to reach it.
+    JsonLdType,
+    /// The content of an image is of the kind that its name says.
+    ImageFile,
+}
+
+impl Rule {
+    /// The rule's level, unless the operator chose another one.
+    pub fn level(self) -> Level {
+        match self {
+            Rule::EntryPage
+            | Rule::Utf8
+            | Rule::HtmlSyntax
+            | Rule::CssSyntax
+            | Rule::XmlSyntax
+            | Rule::SvgNamespace
+            | Rule::SvgScript
+            | Rule::JsonSyntax
+            | Rule::JsonLd
+            | Rule::Language
+            | Rule::Charset
+            | Rule::NoIndex
+            | Rule::RobotsDisallow
+            | Rule::Title
+            | Rule::Description
+            | Rule::Viewport
+            | Rule::EmptyPage
+            | Rule::DuplicateId
+            | Rule::ImageAlt
+            | Rule::FormAction
+            | Rule::BrokenReference
+            | Rule::BrokenFragment
+            | Rule::LinkScheme
+            | Rule::LocalAddress
+            | Rule::ExampleAddress
+            | Rule::Placeholder
+            | Rule::Sitemap
+            | Rule::TooLarge => Level::Error,
+            Rule::TitleLength
+            | Rule::DescriptionLength
+            | Rule::DuplicateTitle
+            | Rule::DuplicateDescription
+            | Rule::Canonical
+            | Rule::MetaRefresh
+            | Rule::OrphanPage
+            | Rule::Direction
+            | Rule::TableHeader
+            | Rule::EmptySection
+            | Rule::Icon
+            | Rule::PreviewImage
+            | Rule::JsonLdType
+            | Rule::ImageFile => Level::Warning,
+        }
+    }
+
+    /// One sentence that says what the rule demands.
+    pub fn demand(self) -> &'static str {
+        match self {
+            Rule::EntryPage => "the site has an `index.html`",
+            Rule::Utf8 => "text files are UTF-8",
+            Rule::HtmlSyntax => "pages parse without errors",
+            Rule::CssSyntax => "style sheets parse",
+            Rule::XmlSyntax => "XML and SVG are well-formed",
+            Rule::SvgNamespace => "SVG drawings declare the namespace of SVG",
+            Rule::SvgScript => "SVG drawings have no scripts",
+            Rule::JsonSyntax => "JSON files parse",
+            Rule::JsonLd => "structured data in pages parses",
+            Rule::Language => "each page says its language, and it is the order's",
+            Rule::Charset => "pages declare their encoding early, and it is UTF-8",
+            Rule::NoIndex => "search engines may list the entry page",
+            Rule::RobotsDisallow => "`robots.txt` lets search engines read the site",
+            Rule::Title => "each page has a title",
+            Rule::Description => "each page has a description",
+            Rule::Viewport => "each page sets the viewport",
+            Rule::EmptyPage => "each page shows some text",
+            Rule::DuplicateId => "each id is unique in its page",
+            Rule::ImageAlt => "each image has an `alt`",
+            Rule::FormAction => "each form sends its data somewhere",
+            Rule::BrokenReference => "links and resources inside the site exist",
+            Rule::BrokenFragment => "links to a part of a page lead there",
+            Rule::LinkScheme => "links have schemes that browsers follow",
+            Rule::LocalAddress => "no address leads to the visitor's machine or a private network",
+            Rule::ExampleAddress => "no address leads to a name for examples that the order lacks",
+            Rule::Placeholder => "no placeholder of the template is left",
+            Rule::Sitemap => "sitemaps list absolute addresses",
+            Rule::TooLarge => "pages are simple enough to be checked",
+            Rule::TitleLength => "titles have 10 to 70 characters",
+            Rule::DescriptionLength => "descriptions have 40 to 170 characters",
+            Rule::DuplicateTitle => "no two pages have the same title",
+            Rule::DuplicateDescription => "no two pages have the same description",
+            Rule::Canonical => "canonical addresses are whole `https` addresses, one a page",
+            Rule::MetaRefresh => "no page leads visitors elsewhere by itself",
+            Rule::OrphanPage => "links lead from the entry page to each page",
+            Rule::Direction => "pages in languages from right to left say so with `dir`",
+            Rule::TableHeader => "tables with several rows have headers",
+            Rule::EmptySection => "sections have text or an image",
+            Rule::Icon => "the entry page has an icon",
+            Rule::PreviewImage => "the entry page has an image for previews",
+            Rule::JsonLdType => "structured data has context, types and what a business needs",
+            Rule::ImageFile => "images are of the format that their name says",
+        }
+    }
+
+    /// Whether the level cannot be changed: without these rules, others cannot be checked.
+    pub fn is_fixed(self) -> bool {
+        matches!(self, Rule::EntryPage | Rule::Utf8 | Rule::TooLarge)
+    }
 }
 
 impl fmt::Display for Rule {
@@ -122,10 +307,21 @@ pub struct Verdict {
     pub problems: Vec<SiteProblem>,
     /// The number of further problems.
     pub omitted: u64,
+    /// Violations of rules whose level is [`Level::Warning`], as `problems`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<SiteProblem>,
+    /// The number of further warnings.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted_warnings: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Verdict {
-    /// Whether the site breaks no rule.
+    /// Whether the site breaks no rule whose level is [`Level::Error`].
     pub fn is_good(&self) -> bool {
         self.problems.is_empty() && self.omitted == 0
     }
@@ -149,10 +345,16 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     verdict: Verdict,
-    of_file: HashMap<SitePath, usize>,
+    levels: Levels,
+    /// The numbers of listed problems and warnings.
+    of_file: HashMap<SitePath, [usize; 2]>,
 }
 
 impl Problems {
+    pub(super) fn new(levels: &Levels) -> Self {
+        Problems { levels: levels.clone(), ..Problems::default() }
+    }
+
     pub(super) fn add(
         &mut self,
         file: &SitePath,
@@ -161,24 +363,24 @@ impl Problems {
         excerpt: Option<&str>,
         message: Message,
     ) {
+        let Verdict { problems, omitted, warnings, omitted_warnings } = &mut self.verdict;
+        let (list, more, of_level) = match self.levels.of(rule) {
+            Level::Off => return,
+            Level::Warning => (warnings, omitted_warnings, 1),
+            Level::Error => (problems, omitted, 0),
+        };
         // Only a file's first problem copies its path: there may be millions of problems.
         let listed = match self.of_file.get_mut(file) {
             Some(listed) => listed,
             None => self.of_file.entry(file.clone()).or_default(),
         };
-        if *listed >= PER_FILE || self.verdict.problems.len() >= PER_SITE {
-            self.verdict.omitted += 1;
+        if listed[of_level] >= PER_FILE || list.len() >= PER_SITE {
+            *more += 1;
             return;
         }
-        *listed += 1;
+        listed[of_level] += 1;
         let excerpt = excerpt.map(|text| cut(text, EXCERPT)).filter(|text| !text.is_empty());
-        self.verdict.problems.push(SiteProblem {
-            file: file.clone(),
-            rule,
-            message,
-            line,
-            excerpt,
-        });
+        list.push(SiteProblem { file: file.clone(), rule, message, line, excerpt });
     }
 
     /// Counts problems that are not listed.
@@ -187,9 +389,9 @@ impl Problems {
     }
 
     pub(super) fn finish(mut self) -> Verdict {
-        self.verdict
-            .problems
-            .sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
+        for list in [&mut self.verdict.problems, &mut self.verdict.warnings] {
+            list.sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
+        }
         self.verdict
     }
 }

@@ -1,10 +1,13 @@
 //! Whether the references of all files lead to a file and an anchor of the site.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::VerifyOptions;
+use super::hosts::Unreachable;
 use super::problem::{Problems, Rule, shown};
 use super::work::Work;
 use crate::path::{SitePath, case_key};
@@ -42,6 +45,13 @@ pub(super) struct Reference {
     canonical: bool,
 }
 
+impl Reference {
+    /// Whether a visitor follows it to a page.
+    fn leads(&self) -> bool {
+        matches!(self.what, "link" | "redirection" | "embedded content" | "form's `action`")
+    }
+}
+
 /// What the check of one file collects for the look-up.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -62,6 +72,10 @@ pub(super) struct Facts {
     pub(super) base: Option<String>,
     /// `<link rel="canonical">`.
     pub(super) canonical: Option<String>,
+    /// The title of a page, blanks collapsed.
+    pub(super) title: Option<String>,
+    /// The description of a page, blanks collapsed.
+    pub(super) description: Option<String>,
 }
 
 impl Facts {
@@ -170,6 +184,9 @@ pub(super) struct Index<'a> {
     facts: &'a BTreeMap<SitePath, Facts>,
     by_case: HashMap<String, &'a SitePath>,
     canonical: Option<Canonical>,
+    options: &'a VerifyOptions,
+    /// The files that each page links to.
+    links: RefCell<BTreeMap<&'a SitePath, BTreeSet<&'a SitePath>>>,
 }
 
 /// Where the entry page says that the site is.
@@ -193,14 +210,33 @@ impl Canonical {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(facts: &'a BTreeMap<SitePath, Facts>) -> Self {
+    pub(super) fn new(
+        facts: &'a BTreeMap<SitePath, Facts>,
+        options: &'a VerifyOptions,
+    ) -> Self {
         let by_case = facts.keys().map(|path| (case_key(path.as_str()), path)).collect();
         let entry = facts.get(&SitePath::entry_page());
         let canonical = entry
             .and_then(|facts| facts.canonical.as_deref())
             .filter(|address| address.len() <= MAX_BASE)
             .and_then(Canonical::parse);
-        Index { facts, by_case, canonical }
+        Index { facts, by_case, canonical, options, links: RefCell::default() }
+    }
+
+    /// The files that links lead to from the entry page, itself included. After [`Index::check`].
+    pub(super) fn linked(&self) -> BTreeSet<&'a SitePath> {
+        let links = self.links.borrow();
+        let entry = self.facts.get_key_value(&SitePath::entry_page()).map(|(path, _)| path);
+        let mut linked: BTreeSet<&SitePath> = entry.into_iter().collect();
+        let mut next: Vec<&SitePath> = linked.iter().copied().collect();
+        while let Some(page) = next.pop() {
+            for target in links.get(page).into_iter().flatten() {
+                if linked.insert(target) {
+                    next.push(target);
+                }
+            }
+        }
+        linked
     }
 
     /// Reports every broken reference of every file, as long as `work` is not exhausted. Returns
@@ -236,7 +272,7 @@ impl<'a> Index<'a> {
 
     fn check_one(
         &self,
-        file: &SitePath,
+        file: &'a SitePath,
         base: Option<&Url>,
         reference: &Reference,
         problems: &mut Problems,
@@ -263,9 +299,51 @@ impl<'a> Index<'a> {
                 return;
             }
         };
+        self.check_host(&url, what, target, &mut add);
         match self.inside(&url, reference) {
-            Some(path) => self.look_up(&path, &url, reference, &mut add),
+            Some(path) => {
+                let found = self.look_up(&path, &url, reference, &mut add);
+                if let Some(found) = found.filter(|_| reference.leads()) {
+                    self.links.borrow_mut().entry(file).or_default().insert(found);
+                }
+            }
             None => check_outside(&url, what, &shown(target), &mut add),
+        }
+    }
+
+    /// Reports a host that no visitor reaches.
+    fn check_host(
+        &self,
+        url: &Url,
+        what: &str,
+        target: &str,
+        add: &mut impl FnMut(Rule, message::Message),
+    ) {
+        let Some(host) = url.host() else { return };
+        let name = host.to_string();
+        if name == SITE_HOST {
+            return;
+        }
+        match Unreachable::of(&host) {
+            Some(Unreachable::Local) => {
+                let message = message!(
+                    "the {what} `{}` leads to `{}`, which is the visitor's own machine or a \
+                     private network; write the site's public address",
+                    shown(target),
+                    shown(&name)
+                );
+                add(Rule::LocalAddress, message);
+            }
+            Some(Unreachable::Example) if !self.options.example_hosts.contains(&name) => {
+                let message = message!(
+                    "the {what} `{}` leads to `{}`, a name for examples that belongs to nobody \
+                     and is not in the order; write a real address",
+                    shown(target),
+                    shown(&name)
+                );
+                add(Rule::ExampleAddress, message);
+            }
+            Some(Unreachable::Example) | None => {}
         }
     }
 
@@ -289,13 +367,17 @@ impl<'a> Index<'a> {
         url: &Url,
         reference: &Reference,
         add: &mut impl FnMut(Rule, message::Message),
-    ) {
+    ) -> Option<&'a SitePath> {
         let (what, target) = (reference.what, shown(&reference.target));
-        let candidates = if path.is_empty() || path.ends_with('/') {
+        let mut candidates = if path.is_empty() || path.ends_with('/') {
             vec![format!("{path}index.html")]
         } else {
             vec![path.to_owned(), format!("{path}/index.html")]
         };
+        if self.options.clean_urls {
+            let path = path.trim_end_matches('/');
+            candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
+        }
         let find = |candidate: &String| self.by_case.get(&case_key(candidate)).copied();
         let exact = candidates
             .iter()
@@ -313,17 +395,17 @@ impl<'a> Index<'a> {
                 ),
             };
             add(Rule::BrokenReference, message);
-            return;
+            return None;
         };
         let Some(anchors) = self.facts.get(found).and_then(|facts| facts.anchors.as_ref()) else {
-            return;
+            return Some(found);
         };
         let fragment = url.fragment().unwrap_or_default();
         // After `:~:` follows a directive for the browser: a text to scroll to.
         let fragment = fragment.split(":~:").next().unwrap_or_default();
         let decoded = percent_decode_str(fragment).decode_utf8_lossy();
         let top = decoded.is_empty() || decoded.eq_ignore_ascii_case("top");
-        if !top && !anchors.contains(&*decoded) && !anchors.contains(fragment) {
+        if !top && !is_view(found, &decoded) && !anchors.contains(&*decoded) && !anchors.contains(fragment) {
             let message = message!(
                 "the {what} `{target}` leads to `#{}`, but nothing in `{found}` has that id; add \
                  the id or change the link",
@@ -331,7 +413,19 @@ impl<'a> Index<'a> {
             );
             add(Rule::BrokenFragment, message);
         }
+        Some(found)
     }
+}
+
+/// Whether a fragment of a drawing names no element but a part of what it shows: `svgView(…)` of
+/// SVG, or `xywh=…`, `t=…` of Media Fragments.
+fn is_view(file: &SitePath, fragment: &str) -> bool {
+    file.extension().as_deref() == Some("svg")
+        && (fragment.starts_with("svgView(")
+            || fragment.split('&').all(|part| {
+                let name = part.split_once('=').map(|(name, _)| name);
+                matches!(name, Some("xywh" | "t" | "track" | "id"))
+            }))
 }
 
 fn check_outside(

@@ -9,9 +9,10 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use strum::VariantArray as _;
 
 use crate::support::{Files, good_site, options, page, path};
-use sitewright_site::{Rule, SiteProblem, VerifyOptions, verify};
+use sitewright_site::{Level, Levels, Rule, SiteProblem, VerifyOptions, verify};
 
 fn problems_with(files: &Files, options: &VerifyOptions) -> Vec<SiteProblem> {
     verify(files, options).unwrap().problems
@@ -77,6 +78,14 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Body("<video poster='img/pao.png' controls><source src='img/pao.png'></video>"),
         Change::Head("<link rel='preconnect' href='https://fonts.example'><link rel='alternate' hreflang='en' href='https://padaria.example/sobre/'>"),
         Change::Replace("lang=\"pt-BR\"", "lang=\"pt\""),
+        // Only in the page when a script copies it.
+        Change::Body("<p id='a'>x</p><template><p id='a'>y</p><p id='a'>z</p></template>"),
+        Change::Body("<img src='favicon.svg#svgView(viewBox(0,0,1,1))' alt=''>"),
+        Change::Body("<img src='favicon.svg#xywh=0,0,1,1' alt=''>"),
+        Change::Replace("charset=\"utf-8\"", "charset=\"UTF-8\""),
+        Change::Put("b.svg", svg(" xmlns:x='http://www.w3.org/1999/xlink'", "<g x:href='#b' id='b'/>")),
+        Change::Put("b.svg", b"<s:svg xmlns:s='http://www.w3.org/2000/svg'><s:g xml:lang='pt'/></s:svg>".to_vec()),
+        Change::Put("robots.txt", b"User-agent: GPTBot\nDisallow: /\n\nUser-agent: *\nDisallow:\n".to_vec()),
         Change::Put("js/a.js", b"const a = `${b}`; if (x) {{ y() }}".to_vec()),
         Change::Put("b.svg", b"<?xml version='1.0'?><!DOCTYPE svg PUBLIC \"-//W3C//DTD SVG 1.1//EN\" \"http://www.w3.org/x.dtd\"><svg xmlns='http://www.w3.org/2000/svg'/>".to_vec()),
         Change::Put("feed.xml", b"<feed><t>a &amp; b &#233;</t><t><![CDATA[<x>]]></t></feed>".to_vec()),
@@ -84,6 +93,10 @@ fn f5_what_is_odd_but_fine_passes() {
     for (number, change) in fine.iter().enumerate() {
         assert_eq!(problems(&changed(change)), [], "case {number}");
     }
+}
+
+fn svg(attributes: &str, content: &str) -> Vec<u8> {
+    format!("<svg xmlns='http://www.w3.org/2000/svg'{attributes}>{content}</svg>").into_bytes()
 }
 
 #[test]
@@ -119,6 +132,43 @@ fn f5_each_rule_is_enforced_alone() {
                     .to_vec(),
             ),
         ),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a>x\x0by</a>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a>&#11;</a>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a b='&#x1;'/>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", "<a>\u{ffff}</a>".into())),
+        (Rule::XmlSyntax, Put("b.svg", svg("", "<a xlink:href='#x'/>"))),
+        (Rule::XmlSyntax, Put("b.svg", svg("", "<g xmlns:a='b'/><a:g/>"))),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a><b xmlns:c='d'/><c:e/></a>".to_vec())),
+        (Rule::SvgNamespace, Put("b.svg", b"<svg width='1'><rect/></svg>".to_vec())),
+        (Rule::SvgNamespace, Put("b.svg", b"<svg xmlns='http://www.w3.org/1999/xhtml'/>".to_vec())),
+        (Rule::SvgNamespace, Put("b.svg", b"<html xmlns='http://www.w3.org/2000/svg'/>".to_vec())),
+        (Rule::SvgScript, Put("b.svg", svg("", "<script>alert(1)</script>"))),
+        (Rule::SvgScript, Put("b.svg", svg(" onload='alert(1)'", ""))),
+        (Rule::Charset, Replace("charset=\"utf-8\"", "charset=\"windows-1252\"")),
+        (Rule::Charset, Replace("<meta charset=\"utf-8\">", "")),
+        (
+            Rule::Charset,
+            Replace(
+                "<meta charset=\"utf-8\">",
+                "<meta http-equiv=\"Content-Type\" content=\"text/html; charset=iso-8859-1\">",
+            ),
+        ),
+        (Rule::LocalAddress, Head("<link rel=\"canonical\" href=\"http://localhost:4000/\">")),
+        (Rule::LocalAddress, Head("<meta property=\"og:url\" content=\"http://127.0.0.1/\">")),
+        (Rule::LocalAddress, Body("<img src=\"http://127.0.0.1:8080/a.png\" alt=\"\">")),
+        (Rule::LocalAddress, Body("<a href=\"//192.168.0.7/\">x</a>")),
+        (Rule::LocalAddress, Body("<p style=\"background: url(http://[::1]/a.png)\">x</p>")),
+        (Rule::LocalAddress, Body("<form action=\"http://staging/f\"></form>")),
+        (
+            Rule::LocalAddress,
+            Put(
+                "sitemap.xml",
+                b"<urlset><url><loc>http://localhost:4000/</loc></url></urlset>".to_vec(),
+            ),
+        ),
+        (Rule::ExampleAddress, Body("<a href=\"https://yourdomain.example/\">x</a>")),
+        (Rule::ExampleAddress, Head("<link rel=\"canonical\" href=\"https://www.example.com/\">")),
+        (Rule::RobotsDisallow, Put("robots.txt", b"User-agent: *\nDisallow: /\n".to_vec())),
         (Rule::JsonSyntax, Put("data.json", b"{\"a\": 1,}".to_vec())),
         (Rule::JsonSyntax, Put("site.webmanifest", b"nada".to_vec())),
         (Rule::JsonLd, Head("<script type=\"application/ld+json\">{\"a\": \"b\" \"c\"}</script>")),
@@ -183,7 +233,7 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::LinkScheme, Body("<a href=\"file:///etc/passwd\">x</a>")),
         (
             Rule::LinkScheme,
-            Put("b.svg", b"<svg xmlns:x='y'><a x:href='javascript:alert(1)'/></svg>".to_vec()),
+            Put("b.svg", svg(" xmlns:x='y'", "<a x:href='javascript:alert(1)'/>")),
         ),
         (Rule::Placeholder, Body("<p>Fale com {{BUSINESS_EMAIL}}</p>")),
         (Rule::Placeholder, Body("<p>Fale com ${email}</p>")),
@@ -211,6 +261,119 @@ fn f5_each_rule_is_enforced_alone() {
     files.retain(|path, _| path.as_str() == "robots.txt");
     assert_eq!(rules(&problems(&files)), BTreeSet::from([Rule::EntryPage]));
     assert_eq!(rules(&problems(&Files::new())), BTreeSet::from([Rule::EntryPage]));
+}
+
+/// The rules that warn of `files` and not of the good site.
+fn warned(files: &Files) -> BTreeSet<Rule> {
+    let warnings = |files| rules(&verify(files, &options()).unwrap().warnings);
+    &warnings(files) - &warnings(&good_site())
+}
+
+/// A page that no rule warns of, with `head` and `body` added, linked from the entry page.
+fn quiet(head: &str, body: &str) -> Files {
+    let mut files = good_site();
+    let text = page(head, body)
+        .replace("<title>Padaria", "<title>Uma página que não avisa de nada")
+        .replace("Pães de verdade", "Uma descrição que tem o comprimento que as buscas mostram");
+    files.insert(path("extra.html"), text.into_bytes());
+    let link = page("", "<a href='extra.html'>x</a>");
+    files.insert(path("index.html"), link.into_bytes());
+    files
+}
+
+#[test]
+fn each_rule_that_warns_warns_alone() {
+    let long = "x".repeat(171);
+    let description = format!("<meta name=\"description\" content=\"{long}\">");
+    let rows: [(Rule, &str, &str); 10] = [
+        (Rule::Canonical, "<link rel=\"canonical\" href=\"/extra.html\">", ""),
+        (Rule::MetaRefresh, "<meta http-equiv=\"refresh\" content=\"5; url=sobre/\">", ""),
+        (Rule::TableHeader, "", "<table><tr><td>1</td></tr><tr><td>2</td></tr></table>"),
+        (Rule::EmptySection, "", "<section class=\"a\"><div> </div></section>"),
+        (
+            Rule::JsonLdType,
+            "<script type=\"application/ld+json\">{\"@type\": \"Bakery\"}</script>",
+            "",
+        ),
+        (Rule::ImageFile, "", "<img src=\"gif.png\" alt=\"\">"),
+        (Rule::OrphanPage, "", ""),
+        (Rule::DuplicateTitle, "", ""),
+        (Rule::Direction, "", ""),
+        (Rule::DescriptionLength, "", ""),
+    ];
+    let untouched = warned(&quiet("", ""));
+    for (rule, head, body) in rows {
+        let mut files = quiet(head, body);
+        let extra = path("extra.html");
+        let text = String::from_utf8(files[&extra].clone()).unwrap();
+        match rule {
+            Rule::OrphanPage => drop(files.insert(path("solta.html"), text.replace("Uma", "Outra").into())),
+            Rule::DuplicateTitle => {
+                let other = text.replace("Uma descrição", "Outra descrição");
+                files.insert(path("404.html"), other.into());
+            }
+            Rule::Direction => drop(files.insert(extra, text.replace("<html lang", "<html dir=\"rtl\" lang").into())),
+            Rule::DescriptionLength => {
+                let at = text.find("<meta name=\"description\"").unwrap();
+                let end = at + text[at..].find('>').unwrap() + 1;
+                files.insert(extra, format!("{}{description}{}", &text[..at], &text[end..]).into());
+            }
+            Rule::ImageFile => drop(files.insert(path("gif.png"), b"GIF89a....".to_vec())),
+            _ => {}
+        }
+        let found = &warned(&files) - &untouched;
+        assert_eq!(found, BTreeSet::from([rule]), "{rule}");
+        assert_eq!(problems(&files), [], "{rule}");
+    }
+}
+
+#[test]
+fn the_entry_page_is_for_search_engines_and_previews() {
+    let entry = |head: &str| {
+        let mut files = good_site();
+        let icons = "<link rel=\"icon\" href=\"favicon.svg\"><meta property=\"og:image\" \
+                     content=\"img/pao.png\">";
+        let head = format!("{icons}{head}");
+        files.insert(path("index.html"), page(&head, "<a href='sobre/'>x</a>").into_bytes());
+        verify(&files, &options()).unwrap()
+    };
+    let hidden = entry("<meta name=\"robots\" content=\"noindex, follow\">");
+    assert_eq!(rules(&hidden.problems), BTreeSet::from([Rule::NoIndex]));
+    let shown = entry("<meta name=\"robots\" content=\"index, follow\">");
+    assert!(!rules(&shown.warnings).contains(&Rule::Icon));
+    let mut files = good_site();
+    files.insert(path("index.html"), page("", "").into_bytes());
+    let bare = rules(&verify(&files, &options()).unwrap().warnings);
+    assert!(bare.contains(&Rule::Icon) && bare.contains(&Rule::PreviewImage), "{bare:?}");
+    // Other pages may be hidden: those that thank, or say what is not found.
+    let mut files = good_site();
+    let thanks = page("<meta name=\"robots\" content=\"noindex\">", "");
+    files.insert(path("obrigado.html"), thanks.into_bytes());
+    assert_eq!(problems(&files), []);
+}
+
+#[test]
+fn an_operator_chooses_levels_but_not_of_the_rules_that_others_need() {
+    let levels = |rule, level| Levels::new([(rule, level)].into());
+    let files = changed(&Change::Body("<img src=\"img/pao.png\">"));
+    let checked = |levels| verify(&files, &VerifyOptions { levels, ..options() }).unwrap();
+    let warns = checked(levels(Rule::ImageAlt, Level::Warning).unwrap());
+    assert!(warns.is_good());
+    assert!(rules(&warns.warnings).contains(&Rule::ImageAlt));
+    let off = checked(levels(Rule::ImageAlt, Level::Off).unwrap());
+    assert!(!rules(&off.warnings).contains(&Rule::ImageAlt));
+    let strict = checked(levels(Rule::TitleLength, Level::Error).unwrap());
+    assert!(rules(&strict.problems).contains(&Rule::TitleLength));
+    assert_eq!(levels(Rule::Utf8, Level::Warning), Err(Rule::Utf8));
+    assert!(levels(Rule::Utf8, Level::Error).is_ok());
+}
+
+#[test]
+fn clean_addresses_lead_to_pages_if_the_operators_server_does_so() {
+    let files = changed(&Change::Body("<a href=\"card%C3%A1pio\">x</a> <a href=\"/extra/\">x</a>"));
+    assert_eq!(rules(&problems(&files)), BTreeSet::from([Rule::BrokenReference]));
+    let clean = VerifyOptions { clean_urls: true, ..options() };
+    assert_eq!(problems_with(&files, &clean), []);
 }
 
 #[test]
@@ -463,4 +626,18 @@ proptest! {
             prop_assert!(!problem.message.as_str().is_empty());
         }
     }
+}
+
+#[test]
+fn each_rule_is_documented_with_its_level() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/reference/site-checks.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<String> = Rule::VARIANTS
+        .iter()
+        .map(|rule| format!("| `{rule}` | {} | {} |", rule.level(), rule.demand()))
+        .collect();
+    // The first rows are those of the levels.
+    let rows: Vec<&str> = rows.into_iter().filter(|row| row.matches('|').count() == 4).collect();
+    assert_eq!(rows, expected);
 }

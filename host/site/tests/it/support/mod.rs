@@ -83,8 +83,22 @@ pub(crate) fn good_site() -> Files {
     .collect()
 }
 
+const HOSTS: [&str; 6] = [
+    "padaria.example",
+    "example.org",
+    "outra.example",
+    "formularios.example",
+    "fonts.example",
+    "example.com",
+];
+
 pub(crate) fn options() -> VerifyOptions {
-    VerifyOptions { languages: vec!["pt-BR".parse().unwrap()], literal_texts: Vec::new() }
+    VerifyOptions {
+        languages: vec!["pt-BR".parse().unwrap()],
+        // Of the order that the good site was made for.
+        example_hosts: HOSTS.iter().map(|host| (*host).to_owned()).collect(),
+        ..VerifyOptions::default()
+    }
 }
 
 pub(crate) fn staging(root: &SitesRoot, order: &str, attempt: &str) -> Staging {
@@ -121,6 +135,7 @@ pub(crate) fn info(id: Option<ReleaseId>) -> ReleaseInfo {
         ai: serde_json::json!({ "calls": 3 }),
         revision: None,
         locale: Some("pt-BR".into()),
+        warnings: Vec::new(),
         created_at: datetime!(2026-11-23 12:00 UTC),
     }
 }
