@@ -388,8 +388,7 @@ impl Config {
         let levels = Levels::new(keys.checks.levels).map_err(|rule| {
             let key = format!("checks.levels.{rule}");
             let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-            let source =
-                origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+            let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
             ConfigError::Wrong(vec![format!(
                 "{source}: `{key}` cannot be changed: without this rule, others cannot be checked"
             )])

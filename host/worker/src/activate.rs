@@ -140,6 +140,7 @@ mod tests {
             },
             host_build: "test".into(),
             ai: json!({}),
+            warnings: Vec::new(),
             locale: None,
             revision: None,
             created_at: time::OffsetDateTime::UNIX_EPOCH,

@@ -31,6 +31,7 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Services {
         limits: Arc::new(config.limits.clone()),
         orders: OrderReading::default(),
         default_locale: config.default_locale.clone(),
+        checks: sitewright_site::SitePolicy::default(),
         keep_releases: config.keep_releases,
         config_version: config.version,
     }

@@ -49,6 +49,7 @@ impl Lab {
             limits: Arc::new(limits),
             orders: OrderReading::default(),
             default_locale: "en".parse().unwrap(),
+            checks: sitewright_site::SitePolicy::default(),
             keep_releases: 5,
             config_version: "test".to_owned(),
         };

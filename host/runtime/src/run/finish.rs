@@ -29,8 +29,8 @@ use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_site::{
     CheckStopped, Checked, OrderDir, PublishOutcome, QuickCheck, Release, ReleaseInfo,
-    ReleaseTemplate, SiteLimit, SitePolicy, SitesRoot, StagedSite, Verdict, VerifiedSite, VerifyError,
-    VerifyOptions, discard, publish_prepared,
+    ReleaseTemplate, SiteLimit, SitePolicy, SitesRoot, StagedSite, Verdict, VerifiedSite,
+    VerifyError, VerifyOptions, discard, publish_prepared,
 };
 
 impl Attempt<'_> {

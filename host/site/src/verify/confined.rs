@@ -15,8 +15,7 @@ use tokio::sync::Semaphore;
 use super::files::is_text;
 use super::work::Work;
 use super::{
-    images,
-    SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check, verify,
+    SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check, images, verify,
 };
 use crate::path::SitePath;
 use crate::storage::{StorageError, blocking};

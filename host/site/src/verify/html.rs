@@ -6,12 +6,12 @@ use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
-use super::{css, json_ld};
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
 use super::work::Work;
+use super::{css, json_ld};
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;

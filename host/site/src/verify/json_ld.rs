@@ -125,9 +125,9 @@ fn is_filled(value: &Value) -> bool {
         Value::Null => false,
         Value::String(text) => !text.trim().is_empty(),
         Value::Array(values) => values.iter().any(is_filled),
-        Value::Object(fields) => fields.iter().any(|(name, value)| {
-            !name.starts_with('@') && is_filled(value) || name == "@id"
-        }),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| !name.starts_with('@') && is_filled(value) || name == "@id"),
         Value::Bool(_) | Value::Number(_) => true,
     }
 }
@@ -139,7 +139,10 @@ mod tests {
     #[test]
     fn a_document_has_a_context_types_and_what_a_business_needs() {
         let rows = [
-            (r#"{"@context":"https://schema.org","@type":"Bakery","name":"B","telephone":"1"}"#, None),
+            (
+                r#"{"@context":"https://schema.org","@type":"Bakery","name":"B","telephone":"1"}"#,
+                None,
+            ),
             (r#"[{"@context":"http://schema.org/","@type":"WebSite"}]"#, None),
             (
                 r#"{"@context":["https://schema.org"],"@graph":[{"@type":"WebPage"},{"@id":"x"}]}"#,
@@ -160,7 +163,9 @@ mod tests {
             let found = problem(&serde_json::from_str(json).unwrap());
             match wrong {
                 None => assert_eq!(found, None, "{json}"),
-                Some(part) => assert!(found.as_ref().is_some_and(|f| f.contains(part)), "{json} {found:?}"),
+                Some(part) => {
+                    assert!(found.as_ref().is_some_and(|f| f.contains(part)), "{json} {found:?}")
+                }
             }
         }
     }

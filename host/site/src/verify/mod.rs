@@ -330,7 +330,7 @@ fn check(
     let index = Index::new(&facts, options);
     let stopped = index.check(work, &mut problems);
     if stopped.is_none() {
-        site::check(&facts, index.linked(), &mut problems);
+        site::check(&facts, &index.linked(), &mut problems);
     }
     if let Some(stopped) = stopped.filter(|_| whole.is_none()) {
         too_much(work, stopped, bytes, &mut problems);

@@ -210,10 +210,7 @@ impl Canonical {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(
-        facts: &'a BTreeMap<SitePath, Facts>,
-        options: &'a VerifyOptions,
-    ) -> Self {
+    pub(super) fn new(facts: &'a BTreeMap<SitePath, Facts>, options: &'a VerifyOptions) -> Self {
         let by_case = facts.keys().map(|path| (case_key(path.as_str()), path)).collect();
         let entry = facts.get(&SitePath::entry_page());
         let canonical = entry
@@ -405,7 +402,11 @@ impl<'a> Index<'a> {
         let fragment = fragment.split(":~:").next().unwrap_or_default();
         let decoded = percent_decode_str(fragment).decode_utf8_lossy();
         let top = decoded.is_empty() || decoded.eq_ignore_ascii_case("top");
-        if !top && !is_view(found, &decoded) && !anchors.contains(&*decoded) && !anchors.contains(fragment) {
+        if !top
+            && !is_view(found, &decoded)
+            && !anchors.contains(&*decoded)
+            && !anchors.contains(fragment)
+        {
             let message = message!(
                 "the {what} `{target}` leads to `#{}`, but nothing in `{found}` has that id; add \
                  the id or change the link",

@@ -231,10 +231,7 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::LinkScheme, Body("<a href=\" JavaScript:alert(1)\">x</a>")),
         (Rule::LinkScheme, Body("<a href=\"java&#10;script:alert(1)\">x</a>")),
         (Rule::LinkScheme, Body("<a href=\"file:///etc/passwd\">x</a>")),
-        (
-            Rule::LinkScheme,
-            Put("b.svg", svg(" xmlns:x='y'", "<a x:href='javascript:alert(1)'/>")),
-        ),
+        (Rule::LinkScheme, Put("b.svg", svg(" xmlns:x='y'", "<a x:href='javascript:alert(1)'/>"))),
         (Rule::Placeholder, Body("<p>Fale com {{BUSINESS_EMAIL}}</p>")),
         (Rule::Placeholder, Body("<p>Fale com ${email}</p>")),
         (Rule::Placeholder, Body("<p>Sobrou }} aqui</p>")),
@@ -307,12 +304,16 @@ fn each_rule_that_warns_warns_alone() {
         let extra = path("extra.html");
         let text = String::from_utf8(files[&extra].clone()).unwrap();
         match rule {
-            Rule::OrphanPage => drop(files.insert(path("solta.html"), text.replace("Uma", "Outra").into())),
+            Rule::OrphanPage => {
+                drop(files.insert(path("solta.html"), text.replace("Uma", "Outra").into()))
+            }
             Rule::DuplicateTitle => {
                 let other = text.replace("Uma descrição", "Outra descrição");
                 files.insert(path("404.html"), other.into());
             }
-            Rule::Direction => drop(files.insert(extra, text.replace("<html lang", "<html dir=\"rtl\" lang").into())),
+            Rule::Direction => drop(
+                files.insert(extra, text.replace("<html lang", "<html dir=\"rtl\" lang").into()),
+            ),
             Rule::DescriptionLength => {
                 let at = text.find("<meta name=\"description\"").unwrap();
                 let end = at + text[at..].find('>').unwrap() + 1;

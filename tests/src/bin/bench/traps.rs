@@ -83,6 +83,7 @@ impl Bench {
             limits: Arc::new(limits),
             orders: OrderReading::default(),
             default_locale: "en".parse().context("a locale")?,
+            checks: sitewright_site::SitePolicy::default(),
             keep_releases: 1,
             config_version: "bench".to_owned(),
         };
