@@ -14,6 +14,7 @@ use super::config::{PriceConfig, RetryConfig};
 use super::failure::AttemptFailure;
 use super::gateway::CallContext;
 use super::hint::{self, Location};
+use super::judge::judged;
 use super::limiter::Limiter;
 use super::parameters::{Adjusted, Refusal, Shape};
 use super::provider::Provider;
@@ -120,6 +121,10 @@ impl Candidate {
                     Reading::Any => &Format::Text,
                 };
                 let (reply, raw) = checked(reply, format, call.deadline).await?;
+                let (reply, raw) = match reading {
+                    Reading::Checked { .. } => judged(reply, raw, request, call).await?,
+                    Reading::Any => (reply, raw),
+                };
                 without_key(&self.settings.redactor, reply, raw).await
             })
             .await

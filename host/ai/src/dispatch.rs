@@ -1,5 +1,5 @@
 //! One call on its way through the candidates of its route: retries, the corrected request after an
-//! unusable JSON reply, and the error if every candidate fails.
+//! unusable reply, and the error if every candidate fails.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::candidate::{Candidate, FailedAttempt, Place, Reading};
 use super::gateway::CallContext;
 use super::journal::{JournalKey, RunJournal};
 use super::parameters::Adjusted;
-use super::request::{ChatMessage, Request, Role};
+use super::request::{ChatMessage, Format, Request, Role};
 use super::retry;
 use super::text::TextSink;
 use super::transport::Transport;
@@ -319,6 +319,7 @@ impl<'a> Dispatch<'a> {
             http: last.failure.http,
             attempts,
             causes,
+            problems: last.failure.problems,
             retryable,
             retry_after_ms: requested.or(last.failure.closed_for_ms),
         }
@@ -328,9 +329,13 @@ impl<'a> Dispatch<'a> {
 /// The request with the model's reply and what is wrong with it (failure catalogue E5).
 fn corrected_request(request: &Request, reply: &str, problem: &str) -> Request {
     let message = |role, content: String| ChatMessage { role, content };
+    let what = match request.format {
+        Format::Text => "text",
+        Format::Json | Format::JsonSchema(_) => "JSON value",
+    };
     let ask = format!(
         "That reply cannot be used: {problem}. Answer the request again with the whole, corrected \
-         JSON value and nothing else."
+         {what} and nothing else."
     );
     let mut request = request.clone();
     request.messages.extend([message(Role::Assistant, reply.to_owned()), message(Role::User, ask)]);

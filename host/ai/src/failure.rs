@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::answer::Answer;
 use super::wire::{HttpHead, excerpt};
 use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit, Usage};
+use sitewright_model::failure::Problem;
 use sitewright_model::message::Message;
 
 /// Why an attempt failed.
@@ -26,6 +27,8 @@ pub(super) struct AttemptFailure {
     pub(super) unconnected: bool,
     /// The model's reply, if it is not valid JSON or does not match the schema.
     pub(super) reply: Option<Box<str>>,
+    /// What is wrong with the text of the reply, if its form is right.
+    pub(super) problems: Vec<Problem>,
     /// Fields of the request that the error names, as paths: `stop`, `body.seed`.
     pub(super) fields: Vec<String>,
     /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
@@ -45,6 +48,7 @@ impl AttemptFailure {
             asked: true,
             unconnected: false,
             reply: None,
+            problems: Vec::new(),
             fields: Vec::new(),
             closed_for_ms: None,
         }

@@ -12,6 +12,7 @@ use super::candidate::Candidate;
 use super::config::{AiConfig, BudgetConfig, ConfigError};
 use super::dispatch::Dispatch;
 use super::journal::RunJournal;
+use super::judge::ReplyJudge;
 use super::known_schemas::KnownSchemas;
 use super::request::{Purpose, Request};
 use super::route_builder::{self, Sources};
@@ -43,12 +44,14 @@ pub struct CallContext {
     pub budget: Option<Arc<OrderBudget>>,
     /// Supplies replies of earlier attempts of the order, and stores new ones.
     pub journal: Option<Arc<RunJournal>>,
+    /// Judges the text of new replies; those from the journal were judged before.
+    pub judge: Option<Arc<dyn ReplyJudge>>,
 }
 
 impl CallContext {
-    /// A call without budget and journal.
+    /// A call without budget, journal and judge.
     pub fn new(call_id: CallId, deadline: Instant) -> Self {
-        CallContext { call_id, deadline, budget: None, journal: None }
+        CallContext { call_id, deadline, budget: None, journal: None, judge: None }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | file | question |
 //! |---|---|
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
+//! | `judge` | can its text be used? |
 //! | `config`, `secret`, `route_builder` | which routes, providers and keys are there? |
 //! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
@@ -54,6 +55,7 @@ mod in_between;
 mod instructions;
 mod journal;
 mod json;
+mod judge;
 mod known_schemas;
 mod limiter;
 mod nulls;
@@ -95,6 +97,7 @@ pub use journal::{
     read_journal,
 };
 pub use json::{ReplySchema, SchemaError};
+pub use judge::{ReplyJudge, ToJudge};
 pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
 pub use probe::Probe;

@@ -151,7 +151,7 @@ fn doubtful(reply: Reply, why: &str) -> AttemptFailure {
 }
 
 /// The model's reply is not what was requested.
-fn unusable(reply: Reply, kind: AiErrorKind, detail: String) -> AttemptFailure {
+pub(super) fn unusable(reply: Reply, kind: AiErrorKind, detail: String) -> AttemptFailure {
     // The model's text is more useful than the envelope around it.
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = AttemptFailure::new(kind, detail).with_http(http).with_usage(reply.usage);

@@ -126,8 +126,8 @@ struct OrderKeys {
     fallback_locale: Option<Locale>,
 }
 
-/// The checks of sites.
-#[derive(Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
+/// The checks of sites and of AI replies.
+#[derive(Debug, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CheckKeys {
     /// Whether your web server answers `/about` with the file `about.html`, so that links may leave
@@ -142,6 +142,36 @@ struct CheckKeys {
         extend("x-type" = "table of levels", "x-default" = "each rule's own")
     )]
     levels: BTreeMap<Rule, Level>,
+    /// Whether AI replies and the texts of pages are held against the order: no placeholder, no
+    /// refusal of a model, no fact that the order does not have.
+    #[serde(default = "yes")]
+    copy: bool,
+    /// Words and phrases that no text of a site may have, in any case. At most 1,000.
+    #[serde(default)]
+    forbidden_words: Vec<String>,
+    /// Purposes whose AI replies are not copy, so that their texts are not checked.
+    #[serde(default = "default_exempt")]
+    exempt_purposes: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_exempt() -> Vec<String> {
+    vec!["code".to_owned()]
+}
+
+impl Default for CheckKeys {
+    fn default() -> Self {
+        CheckKeys {
+            clean_urls: false,
+            levels: BTreeMap::new(),
+            copy: true,
+            forbidden_words: Vec::new(),
+            exempt_purposes: default_exempt(),
+        }
+    }
 }
 
 /// The database of the queue. At most one of `url`, `url_env` and `url_file`.
@@ -385,7 +415,8 @@ impl Config {
         let path = |key: Option<RelativePathBuf>, default: &str| {
             key.map_or_else(|| base.join(default), |key| key.relative())
         };
-        let levels = Levels::new(keys.checks.levels).map_err(|rule| {
+        let CheckKeys { clean_urls, levels, copy, forbidden_words, exempt_purposes } = keys.checks;
+        let levels = Levels::new(levels).map_err(|rule| {
             let key = format!("checks.levels.{rule}");
             let path: Vec<String> = key.split('.').map(str::to_owned).collect();
             let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
@@ -404,7 +435,7 @@ impl Config {
                 strict: keys.orders.strict,
                 fallback_locale: keys.orders.fallback_locale,
             },
-            checks: SitePolicy { levels, clean_urls: keys.checks.clean_urls },
+            checks: SitePolicy { levels, clean_urls, copy, forbidden_words, exempt_purposes },
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,
@@ -644,7 +675,7 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     if keys.orders.strict || keys.orders.fallback_locale.is_some() {
         values["orders"] = serde_json::json!(keys.orders);
     }
-    if keys.checks.clean_urls || !keys.checks.levels.is_empty() {
+    if keys.checks != CheckKeys::default() {
         values["checks"] = serde_json::json!(keys.checks);
     }
     if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {

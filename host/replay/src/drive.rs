@@ -45,6 +45,9 @@ pub struct ReplayOptions {
     /// The operator's limits. They bound attempts that somebody else recorded, and are those of a
     /// replay with live models.
     pub limits: Limits,
+    /// The operator's rules for sites. Those of the recording are not known: another configuration
+    /// may judge its site in another way.
+    pub checks: SitePolicy,
     /// Compiles the template.
     pub compiler: Compiler,
     /// Reads the template's debug information.
@@ -236,7 +239,7 @@ fn services(
         limits: Arc::new(limits),
         orders: OrderReading::default(),
         default_locale,
-        checks: SitePolicy::default(),
+        checks: options.checks.clone(),
         keep_releases: 1,
         config_version,
     })

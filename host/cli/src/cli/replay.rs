@@ -67,6 +67,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         live,
         compiler: Compiler::this_program(&config.limits),
         limits: config.limits.clone(),
+        checks: config.checks.clone(),
         confined: super::confined::children(),
         cache: Setup::cache(&config),
         client,

@@ -11,6 +11,7 @@ pub use sitewright_rules::{AiErrorKind, UnknownKind};
 use super::call_id::CallId;
 use super::completion::Usage;
 use super::usd::Usd;
+use crate::failure::Problem;
 use crate::message::Message;
 
 /// The HTTP response of the provider.
@@ -180,6 +181,10 @@ pub struct AiError {
     /// From the outermost cause to the root, then the errors of the earlier candidates.
     #[serde(default)]
     pub causes: Vec<Message>,
+    /// What is wrong with the text of the last reply, if it has the required form and cannot be
+    /// published. `at` is the id of the call and a JSON pointer into the reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
     /// Whether the same call can succeed later.
     pub retryable: bool,
     /// Milliseconds before the next call can succeed: requested by the provider, or until the
@@ -207,6 +212,7 @@ impl AiError {
             http: None,
             attempts: Vec::new(),
             causes: Vec::new(),
+            problems: Vec::new(),
             retryable: kind.retryable(),
             retry_after_ms: None,
         }

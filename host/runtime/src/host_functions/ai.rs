@@ -209,6 +209,7 @@ impl Call {
             deadline: context.deadline,
             budget: Some(context.budget.clone()),
             journal: context.journal.clone(),
+            judge: context.judge.clone(),
         };
         context.gateway.stream(&call, &request, text).await
     }

@@ -10,7 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::in_flight::AiInFlight;
 use super::run_trace::RunTrace;
 use crate::plugin::{MemoryLimiter, Sandbox, VirtualClock};
-use sitewright_ai::{Gateway, OrderBudget, RunJournal};
+use sitewright_ai::{Gateway, OrderBudget, ReplyJudge, RunJournal};
 use sitewright_confined::Confined;
 use sitewright_site::Staging;
 
@@ -46,6 +46,8 @@ pub struct AiContext {
     pub budget: Arc<OrderBudget>,
     /// Replies of earlier attempts at the order, and where new ones go.
     pub journal: Option<Arc<RunJournal>>,
+    /// Judges the text of replies.
+    pub judge: Option<Arc<dyn ReplyJudge>>,
     /// Maximum AI calls of the run.
     pub max_calls: u64,
     /// Purposes that the template's manifest declares. Others are refused.

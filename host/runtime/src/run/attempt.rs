@@ -163,6 +163,7 @@ impl<'a> Attempt<'a> {
             determinism: self.request.id.determinism(),
             gateway: self.services.gateway.clone(),
             journal: self.state.journal.clone(),
+            judge: prepared.judge.clone(),
             staging: prepared.staging.clone(),
             trace: self.trace.clone(),
             deadline: self.deadline,

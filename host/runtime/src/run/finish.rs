@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::classify::classify;
+use super::classify::{Classified, classify};
 use super::end::{RunEnd, RunError};
 use super::outcome::Totals;
 use super::prepare::Prepared;
@@ -45,7 +45,7 @@ impl Attempt<'_> {
         self.state.run = Some(end);
         if let Err(error) = result {
             let classified = classify(error, &self.trace, &stderr, &self.services.limits);
-            return Err(Box::new(classified.into()));
+            return Err(Box::new(unpublishable(classified)));
         }
         let refused = self.trace.output_limit();
         if let Some(limit) = refused.filter(|refused| refused.limit != SiteLimit::PathBytes) {
@@ -69,6 +69,7 @@ impl Attempt<'_> {
             publication: self.request.publication.clone(),
             keep_releases: self.services.keep_releases,
             policy: self.services.checks.clone(),
+            year: self.request.id.year(),
             limits: self.services.limits.clone(),
             deadline: self.deadline,
             trace: self.trace.clone(),
@@ -228,6 +229,8 @@ struct Finish {
     publication: Publication,
     keep_releases: usize,
     policy: SitePolicy,
+    /// The current year, which a text may name.
+    year: u16,
     limits: Arc<Limits>,
     deadline: Instant,
     /// Receives each stage when it begins.
@@ -269,13 +272,13 @@ impl Finish {
     /// Checks the site if it is small. Blocking.
     fn check_quickly(self) -> Result<(VerifiedSite, ReleaseInfo), Unready> {
         self.trace.set_progress(Stage::Checks.into());
-        let Prepared { document, locale, template, staging } = &self.prepared;
+        let Prepared { document, locale, template, staging, .. } = &self.prepared;
         let staged = staging.clone().seal().map_err(|error| {
             let message = message!("the site could not be read back: {error}");
             Unready::Failed(Box::new(AttemptError::refused(message, &error)))
         })?;
         let options = options(document, locale, template).map_err(Unready::Failed)?;
-        let options = options.with(&self.policy);
+        let options = options.with(&self.policy, self.year);
         let Checked { cpu, result } = staged.verify_quickly(&options);
         self.used(cpu);
         match result {
@@ -423,6 +426,17 @@ impl From<Unready> for Box<AttemptError> {
             }
         }
     }
+}
+
+/// The failure of a run. If it ended for an AI reply whose text cannot be published, that is its
+/// kind: the template did what it can, and the provider answered.
+fn unpublishable(classified: Classified) -> AttemptError {
+    let problems = classified.ai.as_ref().map(|ai| ai.problems.clone()).unwrap_or_default();
+    if problems.is_empty() {
+        return classified.into();
+    }
+    let classified = Classified { kind: FailureKind::OutputRejected, ..classified };
+    AttemptError::from(classified).with_problems(problems)
 }
 
 /// What the checks need of the order that a site was made for.

@@ -6,6 +6,7 @@
 mod archive;
 mod attempt;
 mod classify;
+mod copy;
 mod dump;
 mod end;
 mod finish;
@@ -48,7 +49,7 @@ use crate::plugin::{
     Capture, CpuMeter, Determinism, EngineSlot, GenerateError, Limits, MemoryLimiter, Template,
     interrupt_by, new_store, sandbox_until,
 };
-use sitewright_ai::{Gateway, RunJournal};
+use sitewright_ai::{Gateway, ReplyJudge, RunJournal};
 use sitewright_site::Staging;
 
 /// What a run needs.
@@ -63,6 +64,8 @@ pub struct RunRequest {
     pub gateway: Arc<Gateway>,
     /// Reuses and keeps AI replies, if there is one.
     pub journal: Option<Arc<RunJournal>>,
+    /// Judges the text of replies; `None` accepts every text.
+    pub judge: Option<Arc<dyn ReplyJudge>>,
     /// Receives the site's files.
     pub staging: Staging,
     /// Receives host calls, diagnostics and log.
@@ -110,6 +113,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             deadline: request.deadline,
             budget: budget.clone(),
             journal: request.journal.clone(),
+            judge: request.judge.clone(),
             max_calls: limits.ai_calls,
             purposes,
             confined: request.template.confined().clone(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
@@ -35,6 +36,13 @@ impl AttemptId {
         let mut seed = [0; 8];
         seed.copy_from_slice(&digest[..8]);
         Determinism { seed: u64::from_le_bytes(seed), start_unix_ms: self.0.timestamp_ms() }
+    }
+
+    /// The year in which it began.
+    pub(super) fn year(self) -> u16 {
+        let s = i64::try_from(self.0.timestamp_ms() / 1_000).unwrap_or(0);
+        let began = OffsetDateTime::from_unix_timestamp(s).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        u16::try_from(began.year()).unwrap_or_default()
     }
 
     /// The trace id of this attempt: 32 hexadecimal digits.

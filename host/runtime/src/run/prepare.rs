@@ -9,12 +9,13 @@ use sitewright_order::Locale;
 use super::RunError;
 use super::attempt::Attempt;
 use super::classify::{Classified, classify};
+use super::copy::CopyJudge;
 use super::outcome::AttemptId;
 use super::request::{JournalUse, ReplayInput};
 use super::stage::Stage;
 use super::state::AttemptError;
 use crate::plugin::{CatalogueError, Template};
-use sitewright_ai::{FileJournal, RunJournal};
+use sitewright_ai::{FileJournal, ReplyJudge, RunJournal};
 use sitewright_intake::{Notice, NoticeLevel, OrderSnapshot, Reading};
 use sitewright_json_schema::CheckError;
 use sitewright_model::ai::{AiError, AiErrorKind};
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) locale: Locale,
     pub(super) template: Arc<Template>,
     pub(super) staging: Staging,
+    /// Judges AI replies. `None` in a replay: the recorded replies were judged.
+    pub(super) judge: Option<Arc<dyn ReplyJudge>>,
 }
 
 impl Attempt<'_> {
@@ -55,7 +58,17 @@ impl Attempt<'_> {
         self.state.staging = Some(staging.clone());
         self.state.journal = self.open_journal().await?;
         let locale = snapshot.order().locale.clone();
-        Ok(Box::new(Prepared { document, locale, template, staging }))
+        let judge = match &self.request.journal {
+            JournalUse::Replay(_) => None,
+            _ if !self.services.checks.copy => None,
+            _ => {
+                let (document, policy) = (document.clone(), self.services.checks.clone());
+                let year = self.request.id.year();
+                let judge = CopyJudge::new(document, locale.clone(), year, policy);
+                Some(Arc::new(judge) as Arc<dyn ReplyJudge>)
+            }
+        };
+        Ok(Box::new(Prepared { document, locale, template, staging, judge }))
     }
 
     async fn read_order(&mut self) -> Result<OrderSnapshot, Box<AttemptError>> {

@@ -2,6 +2,7 @@
 
 use sitewright_order::Locale;
 
+use super::copy::Copy;
 use super::data::{JsonText, XmlPart};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
@@ -39,6 +40,8 @@ pub(super) struct FileCheck<'a> {
     pub(super) file: &'a SitePath,
     pub(super) languages: &'a [Locale],
     pub(super) literals: &'a Literals,
+    /// What the texts of pages are held against.
+    pub(super) copy: Option<&'a Copy>,
     pub(super) work: &'a Work,
     pub(super) problems: &'a mut Problems,
 }
@@ -60,8 +63,8 @@ impl FileCheck<'_> {
         };
         match self.file.extension().as_deref() {
             Some("html" | "htm") => {
-                let FileCheck { file, languages, literals, work, problems } = self;
-                html::check(file, text, languages, literals, work, facts, problems)
+                let FileCheck { file, languages, literals, copy, work, problems } = self;
+                html::check(file, text, languages, literals, *copy, work, facts, problems)
             }
             Some("css") => self.css(text, facts),
             Some("json" | "webmanifest" | "map") => self.json(text, facts),

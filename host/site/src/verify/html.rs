@@ -6,6 +6,7 @@ use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
+use super::copy::{Blocks, Copy};
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
@@ -15,12 +16,15 @@ use super::{css, json_ld};
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;
+use sitewright_model::message::Message;
 
 /// Maximum bytes of JSON-LD whose content is looked at. 64 KiB.
 const MAX_JSON_LD: usize = 64 << 10;
 /// Minimum number of visible characters of a page, runs of white space counted as one.
 const MIN_TEXT: usize = 20;
 
+/// Steps for each byte of text that is held against the order.
+const COPY_STEPS: usize = 8;
 /// Maximum number of elements of a table or section that are looked at.
 const TABLE_ELEMENTS: usize = 200;
 
@@ -60,6 +64,7 @@ pub(super) fn check(
     text: &str,
     languages: &[Locale],
     literals: &Literals,
+    copy: Option<&Copy>,
     work: &Work,
     facts: Facts,
     problems: &mut Problems,
@@ -68,7 +73,8 @@ pub(super) fn check(
     let mut check = PageCheck { file, page: &page, literals, work, problems, facts };
     check.syntax(text);
     check.head(text, languages);
-    check.nodes();
+    let locale = page.html.root_element().attr("lang").and_then(|tag| tag.trim().parse().ok());
+    check.nodes(Blocks::new(copy.map(|copy| copy.check(locale.as_ref()))));
     check.facts
 }
 
@@ -134,15 +140,21 @@ impl PageCheck<'_> {
         }
     }
 
-    fn nodes(&mut self) {
+    fn nodes(&mut self, mut blocks: Blocks<'_>) {
         self.facts.has_anchors();
         let mut characters = 0;
         let mut inside = vec![Inside::default()];
         let page = self.page;
         for edge in page.html.tree.root().traverse() {
-            let Edge::Open(node) = edge else {
-                inside.pop();
-                continue;
+            let node = match edge {
+                Edge::Open(node) => node,
+                Edge::Close(node) => {
+                    inside.pop();
+                    if let Node::Element(element) = node.value() {
+                        blocks.element(element.name());
+                    }
+                    continue;
+                }
             };
             let outer = inside.last().copied().unwrap_or_default();
             self.work.spend(1);
@@ -157,6 +169,10 @@ impl PageCheck<'_> {
                         self.work.spend(text.len());
                         let words = text.split_whitespace();
                         characters += words.map(|word| word.chars().count() + 1).sum::<usize>();
+                        if !outer.shown_code {
+                            self.work.spend(COPY_STEPS * text.len());
+                            blocks.text(text, parent.and_then(|parent| self.line(&parent)));
+                        }
                     }
                     if !outer.code {
                         let leftover = self.literals.leftover(text, self.work);
@@ -168,7 +184,12 @@ impl PageCheck<'_> {
             };
             let here = outer.element(element.value().name());
             inside.push(here);
+            blocks.element(element.value().name());
             self.element(&element, here);
+        }
+        for (line, rule, finding) in blocks.finish() {
+            let message = Message::or(&finding.message, message!("the text is no copy"));
+            self.add(rule, line, Some(&finding.excerpt), message);
         }
         // The white space after the last word was counted.
         let characters = characters.saturating_sub(1);

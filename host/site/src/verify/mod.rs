@@ -9,6 +9,7 @@
 //! | `files` | which checks a kind of file gets; style sheets, JSON and XML |
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
+//! | `copy` | the texts of a page, held against the order |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
@@ -23,6 +24,7 @@
 
 mod automaton;
 mod confined;
+mod copy;
 pub mod css;
 mod data;
 mod files;
@@ -48,6 +50,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 use sitewright_order::Locale;
 
+use self::copy::Copy;
 use self::files::{FileCheck, is_text};
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
@@ -75,12 +78,28 @@ pub struct VerifyOptions {
     /// them are the customer's. At most [`MAX_EXAMPLE_HOSTS`].
     #[serde(default)]
     pub example_hosts: BTreeSet<String>,
+    /// What the texts of pages are held against; `None` checks no texts.
+    #[serde(default)]
+    pub copy: Option<CopyOptions>,
     /// The levels of rules that the operator chose.
     #[serde(default)]
     pub levels: Levels,
     /// Whether the operator's web server answers `/about` with `about.html`. Default: `false`.
     #[serde(default)]
     pub clean_urls: bool,
+}
+
+/// What the texts of pages are held against.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CopyOptions {
+    /// The order document as JSON.
+    pub document: String,
+    /// The site's language: the first part of its tag. `None` if it may have several.
+    pub language: Option<String>,
+    /// The current year, which a text may name; 0 for none.
+    pub year: u16,
+    /// As [`SitePolicy::forbidden_words`].
+    pub forbidden_words: Vec<String>,
 }
 
 /// What an operator says about all sites: `[site]` in the configuration.
@@ -90,6 +109,12 @@ pub struct SitePolicy {
     pub levels: Levels,
     /// As [`VerifyOptions::clean_urls`].
     pub clean_urls: bool,
+    /// Whether AI replies and the texts of pages are held against the order. Default here: `false`.
+    pub copy: bool,
+    /// Words and phrases that no text may have, in any case.
+    pub forbidden_words: Vec<String>,
+    /// Purposes whose AI replies are not checked as copy.
+    pub exempt_purposes: Vec<String>,
 }
 
 /// Maximum number of [`VerifyOptions::example_hosts`]. Further ones count as left by the template.
@@ -101,7 +126,13 @@ impl VerifyOptions {
     /// # Errors
     /// If the order is not JSON.
     pub fn for_order(document: &str, languages: Vec<Locale>) -> Result<Self, serde_json::Error> {
-        let mut options = VerifyOptions { languages, ..VerifyOptions::default() };
+        let language = match languages.as_slice() {
+            [only] => Some(only.language().to_owned()),
+            _ => None,
+        };
+        let copy = CopyOptions { document: document.to_owned(), language, ..Default::default() };
+        let copy = Some(copy);
+        let mut options = VerifyOptions { languages, copy, ..VerifyOptions::default() };
         data::read_json(document, |_, text| {
             if is_marked(text) {
                 options.literal_texts.push(text.to_owned());
@@ -116,9 +147,11 @@ impl VerifyOptions {
     }
 
     /// With what the operator says.
-    pub fn with(self, policy: &SitePolicy) -> Self {
-        let SitePolicy { levels, clean_urls } = policy.clone();
-        VerifyOptions { levels, clean_urls, ..self }
+    pub fn with(self, policy: &SitePolicy, year: u16) -> Self {
+        let SitePolicy { levels, clean_urls, forbidden_words, .. } = policy.clone();
+        let copy = self.copy.filter(|_| policy.copy);
+        let copy = copy.map(|copy| CopyOptions { forbidden_words, year, ..copy });
+        VerifyOptions { levels, clean_urls, copy, ..self }
     }
 }
 
@@ -275,6 +308,7 @@ fn check(
     whole: Option<&Work>,
 ) -> Result<(Problems, u64), StorageError> {
     let literals = Literals::new(&options.literal_texts);
+    let copy = options.copy.as_ref().and_then(Copy::new);
     let mut problems = Problems::new(&options.levels);
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
@@ -297,6 +331,7 @@ fn check(
             file: &path,
             languages: &options.languages,
             literals: &literals,
+            copy: copy.as_ref(),
             work,
             problems: &mut problems,
         };

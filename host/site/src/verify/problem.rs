@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::excerpt::excerpt as cut;
 use crate::path::SitePath;
+use sitewright_copy::CopyRule;
 use sitewright_model::message::Message;
 
 /// Maximum number of problems listed for one file. Further ones are counted.
@@ -163,6 +164,38 @@ pub enum Rule {
     JsonLdType,
     /// The content of an image is of the kind that its name says.
     ImageFile,
+    /// [`CopyRule::Refusal`].
+    CopyRefusal,
+    /// [`CopyRule::Placeholder`].
+    CopyPlaceholder,
+    /// [`CopyRule::LeftOver`].
+    CopyLeftOver,
+    /// [`CopyRule::Markdown`].
+    CopyMarkdown,
+    /// [`CopyRule::PromptFragment`].
+    CopyPromptFragment,
+    /// [`CopyRule::Language`].
+    CopyLanguage,
+    /// [`CopyRule::Repetition`].
+    CopyRepetition,
+    /// [`CopyRule::Heading`].
+    CopyHeading,
+    /// [`CopyRule::CutSentence`].
+    CopyCutSentence,
+    /// [`CopyRule::UnknownPhone`].
+    CopyUnknownPhone,
+    /// [`CopyRule::UnknownEmail`].
+    CopyUnknownEmail,
+    /// [`CopyRule::UnknownPrice`].
+    CopyUnknownPrice,
+    /// [`CopyRule::UnknownYear`].
+    CopyUnknownYear,
+    /// [`CopyRule::UnknownAward`].
+    CopyUnknownAward,
+    /// [`CopyRule::UnknownAddress`].
+    CopyUnknownAddress,
+    /// [`CopyRule::ForbiddenWord`].
+    CopyForbiddenWord,
 }
 
 impl Rule {
@@ -196,7 +229,17 @@ impl Rule {
             | Rule::ExampleAddress
             | Rule::Placeholder
             | Rule::Sitemap
-            | Rule::TooLarge => Level::Error,
+            | Rule::TooLarge
+            | Rule::CopyRefusal
+            | Rule::CopyPlaceholder
+            | Rule::CopyLeftOver
+            | Rule::CopyMarkdown
+            | Rule::CopyPromptFragment
+            | Rule::CopyUnknownPhone
+            | Rule::CopyUnknownEmail
+            | Rule::CopyUnknownPrice
+            | Rule::CopyUnknownAddress
+            | Rule::CopyForbiddenWord => Level::Error,
             Rule::TitleLength
             | Rule::DescriptionLength
             | Rule::DuplicateTitle
@@ -210,7 +253,13 @@ impl Rule {
             | Rule::Icon
             | Rule::PreviewImage
             | Rule::JsonLdType
-            | Rule::ImageFile => Level::Warning,
+            | Rule::ImageFile
+            | Rule::CopyLanguage
+            | Rule::CopyRepetition
+            | Rule::CopyHeading
+            | Rule::CopyCutSentence
+            | Rule::CopyUnknownYear
+            | Rule::CopyUnknownAward => Level::Warning,
         }
     }
 
@@ -259,6 +308,44 @@ impl Rule {
             Rule::PreviewImage => "the entry page has an image for previews",
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
+            Rule::CopyRefusal => CopyRule::Refusal.demand(),
+            Rule::CopyPlaceholder => CopyRule::Placeholder.demand(),
+            Rule::CopyLeftOver => CopyRule::LeftOver.demand(),
+            Rule::CopyMarkdown => CopyRule::Markdown.demand(),
+            Rule::CopyPromptFragment => CopyRule::PromptFragment.demand(),
+            Rule::CopyLanguage => CopyRule::Language.demand(),
+            Rule::CopyRepetition => CopyRule::Repetition.demand(),
+            Rule::CopyHeading => CopyRule::Heading.demand(),
+            Rule::CopyCutSentence => CopyRule::CutSentence.demand(),
+            Rule::CopyUnknownPhone => CopyRule::UnknownPhone.demand(),
+            Rule::CopyUnknownEmail => CopyRule::UnknownEmail.demand(),
+            Rule::CopyUnknownPrice => CopyRule::UnknownPrice.demand(),
+            Rule::CopyUnknownYear => CopyRule::UnknownYear.demand(),
+            Rule::CopyUnknownAward => CopyRule::UnknownAward.demand(),
+            Rule::CopyUnknownAddress => CopyRule::UnknownAddress.demand(),
+            Rule::CopyForbiddenWord => CopyRule::ForbiddenWord.demand(),
+        }
+    }
+
+    /// The rule for texts that a page breaks if one of its texts breaks this one.
+    pub fn of_copy(rule: CopyRule) -> Self {
+        match rule {
+            CopyRule::Refusal => Rule::CopyRefusal,
+            CopyRule::Placeholder => Rule::CopyPlaceholder,
+            CopyRule::LeftOver => Rule::CopyLeftOver,
+            CopyRule::Markdown => Rule::CopyMarkdown,
+            CopyRule::PromptFragment => Rule::CopyPromptFragment,
+            CopyRule::Language => Rule::CopyLanguage,
+            CopyRule::Repetition => Rule::CopyRepetition,
+            CopyRule::Heading => Rule::CopyHeading,
+            CopyRule::CutSentence => Rule::CopyCutSentence,
+            CopyRule::UnknownPhone => Rule::CopyUnknownPhone,
+            CopyRule::UnknownEmail => Rule::CopyUnknownEmail,
+            CopyRule::UnknownPrice => Rule::CopyUnknownPrice,
+            CopyRule::UnknownYear => Rule::CopyUnknownYear,
+            CopyRule::UnknownAward => Rule::CopyUnknownAward,
+            CopyRule::UnknownAddress => Rule::CopyUnknownAddress,
+            CopyRule::ForbiddenWord => Rule::CopyForbiddenWord,
         }
     }
 

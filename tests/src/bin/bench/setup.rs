@@ -77,6 +77,7 @@ impl Setup {
             limits: self.limits.clone(),
             determinism: Determinism { seed: u64::from(number), start_unix_ms: 0 },
             gateway: self.gateway.clone(),
+            judge: None,
             journal: None,
             staging: Staging::new(&self.sites, folder.clone(), folder, Limits::default().site()),
             trace: Arc::new(RunTrace::new(

@@ -1,0 +1,110 @@
+//! The texts of a page as a visitor reads them, held against the order.
+
+use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, TextKind};
+use sitewright_order::Locale;
+
+use super::CopyOptions;
+use super::problem::Rule;
+
+/// Maximum bytes of one text. Real ones have less than 10,000.
+const MAX_TEXT: usize = 64 << 10;
+/// Elements that stand within a line of text.
+const INLINE: [&str; 34] = [
+    "a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "font", "i",
+    "img", "ins", "kbd", "mark", "picture", "q", "ruby", "s", "samp", "small", "source", "span",
+    "strike", "strong", "sub", "sup", "time", "u", "var", "wbr",
+];
+
+/// What the order says, read once for all pages.
+pub(super) struct Copy {
+    facts: Facts,
+    year: u16,
+    language: Option<String>,
+    words: Vec<String>,
+}
+
+impl Copy {
+    /// `None` if the document is not JSON: then there is nothing to hold texts against.
+    pub(super) fn new(options: &CopyOptions) -> Option<Self> {
+        Some(Copy {
+            facts: Facts::of_order(&options.document).ok()?,
+            year: options.year,
+            language: options.language.clone(),
+            words: options.forbidden_words.clone(),
+        })
+    }
+
+    pub(super) fn check(&self, of_page: Option<&Locale>) -> CopyCheck<'_> {
+        // A page may be in another language than the first one of the site.
+        let language = self.language.as_deref();
+        let language = language.filter(|only| of_page.is_none_or(|page| page.language() == *only));
+        CopyCheck::new(&self.facts, self.year)
+            .language(language)
+            .forbid(self.words.iter().map(String::as_str))
+    }
+}
+
+/// Collects the texts of a page, block by block.
+pub(super) struct Blocks<'a> {
+    check: Option<CopyCheck<'a>>,
+    text: String,
+    /// The line where the block begins.
+    line: Option<u64>,
+    kind: TextKind,
+    findings: Vec<(Option<u64>, Finding)>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(check: Option<CopyCheck<'a>>) -> Self {
+        let (text, kind, findings) = (String::new(), TextKind::Text, Vec::new());
+        Blocks { check, text, line: None, kind, findings }
+    }
+
+    /// An element begins or ends. A block ends the text before it.
+    pub(super) fn element(&mut self, name: &str) {
+        match name {
+            "br" => self.text.push(' '),
+            name if INLINE.contains(&name) => {}
+            name => {
+                self.end();
+                self.kind = kind_of(name);
+            }
+        }
+    }
+
+    /// A visible text.
+    pub(super) fn text(&mut self, text: &str, line: Option<u64>) {
+        if self.check.is_some() && self.text.len() + text.len() <= MAX_TEXT {
+            if self.text.is_empty() {
+                self.line = line;
+            }
+            self.text.push_str(text);
+        }
+    }
+
+    fn end(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let Some(check) = self.check.as_ref().filter(|_| !text.trim().is_empty()) else { return };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let text = words.join(" ");
+        let findings = check.check(&text, self.kind);
+        // A template cuts a long text on purpose, and lists may show their marks.
+        let findings = findings.into_iter().filter(|finding| finding.rule != CopyRule::Repetition);
+        self.findings.extend(findings.map(|finding| (self.line, finding)));
+    }
+
+    /// What is wrong, each with its line and the rule that the page breaks.
+    pub(super) fn finish(mut self) -> impl Iterator<Item = (Option<u64>, Rule, Finding)> {
+        self.end();
+        self.findings.into_iter().map(|(line, finding)| (line, Rule::of_copy(finding.rule), finding))
+    }
+}
+
+fn kind_of(block: &str) -> TextKind {
+    match block {
+        "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => TextKind::Heading,
+        "button" | "label" | "option" | "th" | "td" | "dt" | "li" | "nav" | "summary" | "legend"
+        | "figcaption" | "caption" | "footer" | "header" | "address" => TextKind::Label,
+        _ => TextKind::Text,
+    }
+}
