@@ -9,7 +9,8 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
+    ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
     ("sitewright-order", &[]),

@@ -1,0 +1,281 @@
+//! All rules over one text, with its findings.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::facts::Facts;
+use crate::known;
+use crate::language;
+use crate::marks;
+use crate::phrase::{Phrases, Place};
+use crate::prose;
+use crate::rule::{CopyRule, EXCERPT, Finding, TextKind};
+use crate::stated;
+use crate::text::{View, cut, fold};
+use crate::words;
+
+/// Maximum number of findings of one text.
+pub const MAX_FINDINGS: usize = 20;
+/// Maximum bytes of a text that are checked; the rest is not read.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Maximum number of look-ups in the text of the order for one text. Suspects beyond it are
+/// reported without one.
+const MAX_LOOKUPS: usize = 200;
+
+/// Judges texts for the visitors of one site.
+#[derive(Debug)]
+pub struct CopyCheck<'a> {
+    facts: &'a Facts,
+    language: Option<&'a str>,
+    year: u16,
+    forbidden: Phrases<()>,
+}
+
+impl<'a> CopyCheck<'a> {
+    /// A check with the facts of an order. `year` is the current one.
+    pub fn new(facts: &'a Facts, year: u16) -> Self {
+        CopyCheck { facts, language: None, year, forbidden: Phrases::new([]) }
+    }
+
+    /// The language that the site must have, as a tag such as `pt` or `pt-BR`. Without it, any
+    /// language is right.
+    #[must_use]
+    pub fn language(self, tag: Option<&'a str>) -> Self {
+        let primary = tag.map(|tag| tag.split(['-', '_']).next().unwrap_or(tag));
+        CopyCheck { language: primary, ..self }
+    }
+
+    /// Words and phrases that no text may have, in any case and with or without accents.
+    #[must_use]
+    pub fn forbid<'w>(self, words: impl IntoIterator<Item = &'w str>) -> Self {
+        let words = words.into_iter().map(|word| (word, Place::Anywhere, ()));
+        CopyCheck { forbidden: Phrases::new(words), ..self }
+    }
+
+    /// The findings of one text, at most [`MAX_FINDINGS`]. What the order has word for word is no
+    /// finding. Takes time in proportion to the text and to the order.
+    pub fn check(&self, text: &str, kind: TextKind) -> Vec<Finding> {
+        let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+        let view = View::of(text);
+        let mut sink =
+            Sink { facts: self.facts, view: &view, found: Vec::new(), known: HashMap::new() };
+        for ((), range) in self.forbidden.find(&view.folded) {
+            if sink.is_full() {
+                break;
+            }
+            sink.push(CopyRule::ForbiddenWord, view.origin(range));
+        }
+        if view.folded.trim().is_empty() || self.facts.has_value(&view.folded) {
+            return sink.found;
+        }
+        let is_long = view.words.len() >= 4;
+        if is_long && self.facts.says(&view.folded) {
+            return sink.found;
+        }
+        self.stated(&mut sink);
+        self.known(&mut sink, kind);
+        for mark in marks::find(text) {
+            if sink.is_full() {
+                break;
+            }
+            sink.add(mark.rule, mark.range);
+        }
+        for (rule, range) in words::find(&view, self.language) {
+            if sink.is_full() {
+                break;
+            }
+            sink.add_with(rule, view.origin(range.clone()), &words::around(&view, range));
+        }
+        self.shape(&mut sink, kind);
+        sink.found
+    }
+
+    fn stated(&self, sink: &mut Sink<'_>) {
+        for stated in stated::find(sink.view, self.facts, self.year) {
+            if sink.is_full() {
+                break;
+            }
+            let range = sink.view.origin(stated.range);
+            match stated.rule {
+                // Digits and addresses were compared as such.
+                CopyRule::UnknownAward => sink.add(stated.rule, range),
+                _ => sink.push(stated.rule, range),
+            }
+        }
+    }
+
+    fn known(&self, sink: &mut Sink<'_>, kind: TextKind) {
+        let view = sink.view;
+        for (rule, range) in known::find(&view.folded) {
+            if sink.is_full() {
+                break;
+            }
+            let is_all = range.len() + 4 >= view.folded.trim().len();
+            // A label of a form or button may be "Name" or "OK".
+            let is_plain = matches!(rule, CopyRule::Placeholder | CopyRule::Refusal);
+            let is_word = !view.folded[range.clone()].contains(' ') && range.len() < 12;
+            if is_all
+                && is_plain
+                && is_word
+                && kind == TextKind::Label
+                && !known::is_blank(&view.folded)
+            {
+                continue;
+            }
+            sink.add(rule, view.origin(range));
+        }
+    }
+
+    /// The rules about the text as a whole.
+    fn shape(&self, sink: &mut Sink<'_>, kind: TextKind) {
+        let view = sink.view;
+        let mut whole = |rule, range: Range<usize>, why: &str| {
+            if !sink.is_full() {
+                let range = view.origin(range);
+                sink.found.push(finding(rule, excerpt(view.original, range), Some(why)));
+            }
+        };
+        let all = 0..view.folded.len();
+        if let Some((range, why)) = prose::repetition(view) {
+            whole(CopyRule::Repetition, range, &why);
+        }
+        match kind {
+            TextKind::Heading => {
+                if let Some(why) = prose::heading(view) {
+                    whole(CopyRule::Heading, all.clone(), &why);
+                }
+            }
+            TextKind::Label => {}
+            TextKind::Text => {
+                if let Some((range, why)) = prose::cut_sentence(view) {
+                    whole(CopyRule::CutSentence, range, &why);
+                }
+            }
+        }
+        let other = self.language.and_then(|wanted| language::other(view, wanted));
+        if let Some((found, wanted)) = other {
+            let why = format!("is in {found}, and the site is in {wanted}; write it in {wanted}");
+            whole(CopyRule::Language, all, &why);
+        }
+    }
+}
+
+/// Collects findings up to the limit.
+struct Sink<'a> {
+    facts: &'a Facts,
+    view: &'a View<'a>,
+    found: Vec<Finding>,
+    /// Whether the order has a text.
+    known: HashMap<String, bool>,
+}
+
+impl Sink<'_> {
+    fn is_full(&self) -> bool {
+        self.found.len() >= MAX_FINDINGS
+    }
+
+    /// A finding in a range of the original, unless the order has the same text.
+    fn add(&mut self, rule: CopyRule, range: Range<usize>) {
+        let text = fold(&self.view.original[range.clone()]);
+        self.add_with(rule, range, &text);
+    }
+
+    /// A finding in a range of the original, unless the order has the folded text `literal`.
+    fn add_with(&mut self, rule: CopyRule, range: Range<usize>, literal: &str) {
+        let is_known = match self.known.get(literal) {
+            Some(is_known) => *is_known,
+            None if self.known.len() >= MAX_LOOKUPS => false,
+            None => {
+                let is_known = self.facts.says(literal);
+                self.known.insert(literal.to_owned(), is_known);
+                is_known
+            }
+        };
+        if !is_known {
+            self.push(rule, range);
+        }
+    }
+
+    fn push(&mut self, rule: CopyRule, range: Range<usize>) {
+        let finding = finding(rule, excerpt(self.view.original, range), None);
+        if !self.is_full() && !self.found.contains(&finding) {
+            self.found.push(finding);
+        }
+    }
+}
+
+/// The text of a range, with what is around it if it is short.
+fn excerpt(text: &str, range: Range<usize>) -> String {
+    const SHORT: usize = 16;
+    const AROUND: usize = 30;
+    let part = &text[range.clone()];
+    if part.trim().chars().count() >= SHORT {
+        return cut(part, EXCERPT);
+    }
+    let start = text.floor_char_boundary(range.start.saturating_sub(AROUND));
+    let end = text.floor_char_boundary((range.end + AROUND).min(text.len())).max(range.end);
+    let mut around = cut(&text[start..end], EXCERPT);
+    if end < text.len() && !around.ends_with('…') {
+        around.push('…');
+    }
+    if start > 0 {
+        around.insert(0, '…');
+    }
+    cut(&around, EXCERPT)
+}
+
+fn finding(rule: CopyRule, excerpt: String, why: Option<&str>) -> Finding {
+    let message = match (rule, why) {
+        (CopyRule::Language, Some(why)) => format!("the text {why}"),
+        (CopyRule::Repetition, Some(why)) => format!("the text {why}; write each thing once"),
+        (CopyRule::Heading, Some(why)) => {
+            format!("the heading {why}; write a heading that says what follows")
+        }
+        (CopyRule::CutSentence, Some(why)) => {
+            format!("the text {why}; finish the sentence or leave it out")
+        }
+        (rule, _) => {
+            let what = match rule {
+                CopyRule::Refusal => {
+                    "speaks for a model and not for the business; write only what visitors read"
+                }
+                CopyRule::Placeholder => {
+                    "is a placeholder; write what the order says, or leave the sentence out"
+                }
+                CopyRule::LeftOver => {
+                    "shows a value or mark of a program; write plain text, or leave it out"
+                }
+                CopyRule::Markdown => {
+                    "has Markdown marks, which would be shown as they are; write plain text"
+                }
+                CopyRule::PromptFragment => {
+                    "is part of a prompt or a label for writers; write only what visitors read"
+                }
+                CopyRule::UnknownPhone => {
+                    "has a phone number that is not in the order; use the order's or none"
+                }
+                CopyRule::UnknownEmail => {
+                    "has an e-mail address that is not in the order; use the order's or none"
+                }
+                CopyRule::UnknownPrice => {
+                    "has an amount of money that is not in the order; use the order's or none"
+                }
+                CopyRule::UnknownYear => {
+                    "has a year that is not in the order; use the order's or none"
+                }
+                CopyRule::UnknownAward => {
+                    "claims an award, certificate or rating that is not in the order; leave it out"
+                }
+                CopyRule::UnknownAddress => {
+                    "has a web address that is not in the order; use the order's or none"
+                }
+                CopyRule::ForbiddenWord => {
+                    "has a word that the operator forbids; say it in other words"
+                }
+                _ => "breaks the rule; write it again",
+            };
+            format!("\"{excerpt}\" {what}")
+        }
+    };
+    Finding { rule, excerpt, message }
+}

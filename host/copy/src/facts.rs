@@ -1,0 +1,243 @@
+//! What an order says: the facts that a text may state.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::address;
+use crate::award;
+use crate::number::{self, Run, runs};
+use crate::text::fold;
+
+/// Maximum bytes of the order's texts that are kept, to bound memory. Intake limits documents to
+/// far less.
+const MAX_TEXT: usize = 1 << 20;
+/// Maximum number of facts of each kind.
+const MAX_FACTS: usize = 20_000;
+/// Maximum number of phone numbers; each number of a text is compared with each of them.
+const MAX_PHONES: usize = 200;
+/// Maximum depth of the document that is read, the same as the parser's.
+const MAX_DEPTH: usize = 128;
+
+/// Everything that an order says, ready to be compared with.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The folded texts of the order, one a line, with a line break before the first.
+    text: String,
+    /// The digits of all numbers that are long enough to be a phone number.
+    phones: Vec<String>,
+    emails: HashSet<String>,
+    hosts: HashSet<String>,
+    /// The domains above the hosts.
+    domains: HashSet<String>,
+    /// All numbers, in hundredths.
+    amounts: HashSet<u64>,
+    years: HashSet<u16>,
+    /// Numbers of years, such as the age of the business.
+    ages: HashSet<u16>,
+    awards: HashSet<award::Claim>,
+}
+
+impl Facts {
+    /// Reads an order document.
+    ///
+    /// # Errors
+    /// The document is not JSON.
+    pub fn of_order(document: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self::of_value(&serde_json::from_str(document)?))
+    }
+
+    /// Reads an order document that is already parsed.
+    pub fn of_value(document: &Value) -> Self {
+        let mut facts = Facts { text: "\n".to_owned(), ..Facts::default() };
+        facts.add(document, "", false, 0);
+        facts.awards = award::claims(&facts.text).map(|(claim, _)| claim).collect();
+        facts
+    }
+
+    fn add(&mut self, value: &Value, name: &str, is_bookkeeping: bool, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::String(text) => self.add_text(text, name),
+            // What the customer paid for the site is no price of the business.
+            Value::Number(_) if is_bookkeeping => {}
+            Value::Number(number) => {
+                let text = number.to_string();
+                let text = text.strip_suffix(".0").unwrap_or(&text);
+                if let Some(age) = text.parse().ok().filter(|_| name.contains("year")) {
+                    self.ages.insert(age);
+                }
+                self.add_text(text, name);
+            }
+            Value::Array(entries) => {
+                for entry in entries {
+                    self.add(entry, name, is_bookkeeping, depth + 1);
+                }
+            }
+            Value::Object(fields) => {
+                for (field, value) in fields {
+                    let is_bookkeeping = is_bookkeeping || (depth == 0 && field == "order");
+                    self.add(value, field, is_bookkeeping, depth + 1);
+                }
+            }
+        }
+    }
+
+    fn add_text(&mut self, text: &str, name: &str) {
+        let mut end = text.len().min(MAX_TEXT.saturating_sub(self.text.len()));
+        end = text.floor_char_boundary(end);
+        let text = fold(&text[..end]);
+        if name.contains("year") {
+            self.ages.extend(text.trim().parse::<u16>().ok());
+        }
+        for run in runs(&text) {
+            self.add_run(&run);
+            self.ages.extend(age(&text, &run));
+        }
+        for address in address::find(&text) {
+            if self.hosts.len() >= MAX_FACTS {
+                break;
+            }
+            self.hosts.insert(address.host.to_owned());
+            self.domains.extend(above(address.host).skip(1).map(str::to_owned));
+            if address.is_email {
+                self.emails.insert(address.text.to_owned());
+            }
+        }
+        self.text.push_str(text.trim());
+        self.text.push('\n');
+    }
+
+    fn add_run(&mut self, run: &Run<'_>) {
+        let digits = run.digits();
+        if digits.len() >= 6 && self.phones.len() < MAX_PHONES {
+            self.phones.push(digits);
+        }
+        for index in 0..run.len() {
+            if self.amounts.len() >= MAX_FACTS {
+                return;
+            }
+            self.amounts.extend(run.values_from(index).into_iter().map(|(value, _)| value));
+            self.years.extend(number::year(run.group(index)));
+        }
+    }
+
+    /// Whether the order has this folded text word for word.
+    pub(crate) fn says(&self, folded: &str) -> bool {
+        let folded = folded.trim();
+        if folded.is_empty() {
+            return true;
+        }
+        let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let starts = is_word(folded.chars().next());
+        let ends = is_word(folded.chars().next_back());
+        // Few occurrences are looked at: a short text is in the order many times or at once.
+        const OCCURRENCES: usize = 16;
+        self.text.match_indices(folded).take(OCCURRENCES).any(|(at, _)| {
+            let before = self.text[..at].chars().next_back();
+            let after = self.text[at + folded.len()..].chars().next();
+            !(starts && is_word(before)) && !(ends && is_word(after))
+        })
+    }
+
+    /// Whether a whole value of the order is this folded text.
+    pub(crate) fn has_value(&self, folded: &str) -> bool {
+        let folded = folded.trim();
+        !folded.is_empty()
+            && self.text.match_indices(folded).any(|(at, _)| {
+                self.text[..at].ends_with('\n') && self.text[at + folded.len()..].starts_with('\n')
+            })
+    }
+
+    pub(crate) fn has_phone(&self, digits: &str) -> bool {
+        self.phones.iter().any(|phone| number::same_phone(phone, digits))
+    }
+
+    pub(crate) fn has_email(&self, address: &str) -> bool {
+        self.emails.contains(address)
+    }
+
+    /// Whether the order has a host, or one above or below it.
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        self.domains.contains(host) || above(host).any(|host| self.hosts.contains(host))
+    }
+
+    pub(crate) fn has_amount(&self, hundredths: u64) -> bool {
+        self.amounts.contains(&hundredths)
+    }
+
+    /// Whether the order has a year, or it follows from an age that the order has.
+    pub(crate) fn has_year(&self, year: u16, current: u16) -> bool {
+        let follows = |age: &u16| current.saturating_sub(*age).abs_diff(year) <= 1;
+        self.years.contains(&year) || self.ages.iter().any(follows)
+    }
+
+    pub(crate) fn has_award(&self, claim: award::Claim) -> bool {
+        self.awards.contains(&claim)
+    }
+}
+
+/// A host and the domains above it that have a dot.
+fn above(host: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(host), |host: &&str| {
+        let (_, rest) = host.split_once('.')?;
+        rest.contains('.').then_some(rest)
+    })
+}
+
+/// The number of years that a text states: "22 years", "seit 22 Jahren", "há 22 anos".
+fn age(text: &str, run: &Run<'_>) -> Option<u16> {
+    const YEARS: [&str; 14] = [
+        "year",
+        "yr",
+        "ano",
+        "ans",
+        "an ",
+        "jahr",
+        "anni",
+        "anno",
+        "jaar",
+        "سنه",
+        "سنوات",
+        "عاما",
+        "שנ",
+        "年",
+    ];
+    let rest = text.get(run.range.end..)?.trim_start_matches([' ', '+', '-']);
+    let is_age = YEARS.iter().any(|word| rest.starts_with(word));
+    run.group(run.len().checked_sub(1)?).parse().ok().filter(|age| is_age && *age < 400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER: &str = r#"{
+        "order": {"id": 77, "total_price": 399.0, "customer_email": "ana@example.com"},
+        "onboarding": {
+            "business_phone": "+44 (0)20 7946 0000 ext. 12",
+            "site_url": "https://www.ovenlane.example/shop",
+            "prices": [{"price": "£1,234.50"}, {"price": 25}],
+            "years_in_business": 22,
+            "about": "Opened in 2016. Winner of the Loaf Award."
+        }
+    }"#;
+
+    #[test]
+    fn an_order_has_its_facts() {
+        let facts = Facts::of_order(ORDER).unwrap();
+        assert!(facts.has_phone("02079460000"));
+        assert!(facts.has_email("ana@example.com"));
+        assert!(facts.has_host("ovenlane.example"));
+        assert!(facts.has_host("shop.ovenlane.example"));
+        assert!(!facts.has_host("example"));
+        assert!(facts.has_amount(123_450) && facts.has_amount(2_500));
+        assert!(!facts.has_amount(39_900), "a price of the order itself");
+        assert!(facts.has_year(2016, 2026) && facts.has_year(2004, 2026));
+        assert!(!facts.has_year(1987, 2026));
+        assert!(facts.says("loaf award") && !facts.says("oaf award"));
+    }
+}

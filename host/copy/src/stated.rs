@@ -1,0 +1,535 @@
+//! Facts that a text states and the order does not: phones, prices, years, awards, addresses.
+
+use std::ops::Range;
+
+use crate::address;
+use crate::award;
+use crate::facts::Facts;
+use crate::number::{self, Run, runs};
+use crate::rule::CopyRule;
+use crate::text::View;
+
+/// A statement that the order does not make, with its place in the folded text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stated {
+    pub(crate) rule: CopyRule,
+    pub(crate) range: Range<usize>,
+}
+
+/// Words in front of a phone number, in folded form.
+const PHONE_CUES: [&str; 50] = [
+    "call",
+    "phone",
+    "tel",
+    "telephone",
+    "telefono",
+    "telefone",
+    "fone",
+    "whatsapp",
+    "zap",
+    "mobile",
+    "cell",
+    "fax",
+    "ring",
+    "text",
+    "ligue",
+    "ligar",
+    "celular",
+    "telemovel",
+    "chame",
+    "llame",
+    "llamenos",
+    "llama",
+    "llamanos",
+    "movil",
+    "appelez",
+    "appeler",
+    "portable",
+    "anruf",
+    "anrufen",
+    "ruf",
+    "rufen",
+    "rufnummer",
+    "handy",
+    "mobil",
+    "telefon",
+    "telefonisch",
+    "chiama",
+    "chiamaci",
+    "chiamate",
+    "cellulare",
+    "unter",
+    "dial",
+    "هاتف",
+    "الهاتف",
+    "اتصل",
+    "واتساب",
+    "טלפון",
+    "חייגו",
+    "התקשרו",
+    "נייד",
+];
+
+/// The same as parts of words, for Japanese.
+const PHONE_PARTS: [&str; 4] = ["電話", "tel", "お電話", "携帯"];
+
+/// Signs, codes and words of money in front of an amount, in folded form.
+const MONEY_BEFORE: [&str; 21] = [
+    "$", "€", "£", "¥", "₪", "₽", "₹", "r$", "chf", "usd", "eur", "euro", "gbp", "brl", "cad",
+    "aud", "jpy", "ils", "sar", "aed", "nis",
+];
+
+/// Signs, codes and words of money behind an amount. Not "pounds" and "libras", which are weights.
+const MONEY_AFTER: [&str; 46] = [
+    "$",
+    "€",
+    "£",
+    "¥",
+    "₪",
+    "₽",
+    "₹",
+    "chf",
+    "usd",
+    "eur",
+    "euro",
+    "euros",
+    "gbp",
+    "brl",
+    "cad",
+    "aud",
+    "jpy",
+    "ils",
+    "sar",
+    "aed",
+    "dollar",
+    "dollars",
+    "dolar",
+    "dolares",
+    "dollari",
+    "reais",
+    "real",
+    "pesos",
+    "yen",
+    "francs",
+    "franken",
+    "bucks",
+    "quid",
+    "円",
+    "ريال",
+    "ر.س",
+    "درهم",
+    "دولار",
+    "شيكل",
+    "جنيه",
+    "يورو",
+    "שקל",
+    "שקלים",
+    "ש\"ח",
+    "ש'ח",
+    "אירו",
+];
+
+/// Words behind a number from 1900 to 2099 that is not a year.
+const UNITS: [&str; 78] = [
+    "m2",
+    "m",
+    "qm",
+    "km",
+    "kg",
+    "g",
+    "ml",
+    "l",
+    "lt",
+    "lb",
+    "lbs",
+    "sq",
+    "sqft",
+    "square",
+    "feet",
+    "foot",
+    "ft",
+    "people",
+    "guests",
+    "clients",
+    "customers",
+    "homes",
+    "houses",
+    "families",
+    "members",
+    "seats",
+    "items",
+    "pieces",
+    "bottles",
+    "books",
+    "reviews",
+    "projects",
+    "hours",
+    "square",
+    "miles",
+    "meters",
+    "metres",
+    "calories",
+    "kcal",
+    "watts",
+    "w",
+    "lumens",
+    "pessoas",
+    "clientes",
+    "lugares",
+    "metros",
+    "familias",
+    "livros",
+    "garrafas",
+    "alunos",
+    "personas",
+    "alumnos",
+    "libros",
+    "botellas",
+    "plazas",
+    "metres",
+    "personnes",
+    "clients",
+    "livres",
+    "bouteilles",
+    "familles",
+    "heures",
+    "meter",
+    "quadratmeter",
+    "kunden",
+    "gaste",
+    "personen",
+    "bucher",
+    "flaschen",
+    "stunden",
+    "projekte",
+    "clienti",
+    "persone",
+    "metri",
+    "libri",
+    "bottiglie",
+    "famiglie",
+    "متر",
+];
+
+/// Words in front of a number from 1900 to 2099 that is not a year.
+const AMOUNT_CUES: [&str; 34] = [
+    "over",
+    "than",
+    "nearly",
+    "almost",
+    "about",
+    "approximately",
+    "around",
+    "no",
+    "nr",
+    "number",
+    "unit",
+    "room",
+    "suite",
+    "route",
+    "de",
+    "cerca",
+    "casi",
+    "quase",
+    "unas",
+    "unos",
+    "que",
+    "environ",
+    "pres",
+    "uber",
+    "rund",
+    "fast",
+    "etwa",
+    "knapp",
+    "oltre",
+    "circa",
+    "quasi",
+    "iso",
+    "din",
+    "en",
+];
+
+/// Words in front of a year, in folded form.
+const YEAR_CUES: [&str; 44] = [
+    "since",
+    "in",
+    "from",
+    "est",
+    "established",
+    "founded",
+    "opened",
+    "of",
+    "year",
+    "until",
+    "desde",
+    "em",
+    "fundada",
+    "fundado",
+    "ano",
+    "en",
+    "ano",
+    "fundada",
+    "depuis",
+    "fondee",
+    "fonde",
+    "annee",
+    "seit",
+    "jahr",
+    "gegrundet",
+    "anno",
+    "dal",
+    "nel",
+    "del",
+    "fondata",
+    "fondato",
+    "al",
+    "منذ",
+    "عام",
+    "سنه",
+    "בשנת",
+    "משנת",
+    "מאז",
+    "ב",
+    "spring",
+    "summer",
+    "autumn",
+    "winter",
+    "class",
+];
+
+/// The statements of a text that the order does not make, in order of the scans.
+pub(crate) fn find(view: &View<'_>, facts: &Facts, current_year: u16) -> Vec<Stated> {
+    let mut found = Vec::new();
+    let addresses: Vec<_> = address::find(&view.folded).collect();
+    let mut within = addresses.iter().peekable();
+    for run in runs(&view.folded) {
+        while within.next_if(|address| address.range.end <= run.range.start).is_some() {}
+        if within.peek().is_some_and(|address| address.range.start <= run.range.start) {
+            continue;
+        }
+        of_run(view, facts, current_year, &run, &mut found);
+    }
+    for address in addresses {
+        let rule = match address.is_email {
+            true if facts.has_email(address.text) => continue,
+            true => CopyRule::UnknownEmail,
+            false if is_known(&address, facts) => continue,
+            false => CopyRule::UnknownAddress,
+        };
+        found.push(Stated { rule, range: address.range });
+    }
+    for (claim, range) in award::claims(&view.folded) {
+        if !facts.has_award(claim) {
+            found.push(Stated { rule: CopyRule::UnknownAward, range });
+        }
+    }
+    found
+}
+
+/// Whether an address leads to something that the order names. On a network, the page counts.
+fn is_known(address: &address::Address<'_>, facts: &Facts) -> bool {
+    if !address.is_of_network() {
+        return facts.has_host(address.host);
+    }
+    let mut path = address.path().peekable();
+    if path.peek().is_none() {
+        return facts.has_host(address.host);
+    }
+    facts.says(address.text)
+        || path.any(|part| match part.bytes().all(|b| b.is_ascii_digit() || b == b'+') {
+            true => part.len() >= 6 && facts.has_phone(part.trim_start_matches('+')),
+            false => facts.says(part),
+        })
+}
+
+fn of_run(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_>, found: &mut Vec<Stated>) {
+    let has_cue = has_phone_cue(view, run.range.start);
+    if has_money(view, run) {
+        found.extend(prices(view, facts, run));
+    } else if number::is_phone(run, has_cue) {
+        let digits = run.digits();
+        if !facts.has_phone(&digits) {
+            let rule = match is_sample(&digits) {
+                true => CopyRule::Placeholder,
+                false => CopyRule::UnknownPhone,
+            };
+            found.push(Stated { rule, range: run.range.clone() });
+        }
+    } else {
+        found.extend(years(view, facts, year, run));
+    }
+}
+
+/// Numbers of forms: 555-5555, 123-456-7890.
+fn is_sample(digits: &str) -> bool {
+    let subscriber = digits.get(digits.len().saturating_sub(7)..).unwrap_or_default();
+    let first = subscriber.bytes().next().unwrap_or_default();
+    let is_same = subscriber.bytes().all(|b| b == first);
+    is_same
+        || "01234567890".contains(digits)
+        || digits.ends_with("1234567890")
+        || digits.ends_with("5551234")
+        || digits.ends_with("123456789")
+}
+
+fn has_phone_cue(view: &View<'_>, at: usize) -> bool {
+    const NEAR: usize = 3;
+    const REACH: usize = 40;
+    let from = view.folded.floor_char_boundary(at.saturating_sub(REACH));
+    view.words_before(at).take(NEAR).any(|word| PHONE_CUES.contains(&word))
+        || PHONE_PARTS.iter().any(|part| view.folded[from..at].contains(part))
+}
+
+/// Whether a sign, code or word of money is in front of a run.
+fn money_before(view: &View<'_>, at: usize) -> bool {
+    const REACH: usize = 8;
+    let from = view.folded.floor_char_boundary(at.saturating_sub(REACH));
+    let before = &view.folded[from..at];
+    let before = before.strip_suffix(' ').unwrap_or(before);
+    MONEY_BEFORE.iter().any(|money| {
+        before.strip_suffix(money).is_some_and(|rest| {
+            let is_word = money.starts_with(|c: char| c.is_alphabetic());
+            !is_word || !rest.ends_with(char::is_alphabetic)
+        })
+    })
+}
+
+/// Whether a sign, code or word of money is behind a place.
+fn money_after(view: &View<'_>, at: usize) -> bool {
+    let after = view.folded.get(at..).unwrap_or_default();
+    // "k", "mil" and "mio" multiply.
+    let after = ["k", " mil", " mille", " million", " mio", " tsd"]
+        .iter()
+        .find_map(|word| after.strip_prefix(word))
+        .unwrap_or(after);
+    let after = after.strip_prefix(",-").unwrap_or(after);
+    let after = after.strip_prefix(' ').unwrap_or(after);
+    MONEY_AFTER.iter().any(|money| {
+        after.strip_prefix(money).is_some_and(|rest| {
+            let is_latin = |c: char| c.is_alphabetic() && c < '\u{250}';
+            !money.ends_with(is_latin) || !rest.starts_with(is_latin)
+        })
+    })
+}
+
+fn has_money(view: &View<'_>, run: &Run<'_>) -> bool {
+    money_before(view, run.range.start) || money_after(view, run.range.end)
+}
+
+/// The amounts of a run with money that the order does not have.
+fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
+    // Both ends of a range are prices; "8 895 000 €" can have a number of its own in front.
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for index in 0..run.len() {
+        if matches!(run.separator(index), "-" | " - " | "/") {
+            parts.push(start..index + 1);
+            start = index + 1;
+        }
+    }
+    parts.push(start..run.len());
+    let is_before = money_before(view, run.range.start);
+    let rest = view.folded.get(run.range.end..).unwrap_or_default().trim_start();
+    let factor = match rest {
+        _ if rest.starts_with('k') || rest.starts_with("mil ") || rest.starts_with("mille ") => {
+            1_000
+        }
+        _ if rest.starts_with("mi") => 1_000_000,
+        _ => 1,
+    };
+    let is_known = |value: u64| {
+        value == 0 || facts.has_amount(value) || facts.has_amount(value.saturating_mul(factor))
+    };
+    let unknown = parts.into_iter().find(|part| {
+        let all = part.clone().flat_map(|first| {
+            run.values_from(first).into_iter().map(move |(value, last)| (value, first, last))
+        });
+        // With the money in front, the amount begins there; behind, it ends there.
+        !all.filter(|(_, first, last)| match is_before {
+            true => *first == part.start,
+            false => *last + 1 == part.end,
+        })
+        .any(|(value, ..)| is_known(value))
+    });
+    unknown.map(|part| {
+        let end = run.group_range(part.end.saturating_sub(1)).end;
+        let start = run.group_range(part.start).start;
+        let widened = view.folded.floor_char_boundary(start.saturating_sub(4));
+        let near = &view.folded[widened..start];
+        let start =
+            start - near.len() + near.rfind(|c: char| c.is_whitespace()).map_or(0, |at| at + 1);
+        Stated { rule: CopyRule::UnknownPrice, range: start..end }
+    })
+}
+
+/// The first year of a run that the order does not have.
+fn years(view: &View<'_>, facts: &Facts, current: u16, run: &Run<'_>) -> Option<Stated> {
+    let is_alone = run.len() == 1;
+    let is_range = run.len() == 2 && matches!(run.separator(0), "-" | "/");
+    // "2019, 2021", "12.05.1998", "May 5, 1998"; not "1,950".
+    if !(is_alone || is_range || number::is_date(run)) {
+        return None;
+    }
+    if run.has_plus || run.range.start > 0 && is_joined(view, run) {
+        return None;
+    }
+    (0..run.len()).find_map(|index| {
+        let year = number::year(run.group(index))?;
+        let range = run.group_range(index);
+        let is_known = facts.has_year(year, current) || year.abs_diff(current) <= 1;
+        let is_year = !is_alone || is_year(view, &range, year);
+        (!is_known && is_year).then_some(Stated { rule: CopyRule::UnknownYear, range })
+    })
+}
+
+/// Whether a number belongs to a word or a longer number: "ISO 9001:2015", "2000m²", "1950s".
+fn is_joined(view: &View<'_>, run: &Run<'_>) -> bool {
+    let is_joint = |c: char| c.is_alphabetic() && c < '\u{250}' || ":.,#/".contains(c);
+    let before = view.before(run.range.start);
+    before.is_some_and(|c| is_joint(c) && c != '.')
+}
+
+fn is_year(view: &View<'_>, range: &Range<usize>, year: u16) -> bool {
+    let is_latin = |c: char| c.is_alphabetic() && c < '\u{250}';
+    if view.after(range.end).is_some_and(|c| is_latin(c) || c == '%' || c == '°') {
+        return false;
+    }
+    let last = view.words_before(range.start).next().unwrap_or_default();
+    let next = view.word_after(range.end);
+    let is_near = view.after(range.end) == Some(' ');
+    if is_near && UNITS.contains(&next) {
+        return false;
+    }
+    if view.before(range.start) == Some('#') {
+        return false;
+    }
+    let has_cue = YEAR_CUES.contains(&last);
+    let is_round = year % 100 == 0;
+    match has_cue {
+        true => {
+            !is_round || !is_near || !next.starts_with(char::is_alphabetic) || is_verb_like(last)
+        }
+        false => !is_round && !AMOUNT_CUES.contains(&last),
+    }
+}
+
+/// Cues that only years have.
+fn is_verb_like(cue: &str) -> bool {
+    const ONLY_YEARS: [&str; 14] = [
+        "since",
+        "established",
+        "founded",
+        "desde",
+        "depuis",
+        "seit",
+        "dal",
+        "nel",
+        "fundada",
+        "fundado",
+        "fondee",
+        "fondata",
+        "منذ",
+        "est",
+    ];
+    ONLY_YEARS.contains(&cue)
+}
