@@ -66,8 +66,9 @@ pub(super) async fn judged(
             }
             Err(_) => {
                 let detail = "the order's deadline passed while the reply's text was judged";
-                return Err(AttemptFailure::new(AiErrorKind::Cancelled, detail)
-                    .with_limit(Limit::Deadline));
+                return Err(
+                    AttemptFailure::new(AiErrorKind::Cancelled, detail).with_limit(Limit::Deadline)
+                );
             }
         }
     };

@@ -201,6 +201,11 @@ impl SuiteRule {
         }
     }
 
+    /// Whether sites that break the rule are published with a warning.
+    pub fn only_warns(self) -> bool {
+        matches!(self, SuiteRule::Site(check) if check.level() == sitewright_site::Level::Warning)
+    }
+
     /// `<level>/<name>`, for example `contract/imports`.
     pub fn id(self) -> String {
         format!("{}/{}", self.level().as_str(), self.name())

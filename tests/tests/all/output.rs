@@ -32,7 +32,50 @@ fn site(files: Files<'_>) -> Value {
 #[test]
 fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
     let whole = page("<p>fine</p>");
-    let rows: [(&str, Files<'_>, &str); 13] = [
+    let svg = "<svg xmlns='http://www.w3.org/2000/svg'><a xlink:href='#x'/></svg>";
+    let bare = "<svg width='1' height='1'><rect width='1' height='1'/></svg>";
+    let local = "<link rel='canonical' href='http://localhost:4000/'></head>";
+    let rows: [(&str, Files<'_>, &str); 25] = [
+        ("feed", &[("index.html", &whole), ("feed.xml", "<a>x\u{b}y</a>")], "xml-syntax"),
+        ("prefix", &[("index.html", &whole), ("a.svg", svg)], "xml-syntax"),
+        ("namespace", &[("index.html", &whole), ("a.svg", bare)], "svg-namespace"),
+        ("canonical", &[("index.html", &whole.replace("</head>", local))], "local-address"),
+        (
+            "loopback",
+            &[("index.html", &page("<img src='http://127.0.0.1:8080/a.png' alt=''>"))],
+            "local-address",
+        ),
+        (
+            "example",
+            &[("index.html", &page("<a href='https://your.example/'>x</a>"))],
+            "example-address",
+        ),
+        ("charset", &[("index.html", &whole.replace("utf-8", "windows-1252"))], "charset"),
+        (
+            "robots",
+            &[("index.html", &whole), ("robots.txt", "User-agent: *\nDisallow: /\n")],
+            "robots-disallow",
+        ),
+        (
+            "brackets",
+            &[("index.html", &page("<p>Welcome to [Business Name], call [Phone Number].</p>"))],
+            "copy-placeholder",
+        ),
+        (
+            "undefined",
+            &[("index.html", &page("<p>Welcome to undefined, Dear null. Price: NaN.</p>"))],
+            "copy-left-over",
+        ),
+        (
+            "refusal",
+            &[("index.html", &page("<p>As an AI language model, I cannot write this.</p>"))],
+            "copy-refusal",
+        ),
+        (
+            "phone",
+            &[("index.html", &page("<p>Call us at <b>(415)</b> 867-5309 today.</p>"))],
+            "copy-unknown-phone",
+        ),
         ("no-entry", &[("about.html", &whole)], "entry-page"),
         ("link", &[("index.html", &page("<a href=\"about.html\">x</a>"))], "broken-reference"),
         ("image", &[("index.html", &page("<img src=\"/no.png\" alt=\"\">"))], "broken-reference"),
@@ -306,4 +349,30 @@ fn f1_others_can_read_sites_and_nothing_else_whatever_the_umask_is() {
     for kind in ["attempts", "documents", "failures", "journal", "manifests", "sitewright.db"] {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }
+}
+
+#[test]
+fn a_reply_that_is_no_copy_is_asked_for_again_and_then_fails_the_order_with_its_text_and_place() {
+    let refusal = "As an AI language model, I cannot write about this business.";
+    let rules = |second: &str| {
+        format!(
+            "[[rule]]\ncontains = [\"cannot be published\"]\nanswer = {{ text = '{second}' \
+             }}\n[[rule]]\nanswer = {{ text = '{refusal}' }}\n"
+        )
+    };
+    let one = || faulty("ai-echo", json!({}));
+    let bench = Workbench::scripted(&rules(refusal), "");
+    let done = bench.generate(&guest("guest-faulty"), &one());
+    assert_eq!(done.code, 6, "{}", done.stdout);
+    let record = only_record(&bench, &done);
+    assert_eq!(record["kind"], "output_rejected", "{record:#}");
+    assert_eq!(record["ai"]["attempts"].as_array().unwrap().len(), 2, "asked again once");
+    let problem = &record["problems"][0];
+    assert_eq!(problem["rule"], "copy-refusal", "{record:#}");
+    assert_eq!(problem["at"], "call-1");
+    assert!(problem["message"].as_str().unwrap().contains("As an AI language model"), "{problem}");
+
+    let bench = Workbench::scripted(&rules("Bread from our own oven, every morning."), "");
+    let done = bench.generate(&guest("guest-faulty"), &one());
+    assert_eq!(done.code, 0, "{}", done.stdout);
 }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use serde_json::json;
 use sitewright_ai::{
     AiConfig, CallContext, ChatMessage, ConfigError, FileJournal, Format, Gateway, Purpose,
-    ReplySchema, Request, Role, RunJournal,
+    ReplyJudge, ReplySchema, Request, Role, RunJournal, ToJudge,
 };
 use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, Limit};
+use sitewright_model::failure::Problem;
 use tokio::time::Instant;
 
 fn made(config: &str, base_dir: &Path, env: &[(&str, OsString)]) -> Result<Gateway, ConfigError> {
@@ -518,6 +519,61 @@ async fn e5_a_reply_that_is_refused_is_asked_for_once_more_with_the_reason() {
         (AiErrorKind::SchemaMismatch, 2),
         "once, not for ever"
     );
+}
+
+/// Refuses replies with a word.
+#[derive(Debug)]
+struct Refuses(&'static str);
+
+impl ReplyJudge for Refuses {
+    fn judge(&self, reply: ToJudge<'_>) -> Result<(), Vec<Problem>> {
+        let ToJudge { call_id, purpose, reply, is_json } = reply;
+        assert_eq!(purpose, "copywriting");
+        if !reply.contains(self.0) {
+            return Ok(());
+        }
+        let at = if is_json { format!("{call_id}/title") } else { call_id.to_string() };
+        let message = format!("`{}` is no word for visitors", self.0);
+        Err(vec![Problem { at, rule: Some("copy-refusal".to_owned()), message }])
+    }
+}
+
+async fn judged(rules: &str, format: Format) -> Result<Completed, AiError> {
+    let judge = Some(Arc::new(Refuses("model")) as Arc<dyn ReplyJudge>);
+    let call = CallContext { judge, ..call() };
+    scripted(rules).complete(call, request(format)).await
+}
+
+#[tokio::test]
+async fn e5_a_reply_whose_text_cannot_be_published_is_asked_for_once_more_with_the_reason() {
+    let title = || {
+        schema(json!({
+            "type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}
+        }))
+    };
+    let rows = [
+        (Format::Text, "text = 'As a model, I'", "text = 'Bread'", "", "text"),
+        (title(), "json = { title = 'a model' }", "json = { title = 'Bread' }", "/title", "JSON"),
+        (Format::Json, "json = ['a model']", "json = ['Bread']", "/title", "JSON"),
+    ];
+    for (format, bad, good, pointer, what) in rows {
+        let rules = |second: &str| {
+            format!(
+                "[[rule]]\ncontains = [\"cannot be published\", \"no word for visitors\", \
+                 \"corrected {what}\"]\nanswer = {{ {second} }}\n[[rule]]\nanswer = {{ {bad} }}"
+            )
+        };
+        let done = judged(&rules(good), format.clone()).await.unwrap();
+        assert!(done.completion.content.contains("Bread"), "{good}");
+        let kept: Vec<_> =
+            done.attempts.iter().map(|one| (one.outcome.as_str(), one.asked_again)).collect();
+        assert_eq!(kept, [("malformed", false), ("succeeded", true)]);
+        let error = judged(&rules(bad), format).await.unwrap_err();
+        assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::Malformed, 2), "{bad}");
+        assert_eq!(error.problems.len(), 1, "{error:?}");
+        assert_eq!(error.problems[0].at, format!("{}{pointer}", CallId::nth(17)));
+        assert!(error.message.as_str().contains("no word for visitors"), "{error}");
+    }
 }
 
 #[tokio::test]

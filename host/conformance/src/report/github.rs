@@ -6,16 +6,21 @@ use super::{Report, Verdict, place};
 pub fn annotations(report: &Report) -> String {
     let mut out = String::new();
     for template in &report.templates {
-        for rule in template.rules.iter().filter(|rule| rule.verdict == Verdict::Failed) {
+        for rule in &template.rules {
+            let (command, breaks) = match rule.verdict {
+                Verdict::Failed => ("error", "breaks"),
+                Verdict::Warned => ("warning", "is warned of"),
+                Verdict::Passed | Verdict::Skipped => continue,
+            };
             let finding = rule.findings.first();
             let (place, message) = finding
                 .map(|finding| (place(finding), finding.message.clone()))
                 .unwrap_or_default();
-            let title = format!("{} breaks {}", template.name(), rule.rule);
+            let title = format!("{} {breaks} {}", template.name(), rule.rule);
             let text =
                 format!("{}\n{place}\n{message}\n{}", rule.demand, rule.hint.unwrap_or_default());
             out.push_str(&format!(
-                "::error file={},title={}::{}\n",
+                "::{command} file={},title={}::{}\n",
                 property(&template.file),
                 property(&title),
                 data(&text)

@@ -49,7 +49,7 @@ fn test_case(template: &TemplateReport, rule: &RuleReport) -> TestCase {
 
 fn status(rule: &RuleReport) -> TestCaseStatus {
     match rule.verdict {
-        Verdict::Passed => TestCaseStatus::success(),
+        Verdict::Passed | Verdict::Warned => TestCaseStatus::success(),
         Verdict::Skipped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(xml_text(

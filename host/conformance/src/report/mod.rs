@@ -53,7 +53,7 @@ pub struct TemplateReport {
     /// Name, version and digest; missing if the file cannot be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateRef>,
-    /// Whether no rule is broken.
+    /// Whether no rule is broken. Warnings do not count.
     pub passed: bool,
     /// The number of orders that ran.
     pub test_cases: u64,
@@ -69,6 +69,8 @@ pub struct TemplateReport {
 pub enum Verdict {
     /// The rule holds.
     Passed,
+    /// The rule is broken, and sites are published all the same: it is a warning.
+    Warned,
     /// The rule is broken.
     Failed,
     /// No test case checked the rule.
@@ -95,7 +97,7 @@ pub struct RuleReport {
     pub findings: Vec<Finding>,
     /// The number of further findings.
     pub more: u64,
-    /// What to do if the rule is broken.
+    /// What to do if the rule is broken or warns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<&'static str>,
 }
@@ -148,6 +150,7 @@ impl RuleReport {
     pub(super) fn new(rule: SuiteRule, of: RuleSummary) -> Self {
         let RuleSummary { checked, findings, more, measured, skipped, .. } = of;
         let verdict = match (findings.is_empty(), checked) {
+            (false, _) if rule.only_warns() => Verdict::Warned,
             (false, _) => Verdict::Failed,
             (true, 0) => Verdict::Skipped,
             (true, _) => Verdict::Passed,
@@ -162,7 +165,7 @@ impl RuleReport {
             measured,
             findings,
             more,
-            hint: (verdict == Verdict::Failed).then(|| rule.hint()),
+            hint: matches!(verdict, Verdict::Failed | Verdict::Warned).then(|| rule.hint()),
         }
     }
 }

@@ -34,19 +34,21 @@ fn write_template(out: &mut String, template: &TemplateReport) -> std::fmt::Resu
             None => String::new(),
         };
         writeln!(out, "    {ok} {} - {}: {}{skip}", at + 1, rule.rule, escaped(&rule.demand))?;
-        if rule.verdict == Verdict::Failed {
-            write_findings(out, rule)?;
+        match rule.verdict {
+            Verdict::Failed => write_findings(out, rule, "fail")?,
+            Verdict::Warned => write_findings(out, rule, "comment")?,
+            Verdict::Passed | Verdict::Skipped => {}
         }
     }
     Ok(())
 }
 
 /// Writes findings as a YAML block. JSON strings are valid YAML.
-fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
+fn write_findings(out: &mut String, rule: &RuleReport, severity: &str) -> std::fmt::Result {
     let json = |text: &str| serde_json::Value::from(text).to_string();
     writeln!(
         out,
-        "      ---\n      severity: fail\n      hint: {}",
+        "      ---\n      severity: {severity}\n      hint: {}",
         json(rule.hint.unwrap_or_default())
     )?;
     writeln!(out, "      findings:")?;

@@ -43,8 +43,13 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
             write_rule(out, rule)?;
         }
     }
-    for rule in template.rules.iter().filter(|rule| rule.verdict == Verdict::Failed) {
-        writeln!(out, "\n  {bad}✗ {}{bad:#} {}", rule.rule, rule.demand)?;
+    for rule in &template.rules {
+        let (style, mark) = match rule.verdict {
+            Verdict::Failed => (bad, "✗"),
+            Verdict::Warned => (anstyle::AnsiColor::Yellow.on_default(), "!"),
+            Verdict::Passed | Verdict::Skipped => continue,
+        };
+        writeln!(out, "\n  {style}{mark} {}{style:#} {}", rule.rule, rule.demand)?;
         for finding in rule.findings.iter().take(SHOWN) {
             let place = place(finding);
             if !place.is_empty() {
@@ -70,8 +75,12 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
             width,
         ));
     }
+    let warned = match template.count(Verdict::Warned) {
+        0 => String::new(),
+        warned => format!("{warned} warn, "),
+    };
     let counts = format!(
-        "{} rules hold, {} are broken, {} were not tested · {} orders in {}",
+        "{} rules hold, {warned}{} are broken, {} were not tested · {} orders in {}",
         template.count(Verdict::Passed),
         template.count(Verdict::Failed),
         template.count(Verdict::Skipped),
@@ -86,6 +95,7 @@ fn write_rule(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
     let dim = anstyle::Style::new().dimmed();
     let (style, mark) = match rule.verdict {
         Verdict::Passed => (anstyle::AnsiColor::Green.on_default(), "✓"),
+        Verdict::Warned => (anstyle::AnsiColor::Yellow.on_default(), "!"),
         Verdict::Failed => (anstyle::AnsiColor::Red.on_default().bold(), "✗"),
         Verdict::Skipped => (dim, "-"),
     };

@@ -33,9 +33,8 @@ impl CopyJudge {
         // The host wrote the document itself.
         let Ok(facts) = Facts::of_order(&self.document) else { return Vec::new() };
         let words = self.policy.forbidden_words.iter().map(String::as_str);
-        let check = CopyCheck::new(&facts, self.year)
-            .language(Some(self.locale.language()))
-            .forbid(words);
+        let check =
+            CopyCheck::new(&facts, self.year).language(Some(self.locale.language())).forbid(words);
         let mut findings = check.check_reply(to.reply, to.is_json);
         findings.retain(|(_, finding)| {
             self.policy.levels.of(Rule::of_copy(finding.rule)) == Level::Error

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Serialize;
-use time::OffsetDateTime;
 use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 use ulid::Ulid;
 
 use crate::host_functions::AiCall;

@@ -96,15 +96,17 @@ impl<'a> Blocks<'a> {
     /// What is wrong, each with its line and the rule that the page breaks.
     pub(super) fn finish(mut self) -> impl Iterator<Item = (Option<u64>, Rule, Finding)> {
         self.end();
-        self.findings.into_iter().map(|(line, finding)| (line, Rule::of_copy(finding.rule), finding))
+        self.findings
+            .into_iter()
+            .map(|(line, finding)| (line, Rule::of_copy(finding.rule), finding))
     }
 }
 
 fn kind_of(block: &str) -> TextKind {
     match block {
         "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => TextKind::Heading,
-        "button" | "label" | "option" | "th" | "td" | "dt" | "li" | "nav" | "summary" | "legend"
-        | "figcaption" | "caption" | "footer" | "header" | "address" => TextKind::Label,
+        "button" | "label" | "option" | "th" | "td" | "dt" | "li" | "nav" | "summary"
+        | "legend" | "figcaption" | "caption" | "footer" | "header" | "address" => TextKind::Label,
         _ => TextKind::Text,
     }
 }
