@@ -226,7 +226,6 @@ impl Rule {
             | Rule::BrokenFragment
             | Rule::LinkScheme
             | Rule::LocalAddress
-            | Rule::ExampleAddress
             | Rule::Placeholder
             | Rule::Sitemap
             | Rule::TooLarge
@@ -240,7 +239,8 @@ impl Rule {
             | Rule::CopyUnknownPrice
             | Rule::CopyUnknownAddress
             | Rule::CopyForbiddenWord => Level::Error,
-            Rule::TitleLength
+            Rule::ExampleAddress
+            | Rule::TitleLength
             | Rule::DescriptionLength
             | Rule::DuplicateTitle
             | Rule::DuplicateDescription

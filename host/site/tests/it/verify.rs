@@ -166,8 +166,6 @@ fn f5_each_rule_is_enforced_alone() {
                 b"<urlset><url><loc>http://localhost:4000/</loc></url></urlset>".to_vec(),
             ),
         ),
-        (Rule::ExampleAddress, Body("<a href=\"https://yourdomain.example/\">x</a>")),
-        (Rule::ExampleAddress, Head("<link rel=\"canonical\" href=\"https://www.example.com/\">")),
         (Rule::RobotsDisallow, Put("robots.txt", b"User-agent: *\nDisallow: /\n".to_vec())),
         (Rule::JsonSyntax, Put("data.json", b"{\"a\": 1,}".to_vec())),
         (Rule::JsonSyntax, Put("site.webmanifest", b"nada".to_vec())),
@@ -282,7 +280,9 @@ fn quiet(head: &str, body: &str) -> Files {
 fn each_rule_that_warns_warns_alone() {
     let long = "x".repeat(171);
     let description = format!("<meta name=\"description\" content=\"{long}\">");
-    let rows: [(Rule, &str, &str); 10] = [
+    let rows: [(Rule, &str, &str); 12] = [
+        (Rule::ExampleAddress, "", "<a href=\"https://yourdomain.example/\">x</a>"),
+        (Rule::ExampleAddress, "<link rel=\"canonical\" href=\"https://www.example.com/\">", ""),
         (Rule::Canonical, "<link rel=\"canonical\" href=\"/extra.html\">", ""),
         (Rule::MetaRefresh, "<meta http-equiv=\"refresh\" content=\"5; url=sobre/\">", ""),
         (Rule::TableHeader, "", "<table><tr><td>1</td></tr><tr><td>2</td></tr></table>"),
