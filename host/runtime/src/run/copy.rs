@@ -36,9 +36,7 @@ impl CopyJudge {
         let check =
             CopyCheck::new(&facts, self.year).language(Some(self.locale.language())).forbid(words);
         let mut findings = check.check_reply(to.reply, to.is_json);
-        findings.retain(|(_, finding)| {
-            self.policy.levels.of(Rule::of_copy(finding.rule)) == Level::Error
-        });
+        findings.retain(|(_, finding)| self.policy.levels.of_reply(finding.rule) == Level::Error);
         findings
     }
 }

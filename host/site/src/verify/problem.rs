@@ -55,6 +55,12 @@ impl Levels {
         }
     }
 
+    /// The level of a rule for AI replies: an error unless the operator chose another one. A reply
+    /// can be asked for again; a page is the template's, and may have texts that look odd.
+    pub fn of_reply(&self, rule: CopyRule) -> Level {
+        self.0.get(&Rule::of_copy(rule)).copied().unwrap_or(Level::Error)
+    }
+
     /// The level of a rule.
     pub fn of(&self, rule: Rule) -> Level {
         self.0.get(&rule).copied().unwrap_or_else(|| rule.level())
