@@ -44,13 +44,12 @@ pub(super) struct Found {
 /// The locale of an order that names none; `None` if nothing says which one.
 pub(super) fn found(order: &Order, country: Option<&str>, default: &Locale) -> Option<Found> {
     let of_country = country.and_then(main_language);
-    let texts = texts(order);
-    let (language, source) = match (detected(&texts), of_country) {
+    let texts = Texts::of(order);
+    let (language, source) = match (detected(&texts.all), of_country) {
         (Some(language), Some(main)) if language == main => {
             (language, "the language of its texts and its country")
         }
-        // A few lines of names and phrases in Latin letters are like many languages.
-        (Some(_), Some(main)) if !is_long(&texts) => (main, "its country"),
+        (Some(_), Some(main)) if !texts.outweigh_country() => (main, "its country"),
         (Some(language), _) => (language, "the language of its texts"),
         (None, Some(main)) => (main, "its country"),
         (None, None) => return None,
@@ -65,30 +64,50 @@ pub(super) fn found(order: &Order, country: Option<&str>, default: &Locale) -> O
     Some(Found { locale: tag.parse().ok()?, source })
 }
 
-/// Whether a text is so long that its language outweighs that of the country, or has letters that
-/// few languages have.
-fn is_long(text: &str) -> bool {
-    const LONG: usize = 250;
-    let latin = |c: &char| c.is_alphabetic() && *c < '\u{250}';
-    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
-    letters >= LONG || text.chars().filter(latin).count() < letters / 2
+/// The texts of an order that are in a language.
+struct Texts {
+    /// What a person wrote in sentences, and then names and phrases.
+    all: String,
+    /// Bytes of the sentences.
+    sentences: usize,
 }
 
-/// The texts that a person wrote in sentences or words of a language, not its names.
-fn texts(order: &Order) -> String {
-    let long = [&order.site_description, &order.about_owner, &order.design_notes, &order.cta_text];
-    let said = order.testimonials.iter().map(|testimonial| testimonial.text.as_str());
-    let lists = order.services.iter().chain(&order.selected_pages).map(String::as_str);
-    let texts = long.into_iter().flatten().map(String::as_str).chain(said).chain(lists);
-    let mut joined = String::new();
-    for text in texts {
-        if joined.len() > MAX_TEXT {
-            break;
-        }
-        joined.extend(text.chars().take(MAX_TEXT));
-        joined.push_str(". ");
+impl Texts {
+    fn of(order: &Order) -> Self {
+        let long =
+            [&order.site_description, &order.about_owner, &order.design_notes, &order.cta_text];
+        let said = order.testimonials.iter().map(|testimonial| testimonial.text.as_str());
+        let sentences = long.into_iter().flatten().map(String::as_str).chain(said);
+        let lists = order.services.iter().chain(&order.selected_pages).map(String::as_str);
+        let mut texts = Texts { all: String::new(), sentences: 0 };
+        texts.add(sentences);
+        texts.sentences = texts.all.len();
+        texts.add(lists);
+        texts
     }
-    joined
+
+    fn add<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
+        for text in texts {
+            if self.all.len() > MAX_TEXT {
+                break;
+            }
+            self.all.extend(text.chars().take(MAX_TEXT));
+            self.all.push_str(". ");
+        }
+    }
+
+    /// Whether their language outweighs that of the country: a sentence, or letters that few
+    /// languages have. A few names and phrases in Latin letters are like many languages.
+    fn outweigh_country(&self) -> bool {
+        const SENTENCE: usize = 50;
+        const LONG: usize = 250;
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count();
+        let latin = |c: &char| c.is_alphabetic() && *c < '\u{250}';
+        let all = letters(&self.all);
+        letters(&self.all[..self.sentences]) >= SENTENCE
+            || all >= LONG
+            || self.all.chars().filter(latin).count() < all / 2
+    }
 }
 
 /// The language of a text, if it is certain.
