@@ -17,7 +17,7 @@ use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::message;
-use sitewright_site::{OrderDir, SitesRoot, list_releases};
+use sitewright_site::{Manifest, OrderDir, SiteProblem, SitesRoot, list_releases};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -44,24 +44,28 @@ pub(super) async fn run(
     });
     // Usage of the last attempt: from its failure record, or from the release's manifest if the
     // sites are on this machine.
-    let limits = match (&record, &order.current_release) {
-        (_, Some(release)) if order.state == OrderState::Succeeded => {
-            used(config, &order.id, release).await
-        }
+    let manifest = match &order.current_release {
+        Some(release) => manifest(config, &order.id, release).await,
+        None => None,
+    };
+    let limits = match (&record, &manifest) {
+        (_, Some(manifest)) if order.state == OrderState::Succeeded => used(manifest),
         (Some(record), _) => record.limits.clone(),
         _ => BTreeMap::new(),
     };
+    let site_warnings = manifest.map(|manifest| manifest.warnings).unwrap_or_default();
     if json {
         let failure = failure.map(|failure| {
             json!({ "id": failure.id, "kind": failure.kind, "message": failure.message, "at": failure.at, "attempt": failure.attempt })
         });
         output::print_json(
-            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits, "warnings": notices }),
+            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits, "warnings": notices, "site_warnings": site_warnings }),
         );
     } else {
         let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
         let mut text = text(&order, &attempts, &cost, failure, &limits, output::width());
         text.push_str(&notices_text(&notices, output::width()));
+        text.push_str(&site_warnings_text(&site_warnings, output::width()));
         output::print(&text);
     }
     Ok(Exit::Done)
@@ -97,18 +101,39 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
     text
 }
 
-/// Usage of the run that made the release. Empty if the release is not in `sites` of this machine.
-async fn used(config: &Config, order: &str, release: &str) -> BTreeMap<String, Measure> {
+/// Warnings that are shown of a site. The JSON has all.
+const SHOWN_WARNINGS: usize = 10;
+
+/// What the checks warn of in the current release.
+fn site_warnings_text(warnings: &[SiteProblem], width: usize) -> String {
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n  {DIM}site{DIM:#}\n");
+    for warning in warnings.iter().take(SHOWN_WARNINGS) {
+        text.push_str(&render::paragraph(&format!("! {warning}"), "    ", width));
+    }
+    if let more @ 1.. = warnings.len().saturating_sub(SHOWN_WARNINGS) {
+        text.push_str(&format!("    {DIM}and {more} more; --json has all{DIM:#}\n"));
+    }
+    text
+}
+
+/// Usage of the run that made a release.
+fn used(manifest: &Manifest) -> BTreeMap<String, Measure> {
+    serde_json::from_value(manifest.usage["limits"].clone()).unwrap_or_default()
+}
+
+/// The manifest of a release. `None` if the release is not in `sites` of this machine.
+async fn manifest(config: &Config, order: &str, release: &str) -> Option<Manifest> {
     let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
     let found = tokio::task::spawn_blocking(move || {
         // Read only: `SitesRoot::open` would create the folder.
         let root = sites.is_dir().then(|| SitesRoot::open(&sites).ok()).flatten()?;
         let releases = list_releases(&root, &OrderDir::new(&order).ok()?).ok()?;
-        let manifest =
-            releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()?;
-        serde_json::from_value(manifest.usage["limits"].clone()).ok()
+        releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()
     });
-    found.await.ok().flatten().unwrap_or_default()
+    found.await.ok().flatten()
 }
 
 fn text(
