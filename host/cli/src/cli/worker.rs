@@ -117,7 +117,7 @@ async fn serve(
     }
     ended?;
     let drained = drained?;
-    tell(json, &json!({ "event": "gone", "running": drained.running, "in_time": drained.in_time }));
+    tell(json, &json!({ "event": "stopped", "running": drained.running, "in_time": drained.in_time }));
     Ok(Exit::Done)
 }
 

@@ -62,7 +62,7 @@ fn table(orders: &[Order], width: usize) -> String {
     // Padded by hand, because the text is shortened first.
     let mut text = format!(
         "{dim}{:<ids$}  {:<9}  {:<templates$}  {:>4}  {:>8}  {}{dim:#}\n",
-        "ORDER", "STATE", "TEMPLATE", "RUNS", "CAME", "NEXT"
+        "ORDER", "STATE", "TEMPLATE", "RUNS", "ADDED", "NEXT"
     );
     let room = width.saturating_sub(ids + templates + 9 + 4 + 8 + 10).max(12);
     for order in orders {
