@@ -53,6 +53,8 @@ pub(super) struct Candidate {
     pub(super) retry: RetryConfig,
     pub(super) price: Option<PriceConfig>,
     pub(super) model: String,
+    /// The share of calls that it is asked first; 0 if it has none.
+    pub(super) weight: u32,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) temperature: Option<f32>,
     pub(super) settings: Settings,

@@ -78,8 +78,16 @@ impl<'a> Dispatch<'a> {
 
     /// Calls the candidates in order, until one returns a complete, checked reply.
     pub(super) async fn run(mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
-        for (index, candidate) in candidates.iter().enumerate() {
-            let last = index + 1 == candidates.len();
+        let first = first(candidates, self.jitter);
+        for step in 0..candidates.len() {
+            // The first one, and then the others in their order.
+            let index = match step {
+                0 => first,
+                step if step <= first => step - 1,
+                step => step,
+            };
+            let candidate = &candidates[index];
+            let last = step + 1 == candidates.len();
             let mut corrected: Option<Box<Request>> = None;
             let (mut tries, mut backoff) = (0, Duration::ZERO);
             let mut adjusted = Box::new(candidate.first_shape(&self.request.format));
@@ -324,6 +332,23 @@ impl<'a> Dispatch<'a> {
             retry_after_ms: requested.or(last.failure.closed_for_ms),
         }
     }
+}
+
+/// The candidate that is asked first: one of those with a weight, or the first.
+fn first(candidates: &[Candidate], jitter: &Jitter) -> usize {
+    let weights = || candidates.iter().map(|candidate| u64::from(candidate.weight));
+    let all: u64 = weights().sum();
+    if all == 0 {
+        return 0;
+    }
+    let mut left = jitter.up_to(all - 1);
+    for (index, weight) in weights().enumerate() {
+        if left < weight {
+            return index;
+        }
+        left -= weight;
+    }
+    0
 }
 
 /// The request with the model's reply and what is wrong with it (failure catalogue E5).

@@ -114,6 +114,7 @@ fn candidate(
     let price = config.prices.get(&model).copied();
     let (provider, provider_name) = (provider.clone(), name.to_owned());
     let (max_output_tokens, temperature) = (candidate.max_output_tokens, candidate.temperature);
+    let weight = candidate.weight.unwrap_or_default();
     Ok(move |limiter| Candidate {
         provider,
         limiter,
@@ -121,6 +122,7 @@ fn candidate(
         price,
         provider_name,
         model,
+        weight,
         max_output_tokens,
         temperature,
         settings,

@@ -33,6 +33,11 @@ pub struct CandidateConfig {
     /// Name of the model, as the provider calls it. Required, except for a scripted provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The share of calls that this candidate is asked first, beside the other candidates with a
+    /// weight: 3 and 1 are three calls of four and one of four. The others follow in their order if
+    /// it fails. Default: none, the first candidate of the route is asked first. 1 to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// Maximum number of tokens of a reply; a request may set a lower one. Default: no limit. At
     /// least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +141,9 @@ impl TextSource {
     }
 }
 
+/// Maximum weight of a candidate.
+const MAX_WEIGHT: u32 = 1_000;
+
 /// Fields that are the request itself.
 const OWN_FIELDS: [&str; 4] = ["model", "messages", "contents", "input"];
 
@@ -167,6 +175,9 @@ impl AiConfig {
         }
         for (index, candidate) in route.candidates.iter().enumerate() {
             let key = |field: &str| format!("{key}.try[{index}].{field}");
+            if candidate.weight.is_some_and(|weight| !(1..=MAX_WEIGHT).contains(&weight)) {
+                problems.add(key("weight"), message!("give a weight from 1 to {MAX_WEIGHT}"));
+            }
             let provider = &candidate.provider;
             match self.providers.get(provider) {
                 None if self.providers.is_empty() => problems.add(

@@ -687,3 +687,37 @@ async fn e12_a_wait_for_the_providers_limits_is_seen_and_counts_against_the_dead
     );
     assert!(error.message.as_str().contains("limits.requests_per_minute"), "{error}");
 }
+
+#[tokio::test]
+async fn candidates_with_a_weight_share_the_calls_and_the_others_follow() {
+    let config = |first: &str| {
+        let provider = |name: &str, answer: &str| {
+            format!(
+                "[providers.{name}]\nkind = \"scripted\"\nrules_inline = '''\n[[rule]]\nanswer = \
+                 {{ {answer} }}\n'''\n"
+            )
+        };
+        format!(
+            "{}{}{}[routes.default]\ntry = [{{ provider = \"spare\" }}, {{ provider = \"three\", \
+             weight = 3 }}, {{ provider = \"one\", weight = 1 }}]\n",
+            provider("spare", "text = \"spare\""),
+            provider("three", first),
+            provider("one", "text = \"one\""),
+        )
+    };
+    let asked = async |config: &str| {
+        let gateway = made(config, Path::new("."), &[]).unwrap().with_seed(7);
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..400 {
+            let done = gateway.complete(call(), request(Format::Text)).await.unwrap();
+            *counts.entry(done.completion.content).or_insert(0) += 1;
+        }
+        counts
+    };
+    let counts = asked(&config("text = \"three\"")).await;
+    assert!((250..350).contains(&counts["three"]) && !counts.contains_key("spare"), "{counts:?}");
+    // Whose turn it is and who fails is followed by the first of the others.
+    let counts = asked(&config("fault = { status = 400 }")).await;
+    assert!((250..350).contains(&counts["spare"]), "{counts:?}");
+    assert!((50..150).contains(&counts["one"]), "{counts:?}");
+}

@@ -117,7 +117,10 @@ async fn serve(
     }
     ended?;
     let drained = drained?;
-    tell(json, &json!({ "event": "stopped", "running": drained.running, "in_time": drained.in_time }));
+    tell(
+        json,
+        &json!({ "event": "stopped", "running": drained.running, "in_time": drained.in_time }),
+    );
     Ok(Exit::Done)
 }
 
