@@ -32,7 +32,7 @@ fn site(files: Files<'_>) -> Value {
 #[test]
 fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
     let whole = page("<p>fine</p>");
-    let svg = "<svg xmlns='http://www.w3.org/2000/svg'><a xlink:href='#x'/></svg>";
+    let svg = "<svg xmlns='http://www.w3.org/2000/svg'><a xlink:title='x'/></svg>";
     let bare = "<svg width='1' height='1'><rect width='1' height='1'/></svg>";
     let local = "<link rel='canonical' href='http://localhost:4000/'></head>";
     let rows: [(&str, Files<'_>, &str); 24] = [

@@ -316,7 +316,10 @@ impl<'a> Index<'a> {
         target: &str,
         add: &mut impl FnMut(Rule, message::Message),
     ) {
-        let Some(host) = url.host() else { return };
+        // In other schemes, such as `whatsapp://send`, it is no machine.
+        let Some(host) = url.host().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+            return;
+        };
         let name = host.to_string();
         if name == SITE_HOST {
             return;

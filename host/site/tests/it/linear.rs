@@ -359,7 +359,7 @@ fn quickly(files: &Files) -> Option<Verdict> {
     let folder = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(folder.path()).unwrap();
     match staged(&root, "a", "b", files).verify_quickly(&options()).result {
-        Ok(QuickCheck::Verified(_)) => Some(Verdict::default()),
+        Ok(QuickCheck::Verified(site)) => Some(site.verdict().clone()),
         Ok(QuickCheck::Undecided(_)) => None,
         Err(VerifyError::Rejected(verdict)) => Some(verdict),
         Err(error) => panic!("{error}"),
@@ -383,7 +383,7 @@ fn confined_with(
     let here = Confined::here();
     let checking = staged.verify_confined(options(), &here, "template", budget);
     match runtime.block_on(checking).result {
-        Ok(_) => Ok(Verdict::default()),
+        Ok(site) => Ok(site.verdict().clone()),
         Err(VerifyError::Rejected(verdict)) => Ok(verdict),
         Err(error) => Err(error),
     }

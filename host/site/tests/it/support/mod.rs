@@ -38,7 +38,7 @@ pub(crate) fn good_site() -> Files {
 <link rel="manifest" href="site.webmanifest">
 <meta property="og:image" content="https://padaria.example/img/pao.png">
 <style>main { background: url('img/pao.png') }</style>
-<script type="application/ld+json">{"@type": "LocalBusiness", "name": "Padaria"}</script>"##;
+<script type="application/ld+json">{"@context": "https://schema.org", "@type": "LocalBusiness", "name": "Padaria", "telephone": "+551130000000"}</script>"##;
     let body = r##"<a href="sobre/">Sobre</a> <a href="sobre">Sobre</a> <a href="/sobre/index.html#equipe">Equipe</a>
 <a href="#conteudo">Topo</a> <a href="#top">Topo</a> <a href="sobre/?de=inicio#equipe">Sobre</a>
 <a href="https://example.org/qualquer">Fora</a> <a href="mailto:oi@example.com">E-mail</a> <a href="tel:+551130000000">Fone</a>
