@@ -231,6 +231,8 @@ const CLAIMS: [(Claim, &[&str]); 4] = [
             "certificados pela",
             "certificado pelo",
             "certificada pelo",
+            "certificados pelo",
+            "certificadas pelo",
             "acreditado por",
             "acreditada por",
             "certifie par",

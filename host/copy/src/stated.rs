@@ -444,10 +444,13 @@ fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
         let all = part.clone().flat_map(|first| {
             run.values_from(first).into_iter().map(move |(value, last)| (value, first, last))
         });
-        // With the money in front, the amount begins there; behind, it ends there.
-        !all.filter(|(_, first, last)| match is_before {
-            true => *first == part.start,
-            false => *last + 1 == part.end,
+        // With the money in front, the amount begins there; behind, it ends there. Only a space
+        // can be the end of it: "$45 40 min", "2 895 000 €".
+        !all.filter(|(_, first, last)| {
+            let ends = *last + 1 == part.end || run.separator(*last) == " ";
+            let starts = *first == part.start
+                || (run.separator(*first - 1) == " " && !run.group(*first).starts_with('0'));
+            if is_before { *first == part.start && ends } else { starts && *last + 1 == part.end }
         })
         .any(|(value, ..)| is_known(value))
     });
