@@ -9,6 +9,7 @@ use crate::language;
 use crate::marks;
 use crate::phrase::{Phrases, Place};
 use crate::prose;
+use crate::remark;
 use crate::rule::{CopyRule, EXCERPT, Finding, TextKind};
 use crate::stated;
 use crate::text::{View, cut, fold};
@@ -74,6 +75,12 @@ impl<'a> CopyCheck<'a> {
         }
         self.stated(&mut sink);
         self.known(&mut sink, kind);
+        for (rule, range) in remark::find(&view) {
+            if sink.is_full() {
+                break;
+            }
+            sink.add(rule, view.origin(range));
+        }
         for mark in marks::find(text) {
             if sink.is_full() {
                 break;
@@ -95,12 +102,7 @@ impl<'a> CopyCheck<'a> {
             if sink.is_full() {
                 break;
             }
-            let range = sink.view.origin(stated.range);
-            match stated.rule {
-                // Digits and addresses were compared as such.
-                CopyRule::UnknownAward => sink.add(stated.rule, range),
-                _ => sink.push(stated.rule, range),
-            }
+            sink.add(stated.rule, sink.view.origin(stated.range));
         }
     }
 

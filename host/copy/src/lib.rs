@@ -7,6 +7,7 @@
 //! | `check` | what does one text break? |
 //! | `reply` | which texts does an AI reply have? |
 //! | `known`, `phrase` | which phrases does no text for visitors have, and where are they? |
+//! | `remark` | which sentences speak about the text instead of the business? |
 //! | `marks` | which brackets, Markdown, markup and escapes are in a text? |
 //! | `words` | is `null`, `None` or `TODO` a word here, or a value? |
 //! | `stated`, `award`, `address`, `number` | which facts does a text state? |
@@ -34,6 +35,7 @@ mod marks;
 mod number;
 mod phrase;
 mod prose;
+mod remark;
 mod reply;
 mod rule;
 mod stated;

@@ -445,14 +445,19 @@ fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
             run.values_from(first).into_iter().map(move |(value, last)| (value, first, last))
         });
         // With the money in front, the amount begins there; behind, it ends there. Only a space
-        // can be the end of it: "$45 40 min", "2 895 000 €".
-        !all.filter(|(_, first, last)| {
+        // can be the other end of it: "$45 40 min", "2 895 000 €".
+        let mut amounts = all.filter(|(_, first, last)| {
             let ends = *last + 1 == part.end || run.separator(*last) == " ";
             let starts = *first == part.start
                 || (run.separator(*first - 1) == " " && !run.group(*first).starts_with('0'));
             if is_before { *first == part.start && ends } else { starts && *last + 1 == part.end }
-        })
-        .any(|(value, ..)| is_known(value))
+        });
+        // Figures that are no amount in any notation are not judged.
+        let mut is_amount = false;
+        !amounts.any(|(value, ..)| {
+            is_amount = true;
+            is_known(value)
+        }) && is_amount
     });
     unknown.map(|part| {
         let end = run.group_range(part.end.saturating_sub(1)).end;

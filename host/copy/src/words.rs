@@ -67,7 +67,8 @@ fn is_null(view: &View<'_>, language: &str, index: usize) -> bool {
     if view.original_word(index) == "Null" && language != "de" {
         return false;
     }
-    if matches!(after, Some('-' | '\'')) || matches!(before, Some('-')) {
+    let is_pair = next == "null" || last == "null";
+    if !is_pair && (matches!(after, Some('-' | '\'')) || matches!(before, Some('-'))) {
         return false;
     }
     if language == "de" || language == "nl" {
