@@ -178,7 +178,7 @@ impl Sink<'_> {
 
     /// A finding in a range of the original, unless the order has the same text.
     fn add(&mut self, rule: CopyRule, range: Range<usize>) {
-        let text = fold(&self.view.original[range.clone()]);
+        let text = fold(self.view.original.get(range.clone()).unwrap_or_default());
         self.add_with(rule, range, &text);
     }
 
@@ -210,13 +210,13 @@ impl Sink<'_> {
 fn excerpt(text: &str, range: Range<usize>) -> String {
     const SHORT: usize = 16;
     const AROUND: usize = 30;
-    let part = &text[range.clone()];
+    let part = text.get(range.clone()).unwrap_or_default();
     if part.trim().chars().count() >= SHORT {
         return cut(part, EXCERPT);
     }
     let start = text.floor_char_boundary(range.start.saturating_sub(AROUND));
-    let end = text.floor_char_boundary((range.end + AROUND).min(text.len())).max(range.end);
-    let mut around = cut(&text[start..end], EXCERPT);
+    let end = text.floor_char_boundary((range.end + AROUND).min(text.len()));
+    let mut around = cut(text.get(start..end).unwrap_or_default(), EXCERPT);
     if end < text.len() && !around.ends_with('…') {
         around.push('…');
     }

@@ -10,7 +10,7 @@
 //! | `remark` | which sentences speak about the text instead of the business? |
 //! | `marks` | which brackets, Markdown, markup and escapes are in a text? |
 //! | `words` | is `null`, `None` or `TODO` a word here, or a value? |
-//! | `stated`, `award`, `address`, `number` | which facts does a text state? |
+//! | `stated`, `award`, `address`, `money`, `number` | which facts does a text state? |
 //! | `prose` | does it loop, is it cut, does a heading say something? |
 //! | `language` | is it in the language of the site? |
 //! | `text` | how are texts compared? |
@@ -32,6 +32,7 @@ mod facts;
 mod known;
 mod language;
 mod marks;
+mod money;
 mod number;
 mod phrase;
 mod prose;

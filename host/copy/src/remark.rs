@@ -60,6 +60,14 @@ const MEASURES: &str = "words characters sentences tone concise palavras caracte
     palabras tono mots caracteres phrases ton worter zeichen satze tonfall parole caratteri frasi \
     كلمه كلمات حرف نبره מילים תווים טון";
 
+/// Limits of a length.
+const LIMITS: &str = "under below most max maximum than within exactly ate maximo hasta \
+    minimo plus moins hochstens maximal weniger mindestens massimo meno oltre entro about around";
+
+/// What a length is counted in.
+const COUNTED: &str = "words word characters palavras palabras mots worter wortern zeichen parole \
+    caracteres caratteri كلمه كلمات מילים";
+
 /// Negations.
 const NOT: &str = "not no cannot t don unable without enough nao sem insuficiente sin ne pas \
     insuffisantes nicht keine kein nichts non لا ليس لم אין לא";
@@ -100,6 +108,16 @@ fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
         && has(NOT, words.clone())
     {
         return Some(CopyRule::Refusal);
+    }
+    let is_counted = words.clone().any(|index| {
+        let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+        is_in(view.word(index), COUNTED)
+            && index > words.start
+            && is_number(view.word(index - 1))
+            && has(LIMITS, words.start.max(index.saturating_sub(5))..index)
+    });
+    if is_counted {
+        return Some(CopyRule::PromptFragment);
     }
     let is_order = has_work && has(MUST, words.clone()) && has(MEASURES, words);
     is_order.then_some(CopyRule::PromptFragment)

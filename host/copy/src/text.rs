@@ -76,6 +76,12 @@ impl<'a> View<'a> {
         (0..end).rev().map(|index| self.word(index))
     }
 
+    /// The words that begin at or behind a place in the folded text.
+    pub(crate) fn words_behind(&self, at: usize) -> impl Iterator<Item = &str> {
+        let start = self.words.partition_point(|word| word.range().start < at);
+        (start..self.words.len()).map(|index| self.word(index))
+    }
+
     /// The first word that begins at or behind a place in the folded text.
     pub(crate) fn word_after(&self, at: usize) -> &str {
         self.word(self.words.partition_point(|word| word.range().start < at))
