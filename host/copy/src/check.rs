@@ -9,6 +9,7 @@ use crate::language;
 use crate::marks;
 use crate::phrase::{Phrases, Place};
 use crate::prose;
+use crate::remark;
 use crate::rule::{CopyRule, EXCERPT, Finding, TextKind};
 use crate::stated;
 use crate::text::{View, cut, fold};
@@ -74,6 +75,12 @@ impl<'a> CopyCheck<'a> {
         }
         self.stated(&mut sink);
         self.known(&mut sink, kind);
+        for (rule, range) in remark::find(&view) {
+            if sink.is_full() {
+                break;
+            }
+            sink.add(rule, view.origin(range));
+        }
         for mark in marks::find(text) {
             if sink.is_full() {
                 break;
@@ -95,12 +102,7 @@ impl<'a> CopyCheck<'a> {
             if sink.is_full() {
                 break;
             }
-            let range = sink.view.origin(stated.range);
-            match stated.rule {
-                // Digits and addresses were compared as such.
-                CopyRule::UnknownAward => sink.add(stated.rule, range),
-                _ => sink.push(stated.rule, range),
-            }
+            sink.add(stated.rule, sink.view.origin(stated.range));
         }
     }
 
@@ -176,7 +178,7 @@ impl Sink<'_> {
 
     /// A finding in a range of the original, unless the order has the same text.
     fn add(&mut self, rule: CopyRule, range: Range<usize>) {
-        let text = fold(&self.view.original[range.clone()]);
+        let text = fold(self.view.original.get(range.clone()).unwrap_or_default());
         self.add_with(rule, range, &text);
     }
 
@@ -208,13 +210,13 @@ impl Sink<'_> {
 fn excerpt(text: &str, range: Range<usize>) -> String {
     const SHORT: usize = 16;
     const AROUND: usize = 30;
-    let part = &text[range.clone()];
+    let part = text.get(range.clone()).unwrap_or_default();
     if part.trim().chars().count() >= SHORT {
         return cut(part, EXCERPT);
     }
     let start = text.floor_char_boundary(range.start.saturating_sub(AROUND));
-    let end = text.floor_char_boundary((range.end + AROUND).min(text.len())).max(range.end);
-    let mut around = cut(&text[start..end], EXCERPT);
+    let end = text.floor_char_boundary((range.end + AROUND).min(text.len()));
+    let mut around = cut(text.get(start..end).unwrap_or_default(), EXCERPT);
     if end < text.len() && !around.ends_with('…') {
         around.push('…');
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::address;
 use crate::award;
+use crate::money;
 use crate::number::{self, Run, runs};
 use crate::text::fold;
 
@@ -31,6 +32,8 @@ pub struct Facts {
     /// The domains above the hosts.
     domains: HashSet<String>,
     /// All numbers, in hundredths.
+    numbers: HashSet<u64>,
+    /// Those that may be prices.
     amounts: HashSet<u64>,
     years: HashSet<u16>,
     /// Numbers of years, such as the age of the business.
@@ -94,7 +97,8 @@ impl Facts {
             self.ages.extend(text.trim().parse::<u16>().ok());
         }
         for run in runs(&text) {
-            self.add_run(&run);
+            let is_amount = money::is_money(&text, &run) || may_be_price(&text, &run, name);
+            self.add_run(&run, is_amount);
             self.ages.extend(age(&text, &run));
         }
         for address in address::find(&text) {
@@ -111,16 +115,20 @@ impl Facts {
         self.text.push('\n');
     }
 
-    fn add_run(&mut self, run: &Run<'_>) {
+    fn add_run(&mut self, run: &Run<'_>, is_amount: bool) {
         let digits = run.digits();
         if digits.len() >= 6 && self.phones.len() < MAX_PHONES {
             self.phones.push(digits);
         }
         for index in 0..run.len() {
-            if self.amounts.len() >= MAX_FACTS {
+            if self.numbers.len() >= MAX_FACTS {
                 return;
             }
-            self.amounts.extend(run.values_from(index).into_iter().map(|(value, _)| value));
+            let values = run.values_from(index).into_iter().map(|(value, _)| value);
+            self.numbers.extend(values.clone());
+            if is_amount {
+                self.amounts.extend(values);
+            }
             self.years.extend(number::year(run.group(index)));
         }
     }
@@ -169,6 +177,10 @@ impl Facts {
         self.amounts.contains(&hundredths)
     }
 
+    pub(crate) fn has_number(&self, hundredths: u64) -> bool {
+        self.numbers.contains(&hundredths)
+    }
+
     /// Whether the order has a year, or it follows from an age that the order has.
     pub(crate) fn has_year(&self, year: u16, current: u16) -> bool {
         let follows = |age: &u16| current.saturating_sub(*age).abs_diff(year) <= 1;
@@ -178,6 +190,35 @@ impl Facts {
     pub(crate) fn has_award(&self, claim: award::Claim) -> bool {
         self.awards.contains(&claim)
     }
+}
+
+/// Whether a number without a currency may be a price: "Haircut 45". Not the figures of phones,
+/// dates, times and addresses.
+fn may_be_price(text: &str, run: &Run<'_>, name: &str) -> bool {
+    const PRICES: [&str; 12] = [
+        "price", "fee", "cost", "rate", "amount", "prec", "prix", "preis", "prezz", "tarif",
+        "deposit", "total",
+    ];
+    const OTHERS: [&str; 19] = [
+        "phone", "whatsapp", "mobile", "fax", "tel", "address", "street", "zip", "post", "hour",
+        "open", "color", "colour", "url", "id", "year", "date", "license", "number",
+    ];
+    let name = name.to_lowercase();
+    let is_of = |parts: &[&str]| {
+        parts.iter().any(|part| name.split('_').any(|word| word.starts_with(part)))
+    };
+    if is_of(&PRICES) {
+        return true;
+    }
+    let rest = text.get(run.range.end..).unwrap_or_default().trim_start();
+    let is_time = ["am", "pm", "a.m", "p.m", "h", ":", "uhr", "min"];
+    let is_time = is_time.iter().any(|end| rest.starts_with(end));
+    let is_large = run.values_from(0).iter().any(|(value, _)| *value >= 1_000);
+    is_large
+        && !is_time
+        && !is_of(&OTHERS)
+        && !number::is_phone(run, false)
+        && !number::is_date(run)
 }
 
 /// A host and the domains above it that have a dot.

@@ -7,9 +7,10 @@
 //! | `check` | what does one text break? |
 //! | `reply` | which texts does an AI reply have? |
 //! | `known`, `phrase` | which phrases does no text for visitors have, and where are they? |
+//! | `remark` | which sentences speak about the text instead of the business? |
 //! | `marks` | which brackets, Markdown, markup and escapes are in a text? |
 //! | `words` | is `null`, `None` or `TODO` a word here, or a value? |
-//! | `stated`, `award`, `address`, `number` | which facts does a text state? |
+//! | `stated`, `award`, `address`, `money`, `number` | which facts does a text state? |
 //! | `prose` | does it loop, is it cut, does a heading say something? |
 //! | `language` | is it in the language of the site? |
 //! | `text` | how are texts compared? |
@@ -31,9 +32,11 @@ mod facts;
 mod known;
 mod language;
 mod marks;
+mod money;
 mod number;
 mod phrase;
 mod prose;
+mod remark;
 mod reply;
 mod rule;
 mod stated;

@@ -263,7 +263,11 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             }
             let length = match rest.as_bytes() {
                 [b's' | b'd' | b'@' | b'i' | b'f', ..] => 2,
-                [b'(', ..] => inside(text, at + 1, "(", ")")?.len() + 4,
+                [b'(', ..] => {
+                    let end = inside(text, at + 1, "(", ")")?.len() + 3;
+                    let is_type = matches!(bytes.get(at + end), Some(b's' | b'd' | b'i' | b'f'));
+                    is_type.then_some(end + 1)?
+                }
                 [b'1'..=b'9', b'$', b's' | b'd', ..] => 4,
                 _ => return None,
             };

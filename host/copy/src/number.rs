@@ -73,27 +73,22 @@ impl<'a> Run<'a> {
                 break;
             }
             whole.push_str(group);
-            values.extend(hundredths(&whole, "").map(|value| (value, index)));
+            values.push((hundredths(&whole, ""), index));
             let is_decimal = matches!(self.separator(index), "." | ",")
                 && matches!(self.group(index + 1).len(), 1 | 2);
             if is_decimal {
-                let value = hundredths(&whole, self.group(index + 1));
-                values.extend(value.map(|value| (value, index + 1)));
+                values.push((hundredths(&whole, self.group(index + 1)), index + 1));
             }
         }
         values
     }
 }
 
-/// The value of digits and decimals in hundredths; `None` if it is too large to be a price.
-fn hundredths(whole: &str, decimals: &str) -> Option<u64> {
-    let whole: u64 = whole.parse().ok()?;
-    let decimals: u64 = match decimals.len() {
-        0 => 0,
-        1 => decimals.parse::<u64>().ok()? * 10,
-        _ => decimals.parse().ok()?,
-    };
-    whole.checked_mul(100)?.checked_add(decimals)
+/// The value of digits and decimals in hundredths; the largest number if it is larger.
+fn hundredths(whole: &str, decimals: &str) -> u64 {
+    let whole: u64 = whole.parse().unwrap_or(u64::MAX);
+    let decimals: u64 = decimals.parse().unwrap_or(0) * if decimals.len() == 1 { 10 } else { 1 };
+    whole.saturating_mul(100).saturating_add(decimals)
 }
 
 /// The runs of a folded text, in order.

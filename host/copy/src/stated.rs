@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::address;
 use crate::award;
 use crate::facts::Facts;
+use crate::money;
 use crate::number::{self, Run, runs};
 use crate::rule::CopyRule;
 use crate::text::View;
@@ -72,62 +73,6 @@ const PHONE_CUES: [&str; 50] = [
 
 /// The same as parts of words, for Japanese.
 const PHONE_PARTS: [&str; 4] = ["電話", "tel", "お電話", "携帯"];
-
-/// Signs, codes and words of money in front of an amount, in folded form.
-const MONEY_BEFORE: [&str; 21] = [
-    "$", "€", "£", "¥", "₪", "₽", "₹", "r$", "chf", "usd", "eur", "euro", "gbp", "brl", "cad",
-    "aud", "jpy", "ils", "sar", "aed", "nis",
-];
-
-/// Signs, codes and words of money behind an amount. Not "pounds" and "libras", which are weights.
-const MONEY_AFTER: [&str; 46] = [
-    "$",
-    "€",
-    "£",
-    "¥",
-    "₪",
-    "₽",
-    "₹",
-    "chf",
-    "usd",
-    "eur",
-    "euro",
-    "euros",
-    "gbp",
-    "brl",
-    "cad",
-    "aud",
-    "jpy",
-    "ils",
-    "sar",
-    "aed",
-    "dollar",
-    "dollars",
-    "dolar",
-    "dolares",
-    "dollari",
-    "reais",
-    "real",
-    "pesos",
-    "yen",
-    "francs",
-    "franken",
-    "bucks",
-    "quid",
-    "円",
-    "ريال",
-    "ر.س",
-    "درهم",
-    "دولار",
-    "شيكل",
-    "جنيه",
-    "يورو",
-    "שקל",
-    "שקלים",
-    "ש\"ח",
-    "ש'ח",
-    "אירו",
-];
 
 /// Words behind a number from 1900 to 2099 that is not a year.
 const UNITS: [&str; 78] = [
@@ -344,7 +289,7 @@ fn is_known(address: &address::Address<'_>, facts: &Facts) -> bool {
 
 fn of_run(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_>, found: &mut Vec<Stated>) {
     let has_cue = has_phone_cue(view, run.range.start);
-    if has_money(view, run) {
+    if money::is_money(&view.folded, run) {
         found.extend(prices(view, facts, run));
     } else if number::is_phone(run, has_cue) {
         let digits = run.digits();
@@ -356,8 +301,55 @@ fn of_run(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_>, found: &mut 
             found.push(Stated { rule, range: run.range.clone() });
         }
     } else {
+        found.extend(rating(view, facts, run));
         found.extend(years(view, facts, year, run));
     }
+}
+
+/// A rating such as "4.9 stars", "4,8/5" or "4.9 on Google" that the order does not have.
+fn rating(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
+    const NEAR: usize = 4;
+    const CUES: [&str; 19] = [
+        "google",
+        "yelp",
+        "tripadvisor",
+        "trustpilot",
+        "star",
+        "stars",
+        "rating",
+        "rated",
+        "sterne",
+        "sternen",
+        "estrelas",
+        "estrellas",
+        "etoiles",
+        "stelle",
+        "نجوم",
+        "כוכבים",
+        "reviews",
+        "bewertung",
+        "bewertungen",
+    ];
+    let is_rating = matches!(run.group(0), "3" | "4" | "5")
+        && run.group(1).len() == 1
+        && matches!(run.separator(0), "." | ",");
+    if !is_rating {
+        return None;
+    }
+    let of_five = run.len() == 3 && run.separator(1) == "/" && run.group(2) == "5";
+    let rest = view.folded.get(run.range.end..).unwrap_or_default();
+    let is_of = ["out of 5", "of 5", "sobre 5", "de 5", "sur 5", "von 5", "su 5", "/5", "/ 5"];
+    let behind = view.words_behind(run.range.end).take(NEAR);
+    let has_cue = view
+        .words_before(run.range.start)
+        .take(NEAR)
+        .chain(behind)
+        .any(|word| CUES.contains(&word))
+        || is_of.iter().any(|of| rest.trim_start().starts_with(of));
+    let value =
+        run.values_from(0).into_iter().any(|(value, last)| last == 1 && facts.has_number(value));
+    ((of_five || has_cue) && !value)
+        .then(|| Stated { rule: CopyRule::UnknownAward, range: run.range.clone() })
 }
 
 /// Numbers of forms: 555-5555, 123-456-7890.
@@ -380,42 +372,6 @@ fn has_phone_cue(view: &View<'_>, at: usize) -> bool {
         || PHONE_PARTS.iter().any(|part| view.folded[from..at].contains(part))
 }
 
-/// Whether a sign, code or word of money is in front of a run.
-fn money_before(view: &View<'_>, at: usize) -> bool {
-    const REACH: usize = 8;
-    let from = view.folded.floor_char_boundary(at.saturating_sub(REACH));
-    let before = &view.folded[from..at];
-    let before = before.strip_suffix(' ').unwrap_or(before);
-    MONEY_BEFORE.iter().any(|money| {
-        before.strip_suffix(money).is_some_and(|rest| {
-            let is_word = money.starts_with(|c: char| c.is_alphabetic());
-            !is_word || !rest.ends_with(char::is_alphabetic)
-        })
-    })
-}
-
-/// Whether a sign, code or word of money is behind a place.
-fn money_after(view: &View<'_>, at: usize) -> bool {
-    let after = view.folded.get(at..).unwrap_or_default();
-    // "k", "mil" and "mio" multiply.
-    let after = ["k", " mil", " mille", " million", " mio", " tsd"]
-        .iter()
-        .find_map(|word| after.strip_prefix(word))
-        .unwrap_or(after);
-    let after = after.strip_prefix(",-").unwrap_or(after);
-    let after = after.strip_prefix(' ').unwrap_or(after);
-    MONEY_AFTER.iter().any(|money| {
-        after.strip_prefix(money).is_some_and(|rest| {
-            let is_latin = |c: char| c.is_alphabetic() && c < '\u{250}';
-            !money.ends_with(is_latin) || !rest.starts_with(is_latin)
-        })
-    })
-}
-
-fn has_money(view: &View<'_>, run: &Run<'_>) -> bool {
-    money_before(view, run.range.start) || money_after(view, run.range.end)
-}
-
 /// The amounts of a run with money that the order does not have.
 fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
     // Both ends of a range are prices; "8 895 000 €" can have a number of its own in front.
@@ -428,7 +384,7 @@ fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
         }
     }
     parts.push(start..run.len());
-    let is_before = money_before(view, run.range.start);
+    let is_before = money::is_before(&view.folded, run.range.start);
     let rest = view.folded.get(run.range.end..).unwrap_or_default().trim_start();
     let factor = match rest {
         _ if rest.starts_with('k') || rest.starts_with("mil ") || rest.starts_with("mille ") => {
@@ -444,20 +400,34 @@ fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
         let all = part.clone().flat_map(|first| {
             run.values_from(first).into_iter().map(move |(value, last)| (value, first, last))
         });
-        // With the money in front, the amount begins there; behind, it ends there.
-        !all.filter(|(_, first, last)| match is_before {
-            true => *first == part.start,
-            false => *last + 1 == part.end,
-        })
-        .any(|(value, ..)| is_known(value))
+        // With the money in front, the amount begins there; behind, it ends there. Only a space
+        // can be the other end of it: "$45 40 min", "2 895 000 €".
+        let mut amounts = all.filter(|(_, first, last)| {
+            let ends = *last + 1 == part.end || run.separator(*last) == " ";
+            let starts = *first == part.start
+                || (run.separator(*first - 1) == " " && !run.group(*first).starts_with('0'));
+            if is_before { *first == part.start && ends } else { starts && *last + 1 == part.end }
+        });
+        // Figures that are no amount in any notation are not judged.
+        let mut is_amount = false;
+        !amounts.any(|(value, ..)| {
+            is_amount = true;
+            is_known(value)
+        }) && is_amount
     });
     unknown.map(|part| {
-        let end = run.group_range(part.end.saturating_sub(1)).end;
-        let start = run.group_range(part.start).start;
-        let widened = view.folded.floor_char_boundary(start.saturating_sub(4));
-        let near = &view.folded[widened..start];
-        let start =
-            start - near.len() + near.rfind(|c: char| c.is_whitespace()).map_or(0, |at| at + 1);
+        // With the sign or word of money: "49 €" is not in an order because of "+49".
+        const REACH: usize = 8;
+        let range = run.group_range(part.start).start..run.group_range(part.end - 1).end;
+        let from = view.folded.floor_char_boundary(range.start.saturating_sub(REACH));
+        let before = view.folded[from..range.start].trim_end();
+        let start = from + before.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        let start = if is_before { start } else { range.start };
+        let to = view.folded.floor_char_boundary((range.end + REACH).min(view.folded.len()));
+        let behind = &view.folded[range.end..to];
+        let gap = behind.len() - behind.trim_start().len();
+        let length = behind[gap..].find(char::is_whitespace).unwrap_or(behind.len() - gap);
+        let end = if is_before { range.end } else { range.end + gap + length };
         Stated { rule: CopyRule::UnknownPrice, range: start..end }
     })
 }

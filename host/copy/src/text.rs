@@ -76,6 +76,12 @@ impl<'a> View<'a> {
         (0..end).rev().map(|index| self.word(index))
     }
 
+    /// The words that begin at or behind a place in the folded text.
+    pub(crate) fn words_behind(&self, at: usize) -> impl Iterator<Item = &str> {
+        let start = self.words.partition_point(|word| word.range().start < at);
+        (start..self.words.len()).map(|index| self.word(index))
+    }
+
     /// The first word that begins at or behind a place in the folded text.
     pub(crate) fn word_after(&self, at: usize) -> &str {
         self.word(self.words.partition_point(|word| word.range().start < at))
@@ -105,18 +111,26 @@ pub(crate) fn fold(text: &str) -> String {
 fn words(folded: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut start = None;
+    let mut last = ' ';
     for (at, c) in folded.char_indices() {
-        match (c.is_alphanumeric(), start) {
-            (true, None) => start = Some(at),
-            (false, Some(from)) => {
-                words.push(Word { start: from as u32, end: at as u32 });
-                start = None;
-            }
-            _ => {}
+        // "undefinedへ" is two words.
+        let is_joint = start.is_some() && is_latin(last) != is_latin(c) && c.is_alphanumeric();
+        if let Some(from) = start.filter(|_| is_joint || !c.is_alphanumeric()) {
+            words.push(Word { start: from as u32, end: at as u32 });
+            start = None;
         }
+        if start.is_none() && c.is_alphanumeric() {
+            start = Some(at);
+        }
+        last = c;
     }
     words.extend(start.map(|from| Word { start: from as u32, end: folded.len() as u32 }));
     words
+}
+
+/// Whether a letter or digit is of Latin script.
+fn is_latin(c: char) -> bool {
+    c < '\u{250}'
 }
 
 /// The sentences of a folded text, as ranges without spaces around them.

@@ -63,7 +63,12 @@ fn is_null(view: &View<'_>, language: &str, index: usize) -> bool {
     let next = view.word(index + 1);
     let last = previous(view, index);
     let (before, after) = neighbours(view, index);
-    if matches!(after, Some('-' | '\'')) || matches!(before, Some('-')) {
+    // A surname.
+    if view.original_word(index) == "Null" && language != "de" {
+        return false;
+    }
+    let is_pair = next == "null" || last == "null";
+    if !is_pair && (matches!(after, Some('-' | '\'')) || matches!(before, Some('-'))) {
         return false;
     }
     if language == "de" || language == "nl" {
@@ -182,9 +187,11 @@ fn is_x(view: &View<'_>, original: &str, index: usize) -> bool {
     if ROMAN.contains(&last) || ROMAN.contains(&next) {
         return false;
     }
-    let (before, after) = neighbours(view, index);
+    let (before, _) = neighbours(view, index);
+    let end = view.words.get(index).map_or(0, |word| word.range().end);
+    let behind = view.folded[end..].trim_start();
     let is_money = matches!(before, Some('$' | '€' | '£'))
-        || matches!(after, Some('%' | '€' | '$'))
+        || behind.starts_with(['%', '€', '$', '£'])
         || matches!(last, "r") && view.folded.contains("r$");
     let is_x_word = |word: &str| word.len() >= 2 && word.bytes().all(|b| b == b'x');
     let is_pattern = is_x_word(last) || is_x_word(next);

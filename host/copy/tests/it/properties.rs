@@ -116,12 +116,13 @@ proptest! {
     fn a_text_of_the_order_has_no_unknown_facts(text in pieces(), other in pieces()) {
         let facts = facts(&serde_json::json!({"about": text, "more": {"list": [other]}}));
         let check = CopyCheck::new(&facts, 2026);
-        for kind in KINDS {
-            let found = check.check(&text, kind);
-            prop_assert!(
-                found.iter().all(|finding| !UNKNOWN.contains(&finding.rule)),
-                "{found:?}"
-            );
+        let around = format!("So it is. {text} Thus it goes.");
+        for text in [&text, &around] {
+            for kind in KINDS {
+                let found = check.check(text, kind);
+                let unknown = found.iter().find(|finding| UNKNOWN.contains(&finding.rule));
+                prop_assert!(unknown.is_none(), "{unknown:?}");
+            }
         }
     }
 
@@ -136,7 +137,7 @@ proptest! {
     }
 }
 
-/// Texts of one megabyte that make a careless scan look at the rest of the text at each place.
+/// Texts of 256 KiB that make a careless scan look at the rest of the text at each place.
 #[test]
 fn large_texts_take_time_in_proportion() {
     let order =
@@ -197,13 +198,14 @@ fn large_texts_take_time_in_proportion() {
         "a-",
         "b@c.de ",
     ];
-    const SIZE: usize = 1 << 20;
+    const SIZE: usize = 1 << 18;
     for unit in units {
         let text = unit.repeat(SIZE / unit.len());
         let start = Instant::now();
         let found = check.check(&text, TextKind::Text);
         let took = start.elapsed();
-        // A quadratic scan takes an hour.
+        println!("{unit:?} took {took:?}");
+        // A quadratic scan takes many minutes.
         assert!(took < Duration::from_secs(60), "{unit:?} took {took:?}");
         assert!(found.len() <= MAX_FINDINGS);
     }

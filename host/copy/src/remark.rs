@@ -1,0 +1,158 @@
+//! Sentences in which somebody speaks about the text instead of the business: a model that presents
+//! or refuses its work, or a prompt that describes it. They have no fixed wording, so what counts is
+//! which kinds of words meet in one sentence.
+
+use std::ops::Range;
+
+use crate::rule::CopyRule;
+use crate::text::{View, sentences};
+
+/// Maximum number of words of a sentence that are looked at.
+const MAX_WORDS: usize = 60;
+
+/// What is written, in folded form.
+const WORK: &str = "copy text texts headline headlines tagline taglines paragraph paragraphs draft \
+    wording rewrite description descriptions title titles content introduction intro json prompt \
+    texto textos titulo titulos titular titulares paragrafo parrafo parrafos descricao descripcion \
+    conteudo contenido versao texte textes titre titres accroche paragraphe contenu \
+    uberschrift uberschriften absatz absatze inhalt inhalte beschreibung entwurf titel testo testi \
+    titolo titoli paragrafo paragrafi descrizione contenuto bozza نص النص نصا عنوان عناوين المحتوي \
+    טקסט הטקסט כותרת כותרות תוכן";
+
+/// What presents it, near the beginning of a sentence.
+const PRESENTS: &str = "here below following voici dessous ecco seguito aqui abaixo segue seguem \
+    continuacion hier nachfolgend folgend folgende anbei nachstehend sotto sure certainly اليك \
+    التالي يلي ادناه הנה להלן מצורף";
+
+/// What is said of work that is presented.
+const OF_WORK: &str = "option options optimized optimised tailored compelling engaging revised \
+    updated requested website homepage page site seo version versions suggestion suggestions \
+    variation variations your web opcao opcoes otimizado revisado revisada solicitado sugestao \
+    sugestoes versoes pagina opcion opciones optimizado solicitada sugerencia propuesta propuestas \
+    versiones option proposition propositions optimise revise revisee demande demandee suggestions \
+    vorschlag vorschlage uberarbeiteten uberarbeitete uberarbeiteter optimierten optimierte \
+    gewunschten gewunschte startseite webseite webseiten proposta proposte opzione opzioni \
+    ottimizzato rivisto rivista richiesto richiesta suggerimenti versione موقعك المطلوب خيارات \
+    مقترح אתר האתר גרסה גרסאות מותאם";
+
+/// Regret.
+const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe \
+    lamento lamentablemente desafortunadamente desgraciadamente siento disculpa malheureusement \
+    desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
+    اعتذر לצערי מצטער מצטערת";
+
+/// The first person singular, as pronoun or verb.
+const SPEAKERS: &str = "i ich mir je puedo tengo dispongo posso tenho consigo disponho ho sono \
+    riesco dispongo يمكنني استطيع لدي אני איני לי";
+
+/// What a model says it lacks, or was asked for.
+const LACKS: &str = "information info details detail context request verify specifics data \
+    informacoes detalhes contexto pedido solicitacao informacion detalles solicitud \
+    informations contexte renseignements informationen angaben anfrage kontext einzelheiten \
+    informazioni dettagli richiesta contesto معلومات تفاصيل المعلومات מידע פרטים בקשה";
+
+/// Duty.
+const MUST: &str = "should must shall needs deve devem debe deben doit doivent soll sollte sollten \
+    muss devono dovrebbe يجب ينبغي צריך חייב";
+
+/// Measures of texts.
+const MEASURES: &str = "words characters sentences tone concise palavras caracteres frases tom \
+    palabras tono mots caracteres phrases ton worter zeichen satze tonfall parole caratteri frasi \
+    كلمه كلمات حرف نبره מילים תווים טון";
+
+/// Limits of a length.
+const LIMITS: &str = "under below most max maximum than within exactly ate maximo hasta \
+    minimo plus moins hochstens maximal weniger mindestens massimo meno oltre entro about around";
+
+/// What a length is counted in.
+const COUNTED: &str = "words word characters palavras palabras mots worter wortern zeichen parole \
+    caracteres caratteri كلمه كلمات מילים";
+
+/// Negations.
+const NOT: &str = "not no cannot t don unable without enough nao sem insuficiente sin ne pas \
+    insuffisantes nicht keine kein nichts non لا ليس لم אין לא";
+
+/// The remarks of a text about itself, with their places in the folded text.
+pub(crate) fn find(view: &View<'_>) -> Vec<(CopyRule, Range<usize>)> {
+    let mut found = Vec::new();
+    let mut next = 0;
+    for range in sentences(&view.folded) {
+        let start = next;
+        while view.words.get(next).is_some_and(|word| word.range().start < range.end) {
+            next += 1;
+        }
+        let end = next.min(start + MAX_WORDS);
+        if let Some(rule) = rule(view, start..end) {
+            found.push((rule, range));
+        }
+    }
+    found
+}
+
+/// The rule that a sentence of these words breaks.
+fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
+    /// The number of words within which a sentence presents something.
+    const BEGINNING: usize = 3;
+    let has = |list: &str, words: Range<usize>| {
+        words.into_iter().any(|index| is_in(view.word(index), list))
+    };
+    let beginning = words.start..words.end.min(words.start + BEGINNING);
+    let has_work = has(WORK, words.clone());
+    if has_work && has(PRESENTS, beginning) && has(OF_WORK, words.clone()) {
+        return Some(CopyRule::Refusal);
+    }
+    let lacks = has(LACKS, words.clone()) || has_work;
+    if lacks
+        && has(REGRETS, words.clone())
+        && has(SPEAKERS, words.clone())
+        && has(NOT, words.clone())
+    {
+        return Some(CopyRule::Refusal);
+    }
+    let is_counted = words.clone().any(|index| {
+        let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+        is_in(view.word(index), COUNTED)
+            && index > words.start
+            && is_number(view.word(index - 1))
+            && has(LIMITS, words.start.max(index.saturating_sub(5))..index)
+    });
+    if is_counted {
+        return Some(CopyRule::PromptFragment);
+    }
+    let is_order = has_work && has(MUST, words.clone()) && has(MEASURES, words);
+    is_order.then_some(CopyRule::PromptFragment)
+}
+
+/// Whether a word is in a list of words with spaces between them.
+fn is_in(word: &str, list: &str) -> bool {
+    list.split_ascii_whitespace().any(|listed| listed == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_are_told_from_copy() {
+        let of = |text: &str| find(&View::of(text)).first().map(|(rule, _)| *rule);
+        let refusals = [
+            "Below are three headline options for your website.",
+            "Leider habe ich nicht genügend Informationen, um diesen Text zu schreiben.",
+            "Di seguito trovi tre proposte di titolo per il sito.",
+        ];
+        for text in refusals {
+            assert_eq!(of(text), Some(CopyRule::Refusal), "{text}");
+        }
+        let order = "The copy should be friendly and no longer than 50 words.";
+        assert_eq!(of(order), Some(CopyRule::PromptFragment));
+        let copy = [
+            "Hier ist der Platz für Ihre Pläne.",
+            "Unfortunately we are closed on Mondays, and we are not sorry.",
+            "Here you can read the story of our house.",
+            "Purtroppo non ho più posto per agosto.",
+        ];
+        for text in copy {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+}
