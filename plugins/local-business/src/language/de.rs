@@ -33,7 +33,7 @@ pub(super) const WORDS: Words = Words {
     hours_time: "Uhrzeit",
     hours_other: "Für andere Tage fragen Sie uns bitte.",
     closed: "Geschlossen",
-    all_day: "Rund um die Uhr geöffnet",
+    all_day: "Rund um die Uhr",
     days_two: "{} und {}",
     days_span: "{} bis {}",
     comma: ", ",

@@ -33,7 +33,7 @@ pub(super) const WORDS: Words = Words {
     hours_time: "Horas",
     hours_other: "Para los demás días, consúltanos.",
     closed: "Cerrado",
-    all_day: "Abierto las 24 horas",
+    all_day: "Las 24 horas",
     days_two: "{} y {}",
     days_span: "de {} a {}",
     comma: ", ",

@@ -33,7 +33,7 @@ pub(super) const WORDS: Words = Words {
     hours_time: "Horaires",
     hours_other: "Pour les autres jours, contactez-nous.",
     closed: "Fermé",
-    all_day: "Ouvert 24\u{a0}h/24",
+    all_day: "24\u{a0}h/24",
     days_two: "{} et {}",
     days_span: "du {} au {}",
     comma: ", ",

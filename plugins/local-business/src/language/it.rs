@@ -33,7 +33,7 @@ pub(super) const WORDS: Words = Words {
     hours_time: "Orario",
     hours_other: "Per gli altri giorni, contattaci.",
     closed: "Chiuso",
-    all_day: "Aperto 24 ore su 24",
+    all_day: "24 ore su 24",
     days_two: "{} e {}",
     days_span: "da {} a {}",
     comma: ", ",

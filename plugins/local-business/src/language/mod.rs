@@ -134,18 +134,16 @@ impl Language {
 
     /// The city and the state, as far as they are known, as this language joins them.
     pub fn place(self, city: Option<&str>, state: Option<&str>) -> String {
-        let parts = match self {
-            Language::Japanese => [state, city],
-            _ => [city, state],
-        };
-        let parts: Vec<&str> = parts.into_iter().flatten().collect();
-        // Japanese addresses go from large to small without separators: 東京都渋谷区.
-        let cjk = |text: &str| text.chars().all(|c| !c.is_ascii());
-        let joint = match self {
-            Language::Japanese if parts.iter().all(|part| cjk(part)) => "",
-            language => language.words().comma,
-        };
-        parts.join(joint)
+        let mut parts: Vec<&str> = [city, state].into_iter().flatten().collect();
+        if parts.iter().any(|part| part.is_ascii()) {
+            return parts.join(", ");
+        }
+        if self == Language::Japanese {
+            // From large to small without separators: 東京都渋谷区.
+            parts.reverse();
+            return parts.concat();
+        }
+        parts.join(self.words().comma)
     }
 
     /// The template's wording in this language.
@@ -443,6 +441,7 @@ mod tests {
         assert_eq!(place(Language::Spanish, "Girona", Some("Cataluña")), "Girona, Cataluña");
         assert_eq!(place(Language::Japanese, "渋谷区", Some("東京都")), "東京都渋谷区");
         assert_eq!(place(Language::Arabic, "الرياض", Some("منطقة الرياض")), "الرياض، منطقة الرياض");
+        assert_eq!(place(Language::Japanese, "Tampa", Some("FL")), "Tampa, FL");
         assert_eq!(place(Language::English, "Tampa", None), "Tampa");
     }
 }
