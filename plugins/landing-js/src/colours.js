@@ -5,6 +5,9 @@ const BLACK = [0, 0, 0];
 /** Minimum contrast ratio of text: WCAG 2 level AA (4.5) with a margin for rounding. */
 const READABLE = 4.6;
 
+/** Minimum contrast ratio of the border of a button: WCAG 2, criterion 1.4.11, with a margin. */
+const VISIBLE = 3.1;
+
 /** Primary colour by trade, for orders without one. */
 const DEFAULTS = {
   restaurant: '#a63a24',
@@ -22,20 +25,41 @@ export function colours(order) {
   const brand = parse(order.primary_color ?? DEFAULTS[order.niche] ?? '#4b3f8f');
   const second = parse(order.secondary_color) ?? mix(brand, BLACK, 0.6);
   const accent = parse(order.accent_color) ?? mix(brand, WHITE, 0.7);
-  const tint = mix(brand, WHITE, 0.93);
+  // A tint of a colour that is almost white would not be visible.
+  const tint = contrast(brand, WHITE) < 1.2 ? [245, 245, 247] : mix(brand, WHITE, 0.93);
   const deep = readable(second, WHITE, 9);
   return {
     paper: WHITE,
     tint,
     ink: readable(mix(second, BLACK, 0.7), tint, 10),
     muted: readable(mix(second, [120, 120, 120], 0.6), tint, READABLE + 1),
-    line: mix(brand, WHITE, 0.8),
+    line: readable(mix(brand, WHITE, 0.8), WHITE, 1.25),
     brand,
+    // The border of what is filled with `brand`, so that a white button does not vanish.
+    edge: readable(readable(brand, tint, VISIBLE), WHITE, VISIBLE),
     onBrand: on(brand),
     brandText: readable(brand, tint, READABLE),
     deep,
     onDeep: WHITE,
+    accent,
     accentOnDeep: readable(accent, deep, READABLE),
+  };
+}
+
+/** The colours for readers who prefer a dark screen; those of the brand stay. */
+export function darkColours(shades) {
+  const paper = mix(shades.brand, [18, 18, 20], 0.94);
+  const tint = mix(shades.brand, [30, 30, 33], 0.9);
+  const both = (colour, ratio) => readable(readable(colour, tint, ratio), paper, ratio);
+  return {
+    ...shades,
+    paper,
+    tint,
+    ink: both([236, 236, 240], 10),
+    muted: both([178, 178, 186], READABLE + 1),
+    line: mix(shades.brand, [64, 64, 70], 0.8),
+    edge: both(shades.brand, VISIBLE),
+    brandText: both(shades.brand, READABLE),
   };
 }
 

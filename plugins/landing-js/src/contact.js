@@ -1,7 +1,9 @@
 /** Contact links of the business. */
+import { place } from './words.js';
 
 /** The two buttons, all other links, and warnings about links that had to be left out. */
-export function contact(order, words) {
+export function contact(order, lang) {
+  const { words } = lang;
   const notes = [];
   const number = order.business_phone;
   const digits = (text) => text.replace(/\D/g, '');
@@ -22,15 +24,17 @@ export function contact(order, words) {
   }
 
   // The ways to reach the business, the ordered one first; an order names at least one.
-  const actions = { call: phone, whatsapp, form: email, book_online: email };
+  const booking = safeUrl(order.booking_url);
+  const book = booking ? { href: booking, label: words.book } : email;
+  const actions = { call: phone, whatsapp, form: email, book_online: book };
   const ways = [actions[order.primary_cta], phone, whatsapp, email].filter(Boolean);
   const wanted = ways[0];
   const first = { ...wanted, label: order.cta_text?.trim().slice(0, 40) || wanted.label };
   const others = wanted === phone ? [whatsapp, email] : [phone, whatsapp, email];
   const second = others.find((way) => way && way !== wanted);
   const [address, profiles] = [addressLines(order), social(order)];
-  const place = [order.primary_city, order.state].filter(Boolean).join(', ');
-  return { first, second, phone, email, whatsapp, address, place, social: profiles, notes };
+  const where = place(order.primary_city, order.state, lang);
+  return { first, second, phone, email, whatsapp, address, place: where, social: profiles, notes };
 }
 
 function addressLines(order) {
@@ -52,7 +56,7 @@ function social(order) {
 }
 
 /** The URL with the characters encoded that HTML forbids; `undefined` unless it is a web URL. */
-function safeUrl(text) {
+export function safeUrl(text) {
   if (!/^https?:\/\/[^/.?#]/.test(text ?? '')) return undefined;
   const hex = (character) => `%${character.charCodeAt(0).toString(16)}`;
   return encodeURI(text.trim()).replace(/%25/g, '%').replace(/[[\]^|\\`']/g, hex);

@@ -77,7 +77,7 @@ const PARTS = {
  *
  * Throws `empty-copy` if the headline or the text about the business is empty.
  */
-export function write(order, { tag, name }) {
+export function write(order, { tag, name, voice }) {
   const data = { order: facts(order), services: services(order).slice(0, MAX_DESCRIBED) };
   const questions = Object.entries(PARTS).map(([part, { task, schema }]) => [
     part,
@@ -87,7 +87,7 @@ export function write(order, { tag, name }) {
       // Scripted replies match the first three lines.
       user:
         `part: ${part}\nlocale: ${tag}\norder: ${order.id}\n\n` +
-        `Language: ${name} (${tag}). Tone: ${order.tone}.\n${task}`,
+        `Language: ${name} (${tag}).${voice && ` ${voice}`} Tone: ${order.tone}.\n${task}`,
       data,
       schema,
       temperature: 0.7,

@@ -1,21 +1,35 @@
 /** The page. `html` escapes every interpolated value. */
-import { html, jsonForScript } from 'sitewright';
+import { Html, html, jsonForScript } from 'sitewright';
 import { hex } from './colours.js';
 import { services } from './copy.js';
 import { rows } from './hours.js';
 import { business } from './structured.js';
+import { title } from './title.js';
+import { decimal, fill, isRightToLeft } from './words.js';
 
-export function page({ order, copy, contacts, lang }) {
-  const { words, tag } = lang;
+export function page({ order, copy, contacts, lang, address, image, shades }) {
+  const { words } = lang;
   const offered = services(order);
-  const data = jsonForScript(business(order, copy, contacts, offered));
+  const data = jsonForScript(business(order, copy, contacts, offered, address));
+  const heading = title(order.business_name, copy.title);
+  const cards = offered.map((name, at) => service(order, name, copy.services.texts[at]));
   return html`<!doctype html>
-<html lang="${tag}">
+<html lang="${lang.tag}"${direction(lang)}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${copy.title} · ${order.business_name}</title>
+<meta name="color-scheme" content="light dark">
+<title>${heading}</title>
 <meta name="description" content="${copy.description}">
+<meta name="theme-color" content="${hex(shades.brand)}">
+<meta property="og:type" content="website">
+<meta property="og:title" content="${heading}">
+<meta property="og:description" content="${copy.description}">
+<meta property="og:site_name" content="${order.business_name}">
+<meta property="og:locale" content="${lang.tag.replace('-', '_')}">
+${image && html`<meta property="og:image" content="${image}">`}
+${address && html`<meta property="og:url" content="${address}">`}
+${address && html`<link rel="canonical" href="${address}">`}
 <link rel="icon" href="favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="style.css">
 <script type="application/ld+json">${data}</script>
@@ -23,7 +37,7 @@ export function page({ order, copy, contacts, lang }) {
 <body>
 <a class="skip" href="#content">${words.skip}</a>
 <header class="top">
-  <p class="name">${order.business_name}</p>
+  <p class="name"><bdi>${order.business_name}</bdi></p>
   <nav aria-label="${words.sections}">
     <ul>
       <li><a href="#services">${words.services}</a></li>
@@ -41,14 +55,16 @@ export function page({ order, copy, contacts, lang }) {
   <section id="services">
     <h2>${copy.services.heading || words.services}</h2>
     ${copy.services.lead && html`<p>${copy.services.lead}</p>`}
-    <ul class="cards">${offered.map((name, at) => service(name, copy.services.texts[at]))}</ul>
+    <ul class="cards">${cards}</ul>
   </section>
+  ${prices(order, offered, words)}
+  ${menu(order, words)}
   <section id="about" class="tinted">
     <h2>${copy.about.heading || words.about}</h2>
     ${copy.about.paragraphs.map((paragraph) => html`<p>${paragraph}</p>`)}
-    ${order.years_in_business && html`<p class="years">${words.years(order.years_in_business)}</p>`}
+    ${years(order.years_in_business, words)}
   </section>
-  ${testimonials(order, words)}
+  ${testimonials(order, lang)}
   ${questions(copy, words)}
   <section id="contact" class="deep">
     <h2>${words.contact}</h2>
@@ -57,9 +73,44 @@ export function page({ order, copy, contacts, lang }) {
   </section>
 </main>
 <footer>
-  <p>${[order.business_name, contacts.place].filter(Boolean).join(' · ')}</p>
+  <p>${[order.business_name, contacts.place].filter(Boolean).map(joined)}</p>
   ${social(contacts.social)}
 </footer>
+</body>
+</html>
+`;
+}
+
+const direction = (lang) => isRightToLeft(lang) && html` dir="rtl"`;
+const joined = (text, at) => html`${at > 0 && ' · '}<bdi>${text}</bdi>`;
+
+/**
+ * The page for addresses that lead nowhere. Its style is inline, because a web server sends it for
+ * addresses at any depth. The link is the site's address, if it is known.
+ */
+export function notFound({ order, contacts, lang, address, css }) {
+  const { words } = lang;
+  const phone = contacts.phone && html` · <bdi dir="ltr">${order.business_phone}</bdi>`;
+  return html`<!doctype html>
+<html lang="${lang.tag}"${direction(lang)}>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>${title(order.business_name, words.lost)}</title>
+<meta name="description" content="${words.lostText}">
+<link rel="icon" href="favicon.svg" type="image/svg+xml">
+<style>
+${new Html(css)}</style>
+</head>
+<body>
+<main class="lost">
+  <h1>${words.lost}</h1>
+  <p>${words.lostText}</p>
+  <p class="actions"><a class="button" href="${address ?? 'index.html'}">${words.lostBack}</a></p>
+  <p><bdi>${order.business_name}</bdi>${phone}</p>
+</main>
 </body>
 </html>
 `;
@@ -75,13 +126,66 @@ function social(links) {
   return links.length > 0 && html`<ul>${links.map(entry)}</ul>`;
 }
 
-const service = (name, text) => html`<li><h3>${name}</h3>${text && html`<p>${text}</p>`}</li>`;
+const isSame = (one, other) => one.trim().toLowerCase() === other.trim().toLowerCase();
 
-function testimonials(order, words) {
-  const stars = (rating) => rating && html` · ${words.stars(rating)}`;
+function service(order, name, text) {
+  const entry = order.prices?.find((each) => each.price && isSame(each.name, name));
+  const price = entry && html`<p class="price"><bdi>${entry.price}</bdi></p>`;
+  return html`<li><h3><bdi>${name}</bdi></h3>${text && html`<p>${text}</p>`}${price}</li>`;
+}
+
+/** The prices that no card of a service shows. */
+function prices(order, offered, words) {
+  const onCard = (entry) => offered.some((name) => isSame(entry.name, name));
+  const others = (order.prices ?? []).filter((entry) => entry.price && !onCard(entry));
+  const line = ({ name, price, duration, description, includes = [] }) => {
+    const more = [duration, description, includes.join(words.comma)].filter(Boolean).join(' · ');
+    return priceLine(name, more, price);
+  };
+  const list = html`<ul class="prices">${others.map(line)}</ul>`;
+  return (
+    others.length > 0 &&
+    html`<section id="prices"><h2>${words.prices}</h2>${list}</section>`
+  );
+}
+
+function menu(order, words) {
+  const line = ({ name, description, allergens = [], price }) => {
+    const listed = allergens.length > 0 && `(${allergens.join(words.comma)})`;
+    return priceLine(name, [description, listed].filter(Boolean).join(' '), price);
+  };
+  const part = ({ section, items }) => {
+    const heading = section && html`<h3><bdi>${section}</bdi></h3>`;
+    return html`${heading}<ul class="prices">${items.map(line)}</ul>`;
+  };
+  const parts = order.menu ?? [];
+  return (
+    parts.length > 0 &&
+    html`<section id="menu"><h2>${words.menu}</h2>${parts.map(part)}</section>`
+  );
+}
+
+function priceLine(name, more, price) {
+  const small = more && html`<small><bdi>${more}</bdi></small>`;
+  const written = price && html`<span class="price"><bdi>${price}</bdi></span>`;
+  return html`<li><span><bdi>${name}</bdi>${small}</span>${written}</li>`;
+}
+
+function years(count, words) {
+  if (!count) return undefined;
+  return html`<p class="years">${count === 1 ? words.year : fill(words.years, count)}</p>`;
+}
+
+function testimonials(order, lang) {
+  const { words } = lang;
+  const stars = (rating) => rating && html` · ${fill(words.stars, decimal(rating, lang))}`;
+  const by = (name, role) => {
+    const as = role && html`${words.comma}<bdi>${role}</bdi>`;
+    return html`<bdi>${name || words.customer}</bdi>${as}`;
+  };
   const entry = ({ text, name, role, rating }) => html`<li><figure>
-      <blockquote><p>${text}</p></blockquote>
-      <figcaption>${name || words.customer}${role && `, ${role}`}${stars(rating)}</figcaption>
+      <blockquote><p dir="auto">${text}</p></blockquote>
+      <figcaption>${by(name, role)}${stars(rating)}</figcaption>
     </figure></li>`;
   const list = html`<ul class="cards">${order.testimonials.map(entry)}</ul>`;
   return (
@@ -102,32 +206,42 @@ function questions(copy, words) {
 
 function details(order, contacts, words) {
   const lines = [...contacts.address, contacts.place].filter(Boolean);
-  const address = lines.map((line, at) => html`${at > 0 && html`<br>`}${line}`);
-  const areas = order.service_areas;
+  const address = lines.map((line, at) => html`${at > 0 && html`<br>`}<bdi>${line}</bdi>`);
+  const areas = order.service_areas.map(
+    (area, at) => html`${at > 0 && words.comma}<bdi>${area}</bdi>`,
+  );
   return html`<div><dl>
     ${way(words.phone, contacts.phone, order.business_phone)}
     ${way('WhatsApp', order.whatsapp_phone && contacts.whatsapp, order.whatsapp_phone)}
     ${way(words.email, contacts.email, order.business_email)}
     ${lines.length > 0 && html`<dt>${words.address}</dt><dd>${address}</dd>`}
-    ${areas.length > 0 && html`<dt>${words.areas}</dt><dd>${areas.join(', ')}</dd>`}
+    ${areas.length > 0 && html`<dt>${words.areas}</dt><dd>${areas}</dd>`}
   </dl></div>`;
 }
 
 function way(name, link, text) {
-  return link && html`<dt>${name}</dt><dd><a href="${link.href}">${text}</a></dd>`;
+  const shown = html`<bdi dir="ltr">${text}</bdi>`;
+  return link && html`<dt>${name}</dt><dd><a href="${link.href}">${shown}</a></dd>`;
 }
 
 function hours(order, lang) {
   const { words } = lang;
-  const line = ({ day, times }) => html`<tr><th scope="row">${day}</th><td>${times}</td></tr>`;
-  return (
+  const time = (text) => html`<span><bdi>${text}</bdi></span>`;
+  const line = ({ days, times }) =>
+    html`<tr><th scope="row">${days}</th><td>${times.map(time)}</td></tr>`;
+  const table =
     order.business_hours.length > 0 &&
     html`<table>
       <caption>${words.hours}</caption>
       <thead><tr><th scope="col">${words.day}</th><th scope="col">${words.time}</th></tr></thead>
       <tbody>${rows(order.business_hours, lang).map(line)}</tbody>
-    </table>`
+    </table>`;
+  const said = (order.hours_notes ?? []).map(
+    ({ label, text }) =>
+      html`<p>${label && html`<bdi>${label}</bdi>${words.colon}`}<bdi>${text}</bdi></p>`,
   );
+  const heading = !table && html`<p class="heading">${words.hours}</p>`;
+  return (table || said.length > 0) && html`<div>${table || heading}${said}</div>`;
 }
 
 /** The favicon: the first letter of the name on the brand's colour. */

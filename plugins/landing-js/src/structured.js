@@ -11,12 +11,13 @@ const TYPES = {
   cleaning: 'HomeAndConstructionBusiness',
 };
 
-export function business(order, copy, contacts, offered) {
+export function business(order, copy, contacts, offered, address) {
   return {
     '@context': 'https://schema.org',
     '@type': TYPES[order.niche] ?? 'LocalBusiness',
     name: order.business_name,
     description: copy.description,
+    url: address,
     telephone: order.business_phone,
     email: order.business_email,
     address: {

@@ -1,28 +1,27 @@
 /**
  * A single page for a local business.
  *
- *     order ──> four concurrent AI calls ──> copy ──> a page, a stylesheet and an icon
+ *     order ──> four concurrent AI calls ──> copy ──> the page and the files beside it
  *
  * - `copy.js`: the AI requests, and how their replies are cleaned
- * - `page.js`: the HTML. `style.css`: its style
- * - `colours.js`, `contact.js`, `hours.js`, `structured.js`, `words.js`: parts of the page
+ * - `site.js`: all files. `page.js`: the HTML. `style.css`: its style
+ * - `card.js`, `colours.js`, `contact.js`, `hours.js`, `structured.js`, `title.js`: parts of them
+ * - `words.js`: the wording in each language
  */
 import { progress, template, warn, writeFile } from 'sitewright';
-import { colours, properties } from './colours.js';
 import { contact } from './contact.js';
 import { PURPOSE, write } from './copy.js';
-import { icon, page } from './page.js';
-import style from './style.css';
+import { files } from './site.js';
 import { language } from './words.js';
 
 export const generatorSync = template({
   name: 'landing-js',
   version: '0.1.0',
   summary:
-    'A single page for a local business, in Portuguese, English or Spanish, in its own colours. ' +
-    'Written in JavaScript.',
+    'A single page for a local business, in nine languages and in its own colours. Written in ' +
+    'JavaScript.',
   purposes: { [PURPOSE]: 'the texts of the page: four concurrent calls' },
-  locales: ['pt-BR', 'en', 'es'],
+  locales: ['pt-BR', 'en', 'es', 'fr', 'de', 'it', 'ar', 'he', 'ja'],
 
   generate(order) {
     const lang = language(order.locale);
@@ -30,11 +29,10 @@ export const generatorSync = template({
     const copy = write(order, lang);
 
     progress('page', 1, 2);
-    const contacts = contact(order, lang.words);
+    const contacts = contact(order, lang);
     contacts.notes.forEach(({ code, message }) => warn(code, message));
-    const shades = colours(order);
-    writeFile('index.html', page({ order, copy, contacts, lang }));
-    writeFile('style.css', `:root {\n${properties(shades)}}\n${style}`);
-    writeFile('favicon.svg', icon(order, shades));
+    for (const [path, content] of files({ order, copy, contacts, lang })) {
+      writeFile(path, content);
+    }
   },
 });

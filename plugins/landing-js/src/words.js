@@ -1,6 +1,9 @@
-/** The template's own wording in each language that it supports. */
+/**
+ * The template's own wording in each language that it supports. `{}` is where a value goes.
+ * `days` are written as within a sentence.
+ */
 
-const DAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
+export const DAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 const days = (...names) => Object.fromEntries(DAYS.map((day, at) => [day, names[at]]));
 
 const PORTUGUESE = {
@@ -10,12 +13,13 @@ const PORTUGUESE = {
   about: 'Sobre',
   testimonials: 'O que dizem os clientes',
   customer: 'Cliente',
-  stars: (rating) => `${rating} de 5 estrelas`,
+  stars: '{} de 5 estrelas',
   questions: 'Perguntas frequentes',
   contact: 'Contato',
   call: 'Ligar agora',
   whatsapp: 'Chamar no WhatsApp',
   write: 'Enviar e-mail',
+  book: 'Agendar',
   phone: 'Telefone',
   email: 'E-mail',
   address: 'Endereço',
@@ -25,8 +29,18 @@ const PORTUGUESE = {
   time: 'Horário',
   closed: 'Fechado',
   allDay: '24 horas',
-  years: (years) => (years === 1 ? '1 ano de história' : `${years} anos de história`),
-  days: days('Segunda', 'Terça', 'Quarta', 'Quinta', 'Sexta', 'Sábado', 'Domingo'),
+  daysTwo: '{} e {}',
+  daysSpan: '{} a {}',
+  comma: ', ',
+  colon: ': ',
+  year: '1 ano de história',
+  years: '{} anos de história',
+  prices: 'Preços',
+  menu: 'Cardápio',
+  lost: 'Página não encontrada',
+  lostText: 'O endereço mudou ou nunca existiu. A página inicial está logo ali.',
+  lostBack: 'Voltar ao início',
+  days: days('segunda', 'terça', 'quarta', 'quinta', 'sexta', 'sábado', 'domingo'),
 };
 
 const ENGLISH = {
@@ -36,12 +50,13 @@ const ENGLISH = {
   about: 'About',
   testimonials: 'What customers say',
   customer: 'Customer',
-  stars: (rating) => `${rating} out of 5 stars`,
+  stars: '{} out of 5 stars',
   questions: 'Frequently asked questions',
   contact: 'Contact',
   call: 'Call now',
   whatsapp: 'Message on WhatsApp',
   write: 'Send an email',
+  book: 'Book a visit',
   phone: 'Phone',
   email: 'Email',
   address: 'Address',
@@ -51,7 +66,17 @@ const ENGLISH = {
   time: 'Hours',
   closed: 'Closed',
   allDay: 'Open 24 hours',
-  years: (years) => (years === 1 ? '1 year in business' : `${years} years in business`),
+  daysTwo: '{} and {}',
+  daysSpan: '{} to {}',
+  comma: ', ',
+  colon: ': ',
+  year: '1 year in business',
+  years: '{} years in business',
+  prices: 'Prices',
+  menu: 'Menu',
+  lost: 'Page not found',
+  lostText: 'The address has changed or never existed. The home page is just a step away.',
+  lostBack: 'Back to the home page',
   days: days('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'),
 };
 
@@ -62,12 +87,13 @@ const SPANISH = {
   about: 'Nosotros',
   testimonials: 'Lo que dicen los clientes',
   customer: 'Cliente',
-  stars: (rating) => `${rating} de 5 estrellas`,
+  stars: '{} de 5 estrellas',
   questions: 'Preguntas frecuentes',
   contact: 'Contacto',
   call: 'Llamar ahora',
   whatsapp: 'Escribir por WhatsApp',
   write: 'Enviar un correo',
+  book: 'Reservar',
   phone: 'Teléfono',
   email: 'Correo electrónico',
   address: 'Dirección',
@@ -76,19 +102,306 @@ const SPANISH = {
   day: 'Día',
   time: 'Horas',
   closed: 'Cerrado',
-  allDay: '24 horas',
-  years: (years) => (years === 1 ? '1 año de experiencia' : `${years} años de experiencia`),
-  days: days('Lunes', 'Martes', 'Miércoles', 'Jueves', 'Viernes', 'Sábado', 'Domingo'),
+  allDay: 'Las 24 horas',
+  daysTwo: '{} y {}',
+  daysSpan: 'de {} a {}',
+  comma: ', ',
+  colon: ': ',
+  year: '1 año de experiencia',
+  years: '{} años de experiencia',
+  prices: 'Precios',
+  menu: 'Carta',
+  lost: 'Página no encontrada',
+  lostText: 'La dirección ha cambiado o nunca existió. La página de inicio está a un paso.',
+  lostBack: 'Volver al inicio',
+  days: days('lunes', 'martes', 'miércoles', 'jueves', 'viernes', 'sábado', 'domingo'),
 };
 
+const FRENCH = {
+  skip: 'Aller au contenu',
+  sections: 'Parties de cette page',
+  services: 'Services',
+  about: 'À propos',
+  testimonials: 'Ce que disent nos clients',
+  customer: 'Client',
+  stars: 'Note\u202f: {} sur 5',
+  questions: 'Questions fréquentes',
+  contact: 'Contact',
+  call: 'Appeler',
+  whatsapp: 'Écrire sur WhatsApp',
+  write: 'Envoyer un e-mail',
+  book: 'Prendre rendez-vous',
+  phone: 'Téléphone',
+  email: 'E-mail',
+  address: 'Adresse',
+  areas: 'Où nous intervenons',
+  hours: 'Horaires d’ouverture',
+  day: 'Jour',
+  time: 'Horaires',
+  closed: 'Fermé',
+  allDay: '24\u00a0h/24',
+  daysTwo: '{} et {}',
+  daysSpan: 'du {} au {}',
+  comma: ', ',
+  colon: '\u202f: ',
+  year: '1 an d’expérience',
+  years: '{} ans d’expérience',
+  prices: 'Tarifs',
+  menu: 'La carte',
+  lost: 'Page introuvable',
+  lostText: 'L’adresse a changé ou n’a jamais existé. La page d’accueil est à un clic.',
+  lostBack: 'Retour à l’accueil',
+  days: days('lundi', 'mardi', 'mercredi', 'jeudi', 'vendredi', 'samedi', 'dimanche'),
+};
+
+const GERMAN = {
+  skip: 'Zum Inhalt springen',
+  sections: 'Abschnitte dieser Seite',
+  services: 'Leistungen',
+  about: 'Über uns',
+  testimonials: 'Das sagen unsere Kunden',
+  customer: 'Kundenstimme',
+  stars: '{} von 5 Sternen',
+  questions: 'Häufige Fragen',
+  contact: 'Kontakt',
+  call: 'Jetzt anrufen',
+  whatsapp: 'Per WhatsApp schreiben',
+  write: 'E-Mail senden',
+  book: 'Termin anfragen',
+  phone: 'Telefon',
+  email: 'E-Mail',
+  address: 'Adresse',
+  areas: 'Unser Einsatzgebiet',
+  hours: 'Öffnungszeiten',
+  day: 'Tag',
+  time: 'Uhrzeit',
+  closed: 'Geschlossen',
+  allDay: 'Rund um die Uhr',
+  daysTwo: '{} und {}',
+  daysSpan: '{} bis {}',
+  comma: ', ',
+  colon: ': ',
+  year: '1 Jahr Erfahrung',
+  years: '{} Jahre Erfahrung',
+  prices: 'Preise',
+  menu: 'Speisekarte',
+  lost: 'Seite nicht gefunden',
+  lostText:
+    'Die Adresse hat sich geändert oder war nie vergeben. Zur Startseite ist es nur ein Klick.',
+  lostBack: 'Zur Startseite',
+  days: days('Montag', 'Dienstag', 'Mittwoch', 'Donnerstag', 'Freitag', 'Samstag', 'Sonntag'),
+};
+
+const ITALIAN = {
+  skip: 'Vai al contenuto',
+  sections: 'Parti di questa pagina',
+  services: 'Servizi',
+  about: 'Chi siamo',
+  testimonials: 'Cosa dicono i clienti',
+  customer: 'Cliente',
+  stars: '{} stelle su 5',
+  questions: 'Domande frequenti',
+  contact: 'Contatti',
+  call: 'Chiama ora',
+  whatsapp: 'Scrivi su WhatsApp',
+  write: 'Invia un’email',
+  book: 'Prenota',
+  phone: 'Telefono',
+  email: 'Email',
+  address: 'Indirizzo',
+  areas: 'Dove operiamo',
+  hours: 'Orari di apertura',
+  day: 'Giorno',
+  time: 'Orario',
+  closed: 'Chiuso',
+  allDay: '24 ore su 24',
+  daysTwo: '{} e {}',
+  daysSpan: 'da {} a {}',
+  comma: ', ',
+  colon: ': ',
+  year: '1 anno di attività',
+  years: '{} anni di attività',
+  prices: 'Prezzi',
+  menu: 'Menu',
+  lost: 'Pagina non trovata',
+  lostText: 'L’indirizzo è cambiato o non è mai esistito. La home è a un passo.',
+  lostBack: 'Torna alla home',
+  days: days('lunedì', 'martedì', 'mercoledì', 'giovedì', 'venerdì', 'sabato', 'domenica'),
+};
+
+const ARABIC = {
+  skip: 'انتقل إلى المحتوى',
+  sections: 'أقسام هذه الصفحة',
+  services: 'خدماتنا',
+  about: 'من نحن',
+  testimonials: 'ماذا يقول عملاؤنا',
+  customer: 'أحد العملاء',
+  stars: 'التقييم: {} من 5',
+  questions: 'الأسئلة الشائعة',
+  contact: 'اتصل بنا',
+  call: 'اتصل الآن',
+  whatsapp: 'راسلنا عبر واتساب',
+  write: 'أرسل بريدًا إلكترونيًا',
+  book: 'احجز موعدًا',
+  phone: 'الهاتف',
+  email: 'البريد الإلكتروني',
+  address: 'العنوان',
+  areas: 'مناطق الخدمة',
+  hours: 'ساعات العمل',
+  day: 'اليوم',
+  time: 'الوقت',
+  closed: 'مغلق',
+  allDay: 'على مدار الساعة',
+  daysTwo: '{} و{}',
+  daysSpan: 'من {} إلى {}',
+  comma: '، ',
+  colon: ': ',
+  year: 'سنوات الخبرة: 1',
+  years: 'سنوات الخبرة: {}',
+  prices: 'الأسعار',
+  menu: 'قائمة الطعام',
+  lost: 'الصفحة غير موجودة',
+  lostText: 'تغيّر العنوان أو لم يكن موجودًا. الصفحة الرئيسية على بُعد نقرة واحدة.',
+  lostBack: 'العودة إلى الصفحة الرئيسية',
+  days: days('الاثنين', 'الثلاثاء', 'الأربعاء', 'الخميس', 'الجمعة', 'السبت', 'الأحد'),
+};
+
+const HEBREW = {
+  skip: 'דילוג לתוכן',
+  sections: 'חלקי העמוד',
+  services: 'שירותים',
+  about: 'אודות',
+  testimonials: 'מה הלקוחות מספרים',
+  customer: 'מפי הלקוחות',
+  stars: 'דירוג: {} מתוך 5',
+  questions: 'שאלות נפוצות',
+  contact: 'יצירת קשר',
+  call: 'להתקשר עכשיו',
+  whatsapp: 'הודעה בוואטסאפ',
+  write: 'שליחת דוא״ל',
+  book: 'קביעת תור',
+  phone: 'טלפון',
+  email: 'דוא״ל',
+  address: 'כתובת',
+  areas: 'אזורי השירות',
+  hours: 'שעות פתיחה',
+  day: 'יום',
+  time: 'שעות',
+  closed: 'סגור',
+  allDay: 'פתוח 24 שעות',
+  daysTwo: '{} ו{}',
+  daysSpan: '{} עד {}',
+  comma: ', ',
+  colon: ': ',
+  year: 'שנות ניסיון: 1',
+  years: 'שנות ניסיון: {}',
+  prices: 'מחירים',
+  menu: 'תפריט',
+  lost: 'העמוד לא נמצא',
+  lostText: 'הכתובת השתנתה או מעולם לא הייתה קיימת. דף הבית נמצא במרחק לחיצה.',
+  lostBack: 'חזרה לדף הבית',
+  days: days('יום שני', 'יום שלישי', 'יום רביעי', 'יום חמישי', 'יום שישי', 'יום שבת', 'יום ראשון'),
+};
+
+const JAPANESE = {
+  skip: '本文へ移動',
+  sections: 'ページ内の項目',
+  services: 'サービス',
+  about: '私たちについて',
+  testimonials: 'お客様からの声',
+  customer: 'お客様',
+  stars: '5段階評価で{}',
+  questions: 'よくあるご質問',
+  contact: 'お問い合わせ',
+  call: '電話をかける',
+  whatsapp: 'WhatsAppで相談する',
+  write: 'メールを送る',
+  book: '予約する',
+  phone: '電話番号',
+  email: 'メールアドレス',
+  address: '所在地',
+  areas: '対応エリア',
+  hours: '営業時間',
+  day: '曜日',
+  time: '時間',
+  closed: '定休日',
+  allDay: '24時間営業',
+  daysTwo: '{}・{}',
+  daysSpan: '{}～{}',
+  comma: '、',
+  colon: '：',
+  year: '営業年数：1年',
+  years: '営業年数：{}年',
+  prices: '料金',
+  menu: 'お品書き',
+  lost: 'ページが見つかりません',
+  lostText: 'アドレスが変わったか、存在しないページです。ホームからお探しください。',
+  lostBack: 'ホームに戻る',
+  days: days('月曜日', '火曜日', '水曜日', '木曜日', '金曜日', '土曜日', '日曜日'),
+};
+
+/**
+ * Each language: its English name, how copy addresses the reader, for the prompt, and its wording.
+ */
 const LANGUAGES = {
-  pt: { name: 'Portuguese', words: PORTUGUESE, twelveHours: false },
-  en: { name: 'English', words: ENGLISH, twelveHours: true },
-  es: { name: 'Spanish', words: SPANISH, twelveHours: false },
+  pt: { name: 'Portuguese', voice: 'Address the reader as `você`.', words: PORTUGUESE },
+  en: { name: 'English', voice: '', words: ENGLISH },
+  es: { name: 'Spanish', voice: 'Address the reader as `tú`.', words: SPANISH },
+  fr: {
+    name: 'French',
+    voice:
+      'Address the reader as `vous`. Put a narrow no-break space before ; : ! ? and inside « ».',
+    words: FRENCH,
+  },
+  de: { name: 'German', voice: 'Address the reader as `Sie`.', words: GERMAN },
+  it: { name: 'Italian', voice: 'Address the reader as `tu`.', words: ITALIAN },
+  ar: {
+    name: 'Arabic',
+    voice:
+      'Write Modern Standard Arabic with wording that suits men and women, and Western digits.',
+    words: ARABIC,
+  },
+  he: {
+    name: 'Hebrew',
+    voice: 'Address the reader in wording that suits men and women.',
+    words: HEBREW,
+  },
+  ja: {
+    name: 'Japanese',
+    voice:
+      'Write in the polite style (です・ます) with Japanese punctuation and no spaces between words.',
+    words: JAPANESE,
+  },
 };
 
 /** The language of a locale; English if the template does not support it. */
 export function language(locale) {
-  const known = LANGUAGES[locale.split('-')[0]];
-  return known ? { ...known, tag: locale } : { ...LANGUAGES.en, tag: 'en' };
+  const code = locale.split('-')[0];
+  const known = Object.hasOwn(LANGUAGES, code);
+  return known ? { code, ...LANGUAGES[code], tag: locale } : { ...language('en'), tag: 'en' };
+}
+
+export const LANGUAGE_CODES = Object.keys(LANGUAGES);
+
+/** Whether the language is written from right to left. */
+export const isRightToLeft = ({ code }) => code === 'ar' || code === 'he';
+
+/** Puts the values into the `{}` of a text. */
+export function fill(text, ...values) {
+  return text.replace(/\{\}/g, () => values.shift());
+}
+
+/** A number with the decimal separator of the language. */
+export function decimal(number, { code }) {
+  const hasPoint = ['ar', 'en', 'he', 'ja'].includes(code);
+  return hasPoint ? String(number) : String(number).replace('.', ',');
+}
+
+/** The city and the state, as far as they are known, as the language joins them. */
+export function place(city, state, { code, words }) {
+  const parts = [city, state].filter(Boolean);
+  const isAscii = (text) => /^[\0-\x7f]*$/.test(text);
+  if (parts.some(isAscii)) return parts.join(', ');
+  // From large to small without separators: 東京都渋谷区.
+  return code === 'ja' ? parts.reverse().join('') : parts.join(words.comma);
 }

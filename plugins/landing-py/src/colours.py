@@ -5,6 +5,9 @@ BLACK = (0, 0, 0)
 READABLE = 4.6
 """Minimum contrast ratio of text: WCAG 2 level AA (4.5) with a margin for rounding."""
 
+VISIBLE = 3.1
+"""Minimum contrast ratio of the border of a button: WCAG 2, criterion 1.4.11, with a margin."""
+
 DEFAULTS = {
     "restaurant": "#a63a24",
     "lawyer": "#1f3a5f",
@@ -23,20 +26,43 @@ def colours(order):
     brand = parse(order.primary_color or DEFAULTS.get(order.niche, "#4b3f8f"))
     second = parse(order.secondary_color) or mix(brand, BLACK, 0.6)
     accent = parse(order.accent_color) or mix(brand, WHITE, 0.7)
-    tint = mix(brand, WHITE, 0.93)
+    # A tint of a colour that is almost white would not be visible.
+    tint = (245, 245, 247) if contrast(brand, WHITE) < 1.2 else mix(brand, WHITE, 0.93)
     deep = readable(second, WHITE, 9)
     return {
         "paper": WHITE,
         "tint": tint,
         "ink": readable(mix(second, BLACK, 0.7), tint, 10),
         "muted": readable(mix(second, (120, 120, 120), 0.6), tint, READABLE + 1),
-        "line": mix(brand, WHITE, 0.8),
+        "line": readable(mix(brand, WHITE, 0.8), WHITE, 1.25),
         "brand": brand,
+        # The border of what is filled with `brand`, so that a white button does not vanish.
+        "edge": readable(readable(brand, tint, VISIBLE), WHITE, VISIBLE),
         "on_brand": on(brand),
         "brand_text": readable(brand, tint, READABLE),
         "deep": deep,
         "on_deep": WHITE,
+        "accent": accent,
         "accent_on_deep": readable(accent, deep, READABLE),
+    }
+
+
+def dark_colours(shades):
+    """The colours for readers who prefer a dark screen; those of the brand stay."""
+    paper = mix(shades["brand"], (18, 18, 20), 0.94)
+    tint = mix(shades["brand"], (30, 30, 33), 0.9)
+
+    def both(colour, ratio):
+        return readable(readable(colour, tint, ratio), paper, ratio)
+
+    return shades | {
+        "paper": paper,
+        "tint": tint,
+        "ink": both((236, 236, 240), 10),
+        "muted": both((178, 178, 186), READABLE + 1),
+        "line": mix(shades["brand"], (64, 64, 70), 0.8),
+        "edge": both(shades["brand"], VISIBLE),
+        "brand_text": both(shades["brand"], READABLE),
     }
 
 

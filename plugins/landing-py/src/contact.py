@@ -28,8 +28,8 @@ class Contacts:
     notes: list[tuple[str, str]]
 
 
-def contact(order: Order, words) -> Contacts:
-    notes = []
+def contact(order: Order, lang) -> Contacts:
+    words, notes = lang.words, []
 
     def digits(text):
         return re.sub(r"\D", "", text)
@@ -52,13 +52,15 @@ def contact(order: Order, words) -> Contacts:
         ))
 
     # The ways to reach the business, the ordered one first; an order names at least one.
-    actions = {"whatsapp": whatsapp, "form": email, "book_online": email}
+    booking = safe_url(order.booking_url)
+    book = Link(booking, words.book) if booking else email
+    actions = {"whatsapp": whatsapp, "form": email, "book_online": book}
     ways = [way for way in [actions.get(order.primary_cta), phone, whatsapp, email] if way]
     wanted = ways[0]
     first = Link(wanted.href, (order.cta_text or "").strip()[:40] or wanted.label)
     others = [whatsapp, email] if wanted is phone else [phone, whatsapp, email]
     second = next((way for way in others if way and way is not wanted), None)
-    place = ", ".join(part for part in [order.primary_city, order.state] if part)
+    place = lang.place(order.primary_city, order.state)
     lines, networks = address_lines(order), social(order)
     return Contacts(first, second, phone, whatsapp, email, lines, place, networks, notes)
 

@@ -1,24 +1,36 @@
-"""The page. `html` escapes every interpolated value."""
+"""The pages. `html` escapes every interpolated value."""
 
-from sitewright import html, json_for_script
+from sitewright import Html, html, json_for_script
 
 from colours import hex_of
 from hours import rows
 from structured import business
 from texts import services
+from title import title
 
 
-def page(order, copy, contacts, lang):
+def page(order, copy, contacts, lang, address, image, shades):
     words = lang.words
     offered = services(order)
-    data = json_for_script(business(order, copy, contacts, offered))
+    data = json_for_script(business(order, copy, contacts, offered, address))
+    heading = title(order.business_name, copy.title)
     return html(t"""<!doctype html>
-<html lang="{lang.tag}">
+<html lang="{lang.tag}"{direction(lang)}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{copy.title} · {order.business_name}</title>
+<meta name="color-scheme" content="light dark">
+<title>{heading}</title>
 <meta name="description" content="{copy.description}">
+<meta name="theme-color" content="{hex_of(shades["brand"])}">
+<meta property="og:type" content="website">
+<meta property="og:title" content="{heading}">
+<meta property="og:description" content="{copy.description}">
+<meta property="og:site_name" content="{order.business_name}">
+<meta property="og:locale" content="{lang.tag.replace("-", "_")}">
+{image and html(t'<meta property="og:image" content="{image}">')}
+{address and html(t'<meta property="og:url" content="{address}">')}
+{address and html(t'<link rel="canonical" href="{address}">')}
 <link rel="icon" href="favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="style.css">
 <script type="application/ld+json">{data}</script>
@@ -26,7 +38,7 @@ def page(order, copy, contacts, lang):
 <body>
 <a class="skip" href="#content">{words.skip}</a>
 <header class="top">
-  <p class="name">{order.business_name}</p>
+  <p class="name"><bdi>{order.business_name}</bdi></p>
   <nav aria-label="{words.sections}">
     <ul>
       <li><a href="#services">{words.services}</a></li>
@@ -44,14 +56,16 @@ def page(order, copy, contacts, lang):
   <section id="services">
     <h2>{copy.services_heading or words.services}</h2>
     {copy.services_lead and html(t"<p>{copy.services_lead}</p>")}
-    <ul class="cards">{cards(offered, copy.services)}</ul>
+    <ul class="cards">{cards(order, offered, copy.services)}</ul>
   </section>
+  {prices(order, offered, words)}
+  {menu(order, words)}
   <section id="about" class="tinted">
     <h2>{copy.about_heading or words.about}</h2>
     {[html(t"<p>{paragraph}</p>") for paragraph in copy.about]}
     {years(order, words)}
   </section>
-  {testimonials(order, words)}
+  {testimonials(order, lang)}
   {questions(copy, words)}
   <section id="contact" class="deep">
     <h2>{words.contact}</h2>
@@ -60,9 +74,51 @@ def page(order, copy, contacts, lang):
   </section>
 </main>
 <footer>
-  <p>{' · '.join(part for part in [order.business_name, contacts.place] if part)}</p>
+  <p>{isolated([part for part in [order.business_name, contacts.place] if part], " · ")}</p>
   {social(contacts)}
 </footer>
+</body>
+</html>
+""")
+
+
+def direction(lang):
+    return lang.right_to_left and html(t' dir="rtl"')
+
+
+def isolated(parts, separator):
+    """The texts, each with a direction of its own."""
+    return [
+        html(t"{separator if at > 0 else None}<bdi>{part}</bdi>") for at, part in enumerate(parts)
+    ]
+
+
+def not_found(order, contacts, lang, address, style):
+    """The page for addresses that lead nowhere. Its style is inline, because a web server sends it
+    for addresses at any depth. The link is the site's address, if it is known.
+    """
+    words = lang.words
+    phone = contacts.phone and html(t' · <bdi dir="ltr">{order.business_phone}</bdi>')
+    return html(t"""<!doctype html>
+<html lang="{lang.tag}"{direction(lang)}>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>{title(order.business_name, words.lost)}</title>
+<meta name="description" content="{words.lost_text}">
+<link rel="icon" href="favicon.svg" type="image/svg+xml">
+<style>
+{Html(style)}</style>
+</head>
+<body>
+<main class="lost">
+  <h1>{words.lost}</h1>
+  <p>{words.lost_text}</p>
+  <p class="actions"><a class="button" href="{address or "index.html"}">{words.lost_back}</a></p>
+  <p><bdi>{order.business_name}</bdi>{phone}</p>
+</main>
 </body>
 </html>
 """)
@@ -77,12 +133,62 @@ def actions(contacts):
     )
 
 
-def cards(names, texts):
+def is_same(one, other):
+    return one.strip().lower() == other.strip().lower()
+
+
+def cards(order, names, texts):
     texts = texts + [""] * len(names)
     return [
-        html(t"<li><h3>{name}</h3>{text and html(t'<p>{text}</p>')}</li>")
+        html(
+            t"<li><h3><bdi>{name}</bdi></h3>{text and html(t'<p>{text}</p>')}"
+            t"{card_price(order, name)}</li>"
+        )
         for name, text in zip(names, texts)
     ]
+
+
+def card_price(order, name):
+    known = (each.price for each in order.prices if each.price and is_same(each.name, name))
+    price = next(known, None)
+    return price and html(t'<p class="price"><bdi>{price}</bdi></p>')
+
+
+def prices(order, offered, words):
+    """The prices that no card of a service shows."""
+    lines = []
+    for each in order.prices:
+        if each.price and not any(is_same(each.name, name) for name in offered):
+            more = [each.duration, each.description, words.comma.join(each.includes)]
+            lines.append(price_line(each.name, " · ".join(filter(None, more)), each.price))
+    if not lines:
+        return None
+    return html(
+        t'<section id="prices"><h2>{words.prices}</h2><ul class="prices">{lines}</ul></section>'
+    )
+
+
+def menu(order, words):
+    if not order.menu:
+        return None
+
+    def line(item):
+        allergens = item.get("allergens")
+        more = [item.get("description"), allergens and f"({words.comma.join(allergens)})"]
+        return price_line(item["name"], " ".join(filter(None, more)), item.get("price"))
+
+    parts = [
+        html(t"""{part.get("section") and html(t"<h3><bdi>{part["section"]}</bdi></h3>")}
+    <ul class="prices">{[line(item) for item in part["items"]]}</ul>""")
+        for part in order.menu
+    ]
+    return html(t'<section id="menu"><h2>{words.menu}</h2>{parts}</section>')
+
+
+def price_line(name, more, price):
+    small = more and html(t"<small><bdi>{more}</bdi></small>")
+    written = price and html(t'<span class="price"><bdi>{price}</bdi></span>')
+    return html(t"<li><span><bdi>{name}</bdi>{small}</span>{written}</li>")
 
 
 def years(order, words):
@@ -93,25 +199,26 @@ def years(order, words):
     return html(t'<p class="years">{text}</p>')
 
 
-def testimonials(order, words):
+def testimonials(order, lang):
     if not order.testimonials:
         return None
+    words = lang.words
 
     def caption(testimonial):
-        role = f", {testimonial.role}" if testimonial.role else ""
-        stars = f" · {words.stars.format(f'{testimonial.rating:g}')}" if testimonial.rating else ""
-        return f"{testimonial.name or words.customer}{role}{stars}"
+        parts = filter(None, [testimonial.name or words.customer, testimonial.role])
+        rating = testimonial.rating
+        stars = rating and f" · {words.stars.format(lang.decimal(rating))}"
+        return [*isolated(list(parts), words.comma), stars or None]
 
     entries = [
         html(t"""<li><figure>
-      <blockquote><p>{testimonial.text}</p></blockquote>
+      <blockquote><p dir="auto">{testimonial.text}</p></blockquote>
       <figcaption>{caption(testimonial)}</figcaption>
     </figure></li>""")
         for testimonial in order.testimonials
     ]
-    return html(
-        t'<section id="said"><h2>{words.testimonials}</h2><ul class="cards">{entries}</ul></section>'
-    )
+    cards = html(t'<ul class="cards">{entries}</ul>')
+    return html(t'<section id="said"><h2>{words.testimonials}</h2>{cards}</section>')
 
 
 def questions(copy, words):
@@ -126,8 +233,8 @@ def questions(copy, words):
 
 def details(order, contacts, words):
     lines = [line for line in [*contacts.address, contacts.place] if line]
-    address = [html(t"{at > 0 and html(t'<br>')}{line}") for at, line in enumerate(lines)]
-    names = ", ".join(order.service_areas)
+    address = isolated(lines, html(t"<br>"))
+    names = isolated(order.service_areas, words.comma)
     areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{names}</dd>")
     return html(t"""<div><dl>
     {way(words.phone, contacts.phone, order.business_phone)}
@@ -139,22 +246,35 @@ def details(order, contacts, words):
 
 
 def way(name, link, text):
-    return link and html(t'<dt>{name}</dt><dd><a href="{link.href}">{text}</a></dd>')
+    shown = html(t'<bdi dir="ltr">{text}</bdi>')
+    return link and html(t'<dt>{name}</dt><dd><a href="{link.href}">{shown}</a></dd>')
 
 
 def hours(order, lang):
-    if not order.business_hours:
-        return None
     words = lang.words
+    said = [hours_note(note, words) for note in order.hours_notes]
+    if not order.business_hours:
+        heading = html(t'<p class="heading">{words.hours}</p>')
+        return said and html(t"<div>{heading}{said}</div>")
     lines = [
-        html(t'<tr><th scope="row">{day}</th><td>{times}</td></tr>')
-        for day, times in rows(order.business_hours, lang)
+        html(t'<tr><th scope="row">{days}</th><td>{[clock(time) for time in times]}</td></tr>')
+        for days, times in rows(order.business_hours, lang)
     ]
-    return html(t"""<table>
+    return html(t"""<div><table>
       <caption>{words.hours}</caption>
       <thead><tr><th scope="col">{words.day}</th><th scope="col">{words.time}</th></tr></thead>
       <tbody>{lines}</tbody>
-    </table>""")
+    </table>{said}</div>""")
+
+
+def clock(time):
+    return html(t"<span><bdi>{time}</bdi></span>")
+
+
+def hours_note(note, words):
+    label = note.get("label")
+    about = label and html(t"<bdi>{label}</bdi>{words.colon}")
+    return html(t"<p>{about}<bdi>{note['text']}</bdi></p>")
 
 
 def social(contacts):

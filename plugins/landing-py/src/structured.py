@@ -12,12 +12,13 @@ TYPES = {
 }
 
 
-def business(order, copy, contacts, offered):
+def business(order, copy, contacts, offered, address):
     known = {
         "@context": "https://schema.org",
         "@type": TYPES.get(order.niche, "LocalBusiness"),
         "name": order.business_name,
         "description": copy.description,
+        "url": address,
         "telephone": order.business_phone,
         "email": order.business_email,
         "address": present({

@@ -114,7 +114,8 @@ async def write(order: Order, lang) -> Copy:
             system=RULES,
             # Scripted replies match the first three lines.
             user=f"part: {part}\nlocale: {lang.tag}\norder: {order.id}\n\n"
-            f"Language: {lang.name} ({lang.tag}). Tone: {order.tone}.\n{task}",
+            f"Language: {lang.name} ({lang.tag}). {lang.voice}\n"
+            f"Tone: {order.tone}.\n{task}",
             data=data,
             schema=schema,
             temperature=0.7,

@@ -253,7 +253,7 @@ pub fn mailto(address: &str) -> String {
 }
 
 /// The URL if it is `http:` or `https:`, with the characters encoded that HTML forbids in one.
-fn web_address(text: &str) -> Option<String> {
+pub(crate) fn web_address(text: &str) -> Option<String> {
     let text = text.trim();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     if host.is_empty() || host.starts_with(['/', '.', '?', '#']) || text.len() > 2000 {

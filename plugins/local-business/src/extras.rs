@@ -1,19 +1,20 @@
-//! Files other than pages: stylesheet, sitemap, `robots.txt`.
+//! Files other than pages: stylesheet, sitemap, `robots.txt`, the preview of a link.
 
 use std::fmt::Write;
 
-use sitewright_order::{Niche, Order, Tone};
+use sitewright_order::{Color, Niche, Order, Tone};
 
-use crate::pages::{Page, slug};
+use crate::pages::Page;
 use crate::palette::Palette;
 
 /// The stylesheet: the brand's colours as custom properties, followed by the same rules for every
 /// order. Colours are parsed values and fonts are constants, so no text of the order enters it.
 pub fn stylesheet(palette: &Palette, order: &Order) -> String {
     format!(
-        ":root {{\n{}  --display: {};\n}}\n\n{}",
+        ":root {{\n  color-scheme: light dark;\n{}  --display: {};\n}}\n\n{}\n{}",
         properties(palette),
         display_font(order),
+        dark(palette),
         include_str!("../assets/site.css")
     )
 }
@@ -21,7 +22,31 @@ pub fn stylesheet(palette: &Palette, order: &Order) -> String {
 /// The style of `404.html`, which that page contains inline: a web server sends the page for URLs
 /// at any depth, where a relative link to the stylesheet would not resolve.
 pub fn not_found_style(palette: &Palette) -> String {
-    format!(":root {{\n{}}}\n{}", properties(palette), include_str!("../assets/lost.css"))
+    format!(
+        ":root {{\n  color-scheme: light dark;\n{}}}\n{}{}",
+        properties(palette),
+        dark(palette),
+        include_str!("../assets/lost.css")
+    )
+}
+
+/// The colours for readers who prefer a dark screen. Drawings keep the light ones.
+fn dark(palette: &Palette) -> String {
+    let drawings = [
+        ("paper", palette.paper),
+        ("card", palette.card),
+        ("brand-soft", palette.brand_soft),
+        ("accent-soft", palette.accent_soft),
+    ];
+    let mut text = String::new();
+    for (name, color) in drawings {
+        // Writing to a `String` cannot fail.
+        let _written = write!(text, " --{name}: {color};");
+    }
+    format!(
+        "@media (prefers-color-scheme: dark) {{\n:root {{\n{}}}\n.art {{{text} }}\n}}\n",
+        properties(&palette.dark())
+    )
 }
 
 fn properties(palette: &Palette) -> String {
@@ -61,13 +86,6 @@ pub fn site_address(order: &Order) -> Option<String> {
     clean.then(|| format!("https://{}/", host_and_path.trim_end_matches('/')))
 }
 
-/// URL for the sitemap of an order without one. Nobody can register a name under `.example`.
-pub fn placeholder_address(order: &Order) -> String {
-    let name = slug(&order.business_name);
-    let name = if name.is_empty() { "site" } else { &name };
-    format!("https://{name}.example/")
-}
-
 /// Path of the page relative to [`site_address`]; empty for the home page.
 pub fn folder(page: &Page) -> String {
     if page.slug.is_empty() { String::new() } else { format!("{}/index.html", page.slug) }
@@ -89,4 +107,52 @@ pub fn sitemap(address: &str, pages: &[Page]) -> String {
 /// `robots.txt`, which allows everything.
 pub fn robots(address: &str) -> String {
     format!("User-agent: *\nAllow: /\n\nSitemap: {address}sitemap.xml\n")
+}
+
+/// Path of [`card`] in the site.
+pub const CARD: &str = "assets/card.png";
+
+/// The picture that shows when somebody shares a link to the site, as PNG of 1200 by 630 in the
+/// brand's colours. `art/card.py` draws the original, whose palette this replaces.
+pub fn card(palette: &Palette) -> Vec<u8> {
+    /// The chunk of the palette follows the signature and the chunk of the image's size.
+    const PALETTE: usize = 33;
+    let colors = [palette.brand, palette.accent, palette.second, palette.brand_soft];
+    let mut chunk = b"PLTE".to_vec();
+    chunk.extend(colors.iter().flat_map(|Color { r, g, b }| [*r, *g, *b]));
+    chunk.extend(crc(&chunk).to_be_bytes());
+    let original = include_bytes!("../assets/card.png");
+    let (before, rest) = original.split_at(PALETTE + 4);
+    [before, &chunk, &rest[chunk.len()..]].concat()
+}
+
+/// CRC-32 as PNG has it.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_card_is_the_original_with_another_palette() {
+        assert_eq!(crc(b"123456789"), 0xcbf4_3926);
+        let original = include_bytes!("../assets/card.png");
+        let color = |text: &str| text.parse::<Color>().unwrap();
+        let placeholders = Palette {
+            brand: color("#4b3f8f"),
+            accent: color("#f4a261"),
+            second: color("#222233"),
+            brand_soft: color("#eeeef8"),
+            ..Palette::from_colors(color("#4b3f8f"), None, None)
+        };
+        assert_eq!(card(&placeholders), original);
+        let other = card(&Palette::from_colors(color("#ff0000"), None, None));
+        assert_eq!((other.len(), &other[41..44]), (original.len(), &[255_u8, 0, 0][..]));
+    }
 }

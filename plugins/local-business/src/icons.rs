@@ -2,9 +2,14 @@
 
 macro_rules! icon {
     ($name:ident, $path:literal) => {
+        icon!($name, "icon", $path);
+    };
+    ($name:ident, $class:literal, $path:literal) => {
         #[allow(missing_docs, reason = "the name says it")]
         pub const $name: &str = concat!(
-            "<svg class=\"icon\" viewBox=\"0 0 24 24\" aria-hidden=\"true\" focusable=\"false\" \
+            "<svg class=\"",
+            $class,
+            "\" viewBox=\"0 0 24 24\" aria-hidden=\"true\" focusable=\"false\" \
              fill=\"none\" stroke=\"currentColor\" stroke-width=\"2\" stroke-linecap=\"round\" \
              stroke-linejoin=\"round\">",
             $path,
@@ -15,8 +20,9 @@ macro_rules! icon {
 
 icon!(MENU, "<path d=\"M4 7h16M4 12h16M4 17h16\"/>");
 icon!(CLOSE, "<path d=\"m6 6 12 12M18 6 6 18\"/>");
-icon!(ARROW, "<path d=\"M5 12h14m-6-6 6 6-6 6\"/>");
-icon!(OUT, "<path d=\"M7 17 17 7m-8 0h8v8\"/>");
+// `flip`: mirrored where text runs from right to left.
+icon!(ARROW, "icon flip", "<path d=\"M5 12h14m-6-6 6 6-6 6\"/>");
+icon!(OUT, "icon flip", "<path d=\"M7 17 17 7m-8 0h8v8\"/>");
 icon!(PLUS, "<path d=\"M12 5v14M5 12h14\"/>");
 icon!(
     PIN,

@@ -8,8 +8,8 @@
 //!   text is cleaned.
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
 //!   [`extras`]: all other files.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: parts
-//!   of the pages.
+//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`]: parts of
+//!   the pages. [`language`]: the wording.
 
 pub mod art;
 pub mod contact;
@@ -24,6 +24,7 @@ pub mod palette;
 pub mod prompt;
 pub mod site;
 pub mod structured;
+pub mod title;
 pub mod trade;
 mod views;
 
@@ -43,8 +44,8 @@ impl Template for LocalBusiness {
         Manifest::new(
             "local-business",
             env!("CARGO_PKG_VERSION"),
-            "A complete multi-page site for a local business, in Portuguese or English, in its \
-             own colours.",
+            "A complete multi-page site for a local business, in nine languages and in its own \
+             colours.",
         )
         .purpose(
             prompt::STRATEGY,
@@ -53,6 +54,13 @@ impl Template for LocalBusiness {
         .purpose(prompt::COPYWRITING, "the text of one page; one call per page, concurrently")
         .locale("pt-BR")
         .locale("en")
+        .locale("es")
+        .locale("fr")
+        .locale("de")
+        .locale("it")
+        .locale("ar")
+        .locale("he")
+        .locale("ja")
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
@@ -77,10 +85,10 @@ impl Template for LocalBusiness {
         }
         for (page, copy) in plan.pages.iter().zip(&copies) {
             let file = files.page(page, copy)?;
-            site.write(&file.path, file.text)?;
+            site.write(&file.path, file.bytes)?;
         }
         for file in files.other_files()? {
-            site.write(&file.path, file.text)?;
+            site.write(&file.path, file.bytes)?;
         }
         Ok(())
     }

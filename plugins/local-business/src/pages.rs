@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sitewright_order::{Niche, Order};
 
-use crate::language::Language;
+use crate::language::{Language, PageNames};
 
 /// Maximum number of pages of a site: each costs one AI call, and the menu has to stay usable.
 pub const MAX_PAGES: usize = 16;
@@ -112,8 +112,9 @@ impl Plan {
                 order
                     .selected_pages
                     .iter()
-                    .filter(|name| !name.trim().is_empty())
-                    .map(|name| parse_name(name))
+                    .enumerate()
+                    .filter(|(_, name)| !name.trim().is_empty())
+                    .map(|(at, name)| parse_name(name, at + 1))
                     .collect()
             };
         for page in requested {
@@ -167,21 +168,17 @@ fn has_reviews(order: &Order) -> bool {
 
 fn known(kind: Kind, niche: Niche, language: Language) -> Page {
     let words = language.words();
-    let portuguese = language == Language::Portuguese;
+    let slugs = &words.slugs;
     let (label, slug) = match kind {
         Kind::Home | Kind::Custom => (words.home, ""),
-        Kind::About => (words.about, if portuguese { "sobre" } else { "about" }),
-        Kind::Services if niche == Niche::Restaurant => {
-            (words.menu, if portuguese { "cardapio" } else { "menu" })
-        }
-        Kind::Services => (words.services, if portuguese { "servicos" } else { "services" }),
-        Kind::Gallery => (words.gallery, if portuguese { "galeria" } else { "gallery" }),
-        Kind::Testimonials => {
-            (words.testimonials, if portuguese { "depoimentos" } else { "testimonials" })
-        }
-        Kind::Faq => (words.faq, if portuguese { "perguntas-frequentes" } else { "faq" }),
-        Kind::Pricing => (words.pricing, if portuguese { "orcamento" } else { "pricing" }),
-        Kind::Contact => (words.contact, if portuguese { "contato" } else { "contact" }),
+        Kind::About => (words.about, slugs.about),
+        Kind::Services if niche == Niche::Restaurant => (words.menu, slugs.menu),
+        Kind::Services => (words.services, slugs.services),
+        Kind::Gallery => (words.gallery, slugs.gallery),
+        Kind::Testimonials => (words.testimonials, slugs.testimonials),
+        Kind::Faq => (words.faq, slugs.faq),
+        Kind::Pricing => (words.pricing, slugs.pricing),
+        Kind::Contact => (words.contact, slugs.contact),
     };
     Page { kind, label: label.to_owned(), slug: slug.to_owned() }
 }
@@ -192,14 +189,18 @@ enum Requested<'a> {
     Refused { name: &'a str, reason: &'static str },
 }
 
-/// Finds the kind of page that a typed name stands for. Any other name becomes a custom page if it
-/// reads like a title.
-fn parse_name(name: &str) -> Requested<'_> {
+/// Finds the kind of page that a typed name stands for, in any supported language. Any other name
+/// becomes a custom page if it reads like a title. `number` is the place of the name in the order.
+fn parse_name(name: &str, number: usize) -> Requested<'_> {
     let name = name.trim();
-    let slug = slug(name);
-    let words: Vec<&str> = slug.split('-').collect();
-    let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
-    if any(&["privacy", "privacidade", "terms", "termos", "cookies", "legal", "lgpd", "gdpr"]) {
+    let folded = fold(name);
+    let is = |list: fn(&PageNames) -> &'static [&'static str]| {
+        Language::ALL.iter().any(|language| {
+            let known = list(&language.words().page_names);
+            known.iter().any(|word| has_word(&folded, word, *language))
+        })
+    };
+    if is(|names| names.legal) {
         return Requested::Refused {
             name,
             reason: "legal texts are not written by a model; add the text of your lawyer",
@@ -207,66 +208,93 @@ fn parse_name(name: &str) -> Requested<'_> {
     }
     let title = name.chars().count() <= 60
         && name.chars().any(char::is_alphabetic)
-        && name.chars().all(|c| c.is_alphanumeric() || " &'’-–,.!?()+:".contains(c))
+        && name.chars().all(is_title_character)
         && !name.contains("..");
-    if !title || slug.is_empty() {
+    if !title {
         return Requested::Refused {
             name,
             reason: "it does not read like a page's title; use letters, digits and spaces, at \
                      most 60 characters",
         };
     }
-    let kind = if any(&["home", "inicio", "homepage", "principal", "index"]) {
-        Some(Kind::Home)
-    } else if any(&[
-        "contact",
-        "contacts",
-        "contato",
-        "contatos",
-        "contacto",
-        "fale",
-        "localizacao",
-        "location",
-    ]) {
-        Some(Kind::Contact)
-    } else if any(&["faq", "faqs", "perguntas", "questions", "duvidas"]) {
-        Some(Kind::Faq)
-    } else if any(&["testimonials", "testimonial", "depoimentos", "reviews", "avaliacoes"]) {
-        Some(Kind::Testimonials)
-    } else if any(&[
-        "pricing",
-        "prices",
-        "price",
-        "precos",
-        "preco",
-        "orcamento",
-        "orcamentos",
-        "quote",
-        "valores",
-    ]) {
-        Some(Kind::Pricing)
-    } else if any(&["gallery", "galeria", "portfolio", "fotos", "photos"]) {
-        Some(Kind::Gallery)
-    } else if any(&[
-        "services",
-        "service",
-        "servicos",
-        "servico",
-        "cardapio",
-        "menu",
-        "especialidades",
-        "areas",
-    ]) {
-        Some(Kind::Services)
-    } else if any(&["about", "sobre", "historia", "story", "quem"]) {
-        Some(Kind::About)
+    let kind = if is(|names| names.home) {
+        Kind::Home
+    } else if is(|names| names.contact) {
+        Kind::Contact
+    } else if is(|names| names.faq) {
+        Kind::Faq
+    } else if is(|names| names.testimonials) {
+        Kind::Testimonials
+    } else if is(|names| names.pricing) {
+        Kind::Pricing
+    } else if is(|names| names.gallery) {
+        Kind::Gallery
+    } else if is(|names| names.services) {
+        Kind::Services
+    } else if is(|names| names.about) {
+        Kind::About
     } else {
-        None
+        let slug = slug(name);
+        // Names in other scripts have no letter that a folder can have.
+        let slug = if slug.is_empty() { format!("page-{number}") } else { slug };
+        return Requested::Custom { label: name.to_owned(), slug };
     };
-    match kind {
-        Some(kind) => Requested::Known(kind),
-        None => Requested::Custom { label: name.to_owned(), slug },
+    Requested::Known(kind)
+}
+
+fn is_title_character(c: char) -> bool {
+    // Vowel marks of Arabic and Hebrew are not alphabetic.
+    let is_mark =
+        matches!(c, '\u{591}'..='\u{5c7}' | '\u{5f3}' | '\u{5f4}' | '\u{64b}'..='\u{65f}');
+    c.is_alphanumeric() || is_mark || " &'’-–,.!?()+:、・，。！？（）／ー～،؟".contains(c)
+}
+
+/// Lower-case letters without accents and variants; everything else becomes a space.
+fn fold(text: &str) -> String {
+    let mut folded = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        match c {
+            'أ' | 'إ' | 'آ' => folded.push('ا'),
+            'ة' => folded.push('ه'),
+            'ى' => folded.push('ي'),
+            'ß' => folded.push_str("ss"),
+            'œ' => folded.push_str("oe"),
+            '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}' => {}
+            c if c.is_alphanumeric() || c == 'ー' => folded.push(plain(c).unwrap_or(c)),
+            _ => folded.push(' '),
+        }
     }
+    folded
+}
+
+/// Whether the folded name has the word. Japanese has no spaces between words; an Arabic article
+/// and a Hebrew prefix are written together with their word.
+fn has_word(folded: &str, word: &str, language: Language) -> bool {
+    match language {
+        Language::Japanese => folded.contains(word),
+        Language::Arabic => {
+            folded.split(' ').any(|typed| typed.strip_prefix("ال").unwrap_or(typed) == word)
+        }
+        Language::Hebrew => {
+            folded.split(' ').any(|typed| typed == word || typed.strip_prefix('ה') == Some(word))
+        }
+        _ => folded.split(' ').any(|typed| typed == word),
+    }
+}
+
+/// The letter without its accent; `None` if it has none.
+fn plain(c: char) -> Option<char> {
+    Some(match c {
+        'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' => 'a',
+        'é' | 'è' | 'ê' | 'ë' => 'e',
+        'í' | 'ì' | 'î' | 'ï' => 'i',
+        'ó' | 'ò' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
+        'ú' | 'ù' | 'û' | 'ü' => 'u',
+        'ç' => 'c',
+        'ñ' => 'n',
+        'ÿ' => 'y',
+        _ => return None,
+    })
 }
 
 /// Folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty if the
@@ -275,16 +303,9 @@ pub fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
         let plain = match c {
-            'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' => 'a',
-            'é' | 'è' | 'ê' | 'ë' => 'e',
-            'í' | 'ì' | 'î' | 'ï' => 'i',
-            'ó' | 'ò' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
-            'ú' | 'ù' | 'û' | 'ü' => 'u',
-            'ç' => 'c',
-            'ñ' => 'n',
             '\'' | '’' => continue,
             c if c.is_ascii_alphanumeric() => c,
-            _ => '-',
+            c => plain(c).unwrap_or('-'),
         };
         if slug.len() >= 48 {
             break;

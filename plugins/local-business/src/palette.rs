@@ -31,6 +31,9 @@ pub struct Palette {
     pub outline: Color,
     /// The primary colour unchanged: buttons, large areas.
     pub brand: Color,
+    /// The border of what is filled with `brand`: `brand` itself if it is visible on `paper`,
+    /// `tint` and `card`, otherwise a shade of it that is, so that a white button does not vanish.
+    pub edge: Color,
     /// Text on `brand`.
     pub on_brand: Color,
     /// A button while the pointer is over it.
@@ -117,6 +120,7 @@ impl Palette {
             line: from_lch(0.89, tinted(0.02), hue),
             outline: readable(from_lch(0.62, tinted(0.03), hue), &light, VISIBLE + 0.3),
             brand,
+            edge: readable(brand, &light, VISIBLE + 0.1),
             on_brand: on(brand),
             brand_hover,
             on_brand_hover: on(brand_hover),
@@ -134,6 +138,33 @@ impl Palette {
                 from_lch(light.max(0.92), chroma.min(0.05), hue)
             },
             second,
+        }
+    }
+
+    /// The palette for readers who prefer a dark screen: dark backgrounds and light text; the
+    /// colours of the brand and the dark sections stay.
+    pub fn dark(&self) -> Palette {
+        let [_, chroma, hue] = lch(self.brand);
+        let tinted = |amount: f32| if chroma < 0.02 { 0.0 } else { amount };
+        let paper = from_lch(0.185, tinted(0.010), hue);
+        let tint = from_lch(0.225, tinted(0.014), hue);
+        let card = from_lch(0.245, tinted(0.014), hue);
+        let brand_soft = from_lch(0.30, tinted(0.035), hue);
+        let dark = [paper, tint, card, brand_soft];
+        let accent_chroma = lch(self.accent)[1].min(0.05);
+        Palette {
+            paper,
+            tint,
+            card,
+            ink: readable(from_lch(0.95, tinted(0.008), hue), &dark, 10.0),
+            muted: readable(from_lch(0.78, tinted(0.015), hue), &dark, 5.5),
+            line: from_lch(0.36, tinted(0.02), hue),
+            outline: readable(from_lch(0.60, tinted(0.03), hue), &dark, VISIBLE + 0.3),
+            edge: readable(self.brand, &dark, VISIBLE + 0.1),
+            brand_text: readable(self.brand, &dark, 4.8),
+            brand_soft,
+            accent_soft: from_lch(0.32, accent_chroma, lch(self.accent)[2]),
+            ..self.clone()
         }
     }
 
@@ -165,7 +196,7 @@ impl Palette {
     }
 
     /// Custom properties of the stylesheet: name without the leading `--`, and colour.
-    pub fn properties(&self) -> [(&'static str, Color); 22] {
+    pub fn properties(&self) -> [(&'static str, Color); 23] {
         [
             ("paper", self.paper),
             ("tint", self.tint),
@@ -175,6 +206,7 @@ impl Palette {
             ("line", self.line),
             ("outline", self.outline),
             ("brand", self.brand),
+            ("edge", self.edge),
             ("on-brand", self.on_brand),
             ("brand-hover", self.brand_hover),
             ("on-brand-hover", self.on_brand_hover),

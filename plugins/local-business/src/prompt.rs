@@ -86,13 +86,15 @@ pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
 
 fn markers(page: Option<Kind>, order: &Order) -> String {
     let language = Language::of(&order.locale);
+    let voice = language.voice();
     format!(
-        "page: {}\nlocale: {}\norder: {}\n\nLanguage: {} ({}).\n",
+        "page: {}\nlocale: {}\norder: {}\n\nLanguage: {} ({}).{}{voice}\n",
         page.map_or("none", Kind::name),
         language.tag(&order.locale),
         order.id,
         language.name(),
         language.tag(&order.locale),
+        if voice.is_empty() { "" } else { " " },
     )
 }
 

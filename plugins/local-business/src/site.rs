@@ -2,17 +2,17 @@
 //! bytes.
 
 use askama::Template;
-use sitewright_order::{Cta, Niche, Order};
+use sitewright_order::{Cta, Niche, Order, Price};
 
-use crate::contact::Contact;
+use crate::contact::{self, Contact};
 use crate::copy::{Copy, Strategy};
 use crate::hours::{self, Row};
-use crate::language::{Language, Words};
+use crate::language::{Language, Words, fill};
 use crate::pages::{Kind, Note, Page, Plan};
 use crate::palette::Palette;
 use crate::trade::{self, Fact};
-use crate::views::{self, Card, Frame, Item, Quote, Stars};
-use crate::{art, escape, extras, structured};
+use crate::views::{self, Card, Frame, Item, PriceLine, Quote, Stars};
+use crate::{art, escape, extras, structured, title};
 
 /// Maximum number of services with a description; the others are listed by name.
 pub const MAX_DESCRIBED: usize = 24;
@@ -26,7 +26,7 @@ pub struct File {
     /// Path in the site.
     pub path: String,
     /// Content of the file.
-    pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 /// A page cannot be rendered: always a bug in this template.
@@ -114,8 +114,8 @@ impl<'a> Site<'a> {
         if address.is_none() {
             notes.push(Note {
                 code: "no-site-address",
-                message: "`sitemap.xml` and `robots.txt` name a placeholder address: give the \
-                          order a `site_url`, or replace it before going live"
+                message: "the site has no `sitemap.xml`, no `robots.txt` and no canonical links, \
+                          because the order has no `site_url`; add one and generate again"
                     .to_owned(),
             });
         }
@@ -131,11 +131,7 @@ impl<'a> Site<'a> {
             facts: trade::facts(order, language),
             trade: trade::name(order, language),
             initials: trade::initials(&order.business_name),
-            place: [order.primary_city.as_deref(), order.state.as_deref()]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(", "),
+            place: language.place(order.primary_city.as_deref(), order.state.as_deref()),
             address,
             notes,
         }
@@ -175,6 +171,12 @@ impl<'a> Site<'a> {
                     w.see_services
                 },
                 cards: self.cards(&copy.services, MAX_ON_HOME, art::sign),
+                prices: if self.has_page(&[Kind::Services, Kind::Pricing]) {
+                    Vec::new()
+                } else {
+                    self.other_prices(MAX_ON_HOME)
+                },
+                shows_menu: !order.menu.is_empty() && !self.has_page(&[Kind::Services]),
                 quotes: self.quotes(3),
                 closing_heading: or(&copy.closing_heading, w.closing),
                 closing_text: or(&copy.closing_text, w.closing_lead),
@@ -189,6 +191,7 @@ impl<'a> Site<'a> {
                 copy,
                 art: band,
                 cards: self.cards(&copy.descriptions, MAX_DESCRIBED, art::sign),
+                prices: self.other_prices(MAX_DESCRIBED),
                 others: offers(order).into_iter().skip(MAX_DESCRIBED).collect(),
             }
             .render(),
@@ -203,9 +206,10 @@ impl<'a> Site<'a> {
             Copy::Faq(copy) => views::FaqPage { f, copy, art: band }.render(),
             Copy::Pricing(copy) => {
                 // Those whose price was sent are listed with it.
-                let priced = |name: &str| order.prices.iter().any(|price| price.name == name);
+                let priced = |name: &str| order.prices.iter().any(|price| same(&price.name, name));
                 let offers = offers(order).into_iter().filter(|name| !priced(name)).collect();
-                views::PricingPage { f, copy, art: band, offers }.render()
+                let prices = order.prices.iter().map(|price| self.price(price)).collect();
+                views::PricingPage { f, copy, art: band, prices, offers }.render()
             }
             Copy::Contact(copy) => {
                 let booking = order.primary_cta == Cta::BookOnline;
@@ -217,8 +221,8 @@ impl<'a> Site<'a> {
         file(page.path(), html)
     }
 
-    /// Renders all files that are not pages of the plan: stylesheet, icon, `404.html`, sitemap and
-    /// `robots.txt`.
+    /// Renders all files that are not pages of the plan: stylesheet, icon and `404.html`, and, if
+    /// the order has a `site_url`, the sitemap, `robots.txt` and the preview of links.
     ///
     /// # Errors
     /// [`RenderError`]: a bug in this template.
@@ -226,7 +230,7 @@ impl<'a> Site<'a> {
         let not_found =
             Page { kind: Kind::Custom, label: self.words.lost.to_owned(), slug: String::new() };
         let mut f = self.bare_frame(&not_found);
-        f.title = format!("{} · {}", self.words.lost, self.order.business_name);
+        f.title = title::of(&self.order.business_name, self.words.lost, self.words.lost);
         f.description = self.words.lost_text;
         let page = views::NotFoundPage {
             f,
@@ -239,21 +243,49 @@ impl<'a> Site<'a> {
             initials: &self.initials,
             size: if self.initials.chars().count() > 1 { 30 } else { 38 },
         };
-        let placeholder = extras::placeholder_address(self.order);
-        let address = self.address.as_deref().unwrap_or(&placeholder);
-        Ok(vec![
-            File {
-                path: "assets/site.css".to_owned(),
-                text: extras::stylesheet(&self.palette, self.order),
-            },
+        let new = |path: &str, bytes: Vec<u8>| File { path: path.to_owned(), bytes };
+        let mut files = vec![
+            new("assets/site.css", extras::stylesheet(&self.palette, self.order).into_bytes()),
             file("favicon.svg".to_owned(), icon.render())?,
             file("404.html".to_owned(), page.render())?,
-            File {
-                path: "sitemap.xml".to_owned(),
-                text: extras::sitemap(address, &self.plan.pages),
-            },
-            File { path: "robots.txt".to_owned(), text: extras::robots(address) },
-        ])
+        ];
+        if let Some(address) = &self.address {
+            let sitemap = extras::sitemap(address, &self.plan.pages);
+            files.push(new("sitemap.xml", sitemap.into_bytes()));
+            files.push(new("robots.txt", extras::robots(address).into_bytes()));
+            files.push(new(extras::CARD, extras::card(&self.palette)));
+        }
+        Ok(files)
+    }
+
+    fn has_page(&self, kinds: &[Kind]) -> bool {
+        self.plan.pages.iter().any(|page| kinds.contains(&page.kind))
+    }
+
+    /// URL of the picture that shows beside a link to the site: the first photo of the order, or
+    /// the card.
+    fn preview(&self) -> Option<String> {
+        let photo = self.order.photos.iter().find_map(|photo| contact::web_address(&photo.url));
+        photo.or_else(|| Some(format!("{}{}", self.address.as_ref()?, extras::CARD)))
+    }
+
+    /// The prices of everything but the first `shown` services, whose cards show theirs.
+    fn other_prices(&self, shown: usize) -> Vec<PriceLine<'_>> {
+        let offers = offers(self.order);
+        let shown = offers.get(..shown).unwrap_or(&offers);
+        let on_card = |price: &Price| shown.iter().any(|name| same(&price.name, name));
+        let others = self.order.prices.iter().filter(|price| price.price.is_some());
+        others.filter(|price| !on_card(price)).map(|price| self.price(price)).collect()
+    }
+
+    fn price<'b>(&self, price: &'b Price) -> PriceLine<'b> {
+        let includes = price.includes.join(self.words.comma);
+        let details = [price.duration.as_deref(), price.description.as_deref(), Some(&includes)];
+        let details: Vec<&str> =
+            details.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+        PriceLine {
+            name: &price.name, price: price.price.as_deref(), details: details.join(" · ")
+        }
     }
 
     fn services_heading(&self) -> &'static str {
@@ -264,11 +296,9 @@ impl<'a> Site<'a> {
         let name = &self.order.business_name;
         let intro = copy.intro();
         let mut f = self.bare_frame(page);
-        f.title = if intro.title.contains(name.as_str()) {
-            intro.title.clone()
-        } else {
-            format!("{} · {}", intro.title, name)
-        };
+        // Several pages may have no subject but their name, which tells them apart.
+        let subject = if page.kind == Kind::Custom { &page.label } else { &intro.title };
+        f.title = title::of(name, subject, &page.label);
         f.description = &intro.description;
         let mut structured = Vec::new();
         if matches!(page.kind, Kind::Home | Kind::Contact) {
@@ -296,7 +326,9 @@ impl<'a> Site<'a> {
         let link = |kind| self.plan.page(kind).map(&href);
         Frame {
             lang: self.language.tag(&self.order.locale),
+            right_to_left: self.language.is_right_to_left(),
             og_locale: self.language.tag(&self.order.locale).replace('-', "_"),
+            image: self.preview(),
             title: String::new(),
             description: "",
             keywords: self.strategy.keywords.join(", "),
@@ -352,6 +384,12 @@ impl<'a> Site<'a> {
             .map(|(at, name)| Card {
                 name,
                 text: texts.get(at).map_or("", String::as_str),
+                price: self
+                    .order
+                    .prices
+                    .iter()
+                    .find(|price| price.price.is_some() && same(&price.name, name))
+                    .and_then(|price| price.price.as_deref()),
                 art: draw(&format!("{} {name}", self.order.business_name)),
                 featured: several
                     && self
@@ -391,17 +429,16 @@ impl<'a> Site<'a> {
     fn stars(&self, rating: f64) -> Stars {
         let rating = rating.clamp(0.0, 5.0);
         let full = rating.round() as usize;
-        let words =
-            if rating.fract() == 0.0 { format!("{rating:.0}") } else { format!("{rating:.1}") };
         Stars {
             signs: "★".repeat(full) + &"☆".repeat(5 - full),
-            words: if self.language == Language::Portuguese {
-                words.replace('.', ",")
-            } else {
-                words
-            },
+            words: fill(self.words.stars, &[&self.language.decimal(rating)]),
         }
     }
+}
+
+/// Whether two names of a service are the same for a reader.
+fn same(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 fn or<'t>(text: &'t str, instead: &'t str) -> &'t str {
@@ -410,7 +447,7 @@ fn or<'t>(text: &'t str, instead: &'t str) -> &'t str {
 
 fn file(path: String, html: Result<String, askama::Error>) -> Result<File, RenderError> {
     match html {
-        Ok(text) => Ok(File { path, text }),
+        Ok(text) => Ok(File { path, bytes: text.into_bytes() }),
         Err(source) => Err(RenderError::Html { path, source }),
     }
 }

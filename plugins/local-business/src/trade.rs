@@ -9,22 +9,7 @@ pub fn name(order: &Order, language: Language) -> String {
     if let Some(own) = order.custom_niche.as_deref().map(str::trim).filter(|own| !own.is_empty()) {
         return own.to_owned();
     }
-    let (portuguese, english) = match order.niche {
-        Niche::Restaurant => ("Restaurante", "Restaurant"),
-        Niche::Lawyer => ("Advocacia", "Law firm"),
-        Niche::Dentist => ("Clínica odontológica", "Dental practice"),
-        Niche::RealEstate => ("Imobiliária", "Real estate"),
-        Niche::Plumber => ("Encanador", "Plumbing"),
-        Niche::Electrician => ("Eletricista", "Electrical services"),
-        Niche::Landscaping => ("Jardinagem e paisagismo", "Landscaping"),
-        Niche::Cleaning => ("Limpeza", "Cleaning services"),
-        Niche::General | Niche::Other => ("Negócio local", "Local business"),
-    };
-    match language {
-        Language::Portuguese => portuguese,
-        Language::English => english,
-    }
-    .to_owned()
+    language.words().trade(order.niche).to_owned()
 }
 
 /// A figure with its unit.
@@ -59,14 +44,19 @@ pub fn facts(order: &Order, language: Language) -> Vec<Fact> {
 }
 
 /// Up to two letters or digits for the logo: those of the first and second word of at least three
-/// characters. Empty if the name has no letter and no digit.
+/// characters. One letter of a script whose letters join: two of them would look like a word. Empty
+/// if the name has no letter and no digit.
 pub fn initials(name: &str) -> String {
+    let joins = |c: &char| ('\u{600}'..='\u{6ff}').contains(c);
     let mut letters = name
         .split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’')
+        .map(|word| word.strip_prefix("ال").unwrap_or(word))
         .filter(|word| word.chars().count() > 2)
         .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
     let first = letters.next().or_else(|| name.chars().find(|c| c.is_alphanumeric()));
-    first.into_iter().chain(letters.next()).flat_map(char::to_uppercase).collect()
+    let second =
+        letters.next().filter(|second| !joins(second) && !first.as_ref().is_some_and(joins));
+    first.into_iter().chain(second).flat_map(char::to_uppercase).collect()
 }
 
 #[cfg(test)]
@@ -79,5 +69,8 @@ mod tests {
         assert_eq!(initials("Webb & Sons Plumbing"), "WS");
         assert_eq!(initials("Zé"), "Z");
         assert_eq!(initials("💾"), "");
+        assert_eq!(initials("حضانة براعم الغد"), "ح");
+        assert_eq!(initials("מאפיית הכרמל"), "מה");
+        assert_eq!(initials("東京庭園"), "東");
     }
 }

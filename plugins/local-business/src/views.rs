@@ -14,12 +14,14 @@ use crate::trade::Fact;
 /// Values that all pages use.
 pub(crate) struct Frame<'a> {
     pub(crate) lang: &'a str,
+    pub(crate) right_to_left: bool,
     pub(crate) og_locale: String,
     pub(crate) title: String,
     pub(crate) description: &'a str,
     pub(crate) keywords: String,
     pub(crate) theme: String,
     pub(crate) url: Option<String>,
+    pub(crate) image: Option<String>,
     pub(crate) structured: Vec<String>,
     pub(crate) kind: &'static str,
     pub(crate) label: &'a str,
@@ -87,6 +89,14 @@ pub(crate) struct Card<'a> {
     pub(crate) text: &'a str,
     pub(crate) art: String,
     pub(crate) featured: bool,
+    pub(crate) price: Option<&'a str>,
+}
+
+/// A line of the price list.
+pub(crate) struct PriceLine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) price: Option<&'a str>,
+    pub(crate) details: String,
 }
 
 /// A testimonial.
@@ -116,6 +126,8 @@ pub(crate) struct HomePage<'a> {
     pub(crate) services_heading: &'a str,
     pub(crate) see_services: &'static str,
     pub(crate) cards: Vec<Card<'a>>,
+    pub(crate) prices: Vec<PriceLine<'a>>,
+    pub(crate) shows_menu: bool,
     pub(crate) quotes: Vec<Quote<'a>>,
     pub(crate) closing_heading: &'a str,
     pub(crate) closing_text: &'a str,
@@ -138,6 +150,7 @@ pub(crate) struct ServicesPage<'a> {
     pub(crate) copy: &'a copy::Services,
     pub(crate) art: String,
     pub(crate) cards: Vec<Card<'a>>,
+    pub(crate) prices: Vec<PriceLine<'a>>,
     pub(crate) others: Vec<&'a str>,
 }
 
@@ -173,6 +186,7 @@ pub(crate) struct PricingPage<'a> {
     pub(crate) f: Frame<'a>,
     pub(crate) copy: &'a copy::Pricing,
     pub(crate) art: String,
+    pub(crate) prices: Vec<PriceLine<'a>>,
     pub(crate) offers: Vec<&'a str>,
 }
 

@@ -5,10 +5,12 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::{ORDERS, order, site_of};
+use common::{ORDERS, order, real_order, site_of};
 use local_business::LocalBusiness;
+use local_business::language::Language;
 use scraper::{Html, Selector};
 use sitewright_sdk::ai::Role;
+use sitewright_sdk::order::{MenuItem, MenuSection, Niche, Photo, Price};
 use sitewright_sdk::testing::{Harness, Run};
 
 fn all(html: &Html, selector: &str) -> Vec<scraper::ElementRef<'static>> {
@@ -47,11 +49,261 @@ fn every_order_gives_the_expected_files() {
         let run = site_of(&order(name, locale));
         let mut files: HashSet<String> =
             expected.iter().map(|page| format!("{page}.html")).collect();
-        for other in ["404.html", "assets/site.css", "favicon.svg", "robots.txt", "sitemap.xml"] {
+        for other in ["404.html", "assets/site.css", "favicon.svg"] {
             files.insert(other.to_owned());
         }
         assert_eq!(run.files.keys().cloned().collect::<HashSet<_>>(), files, "{name}");
     }
+}
+
+#[test]
+fn a_site_with_an_address_has_canonical_links_and_files_for_search_engines() {
+    let mut order = order("02-dentist-us-minimal", "en");
+    let run = site_of(&order);
+    assert!(run.reports.iter().any(|report| report.code == "no-site-address"));
+    for absent in ["canonical", "og:url", "og:image"] {
+        assert!(!run.text("index.html").contains(absent), "{absent}");
+    }
+    order.site_url = Some("https://brightoak.test/".to_owned());
+    let run = site_of(&order);
+    let sitemap = run.text("sitemap.xml");
+    for (path, source) in pages(&run).into_iter().filter(|(path, _)| *path != "404.html") {
+        let address = format!("https://brightoak.test/{}", path.trim_start_matches("index.html"));
+        let html = Html::parse_document(source);
+        let link = all(&html, "link[rel=canonical]").remove(0);
+        assert_eq!(link.attr("href"), Some(address.as_str()));
+        assert_eq!(meta(&html, "og:url"), address);
+        assert!(sitemap.contains(&format!("<loc>{address}</loc>")), "{sitemap}");
+        assert_eq!(meta(&html, "og:image"), "https://brightoak.test/assets/card.png");
+        assert!(!meta(&html, "og:title").is_empty() && !meta(&html, "og:description").is_empty());
+    }
+    assert!(run.text("robots.txt").contains("https://brightoak.test/sitemap.xml"));
+    assert!(run.files["assets/card.png"].starts_with(b"\x89PNG"));
+    let url = "https://img.test/oak.jpg".to_owned();
+    order.photos = vec![Photo { url: url.clone(), alt: None }];
+    let html = Html::parse_document(site_of(&order).text("index.html"));
+    assert_eq!(meta(&html, "og:image"), url);
+}
+
+fn meta(html: &Html, property: &str) -> String {
+    let found = all(html, &format!("meta[property=\"{property}\"]"));
+    found[0].attr("content").unwrap().to_owned()
+}
+
+#[test]
+fn every_language_gives_a_site_of_its_own() {
+    let english = Language::English.words();
+    for (locale, language, headline) in [
+        ("ar-SA", Language::Arabic, "بالقرب منكم، ومعنا وقت للاستماع"),
+        ("de-DE", Language::German, "In Ihrer Nähe, mit Zeit zum Zuhören"),
+        ("es-MX", Language::Spanish, "Cerca de ti, con tiempo para escuchar"),
+        ("fr-FR", Language::French, "Près de chez vous, avec le temps d’écouter"),
+        ("he-IL", Language::Hebrew, "קרוב אליכם, עם זמן להקשיב"),
+        ("it-IT", Language::Italian, "Vicino a te, con il tempo di ascoltare"),
+        ("ja-JP", Language::Japanese, "身近な場所で、じっくりお話を伺います"),
+        ("pt-PT", Language::Portuguese, "Perto de você, com tempo para ouvir"),
+    ] {
+        let mut order = order("03-plumber-us-premium", locale);
+        order.id = "7100".to_owned();
+        order.selected_pages =
+            ["about", "services", "gallery", "faq", "pricing", "reviews", "Blog"]
+                .map(str::to_owned)
+                .into();
+        let run = site_of(&order);
+        assert!(run.reports.iter().all(|report| report.code != "locale-unsupported"), "{locale}");
+        assert_eq!(text(run.text("index.html"), "h1"), headline);
+        let words = language.words();
+        for (path, source) in pages(&run) {
+            let at = format!("{locale}/{path}");
+            let html = Html::parse_document(source);
+            assert!(html.errors.is_empty(), "{at}: {:?}", html.errors);
+            let root = all(&html, "html").remove(0);
+            assert_eq!(root.attr("lang"), Some(locale), "{at}");
+            let direction = language.is_right_to_left().then_some("rtl");
+            assert_eq!(root.attr("dir"), direction, "{at}");
+            let body = text(source, "body");
+            for (field, other) in english.texts() {
+                let own = words.texts().into_iter().find(|(name, _)| *name == field).unwrap().1;
+                // Short words of English are parts of other words, or of what the order says.
+                let is_english = own != other && other.len() > 12 && body.contains(other);
+                assert!(!is_english, "{at}: {field}: {other}");
+            }
+            for link in all(&html, "a[href^='tel:'], a[href^='mailto:']") {
+                let shown = link.text().collect::<String>();
+                if shown.contains(['@', '+']) {
+                    let inner = link.first_child().unwrap().value().as_element().unwrap();
+                    assert_eq!((inner.name(), inner.attr("dir")), ("bdi", Some("ltr")), "{at}");
+                }
+            }
+        }
+        for call in &run.ai_calls {
+            let asked = format!("Language: {} ({locale}).", language.name());
+            assert!(call.request.messages[1].content.contains(&asked), "{locale}");
+        }
+    }
+}
+
+#[test]
+fn real_orders_give_sites_in_their_own_language() {
+    for (name, lang, prices) in [
+        ("n01-hair-salon-en", "en", &["$"][..]),
+        ("n02-gym-ptbr", "pt", &["R$"]),
+        ("n04-realestate-fr", "fr", &[]),
+        ("n05-photographer-de", "de", &["ab 590 €", "ab 2.190 €"]),
+        ("n07-daycare-ar", "ar", &["1,800 ر.س شهرياً"]),
+        ("n09-bakery-engb", "en", &["£"]),
+    ] {
+        let run = site_of(&real_order(name));
+        let found = pages(&run);
+        let mut titles = HashSet::new();
+        for (path, source) in &found {
+            let at = format!("{name}/{path}");
+            let html = Html::parse_document(source);
+            assert!(html.errors.is_empty(), "{at}: {:?}", html.errors);
+            let root = all(&html, "html").remove(0);
+            assert!(root.attr("lang").unwrap().starts_with(lang), "{at}");
+            let title = text(source, "title");
+            assert!(title.chars().count() < 60 && titles.insert(title.clone()), "{at}: {title}");
+        }
+        for price in prices {
+            assert!(found.iter().any(|(_, page)| text(page, "main").contains(price)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_of_pages_are_understood_in_every_language() {
+    for (locale, typed, slugs) in [
+        (
+            "ar-SA",
+            &["الرئيسية", "برامجنا", "الرسوم", "الأسئلة الشائعة", "فريقنا", "اتصل بنا"][..],
+            &["", "services", "pricing", "faq", "page-5", "contact"][..],
+        ),
+        (
+            "fr-FR",
+            &["Accueil", "Nos biens", "L'agence", "Honoraires", "Contact"],
+            &["", "nos-biens", "a-propos", "tarifs", "contact"],
+        ),
+        (
+            "de-DE",
+            &["Startseite", "Portfolio", "Pakete & Preise", "Über mich", "Kontakt"],
+            &["", "galerie", "preise", "ueber-uns", "kontakt"],
+        ),
+        (
+            "he-IL",
+            &["דף הבית", "השירותים שלנו", "מחירון", "המלצות", "יצירת קשר"],
+            &["", "services", "pricing", "testimonials", "contact"],
+        ),
+        (
+            "ja-JP",
+            &["ホーム", "サービス紹介", "料金表", "よくある質問", "会社概要", "お問い合わせ"],
+            &["", "services", "pricing", "faq", "about", "contact"],
+        ),
+        (
+            "es",
+            &["Inicio", "Quiénes somos", "Tarifas"],
+            &["", "nosotros", "presupuesto", "contacto"],
+        ),
+        ("it", &["Home", "Chi siamo", "Listino"], &["", "chi-siamo", "preventivo", "contatti"]),
+    ] {
+        let mut order = order("01-restaurant-ptbr-full", locale);
+        order.niche = Niche::General;
+        order.selected_pages = typed.iter().map(|name| (*name).to_owned()).collect();
+        let plan = local_business::pages::Plan::of(&order);
+        let planned: Vec<&str> = plan.pages.iter().map(|page| page.slug.as_str()).collect();
+        assert_eq!(planned, slugs, "{locale}");
+    }
+    for name in [
+        "Impressum",
+        "Mentions légales",
+        "سياسة الخصوصية",
+        "מדיניות פרטיות",
+        "プライバシーポリシー",
+    ] {
+        let mut order = order("01-restaurant-ptbr-full", "en");
+        order.selected_pages = vec![name.to_owned()];
+        let plan = local_business::pages::Plan::of(&order);
+        assert_eq!(plan.notes[0].code, "page-unknown", "{name}");
+    }
+}
+
+#[test]
+fn every_page_has_a_short_title_of_its_own_and_begins_with_its_charset() {
+    for (name, locale) in ORDERS {
+        let run = site_of(&order(name, locale));
+        let mut titles = HashSet::new();
+        for (path, source) in pages(&run) {
+            let at = format!("{name}/{path}");
+            let title = text(source, "title");
+            assert!(title.chars().count() < 60, "{at}: {title}");
+            assert!(titles.insert(title.clone()), "{at}: {title}");
+            let head = source.split_once("<head>").unwrap().1.trim_start();
+            assert!(head.starts_with("<meta charset=\"utf-8\">"), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_price_that_was_sent_is_shown_on_every_plan_of_pages() {
+    let mut order = order("02-dentist-us-minimal", "en");
+    let price = |name: &str, written: &str| Price {
+        name: name.to_owned(),
+        price: Some(written.to_owned()),
+        ..Price::default()
+    };
+    let first = order.services[0].to_uppercase();
+    order.prices = vec![price(&first, "from $75"), price("Night guard", "$310")];
+    order.menu = vec![MenuSection {
+        section: Some("Extras".to_owned()),
+        items: vec![MenuItem {
+            name: "Tea".to_owned(),
+            description: None,
+            price: Some("$2.50".to_owned()),
+            allergens: vec!["milk".to_owned()],
+        }],
+    }];
+    for selected in [&["services"][..], &["pricing"], &["faq"], &["services", "pricing"]] {
+        order.selected_pages = selected.iter().map(|name| (*name).to_owned()).collect();
+        let run = site_of(&order);
+        let all = pages(&run).iter().map(|(_, page)| text(page, "main")).collect::<String>();
+        for written in ["from $75", "$310", "$2.50"] {
+            assert!(all.contains(written), "{selected:?}: {written}");
+        }
+        if run.files.contains_key("pricing/index.html") {
+            let lines = text(run.text("pricing/index.html"), ".price-list li");
+            let line = |name: &str| lines.lines().find(|line| line.starts_with(name)).unwrap();
+            assert!(!line(&first).contains("On request"), "{lines}");
+        }
+    }
+}
+
+#[test]
+fn the_style_has_dark_print_calm_and_mirrored_rules() {
+    let run = site_of(&order("02-dentist-us-minimal", "en"));
+    let css = run.text("assets/site.css");
+    for rule in [
+        "@media (prefers-color-scheme: dark)",
+        "@media print",
+        "@media (prefers-reduced-motion: reduce)",
+        "[dir=\"rtl\"] .flip",
+    ] {
+        assert!(css.contains(rule), "{rule}");
+    }
+    for physical in [
+        "margin-left",
+        "margin-right",
+        "padding-left",
+        "padding-right",
+        "border-left",
+        "border-right",
+        "text-align: left",
+        "text-align: right",
+        " left: ",
+        " right: ",
+    ] {
+        assert!(!css.contains(physical), "{physical}");
+    }
+    assert!(run.text("404.html").contains("@media (prefers-color-scheme: dark)"));
 }
 
 #[test]
@@ -72,7 +324,8 @@ fn every_page_is_valid_and_accessible() {
                     "{at} {meta}"
                 );
             }
-            assert!(text(source, "title").contains(order.business_name.as_str()), "{at}");
+            let name: String = order.business_name.chars().take(20).collect();
+            assert!(text(source, "title").contains(&name), "{at}");
             let levels: Vec<u8> = all(&html, "h1,h2,h3,h4")
                 .iter()
                 .map(|h| h.value().name().as_bytes()[1] - b'0')
@@ -279,7 +532,7 @@ fn empty_copy_falls_back_to_default_wording_on_the_home_page() {
 
 #[test]
 fn an_unsupported_language_falls_back_to_english_with_a_warning() {
-    let run = site_of(&order("02-dentist-us-minimal", "fr-FR"));
+    let run = site_of(&order("02-dentist-us-minimal", "fi-FI"));
     assert!(run.text("index.html").contains("<html lang=\"en\">"));
     assert!(run.reports.iter().any(|report| report.code == "locale-unsupported"));
 }
@@ -310,7 +563,7 @@ fn opening_hours_are_shown_or_their_absence_is_reported() {
     let table = text(run.text("contato/index.html"), ".hours tbody tr");
     assert_eq!(
         table.lines().collect::<Vec<_>>(),
-        ["Terça e Quarta11:30 – 15:0018:30 – 23:00", "Sábado12:00 – 23:30", "Domingo12:00 – 16:00"]
+        ["Terça e quarta11:30 – 15:0018:30 – 23:00", "Sábado12:00 – 23:30", "Domingo12:00 – 16:00"]
     );
     let run = site_of(&order("02-dentist-us-minimal", "en"));
     assert!(all(&Html::parse_document(run.text("contact/index.html")), ".hours").is_empty());

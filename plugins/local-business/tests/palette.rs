@@ -6,6 +6,11 @@ use proptest::prelude::*;
 use sitewright_sdk::order::Color;
 
 fn check(palette: &Palette) -> Result<(), TestCaseError> {
+    check_one(palette)?;
+    check_one(&palette.dark())
+}
+
+fn check_one(palette: &Palette) -> Result<(), TestCaseError> {
     for (name, text, background) in palette.pairs() {
         let ratio = contrast(text, background);
         prop_assert!(ratio >= READABLE, "{text} on {name} {background}: contrast {ratio:.2}");
@@ -15,6 +20,13 @@ fn check(palette: &Palette) -> Result<(), TestCaseError> {
             contrast(palette.outline, background) >= VISIBLE,
             "{} on {background}",
             palette.outline
+        );
+    }
+    for background in [palette.paper, palette.tint, palette.card] {
+        prop_assert!(
+            contrast(palette.edge, background) >= VISIBLE,
+            "a button with the border {} on {background}",
+            palette.edge
         );
     }
     Ok(())
@@ -63,5 +75,20 @@ fn colours_of_the_order_are_kept_and_text_is_readable() {
             (palette.brand, palette.second, palette.accent),
             (color(brand), color(second), color(accent))
         );
+    }
+}
+
+#[test]
+fn a_white_and_a_black_button_are_visible() {
+    for brand in ["#ffffff", "#000000"] {
+        let brand: Color = brand.parse().unwrap();
+        let palette = Palette::from_colors(brand, None, None);
+        for palette in [&palette, &palette.dark()] {
+            check_one(palette).unwrap();
+            assert_eq!(palette.brand, brand);
+            let label = contrast(palette.on_brand, palette.brand);
+            assert!(label >= READABLE, "{} on {brand}", palette.on_brand);
+        }
+        assert_eq!(palette.edge == brand, brand.r == 0, "{}", palette.edge);
     }
 }

@@ -20,10 +20,28 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The orders of `tests/orders-real`, which name their locale.
+pub(crate) const REAL: [&str; 6] = [
+    "n01-hair-salon-en",
+    "n02-gym-ptbr",
+    "n04-realestate-fr",
+    "n05-photographer-de",
+    "n07-daycare-ar",
+    "n09-bakery-engb",
+];
+
 /// Reads an order of `tests/orders`.
 pub(crate) fn order(name: &str, locale: &str) -> Order {
-    let text =
-        std::fs::read_to_string(repository().join(format!("tests/orders/{name}.json"))).unwrap();
+    read_file(&format!("tests/orders/{name}.json"), locale)
+}
+
+/// Reads an order of `tests/orders-real`.
+pub(crate) fn real_order(name: &str) -> Order {
+    read_file(&format!("tests/orders-real/{name}.json"), "en")
+}
+
+fn read_file(path: &str, locale: &str) -> Order {
+    let text = std::fs::read_to_string(repository().join(path)).unwrap();
     let document = serde_json::from_str(&text).unwrap();
     read(&document, &locale.parse::<Locale>().unwrap()).unwrap()
 }

@@ -1,0 +1,28 @@
+/** The title of a page, for the browser's tab and for search results. */
+
+/** Maximum length, in characters: search engines cut longer titles. */
+export const MAX_TITLE = 59;
+
+/** The business's name, then the page's own title, cut at a word. */
+export function title(business, own) {
+  const name = business.trim().replace(/\s+/g, ' ');
+  if (own.includes(name) && [...own].length <= MAX_TITLE) return own;
+  const room = MAX_TITLE - [...name].length - 3;
+  const part = atWord(own, room);
+  return [...part].length > 1 ? `${name} · ${part}` : atWord(name, MAX_TITLE);
+}
+
+/**
+ * The beginning of the text, at most `max` characters, with an ellipsis if something is left out.
+ * Cut after a word, if there is a space in its second half.
+ */
+function atWord(text, max) {
+  const characters = [...text];
+  if (characters.length <= max) return text;
+  const short = characters.slice(0, Math.max(max - 1, 0)).join('');
+  const endsAWord = /^\s/.test(text.slice(short.length));
+  const space = short.lastIndexOf(' ');
+  const cut = !endsAWord && space * 2 > short.length ? short.slice(0, space) : short;
+  const tidy = cut.replace(/[^\p{L}\p{N}]+$/u, '');
+  return tidy && `${tidy}…`;
+}

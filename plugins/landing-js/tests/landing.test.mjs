@@ -1,0 +1,206 @@
+// Run with `node --import ./hooks.mjs --test landing.test.mjs` in this folder.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { colours, contrast, darkColours } from '../src/colours.js';
+import { contact } from '../src/contact.js';
+import { rows } from '../src/hours.js';
+import { files } from '../src/site.js';
+import { MAX_TITLE, title } from '../src/title.js';
+import { decimal, language, LANGUAGE_CODES, place } from '../src/words.js';
+
+const ORDER = {
+  id: '1',
+  business_name: 'Webb & Sons (Plumbing)',
+  business_email: 'office@example.com',
+  business_phone: '+1 (555) 010-3301',
+  niche: 'plumber',
+  primary_city: 'Tampa',
+  state: 'FL',
+  primary_cta: 'call',
+  tone: 'friendly',
+  services: ['Drain cleaning', 'Leak detection'],
+  service_areas: ['Tampa', 'Brandon'],
+  business_hours: [
+    { day: 'monday', ranges: ['09:00-17:30'] },
+    { day: 'tuesday', ranges: ['09:00-17:30'] },
+    { day: 'wednesday', ranges: ['09:00-17:30'] },
+    { day: 'saturday', ranges: [] },
+  ],
+  hours_notes: [{ label: 'Sundays', text: 'emergencies only' }],
+  testimonials: [{ name: 'Ana', text: 'On time.', rating: 4.5, role: 'Neighbour' }],
+  prices: [
+    { name: 'drain cleaning', price: 'from $75' },
+    { name: 'Camera', price: '$120', duration: '30 min' },
+  ],
+  menu: [{ section: 'Extras', items: [{ name: 'Tea', price: '$2.50', allergens: ['milk'] }] }],
+  years_in_business: 31,
+};
+const COPY = {
+  title: 'Plumbers',
+  description: 'Plumbers in Tampa.',
+  headline: 'Dry again today',
+  lead: '',
+  services: { heading: '', lead: '', texts: [] },
+  about: { heading: '', paragraphs: ['We listen.'] },
+  questions: [],
+};
+
+function site(locale, change = {}) {
+  const order = { ...ORDER, ...change };
+  const lang = language(locale);
+  const contacts = contact(order, lang);
+  return Object.fromEntries(files({ order, copy: COPY, contacts, lang }).map(([path, content]) => [
+    path,
+    content instanceof Uint8Array ? content : String(content),
+  ]));
+}
+
+/** Texts that are the same as in English: language and key. */
+const LIKE_ENGLISH = [
+  'pt comma', 'pt colon', 'es comma', 'es colon', 'fr comma', 'fr services', 'fr contact',
+  'de comma', 'de colon', 'it comma', 'it colon', 'it email', 'it menu', 'ar colon', 'he comma',
+  'he colon',
+];
+
+test('every language has every text, and none of another', () => {
+  const english = language('en').words;
+  for (const code of LANGUAGE_CODES) {
+    const { words } = language(code);
+    assert.deepEqual(Object.keys(words), Object.keys(english), code);
+    assert.equal(new Set(Object.values(words.days)).size, 7, code);
+    for (const [key, text] of Object.entries(words)) {
+      if (key === 'days') continue;
+      assert.ok(text.trim(), `${code} ${key}`);
+      const holes = (value) => value.split('{}').length;
+      if (!key.startsWith('year')) assert.equal(holes(text), holes(english[key]), `${code} ${key}`);
+      if (code === 'en') continue;
+      const at = `${code} ${key}`;
+      assert.equal(text === english[key], LIKE_ENGLISH.includes(at), at);
+    }
+  }
+});
+
+test('a locale has the language of its first part, else English', () => {
+  for (const [locale, code, tag] of [
+    ['ar-SA', 'ar', 'ar-SA'], ['ja', 'ja', 'ja'], ['pt-PT', 'pt', 'pt-PT'], ['fi', 'en', 'en'],
+    ['constructor', 'en', 'en'],
+  ]) {
+    const lang = language(locale);
+    assert.deepEqual([lang.code, lang.tag], [code, tag]);
+  }
+});
+
+test('days and times are written as each language does', () => {
+  const shown = Object.fromEntries(
+    LANGUAGE_CODES.map((code) => {
+      const [first] = rows(ORDER.business_hours, language(code));
+      return [code, `${first.days} | ${first.times}`];
+    }),
+  );
+  assert.deepEqual(shown, {
+    pt: 'Segunda a quarta | 09:00 – 17:30',
+    en: 'Monday to Wednesday | 9 am – 5:30 pm',
+    es: 'De lunes a miércoles | 09:00 – 17:30',
+    fr: 'Du lundi au mercredi | 09:00 – 17:30',
+    de: 'Montag bis Mittwoch | 09:00 – 17:30',
+    it: 'Da lunedì a mercoledì | 09:00 – 17:30',
+    ar: 'من الاثنين إلى الأربعاء | 09:00 – 17:30',
+    he: 'יום שני עד יום רביעי | 09:00 – 17:30',
+    ja: '月曜日～水曜日 | 9:00～17:30',
+  });
+  const week = ['monday', 'saturday', 'sunday'].map((day) => ({ day, ranges: [] }));
+  const days = (code) => rows(week, language(code)).map((row) => row.days);
+  assert.deepEqual(days('he'), ['יום ראשון ויום שני', 'יום שבת']);
+  assert.deepEqual(days('de'), ['Montag', 'Samstag und Sonntag']);
+});
+
+test('numbers and places are written as each language does', () => {
+  assert.equal(decimal(4.5, language('fr')), '4,5');
+  assert.equal(decimal(4.5, language('en')), '4.5');
+  assert.equal(place('渋谷区', '東京都', language('ja')), '東京都渋谷区');
+  assert.equal(place('الرياض', 'منطقة الرياض', language('ar')), 'الرياض، منطقة الرياض');
+  assert.equal(place('Tampa', 'FL', language('ar')), 'Tampa, FL');
+});
+
+test('text from right to left is marked, and what is not is isolated', () => {
+  for (const code of LANGUAGE_CODES) {
+    const page = site(code)['index.html'];
+    const isRight = code === 'ar' || code === 'he';
+    assert.ok(page.includes(`<html lang="${code}"${isRight ? ' dir="rtl"' : ''}>`), code);
+    for (const part of ['+1 (555) 010-3301', 'office@example.com']) {
+      assert.ok(page.includes(`<bdi dir="ltr">${part}</bdi>`), `${code}: ${part}`);
+    }
+    for (const part of ['from &#36;75', '&#36;120', '&#36;2.50', 'Webb &#38; Sons (Plumbing)']) {
+      assert.ok(page.includes(`<bdi>${part}</bdi>`), `${code}: ${part}`);
+    }
+    assert.ok(page.indexOf('<meta charset="utf-8">') - page.indexOf('<head>') < 10);
+    assert.ok(page.includes('emergencies only') && !page.includes('undefined'), code);
+  }
+  const { 'style.css': css } = site('en');
+  const sides = /(margin|padding|border)-(left|right)|text-align: (left|right)|[ {](left|right):/;
+  assert.doesNotMatch(css, sides);
+  for (const media of ['prefers-color-scheme: dark', 'print', 'prefers-reduced-motion: reduce']) {
+    assert.ok(css.includes(media), media);
+  }
+});
+
+test('a title has less than 60 characters and begins with the name', () => {
+  const cases = [
+    ['Bright Oak Dental', 'What we offer', 'Bright Oak Dental · What we offer'],
+    ['Zum Löwen', 'Willkommen im Zum Löwen', 'Willkommen im Zum Löwen'],
+    [
+      'Ferraz Advocacia',
+      'Advocacia de família, contratos e sucessões em Campinas',
+      'Ferraz Advocacia · Advocacia de família, contratos e…',
+    ],
+    [
+      "Cabinet d'Aubigné-Lefèvre & Associés — Transactions, Location et Gestion",
+      'Honoraires',
+      "Cabinet d'Aubigné-Lefèvre & Associés — Transactions…",
+    ],
+  ];
+  for (const [name, own, expected] of cases) assert.equal(title(name, own), expected);
+  for (const name of [1, 30, 50, 55, 56, 57, 59, 60, 200]) {
+    for (const own of [1, 10, 80]) {
+      const made = title('ab '.repeat(name).slice(0, name), '語'.repeat(own));
+      assert.ok([...made].length <= MAX_TITLE && made, made);
+    }
+  }
+});
+
+test('a site with an address has canonical links and files for search engines', () => {
+  const without = site('en');
+  assert.deepEqual(Object.keys(without), ['index.html', 'style.css', '404.html', 'favicon.svg']);
+  assert.doesNotMatch(without['index.html'], /canonical|og:url|og:image/);
+  const made = site('en', { site_url: 'https://webb.test/' });
+  const page = made['index.html'];
+  assert.ok(page.includes('<link rel="canonical" href="https://webb.test/">'));
+  assert.ok(page.includes('<meta property="og:url" content="https://webb.test/">'));
+  assert.ok(page.includes('<meta property="og:image" content="https://webb.test/card.png">'));
+  assert.ok(page.includes('og:title') && page.includes('og:description'));
+  assert.ok(made['sitemap.xml'].includes('<loc>https://webb.test/</loc>'));
+  assert.ok(made['robots.txt'].includes('https://webb.test/sitemap.xml'));
+  assert.ok(made['404.html'].includes('href="https://webb.test/"'));
+  const card = made['card.png'];
+  assert.deepEqual([...card.slice(41, 44)], colours(ORDER).brand);
+  const photos = [{ url: 'https://img.test/a.jpg' }];
+  assert.ok(site('en', { photos })['index.html'].includes('content="https://img.test/a.jpg"'));
+  assert.ok(!site('en', { site_url: 'javascript:alert(1)' })['sitemap.xml']);
+});
+
+test('text is readable and a button visible in any colour, light and dark', () => {
+  for (const primary of ['#ffffff', '#000000', '#ffff00', '#0b5fff', '#777777', '#b3261e']) {
+    const light = colours({ primary_color: primary });
+    for (const shades of [light, darkColours(light)]) {
+      const { paper, tint, ink, muted, brand, onBrand, brandText, edge } = shades;
+      for (const background of [paper, tint]) {
+        for (const text of [ink, muted, brandText]) assert.ok(contrast(text, background) >= 4.5);
+        assert.ok(contrast(edge, background) >= 3, `${primary}: ${edge} on ${background}`);
+      }
+      assert.ok(contrast(onBrand, brand) >= 4.5, primary);
+      for (const text of [shades.onDeep, shades.accentOnDeep]) {
+        assert.ok(contrast(text, shades.deep) >= 4.5, primary);
+      }
+    }
+  }
+});

@@ -1,0 +1,200 @@
+"""Tests of the template without a host: `python3.14 -m unittest discover plugins/landing-py/tests`.
+
+The modules that only a component has are replaced by ones that do nothing.
+"""
+
+import re
+import sys
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+TEMPLATE = Path(__file__).parents[1]
+sys.path[:0] = [str(TEMPLATE / "src"), str(TEMPLATE.parents[1] / "guest-sdk/python")]
+for name in ["componentize_py_types", "wit_world", "wit_world.imports", "wit_world.exports",
+             "wit_world.exports.generator"]:
+    sys.modules[name] = MagicMock()
+sys.modules["componentize_py_types"].Err = type("Err", (Exception,), {})
+sys.modules["wit_world"].exports = SimpleNamespace(Generator=object)
+
+from sitewright import Order, Photo, Price, Testimonial  # noqa: E402
+
+from colours import colours, contrast, dark_colours, parse  # noqa: E402
+from contact import contact  # noqa: E402
+from files import files  # noqa: E402
+from hours import rows  # noqa: E402
+from texts import Copy  # noqa: E402
+from title import MAX_TITLE, title  # noqa: E402
+from words import LANGUAGES, language  # noqa: E402
+
+WORKDAYS = [{"day": day, "ranges": ["09:00-17:30"]} for day in ["monday", "tuesday", "wednesday"]]
+COPY = Copy(
+    title="Plumbers", description="Plumbers in Tampa.", headline="Dry again today", lead="",
+    services_heading="", services_lead="", services=[], about_heading="", about=["We listen."],
+    questions=[],
+)
+LIKE_ENGLISH = {
+    "pt comma", "pt colon", "es comma", "es colon", "fr comma", "fr services", "fr contact",
+    "de comma", "de colon", "it comma", "it colon", "it email", "it menu", "ar colon", "he comma",
+    "he colon",
+}
+"""Texts that are the same as in English: language and name."""
+
+
+def site(locale, **change):
+    order = Order(
+        id="1", locale=locale, business_name="Webb & Sons (Plumbing)",
+        business_email="office@example.com", business_phone="+1 (555) 010-3301", niche="plumber",
+        primary_city="Tampa", state="FL", services=["Drain cleaning", "Leak detection"],
+        service_areas=["Tampa", "Brandon"], years_in_business=31,
+        business_hours=[*WORKDAYS, {"day": "saturday", "ranges": []}],
+        hours_notes=[{"label": "Sundays", "text": "emergencies only"}],
+        testimonials=[Testimonial("On time.", "Ana", 4.5, "Neighbour")],
+        prices=[Price("drain cleaning", "from $75"), Price("Camera", "$120", "30 min")],
+        menu=[{"section": "Extras", "items": [
+            {"name": "Tea", "price": "$2.50", "allergens": ["milk"]},
+        ]}],
+    )
+    for name, value in change.items():
+        setattr(order, name, value)
+    lang = language(locale)
+    return dict(files(order, COPY, contact(order, lang), lang))
+
+
+class Words(unittest.TestCase):
+    def test_every_language_has_every_text_and_none_of_another(self):
+        english = vars(language("en").words)
+        for code in LANGUAGES:
+            words = vars(language(code).words)
+            self.assertEqual(words.keys(), english.keys(), code)
+            self.assertEqual(len(set(words["days"].values())), 7, code)
+            for name, text in words.items():
+                if name == "days":
+                    continue
+                at = f"{code} {name}"
+                self.assertTrue(text.strip(), at)
+                if not name.startswith("year"):
+                    self.assertEqual(text.count("{}"), english[name].count("{}"), at)
+                if code != "en":
+                    self.assertEqual(text == english[name], at in LIKE_ENGLISH, at)
+
+    def test_a_locale_has_the_language_of_its_first_part_else_english(self):
+        for locale, code, tag in [
+            ("ar-SA", "ar", "ar-SA"), ("ja", "ja", "ja"), ("pt-PT", "pt", "pt-PT"),
+            ("fi", "en", "en"),
+        ]:
+            lang = language(locale)
+            self.assertEqual((lang.code, lang.tag), (code, tag))
+
+    def test_days_and_times_are_written_as_each_language_does(self):
+        shown = {code: rows(WORKDAYS, language(code)) for code in LANGUAGES}
+        self.assertEqual(shown, {
+            "pt": [("Segunda a quarta", ["09:00 – 17:30"])],
+            "en": [("Monday to Wednesday", ["9 am – 5:30 pm"])],
+            "es": [("De lunes a miércoles", ["09:00 – 17:30"])],
+            "fr": [("Du lundi au mercredi", ["09:00 – 17:30"])],
+            "de": [("Montag bis Mittwoch", ["09:00 – 17:30"])],
+            "it": [("Da lunedì a mercoledì", ["09:00 – 17:30"])],
+            "ar": [("من الاثنين إلى الأربعاء", ["09:00 – 17:30"])],
+            "he": [("יום שני עד יום רביעי", ["09:00 – 17:30"])],
+            "ja": [("月曜日～水曜日", ["9:00～17:30"])],
+        })
+        week = [{"day": day, "ranges": []} for day in ["monday", "saturday", "sunday"]]
+        days = [day for day, _ in rows(week, language("he"))]
+        self.assertEqual(days, ["יום ראשון ויום שני", "יום שבת"])
+        days = [day for day, _ in rows(week, language("de"))]
+        self.assertEqual(days, ["Montag", "Samstag und Sonntag"])
+
+    def test_numbers_and_places_are_written_as_each_language_does(self):
+        self.assertEqual(language("fr").decimal(4.5), "4,5")
+        self.assertEqual(language("en").decimal(5.0), "5")
+        self.assertEqual(language("ja").place("渋谷区", "東京都"), "東京都渋谷区")
+        self.assertEqual(
+            language("ar").place("الرياض", "منطقة الرياض"), "الرياض، منطقة الرياض"
+        )
+        self.assertEqual(language("ar").place("Tampa", "FL"), "Tampa, FL")
+
+
+class Pages(unittest.TestCase):
+    def test_text_from_right_to_left_is_marked_and_what_is_not_is_isolated(self):
+        for code in LANGUAGES:
+            page = site(code)["index.html"]
+            direction = ' dir="rtl"' if code in ("ar", "he") else ""
+            self.assertIn(f'<html lang="{code}"{direction}>', page)
+            for part in ["+1 (555) 010-3301", "office@example.com"]:
+                self.assertIn(f'<bdi dir="ltr">{part}</bdi>', page, code)
+            for part in ["from &#36;75", "&#36;120", "&#36;2.50", "Webb &#38; Sons (Plumbing)"]:
+                self.assertIn(f"<bdi>{part}</bdi>", page, code)
+            self.assertRegex(page, '<head>\n<meta charset="utf-8">')
+            self.assertIn("emergencies only", page)
+            self.assertNotRegex(page, r"\bNone\b|\bFalse\b")
+
+    def test_the_style_has_no_sides_and_all_media(self):
+        style = site("en")["style.css"]
+        sides = r"(margin|padding|border)-(left|right)|text-align: (left|right)|[ {](left|right):"
+        self.assertIsNone(re.search(sides, style))
+        for media in ["prefers-color-scheme: dark", "print", "prefers-reduced-motion: reduce"]:
+            self.assertIn(media, style)
+
+    def test_a_title_has_less_than_60_characters_and_begins_with_the_name(self):
+        for name, own, expected in [
+            ("Bright Oak Dental", "What we offer", "Bright Oak Dental · What we offer"),
+            ("Zum Löwen", "Willkommen im Zum Löwen", "Willkommen im Zum Löwen"),
+            (
+                "Ferraz Advocacia",
+                "Advocacia de família, contratos e sucessões em Campinas",
+                "Ferraz Advocacia · Advocacia de família, contratos e…",
+            ),
+            (
+                "Cabinet d'Aubigné-Lefèvre & Associés — Transactions, Location et Gestion",
+                "Honoraires",
+                "Cabinet d'Aubigné-Lefèvre & Associés — Transactions…",
+            ),
+        ]:
+            self.assertEqual(title(name, own), expected)
+        for name in [1, 30, 50, 55, 56, 57, 59, 60, 200]:
+            for own in [1, 10, 80]:
+                made = title(("ab " * name)[:name], "語" * own)
+                self.assertTrue(0 < len(made) <= MAX_TITLE, made)
+
+    def test_a_site_with_an_address_has_canonical_links_and_files_for_search_engines(self):
+        without = site("en")
+        self.assertEqual(list(without), ["index.html", "style.css", "404.html", "favicon.svg"])
+        self.assertNotRegex(without["index.html"], "canonical|og:url|og:image")
+        made = site("en", site_url="https://webb.test/")
+        page = made["index.html"]
+        for part in [
+            '<link rel="canonical" href="https://webb.test/">',
+            '<meta property="og:url" content="https://webb.test/">',
+            '<meta property="og:image" content="https://webb.test/card.png">',
+            '<meta property="og:title"',
+            '<meta property="og:description"',
+        ]:
+            self.assertIn(part, page)
+        self.assertIn("<loc>https://webb.test/</loc>", made["sitemap.xml"])
+        self.assertIn("https://webb.test/sitemap.xml", made["robots.txt"])
+        self.assertIn('href="https://webb.test/"', made["404.html"])
+        brand = colours(Order(id="1", locale="en", business_name="x", niche="plumber"))["brand"]
+        self.assertEqual(tuple(made["card.png"][41:44]), brand)
+        photo = Photo("https://img.test/a.jpg")
+        self.assertIn('content="https://img.test/a.jpg"', site("en", photos=[photo])["index.html"])
+        self.assertNotIn("sitemap.xml", site("en", site_url="javascript:alert(1)"))
+
+    def test_text_is_readable_and_a_button_visible_in_any_colour_light_and_dark(self):
+        for primary in ["#ffffff", "#000000", "#ffff00", "#0b5fff", "#777777", "#b3261e"]:
+            order = Order(id="1", locale="en", business_name="x", primary_color=primary)
+            light = colours(order)
+            self.assertEqual(light["brand"], parse(primary))
+            for shades in [light, dark_colours(light)]:
+                for background in [shades["paper"], shades["tint"]]:
+                    for text in ["ink", "muted", "brand_text"]:
+                        self.assertGreaterEqual(contrast(shades[text], background), 4.5, primary)
+                    self.assertGreaterEqual(contrast(shades["edge"], background), 3, primary)
+                self.assertGreaterEqual(contrast(shades["on_brand"], shades["brand"]), 4.5)
+                for text in ["on_deep", "accent_on_deep"]:
+                    self.assertGreaterEqual(contrast(shades[text], shades["deep"]), 4.5, primary)
+
+
+if __name__ == "__main__":
+    unittest.main()
