@@ -162,12 +162,15 @@ impl Candidate {
                 Ok((completion, raw))
             }
             Err(failure) => {
-                let failed = self.describe(route, failure);
+                let mut failed = self.describe(route, failure);
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
                 attempt.usage = *failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
                 attempt.limit = failed.failure.limit;
                 attempt.not_sent = failed.failure.unconnected;
+                if let Some(unusable) = &mut failed.failure.unusable {
+                    attempt.problems = std::mem::take(&mut unusable.problems);
+                }
                 if let Some(http) = &failed.failure.http {
                     attempt.status = Some(http.status);
                     attempt.request_id.clone_from(&http.request_id);
@@ -361,6 +364,7 @@ impl Candidate {
             limit: None,
             outcome: AttemptOutcome::Succeeded,
             message: None,
+            problems: Vec::new(),
             usage: Usage::default(),
             cost_usd: None,
         }

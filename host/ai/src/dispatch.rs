@@ -243,10 +243,10 @@ impl<'a> Dispatch<'a> {
         if !may_try_another(failure.kind) || self.text.has_begun() {
             return FollowUp::Stop;
         }
-        if let Some(reply) = failure.reply.as_ref().filter(|_| !corrected) {
+        if let Some(unusable) = failure.unusable.as_ref().filter(|_| !corrected) {
             return FollowUp::Correct(Box::new(corrected_request(
                 self.request,
-                reply,
+                &unusable.reply,
                 &failure.detail,
             )));
         }
@@ -327,7 +327,6 @@ impl<'a> Dispatch<'a> {
             http: last.failure.http,
             attempts,
             causes,
-            problems: last.failure.problems,
             retryable,
             retry_after_ms: requested.or(last.failure.closed_for_ms),
         }

@@ -8,6 +8,15 @@ use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit, Usage};
 use sitewright_model::failure::Problem;
 use sitewright_model::message::Message;
 
+/// A reply that is not what was requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unusable {
+    /// What the model said.
+    pub(super) reply: String,
+    /// What is wrong with its text; empty if its form is wrong.
+    pub(super) problems: Vec<Problem>,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AttemptFailure {
@@ -25,10 +34,8 @@ pub(super) struct AttemptFailure {
     pub(super) asked: bool,
     /// Whether no connection could be made, so that the provider cannot have seen the request.
     pub(super) unconnected: bool,
-    /// The model's reply, if it is not valid JSON or does not match the schema.
-    pub(super) reply: Option<Box<str>>,
-    /// What is wrong with the text of the reply, if its form is right.
-    pub(super) problems: Vec<Problem>,
+    /// The model's reply, if it is not what was requested.
+    pub(super) unusable: Option<Box<Unusable>>,
     /// Fields of the request that the error names, as paths: `stop`, `body.seed`.
     pub(super) fields: Vec<String>,
     /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
@@ -47,8 +54,7 @@ impl AttemptFailure {
             limit: None,
             asked: true,
             unconnected: false,
-            reply: None,
-            problems: Vec::new(),
+            unusable: None,
             fields: Vec::new(),
             closed_for_ms: None,
         }

@@ -76,8 +76,11 @@ pub(super) async fn judged(
         Ok(()) => Ok((reply, raw)),
         Err(problems) => {
             let detail = format!("its text cannot be published: {}", told(&problems, call_id));
-            let failure = unusable(reply, AiErrorKind::Malformed, detail);
-            Err(AttemptFailure { problems, ..failure })
+            let mut failure = unusable(reply, AiErrorKind::Malformed, detail);
+            if let Some(unusable) = &mut failure.unusable {
+                unusable.problems = problems;
+            }
+            Err(failure)
         }
     }
 }

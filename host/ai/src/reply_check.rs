@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Reply;
-use super::failure::AttemptFailure;
+use super::failure::{AttemptFailure, Unusable};
 use super::json::{self, ReplySchema};
 use super::nulls;
 use super::request::Format;
@@ -155,7 +155,8 @@ pub(super) fn unusable(reply: Reply, kind: AiErrorKind, detail: String) -> Attem
     // The model's text is more useful than the envelope around it.
     let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = AttemptFailure::new(kind, detail).with_http(http).with_usage(reply.usage);
-    AttemptFailure { reply: Some(reply.content.into()), ..failure }
+    let unusable = Unusable { reply: reply.content, problems: Vec::new() };
+    AttemptFailure { unusable: Some(Box::new(unusable)), ..failure }
 }
 
 /// Whether the reply is what was requested is not known.

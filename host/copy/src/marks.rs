@@ -256,10 +256,11 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             let rest = &text[at + 1..];
             // "100%sicher" is a typing error; "%s" behind a space is not.
             let is_free = before().is_none_or(|c| !c.is_alphanumeric());
-            if let Some(name) = inside(text, at, "%", "%") {
-                if is_free && is_identifier(name) {
-                    return Some((Placeholder, name.len() + 2));
-                }
+            if let Some(name) = inside(text, at, "%", "%")
+                && is_free
+                && is_identifier(name)
+            {
+                return Some((Placeholder, name.len() + 2));
             }
             let length = match rest.as_bytes() {
                 [b's' | b'd' | b'@' | b'i' | b'f', ..] => 2,

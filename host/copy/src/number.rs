@@ -111,7 +111,8 @@ fn run(text: &str, start: usize) -> Run<'_> {
     let before = &bytes[..start];
     let has_bracket = before.ends_with(b"(") || before.ends_with(b"(+");
     let has_plus = before.ends_with(b"+") || before.ends_with(b"+(");
-    let mut groups = vec![start..digits_end(start)];
+    let first = start..digits_end(start);
+    let mut groups = Vec::from([first]);
     let mut end = digits_end(start);
     let is_phone = has_plus || has_bracket;
     while groups.len() < MAX_GROUPS {

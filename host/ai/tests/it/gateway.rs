@@ -570,8 +570,9 @@ async fn e5_a_reply_whose_text_cannot_be_published_is_asked_for_once_more_with_t
         assert_eq!(kept, [("malformed", false), ("succeeded", true)]);
         let error = judged(&rules(bad), format).await.unwrap_err();
         assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::Malformed, 2), "{bad}");
-        assert_eq!(error.problems.len(), 1, "{error:?}");
-        assert_eq!(error.problems[0].at, format!("{}{pointer}", CallId::nth(17)));
+        let problems = &error.attempts[1].problems;
+        assert_eq!(problems.len(), 1, "{error:?}");
+        assert_eq!(problems[0].at, format!("{}{pointer}", CallId::nth(17)));
         assert!(error.message.as_str().contains("no word for visitors"), "{error}");
     }
 }

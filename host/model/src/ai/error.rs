@@ -143,6 +143,10 @@ pub struct Attempt {
     /// What went wrong; missing if the attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
+    /// What is wrong with the text of its reply, if it has the required form and cannot be
+    /// published. `at` is the id of the call and a JSON pointer into the reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
     /// Tokens used, also by a rejected reply.
     #[serde(default)]
     pub usage: Usage,
@@ -181,10 +185,6 @@ pub struct AiError {
     /// From the outermost cause to the root, then the errors of the earlier candidates.
     #[serde(default)]
     pub causes: Vec<Message>,
-    /// What is wrong with the text of the last reply, if it has the required form and cannot be
-    /// published. `at` is the id of the call and a JSON pointer into the reply.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<Problem>,
     /// Whether the same call can succeed later.
     pub retryable: bool,
     /// Milliseconds before the next call can succeed: requested by the provider, or until the
@@ -212,7 +212,6 @@ impl AiError {
             http: None,
             attempts: Vec::new(),
             causes: Vec::new(),
-            problems: Vec::new(),
             retryable: kind.retryable(),
             retry_after_ms: None,
         }

@@ -13,7 +13,7 @@ use sitewright_site::{Level, Rule, SitePolicy};
 /// Thousands of attempts wait for replies: what the order says is read again for each of them, which
 /// takes less than a thousandth of the time that a model takes.
 #[derive(Debug)]
-pub struct CopyJudge {
+pub(super) struct CopyJudge {
     document: Arc<str>,
     locale: Locale,
     /// The current year, which a text may name.

@@ -431,7 +431,8 @@ impl From<Unready> for Box<AttemptError> {
 /// The failure of a run. If it ended for an AI reply whose text cannot be published, that is its
 /// kind: the template did what it can, and the provider answered.
 fn unpublishable(classified: Classified) -> AttemptError {
-    let problems = classified.ai.as_ref().map(|ai| ai.problems.clone()).unwrap_or_default();
+    let last = classified.ai.as_ref().and_then(|ai| ai.attempts.last());
+    let problems = last.map(|attempt| attempt.problems.clone()).unwrap_or_default();
     if problems.is_empty() {
         return classified.into();
     }

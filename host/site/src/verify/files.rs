@@ -62,10 +62,7 @@ impl FileCheck<'_> {
             }
         };
         match self.file.extension().as_deref() {
-            Some("html" | "htm") => {
-                let FileCheck { file, languages, literals, copy, work, problems } = self;
-                html::check(file, text, languages, literals, *copy, work, facts, problems)
-            }
+            Some("html" | "htm") => html::check(self, text, facts),
             Some("css") => self.css(text, facts),
             Some("json" | "webmanifest" | "map") => self.json(text, facts),
             Some("xml" | "svg" | "rss") => self.xml(text, facts),

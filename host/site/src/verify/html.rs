@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
-use sitewright_order::Locale;
 
-use super::copy::{Blocks, Copy};
+use super::copy::Blocks;
+use super::files::FileCheck;
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
@@ -59,16 +59,8 @@ impl Inside {
 }
 
 /// Checks one page and collects its references in `facts`.
-pub(super) fn check(
-    file: &SitePath,
-    text: &str,
-    languages: &[Locale],
-    literals: &Literals,
-    copy: Option<&Copy>,
-    work: &Work,
-    facts: Facts,
-    problems: &mut Problems,
-) -> Facts {
+pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
+    let FileCheck { file, languages, literals, copy, work, problems } = of;
     let page = parse_within(text, work);
     let mut check = PageCheck { file, page: &page, literals, work, problems, facts };
     check.syntax(text);
