@@ -147,6 +147,7 @@ mod tests {
             limit: None,
             outcome,
             message: None,
+            problems: Vec::new(),
             usage: Usage::default(),
             cost_usd: None,
         }

@@ -3,6 +3,9 @@
 /** Maximum length, in characters: search engines cut longer titles. */
 export const MAX_TITLE = 59;
 
+/** What no title ends with before an ellipsis. The engine has no classes of Unicode (`\p{L}`). */
+const ENDS_BADLY = /[\s.,;:!?\-–—·|/&([{'"«»„“”‘’…،؛、。・]+$/;
+
 /** The business's name, then the page's own title, cut at a word. */
 export function title(business, own) {
   const name = business.trim().replace(/\s+/g, ' ');
@@ -23,6 +26,6 @@ function atWord(text, max) {
   const endsAWord = /^\s/.test(text.slice(short.length));
   const space = short.lastIndexOf(' ');
   const cut = !endsAWord && space * 2 > short.length ? short.slice(0, space) : short;
-  const tidy = cut.replace(/[^\p{L}\p{N}]+$/u, '');
+  const tidy = cut.replace(ENDS_BADLY, '');
   return tidy && `${tidy}…`;
 }
