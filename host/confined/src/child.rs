@@ -84,8 +84,18 @@ impl From<io::Error> for Broken {
     }
 }
 
-fn host(error: impl std::fmt::Display) -> ConfinedError {
-    ConfinedError::Host(error.to_string())
+/// What the operating system refused.
+fn host(error: impl Into<io::Error>) -> ConfinedError {
+    refused("", &error.into())
+}
+
+/// What the operating system refused, after the words for what was tried.
+fn refused(what: &str, error: &io::Error) -> ConfinedError {
+    let why = format!("{what}{error}");
+    match error.raw_os_error() {
+        Some(code) => ConfinedError::Refused { code, why },
+        None => ConfinedError::Host(why),
+    }
 }
 
 impl ChildProcess {
@@ -105,13 +115,14 @@ impl ChildProcess {
             .stdout(Stdio::piped())
             .stderr(stderr.try_clone().map_err(host)?);
         let mut command = tokio::process::Command::from(command);
-        let mut process = command.kill_on_drop(true).spawn().map_err(|error| {
-            ConfinedError::Host(format!("{} does not start: {error}", program.display()))
-        })?;
+        let mut process = command
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| refused(&format!("{} does not start: ", program.display()), &error))?;
         let (Some(pid), Some(input), Some(output)) =
             (process.id(), process.stdin.take(), process.stdout.take())
         else {
-            return Err(host("a child has no pipes"));
+            return Err(ConfinedError::Host("a child has no pipes".to_owned()));
         };
         // A small pipe is slower, and no reason to fail.
         let _bytes = rustix::pipe::fcntl_setpipe_size(&input, PIPE_BYTES);
@@ -175,9 +186,8 @@ impl ChildProcess {
         input: &[u8],
         budget: &Budget,
     ) -> Result<Answer, ConfinedError> {
-        self.limit(budget).map_err(|error| {
-            ConfinedError::Host(format!("the limits of a child cannot be set: {error}"))
-        })?;
+        self.limit(budget)
+            .map_err(|error| refused("the limits of a child cannot be set: ", &error.into()))?;
         // The memory file is shared with the child, and so is its offset.
         self.stderr.set_len(0).and_then(|()| self.stderr.rewind()).map_err(host)?;
         let (pid, before, begun) = (self.pid, self.cpu, Instant::now());

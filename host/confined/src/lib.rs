@@ -111,6 +111,15 @@ pub enum ConfinedError {
     /// succeed when it is tried again.
     #[error("the host could not do it: {0}")]
     Host(String),
+    /// The operating system refused the host something: descriptors, processes, memory. The job may
+    /// succeed when it is tried again.
+    #[error("the host could not do it: {why}")]
+    Refused {
+        /// The error's number.
+        code: i32,
+        /// What was tried, and the error.
+        why: String,
+    },
 }
 
 impl ConfinedError {
@@ -119,14 +128,17 @@ impl ConfinedError {
         match self {
             ConfinedError::Cpu { limit_ms } => Some(*limit_ms),
             ConfinedError::Memory { limit_bytes } => Some(*limit_bytes),
-            ConfinedError::Deadline | ConfinedError::Crashed(_) | ConfinedError::Host(_) => None,
+            ConfinedError::Deadline
+            | ConfinedError::Crashed(_)
+            | ConfinedError::Host(_)
+            | ConfinedError::Refused { .. } => None,
         }
     }
 
     /// Whether the host or its machine is the cause, not the input: the job may succeed when it is
     /// tried again.
     pub fn is_of_host(&self) -> bool {
-        matches!(self, ConfinedError::Host(_))
+        matches!(self, ConfinedError::Host(_) | ConfinedError::Refused { .. })
     }
 }
 

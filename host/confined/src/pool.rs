@@ -82,7 +82,7 @@ impl Pool {
         (slot.since, slot.cost) = (Instant::now(), None);
         let answer = match child.job(task.name, input, budget).await {
             // An idle child may have been killed without being gone yet.
-            Err(ConfinedError::Host(_)) if idle => {
+            Err(error) if idle && error.is_of_host() => {
                 child = self.child().await?;
                 child.job(task.name, input, budget).await?
             }

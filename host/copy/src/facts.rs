@@ -111,8 +111,11 @@ impl Facts {
                 self.emails.insert(address.text.to_owned());
             }
         }
-        self.text.push_str(text.trim());
-        self.text.push('\n');
+        // A whole page is markup of a program, not what the customer wrote.
+        if !text.contains("<html") && !text.contains("<!doctype") {
+            self.text.push_str(text.trim());
+            self.text.push('\n');
+        }
     }
 
     fn add_run(&mut self, run: &Run<'_>, is_amount: bool) {

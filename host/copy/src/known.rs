@@ -688,8 +688,6 @@ const KNOWN: [(CopyRule, Place, &[&str]); 12] = [
             "sottotitolo",
             "il tuo titolo",
             "senza titolo",
-            "العنوان",
-            "عنوان",
             "כותרת",
             "タイトル",
             "見出し",

@@ -319,7 +319,9 @@ impl From<ConfinedError> for Stopped {
             }
             ConfinedError::Crashed(how) => Stopped::Exceeded(Exceeded::Process(how)),
             ConfinedError::Deadline => Stopped::Deadline,
-            ConfinedError::Host(reason) => Stopped::Host(reason),
+            ConfinedError::Host(reason) | ConfinedError::Refused { why: reason, .. } => {
+                Stopped::Host(reason)
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! real, very small model.
 
 use std::ffi::OsString;
+use std::ops::Add as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -289,7 +290,9 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
         &config
             .replace("[providers.", "[ai.providers.")
             .replace("[routes.", "[ai.routes.")
-            .replace("[retry]", "[ai.retry]"),
+            .replace("[retry]", "[ai.retry]")
+            // The guest writes two languages, the orders have more.
+            .add("\n[orders]\nfallback_locale = \"en\"\n"),
     );
     let orders = tokio::task::spawn_blocking(move || {
         let generate = |template: &Path, name: &str, order: &Value| {

@@ -143,7 +143,7 @@ fn tap_counts_every_rule_below_its_template() {
         assert_eq!(*ok, rule.id() != "behaviour/values", "{rest}");
     }
     assert!(inner.iter().any(|(_, _, rest)| rest.contains(" # SKIP ")));
-    assert_eq!(tap.matches("      ---\n").count(), 1);
+    assert_eq!(tap.matches("      ---\n      severity: fail\n").count(), 1);
 }
 
 #[test]

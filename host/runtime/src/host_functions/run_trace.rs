@@ -87,6 +87,8 @@ pub struct RunTrace {
 struct Inner {
     trail: Trail,
     recorder: Recorder,
+    /// What the host says of the order.
+    notices: Vec<Diagnostic>,
     diagnostics: VecDeque<Diagnostic>,
     diagnostics_total: u64,
     log: Tail,
@@ -118,6 +120,7 @@ impl RunTrace {
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
                 recorder: Recorder::default(),
+                notices: Vec::new(),
                 diagnostics: VecDeque::new(),
                 diagnostics_total: 0,
                 log: Tail::new(limits.log_bytes),
@@ -236,6 +239,12 @@ impl RunTrace {
         self.progress.borrow().clone()
     }
 
+    /// Adds what the host says of the order, which counts against no limit of the template. Intake
+    /// bounds their number.
+    pub fn notice(&self, notice: Diagnostic) {
+        self.inner.lock().notices.push(notice);
+    }
+
     /// Adds a diagnostic; the oldest is dropped if there are too many.
     pub fn diagnose(&self, diagnostic: Diagnostic) {
         let mut inner = self.inner();
@@ -329,10 +338,12 @@ impl RunTrace {
         u64::from(self.inner().ai_calls)
     }
 
-    /// Kept diagnostics, oldest first, and the number of all.
+    /// What the host says of the order, then the kept diagnostics, oldest first; and the number of
+    /// all diagnostics of the template.
     pub fn diagnostics(&self) -> (Vec<Diagnostic>, u64) {
         let inner = self.inner();
-        (inner.diagnostics.iter().cloned().collect(), inner.diagnostics_total)
+        let all = inner.notices.iter().chain(&inner.diagnostics).cloned().collect();
+        (all, inner.diagnostics_total)
     }
 
     /// The trail, oldest first.

@@ -130,7 +130,9 @@ impl SymbolCache {
         };
         let answer = self.confined.run(&SYMBOLIZE, &lane, input, budget).await;
         let answer = answer.map_err(|error| match &error {
-            ConfinedError::Host(_) | ConfinedError::Deadline => Unread::ThisTime(failed(&error)),
+            ConfinedError::Host(_) | ConfinedError::Refused { .. } | ConfinedError::Deadline => {
+                Unread::ThisTime(failed(&error))
+            }
             ConfinedError::Cpu { .. }
             | ConfinedError::Memory { .. }
             | ConfinedError::Crashed(_) => Unread::Always(failed(&error)),

@@ -370,6 +370,11 @@ impl Finish {
                     classify(RunError::Deadline, &self.trace, "", &self.limits).into(),
                 );
             }
+            ConfinedError::Refused { code, why } => {
+                let message = message!("the site could not be checked: {why}");
+                let refused = std::io::Error::from_raw_os_error(code);
+                return Box::new(AttemptError::refused(message, &refused));
+            }
             ConfinedError::Host(why) => {
                 let message = message!("the site could not be checked: {why}; see the log");
                 return Box::new(AttemptError::new(FailureKind::Host, message));

@@ -93,7 +93,7 @@ impl Attempt<'_> {
         }
         if let Ok(snapshot) = &loaded {
             for notice in &snapshot.order().notices {
-                self.trace.diagnose(diagnostic(notice, self.trace.now_ms()));
+                self.trace.notice(diagnostic(notice, self.trace.now_ms()));
             }
         }
         loaded.map_err(|error| {

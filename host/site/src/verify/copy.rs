@@ -88,8 +88,9 @@ impl<'a> Blocks<'a> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let text = words.join(" ");
         let findings = check.check(&text, self.kind);
-        // A template cuts a long text on purpose, and lists may show their marks.
-        let findings = findings.into_iter().filter(|finding| finding.rule != CopyRule::Repetition);
+        // A page may repeat its texts, and shows the ratings of the order in its own words.
+        let of_pages = |rule| !matches!(rule, CopyRule::Repetition | CopyRule::UnknownAward);
+        let findings = findings.into_iter().filter(|finding| of_pages(finding.rule));
         self.findings.extend(findings.map(|finding| (self.line, finding)));
     }
 

@@ -178,6 +178,8 @@ impl FileCheck<'_> {
             XmlPart::Id(_) | XmlPart::Link(_) | XmlPart::Location(_) | XmlPart::Script(_) => {}
         });
         if let Err(error) = read {
+            // What it refers to is not known: it was not read to its end, or means something else.
+            facts.forget_references();
             let message = message!(
                 "the XML is not well-formed: {}; write it with an escaping template",
                 error.why

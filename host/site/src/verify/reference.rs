@@ -125,6 +125,11 @@ impl Facts {
         self.references.push(reference(target));
     }
 
+    /// Forgets all references.
+    pub(super) fn forget_references(&mut self) {
+        (self.references, self.more_references, self.too_long) = (Vec::new(), 0, None);
+    }
+
     /// Counts references that the parser did not list.
     pub(super) fn refer_more(&mut self, number: u64) {
         self.more_references += number;
