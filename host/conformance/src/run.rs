@@ -152,8 +152,9 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
     report.duration_ms = millis(began.elapsed());
     for rule in SuiteRule::all() {
         let of = summary.rules.remove(&rule).unwrap_or_default();
-        let shown =
-            candidate.wants_rule(rule) || summary.named.contains(&rule) || !of.findings.is_empty();
+        let shown = candidate.wants_rule(rule)
+            || summary.named.contains(&rule)
+            || (!of.findings.is_empty() && !rule.only_warns());
         if shown {
             report.rules.push(RuleReport::new(rule, of));
         }

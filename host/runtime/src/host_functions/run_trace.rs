@@ -242,7 +242,7 @@ impl RunTrace {
     /// Adds what the host says of the order, which counts against no limit of the template. Intake
     /// bounds their number.
     pub fn notice(&self, notice: Diagnostic) {
-        self.inner.lock().notices.push(notice);
+        self.inner().notices.push(notice);
     }
 
     /// Adds a diagnostic; the oldest is dropped if there are too many.
