@@ -35,8 +35,21 @@ const OF_WORK: &str = "option options optimized optimised tailored compelling en
     ottimizzato rivisto rivista richiesto richiesta suggerimenti versione موقعك المطلوب خيارات \
     مقترح אתר האתר גרסה גרסאות מותאם";
 
+/// Work that is called by its state.
+const DRAFTS: &str = "version versions option options suggestion suggestions variation variations \
+    rewrite take attempt versao opcao sugestao opcion sugerencia propuesta proposition vorschlag \
+    fassung variante proposta opzione نسخه خيار גרסה הצעה";
+
+/// Writing.
+const WRITES: &str = "write rewrite generate compose escrever redigir gerar escribir redactar \
+    generar rediger ecrire generer schreiben verfassen generieren formulieren scrivere redigere \
+    generare كتابه اكتب לכתוב";
+
+/// A model's name for itself.
+const MODELS: [&str; 4] = ["AI", "IA", "KI", "LLM"];
+
 /// Regret.
-const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe \
+const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe desculpas disculpas excuse scuso \
     lamento lamentablemente desafortunadamente desgraciadamente siento disculpa malheureusement \
     desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
     اعتذر לצערי מצטער מצטערת";
@@ -101,6 +114,23 @@ fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
     if has_work && has(PRESENTS, beginning) && has(OF_WORK, words.clone()) {
         return Some(CopyRule::Refusal);
     }
+    let ends_open =
+        view.folded[end_of(view, &words)..].trim_start_matches(['"', ')']).starts_with(':');
+    let has_draft = has_work || has(DRAFTS, words.clone());
+    if has_draft && ends_open && has(PRESENTS, words.start..words.end.min(words.start + BEGINNING))
+    {
+        return Some(CopyRule::Refusal);
+    }
+    let denies = has(SPEAKERS, words.clone()) && has(NOT, words.clone());
+    if denies && words.clone().any(|index| MODELS.contains(&view.original_word(index))) {
+        return Some(CopyRule::Refusal);
+    }
+    let is_short_of = has(LACKS, words.clone())
+        && has(WRITES, words.clone())
+        && (has_work || denies || has(REGRETS, words.clone()));
+    if is_short_of {
+        return Some(CopyRule::Refusal);
+    }
     let lacks = has(LACKS, words.clone()) || has_work;
     if lacks
         && has(REGRETS, words.clone())
@@ -121,6 +151,12 @@ fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
     }
     let is_order = has_work && has(MUST, words.clone()) && has(MEASURES, words);
     is_order.then_some(CopyRule::PromptFragment)
+}
+
+/// The end of the last of some words in the folded text.
+fn end_of(view: &View<'_>, words: &Range<usize>) -> usize {
+    let last = words.end.checked_sub(1).and_then(|last| view.words.get(last));
+    last.map_or(0, |word| word.range().end)
 }
 
 /// Whether a word is in a list of words with spaces between them.
