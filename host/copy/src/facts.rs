@@ -147,7 +147,7 @@ impl Facts {
         self.text.match_indices(folded).take(OCCURRENCES).any(|(at, _)| {
             let before = self.text[..at].chars().next_back();
             let after = self.text[at + folded.len()..].chars().next();
-            !(starts && is_word(before)) && !(ends && is_word(after))
+            !(starts && is_word(before) || ends && is_word(after))
         })
     }
 

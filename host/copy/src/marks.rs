@@ -263,10 +263,9 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             let rest = &text[at + 1..];
             // "100%sicher" is a typing error; "%s" behind a space is not.
             let is_free = before().is_none_or(|c| !c.is_alphanumeric());
-            if let Some(name) = inside(text, at, "%", "%") {
-                if is_free && is_identifier(name) {
-                    return Some((Placeholder, name.len() + 2));
-                }
+            let name = inside(text, at, "%", "%").filter(|name| is_identifier(name));
+            if let Some(name) = name.filter(|_| is_free) {
+                return Some((Placeholder, name.len() + 2));
             }
             let length = match rest.as_bytes() {
                 [b's' | b'd' | b'@' | b'i' | b'f', ..] => 2,

@@ -1,6 +1,6 @@
-//! Sentences in which somebody speaks about the text instead of the business: a model that presents
-//! or refuses its work, or a prompt that describes it. They have no fixed wording, so what counts is
-//! which kinds of words meet in one sentence.
+//! Sentences in which somebody speaks about the text instead of the business: a model that
+//! presents or refuses its work, or a prompt that describes it. They have no fixed wording, so what
+//! counts is which kinds of words meet in one sentence.
 
 use std::ops::Range;
 
@@ -49,9 +49,9 @@ const WRITES: &str = "write rewrite generate compose escrever redigir gerar escr
 const MODELS: [&str; 4] = ["AI", "IA", "KI", "LLM"];
 
 /// Regret.
-const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe desculpas disculpas excuse scuso \
-    lamento lamentablemente desafortunadamente desgraciadamente siento disculpa malheureusement \
-    desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
+const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe \
+    desculpas disculpas excuse scuso lamento lamentablemente desafortunadamente desgraciadamente \
+    siento disculpa malheureusement desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
     اعتذر לצערי מצטער מצטערת";
 
 /// The first person singular, as pronoun or verb.

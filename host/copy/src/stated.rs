@@ -501,7 +501,7 @@ fn is_year(view: &View<'_>, range: &Range<usize>, year: u16) -> bool {
         return false;
     }
     let has_cue = YEAR_CUES.contains(&last);
-    let is_round = year % 100 == 0;
+    let is_round = year.is_multiple_of(100);
     match has_cue {
         true => {
             !is_round || !is_near || !next.starts_with(char::is_alphabetic) || is_verb_like(last)

@@ -215,14 +215,12 @@ fn shifted(c: char, from: u32, to: char) -> char {
 /// A text of at most `max` characters, on one line, with an ellipsis if something was cut.
 pub(crate) fn cut(text: &str, max: usize) -> String {
     let mut cut = String::new();
-    let mut length = 0;
-    for c in text.trim().chars() {
+    for (length, c) in text.trim().chars().enumerate() {
         if length + 1 >= max {
             cut.push('…');
             break;
         }
         cut.push(if c.is_control() { ' ' } else { c });
-        length += 1;
     }
     cut
 }
