@@ -10,6 +10,9 @@ use crate::text::{View, sentences};
 /// Maximum number of words of a sentence that are looked at.
 const MAX_WORDS: usize = 60;
 
+/// Number of words in which a model takes its task.
+const OPENING: usize = 12;
+
 /// What is written, in folded form.
 const WORK: &str = "copy text texts headline headlines tagline taglines paragraph paragraphs draft \
     wording rewrite description descriptions title titles content introduction intro json prompt \
@@ -44,6 +47,17 @@ const DRAFTS: &str = "version versions option options suggestion suggestions var
 const WRITES: &str = "write rewrite generate compose escrever redigir gerar escribir redactar \
     generar rediger ecrire generer schreiben verfassen generieren formulieren scrivere redigere \
     generare كتابه اكتب לכתוב";
+
+/// Making a text, also in the first person.
+const MAKES: &str = "write writing draft create help escrever escrevo redigir crio criar elaborar \
+    redactare redacto escribire escribir escribo redactar creare rediger redige redigerai ecris \
+    ecrire preparer erstelle erstellen schreibe schreiben verfasse verfassen formuliere scrivo \
+    scrivero scrivere preparo preparero creo redigo ساكتب اكتب اعد אכתוב לכתוב אכין";
+
+/// How a model takes a task, as one of the first words of its reply.
+const AGREES: &str = "sure certainly absolutely okay ok happy glad understood noted claro certo \
+    entendido perfeito perfecto perfetto supuesto entendu parfait accord gerne gern naturlich \
+    selbstverstandlich verstanden certamente volentieri capito بالتاكيد بالطبع حسنا בטח כמובן בשמחה";
 
 /// A model's name for itself.
 const MODELS: [&str; 4] = ["AI", "IA", "KI", "LLM"];
@@ -89,6 +103,17 @@ const NOT: &str = "not no cannot t don unable without enough nao sem insuficient
 pub(crate) fn find(view: &View<'_>) -> Vec<(CopyRule, Range<usize>)> {
     let mut found = Vec::new();
     let mut next = 0;
+    let opening = 0..view.words.len().min(OPENING);
+    let has = |list: &str, words: Range<usize>| {
+        words.into_iter().any(|index| is_in(view.word(index), list))
+    };
+    if has(AGREES, 0..opening.end.min(2))
+        && has(MAKES, opening.clone())
+        && has(WORK, opening.clone())
+    {
+        let end = view.words.get(opening.end - 1).map_or(0, |word| word.range().end);
+        found.push((CopyRule::Refusal, 0..end));
+    }
     for range in sentences(&view.folded) {
         let start = next;
         while view.words.get(next).is_some_and(|word| word.range().start < range.end) {
