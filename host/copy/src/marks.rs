@@ -229,7 +229,14 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
                 let target = rest.find(')').map_or(0, |end| end + 1).min(REACH);
                 return Some((Markdown, rest.floor_char_boundary(target) + length));
             }
-            (is_blank(inside) || is_identifier(inside)).then_some((Placeholder, length))
+            // Editors put their words into quotations in brackets: "[The team] was here in time".
+            let in_quotation = || {
+                let start = text.floor_char_boundary(at.saturating_sub(REACH));
+                text[start..at].contains(['"', '“', '«', '„', '”', '»', '「'])
+            };
+            let is_word = || is_words(inside) && !in_quotation();
+            let is_placeholder = is_blank(inside) || is_identifier(inside) || is_word();
+            is_placeholder.then_some((Placeholder, length))
         }
         b'<' => {
             let inside = inside(text, at, "<", ">")?;
@@ -256,10 +263,8 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             let rest = &text[at + 1..];
             // "100%sicher" is a typing error; "%s" behind a space is not.
             let is_free = before().is_none_or(|c| !c.is_alphanumeric());
-            if let Some(name) = inside(text, at, "%", "%")
-                && is_free
-                && is_identifier(name)
-            {
+            let name = inside(text, at, "%", "%").filter(|name| is_identifier(name));
+            if let Some(name) = name.filter(|_| is_free) {
                 return Some((Placeholder, name.len() + 2));
             }
             let length = match rest.as_bytes() {
@@ -352,6 +357,19 @@ fn is_blank(inside: &str) -> bool {
     let is_x = words.clone().all(|word| word.bytes().all(|b| b == b'x'));
     let is_dots = inside.contains("...") || inside.contains('…');
     is_x || (is_short && !is_dots && (words.any(|word| BLANKS.contains(&word)) || has_part()))
+}
+
+/// Whether the inside of brackets is a few words, as in a form to fill in.
+fn is_words(inside: &str) -> bool {
+    const PLAIN: [&str; 12] = [
+        "sic", "new", "neu", "nuevo", "novo", "nouveau", "nuovo", "at", "menu", "pdf", "video",
+        "audio",
+    ];
+    let letters = inside.chars().filter(|c| c.is_alphabetic()).count();
+    let is_plain = |c: char| c.is_alphabetic() || " '’/-_".contains(c);
+    (3..=40).contains(&letters)
+        && inside.chars().all(is_plain)
+        && !PLAIN.contains(&fold(inside).as_str())
 }
 
 /// Whether a text is an identifier such as `CITY_NAME` or `first_name`.

@@ -111,9 +111,9 @@ fn run(text: &str, start: usize) -> Run<'_> {
     let before = &bytes[..start];
     let has_bracket = before.ends_with(b"(") || before.ends_with(b"(+");
     let has_plus = before.ends_with(b"+") || before.ends_with(b"+(");
-    let first = start..digits_end(start);
-    let mut groups = Vec::from([first]);
     let mut end = digits_end(start);
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    groups.push(start..end);
     let is_phone = has_plus || has_bracket;
     while groups.len() < MAX_GROUPS {
         let rest = &bytes[end..];

@@ -57,9 +57,9 @@ impl<T: Copy> Phrases<T> {
 fn is_whole_word(text: &str, range: &Range<usize>) -> bool {
     let is_latin = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c < '\u{250}');
     let (before, found, after) = (&text[..range.start], &text[range.clone()], &text[range.end..]);
-    let goes_on = |one, other| is_latin(one) && is_latin(other);
-    !goes_on(found.chars().next(), before.chars().next_back())
-        && !goes_on(found.chars().next_back(), after.chars().next())
+    let goes_on_before = is_latin(found.chars().next()) && is_latin(before.chars().next_back());
+    let goes_on_behind = is_latin(found.chars().next_back()) && is_latin(after.chars().next());
+    !(goes_on_before || goes_on_behind)
 }
 
 fn is_at(text: &str, range: &Range<usize>, place: Place) -> bool {

@@ -167,7 +167,7 @@ fn is_id(folded: &str, original: &str) -> bool {
 }
 
 /// Words, in folded form, that no sentence ends with.
-const OPEN_ENDS: [&str; 113] = [
+const OPEN_ENDS: [&str; 138] = [
     "and", "or", "but", "the", "a", "an", "of", "with", "our", "your", "their", "my", "because",
     "which", "whose", "if", "than", "very", "e", "ou", "mas", "o", "os", "as", "um", "uma", "de",
     "do", "da", "dos", "das", "com", "para", "por", "em", "na", "nossa", "nosso", "sua", "que",
@@ -176,7 +176,10 @@ const OPEN_ENDS: [&str; 113] = [
     "votre", "sur", "und", "oder", "aber", "der", "die", "das", "den", "dem", "ein", "eine",
     "einen", "einem", "fur", "unsere", "ihre", "weil", "il", "lo", "gli", "della", "di", "per",
     "nella", "nostra", "che", "mit", "von", "im", "bei", "sin", "sem", "sans", "ohne", "senza",
-    "pour", "par", "chez", "nel", "delle", "dei", "degli", "nos", "nas", "pela", "pelo", "al",
+    "pour", "par", "chez", "nel", "delle", "dei", "degli", "nos", "nas", "pela", "pelo", "al", "i",
+    "would", "could", "should", "that", "pourrait", "qui", "pouvait", "dont", "sowie", "welche",
+    "dass", "pois", "lorsque", "parce", "perche", "we", "they", "chaque", "cada", "every", "ogni",
+    "jede", "jeden", "jeder",
 ];
 
 /// The same of languages that attach them or write from right to left; as ends of the text.

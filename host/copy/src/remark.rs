@@ -1,6 +1,6 @@
-//! Sentences in which somebody speaks about the text instead of the business: a model that presents
-//! or refuses its work, or a prompt that describes it. They have no fixed wording, so what counts is
-//! which kinds of words meet in one sentence.
+//! Sentences in which somebody speaks about the text instead of the business: a model that
+//! presents or refuses its work, or a prompt that describes it. They have no fixed wording, so what
+//! counts is which kinds of words meet in one sentence.
 
 use std::ops::Range;
 
@@ -9,6 +9,9 @@ use crate::text::{View, sentences};
 
 /// Maximum number of words of a sentence that are looked at.
 const MAX_WORDS: usize = 60;
+
+/// Number of words in which a model takes its task.
+const OPENING: usize = 12;
 
 /// What is written, in folded form.
 const WORK: &str = "copy text texts headline headlines tagline taglines paragraph paragraphs draft \
@@ -35,10 +38,34 @@ const OF_WORK: &str = "option options optimized optimised tailored compelling en
     ottimizzato rivisto rivista richiesto richiesta suggerimenti versione موقعك المطلوب خيارات \
     مقترح אתר האתר גרסה גרסאות מותאם";
 
+/// Work that is called by its state.
+const DRAFTS: &str = "version versions option options suggestion suggestions variation variations \
+    rewrite take attempt versao opcao sugestao opcion sugerencia propuesta proposition vorschlag \
+    fassung variante proposta opzione نسخه خيار גרסה הצעה";
+
+/// Writing.
+const WRITES: &str = "write rewrite generate compose escrever redigir gerar escribir redactar \
+    generar rediger ecrire generer schreiben verfassen generieren formulieren scrivere redigere \
+    generare كتابه اكتب לכתוב";
+
+/// Making a text, also in the first person.
+const MAKES: &str = "write writing draft create help escrever escrevo redigir crio criar elaborar \
+    redactare redacto escribire escribir escribo redactar creare rediger redige redigerai ecris \
+    ecrire preparer erstelle erstellen schreibe schreiben verfasse verfassen formuliere scrivo \
+    scrivero scrivere preparo preparero creo redigo ساكتب اكتب اعد אכתוב לכתוב אכין";
+
+/// How a model takes a task, as one of the first words of its reply.
+const AGREES: &str = "sure certainly absolutely okay ok happy glad understood noted claro certo \
+    entendido perfeito perfecto perfetto supuesto entendu parfait accord gerne gern naturlich \
+    selbstverstandlich verstanden certamente volentieri capito بالتاكيد بالطبع حسنا בטח כמובן בשמחה";
+
+/// A model's name for itself.
+const MODELS: [&str; 4] = ["AI", "IA", "KI", "LLM"];
+
 /// Regret.
 const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe \
-    lamento lamentablemente desafortunadamente desgraciadamente siento disculpa malheureusement \
-    desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
+    desculpas disculpas excuse scuso lamento lamentablemente desafortunadamente desgraciadamente \
+    siento disculpa malheureusement desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
     اعتذر לצערי מצטער מצטערת";
 
 /// The first person singular, as pronoun or verb.
@@ -76,6 +103,17 @@ const NOT: &str = "not no cannot t don unable without enough nao sem insuficient
 pub(crate) fn find(view: &View<'_>) -> Vec<(CopyRule, Range<usize>)> {
     let mut found = Vec::new();
     let mut next = 0;
+    let opening = 0..view.words.len().min(OPENING);
+    let has = |list: &str, words: Range<usize>| {
+        words.into_iter().any(|index| is_in(view.word(index), list))
+    };
+    if has(AGREES, 0..opening.end.min(2))
+        && has(MAKES, opening.clone())
+        && has(WORK, opening.clone())
+    {
+        let end = view.words.get(opening.end - 1).map_or(0, |word| word.range().end);
+        found.push((CopyRule::Refusal, 0..end));
+    }
     for range in sentences(&view.folded) {
         let start = next;
         while view.words.get(next).is_some_and(|word| word.range().start < range.end) {
@@ -101,6 +139,23 @@ fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
     if has_work && has(PRESENTS, beginning) && has(OF_WORK, words.clone()) {
         return Some(CopyRule::Refusal);
     }
+    let ends_open =
+        view.folded[end_of(view, &words)..].trim_start_matches(['"', ')']).starts_with(':');
+    let has_draft = has_work || has(DRAFTS, words.clone());
+    if has_draft && ends_open && has(PRESENTS, words.start..words.end.min(words.start + BEGINNING))
+    {
+        return Some(CopyRule::Refusal);
+    }
+    let denies = has(SPEAKERS, words.clone()) && has(NOT, words.clone());
+    if denies && words.clone().any(|index| MODELS.contains(&view.original_word(index))) {
+        return Some(CopyRule::Refusal);
+    }
+    let is_short_of = has(LACKS, words.clone())
+        && has(WRITES, words.clone())
+        && (has_work || denies || has(REGRETS, words.clone()));
+    if is_short_of {
+        return Some(CopyRule::Refusal);
+    }
     let lacks = has(LACKS, words.clone()) || has_work;
     if lacks
         && has(REGRETS, words.clone())
@@ -121,6 +176,12 @@ fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
     }
     let is_order = has_work && has(MUST, words.clone()) && has(MEASURES, words);
     is_order.then_some(CopyRule::PromptFragment)
+}
+
+/// The end of the last of some words in the folded text.
+fn end_of(view: &View<'_>, words: &Range<usize>) -> usize {
+    let last = words.end.checked_sub(1).and_then(|last| view.words.get(last));
+    last.map_or(0, |word| word.range().end)
 }
 
 /// Whether a word is in a list of words with spaces between them.

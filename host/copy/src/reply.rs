@@ -13,9 +13,9 @@ const MAX_POINTER: usize = 1 << 10;
 
 impl CopyCheck<'_> {
     /// The findings of an AI reply, each with the JSON pointer of its text, at most
-    /// [`MAX_REPLY_FINDINGS`]. In a JSON reply, each string value is a text; values that are plainly
-    /// keys, colours, file names or paths are left out, and of links only the address counts. A
-    /// reply that is not JSON is one text with the pointer `""`.
+    /// [`MAX_REPLY_FINDINGS`]. In a JSON reply, each string value is a text; values that are
+    /// plainly keys, colours or paths are left out, and of links only the address counts. A reply
+    /// that is not JSON is one text with the pointer `""`.
     pub fn check_reply(&self, reply: &str, is_json: bool) -> Vec<(String, Finding)> {
         let mut found = Vec::new();
         if is_json {

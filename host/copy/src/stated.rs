@@ -436,6 +436,28 @@ fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
 fn years(view: &View<'_>, facts: &Facts, current: u16, run: &Run<'_>) -> Option<Stated> {
     let is_alone = run.len() == 1;
     let is_range = run.len() == 2 && matches!(run.separator(0), "-" | "/");
+    /// Maximum number of words between "best" and its year.
+    const NEAR: usize = 5;
+    const BEST: [&str; 18] = [
+        "best",
+        "top",
+        "finest",
+        "melhor",
+        "melhores",
+        "mejor",
+        "mejores",
+        "meilleur",
+        "meilleure",
+        "meilleurs",
+        "meilleures",
+        "beste",
+        "bester",
+        "bestes",
+        "besten",
+        "miglior",
+        "migliore",
+        "migliori",
+    ];
     // "2019, 2021", "12.05.1998", "May 5, 1998"; not "1,950".
     if !(is_alone || is_range || number::is_date(run)) {
         return None;
@@ -446,6 +468,11 @@ fn years(view: &View<'_>, facts: &Facts, current: u16, run: &Run<'_>) -> Option<
     (0..run.len()).find_map(|index| {
         let year = number::year(run.group(index))?;
         let range = run.group_range(index);
+        let before = view.words_before(range.start).take(NEAR);
+        let behind = view.words_behind(range.end).take(NEAR);
+        if before.chain(behind).any(|word| BEST.contains(&word)) && !facts.says(run.group(index)) {
+            return Some(Stated { rule: CopyRule::UnknownAward, range });
+        }
         let is_known = facts.has_year(year, current) || year.abs_diff(current) <= 1;
         let is_year = !is_alone || is_year(view, &range, year);
         (!is_known && is_year).then_some(Stated { rule: CopyRule::UnknownYear, range })

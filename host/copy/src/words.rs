@@ -116,7 +116,7 @@ fn is_none(view: &View<'_>, index: usize) -> bool {
     let is_title = view.original_word(index + 1).starts_with(char::is_uppercase)
         && view.original_word(index.wrapping_sub(1)).starts_with(char::is_uppercase);
     is_value
-        || (!view.begins_sentence(at) && !BEFORE.contains(&last) && (!is_title || ends))
+        || !(view.begins_sentence(at) || BEFORE.contains(&last) || is_title && !ends)
         || (last == "with" || last == "is") && ends
 }
 
@@ -146,7 +146,7 @@ fn of_writers(view: &View<'_>, language: &str, index: usize) -> bool {
             let (_, after) = neighbours(view, index);
             let is_mark = matches!(after, Some(':' | '(')) || view.words.len() == 1;
             let romance = matches!(language, "es" | "pt" | "gl" | "ca" | "it");
-            !is_shouted && (is_mark || !romance)
+            (is_mark || !romance) && !is_shouted
         }
         "tbd" | "fixme" | "tbc" => original.chars().all(char::is_uppercase),
         "tk" => original == "TK" && view.words.len() > 1 && previous(view, index) == "tk",

@@ -1,9 +1,12 @@
+//! The crate through its public API: the corpus, the scripted replies, properties of any text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test's helper functions fail the test"
+    clippy::print_stdout,
+    reason = "a test's helper functions fail the test and print its tables"
 )]
+
 mod corpus;
 mod properties;
 mod scripted;

@@ -93,7 +93,7 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn any_text_has_bounded_findings(text in pieces(), order in pieces(), year in 0_u16..3000) {
@@ -137,7 +137,7 @@ proptest! {
     }
 }
 
-/// Texts of 256 KiB that make a careless scan look at the rest of the text at each place.
+/// Texts of 128 KiB that make a careless scan look at the rest of the text at each place.
 #[test]
 fn large_texts_take_time_in_proportion() {
     let order =
@@ -198,14 +198,13 @@ fn large_texts_take_time_in_proportion() {
         "a-",
         "b@c.de ",
     ];
-    const SIZE: usize = 1 << 18;
+    const SIZE: usize = 1 << 17;
     for unit in units {
         let text = unit.repeat(SIZE / unit.len());
         let start = Instant::now();
         let found = check.check(&text, TextKind::Text);
         let took = start.elapsed();
-        println!("{unit:?} took {took:?}");
-        // A quadratic scan takes many minutes.
+        // A quadratic scan takes several minutes.
         assert!(took < Duration::from_secs(60), "{unit:?} took {took:?}");
         assert!(found.len() <= MAX_FINDINGS);
     }
