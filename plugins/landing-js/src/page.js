@@ -118,7 +118,8 @@ ${new Html(css)}</style>
 
 const actions = ({ first, second }) => {
   const button = (style, { href, label }) => html`<a class="${style}" href="${href}">${label}</a>`;
-  return html`<p class="actions">${button('button', first)} ${second && button('button quiet', second)}</p>`;
+  const other = second && button('button quiet', second);
+  return html`<p class="actions">${button('button', first)} ${other}</p>`;
 };
 
 function social(links) {

@@ -1,4 +1,5 @@
-//! Renders the sites of the test orders, and one in each language, into a folder, for review in a browser:
+//! Renders the sites of the test orders, and one in each language, into a folder, for review in a
+//! browser:
 //! `cargo run -p local-business --example render -- FOLDER`. Default: `target/local-business`.
 #![allow(clippy::unwrap_used, reason = "developer tool")]
 

@@ -4,18 +4,24 @@ use std::fmt::Write;
 
 use sitewright_order::{Color, Niche, Order, Tone};
 
+use crate::header::{Header, narrower};
 use crate::pages::Page;
 use crate::palette::Palette;
 
 /// The stylesheet: the brand's colours as custom properties, followed by the same rules for every
 /// order. Colours are parsed values and fonts are constants, so no text of the order enters it.
-pub fn stylesheet(palette: &Palette, order: &Order) -> String {
+pub fn stylesheet(palette: &Palette, order: &Order, header: Header) -> String {
+    let rules = include_str!("../assets/site.css")
+        .replace("(max-width: 62rem)", &narrower(header.with_button))
+        .replace("(max-width: 56rem)", &narrower(header.with_menu));
     format!(
-        ":root {{\n  color-scheme: light dark;\n{}  --display: {};\n}}\n\n{}\n{}",
+        ":root {{\n  color-scheme: light dark;\n{}  --display: {};\n  --header: {}rem;\n}}\n\n\
+         {}\n{}",
         properties(palette),
         display_font(order),
+        header.max,
         dark(palette),
-        include_str!("../assets/site.css")
+        rules
     )
 }
 

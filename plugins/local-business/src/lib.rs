@@ -8,14 +8,15 @@
 //!   text is cleaned.
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
 //!   [`extras`]: all other files.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`]: parts of
-//!   the pages. [`language`]: the wording.
+//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
+//!   [`header`]: parts of the pages. [`language`]: the wording.
 
 pub mod art;
 pub mod contact;
 pub mod copy;
 pub mod escape;
 pub mod extras;
+pub mod header;
 pub mod hours;
 pub mod icons;
 pub mod language;

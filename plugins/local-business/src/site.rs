@@ -6,6 +6,7 @@ use sitewright_order::{Cta, Niche, Order, Price};
 
 use crate::contact::{self, Contact};
 use crate::copy::{Copy, Strategy};
+use crate::header::Header;
 use crate::hours::{self, Row};
 use crate::language::{Language, Words, fill};
 use crate::pages::{Kind, Note, Page, Plan};
@@ -243,9 +244,11 @@ impl<'a> Site<'a> {
             initials: &self.initials,
             size: if self.initials.chars().count() > 1 { 30 } else { 38 },
         };
+        let header = Header::of(self.order, self.plan, &self.contact);
+        let style = extras::stylesheet(&self.palette, self.order, header);
         let new = |path: &str, bytes: Vec<u8>| File { path: path.to_owned(), bytes };
         let mut files = vec![
-            new("assets/site.css", extras::stylesheet(&self.palette, self.order).into_bytes()),
+            new("assets/site.css", style.into_bytes()),
             file("favicon.svg".to_owned(), icon.render())?,
             file("404.html".to_owned(), page.render())?,
         ];

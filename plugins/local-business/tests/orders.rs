@@ -77,6 +77,7 @@ fn a_site_with_an_address_has_canonical_links_and_files_for_search_engines() {
         assert_eq!(meta(&html, "og:image"), "https://brightoak.test/assets/card.png");
         assert!(!meta(&html, "og:title").is_empty() && !meta(&html, "og:description").is_empty());
     }
+    assert!(run.text("404.html").contains("href=\"https://brightoak.test/\""));
     assert!(run.text("robots.txt").contains("https://brightoak.test/sitemap.xml"));
     assert!(run.files["assets/card.png"].starts_with(b"\x89PNG"));
     let url = "https://img.test/oak.jpg".to_owned();

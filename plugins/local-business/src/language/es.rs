@@ -60,7 +60,8 @@ pub(super) const WORDS: Words = Words {
     quote_list: "Qué podemos presupuestarte",
     form: "Escríbenos",
     form_book: "Pide tu cita",
-    form_lead: "Rellena los campos. El mensaje se abre en tu programa de correo, listo para enviar.",
+    form_lead: "Rellena los campos. El mensaje se abre en tu programa de correo, listo para \
+                enviar.",
     form_lead_post: "Rellena los campos y te respondemos.",
     form_note: "¿Prefieres hablar?",
     form_name: "Nombre",

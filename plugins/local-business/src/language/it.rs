@@ -60,7 +60,8 @@ pub(super) const WORDS: Words = Words {
     quote_list: "Per cosa puoi chiedere un preventivo",
     form: "Scrivici",
     form_book: "Chiedi un appuntamento",
-    form_lead: "Compila i campi. Il messaggio si apre nel tuo programma di posta, pronto da inviare.",
+    form_lead: "Compila i campi. Il messaggio si apre nel tuo programma di posta, pronto da \
+                inviare.",
     form_lead_post: "Compila i campi e ti risponderemo.",
     form_note: "Preferisci parlare?",
     form_name: "Nome",
