@@ -38,6 +38,11 @@ pub trait ReplyJudge: fmt::Debug + Send + Sync {
     /// What is wrong with the reply and what would be right, each with its place: the id of the
     /// call, and the JSON pointer of the text.
     fn judge(&self, reply: ToJudge<'_>) -> Result<(), Vec<Problem>>;
+
+    /// Whether also a short reply takes more than a moment.
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 /// The reply if its text can be used.
@@ -49,7 +54,7 @@ pub(super) async fn judged(
 ) -> Result<(Reply, Option<String>), AttemptFailure> {
     let Some(judge) = &call.judge else { return Ok((reply, raw)) };
     let (call_id, is_json) = (call.call_id, !matches!(request.format, Format::Text));
-    let verdict = if reply.content.len() <= INLINE_JUDGE_BYTES {
+    let verdict = if reply.content.len() <= INLINE_JUDGE_BYTES && !judge.is_slow() {
         let purpose = request.purpose.as_str();
         judge.judge(ToJudge { call_id, purpose, reply: &reply.content, is_json })
     } else {

@@ -17,6 +17,8 @@ const MAX_TEXT: usize = 1 << 20;
 const MAX_FACTS: usize = 20_000;
 /// Maximum number of phone numbers; each number of a text is compared with each of them.
 const MAX_PHONES: usize = 200;
+/// Maximum bytes of a page whose facts are read. 64 KiB.
+const MAX_PAGE: usize = 64 << 10;
 /// Maximum depth of the document that is read, the same as the parser's.
 const MAX_DEPTH: usize = 128;
 
@@ -39,6 +41,13 @@ pub struct Facts {
     /// Numbers of years, such as the age of the business.
     ages: HashSet<u16>,
     awards: HashSet<award::Claim>,
+}
+
+/// Whether a text is a whole page: markup of a program, not what the customer wrote word for word.
+fn is_page(text: &str) -> bool {
+    const START: usize = 512;
+    let start = text[..text.floor_char_boundary(START)].to_ascii_lowercase();
+    start.contains("<html") || start.contains("<!doctype")
 }
 
 impl Facts {
@@ -90,6 +99,10 @@ impl Facts {
     }
 
     fn add_text(&mut self, text: &str, name: &str) {
+        let is_page = is_page(text);
+        if is_page && text.len() > MAX_PAGE {
+            return;
+        }
         let mut end = text.len().min(MAX_TEXT.saturating_sub(self.text.len()));
         end = text.floor_char_boundary(end);
         let text = fold(&text[..end]);
@@ -111,8 +124,7 @@ impl Facts {
                 self.emails.insert(address.text.to_owned());
             }
         }
-        // A whole page is markup of a program, not what the customer wrote.
-        if !text.contains("<html") && !text.contains("<!doctype") {
+        if !is_page {
             self.text.push_str(text.trim());
             self.text.push('\n');
         }

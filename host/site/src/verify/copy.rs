@@ -8,6 +8,8 @@ use super::problem::Rule;
 
 /// Maximum bytes of one text. Real ones have less than 10,000.
 const MAX_TEXT: usize = 64 << 10;
+/// Maximum bytes of text of a page that are looked at. Real pages have less than 50,000.
+const MAX_PAGE: usize = 256 << 10;
 /// Elements that stand within a line of text.
 const INLINE: [&str; 34] = [
     "a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "font", "i",
@@ -52,12 +54,14 @@ pub(super) struct Blocks<'a> {
     line: Option<u64>,
     kind: TextKind,
     findings: Vec<(Option<u64>, Finding)>,
+    /// Bytes of text so far.
+    seen: usize,
 }
 
 impl<'a> Blocks<'a> {
     pub(super) fn new(check: Option<CopyCheck<'a>>) -> Self {
         let (text, kind, findings) = (String::new(), TextKind::Text, Vec::new());
-        Blocks { check, text, line: None, kind, findings }
+        Blocks { check, text, line: None, kind, findings, seen: 0 }
     }
 
     /// An element begins or ends. A block ends the text before it.
@@ -74,7 +78,9 @@ impl<'a> Blocks<'a> {
 
     /// A visible text.
     pub(super) fn text(&mut self, text: &str, line: Option<u64>) {
-        if self.check.is_some() && self.text.len() + text.len() <= MAX_TEXT {
+        self.seen += text.len();
+        let fits = self.seen <= MAX_PAGE && self.text.len() + text.len() <= MAX_TEXT;
+        if self.check.is_some() && fits {
             if self.text.is_empty() {
                 self.line = line;
             }
@@ -88,9 +94,7 @@ impl<'a> Blocks<'a> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let text = words.join(" ");
         let findings = check.check(&text, self.kind);
-        // A page may repeat its texts, and shows the ratings of the order in its own words.
-        let of_pages = |rule| !matches!(rule, CopyRule::Repetition | CopyRule::UnknownAward);
-        let findings = findings.into_iter().filter(|finding| of_pages(finding.rule));
+        let findings = findings.into_iter().filter(|finding| is_of_pages(finding, &text));
         self.findings.extend(findings.map(|finding| (self.line, finding)));
     }
 
@@ -100,6 +104,22 @@ impl<'a> Blocks<'a> {
         self.findings
             .into_iter()
             .map(|(line, finding)| (line, Rule::of_copy(finding.rule), finding))
+    }
+}
+
+/// Whether a finding in the text of a block counts for pages. They have texts of the template, which
+/// replies have not: labels of one word, names of keys and files, and the ratings of the order.
+fn is_of_pages(finding: &Finding, text: &str) -> bool {
+    const LABEL: usize = 12;
+    const MARKS: [&str; 6] = ["**", "__", "](", "```", "~~", "# "];
+    match finding.rule {
+        CopyRule::Repetition | CopyRule::UnknownAward => false,
+        CopyRule::Placeholder => {
+            let is_shouted = !text.chars().any(char::is_lowercase);
+            text.chars().count() > LABEL || (is_shouted && text.chars().any(char::is_uppercase))
+        }
+        CopyRule::Markdown => MARKS.iter().any(|mark| text.contains(mark)),
+        _ => true,
     }
 }
 

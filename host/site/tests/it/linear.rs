@@ -398,9 +398,9 @@ fn f2_only_small_sites_with_little_work_are_checked_at_once() {
         files
     };
     let max = usize::try_from(QUICK_BYTES).unwrap();
-    assert_eq!(quickly(&text(max)), Some(Verdict::default()));
+    assert!(quickly(&text(max)).is_some_and(|verdict| verdict.is_good()));
     assert_eq!(quickly(&text(max + 1)), None);
-    assert_eq!(confined(&text(max + 1)).unwrap(), Verdict::default());
+    assert!(confined(&text(max + 1)).unwrap().is_good());
 
     // Small, but the parser repeats much of it.
     let mut files = good_site();

@@ -271,7 +271,8 @@ fn quiet(head: &str, body: &str) -> Files {
         .replace("<title>Padaria", "<title>Uma página que não avisa de nada")
         .replace("Pães de verdade", "Uma descrição que tem o comprimento que as buscas mostram");
     files.insert(path("extra.html"), text.into_bytes());
-    let link = page("", "<a href='extra.html'>x</a>");
+    let links = "<a href='extra.html'>x</a> <a href='sobre/'>x</a> <a href='cardápio.html'>x</a>";
+    let link = page("", links);
     files.insert(path("index.html"), link.into_bytes());
     files
 }
