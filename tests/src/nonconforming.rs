@@ -231,6 +231,25 @@ fn site() -> Vec<Variant> {
                     <url><loc>index.html</loc></url></urlset>",
             }),
         ),
+        files(
+            "site/svg-namespace",
+            json!({ "icon.svg": "<svg width=\"1\"><rect width=\"1\" height=\"1\"/></svg>" }),
+        ),
+        files(
+            "site/svg-script",
+            json!({
+                "icon.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>a()</script></svg>",
+            }),
+        ),
+        spoiled("site/charset", "charset=\"utf-8\"", "charset=\"latin1\""),
+        files(
+            "site/no-index",
+            json!({
+                "index.html": page("<meta name=\"robots\" content=\"noindex\">", ""),
+            }),
+        ),
+        files("site/robots-disallow", json!({ "robots.txt": "User-agent: *\nDisallow: /\n" })),
+        extra("site/local-address", "", "<a href=\"http://localhost:3000/\">Here</a>"),
         extra("site/too-large", "", &deep),
         extra("site/one-h1", "", "<h1>Another one</h1>"),
         extra("site/heading-order", "", "<h4>Far below</h4>"),

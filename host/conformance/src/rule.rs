@@ -179,7 +179,9 @@ impl SuiteRule {
     pub fn all() -> Vec<SuiteRule> {
         let mut all: Vec<SuiteRule> = SuiteRule::iter().collect();
         all.extend(LimitRule::VARIANTS.iter().copied().map(SuiteRule::Limit));
-        all.extend(Check::VARIANTS.iter().copied().map(SuiteRule::Site));
+        // The suite's replies are no copy.
+        let checks = Check::VARIANTS.iter().copied().filter(|check| !check.is_copy());
+        all.extend(checks.map(SuiteRule::Site));
         all.extend(PageRule::VARIANTS.iter().copied().map(SuiteRule::Page));
         all.sort_by_key(|rule| rule.level());
         all

@@ -85,7 +85,9 @@ fn each_breaks_its_rule(level: Level) {
 
 #[test]
 fn each_rule_has_its_faulty_template() {
-    let known: BTreeSet<String> = SuiteRule::all().into_iter().map(SuiteRule::id).collect();
+    // Rules that only warn break nothing; the tests of the site's checks have them.
+    let failing = SuiteRule::all().into_iter().filter(|rule| !rule.only_warns());
+    let known: BTreeSet<String> = failing.map(SuiteRule::id).collect();
     let faulty: BTreeSet<String> =
         variants().iter().map(|variant| variant.rule.to_owned()).collect();
     assert_eq!(known, faulty);

@@ -355,6 +355,11 @@ impl Rule {
         }
     }
 
+    /// Whether the rule holds texts against the order.
+    pub fn is_copy(self) -> bool {
+        self >= Rule::CopyRefusal
+    }
+
     /// Whether the level cannot be changed: without these rules, others cannot be checked.
     pub fn is_fixed(self) -> bool {
         matches!(self, Rule::EntryPage | Rule::Utf8 | Rule::TooLarge)

@@ -41,7 +41,12 @@ pub(crate) fn of_order(deviation: &Deviation, order: &Order) -> Result<()> {
         "optional" => order.business_address.is_none() && order.social_facebook.is_some(),
         "values" => order.tone == Tone::Premium,
         "colours" => order.primary_color.is_some_and(|colour| colour.to_string() == "#000000"),
-        "empty-lists" => order.services.is_empty() && order.business_address.is_some(),
+        "empty-lists" => {
+            order.services.is_empty()
+                && order.selected_pages.is_empty()
+                && order.testimonials.is_empty()
+                && order.business_address.is_some()
+        }
         "long-lists" => order.services.len() > 50,
         _ => false,
     };
