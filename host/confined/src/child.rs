@@ -187,7 +187,7 @@ impl ChildProcess {
         budget: &Budget,
     ) -> Result<Answer, ConfinedError> {
         self.limit(budget)
-            .map_err(|error| refused("the limits of a child cannot be set: ", &error.into()))?;
+            .map_err(|error| refused("the limits of a child cannot be set: ", &error))?;
         // The memory file is shared with the child, and so is its offset.
         self.stderr.set_len(0).and_then(|()| self.stderr.rewind()).map_err(host)?;
         let (pid, before, begun) = (self.pid, self.cpu, Instant::now());
