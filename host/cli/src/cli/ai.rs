@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, ReplySchema, Request, Role};
 use sitewright_files::Limit;
-use sitewright_model::ai::{Attempt, AttemptOutcome, CallId};
+use sitewright_model::ai::{AiError, Attempt, AttemptOutcome, CallId};
 use sitewright_model::message;
 
 #[derive(Debug, clap::Subcommand)]
@@ -73,7 +73,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         }
         Err(error) => {
             if json {
-                output::print_json(&json!({ "outcome": "failed", "error": error }));
+                output::print_json(&json!({ "outcome": "failed", "error": told(&error) }));
             } else {
                 let title = format!("✗ {}", error.kind);
                 let text =
@@ -120,6 +120,14 @@ async fn request(args: CallArgs) -> Result<Request, SetupError> {
         seed: None,
         stop: Vec::new(),
     })
+}
+
+/// An error with its kind as the contract names it, which is what a template gets. Records have
+/// their own spelling, that of all their fields.
+fn told(error: &AiError) -> Value {
+    let mut told = json!(error);
+    told["kind"] = json!(error.kind.as_str());
+    told
 }
 
 /// One line for each attempt.

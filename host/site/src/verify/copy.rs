@@ -4,6 +4,7 @@ use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, TextKind};
 use sitewright_order::Locale;
 
 use super::CopyOptions;
+use super::placeholders::is_marked;
 use super::problem::Rule;
 
 /// Maximum bytes of one text. Real ones have less than 10,000.
@@ -114,6 +115,8 @@ fn is_of_pages(finding: &Finding, text: &str) -> bool {
     const MARKS: [&str; 6] = ["**", "__", "](", "```", "~~", "# "];
     match finding.rule {
         CopyRule::Repetition | CopyRule::UnknownAward => false,
+        // Another rule finds those, and knows which are the customer's.
+        CopyRule::Placeholder if is_marked(text) => false,
         CopyRule::Placeholder => {
             let is_shouted = !text.chars().any(char::is_lowercase);
             text.chars().count() > LABEL || (is_shouted && text.chars().any(char::is_uppercase))
