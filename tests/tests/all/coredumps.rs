@@ -135,7 +135,7 @@ fn a_dump_that_cannot_be_is_explained() {
         ("oob", "[coredump]\nmax_bytes = 65536\n", "`coredump.max_bytes` allows dumps of 65536"),
         ("oob", "[coredump]\nmax_bytes = 1300000\n", ""),
         ("error", "", "stopped in its own code"),
-        ("sleep", "[limits]\ndeadline_ms = 300\n", "stopped in its own code"),
+        ("sleep", "[limits]\ndeadline_ms = 5000\n", "stopped in its own code"),
     ];
     for (fault, configuration, why) in rows {
         let bench = Workbench::scripted(ANY_ANSWER, &format!("{WANTED}{configuration}"));

@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
         "sitewright-site",
         &[
             "sitewright-confined",
+            "sitewright-copy",
             "sitewright-http",
             "sitewright-model",
             "sitewright-order",
@@ -49,6 +50,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
         &[
             "sitewright-ai",
             "sitewright-confined",
+            "sitewright-copy",
             "sitewright-failure",
             "sitewright-files",
             "sitewright-intake",
