@@ -43,6 +43,9 @@ impl<'a> Bench<'a> {
             .with("limits.check_ms", CHECK_MS)
             .with("limits.compile_ms", 10_000)
             .with("worker.grace_ms", GRACE_MS)
+            // No other worker will have these templates, and their guests write no copy.
+            .with("worker.template_grace_ms", 500)
+            .with("checks.copy", false)
             // A worker that is busy must not count as dead.
             .with("worker.silent_ms", 60_000);
         for (number, sample) in samples.iter().enumerate() {
