@@ -95,7 +95,8 @@ mod tests {
     use super::*;
 
     pub(super) async fn d5_failed_orders_are_made_again_by_one_command(base: Base) {
-        let factory = Factory::new(base, &Model::start(good)).await;
+        let model = Model::start(good);
+        let factory = Factory::new(base, &model).await;
         factory.enqueue_all((0..30).map(failing)).await;
         factory.enqueue_all([named("ok", faulty("ok", Value::Null))]).await;
         factory.drain().await;
@@ -160,7 +161,8 @@ mod tests {
     }
 
     pub(super) async fn d5_a_bulk_command_can_be_stopped_and_paced(base: Base) {
-        let factory = Factory::new(base, &Model::start(good)).await;
+        let model = Model::start(good);
+        let factory = Factory::new(base, &model).await;
         factory.enqueue_all((0..300).map(failing)).await;
         let begin = Instant::now();
         let mut command =
@@ -228,7 +230,8 @@ mod tests {
     }
 
     pub(super) async fn d10_an_erased_order_is_nowhere(base: Base) {
-        let factory = Factory::new(base, &Model::start(good)).await;
+        let model = Model::start(good);
+        let factory = Factory::new(base, &model).await;
         // The marker is in the prompt, so it is in the document, the journal and the trail.
         let marked = |id: &str| {
             let prompt = json!({ "n": 2, "prompt": format!("[[{id}]] rosebud-{id}") });
@@ -279,7 +282,8 @@ mod tests {
     }
 
     pub(super) async fn d10_what_has_expired_goes_and_the_sites_stay(base: Base) {
-        let factory = Factory::new(base, &Model::start(good)).await;
+        let model = Model::start(good);
+        let factory = Factory::new(base, &model).await;
         factory.enqueue_all([calls_in_turn("ok", 2), failing(1)]).await;
         factory.drain().await;
         factory.enqueue_all([failing(2)]).await;
@@ -320,7 +324,8 @@ mod tests {
     }
 
     pub(super) async fn d13_what_a_dead_worker_left_is_removed(base: Base) {
-        let factory = Factory::new(base, &Model::start(good)).await;
+        let model = Model::start(good);
+        let factory = Factory::new(base, &model).await;
         factory.enqueue_all([named("24", faulty("ok", Value::Null))]).await;
         factory.drain().await;
         let current = factory.active_release("24").unwrap();
