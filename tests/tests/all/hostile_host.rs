@@ -100,8 +100,10 @@ impl<'a> Bench<'a> {
 
     async fn has_ended(&self, id: &str) -> bool {
         let order = self.factory.order(id).await;
-        // An order whose attempt failed and that is tried again later has shown what it does.
-        order.state.has_ended() || order.state == OrderState::Waiting
+        // An order whose attempt failed and that is tried again later has shown what it does. One
+        // without a failure waits for a worker that has its template.
+        let failed = async || !self.factory.database.failures(id).await.unwrap().is_empty();
+        order.state.has_ended() || (order.state == OrderState::Waiting && failed().await)
     }
 
     /// What is wrong with the end of a hostile order.
