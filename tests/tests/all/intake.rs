@@ -83,7 +83,7 @@ fn the_fallback_language_is_used_with_a_warning() {
 
 #[test]
 fn what_is_left_out_is_in_the_report_of_the_release_and_in_the_record() {
-    let bench = Workbench::scripted("", "");
+    let bench = Workbench::scripted(ANY_ANSWER, "");
     let parameters = json!({ "niche": "bakery", "primary_color": "bleu",
         "social_instagram": "@joes" });
     let done = bench.generate(&guest("guest-faulty"), &faulty("ok", parameters.clone()));
