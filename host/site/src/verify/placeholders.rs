@@ -53,14 +53,30 @@ impl Literals {
             return None;
         }
         // Two copies, the marks and the search.
-        work.spend(6 * text.len());
+        work.spend(9 * text.len());
         let text = collapsed(text);
         let compared = text.to_ascii_lowercase();
-        let end = compared.trim_end_matches(['…', '.', ' ']).len();
-        let at = self.0.first_outside(&compared, end, marks(&compared))?;
+        let at = self.outside(&compared)?;
+        // A text that was cut may be followed by others: `Joe's {{x… · Contact`.
+        let mut from = 0;
+        let mut parts = compared.split('…').map(|part| {
+            let start = from;
+            from += part.len() + '…'.len_utf8();
+            (start, part)
+        });
+        let at = match compared.contains('…') {
+            true => parts.find_map(|(start, part)| Some(start + self.outside(part)?))?,
+            false => at,
+        };
         let start = text.floor_char_boundary(at.saturating_sub(40));
         let end = text.floor_char_boundary(at.saturating_add(SHOWN));
         Some(text[start..end].to_owned())
+    }
+
+    /// The position of the first mark that is in no text of the customer, whole or cut at the end.
+    fn outside(&self, compared: &str) -> Option<usize> {
+        let end = compared.trim_end_matches(['…', '.', ' ']).len();
+        self.0.first_outside(compared, end, marks(compared))
     }
 
     /// As [`leftover`](Self::leftover), for the texts of a JSON document. An error of syntax is not
@@ -168,6 +184,16 @@ mod tests {
         ) {
             proptest::prop_assert!(automaton_agrees(&texts, &text), "{texts:?} in {text:?}");
         }
+    }
+
+    #[test]
+    fn f6_a_text_that_is_cut_may_be_followed_by_others() {
+        let literals = Literals::new(&["Joe's Bits {{BUSINESS_EMAIL}} Ltd".to_owned()]);
+        let leftover = |text| literals.leftover(text, &Work::unlimited());
+        assert_eq!(leftover("Joe's Bits {{BUSINESS_… · Contact"), None);
+        assert_eq!(leftover("About … Joe's Bits {{BUSINESS_EMAIL}} Ltd …"), None);
+        assert!(leftover("Joe's Bits {{BUSINESS_… · {{page}}").is_some());
+        assert!(leftover("{{page… · Contact").is_some());
     }
 
     #[test]
