@@ -54,6 +54,11 @@ fn what_happened(at: &Location<'_>, failure: &AttemptFailure) -> String {
         }
         AiErrorKind::Truncated => format!("truncated the reply of the model `{model}`"),
         AiErrorKind::Empty => format!("sent an empty reply of the model `{model}`"),
+        AiErrorKind::Malformed
+            if failure.unusable.as_ref().is_some_and(|one| !one.problems.is_empty()) =>
+        {
+            format!("sent a reply of the model `{model}` that is no copy")
+        }
         AiErrorKind::Malformed => format!("sent a reply of the model `{model}` that is not JSON"),
         AiErrorKind::SchemaMismatch => {
             format!("sent JSON of the model `{model}` that the schema does not accept")

@@ -156,6 +156,8 @@ fn c2_a_template_gets_the_whole_order_with_nothing_to_look_up() {
     for name in ORDERS {
         let mut order = order(name);
         order["onboarding"]["fault"] = json!("document");
+        // The language of the guest's page.
+        order["onboarding"]["locale"] = json!("en");
         let done = bench.generate(&guest("guest-faulty"), &order);
         assert_eq!(done.code, 0, "{name}: {}", done.stdout);
         let current = done.json()["release"]["current"].as_str().unwrap().to_owned();
