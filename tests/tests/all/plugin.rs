@@ -58,7 +58,7 @@ async fn each_file_that_is_no_template_is_named_for_what_it_is() {
     fs::File::create(&large).unwrap().set_len((256 << 20) + 1).unwrap();
     expect(&loader, &large, &["the file cannot be read", "it has more than 268435456 bytes"]).await;
     expect(&loader, &folder.path().join("missing.wasm"), &["cannot be read", "No such file"]).await;
-    expect(&loader, folder.path(), &["cannot be read", "directory"]).await;
+    expect(&loader, folder.path(), &["cannot be read", "it is a folder"]).await;
 }
 
 async fn expect(loader: &Loader, path: &Path, parts: &[&str]) {
