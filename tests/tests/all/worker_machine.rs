@@ -175,7 +175,7 @@ async fn c7_orders_beyond_the_memory_for_all_of_them_wait() {
     let factory = Factory::new(Base::Sqlite, &model)
         .await
         .with("limits.deadline_ms", 600_000)
-        .with("worker.memory_bytes", 4 << 20);
+        .with("worker.memory_bytes", 6 << 20);
     let ids: Vec<String> = (0..8).map(|number| format!("o-{number}")).collect();
     factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 1))).await;
     let mut worker = factory.worker(&[]);
@@ -184,6 +184,7 @@ async fn c7_orders_beyond_the_memory_for_all_of_them_wait() {
         factory.database.stats().await.is_ok_and(|stats| stats.count(OrderState::Queued) == 0)
     })
     .await;
+    until("some of them have room", || async { !model.asked().is_empty() }).await;
     let asked = model.asked().len();
     assert!((1..8).contains(&asked), "{asked} orders have room");
     gate.open();
