@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use sitewright_runtime::host_functions::{CursorMode, ReplayCursor, RunProgress};
 use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
-    AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, attempt,
+    AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, Stage, attempt,
 };
 use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
 
@@ -115,6 +115,8 @@ pub async fn replay(
         live: options.live.is_some(),
     };
     let asked = options.template.clone().or_else(|| subject.wasm.clone());
+    let progress = watch::Sender::new(RunProgress::default());
+    let mut run = RunWatch { stages: progress.subscribe(), since: None };
     let request = AttemptRequest {
         document: subject.document.clone(),
         template: match (asked, subject.origin) {
@@ -135,14 +137,15 @@ pub async fn replay(
         }),
         publication: Publication::Place(SyncBatcher::default()),
         cancel: stop.clone(),
-        progress: watch::Sender::new(RunProgress::default()),
+        progress,
     };
     let mut made = Box::pin(attempt(&services, request));
     let outcome = loop {
         tokio::select! {
             outcome = &mut made => break outcome,
             () = tokio::time::sleep(CHECK_EVERY) => {
-                check(&subject, &cursor, &stop, exact, computing);
+                let running = run.duration(&cursor);
+                check(&subject, &cursor, &stop, exact, (running, computing));
             }
         }
     };
@@ -155,6 +158,27 @@ pub async fn replay(
     Ok(report)
 }
 
+/// When the template began to run. Before that it is compiled, which has limits of its own: on a busy
+/// machine it takes longer than a template may compute.
+struct RunWatch {
+    stages: watch::Receiver<RunProgress>,
+    since: Option<Instant>,
+}
+
+impl RunWatch {
+    /// How long the template has run so far.
+    fn duration(&mut self, cursor: &ReplayCursor) -> Duration {
+        if self.since.is_none() {
+            let before_run = [Stage::Order.as_str(), Stage::Template.as_str(), ""];
+            let begun = !before_run.contains(&self.stages.borrow().stage.as_str());
+            if begun || cursor.position().begun > 0 {
+                self.since = Some(Instant::now());
+            }
+        }
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
 /// Ends a run that has reached the point where the recorded one was ended from outside, or that
 /// waits for an answer that the recorded one never got.
 fn check(
@@ -162,7 +186,7 @@ fn check(
     cursor: &ReplayCursor,
     stop: &CancellationToken,
     exact: bool,
-    computing: Duration,
+    (running, computing): (Duration, Duration),
 ) {
     let position = cursor.position();
     if !exact || stop.is_cancelled() {
@@ -173,7 +197,7 @@ fn check(
             Some(FailureKind::Deadline) => cursor.run_out_of_time(),
             _ => stop.cancel(),
         }
-    } else if position.idle > computing {
+    } else if running.min(position.idle) > computing {
         // It waits for an answer that the recording lacks.
         cursor.give_up_now();
         stop.cancel();
