@@ -123,11 +123,12 @@ impl Candidate {
                     Reading::Any => &Format::Text,
                 };
                 let (reply, raw) = checked(reply, format, call.deadline).await?;
-                let (reply, raw) = match reading {
-                    Reading::Checked { .. } => judged(reply, raw, request, call).await?,
-                    Reading::Any => (reply, raw),
-                };
-                without_key(&self.settings.redactor, reply, raw).await
+                let (reply, raw) = without_key(&self.settings.redactor, reply, raw).await?;
+                // Afterwards, because what is wrong quotes the reply.
+                match reading {
+                    Reading::Checked { .. } => judged(reply, raw, request, call).await,
+                    Reading::Any => Ok((reply, raw)),
+                }
             })
             .await
         };

@@ -23,7 +23,6 @@ use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt,
     journal_file,
 };
-use sitewright_site::SiteProblem;
 
 /// Make the site of one order now, without the queue.
 ///
@@ -350,22 +349,6 @@ fn released_text(released: &Released) -> String {
         let line = format!("! {}: {}", diagnostic.code, diagnostic.message);
         text.push_str(&render::paragraph(&line, "  ", output::width()));
     }
-    text.push_str(&warnings_text(&manifest.warnings, output::width()));
-    text
-}
-
-/// Warnings that are shown of a site. The JSON has all.
-const SHOWN_WARNINGS: usize = 10;
-
-/// What the checks of a site warn of, a line for each and the number of further ones.
-fn warnings_text(warnings: &[SiteProblem], width: usize) -> String {
-    let mut text = String::new();
-    for warning in warnings.iter().take(SHOWN_WARNINGS) {
-        text.push_str(&render::paragraph(&format!("! {warning}"), "  ", width));
-    }
-    match warnings.len().saturating_sub(SHOWN_WARNINGS) {
-        0 => {}
-        more => text.push_str(&format!("  ! and {more} more; `--json` lists all\n")),
-    }
+    text.push_str(&output::site_warnings(&manifest.warnings, "  "));
     text
 }

@@ -12,6 +12,7 @@ use crate::terminal::{Guard, Guarded};
 use sitewright_failure::render;
 use sitewright_jobs::{Cost, OrderState};
 use sitewright_model::message::Message;
+use sitewright_site::SiteProblem;
 
 /// When to colour text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -130,6 +131,18 @@ pub(super) fn error_text<'a>(
     let mut text = format!("{BAD}{title}{BAD:#}{}\n", lines(message, "  "));
     for cause in causes {
         text.push_str(&format!("  because {}\n", lines(cause.as_str(), "    ")));
+    }
+    text
+}
+
+/// What the checks of a site warn of: the first ten, a paragraph each, and the number of others.
+pub(super) fn site_warnings(warnings: &[SiteProblem], indent: &str) -> String {
+    const SHOWN: usize = 10;
+    let shown = warnings.iter().take(SHOWN);
+    let mut text: String =
+        shown.map(|one| render::paragraph(&format!("! {one}"), indent, width())).collect();
+    if let more @ 1.. = warnings.len().saturating_sub(SHOWN) {
+        text.push_str(&format!("{indent}and {more} more; `--json` has all\n"));
     }
     text
 }

@@ -17,7 +17,7 @@ use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::message;
-use sitewright_site::{Manifest, OrderDir, SiteProblem, SitesRoot, list_releases};
+use sitewright_site::{Manifest, OrderDir, SitesRoot, list_releases};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -65,7 +65,10 @@ pub(super) async fn run(
         let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
         let mut text = text(&order, &attempts, &cost, failure, &limits, output::width());
         text.push_str(&notices_text(&notices, output::width()));
-        text.push_str(&site_warnings_text(&site_warnings, output::width()));
+        if !site_warnings.is_empty() {
+            text.push_str(&format!("\n  {DIM}site{DIM:#}\n"));
+            text.push_str(&output::site_warnings(&site_warnings, "    "));
+        }
         output::print(&text);
     }
     Ok(Exit::Done)
@@ -97,24 +100,6 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
     for notice in notices {
         let sign = if notice.is_warning() { "!" } else { "·" };
         text.push_str(&render::paragraph(&format!("{sign} {notice}"), "    ", width));
-    }
-    text
-}
-
-/// Warnings that are shown of a site. The JSON has all.
-const SHOWN_WARNINGS: usize = 10;
-
-/// What the checks warn of in the current release.
-fn site_warnings_text(warnings: &[SiteProblem], width: usize) -> String {
-    if warnings.is_empty() {
-        return String::new();
-    }
-    let mut text = format!("\n  {DIM}site{DIM:#}\n");
-    for warning in warnings.iter().take(SHOWN_WARNINGS) {
-        text.push_str(&render::paragraph(&format!("! {warning}"), "    ", width));
-    }
-    if let more @ 1.. = warnings.len().saturating_sub(SHOWN_WARNINGS) {
-        text.push_str(&format!("    {DIM}and {more} more; --json has all{DIM:#}\n"));
     }
     text
 }
