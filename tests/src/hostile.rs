@@ -9,6 +9,7 @@
 //! | C1 | calls the host in a straight line of code, without a loop |
 //! | C2 | writes a site whose check would collect far more than it has |
 //! | C3 | writes a site, or is an order, whose check would take quadratic time |
+//! | C4 | calls a provider whose error bodies take long to read or to clean of keys |
 //! | H1 | has a schema whose references multiply |
 //! | M4 | is small and becomes large when it is compiled |
 
@@ -53,7 +54,8 @@ const SCHEMA: &[&str] = &["template_load", "invalid_order", "template_error", "a
 
 /// All samples.
 pub fn corpus() -> Vec<Sample> {
-    [straight_lines(), large_sites(), slow_sites(), schemas(), amplifiers()].concat()
+    [straight_lines(), large_sites(), slow_sites(), error_bodies(), schemas(), amplifiers()]
+        .concat()
 }
 
 fn sample(kind: &'static str, name: impl Into<String>, crafted: &Crafted) -> Sample {
@@ -353,6 +355,60 @@ fn order_of_placeholders() -> Sample {
         may_succeed: true,
         ..sample("C3", "a customer who writes placeholders", &crafted)
     }
+}
+
+// -------------------------------------------------------------------------------------------------
+// C4: providers.
+
+/// Size of an error body in bytes: almost what the gateway reads of one.
+const ERROR_BODY: usize = 4_000_000;
+
+/// Pieces of error bodies: what begins like a key, an address or a document, and what is inside.
+const ERROR_PIECES: [(&str, &str); 11] = [
+    ("", "ask-"),
+    ("", "key="),
+    ("", "sk-"),
+    ("", "Bearer "),
+    ("", "authorization: basic "),
+    ("sk-", "a"),
+    ("https://user:", "a@"),
+    ("{\"error\": {\"message\": \"", "ask-"),
+    ("{\"error\": ", "{\"error\": "),
+    ("{\"error\": {\"message\": \"", "\\\\\\\""),
+    ("<html><title>", "<title>&amp;"),
+];
+
+/// The error body that an AI call asks for, if it asks for one: its text has the name of an order
+/// of [`error_bodies`].
+pub fn error_body(asked: &str) -> Option<String> {
+    let number = asked.split_once(ASKS_FOR)?.1;
+    let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    let (begin, piece) = ERROR_PIECES.get(number[..digits].parse::<usize>().ok()?)?;
+    Some(format!("{begin}{}", piece.repeat(ERROR_BODY / piece.len())))
+}
+
+/// Precedes the number of the error body in a call.
+const ASKS_FOR: &str = "error-body-";
+
+/// C4: orders of a shipped kind whose provider answers 400 with a hostile body, which
+/// [`error_body`] makes.
+pub fn error_bodies() -> Vec<Sample> {
+    let calls = |number: usize| {
+        let prompt = format!("[[{ASKS_FOR}{number}]] ");
+        faulty("calls-in-turn", json!({ "n": 1, "prompt": prompt }))
+    };
+    ERROR_PIECES
+        .iter()
+        .enumerate()
+        .map(|(number, (begin, piece))| Sample {
+            name: format!("an error body of {begin}{piece}..."),
+            kind: "C4",
+            component: None,
+            order: calls(number),
+            ends: &["ai"],
+            may_succeed: false,
+        })
+        .collect()
 }
 
 // -------------------------------------------------------------------------------------------------

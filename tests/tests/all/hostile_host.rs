@@ -155,9 +155,12 @@ fn peak_mib(worker: &Process) -> u64 {
 
 /// A model whose replies are what the hostile schemas describe, or texts for healthy orders.
 fn model() -> Model {
-    Model::start(|asked| match asked.order.as_str() {
-        "json" => Answer::Reply { content: document().to_string(), finish: "stop" },
-        _ => good(asked),
+    Model::start(|asked| match hostile::error_body(&asked.order) {
+        Some(body) => Answer::Http { status: 400, headers: &[], body },
+        None if asked.order == "json" => {
+            Answer::Reply { content: document().to_string(), finish: "stop" }
+        }
+        None => good(asked),
     })
 }
 
@@ -217,7 +220,7 @@ async fn stops(bench: &Bench<'_>, worker: &mut Process) -> Option<String> {
 fn the_samples_of_the_corpus_are_small() {
     let samples = hostile::corpus();
     let kinds: std::collections::BTreeSet<&str> = samples.iter().map(|one| one.kind).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["C1", "C2", "C3", "H1", "M4"]);
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["C1", "C2", "C3", "C4", "H1", "M4"]);
     for Sample { name, component, order, .. } in &samples {
         let bytes = component.as_ref().map_or(0, Vec::len);
         assert!(bytes <= 8 << 20 && order.to_string().len() < 1 << 20, "{name}: {bytes} bytes");
@@ -232,6 +235,11 @@ async fn c7_straight_lines_of_host_calls_end_at_their_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c7_sites_that_are_expensive_to_check_are_rejected_by_name() {
     all([hostile::large_sites(), hostile::slow_sites()].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c7_error_bodies_that_are_expensive_to_read_fail_their_order_only() {
+    all(hostile::error_bodies()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use sitewright_tests::h2_server::H2Server;
+use sitewright_tests::hostile::error_body;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
@@ -186,9 +187,11 @@ async fn connection(stream: TcpStream, server: &Server, answer: &[u8]) -> anyhow
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
-        drop(body);
         server.wait().await?;
-        stream.get_mut().write_all(answer).await?;
+        match error_body(&String::from_utf8_lossy(&body)) {
+            Some(error) => stream.get_mut().write_all(&bad_request(&error)).await?,
+            None => stream.get_mut().write_all(answer).await?,
+        }
     }
 }
 
@@ -223,6 +226,16 @@ fn whole_answer(events: &[u8]) -> Vec<u8> {
         events.len()
     );
     [head.as_bytes(), events].concat()
+}
+
+/// The HTTP/1.1 response 400 with this body.
+fn bad_request(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: \
+         {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// Raises the limit on open files to its maximum: each concurrent call needs a socket.
