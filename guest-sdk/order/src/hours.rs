@@ -236,7 +236,7 @@ pub fn read_ranges(text: &str) -> Result<Vec<Range>, HoursError> {
     let separate = |text: &str| -> Result<Vec<Range>, HoursError> {
         text.split(separators).map(str::parse).collect()
     };
-    // `9h e 18h` is a range in some texts: the words separate only if that makes sense.
+    // `between 9am and 5pm` is one range: the words separate only if that makes sense.
     let spelled = listed.iter().fold(text.to_lowercase(), |text, word| text.replace(word, ","));
     separate(text).or_else(|wrong| separate(&spelled).map_err(|_| wrong))
 }

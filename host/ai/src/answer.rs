@@ -55,14 +55,14 @@ impl Answer {
                 || format!("after {} characters", content.chars().count()),
                 |tokens| format!("after {tokens} tokens"),
             );
-            let before = content.trim().is_empty();
+            let before = is_blank(&content);
             let thinking = if before { ", all of them spent before the reply began" } else { "" };
             return fail(AiErrorKind::Truncated, format!("{tokens}{thinking}"));
         }
         if self.finish == Some(Finish::Failed) {
             return fail(AiErrorKind::Overloaded, "the model stopped with an error".to_owned());
         }
-        if content.trim().is_empty() {
+        if is_blank(&content) {
             let why = match self.finish {
                 Some(Finish::Other(finish)) => format!("finish reason `{finish}`"),
                 Some(_) => "finish reason `stop`".to_owned(),
@@ -127,4 +127,10 @@ impl Reply {
             _ => Ok(self),
         }
     }
+}
+/// Whether nobody can see anything of a text.
+fn is_blank(text: &str) -> bool {
+    let invisible =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}');
+    text.chars().all(|c| c.is_whitespace() || c.is_control() || invisible(c))
 }

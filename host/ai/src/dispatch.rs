@@ -184,17 +184,25 @@ impl<'a> Dispatch<'a> {
         let how = Reading::Checked { most_output };
         let at = Place { route: self.route, call: self.call, transport: self.transport };
         let (attempt, result) = candidate.attempt(at, request, adjusted, how, self.text).await;
-        let tokens = match attempt.usage {
-            Usage { input_tokens: None, output_tokens: None, .. } if result.is_err() => 0,
-            Usage { input_tokens, output_tokens, .. } => {
+        // What a provider does not count is estimated: it is charged to the budget all the same.
+        let charged = match attempt.usage {
+            unknown @ Usage { input_tokens: None, output_tokens: None, .. } if result.is_err() => {
+                unknown
+            }
+            known => {
                 let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
-                let output = output_tokens.unwrap_or_else(|| estimated_tokens(reply));
-                input_tokens.unwrap_or(prompt).saturating_add(output)
+                Usage {
+                    input_tokens: known.input_tokens.or(Some(prompt)),
+                    output_tokens: known.output_tokens.or_else(|| Some(estimated_tokens(reply))),
+                    ..known
+                }
             }
         };
+        let count = |tokens: Option<u64>| tokens.unwrap_or(0);
+        let tokens = count(charged.input_tokens).saturating_add(count(charged.output_tokens));
         candidate.limiter.record_tokens(&permit, tokens);
         if let Some(reserved) = reserved {
-            reserved.commit(tokens, attempt.cost_usd.unwrap_or_default());
+            reserved.commit(tokens, candidate.cost(charged).unwrap_or_default());
         }
         permit.complete(result.as_ref().err().map(|failed| &failed.failure));
         self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });

@@ -49,6 +49,18 @@ pub(super) fn in_success(head: &HttpHead, error: &Value) -> AttemptFailure {
     of_kind(head, kind(status, &body), &body)
 }
 
+/// Whether this JSON, which is no reply, says as an error what went wrong: it has a message, and a
+/// code or nothing else.
+pub(super) fn says_something(value: &Value) -> bool {
+    let body = ErrorBody::read(value);
+    let inside = match value {
+        Value::Array(items) => items.first(),
+        value => Some(value),
+    };
+    let only_message = inside.and_then(Value::as_object).is_some_and(|fields| fields.len() == 1);
+    !body.message.trim().is_empty() && (!body.codes.is_empty() || only_message)
+}
+
 /// The failure of this kind. It has no excerpt: the caller that has the body adds it.
 pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, body: &ErrorBody) -> AttemptFailure {
     let delay = body
@@ -133,9 +145,18 @@ impl ErrorBody {
 
     /// Some servers report these kinds only in the message.
     fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
+        // An error inside a success: only its words say what it is.
+        let in_success = status < 400;
         if !matches!(status, 400 | 413 | 422) {
-            return error_words::says_no_money(&self.message)
-                .then_some(AiErrorKind::QuotaExhausted);
+            if error_words::says_no_money(&self.message) {
+                return Some(AiErrorKind::QuotaExhausted);
+            }
+            if !in_success {
+                return None;
+            }
+        }
+        if error_words::begins_with_no_money(&self.message) {
+            return Some(AiErrorKind::QuotaExhausted);
         }
         if self.mentions(&[
             "maximum context length",
@@ -154,7 +175,16 @@ impl ErrorBody {
         {
             return Some(AiErrorKind::NotFound);
         }
-        None
+        if !in_success {
+            return None;
+        }
+        if self.mentions(&["not authenticated", "unauthorized"]) {
+            return Some(AiErrorKind::Auth);
+        }
+        if self.mentions(&["rate limit", "too many requests", "request limit"]) {
+            return Some(AiErrorKind::RateLimited);
+        }
+        error_words::says_overloaded(&self.message).then_some(AiErrorKind::Overloaded)
     }
 
     fn of_object(error: &Value) -> Self {
@@ -163,6 +193,7 @@ impl ErrorBody {
             "/type",
             "/status",
             "/status_code",
+            "/error_code",
             "/innererror/code",
             "/metadata/error_type",
             "/details/0/reason",
@@ -193,6 +224,7 @@ impl ErrorBody {
             "/detail/message",
             "/detail",
             "/msg",
+            "/error_msg",
             "/status_msg",
         ];
         let message =

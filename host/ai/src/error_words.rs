@@ -56,6 +56,8 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "creditexhausted",
             "creditsexhausted",
             "outofcredits",
+            "creditlimit",
+            "creditlimitreached",
             "nocredits",
             "notenoughbalance",
             "balancenotenough",
@@ -90,6 +92,8 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "datainspectionfailed",
             "contentmoderation",
             "sensitivecontent",
+            // Zhipu
+            "1301",
         ],
     ),
     (
@@ -128,6 +132,7 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "servererror",
             "internalservererror",
             "serviceunavailable",
+            "capacityexceeded",
         ],
     ),
     (AiErrorKind::Timeout, &["timeouterror", "deadlineexceeded"]),
@@ -170,6 +175,8 @@ const NO_MONEY: &[&str] = &[
     "quota is insufficient",
     "negative balance",
     "no credits left",
+    "have any credits",
+    "credit limit",
     "no remaining credit",
     "out of credits",
     "run out of credit",
@@ -199,6 +206,24 @@ const NO_MONEY: &[&str] = &[
     "额度已用尽",
     "欠费",
 ];
+
+/// Whether a whole message is a provider's sentence about its own load, in an answer whose status
+/// says nothing.
+pub(super) fn says_overloaded(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["overloaded", "overload", "at capacity", "too busy", "try again later"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Whether a message of a 400 begins with a provider's own sentence about money. Other messages of
+/// a 400 may quote the prompt.
+pub(super) fn begins_with_no_money(message: &str) -> bool {
+    let message = message.trim_start().to_lowercase();
+    ["your credit balance is too low", "insufficient balance", "your account has insufficient"]
+        .iter()
+        .any(|words| message.starts_with(words))
+}
 
 /// Whether a message says that the account has no money. Not for a 400: there the message may
 /// quote the prompt.

@@ -64,6 +64,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "continue",
             "pause_turn",
             "too_long",
+            // Cohere: the context of the model is full.
+            "error_limit",
         ],
     ),
     (
@@ -120,12 +122,20 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "insufficient_system_resource",
             "overloaded",
             "interrupted",
-            "error_limit",
         ],
     ),
     (
         Meaning::Nothing,
-        &["finish_reason_unspecified", "unspecified", "null", "none", "unknown", "load", "unload"],
+        &[
+            "finish_reason_unspecified",
+            "stop_reason_unspecified",
+            "unspecified",
+            "null",
+            "none",
+            "unknown",
+            "load",
+            "unload",
+        ],
     ),
 ];
 
@@ -186,7 +196,7 @@ fn normalized(word: &str) -> String {
         after_small = letter.is_ascii_lowercase();
         out.push(if matches!(letter, '-' | ' ') { '_' } else { letter.to_ascii_lowercase() });
     }
-    match out.strip_prefix("finish_reason_") {
+    match ["finish_reason_", "stop_reason_"].iter().find_map(|prefix| out.strip_prefix(prefix)) {
         Some(rest) if rest != "unspecified" => rest.to_owned(),
         _ => out,
     }
@@ -201,6 +211,7 @@ mod tests {
         let rows = [
             ("stop STOP Stop end_turn endTurn EOS FINISH_REASON_STOP FinishReason.STOP", "stop"),
             ("length MAX_TOKENS maxTokens max-tokens model_length pause_turn CONTINUATION", "cut"),
+            ("STOP_REASON_MAX_TOKENS ERROR_LIMIT", "cut"),
             ("SAFETY content_filter contentFilter RECITATION sensitive refusal", "filtered"),
             ("abort insufficient_system_resource error network_error", "failed"),
             ("FINISH_REASON_UNSPECIFIED null", "nothing"),

@@ -28,7 +28,11 @@ pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Opti
 
 fn number(text: &str, seconds_each: f64) -> Option<Duration> {
     let value: f64 = text.parse().ok()?;
-    Duration::try_from_secs_f64(value * seconds_each).ok()
+    let seconds = value * seconds_each;
+    // More seconds than a duration holds are as good as the maximum.
+    let written_out = text.bytes().all(|b| b.is_ascii_digit());
+    let seconds = if written_out { seconds.min(MAX.as_secs_f64()) } else { seconds };
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The wait in a field, in the notation of messages.

@@ -42,6 +42,8 @@ const FINAL: &str = "<|channel|>final<|message|>";
 /// Marks of DeepSeek, Qwen, Kimi, Magistral, Seed, Cohere, gpt-oss, Gemma and Llama.
 const MARKS: &[Mark] = &[
     think("<think>", "</think>"),
+    think("<think ", "</think>"),
+    think("<|think|>", "<|/think|>"),
     think("<thinking>", "</thinking>"),
     think("<thought>", "</thought>"),
     think("<reasoning>", "</reasoning>"),
@@ -53,6 +55,8 @@ const MARKS: &[Mark] = &[
     think("<|start_thinking|>", "<|end_thinking|>"),
     think("<|channel|>analysis", FINAL),
     think("<|channel|>commentary", FINAL),
+    // No tool is ever offered: a call of one is no part of a reply.
+    think("<tool_call>", "</tool_call>"),
     drop(FINAL),
     drop("<|channel|>final"),
     drop("<|message|>"),
@@ -282,6 +286,10 @@ mod tests {
         ("[THINK]a[/THINK]Fresh bread.", "Fresh bread.", false),
         ("◁think▷a◁/think▷Fresh bread.", "Fresh bread.", false),
         ("<think>it never ends", "", false),
+        ("<think lang='en'>\nLet me consider", "", false),
+        ("<think id=1>a</think>Fresh bread.", "Fresh bread.", false),
+        ("<|think|>Let me consider", "", false),
+        ("<tool_call>{\"name\":\"search\"}</tool_call>", "", false),
         ("<think>it ends with nothing</think>\n", "", false),
         ("Fresh bread.<|im_end|>", "Fresh bread.", false),
         ("Fresh bread.<|im_end|>\n<|im_start|>user\nMore", "Fresh bread.", false),

@@ -238,6 +238,15 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             let is_placeholder = is_blank(inside) || is_identifier(inside) || is_word();
             is_placeholder.then_some((Placeholder, length))
         }
+        // The brackets of Chinese and Japanese, which real headings have too: 【営業時間】.
+        0xe3 | 0xef => {
+            let (open, close) = [("【", "】"), ("［", "］")]
+                .into_iter()
+                .find(|(open, _)| text.get(at..).is_some_and(|rest| rest.starts_with(open)))?;
+            let inside = inside(text, at, open, close)?;
+            (is_blank(inside) || is_identifier(inside) || is_words(inside))
+                .then_some((Placeholder, open.len() + inside.len() + close.len()))
+        }
         b'<' => {
             let inside = inside(text, at, "<", ">")?;
             let element = inside.trim_start_matches('/').split([' ', '/']).next()?;

@@ -9,7 +9,7 @@ const MONEY_BEFORE: [&str; 21] = [
 ];
 
 /// Signs, codes and words of money behind an amount. Not "pounds" and "libras", which are weights.
-const MONEY_AFTER: [&str; 46] = [
+const MONEY_AFTER: [&str; 49] = [
     "$",
     "€",
     "£",
@@ -42,6 +42,9 @@ const MONEY_AFTER: [&str; 46] = [
     "francs",
     "franken",
     "bucks",
+    "cents",
+    "centavos",
+    "centimos",
     "quid",
     "円",
     "ريال",

@@ -33,7 +33,15 @@ pub(super) fn known(phone: &Phone, region: Option<&str>) -> Known {
         return Known::Impossible;
     }
     if !is_international && !is_valid {
-        return Known::Unknown;
+        // A prefix that the country does not have, or has no more.
+        let without = phone.dial();
+        let rest = ["044", "045", "0"].iter().find_map(|prefix| without.strip_prefix(prefix));
+        let number = rest
+            .filter(|rest| rest.len() >= 7)
+            .and_then(|rest| parsed(region, rest))
+            .filter(phonenumber::is_valid)
+            .and_then(|number| number.format().mode(Mode::International).to_string().parse().ok());
+        return number.map_or(Known::Unknown, Known::Number);
     }
     let dialled = number.format().mode(Mode::E164).to_string();
     // As typed, if that is the number already.
@@ -99,6 +107,8 @@ mod tests {
             ("011 555 0142", Some("SA"), "+966115550142"),
             ("03-555-0142", Some("IL"), "+97235550142"),
             ("555 010-2200", Some("US"), ""),
+            ("0 601 234 567", Some("PL"), "+48601234567"),
+            ("044 55 1234 5678", Some("MX"), "+525512345678"),
             ("030 901820", None, ""),
             ("(555) 010-2200", Some("ZZ"), ""),
             ("+44 20 7946 0123 01", None, "!"),

@@ -405,3 +405,19 @@ fn a_name_as_long_as_half_the_document_costs_no_more_than_its_bytes() {
     assert_eq!(problems.len(), 1);
     assert!(problems[0].pointer.starts_with("/nnn") && problems[0].pointer.len() < 2_000);
 }
+
+/// The default locale decides the language, and says nothing about the country of a number: not
+/// when the document that was made is read again, either.
+#[test]
+fn a_default_locale_gives_no_number_a_country() {
+    let document = json!({
+        "id": 1, "business_name": "Night Owl", "business_phone": 2125550142_u64,
+        "city": "New York", "state": "NY",
+    });
+    let default = "pt-BR".parse().unwrap();
+    let first = load(document.to_string().as_bytes(), MAX_BYTES, &default).unwrap();
+    let again = load(first.document().as_bytes(), MAX_BYTES, &default).unwrap();
+    let phone = first.order().business_phone.as_ref().map(sitewright_order::Phone::dial);
+    assert_eq!(phone.as_deref(), Some("2125550142"));
+    assert_eq!(first.document(), again.document());
+}

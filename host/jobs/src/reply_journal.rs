@@ -185,7 +185,15 @@ impl Coalesced for StoreReply {
              ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING";
         let counts = tx.execute(insert, values(1)).await? == 1;
         if !counts {
-            tx.execute(insert, values(0)).await?;
+            // The answer to storing it was lost with a connection: it is there, and paid for once.
+            let same = "SELECT attempt_id FROM sitewright_ai_calls
+                 WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND attempt_id = $4
+                     AND entry = $5";
+            let entry = call.entry.to_string();
+            let key = args![order, &call.request, i64::from(call.occurrence), attempt, &entry];
+            if tx.all(same, key).await?.is_empty() {
+                tx.execute(insert, values(0)).await?;
+            }
         }
         Ok(counts)
     }

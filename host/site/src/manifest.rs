@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sitewright_model::failure::Diagnostic;
 use time::OffsetDateTime;
 use ulid::Ulid;
 
@@ -63,6 +64,8 @@ pub struct ReleaseInfo {
     pub locale: Option<String>,
     /// What its checks warn of.
     pub warnings: Vec<SiteProblem>,
+    /// What the host and the template reported beside the site: warnings and errors.
+    pub diagnostics: Vec<Diagnostic>,
     /// Counts the documents of the order, from 1; `None` if the order did not come from the queue.
     pub revision: Option<i64>,
     /// When the run ended.
@@ -97,6 +100,9 @@ pub struct Manifest {
     /// The violations of rules whose level is `warning`: at most 50 of one file and 500 of the site.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<SiteProblem>,
+    /// What the host and the template reported beside the site: warnings and errors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
     /// Size of all files together, in bytes.
     pub total_bytes: u64,
     /// The site's files, sorted by path.

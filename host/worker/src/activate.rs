@@ -141,6 +141,7 @@ mod tests {
             host_build: "test".into(),
             ai: json!({}),
             warnings: Vec::new(),
+            diagnostics: Vec::new(),
             locale: None,
             revision: None,
             created_at: time::OffsetDateTime::UNIX_EPOCH,

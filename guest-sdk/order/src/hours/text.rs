@@ -118,11 +118,21 @@ const BETWEEN: &[&str] = &[
     " do ",
     " à ",
     " a ",
-    " e ",
     " עד ",
     "から",
     "至",
     "到",
+];
+
+/// Between the two times of a range that begins with a word for `between`.
+const BETWEEN_AND: [(&str, &str); 7] = [
+    ("entre ", " e "),
+    ("entre ", " y "),
+    ("entre ", " et "),
+    ("between ", " and "),
+    ("zwischen ", " und "),
+    ("tra le ", " e le "),
+    ("tussen ", " en "),
 ];
 
 /// Dashes, and what is written for them.
@@ -166,9 +176,12 @@ const BEFORE: &[&str] = &[
 /// range of times, or if it is uncertain which ones are meant.
 pub(super) fn span(text: &str) -> Option<(u16, u16)> {
     let text = text.trim().to_lowercase().replace('～', "~");
+    let between = BETWEEN_AND.iter().find_map(|(before, word)| {
+        text.strip_prefix(before).and_then(|rest| rest.split_once(word))
+    });
     let text = without_prefix(&text);
-    let split = text
-        .split_once(DASHES)
+    let split = between
+        .or_else(|| text.split_once(DASHES))
         .or_else(|| BETWEEN.iter().find_map(|word| text.split_once(word)))?;
     let (open, close) = (moment(split.0)?, moment(split.1)?);
     certain(open, close)
@@ -207,7 +220,12 @@ fn certain(open: Moment, close: Moment) -> Option<(u16, u16)> {
             }
         }
         // `9-18h` is certain, and so is `9-18`; `9-5` is not.
-        _ if open.is_clock || close.is_clock || close.minutes >= 13 * 60 => {
+        // So are `22-4` and `9-12`.
+        _ if open.is_clock
+            || close.is_clock
+            || open.minutes.max(close.minutes) >= 13 * 60
+            || (open.half, close.half) == (None, None) && close.minutes == 720 =>
+        {
             Some((open.minutes, close.minutes))
         }
         _ => None,

@@ -61,7 +61,7 @@ const BETWEEN: &[&str] = &[
     "到",
     "まで",
 ];
-const DASHES: [char; 9] = ['-', '–', '—', '‒', '−', '‐', '‑', '~', '〜'];
+const DASHES: [char; 10] = ['-', '–', '—', '‒', '−', '‐', '‑', '~', '〜', '～'];
 /// Before the first day.
 const BEFORE: &[&str] = &[
     "every ",
@@ -119,6 +119,11 @@ pub(crate) fn days(text: &str, language: &str) -> Option<DaySet> {
     let text = text.trim().trim_end_matches([':', '：', ',', '.']).to_lowercase();
     // Portuguese days are `segunda-feira`: that hyphen makes no range.
     let text = text.replace("-feiras", "").replace("-feira", "").replace(" feira", "");
+    // `pon.-pt.`: the dots are those of the short names.
+    let text = DASHES.iter().fold(text, |text, dash| {
+        text.replace(&format!(".{dash}"), &dash.to_string())
+            .replace(&format!(". {dash}"), &format!(" {dash}"))
+    });
     let text = BEFORE.iter().find_map(|word| text.strip_prefix(word)).unwrap_or(&text).trim();
     if text.is_empty() || text.chars().count() > MAX_DAYS {
         return None;

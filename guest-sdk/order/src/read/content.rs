@@ -45,6 +45,9 @@ fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<Entry<'a>>
                     format!("has {} entries; only the first {MAX_ENTRIES} are read", fields.len());
                 f.dropped(at, message);
             }
+            for (name, _) in fields.iter().take(MAX_ENTRIES).filter(|(_, value)| is_empty(value)) {
+                f.dropped(&child(at, name), "has no value; left out");
+            }
             let pairs = fields.iter().take(MAX_ENTRIES).filter(|(_, value)| !is_empty(value));
             pairs.map(|(name, value)| Entry::Pair(child(at, name), name, value)).collect()
         }
@@ -83,8 +86,8 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
     match entry {
         Entry::Object(at, fields) => f.below(&at, fields, |f| {
             let name = f.text(&NAME, MAX_NAME);
-            let price = f.text(&["price", "amount", "cost", "value", "fee", "rate"], MAX_NAME);
-            let currency = f.text(&["currency"], 20);
+            let (price, own_currency) = amount(f);
+            let currency = f.text(&["currency"], 20).or(own_currency);
             let per = f.text(&["period", "interval", "per", "unit"], 60);
             let duration = f.text(&["duration", "time", "length"], MAX_NAME);
             // Packages of photographers and craftsmen: `{"hours": 3}`.
@@ -102,11 +105,9 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
                 return None;
             };
             // A number needs the currency that is written beside it.
-            let bare =
-                |price: &str| price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b','));
             let price = price.map(|price| match &currency {
-                Some(currency) if bare(&price) => format!("{price} {currency}"),
-                _ => price,
+                Some(currency) if is_bare(&price) => format!("{price} {currency}"),
+                _ => with_currency(f, &at, price),
             });
             let price = match (price, per) {
                 (Some(price), Some(per)) => Some(format!("{price} / {per}")),
@@ -115,7 +116,18 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
             Some(Price { name, price, duration, description, includes, group: own.or(group) })
         }),
         Entry::Pair(at, name, value) => {
-            let price = f.as_text(&at, value, MAX_NAME);
+            let price = match value {
+                Value::Object(fields) => f.below(&at, fields, |f| {
+                    let (price, inner) = amount(f);
+                    let currency = f.text(&["currency"], 20).or(inner);
+                    price.map(|price| match currency {
+                        Some(currency) if is_bare(&price) => format!("{price} {currency}"),
+                        _ => price,
+                    })
+                }),
+                value => f.as_text(&at, value, MAX_NAME),
+            };
+            let price = price.map(|price| with_currency(f, &at, price));
             let name = f.as_text(&at, &Value::from(name), MAX_NAME)?;
             Some(Price { name, price, group, ..Price::default() })
         }
@@ -135,6 +147,37 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
             })
         }
     }
+}
+
+/// A price, and its currency if it is an object of both: `{"amount": 50, "currency": "EUR"}`.
+fn amount(f: &mut Fields<'_>) -> (Option<String>, Option<String>) {
+    let names = ["price", "amount", "cost", "value", "fee", "rate"];
+    match f.first(&names) {
+        (at, Some(Value::Object(fields))) => f.below(&at, fields, |f| {
+            (f.text(&["amount", "value", "price"], MAX_NAME), f.text(&["currency"], 20))
+        }),
+        (at, Some(value)) => (f.as_text(&at, value, MAX_NAME), None),
+        (_, None) => (None, None),
+    }
+}
+
+/// Whether a price is a number and nothing more.
+fn is_bare(price: &str) -> bool {
+    price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'-'))
+}
+
+/// The price as it was written. A number alone says nothing about its currency.
+fn with_currency(f: &mut Fields<'_>, at: &str, price: String) -> String {
+    // One note for the whole document: a form without currencies has none anywhere.
+    const NO_CURRENCY: &str = "has no currency";
+    if is_bare(&price) && !f.findings.has_note(NO_CURRENCY) {
+        let message = format!(
+            "`{price}` {NO_CURRENCY}, and is shown without one, as are others like it; write it \
+             like `€{price}`"
+        );
+        f.findings.note(at, message);
+    }
+    price
 }
 
 /// The prices of services that are objects: `{"name": "Cut", "price": "$45"}`.
@@ -213,7 +256,11 @@ fn dish<'a>(f: &mut Fields<'a>, entry: Entry<'a>) -> Option<MenuItem> {
     f.below(&at, fields, |f| {
         let name = f.text(&["name", "title", "dish", "item"], MAX_NAME);
         let description = f.text(&DESCRIPTION, MAX_TEXT);
-        let price = f.text(&["price", "amount", "cost"], MAX_NAME);
+        let (price, currency) = amount(f);
+        let price = price.map(|price| match currency {
+            Some(currency) if is_bare(&price) => format!("{price} {currency}"),
+            _ => with_currency(f, &at, price),
+        });
         let allergens = match f.first(&["allergens", "allergies", "contains"]) {
             (at, Some(Value::String(text))) => {
                 let parts =

@@ -31,6 +31,9 @@ const BOOKKEEPING: [&str; 22] = [
     "user_id",
 ];
 
+/// Maximum number of values in all unknown fields together. Real forms send fewer than 500.
+const MAX_EXTRA_VALUES: usize = 5_000;
+
 /// What a CRM knows about who ordered, who is not always who is shown on the site.
 const CUSTOMER: [&str; 7] = [
     "customer_name",
@@ -53,6 +56,9 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
         None => {}
         Some(Value::Object(fields)) => {
             for (name, value) in fields {
+                if !removed.fits(&child(&extra_at, name), value) {
+                    continue;
+                }
                 if let Some(value) = removed.keep(&extra_at, name, value) {
                     kept.insert(name.clone(), value);
                 }
@@ -66,6 +72,9 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
     let business = f.at.clone();
     let unknown: Vec<_> = f.unknown().map(|(name, value)| (name.clone(), value)).collect();
     for (name, value) in unknown {
+        if !removed.fits(&child(&business, &name), value) {
+            continue;
+        }
         let Some(value) = removed.keep(&business, &name, value) else { continue };
         if kept.contains_key(&name) {
             f.dropped(
@@ -74,6 +83,14 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
             );
         }
         kept.insert(name, value);
+    }
+    if let Some(first) = &removed.first_unfit {
+        let message = format!(
+            "is left out with {} more unknown fields: those of one order have at most \
+             {MAX_EXTRA_VALUES} values together",
+            removed.unfit - 1
+        );
+        f.dropped(first, message);
     }
     for at in removed.secrets {
         f.findings.note(&at, "looks like a secret or payment data: it is not kept");
@@ -86,6 +103,20 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
 struct Removed {
     /// Pointers of the fields that look like secrets, at most [`MAX_NOTICES`].
     secrets: Vec<String>,
+    /// Values of the fields that are kept.
+    values: usize,
+    /// Number of fields that are left out for their size, and the pointer of the first.
+    unfit: usize,
+    first_unfit: Option<String>,
+}
+
+/// Number of values in a value, itself included.
+fn values(value: &Value) -> usize {
+    match value {
+        Value::Array(entries) => 1 + entries.iter().map(values).sum::<usize>(),
+        Value::Object(fields) => 1 + fields.values().map(values).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 /// A part of a pointer. The pointer itself is made only for a secret: made for each value, the
@@ -96,6 +127,18 @@ enum Step<'v> {
 }
 
 impl Removed {
+    /// Whether there is room for a field: templates and the host look at each value.
+    fn fits(&mut self, at: &str, value: &Value) -> bool {
+        let values = values(value);
+        if self.values + values > MAX_EXTRA_VALUES {
+            self.unfit += 1;
+            self.first_unfit.get_or_insert_with(|| at.to_owned());
+            return false;
+        }
+        self.values += values;
+        true
+    }
+
     /// The value without the secrets inside; `None` if the whole field is removed. `at` is the
     /// pointer of the object that it is in.
     fn keep<'v>(&mut self, at: &str, name: &'v str, value: &'v Value) -> Option<Value> {

@@ -79,8 +79,16 @@ impl<'a> Fields<'a> {
     /// The field with the first of these names that has a value. `null`, a blank text, `[]` and
     /// `{}` are no values: forms send any of them for nothing.
     pub(super) fn first(&mut self, names: &[&'a str]) -> Field<'a> {
+        for name in names {
+            let stands_for_nothing = |value: &&Value| self.is_filler(value);
+            if let Some(value) = self.fields.get(*name).filter(stands_for_nothing) {
+                let at = child(&self.at, name);
+                self.dropped(&at, format!("{} says nothing; left out", excerpt(value)));
+            }
+        }
         let found = names.iter().find_map(|name| {
-            Some((*name, self.fields.get(*name).filter(|value| !is_empty(value))?))
+            let says = |value: &&Value| !is_empty(value) && !self.is_filler(value);
+            Some((*name, self.fields.get(*name).filter(says)?))
         });
         match (found, names.first()) {
             (Some((name, value)), _) => {
@@ -92,6 +100,11 @@ impl<'a> Fields<'a> {
                 (child(&self.at, first.unwrap_or(&"")), None)
             }
         }
+    }
+
+    /// Whether a value stands for nothing. What was read before says what it says.
+    fn is_filler(&self, value: &Value) -> bool {
+        self.decode && value.as_str().is_some_and(is_filler)
     }
 
     /// Whether a field is there and blank, for the message about it.
@@ -109,7 +122,9 @@ impl<'a> Fields<'a> {
     pub(super) fn as_text(&mut self, at: &str, value: &Value, max: usize) -> Option<String> {
         let text = match value {
             Value::String(text) => Cow::Borrowed(text.as_str()),
-            Value::Number(number) => Cow::Owned(number.to_string()),
+            Value::Number(number) => Cow::Owned(
+                whole(number).map_or_else(|| number.to_string(), |number| number.to_string()),
+            ),
             Value::Array(entries) if entries.len() == 1 => {
                 self.dropped(at, "must be a text, but is a list of one: that entry is used");
                 return self.as_text(at, entries.first()?, max);
@@ -330,10 +345,7 @@ impl<'a> Fields<'a> {
         let (at, value) = self.first(names);
         let text = self.plain(&at, value?)?;
         let address = self.keep(&at, profile_address(field, &text))?;
-        if let Some(other) = crate::link::other_network(field, &address) {
-            let message = format!("`{}` is a page for `{other}`", truncated(&address));
-            self.findings.note(&at, message);
-        } else if !text.contains('.') || text.starts_with('@') {
+        if !text.contains('.') || text.starts_with('@') {
             let message = format!("`{}` is read as {address}", truncated(&text));
             self.findings.note(&at, message);
         }
@@ -379,7 +391,10 @@ impl<'a> Fields<'a> {
                 let found = excerpt(value);
                 self.dropped(
                     &at,
-                    format!("must be a whole number of years, 0 to {MAX_YEARS}, but is {found}"),
+                    format!(
+                        "must be a whole number of years, 0 to {MAX_YEARS}, but is {found}: left \
+                         out"
+                    ),
                 );
                 None
             }
@@ -475,6 +490,11 @@ impl<'a> Fields<'a> {
             if is_empty(entry) {
                 continue;
             }
+            if self.is_filler(entry) {
+                let message = format!("{} says nothing; left out", excerpt(entry));
+                self.dropped(&child(at, index), message);
+                continue;
+            }
             let named = entry.as_object().and_then(|fields| {
                 ["name", "title", "label", "text", "value", "url"]
                     .iter()
@@ -494,6 +514,48 @@ pub(super) fn is_empty(value: &Value) -> bool {
         Value::Array(entries) => entries.iter().all(is_empty),
         Value::Object(fields) => fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether a whole text is what forms, spreadsheets and programs write for nothing: `N/A`,
+/// `undefined`, `-`.
+pub(super) fn is_filler(text: &str) -> bool {
+    const WORDS: [&str; 19] = [
+        "n/a",
+        "#n/a",
+        "n.a",
+        "n/d",
+        "n.d",
+        "nan",
+        "none",
+        "null",
+        "nil",
+        "undefined",
+        "tbd",
+        "tba",
+        "tbc",
+        "todo",
+        "k.a",
+        "keine angabe",
+        "não informado",
+        "nao informado",
+        "[object object]",
+    ];
+    if is_blank(text) || text.len() > 40 {
+        return false;
+    }
+    let folded = crate::hours::fold_words(&visible(text));
+    let dashes = |c: char| matches!(c, '-' | '–' | '—' | '−' | '_' | '.' | '/' | '?' | ' ');
+    WORDS.contains(&folded.as_str()) || folded.chars().all(dashes)
+}
+
+/// The digits of a number whose fraction a spreadsheet wrote: `10001.0`.
+pub(super) fn without_fraction(text: String) -> String {
+    match text.split_once('.') {
+        Some((digits, "0" | "00")) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.to_owned()
+        }
+        _ => text,
     }
 }
 

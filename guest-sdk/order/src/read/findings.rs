@@ -52,6 +52,13 @@ impl Findings {
         self.add(Severity::Note, at, message);
     }
 
+    /// Whether a note with these words was made.
+    pub(super) fn has_note(&self, words: &str) -> bool {
+        self.0.iter().any(|(severity, problem)| {
+            *severity == Severity::Note && problem.message.contains(words)
+        })
+    }
+
     /// Whether a value at one of these pointers was dropped; it is then a reason of its own if the
     /// order is refused.
     pub(super) fn blame(&mut self, pointers: &[String]) {
@@ -74,23 +81,16 @@ impl Findings {
         problems.map(|(_, problem)| problem.clone()).collect()
     }
 
-    /// The notices of an order, after those that it had, at most [`MAX_NOTICES`].
-    pub(super) fn into_notices(self, mut notices: Vec<Notice>) -> Vec<Notice> {
-        // A normalized order that is read again has them all, or as many as there may be.
-        if notices.len() >= MAX_NOTICES {
-            return notices;
-        }
-        let known = notices.len();
+    /// The notices of an order, at most [`MAX_NOTICES`].
+    pub(super) fn into_notices(self) -> Vec<Notice> {
+        let mut notices = Vec::new();
         for (severity, problem) in self.0 {
             let level = match severity {
                 Severity::Dropped => NoticeLevel::Warning,
                 Severity::Note => NoticeLevel::Note,
                 Severity::Refused | Severity::Missing => continue,
             };
-            let notice = Notice::new(level, problem.pointer, problem.message);
-            if !notices[..known].contains(&notice) {
-                notices.push(notice);
-            }
+            notices.push(Notice::new(level, problem.pointer, problem.message));
         }
         if notices.len() > MAX_NOTICES {
             let more = notices.len() - (MAX_NOTICES - 1);

@@ -12,6 +12,8 @@ use crate::{Day, DayHours, Hours, HoursError, HoursNote, Range, child, excerpt, 
 
 /// Maximum number of entries: a line for each day of several seasons.
 const MAX_DAYS: usize = 60;
+/// Ranges that are longer than this, in minutes, are rare enough to ask: 18 hours.
+const LONG: u16 = 18 * 60;
 /// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 500;
 
@@ -255,6 +257,15 @@ impl Week<'_> {
 
     fn set(&mut self, f: &mut Fields<'_>, at: &str, set: &DaySet, ranges: Vec<Range>) {
         let ranges = merged(f, at, ranges);
+        for range in &ranges {
+            if range.close - range.open > LONG && *range != Range::ALL_DAY {
+                let hours = (range.close - range.open) / 60;
+                let message =
+                    format!("`{range}` is {hours} hours long; correct it if that is wrong");
+                f.findings.note(at, message);
+            }
+        }
+        let mut twice = Vec::new();
         for day in &set.days {
             match self.days.get_mut(day) {
                 None => {
@@ -268,13 +279,23 @@ impl Week<'_> {
                     let joined: Vec<Range> = known.iter().chain(&ranges).copied().collect();
                     match DayHours::new(*day, joined) {
                         Ok(day) if !known.is_empty() && !ranges.is_empty() => *known = day.ranges,
-                        _ => {
-                            let twice = HoursError::DayTwice(*day);
-                            f.dropped(at, format!("{twice}; the first counts"));
-                        }
+                        _ => twice.push(*day),
                     }
                 }
             }
+        }
+        // One warning for a range of days.
+        if let Some(first) = twice.first() {
+            let others = match twice.len() - 1 {
+                0 => String::new(),
+                others => format!(" ({others} more days too)"),
+            };
+            let wrong = HoursError::DayTwice(*first);
+            let times = ranges.iter().map(Range::to_string).collect::<Vec<_>>().join(", ");
+            let second =
+                if times.is_empty() { "`closed`".to_owned() } else { format!("`{times}`") };
+            let message = format!("{wrong}; the first counts, {second} is left out{others}");
+            f.dropped(at, message);
         }
     }
 

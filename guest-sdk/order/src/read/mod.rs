@@ -75,10 +75,10 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
     let Some(business) = shape.business else { return Err(findings.problems(strict)) };
     let stored = stored_notices(business.fields);
     // A document with notices was read before: its entities are decoded.
-    let mut f = Fields::new(business.at, business.fields, findings, stored.is_empty());
+    let mut f = Fields::new(business.at, business.fields, findings, stored.is_none());
     // Fields of the order, not of the business: already parsed.
     f.skip(["id", "locale"]);
-    if !stored.is_empty() {
+    if stored.is_some() {
         f.skip(["notices"]);
     }
     let language = locale.language().to_owned();
@@ -125,7 +125,9 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
         );
         let neighborhood = f.text(&["neighborhood", "neighbourhood", "bairro"], MAX_NAME);
         let state = f.expected_text(&["state", "region"], "the state or region", MAX_NAME);
-        let postal_code = f.text(&["postal_code", "postcode", "zip", "zip_code", "cep"], MAX_NAME);
+        let postal_code = f
+            .text(&["postal_code", "postcode", "zip", "zip_code", "cep"], MAX_NAME)
+            .map(fields::without_fraction);
         let country = country(&mut f);
         let service_areas = f.texts(&["service_areas"], MAX_NAME);
         let (services, mut service_prices) = services(&mut f);
@@ -182,6 +184,33 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
         let social_telegram = profile("social_telegram", "telegram");
         let social_tripadvisor = profile("social_tripadvisor", "tripadvisor");
         let social_yelp = profile("social_yelp", "yelp");
+        let mut profiles = [
+            social_facebook,
+            social_instagram,
+            social_linkedin,
+            social_youtube,
+            social_tiktok,
+            social_x,
+            social_threads,
+            social_pinterest,
+            social_telegram,
+            social_tripadvisor,
+            social_yelp,
+        ];
+        to_their_networks(&mut f, &mut profiles);
+        let [
+            social_facebook,
+            social_instagram,
+            social_linkedin,
+            social_youtube,
+            social_tiktok,
+            social_x,
+            social_threads,
+            social_pinterest,
+            social_telegram,
+            social_tripadvisor,
+            social_yelp,
+        ] = profiles;
         let testimonials = testimonials(&mut f);
         let google_reviews_link = f.link(&["google_reviews_link", "reviews_url"]);
         let about_owner = f.text(&["about_owner"], MAX_TEXT);
@@ -258,17 +287,26 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
     let problems = f.findings.problems(strict);
     match order {
         Some(order) if problems.is_empty() => {
-            Ok(Order { notices: f.findings.into_notices(stored), ..order })
+            // What was done to a normalized order was said when it was read first.
+            Ok(Order { notices: stored.unwrap_or_else(|| f.findings.into_notices()), ..order })
         }
         // A missing required field has added a problem.
         _ => Err(problems),
     }
 }
 
-/// The notices of a normalized order; empty for other documents.
-fn stored_notices(fields: &serde_json::Map<String, Value>) -> Vec<Notice> {
-    let notices = fields.get("notices").filter(|notices| notices.is_array());
-    notices.and_then(|notices| serde_json::from_value(notices.clone()).ok()).unwrap_or_default()
+/// Whether a document is the JSON of an [`Order`], which was read before.
+pub fn is_normalised(document: &Value) -> bool {
+    !shape::is_crm(document) && document.as_object().and_then(stored_notices).is_some()
+}
+
+/// The notices of a normalized order; `None` for other documents.
+fn stored_notices(fields: &serde_json::Map<String, Value>) -> Option<Vec<Notice>> {
+    // A form may have a list of that name; it does not have the fields that always have a value.
+    const ALWAYS: [&str; 4] = ["locale", "niche", "tone", "primary_cta"];
+    let is_whole = ALWAYS.iter().all(|name| fields.get(*name).is_some_and(Value::is_string));
+    let notices = fields.get("notices").filter(|notices| is_whole && notices.is_array());
+    notices.and_then(|notices| serde_json::from_value(notices.clone()).ok())
 }
 
 /// Parses only the id, to identify an order whose document is invalid.
@@ -375,6 +413,50 @@ fn color(f: &mut Fields<'_>, name: &'static str) -> Option<crate::Color> {
         return Some(color);
     }
     f.parsed(&[name])
+}
+
+/// The fields of the profiles, in the order in which [`read_as`] reads them.
+const PROFILES: [&str; 11] = [
+    "social_facebook",
+    "social_instagram",
+    "social_linkedin",
+    "social_youtube",
+    "social_tiktok",
+    "social_x",
+    "social_threads",
+    "social_pinterest",
+    "social_telegram",
+    "social_tripadvisor",
+    "social_yelp",
+];
+
+/// Moves each profile to the field of the network that it leads to. A site names the network beside
+/// the link, so one in a wrong field would be wrong for visitors; if that field has a profile
+/// already, it is left out.
+fn to_their_networks(f: &mut Fields<'_>, profiles: &mut [Option<String>; PROFILES.len()]) {
+    for (index, field) in PROFILES.iter().enumerate() {
+        let leads_to = |address: &String| crate::link::other_network(field, address);
+        let Some(other) = profiles[index].as_ref().and_then(leads_to) else { continue };
+        let Some(target) = PROFILES.iter().position(|known| *known == other) else { continue };
+        let Some(address) = profiles[index].take() else { continue };
+        let at = child(&f.at, field);
+        match &profiles[target] {
+            None => {
+                let message =
+                    format!("`{}` is a page for `{other}`: used as that", truncated(&address));
+                f.findings.note(&at, message);
+                profiles[target] = Some(address);
+            }
+            Some(known) if *known == address => {}
+            Some(_) => {
+                let message = format!(
+                    "`{}` is a page for `{other}`, which has one already; left out",
+                    truncated(&address)
+                );
+                f.dropped(&at, message);
+            }
+        }
+    }
 }
 
 /// Where forms post to: `form_endpoint`, or `endpoint` in an object `forms`.

@@ -7,7 +7,7 @@ use sitewright_order::{Color, Day, Locale, read_ranges, web_address};
 
 #[test]
 fn hours_in_common_notations() {
-    let table: [(&str, &[&str]); 48] = [
+    let table: [(&str, &[&str]); 52] = [
         ("11:30-15:00, 18:30-23:00", &["11:30-15:00", "18:30-23:00"]),
         ("18:30-23:00; 11:30-15:00", &["18:30-23:00", "11:30-15:00"]),
         ("24h", &["00:00-24:00"]),
@@ -40,6 +40,10 @@ fn hours_in_common_notations() {
         ("9am-5", &["09:00-17:00"]),
         ("6pm-11:30", &["18:00-23:30"]),
         ("9-18", &["09:00-18:00"]),
+        ("9-12", &["09:00-12:00"]),
+        ("22-4", &["22:00-04:00"]),
+        ("entre 9h e 18h", &["09:00-18:00"]),
+        ("between 9am and 5pm", &["09:00-17:00"]),
         ("noon - midnight", &["12:00-24:00"]),
         ("8:00 to 24:00", &["08:00-24:00"]),
         // Other languages.
@@ -67,6 +71,13 @@ fn hours_in_common_notations() {
         "",
         "9",
         "9-5",
+        // Two times at which something begins, as churches and theatres write them.
+        "9h e 18h",
+        "9 e 18",
+        "9am and 6pm",
+        "9h et 18h",
+        "9 y 18 h",
+        "9 und 18 Uhr",
         "9am-11",
         "13pm-14pm",
         "0am-5am",

@@ -52,6 +52,11 @@ fn a_value_that_cannot_be_used_is_left_out_and_named() {
         ("social_linkedin", json!("@joe"), "", &["a name alone"]),
         ("logo_url", json!("/img/logo.png"), "", &["/img/logo.png"]),
         ("years_in_business", json!("since 2016"), "", &["since 2016"]),
+        ("business_address", json!("N/A"), "", &["N/A", "says nothing"]),
+        ("cta_text", json!("undefined"), "", &["undefined", "says nothing"]),
+        ("about_owner", json!("TBD"), "", &["TBD"]),
+        ("custom_niche", json!(" - "), "", &["says nothing"]),
+        ("social_instagram", json!("None"), "", &["None"]),
         ("country", json!("Atlantis"), "", &["`Atlantis`", "`BR`"]),
         ("site_url", json!("localhost"), "", &["localhost"]),
         ("extra", json!([1]), "", &["an object of further fields"]),
@@ -528,4 +533,79 @@ fn the_names_of_days_are_those_of_the_cldr() {
             }
         }
     }
+}
+
+#[test]
+fn a_profile_in_the_field_of_another_network_is_used_as_what_it_is() {
+    let facebook = "https://www.facebook.com/nightowl";
+    let mut document = crm();
+    for field in ["social_facebook", "social_instagram", "social_x"] {
+        document["onboarding"][field] = Value::Null;
+    }
+    document["onboarding"]["social_instagram"] = json!(facebook);
+    let order = read(&document).unwrap();
+    let links = (order.social_facebook.as_deref(), order.social_instagram.as_deref());
+    assert_eq!(links, (Some(facebook), None));
+    // A second one has no place.
+    document["onboarding"]["social_facebook"] = json!("facebook.com/first");
+    let order = read(&document).unwrap();
+    assert_eq!(order.social_facebook.as_deref(), Some("https://facebook.com/first"));
+    assert_eq!(order.social_instagram, None);
+    let said = notices(&order).join("\n");
+    assert!(said.contains("warning /onboarding/social_instagram") && said.contains("left out"));
+}
+
+#[test]
+fn what_spreadsheets_make_of_codes_and_prices_is_mended_or_said() {
+    for zip in [json!(10001.0), json!("10001.0"), json!(10001), json!("10001")] {
+        let order = with("zip", zip.clone());
+        assert_eq!(order.postal_code.as_deref(), Some("10001"), "{zip}");
+    }
+    let prices = json!({
+        "Cut": 45, "Colour": { "amount": 90, "currency": "EUR" }, "Wash": null, "Style": "€20"
+    });
+    let order = with("prices", prices);
+    let read: Vec<_> =
+        order.prices.iter().map(|one| (one.name.as_str(), one.price.as_deref())).collect();
+    let expected = [("Cut", Some("45")), ("Colour", Some("90 EUR")), ("Style", Some("€20"))];
+    assert_eq!(read, expected);
+    let said = notices(&order);
+    let about = |field: &str| said.iter().filter(|one| one.contains(field)).count();
+    assert_eq!(
+        (about("prices/Cut: `45` has no currency"), about("prices/Wash")),
+        (1, 1),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn days_are_read_with_their_dots_and_wide_dashes() {
+    for (name, days) in [("pon.-pt.", 5), ("pon. - pt.", 5), ("月～金", 5), ("月～金曜日", 5)]
+    {
+        let mut document = crm();
+        document["onboarding"]["locale"] = json!(if name.is_ascii() { "pl" } else { "ja" });
+        document["onboarding"]["business_hours"] = json!({ name: "9:00-17:00" });
+        let order = read(&document).unwrap();
+        assert_eq!(order.business_hours.0.len(), days, "{name}: {:?}", notices(&order));
+    }
+}
+
+#[test]
+fn doubtful_hours_are_asked_about_once() {
+    let order = with("business_hours", json!({ "monday": "1pm-12pm" }));
+    let said = notices(&order).join("\n");
+    assert!(said.contains("`13:00-12:00` is 23 hours long"), "{said}");
+    let twice = json!({ "mon-fri": "9:00-17:00", "mon-thu": "8:00-12:00", "tue-fri": "closed" });
+    let said = notices(&with("business_hours", twice));
+    assert_eq!(said.iter().filter(|one| one.contains("given twice")).count(), 2, "{said:?}");
+}
+
+#[test]
+fn unknown_fields_have_room_for_what_forms_send() {
+    let many = json!((0..6_000).collect::<Vec<_>>());
+    let order = with("zzz", many);
+    assert!(!order.extra.contains_key("zzz"));
+    let said = notices(&order).join("\n");
+    assert!(said.contains("warning /onboarding/zzz: is left out with 0 more"), "{said}");
+    assert!(with("zzz", json!((0..4_000).collect::<Vec<_>>())).extra.contains_key("zzz"));
 }

@@ -11,6 +11,7 @@ use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::usage::positive;
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
+use super::request::TOOL;
 use sitewright_model::ai::Usage;
 
 /// Adds the token counts. The API counts the tokens of the prompt separately by how its cache
@@ -42,7 +43,7 @@ fn text(block: Fields<'_>) -> Option<&str> {
 
 /// The input of a block that calls the tool.
 fn tool_input(block: Fields<'_>) -> Option<String> {
-    (block.text("type") == Some("tool_use"))
+    (block.text("type") == Some("tool_use") && block.text("name").is_none_or(|name| name == TOOL))
         .then(|| block.get("input").map_or_else(String::new, Value::to_string))
 }
 

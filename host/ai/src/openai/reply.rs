@@ -40,6 +40,10 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     let Some(choice) = choice else {
         return Err(match whole.get("choices") {
             Some(_) => AttemptFailure::new(AiErrorKind::Empty, "its answer has no choice"),
+            // An error in an envelope of its own, with a success status.
+            None if error_body::says_something(whole.0) => {
+                error_body::in_success(&http.head, whole.0)
+            }
             None => stream_deltas::without("choices"),
         });
     };
@@ -67,7 +71,16 @@ pub(super) fn stands_for_failure(error: &Value, replied: bool) -> bool {
 /// Why the model stopped, if the choice says so.
 pub(super) fn finish(choice: Fields<'_>) -> Option<super::super::answer::Finish> {
     let word = choice.word("finish_reason").or_else(|| choice.word("finishReason"))?;
-    finish_reason::of(word, finish_reason::filtered)
+    let finish = finish_reason::of(word, finish_reason::filtered)?;
+    // No tool is ever offered: a call of one is not the end of a reply.
+    let calls = ["message", "delta"].into_iter().any(|name| {
+        choice.object(name).is_some_and(|text| text.list("tool_calls").next().is_some())
+    });
+    Some(if calls && finish == super::super::answer::Finish::Stop {
+        super::super::answer::Finish::Other("tool_calls".to_owned())
+    } else {
+        finish
+    })
 }
 
 /// Adds the token counts, wherever the endpoint reports them: beside the choices, in a choice

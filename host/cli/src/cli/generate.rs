@@ -345,10 +345,7 @@ fn released_text(released: &Released) -> String {
         "  {dim}template {} {}{dim:#}\n",
         released.template.name, released.template.version
     ));
-    for diagnostic in &released.diagnostics {
-        let line = format!("! {}: {}", diagnostic.code, diagnostic.message);
-        text.push_str(&render::paragraph(&line, "  ", output::width()));
-    }
+    text.push_str(&output::diagnostics(&released.diagnostics, "  "));
     text.push_str(&output::site_warnings(&manifest.warnings, "  "));
     text
 }

@@ -11,6 +11,7 @@ use super::setup::SetupError;
 use crate::terminal::{Guard, Guarded};
 use sitewright_failure::render;
 use sitewright_jobs::{Cost, OrderState};
+use sitewright_model::failure::{Diagnostic, Severity};
 use sitewright_model::message::Message;
 use sitewright_site::SiteProblem;
 
@@ -133,6 +134,16 @@ pub(super) fn error_text<'a>(
         text.push_str(&format!("  because {}\n", lines(cause.as_str(), "    ")));
     }
     text
+}
+
+/// What the host and the template reported, a paragraph each. Information is marked by a dot.
+pub(super) fn diagnostics(reported: &[Diagnostic], indent: &str) -> String {
+    let line = |one: &Diagnostic| {
+        let mark = if one.severity == Severity::Info { '·' } else { '!' };
+        let text = format!("{mark} {}: {}", one.code, one.message);
+        render::paragraph(&text, indent, width())
+    };
+    reported.iter().map(line).collect()
 }
 
 /// What the checks of a site warn of: the first ten, a paragraph each, and the number of others.

@@ -24,7 +24,7 @@ use crate::host_functions::RunTrace;
 use crate::plugin::{Limits, Template};
 use sitewright_model::ai::Usage;
 use sitewright_model::build::host_build;
-use sitewright_model::failure::{FailureKind, Problem};
+use sitewright_model::failure::{FailureKind, Problem, Severity};
 use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_site::{
@@ -156,6 +156,7 @@ impl Attempt<'_> {
             }),
             locale: Some(locale.to_string()),
             warnings: Vec::new(),
+            diagnostics: Vec::new(),
             revision: self.request.revision,
             created_at: OffsetDateTime::from_unix_timestamp(i64::try_from(start_s).unwrap_or(0))
                 .unwrap_or(OffsetDateTime::UNIX_EPOCH),
@@ -319,6 +320,9 @@ impl Finish {
         self.trace.set_progress(Stage::Release.into());
         self.info.usage["limits"][Totals::CHECKS]["used"] = self.checks.lock().ms.into();
         self.info.warnings = site.verdict().warnings.clone();
+        let mut reported = self.trace.diagnostics().0;
+        reported.retain(|diagnostic| diagnostic.severity != Severity::Info);
+        self.info.diagnostics = reported;
         Ok((site, self.info))
     }
 

@@ -87,6 +87,7 @@ pub(super) fn manifest_of(
         host_build: info.host_build,
         locale: info.locale,
         warnings: info.warnings,
+        diagnostics: info.diagnostics,
         revision: info.revision,
         created_at: info.created_at,
         ai: info.ai,

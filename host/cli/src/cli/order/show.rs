@@ -53,18 +53,23 @@ pub(super) async fn run(
         (Some(record), _) => record.limits.clone(),
         _ => BTreeMap::new(),
     };
-    let site_warnings = manifest.map(|manifest| manifest.warnings).unwrap_or_default();
+    let (site_warnings, reported) =
+        manifest.map(|manifest| (manifest.warnings, manifest.diagnostics)).unwrap_or_default();
     if json {
         let failure = failure.map(|failure| {
             json!({ "id": failure.id, "kind": failure.kind, "message": failure.message, "at": failure.at, "attempt": failure.attempt })
         });
         output::print_json(
-            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits, "warnings": notices, "site_warnings": site_warnings }),
+            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits, "warnings": notices, "site_warnings": site_warnings, "template_warnings": reported }),
         );
     } else {
         let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
         let mut text = text(&order, &attempts, &cost, failure, &limits, output::width());
         text.push_str(&notices_text(&notices, output::width()));
+        if !reported.is_empty() {
+            text.push_str(&format!("\n  {DIM}template{DIM:#}\n"));
+            text.push_str(&output::diagnostics(&reported, "    "));
+        }
         if !site_warnings.is_empty() {
             text.push_str(&format!("\n  {DIM}site{DIM:#}\n"));
             text.push_str(&output::site_warnings(&site_warnings, "    "));

@@ -136,6 +136,7 @@ pub(crate) fn info(id: Option<ReleaseId>) -> ReleaseInfo {
         revision: None,
         locale: Some("pt-BR".into()),
         warnings: Vec::new(),
+        diagnostics: Vec::new(),
         created_at: datetime!(2026-11-23 12:00 UTC),
     }
 }
