@@ -70,6 +70,14 @@ impl InvalidOrder {
         self.id.as_ref()
     }
 
+    /// What follows `is not valid` in a message: the number of problems, and the first.
+    pub fn reason(&self) -> String {
+        match self.others.len() {
+            0 => format!(": {}", self.first),
+            others => format!(", {} problems; the first: {}", others + 1, self.first),
+        }
+    }
+
     /// All problems, at least one.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&self.first).chain(&self.others)
@@ -82,9 +90,6 @@ impl fmt::Display for InvalidOrder {
             Some(id) => write!(f, "order {id} is not valid")?,
             None => write!(f, "the order is not valid")?,
         }
-        match self.others.len() {
-            0 => write!(f, ": {}", self.first),
-            others => write!(f, ", {} problems; the first: {}", others + 1, self.first),
-        }
+        f.write_str(&self.reason())
     }
 }

@@ -101,7 +101,7 @@ impl Attempt<'_> {
                 .problems()
                 .map(|problem| at_pointer(&problem.pointer, &problem.message))
                 .collect();
-            let message = message!("the order is not valid: {error}");
+            let message = message!("the order is not valid{}", error.reason());
             let invalid = AttemptError::new(FailureKind::InvalidOrder, message);
             Box::new(invalid.with_causes(causes_of(&error)).with_problems(problems))
         })
