@@ -45,8 +45,8 @@ pub use notice::{MAX_NOTICES, Notice, NoticeLevel};
 pub use phone::{Phone, PhoneError, WrittenPhone};
 pub use problem::{Problem, child, excerpt};
 pub use read::{
-    MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, business_pointer, given_locale, is_normalised,
-    read, read_id, read_strictly,
+    MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, business_pointer, given_locale, read, read_id,
+    read_strictly,
 };
 
 use schemars::JsonSchema;
@@ -250,8 +250,7 @@ pub struct Order {
     pub extra: serde_json::Map<String, serde_json::Value>,
     /// What was done to the document that was sent, in the order of its fields; at most
     /// [`MAX_NOTICES`]. Stored with the order, and not given to templates.
-    /// In the JSON also if it is empty: a document that has it was read before.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(skip)]
     pub notices: Vec<Notice>,
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use sitewright_order::{
-    Locale, Notice, NoticeLevel, Order, Phone, business_pointer, child, given_locale, is_normalised,
+    Locale, Notice, NoticeLevel, Order, Phone, business_pointer, child, given_locale,
 };
 
 use super::language;
@@ -17,11 +17,6 @@ pub(super) fn enrich(
     default_locale: &Locale,
     notices: &mut Vec<Notice>,
 ) {
-    // What was read before is complete. Its locale may be the default one, which says nothing about
-    // the country of a number.
-    if is_normalised(document) {
-        return;
-    }
     let business = business_pointer(document);
     let given = given_locale(document).map(|(_, locale)| locale);
     if order.country.is_none() {

@@ -104,7 +104,12 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         );
         new.push(Notice::new(NoticeLevel::Warning, "", message));
     }
-    enrich::enrich(&mut order, &value, default_locale, &mut new);
+    // What the host wrote itself is complete, and its locale may be the default one, which says
+    // nothing about the country of a number.
+    let is_own = serde_json::to_string(&order).is_ok_and(|own| own == *text);
+    if !is_own {
+        enrich::enrich(&mut order, &value, default_locale, &mut new);
+    }
     let new_problems: Vec<Problem> = new
         .iter()
         .filter(|notice| strict && notice.is_warning())

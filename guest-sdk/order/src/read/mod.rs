@@ -295,11 +295,6 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
     }
 }
 
-/// Whether a document is the JSON of an [`Order`], which was read before.
-pub fn is_normalised(document: &Value) -> bool {
-    !shape::is_crm(document) && document.as_object().and_then(stored_notices).is_some()
-}
-
 /// The notices of a normalized order; `None` for other documents.
 fn stored_notices(fields: &serde_json::Map<String, Value>) -> Option<Vec<Notice>> {
     // A form may have a list of that name; it does not have the fields that always have a value.

@@ -73,7 +73,11 @@ impl Manifest {
     /// serde_json's; an order that was read has none.
     pub fn document_of(&self, snapshot: &OrderSnapshot) -> serde_json::Result<Arc<str>> {
         let known = self.order_fields.as_deref();
-        let mut document = snapshot.order().for_templates()?;
+        let order = snapshot.order();
+        if known.is_none() && order.notices.is_empty() {
+            return Ok(snapshot.document().clone());
+        }
+        let mut document = order.for_templates()?;
         if let (Some(known), Some(fields)) = (known, document.as_object_mut()) {
             move_to_extra(fields, known);
         }
