@@ -390,7 +390,7 @@ pub fn error_body(asked: &str) -> Option<String> {
 /// Precedes the number of the error body in a call.
 const ASKS_FOR: &str = "error-body-";
 
-/// C4: orders of a shipped kind whose provider answers 400 with a hostile body, which
+/// C4: orders of the guest `faulty` whose provider answers 400 with a hostile body, which
 /// [`error_body`] makes.
 pub fn error_bodies() -> Vec<Sample> {
     let calls = |number: usize| {

@@ -378,7 +378,39 @@ pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn an_error_inside_a_success_has_the_kind_of_its_words() {
+        use AiErrorKind::{Auth, ContextTooLong, Overloaded, QuotaExhausted, RateLimited};
+        let rows = [
+            (json!({"error": "model overloaded, try again"}), Overloaded),
+            (json!({"detail": "Not authenticated"}), Auth),
+            (json!({"code": 7, "msg": "Too many requests"}), RateLimited),
+            (json!({"error_code": 17, "error_msg": "Open api daily request limit"}), RateLimited),
+            (
+                json!({"object": "error", "message": "maximum context length is 4096"}),
+                ContextTooLong,
+            ),
+            (
+                json!({"error": {"message": "Your team doesn't have any credits yet"}}),
+                QuotaExhausted,
+            ),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(kind(200, &ErrorBody::read(&value)), expected, "{value}");
+        }
+        // A 400 may quote the prompt, except at its beginning.
+        for (said, expected) in [
+            ("Your credit balance is too low to access the API", QuotaExhausted),
+            ("`prompt` says: insufficient balance", AiErrorKind::InvalidRequest),
+        ] {
+            let body = ErrorBody::read(&json!({"error": {"message": said}}));
+            assert_eq!(kind(400, &body), expected, "{said}");
+        }
+    }
 
     #[test]
     fn json_that_was_cut_says_what_is_there() {

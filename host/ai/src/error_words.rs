@@ -211,7 +211,7 @@ const NO_MONEY: &[&str] = &[
 /// says nothing.
 pub(super) fn says_overloaded(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["overloaded", "overload", "at capacity", "too busy", "try again later"]
+    ["overload", "at capacity", "too busy", "try again later"]
         .iter()
         .any(|words| message.contains(words))
 }

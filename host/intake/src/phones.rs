@@ -34,8 +34,15 @@ pub(super) fn known(phone: &Phone, region: Option<&str>) -> Known {
     }
     if !is_international && !is_valid {
         // A prefix that the country does not have, or has no more.
-        let without = phone.dial();
-        let rest = ["044", "045", "0"].iter().find_map(|prefix| without.strip_prefix(prefix));
+        let prefixes: &[&str] = match region.as_ref().map(AsRef::as_ref) {
+            // For mobile telephones, until 2019.
+            Some("MX") => &["044", "045"],
+            // The zero is a part of the number.
+            Some("IT" | "SM" | "VA") => &[],
+            _ => &["0"],
+        };
+        let dial = phone.dial();
+        let rest = prefixes.iter().find_map(|prefix| dial.strip_prefix(prefix));
         let number = rest
             .filter(|rest| rest.len() >= 7)
             .and_then(|rest| parsed(region, rest))
@@ -107,6 +114,7 @@ mod tests {
             ("011 555 0142", Some("SA"), "+966115550142"),
             ("03-555-0142", Some("IL"), "+97235550142"),
             ("555 010-2200", Some("US"), ""),
+            ("044 123 45 67", Some("PL"), "+48441234567"),
             ("0 601 234 567", Some("PL"), "+48601234567"),
             ("044 55 1234 5678", Some("MX"), "+525512345678"),
             ("030 901820", None, ""),

@@ -86,8 +86,7 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
     match entry {
         Entry::Object(at, fields) => f.below(&at, fields, |f| {
             let name = f.text(&NAME, MAX_NAME);
-            let (price, own_currency) = amount(f);
-            let currency = f.text(&["currency"], 20).or(own_currency);
+            let price = amount(f, &at);
             let per = f.text(&["period", "interval", "per", "unit"], 60);
             let duration = f.text(&["duration", "time", "length"], MAX_NAME);
             // Packages of photographers and craftsmen: `{"hours": 3}`.
@@ -104,11 +103,6 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
                 f.dropped(&at, "has no `name`; left out");
                 return None;
             };
-            // A number needs the currency that is written beside it.
-            let price = price.map(|price| match &currency {
-                Some(currency) if is_bare(&price) => format!("{price} {currency}"),
-                _ => with_currency(f, &at, price),
-            });
             let price = match (price, per) {
                 (Some(price), Some(per)) => Some(format!("{price} / {per}")),
                 (price, _) => price,
@@ -117,17 +111,12 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
         }),
         Entry::Pair(at, name, value) => {
             let price = match value {
-                Value::Object(fields) => f.below(&at, fields, |f| {
-                    let (price, inner) = amount(f);
-                    let currency = f.text(&["currency"], 20).or(inner);
-                    price.map(|price| match currency {
-                        Some(currency) if is_bare(&price) => format!("{price} {currency}"),
-                        _ => price,
-                    })
-                }),
-                value => f.as_text(&at, value, MAX_NAME),
+                Value::Object(fields) => f.below(&at, fields, |f| amount(f, &at)),
+                value => {
+                    let price = f.as_text(&at, value, MAX_NAME);
+                    price.map(|price| with_currency(f, &at, price, None))
+                }
             };
-            let price = price.map(|price| with_currency(f, &at, price));
             let name = f.as_text(&at, &Value::from(name), MAX_NAME)?;
             Some(Price { name, price, group, ..Price::default() })
         }
@@ -149,28 +138,32 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
     }
 }
 
-/// A price, and its currency if it is an object of both: `{"amount": 50, "currency": "EUR"}`.
-fn amount(f: &mut Fields<'_>) -> (Option<String>, Option<String>) {
-    let names = ["price", "amount", "cost", "value", "fee", "rate"];
-    match f.first(&names) {
+/// The price of an entry, with its currency: that beside it, or that inside of it, as in
+/// `{"amount": 50, "currency": "EUR"}`.
+fn amount(f: &mut Fields<'_>, entry: &str) -> Option<String> {
+    let (price, inner) = match f.first(&["price", "amount", "cost", "value", "fee", "rate"]) {
         (at, Some(Value::Object(fields))) => f.below(&at, fields, |f| {
             (f.text(&["amount", "value", "price"], MAX_NAME), f.text(&["currency"], 20))
         }),
         (at, Some(value)) => (f.as_text(&at, value, MAX_NAME), None),
         (_, None) => (None, None),
-    }
+    };
+    let currency = f.text(&["currency"], 20).or(inner);
+    price.map(|price| with_currency(f, entry, price, currency))
 }
 
-/// Whether a price is a number and nothing more.
-fn is_bare(price: &str) -> bool {
-    price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'-'))
-}
-
-/// The price as it was written. A number alone says nothing about its currency.
-fn with_currency(f: &mut Fields<'_>, at: &str, price: String) -> String {
+/// The price with its currency, if it is a number and nothing more. One without a currency is shown
+/// as it was written.
+fn with_currency(f: &mut Fields<'_>, at: &str, price: String, currency: Option<String>) -> String {
     // One note for the whole document: a form without currencies has none anywhere.
     const NO_CURRENCY: &str = "has no currency";
-    if is_bare(&price) && !f.findings.has_note(NO_CURRENCY) {
+    if !price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'-')) {
+        return price;
+    }
+    if let Some(currency) = currency {
+        return format!("{price} {currency}");
+    }
+    if !f.findings.has_note(NO_CURRENCY) {
         let message = format!(
             "`{price}` {NO_CURRENCY}, and is shown without one, as are others like it; write it \
              like `€{price}`"
@@ -256,11 +249,7 @@ fn dish<'a>(f: &mut Fields<'a>, entry: Entry<'a>) -> Option<MenuItem> {
     f.below(&at, fields, |f| {
         let name = f.text(&["name", "title", "dish", "item"], MAX_NAME);
         let description = f.text(&DESCRIPTION, MAX_TEXT);
-        let (price, currency) = amount(f);
-        let price = price.map(|price| match currency {
-            Some(currency) if is_bare(&price) => format!("{price} {currency}"),
-            _ => with_currency(f, &at, price),
-        });
+        let price = amount(f, &at);
         let allergens = match f.first(&["allergens", "allergies", "contains"]) {
             (at, Some(Value::String(text))) => {
                 let parts =

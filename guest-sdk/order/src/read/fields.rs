@@ -520,13 +520,12 @@ pub(super) fn is_empty(value: &Value) -> bool {
 /// Whether a whole text is what forms, spreadsheets and programs write for nothing: `N/A`,
 /// `undefined`, `-`.
 pub(super) fn is_filler(text: &str) -> bool {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 16] = [
         "n/a",
         "#n/a",
         "n.a",
         "n/d",
         "n.d",
-        "nan",
         "none",
         "null",
         "nil",
@@ -534,10 +533,8 @@ pub(super) fn is_filler(text: &str) -> bool {
         "tbd",
         "tba",
         "tbc",
-        "todo",
         "k.a",
         "keine angabe",
-        "não informado",
         "nao informado",
         "[object object]",
     ];
@@ -546,7 +543,8 @@ pub(super) fn is_filler(text: &str) -> bool {
     }
     let folded = crate::hours::fold_words(&visible(text));
     let dashes = |c: char| matches!(c, '-' | '–' | '—' | '−' | '_' | '.' | '/' | '?' | ' ');
-    WORDS.contains(&folded.as_str()) || folded.chars().all(dashes)
+    // `Nan` is a bread.
+    WORDS.contains(&folded.as_str()) || text.trim() == "NaN" || folded.chars().all(dashes)
 }
 
 /// The digits of a number whose fraction a spreadsheet wrote: `10001.0`.

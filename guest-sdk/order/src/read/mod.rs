@@ -169,34 +169,7 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             hours::read(&mut f, &["business_hours", "opening_hours", "hours"], &language);
         let hours_notes = [content::notes(&mut f), found].concat();
         let locations = content::locations(&mut f, &language);
-        let mut profile =
-            |field: &'static str, short: &'static str| f.profile(field, &[field, short]);
-        let social_facebook = profile("social_facebook", "facebook");
-        let social_instagram = profile("social_instagram", "instagram");
-        let social_linkedin = profile("social_linkedin", "linkedin");
-        let social_youtube = profile("social_youtube", "youtube");
-        let social_tiktok = profile("social_tiktok", "tiktok");
-        let social_x = f.profile("social_x", &["social_x", "social_twitter", "twitter"]);
-        let mut profile =
-            |field: &'static str, short: &'static str| f.profile(field, &[field, short]);
-        let social_threads = profile("social_threads", "threads");
-        let social_pinterest = profile("social_pinterest", "pinterest");
-        let social_telegram = profile("social_telegram", "telegram");
-        let social_tripadvisor = profile("social_tripadvisor", "tripadvisor");
-        let social_yelp = profile("social_yelp", "yelp");
-        let mut profiles = [
-            social_facebook,
-            social_instagram,
-            social_linkedin,
-            social_youtube,
-            social_tiktok,
-            social_x,
-            social_threads,
-            social_pinterest,
-            social_telegram,
-            social_tripadvisor,
-            social_yelp,
-        ];
+        let mut profiles = PROFILES.map(|(field, names)| f.profile(field, names));
         to_their_networks(&mut f, &mut profiles);
         let [
             social_facebook,
@@ -410,29 +383,29 @@ fn color(f: &mut Fields<'_>, name: &'static str) -> Option<crate::Color> {
     f.parsed(&[name])
 }
 
-/// The fields of the profiles, in the order in which [`read_as`] reads them.
-const PROFILES: [&str; 11] = [
-    "social_facebook",
-    "social_instagram",
-    "social_linkedin",
-    "social_youtube",
-    "social_tiktok",
-    "social_x",
-    "social_threads",
-    "social_pinterest",
-    "social_telegram",
-    "social_tripadvisor",
-    "social_yelp",
+/// The fields of the profiles, each with its names in forms, in the order in which they are read.
+const PROFILES: [(&str, &[&str]); 11] = [
+    ("social_facebook", &["social_facebook", "facebook"]),
+    ("social_instagram", &["social_instagram", "instagram"]),
+    ("social_linkedin", &["social_linkedin", "linkedin"]),
+    ("social_youtube", &["social_youtube", "youtube"]),
+    ("social_tiktok", &["social_tiktok", "tiktok"]),
+    ("social_x", &["social_x", "social_twitter", "twitter"]),
+    ("social_threads", &["social_threads", "threads"]),
+    ("social_pinterest", &["social_pinterest", "pinterest"]),
+    ("social_telegram", &["social_telegram", "telegram"]),
+    ("social_tripadvisor", &["social_tripadvisor", "tripadvisor"]),
+    ("social_yelp", &["social_yelp", "yelp"]),
 ];
 
 /// Moves each profile to the field of the network that it leads to. A site names the network beside
 /// the link, so one in a wrong field would be wrong for visitors; if that field has a profile
 /// already, it is left out.
 fn to_their_networks(f: &mut Fields<'_>, profiles: &mut [Option<String>; PROFILES.len()]) {
-    for (index, field) in PROFILES.iter().enumerate() {
+    for (index, (field, _)) in PROFILES.iter().enumerate() {
         let leads_to = |address: &String| crate::link::other_network(field, address);
         let Some(other) = profiles[index].as_ref().and_then(leads_to) else { continue };
-        let Some(target) = PROFILES.iter().position(|known| *known == other) else { continue };
+        let Some(target) = PROFILES.iter().position(|(known, _)| *known == other) else { continue };
         let Some(address) = profiles[index].take() else { continue };
         let at = child(&f.at, field);
         match &profiles[target] {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::answer::Answer;
+use super::super::answer::{Answer, Finish};
 use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason;
@@ -69,15 +69,15 @@ pub(super) fn stands_for_failure(error: &Value, replied: bool) -> bool {
 }
 
 /// Why the model stopped, if the choice says so.
-pub(super) fn finish(choice: Fields<'_>) -> Option<super::super::answer::Finish> {
+pub(super) fn finish(choice: Fields<'_>) -> Option<Finish> {
     let word = choice.word("finish_reason").or_else(|| choice.word("finishReason"))?;
     let finish = finish_reason::of(word, finish_reason::filtered)?;
     // No tool is ever offered: a call of one is not the end of a reply.
     let calls = ["message", "delta"].into_iter().any(|name| {
         choice.object(name).is_some_and(|text| text.list("tool_calls").next().is_some())
     });
-    Some(if calls && finish == super::super::answer::Finish::Stop {
-        super::super::answer::Finish::Other("tool_calls".to_owned())
+    Some(if calls && finish == Finish::Stop {
+        Finish::Other("tool_calls".to_owned())
     } else {
         finish
     })
