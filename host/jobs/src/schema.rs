@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -228,6 +228,14 @@ CREATE TABLE sitewright_templates (
     template TEXT NOT NULL,
     digest TEXT NOT NULL,
     PRIMARY KEY (worker, template)
+);
+",
+    // The processes of workers that ended without stopping, and how many orders were suspected.
+    "
+CREATE TABLE sitewright_worker_ends (
+    worker TEXT PRIMARY KEY,
+    ended_at BIGINT NOT NULL,
+    suspects BIGINT NOT NULL
 );
 ",
 ];

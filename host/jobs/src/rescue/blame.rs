@@ -13,10 +13,25 @@
 //! | its code ran, or code of the host for it, a few milliseconds ago at most | queued again as suspected, nothing is counted |
 //! | suspected, and its code alone ran | a crash is counted; the last one makes it dead |
 //!
+//! Whoever sends SIGKILL again and again hits an innocent order on trial too, sooner or later. So
+//! the ends of processes in which nobody's code ran, which no order can explain, are remembered
+//! ([`unexplained_ends`]): each of them since the order was suspected allows it one more crash.
+//!
 //! If the marks of a process cannot be read (another machine, a machine that was started again, a
 //! container whose folder is gone), nobody is suspected.
 
+use std::time::Duration;
+
+use crate::driver::{Tx, args};
 use crate::marks::Inside;
+
+/// Maximum number of crashes that an order is allowed beside [`AttemptLimits::crashes`].
+///
+/// [`AttemptLimits::crashes`]: crate::model::AttemptLimits::crashes
+const MAX_UNEXPLAINED: i64 = 10;
+
+/// How long the end of a process is remembered.
+const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// What the end of a process says about an order that it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,4 +53,38 @@ impl Blame {
             Some(_) => Blame::Suspected,
         }
     }
+}
+
+/// Remembers that the process of a worker ended while `suspects` orders ran code. May be called for
+/// each part of the worker's orders.
+pub(super) async fn remember_end(
+    tx: &mut Tx,
+    worker: &str,
+    suspects: i64,
+    now: i64,
+) -> Result<(), sqlx::Error> {
+    let forgotten = now.saturating_sub_unsigned(REMEMBERED.as_secs() * 1_000);
+    tx.execute("DELETE FROM sitewright_worker_ends WHERE ended_at < $1", args![forgotten]).await?;
+    tx.execute(
+        "INSERT INTO sitewright_worker_ends (worker, ended_at, suspects) VALUES ($1, $2, $3)
+         ON CONFLICT (worker) DO UPDATE SET
+            suspects = sitewright_worker_ends.suspects + excluded.suspects",
+        args![worker, now, suspects],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The processes that ended since then while no order's code ran in them, at most
+/// [`MAX_UNEXPLAINED`].
+pub(super) async fn unexplained_ends(tx: &mut Tx, since: i64) -> Result<i64, sqlx::Error> {
+    let row = tx
+        .optional(
+            "SELECT count(*) AS ends FROM sitewright_worker_ends
+             WHERE ended_at > $1 AND suspects = 0",
+            args![since],
+        )
+        .await?;
+    let ends = row.map(|row| row.int("ends")).transpose()?;
+    Ok(ends.unwrap_or_default().min(MAX_UNEXPLAINED))
 }

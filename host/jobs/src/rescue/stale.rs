@@ -8,7 +8,7 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
 
-use super::blame::Blame;
+use super::blame::{self, Blame};
 use super::{CHUNK, Rescued, Rescuer};
 use crate::attempt::trace_id;
 use crate::complete::{end_attempt, insert_failure};
@@ -49,6 +49,20 @@ enum Expected {
     ThisWorker,
     /// The number of its heartbeats when it was judged.
     Heartbeats(i64),
+}
+
+/// The crashes of an order.
+#[derive(Debug, Clone, Copy)]
+struct Crashes {
+    counted: i64,
+    /// With this many it is given up.
+    allowed: i64,
+}
+
+impl Crashes {
+    fn is_last(self) -> bool {
+        self.counted >= self.allowed
+    }
 }
 
 /// Why and how the orders of one worker are rescued.
@@ -245,6 +259,12 @@ impl Rescuer {
                         let end = rescue_in(tx, &river, &owned, &case).await?;
                         ends.extend(end.map(|end| (owned, end)));
                     }
+                    if case.inside.is_some() {
+                        let suspects =
+                            ends.iter().filter(|(_, (_, blame))| *blame != Blame::Innocent).count();
+                        let suspects = i64::try_from(suspects).unwrap_or(i64::MAX);
+                        blame::remember_end(tx, &case.client, suspects, now_ms()).await?;
+                    }
                     Ok(Some(ends))
                 })
             });
@@ -334,10 +354,17 @@ async fn rescue_in(
         }
     };
     let crashes = row.int("crashes")? + i64::from(blame == Blame::Crashed);
+    let unexplained = match (blame, reason, suspected_at) {
+        (Blame::Crashed, Reason::WorkerEnded | Reason::WorkerStale, Some(since)) => {
+            blame::unexplained_ends(tx, since).await?
+        }
+        _ => 0,
+    };
+    let crashes = Crashes { counted: crashes, allowed: limits.crashes_beside(unexplained) };
     let stop = row.opt_int("cancel_requested_at")?.is_some();
     let state = if stop {
         OrderState::Cancelled
-    } else if blame == Blame::Crashed && limits.is_last_crash(crashes) {
+    } else if blame == Blame::Crashed && crashes.is_last() {
         OrderState::Dead
     } else {
         OrderState::Queued
@@ -362,7 +389,7 @@ async fn rescue_in(
             config_version: row.opt_text("config_version")?.unwrap_or_default(),
         };
         let known = attempt_history(tx, order, attempt, began).await?;
-        Some(crash(of, worker, *reason, crashes, *limits, known))
+        Some(crash(of, worker, *reason, crashes, known))
     } else {
         None
     };
@@ -415,7 +442,7 @@ async fn rescue_in(
             order,
             state.as_str(),
             job,
-            crashes,
+            crashes.counted,
             &failure,
             state.has_ended().then_some(now),
             suspected_at
@@ -449,16 +476,15 @@ fn crash(
     of: OfAttempt,
     worker: &str,
     reason: Reason,
-    crashes: i64,
-    limits: AttemptLimits,
+    crashes: Crashes,
     known: AttemptHistory,
 ) -> NewFailure {
     let at = match &known.stage {
         None => "before it reported a stage".to_owned(),
         Some((stage, _)) => format!("in stage `{stage}`"),
     };
-    let given_up = if limits.is_last_crash(crashes) {
-        format!("; after {crashes} crashes the order is given up")
+    let given_up = if crashes.is_last() {
+        format!("; after {} crashes the order is given up", crashes.counted)
     } else {
         String::new()
     };
@@ -488,7 +514,7 @@ fn crash(
     }
     record.attributes.insert(
         "crashes".to_owned(),
-        format!("{crashes} of {}, after which it is given up", limits.crashes),
+        format!("{} of {}, after which it is given up", crashes.counted, crashes.allowed),
     );
     NewFailure::from(&record)
 }

@@ -5,6 +5,7 @@ use super::*;
 on_both!(
     d2_d3_a_silent_workers_orders_are_done_by_another,
     c7_the_second_crash_is_the_last,
+    c7_whoever_kills_at_random_makes_no_order_dead,
     c7_only_orders_whose_code_ran_are_suspected,
     d2_a_worker_on_this_machine_is_rescued_at_once,
     d2_nothing_is_remembered_between_workers_that_live_for_moments,
@@ -161,6 +162,45 @@ mod tests {
             database.attempts("poison").await.unwrap()[2].last_stage.as_deref(),
             Some("copy-2")
         );
+        rescuer.drain(GRACE).await.unwrap();
+    }
+
+    /// Where processes end although no order's code runs in them, somebody else ends them, and an
+    /// order on trial is hit by chance: it is allowed as many crashes more.
+    pub(super) async fn c7_whoever_kills_at_random_makes_no_order_dead(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        for id in ["innocent", "bystander"] {
+            database.enqueue(new_order(id)).await.unwrap();
+        }
+        let rescuer = start(database.clone(), marked(&place).await, Scripted::all_succeed());
+        let rescuer = rescuer.await.unwrap();
+        let mut wanted = Vec::new();
+        for death in 0..5 {
+            // Before the third and the fourth end of a process with its code, one without any.
+            if death == 2 || death == 3 {
+                let worker = format!("unlucky-{death}");
+                taken_by(&database, "bystander", &worker).await;
+                killed(&place, &worker, &[]).await;
+                rescued(&database, "bystander").await;
+            }
+            let worker = format!("victim-{death}");
+            let claimed = taken_by(&database, "innocent", &worker).await;
+            killed(&place, &worker, &[(claimed.attempt, death > 0)]).await;
+            rescued(&database, "innocent").await;
+            let order = database.order("innocent").await.unwrap();
+            wanted.push((order.state, order.crashes));
+        }
+        let queued = |crashes| (OrderState::Queued, crashes);
+        let last = (OrderState::Dead, 4);
+        assert_eq!(wanted, [queued(0), queued(1), queued(2), queued(3), last]);
+        let failures = database.failures("innocent").await.unwrap();
+        let counted: Vec<_> = failures
+            .iter()
+            .map(|failure| failure.record["attributes"]["crashes"].as_str().unwrap())
+            .collect();
+        let of = |crash: &str| format!("{crash}, after which it is given up");
+        assert_eq!(counted, [of("1 of 2"), of("2 of 3"), of("3 of 4"), of("4 of 4")]);
         rescuer.drain(GRACE).await.unwrap();
     }
 
