@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
+use super::table::{Align, table};
 use crate::config::Config;
 use sitewright_ai::{Gateway, Probe};
 use sitewright_failure::render;
@@ -217,7 +218,7 @@ fn page(found: &Findings) -> String {
     }
     if !routes.is_empty() {
         text.push('\n');
-        text.push_str(&table(&found.routes));
+        text.push_str(&candidates(&found.routes));
         for probe in &found.routes {
             if let Some(refused) = refused(probe) {
                 let Attempt { provider, model, .. } = &probe.attempt;
@@ -254,7 +255,7 @@ fn paragraph(check: &Check) -> String {
 }
 
 /// One line for each candidate of each route.
-fn table(probes: &[Probe]) -> String {
+fn candidates(probes: &[Probe]) -> String {
     const HEAD: [&str; 8] =
         ["route", "provider", "model", "connect", "first byte", "total", "outcome", "what to do"];
     let ms = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time} ms"));
@@ -287,23 +288,11 @@ fn table(probes: &[Probe]) -> String {
         ]
         .map(|cell| render::clean(&cell))
     };
-    let rows: Vec<[String; 8]> = probes.iter().map(row).collect();
-    let length = |text: &str| text.chars().count();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| {
-            rows.iter().map(|row| length(&row[column])).chain([length(HEAD[column])]).max()
-        })
-        .map(Option::unwrap_or_default)
-        .collect();
-    let line = |cells: &[&str]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
     let dim = anstyle::Style::new().dimmed();
-    let mut text = format!("  {dim}{}{dim:#}\n", line(&HEAD));
-    for (row, probe) in rows.iter().zip(probes) {
-        let cells: Vec<&str> = row.iter().map(String::as_str).collect();
-        text.push_str(&format!("{} {}\n", marked(probe.usable), line(&cells)));
-    }
-    text
+    let mut rows = vec![HEAD.map(|name| format!("{dim}{name}{dim:#}"))];
+    rows.extend(probes.iter().map(row));
+    let marks =
+        std::iter::once(" ".to_owned()).chain(probes.iter().map(|probe| marked(probe.usable)));
+    let lines = table([Align::Left; 8], &rows);
+    lines.lines().zip(marks).map(|(line, mark)| format!("{mark} {line}\n")).collect()
 }

@@ -46,6 +46,7 @@ mod reference;
 mod replay;
 mod route;
 mod setup;
+mod table;
 mod template;
 #[cfg(feature = "conformance")]
 mod template_record;

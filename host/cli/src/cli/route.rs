@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::output;
 use super::queue::hold_text;
 use super::setup::{Setup, SetupError};
+use super::table::{Align, table};
 use crate::config::Config;
 use sitewright_ai::AiConfig;
 use sitewright_failure::render::clean;
@@ -87,6 +88,12 @@ fn routes(config: &AiConfig, holds: &[Hold]) -> Vec<Route> {
     config.routes.iter().map(route).collect()
 }
 
+/// The row of a route: its name, whether it is held, whom it asks.
+fn row(route: &Route) -> [String; 3] {
+    let held = if route.held { "held" } else { "" };
+    [clean(&route.name), held.to_owned(), clean(&route.candidates.join(", "))]
+}
+
 async fn list(database: &Database, config: &Config, json: bool) -> Result<Exit, SetupError> {
     let holds = database.holds().await?;
     let routes = routes(&config.ai, &holds);
@@ -98,13 +105,8 @@ async fn list(database: &Database, config: &Config, json: bool) -> Result<Exit, 
     if routes.is_empty() {
         text.push_str("No route is configured: see [ai.routes] of the configuration.\n");
     }
-    for route in &routes {
-        let held = if route.held { "held" } else { "" };
-        let line =
-            format!("{:<20} {held:<5} {}", clean(&route.name), clean(&route.candidates.join(", ")));
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let rows: Vec<[String; 3]> = routes.iter().map(row).collect();
+    text.push_str(&table([Align::Left; 3], &rows));
     text.push('\n');
     let at = now_ms();
     for hold in &holds {

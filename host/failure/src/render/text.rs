@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 use unicode_width::UnicodeWidthChar as _;
 
 use sitewright_model::Measure;
@@ -131,25 +132,18 @@ pub(super) fn wrapped_after(
 ) -> std::fmt::Result {
     let mut lead = first;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let mut column = 0;
-        for word in line.split_whitespace() {
-            let word = clean(word);
-            let length = columns(&word);
-            if column > 0 && column + 1 + length > width.saturating_sub(indent.len()) {
-                writeln!(out)?;
-                column = 0;
-            }
-            if column == 0 {
-                out.write_str(lead)?;
-                lead = indent;
-            } else {
-                out.write_char(' ')?;
-                column += 1;
-            }
-            out.write_str(&word)?;
-            column += length;
+        let words: Vec<String> = line.split_whitespace().map(clean).collect();
+        let options = Options::new(width)
+            .initial_indent(lead)
+            .subsequent_indent(indent)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation)
+            .wrap_algorithm(WrapAlgorithm::FirstFit)
+            .break_words(false);
+        for line in textwrap::wrap(&words.join(" "), options) {
+            writeln!(out, "{line}")?;
         }
-        writeln!(out)?;
+        lead = indent;
     }
     Ok(())
 }

@@ -5,7 +5,9 @@ use serde_json::json;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::SetupError;
+use crate::cli::table::{Align, table};
 use crate::cli::when;
+use sitewright_failure::render;
 use sitewright_jobs::{Database, Filter, Order, OrderState};
 
 /// List orders, newest first.
@@ -24,6 +26,10 @@ pub(in crate::cli) struct Args {
     limit: u32,
 }
 
+/// Where the columns' texts stand: order, state, template, runs, age, note.
+const COLUMNS: [Align; 6] =
+    [Align::Left, Align::Left, Align::Left, Align::Right, Align::Right, Align::Left];
+
 /// Maximum width of a column of ids or names.
 const WIDEST: usize = 40;
 
@@ -39,7 +45,7 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
         output::print_json(&json!({ "orders": orders, "more": more }));
         return Ok(Exit::Done);
     }
-    let mut text = table(&orders, output::width());
+    let mut text = text(&orders, output::width());
     if more {
         text.push_str(&format!("There are more than these {limit}; raise --limit to list them.\n"));
     }
@@ -47,39 +53,33 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
     Ok(Exit::Done)
 }
 
-fn table(orders: &[Order], width: usize) -> String {
+fn text(orders: &[Order], width: usize) -> String {
     if orders.is_empty() {
         return "No orders.\n".to_owned();
     }
     let widest = |heading: &str, of: fn(&Order) -> &str| {
         let longest =
-            orders.iter().map(|order| of(order).chars().count()).max().unwrap_or_default();
+            orders.iter().map(|order| render::columns(of(order))).max().unwrap_or_default();
         longest.clamp(heading.len(), WIDEST)
     };
-    let (ids, templates) =
-        (widest("ORDER", |order| &order.id), widest("TEMPLATE", |order| &order.template));
-    let dim = anstyle::Style::new().dimmed();
-    // Padded by hand, because the text is shortened first.
-    let mut text = format!(
-        "{dim}{:<ids$}  {:<9}  {:<templates$}  {:>4}  {:>8}  {}{dim:#}\n",
-        "ORDER", "STATE", "TEMPLATE", "RUNS", "ADDED", "NEXT"
-    );
+    let ids = widest("ORDER", |order| &order.id);
+    let templates = widest("TEMPLATE", |order| &order.template);
     let room = width.saturating_sub(ids + templates + 9 + 4 + 8 + 10).max(12);
-    for order in orders {
+    let dim = anstyle::Style::new().dimmed();
+    let heading = ["ORDER", "STATE", "TEMPLATE", "RUNS", "ADDED", "NEXT"];
+    let mut rows = vec![heading.map(|name| format!("{dim}{name}{dim:#}"))];
+    rows.extend(orders.iter().map(|order| {
         let style = output::state_style(order.state);
-        let line = format!(
-            "{:<ids$}  {style}{:<9}{style:#}  {:<templates$}  {:>4}  {:>8}  {}",
+        [
             output::one_line(&order.id, WIDEST),
-            order.state.as_str(),
+            format!("{style}{}{style:#}", order.state.as_str()),
             output::one_line(&order.template, WIDEST),
-            order.runs,
+            order.runs.to_string(),
             when::span(when::now_ms().saturating_sub(order.created_at)),
             output::one_line(&note(order), room),
-        );
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        ]
+    }));
+    table(COLUMNS, &rows)
 }
 
 /// The most useful detail in this state.

@@ -1,13 +1,17 @@
 //! `sitewright template list`: the templates of the folder.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::inspect::describe;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
+use crate::cli::table::{Align, table};
 use sitewright_failure::render;
 use sitewright_model::message::causes_of;
+use sitewright_runtime::plugin::Template;
 
 pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
@@ -26,24 +30,22 @@ pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
             .collect();
         output::print_json(&json!({ "templates": all }));
     } else {
+        let rows: Vec<[String; 4]> = templates.iter().flatten().map(row).collect();
+        let usable = table([Align::Left, Align::Left, Align::Right, Align::Left], &rows);
+        let mut usable = usable.lines();
         let mut text = String::new();
         for template in &templates {
-            text += &match template {
-                Ok(template) => format!(
-                    "{:<24} {:<10} {:>9}  {}\n",
-                    template.manifest.name,
-                    template.manifest.version,
-                    render::bytes(template.bytes),
-                    render::clean(&template.manifest.summary)
-                ),
+            match template {
+                Ok(_) => text.push_str(usable.next().unwrap_or_default()),
                 Err(error) => {
                     let causes: Vec<String> =
                         causes_of(error).iter().map(ToString::to_string).collect();
                     let path = render::clean(&error.path.display().to_string());
                     let why = output::lines(&causes.join(": "), "  ");
-                    format!("{path} cannot be used: {why}\n")
+                    text += &format!("{path} cannot be used: {why}");
                 }
-            };
+            }
+            text.push('\n');
         }
         if templates.is_empty() {
             text += &format!("There are no templates in {}.\n", catalogue.folder().display());
@@ -51,4 +53,15 @@ pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
         output::print(&text);
     }
     Ok(if broken == 0 { Exit::Done } else { Exit::Template })
+}
+
+/// The row of a template: its name, version, size, summary.
+fn row(template: &Arc<Template>) -> [String; 4] {
+    let manifest = &template.manifest;
+    [
+        manifest.name.clone(),
+        manifest.version.clone(),
+        render::bytes(template.bytes),
+        render::clean(&manifest.summary),
+    ]
 }
