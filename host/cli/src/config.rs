@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
 
 use sitewright_ai::AiConfig;
+use sitewright_control::Reading;
 use sitewright_jobs::DatabaseOptions;
 use sitewright_model::time::millis;
 pub use sitewright_replay::ReplaySettings;
@@ -27,6 +28,8 @@ use sitewright_runtime::plugin::{
     CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
 };
 use sitewright_runtime::run::OrderReading;
+#[cfg(feature = "server")]
+pub use sitewright_server::ServerConfig;
 use sitewright_site::{Level, Levels, Rule, SitePolicy};
 pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
@@ -92,6 +95,15 @@ struct Keys {
     worker: WorkerConfig,
     #[serde(default)]
     retention: RetentionConfig,
+    #[cfg(feature = "server")]
+    #[serde(default)]
+    server: ServerConfig,
+    // A configuration is the same for all builds.
+    #[cfg(not(feature = "server"))]
+    #[serde(default)]
+    #[schemars(skip)]
+    #[expect(dead_code, reason = "it is accepted, and nothing reads it")]
+    server: serde::de::IgnoredAny,
     #[serde(default)]
     ai: AiConfig,
     #[serde(default)]
@@ -282,6 +294,16 @@ const LEAST: &[Least] = &[
     ("limits.check_ms", 100, |config| config.limits.check_ms),
     ("limits.check_memory_bytes", 64 << 20, |config| config.limits.check_memory_bytes),
     ("cache_bytes", 1 << 20, |config| config.cache_bytes),
+    #[cfg(feature = "server")]
+    ("server.body_bytes", 1 << 10, |config| config.server.body_bytes),
+    #[cfg(feature = "server")]
+    ("server.request_ms", 100, |config| config.server.request_ms),
+    #[cfg(feature = "server")]
+    ("server.header_ms", 100, |config| config.server.header_ms),
+    #[cfg(feature = "server")]
+    ("server.connections", 1, |config| u64::from(config.server.connections)),
+    #[cfg(feature = "server")]
+    ("server.heartbeat_ms", 100, |config| config.server.heartbeat_ms),
 ];
 
 /// Most bytes of linear memory that a guest can address: 4 GiB.
@@ -327,6 +349,9 @@ pub struct Config {
     pub database_options: DatabaseOptions,
     pub worker: WorkerConfig,
     pub retention: RetentionConfig,
+    /// `[server]`.
+    #[cfg(feature = "server")]
+    pub server: ServerConfig,
     pub ai: AiConfig,
     /// `[template.NAME]` and `[coredump]`.
     pub template_settings: TemplateSettings,
@@ -444,6 +469,8 @@ impl Config {
             database_options,
             worker: keys.worker,
             retention: keys.retention,
+            #[cfg(feature = "server")]
+            server: keys.server,
             ai: keys.ai,
             template_settings: template_settings(keys.template, keys.coredump),
             base,
@@ -471,6 +498,15 @@ impl Config {
             default_locale: self.default_locale.clone(),
             ai: self.ai.clone(),
             version: self.version.clone(),
+        }
+    }
+
+    /// How documents of orders are read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            max_bytes: self.limits.order_max_bytes(),
+            default_locale: self.default_locale.clone(),
+            strict: self.orders.strict,
         }
     }
 

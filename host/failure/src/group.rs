@@ -65,6 +65,37 @@ pub struct Group {
     pub frame: Option<String>,
 }
 
+/// Failures with the same fingerprint in all templates: a cause that several templates share (an
+/// unavailable provider) is one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    #[serde(flatten)]
+    pub group: Group,
+    /// The templates that fail with it.
+    pub templates: Vec<String>,
+}
+
+/// Joins the groups of all templates that have the same fingerprint, in no order that matters.
+pub fn by_cause(groups: Vec<Group>) -> Vec<Cause> {
+    let mut all: BTreeMap<String, Cause> = BTreeMap::new();
+    for group in groups {
+        let template = group.template.clone();
+        match all.remove(&group.fingerprint) {
+            None => {
+                all.insert(group.fingerprint.clone(), Cause { group, templates: vec![template] });
+            }
+            Some(Cause { group: before, mut templates }) => {
+                templates.push(template);
+                all.insert(
+                    group.fingerprint.clone(),
+                    Cause { group: before.with(group), templates },
+                );
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
 impl Filter {
     /// Whether the failure meets all conditions.
     pub fn fits(&self, brief: &Brief) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::batch::Writer;
 use super::coalesced::Coalesced;
+use super::counts::AttemptCounts;
 #[cfg(feature = "postgres")]
 use super::driver::postgres;
 use super::driver::river::JobClient;
@@ -32,6 +33,7 @@ struct Inner {
     answer_within: Option<Duration>,
     /// How long to wait for another process that migrates.
     migration_wait: Duration,
+    counts: AttemptCounts,
 }
 
 fn unanswered(within: Duration) -> sqlx::Error {
@@ -119,7 +121,9 @@ impl Database {
         let answer_within = file.is_none().then_some(options.answer_within);
         let writer = Writer::start(&pool, answer_within);
         let migration_wait = options.migration_wait;
-        let inner = Inner { pool, writer, river, shown, file, answer_within, migration_wait };
+        let counts = AttemptCounts::default();
+        let inner =
+            Inner { pool, writer, river, shown, file, answer_within, migration_wait, counts };
         Ok(Database { inner: Arc::new(inner) })
     }
 
@@ -172,6 +176,11 @@ impl Database {
 
     pub(super) fn migration_wait(&self) -> Duration {
         self.inner.migration_wait
+    }
+
+    /// How the attempts of this process ended.
+    pub fn attempt_counts(&self) -> &AttemptCounts {
+        &self.inner.counts
     }
 
     pub(super) fn pool(&self) -> &Pool {

@@ -51,7 +51,7 @@ pub struct RemovedOrder {
 }
 
 /// The number of rows that were removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RemovedRows {
     pub orders: u64,
     pub attempts: u64,

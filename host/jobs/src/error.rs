@@ -147,6 +147,12 @@ pub enum Error {
         /// Which field, and what would be right.
         why: String,
     },
+    /// A field of a new token is not valid.
+    #[error("the token cannot be stored: {why}")]
+    Token {
+        /// Which field, and what would be right.
+        why: String,
+    },
     /// A row has a value that this build does not write.
     #[error("a row of {table} cannot be read: {why}; was the table changed by hand?")]
     Row {
@@ -209,6 +215,7 @@ impl Error {
             | Error::NoPostgres { .. }
             | Error::NoSuchOrder { .. }
             | Error::NotEnded { .. }
+            | Error::Token { .. }
             | Error::Invalid { .. } => true,
             Error::Open { .. }
             | Error::TransactionPooling { .. }

@@ -26,7 +26,7 @@ pub struct NewEvent {
 }
 
 /// A progress event's row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Event {
     /// Increases over all orders; [`Database::events`] returns those after a given id.
     pub id: i64,
@@ -42,7 +42,7 @@ pub struct Event {
 }
 
 impl Event {
-    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+    pub(super) fn read(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Event {
             id: row.int("id")?,
             attempt: row.opt_text("attempt_id")?,

@@ -14,6 +14,7 @@
 //! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
+//! | `counts` | how did the attempts of this process end? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -27,6 +28,8 @@
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `stats` | what does an operator watch; pause and resume |
+//! | `tokens` | who may use the HTTP API, and what was done through it? |
+//! | `watch` | what happens to orders while somebody watches? |
 //! | `database`, `schema`, `migration_lock` | how is the database opened and migrated? |
 //! | `backup` | how is SQLite copied while workers use it? |
 //! | `error`, `open_cause` | what can fail, and why did a database not open? |
@@ -50,6 +53,7 @@ mod batch;
 mod bulk;
 mod coalesced;
 mod complete;
+mod counts;
 mod database;
 mod driver;
 mod erase;
@@ -76,11 +80,14 @@ mod serving;
 mod settings;
 mod stall_detector;
 mod stats;
+mod tokens;
+mod watch;
 mod worker;
 
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
+pub use counts::AttemptCounts;
 pub use database::Database;
 pub use driver::DatabaseOptions;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
@@ -93,8 +100,8 @@ pub use holds::{
 pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
-    Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,
-    WorkerId,
+    Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
+    Resolution, WorkerId,
 };
 pub use open_cause::OpenCause;
 pub use reply_journal::{AiCall, Cost, NewAiCall};
@@ -104,4 +111,6 @@ pub use revise::{OldRevision, Revised};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
-pub use stats::{Stats, WorkerStats};
+pub use stats::{Stats, TemplateStats, WorkerStats};
+pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
+pub use watch::{OrderChange, OrderEvent};

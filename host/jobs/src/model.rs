@@ -16,7 +16,19 @@ use super::holds::{HoldId, NewHold};
 
 /// The state of an order. One that has ended does not change, whatever late workers write (failure
 /// catalogue D1); only [`Database::reopen`](crate::Database::reopen) requeues it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderState {
     /// Due: a worker may claim it.
@@ -99,7 +111,9 @@ impl FromStr for OrderState {
 
 /// How soon an order is claimed: 1 before 2 before 3 before 4. Also the numbers of a producer in
 /// another language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Priority(i64);
 
@@ -223,7 +237,7 @@ impl Enqueued {
 }
 
 /// An order's row, without its document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Order {
     pub id: String,
     pub template: String,
@@ -303,11 +317,25 @@ impl Order {
 pub struct Filter {
     pub state: Option<OrderState>,
     pub template: Option<String>,
-    /// Only orders created before this time, in milliseconds since the Unix epoch: for the next
-    /// page.
-    pub before: Option<i64>,
+    /// Only orders behind this one: for the next page.
+    pub after: Option<OrderCursor>,
     /// Maximum number of orders; 0 means 100.
     pub limit: u32,
+}
+
+/// The position of an order in a list, of which the newest is the first. Also exact if many orders
+/// came in the same millisecond.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderCursor {
+    /// Milliseconds since the Unix epoch.
+    pub created_at: i64,
+    pub id: String,
+}
+
+impl From<&Order> for OrderCursor {
+    fn from(order: &Order) -> Self {
+        OrderCursor { created_at: order.created_at, id: order.id.clone() }
+    }
 }
 
 /// The answer to a request to cancel an order.
@@ -347,6 +375,7 @@ pub struct PendingRelease {
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -377,7 +406,7 @@ impl AttemptEnd {
 }
 
 /// An attempt's row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Attempt {
     pub id: String,
     pub order: String,

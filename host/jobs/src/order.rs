@@ -168,30 +168,37 @@ impl Database {
     /// If the database fails; never an empty list instead (failure catalogue B4).
     pub async fn orders(&self, filter: &Filter) -> Result<Vec<Order>, Error> {
         let limit = if filter.limit == 0 { 100 } else { i64::from(filter.limit) };
-        let mut values = args![filter.before.unwrap_or(i64::MAX), limit];
+        // No order comes before all others: every id has a character.
+        let (created_at, id) = match &filter.after {
+            Some(cursor) => (cursor.created_at, cursor.id.as_str()),
+            None => (i64::MAX, ""),
+        };
+        let mut values = args![created_at, id, limit];
         // One text for each set of filters, so that the planner sees which index serves it.
         let sql = match (filter.state, &filter.template) {
             (None, None) => {
-                select_orders!("WHERE created_at < $1 ORDER BY created_at DESC, id DESC LIMIT $2")
+                select_orders!(
+                    "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) ORDER BY created_at DESC, id DESC LIMIT $3"
+                )
             }
             (None, Some(template)) => {
                 values.extend(args![template]);
                 select_orders!(
-                    "WHERE created_at < $1 AND template = $3
-                     ORDER BY created_at DESC, id DESC LIMIT $2"
+                    "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND template = $4
+                     ORDER BY created_at DESC, id DESC LIMIT $3"
                 )
             }
             (Some(state), None) => {
                 values.extend(args![state.as_str()]);
                 self.pool().pick(
                     select_orders!(
-                        "WHERE created_at < $1 AND +rowid IN (
-                            SELECT rowid FROM sitewright_orders WHERE state = $3)
-                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND +rowid IN (
+                            SELECT rowid FROM sitewright_orders WHERE state = $4)
+                         ORDER BY created_at DESC, id DESC LIMIT $3"
                     ),
                     select_orders!(
-                        "WHERE created_at < $1 AND state = $3
-                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND state = $4
+                         ORDER BY created_at DESC, id DESC LIMIT $3"
                     ),
                 )
             }
@@ -199,13 +206,13 @@ impl Database {
                 values.extend(args![state.as_str(), template]);
                 self.pool().pick(
                     select_orders!(
-                        "WHERE created_at < $1 AND template = $4 AND +rowid IN (
-                            SELECT rowid FROM sitewright_orders WHERE state = $3)
-                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND template = $5 AND +rowid IN (
+                            SELECT rowid FROM sitewright_orders WHERE state = $4)
+                         ORDER BY created_at DESC, id DESC LIMIT $3"
                     ),
                     select_orders!(
-                        "WHERE created_at < $1 AND state = $3 AND template = $4
-                         ORDER BY created_at DESC, id DESC LIMIT $2"
+                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND state = $4 AND template = $5
+                         ORDER BY created_at DESC, id DESC LIMIT $3"
                     ),
                 )
             }

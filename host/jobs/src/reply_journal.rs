@@ -48,7 +48,7 @@ pub struct AiCall {
 }
 
 /// The total of an order's AI replies over all attempts, those that are not reused included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Cost {
     pub calls: i64,
     /// Billionths of a US dollar, as far as prices are known.

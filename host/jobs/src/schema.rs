@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -236,6 +236,29 @@ CREATE TABLE sitewright_worker_ends (
     worker TEXT PRIMARY KEY,
     ended_at BIGINT NOT NULL,
     suspects BIGINT NOT NULL
+);
+",
+    // The HTTP API: who may use it, and what was done through it.
+    "
+CREATE TABLE sitewright_tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL CHECK (length(name) > 0),
+    digest TEXT NOT NULL UNIQUE,
+    scopes TEXT NOT NULL CHECK (length(scopes) > 0),
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    last_used_at BIGINT
+);
+CREATE TABLE sitewright_audit (
+    id {sequence},
+    at BIGINT NOT NULL,
+    token_id TEXT,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT,
+    status BIGINT NOT NULL,
+    client TEXT NOT NULL
 );
 ",
 ];

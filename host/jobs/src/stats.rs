@@ -13,7 +13,7 @@ use super::holds::Hold;
 use super::model::OrderState;
 
 /// The queue at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Stats {
     /// Milliseconds since the Unix epoch.
     pub at: i64,
@@ -32,7 +32,7 @@ pub struct Stats {
 }
 
 /// A worker at that moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WorkerStats {
     /// Its id in the queue.
     pub client_id: String,
@@ -45,6 +45,16 @@ pub struct WorkerStats {
     /// The number of orders it runs.
     pub running: i64,
     pub max_orders: i64,
+}
+
+/// A template that live workers have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct TemplateStats {
+    pub name: String,
+    /// SHA-256 of its file, as workers have it. More than one while workers load a new version.
+    pub digests: Vec<String>,
+    /// The number of workers that have it.
+    pub workers: i64,
 }
 
 impl Stats {
@@ -114,6 +124,55 @@ impl Database {
             holds: self.holds().await?,
             workers: known,
         })
+    }
+
+    /// The templates that workers have, by name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn templates(&self) -> Result<Vec<TemplateStats>, Error> {
+        let doing = "reading the templates of workers";
+        let sql = "SELECT t.template AS template, t.digest AS digest, count(*) AS workers
+             FROM sitewright_templates t JOIN sitewright_workers w ON w.client_id = t.worker
+             GROUP BY t.template, t.digest ORDER BY t.template, t.digest";
+        let mut templates: Vec<TemplateStats> = Vec::new();
+        let failed = |error| Error::database(doing, error);
+        for row in self.read(doing, sql, vec![]).await? {
+            let name = row.text("template").map_err(failed)?;
+            let digest = row.text("digest").map_err(failed)?;
+            let workers = row.int("workers").map_err(failed)?;
+            match templates.last_mut().filter(|last| last.name == name) {
+                Some(last) => {
+                    last.digests.push(digest);
+                    last.workers += workers;
+                }
+                None => templates.push(TemplateStats { name, digests: vec![digest], workers }),
+            }
+        }
+        Ok(templates)
+    }
+
+    /// The number of orders of each template in each state that is not an end, without those that
+    /// are 0.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn unfinished_by_template(
+        &self,
+    ) -> Result<BTreeMap<(String, OrderState), i64>, Error> {
+        let doing = "counting the orders of templates";
+        let failed = |error| Error::database(doing, error);
+        let sql = sql!(
+            "SELECT template, state, count(*) AS orders FROM sitewright_orders
+             WHERE state IN {unfinished} GROUP BY template, state"
+        );
+        let mut counts = BTreeMap::new();
+        for row in self.read(doing, sql, vec![]).await? {
+            let template = row.text("template").map_err(failed)?;
+            let state = row.parsed("state").map_err(failed)?;
+            counts.insert((template, state), row.int("orders").map_err(failed)?);
+        }
+        Ok(counts)
     }
 
     /// The number of orders that have not ended.

@@ -235,6 +235,10 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
             match self.database.complete(claimed, &resolution, self.limits).await {
                 Ok(outcome) => {
                     backoff.log_recovery();
+                    if let CompleteOutcome::Done { attempt, .. } = &outcome {
+                        let kind = resolution.failure().map(|failure| failure.kind.as_str());
+                        self.database.attempt_counts().add(*attempt, kind);
+                    }
                     return Some((resolution, outcome));
                 }
                 Err(error) if error.is_transient() => backoff.wait(&error).await,

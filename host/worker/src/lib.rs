@@ -46,8 +46,7 @@ mod worker;
 pub use circuit::CircuitSettings;
 pub use config::{MOST_ORDERS, WorkerConfig};
 pub use retention::{
-    Keep, KeepByState, RetentionConfig, SweepMode, Swept, remove_order_files, sweep_database,
-    sweep_files,
+    Keep, KeepByState, RetentionConfig, SweepMode, Swept, sweep_database, sweep_files,
 };
 pub use watchdog::{FORCED_EXIT, Watchdog};
 pub use worker::{PrepareError, Worker, WorkerOptions, WorkerParts};

@@ -17,7 +17,8 @@ use super::{activate, clock, descriptors, marks, reload, retention, supervisor};
 use crate::config::WorkerConfig;
 use crate::retention::RetentionConfig;
 use sitewright_jobs::{
-    AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
+    AttemptLimits, Backoff, Database, Drained, Error, Liveness, Serving, StopNow, WorkerSettings,
+    serve,
 };
 use sitewright_runtime::plugin::CatalogueError;
 use sitewright_runtime::run::Services;
@@ -244,6 +245,11 @@ impl Worker {
     /// The number of orders it runs.
     pub fn running(&self) -> usize {
         self.serving.running()
+    }
+
+    /// When its heartbeats last gave a sign of life.
+    pub fn liveness(&self) -> Liveness {
+        self.serving.liveness()
     }
 
     /// Stops it at once, for a second signal.

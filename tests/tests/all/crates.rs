@@ -9,7 +9,7 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
@@ -104,10 +104,33 @@ const ARROWS: [(&str, &[&str]); 21] = [
         ],
     ),
     (
+        "sitewright-control",
+        &[
+            "sitewright-failure",
+            "sitewright-intake",
+            "sitewright-jobs",
+            "sitewright-model",
+            "sitewright-order",
+            "sitewright-site",
+        ],
+    ),
+    (
+        "sitewright-server",
+        &[
+            "sitewright-control",
+            "sitewright-failure",
+            "sitewright-intake",
+            "sitewright-jobs",
+            "sitewright-model",
+            "sitewright-order",
+            "sitewright-site",
+        ],
+    ),
+    (
         "sitewright-worker",
         &[
             "sitewright-ai",
-            "sitewright-failure",
+            "sitewright-control",
             "sitewright-failure",
             "sitewright-jobs",
             "sitewright-model",
@@ -124,6 +147,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "sitewright-author",
             "sitewright-confined",
             "sitewright-conformance",
+            "sitewright-control",
             "sitewright-failure",
             "sitewright-files",
             "sitewright-http",
@@ -134,6 +158,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "sitewright-order",
             "sitewright-replay",
             "sitewright-runtime",
+            "sitewright-server",
             "sitewright-site",
             "sitewright-worker",
         ],

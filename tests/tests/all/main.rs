@@ -21,6 +21,7 @@
 //! | `replay`, `replay_export`, `replay_worker` | a recorded attempt runs again with the same end |
 //! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
+//! | `serve` | the HTTP API, tokens, and the status of a worker, as processes |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
 //! | `holds` | faults that are not the order's cost no order; what is held resumes |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
@@ -88,6 +89,7 @@ mod replay_export;
 mod replay_worker;
 mod runtime;
 mod sandbox;
+mod serve;
 mod spans;
 mod storm;
 mod storm_processes;

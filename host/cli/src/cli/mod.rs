@@ -10,6 +10,8 @@
 //! | `backup` | a copy of the database |
 //! | `purge` | removes what has expired |
 //! | `worker` | claims orders and makes their sites |
+//! | `serve` | the HTTP API |
+//! | `token` | tokens of the HTTP API |
 //! | `failures/` | failure records; `gather` reads them from files and database |
 //! | `replay` | repeats a recorded attempt |
 //! | `template/` | templates: list, inspect, new, build, dev, record |
@@ -25,8 +27,9 @@
 //! | `exit` | exit codes |
 //! | `output` | what is printed, and how |
 //! | `when` | times as text |
+//! | `http` | the HTTP server of `serve` and `worker --listen` |
 
-#[cfg(not(all(feature = "author", feature = "conformance")))]
+#[cfg(not(all(feature = "author", feature = "conformance", feature = "server")))]
 mod absent;
 mod ai;
 mod backup;
@@ -37,6 +40,8 @@ mod doctor;
 mod exit;
 mod failures;
 mod generate;
+#[cfg(feature = "server")]
+mod http;
 mod migrate;
 mod order;
 mod output;
@@ -45,11 +50,14 @@ mod queue;
 mod reference;
 mod replay;
 mod route;
+#[cfg(feature = "server")]
+mod serve;
 mod setup;
 mod table;
 mod template;
 #[cfg(feature = "conformance")]
 mod template_record;
+mod token;
 mod when;
 mod worker;
 
@@ -57,6 +65,8 @@ mod worker;
 absent::absent!(conformance, "conformance");
 #[cfg(not(feature = "conformance"))]
 absent::absent!(template_record, "conformance");
+#[cfg(not(feature = "server"))]
+absent::absent!(serve, "server");
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,7 +113,7 @@ pub struct Cli {
     )]
     color: output::Color,
     /// Log to stderr what this filter selects: `info`, `sitewright=debug`, ... [default: `error`;
-    /// of a worker `info`].
+    /// of `worker` and `serve` `info`].
     #[arg(
         long,
         global = true,
@@ -157,6 +167,10 @@ enum Command {
     #[command(subcommand)]
     Ai(ai::Command),
     Worker(worker::Args),
+    Serve(serve::Args),
+    /// Create, list and revoke tokens of the HTTP API.
+    #[command(subcommand)]
+    Token(token::Command),
     Doctor(doctor::Args),
     /// Compile the component on stdin and write the result to stdout. The other commands start this
     /// program with it, so that a compiler that fails or hangs is another process.
@@ -183,7 +197,7 @@ impl Cli {
         cli.color.choose();
         // A slow reader of the log must not delay a worker's orders.
         let (default, slow) = match &cli.command {
-            Command::Worker(_) => ("info", Backpressure::Drop),
+            Command::Worker(_) | Command::Serve(_) => ("info", Backpressure::Drop),
             _ => ("error", Backpressure::Wait),
         };
         let filter = cli.log.as_deref().unwrap_or(default);
@@ -219,6 +233,8 @@ impl Cli {
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
             Command::Worker(args) => worker::run(&setup, args, json).await,
+            Command::Serve(args) => serve::run(&setup, args, json).await,
+            Command::Token(command) => token::run(&setup, command, json).await,
             Command::Reference(args) => Ok(reference::run(args)),
             // A child of this program has not come here, see `child`.
             Command::CompileTemplate(_) => Err(setup::SetupError::Usage(

@@ -11,7 +11,7 @@ use super::table::{Align, table};
 use crate::config::Config;
 use sitewright_ai::AiConfig;
 use sitewright_failure::render::clean;
-use sitewright_jobs::{Database, Hold, HoldCause, HoldId, HoldKind, NewHold, Probing};
+use sitewright_jobs::{Database, Hold, HoldId, HoldKind, NewHold};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
@@ -119,21 +119,11 @@ async fn list(database: &Database, config: &Config, json: bool) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// The hold that a person names: a route's name alone, or with its kind.
+/// The hold that a person names.
 fn id_of(name: &str) -> Result<HoldId, SetupError> {
-    let id = match name.split_once(':') {
-        None if !name.trim().is_empty() => HoldId::new(HoldKind::Route, name),
-        _ => name.parse().map_err(|error: String| {
-            SetupError::Usage(Message::or(&error, message!("the name cannot be used")))
-        })?,
-    };
-    if id.kind == HoldKind::Missing {
-        return Err(SetupError::Usage(message!(
-            "`{id}` cannot be held or released by hand: its orders wait for the template; put its \
-             file into the templates folder of a worker"
-        )));
-    }
-    Ok(id)
+    HoldId::named(name).map_err(|error| {
+        SetupError::Usage(Message::or(&error, message!("the name cannot be used")))
+    })
 }
 
 async fn hold(
@@ -152,17 +142,7 @@ async fn hold(
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
         )));
     }
-    let why = message!(
-        "held by an operator{}; `sitewright route release {id}` ends it",
-        reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
-    );
-    let hold = NewHold {
-        id: id.clone(),
-        cause: HoldCause::Operator,
-        reason: why,
-        fingerprint: None,
-        probing: Probing::Never,
-    };
+    let hold = NewHold::by_operator(id.clone(), reason.as_deref());
     let new = database.hold(hold).await?;
     let outcome = if new { "held" } else { "already_held" };
     let says = if new { "is held: its orders wait" } else { "was held already; its reason is new" };
@@ -187,25 +167,5 @@ fn report(outcome: &str, id: &HoldId, says: &str, json: bool) {
         output::print_json(&json!({ "outcome": outcome, "hold": id }));
     } else {
         output::print(&format!("{} {says}\n", clean(&id.to_string())));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_a_route_unless_it_says_otherwise() {
-        for (name, id) in [
-            ("default", Some("route:default")),
-            ("route:default", Some("route:default")),
-            ("template:landing", Some("template:landing")),
-            ("missing:landing", None),
-            ("templates:landing", None),
-            ("template:", None),
-            ("", None),
-        ] {
-            assert_eq!(id_of(name).ok().map(|id| id.to_string()).as_deref(), id, "{name:?}");
-        }
     }
 }

@@ -9,7 +9,8 @@
 //! | `database` | open database, tables unchecked | `migrate` |
 //! | `worker_database` | the same, with the connections that a worker needs | `worker` |
 //! | `orders` | existing database with current tables | `order`, `queue`, `failures`, `replay` |
-//! | `orders_or_new` | the same; creates an embedded database | `order add` |
+//! | `orders_or_new` | the same; creates an embedded database | `order add`, `token` |
+//! | `served` | the same, for many at once | `serve` |
 //! | `store` | store of releases | `worker` |
 
 use std::path::PathBuf;
@@ -63,6 +64,11 @@ pub(super) enum SetupError {
     Database(#[from] sitewright_jobs::Error),
     #[error(transparent)]
     Prepare(#[from] sitewright_worker::PrepareError),
+    #[error(transparent)]
+    Control(#[from] sitewright_control::Error),
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Server(#[from] sitewright_server::ServerError),
     /// Wrong flags, arguments or input files.
     #[error("{0}")]
     Usage(Message),
@@ -94,6 +100,18 @@ impl SetupError {
                 sitewright_worker::PrepareError::Database(error) => error.is_usage(),
                 sitewright_worker::PrepareError::Templates(_)
                 | sitewright_worker::PrepareError::NoTemplates { .. } => false,
+            },
+            SetupError::Control(error) => match error {
+                sitewright_control::Error::Database(error) => error.is_usage(),
+                sitewright_control::Error::Sites(_)
+                | sitewright_control::Error::StillRunning { .. }
+                | sitewright_control::Error::Host(_) => false,
+            },
+            #[cfg(feature = "server")]
+            SetupError::Server(error) => match error {
+                sitewright_server::ServerError::NoTokens { .. } => true,
+                sitewright_server::ServerError::Bind { .. } => false,
+                sitewright_server::ServerError::Database(error) => error.is_usage(),
             },
             SetupError::Secrets(_)
             | SetupError::Sites(_)
@@ -189,8 +207,20 @@ impl Setup {
     /// that the first order needs no other command. The tables of a server, and old tables, are
     /// migrated by `sitewright migrate` or a worker.
     pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
-        let (url, options) = (config.database.expose(), Self::one_connection(config));
-        let database = Database::open_with(url, &options).await?;
+        Self::opened_or_new(config, &Self::one_connection(config)).await
+    }
+
+    /// As [`orders_or_new`](Self::orders_or_new), with `database.connections`.
+    #[cfg(feature = "server")]
+    pub(super) async fn served(config: &Config) -> Result<Database, SetupError> {
+        Self::opened_or_new(config, &config.database_options).await
+    }
+
+    async fn opened_or_new(
+        config: &Config,
+        options: &DatabaseOptions,
+    ) -> Result<Database, SetupError> {
+        let database = Database::open_with(config.database.expose(), options).await?;
         match database.check_schema().await {
             Err(error) if database.is_embedded() && error.is_without_tables() => {
                 database.migrate().await?;

@@ -39,11 +39,36 @@ pub(super) fn span(ms: i64) -> String {
 /// Parses a time: a span before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day, or RFC 3339. Returns
 /// milliseconds since the Unix epoch.
 pub(super) fn since(text: &str) -> Result<i64, String> {
+    Ok(match parse(text)? {
+        Parsed::At(at) => at,
+        Parsed::Span(ms) => now_ms().saturating_sub(ms),
+    })
+}
+
+/// Parses a time that is to come: a span from now, a day, or RFC 3339. Returns milliseconds since
+/// the Unix epoch.
+pub(super) fn until(text: &str) -> Result<i64, String> {
+    let (at, now) = (parse(text)?, now_ms());
+    match at {
+        Parsed::Span(ms) => Ok(now.saturating_add(ms)),
+        Parsed::At(at) if at > now => Ok(at),
+        Parsed::At(_) => Err(format!("{text:?} is past; write a time that is to come")),
+    }
+}
+
+enum Parsed {
+    /// Milliseconds since the Unix epoch.
+    At(i64),
+    /// Milliseconds.
+    Span(i64),
+}
+
+fn parse(text: &str) -> Result<Parsed, String> {
     let wrong =
         || format!("{text:?} is not a time; write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
     let text_of_time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     if let Ok(time) = OffsetDateTime::parse(&text_of_time, &Rfc3339) {
-        return Ok(time.unix_timestamp().saturating_mul(1_000));
+        return Ok(Parsed::At(time.unix_timestamp().saturating_mul(1_000)));
     }
     let seconds = match text.chars().last() {
         Some('s') => 1,
@@ -54,7 +79,7 @@ pub(super) fn since(text: &str) -> Result<i64, String> {
         _ => return Err(wrong()),
     };
     let number: u32 = text[..text.len() - 1].trim().parse().map_err(|_| wrong())?;
-    Ok(now_ms().saturating_sub(i64::from(number).saturating_mul(seconds * 1_000)))
+    Ok(Parsed::Span(i64::from(number).saturating_mul(seconds * 1_000)))
 }
 
 #[cfg(test)]
@@ -93,6 +118,16 @@ mod tests {
         }
         for text in ["", "h", "2", "-2h", "2x", "yesterday", "99999999999d", "ü", "2ü"] {
             assert!(since(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_is_not_past() {
+        let away = until("2h").unwrap_or_default() - now_ms();
+        assert!((7_190_000..=7_200_000).contains(&away), "{away}");
+        assert!(until("2999-01-01").is_ok());
+        for text in ["2023-11-14", "2023-11-14T22:13:20Z", "", "2x"] {
+            assert!(until(text).is_err(), "{text:?}");
         }
     }
 }

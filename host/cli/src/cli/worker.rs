@@ -6,6 +6,8 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Exit;
+#[cfg(feature = "server")]
+use super::http::Status;
 use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
@@ -35,6 +37,11 @@ pub(super) struct Args {
     /// Do not migrate the database: start only if its tables are those of this version.
     #[arg(long)]
     no_migrate: bool,
+    /// Answer /healthz, /readyz and /metrics on this address. Metrics need a token with the scope
+    /// `read`, unless the address is on the loopback interface and there are no tokens.
+    #[cfg(feature = "server")]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<std::net::SocketAddr>,
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -51,12 +58,29 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         () = signals.next() => return Ok(Exit::Cancelled),
     };
     let database = prepared.database.clone();
+    // Before there are orders: an address that cannot be used must not stop their attempts.
+    #[cfg(feature = "server")]
+    let status = match args.listen {
+        Some(listen) => Some(Status::start(&config, database.clone(), listen).await?),
+        None => None,
+    };
     // From here on there may be orders to return to the queue, so `serve` handles signals.
     let worker = Worker::start(prepared, watchdog).await?;
     let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
-    tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
-    serve(worker, &database, &args, &config, &mut signals, json).await
+    let mut ready = json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms });
+    #[cfg(feature = "server")]
+    if let Some(status) = &status {
+        status.watch(worker.liveness());
+        ready["address"] = json!(status.address());
+    }
+    tell(json, &ready);
+    let served = serve(worker, &database, &args, &config, &mut signals, json).await;
+    #[cfg(feature = "server")]
+    if let Some(status) = status {
+        status.stop().await;
+    }
+    served
 }
 
 async fn prepare(config: &Config, no_migrate: bool) -> Result<WorkerParts, SetupError> {

@@ -32,6 +32,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::{millis, now_ms};
 
@@ -65,6 +66,7 @@ const STABLE_AFTER_MS: i64 = 10 * 60 * 1_000;
     strum::Display,
     strum::EnumString,
     strum::IntoStaticStr,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -129,6 +131,7 @@ impl Serialize for HoldId {
     strum::Display,
     strum::EnumString,
     strum::IntoStaticStr,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -163,6 +166,40 @@ pub struct NewHold {
     /// The failure that all attempts had, of [`HoldCause::Circuit`].
     pub fingerprint: Option<String>,
     pub probing: Probing,
+}
+
+impl HoldId {
+    /// The hold that a person names: a route's name alone, or with its kind.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let id = match name.split_once(':') {
+            None if !name.trim().is_empty() => HoldId::new(HoldKind::Route, name),
+            _ => name.parse()?,
+        };
+        if id.kind == HoldKind::Missing {
+            return Err(format!(
+                "`{id}` cannot be held or released by hand: its orders wait for the template; put \
+                 its file into the templates folder of a worker"
+            ));
+        }
+        Ok(id)
+    }
+}
+
+impl NewHold {
+    /// A hold that an operator sets, and releases.
+    pub fn by_operator(id: HoldId, reason: Option<&str>) -> Self {
+        let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        NewHold {
+            reason: message!("held by an operator{why}; `sitewright route release {id}` ends it"),
+            id,
+            cause: HoldCause::Operator,
+            fingerprint: None,
+            probing: Probing::Never,
+        }
+    }
 }
 
 /// When orders are let through to see whether the cause of a hold is gone.
@@ -201,8 +238,9 @@ impl Probing {
 }
 
 /// A hold's row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Hold {
+    #[schemars(with = "String")]
     pub id: HoldId,
     pub kind: HoldKind,
     /// Name of the route or the template.
@@ -428,6 +466,25 @@ mod tests {
         }
         for wrong in ["", "default", "route:", ":default", "Route:x"] {
             assert!(wrong.parse::<HoldId>().unwrap_err().contains("route:NAME"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_route_unless_it_says_otherwise() {
+        for (name, id) in [
+            ("default", Some("route:default")),
+            ("route:default", Some("route:default")),
+            ("template:landing", Some("template:landing")),
+            ("missing:landing", None),
+            ("templates:landing", None),
+            ("template:", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                HoldId::named(name).ok().map(|id| id.to_string()).as_deref(),
+                id,
+                "{name:?}"
+            );
         }
     }
 

@@ -326,7 +326,7 @@ mod tests {
             state,
             template: template.map(str::to_owned),
             limit,
-            before: None,
+            after: None,
         };
         let list = |filter: Filter| {
             let database = database.clone();

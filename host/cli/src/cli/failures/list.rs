@@ -11,7 +11,7 @@ use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use crate::config::Config;
-use sitewright_failure::group::{Brief, Filter, Group};
+use sitewright_failure::group::{Brief, Cause, Filter, Group, by_cause};
 use sitewright_failure::render::{columns, shortened};
 use sitewright_model::failure::FailureKind;
 
@@ -126,67 +126,34 @@ async fn list(
         }
         return Ok(Exit::Done);
     }
-    let mut alike = alike(groups);
+    let mut causes = by_cause(groups);
     match args.sort.unwrap_or(Sort::Last) {
         Sort::Last => {
-            alike.sort_by_key(|group| (Reverse(group.last_at), Reverse(group.newest.clone())))
+            causes.sort_by_key(|cause| {
+                (Reverse(cause.group.last_at), Reverse(cause.group.newest.clone()))
+            });
         }
-        Sort::Count => alike.sort_by_key(|group| (Reverse(group.count), Reverse(group.last_at))),
+        Sort::Count => {
+            causes.sort_by_key(|cause| (Reverse(cause.group.count), Reverse(cause.group.last_at)))
+        }
     }
-    let all = alike.len();
-    alike.truncate(args.limit);
+    let all = causes.len();
+    causes.truncate(args.limit);
     if json {
         output::print_json(
-            &json!({ "groups": alike, "more": all > alike.len(), "unreadable": unreadable }),
+            &json!({ "groups": causes, "more": all > causes.len(), "unreadable": unreadable }),
         );
     } else {
-        let mut text = groups_text(&alike, width);
-        if all > alike.len() {
+        let mut text = groups_text(&causes, width);
+        if all > causes.len() {
             text.push_str(&format!(
                 "There are {} more: raise --limit to list them.\n",
-                all - alike.len()
+                all - causes.len()
             ));
         }
         output::print(&(text + &troubles(&unreadable)));
     }
     Ok(Exit::Done)
-}
-
-/// Failures with the same fingerprint in all templates: a cause that several templates share (an
-/// unavailable provider) is one entry.
-#[derive(Debug, serde::Serialize)]
-struct Alike {
-    #[serde(flatten)]
-    group: Group,
-    templates: Vec<String>,
-}
-
-impl std::ops::Deref for Alike {
-    type Target = Group;
-
-    fn deref(&self) -> &Group {
-        &self.group
-    }
-}
-
-fn alike(groups: Vec<Group>) -> Vec<Alike> {
-    let mut all: BTreeMap<String, Alike> = BTreeMap::new();
-    for group in groups {
-        let template = group.template.clone();
-        match all.remove(&group.fingerprint) {
-            None => {
-                all.insert(group.fingerprint.clone(), Alike { group, templates: vec![template] });
-            }
-            Some(Alike { group: before, mut templates }) => {
-                templates.push(template);
-                all.insert(
-                    group.fingerprint.clone(),
-                    Alike { group: before.with(group), templates },
-                );
-            }
-        }
-    }
-    all.into_values().collect()
 }
 
 /// Numbers of a template in the queue.
@@ -244,13 +211,13 @@ fn by_template(groups: Vec<Group>, queue: &BTreeMap<String, Queue>) -> Vec<OfTem
 }
 
 /// Four lines for each group: number and time, message, frame, and the command that shows it.
-fn groups_text(groups: &[Alike], width: usize) -> String {
+fn groups_text(groups: &[Cause], width: usize) -> String {
     if groups.is_empty() {
         return "No failures.\n".to_owned();
     }
     let mut text = String::new();
-    for group in groups {
-        let templates = match group.templates.as_slice() {
+    for Cause { group, templates } in groups {
+        let templates = match templates.as_slice() {
             [one] => named(one).to_owned(),
             several => format!("{} templates", several.len()),
         };

@@ -10,9 +10,10 @@ use crate::cli::generate::read_document;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
+use sitewright_control::{Document as Read, Submission, Submitted, submit};
 use sitewright_failure::render::{clean, paragraph};
-use sitewright_intake::{self as order, InvalidOrder, OrderSnapshot};
-use sitewright_jobs::{Database, Enqueued, NewOrder, Priority, Revised};
+use sitewright_intake::{InvalidOrder, OrderSnapshot};
+use sitewright_jobs::{Enqueued, Priority};
 use sitewright_model::message;
 use sitewright_runtime::plugin::{CatalogueError, template_names};
 
@@ -72,38 +73,29 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
             return Ok(Exit::InvalidOrder);
         }
     };
-    let orders = documents.iter().map(|document| NewOrder {
+    let submissions = documents.iter().map(|document| Submission {
+        order: document.order.clone(),
+        template: args.template.clone(),
         priority,
         idempotency_key: args.key.clone(),
-        ..NewOrder::new(
-            document.order.id().to_string(),
-            &args.template,
-            document.order.document().as_ref(),
-        )
     });
     let database = Setup::orders_or_new(config).await?;
-    let answers = database.enqueue_all(orders.collect()).await?;
-    let mut added = Vec::with_capacity(answers.len());
-    for (document, answer) in documents.iter().zip(answers) {
-        let differs = differs(&database, document, &args.template, &answer).await?;
-        let is_own = answer.order() == document.order.id().as_ref();
-        let revised = if args.revise && is_own && differs.is_some() {
-            let text = document.order.document();
-            let (id, template) = (answer.order(), Some(args.template.as_str()));
-            let revised = database.revise(id, text.as_ref(), template, Some(&config.version));
-            Some(revised.await?)
-        } else {
-            None
-        };
-        let differs = differs.filter(|_| revised.is_none());
-        added.push(Added { document, answer, differs, revised });
-    }
+    let revise = args.revise.then_some(config.version.as_str());
+    let submitted = submit(&database, submissions.collect(), revise).await?;
+    let added: Vec<Added> = documents
+        .iter()
+        .zip(submitted)
+        .map(|(document, submitted)| Added { file: &document.file, submitted })
+        .collect();
     let exit = if args.wait {
         // Results are reported at the end, differences at once.
-        for added in added.iter().filter(|added| added.differs.is_some() || added.is_another()) {
+        for added in added
+            .iter()
+            .filter(|added| added.submitted.differs.is_some() || added.submitted.is_another())
+        {
             output::complain(&added.text());
         }
-        let ids = added.iter().map(|added| added.answer.order().to_owned()).collect();
+        let ids = added.iter().map(|added| added.submitted.answer.order().to_owned()).collect();
         wait::run(&database, config, ids, json).await
     } else {
         if json {
@@ -172,17 +164,9 @@ pub(super) async fn read_all(
         let bytes = read_document(file, config.limits.order_bytes).await.map_err(|error| {
             SetupError::Usage(message!("the order {} cannot be read: {error}", file.display()))
         })?;
-        let (max_bytes, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
-        let strict = config.orders.strict;
-        let loaded = tokio::task::spawn_blocking(move || {
-            order::load_as(&bytes, order::Reading { max_bytes, default_locale: &locale, strict })
-        })
-        .await;
-        match loaded
-            .map_err(|error| SetupError::Host(message!("checking an order failed: {error}")))?
-        {
-            Ok(order) => documents.push(Document { file: file.clone(), order }),
-            Err(error) => invalid.push((file.clone(), error)),
+        match sitewright_control::read(bytes, &config.reading()).await? {
+            Read::Order(order) => documents.push(Document { file: file.clone(), order }),
+            Read::Invalid(error) => invalid.push((file.clone(), error)),
         }
     }
     Ok(if invalid.is_empty() { Ok(documents) } else { Err(invalid) })
@@ -223,74 +207,29 @@ pub(super) fn refuse(invalid: &Invalid, json: bool) {
     output::complain(&text);
 }
 
-/// The part of an existing order that differs from the new document. The order in the queue does
-/// not change.
-async fn differs(
-    database: &Database,
-    document: &Document,
-    template: &str,
-    answer: &Enqueued,
-) -> Result<Option<&'static str>, SetupError> {
-    if let Enqueued::New { .. } = answer {
-        return Ok(None);
-    }
-    if database.document(answer.order()).await? != document.order.document().as_ref() {
-        return Ok(Some("document"));
-    }
-    Ok((database.order(answer.order()).await?.template != template).then_some("template"))
-}
-
 /// The result for one document.
 struct Added<'a> {
-    document: &'a Document,
-    answer: Enqueued,
-    /// The part that differs from the order in the queue.
-    differs: Option<&'static str>,
-    /// With `--revise`: what became of an order with another document.
-    revised: Option<Revised>,
+    file: &'a Path,
+    submitted: Submitted,
 }
 
 impl Added<'_> {
-    /// Whether the key belongs to an order with another id.
-    fn is_another(&self) -> bool {
-        self.answer.order() != self.document.order.id().as_ref()
-    }
-
     fn json(&self) -> Value {
-        let (outcome, job, state, release) = match (&self.revised, &self.answer) {
-            (Some(Revised::Queued { job, .. }), _) => ("revised", Some(*job), None, None),
-            (_, Enqueued::New { job, .. }) => ("new", Some(*job), None, None),
-            (_, Enqueued::AlreadyQueued { .. }) => ("already_queued", None, None, None),
-            (_, Enqueued::AlreadyRunning { .. }) => ("already_running", None, None, None),
-            (_, Enqueued::AlreadyDone { state, release, .. }) => {
-                ("already_done", None, Some(*state), release.as_deref())
-            }
-        };
-        json!({
-            "file": self.document.file,
-            "order": self.answer.order(),
-            "sent_as": self.document.order.id(),
-            "outcome": outcome,
-            "job": job,
-            "state": state,
-            "release": release,
-            "differs": self.differs,
-            "warnings": self.document.order.order().notices,
-            "revision": match self.revised {
-                Some(Revised::Queued { revision, .. } | Revised::Unchanged { revision }) => {
-                    Some(revision)
-                }
-                None => None,
-            },
-        })
+        let mut report = serde_json::Map::new();
+        report.insert("file".to_owned(), json!(self.file));
+        if let Value::Object(fields) = json!(self.submitted.report()) {
+            report.extend(fields);
+        }
+        Value::Object(report)
     }
 
     fn text(&self) -> String {
-        if let Some(revised) = self.revised {
-            return revise::line(self.answer.order(), revised);
+        let Submitted { answer, sent_as, warnings, differs, revised } = &self.submitted;
+        if let Some(revised) = *revised {
+            return revise::line(answer.order(), revised);
         }
-        let order = clean(self.answer.order());
-        let mut text = match &self.answer {
+        let order = clean(answer.order());
+        let mut text = match answer {
             Enqueued::New { job, .. } => format!("order {order} is queued (job {job})\n"),
             Enqueued::AlreadyQueued { .. } => {
                 format!("order {order} is queued already; nothing was added\n")
@@ -309,17 +248,18 @@ impl Added<'_> {
                 )
             }
         };
-        if self.is_another() {
+        if self.submitted.is_another() {
             text.push_str(&format!(
                 "  the key is that order's, though it was sent as {}\n",
-                clean(self.document.order.id().as_ref())
+                clean(sent_as.as_ref())
             ));
         }
-        for notice in &self.document.order.order().notices {
+        for notice in warnings {
             let sign = if notice.is_warning() { "!" } else { "·" };
             text.push_str(&paragraph(&format!("{sign} {notice}"), "  ", output::width()));
         }
-        if let Some(what) = self.differs {
+        if let Some(differs) = differs {
+            let what = differs.part.as_str();
             text.push_str(&format!(
                 "  its {what} is not the one that was sent now; the queue keeps the one it has\n"
             ));

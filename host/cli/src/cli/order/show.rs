@@ -1,23 +1,14 @@
 //! `order show`: state, attempts, cost and last failure of one order.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use serde_json::json;
-
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use crate::config::Config;
+use sitewright_control::OrderDetail;
 use sitewright_failure::render::{self, clean};
-use sitewright_failure::store;
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
-use sitewright_model::Measure;
-use sitewright_model::failure::FailureRecord;
-use sitewright_model::message;
-use sitewright_site::{Manifest, OrderDir, SitesRoot, list_releases};
+use sitewright_jobs::{Attempt, Database, OrderState};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -28,73 +19,23 @@ pub(super) async fn run(
     id: &str,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let order = database.order(id).await?;
-    let notices = notices(database, config, id).await?;
-    let attempts = database.attempts(id).await?;
-    let cost = database.cost(id).await?;
-    let failure = match &order.last_failure {
-        Some(failure) => database.failure(failure).await?,
-        None => None,
-    };
-    let record = failure.as_ref().and_then(|failure| {
-        let from = Path::new(&failure.id);
-        store::parse(failure.record.clone(), from)
-            .map_err(|error| tracing::warn!(order = order.id, %error, "the failure record cannot be read"))
-            .ok()
-    });
-    // Usage of the last attempt: from its failure record, or from the release's manifest if the
-    // sites are on this machine.
-    let manifest = match &order.current_release {
-        Some(release) => manifest(config, &order.id, release).await,
-        None => None,
-    };
-    let limits = match (&record, &manifest) {
-        (_, Some(manifest)) if order.state == OrderState::Succeeded => used(manifest),
-        (Some(record), _) => record.limits.clone(),
-        _ => BTreeMap::new(),
-    };
-    let (site_warnings, reported) =
-        manifest.map(|manifest| (manifest.warnings, manifest.diagnostics)).unwrap_or_default();
+    let detail = OrderDetail::of(database, &config.sites, &config.reading(), id).await?;
     if json {
-        let failure = failure.map(|failure| {
-            json!({ "id": failure.id, "kind": failure.kind, "message": failure.message, "at": failure.at, "attempt": failure.attempt })
-        });
-        output::print_json(
-            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits, "warnings": notices, "site_warnings": site_warnings, "template_warnings": reported }),
-        );
-    } else {
-        let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
-        let mut text = text(&order, &attempts, &cost, failure, &limits, output::width());
-        text.push_str(&notices_text(&notices, output::width()));
-        if !reported.is_empty() {
-            text.push_str(&format!("\n  {DIM}template{DIM:#}\n"));
-            text.push_str(&output::diagnostics(&reported, "    "));
-        }
-        if !site_warnings.is_empty() {
-            text.push_str(&format!("\n  {DIM}site{DIM:#}\n"));
-            text.push_str(&output::site_warnings(&site_warnings, "    "));
-        }
-        output::print(&text);
+        output::print_json(&detail);
+        return Ok(Exit::Done);
     }
+    let mut text = text(&detail, output::width());
+    text.push_str(&notices_text(&detail.warnings, output::width()));
+    if !detail.template_warnings.is_empty() {
+        text.push_str(&format!("\n  {DIM}template{DIM:#}\n"));
+        text.push_str(&output::diagnostics(&detail.template_warnings, "    "));
+    }
+    if !detail.site_warnings.is_empty() {
+        text.push_str(&format!("\n  {DIM}site{DIM:#}\n"));
+        text.push_str(&output::site_warnings(&detail.site_warnings, "    "));
+    }
+    output::print(&text);
     Ok(Exit::Done)
-}
-
-/// What was left out of the order's document or read for what it means.
-async fn notices(
-    database: &Database,
-    config: &Config,
-    id: &str,
-) -> Result<Vec<Notice>, SetupError> {
-    let document = database.document(id).await?;
-    let (max_bytes, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
-    let read = tokio::task::spawn_blocking(move || {
-        sitewright_intake::load(document.as_bytes(), max_bytes, &locale)
-    });
-    let read = read
-        .await
-        .map_err(|error| SetupError::Host(message!("reading an order failed: {error}")))?;
-    // The failure of an order that cannot be read says why.
-    Ok(read.map(|order| order.order().notices.clone()).unwrap_or_default())
 }
 
 fn notices_text(notices: &[Notice], width: usize) -> String {
@@ -109,31 +50,8 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
     text
 }
 
-/// Usage of the run that made a release.
-fn used(manifest: &Manifest) -> BTreeMap<String, Measure> {
-    serde_json::from_value(manifest.usage["limits"].clone()).unwrap_or_default()
-}
-
-/// The manifest of a release. `None` if the release is not in `sites` of this machine.
-async fn manifest(config: &Config, order: &str, release: &str) -> Option<Manifest> {
-    let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
-    let found = tokio::task::spawn_blocking(move || {
-        // Read only: `SitesRoot::open` would create the folder.
-        let root = sites.is_dir().then(|| SitesRoot::open(&sites).ok()).flatten()?;
-        let releases = list_releases(&root, &OrderDir::new(&order).ok()?).ok()?;
-        releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()
-    });
-    found.await.ok().flatten()
-}
-
-fn text(
-    order: &Order,
-    attempts: &[Attempt],
-    cost: &Cost,
-    failure: Option<(&Failure, Option<&FailureRecord>)>,
-    limits: &BTreeMap<String, Measure>,
-    width: usize,
-) -> String {
+fn text(detail: &OrderDetail, width: usize) -> String {
+    let OrderDetail { order, attempts, cost, limits, last_failure, record, .. } = detail;
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
     let mut row = |name: &str, value: String| {
@@ -187,7 +105,7 @@ fn text(
     if !limits.is_empty() {
         text.push_str(&format!("  {DIM}used{DIM:#}\n{}", render::limits_used(limits, width)));
     }
-    if let Some((failure, record)) = failure {
+    if let Some(failure) = last_failure {
         text.push_str(&format!(
             "\n  last failure  {BAD}{}{BAD:#}  {DIM}{}{DIM:#}\n",
             clean(&failure.kind),

@@ -1,0 +1,121 @@
+//! The HTTP server of `serve` and `worker --listen`, made from the configuration.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_jobs::{Database, Liveness};
+use sitewright_model::message;
+use sitewright_runtime::plugin::template_names;
+use sitewright_server::{Alive, Server, ServerConfig, ServerParts, Surface, TemplateNames};
+use sitewright_site::{SiteStore, SitesRoot};
+
+/// Binds a server.
+///
+/// # Errors
+/// If the store of releases cannot be opened, or the address cannot be used.
+pub(super) async fn bind(
+    config: &Config,
+    database: Database,
+    surface: Surface,
+    listen: Option<SocketAddr>,
+    alive: Alive,
+) -> Result<Server, SetupError> {
+    let folder = config.templates.clone();
+    let templates: TemplateNames = Arc::new(move || {
+        let folder = folder.clone();
+        Box::pin(async move {
+            let names = template_names(&folder).await;
+            names.map_err(|error| message!("the templates folder cannot be read: {error}"))
+        })
+    });
+    let store = match surface {
+        Surface::Api => store(config).await?,
+        Surface::Status => None,
+    };
+    let listen = listen.unwrap_or(config.server.listen);
+    let parts = ServerParts {
+        database,
+        sites: config.sites.clone(),
+        store,
+        reading: config.reading(),
+        config_version: config.version.clone(),
+        routes: config.ai.routes.keys().cloned().collect(),
+        templates,
+        alive,
+        settings: ServerConfig { listen, ..config.server.clone() },
+        surface,
+    };
+    Ok(Server::bind(parts).await?)
+}
+
+/// The object store of releases, if there is one.
+async fn store(config: &Config) -> Result<Option<SiteStore>, SetupError> {
+    if config.store.is_none() {
+        return Ok(None);
+    }
+    let sites = SitesRoot::open(&config.sites)?;
+    let client = sitewright_http::client()?;
+    Ok(Some(Setup::store(config, &sites, &client).await?))
+}
+
+/// Without a sign of life for this long, the heartbeats of a worker are stuck; they give one every
+/// second.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// The server of a worker's health and metrics.
+pub(super) struct Status {
+    address: SocketAddr,
+    /// Set when the worker has started.
+    liveness: Arc<OnceLock<Liveness>>,
+    stop: CancellationToken,
+    serving: JoinHandle<bool>,
+}
+
+impl Status {
+    /// Binds the address and answers.
+    ///
+    /// # Errors
+    /// As [`bind`].
+    pub(super) async fn start(
+        config: &Config,
+        database: Database,
+        listen: SocketAddr,
+    ) -> Result<Self, SetupError> {
+        let liveness: Arc<OnceLock<Liveness>> = Arc::default();
+        let watched = Arc::clone(&liveness);
+        let alive: Alive = Arc::new(move || match watched.get().map(Liveness::age) {
+            Some(age) if age > STUCK_AFTER => {
+                Err(message!("the heartbeats are stuck for {} s", age.as_secs()))
+            }
+            _ => Ok(()),
+        });
+        let server = bind(config, database, Surface::Status, Some(listen), alive).await?;
+        let (address, stop) = (server.address(), CancellationToken::new());
+        let serving = tokio::spawn(server.serve(stop.clone()));
+        Ok(Status { address, liveness, stop, serving })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on the worker is alive only while its heartbeats are.
+    pub(super) fn watch(&self, liveness: Liveness) {
+        // It is set once, here.
+        self.liveness.get_or_init(|| liveness);
+    }
+
+    /// Lets requests end.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.serving.await {
+            tracing::warn!(%error, "the server of health and metrics did not end");
+        }
+    }
+}

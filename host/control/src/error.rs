@@ -1,0 +1,29 @@
+//! Errors of what is done with orders.
+
+use std::time::Duration;
+
+use sitewright_model::message::Message;
+use sitewright_site::RootError;
+
+/// Why something could not be done with an order.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Database(#[from] sitewright_jobs::Error),
+    #[error(transparent)]
+    Sites(#[from] RootError),
+    /// An order that is to be erased still runs. It was cancelled.
+    #[error(
+        "order {order:?} was cancelled, and its worker has not stopped it within {} s; nothing was \
+         erased: run this again when `sitewright order show` says that it has ended",
+        waited.as_secs()
+    )]
+    StillRunning {
+        order: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// A failure of the host or its machine.
+    #[error("{0}")]
+    Host(Message),
+}

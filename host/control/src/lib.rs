@@ -1,0 +1,34 @@
+//! What people and programs do with orders of the queue, whoever asks: the command line and the
+//! HTTP API call the same functions, so that both answer alike.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `document` | is a document an order? |
+//! | `submit` | how is an order added, and what if the queue has it already? |
+//! | `detail` | what is known about one order? |
+//! | `erase` | how is everything of an order removed, in database and sites? |
+//! | `files` | which files of an order are removed? |
+//! | `token` | how is a token of the HTTP API made and recognized? |
+//! | `error` | what can fail? |
+//!
+//! **Invariant:** it does not know who asks: no arguments, no HTTP, no text for a terminal.
+//!
+//! **Invariant:** it runs no template and makes no AI call: no wasmtime, no gateway.
+
+mod detail;
+mod document;
+mod erase;
+mod error;
+mod files;
+mod submit;
+mod token;
+
+pub use detail::{LastFailure, OrderDetail};
+pub use document::{Document, Reading, read};
+pub use erase::{Erased, erase};
+pub use error::Error;
+pub use files::{remove_failures, remove_order_files};
+pub use submit::{
+    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, submit,
+};
+pub use token::{TOKEN_PREFIX, digest_of, new_token};

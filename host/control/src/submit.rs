@@ -1,0 +1,280 @@
+//! Adding orders to the queue, and what becomes of one that the queue has already.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use sitewright_intake::{Notice, OrderId, OrderSnapshot};
+use sitewright_jobs::{Database, Enqueued, NewOrder, OrderState, Priority, Revised};
+use sitewright_model::message;
+
+use super::Error;
+
+/// Maximum number of fields that a [`Difference`] names.
+const MAX_FIELDS: usize = 50;
+/// Fields that say how a document was read, not what was ordered.
+const NOT_COMPARED: [&str; 1] = ["notices"];
+
+/// An order to be added.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    pub order: OrderSnapshot,
+    /// Name of the template.
+    pub template: String,
+    pub priority: Priority,
+    /// A second key under which the same order may be sent twice.
+    pub idempotency_key: Option<String>,
+}
+
+/// A part of an order in the queue that is not the one that was sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Document,
+    Template,
+}
+
+impl Part {
+    /// As in a sentence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Part::Document => "document",
+            Part::Template => "template",
+        }
+    }
+}
+
+/// How an order in the queue differs from the one that was sent now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub part: Part,
+    /// JSON pointers into the normalised documents, at most 50. Empty if the templates differ.
+    pub fields: Vec<String>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone)]
+pub struct Submitted {
+    pub answer: Enqueued,
+    /// The id in the document.
+    pub sent_as: OrderId,
+    /// What was left out of the document, or read for what it means.
+    pub warnings: Vec<Notice>,
+    /// How the order in the queue differs, which keeps what it has.
+    pub differs: Option<Difference>,
+    /// What became of an order with another document, if such are revised.
+    pub revised: Option<Revised>,
+}
+
+impl Submitted {
+    /// Whether the idempotency key belongs to an order with another id.
+    pub fn is_another(&self) -> bool {
+        self.answer.order() != self.sent_as.as_ref()
+    }
+
+    /// As `order add --json` and the HTTP API report it.
+    pub fn report(&self) -> SubmissionReport {
+        let (outcome, job, state, release) = match (&self.revised, &self.answer) {
+            (Some(Revised::Queued { job, .. }), _) => {
+                (SubmissionOutcome::Revised, Some(*job), None, None)
+            }
+            (_, Enqueued::New { job, .. }) => (SubmissionOutcome::New, Some(*job), None, None),
+            (_, Enqueued::AlreadyQueued { .. }) => {
+                (SubmissionOutcome::AlreadyQueued, None, None, None)
+            }
+            (_, Enqueued::AlreadyRunning { .. }) => {
+                (SubmissionOutcome::AlreadyRunning, None, None, None)
+            }
+            (_, Enqueued::AlreadyDone { state, release, .. }) => {
+                (SubmissionOutcome::AlreadyDone, None, Some(*state), release.clone())
+            }
+        };
+        SubmissionReport {
+            order: self.answer.order().to_owned(),
+            sent_as: self.sent_as.to_string(),
+            outcome,
+            job,
+            state,
+            release,
+            differs: self.differs.as_ref().map(|differs| differs.part),
+            warnings: self.warnings.clone(),
+            revision: self.revised.map(|revised| match revised {
+                Revised::Queued { revision, .. } | Revised::Unchanged { revision } => revision,
+            }),
+        }
+    }
+}
+
+/// What became of a submission, for programs.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SubmissionReport {
+    /// The id of the order. Differs from `sent_as` if the idempotency key is that of another order.
+    pub order: String,
+    /// The id in the document.
+    pub sent_as: String,
+    pub outcome: SubmissionOutcome,
+    /// Its job, if it has a new one.
+    pub job: Option<i64>,
+    /// How it ended, if it has.
+    pub state: Option<OrderState>,
+    /// Its current release, if it has ended and has one.
+    pub release: Option<String>,
+    /// The part in which the order in the queue differs.
+    pub differs: Option<Part>,
+    pub warnings: Vec<Notice>,
+    /// Counts the documents of an order that was revised.
+    pub revision: Option<i64>,
+}
+
+/// What became of a submission, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubmissionOutcome {
+    New,
+    Revised,
+    AlreadyQueued,
+    AlreadyRunning,
+    AlreadyDone,
+}
+
+/// Adds orders to the queue, all or none. One that the queue has already stays as it is, unless
+/// `revise` is the version of a configuration: then one with another document or template gets the
+/// new one.
+///
+/// # Errors
+/// If an order cannot be stored or, to be revised, runs; or the database fails.
+pub async fn submit(
+    database: &Database,
+    submissions: Vec<Submission>,
+    revise: Option<&str>,
+) -> Result<Vec<Submitted>, Error> {
+    let new = submissions.iter().map(|submission| NewOrder {
+        priority: submission.priority,
+        idempotency_key: submission.idempotency_key.clone(),
+        ..NewOrder::new(
+            submission.order.id().to_string(),
+            &submission.template,
+            submission.order.document().as_ref(),
+        )
+    });
+    let answers = database.enqueue_all(new.collect()).await?;
+    let mut submitted = Vec::with_capacity(answers.len());
+    for (submission, answer) in submissions.iter().zip(answers) {
+        let differs = difference(database, submission, &answer).await?;
+        let is_own = answer.order() == submission.order.id().as_ref();
+        let revised = match revise {
+            Some(config_version) if is_own && differs.is_some() => {
+                let text = submission.order.document();
+                let (id, template) = (answer.order(), Some(submission.template.as_str()));
+                Some(database.revise(id, text, template, Some(config_version)).await?)
+            }
+            _ => None,
+        };
+        submitted.push(Submitted {
+            answer,
+            sent_as: submission.order.id().clone(),
+            warnings: submission.order.order().notices.clone(),
+            differs: differs.filter(|_| revised.is_none()),
+            revised,
+        });
+    }
+    Ok(submitted)
+}
+
+async fn difference(
+    database: &Database,
+    submission: &Submission,
+    answer: &Enqueued,
+) -> Result<Option<Difference>, Error> {
+    if let Enqueued::New { .. } = answer {
+        return Ok(None);
+    }
+    let known = database.document(answer.order()).await?;
+    let sent = submission.order.document();
+    if known != **sent {
+        let sent = Arc::clone(sent);
+        let compared = tokio::task::spawn_blocking(move || different_fields(&known, &sent));
+        let fields = compared.await.map_err(|error| {
+            Error::Host(message!("comparing the documents of an order failed: {error}"))
+        })?;
+        return Ok(Some(Difference { part: Part::Document, fields }));
+    }
+    let is_other = database.order(answer.order()).await?.template != submission.template;
+    Ok(is_other.then_some(Difference { part: Part::Template, fields: Vec::new() }))
+}
+
+/// The fields in which two documents differ, as JSON pointers. A document of a producer that writes
+/// into the table itself may be no JSON: then the whole document differs.
+fn different_fields(known: &str, sent: &str) -> Vec<String> {
+    let (Ok(known), Ok(sent)) = (serde_json::from_str(known), serde_json::from_str(sent)) else {
+        return vec![String::new()];
+    };
+    let mut fields = Vec::new();
+    compare(&known, &sent, &mut String::new(), &mut fields);
+    fields
+}
+
+/// Adds the places in which two values differ, at most [`MAX_FIELDS`]. serde_json reads no deeper
+/// than 128 values.
+fn compare(known: &Value, sent: &Value, at: &mut String, fields: &mut Vec<String>) {
+    if known == sent || fields.len() >= MAX_FIELDS {
+        return;
+    }
+    let mut inside = |token: &str, known: &Value, sent: &Value| {
+        let length = at.len();
+        at.push('/');
+        at.push_str(&token.replace('~', "~0").replace('/', "~1"));
+        compare(known, sent, at, fields);
+        at.truncate(length);
+    };
+    match (known, sent) {
+        (Value::Object(known), Value::Object(sent)) => {
+            let names = known.keys().chain(sent.keys().filter(|name| !known.contains_key(*name)));
+            for name in names.filter(|name| !NOT_COMPARED.contains(&name.as_str())) {
+                let of = |fields: &serde_json::Map<String, Value>| {
+                    fields.get(name).cloned().unwrap_or_default()
+                };
+                inside(name, &of(known), &of(sent));
+            }
+        }
+        (Value::Array(known), Value::Array(sent)) => {
+            for index in 0..known.len().max(sent.len()) {
+                let of = |values: &[Value]| values.get(index).cloned().unwrap_or_default();
+                inside(&index.to_string(), &of(known), &of(sent));
+            }
+        }
+        _ => fields.push(at.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_that_differ_are_named() {
+        for (known, sent, fields) in [
+            (r#"{"a":1}"#, r#"{"a":1}"#, &[][..]),
+            (r#"{"a":1,"b":2}"#, r#"{"a":1,"b":3}"#, &["/b"]),
+            (r#"{"a":{"x":[1,2]}}"#, r#"{"a":{"x":[1,2,3]}}"#, &["/a/x/2"]),
+            (r#"{"a":1}"#, r#"{"b":1}"#, &["/a", "/b"]),
+            (r#"{"a/b":{"~":1}}"#, r#"{"a/b":{"~":2}}"#, &["/a~1b/~0"]),
+            (r#"{"a":1,"notices":[1]}"#, r#"{"a":1,"notices":[]}"#, &[]),
+            ("not json", "{}", &[""]),
+            ("1", "2", &[""]),
+        ] {
+            assert_eq!(different_fields(known, sent), fields, "{known} {sent}");
+        }
+    }
+
+    #[test]
+    fn at_most_fifty_fields_are_named() {
+        let document = |value: i64| {
+            let fields: serde_json::Map<String, Value> =
+                (0..500).map(|name| (name.to_string(), Value::from(value))).collect();
+            Value::Object(fields).to_string()
+        };
+        assert_eq!(different_fields(&document(1), &document(2)).len(), MAX_FIELDS);
+    }
+}

@@ -1,0 +1,271 @@
+//! Who may do what: tokens and scopes, the guard of a server without tokens, and the audit log.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+use sitewright_jobs::{Database, NewAuditEntry, Scope, Token};
+use sitewright_model::time::now_ms;
+
+use super::app::App;
+use super::problem::{Problem, ProblemKind};
+use super::routes::Route;
+
+/// Set by browsers; pages cannot change it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Maximum length of what the audit log says of a target.
+const MAX_TARGET: usize = 200;
+
+/// What a route needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: probes of a supervisor.
+    Public,
+    /// A token with this scope, or no token at all on a server that has none.
+    Scope(Scope),
+}
+
+/// The address of the client, as the connection has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client(pub(crate) SocketAddr);
+
+/// Who sent a request.
+#[derive(Debug, Clone)]
+enum Actor {
+    /// Whoever can reach the loopback interface of a server without tokens.
+    Local,
+    Token(Box<Token>),
+}
+
+/// What the audit log says of an answer, if it is not the parameter of the path. A handler adds it
+/// to its response.
+#[derive(Debug, Clone)]
+pub(crate) enum Audited {
+    /// The action was done to this.
+    Target(String),
+    /// Nothing was done.
+    Nothing,
+}
+
+/// Whether requests need a token.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// The server listens on the loopback interface only.
+    is_local: bool,
+    /// A token was seen. Tokens are revoked and never removed, so this does not change back.
+    has_tokens: AtomicBool,
+}
+
+impl Lock {
+    pub(crate) fn new(listen: SocketAddr) -> Self {
+        Lock { is_local: is_loopback(listen.ip()), has_tokens: AtomicBool::new(false) }
+    }
+
+    /// Also a token that is revoked counts: revoking the last one opens nothing.
+    async fn is_open(&self, database: &Database) -> Result<bool, Problem> {
+        if !self.is_local || self.has_tokens.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let has_tokens = database.has_tokens().await?;
+        if has_tokens {
+            self.has_tokens.store(true, Ordering::Relaxed);
+        }
+        Ok(!has_tokens)
+    }
+}
+
+/// Whether only this machine reaches the address.
+pub(crate) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Lets a request through that may use the route, and writes what it did to the audit log.
+pub(crate) async fn guard(
+    State((app, route)): State<(App, &'static Route)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let admitted = admit(&app, route, &parts.headers).await;
+    let subject = match route.action {
+        None => None,
+        Some(action) => Some((action, subject(&mut parts).await)),
+    };
+    let actor = match admitted {
+        Ok(actor) => actor,
+        Err((problem, actor)) => {
+            if let (Some((action, (target, client))), Some(actor)) = (subject, actor) {
+                let status = problem.kind.status().as_u16();
+                write(&app.database, entry(&actor, action, target, status, client)).await;
+            }
+            return problem.into_response();
+        }
+    };
+    let request = Request::from_parts(parts, body);
+    let (Some((action, (target, client))), Some(actor)) = (subject, actor) else {
+        return next.run(request).await;
+    };
+    // In a task of its own: a client that hangs up, or a time-out, does not stop a change half-way,
+    // and the log says what was done.
+    let done = tokio::spawn(async move {
+        let response = next.run(request).await;
+        let target = match response.extensions().get::<Audited>() {
+            Some(Audited::Nothing) => return response,
+            Some(Audited::Target(target)) => Some(target.clone()),
+            None => target,
+        };
+        let status = response.status().as_u16();
+        write(&app.database, entry(&actor, action, target, status, client)).await;
+        response
+    });
+    done.await.unwrap_or_else(|error| {
+        tracing::error!(%error, action, "a request did not end");
+        Problem::new(ProblemKind::Internal, format!("the request did not end: {error}"))
+            .into_response()
+    })
+}
+
+/// Who sent the request, if the route needs to know. With the problem comes who was refused, if
+/// that is known.
+async fn admit(
+    app: &App,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Result<Option<Actor>, (Problem, Option<Actor>)> {
+    let Access::Scope(wanted) = route.access else { return Ok(None) };
+    let unknown = |problem| (problem, None);
+    if app.lock.is_open(&app.database).await.map_err(unknown)? {
+        only_for_this_machine(headers).map_err(unknown)?;
+        return Ok(Some(Actor::Local));
+    }
+    let token = token(&app.database, headers).await.map_err(unknown)?;
+    if let Err(error) = app.database.note_use(&token).await {
+        tracing::warn!(%error, token = token.id, "the use of a token could not be recorded");
+    }
+    let (may, name) = (token.may(wanted), token.name.clone());
+    let actor = Actor::Token(Box::new(token));
+    if may {
+        return Ok(Some(actor));
+    }
+    let detail = format!("the token {name:?} has not the scope `{wanted}`, which this needs");
+    let problem = Problem::new(ProblemKind::Forbidden, detail).with("scope", wanted);
+    Err((problem, Some(actor)))
+}
+
+/// The token of a request, if it is valid.
+async fn token(database: &Database, headers: &HeaderMap) -> Result<Token, Problem> {
+    let refused = |why: &str| Problem::new(ProblemKind::Unauthorized, why);
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let header = match (given.next(), given.next()) {
+        (Some(header), None) => header,
+        (None, _) => return Err(refused("the request has no token")),
+        (Some(_), Some(_)) => return Err(refused("the request has more than one token")),
+    };
+    let text = header.to_str().unwrap_or_default();
+    let (scheme, token) = text.split_once(' ').unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refused("the header `Authorization` is not `Bearer TOKEN`"));
+    }
+    // One text for all: it says nothing about which tokens there are.
+    let invalid = || refused("the token is not known, has expired or was revoked");
+    let token = SecretString::from(token.trim());
+    let digest = sitewright_control::digest_of(&token).ok_or_else(invalid)?;
+    let known = database.token_of(&digest).await?;
+    known.filter(|token| token.is_valid_at(now_ms())).ok_or_else(invalid)
+}
+
+/// Refuses requests that a web page sends from the browser of somebody on this machine: with DNS
+/// rebinding to another name of it, or from its own origin.
+fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !names_this_machine(host) {
+        let detail = format!("the request is for the host {host:?}, and this server has no tokens");
+        return Err(Problem::new(ProblemKind::WrongHost, detail));
+    }
+    let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
+    let is_foreign_site = site.is_some_and(|site| site != b"same-origin" && site != b"none");
+    let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let is_foreign = origin.is_some_and(|origin| {
+        origin.split_once("://").is_none_or(|(_, authority)| authority != host)
+    });
+    if is_foreign || is_foreign_site {
+        let detail = "the request comes from a page of another origin".to_owned();
+        return Err(Problem::new(ProblemKind::CrossOrigin, detail));
+    }
+    Ok(())
+}
+
+/// `127.0.0.1`, `[::1]` or `localhost`, with any port: it may be forwarded.
+fn names_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    if authority.as_str().contains('@') {
+        return false;
+    }
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_loopback)
+}
+
+/// The first parameter of the path, and the client.
+async fn subject(parts: &mut Parts) -> (Option<String>, String) {
+    let client = parts.extensions.get::<Client>().map(|Client(address)| address.to_string());
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let target = parameters.ok().and_then(|parameters| {
+        let (_, value) = parameters.iter().next()?;
+        Some(value.chars().take(MAX_TARGET).collect())
+    });
+    (target, client.unwrap_or_default())
+}
+
+fn entry(
+    actor: &Actor,
+    action: &str,
+    target: Option<String>,
+    status: u16,
+    client: String,
+) -> NewAuditEntry {
+    let (token, actor) = match actor {
+        Actor::Local => (None, "local".to_owned()),
+        Actor::Token(token) => (Some(token.id.clone()), token.name.clone()),
+    };
+    NewAuditEntry { token, actor, action: action.to_owned(), target, status, client }
+}
+
+/// What was done stays done if this fails, so the log has it at least.
+async fn write(database: &Database, entry: NewAuditEntry) {
+    if let Err(error) = database.audit(entry.clone()).await {
+        tracing::error!(%error, ?entry, "an action could not be written to the audit log");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_its_own() {
+        for host in ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:80"] {
+            assert!(names_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:8080",
+            "evil@127.0.0.1",
+            "10.0.0.1",
+            "[::2]",
+            "localhost:80, evil.example",
+            "127.0.0.1 evil",
+        ] {
+            assert!(!names_this_machine(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The bodies of answers that are not types of the queue.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use sitewright_intake::Notice;
+use sitewright_jobs::{AuditEntry, Hold, HoldId, Order, OrderState, RemovedRows};
+use sitewright_model::message::Message;
+
+use super::templates::Listed;
+
+/// What a request did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// The document is an order; nothing was added.
+    Valid,
+    Cancelled,
+    /// Its worker was asked to stop it.
+    Stopping,
+    /// It had ended before; nothing was changed.
+    AlreadyEnded,
+    Queued,
+    /// The order has this document already.
+    Unchanged,
+    Erased,
+    Paused,
+    Resumed,
+    Held,
+    /// It was held before; its reason is new.
+    AlreadyHeld,
+    Released,
+    /// It was not held; nothing was changed.
+    NotHeld,
+}
+
+/// A document that was checked only.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Checked {
+    pub(crate) outcome: Outcome,
+    pub(crate) order: String,
+    pub(crate) warnings: Vec<Notice>,
+}
+
+/// A page of orders, the newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct OrderPage {
+    pub(crate) orders: Vec<Order>,
+    /// `cursor` of the next page; null on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// An order that got another document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RevisedOrder {
+    pub(crate) outcome: Outcome,
+    pub(crate) order: String,
+    /// Counts the documents of the order, from 1.
+    pub(crate) revision: i64,
+    /// Its new job.
+    pub(crate) job: Option<i64>,
+    pub(crate) warnings: Vec<Notice>,
+}
+
+/// An order that was cancelled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CancelledOrder {
+    pub(crate) outcome: Outcome,
+    pub(crate) order: String,
+    pub(crate) state: OrderState,
+}
+
+/// An order that is queued again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RetriedOrder {
+    pub(crate) outcome: Outcome,
+    pub(crate) order: String,
+    pub(crate) job: i64,
+}
+
+/// An order of which nothing is left.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ErasedOrder {
+    pub(crate) outcome: Outcome,
+    pub(crate) order: String,
+    /// The number of rows that were removed.
+    pub(crate) rows: RemovedRows,
+    /// Whether there were files in the sites folder of the server's machine.
+    pub(crate) files: bool,
+}
+
+/// The queue was paused or resumed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct QueueChange {
+    pub(crate) outcome: Outcome,
+    pub(crate) paused: bool,
+}
+
+/// What orders wait for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HoldList {
+    pub(crate) holds: Vec<Hold>,
+}
+
+/// A hold was set or released.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HoldChange {
+    pub(crate) outcome: Outcome,
+    #[schemars(with = "String")]
+    pub(crate) hold: HoldId,
+}
+
+/// The templates that orders may name.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TemplateList {
+    pub(crate) templates: Vec<Listed>,
+    /// Why the templates folder of the server's machine cannot be read.
+    #[schemars(with = "Option<String>")]
+    pub(crate) folder_error: Option<Message>,
+}
+
+/// A page of the audit log, the newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct AuditPage {
+    pub(crate) entries: Vec<AuditEntry>,
+    /// `before` of the next page; null on the last one.
+    pub(crate) next: Option<i64>,
+}

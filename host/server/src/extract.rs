@@ -1,0 +1,163 @@
+//! What handlers read of a request, with bounds, and with a problem for what cannot be read.
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use serde::de::DeserializeOwned;
+
+use super::app::App;
+use super::problem::{Problem, ProblemKind};
+
+/// Maximum length of an id in a path, in characters; no id in the database is longer.
+const MAX_ID: usize = 200;
+/// Maximum bytes of a body that is not an order document.
+const MAX_SMALL_BODY: usize = 16 << 10;
+
+/// The only parameter of a path. It is looked up, never a part of a file's path.
+#[derive(Debug)]
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        let Path(id) = read.map_err(|error| {
+            Problem::new(ProblemKind::BadRequest, format!("the path cannot be read: {error}"))
+        })?;
+        if id.chars().count() > MAX_ID || id.contains('\0') {
+            let detail = format!("the id in the path is no id: it has at most {MAX_ID} characters");
+            return Err(Problem::new(ProblemKind::BadRequest, detail));
+        }
+        Ok(Id(id))
+    }
+}
+
+/// The parameters of the query. Unknown ones are an error, so that a misspelt filter is not
+/// ignored.
+#[derive(Debug)]
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(parameters)) => Ok(Parameters(parameters)),
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string);
+                let why = why.unwrap_or_else(|| error.to_string());
+                let detail = format!("the parameters cannot be read: {why}");
+                Err(Problem::new(ProblemKind::BadRequest, detail))
+            }
+        }
+    }
+}
+
+/// A document as it was sent, of at most `server.body_bytes`.
+pub(crate) struct DocumentBody(pub(crate) Vec<u8>);
+
+impl FromRequest<App> for DocumentBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        is_json(request.headers())?;
+        Ok(DocumentBody(read(request, app, app.settings.max_body()).await?))
+    }
+}
+
+/// A small JSON body; the default if there is none.
+pub(crate) struct Fields<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for Fields<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let bytes = read(request, app, MAX_SMALL_BODY).await?;
+        if bytes.is_empty() {
+            return Ok(Fields(T::default()));
+        }
+        is_json(&headers)?;
+        serde_json::from_slice(&bytes).map(Fields).map_err(|error| {
+            Problem::new(ProblemKind::BadRequest, format!("the body cannot be read: {error}"))
+        })
+    }
+}
+
+/// Pages of other origins can send other types without asking first.
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!("the content type is {kind:?} and must be `application/json`");
+    Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
+}
+
+/// The whole body, if it is not too large and arrives in time.
+async fn read(request: Request<Body>, app: &App, most: usize) -> Result<Vec<u8>, Problem> {
+    let too_large = || {
+        let detail = format!("the body has more than {most} bytes");
+        Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most)
+    };
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > most)) {
+        return Err(too_large());
+    }
+    let mut chunks = request.into_body().into_data_stream();
+    let collect = async {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| {
+                Problem::new(ProblemKind::BadRequest, format!("the body did not arrive: {error}"))
+            })?;
+            if bytes.len().saturating_add(chunk.len()) > most {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    };
+    let within = app.settings.body_within();
+    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} ms", within.as_millis());
+        Err(Problem::new(ProblemKind::BodyTimeout, detail))
+    })
+}
+
+/// Which form of a failure record a client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Json,
+    Markdown,
+}
+
+/// By `Accept`: Markdown if it is named, JSON otherwise.
+pub(crate) fn form(headers: &HeaderMap) -> Form {
+    let mut accepted = headers.get_all(axum::http::header::ACCEPT).iter();
+    let is_markdown = accepted.any(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',').any(|kind| kind.split(';').next().map(str::trim) == Some("text/markdown"))
+    });
+    if is_markdown { Form::Markdown } else { Form::Json }
+}
+
+/// A JSON body with a status.
+pub(crate) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => (status, [(CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(error) => {
+            let detail = format!("the answer cannot be written as JSON: {error}");
+            Problem::new(ProblemKind::Internal, detail).into_response()
+        }
+    }
+}

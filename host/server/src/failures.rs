@@ -1,0 +1,160 @@
+//! `/v1/failures`: causes, and records as JSON or Markdown.
+
+use std::cmp::Reverse;
+use std::path::Path;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use sitewright_failure::group::{Brief, Filter, by_cause};
+use sitewright_failure::{render, store};
+use sitewright_jobs::Failure;
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::app::App;
+use super::extract::{Form, Id, Parameters, answer, form};
+use super::orders::page;
+use super::problem::{Problem, ProblemKind};
+
+/// Occurrences of a cause that are listed.
+const SHOWN: usize = 10;
+/// Orders of a cause that are listed.
+const MAX_ORDERS: usize = 1_000;
+
+/// The parameters of `GET /v1/failures`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct List {
+    /// Only failures of this template.
+    template: Option<String>,
+    /// Only failures of this kind.
+    kind: Option<String>,
+    /// Only failures since then: RFC 3339, or milliseconds since the Unix epoch.
+    since: Option<String>,
+    /// Only failures of this order.
+    order: Option<String>,
+    /// Each record, the newest first, instead of causes.
+    #[serde(default)]
+    flat: bool,
+    /// Entries, at most 1000. Default: 50.
+    limit: Option<u32>,
+}
+
+/// `GET /v1/failures`.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Parameters(list): Parameters<List>,
+) -> Result<Response, Problem> {
+    let limit = usize::try_from(page(list.limit)?).unwrap_or(usize::MAX);
+    let kind = list.kind.as_deref().map(kind).transpose()?;
+    let since = list.since.as_deref().map(since).transpose()?;
+    let filter = Filter {
+        template: list.template,
+        kind: kind.map(|kind| kind.as_str().to_owned()),
+        since,
+        order: list.order,
+    };
+    if list.flat {
+        let failures = app.database.failures_in_brief(&filter, limit).await?;
+        return Ok(answer(StatusCode::OK, &json!({ "failures": failures })));
+    }
+    let mut causes = by_cause(app.database.failure_groups(&filter).await?);
+    causes.sort_by_key(|cause| (Reverse(cause.group.last_at), Reverse(cause.group.newest.clone())));
+    let more = causes.len() > limit;
+    causes.truncate(limit);
+    Ok(answer(StatusCode::OK, &json!({ "groups": causes, "more": more })))
+}
+
+fn kind(name: &str) -> Result<FailureKind, Problem> {
+    let known = FailureKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+    known.ok_or_else(|| {
+        let names = FailureKind::ALL.map(FailureKind::as_str).join(", ");
+        let detail = format!("`kind` is {name:?}; the kinds of failures are {names}");
+        Problem::new(ProblemKind::BadRequest, detail)
+    })
+}
+
+fn since(text: &str) -> Result<i64, Problem> {
+    if let Ok(ms) = text.parse() {
+        return Ok(ms);
+    }
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(time) => Ok(time.unix_timestamp().saturating_mul(1_000)),
+        Err(_) => {
+            let detail = format!(
+                "`since` is {text:?}; write a time like 2026-11-23T08:00:00Z, or milliseconds \
+                 since the Unix epoch"
+            );
+            Err(Problem::new(ProblemKind::BadRequest, detail))
+        }
+    }
+}
+
+/// `GET /v1/failures/{fingerprint}`.
+pub(crate) async fn of_cause(
+    State(app): State<App>,
+    Id(fingerprint): Id,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let failures = app.database.failures_of(&fingerprint, SHOWN).await?;
+    let records = failures.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+    let Some(newest) = records.first() else {
+        let detail = format!("no failure has the fingerprint {fingerprint:?}");
+        return Err(Problem::new(ProblemKind::NoSuchFailure, detail));
+    };
+    if form(&headers) == Form::Markdown {
+        return Ok(markdown(newest));
+    }
+    let mut orders = app.database.orders_of_failures(&fingerprint).await?;
+    let count = orders.len();
+    orders.truncate(MAX_ORDERS);
+    let briefs: Vec<Brief> = records.iter().map(Brief::of).collect();
+    let body = json!({
+        "fingerprint": fingerprint,
+        "newest": newest,
+        "failures": briefs,
+        "orders": orders,
+        "order_count": count,
+    });
+    Ok(varied(answer(StatusCode::OK, &body)))
+}
+
+/// `GET /v1/failures/records/{id}`.
+pub(crate) async fn record(
+    State(app): State<App>,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Some(failure) = app.database.failure(&id).await? else {
+        let detail = format!("there is no failure record {id:?}");
+        return Err(Problem::new(ProblemKind::NoSuchFailure, detail));
+    };
+    let record = parsed(&failure)?;
+    Ok(match form(&headers) {
+        Form::Markdown => markdown(&record),
+        Form::Json => varied(answer(StatusCode::OK, &record)),
+    })
+}
+
+fn parsed(failure: &Failure) -> Result<FailureRecord, Problem> {
+    store::parse(failure.record.clone(), Path::new(&failure.id)).map_err(|error| {
+        let detail = format!("the failure record {} cannot be read: {error}", failure.id);
+        Problem::new(ProblemKind::Internal, detail)
+    })
+}
+
+fn markdown(record: &FailureRecord) -> Response {
+    let kind = [(CONTENT_TYPE, "text/markdown; charset=utf-8")];
+    varied((StatusCode::OK, kind, render::markdown(record)).into_response())
+}
+
+/// The form depends on what the client accepts.
+fn varied(mut response: Response) -> Response {
+    response.headers_mut().insert(VARY, axum::http::HeaderValue::from_static("accept"));
+    response
+}

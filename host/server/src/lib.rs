@@ -1,0 +1,49 @@
+//! The HTTP API of the queue: `sitewright serve`, and the status of a worker.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `routes` | which routes are there, what does each need, and what does the audit log call it? |
+//! | `listen` | how are connections accepted, bounded and ended? |
+//! | `access` | who may do what, and who did what? |
+//! | `extract` | what is read of a request, and how much? |
+//! | `problem` | how are errors worded? |
+//! | `answers` | which bodies are not types of the queue? |
+//! | `orders`, `failures`, `queue`, `templates` | the handlers |
+//! | `events/` | how do listeners follow orders? |
+//! | `metrics`, `health` | what do Prometheus and supervisors see? |
+//! | `openapi` | how is the API described? |
+//! | `app`, `config` | what do handlers share, and what does the operator set? |
+//!
+//! **Invariant:** a route is a row of the table in `routes`; no other code adds one. Whoever may
+//! not use it is refused before its handler sees the request.
+//!
+//! **Invariant:** it has no logic of orders: handlers read a request, call `sitewright-control` or
+//! the queue, and write the answer. It does not know wasm or AI calls.
+//!
+//! **Invariant:** nothing of a request becomes a part of a file's path; ids are looked up in the
+//! database.
+
+mod access;
+mod answers;
+mod app;
+mod config;
+mod events;
+mod extract;
+mod failures;
+mod health;
+mod listen;
+mod metrics;
+mod openapi;
+mod orders;
+mod problem;
+mod queue;
+mod routes;
+mod templates;
+
+pub use access::Access;
+pub use app::{Alive, ServerParts, Surface, TemplateNames};
+pub use config::ServerConfig;
+pub use listen::{Server, ServerError};
+pub use openapi::description;
+pub use problem::{Problem, ProblemKind};
+pub use routes::{Route, routes};

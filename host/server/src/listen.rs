@@ -1,0 +1,207 @@
+//! The listener: connections with bounds, and a shutdown that lets requests end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Response};
+use axum::response::IntoResponse as _;
+use futures::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sitewright_jobs::Error as DatabaseError;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
+
+use super::access::{Client, Lock, is_loopback};
+use super::app::{App, ServerParts, Surface};
+use super::problem::{Problem, ProblemKind};
+use super::routes::router;
+
+/// Maximum number of headers of a request.
+const MAX_HEADERS: usize = 64;
+/// Maximum bytes of a request's line and headers.
+const MAX_HEAD: usize = 32 << 10;
+/// Pause after a connection could not be accepted: no file descriptor may be left.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(
+        "cannot listen on {address} (`server.listen`, --listen): {source}; use another address, or \
+         port 0 for any free one"
+    )]
+    Bind { address: SocketAddr, source: std::io::Error },
+    /// Whoever reaches the address could do everything.
+    #[error(
+        "{address} (`server.listen`, --listen) can be reached from other machines, and there is no \
+         token: make one with `sitewright token create --scope admin`, or listen on 127.0.0.1"
+    )]
+    NoTokens { address: SocketAddr },
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: App,
+}
+
+impl Server {
+    /// Binds the address. Nothing is answered before [`Server::serve`].
+    ///
+    /// # Errors
+    /// If the address is in use or not permitted; or if other machines reach the API and there is
+    /// no token.
+    pub async fn bind(parts: ServerParts) -> Result<Self, ServerError> {
+        let wanted = parts.settings.listen;
+        // The status of a worker answers probes without a token, and nothing else.
+        if parts.surface == Surface::Api
+            && !is_loopback(wanted.ip())
+            && !parts.database.has_tokens().await?
+        {
+            return Err(ServerError::NoTokens { address: wanted });
+        }
+        let failed = |source| ServerError::Bind { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let app = App::new(parts, Lock::new(address));
+        Ok(Server { listener, address, app })
+    }
+
+    /// The address, with the port that was chosen for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `stop` is cancelled. Then no connection is accepted, streams of
+    /// events end, and requests have `server.grace_ms` to end. Whether all did.
+    pub async fn serve(self, stop: CancellationToken) -> bool {
+        let Server { listener, app, .. } = self;
+        let settings = app.settings.clone();
+        let router = router(&app);
+        let room = Arc::new(Semaphore::new(settings.connections as usize));
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let accepted = stop.run_until_cancelled(accept(&listener, &room)).await;
+            let Some((stream, client, permit)) = accepted else { break };
+            let answers = Answers { router: router.clone(), client, app: app.clone() };
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answers = answers.clone();
+                async move { Ok::<_, Infallible>(answers.answer(request.map(Body::new)).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_millis(settings.header_ms))
+                .max_headers(MAX_HEADERS)
+                .max_buf_size(MAX_HEAD)
+                .serve_connection(TokioIo::new(stream), service);
+            let stopping = stop.clone();
+            connections.spawn(async move {
+                if let Err(error) = ended(connection, stopping).await {
+                    tracing::debug!(%error, %client, "a connection ended with an error");
+                }
+                drop(permit);
+            });
+        }
+        drop(listener);
+        app.stop.cancel();
+        let grace = Duration::from_millis(settings.grace_ms);
+        let all = async { while connections.join_next().await.is_some() {} };
+        let in_time = tokio::time::timeout(grace, all).await.is_ok();
+        if !in_time {
+            let open = connections.len();
+            tracing::warn!(open, "requests did not end in time; their connections are closed");
+        }
+        in_time
+    }
+}
+
+/// Serves a connection until it ends; once `stop` is cancelled, until its request is answered.
+async fn ended<S>(
+    connection: http1::Connection<TokioIo<TcpStream>, S>,
+    stop: CancellationToken,
+) -> hyper::Result<()>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+/// The next connection, with its place among `server.connections`.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<tokio::sync::OwnedSemaphorePermit>) {
+    // The semaphore is never closed.
+    let permit = Arc::clone(room).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "small packets of a connection may be delayed");
+                }
+                return (stream, client, permit);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+struct Answers {
+    router: Router,
+    client: SocketAddr,
+    app: App,
+}
+
+impl Answers {
+    /// Always an answer, also if a handler panics or takes too long.
+    async fn answer(mut self, mut request: Request) -> Response<Body> {
+        request.extensions_mut().insert(Client(self.client));
+        let within = self.app.settings.answer_within();
+        let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
+        let mut response = match tokio::time::timeout(within, answer).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(_panic)) => {
+                tracing::error!("a handler of the API panicked");
+                let detail = "the handler of this request failed".to_owned();
+                Problem::new(ProblemKind::Internal, detail).into_response()
+            }
+            Err(_) => {
+                let detail = format!("no answer within {} ms", within.as_millis());
+                Problem::new(ProblemKind::Timeout, detail).into_response()
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+}

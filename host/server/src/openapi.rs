@@ -1,0 +1,287 @@
+//! `/v1/openapi.json`: the API as OpenAPI 3.1, made from the table of routes and from the types
+//! that handlers read.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+use sitewright_control::{OrderDetail, SubmissionReport};
+use sitewright_jobs::Stats;
+use sitewright_model::failure::FailureRecord;
+use strum::VariantArray as _;
+
+use super::access::Access;
+use super::answers::{
+    AuditPage, CancelledOrder, Checked, ErasedOrder, HoldChange, HoldList, OrderPage, QueueChange,
+    RetriedOrder, RevisedOrder, TemplateList,
+};
+use super::app::{App, Surface};
+use super::extract::answer;
+use super::problem::ProblemKind;
+use super::routes::{Route, routes};
+use super::{failures, orders, queue};
+
+/// `GET /v1/openapi.json`.
+pub(crate) async fn document(State(app): State<App>) -> Response {
+    answer(StatusCode::OK, &description(app.surface))
+}
+
+/// The description of the API.
+pub fn description(surface: Surface) -> Value {
+    let mut schemas = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for route in routes(surface) {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            let method = route.method.as_str().to_ascii_lowercase();
+            path.insert(method, operation(route, &mut schemas));
+        }
+    }
+    let mut components = schemas.take_definitions(true);
+    components.insert("Problem".to_owned(), problem());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sitewright",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Orders of websites: add them, follow them, find out why they failed.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Made by `sitewright token create`. A server on the loopback \
+                                    interface without tokens needs none.",
+                },
+            },
+        },
+    })
+}
+
+fn problem() -> Value {
+    let kinds: Vec<String> = ProblemKind::VARIANTS.iter().map(ToString::to_string).collect();
+    json!({
+        "type": "object",
+        "description": "An error (RFC 9457). Other members say more, as `problems` of an order.",
+        "properties": {
+            "type": { "type": "string" },
+            "title": { "type": "string", "description": "The same for every problem of a kind." },
+            "status": { "type": "integer" },
+            "kind": { "type": "string", "enum": kinds },
+            "detail": { "type": "string", "description": "What happened to which order or field." },
+            "hint": { "type": "string", "description": "What to do." },
+        },
+        "required": ["type", "title", "status", "kind", "detail", "hint"],
+    })
+}
+
+fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
+    let mut operation = json!({
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "tags": [tag(route.path)],
+    });
+    let mut parameters: Vec<Value> = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .collect();
+    let key = (route.method.as_str(), route.path);
+    parameters.extend(query(key));
+    if key == ("POST", "/v1/orders") {
+        parameters.push(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "A second key under which the same order may be sent twice.",
+            "schema": { "type": "string", "maxLength": 200 },
+        }));
+    }
+    if route.path.ends_with("/events") {
+        parameters.push(json!({
+            "name": "Last-Event-ID",
+            "in": "header",
+            "description": "Continue behind this event.",
+            "schema": { "type": "string" },
+        }));
+    }
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
+    }
+    if let Some(body) = body(key) {
+        operation["requestBody"] = body;
+    }
+    if let Access::Scope(scope) = route.access {
+        operation["security"] = json!([{ "token": [scope] }]);
+        operation["description"] = json!(format!("Needs the scope `{scope}`."));
+    } else {
+        operation["security"] = json!([]);
+    }
+    operation["responses"] = responses(key, schemas);
+    operation
+}
+
+/// `post_orders_id_cancel`.
+fn operation_id(route: &Route) -> String {
+    let path = route.path.trim_start_matches('/').trim_start_matches("v1/");
+    let words: Vec<&str> =
+        path.split(['/', '.']).map(|word| word.trim_matches(['{', '}'])).collect();
+    format!("{}_{}", route.method.as_str().to_ascii_lowercase(), words.join("_"))
+}
+
+fn tag(path: &str) -> &str {
+    match path.strip_prefix("/v1/") {
+        Some(path) => path.split('/').next().unwrap_or_default(),
+        None => "status",
+    }
+}
+
+fn query(key: (&str, &str)) -> Vec<Value> {
+    match key {
+        ("POST", "/v1/orders") => parameters::<orders::Add>(),
+        ("GET", "/v1/orders") => parameters::<orders::List>(),
+        ("PUT", "/v1/orders/{id}/document") => parameters::<orders::Revise>(),
+        ("GET", "/v1/failures") => parameters::<failures::List>(),
+        ("GET", "/v1/audit") => parameters::<queue::Audit>(),
+        _ => Vec::new(),
+    }
+}
+
+/// The fields of a type as parameters of a query.
+fn parameters<T: JsonSchema>() -> Vec<Value> {
+    let schema = inline::<T>();
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let fields = schema["properties"].as_object().cloned().unwrap_or_default();
+    let parameter = |(name, mut field): (String, Value)| {
+        let description = field.as_object_mut().and_then(|field| field.remove("description"));
+        json!({
+            "name": name,
+            "in": "query",
+            "required": required.contains(&json!(name)),
+            "description": description,
+            "schema": field,
+        })
+    };
+    fields.into_iter().map(parameter).collect()
+}
+
+/// The schema of what is read, all types written out where they are used.
+fn inline<T: JsonSchema>() -> Value {
+    let inline = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    inline.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+fn body(key: (&str, &str)) -> Option<Value> {
+    let (required, schema) = match key {
+        ("POST", "/v1/orders") | ("PUT", "/v1/orders/{id}/document") => {
+            let schema = json!({
+                "type": "object",
+                "description": "An order document, as the CRM sends it or flat.",
+            });
+            (true, schema)
+        }
+        ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
+        _ => return None,
+    };
+    Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }))
+}
+
+/// The answer if all is well, and the problem otherwise.
+fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
+    let of = |description: &str, schema: Value| {
+        let content = json!({ "application/json": { "schema": schema } });
+        json!({ "description": description, "content": content })
+    };
+    let text = |description: &str, kind: &str| {
+        let schema = json!({ "type": "string" });
+        let content = Map::from_iter([(kind.to_owned(), json!({ "schema": schema }))]);
+        json!({ "description": description, "content": content })
+    };
+    let mut schema = Schemas(schemas);
+    let object = || json!({ "type": "object" });
+    let mut responses = match key {
+        ("POST", "/v1/orders") => json!({
+            "200": of(
+                "The queue has the order already, or the dry run found it valid.",
+                json!({ "anyOf": [schema.of::<SubmissionReport>(), schema.of::<Checked>()] }),
+            ),
+            "202": of(
+                "The order is queued; `Location` leads to it.",
+                schema.of::<SubmissionReport>(),
+            ),
+        }),
+        ("GET", "/v1/orders") => json!({ "200": of("A page.", schema.of::<OrderPage>()) }),
+        ("GET", "/v1/orders/{id}") => {
+            json!({ "200": of("The order.", schema.of::<OrderDetail>()) })
+        }
+        ("DELETE", "/v1/orders/{id}") => {
+            json!({ "200": of("Nothing of it is left.", schema.of::<ErasedOrder>()) })
+        }
+        ("GET", "/v1/orders/{id}/document") => json!({ "200": of("The document.", object()) }),
+        ("PUT", "/v1/orders/{id}/document") => json!({
+            "200": of("The order has this document already.", schema.of::<RevisedOrder>()),
+            "202": of("The new document is queued.", schema.of::<RevisedOrder>()),
+        }),
+        ("POST", "/v1/orders/{id}/cancel") => json!({
+            "200": of("The order is cancelled, or had ended.", schema.of::<CancelledOrder>()),
+            "202": of(
+                "Its worker stops it within about a second.",
+                schema.of::<CancelledOrder>(),
+            ),
+        }),
+        ("POST", "/v1/orders/{id}/retry") => {
+            json!({ "202": of("The order is queued again.", schema.of::<RetriedOrder>()) })
+        }
+        ("GET", "/v1/stats") => json!({ "200": of("The queue.", schema.of::<Stats>()) }),
+        ("GET", "/v1/templates") => {
+            json!({ "200": of("The templates.", schema.of::<TemplateList>()) })
+        }
+        ("GET", "/v1/holds") => json!({ "200": of("The holds.", schema.of::<HoldList>()) }),
+        ("PUT" | "DELETE", "/v1/holds/{id}") => {
+            json!({ "200": of("The hold.", schema.of::<HoldChange>()) })
+        }
+        ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {
+            json!({ "200": of("The queue.", schema.of::<QueueChange>()) })
+        }
+        ("GET", "/v1/audit") => json!({ "200": of("A page.", schema.of::<AuditPage>()) }),
+        ("GET", "/v1/failures/records/{id}") => {
+            json!({ "200": of("The record.", schema.of::<FailureRecord>()) })
+        }
+        (_, "/v1/events") => json!({ "200": text("Events.", "text/event-stream") }),
+        (_, "/v1/orders/{id}/events") => json!({
+            "200": text("Events, until the order has ended.", "text/event-stream"),
+            "204": { "description": "The order has ended, and all its events were sent." },
+        }),
+        (_, "/metrics") => json!({ "200": text("Metrics.", "application/openmetrics-text") }),
+        _ => json!({ "200": of("The answer.", object()) }),
+    };
+    responses["default"] = json!({
+        "description": "A problem.",
+        "content": {
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } },
+        },
+    });
+    responses
+}
+
+/// Makes references to schemas.
+struct Schemas<'a>(&'a mut SchemaGenerator);
+
+impl Schemas<'_> {
+    fn of<T: JsonSchema>(&mut self) -> Value {
+        self.0.subschema_for::<T>().to_value()
+    }
+}

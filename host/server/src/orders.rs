@@ -1,0 +1,333 @@
+//! `/v1/orders`.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sitewright_control::{
+    Difference, Document, Erased, OrderDetail, Part, Submission, Submitted, erase, read, submit,
+};
+use sitewright_intake::{InvalidOrder, OrderSnapshot};
+use sitewright_jobs::{CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised};
+use sitewright_site::OrderDir;
+
+use super::access::Audited;
+use super::answers::{
+    CancelledOrder, Checked, ErasedOrder, OrderPage, Outcome, RetriedOrder, RevisedOrder,
+};
+use super::app::App;
+use super::extract::{DocumentBody, Id, Parameters, answer};
+use super::problem::{Problem, ProblemKind};
+use super::templates;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Maximum length of an idempotency key, in characters.
+const MAX_KEY: usize = 200;
+/// Orders of a page: if nothing is said, and at most.
+const PAGE: u32 = 50;
+const MAX_PAGE: u32 = 1_000;
+
+/// The parameters of `POST /v1/orders`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Add {
+    /// Name of the template that makes the site.
+    template: String,
+    /// 1 is claimed before 2, 2 before 3, 3 before 4. Default: 2.
+    #[serde(default = "default_priority")]
+    priority: i64,
+    /// Check the document and add nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// Give an order that the queue has with another document or template the new one.
+    #[serde(default)]
+    revise: bool,
+}
+
+fn default_priority() -> i64 {
+    i64::from(Priority::default())
+}
+
+/// `POST /v1/orders`.
+pub(crate) async fn add(
+    State(app): State<App>,
+    Parameters(parameters): Parameters<Add>,
+    headers: HeaderMap,
+    DocumentBody(bytes): DocumentBody,
+) -> Result<Response, Problem> {
+    let priority = Priority::try_from(parameters.priority)
+        .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("`priority`: {error}")))?;
+    let idempotency_key = key(&headers)?;
+    let order = document(&app, bytes).await?;
+    templates::check(&app, &parameters.template).await?;
+    let id = order.id().to_string();
+    if parameters.dry_run {
+        let warnings = order.order().notices.clone();
+        let body = Checked { outcome: Outcome::Valid, order: id, warnings };
+        return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
+    }
+    let template = parameters.template;
+    let submission = Submission { order, template, priority, idempotency_key };
+    let revise = parameters.revise.then_some(app.config_version.as_str());
+    let submitted = submit(&app.database, vec![submission], revise).await;
+    let response = match submitted.map(|all| all.into_iter().next()) {
+        Ok(Some(submitted)) => accepted(&submitted),
+        Ok(None) => {
+            let detail = format!("the queue said nothing about order {id:?}");
+            Problem::new(ProblemKind::Internal, detail).into_response()
+        }
+        Err(error) => Problem::from(error).into_response(),
+    };
+    Ok(with(Audited::Target(id), response))
+}
+
+fn with(audited: Audited, mut response: Response) -> Response {
+    response.extensions_mut().insert(audited);
+    response
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() || text.chars().count() > MAX_KEY {
+        let detail = format!(
+            "the header `Idempotency-Key` must have between 1 and {MAX_KEY} visible characters"
+        );
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// The order of a document, or all of its problems.
+async fn document(app: &App, bytes: Vec<u8>) -> Result<OrderSnapshot, Problem> {
+    match read(bytes, &app.reading).await? {
+        Document::Order(order) => Ok(order),
+        Document::Invalid(invalid) => Err(invalid_order(&invalid)),
+    }
+}
+
+fn invalid_order(invalid: &InvalidOrder) -> Problem {
+    let problems: Vec<Value> = invalid
+        .problems()
+        .map(|problem| json!({ "pointer": problem.pointer, "message": problem.message }))
+        .collect();
+    Problem::new(ProblemKind::InvalidOrder, invalid.to_string())
+        .with("order", invalid.id())
+        .with("problems", problems)
+}
+
+fn accepted(submitted: &Submitted) -> Response {
+    let order = submitted.answer.order();
+    if submitted.is_another() {
+        let detail = format!(
+            "the idempotency key is that of order {order:?}, and the document that of order {:?}",
+            submitted.sent_as.as_ref() as &str
+        );
+        return Problem::new(ProblemKind::KeyInUse, detail).with("order", order).into_response();
+    }
+    if let Some(Difference { part, fields }) = &submitted.differs {
+        let detail = match part {
+            Part::Document => format!("the queue has order {order:?} with another document"),
+            Part::Template => format!("the queue has order {order:?} with another template"),
+        };
+        return Problem::new(ProblemKind::OrderDiffers, detail)
+            .with("order", order)
+            .with("differs", part)
+            .with("fields", fields)
+            .into_response();
+    }
+    let status = match (&submitted.answer, &submitted.revised) {
+        (Enqueued::New { .. }, _) | (_, Some(Revised::Queued { .. })) => StatusCode::ACCEPTED,
+        _ => StatusCode::OK,
+    };
+    located(order, answer(status, &submitted.report()))
+}
+
+/// Adds the address of an order.
+fn located(order: &str, mut response: Response) -> Response {
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/orders/{}", encoded(order))) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// Everything but unreserved characters (RFC 3986).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An id as a part of a path.
+fn encoded(id: &str) -> String {
+    utf8_percent_encode(id, &RESERVED).to_string()
+}
+
+/// The parameters of `GET /v1/orders`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct List {
+    /// Only orders in this state.
+    state: Option<OrderState>,
+    /// Only orders of this template.
+    template: Option<String>,
+    /// Orders of a page, at most 1000. Default: 50.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// `GET /v1/orders`.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Parameters(list): Parameters<List>,
+) -> Result<Response, Problem> {
+    let limit = page(list.limit)?;
+    let after = list.cursor.as_deref().map(cursor).transpose()?;
+    // One more, to know whether there is a next page.
+    let filter = Filter {
+        state: list.state,
+        template: list.template,
+        after,
+        limit: limit.saturating_add(1),
+    };
+    let mut orders = app.database.orders(&filter).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = orders.len() > limit;
+    orders.truncate(limit);
+    let next = orders.last().filter(|_| more).map(|last| {
+        let OrderCursor { created_at, id } = OrderCursor::from(last);
+        format!("{created_at}-{}", hex::encode(&id))
+    });
+    Ok(answer(StatusCode::OK, &OrderPage { orders, next }))
+}
+
+/// The length of a page.
+pub(crate) fn page(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit.unwrap_or(PAGE) {
+        limit @ 1..=MAX_PAGE => Ok(limit),
+        limit => {
+            let detail = format!("`limit` is {limit} and must be between 1 and {MAX_PAGE}");
+            Err(Problem::new(ProblemKind::BadRequest, detail))
+        }
+    }
+}
+
+fn cursor(text: &str) -> Result<OrderCursor, Problem> {
+    let read = || {
+        let (created_at, id) = text.split_once('-')?;
+        let id = String::from_utf8(hex::decode(id).ok()?).ok()?;
+        Some(OrderCursor { created_at: created_at.parse().ok()?, id })
+    };
+    read().ok_or_else(|| {
+        let detail = "`cursor` is not `next` of a page of orders".to_owned();
+        Problem::new(ProblemKind::BadRequest, detail)
+    })
+}
+
+/// `GET /v1/orders/{id}`.
+pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let detail = OrderDetail::of(&app.database, &app.sites, &app.reading, &id).await?;
+    Ok(answer(StatusCode::OK, &detail))
+}
+
+/// `GET /v1/orders/{id}/document`.
+pub(crate) async fn show_document(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let document = app.database.document(&id).await?;
+    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    Ok((StatusCode::OK, kind, document).into_response())
+}
+
+/// The parameters of `PUT /v1/orders/{id}/document`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revise {
+    /// Make it with this template from now on.
+    template: Option<String>,
+}
+
+/// `PUT /v1/orders/{id}/document`.
+pub(crate) async fn revise(
+    State(app): State<App>,
+    Id(id): Id,
+    Parameters(Revise { template }): Parameters<Revise>,
+    DocumentBody(bytes): DocumentBody,
+) -> Result<Response, Problem> {
+    let order = document(&app, bytes).await?;
+    let own: &str = order.id().as_ref();
+    if own != id {
+        let detail = format!("the document is that of order {own:?}, not of {id:?}");
+        return Err(Problem::new(ProblemKind::OtherOrder, detail).with("order", own));
+    }
+    if let Some(template) = &template {
+        templates::check(&app, template).await?;
+    }
+    let (text, version) = (order.document(), Some(app.config_version.as_str()));
+    let revised = app.database.revise(&id, text, template.as_deref(), version).await?;
+    let (status, outcome, revision, job) = match revised {
+        Revised::Queued { revision, job } => {
+            (StatusCode::ACCEPTED, Outcome::Queued, revision, Some(job))
+        }
+        Revised::Unchanged { revision } => (StatusCode::OK, Outcome::Unchanged, revision, None),
+    };
+    let warnings = order.order().notices.clone();
+    let body = RevisedOrder { outcome, order: id.clone(), revision, job, warnings };
+    Ok(located(&id, answer(status, &body)))
+}
+
+/// `POST /v1/orders/{id}/cancel`.
+pub(crate) async fn cancel(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let (status, outcome) = match app.database.cancel(&id).await? {
+        CancelAnswer::Cancelled => (StatusCode::OK, Outcome::Cancelled),
+        CancelAnswer::Stopping => (StatusCode::ACCEPTED, Outcome::Stopping),
+        CancelAnswer::AlreadyEnded(_) => (StatusCode::OK, Outcome::AlreadyEnded),
+    };
+    let state = app.database.order(&id).await?.state;
+    Ok(answer(status, &CancelledOrder { outcome, order: id, state }))
+}
+
+/// `POST /v1/orders/{id}/retry`.
+pub(crate) async fn retry(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let job = app.database.reopen(&id, Some(&app.config_version)).await?;
+    let body = RetriedOrder { outcome: Outcome::Queued, order: id.clone(), job };
+    Ok(located(&id, answer(StatusCode::ACCEPTED, &body)))
+}
+
+/// `DELETE /v1/orders/{id}`.
+pub(crate) async fn remove(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    // The rest of the time is for the database and the files.
+    let stops_within = app.settings.answer_within().mul_f64(0.6).min(Duration::from_secs(30));
+    let Erased { rows, files } = erase(&app.database, &app.sites, &id, stops_within).await?;
+    if let (Some(store), Ok(folder)) = (&app.store, OrderDir::new(&id)) {
+        store.remove_order(&folder).await?;
+    }
+    let body = ErasedOrder { outcome: Outcome::Erased, order: id, rows, files };
+    Ok(answer(StatusCode::OK, &body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written() {
+        for id in ["24", "a-b", "ü/..%2f", "x y"] {
+            let text = format!("-5-{}", hex::encode(id));
+            assert!(cursor(&text).is_err(), "no order came before 1970");
+            let read = cursor(&format!("1700000000000-{}", hex::encode(id))).ok();
+            let wanted = OrderCursor { created_at: 1_700_000_000_000, id: id.to_owned() };
+            assert_eq!(read, Some(wanted));
+        }
+        for text in ["", "-", "1", "1-0", "1-zz", "1-ff", "x-00", "1-ü", "99999999999999999999-00"]
+        {
+            assert!(cursor(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_has_no_character_that_ends_it() {
+        assert_eq!(encoded("a-b_c.d~1"), "a-b_c.d~1");
+        assert_eq!(encoded("../ä\r\n?#"), "..%2F%C3%A4%0D%0A%3F%23");
+    }
+}

@@ -1,0 +1,101 @@
+//! `/v1/stats`, `/v1/queue`, `/v1/holds` and `/v1/audit`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use sitewright_jobs::{HoldId, HoldKind, NewHold};
+
+use super::answers::{AuditPage, HoldChange, HoldList, Outcome, QueueChange};
+use super::app::App;
+use super::extract::{Fields, Id, Parameters, answer};
+use super::orders::page;
+use super::problem::{Problem, ProblemKind};
+
+/// Maximum length of the reason of a hold, in characters.
+const MAX_REASON: usize = 1_000;
+
+/// `GET /v1/stats`.
+pub(crate) async fn stats(State(app): State<App>) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, &app.database.stats().await?))
+}
+
+/// `POST /v1/queue/pause`.
+pub(crate) async fn pause(State(app): State<App>) -> Result<Response, Problem> {
+    app.database.pause().await?;
+    Ok(answer(StatusCode::OK, &QueueChange { outcome: Outcome::Paused, paused: true }))
+}
+
+/// `POST /v1/queue/resume`.
+pub(crate) async fn resume(State(app): State<App>) -> Result<Response, Problem> {
+    app.database.resume().await?;
+    Ok(answer(StatusCode::OK, &QueueChange { outcome: Outcome::Resumed, paused: false }))
+}
+
+/// `GET /v1/holds`.
+pub(crate) async fn holds(State(app): State<App>) -> Result<Response, Problem> {
+    let holds = app.database.holds().await?;
+    Ok(answer(StatusCode::OK, &HoldList { holds }))
+}
+
+/// The body of `PUT /v1/holds/{id}`.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HoldBody {
+    /// What orders show that wait for it.
+    reason: Option<String>,
+}
+
+fn hold_id(name: &str) -> Result<HoldId, Problem> {
+    HoldId::named(name).map_err(|why| Problem::new(ProblemKind::BadRequest, why))
+}
+
+/// `PUT /v1/holds/{id}`.
+pub(crate) async fn hold(
+    State(app): State<App>,
+    Id(name): Id,
+    Fields(HoldBody { reason }): Fields<HoldBody>,
+) -> Result<Response, Problem> {
+    let id = hold_id(&name)?;
+    if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
+        let detail = format!("there is no route {:?}", id.name);
+        return Err(Problem::new(ProblemKind::NoSuchRoute, detail).with("routes", &app.routes));
+    }
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        let detail = format!("`reason` has more than {MAX_REASON} characters");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    let is_new = app.database.hold(NewHold::by_operator(id.clone(), reason.as_deref())).await?;
+    let outcome = if is_new { Outcome::Held } else { Outcome::AlreadyHeld };
+    Ok(answer(StatusCode::OK, &HoldChange { outcome, hold: id }))
+}
+
+/// `DELETE /v1/holds/{id}`.
+pub(crate) async fn release(State(app): State<App>, Id(name): Id) -> Result<Response, Problem> {
+    let id = hold_id(&name)?;
+    let was_held = app.database.release_hold(&id).await?;
+    let outcome = if was_held { Outcome::Released } else { Outcome::NotHeld };
+    Ok(answer(StatusCode::OK, &HoldChange { outcome, hold: id }))
+}
+
+/// The parameters of `GET /v1/audit`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Entries of a page, at most 1000. Default: 50.
+    limit: Option<u32>,
+    /// Only entries with a lower id: `next` of the page before.
+    before: Option<i64>,
+}
+
+/// `GET /v1/audit`.
+pub(crate) async fn audit(
+    State(app): State<App>,
+    Parameters(Audit { limit, before }): Parameters<Audit>,
+) -> Result<Response, Problem> {
+    let limit = page(limit)?;
+    let entries = app.database.audit_log(before.unwrap_or(i64::MAX), limit).await?;
+    let is_full = entries.len() >= limit as usize;
+    let next = entries.last().filter(|_| is_full).map(|entry| entry.id);
+    Ok(answer(StatusCode::OK, &AuditPage { entries, next }))
+}

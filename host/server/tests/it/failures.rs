@@ -1,0 +1,90 @@
+//! `/v1/failures`, holds, statistics and templates.
+
+on_both!(failures_are_grouped_and_shown_in_both_forms, holds_and_pauses);
+
+mod tests {
+    use crate::*;
+    use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
+
+    fn record(claimed: &Claimed) -> FailureRecord {
+        let message = message!("the site has no page");
+        FailureRecord::without_run(FailureKind::OutputRejected, message, OfAttempt::from(claimed))
+    }
+
+    pub(super) async fn failures_are_grouped_and_shown_in_both_forms(place: Place) {
+        let api = place.serve().await;
+        let mut ids = Vec::new();
+        for order in ["1", "2"] {
+            api.add(order).await;
+            let claimed = api.claim(order).await;
+            let failure = NewFailure::from(&record(&claimed));
+            ids.push(failure.id.clone());
+            api.complete(&claimed, Resolution::Failed { failure }).await;
+        }
+        let listed = api.get("/v1/failures?kind=output_rejected&since=2020-01-01T00:00:00Z").await;
+        let groups = listed.body["groups"].as_array().unwrap();
+        assert_eq!(groups.len(), 1, "{listed:?}");
+        assert_eq!((&groups[0]["count"], &groups[0]["orders"]), (&json!(2), &json!(2)));
+        let flat = api.get("/v1/failures?flat=true&order=1").await;
+        assert_eq!(flat.body["failures"].as_array().unwrap().len(), 1, "{flat:?}");
+        assert_eq!(api.get("/v1/failures?kind=trap").await.body["groups"], json!([]));
+
+        let fingerprint = groups[0]["fingerprint"].as_str().unwrap();
+        let cause = api.get(&format!("/v1/failures/{fingerprint}")).await;
+        assert_eq!(cause.status, StatusCode::OK, "{cause:?}");
+        assert_eq!(
+            (&cause.body["newest"]["id"], &cause.body["order_count"]),
+            (&json!(ids[1]), &json!(2))
+        );
+        let path = format!("/v1/failures/records/{}", ids[0]);
+        let shown = api.get(&path).await;
+        assert_eq!(
+            (&shown.body["kind"], &shown.body["order"]),
+            (&json!("output_rejected"), &json!("1"))
+        );
+        for path in [path, format!("/v1/failures/{fingerprint}")] {
+            let request =
+                api.request(Method::GET, &path).header("accept", "text/markdown, */*;q=0.1");
+            let markdown = send(request).await;
+            assert_eq!(markdown.header("content-type"), "text/markdown; charset=utf-8");
+            assert!(markdown.text.contains("the site has no page"), "{markdown:?}");
+        }
+        let detail = api.get("/v1/orders/1").await;
+        assert_eq!(detail.body["last_failure"]["kind"], "output_rejected");
+    }
+
+    pub(super) async fn holds_and_pauses(place: Place) {
+        let api = place.serve().await;
+        api.add("1").await;
+        let hold = |name: &'static str, body: Value| {
+            let api = &api;
+            async move { api.send(Method::PUT, &format!("/v1/holds/{name}"), &body).await }
+        };
+        let reason = json!({ "reason": "the key is being replaced" });
+        assert_eq!(hold("default", reason.clone()).await.body["hold"], "route:default");
+        assert_eq!(hold("route:default", reason).await.body["outcome"], "already_held");
+        hold("other", json!({})).await.is_problem(404, "no_such_route");
+        for (name, body) in [
+            ("missing:flora", json!({})),
+            ("lost:flora", json!({})),
+            ("template:flora", json!({ "because": "x" })),
+            ("template:flora", json!({ "reason": "x".repeat(1_001) })),
+        ] {
+            hold(name, body).await.is_problem(400, "bad_request");
+        }
+        let holds = api.get("/v1/holds").await.body["holds"].clone();
+        assert_eq!(holds.as_array().unwrap().len(), 1, "{holds}");
+        assert!(holds[0]["reason"].as_str().unwrap().contains("the key is being replaced"));
+        let release = || send(api.request(Method::DELETE, "/v1/holds/default"));
+        assert_eq!(release().await.body["outcome"], "released");
+        assert_eq!(release().await.body["outcome"], "not_held");
+
+        assert_eq!(api.post("/v1/queue/pause").await.body["paused"], true);
+        let stats = api.get("/v1/stats").await.body;
+        assert_eq!((&stats["paused"], &stats["orders"]["queued"]), (&json!(true), &json!(1)));
+        assert_eq!(api.post("/v1/queue/resume").await.body["paused"], false);
+        assert_eq!(api.get("/v1/stats").await.body["paused"], false);
+        let templates = api.get("/v1/templates").await.body["templates"].clone();
+        assert_eq!(templates[0]["name"], "flora");
+    }
+}

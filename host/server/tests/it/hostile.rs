@@ -1,0 +1,163 @@
+//! What strangers send: bodies and headers without end, senders that stop, paths that lead
+//! elsewhere, and connections by the hundred. The server stays available for others.
+
+use crate::*;
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_bounded_and_bombs_are_refused() {
+    let place = Place::sqlite();
+    let api = place.serve_with(ServerConfig { body_bytes: 64 << 10, ..settings() }).await;
+    let path = "/v1/orders?template=flora";
+    let head = |length: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{length}\r\n\
+             \r\n"
+        )
+    };
+    // One that says so is refused before it sends.
+    let said = api.raw(head("Content-Length: 99999999999").as_bytes(), WITHIN).await;
+    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
+    // One that does not is refused at the limit.
+    let mut endless = head("Transfer-Encoding: chunked").into_bytes();
+    for _ in 0..40 {
+        endless.extend_from_slice(format!("1000\r\n{}\r\n", "x".repeat(4_096)).as_bytes());
+    }
+    let endless = api.raw(&endless, WITHIN).await;
+    assert!(endless.starts_with("HTTP/1.1 413"), "{endless}");
+
+    let post = |body: Vec<u8>| {
+        let request = api.request(Method::POST, path).header("content-type", "application/json");
+        send(request.body(body))
+    };
+    let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+    for body in
+        [deep.into_bytes(), b"\xff\xfe".to_vec(), Vec::new(), b"{\"id\":1,\"id\":2}".to_vec()]
+    {
+        post(body).await.is_problem(422, "invalid_order");
+    }
+    let reason = json!({ "reason": "x".repeat(20_000) });
+    let small = api.send(Method::PUT, "/v1/holds/default", &reason).await;
+    small.is_problem(413, "body_too_large");
+    assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_senders_are_ended() {
+    let place = Place::sqlite();
+    let slow = ServerConfig { header_ms: 300, request_ms: 1_000, ..settings() };
+    let api = place.serve_with(slow).await;
+    // Nothing, half a head, and an answered request that is followed by nothing.
+    for begin in
+        ["", "GET /healthz HTTP/1.1\r\nHo", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+    {
+        let began = Instant::now();
+        api.raw(begin.as_bytes(), WITHIN).await;
+        assert!(began.elapsed() < WITHIN, "{begin:?}: the connection was closed");
+    }
+    // A body that stops.
+    let began = Instant::now();
+    let head = "POST /v1/orders?template=flora HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+                application/json\r\nContent-Length: 100\r\n\r\n{\"id\"";
+    let answer = api.raw(head.as_bytes(), WITHIN).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("body_timeout"), "{answer}");
+    assert!(began.elapsed() < WITHIN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_are_bounded_and_malformed_ones_are_refused() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    let large = format!("X-Large: {}\r\n", "y".repeat(100_000));
+    let long = "x".repeat(100_000);
+    for (head, statuses) in [
+        (format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), &["431", "400"][..]),
+        (format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{large}\r\n"), &["431", "400"]),
+        (format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), &["414", "431", "400"]),
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), &["400", "505"]),
+        ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned(), &["400"]),
+        // Two lengths, and both ways to give one: what a proxy and a server read differently.
+        (
+            "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\
+             Content-Length: 5\r\n\r\nabcde"
+                .to_owned(),
+            &["400"],
+        ),
+        (
+            "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: \
+             gzip\r\n\r\n"
+                .to_owned(),
+            &["400"],
+        ),
+    ] {
+        let answer = api.raw(head.as_bytes(), WITHIN).await;
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        // A connection that is closed without a word is an answer too.
+        let shown: String = head.chars().take(80).collect();
+        assert!(answer.is_empty() || statuses.contains(&status), "{shown:?}: {answer:?}");
+    }
+    assert!(!api.database.is_paused().await.unwrap());
+    assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_lead_nowhere() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    std::fs::create_dir_all(place.sites()).unwrap();
+    std::fs::write(place.folder.path().join("kept"), "x").unwrap();
+    std::fs::create_dir(place.sites().join("5")).unwrap();
+    let long = "x".repeat(201);
+    for (id, statuses) in [
+        ("..%2f", &[404][..]),
+        ("..%2fkept", &[404]),
+        ("..%2f..%2fetc%2fpasswd", &[404]),
+        ("%2e%2e", &[404]),
+        ("..%5c", &[404]),
+        ("%00", &[400]),
+        ("%ff", &[400]),
+        ("a%0d%0aSet-Cookie:%20x", &[404]),
+        ("%27%20OR%201=1--", &[404]),
+        (&long, &[400]),
+        ("public", &[404]),
+        (".", &[404, 405]),
+        ("..", &[404, 405]),
+    ] {
+        for (method, path) in [
+            ("GET", format!("/v1/orders/{id}")),
+            ("DELETE", format!("/v1/orders/{id}")),
+            ("GET", format!("/v1/orders/{id}/events")),
+            ("GET", format!("/v1/failures/{id}")),
+            ("GET", format!("/v1/failures/records/{id}")),
+        ] {
+            // Not through a client that would resolve the dots.
+            let head =
+                format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let answer = api.raw(head.as_bytes(), WITHIN).await;
+            let status: u16 = answer.split(' ').nth(1).unwrap_or_default().parse().unwrap_or(0);
+            assert!(statuses.contains(&status), "{method} {path}: {answer}");
+            assert!(!answer.to_lowercase().contains("\r\nset-cookie:"), "{path}: {answer}");
+        }
+    }
+    assert!(place.folder.path().join("kept").exists());
+    assert!(place.sites().join("5").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_bounded_and_the_next_one_waits() {
+    let place = Place::sqlite();
+    let few = ServerConfig { connections: 3, header_ms: 1_500, ..settings() };
+    let api = place.serve_with(few).await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.push(TcpStream::connect(api.address).await.unwrap());
+    }
+    // The idle ones are closed for it, three at a time.
+    let answer = api
+        .raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", WITHIN)
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

@@ -1,0 +1,303 @@
+//! Tests of the HTTP API: a real server on a real database, over real connections. Behaviour that
+//! depends on the database runs on SQLite and on PostgreSQL; if that is not installed, its half is
+//! reported as skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test's helper functions fail the test, and say what was skipped"
+)]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+
+/// Defines a test on both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                crate::in_time(super::tests::$name(crate::Place::sqlite())).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                if let Some(place) = crate::Place::postgres() {
+                    crate::in_time(super::tests::$name(place)).await;
+                }
+            }
+        }
+    )*};
+}
+
+// Shared with the end-to-end tests, on which this crate cannot depend.
+#[path = "../../../../tests/src/postgres.rs"]
+#[allow(unreachable_pub, dead_code, reason = "it is public for the end-to-end tests")]
+mod postgres;
+
+mod access;
+mod events;
+mod failures;
+mod hostile;
+mod orders;
+mod status;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sitewright_control::Reading;
+use sitewright_jobs::{
+    AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
+};
+use sitewright_model::message;
+use sitewright_server::{Server, ServerConfig, ServerError, ServerParts, Surface};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+/// A database for one test.
+struct Place {
+    url: String,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Place { url: format!("sqlite://{}/orders.db", folder.path().display()), folder }
+    }
+
+    fn postgres() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let cluster = postgres::shared();
+        if cluster.is_none() {
+            eprintln!("SKIPPED: PostgreSQL is not installed");
+        }
+        let name = format!("server{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Some(Place { url: cluster?.create(&name), folder: tempfile::tempdir().unwrap() })
+    }
+
+    async fn database(&self) -> Database {
+        let database = Database::open(&self.url).await.unwrap();
+        database.migrate().await.unwrap();
+        database
+    }
+
+    fn sites(&self) -> PathBuf {
+        self.folder.path().join("sites")
+    }
+
+    fn parts(&self, database: Database, settings: ServerConfig) -> ServerParts {
+        ServerParts {
+            database,
+            sites: self.sites(),
+            store: None,
+            reading: Reading {
+                max_bytes: 1 << 20,
+                default_locale: "en".parse().unwrap(),
+                strict: false,
+            },
+            config_version: "c1".to_owned(),
+            routes: vec!["default".to_owned()],
+            templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
+            alive: Arc::new(|| Ok(())),
+            settings,
+            surface: Surface::Api,
+        }
+    }
+
+    /// A server on a free port of the loopback interface.
+    async fn serve(&self) -> Api {
+        self.serve_with(settings()).await
+    }
+
+    async fn serve_with(&self, settings: ServerConfig) -> Api {
+        let database = self.database().await;
+        Api::start(self.parts(database.clone(), settings), database).await
+    }
+}
+
+/// Short times, so that no test takes long.
+fn settings() -> ServerConfig {
+    ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        heartbeat_ms: 200,
+        grace_ms: 2_000,
+        ..ServerConfig::default()
+    }
+}
+
+/// A running server.
+struct Api {
+    database: Database,
+    address: SocketAddr,
+    client: reqwest::Client,
+    token: Option<String>,
+    stop: CancellationToken,
+    serving: JoinHandle<bool>,
+}
+
+impl Api {
+    async fn start(parts: ServerParts, database: Database) -> Self {
+        let server = Server::bind(parts).await.unwrap();
+        let (address, stop) = (server.address(), CancellationToken::new());
+        let serving = tokio::spawn(server.serve(stop.clone()));
+        let client = sitewright_http::client().unwrap().first().clone();
+        Api { database, address, client, token: None, stop, serving }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("http://{}{path}", self.address));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str) -> Answer {
+        send(self.request(Method::POST, path)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
+        send(self.request(method, path).json(body)).await
+    }
+
+    /// Adds an order that must be new.
+    async fn add(&self, id: &str) {
+        let answer = self.send(Method::POST, "/v1/orders?template=flora", &document(id)).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+    }
+
+    /// Makes a token with these scopes, and uses it from now on.
+    async fn log_in(&mut self, scopes: &[Scope]) -> String {
+        let token = new_token(&self.database, scopes, None).await;
+        self.token = Some(token.clone());
+        token
+    }
+
+    /// Begins an attempt at an order, as a worker does.
+    async fn claim(&self, order: &str) -> Claimed {
+        let job = self.database.order(order).await.unwrap().job_id.unwrap();
+        let worker = WorkerId { client: "w1".to_owned(), config_version: None };
+        match self.database.claim(order, job, &worker, Ulid::generate()).await.unwrap() {
+            Claim::Claimed(claimed, _) => *claimed,
+            other => panic!("{order} was not claimed: {other:?}"),
+        }
+    }
+
+    async fn complete(&self, claimed: &Claimed, resolution: Resolution) {
+        let limits = AttemptLimits::default();
+        self.database.complete(claimed, &resolution, limits).await.unwrap();
+    }
+
+    /// Sends these bytes on a new connection, and reads until the server closes it or `within` has
+    /// passed.
+    async fn raw(&self, bytes: &[u8], within: Duration) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // The server may close before all is sent.
+        stream.write_all(bytes).await.ok();
+        read_until_closed(&mut stream, within).await
+    }
+}
+
+async fn read_until_closed(stream: &mut TcpStream, within: Duration) -> String {
+    let mut all = Vec::new();
+    let mut chunk = [0; 8_192];
+    let read = async {
+        while let Ok(length @ 1..) = stream.read(&mut chunk).await {
+            all.extend_from_slice(&chunk[..length]);
+        }
+    };
+    tokio::time::timeout(within, read).await.ok();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// An answer that was read as a whole.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: reqwest::header::HeaderMap,
+    text: String,
+    /// Null if it is not JSON.
+    body: Value,
+}
+
+impl Answer {
+    /// Asserts that it is a problem of this kind.
+    #[track_caller]
+    fn is_problem(&self, status: u16, kind: &str) {
+        assert_eq!(
+            (self.status.as_u16(), self.body["kind"].as_str()),
+            (status, Some(kind)),
+            "{self:?}"
+        );
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(self.body["status"], status, "{self:?}");
+        for member in ["type", "title", "detail", "hint"] {
+            assert!(self.body[member].as_str().is_some_and(|text| !text.is_empty()), "{self:?}");
+        }
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or_default();
+    Answer { status, headers, text, body }
+}
+
+async fn new_token(database: &Database, scopes: &[Scope], expires_at: Option<i64>) -> String {
+    use secrecy::ExposeSecret as _;
+    let secret = sitewright_control::new_token().unwrap();
+    let digest = sitewright_control::digest_of(&secret).unwrap();
+    let scopes: BTreeSet<Scope> = scopes.iter().copied().collect();
+    let name = format!("{scopes:?}").to_lowercase();
+    database.add_token(NewToken { name, digest, scopes, expires_at }).await.unwrap();
+    secret.expose_secret().to_owned()
+}
+
+/// An order document with this id.
+fn document(id: &str) -> Value {
+    json!({ "id": id, "business_name": "Flora", "business_email": "hello@flora.example" })
+}
+
+fn failure(kind: &str) -> NewFailure {
+    NewFailure {
+        id: Ulid::generate().to_string(),
+        kind: kind.to_owned(),
+        message: message!("it failed"),
+        record: json!({ "kind": kind }),
+    }
+}
+
+async fn in_time(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(120), test)
+        .await
+        .expect("the test did not end within two minutes");
+}
+
+/// Waits for a condition, at most half a minute.
+async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+    let begin = Instant::now();
+    while !so().await {
+        assert!(begin.elapsed() < Duration::from_secs(30), "waited half a minute for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

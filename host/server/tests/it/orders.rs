@@ -1,0 +1,201 @@
+//! `/v1/orders` from an order's first request to its erasure.
+
+on_both!(
+    an_order_is_added_once_and_shown,
+    an_order_goes_through_its_life,
+    lists_are_complete_page_by_page,
+    what_cannot_be_done_says_why,
+);
+
+mod tests {
+    use crate::*;
+
+    pub(super) async fn an_order_is_added_once_and_shown(place: Place) {
+        let api = place.serve().await;
+        let path = "/v1/orders?template=flora&priority=1";
+        let dry = api.send(Method::POST, &format!("{path}&dry_run=true"), &document("24")).await;
+        assert_eq!((dry.status, &dry.body["outcome"]), (StatusCode::OK, &json!("valid")));
+        assert_eq!(api.get("/v1/orders/24").await.status, StatusCode::NOT_FOUND);
+
+        let added = api.send(Method::POST, path, &document("24")).await;
+        assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        assert_eq!(added.header("location"), "/v1/orders/24");
+        assert_eq!(added.body["outcome"], "new");
+        assert!(added.body["job"].is_i64(), "{added:?}");
+
+        let again = api.send(Method::POST, path, &document("24")).await;
+        assert_eq!(
+            (again.status, &again.body["outcome"]),
+            (StatusCode::OK, &json!("already_queued"))
+        );
+        assert_eq!(again.header("location"), "/v1/orders/24");
+
+        let mut other = document("24");
+        other["business_name"] = json!("Flora II");
+        let differs = api.send(Method::POST, path, &other).await;
+        differs.is_problem(409, "order_differs");
+        assert_eq!(differs.body["differs"], "document");
+        assert_eq!(differs.body["fields"], json!(["/business_name"]), "{differs:?}");
+
+        let shown = api.get("/v1/orders/24").await;
+        assert_eq!(shown.status, StatusCode::OK);
+        assert_eq!(shown.body["order"]["state"], "queued");
+        assert_eq!(shown.body["order"]["priority"], 1);
+        let stored = api.get("/v1/orders/24/document").await;
+        assert_eq!(stored.body["business_name"], "Flora");
+
+        let revised = api.send(Method::POST, &format!("{path}&revise=true"), &other).await;
+        assert_eq!((revised.status, &revised.body["revision"]), (StatusCode::ACCEPTED, &json!(2)));
+        let stored = api.get("/v1/orders/24/document").await;
+        assert_eq!(stored.body["business_name"], "Flora II");
+    }
+
+    pub(super) async fn an_order_goes_through_its_life(place: Place) {
+        let api = place.serve().await;
+        api.add("7").await;
+        let put = |body: Value| {
+            let api = &api;
+            async move { api.send(Method::PUT, "/v1/orders/7/document", &body).await }
+        };
+        assert_eq!(put(document("7")).await.body["outcome"], "unchanged");
+        let mut changed = document("7");
+        changed["business_name"] = json!("Fauna");
+        let revised = put(changed.clone()).await;
+        assert_eq!(
+            (revised.status, &revised.body["outcome"]),
+            (StatusCode::ACCEPTED, &json!("queued"))
+        );
+
+        let claimed = api.claim("7").await;
+        let mut third = document("7");
+        third["business_name"] = json!("Fungi");
+        put(third).await.is_problem(409, "not_ended");
+        let stopping = api.post("/v1/orders/7/cancel").await;
+        assert_eq!(
+            (stopping.status, &stopping.body["outcome"]),
+            (StatusCode::ACCEPTED, &json!("stopping"))
+        );
+        api.post("/v1/orders/7/retry").await.is_problem(409, "not_ended");
+        api.complete(&claimed, Resolution::Failed { failure: failure("trap") }).await;
+
+        let ended = api.get("/v1/orders/7").await;
+        assert_eq!(ended.body["attempts"].as_array().unwrap().len(), 1, "{ended:?}");
+        let retried = api.post("/v1/orders/7/retry").await;
+        assert_eq!(retried.status, StatusCode::ACCEPTED, "{retried:?}");
+        assert_eq!(retried.header("location"), "/v1/orders/7");
+        let cancelled = api.post("/v1/orders/7/cancel").await;
+        assert_eq!(cancelled.body["outcome"], "cancelled");
+        assert_eq!(api.post("/v1/orders/7/cancel").await.body["outcome"], "already_ended");
+
+        let erased = send(api.request(Method::DELETE, "/v1/orders/7")).await;
+        assert_eq!((erased.status, &erased.body["rows"]["orders"]), (StatusCode::OK, &json!(1)));
+        api.get("/v1/orders/7").await.is_problem(404, "no_such_order");
+        let refused = api.send(Method::POST, "/v1/orders?template=flora", &document("7")).await;
+        refused.is_problem(422, "order_refused");
+        assert!(refused.body["detail"].as_str().unwrap().contains("erased"), "{refused:?}");
+    }
+
+    pub(super) async fn lists_are_complete_page_by_page(place: Place) {
+        let api = place.serve().await;
+        let ids: Vec<String> = (0..23).map(|n| format!("o{n}")).collect();
+        let orders = ids.iter().map(|id| {
+            sitewright_jobs::NewOrder::new(id.as_str(), "flora", document(id).to_string())
+        });
+        // In one transaction, so that most have the same time.
+        api.database.enqueue_all(orders.collect()).await.unwrap();
+        api.post("/v1/orders/o3/cancel").await;
+        for (query, count) in [
+            ("", 23),
+            ("&state=queued", 22),
+            ("&template=flora&state=cancelled", 1),
+            ("&template=x", 0),
+        ] {
+            let mut found = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let page = api.get(&format!("/v1/orders?limit=5{query}{cursor}")).await;
+                assert_eq!(page.status, StatusCode::OK, "{page:?}");
+                let orders = page.body["orders"].as_array().unwrap();
+                found.extend(orders.iter().map(|order| order["id"].as_str().unwrap().to_owned()));
+                match page.body["next"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(found.len(), count, "{query}: {found:?}");
+            let different: BTreeSet<&String> = found.iter().collect();
+            assert_eq!(different.len(), count, "{query}: {found:?}");
+        }
+    }
+
+    pub(super) async fn what_cannot_be_done_says_why(place: Place) {
+        let api = place.serve().await;
+        api.add("1").await;
+        let post = |query: &'static str, body: Value| {
+            let api = &api;
+            async move { api.send(Method::POST, &format!("/v1/orders{query}"), &body).await }
+        };
+        let invalid = post("?template=flora", json!({ "id": "2" })).await;
+        invalid.is_problem(422, "invalid_order");
+        let problems = invalid.body["problems"].as_array().unwrap();
+        assert!(problems.len() >= 1 && problems.iter().all(|one| one["pointer"].is_string()));
+        assert_eq!(invalid.body["order"], "2");
+        let unknown = post("?template=fauna", document("2")).await;
+        unknown.is_problem(422, "no_such_template");
+        assert_eq!(unknown.body["templates"], json!(["flora"]));
+        for query in [
+            "",
+            "?template=flora&priority=9",
+            "?template=flora&colour=red",
+            "?template=flora&dry_run=x",
+        ] {
+            post(query, document("2")).await.is_problem(400, "bad_request");
+        }
+        for path in [
+            "/v1/orders?state=lost",
+            "/v1/orders?limit=0",
+            "/v1/orders?limit=1001",
+            "/v1/orders?cursor=x",
+            "/v1/failures?kind=bad",
+            "/v1/failures?since=yesterday",
+        ] {
+            api.get(path).await.is_problem(400, "bad_request");
+        }
+        let text = api.request(Method::POST, "/v1/orders?template=flora").body("{}");
+        send(text).await.is_problem(415, "unsupported_media_type");
+        let mine = document("2");
+        let foreign = api.send(Method::PUT, "/v1/orders/1/document", &mine).await;
+        foreign.is_problem(400, "other_order");
+        api.send(Method::PUT, "/v1/orders/2/document", &mine)
+            .await
+            .is_problem(404, "no_such_order");
+        for (method, path) in [
+            (Method::GET, "/v1/orders/2"),
+            (Method::GET, "/v1/orders/2/document"),
+            (Method::GET, "/v1/orders/2/events"),
+            (Method::POST, "/v1/orders/2/cancel"),
+            (Method::POST, "/v1/orders/2/retry"),
+            (Method::DELETE, "/v1/orders/2"),
+        ] {
+            send(api.request(method, path)).await.is_problem(404, "no_such_order");
+        }
+        api.get("/v1/failures/abc").await.is_problem(404, "no_such_failure");
+        api.get("/v1/failures/records/abc").await.is_problem(404, "no_such_failure");
+        api.get("/v2/orders").await.is_problem(404, "no_such_path");
+        let wrong = send(api.request(Method::PATCH, "/v1/orders/1")).await;
+        wrong.is_problem(405, "method_not_allowed");
+        let mut allowed: Vec<&str> = wrong.header("allow").split(", ").collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed, ["DELETE", "GET"]);
+
+        let keyed = |id: &'static str| {
+            api.request(Method::POST, "/v1/orders?template=flora")
+                .header("idempotency-key", "k1")
+                .json(&document(id))
+        };
+        assert_eq!(send(keyed("3")).await.status, StatusCode::ACCEPTED);
+        let used = send(keyed("4")).await;
+        used.is_problem(409, "key_in_use");
+        assert_eq!(used.body["order"], "3");
+    }
+}

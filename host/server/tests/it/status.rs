@@ -1,0 +1,155 @@
+//! Health, metrics, the description of the API, and the end of a server.
+
+use crate::*;
+
+on_both!(metrics_count_what_is_there);
+
+mod tests {
+    use crate::*;
+
+    pub(super) async fn metrics_count_what_is_there(place: Place) {
+        let api = place.serve().await;
+        for id in ["1", "2", "3"] {
+            api.add(id).await;
+        }
+        let claimed = api.claim("1").await;
+        let hold = json!({ "reason": "a \"quoted\" reason" });
+        api.send(Method::PUT, "/v1/holds/template:flora", &hold).await;
+        let metrics = api.get("/metrics").await;
+        assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+        for line in [
+            "sitewright_orders{state=\"queued\"} 2",
+            "sitewright_orders{state=\"running\"} 1",
+            "sitewright_orders{state=\"dead\"} 0",
+            "sitewright_unfinished_orders{template=\"flora\",state=\"queued\"} 2",
+            "sitewright_held_orders{hold=\"template:flora\",cause=\"operator\"} 0",
+            "sitewright_holds 1",
+            "sitewright_queue_paused 0",
+            "sitewright_workers{state=\"alive\"} 0",
+            "# TYPE sitewright_attempts counter",
+            "# EOF",
+        ] {
+            assert!(metrics.text.lines().any(|found| found == line), "{line}: {}", metrics.text);
+        }
+        drop(claimed);
+    }
+}
+
+/// Names of templates are a producer's; the number of time series is bounded whatever it writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_bounded_cardinality() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let orders = (0..300).map(|n| {
+        let template = format!("t\"{n}\\\n");
+        sitewright_jobs::NewOrder::new(format!("o{n}"), template, "{}")
+    });
+    api.database.enqueue_all(orders.collect()).await.unwrap();
+    let metrics = api.get("/metrics").await;
+    let series: Vec<&str> = metrics
+        .text
+        .lines()
+        .filter(|line| line.starts_with("sitewright_unfinished_orders{"))
+        .collect();
+    assert_eq!(series.len(), 101, "{series:?}");
+    let others = "sitewright_unfinished_orders{template=\"other\",state=\"queued\"} 200";
+    assert!(series.contains(&others), "{series:?}");
+    assert!(series.iter().all(|line| line.contains("\\\\\\n\"") || line.contains("other")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_ready_when_its_tables_are() {
+    let place = Place::sqlite();
+    let database = Database::open(&place.url).await.unwrap();
+    let api = Api::start(place.parts(database.clone(), settings()), database.clone()).await;
+    assert_eq!(api.get("/healthz").await.body["status"], "alive");
+    let missing = api.get("/readyz").await;
+    assert_eq!(missing.status, StatusCode::SERVICE_UNAVAILABLE, "{missing:?}");
+    assert_eq!(missing.body["status"], "schema_missing");
+    assert!(missing.body["hint"].as_str().unwrap().contains("sitewright migrate"));
+    database.migrate().await.unwrap();
+    until("ready", || async { api.get("/readyz").await.status == StatusCode::OK }).await;
+    database.close().await;
+    until("away", || async { api.get("/readyz").await.body["status"] == "database_away" }).await;
+    assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
+}
+
+/// The status of a worker: probes by everybody, metrics with a token, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_server_has_no_api() {
+    let place = Place::sqlite();
+    let database = place.database().await;
+    let stuck = || Err(message!("the heartbeats are stuck"));
+    let listen = "0.0.0.0:0".parse().unwrap();
+    let parts = ServerParts {
+        surface: Surface::Status,
+        alive: Arc::new(stuck),
+        ..place.parts(database.clone(), ServerConfig { listen, ..settings() })
+    };
+    let mut api = Api::start(parts, database).await;
+    api.address = SocketAddr::from(([127, 0, 0, 1], api.address.port()));
+    assert_eq!(api.get("/readyz").await.status, StatusCode::OK);
+    let health = api.get("/healthz").await;
+    assert_eq!(health.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(health.body["hint"], "the heartbeats are stuck");
+    api.get("/metrics").await.is_problem(401, "unauthorized");
+    api.get("/v1/stats").await.is_problem(404, "no_such_path");
+    api.log_in(&[Scope::Read]).await;
+    assert_eq!(api.get("/metrics").await.status, StatusCode::OK);
+    api.get("/v1/stats").await.is_problem(404, "no_such_path");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_has_every_route() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let description = api.get("/v1/openapi.json").await.body;
+    assert_eq!(description["openapi"], "3.1.0");
+    let mut ids = BTreeSet::new();
+    for route in sitewright_server::routes(Surface::Api) {
+        let method = route.method.as_str().to_lowercase();
+        let operation = &description["paths"][route.path][&method];
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{}", route.path));
+        assert!(ids.insert(id.to_owned()), "{id} is there twice");
+        assert_eq!(operation["summary"], route.summary);
+        for name in route.path.split('/').filter_map(|part| part.strip_prefix('{')) {
+            let name = name.trim_end_matches('}');
+            let parameters = operation["parameters"].as_array().unwrap();
+            assert!(
+                parameters.iter().any(|one| one["name"] == name && one["in"] == "path"),
+                "{id}"
+            );
+        }
+    }
+    let add = &description["paths"]["/v1/orders"]["post"]["parameters"];
+    let template = add.as_array().unwrap().iter().find(|one| one["name"] == "template").unwrap();
+    assert_eq!((&template["in"], &template["required"]), (&json!("query"), &json!(true)));
+    let kinds = &description["components"]["schemas"]["Problem"]["properties"]["kind"]["enum"];
+    assert!(kinds.as_array().unwrap().contains(&json!("order_differs")), "{kinds}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_answers_what_it_has_begun() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let body = document("1").to_string();
+    let (first, rest) = body.split_at(5);
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let head = format!(
+        "POST /v1/orders?template=flora HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+         application/json\r\nContent-Length: {}\r\n\r\n{first}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // An idle connection does not delay the end.
+    let _idle = TcpStream::connect(api.address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    api.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(TcpStream::connect(api.address).await.is_err(), "no connection is accepted any more");
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let answer = read_until_closed(&mut stream, Duration::from_secs(5)).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert!(api.serving.await.unwrap(), "in time");
+    assert_eq!(api.database.order("1").await.unwrap().id, "1");
+}

@@ -1,0 +1,141 @@
+//! `sitewright serve`, `token` and `worker --listen` as processes: an order goes from a request to
+//! a site, probes and metrics answer, and signals end them.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sitewright_jobs::OrderState;
+use sitewright_tests::factory::{Base, Factory, Model};
+use sitewright_tests::faulty;
+
+/// A process whose first line says where it listens.
+struct Listening {
+    child: Child,
+    address: SocketAddr,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Listening {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        assert_eq!(ready["event"], "ready");
+        let address = ready["address"].as_str().unwrap().parse().unwrap();
+        Listening { child, address, _stdout: stdout }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sends SIGTERM and returns the exit code.
+    fn stop(mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+fn order(id: &str) -> Value {
+    let mut order = faulty("ok", json!({}));
+    order["order"]["id"] = json!(id);
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_goes_from_a_request_to_a_site() {
+    let model = Model::slow(10);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    let client = sitewright_http::client().unwrap();
+    let client = client.first();
+    let listen = ["--json", "serve", "--listen", "127.0.0.1:0"];
+    let server = Listening::start(factory.command(&listen));
+    let mut command = factory.command(&["--json"]);
+    command.args(["worker", "--listen", "127.0.0.1:0"]);
+    let worker = Listening::start(command);
+
+    let add = client.post(server.url("/v1/orders?template=faulty")).json(&order("24"));
+    let added = add.send().await.unwrap();
+    assert_eq!(added.status(), 202);
+    let location = added.headers()["location"].to_str().unwrap().to_owned();
+    // The stream ends with the order.
+    let events = client.get(server.url(&format!("{location}/events"))).send().await.unwrap();
+    let events = events.text().await.unwrap();
+    assert!(
+        events.contains("event: end\ndata: {\"order\":\"24\",\"state\":\"succeeded\""),
+        "{events}"
+    );
+    factory.until_state("24", OrderState::Succeeded).await;
+    let shown: Value =
+        client.get(server.url(&location)).send().await.unwrap().json().await.unwrap();
+    assert!(shown["order"]["current_release"].is_string(), "{shown}");
+    let by_command = factory.command(&["--json", "order", "show", "24"]).output().unwrap();
+    let by_command: Value = serde_json::from_slice(&by_command.stdout).unwrap();
+    assert_eq!(by_command, shown, "the command line says the same");
+
+    for path in ["/healthz", "/readyz"] {
+        for process in [&server, &worker] {
+            assert_eq!(client.get(process.url(path)).send().await.unwrap().status(), 200, "{path}");
+        }
+    }
+    let metrics = client.get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let counted = "sitewright_attempts_total{outcome=\"succeeded\",kind=\"\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert_eq!(client.get(worker.url("/v1/stats")).send().await.unwrap().status(), 404);
+
+    // With the first token, both ask for one at once.
+    let made = factory.command(&["token", "create", "crm", "--scope", "read"]).output().unwrap();
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert!(token.starts_with("sitewright_"), "{token}");
+    for process in [server.url("/v1/stats"), worker.url("/metrics")] {
+        assert_eq!(client.get(&process).send().await.unwrap().status(), 401, "{process}");
+        let answer = client.get(&process).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{process}");
+    }
+    let erase = client.delete(server.url(&location)).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(erase.status(), 403);
+    let listed = factory.command(&["--json", "token", "list"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(!listed.contains(&token), "{listed}");
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = listed["tokens"][0]["id"].as_str().unwrap();
+    let revoked = factory.command(&["token", "revoke", id]).output().unwrap();
+    assert_eq!(revoked.status.code(), Some(0));
+    let answer = client.get(server.url("/v1/stats")).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(worker.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_served_says_why() {
+    let model = Model::slow(10);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    for (arguments, code, says) in [
+        (&["serve", "--listen", "0.0.0.0:0"][..], 2, "sitewright token create --scope admin"),
+        (&["serve", "--listen", "localhost"], 2, "invalid"),
+        (&["serve", "--listen", "192.0.2.1:80"], 2, "there is no token"),
+        (&["token", "create", "x"], 2, "--scope"),
+        (&["token", "create", "x", "--scope", "all"], 2, "submit, read, operate and admin"),
+        (&["token", "create", " ", "--scope", "read"], 2, "between 1 and 100 characters"),
+        (&["token", "create", "x", "--scope", "read", "--expires", "2020-01-01"], 2, "is past"),
+        (&["token", "revoke", "x"], 2, "sitewright token list"),
+    ] {
+        let done = factory.command(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let done = factory.command(&["serve", "--listen", &address]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&address) && stderr.contains("server.listen"), "{stderr}");
+}
