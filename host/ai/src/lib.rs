@@ -18,7 +18,7 @@
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
 //! | `reading`, `finish_reason`, `thinking`, `usage` | what does a response mean, read tolerantly? |
-//! | `error_body`, `error_words`, `in_between` | what does an error mean, and who sent it? |
+//! | `error_body`, `error_words`, `in_between`, `compressed` | what does an error mean, and who sent it? |
 //! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
 //! | `reply_check`, `nulls`, `text` | how is a reply checked, and how is its text forwarded? |
@@ -39,6 +39,7 @@ mod candidate;
 mod client_error;
 mod clock;
 mod cloudflare;
+mod compressed;
 mod config;
 mod dispatch;
 mod error_body;

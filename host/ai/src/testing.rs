@@ -94,7 +94,7 @@ pub(super) fn streamed(
     // At a token limit it is not retryable, and the stream has ended as it should.
     let unfinished = reply
         .as_ref()
-        .is_err_and(|failure| failure.kind == AiErrorKind::Truncated && failure.retryable);
+        .is_err_and(|failure| failure.detail.contains("without its final marker"));
     assert!(!done || !unfinished, "a stream that is done lacks nothing");
     (texts, reply)
 }
