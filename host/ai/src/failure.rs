@@ -17,6 +17,13 @@ pub(super) struct Unusable {
     pub(super) problems: Vec<Problem>,
 }
 
+/// Why nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// No key could be read.
+    NoKey,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AttemptFailure {
@@ -32,6 +39,8 @@ pub(super) struct AttemptFailure {
     pub(super) limit: Option<Limit>,
     /// Whether a request was sent.
     pub(super) asked: bool,
+    /// Why nothing was sent, if the provider is not the reason.
+    pub(super) unsent: Option<Unsent>,
     /// Whether no connection could be made, so that the provider cannot have seen the request.
     pub(super) unconnected: bool,
     /// The model's reply, if it is not what was requested.
@@ -53,6 +62,7 @@ impl AttemptFailure {
             retryable: kind.retryable(),
             limit: None,
             asked: true,
+            unsent: None,
             unconnected: false,
             unusable: None,
             fields: Vec::new(),

@@ -142,6 +142,14 @@ impl Gateway {
         }
     }
 
+    /// Has the keys that come from files and commands read again before the next calls. A key that
+    /// cannot be read again is used on as long as it is valid.
+    pub fn read_keys_again(&self) {
+        for candidate in self.routes.values().flatten() {
+            candidate.provider.expire_key();
+        }
+    }
+
     /// A new budget for one order, to be shared by its calls.
     pub fn order_budget(&self) -> Arc<OrderBudget> {
         Arc::new(OrderBudget::new(self.budget))

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
 //! | `judge` | can its text be used? |
-//! | `config`, `secret`, `route_builder` | which routes, providers and keys are there? |
+//! | `config`, `secret`, `key_command`, `route_builder` | which routes, providers and keys are there? |
 //! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
 //! | `retry`, `limiter`, `budget` | when again, how many at the same time, and how much in total? |
@@ -57,6 +57,7 @@ mod instructions;
 mod journal;
 mod json;
 mod judge;
+mod key_command;
 mod known_schemas;
 mod limiter;
 mod nulls;

@@ -103,6 +103,17 @@ fn parameter_wait(text: &str, now: SystemTime) -> Option<Duration> {
     moment(parameter_text(text, &["t", "reset"])?, now)
 }
 
+/// The time until a time, as seconds or milliseconds since the Unix epoch or as a date. Zero if it
+/// has passed.
+pub(super) fn until(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    match text.parse::<f64>() {
+        Ok(value) if value >= EPOCH_SECONDS => moment(text, now),
+        Ok(_) => None,
+        Err(_) => date(text, now),
+    }
+}
+
 /// The time until a moment: a number of seconds, a time since the epoch, a duration, or a date.
 fn moment(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();

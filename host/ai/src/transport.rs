@@ -14,7 +14,7 @@ use super::compressed;
 use super::failure::AttemptFailure;
 use super::in_between;
 use super::provider::{CallLimits, HttpProvider};
-use super::secret::ApiKey;
+use super::secret::{ApiKey, Key};
 use super::text::TextSink;
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
 use sitewright_http::{Client, ConnectWatch, Connecting, connect_within, was_closed};
@@ -90,6 +90,7 @@ impl Transport {
         &self,
         provider: &HttpProvider,
         prompt: &Prompt<'_>,
+        key: Option<&Key>,
         deadline: Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, AttemptFailure> {
@@ -100,7 +101,7 @@ impl Transport {
         // Held until the whole response was read.
         let shard = client.shard();
         let first = {
-            let post = post(shard.client(), adapter.build(prompt));
+            let post = post(shard.client(), adapter.build(prompt, key));
             let (sending, connecting) = connect_within(limits.connect, post.send());
             let sending = std::pin::pin!(sending);
             sent(sending, &connecting, &clock, limits, &mut live.timing).await
@@ -116,7 +117,7 @@ impl Transport {
                 );
                 // Boxed, because it is rare.
                 let again = Box::pin(async {
-                    let post = post(client.fresh(), adapter.build(prompt));
+                    let post = post(client.fresh(), adapter.build(prompt, key));
                     let (sending, connecting) = connect_within(limits.connect, post.send());
                     let sending = std::pin::pin!(sending);
                     sent(sending, &connecting, &clock, limits, &mut live.timing).await
