@@ -22,6 +22,8 @@ pub(super) struct Unusable {
 pub(super) enum Unsent {
     /// No key could be read.
     NoKey,
+    /// The budget of the day is used up.
+    DayBudget,
 }
 
 /// Why an attempt failed.
@@ -47,7 +49,8 @@ pub(super) struct AttemptFailure {
     pub(super) unusable: Option<Box<Unusable>>,
     /// Fields of the request that the error names, as paths: `stop`, `body.seed`.
     pub(super) fields: Vec<String>,
-    /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
+    /// Milliseconds until the circuit breaker lets a request through, if it rejected this one, or
+    /// until the next day, if the budget of this one is used up.
     pub(super) closed_for_ms: Option<NonZeroU32>,
 }
 

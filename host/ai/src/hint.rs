@@ -34,6 +34,7 @@ fn what_happened(at: &Location<'_>, failure: &AttemptFailure) -> String {
     let model = at.model;
     match failure.unsent {
         Some(Unsent::NoKey) => return "has no key".to_owned(),
+        Some(Unsent::DayBudget) => return "was not asked".to_owned(),
         None => {}
     }
     match failure.kind {
@@ -83,6 +84,9 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
     let refused = matches!(failure.kind, AiErrorKind::InvalidRequest | AiErrorKind::NotFound);
     if refused && failure.detail.contains("v1/responses") {
         return format!("set api = \"responses\" of {keys}, or name another model in {route_key}");
+    }
+    if failure.unsent == Some(Unsent::DayBudget) {
+        return "orders go on at midnight UTC; raise the budget to go on at once".to_owned();
     }
     match failure.kind {
         AiErrorKind::Auth => match provider.key_source() {

@@ -12,7 +12,7 @@
 //! | `config`, `secret`, `key_command`, `route_builder` | which routes, providers and keys are there? |
 //! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
-//! | `retry`, `limiter`, `budget` | when again, how many at the same time, and how much in total? |
+//! | `retry`, `limiter`, `budget`, `day_budget` | when again, how many at the same time, and how much in total? |
 //! | `journal` | which replies were paid for already? |
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
@@ -41,6 +41,7 @@ mod clock;
 mod cloudflare;
 mod compressed;
 mod config;
+mod day_budget;
 mod dispatch;
 mod error_body;
 mod error_words;
