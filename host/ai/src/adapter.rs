@@ -10,30 +10,40 @@
 
 use std::fmt;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName};
 use url::Url;
 
 use super::answer::{Answer, Finish};
 use super::error_body;
 use super::failure::AttemptFailure;
 use super::parameters::Shape;
+use super::secret::Key;
 use super::stream::looks_like_sse;
 use super::stream_deltas::{DeltaDecoder, Framing, StreamDeltas};
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
 use sitewright_model::ai::Usage;
 
-/// The base of an adapter: the address, and the headers of every request, key included. A header
-/// with a key is marked sensitive, so `Debug` does not print it.
+/// The base of an adapter: the address, the headers of every request, and the header of the key. The
+/// key itself comes with each request, because it may expire.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
+    /// `None` if the provider is called without a key.
+    pub(super) key: Option<KeyHeader>,
+}
+
+/// The header in which a key is sent.
+#[derive(Debug, Clone)]
+pub(super) struct KeyHeader {
+    pub(super) name: HeaderName,
+    /// What comes before the key: `Bearer `.
+    pub(super) prefix: &'static str,
 }
 
 impl Endpoint {
-    /// `key` is the header that carries the API key, if there is one.
-    pub(super) fn new(url: Url, key: Option<(HeaderName, HeaderValue)>) -> Self {
-        Endpoint { url, headers: key.into_iter().collect() }
+    pub(super) fn new(url: Url, key: Option<KeyHeader>) -> Self {
+        Endpoint { url, headers: HeaderMap::new(), key }
     }
 }
 
@@ -69,9 +79,16 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
         url.into()
     }
 
-    /// The request, with the headers and fields that the operator adds or drops.
-    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
-        let mut headers = self.endpoint().headers.clone();
+    /// The request with this key, and with the headers and fields that the operator adds or drops. A
+    /// header with a key is marked sensitive, so `Debug` does not print it.
+    fn build(&self, prompt: &Prompt<'_>, key: Option<&Key>) -> HttpRequest {
+        let Endpoint { headers, key: header, .. } = self.endpoint();
+        let mut headers = headers.clone();
+        if let (Some(header), Some(key)) = (header, key)
+            && let Some(value) = key.header(header.prefix)
+        {
+            headers.insert(header.name.clone(), value);
+        }
         prompt.settings.set_headers(&mut headers);
         HttpRequest {
             url: self.url(prompt.model),

@@ -32,6 +32,12 @@ pub(super) struct Answer {
     pub(super) usage: Usage,
     /// The model that the provider reports.
     pub(super) model: Option<String>,
+    /// Whether the model called a tool, in any part of the answer. None is ever offered, except the
+    /// one that carries the reply.
+    pub(super) calls_tool: bool,
+    /// The field that says why the model stopped, if every whole reply of the protocol has it: the
+    /// model of a reply without it has not stopped.
+    pub(super) end_field: Option<&'static str>,
 }
 
 impl Answer {
@@ -43,14 +49,21 @@ impl Answer {
         let thinking::Stripped { reply, late, unended } = thinking::strip(&whole);
         let content = reply.into_owned();
         let fail = |kind, detail: String| Err(AttemptFailure::new(kind, detail).with_usage(usage));
-        if let Some(Finish::Filtered(why)) = self.finish {
+        let missing = self.end_field.filter(|_| self.finish.is_none());
+        let finish = match self.finish {
+            Some(Finish::Stop) | None if self.calls_tool => {
+                Some(Finish::Other("tool_calls".to_owned()))
+            }
+            finish => finish,
+        };
+        if let Some(Finish::Filtered(why)) = finish {
             return fail(AiErrorKind::ContentFiltered, why);
         }
         if let Some(refusal) = self.refusal.filter(|text| !text.trim().is_empty()) {
             let refusal: String = refusal.trim().chars().take(300).collect();
             return fail(AiErrorKind::ContentFiltered, format!("the model refused: {refusal}"));
         }
-        if self.finish == Some(Finish::Length) {
+        if finish == Some(Finish::Length) {
             let tokens = usage.output_tokens.map_or_else(
                 || format!("after {} characters", content.chars().count()),
                 |tokens| format!("after {tokens} tokens"),
@@ -59,26 +72,36 @@ impl Answer {
             let thinking = if before { ", all of them spent before the reply began" } else { "" };
             return fail(AiErrorKind::Truncated, format!("{tokens}{thinking}"));
         }
-        if self.finish == Some(Finish::Failed) {
+        if finish == Some(Finish::Failed) {
             return fail(AiErrorKind::Overloaded, "the model stopped with an error".to_owned());
         }
         if is_blank(&content) {
-            let why = match self.finish {
+            let why = match finish {
                 Some(Finish::Other(finish)) => format!("finish reason `{finish}`"),
                 Some(_) => "finish reason `stop`".to_owned(),
                 None => String::new(),
             };
             return fail(AiErrorKind::Empty, why);
         }
-        let finish_reason = match self.finish {
-            Some(Finish::Other(_)) => FinishReason::Other,
-            _ => FinishReason::Stop,
+        if let Some(field) = missing {
+            let characters = content.chars().count();
+            let detail = format!(
+                "its answer does not say that the model stopped: it has no `{field}`, after \
+                 {characters} characters of the reply"
+            );
+            let truncated = AttemptFailure::new(AiErrorKind::Truncated, detail).with_usage(usage);
+            return Err(AttemptFailure { retryable: true, ..truncated });
+        }
+        let (finish_reason, unknown_end) = match finish {
+            Some(Finish::Other(word)) => (FinishReason::Other, Some(word)),
+            _ => (FinishReason::Stop, None),
         };
         Ok(Reply {
             content,
             raw: late.then_some(whole),
             unended,
             finish_reason,
+            unknown_end,
             usage,
             model: self.model.filter(|model| !model.is_empty()),
             http: head.detail(),
@@ -96,6 +119,8 @@ pub(super) struct Reply {
     /// Whether thinking follows that does not end. Then only JSON shows that the reply is whole.
     pub(super) unended: bool,
     pub(super) finish_reason: FinishReason,
+    /// The provider's word for why the model stopped, if it is no known end of a reply.
+    pub(super) unknown_end: Option<String>,
     pub(super) usage: Usage,
     /// The model that the provider reports.
     pub(super) model: Option<String>,

@@ -82,6 +82,16 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
+    /// What the call uses for certain once it is sent.
+    pub(super) fn of_prompt(&self) -> Spent {
+        self.with_output(0)
+    }
+
+    /// What the call may use.
+    pub(super) fn expected(&self) -> Spent {
+        self.with_output(self.max_output.map_or(EXPECTED_OUTPUT, u64::from))
+    }
+
     fn with_output(&self, output: u64) -> Spent {
         let usage = Usage::of(self.prompt, output);
         let cost_usd = self.price.map(|price| cost_of(price, usage)).unwrap_or_default();
@@ -125,7 +135,7 @@ impl OrderBudget {
     /// The configured limits: name, limit and used amount.
     pub fn measures(&self) -> Vec<(&'static str, u64, u64)> {
         let spent = self.spent();
-        let BudgetConfig { calls, tokens, cost_usd } = self.limits;
+        let BudgetConfig { calls, tokens, cost_usd, .. } = self.limits;
         let cost = cost_usd.map(|most| Usd::from_dollars(most).nanos());
         [
             ("ai_budget_calls", calls, spent.calls),
@@ -168,9 +178,7 @@ impl OrderBudget {
 
     /// The reservation; `None` if it must wait for others.
     fn try_reserve(self: &Arc<Self>, estimate: Estimate) -> Result<Option<Box<Reserved>>, Message> {
-        let prompt = estimate.with_output(0);
-        let output = estimate.max_output.map_or(EXPECTED_OUTPUT, u64::from);
-        let whole = estimate.with_output(output);
+        let (prompt, whole) = (estimate.of_prompt(), estimate.expected());
         let mut state = self.lock();
         let fits = self.refusal(state.spent, whole).is_none();
         if !fits && let Some(refusal) = self.refusal(state.spent, prompt) {
@@ -200,7 +208,7 @@ impl OrderBudget {
     /// Why this amount does not fit.
     fn refusal(&self, spent: Spent, amount: Spent) -> Option<Message> {
         let after = spent.and(amount);
-        let BudgetConfig { calls, tokens: most_tokens, cost_usd: most_cost } = self.limits;
+        let BudgetConfig { calls, tokens: most_tokens, cost_usd: most_cost, .. } = self.limits;
         if let Some(most) = calls.filter(|most| after.calls > *most) {
             return Some(message!(
                 "the order's budget of {most} requests is used up; raise `calls` in [ai.budget], \
@@ -276,7 +284,7 @@ impl Drop for Reserved {
 }
 
 impl Spent {
-    fn and(self, other: Spent) -> Spent {
+    pub(super) fn and(self, other: Spent) -> Spent {
         Spent {
             calls: self.calls.saturating_add(other.calls),
             tokens: self.tokens.saturating_add(other.tokens),
@@ -284,7 +292,7 @@ impl Spent {
         }
     }
 
-    fn without(self, other: Spent) -> Spent {
+    pub(super) fn without(self, other: Spent) -> Spent {
         Spent {
             calls: self.calls.saturating_sub(other.calls),
             tokens: self.tokens.saturating_sub(other.tokens),

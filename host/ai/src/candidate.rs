@@ -100,7 +100,10 @@ impl Candidate {
         let Place { route, call, transport } = at;
         let span = self.span(route, request, call);
         let (started, begin) = (SystemTime::now(), Instant::now());
-        text.begin(self.settings.redactor.clone());
+        let key = self.provider.key(call.deadline).await;
+        // Afterwards, so that it knows the key of this attempt.
+        let mut redactor = self.provider.redactor();
+        text.begin(redactor.clone());
         let mut prompt = self.prompt(request, &adjusted.shape);
         if let Reading::Checked { most_output } = reading {
             prompt.max_output_tokens =
@@ -111,8 +114,28 @@ impl Candidate {
         let mut unheard = cut_here.then(|| Box::new(TextSink::none()));
         let mut live = Live::new(unheard.as_deref_mut().unwrap_or(text));
         let reply = async {
-            let mut reply =
-                self.provider.call(&prompt, transport, call.deadline, &mut live).await?;
+            let key = key?;
+            let first =
+                self.provider.call(&prompt, key.as_deref(), transport, call.deadline, &mut live);
+            let mut reply = match first.await {
+                Err(failure) if refuses_key(&failure) => {
+                    // Boxed, because it is rare.
+                    let other = self.provider.key_after(key.as_deref(), call.deadline);
+                    let Some(other) = Box::pin(other).await else { return Err(failure) };
+                    tracing::info!(
+                        provider = self.provider_name,
+                        "the provider refused its key, which has changed; the request is sent \
+                         with the new one"
+                    );
+                    redactor = self.provider.redactor();
+                    live.text.begin(redactor.clone());
+                    let other = Some(other.as_ref());
+                    let again =
+                        self.provider.call(&prompt, other, transport, call.deadline, &mut live);
+                    Box::pin(again).await?
+                }
+                first => first?,
+            };
             // Boxed to keep the future of a call that waits for the model small.
             Box::pin(async {
                 if cut_here {
@@ -123,7 +146,7 @@ impl Candidate {
                     Reading::Any => &Format::Text,
                 };
                 let (reply, raw) = checked(reply, format, call.deadline).await?;
-                let (reply, raw) = without_key(&self.settings.redactor, reply, raw).await?;
+                let (reply, raw) = without_key(&redactor, reply, raw).await?;
                 // Afterwards, because what is wrong quotes the reply.
                 match reading {
                     Reading::Checked { .. } => judged(reply, raw, request, call).await,
@@ -141,7 +164,6 @@ impl Candidate {
         attempt.first_token_ms = live.timing.first_token.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
-                let redactor = &self.settings.redactor;
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
                 attempt.usage = reply.usage;
                 attempt.status = Some(reply.http.status);
@@ -163,12 +185,12 @@ impl Candidate {
                 Ok((completion, raw))
             }
             Err(failure) => {
-                let mut failed = self.describe(route, failure);
+                let mut failed = self.describe(route, failure, &redactor);
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
                 attempt.usage = *failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
                 attempt.limit = failed.failure.limit;
-                attempt.not_sent = failed.failure.unconnected;
+                attempt.not_sent = failed.failure.unconnected || !failed.failure.asked;
                 if let Some(unusable) = &mut failed.failure.unusable {
                     attempt.problems = std::mem::take(&mut unusable.problems);
                 }
@@ -328,7 +350,7 @@ impl Candidate {
         route: &str,
         failure: AttemptFailure,
     ) -> (Attempt, FailedAttempt) {
-        let failed = self.describe(route, failure);
+        let failed = self.describe(route, failure, &self.provider.redactor());
         let attempt = Attempt {
             outcome: AttemptOutcome::Failed(failed.failure.kind),
             message: Some(failed.message.clone()),
@@ -391,8 +413,12 @@ impl Candidate {
     }
 
     /// Redacts the failure, cuts its excerpt and composes its message.
-    fn describe(&self, route: &str, mut failure: AttemptFailure) -> FailedAttempt {
-        let redactor = &self.settings.redactor;
+    fn describe(
+        &self,
+        route: &str,
+        mut failure: AttemptFailure,
+        redactor: &Redactor,
+    ) -> FailedAttempt {
         // Before the message is cut.
         let refusal = Refusal::of(&failure);
         // Cut before redaction, because a provider may send megabytes, and again after it.
@@ -415,6 +441,11 @@ impl Candidate {
         let message = hint::message(&self.location(route), &failure);
         FailedAttempt { failure, message, refusal }
     }
+}
+
+/// Whether a provider has answered that the key is wrong or has expired.
+fn refuses_key(failure: &AttemptFailure) -> bool {
+    failure.kind == AiErrorKind::Auth && failure.http.is_some()
 }
 
 /// The reply without the provider's key, should the server have told it the model.

@@ -2,12 +2,14 @@
 //! unusable reply, and the error if every candidate fails.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::budget::{Estimate, Refused, estimated_tokens};
 use super::candidate::{Candidate, FailedAttempt, Place, Reading};
+use super::day_budget::{DayBudget, PutOff};
 use super::gateway::CallContext;
 use super::journal::{JournalKey, RunJournal};
 use super::parameters::Adjusted;
@@ -31,6 +33,7 @@ pub(super) struct Dispatch<'a> {
     text: &'a mut TextSink,
     /// Where replies that cannot be used are accounted for.
     journal: Option<(&'a RunJournal, &'a JournalKey)>,
+    day: Option<&'a Arc<DayBudget>>,
     attempts: Vec<Attempt>,
     failures: Vec<FailedAttempt>,
 }
@@ -42,6 +45,9 @@ enum Tried {
     Failed,
     /// The order's budget is too small: nothing was sent, or the reply was cut.
     OverBudget(Message),
+    /// Nothing was sent, because the budget of the day is used up. The failure is the last one of
+    /// `failures`.
+    PutOff,
     /// Nothing was sent, because the order's deadline passed.
     Late,
 }
@@ -67,13 +73,18 @@ impl<'a> Dispatch<'a> {
         text: &'a mut TextSink,
     ) -> Self {
         let (attempts, failures) = (Vec::new(), Vec::new());
-        let journal = None;
-        Dispatch { transport, jitter, call, route, request, text, journal, attempts, failures }
+        let (journal, day) = (None, None);
+        Dispatch { transport, jitter, call, route, request, text, journal, day, attempts, failures }
     }
 
     /// The same call, whose replies that cannot be used are accounted for in this journal.
     pub(super) fn accounted(self, journal: Option<(&'a RunJournal, &'a JournalKey)>) -> Self {
         Dispatch { journal, ..self }
+    }
+
+    /// The same call within the budget of the day.
+    pub(super) fn within(self, day: Option<&'a Arc<DayBudget>>) -> Self {
+        Dispatch { day, ..self }
     }
 
     /// Calls the candidates in order, until one returns a complete, checked reply.
@@ -112,7 +123,7 @@ impl<'a> Dispatch<'a> {
                 match tried {
                     Tried::Completed(completed) => return Ok(*completed),
                     Tried::OverBudget(message) => return Err(self.error(Some(message))),
-                    Tried::Late => return Err(self.error(None)),
+                    Tried::PutOff | Tried::Late => return Err(self.error(None)),
                     Tried::Failed => {}
                 }
                 if let Some(next) = self.adjusted(candidate, request, &adjusted) {
@@ -144,14 +155,11 @@ impl<'a> Dispatch<'a> {
     ) -> Tried {
         let prompt =
             estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
+        let estimate =
+            Estimate { prompt, max_output: candidate.max_output(request), price: candidate.price };
         let reserved = match &self.call.budget {
             None => None,
             Some(budget) => {
-                let estimate = Estimate {
-                    prompt,
-                    max_output: candidate.max_output(request),
-                    price: candidate.price,
-                };
                 // Boxed, because few orders have a budget.
                 match Box::pin(budget.reserve(estimate, self.call.deadline)).await {
                     Ok(reserved) => Some(reserved),
@@ -159,6 +167,25 @@ impl<'a> Dispatch<'a> {
                     Err(Refused::Deadline) => return Tried::Late,
                 }
             }
+        };
+        let of_day = match self.day {
+            None => None,
+            // Boxed, because few days have a budget.
+            Some(day) => match Box::pin(day.reserve(estimate, self.call.deadline)).await {
+                Ok(of_day) => Some(of_day),
+                Err(put_off) => {
+                    if let Some(reserved) = reserved {
+                        reserved.release();
+                    }
+                    let PutOff::Reached(failure) = put_off else { return Tried::Late };
+                    // The other candidates have the same budget.
+                    let (attempt, failed) = candidate.rejected(self.route, *failure);
+                    let backoff_ms = millis(backoff);
+                    self.attempts.push(Attempt { backoff_ms, asked_again, ..attempt });
+                    self.failures.push(failed);
+                    return Tried::PutOff;
+                }
+            },
         };
         let most_output = reserved.as_ref().and_then(|reserved| reserved.max_output);
         let (begin, backoff_ms) = (Instant::now(), millis(backoff));
@@ -175,6 +202,9 @@ impl<'a> Dispatch<'a> {
                 if let Some(reserved) = reserved {
                     reserved.release();
                 }
+                if let Some(of_day) = of_day {
+                    of_day.release();
+                }
                 let (attempt, failed) = candidate.rejected(self.route, *failure);
                 self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
                 self.failures.push(failed);
@@ -186,11 +216,18 @@ impl<'a> Dispatch<'a> {
         let (attempt, result) = candidate.attempt(at, request, adjusted, how, self.text).await;
         // What a provider does not count is estimated: it is charged to the budget all the same.
         let charged = match attempt.usage {
-            unknown @ Usage { input_tokens: None, output_tokens: None, .. } if result.is_err() => {
+            unknown @ Usage { input_tokens: None, output_tokens: None, .. }
+                if result.as_ref().is_err_and(|failed| !has_reply(failed)) =>
+            {
                 unknown
             }
             known => {
-                let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
+                let reply = match &result {
+                    Ok((completion, _)) => completion.content.len(),
+                    Err(failed) => {
+                        failed.failure.unusable.as_ref().map_or(0, |one| one.reply.len())
+                    }
+                };
                 Usage {
                     input_tokens: known.input_tokens.or(Some(prompt)),
                     output_tokens: known.output_tokens.or_else(|| Some(estimated_tokens(reply))),
@@ -201,8 +238,12 @@ impl<'a> Dispatch<'a> {
         let count = |tokens: Option<u64>| tokens.unwrap_or(0);
         let tokens = count(charged.input_tokens).saturating_add(count(charged.output_tokens));
         candidate.limiter.record_tokens(&permit, tokens);
+        let cost = candidate.cost(charged).unwrap_or_default();
         if let Some(reserved) = reserved {
-            reserved.commit(tokens, candidate.cost(charged).unwrap_or_default());
+            reserved.commit(tokens, cost);
+        }
+        if let Some(of_day) = of_day {
+            of_day.commit(tokens, cost);
         }
         permit.complete(result.as_ref().err().map(|failed| &failed.failure));
         self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
@@ -372,6 +413,18 @@ fn corrected_request(request: &Request, reply: &str, problem: &str) -> Request {
     let mut request = request.clone();
     request.messages.extend([message(Role::Assistant, reply.to_owned()), message(Role::User, ask)]);
     request
+}
+
+/// Whether a failed attempt had a reply of the model, which is paid for.
+fn has_reply(failed: &FailedAttempt) -> bool {
+    matches!(
+        failed.failure.kind,
+        AiErrorKind::Truncated
+            | AiErrorKind::Empty
+            | AiErrorKind::Malformed
+            | AiErrorKind::SchemaMismatch
+            | AiErrorKind::ContentFiltered
+    )
 }
 
 /// Whether another attempt or candidate may succeed after a failure of this kind. None can once the

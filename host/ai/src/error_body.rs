@@ -34,6 +34,8 @@ pub(super) struct ErrorBody {
     pub(super) fields: Vec<String>,
     /// The wait that the body requests in a field of its own.
     pub(super) retry_after: Option<Duration>,
+    /// Headers of the provider behind a relay that puts them into the body.
+    pub(super) headers: Vec<(String, String)>,
 }
 
 /// The failure that an error status with this body means.
@@ -63,9 +65,18 @@ pub(super) fn says_something(value: &Value) -> bool {
 
 /// The failure of this kind. It has no excerpt: the caller that has the body adds it.
 pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, body: &ErrorBody) -> AttemptFailure {
+    let of_headers = || {
+        let headers = head.headers.iter();
+        let headers =
+            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let of_body = body.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        retry_after::reset(headers.chain(of_body), head.received)
+    };
     let delay = body
         .retry_after
-        .or_else(|| retry_after::delay(&head.headers, &body.message, head.received));
+        .or_else(|| retry_after::delay(&head.headers, &body.message, head.received))
+        // Other errors may report limits too, which are not their cause.
+        .or_else(|| of_headers().filter(|_| kind == AiErrorKind::RateLimited));
     let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retryable = kind.retryable_after(should_retry, &body.message);
     let fields = body.fields.clone();
@@ -237,7 +248,8 @@ impl ErrorBody {
             Some(raw) => format!("{message} ({})", cut(raw)),
             None => message,
         };
-        ErrorBody { message, codes, number, fields: fields(error), retry_after: None }
+        let (fields, headers) = (fields(error), headers(error));
+        ErrorBody { message, codes, number, fields, retry_after: None, headers }
     }
 }
 
@@ -257,7 +269,24 @@ fn fields(error: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Maximum number of places that are read of a list of validation errors.
+/// The headers that OpenRouter puts into its errors.
+fn headers(error: &Value) -> Vec<(String, String)> {
+    let headers = error.pointer("/metadata/headers").and_then(Value::as_object);
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    headers
+        .into_iter()
+        .flatten()
+        .take(MAX_FIELDS)
+        .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
+        .filter(|(name, value)| name.len() + value.len() <= MAX_CODE_BYTES)
+        .collect()
+}
+
+/// Maximum number of headers, and of places in a list of validation errors, that are read.
 const MAX_FIELDS: usize = 16;
 
 /// The text without surrounding white space, at most [`MAX_MESSAGE_BYTES`] of it.

@@ -17,6 +17,15 @@ pub(super) struct Unusable {
     pub(super) problems: Vec<Problem>,
 }
 
+/// Why nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// No key could be read.
+    NoKey,
+    /// The budget of the day is used up.
+    DayBudget,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AttemptFailure {
@@ -32,13 +41,16 @@ pub(super) struct AttemptFailure {
     pub(super) limit: Option<Limit>,
     /// Whether a request was sent.
     pub(super) asked: bool,
+    /// Why nothing was sent, if the provider is not the reason.
+    pub(super) unsent: Option<Unsent>,
     /// Whether no connection could be made, so that the provider cannot have seen the request.
     pub(super) unconnected: bool,
     /// The model's reply, if it is not what was requested.
     pub(super) unusable: Option<Box<Unusable>>,
     /// Fields of the request that the error names, as paths: `stop`, `body.seed`.
     pub(super) fields: Vec<String>,
-    /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
+    /// Milliseconds until the circuit breaker lets a request through, if it rejected this one, or
+    /// until the next day, if the budget of this one is used up.
     pub(super) closed_for_ms: Option<NonZeroU32>,
 }
 
@@ -53,6 +65,7 @@ impl AttemptFailure {
             retryable: kind.retryable(),
             limit: None,
             asked: true,
+            unsent: None,
             unconnected: false,
             unusable: None,
             fields: Vec::new(),

@@ -4,6 +4,7 @@
 //! (failure catalogue E4).
 
 use super::answer::Finish;
+use super::reading::Fields;
 
 /// What a word means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,24 @@ pub(super) fn of(word: &str, filtered: impl FnOnce(&str) -> String) -> Option<Fi
     })
 }
 
+/// Why the model stopped, from a choice of a chat completion; `None` if it does not say.
+///
+/// OpenRouter, and LiteLLM in front of it, add the word of the provider behind them: it counts if
+/// the translated one says nothing, or says stop after a cut, a filter or an error.
+pub(super) fn of_choice(choice: Fields<'_>) -> Option<Finish> {
+    let meaning = |word: Option<&str>| word.and_then(|word| of(word, filtered));
+    let said = meaning(choice.word("finish_reason").or_else(|| choice.word("finishReason")));
+    let native = choice
+        .word("native_finish_reason")
+        .or_else(|| choice.object("provider_specific_fields")?.word("native_finish_reason"));
+    match (said, meaning(native)) {
+        (Some(said), Some(native @ (Finish::Length | Finish::Filtered(_) | Finish::Failed))) => {
+            Some(worse(Some(said), native))
+        }
+        (said, native) => said.or(native),
+    }
+}
+
 /// What a filter did, for providers that do not explain it.
 pub(super) fn filtered(word: &str) -> String {
     match normalized(word).as_str() {
@@ -204,6 +223,8 @@ fn normalized(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -228,6 +249,40 @@ mod tests {
                     None => "nothing",
                 };
                 assert_eq!(found, expected, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_word_of_the_provider_behind_a_relay_counts_where_the_relay_hides_it() {
+        let filter = |word: &str| Some(Finish::Filtered(filtered(word)));
+        let other = |word: &str| Some(Finish::Other(word.to_owned()));
+        let rows = [
+            ("stop", "MAX_TOKENS", Some(Finish::Length)),
+            ("stop", "SAFETY", filter("SAFETY")),
+            ("stop", "refusal", filter("refusal")),
+            ("stop", "abort", Some(Finish::Failed)),
+            ("stop", "end_turn", Some(Finish::Stop)),
+            ("stop", "something_new", Some(Finish::Stop)),
+            ("stop", "", Some(Finish::Stop)),
+            ("", "max_tokens", Some(Finish::Length)),
+            ("", "content_filter", filter("content_filter")),
+            ("", "STOP", Some(Finish::Stop)),
+            ("", "something_new", other("something_new")),
+            ("", "", None),
+            ("unknown", "length", Some(Finish::Length)),
+            ("something_new", "max_tokens", Some(Finish::Length)),
+            ("length", "stop", Some(Finish::Length)),
+            ("content_filter", "max_tokens", filter("content_filter")),
+        ];
+        for (said, native, expected) in rows {
+            for choice in [
+                json!({"finish_reason": said, "native_finish_reason": native}),
+                json!({"finishReason": said, "native_finish_reason": {"type": native}}),
+                json!({"finish_reason": said,
+                       "provider_specific_fields": {"native_finish_reason": native}}),
+            ] {
+                assert_eq!(of_choice(Fields(&choice)), expected, "{choice}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Properties of the decoders for any bytes. The fuzz targets in `host/fuzz` search for violations;
 //! the tests below check some inputs on every run.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use reqwest::header::HeaderMap;
@@ -177,7 +178,7 @@ fn provider<C: Kind, A: Adapter + 'static>(
     let limits = LimitsByModel::of(&EndpointConfig::default());
     Some(Provider::Http(Box::new(HttpProvider {
         adapter,
-        key,
+        key: Arc::new(key),
         limits,
         client: None,
         refused: Refused::default(),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::budget::OrderBudget;
 use super::candidate::Candidate;
 use super::config::{AiConfig, BudgetConfig, ConfigError};
+use super::day_budget::DayBudget;
 use super::dispatch::Dispatch;
 use super::journal::RunJournal;
 use super::judge::ReplyJudge;
@@ -31,6 +32,7 @@ pub struct Gateway {
     transport: Transport,
     jitter: Jitter,
     budget: BudgetConfig,
+    day: Option<Arc<DayBudget>>,
     schemas: KnownSchemas,
 }
 
@@ -124,6 +126,7 @@ impl Gateway {
             transport,
             jitter: Jitter::from_clock(),
             budget: config.budget,
+            day: DayBudget::new(config.budget),
             schemas: KnownSchemas::default(),
         })
     }
@@ -138,7 +141,16 @@ impl Gateway {
             transport,
             jitter: Jitter::from_clock(),
             budget: BudgetConfig::default(),
+            day: None,
             schemas: KnownSchemas::default(),
+        }
+    }
+
+    /// Has the keys that come from files and commands read again before the next calls. A key that
+    /// cannot be read again is used on as long as it is valid.
+    pub fn read_keys_again(&self) {
+        for candidate in self.routes.values().flatten() {
+            candidate.provider.expire_key();
         }
     }
 
@@ -206,7 +218,8 @@ impl Gateway {
         let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
         let dispatch = Dispatch::new(&self.transport, &self.jitter, call, route, request, text);
         // Boxed too: it would be moved several times on its way to the one who waits.
-        let completed = Box::pin(dispatch.accounted(paid).run(candidates)).await?;
+        let dispatch = dispatch.accounted(paid).within(self.day.as_ref());
+        let completed = Box::pin(dispatch.run(candidates)).await?;
         match journal {
             Some((journal, key)) => {
                 Ok(Box::pin(journal.record(key, call.call_id, request, completed)).await)

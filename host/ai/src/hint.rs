@@ -1,6 +1,6 @@
 //! The message of a failed attempt: what happened, at which provider, and the hint what to do.
 
-use super::failure::AttemptFailure;
+use super::failure::{AttemptFailure, Unsent};
 use super::provider::Provider;
 use sitewright_model::ai::{AiErrorKind, Limit};
 use sitewright_model::message;
@@ -32,6 +32,11 @@ pub(super) fn message(at: &Location<'_>, failure: &AttemptFailure) -> Message {
 
 fn what_happened(at: &Location<'_>, failure: &AttemptFailure) -> String {
     let model = at.model;
+    match failure.unsent {
+        Some(Unsent::NoKey) => return "has no key".to_owned(),
+        Some(Unsent::DayBudget) => return "was not asked".to_owned(),
+        None => {}
+    }
     match failure.kind {
         AiErrorKind::Auth => "refused its key".to_owned(),
         AiErrorKind::Permission => format!("does not permit its key to use the model `{model}`"),
@@ -80,10 +85,16 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
     if refused && failure.detail.contains("v1/responses") {
         return format!("set api = \"responses\" of {keys}, or name another model in {route_key}");
     }
+    if failure.unsent == Some(Unsent::DayBudget) {
+        return "orders go on at midnight UTC; raise the budget to go on at once".to_owned();
+    }
     match failure.kind {
         AiErrorKind::Auth => match provider.key_source() {
             None => {
-                format!("it was called without a key: set api_key_env or api_key_file of {keys}")
+                format!(
+                    "it was called without a key: set api_key_env, api_key_file or api_key_command of \
+                     {keys}"
+                )
             }
             Some(source) => format!("check {source}"),
         },

@@ -3,23 +3,26 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::adapter::Adapter;
 use super::answer::Reply;
 use super::config::{CALL_MS, EndpointConfig, Reasoning};
-use super::failure::AttemptFailure;
+use super::failure::{AttemptFailure, Unsent};
 use super::parameters::{Adjusted, Refusal, Shape};
 use super::redact::Redactor;
 use super::request::Format;
 use super::scripted::Scripted;
-use super::secret::ApiKey;
+use super::secret::{ApiKey, Key, NoKey};
 use super::transport::{Live, Transport};
 use super::wire::Prompt;
 use sitewright_http::Client;
+use sitewright_model::ai::{AiErrorKind, Limit};
 
 /// The timeouts of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +91,7 @@ pub(super) enum Provider {
 #[derive(Debug)]
 pub(super) struct HttpProvider {
     pub(super) adapter: Box<dyn Adapter>,
-    pub(super) key: ApiKey,
+    pub(super) key: Arc<ApiKey>,
     pub(super) limits: LimitsByModel,
     /// The client with the provider's own proxy and certificates; `None` for the one of the process.
     pub(super) client: Option<Client>,
@@ -233,13 +236,14 @@ impl Provider {
     pub(super) async fn call(
         &self,
         prompt: &Prompt<'_>,
+        key: Option<&Key>,
         transport: &Transport,
-        deadline: tokio::time::Instant,
+        deadline: Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, AttemptFailure> {
         match self {
             Provider::Http(provider) => {
-                let reply = transport.call(provider, prompt, deadline, live).await?;
+                let reply = transport.call(provider, prompt, key, deadline, live).await?;
                 reply.within(provider.adapter.silent_limit(prompt))
             }
             // Boxed to keep the future of calls to a model small.
@@ -271,10 +275,50 @@ impl Provider {
         }
     }
 
-    /// A redactor for the provider's key.
+    /// The key for a request; `None` if the provider is called without one.
+    ///
+    /// # Errors
+    /// A file or command does not supply it. Nothing was sent.
+    pub(super) async fn key(&self, deadline: Instant) -> Result<Option<Arc<Key>>, AttemptFailure> {
+        let Provider::Http(provider) = self else { return Ok(None) };
+        provider.key.current(deadline).await.map_err(|no_key| match no_key {
+            NoKey::Unreadable(message) => AttemptFailure {
+                asked: false,
+                unsent: Some(Unsent::NoKey),
+                ..AttemptFailure::new(AiErrorKind::Auth, message.as_str())
+            },
+            NoKey::Late => AttemptFailure {
+                asked: false,
+                limit: Some(Limit::Deadline),
+                ..AttemptFailure::new(
+                    AiErrorKind::Cancelled,
+                    "the order's deadline passed while its key was read",
+                )
+            },
+        })
+    }
+
+    /// Another key, if the provider has refused this one and its file or command supplies another.
+    pub(super) async fn key_after(
+        &self,
+        refused: Option<&Key>,
+        deadline: Instant,
+    ) -> Option<Arc<Key>> {
+        let Provider::Http(provider) = self else { return None };
+        provider.key.other_than(refused?, deadline).await
+    }
+
+    /// Has the key read again before the next call, if it comes from a file or a command.
+    pub(super) fn expire_key(&self) {
+        if let Provider::Http(provider) = self {
+            provider.key.expire();
+        }
+    }
+
+    /// A redactor for the provider's keys and for the other secrets that it is sent.
     pub(super) fn redactor(&self) -> Redactor {
         match self {
-            Provider::Http(provider) => provider.key.redactor().clone(),
+            Provider::Http(provider) => provider.key.redactor(),
             Provider::Scripted(_) => Redactor::default(),
         }
     }

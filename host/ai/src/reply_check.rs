@@ -29,8 +29,9 @@ pub(super) async fn checked(
     let late = reply.raw.take();
     let schema = match format {
         Format::Text if reply.finish_reason == FinishReason::Other => {
-            let why = "for a finish reason that Sitewright does not know";
-            return Err(doubtful(reply, why));
+            let word = reply.unknown_end.as_deref().unwrap_or_default();
+            let why = format!("with the finish reason `{word}`, which is no known end of a reply");
+            return Err(doubtful(reply, &why));
         }
         Format::Text if reply.unended => {
             return Err(doubtful(reply, "the model began to think again and did not end it"));

@@ -3,9 +3,21 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Maximum accepted wait; a longer one is a mistake or an attack.
 const MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Maximum number of headers that are looked at.
+const MAX_HEADERS: usize = 128;
+
+/// A number from here on is a time in milliseconds since the Unix epoch: as seconds it would be the
+/// year 5138.
+const EPOCH_MILLISECONDS: f64 = 1e11;
+
+/// A number from here on is a time in seconds since the Unix epoch: as a wait it would be 31 years.
+const EPOCH_SECONDS: f64 = 1e9;
 
 /// The wait that an error response requests: `retry-after-ms`, `retry-after` in seconds or as a
 /// date, or `try again in 1.574s` in the message. In a success the header has no meaning.
@@ -15,15 +27,120 @@ pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Opti
     let milliseconds = header("retry-after-ms").and_then(|text| number(text, 0.001));
     let after = || {
         let text = header("retry-after")?;
-        let at = || {
-            httpdate::parse_http_date(text)
-                .ok()
-                .map(|at| at.duration_since(now).unwrap_or_default())
-        };
-        number(text, 1.0).or_else(at)
+        // Two servers in a row may each have added a value: `7, 7`.
+        let first = || number(text.split(',').next()?.trim(), 1.0);
+        number(text, 1.0).or_else(|| date(text, now)).or_else(first)
     };
     let delay = milliseconds.or_else(after).or_else(|| in_message(message))?;
     Some(delay.min(MAX))
+}
+
+/// The time until the rate limits that are used up are reset, from the headers that report them.
+///
+/// | provider | notation |
+/// |---|---|
+/// | OpenAI, Groq, Azure | `x-ratelimit-reset-requests: 1s`, `-tokens: 6m0s`, or seconds |
+/// | Anthropic | `anthropic-ratelimit-tokens-reset: 2027-01-15T08:00:30Z` |
+/// | OpenRouter | `X-RateLimit-Reset: 1741305600000`, in headers or in the body |
+/// | Cerebras, Together, Mistral | `x-ratelimit-reset-tokens-minute: 11.38`, in seconds |
+/// | RFC drafts | `RateLimit-Reset: 30`, `RateLimit: "a";r=0;t=30` |
+///
+/// A limit is used up if the header of the same name with `remaining` says 0. If no limit says how
+/// much remains, each may be the one that is used up. `None` if something of each remains: a request
+/// that is larger than the rest was refused, and the reset is too late a time.
+pub(super) fn reset<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+    now: SystemTime,
+) -> Option<Duration> {
+    let headers: Vec<(String, &str)> =
+        headers.take(MAX_HEADERS).map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    let value =
+        |name: &str| headers.iter().find_map(|(one, value)| (one == name).then_some(*value));
+    let (mut used_up, mut unknown, mut some_remains) = (None, None, false);
+    for (name, text) in &headers {
+        if !(name.contains("ratelimit") || name.contains("rate-limit")) {
+            continue;
+        }
+        let (remaining, wait) = if name.contains("reset") {
+            let remaining = value(&name.replace("reset", "remaining")).and_then(count);
+            let milliseconds = name.ends_with("-ms");
+            let wait = if milliseconds { number(text, 0.001) } else { moment(text, now) };
+            (remaining, wait)
+        } else if name.ends_with("ratelimit") {
+            (parameter(text, &["r", "remaining"]), parameter_wait(text, now))
+        } else {
+            continue;
+        };
+        let wait = wait.filter(|wait| !wait.is_zero());
+        match remaining {
+            Some(count) if count <= 0.0 => used_up = used_up.max(wait),
+            Some(_) => some_remains = true,
+            None => unknown = unknown.max(wait),
+        }
+    }
+    let unknown = unknown.filter(|_| !some_remains);
+    used_up.or(unknown).map(|wait| wait.min(MAX))
+}
+
+/// A count as headers have it: `0`, or `0, 0;w=60`.
+fn count(text: &str) -> Option<f64> {
+    text.split([',', ';']).next()?.trim().parse().ok()
+}
+
+/// A parameter of a structured header, under one of its names.
+fn parameter(text: &str, names: &[&str]) -> Option<f64> {
+    parameter_text(text, names)?.parse().ok()
+}
+
+fn parameter_text<'a>(text: &'a str, names: &[&str]) -> Option<&'a str> {
+    text.split([',', ';']).find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        names.contains(&name.trim()).then(|| value.trim())
+    })
+}
+
+fn parameter_wait(text: &str, now: SystemTime) -> Option<Duration> {
+    moment(parameter_text(text, &["t", "reset"])?, now)
+}
+
+/// The time until a time, as seconds or milliseconds since the Unix epoch or as a date. Zero if it
+/// has passed.
+pub(super) fn until(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    match text.parse::<f64>() {
+        Ok(value) if value >= EPOCH_SECONDS => moment(text, now),
+        Ok(_) => None,
+        Err(_) => date(text, now),
+    }
+}
+
+/// The time until a moment: a number of seconds, a time since the epoch, a duration, or a date.
+fn moment(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(value) = text.parse::<f64>() {
+        let since_epoch = if value >= EPOCH_MILLISECONDS {
+            value / 1000.0
+        } else if value >= EPOCH_SECONDS {
+            value
+        } else {
+            return number(text, 1.0);
+        };
+        let at = Duration::try_from_secs_f64(since_epoch)
+            .ok()
+            .and_then(|since_epoch| SystemTime::UNIX_EPOCH.checked_add(since_epoch));
+        // A time after all times is as good as the maximum.
+        return Some(at.map_or(MAX, |at| at.duration_since(now).unwrap_or_default()));
+    }
+    date(text, now).or_else(|| in_field(text))
+}
+
+/// The time until a date, as HTTP or RFC 3339 writes it.
+fn date(text: &str, now: SystemTime) -> Option<Duration> {
+    let at = match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(at) => SystemTime::from(at),
+        Err(_) => httpdate::parse_http_date(text).ok()?,
+    };
+    Some(at.duration_since(now).unwrap_or_default())
 }
 
 fn number(text: &str, seconds_each: f64) -> Option<Duration> {
@@ -63,10 +180,135 @@ fn duration(text: &str) -> Option<Duration> {
             "s" | "sec" | "second" | "seconds" => 1.0,
             "m" | "min" | "minute" | "minutes" => 60.0,
             "h" | "hour" | "hours" => 3600.0,
+            "d" | "day" | "days" => 86_400.0,
             _ => return total,
         };
         let Some(part) = number(value.trim_end_matches('.'), seconds_each) else { return total };
         total = Some(total.unwrap_or_default().saturating_add(part));
         rest = &unit[letters..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2027-01-15T08:00:00Z.
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    #[test]
+    fn a_reset_is_read_in_the_notation_of_every_provider() {
+        type Row<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
+        let rows: &[Row<'_>] = &[
+            // OpenAI and Groq.
+            (&[("x-ratelimit-reset-requests", "1s")], Some(1000)),
+            (&[("x-ratelimit-reset-tokens", "6m0s")], Some(360_000)),
+            (&[("x-ratelimit-reset-tokens", "1h2m3.5s")], Some(3_723_500)),
+            (&[("x-ratelimit-reset-tokens", "120ms")], Some(120)),
+            (&[("x-ratelimit-reset-requests", "1d2h")], Some(86_400_000)),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "1s"),
+                    ("x-ratelimit-remaining-tokens", "149984"),
+                    ("x-ratelimit-reset-tokens", "6m0s"),
+                ],
+                Some(1000),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining-tokens", "0"),
+                    ("x-ratelimit-reset-tokens", "30s"),
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "20s"),
+                ],
+                Some(30_000),
+            ),
+            // Something of each limit is left: the request was larger than that.
+            (&[("x-ratelimit-remaining-tokens", "9"), ("x-ratelimit-reset-tokens", "6m0s")], None),
+            (
+                &[
+                    ("x-ratelimit-remaining-tokens", "9"),
+                    ("x-ratelimit-reset-tokens", "6m0s"),
+                    ("x-ratelimit-reset-requests", "1s"),
+                ],
+                None,
+            ),
+            // Azure and Cerebras: seconds.
+            (&[("x-ratelimit-reset-tokens", "44")], Some(44_000)),
+            (
+                &[
+                    ("x-ratelimit-remaining-tokens-minute", "0"),
+                    ("x-ratelimit-reset-tokens-minute", "11.382867"),
+                ],
+                Some(11_382),
+            ),
+            (&[("ratelimitbysize-remaining", "0"), ("ratelimitbysize-reset", "25")], Some(25_000)),
+            // OpenRouter: milliseconds since the epoch. GitHub and others: seconds.
+            (
+                &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "1800000012000")],
+                Some(12_000),
+            ),
+            (&[("X-RateLimit-Reset", "1800000012000")], Some(12_000)),
+            (&[("X-RateLimit-Reset", "1800000012")], Some(12_000)),
+            (&[("x-rate-limit-reset", "1800000012")], Some(12_000)),
+            (&[("x-ratelimit-reset-ms", "1500")], Some(1500)),
+            // Anthropic.
+            (
+                &[
+                    ("anthropic-ratelimit-requests-remaining", "3"),
+                    ("anthropic-ratelimit-requests-reset", "2027-01-15T08:10:00Z"),
+                    ("anthropic-ratelimit-tokens-remaining", "0"),
+                    ("anthropic-ratelimit-tokens-reset", "2027-01-15T08:00:30Z"),
+                ],
+                Some(30_000),
+            ),
+            (&[("anthropic-ratelimit-unified-reset", "1800000060")], Some(60_000)),
+            (
+                &[("anthropic-ratelimit-input-tokens-reset", "2027-01-15T10:00:30+02:00")],
+                Some(30_000),
+            ),
+            // The drafts of the IETF.
+            (&[("RateLimit-Remaining", "0"), ("RateLimit-Reset", "30")], Some(30_000)),
+            (&[("ratelimit", "\"default\";r=0;t=30")], Some(30_000)),
+            (&[("ratelimit", "limit=10, remaining=0, reset=30")], Some(30_000)),
+            (&[("ratelimit", "\"default\";r=7;t=30")], None),
+            (&[("x-ratelimit-reset", "Fri, 15 Jan 2027 08:00:09 GMT")], Some(9000)),
+            // What says nothing.
+            (&[("x-ratelimit-reset", "2027-01-15T07:59:00Z")], None),
+            (&[("x-ratelimit-reset", "0")], None),
+            (&[("x-ratelimit-reset", "-5")], None),
+            (&[("x-ratelimit-reset", "soon")], None),
+            (&[("x-ratelimit-reset", "NaN")], None),
+            (&[("x-ratelimit-limit", "10"), ("x-password-reset", "10")], None),
+            // A mistake or an attack.
+            (&[("x-ratelimit-reset", "9999999999999999999999")], Some(86_400_000)),
+            (&[("x-ratelimit-reset", "999999999")], Some(86_400_000)),
+        ];
+        for (headers, expected) in rows {
+            let found = reset(headers.iter().copied(), now());
+            let found = found.map(|wait| u64::try_from(wait.as_millis()).unwrap());
+            assert_eq!(found, *expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_requested_wait_is_read_in_every_notation() {
+        let rows = [
+            ("retry-after", "7", Some(7000)),
+            ("retry-after", "7, 7", Some(7000)),
+            ("retry-after", "1.5", Some(1500)),
+            ("retry-after", "Fri, 15 Jan 2027 08:00:09 GMT", Some(9000)),
+            ("retry-after", "2027-01-15T08:00:09Z", Some(9000)),
+            ("retry-after", "later", None),
+            ("retry-after-ms", "250", Some(250)),
+        ];
+        for (name, value, expected) in rows {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+            let found = delay(&headers, "", now());
+            assert_eq!(found, expected.map(Duration::from_millis), "{name}: {value}");
+        }
     }
 }

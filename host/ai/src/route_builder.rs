@@ -6,7 +6,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::adapter::Adapter;
@@ -99,11 +98,10 @@ fn candidate(
     from: Sources<'_>,
 ) -> Result<impl FnOnce(Arc<Limiter>) -> Candidate, (String, Message)> {
     let name = candidate.provider.as_str();
-    let key = match provider.as_ref() {
-        Provider::Http(http) => http.key.secret(),
-        Provider::Scripted(_) => None,
-    };
-    let settings = Settings::read(candidate, key, provider.redactor(), from.base_dir, from.env)?;
+    let settings = Settings::read(candidate, from.base_dir, from.env)?;
+    if let Provider::Http(http) = provider.as_ref() {
+        http.key.redact_too(&settings.secrets);
+    }
     let of_provider = config.providers.get(name);
     let default = match of_provider {
         Some(ProviderConfig::Scripted(_)) => RetryConfig::NEVER,
@@ -138,7 +136,7 @@ struct Entry<'a> {
     name: &'a str,
     config: &'a ProviderConfig,
     location: String,
-    key: Option<SecretString>,
+    key: Arc<ApiKey>,
     limiter: Arc<Limiter>,
 }
 
@@ -153,15 +151,12 @@ impl<'a> Limiters<'a> {
         let Provider::Http(http) = provider else {
             return Ok(Arc::new(Limiter::new(limits, breaker)));
         };
-        let (location, key) = (provider.location().into_owned(), http.key.secret());
-        let same_key = |entry: &&Entry<'_>| {
-            entry.key.as_ref().map(ExposeSecret::expose_secret)
-                == key.map(ExposeSecret::expose_secret)
-        };
-        let shared = self.0.iter().filter(|entry| entry.location == location).find(same_key);
+        let location = provider.location().into_owned();
+        let same = |entry: &&Entry<'_>| entry.location == location && entry.key.is_same(&http.key);
+        let shared = self.0.iter().find(same);
         let Some(entry) = shared else {
             let limiter = Arc::new(Limiter::new(limits, breaker));
-            let (key, shared) = (key.cloned(), limiter.clone());
+            let (key, shared) = (http.key.clone(), limiter.clone());
             self.0.push(Entry { name, config, location, key, limiter: shared });
             return Ok(limiter);
         };
@@ -226,7 +221,7 @@ fn http(
     let client = client(config, from)?;
     Ok(Provider::Http(Box::new(HttpProvider {
         adapter,
-        key,
+        key: Arc::new(key),
         limits,
         client,
         refused: Refused::default(),

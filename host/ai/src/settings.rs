@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::config::{CandidateConfig, Reasoning, TextSource};
 use super::parameters::{Parameter, Shape};
-use super::redact::{self, Redactor};
+use super::redact;
 use super::secret;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -30,8 +30,8 @@ pub(super) struct Settings {
     pub(super) reasoning_tokens: Option<u32>,
     pub(super) service_tier: Option<String>,
     pub(super) cache_prompt: bool,
-    /// For the provider's key and for the secrets among these settings.
-    pub(super) redactor: Redactor,
+    /// The secrets among these settings.
+    pub(super) secrets: Vec<SecretString>,
 }
 
 /// Not the values, which may be secret.
@@ -47,12 +47,6 @@ impl std::fmt::Debug for Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings::plain(Redactor::default())
-    }
-}
-
-impl Settings {
-    fn plain(redactor: Redactor) -> Self {
         Settings {
             headers: HeaderMap::new(),
             extra: Map::new(),
@@ -62,18 +56,18 @@ impl Settings {
             reasoning_tokens: None,
             service_tier: None,
             cache_prompt: true,
-            redactor,
+            secrets: Vec::new(),
         }
     }
+}
 
-    /// The settings of a candidate. `key` is the key of its provider. Blocks on file I/O.
+impl Settings {
+    /// The settings of a candidate. Blocks on file I/O.
     ///
     /// # Errors
     /// The field of the candidate that cannot be used, and why.
     pub(super) fn read(
         config: &CandidateConfig,
-        key: Option<&SecretString>,
-        key_redactor: Redactor,
         base_dir: &Path,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, (String, Message)> {
@@ -117,10 +111,6 @@ impl Settings {
         if !config.send_temperature {
             shape.omit(Parameter::Temperature);
         }
-        let redactor = match secrets.is_empty() {
-            true => key_redactor,
-            false => Redactor::new(key.cloned().into_iter().chain(secrets)),
-        };
         Ok(Settings {
             headers,
             extra,
@@ -130,7 +120,7 @@ impl Settings {
             reasoning_tokens: config.reasoning_tokens,
             service_tier: config.service_tier.clone(),
             cache_prompt: config.cache_prompt,
-            redactor,
+            secrets,
         })
     }
 
@@ -215,13 +205,14 @@ fn merge(fields: &mut Map<String, Value>, more: &Map<String, Value>) {
 mod tests {
     use serde_json::json;
 
+    use super::super::redact::Redactor;
     use super::*;
 
     fn read(toml: &str) -> Result<Settings, (String, Message)> {
         let config: CandidateConfig =
             toml::from_str(&format!("provider = \"p\"\nmodel = \"m\"\n{toml}")).unwrap();
         let env = |name: &str| (name == "TOKEN").then(|| OsString::from("tenant-secret-1234"));
-        Settings::read(&config, None, Redactor::default(), Path::new("/nowhere"), &env)
+        Settings::read(&config, Path::new("/nowhere"), &env)
     }
 
     #[test]
@@ -247,7 +238,10 @@ mod tests {
         assert_eq!(headers["x-tenant"], "tenant-secret-1234");
         let shown = format!("{settings:?} {headers:?}");
         assert!(!shown.contains("tenant-secret"), "{shown}");
-        assert_eq!(settings.redactor.redact("a tenant-secret-1234 b"), "a [key removed] b");
+        assert_eq!(
+            Redactor::new(settings.secrets).redact("a tenant-secret-1234 b"),
+            "a [key removed] b"
+        );
         assert!(!settings.shape.sends(Parameter::Temperature));
     }
 

@@ -10,10 +10,11 @@ use super::adapter::{Adapter, StreamDecoder, StreamEvent};
 use super::answer::{Answer, Reply};
 use super::client_error;
 use super::clock::{Clock, Stage};
+use super::compressed;
 use super::failure::AttemptFailure;
 use super::in_between;
 use super::provider::{CallLimits, HttpProvider};
-use super::secret::ApiKey;
+use super::secret::{ApiKey, Key};
 use super::text::TextSink;
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
 use sitewright_http::{Client, ConnectWatch, Connecting, connect_within, was_closed};
@@ -89,6 +90,7 @@ impl Transport {
         &self,
         provider: &HttpProvider,
         prompt: &Prompt<'_>,
+        key: Option<&Key>,
         deadline: Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, AttemptFailure> {
@@ -99,7 +101,7 @@ impl Transport {
         // Held until the whole response was read.
         let shard = client.shard();
         let first = {
-            let post = post(shard.client(), adapter.build(prompt));
+            let post = post(shard.client(), adapter.build(prompt, key));
             let (sending, connecting) = connect_within(limits.connect, post.send());
             let sending = std::pin::pin!(sending);
             sent(sending, &connecting, &clock, limits, &mut live.timing).await
@@ -115,7 +117,7 @@ impl Transport {
                 );
                 // Boxed, because it is rare.
                 let again = Box::pin(async {
-                    let post = post(client.fresh(), adapter.build(prompt));
+                    let post = post(client.fresh(), adapter.build(prompt, key));
                     let (sending, connecting) = connect_within(limits.connect, post.send());
                     let sending = std::pin::pin!(sending);
                     sent(sending, &connecting, &clock, limits, &mut live.timing).await
@@ -138,7 +140,16 @@ impl Transport {
                 answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read))
             }
             Ok(None) => {
-                let http = HttpReply { head, body: read };
+                let (body, was_compressed) = plain(&head, read).await?;
+                let is_success = (200..300).contains(&head.status);
+                if was_compressed && is_success && adapter.is_stream(&body) {
+                    let mut decoder = adapter.decoder(&head);
+                    let answer = decoder.push(&body).and_then(|_| decoder.finish());
+                    return answer
+                        .and_then(|answer| answer.judge(&head))
+                        .map_err(|failure| failure.of_answer(&head, &body));
+                }
+                let http = HttpReply { head, body };
                 whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http))
             }
             Err(failure) => Err(failure.of_answer(&head, &read)),
@@ -218,7 +229,9 @@ async fn receive(
     live: &mut Live<'_>,
     read: &mut Vec<u8>,
 ) -> Result<Option<Answer>, AttemptFailure> {
-    let mut body = if (200..300).contains(&head.status) { Body::Unknown } else { Body::Whole };
+    // A compressed stream is read whole: its first bytes do not show what it is.
+    let may_stream = (200..300).contains(&head.status) && !compressed::is_declared(&head.headers);
+    let mut body = if may_stream { Body::Unknown } else { Body::Whole };
     let (mut bytes, mut text) = (0_usize, 0_usize);
     let mut ended = None;
     let too_large = |max: usize| {
@@ -314,6 +327,38 @@ async fn receive(
             let mut decoder = adapter.decoder(head);
             decoder.push(read)?;
             decoder.finish().map(Some)
+        }
+    }
+}
+
+/// The body without a compression that nobody asked for, and whether it had one.
+async fn plain(head: &HttpHead, body: Vec<u8>) -> Result<(Vec<u8>, bool), AttemptFailure> {
+    if !compressed::may_be(&body) {
+        return Ok((body, false));
+    }
+    let is_success = (200..300).contains(&head.status);
+    let max = if is_success { MAX_BODY_BYTES } else { MAX_ERROR_BODY_BYTES };
+    let headers = head.headers.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        // One byte more than the limit shows that it is exceeded.
+        let plain = compressed::decompressed(&headers, &body, max + 1);
+        (body, plain)
+    });
+    let (body, plain) = work.await.map_err(|error| {
+        let detail =
+            format!("its answer could not be decompressed, which is a bug in Sitewright: {error}");
+        AttemptFailure::new(AiErrorKind::Other, detail).with_http(head.detail())
+    })?;
+    match plain {
+        None => Ok((body, false)),
+        Some(plain) if is_success && plain.len() > max => {
+            let max = max / 1024 / 1024;
+            let detail = format!("its answer is larger than {max} MiB when it is decompressed");
+            Err(AttemptFailure::new(AiErrorKind::Protocol, detail).of_answer(head, &plain))
+        }
+        Some(mut plain) => {
+            plain.truncate(max);
+            Ok((plain, true))
         }
     }
 }

@@ -16,7 +16,7 @@ use sitewright_runtime::plugin::{Catalogue, Change, Template};
 const SCAN_FOR_MISSING_EVERY: Duration = Duration::from_secs(1);
 
 /// Scans the templates folder every `every`, at once on SIGHUP, and soon when an order comes whose
-/// template is missing, until `stop`.
+/// template is missing, until `stop`. On SIGHUP the keys of providers are read again too.
 pub(super) async fn watch_templates(
     gateway: Arc<Gateway>,
     catalogue: Catalogue,
@@ -55,7 +55,8 @@ pub(super) async fn watch_templates(
             // Log everything again for the operator who asked.
             refused.clear();
             catalogue.forget_refused();
-            tracing::info!("SIGHUP: the templates folder is scanned");
+            gateway.read_keys_again();
+            tracing::info!("SIGHUP: the templates folder is scanned, and keys are read again");
         }
         match catalogue.refresh().await {
             Ok(changes) => log_changes(&changes, &mut refused, &gateway),

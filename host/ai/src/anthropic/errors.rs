@@ -1,16 +1,10 @@
 //! Errors: the `type` decides, then the message where the type is ambiguous, then the status.
 
-use std::time::{Duration, SystemTime};
-
-use reqwest::header::HeaderMap;
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::super::error_body::{self, ErrorBody};
 use super::super::error_words::says_no_money;
 use super::super::failure::AttemptFailure;
-use super::super::retry_after;
 use super::super::wire::HttpHead;
 use sitewright_model::ai::AiErrorKind;
 
@@ -21,9 +15,7 @@ struct Envelope {
 
 /// The failure that an error status with this body, or an `error` event with this data, means.
 pub(super) fn failure(head: &HttpHead, body: &[u8]) -> AttemptFailure {
-    let mut error = ErrorBody::parse(body);
-    error.retry_after = retry_after::delay(&head.headers, &error.message, head.received)
-        .or_else(|| reset(&head.headers, head.received));
+    let error = ErrorBody::parse(body);
     // Inside a success only the error itself has a meaningful status.
     let status = error.error_status().filter(|_| head.status < 300);
     let kind = kind(status.unwrap_or(head.status), &error);
@@ -55,19 +47,4 @@ fn kind(status: u16, error: &ErrorBody) -> AiErrorKind {
         }
     }
     error_body::kind(status, error)
-}
-
-/// The time until the last exhausted rate limit is reset, for responses without `retry-after`.
-fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text =
-        |name: String| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let of = |limit: &str| {
-        text(format!("anthropic-ratelimit-{limit}-remaining"))
-            .filter(|remaining| *remaining == "0")?;
-        let at =
-            OffsetDateTime::parse(text(format!("anthropic-ratelimit-{limit}-reset"))?, &Rfc3339)
-                .ok()?;
-        Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
-    };
-    ["requests", "tokens", "input-tokens", "output-tokens"].into_iter().filter_map(of).max()
 }

@@ -37,8 +37,8 @@ impl Anthropic {
         let version = HeaderValue::from_str(config.version.trim()).map_err(|_| {
             message!("the version {:?} is not a valid header value", config.version)
         })?;
-        let key = key.header("")?.map(|value| (HeaderName::from_static("x-api-key"), value));
-        let mut endpoint = Endpoint::new(url, key);
+        let header = HeaderName::from_static("x-api-key");
+        let mut endpoint = Endpoint::new(url, key.sent_in(header, ""));
         endpoint.headers.insert(HeaderName::from_static("anthropic-version"), version);
         let AnthropicConfig { max_output_tokens, structured_output, .. } = *config;
         Ok(Anthropic { endpoint, max_output_tokens, structured_output })

@@ -47,6 +47,14 @@ fn tool_input(block: Fields<'_>) -> Option<String> {
         .then(|| block.get("input").map_or_else(String::new, Value::to_string))
 }
 
+/// Whether a block calls a tool that nobody offered.
+fn calls_other_tool(block: Fields<'_>) -> bool {
+    block.text("type") == Some("tool_use") && block.text("name").is_some_and(|name| name != TOOL)
+}
+
+/// The field that says why the model stopped. It is null while the model writes.
+const END: &str = "stop_reason";
+
 /// Decodes the whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     let value = stream_deltas::parse_whole(http)?;
@@ -55,7 +63,11 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     if whole.text("type") == Some("error") || (failed && whole.get("content").is_none()) {
         return Err(errors::failure(&http.head, &http.body));
     }
-    let mut answer = Answer { model: whole.text("model").map(str::to_owned), ..Answer::default() };
+    let mut answer = Answer {
+        model: whole.text("model").map(str::to_owned),
+        end_field: Some(END),
+        ..Answer::default()
+    };
     if let Some(tokens) = whole.object("usage") {
         add_usage(tokens, &mut answer.usage);
     }
@@ -66,6 +78,7 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
         Some(_) => {
             for block in whole.list("content") {
                 answer.content.push_str(text(block).unwrap_or_default());
+                answer.calls_tool |= calls_other_tool(block);
                 tool = tool.or_else(|| tool_input(block));
             }
         }
@@ -75,7 +88,7 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
 }
 
 fn finish(stop: Fields<'_>, tool: bool) -> Option<Finish> {
-    let reason = stop.word("stop_reason")?;
+    let reason = stop.word(END)?;
     // The only tool is the one that carries the reply.
     if reason == "tool_use" && tool {
         return Some(Finish::Stop);
@@ -157,6 +170,7 @@ impl StreamDeltas for Deltas {
             "content_block_start" => {
                 if let Some(block) = event.object("content_block") {
                     add_text(&mut self.answer, text(block).unwrap_or_default().into(), events);
+                    self.answer.calls_tool |= calls_other_tool(block);
                     if let (None, Some(start)) = (&self.tool, tool_input(block)) {
                         self.tool = Some(Tool { index, start, input: String::new() });
                     }
@@ -209,6 +223,7 @@ impl StreamDeltas for Deltas {
 
     fn end(self: Box<Self>) -> (Answer, bool) {
         let Deltas { mut answer, tool, stopped } = *self;
+        answer.end_field = Some(END);
         if let Some(tool) = tool {
             answer.content = if tool.input.is_empty() { tool.start } else { tool.input };
         }

@@ -31,9 +31,8 @@ pub(super) struct Cloudflare {
 impl Cloudflare {
     pub(super) fn new(config: &CloudflareConfig, key: &ApiKey) -> Result<Self, Message> {
         let base = base(&config.base_url, CloudflareConfig::BASE_URL)?;
-        let key = key.header("Bearer ")?.map(|value| (AUTHORIZATION, value));
         Ok(Cloudflare {
-            endpoint: Endpoint::new(base, key),
+            endpoint: Endpoint::new(base, key.sent_in(AUTHORIZATION, "Bearer ")),
             account: config.account_id.trim().to_owned(),
             max_output_tokens: config.max_output_tokens,
         })

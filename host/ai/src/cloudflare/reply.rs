@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::adapter::StreamEvent;
 use super::super::answer::Answer;
 use super::super::failure::AttemptFailure;
-use super::super::finish_reason::{self, worse};
+use super::super::finish_reason::{self, of_choice, worse};
 use super::super::reading::{Fields, newest};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::{HttpHead, HttpReply};
@@ -64,7 +64,9 @@ impl Deltas {
             answer.usage.output_tokens = newest(output, answer.usage.output_tokens);
             events.push(StreamEvent::Usage(answer.usage));
         }
-        let mut word = part.word("finish_reason");
+        let of_part = part.word("finish_reason");
+        let mut finish = of_part.and_then(|word| finish_reason::of(word, finish_reason::filtered));
+        answer.calls_tool |= part.list("tool_calls").next().is_some();
         if let Some(choice) = part.list("choices").next() {
             let message = choice.object("message").or_else(|| choice.object("delta"));
             if message.is_some_and(|message| message.text("reasoning_content").is_some()) {
@@ -74,10 +76,11 @@ impl Deltas {
                 .and_then(|message| message.get("content")?.as_str())
                 .or_else(|| choice.get("text")?.as_str());
             add_text(answer, text.unwrap_or_default().to_owned(), events);
-            word = choice.word("finish_reason").or(word);
+            answer.calls_tool |=
+                message.is_some_and(|message| message.list("tool_calls").next().is_some());
+            finish = of_choice(choice).or(finish);
         }
-        if let Some(finish) = word.and_then(|word| finish_reason::of(word, finish_reason::filtered))
-        {
+        if let Some(finish) = finish {
             let finish = worse(answer.finish.take(), finish);
             answer.finish = Some(finish.clone());
             events.push(StreamEvent::Finish(finish));

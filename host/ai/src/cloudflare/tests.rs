@@ -248,14 +248,16 @@ fn e8_the_request_has_what_the_api_wants() {
     );
     let request = ask(Format::Text);
     let model = "@cf/meta/llama-3.1-8b-instruct";
-    let built = at.build(&Prompt {
+    let settings = Settings::default();
+    let prompt = Prompt {
         request: &request,
         model,
         max_output_tokens: None,
         temperature: None,
-        settings: &Settings::default(),
+        settings: &settings,
         shape: &Shape::PLAIN,
-    });
+    };
+    let built = at.build(&prompt, None);
     assert!(
         built.url.as_str().ends_with("/ai/run/@cf/meta/llama-3.1-8b-instruct"),
         "{}",

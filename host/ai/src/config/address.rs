@@ -24,8 +24,8 @@ pub(crate) fn base(base_url: &str, example: &str) -> Result<Url, Message> {
     if !url.username().is_empty() || url.password().is_some() {
         // The message must not contain the text, which has the credentials.
         return Err(message!(
-            "the URL holds a user name or password; give the key with api_key_env or api_key_file \
-             instead"
+            "the URL holds a user name or password; give the key with api_key_env, api_key_file or \
+             api_key_command instead"
         ));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {

@@ -11,6 +11,22 @@ use sitewright_model::message;
 /// Default of `call_ms` for models that do not think.
 pub(crate) const CALL_MS: u64 = 300_000;
 
+/// Default of `api_key_command_ms`.
+const KEY_COMMAND_MS: u64 = 10_000;
+
+/// Default of `api_key_lifetime_ms`: tools of clouds print keys that are valid for 5 min at least.
+const KEY_LIFETIME_MS: u64 = 300_000;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default_command_ms(value: &u64) -> bool {
+    *value == KEY_COMMAND_MS
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default_lifetime_ms(value: &u64) -> bool {
+    *value == KEY_LIFETIME_MS
+}
+
 /// The keys that all providers behind HTTP have. They are in the same table as the keys of the
 /// kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +38,19 @@ pub struct EndpointConfig {
     /// Surrounding whitespace is ignored; at most 8 KiB. Default: no key. Excludes `api_key_env`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// The command that prints the API key: the program and its arguments. It prints the key, or a
+    /// JSON object with `token` or `access_token` and perhaps `expires_in`, `expires_at` or `expiry`.
+    /// Runs before the first call, when the key expires, when the provider refuses it, and on SIGHUP.
+    /// Default: no key. Excludes `api_key_env` and `api_key_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_command: Option<Vec<String>>,
+    /// Timeout of that command, in milliseconds. Default: 10,000 (10 s). 1 to 300,000 (5 min).
+    #[serde(skip_serializing_if = "is_default_command_ms")]
+    pub api_key_command_ms: u64,
+    /// Milliseconds for which a key of that command is used, if it does not say when the key expires.
+    /// Default: 300,000 (5 min). 1,000 (1 s) to 86,400,000 (1 day).
+    #[serde(skip_serializing_if = "is_default_lifetime_ms")]
+    pub api_key_lifetime_ms: u64,
     /// The proxy: `none`, `env` for what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, or a URL; one
     /// with a password from `{ env = "NAME" }` or `{ file = "PATH" }`. Default: `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +99,9 @@ impl Default for EndpointConfig {
         EndpointConfig {
             api_key_env: None,
             api_key_file: None,
+            api_key_command: None,
+            api_key_command_ms: KEY_COMMAND_MS,
+            api_key_lifetime_ms: KEY_LIFETIME_MS,
             proxy: None,
             ca_file: None,
             client_cert_file: None,
@@ -92,6 +124,15 @@ impl EndpointConfig {
         EndpointConfig {
             api_key_env: keys.api_key_env.take(),
             api_key_file: keys.api_key_file.take(),
+            api_key_command: keys.api_key_command.take(),
+            api_key_command_ms: keys
+                .api_key_command_ms
+                .take()
+                .unwrap_or(default.api_key_command_ms),
+            api_key_lifetime_ms: keys
+                .api_key_lifetime_ms
+                .take()
+                .unwrap_or(default.api_key_lifetime_ms),
             proxy: keys.proxy.take(),
             ca_file: keys.ca_file.take(),
             client_cert_file: keys.client_cert_file.take(),
@@ -107,15 +148,46 @@ impl EndpointConfig {
         }
     }
 
+    fn check_command(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        let Some(argv) = &self.api_key_command else { return };
+        let wrong = match argv.first() {
+            None => Some(message!("it is empty; name the program and its arguments")),
+            Some(program) if is_blank(program) => {
+                Some(message!("its first text is empty; name the program there"))
+            }
+            Some(_) if argv.iter().any(|text| text.contains('\0')) => {
+                Some(message!("a text contains the character NUL; remove it"))
+            }
+            Some(_) => None,
+        };
+        if let Some(wrong) = wrong {
+            problems.add(key("api_key_command"), wrong);
+        }
+        for (field, value, least, most) in [
+            ("api_key_command_ms", self.api_key_command_ms, 1, 300_000),
+            ("api_key_lifetime_ms", self.api_key_lifetime_ms, 1000, 86_400_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                problems.add(key(field), message!("it must be between {least} and {most}"));
+            }
+        }
+    }
+
     pub(super) fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
-        if self.api_key_env.is_some() && self.api_key_file.is_some() {
+        let sources = [
+            ("api_key_env", self.api_key_env.is_some()),
+            ("api_key_file", self.api_key_file.is_some()),
+            ("api_key_command", self.api_key_command.is_some()),
+        ];
+        let set: Vec<&str> =
+            sources.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
+        if let [first, .., last] = set.as_slice() {
             problems.add(
-                key("api_key_file"),
-                message!(
-                    "both api_key_env and api_key_file are set; keep the one that holds the key"
-                ),
+                key(last),
+                message!("both {first} and {last} are set; keep the one that holds the key"),
             );
         }
+        self.check_command(key, problems);
         if self
             .api_key_env
             .as_deref()

@@ -46,11 +46,24 @@ provider_keys! {
     /// have only.
     #[schemars(extend("x-default" = "`chat`"))]
     api: OpenAiApi,
+    /// All but `scripted`: the command that prints the API key, as a list of the program and its
+    /// arguments, without a shell: for keys that expire. It prints the key, or a JSON object with
+    /// `token` or `access_token` and perhaps `expires_in` (seconds), `expires_at` or `expiry`. It runs
+    /// before the first call, when the key expires, when the provider refuses it, and on SIGHUP. Not
+    /// beside `api_key_env` and `api_key_file`.
+    api_key_command: Vec<String>,
+    /// Timeout of `api_key_command`. 1 to 300000.
+    #[schemars(extend("x-default" = 10_000))]
+    api_key_command_ms: u64,
     /// All but `scripted`: environment variable that holds the API key.
     api_key_env: String,
-    /// All but `scripted`: file that holds the API key; white space around the key is ignored. Not
-    /// beside `api_key_env`.
+    /// All but `scripted`: file that holds the API key; white space around the key is ignored. It
+    /// is read again when the provider refuses the key, and on SIGHUP. Not beside `api_key_env`.
     api_key_file: PathBuf,
+    /// How long a key of `api_key_command` is used that does not say when it expires. 1000 to
+    /// 86400000.
+    #[schemars(extend("x-default" = "300000 (5 min)"))]
+    api_key_lifetime_ms: u64,
     /// `openai`: the `api-version` of Azure.
     api_version: String,
     /// All but `scripted`: the URL before the endpoint's path, with or without a slash at the end,

@@ -89,6 +89,15 @@ pub struct BudgetConfig {
     /// Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
+    /// Maximum number of tokens of all orders of a process in a day, which begins at midnight UTC;
+    /// counted from 0 when the process starts. Then calls are not made, and orders wait for the next
+    /// day without using an attempt. Exceeded by one call at most. Default: no limit. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_tokens: Option<u64>,
+    /// The same in US dollars, more than 0. Requires a price of every model in the routes. Default:
+    /// no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_usd: Option<f64>,
 }
 
 /// The price of a model's tokens: `[ai.prices."MODEL"]`.
@@ -161,7 +170,20 @@ impl AiConfig {
                 message!("it is {value}; give the dollars of one order"),
             );
         }
-        if self.budget.cost_usd.is_some() {
+        if self.budget.day_tokens == Some(0) {
+            problems.add(
+                "ai.budget.day_tokens".to_owned(),
+                message!("it is 0, so nothing would ever be sent; give at least 1"),
+            );
+        }
+        if let Some(value) = self.budget.day_usd.filter(|value| !amount(*value) || *value == 0.0) {
+            problems.add(
+                "ai.budget.day_usd".to_owned(),
+                message!("it is {value}; give the dollars of one day"),
+            );
+        }
+        let limit = [("cost_usd", self.budget.cost_usd), ("day_usd", self.budget.day_usd)];
+        if let Some((limit, _)) = limit.into_iter().find(|(_, value)| value.is_some()) {
             let candidates = self.routes.values().flat_map(|route| &route.candidates);
             let models: BTreeSet<&str> =
                 candidates.filter_map(|candidate| candidate.model.as_deref()).collect();
@@ -169,7 +191,7 @@ impl AiConfig {
                 problems.add(
                     format!("ai.prices.{model:?}"),
                     message!(
-                        "there is none, but ai.budget.cost_usd cannot be held without it; add \
+                        "there is none, but ai.budget.{limit} cannot be held without it; add \
                          input_per_million and output_per_million"
                     ),
                 );

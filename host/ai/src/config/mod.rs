@@ -84,7 +84,7 @@ pub struct AiConfig {
     /// scripted provider makes one attempt unless this or its own `retry` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
-    /// Limits of one order. Default: no limits.
+    /// Limits of one order, and of all orders of a day. Default: no limits.
     pub budget: BudgetConfig,
     /// Prices of tokens, by the name of the model in routes. Default: none.
     pub prices: BTreeMap<String, PriceConfig>,

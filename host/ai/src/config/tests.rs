@@ -159,3 +159,29 @@ fn settings_of_a_candidate_that_cannot_work_are_named() {
     let error = toml::from_str::<AiConfig>(source).unwrap_err();
     assert!(error.message().contains("{ env = \"NAME\" }"), "{error}");
 }
+
+#[test]
+fn a_budget_that_cannot_be_kept_is_named() {
+    let route = "[providers.p]\nkind = \"ollama\"\n[routes.default]\n\
+                 try = [{ provider = \"p\", model = \"m\" }]\n";
+    let price = "[prices.m]\ninput_per_million = 1.0\noutput_per_million = 1.0\n";
+    for (budget, more, expected) in [
+        ("day_tokens = 1\nday_usd = 0.01\ncost_usd = 0.01", price, None),
+        ("day_tokens = 0", "", Some("ai.budget.day_tokens: it is 0")),
+        ("day_usd = 0.0", price, Some("ai.budget.day_usd: it is 0")),
+        ("day_usd = -1.0", price, Some("ai.budget.day_usd: it is -1")),
+        ("day_usd = nan", price, Some("ai.budget.day_usd: it is NaN")),
+        ("day_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.day_usd")),
+        ("cost_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.cost_usd")),
+    ] {
+        let text = format!("{route}[budget]\n{budget}\n{more}");
+        let problems = toml::from_str::<AiConfig>(&text).unwrap().check();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        match expected {
+            None => assert!(problems.is_empty(), "{problems:?}"),
+            Some(says) => {
+                assert!(problems.len() == 1 && problems[0].starts_with(says), "{problems:?}");
+            }
+        }
+    }
+}

@@ -29,8 +29,8 @@ pub(super) struct Gemini {
 impl Gemini {
     pub(super) fn new(config: &GeminiConfig, key: &ApiKey) -> Result<Self, Message> {
         let base = base(&config.base_url, GeminiConfig::BASE_URL)?;
-        let key = key.header("")?.map(|value| (HeaderName::from_static("x-goog-api-key"), value));
-        let endpoint = Endpoint::new(base, key);
+        let header = HeaderName::from_static("x-goog-api-key");
+        let endpoint = Endpoint::new(base, key.sent_in(header, ""));
         Ok(Gemini { endpoint, structured_output: config.structured_output })
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
         whole => vec![whole],
     };
     let mut deltas = Deltas::default();
+    deltas.answer.end_field = Some("finishReason");
     for part in list {
         deltas.take(&http.head, &part, &http.body, &mut Vec::new())?;
     }
@@ -84,6 +85,7 @@ impl Deltas {
             let content = candidate.object("content");
             for piece in content.into_iter().flat_map(|content| content.list("parts")) {
                 let text = piece.get("text").and_then(Value::as_str);
+                answer.calls_tool |= piece.object("functionCall").is_some();
                 // The model's thinking is marked.
                 if piece.flag("thought") {
                     events.push(StreamEvent::Thinking);

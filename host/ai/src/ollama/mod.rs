@@ -29,8 +29,7 @@ impl Ollama {
         let path = path.strip_suffix("/chat").unwrap_or(path);
         let path = format!("{}/api/chat", path.strip_suffix("/api").unwrap_or(path));
         url.set_path(&path);
-        let key = key.header("Bearer ")?.map(|value| (AUTHORIZATION, value));
-        let endpoint = Endpoint::new(url, key);
+        let endpoint = Endpoint::new(url, key.sent_in(AUTHORIZATION, "Bearer "));
         Ok(Ollama { endpoint, context_tokens: config.context_tokens })
     }
 }

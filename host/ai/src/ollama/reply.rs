@@ -85,6 +85,8 @@ impl Deltas {
         if message.is_some_and(|message| message.text("thinking").is_some()) {
             events.push(StreamEvent::Thinking);
         }
+        answer.calls_tool |=
+            message.is_some_and(|message| message.list("tool_calls").next().is_some());
         let text = message.and_then(|message| message.get("content")?.as_str());
         add_text(answer, text.unwrap_or_default().to_owned(), events);
         if let Some(model) = line.text("model") {

@@ -59,8 +59,7 @@ impl OpenAi {
             url.query_pairs_mut().append_pair("api-version", version.trim());
         }
         let (name, prefix) = dialect.row().key;
-        let key = key.header(prefix)?.map(|value| (name, value));
-        Ok(OpenAi { endpoint: Endpoint::new(url, key), dialect })
+        Ok(OpenAi { endpoint: Endpoint::new(url, key.sent_in(name, prefix)), dialect })
     }
 }
 

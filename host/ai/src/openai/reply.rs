@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::answer::{Answer, Finish};
+use super::super::answer::Answer;
 use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason;
@@ -50,9 +50,10 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     let mut answer = Answer {
         content: text.content.into_owned(),
         refusal: text.refusal.map(str::to_owned),
-        finish: finish(choice),
-        usage: Usage::default(),
+        finish: finish_reason::of_choice(choice),
         model: whole.text("model").map(str::to_owned),
+        calls_tool: calls_tool(choice),
+        ..Answer::default()
     };
     add_usage(whole, &mut answer.usage);
     Ok(answer)
@@ -68,18 +69,12 @@ pub(super) fn stands_for_failure(error: &Value, replied: bool) -> bool {
     if replied { says(error) } else { reading::is_error(error) }
 }
 
-/// Why the model stopped, if the choice says so.
-pub(super) fn finish(choice: Fields<'_>) -> Option<Finish> {
-    let word = choice.word("finish_reason").or_else(|| choice.word("finishReason"))?;
-    let finish = finish_reason::of(word, finish_reason::filtered)?;
-    // No tool is ever offered: a call of one is not the end of a reply.
-    let calls = ["message", "delta"].into_iter().any(|name| {
-        choice.object(name).is_some_and(|text| text.list("tool_calls").next().is_some())
-    });
-    Some(if calls && finish == Finish::Stop {
-        Finish::Other("tool_calls".to_owned())
-    } else {
-        finish
+/// Whether the model calls a tool in this part of the answer, in the notation of today or in the one
+/// that it replaced.
+pub(super) fn calls_tool(choice: Fields<'_>) -> bool {
+    ["message", "delta"].into_iter().filter_map(|name| choice.object(name)).any(|text| {
+        text.list("tool_calls").next().is_some()
+            || text.object("function_call").is_some_and(|call| call.text("name").is_some())
     })
 }
 

@@ -125,6 +125,12 @@ fn mode(format: &Format, refused: u8) -> (Option<Value>, Option<String>) {
     }
 }
 
+/// Whether this item of the output calls a tool of ours. None is offered; the provider's own tools
+/// are named in another way (`web_search_call`).
+fn calls_tool(item: Fields<'_>) -> bool {
+    matches!(item.text("type"), Some("function_call" | "custom_tool_call"))
+}
+
 /// Reads a response object: its text unless there is some already, its end, its tokens.
 fn read(
     head: &HttpHead,
@@ -146,6 +152,7 @@ fn read(
     if let Some(tokens) = response.object("usage") {
         usage::add(tokens, &mut answer.usage);
     }
+    answer.calls_tool |= response.list("output").any(calls_tool);
     let parts = response
         .list("output")
         .filter(|item| item.text("type").is_none_or(|kind| kind == "message"))
@@ -215,6 +222,9 @@ impl StreamDeltas for Deltas {
                 self.ended = true;
                 events.push(StreamEvent::Usage(self.answer.usage));
                 events.extend(self.answer.finish.clone().map(StreamEvent::Finish));
+            }
+            "response.output_item.added" | "response.output_item.done" => {
+                self.answer.calls_tool |= event.object("item").is_some_and(calls_tool);
             }
             "error" => {
                 let error = event.get("error").unwrap_or(&value);

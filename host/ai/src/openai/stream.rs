@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::adapter::StreamEvent;
 use super::super::answer::Answer;
 use super::super::failure::AttemptFailure;
-use super::super::finish_reason::worse;
+use super::super::finish_reason::{of_choice, worse};
 use super::super::reading::{self, Fields};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::HttpHead;
@@ -48,7 +48,7 @@ impl Deltas {
         } else if !delta.content.is_empty() {
             let repeats = delta.content.len() >= REPEATED_BYTES
                 && delta.content == *content
-                && reply::finish(choice).is_some();
+                && of_choice(choice).is_some();
             if !repeats {
                 self.had_delta = true;
                 add_text(&mut self.answer, delta.content.into_owned(), events);
@@ -114,7 +114,8 @@ impl StreamDeltas for Deltas {
         // The request is for one choice; further ones are ignored.
         for choice in choices.into_iter().filter(|choice| choice.count("index").unwrap_or(0) == 0) {
             self.text(choice, events);
-            if let Some(finish) = reply::finish(choice) {
+            self.answer.calls_tool |= reply::calls_tool(choice);
+            if let Some(finish) = of_choice(choice) {
                 let finish = worse(self.answer.finish.take(), finish);
                 self.answer.finish = Some(finish.clone());
                 events.push(StreamEvent::Finish(finish));

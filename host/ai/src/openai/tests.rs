@@ -145,6 +145,55 @@ fn the_wait_is_read_in_every_spelling_and_order() {
 }
 
 #[test]
+fn a_reset_is_the_wait_of_a_rate_limit_and_of_nothing_else() {
+    let limited = |headers: Value| {
+        json!({"error": {"code": 429, "message": "Rate limit exceeded: free-models-per-day",
+                         "metadata": {"headers": headers, "provider_name": null}}})
+    };
+    let plain = json!({"error": {"message": "slow down"}});
+    let none: &[(&str, &str)] = &[];
+    let used_up = [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1s")];
+    let rows = [
+        (
+            429,
+            none,
+            limited(json!({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1800000012000"})),
+            Some(12_000),
+        ),
+        (
+            429,
+            none,
+            limited(
+                json!({"X-RateLimit-Remaining": 0, "X-RateLimit-Reset": 1_800_000_012_000_u64}),
+            ),
+            Some(12_000),
+        ),
+        (429, none, limited(json!([1])), None),
+        (429, &[("x-ratelimit-reset", "1800000012000")], plain.clone(), Some(12_000)),
+        (429, &used_up, plain.clone(), Some(1000)),
+        (
+            429,
+            &[("retry-after", "3"), ("x-ratelimit-reset-requests", "1s")],
+            plain.clone(),
+            Some(3000),
+        ),
+        (
+            429,
+            &[("x-ratelimit-reset-requests", "1s")],
+            json!({"error": {"message": "try again in 2s"}}),
+            Some(2000),
+        ),
+        // OpenAI reports its limits in every answer.
+        (500, &used_up, plain.clone(), None),
+        (429, &used_up, json!({"error": {"message": "x", "code": "insufficient_quota"}}), None),
+    ];
+    for (status, headers, body, wait) in rows {
+        let failure = decode(&http(status, headers, body.to_string())).unwrap_err();
+        assert_eq!(failure.http.unwrap().retry_after_ms, wait, "{headers:?} {body}");
+    }
+}
+
+#[test]
 fn x_should_retry_overrides_the_status() {
     for (status, header, retryable) in
         [(500, "false", false), (400, "true", true), (429, "maybe", true)]

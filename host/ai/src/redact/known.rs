@@ -50,7 +50,6 @@ const LONG_KEY: usize = 20;
 /// All known keys. The searches are linear in the text for a given number of keys.
 #[derive(Default)]
 pub(super) struct KnownKeys {
-    secrets: Vec<SecretString>,
     forms: Vec<Form>,
     /// Finds every part that is long enough to help somebody who guesses the key.
     parts: Option<Search>,
@@ -107,12 +106,10 @@ fn is_secret(key: &str) -> bool {
 
 impl KnownKeys {
     pub(super) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        let secrets: Vec<SecretString> = secrets.into_iter().collect();
         let forms: Vec<Form> = secrets
-            .iter()
-            .map(ExposeSecret::expose_secret)
-            .filter(|key| is_secret(key))
-            .flat_map(forms_of)
+            .into_iter()
+            .filter(|key| is_secret(key.expose_secret()))
+            .flat_map(|key| forms_of(key.expose_secret()))
             .collect();
         let parts = Search::new(Extent::Parts, &forms);
         let halves = Search::new(Extent::Halves, &forms);
@@ -123,16 +120,7 @@ impl KnownKeys {
                 [Unfinished::new(&form.text), Unfinished::new(&form.text[end..])]
             })
             .collect();
-        KnownKeys { secrets, forms, parts, halves, unfinished }
-    }
-
-    /// These keys and another one.
-    pub(super) fn with(&self, secret: &SecretString) -> Self {
-        KnownKeys::new(self.secrets.iter().chain([secret]).cloned())
-    }
-
-    pub(super) fn has(&self, secret: &SecretString) -> bool {
-        self.secrets.iter().any(|known| known.expose_secret() == secret.expose_secret())
+        KnownKeys { forms, parts, halves, unfinished }
     }
 
     /// Adds the places of keys and their parts to `found`. `steps` grows by the number of bytes

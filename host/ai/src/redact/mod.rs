@@ -17,12 +17,13 @@ mod marks;
 mod pieces;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use parking_lot::RwLock;
-use secrecy::SecretString;
+use parking_lot::{Mutex, RwLock};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use decode::{Decoded, Escapes};
@@ -35,7 +36,31 @@ const REMOVED: &str = "[key removed]";
 
 /// All keys that the process has read. Log entries of libraries do not belong to a provider, so
 /// they are searched for all keys.
-static PROCESS_KEYS: LazyLock<RwLock<Arc<KnownKeys>>> = LazyLock::new(RwLock::default);
+static PROCESS_KEYS: LazyLock<RwLock<ProcessKeys>> = LazyLock::new(RwLock::default);
+
+/// Maximum number of keys that expire which the log is searched for. Each takes memory: a token of a
+/// cloud may have two thousand characters.
+const MAX_EXPIRING: usize = 32;
+
+#[derive(Default)]
+struct ProcessKeys {
+    lasting: Vec<SecretString>,
+    /// The newest one at the end.
+    expiring: VecDeque<SecretString>,
+    /// All of them.
+    known: Arc<KnownKeys>,
+}
+
+/// Held while the search for all keys is compiled, which takes a while. The log is not: it reads
+/// [`PROCESS_KEYS`].
+static COMPILING: Mutex<()> = Mutex::new(());
+
+impl ProcessKeys {
+    fn has(&self, secret: &SecretString) -> bool {
+        let mut known = self.lasting.iter().chain(&self.expiring);
+        known.any(|one| one.expose_secret() == secret.expose_secret())
+    }
+}
 
 /// Removes keys from texts. Cheap to clone.
 #[derive(Clone, Default)]
@@ -49,12 +74,34 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Registers a key, so that it is removed from the log.
+/// Registers a key, so that it is removed from the log. May take milliseconds.
 pub(super) fn remember(secret: &SecretString) {
-    let mut read = PROCESS_KEYS.write();
-    if !read.has(secret) {
-        *read = Arc::new(read.with(secret));
-    }
+    register(secret, |keys| keys.lasting.push(secret.clone()));
+}
+
+/// Registers a key that expires, so that it is removed from the log until 32 others have come after
+/// it. May take milliseconds.
+pub(super) fn remember_for_a_while(secret: &SecretString) {
+    register(secret, |keys| {
+        keys.expiring.push_back(secret.clone());
+        if keys.expiring.len() > MAX_EXPIRING {
+            keys.expiring.pop_front();
+        }
+    });
+}
+
+fn register(secret: &SecretString, add: impl FnOnce(&mut ProcessKeys)) {
+    let _one_at_a_time = COMPILING.lock();
+    let all: Vec<SecretString> = {
+        let mut keys = PROCESS_KEYS.write();
+        if keys.has(secret) {
+            return;
+        }
+        add(&mut keys);
+        keys.lasting.iter().chain(&keys.expiring).cloned().collect()
+    };
+    let known = Arc::new(KnownKeys::new(all));
+    PROCESS_KEYS.write().known = known;
 }
 
 impl Redactor {
@@ -64,7 +111,7 @@ impl Redactor {
 
     /// A redactor for all keys that the process has read.
     pub fn of_process() -> Self {
-        Redactor { keys: PROCESS_KEYS.read().clone() }
+        Redactor { keys: PROCESS_KEYS.read().known.clone() }
     }
 
     /// Redacts every text of a JSON value, names of fields included, and returns whether one was

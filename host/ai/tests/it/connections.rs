@@ -251,6 +251,37 @@ async fn a6_parallel_calls_stay_within_the_budget_of_the_order() {
 }
 
 #[tokio::test]
+async fn a_day_that_is_used_up_puts_calls_off_and_asks_nobody() {
+    let price = "[prices.m]\ninput_per_million = 1.0\noutput_per_million = 10.0\n";
+    // 303 tokens a reply, which cost 0.003003 dollars.
+    for (limit, key, fit) in [
+        ("day_tokens = 900", "day_tokens", 3),
+        ("day_tokens = 1", "day_tokens", 1),
+        ("day_usd = 0.006", "day_usd", 2),
+    ] {
+        let (port, requests) = spender().await;
+        let gateway = gateway(port, "", &format!("[budget]\n{limit}\n{price}"));
+        // All at the same time, and of as many orders.
+        let results = join_all((0..20).map(|_| {
+            let call = CallContext { budget: Some(gateway.order_budget()), ..call() };
+            gateway.complete(call, request(Format::Text))
+        }));
+        let results = results.await;
+        let good = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!((good, requests.load(Ordering::SeqCst)), (fit, fit), "{limit}");
+        for error in results.into_iter().filter_map(Result::err) {
+            // As after a rate limit, for which orders wait without using an attempt.
+            assert_eq!((error.kind, error.retryable), (AiErrorKind::RateLimited, true), "{error}");
+            assert!(error.attempts.iter().all(|attempt| attempt.not_sent), "{error:?}");
+            let wait = error.retry_after_ms.unwrap().get();
+            assert!((1..=86_400_000).contains(&wait), "{wait}");
+            let message = error.message.as_str();
+            assert!(message.contains(key) && message.contains("midnight UTC"), "{message}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a6_cached_and_thought_tokens_have_their_prices() {
     let (listener, port) = listen().await;
     tokio::spawn(async move {
@@ -284,6 +315,80 @@ async fn a6_cached_and_thought_tokens_have_their_prices() {
         assert_eq!(usage.cache_read_tokens, Some(900_000));
         assert_eq!(usage.reasoning_tokens, Some(200_000));
     }
+}
+
+/// A server that gives these responses, one after the other; the last one repeats.
+async fn replies(bodies: Vec<serde_json::Value>) -> u16 {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        for turn in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            read(&mut stream).await;
+            let body = bodies[turn.min(bodies.len() - 1)].to_string();
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length";
+            let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn e11_what_a_provider_does_not_count_costs_what_is_estimated() {
+    // 10 bytes, and so 3 tokens.
+    let prompt = request(Format::Text).messages[0].content.clone();
+    assert_eq!(prompt, "page: home");
+    let text = "Fresh bread before seven, every day.";
+    let said = |content: &str, finish: &str, usage: serde_json::Value| {
+        let message = json!({"content": content});
+        json!({"choices": [{"message": message, "finish_reason": finish}], "usage": usage})
+    };
+    let error = json!({"error": {"message": "slow down", "code": 429}});
+    let none = || json!(null);
+    let price = "[prices.m]\ninput_per_million = 1000.0\noutput_per_million = 10000.0\n";
+    // The responses, what they cost in dollars, and the tokens.
+    let rows = [
+        (
+            "all counted",
+            vec![said(text, "stop", json!({"prompt_tokens": 3, "completion_tokens": 5}))],
+            0.053,
+            8,
+        ),
+        ("nothing counted", vec![said(text, "stop", none())], 0.093, 12),
+        ("an empty object", vec![said(text, "stop", json!({}))], 0.093, 12),
+        ("the prompt only", vec![said(text, "stop", json!({"prompt_tokens": 7}))], 0.097, 16),
+        ("the reply only", vec![said(text, "stop", json!({"completion_tokens": 5}))], 0.053, 8),
+        // What is not text of the model is not paid for.
+        ("an error", vec![error], 0.0, 0),
+        ("a cut reply", vec![said(text, "length", none())], 0.003, 3),
+        ("an empty reply", vec![said("", "stop", none())], 0.003, 3),
+    ];
+    for (name, bodies, dollars, tokens) in rows {
+        let port = replies(bodies).await;
+        let gateway = gateway(port, "", &format!("[budget]\ncost_usd = 100.0\n{price}"));
+        let budget = gateway.order_budget();
+        let call = CallContext { budget: Some(budget.clone()), ..call() };
+        let _result = gateway.complete(call, request(Format::Text)).await;
+        let spent = budget.spent();
+        assert_eq!(
+            (spent.cost_usd.dollars(), spent.tokens, spent.calls),
+            (dollars, tokens, 1),
+            "{name}"
+        );
+    }
+    // A reply that is not what was asked for, and the one after it, whose prompt has the first.
+    let port =
+        replies(vec![said("no JSON at all", "stop", none()), said("{}", "stop", none())]).await;
+    let gateway = gateway(port, "", &format!("[budget]\ncost_usd = 100.0\n{price}"));
+    let budget = gateway.order_budget();
+    let call = CallContext { budget: Some(budget.clone()), ..call() };
+    gateway.complete(call, request(Format::Json)).await.unwrap();
+    let spent = budget.spent();
+    // 4 tokens and 1 token of replies; 3 tokens of the first prompt, and the second one.
+    let second = spent.tokens - 8;
+    assert!((40..200).contains(&second), "{spent:?}");
+    let dollars = 0.05 + 0.003 + f64::from(u32::try_from(second).unwrap()) / 1000.0;
+    assert!((spent.cost_usd.dollars() - dollars).abs() < 1e-6, "{spent:?}");
 }
 
 #[tokio::test]

@@ -342,6 +342,25 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_names_provider_and_place() {
         ("api_key_file = \"inner\"", "api_key_file", "inner contains characters"),
         ("api_key_file = \"large\"", "api_key_file", "large is over"),
         ("api_key_env = \"GOOD\"\napi_key_file = \"good\"", "api_key_file", "both"),
+        ("api_key_file = \"good\"\napi_key_command = [\"x\"]", "api_key_command", "both"),
+        ("api_key_command = []", "api_key_command", "empty; name the program"),
+        ("api_key_command = [\" \", \"x\"]", "api_key_command", "first text is empty"),
+        ("api_key_command = [\"x\", \"\\u0000\"]", "api_key_command", "NUL"),
+        (
+            "api_key_command = [\"x\"]\napi_key_command_ms = 0",
+            "api_key_command_ms",
+            "between 1 and 300000",
+        ),
+        (
+            "api_key_command = [\"x\"]\napi_key_command_ms = 300001",
+            "api_key_command_ms",
+            "between 1 and 300000",
+        ),
+        (
+            "api_key_command = [\"x\"]\napi_key_lifetime_ms = 999",
+            "api_key_lifetime_ms",
+            "between 1000 and 86400000",
+        ),
     ];
     for (key, field, says) in rows {
         let error = made(&config(key), dir.path(), &env).unwrap_err();

@@ -555,7 +555,7 @@ async fn a_provider_without_a_key_is_called_without_one() {
     let config = server.config("").replace("api_key_env = \"LOCAL_AI_KEY\"", "");
     let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
     assert!(
-        error.message.as_str().contains("without a key: set api_key_env or api_key_file"),
+        error.message.as_str().contains("without a key: set api_key_env, api_key_file or"),
         "{error}"
     );
     assert!(!server.request().await.0.to_lowercase().contains("authorization"));

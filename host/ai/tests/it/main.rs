@@ -4,4 +4,5 @@ mod cases;
 mod connections;
 mod gateway;
 mod http;
+mod keys;
 mod negotiation;

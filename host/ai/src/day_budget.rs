@@ -1,0 +1,262 @@
+//! The AI budget of a day, shared by all orders of the process. Days begin at midnight UTC.
+//!
+//! A budget that is reached is nobody's fault: calls are put off like those that a provider's rate
+//! limit refuses, so that their orders wait and use no attempt.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::budget::{Estimate, Spent};
+use super::config::BudgetConfig;
+use super::failure::{AttemptFailure, Unsent};
+use sitewright_model::ai::{AiErrorKind, Usd};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The budget of the current day. Its lock is never held across an await.
+#[derive(Debug)]
+pub(super) struct DayBudget {
+    tokens: Option<u64>,
+    cost: Option<Usd>,
+    state: Mutex<State>,
+    /// Notified when a call gives back what it has reserved.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Days since the Unix epoch.
+    day: u64,
+    /// Used since that day began.
+    spent: Spent,
+    /// What calls in flight may use.
+    reserved: Spent,
+    /// Number of calls with a reservation.
+    in_flight: u64,
+}
+
+/// The reservation of one call. A call that is dropped in flight has used its prompt, because the
+/// provider may charge for it.
+#[derive(Debug)]
+pub(super) struct DayReserved {
+    budget: Arc<DayBudget>,
+    amount: Spent,
+    prompt: Spent,
+    done: bool,
+}
+
+/// Why a call is not made today.
+#[derive(Debug)]
+pub(super) enum PutOff {
+    /// The budget is used up.
+    Reached(Box<AttemptFailure>),
+    /// The order's deadline passed while other calls had reserved what is left.
+    Deadline,
+}
+
+impl DayBudget {
+    /// `None` if a day has no budget.
+    pub(super) fn new(limits: BudgetConfig) -> Option<Arc<Self>> {
+        let (tokens, cost) = (limits.day_tokens, limits.day_usd.map(Usd::from_dollars));
+        (tokens.is_some() || cost.is_some()).then(|| {
+            let (state, freed) = (Mutex::default(), Notify::new());
+            Arc::new(DayBudget { tokens, cost, state, freed })
+        })
+    }
+
+    /// Reserves what one request may use. Waits while other calls have reserved what is left: most
+    /// of them use less. A call without others in flight is made as long as anything is left, so a
+    /// day's use exceeds its budget by one call at most.
+    ///
+    /// # Errors
+    /// The budget is used up, or the deadline passed.
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        estimate: Estimate,
+        deadline: Instant,
+    ) -> Result<Box<DayReserved>, PutOff> {
+        loop {
+            // Registered before the look, so that no notice is missed.
+            let mut freed = std::pin::pin!(self.freed.notified());
+            freed.as_mut().enable();
+            match self.try_reserve(estimate, SystemTime::now()) {
+                Ok(Some(reserved)) => return Ok(reserved),
+                Ok(None) => {}
+                Err(reached) => return Err(PutOff::Reached(reached)),
+            }
+            if timeout_at(deadline, freed).await.is_err() {
+                return Err(PutOff::Deadline);
+            }
+        }
+    }
+
+    /// The reservation; `None` if it must wait for others.
+    fn try_reserve(
+        self: &Arc<Self>,
+        estimate: Estimate,
+        now: SystemTime,
+    ) -> Result<Option<Box<DayReserved>>, Box<AttemptFailure>> {
+        let (day, left) = day_of(now);
+        let amount = estimate.expected();
+        let mut state = self.state.lock();
+        state.begin(day);
+        if let Some(why) = self.reached(state.spent) {
+            return Err(Box::new(put_off(why, left)));
+        }
+        if state.in_flight > 0 && self.is_exceeded(state.spent.and(state.reserved).and(amount)) {
+            return Ok(None);
+        }
+        state.reserved = state.reserved.and(amount);
+        state.in_flight += 1;
+        drop(state);
+        let (budget, prompt) = (self.clone(), estimate.of_prompt());
+        Ok(Some(Box::new(DayReserved { budget, amount, prompt, done: false })))
+    }
+
+    /// Which limit is used up.
+    fn reached(&self, spent: Spent) -> Option<String> {
+        if let Some(most) = self.tokens.filter(|most| spent.tokens >= *most) {
+            let used = spent.tokens;
+            return Some(format!(
+                "of {most} tokens is used up ({used}; day_tokens in [ai.budget])"
+            ));
+        }
+        let most = self.cost.filter(|most| spent.cost_usd >= *most)?;
+        let used = spent.cost_usd;
+        Some(format!("of {most} is used up ({used}; day_usd in [ai.budget])"))
+    }
+
+    fn is_exceeded(&self, spent: Spent) -> bool {
+        self.tokens.is_some_and(|most| spent.tokens > most)
+            || self.cost.is_some_and(|most| spent.cost_usd > most)
+    }
+}
+
+impl State {
+    fn begin(&mut self, day: u64) {
+        if self.day != day {
+            (self.day, self.spent) = (day, Spent::default());
+        }
+    }
+}
+
+impl DayReserved {
+    /// Cancels the reservation, because nothing was sent.
+    pub(super) fn release(mut self) {
+        self.settle(Spent::default());
+    }
+
+    /// Replaces the reservation by the actual use.
+    pub(super) fn commit(mut self, tokens: u64, cost_usd: Usd) {
+        self.settle(Spent { calls: 1, tokens, cost_usd });
+    }
+
+    fn settle(&mut self, used: Spent) {
+        self.done = true;
+        let (day, _) = day_of(SystemTime::now());
+        let mut state = self.budget.state.lock();
+        state.begin(day);
+        state.spent = state.spent.and(used);
+        state.reserved = state.reserved.without(self.amount);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.budget.freed.notify_waiters();
+    }
+}
+
+impl Drop for DayReserved {
+    fn drop(&mut self) {
+        if !self.done {
+            self.settle(self.prompt);
+        }
+    }
+}
+
+/// The day of this time, and how much of it is left.
+fn day_of(now: SystemTime) -> (u64, Duration) {
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let day = since_epoch.as_secs() / DAY.as_secs();
+    let of_day = Duration::from_secs(since_epoch.as_secs() % DAY.as_secs());
+    (day, DAY.saturating_sub(of_day))
+}
+
+fn put_off(why: String, left: Duration) -> AttemptFailure {
+    let detail = format!("the day's budget {why}");
+    AttemptFailure {
+        asked: false,
+        unsent: Some(Unsent::DayBudget),
+        closed_for_ms: NonZeroU32::new(u32::try_from(left.as_millis()).unwrap_or(u32::MAX)),
+        ..AttemptFailure::new(AiErrorKind::RateLimited, detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(tokens: u64) -> Arc<DayBudget> {
+        let limits = BudgetConfig { day_tokens: Some(tokens), ..BudgetConfig::default() };
+        DayBudget::new(limits).unwrap()
+    }
+
+    fn estimate(prompt: u64, output: u32) -> Estimate {
+        Estimate { prompt, max_output: Some(output), price: None }
+    }
+
+    /// A time of today, so that what is committed counts for the same day.
+    fn at(seconds_before_midnight: u64) -> SystemTime {
+        let (day, _) = day_of(SystemTime::now());
+        let midnight = DAY * u32::try_from(day + 1).unwrap();
+        SystemTime::UNIX_EPOCH + midnight - Duration::from_secs(seconds_before_midnight)
+    }
+
+    #[test]
+    fn a_day_that_is_used_up_ends_at_midnight() {
+        let budget = budget(1000);
+        let first = budget.try_reserve(estimate(100, 200), at(60)).unwrap().unwrap();
+        first.commit(999, Usd::default());
+        let last = budget.try_reserve(estimate(100, 200), at(60)).unwrap().unwrap();
+        assert!(matches!(budget.try_reserve(estimate(1, 1), at(60)), Ok(None)), "it waits");
+        last.commit(300, Usd::default());
+        let refused = budget.try_reserve(estimate(1, 1), at(60)).unwrap_err();
+        assert_eq!((refused.kind, refused.retryable), (AiErrorKind::RateLimited, true));
+        assert_eq!(refused.closed_for_ms.map(NonZeroU32::get), Some(60_000));
+        assert!(refused.detail.contains("1000 tokens is used up (1299; day_tokens"), "{refused:?}");
+        assert!(budget.try_reserve(estimate(1, 1), at(1)).is_err());
+        let tomorrow = at(0);
+        assert!(budget.try_reserve(estimate(1, 1), tomorrow).unwrap().is_some(), "the next day");
+    }
+
+    #[test]
+    fn calls_in_flight_reserve_what_they_may_use() {
+        let budget = budget(1000);
+        let one = budget.try_reserve(estimate(100, 400), at(60)).unwrap().unwrap();
+        let two = budget.try_reserve(estimate(100, 400), at(60)).unwrap().unwrap();
+        assert!(budget.try_reserve(estimate(1, 0), at(60)).unwrap().is_none());
+        one.release();
+        let three = budget.try_reserve(estimate(100, 400), at(60)).unwrap().unwrap();
+        drop(two);
+        three.commit(500, Usd::default());
+        // 100 of the prompt of the call that was dropped, and 500.
+        assert_eq!(budget.state.lock().spent.tokens, 600);
+        assert_eq!(budget.state.lock().reserved, Spent::default());
+    }
+
+    #[test]
+    fn a_limit_of_dollars_counts_models_with_a_price() {
+        let limits = BudgetConfig { day_usd: Some(0.5), ..BudgetConfig::default() };
+        let budget = DayBudget::new(limits).unwrap();
+        for dollars in [0.3, 0.3] {
+            let call = budget.try_reserve(estimate(1, 1), at(60)).unwrap().unwrap();
+            call.commit(1_000_000, Usd::from_dollars(dollars));
+        }
+        let refused = budget.try_reserve(estimate(1, 1), at(60)).unwrap_err();
+        assert!(refused.detail.contains("day_usd"), "{refused:?}");
+        assert!(DayBudget::new(BudgetConfig::default()).is_none());
+    }
+}
