@@ -10,7 +10,7 @@
 //! | file | question |
 //! |---|---|
 //! | `read/` | which fields are there, what is required, what is dropped with which notice? |
-//! | `text` | which characters of a text are removed, which entities decoded? |
+//! | `text`, `markup` | which characters and tags of a text are removed, which entities decoded? |
 //! | `hours/` | what do days and times mean, in which languages? |
 //! | `phone`, `email`, `link`, `color`, `locale`, `country`, `id` | what does one value mean? |
 //! | `content` | what does a business publish? |
@@ -27,6 +27,7 @@ mod hours;
 mod id;
 mod link;
 mod locale;
+mod markup;
 mod notice;
 mod phone;
 mod problem;

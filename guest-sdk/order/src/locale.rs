@@ -15,7 +15,10 @@ pub struct Locale(String);
 
 /// The error for a text that is not a language tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a language tag; write it like `pt-BR` or `en`", crate::problem::truncated(.0))]
+#[error(
+    "`{}` is not the tag of a language; write it like `pt-BR` or `en`",
+    crate::problem::truncated(.0)
+)]
 pub struct LocaleError(pub String);
 
 impl Locale {
@@ -31,17 +34,17 @@ impl Locale {
         self.0.split('-').skip(1).find(is_region)
     }
 
-    /// Reads a language as forms write it: a tag (`pt_BR.UTF-8` too) or the name of a language,
-    /// such as `English`, `português` or `Deutsch`.
+    /// Reads a language as forms write it: a tag (`pt_BR.UTF-8` and `por` too) or the name of a
+    /// language, such as `English`, `português` or `Deutsch`.
     ///
     /// # Errors
-    /// [`LocaleError`] if it is neither.
+    /// [`LocaleError`] if it is neither, or a tag of a language that does not exist.
     pub fn read(text: &str) -> Result<Self, LocaleError> {
         let plain = crate::text::visible(text);
         let tag = plain.split(['.', '@', ' ', ';', ',']).next().unwrap_or_default();
         let whole =
             tag.len() == plain.len() || plain[tag.len()..].starts_with(['.', '@', ';', ',']);
-        if whole && let Ok(locale) = tag.parse() {
+        if whole && let Some(locale) = tag.parse::<Locale>().ok().and_then(Locale::known) {
             return Ok(locale);
         }
         let folded = crate::hours::fold_words(&plain);
@@ -58,11 +61,71 @@ impl Locale {
         }
     }
 
+    /// The tag, with the two letters of its language if there are any; `None` if there is no such
+    /// language.
+    fn known(self) -> Option<Self> {
+        let language = self.language();
+        if language.len() == 2 {
+            return LANGUAGES.split(' ').any(|known| known == language).then_some(self);
+        }
+        if let Some((_, short)) = SHORTER.iter().find(|(long, _)| *long == language) {
+            return Some(Locale(format!("{short}{}", &self.0[language.len()..])));
+        }
+        // Thousands of languages have three letters. These are codes for none.
+        let is_none = matches!(language, "und" | "mul" | "mis" | "zxx" | "xxx")
+            || ("qaa"..="qtz").contains(&language);
+        (!is_none).then_some(self)
+    }
+
     /// The language subtag, in lower case: `pt` of `pt-BR`.
     pub fn language(&self) -> &str {
         self.0.split('-').next().unwrap_or(&self.0)
     }
 }
+
+/// The languages of ISO 639-1.
+const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co \
+    cr cs cu cv cy da de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi \
+    ho hr ht hu hy hz ia id ie ig ii ik in io is it iu iw ja ji jv ka kg ki kj kk kl km kn ko kr ks \
+    ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms mt my na nb nd ne ng nl nn no \
+    nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq \
+    sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo \
+    za zh zu";
+
+/// Three letters of languages that have two (ISO 639-2), as forms send them.
+const SHORTER: &[(&str, &str)] = &[
+    ("ara", "ar"),
+    ("chi", "zh"),
+    ("ces", "cs"),
+    ("cze", "cs"),
+    ("dan", "da"),
+    ("deu", "de"),
+    ("dut", "nl"),
+    ("ell", "el"),
+    ("eng", "en"),
+    ("fin", "fi"),
+    ("fra", "fr"),
+    ("fre", "fr"),
+    ("ger", "de"),
+    ("gre", "el"),
+    ("heb", "he"),
+    ("hun", "hu"),
+    ("ita", "it"),
+    ("jpn", "ja"),
+    ("kor", "ko"),
+    ("nld", "nl"),
+    ("nor", "no"),
+    ("pol", "pl"),
+    ("por", "pt"),
+    ("ron", "ro"),
+    ("rum", "ro"),
+    ("rus", "ru"),
+    ("spa", "es"),
+    ("swe", "sv"),
+    ("tur", "tr"),
+    ("ukr", "uk"),
+    ("zho", "zh"),
+];
 
 /// Names of languages as forms write them, folded.
 const NAMES: &[(&str, &[&str])] = &[

@@ -1,7 +1,9 @@
-//! Hygiene of texts: characters that nobody sees, characters that no page may contain, HTML
-//! entities, and texts that were decoded with the wrong encoding.
+//! Hygiene of texts: characters that nobody sees, characters that no page may contain, HTML tags
+//! and entities, and texts that were decoded with the wrong encoding.
 
 use std::borrow::Cow;
+
+use crate::markup::without_tags;
 
 /// What was found in a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,6 +12,8 @@ pub(crate) struct Found {
     pub(crate) controls: usize,
     /// Number of invisible and direction characters that were removed.
     pub(crate) invisible: usize,
+    /// Whether HTML tags were removed.
+    pub(crate) tags: bool,
     /// Whether HTML entities were decoded.
     pub(crate) entities: bool,
     /// Whether the text contains U+FFFD, which stands for a character that was lost.
@@ -18,14 +22,13 @@ pub(crate) struct Found {
     pub(crate) mojibake: Option<String>,
 }
 
-/// Removes what nobody can see, and decodes HTML entities once if `decode` is set. Line breaks,
-/// tabs, joiners (which emoji and Persian need) and, in right-to-left texts, direction marks stay.
+/// Removes what nobody can see, and HTML if `decode` is set, see [`plain`]. Line breaks, tabs, joiners (which emoji and Persian need) and, in right-to-left texts, direction marks stay.
 pub(crate) fn clean(text: &str, decode: bool) -> (Cow<'_, str>, Found) {
     let mut found = Found::default();
     let mut text = Cow::Borrowed(text);
-    if decode && let Some(decoded) = decoded(&text) {
-        found.entities = true;
-        text = Cow::Owned(decoded);
+    if decode && let Some(read) = plain(&text) {
+        (found.tags, found.entities) = (read.tags, read.entities);
+        text = Cow::Owned(read.text);
     }
     if text.contains(|c: char| removed(c, false)) || text.contains('\r') {
         let is_rtl = text.chars().any(is_right_to_left);
@@ -45,6 +48,31 @@ pub(crate) fn clean(text: &str, decode: bool) -> (Cow<'_, str>, Found) {
     found.replacement = text.contains('\u{fffd}');
     found.mojibake = mojibake(&text);
     (text, found)
+}
+
+/// A text that was HTML.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlainText {
+    pub(crate) text: String,
+    /// Whether it had tags, which were removed.
+    pub(crate) tags: bool,
+    /// Whether it had entities, which were decoded.
+    pub(crate) entities: bool,
+}
+
+/// A text with its HTML tags removed and its entities decoded once; `None` if it has neither. What
+/// looks like a tag in decoded entities is one, too, if there were no others: some CRMs escape the
+/// whole text that their editor made.
+pub(crate) fn plain(text: &str) -> Option<PlainText> {
+    let untagged = without_tags(text);
+    let tags = untagged.is_some();
+    let decoded = decoded(untagged.as_deref().unwrap_or(text));
+    let Some(decoded) = decoded else {
+        return untagged.map(|text| PlainText { text, tags, entities: false });
+    };
+    let escaped = if tags { None } else { without_tags(&decoded) };
+    let tags = tags || escaped.is_some();
+    Some(PlainText { text: escaped.unwrap_or(decoded), tags, entities: true })
 }
 
 /// A text without any invisible character, and with plain blanks: for numbers, addresses and links,

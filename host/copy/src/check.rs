@@ -268,6 +268,9 @@ fn finding(rule: CopyRule, excerpt: String, why: Option<&str>) -> Finding {
                 CopyRule::UnknownAward => {
                     "claims an award, certificate or rating that is not in the order; leave it out"
                 }
+                CopyRule::UnknownFigure => {
+                    "boasts with a figure that is not in the order; use the order's or none"
+                }
                 CopyRule::UnknownAddress => {
                     "has a web address that is not in the order; use the order's or none"
                 }

@@ -48,7 +48,8 @@ const LANGUAGES: [(&str, &str, Lang, &[&str]); 22] = [
             "tambem", "nossa", "nosso", "nossos", "nossas", "pela", "pelas", "quem", "ate", "ja",
             "muito", "sem", "foi", "tem", "os", "mesmo", "melhor", "fazer", "feito", "feita",
             "hoje", "agora", "e", "mais", "o", "do", "da", "um", "cada", "para", "que", "fale",
-            "sobre",
+            "sobre", "sua", "suas", "na", "nas", "das", "dos", "pelo", "pelos", "ainda", "depois",
+            "onde", "tudo", "ou", "nem", "estamos", "venha", "conosco",
         ],
     ),
     (
@@ -103,7 +104,10 @@ const LANGUAGES: [(&str, &str, Lang, &[&str]); 22] = [
         Lang::Nld,
         &[
             "het", "een", "van", "voor", "met", "zijn", "ons", "onze", "niet", "ook", "uw", "wij",
-            "bij", "naar", "dat", "op", "aan", "wordt", "worden",
+            "bij", "naar", "dat", "op", "aan", "wordt", "worden", "je", "jij", "jouw", "maar",
+            "om", "door", "nog", "deze", "dit", "geen", "heeft", "hebben", "kunt", "kan", "alle",
+            "elke", "iedere", "altijd", "zonder", "graag", "goed", "hier", "bent", "welkom",
+            "samen", "meer", "dag", "onder", "tot", "uit", "als",
         ],
     ),
     ("ar", "Arabic", Lang::Ara, &[]),
@@ -219,11 +223,23 @@ fn counts(view: &View<'_>) -> [usize; 7] {
     let mut counts = [0; 7];
     for index in 0..view.words.len().min(MAX_TEXT / 4) {
         let word = view.word(index);
+        let letters = letters_of(view.original_word(index));
         for (count, row) in counts.iter_mut().zip(LANGUAGES) {
-            *count += usize::from(row.3.contains(&word));
+            *count += usize::from(row.3.contains(&word) || letters == Some(row.0));
         }
     }
     counts
+}
+
+/// The language that a word is in because of its letters.
+fn letters_of(word: &str) -> Option<&'static str> {
+    match () {
+        () if word.contains(['ã', 'õ', 'ç']) && !word.contains('\'') => Some("pt"),
+        () if word.contains('ñ') => Some("es"),
+        () if word.contains(['ß', 'ü']) => Some("de"),
+        () if word.contains("ij") && word.len() > 2 => Some("nl"),
+        () => None,
+    }
 }
 
 fn is_related(one: &str, other: &str) -> bool {
@@ -240,7 +256,7 @@ fn by_words(view: &View<'_>, wanted: &str) -> Option<&'static str> {
     let own = LANGUAGES.iter().zip(counts).find(|(row, _)| row.0 == wanted);
     let own = own.filter(|(row, _)| !row.3.is_empty()).map_or(0, |(_, count)| count);
     let (row, count) = LANGUAGES.iter().zip(counts).max_by_key(|(_, count)| *count)?;
-    let is_other = count >= 4
+    let is_other = (count >= 4 || count >= 3 && own == 0)
         && count * 2 >= own * 3 + 2
         && count * 7 >= view.words.len().min(MAX_TEXT / 4)
         && !is_related(row.0, wanted);

@@ -10,7 +10,7 @@
 //! | `remark` | which sentences speak about the text instead of the business? |
 //! | `marks` | which brackets, Markdown, markup and escapes are in a text? |
 //! | `words` | is `null`, `None` or `TODO` a word here, or a value? |
-//! | `stated`, `award`, `address`, `money`, `number` | which facts does a text state? |
+//! | `stated`, `award`, `address`, `figure`, `money`, `number`, `spoken` | which facts does a text state? |
 //! | `prose` | does it loop, is it cut, does a heading say something? |
 //! | `language` | is it in the language of the site? |
 //! | `text` | how are texts compared? |
@@ -29,6 +29,7 @@ mod address;
 mod award;
 mod check;
 mod facts;
+mod figure;
 mod known;
 mod language;
 mod marks;
@@ -39,6 +40,7 @@ mod prose;
 mod remark;
 mod reply;
 mod rule;
+mod spoken;
 mod stated;
 mod text;
 mod words;

@@ -73,10 +73,35 @@ const SPEAKERS: &str = "i ich mir je puedo tengo dispongo posso tenho consigo di
     riesco dispongo يمكنني استطيع لدي אני איני לי";
 
 /// What a model says it lacks, or was asked for.
-const LACKS: &str = "information info details detail context request verify specifics data \
+const LACKS: &str = "datos dados donnees daten dati information info details detail context request verify specifics data \
     informacoes detalhes contexto pedido solicitacao informacion detalles solicitud \
     informations contexte renseignements informationen angaben anfrage kontext einzelheiten \
     informazioni dettagli richiesta contesto معلومات تفاصيل المعلومات מידע פרטים בקשה";
+
+/// What a model did because something was missing, in the first person.
+const DID: &str = "focused wrote kept left used assumed omitted chose added based written drafted \
+    redige ecrit garde laisse utilise suppose omis choisi prefere gehalten geschrieben formuliert \
+    verwendet weggelassen angenommen verfasst gewahlt omitido escrito redactado usado dejado \
+    mantenido supuesto elegido scritto usato lasciato omesso mantenuto ipotizzato scelto \
+    preferito escrevi usei omiti deixei mantive optei assumi redigi كتبت استخدمت כתבתי השתמשתי";
+
+/// Who did it.
+const WHO: &str = "i ich ai j he ho escrevi usei omiti deixei mantive optei assumi redigi كتبت \
+    استخدمت כתבתי השתמשתי";
+
+/// What says that something was missing.
+const MISSING: &str = "specified provided given supplied available mentioned listed fournie fourni \
+    fournis recu recus precise precisee precises disponible angegeben vorliegen vorliegt vorhanden \
+    genannt fornito forniti forniscono specificato disponibili disponibile avendo informado \
+    informada fornecido fornecida especificado facilitado proporcionado indicado indicada \
+    encontrei recibido متوفره متوفر צוין נמסר";
+
+/// A model's names for what it is.
+const ASSISTANTS: &str = "assistant assistente asistente assistenten assistenz مساعد עוזר";
+
+/// Of a machine.
+const VIRTUAL: &str = "virtual digital virtuale virtuel virtueller virtuelle artificial ki ai ia \
+    افتراضي וירטואלי";
 
 /// Duty.
 const MUST: &str = "should must shall needs deve devem debe deben doit doivent soll sollte sollten \
@@ -98,6 +123,10 @@ const COUNTED: &str = "words word characters palavras palabras mots worter worte
 /// Negations.
 const NOT: &str = "not no cannot t don unable without enough nao sem insuficiente sin ne pas \
     insuffisantes nicht keine kein nichts non لا ليس لم אין לא";
+
+/// Negations of a thing.
+const NOT_OR_NONE: &str = "not no cannot t without nao sem no sin ne n pas aucun aucune nicht keine \
+    kein keinen non nessun nessuna ningun ninguna nenhum nenhuma لا لم لن אין לא";
 
 /// The remarks of a text about itself, with their places in the folded text.
 pub(crate) fn find(view: &View<'_>) -> Vec<(CopyRule, Range<usize>)> {
@@ -174,6 +203,19 @@ fn rule(view: &View<'_>, words: Range<usize>) -> Option<CopyRule> {
     if is_counted {
         return Some(CopyRule::PromptFragment);
     }
+    // "Since no owner was specified, I focused on the bread."
+    let lacked = has(MISSING, words.clone()) || has(LACKS, words.clone());
+    if has(NOT_OR_NONE, words.clone())
+        && lacked
+        && has(DID, words.clone())
+        && has(WHO, words.clone())
+    {
+        return Some(CopyRule::Refusal);
+    }
+    let is_assistant = has(ASSISTANTS, words.clone()) && has(VIRTUAL, words.clone());
+    if is_assistant && has(NOT, words.clone()) {
+        return Some(CopyRule::Refusal);
+    }
     let is_order = has_work && has(MUST, words.clone()) && has(MEASURES, words);
     is_order.then_some(CopyRule::PromptFragment)
 }
@@ -200,6 +242,9 @@ mod tests {
             "Below are three headline options for your website.",
             "Leider habe ich nicht genügend Informationen, um diesen Text zu schreiben.",
             "Di seguito trovi tre proposte di titolo per il sito.",
+            "Since no owner was specified, I focused on the bread itself.",
+            "Da keine Kundenstimmen vorliegen, habe ich den Abschnitt allgemein gehalten.",
+            "Como assistente virtual, não tenho como confirmar o endereço.",
         ];
         for text in refusals {
             assert_eq!(of(text), Some(CopyRule::Refusal), "{text}");
@@ -211,6 +256,8 @@ mod tests {
             "Unfortunately we are closed on Mondays, and we are not sorry.",
             "Here you can read the story of our house.",
             "Purtroppo non ho più posto per agosto.",
+            "I kept my grandmother's oven, and I do not regret it.",
+            "Nunca he usado harina que no conozco.",
         ];
         for text in copy {
             assert_eq!(of(text), None, "{text}");

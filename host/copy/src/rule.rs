@@ -39,6 +39,7 @@ pub enum CopyRule {
     UnknownPrice,
     UnknownYear,
     UnknownAward,
+    UnknownFigure,
     UnknownAddress,
     ForbiddenWord,
 }
@@ -85,6 +86,9 @@ impl CopyRule {
             }
             Self::UnknownAward => {
                 "Awards, certificates and ratings are claimed only if the order mentions them."
+            }
+            Self::UnknownFigure => {
+                "Years of experience and numbers of customers are in the order, or follow from it."
             }
             Self::UnknownAddress => "Each web address is in the order.",
             Self::ForbiddenWord => "The text has no word that the operator forbids.",

@@ -5,9 +5,11 @@ use std::ops::Range;
 use crate::address;
 use crate::award;
 use crate::facts::Facts;
+use crate::figure;
 use crate::money;
 use crate::number::{self, Run, runs};
 use crate::rule::CopyRule;
+use crate::spoken;
 use crate::text::View;
 
 /// A statement that the order does not make, with its place in the folded text.
@@ -254,6 +256,9 @@ pub(crate) fn find(view: &View<'_>, facts: &Facts, current_year: u16) -> Vec<Sta
         }
         of_run(view, facts, current_year, &run, &mut found);
     }
+    for index in 0..view.words.len() {
+        found.extend(spoken_price(view, facts, index));
+    }
     for address in addresses {
         let rule = match address.is_email {
             true if facts.has_email(address.text) => continue,
@@ -302,6 +307,13 @@ fn of_run(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_>, found: &mut 
         }
     } else {
         found.extend(rating(view, facts, run));
+        if figure::is_unknown(view, facts, year, run) {
+            // With the word behind it: the order may have the number for something else.
+            let word = view.words_behind(run.range.end).next().unwrap_or_default();
+            let end = view.folded.get(run.range.end..).and_then(|rest| rest.find(word));
+            let end = end.map_or(run.range.end, |at| run.range.end + at + word.len());
+            found.push(Stated { rule: CopyRule::UnknownFigure, range: run.range.start..end });
+        }
         found.extend(years(view, facts, year, run));
     }
 }
@@ -430,6 +442,24 @@ fn prices(view: &View<'_>, facts: &Facts, run: &Run<'_>) -> Option<Stated> {
         let end = if is_before { range.end } else { range.end + gap + length };
         Stated { rule: CopyRule::UnknownPrice, range: start..end }
     })
+}
+
+/// An amount of money in words that the order does not have: "forty-five euros".
+fn spoken_price(view: &View<'_>, facts: &Facts, index: usize) -> Option<Stated> {
+    /// Words of money that mean nothing else, unlike "pounds" and "real".
+    const MONEY: [&str; 14] = [
+        "euro", "euros", "dollar", "dollars", "dolar", "dolares", "dollari", "reais", "pesos",
+        "franken", "francs", "quid", "yen", "bucks",
+    ];
+    if !MONEY.contains(&view.word(index)) {
+        return None;
+    }
+    let money = view.words.get(index)?.range();
+    let (value, range) = spoken::before(view, money.start)?;
+    let hundredths = u64::from(value) * 100;
+    let is_known = value < 2 || facts.has_amount(hundredths);
+    let range = range.start..money.end;
+    (!is_known).then_some(Stated { rule: CopyRule::UnknownPrice, range })
 }
 
 /// The first year of a run that the order does not have.

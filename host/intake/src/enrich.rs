@@ -10,13 +10,13 @@ use super::language;
 use super::phones::{Known, known, region};
 
 /// Completes an order that was read from `document`. What is changed or left out is added to
-/// `notices`.
+/// `notices`; the result is what is published as it is, and doubtful.
 pub(super) fn enrich(
     order: &mut Order,
     document: &Value,
     default_locale: &Locale,
     notices: &mut Vec<Notice>,
-) {
+) -> Vec<Notice> {
     let business = business_pointer(document);
     let given = given_locale(document).map(|(_, locale)| locale);
     if order.country.is_none() {
@@ -28,7 +28,7 @@ pub(super) fn enrich(
     let of_locale = given.as_ref().and_then(Locale::region).map(str::to_owned);
     let country = order.country.clone().or(of_locale);
 
-    let mut numbers = Numbers { country: country.as_deref(), notices };
+    let mut numbers = Numbers { country: country.as_deref(), notices, doubts: Vec::new() };
     let at = |names: &[&str]| child(business, sent(document, business, names));
     numbers.complete(&mut order.business_phone, &at(&["business_phone", "phone", "telephone"]));
     numbers.complete(
@@ -40,6 +40,7 @@ pub(super) fn enrich(
     for (index, place) in order.locations.iter_mut().enumerate() {
         numbers.complete(&mut place.phone, &child(&child(&places, index), "phone"));
     }
+    let Numbers { doubts, .. } = numbers;
     if order.country.is_none() {
         // A number whose country the order's language told.
         order.country = order.business_phone.as_ref().and_then(region);
@@ -58,6 +59,7 @@ pub(super) fn enrich(
         }
         order.locale = found.locale;
     }
+    doubts
 }
 
 /// The name under which a field was sent; the first of its names if it was not.
@@ -73,6 +75,7 @@ fn sent<'n>(document: &Value, business: &str, names: &[&'n str]) -> &'n str {
 struct Numbers<'a> {
     country: Option<&'a str>,
     notices: &'a mut Vec<Notice>,
+    doubts: Vec<Notice>,
 }
 
 impl Numbers<'_> {
@@ -80,7 +83,18 @@ impl Numbers<'_> {
     fn complete(&mut self, phone: &mut Option<Phone>, at: &str) {
         let Some(written) = phone.as_ref() else { return };
         match known(written, self.country) {
-            Known::Unknown => {}
+            Known::Unknown if written.is_international() => {}
+            Known::Unknown => {
+                let why = match self.country {
+                    Some(country) => format!("is no number of the country (`{country}`)"),
+                    None => "says no country, and neither does the order".to_owned(),
+                };
+                let message = format!(
+                    "`{written}` {why}: it is dialled as written, which fails from abroad and on \
+                     WhatsApp; write it like `+55 19 95550-1011`"
+                );
+                self.doubts.push(Notice::new(NoticeLevel::Warning, at, message));
+            }
             Known::Number(number) if number == *written => {}
             Known::Number(number) => {
                 let message = format!("`{written}` is read as `{number}`");

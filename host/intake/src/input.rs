@@ -107,9 +107,10 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
     // What the host wrote itself is complete, and its locale may be the default one, which says
     // nothing about the country of a number.
     let is_own = serde_json::to_string(&order).is_ok_and(|own| own == *text);
-    if !is_own {
-        enrich::enrich(&mut order, &value, default_locale, &mut new);
-    }
+    let doubts = match is_own {
+        true => Vec::new(),
+        false => enrich::enrich(&mut order, &value, default_locale, &mut new),
+    };
     let new_problems: Vec<Problem> = new
         .iter()
         .filter(|notice| strict && notice.is_warning())
@@ -118,6 +119,8 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
     if let Some(invalid) = InvalidOrder::content(kind, Some(id.clone()), new_problems) {
         return Err(invalid);
     }
+    // Strict reading refuses what would be left out. These values are used as they are.
+    new.extend(doubts);
     add_notices(&mut order, new);
     if order.business_email.is_none()
         && order.business_phone.is_none()

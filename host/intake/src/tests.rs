@@ -220,7 +220,9 @@ fn half_a_surrogate_pair_is_a_warning() {
     assert_eq!(snapshot.order().services, ["Cleanings \u{fffd}"]);
     let said: Vec<_> =
         snapshot.order().notices.iter().map(|notice| notice.pointer.as_str()).collect();
-    assert_eq!(said, ["/onboarding/services/0", "/onboarding/primary_service", ""]);
+    let services = ["/onboarding/services/0", "/onboarding/primary_service"];
+    // The number says no country.
+    assert_eq!(said, [services[0], services[1], "", "/onboarding/business_phone"]);
     assert!(loaded_strictly(cut.as_bytes()).is_err());
 }
 
@@ -240,6 +242,11 @@ fn numbers_are_international_if_the_country_is_known() {
         let phone = order.business_phone.as_ref().map(sitewright_order::Phone::dial);
         assert_eq!(phone.as_deref(), Some(dialled), "{fields}");
         assert_eq!(order.country.as_deref().unwrap_or_default(), country, "{fields}");
+        let is_doubtful = order
+            .notices
+            .iter()
+            .any(|notice| notice.is_warning() && notice.pointer == "/business_phone");
+        assert_eq!(is_doubtful, !dialled.starts_with('+'), "{fields}: {:?}", order.notices);
         let json = serde_json::to_string(&order).unwrap();
         assert_eq!(loaded(json.as_bytes()).unwrap().order(), &order, "{fields}: read again");
     }

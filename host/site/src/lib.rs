@@ -77,6 +77,7 @@ pub use store::{FolderSites, SiteStore};
 pub use store::{ObjectSites, POINTER_FILE, Pointer};
 pub use sync_batcher::SyncBatcher;
 pub use verify::{
-    CheckStopped, Checked, CopyOptions, Level, Levels, QUICK_BYTES, QuickCheck, Rule, SITE_CHECK,
-    SiteFiles, SitePolicy, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify,
+    CheckStopped, Checked, CopyOptions, Level, Levels, PublishedField, PublishedValue, QUICK_BYTES,
+    QuickCheck, Rule, SITE_CHECK, SiteFiles, SitePolicy, SiteProblem, Verdict, VerifiedSite,
+    VerifyError, VerifyOptions, verify,
 };

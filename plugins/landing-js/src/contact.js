@@ -6,11 +6,9 @@ export function contact(order, lang) {
   const { words } = lang;
   const notes = [];
   const number = order.business_phone;
-  const digits = (text) => text.replace(/\D/g, '');
-  const plus = number?.startsWith('+') ? '+' : '';
 
-  const phone = number && { href: `tel:${plus}${digits(number)}`, label: words.call };
-  const email = order.business_email && { href: mailto(order.business_email), label: words.write };
+  const phone = number && { href: phoneLink(number), label: words.call };
+  const email = order.business_email && { href: mailLink(order.business_email), label: words.write };
   const wantsWhatsapp = order.has_whatsapp || order.primary_cta === 'whatsapp';
   const chat = order.whatsapp_phone ?? (wantsWhatsapp ? number : undefined);
   let whatsapp;
@@ -32,14 +30,40 @@ export function contact(order, lang) {
   const first = { ...wanted, label: order.cta_text?.trim().slice(0, 40) || wanted.label };
   const others = wanted === phone ? [whatsapp, email] : [phone, whatsapp, email];
   const second = others.find((way) => way && way !== wanted);
-  const [address, profiles] = [addressLines(order), social(order)];
-  const where = place(order.primary_city, order.state, lang);
-  return { first, second, phone, email, whatsapp, address, place: where, social: profiles, notes };
+  return {
+    first,
+    second,
+    links: links(order, words, [first, second]),
+    phone,
+    email,
+    whatsapp,
+    address: addressLines(order),
+    place: place(order.primary_city, order.state, lang),
+    social: social(order),
+    notes,
+  };
 }
 
+/** The lines of the address; the postal code is the last one if none of them has it. */
 function addressLines(order) {
   const lines = (order.business_address ?? '').split(/[\r\n]+/).map((line) => line.trim());
+  const code = order.postal_code?.trim();
+  if (code && !lines.some((line) => line.includes(code))) lines.push(code);
   return lines.filter(Boolean);
+}
+
+/** The other addresses at which visitors act, but those of the buttons that are shown. */
+function links(order, words, shown) {
+  const known = [
+    [order.booking_url, words.book],
+    [order.order_url, words.orderOnline],
+    [order.menu_url, words.menuLink],
+    [order.gift_card_url, words.giftCards],
+    [order.donation_url, words.donate],
+  ];
+  return known
+    .map(([url, label]) => ({ href: safeUrl(url), label }))
+    .filter(({ href }) => href && !shown.some((button) => button?.href === href));
 }
 
 function social(order) {
@@ -48,6 +72,13 @@ function social(order) {
     Facebook: order.social_facebook,
     LinkedIn: order.social_linkedin,
     YouTube: order.social_youtube,
+    TikTok: order.social_tiktok,
+    X: order.social_x,
+    Threads: order.social_threads,
+    Pinterest: order.social_pinterest,
+    Telegram: order.social_telegram,
+    Tripadvisor: order.social_tripadvisor,
+    Yelp: order.social_yelp,
     Google: order.google_reviews_link,
   };
   return Object.entries(networks)
@@ -62,8 +93,16 @@ export function safeUrl(text) {
   return encodeURI(text.trim()).replace(/%25/g, '%').replace(/[[\]^|\\`']/g, hex);
 }
 
+const digits = (text) => text.replace(/\D/g, '');
+
+/** `tel:` URL. */
+export function phoneLink(number) {
+  return number && `tel:${number.startsWith('+') ? '+' : ''}${digits(number)}`;
+}
+
 /** `mailto:` URL; encodes every character that could start a header or a second address. */
-function mailto(address) {
+export function mailLink(address) {
+  if (!address) return undefined;
   const at = address.lastIndexOf('@');
   const [name, domain] = [address.slice(0, at), address.slice(at + 1)].map(encodeURIComponent);
   return `mailto:${name}@${domain}`;

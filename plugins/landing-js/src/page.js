@@ -1,6 +1,8 @@
 /** The page. `html` escapes every interpolated value. */
 import { Html, html, jsonForScript } from 'sitewright';
 import { hex } from './colours.js';
+import { phoneLink } from './contact.js';
+import { identifiers, locations, notes, photos, team } from './content.js';
 import { services } from './copy.js';
 import { rows } from './hours.js';
 import { business } from './structured.js';
@@ -12,7 +14,7 @@ export function page({ order, copy, contacts, lang, address, image, shades }) {
   const offered = services(order);
   const data = jsonForScript(business(order, copy, contacts, offered, address));
   const heading = title(order.business_name, copy.title);
-  const cards = offered.map((name, at) => service(order, name, copy.services.texts[at]));
+  const cards = offered.map((name, at) => service(order, name, copy.services.texts[at], words));
   return html`<!doctype html>
 <html lang="${lang.tag}"${direction(lang)}>
 <head>
@@ -51,6 +53,7 @@ ${address && html`<link rel="canonical" href="${address}">`}
     <h1>${copy.headline}</h1>
     ${copy.lead && html`<p class="lead">${copy.lead}</p>`}
     ${actions(contacts)}
+    ${moreActions(contacts)}
   </section>
   <section id="services">
     <h2>${copy.services.heading || words.services}</h2>
@@ -64,8 +67,11 @@ ${address && html`<link rel="canonical" href="${address}">`}
     ${copy.about.paragraphs.map((paragraph) => html`<p>${paragraph}</p>`)}
     ${years(order.years_in_business, words)}
   </section>
+  ${team(order, words)}
+  ${photos(order, words)}
   ${testimonials(order, lang)}
   ${questions(copy, words)}
+  ${locations(order, lang)}
   <section id="contact" class="deep">
     <h2>${words.contact}</h2>
     ${actions(contacts)}
@@ -75,6 +81,7 @@ ${address && html`<link rel="canonical" href="${address}">`}
 <footer>
   <p>${[order.business_name, contacts.place].filter(Boolean).map(joined)}</p>
   ${social(contacts.social)}
+  ${identifiers(order, words)}
 </footer>
 </body>
 </html>
@@ -122,6 +129,12 @@ const actions = ({ first, second }) => {
   return html`<p class="actions">${button('button', first)} ${other}</p>`;
 };
 
+function moreActions({ links }) {
+  const button = ({ href, label }) =>
+    html`<a class="button quiet" href="${href}" rel="noopener">${label}</a> `;
+  return links.length > 0 && html`<p class="actions">${links.map(button)}</p>`;
+}
+
 function social(links) {
   const entry = ({ href, label }) => html`<li><a href="${href}" rel="noopener">${label}</a></li>`;
   return links.length > 0 && html`<ul>${links.map(entry)}</ul>`;
@@ -129,20 +142,23 @@ function social(links) {
 
 const isSame = (one, other) => one.trim().toLowerCase() === other.trim().toLowerCase();
 
-function service(order, name, text) {
+function service(order, name, text, words) {
   const entry = order.prices?.find((each) => each.price && isSame(each.name, name));
   const price = entry && html`<p class="price"><bdi>${entry.price}</bdi></p>`;
-  return html`<li><h3><bdi>${name}</bdi></h3>${text && html`<p>${text}</p>`}${price}</li>`;
+  const more = entry && priceDetails(entry, words);
+  const small = more && html`<p><small><bdi>${more}</bdi></small></p>`;
+  return html`<li><h3><bdi>${name}</bdi></h3>${text && html`<p>${text}</p>`}${price}${small}</li>`;
+}
+
+function priceDetails({ duration, description, includes = [] }, words) {
+  return [duration, description, includes.join(words.comma)].filter(Boolean).join(' · ');
 }
 
 /** The prices that no card of a service shows. */
 function prices(order, offered, words) {
   const onCard = (entry) => offered.some((name) => isSame(entry.name, name));
   const others = (order.prices ?? []).filter((entry) => entry.price && !onCard(entry));
-  const line = ({ name, price, duration, description, includes = [] }) => {
-    const more = [duration, description, includes.join(words.comma)].filter(Boolean).join(' · ');
-    return priceLine(name, more, price);
-  };
+  const line = (entry) => priceLine(entry.name, priceDetails(entry, words), entry.price);
   const list = html`<ul class="prices">${others.map(line)}</ul>`;
   return (
     others.length > 0 &&
@@ -211,10 +227,12 @@ function details(order, contacts, words) {
   const areas = order.service_areas.map(
     (area, at) => html`${at > 0 && words.comma}<bdi>${area}</bdi>`,
   );
+  const emergency = phoneLink(order.emergency_phone);
   return html`<div><dl>
     ${way(words.phone, contacts.phone, order.business_phone)}
     ${way('WhatsApp', order.whatsapp_phone && contacts.whatsapp, order.whatsapp_phone)}
     ${way(words.email, contacts.email, order.business_email)}
+    ${way(words.emergency, emergency && { href: emergency }, order.emergency_phone)}
     ${lines.length > 0 && html`<dt>${words.address}</dt><dd>${address}</dd>`}
     ${areas.length > 0 && html`<dt>${words.areas}</dt><dd>${areas}</dd>`}
   </dl></div>`;
@@ -237,10 +255,7 @@ function hours(order, lang) {
       <thead><tr><th scope="col">${words.day}</th><th scope="col">${words.time}</th></tr></thead>
       <tbody>${rows(order.business_hours, lang).map(line)}</tbody>
     </table>`;
-  const said = (order.hours_notes ?? []).map(
-    ({ label, text }) =>
-      html`<p>${label && html`<bdi>${label}</bdi>${words.colon}`}<bdi>${text}</bdi></p>`,
-  );
+  const said = notes(order.hours_notes, words);
   const heading = !table && html`<p class="heading">${words.hours}</p>`;
   return (table || said.length > 0) && html`<div>${table || heading}${said}</div>`;
 }

@@ -58,7 +58,7 @@ function site(locale, change = {}) {
 /** Texts that are the same as in English: language and key. */
 const LIKE_ENGLISH = [
   'pt comma', 'pt colon', 'es comma', 'es colon', 'fr comma', 'fr services', 'fr contact',
-  'de comma', 'de colon', 'it comma', 'it colon', 'it email', 'it menu', 'ar colon', 'he comma',
+  'fr photo', 'fr photos', 'de comma', 'de colon', 'it comma', 'it colon', 'it email', 'it menu', 'ar colon', 'he comma',
   'he colon',
 ];
 
@@ -203,4 +203,54 @@ test('text is readable and a button visible in any colour, light and dark', () =
       }
     }
   }
+});
+
+/** What an order may have beside the copy, with the texts and links that pages must have. */
+const CONTENT = {
+  emergency_phone: '+1 (555) 010-9999',
+  postal_code: '33602',
+  business_address: '12 Quay St',
+  country: 'US',
+  booking_url: 'https://book.test/',
+  order_url: 'https://order.test/',
+  menu_url: 'https://menu.test/',
+  gift_card_url: 'https://gift.test/',
+  donation_url: 'https://give.test/',
+  social_tiktok: 'https://tiktok.test/w',
+  social_yelp: 'https://yelp.test/w',
+  photos: [{ url: 'https://img.test/a.jpg', alt: 'A <van>' }, { url: 'https://img.test/b.jpg' }],
+  team: [{ name: 'Ann & Bo', role: 'Owners', bio: 'Two', photo_url: 'https://img.test/t.jpg' }],
+  locations: [{
+    name: 'Roath', address: '1 Albany Rd', city: 'Cardiff', phone: '+44 29 2018 0142',
+    email: 'roath@example.com', hours: [{ day: 'monday', ranges: ['08:00-12:00'] }],
+    hours_notes: [{ label: 'Sat', text: 'till sold out' }],
+  }],
+  legal: {
+    legal_name: 'Webb LLC', representative: 'Ann Webb', vat_id: 'DE123', tax_id: '99-1',
+    siret: '812 345', siren: '812', ein: '55-5', company_number: 'HRB 7', license_number: 'CFC 1',
+  },
+};
+const SHOWN = [
+  'href="tel:+15550109999"', '33602', 'href="https://book.test/"', 'href="https://order.test/"',
+  'href="https://menu.test/"', 'href="https://gift.test/"', 'href="https://give.test/"',
+  'href="https://tiktok.test/w"', 'href="https://yelp.test/w"', 'href="https://img.test/a.jpg"',
+  'A &#60;van&#62;', 'href="https://img.test/b.jpg"', 'Ann &#38; Bo', 'Owners', 'Two',
+  'href="https://img.test/t.jpg"', 'Roath', '1 Albany Rd', 'Cardiff',
+  'href="tel:+442920180142"', 'href="mailto:roath@example.com"', 'till sold out', 'Webb LLC',
+  'Ann Webb', 'DE123', '99-1', '812 345', '55-5', 'HRB 7', 'CFC 1',
+];
+
+test('what the order says beside the copy is shown in every language, and nothing is loaded', () => {
+  for (const code of LANGUAGE_CODES) {
+    const page = site(code, CONTENT)['index.html'];
+    for (const part of SHOWN) assert.ok(page.includes(part), `${code}: ${part}`);
+    for (const word of ['team', 'locations', 'photos', 'vat', 'responsible', 'emergency']) {
+      assert.ok(page.includes(language(code).words[word]), `${code}: ${word}`);
+    }
+    assert.doesNotMatch(page, /<img|undefined|\[object/, code);
+    const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
+    assert.equal(new Set(ids).size, ids.length, code);
+  }
+  const page = site('en', { ...CONTENT, primary_cta: 'book_online' })['index.html'];
+  assert.equal(page.split('https://book.test/').length, 3, 'both buttons, and no third one');
 });

@@ -4,7 +4,7 @@
 
 - `texts`: the AI requests, and how their replies are cleaned
 - `files`: all files. `page`: the HTML. `style.css`: its style
-- `card`, `colours`, `contact`, `hours`, `structured`, `title`: parts of them
+- `card`, `colours`, `contact`, `content`, `hours`, `structured`, `title`: parts of them
 - `words`: the wording in each language
 """
 

@@ -19,6 +19,7 @@ class Contacts:
 
     first: Link
     second: Link | None
+    links: list[Link]
     phone: Link | None
     whatsapp: Link | None
     email: Link | None
@@ -31,13 +32,9 @@ class Contacts:
 def contact(order: Order, lang) -> Contacts:
     words, notes = lang.words, []
 
-    def digits(text):
-        return re.sub(r"\D", "", text)
-
     phone = email = whatsapp = None
     if order.business_phone:
-        plus = "+" if order.business_phone.startswith("+") else ""
-        phone = Link(f"tel:{plus}{digits(order.business_phone)}", words.call)
+        phone = Link(tel(order.business_phone), words.call)
     if order.business_email:
         email = Link(mailto(order.business_email), words.write)
     wants_whatsapp = order.has_whatsapp or order.primary_cta == "whatsapp"
@@ -62,11 +59,33 @@ def contact(order: Order, lang) -> Contacts:
     second = next((way for way in others if way and way is not wanted), None)
     place = lang.place(order.primary_city, order.state)
     lines, networks = address_lines(order), social(order)
-    return Contacts(first, second, phone, whatsapp, email, lines, place, networks, notes)
+    more = links(order, words, [first, second])
+    return Contacts(first, second, more, phone, whatsapp, email, lines, place, networks, notes)
+
+
+def links(order, words, shown):
+    """The other addresses at which visitors act, but those of the buttons that are shown."""
+    known = [
+        (order.booking_url, words.book),
+        (order.order_url, words.order_online),
+        (order.menu_url, words.menu_link),
+        (order.gift_card_url, words.gift_cards),
+        (order.donation_url, words.donate),
+    ]
+    used = {button.href for button in shown if button}
+    return [
+        Link(safe, label) for url, label in known if (safe := safe_url(url)) and safe not in used
+    ]
 
 
 def address_lines(order):
-    lines = [line.strip() for line in (order.business_address or "").splitlines()]
+    """The lines of the address; the postal code is the last one if none of them has it."""
+    lines, code = lines_of(order.business_address), (order.postal_code or "").strip()
+    return [*lines, code] if code and not any(code in line for line in lines) else lines
+
+
+def lines_of(text):
+    lines = [line.strip() for line in (text or "").splitlines()]
     return [line for line in lines if line]
 
 
@@ -76,6 +95,13 @@ def social(order):
         "Facebook": order.social_facebook,
         "LinkedIn": order.social_linkedin,
         "YouTube": order.social_youtube,
+        "TikTok": order.social_tiktok,
+        "X": order.social_x,
+        "Threads": order.social_threads,
+        "Pinterest": order.social_pinterest,
+        "Telegram": order.social_telegram,
+        "Tripadvisor": order.social_tripadvisor,
+        "Yelp": order.social_yelp,
         "Google": order.google_reviews_link,
     }
     return [Link(safe, label) for label, href in networks.items() if (safe := safe_url(href))]
@@ -86,6 +112,15 @@ def safe_url(text):
     if not re.match(r"https?://[^/.?#]", text or ""):
         return None
     return quote(text.strip(), safe="-._~:/?#@!$&()*+,;=%")
+
+
+def digits(text):
+    return re.sub(r"\D", "", text)
+
+
+def tel(number):
+    """`tel:` URL."""
+    return f"tel:{'+' if number.startswith('+') else ''}{digits(number)}"
 
 
 def mailto(address):

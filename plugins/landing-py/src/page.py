@@ -3,6 +3,8 @@
 from sitewright import Html, html, json_for_script
 
 from colours import hex_of
+from contact import Link, tel
+from content import identifiers, isolated, locations, notes, photos, team
 from hours import rows
 from structured import business
 from texts import services
@@ -52,11 +54,12 @@ def page(order, copy, contacts, lang, address, image, shades):
     <h1>{copy.headline}</h1>
     {copy.lead and html(t'<p class="lead">{copy.lead}</p>')}
     {actions(contacts)}
+    {more_actions(contacts)}
   </section>
   <section id="services">
     <h2>{copy.services_heading or words.services}</h2>
     {copy.services_lead and html(t"<p>{copy.services_lead}</p>")}
-    <ul class="cards">{cards(order, offered, copy.services)}</ul>
+    <ul class="cards">{cards(order, offered, copy.services, words)}</ul>
   </section>
   {prices(order, offered, words)}
   {menu(order, words)}
@@ -65,8 +68,11 @@ def page(order, copy, contacts, lang, address, image, shades):
     {[html(t"<p>{paragraph}</p>") for paragraph in copy.about]}
     {years(order, words)}
   </section>
+  {team(order, words)}
+  {photos(order, words)}
   {testimonials(order, lang)}
   {questions(copy, words)}
+  {locations(order, lang)}
   <section id="contact" class="deep">
     <h2>{words.contact}</h2>
     {actions(contacts)}
@@ -76,6 +82,7 @@ def page(order, copy, contacts, lang, address, image, shades):
 <footer>
   <p>{isolated([part for part in [order.business_name, contacts.place] if part], " · ")}</p>
   {social(contacts)}
+  {identifiers(order, words)}
 </footer>
 </body>
 </html>
@@ -84,13 +91,6 @@ def page(order, copy, contacts, lang, address, image, shades):
 
 def direction(lang):
     return lang.right_to_left and html(t' dir="rtl"')
-
-
-def isolated(parts, separator):
-    """The texts, each with a direction of its own."""
-    return [
-        html(t"{separator if at > 0 else None}<bdi>{part}</bdi>") for at, part in enumerate(parts)
-    ]
 
 
 def not_found(order, contacts, lang, address, style):
@@ -133,25 +133,42 @@ def actions(contacts):
     )
 
 
+def more_actions(contacts):
+    buttons = [
+        html(t'<a class="button quiet" href="{link.href}" rel="noopener">{link.label}</a> ')
+        for link in contacts.links
+    ]
+    return buttons and html(t'<p class="actions">{buttons}</p>')
+
+
 def is_same(one, other):
     return one.strip().lower() == other.strip().lower()
 
 
-def cards(order, names, texts):
+def cards(order, names, texts, words):
     texts = texts + [""] * len(names)
     return [
         html(
             t"<li><h3><bdi>{name}</bdi></h3>{text and html(t'<p>{text}</p>')}"
-            t"{card_price(order, name)}</li>"
+            t"{card_price(order, name, words)}</li>"
         )
         for name, text in zip(names, texts)
     ]
 
 
-def card_price(order, name):
-    known = (each.price for each in order.prices if each.price and is_same(each.name, name))
+def card_price(order, name, words):
+    known = (each for each in order.prices if each.price and is_same(each.name, name))
     price = next(known, None)
-    return price and html(t'<p class="price"><bdi>{price}</bdi></p>')
+    if not price:
+        return None
+    more = price_details(price, words)
+    small = more and html(t"<p><small><bdi>{more}</bdi></small></p>")
+    return html(t'<p class="price"><bdi>{price.price}</bdi></p>{small}')
+
+
+def price_details(price, words):
+    more = [price.duration, price.description, words.comma.join(price.includes)]
+    return " · ".join(filter(None, more))
 
 
 def prices(order, offered, words):
@@ -159,8 +176,7 @@ def prices(order, offered, words):
     lines = []
     for each in order.prices:
         if each.price and not any(is_same(each.name, name) for name in offered):
-            more = [each.duration, each.description, words.comma.join(each.includes)]
-            lines.append(price_line(each.name, " · ".join(filter(None, more)), each.price))
+            lines.append(price_line(each.name, price_details(each, words), each.price))
     if not lines:
         return None
     return html(
@@ -236,10 +252,13 @@ def details(order, contacts, words):
     address = isolated(lines, html(t"<br>"))
     names = isolated(order.service_areas, words.comma)
     areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{names}</dd>")
+    number = order.emergency_phone
+    emergency = number and Link(tel(number), words.emergency)
     return html(t"""<div><dl>
     {way(words.phone, contacts.phone, order.business_phone)}
     {way("WhatsApp", order.whatsapp_phone and contacts.whatsapp, order.whatsapp_phone)}
     {way(words.email, contacts.email, order.business_email)}
+    {way(words.emergency, emergency, order.emergency_phone)}
     {lines and html(t"<dt>{words.address}</dt><dd>{address}</dd>")}
     {areas}
   </dl></div>""")
@@ -252,7 +271,7 @@ def way(name, link, text):
 
 def hours(order, lang):
     words = lang.words
-    said = [hours_note(note, words) for note in order.hours_notes]
+    said = notes(order.hours_notes, words)
     if not order.business_hours:
         heading = html(t'<p class="heading">{words.hours}</p>')
         return said and html(t"<div>{heading}{said}</div>")
@@ -269,12 +288,6 @@ def hours(order, lang):
 
 def clock(time):
     return html(t"<span><bdi>{time}</bdi></span>")
-
-
-def hours_note(note, words):
-    label = note.get("label")
-    about = label and html(t"<bdi>{label}</bdi>{words.colon}")
-    return html(t"<p>{about}<bdi>{note['text']}</bdi></p>")
 
 
 def social(contacts):

@@ -1,5 +1,7 @@
 """Structured data for search engines (JSON-LD with the vocabulary of schema.org)."""
 
+from contact import lines_of
+
 TYPES = {
     "restaurant": "Restaurant",
     "lawyer": "Attorney",
@@ -21,11 +23,18 @@ def business(order, copy, contacts, offered, address):
         "url": address,
         "telephone": order.business_phone,
         "email": order.business_email,
+        "legalName": order.legal.get("legal_name"),
+        "vatID": order.legal.get("vat_id"),
+        "taxID": order.legal.get("tax_id"),
+        "logo": order.logo_url,
+        "image": [photo.url for photo in order.photos],
         "address": present({
             "@type": "PostalAddress",
-            "streetAddress": ", ".join(contacts.address),
+            "streetAddress": ", ".join(lines_of(order.business_address)),
             "addressLocality": order.primary_city,
             "addressRegion": order.state,
+            "postalCode": order.postal_code,
+            "addressCountry": order.country,
         }),
         "areaServed": order.service_areas,
         "openingHoursSpecification": [

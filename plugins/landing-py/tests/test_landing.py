@@ -18,7 +18,7 @@ for name in ["componentize_py_types", "wit_world", "wit_world.imports", "wit_wor
 sys.modules["componentize_py_types"].Err = type("Err", (Exception,), {})
 sys.modules["wit_world"].exports = SimpleNamespace(Generator=object)
 
-from sitewright import Order, Photo, Price, Testimonial  # noqa: E402
+from sitewright import Order, Person, Photo, Price, Testimonial  # noqa: E402
 
 from colours import colours, contrast, dark_colours, parse  # noqa: E402
 from contact import contact  # noqa: E402
@@ -36,7 +36,7 @@ COPY = Copy(
 )
 LIKE_ENGLISH = {
     "pt comma", "pt colon", "es comma", "es colon", "fr comma", "fr services", "fr contact",
-    "de comma", "de colon", "it comma", "it colon", "it email", "it menu", "ar colon", "he comma",
+    "fr photo", "fr photos", "de comma", "de colon", "it comma", "it colon", "it email", "it menu", "ar colon", "he comma",
     "he colon",
 }
 """Texts that are the same as in English: language and name."""
@@ -195,6 +195,58 @@ class Pages(unittest.TestCase):
                 for text in ["on_deep", "accent_on_deep"]:
                     self.assertGreaterEqual(contrast(shades[text], shades["deep"]), 4.5, primary)
 
+
+CONTENT = {
+    "emergency_phone": "+1 (555) 010-9999",
+    "postal_code": "33602",
+    "business_address": "12 Quay St",
+    "booking_url": "https://book.test/",
+    "order_url": "https://order.test/",
+    "menu_url": "https://menu.test/",
+    "gift_card_url": "https://gift.test/",
+    "donation_url": "https://give.test/",
+    "social_tiktok": "https://tiktok.test/w",
+    "social_yelp": "https://yelp.test/w",
+    "photos": [Photo("https://img.test/a.jpg", "A <van>"), Photo("https://img.test/b.jpg")],
+    "team": [Person("Ann & Bo", "Owners", "Two", "https://img.test/t.jpg")],
+    "locations": [{
+        "name": "Roath", "address": "1 Albany Rd", "city": "Cardiff", "phone": "+44 29 2018 0142",
+        "email": "roath@example.com", "hours": [{"day": "monday", "ranges": ["08:00-12:00"]}],
+        "hours_notes": [{"label": "Sat", "text": "till sold out"}],
+    }],
+    "legal": {
+        "legal_name": "Webb LLC", "representative": "Ann Webb", "vat_id": "DE123",
+        "tax_id": "99-1", "siret": "812 345", "siren": "812", "ein": "55-5",
+        "company_number": "HRB 7", "license_number": "CFC 1",
+    },
+}
+"""What an order may have beside the copy."""
+SHOWN = [
+    'href="tel:+15550109999"', "33602", 'href="https://book.test/"', 'href="https://order.test/"',
+    'href="https://menu.test/"', 'href="https://gift.test/"', 'href="https://give.test/"',
+    'href="https://tiktok.test/w"', 'href="https://yelp.test/w"', 'href="https://img.test/a.jpg"',
+    "A &#60;van&#62;", 'href="https://img.test/b.jpg"', "Ann &#38; Bo", "Owners", "Two",
+    'href="https://img.test/t.jpg"', "Roath", "1 Albany Rd", "Cardiff",
+    'href="tel:+442920180142"', 'href="mailto:roath@example.com"', "till sold out", "Webb LLC",
+    "Ann Webb", "DE123", "99-1", "812 345", "55-5", "HRB 7", "CFC 1",
+]
+"""The texts and links that pages of it must have."""
+
+
+class Content(unittest.TestCase):
+    def test_what_the_order_says_beside_the_copy_is_shown_in_every_language(self):
+        for code in LANGUAGES:
+            page = str(site(code, **CONTENT)["index.html"])
+            for part in SHOWN:
+                self.assertIn(part, page, code)
+            words = language(code).words
+            for word in ["team", "locations", "photos", "vat", "responsible", "emergency"]:
+                self.assertIn(getattr(words, word), page, code)
+            self.assertNotRegex(page, r"<img|None|False", code)
+            ids = re.findall(r' id="([^"]*)"', page)
+            self.assertEqual(len(set(ids)), len(ids), code)
+        page = str(site("en", **CONTENT, primary_cta="book_online")["index.html"])
+        self.assertEqual(page.count("https://book.test/"), 2, "both buttons, and no third one")
 
 if __name__ == "__main__":
     unittest.main()

@@ -3,6 +3,7 @@
 use askama::filters::urlencode;
 use sitewright_order::{Cta, Order};
 
+use crate::content;
 use crate::language::Words;
 use crate::pages::{Kind, Note, Plan};
 
@@ -77,10 +78,15 @@ pub struct Contact {
     pub form: Option<String>,
     /// Map search for the street address; `None` without one.
     pub map: Option<String>,
-    /// Lines of the street address, without empty ones.
+    /// The number for emergencies: `tel:` URL, and the number for display.
+    pub emergency: Option<Link>,
+    /// Lines of the address, without empty ones. Postal code and city are the last one if the
+    /// street address lacks the code.
     pub address: Vec<String>,
     /// Profiles on social networks, labelled with the network's name.
     pub social: Vec<Link>,
+    /// The other addresses at which visitors act: booking, orders, menu, vouchers, donations.
+    pub links: Vec<Link>,
     /// Page with the business's reviews.
     pub reviews: Option<String>,
     /// Folder of the contact page.
@@ -153,13 +159,7 @@ impl Contact {
         {
             first.label = crate::copy::cut(text, 40);
         }
-        let address: Vec<String> = order
-            .business_address
-            .iter()
-            .flat_map(|address| address.lines())
-            .map(|line| line.trim().to_owned())
-            .filter(|line| !line.is_empty())
-            .collect();
+        let address = address_lines(order);
         let place = [
             std::slice::from_ref(&order.business_name),
             address.as_slice(),
@@ -205,7 +205,13 @@ impl Contact {
             Some(Link { href: web(href, field)?, label: label.to_owned() })
         })
         .collect();
+        let emergency = order.emergency_phone.as_ref().map(|phone| Link {
+            href: format!("tel:{}", phone.dial()),
+            label: readable_phone(phone.as_str()),
+        });
         Contact {
+            links: content::links(order, words, [Some(&first), second.as_ref()]),
+            emergency,
             first,
             second,
             tel,
@@ -221,6 +227,27 @@ impl Contact {
             page: plan.page(Kind::Contact).map(|page| page.slug.clone()).unwrap_or_default(),
         }
     }
+}
+
+fn address_lines(order: &Order) -> Vec<String> {
+    let street = order.business_address.iter().flat_map(|address| address.lines());
+    let mut lines: Vec<String> = street.map(|line| line.trim().to_owned()).collect();
+    lines.retain(|line| !line.is_empty());
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    let Some(code) = order.postal_code.as_deref().map(str::trim).filter(|code| !has(code)) else {
+        return lines;
+    };
+    let city = order.primary_city.as_deref().filter(|city| !has(city));
+    let is_after = matches!(
+        order.country.as_deref(),
+        Some("AU" | "BR" | "CA" | "GB" | "IE" | "IN" | "NZ" | "US")
+    );
+    lines.push(match city {
+        Some(city) if is_after => format!("{city} {code}"),
+        Some(city) => format!("{code} {city}"),
+        None => code.to_owned(),
+    });
+    lines
 }
 
 /// Groups the digits of a Brazilian or North American number that was typed without separators.

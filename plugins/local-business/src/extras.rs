@@ -98,7 +98,7 @@ pub fn folder(page: &Page) -> String {
 }
 
 /// The sitemap. Slugs and addresses contain no character that XML would need escaped.
-pub fn sitemap(address: &str, pages: &[Page]) -> String {
+pub fn sitemap<'a>(address: &str, pages: impl IntoIterator<Item = &'a Page>) -> String {
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",

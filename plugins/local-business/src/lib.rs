@@ -8,11 +8,13 @@
 //!   text is cleaned.
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
 //!   [`extras`]: all other files.
+//! - [`content`]: what the order says beside the copy: places, people, photos, identifiers.
 //! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
 //!   [`header`]: parts of the pages. [`language`]: the wording.
 
 pub mod art;
 pub mod contact;
+pub mod content;
 pub mod copy;
 pub mod escape;
 pub mod extras;

@@ -83,6 +83,9 @@ pub struct Note {
 pub struct Plan {
     /// At least the home page and the contact page; slugs are unique.
     pub pages: Vec<Page>,
+    /// The page that says who is responsible for the site, which no model writes. `None` without
+    /// its data: an address, and a way to reach the business.
+    pub imprint: Option<Page>,
     /// Warnings about requested pages that are left out.
     pub notes: Vec<Note>,
 }
@@ -100,6 +103,9 @@ impl Plan {
         let mut pages = vec![known(Kind::Home, order.niche, language)];
         let mut slugs: HashSet<String> = HashSet::from([String::new(), "assets".to_owned()]);
         slugs.insert(known(Kind::Contact, order.niche, language).slug);
+        let words = language.words();
+        slugs.insert(words.slugs.imprint.to_owned());
+        let mut wants_imprint = !order.legal.is_empty();
         let requested: Vec<Requested<'_>> =
             if order.selected_pages.iter().all(|name| name.trim().is_empty()) {
                 let defaults =
@@ -130,6 +136,21 @@ impl Plan {
                     continue;
                 }
                 Requested::Known(kind) => known(kind, order.niche, language),
+                Requested::Imprint if order.business_address.is_some() => {
+                    wants_imprint = true;
+                    continue;
+                }
+                Requested::Imprint => {
+                    notes.push(Note {
+                        code: "page-empty",
+                        message: format!(
+                            "the page `{}` was left out: the order has no `business_address`, \
+                             which it must show; add it and generate again",
+                            words.imprint
+                        ),
+                    });
+                    continue;
+                }
                 Requested::Custom { label, slug } => Page { kind: Kind::Custom, label, slug },
                 Requested::Refused { name, reason } => {
                     notes.push(Note {
@@ -158,7 +179,12 @@ impl Plan {
             pages.push(page);
         }
         pages.push(known(Kind::Contact, order.niche, language));
-        Plan { pages, notes }
+        let imprint = (wants_imprint && order.business_address.is_some()).then(|| Page {
+            kind: Kind::Custom,
+            label: words.imprint.to_owned(),
+            slug: words.slugs.imprint.to_owned(),
+        });
+        Plan { pages, imprint, notes }
     }
 }
 
@@ -185,6 +211,7 @@ fn known(kind: Kind, niche: Niche, language: Language) -> Page {
 
 enum Requested<'a> {
     Known(Kind),
+    Imprint,
     Custom { label: String, slug: String },
     Refused { name: &'a str, reason: &'static str },
 }
@@ -205,6 +232,9 @@ fn parse_name(name: &str, number: usize) -> Requested<'_> {
             name,
             reason: "legal texts are not written by a model; add the text of your lawyer",
         };
+    }
+    if is(|names| names.imprint) {
+        return Requested::Imprint;
     }
     let title = name.chars().count() <= 60
         && name.chars().any(char::is_alphabetic)
@@ -297,21 +327,24 @@ fn plain(c: char) -> Option<char> {
     })
 }
 
-/// Folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty if the
-/// text contains no character that can be kept.
+/// Folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Letters of other
+/// alphabets and scripts are transliterated. Empty if no character has a letter or a digit.
 pub fn slug(text: &str) -> String {
+    const MAX: usize = 48;
     let mut slug = String::new();
-    for c in text.chars().flat_map(char::to_lowercase) {
-        let plain = match c {
-            '\'' | '’' => continue,
-            c if c.is_ascii_alphanumeric() => c,
-            c => plain(c).unwrap_or('-'),
-        };
-        if slug.len() >= 48 {
-            break;
+    for c in text.chars().filter(|c| !matches!(c, '\'' | '’')) {
+        // Names of emoji are no part of a title.
+        let letters = if c.is_alphanumeric() { deunicode::deunicode_char(c) } else { None };
+        for c in letters.unwrap_or("-").chars() {
+            match c.to_ascii_lowercase() {
+                c if c.is_ascii_alphanumeric() => slug.push(c),
+                _ if slug.is_empty() || slug.ends_with('-') => {}
+                _ => slug.push('-'),
+            }
         }
-        if plain != '-' || (!slug.is_empty() && !slug.ends_with('-')) {
-            slug.push(plain);
+        if slug.len() >= MAX {
+            slug.truncate(MAX);
+            break;
         }
     }
     let slug = slug.trim_end_matches('-').to_owned();

@@ -4,8 +4,9 @@
 use askama::Template;
 use sitewright_order::{Cta, Niche, Order, Price};
 
-use crate::contact::{self, Contact};
-use crate::copy::{Copy, Strategy};
+use crate::contact::{self, Contact, Link};
+use crate::content::{Identifier, Location, Member};
+use crate::copy::{Copy, Strategy, cut};
 use crate::header::Header;
 use crate::hours::{self, Row};
 use crate::language::{Language, Words, fill};
@@ -13,13 +14,16 @@ use crate::pages::{Kind, Note, Page, Plan};
 use crate::palette::Palette;
 use crate::trade::{self, Fact};
 use crate::views::{self, Card, Frame, Item, PriceLine, Quote, Stars};
-use crate::{art, escape, extras, structured, title};
+use crate::{art, content, escape, extras, structured, title};
 
 /// Maximum number of services with a description; the others are listed by name.
 pub const MAX_DESCRIBED: usize = 24;
 
 /// Maximum number of services on the home page.
 pub const MAX_ON_HOME: usize = 6;
+
+/// Maximum number of testimonials on the home page, beside a page for them and without one.
+const QUOTES_ON_HOME: [usize; 2] = [3, 12];
 
 /// One file of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,12 @@ pub struct Site<'a> {
     place: String,
     /// Public URL of the site with a trailing slash.
     address: Option<String>,
+    identifiers: Vec<Identifier<'a>>,
+    team: Vec<Member<'a>>,
+    locations: Vec<Location<'a>>,
+    photos: Vec<Link>,
+    /// For search engines, of the page that says who is responsible.
+    imprint_text: String,
     notes: Vec<Note>,
 }
 
@@ -134,6 +144,11 @@ impl<'a> Site<'a> {
             initials: trade::initials(&order.business_name),
             place: language.place(order.primary_city.as_deref(), order.state.as_deref()),
             address,
+            identifiers: content::identifiers(order, words),
+            team: content::team(order, words),
+            locations: content::locations(order, language),
+            photos: content::photos(order, words),
+            imprint_text: fill(words.imprint_text, &[&cut(&order.business_name, 60)]),
             notes,
         }
     }
@@ -151,6 +166,9 @@ impl<'a> Site<'a> {
         let f = self.frame(page, copy)?;
         let order = self.order;
         let w = self.words;
+        // What has no page of its own is on the home page.
+        let on_home = if self.has_page(&[Kind::Services]) { MAX_ON_HOME } else { MAX_DESCRIBED };
+        let quotes_on_home = QUOTES_ON_HOME[usize::from(!self.has_page(&[Kind::Testimonials]))];
         let band = art::band(&format!("{} {}", order.business_name, page.slug));
         let html = match copy {
             Copy::Home(copy) => views::HomePage {
@@ -171,14 +189,15 @@ impl<'a> Site<'a> {
                 } else {
                     w.see_services
                 },
-                cards: self.cards(&copy.services, MAX_ON_HOME, art::sign),
+                cards: self.cards(&copy.services, on_home, art::sign),
                 prices: if self.has_page(&[Kind::Services, Kind::Pricing]) {
                     Vec::new()
                 } else {
-                    self.other_prices(MAX_ON_HOME)
+                    self.other_prices(on_home)
                 },
                 shows_menu: !order.menu.is_empty() && !self.has_page(&[Kind::Services]),
-                quotes: self.quotes(3),
+                quotes: self.quotes(quotes_on_home),
+                team: if self.has_page(&[Kind::About]) { &[] } else { &self.team },
                 closing_heading: or(&copy.closing_heading, w.closing),
                 closing_text: or(&copy.closing_text, w.closing_lead),
             }
@@ -252,8 +271,15 @@ impl<'a> Site<'a> {
             file("favicon.svg".to_owned(), icon.render())?,
             file("404.html".to_owned(), page.render())?,
         ];
+        if let Some(page) = &self.plan.imprint {
+            let mut f = self.bare_frame(page);
+            f.title = title::of(&self.order.business_name, self.words.imprint, self.words.imprint);
+            f.description = &self.imprint_text;
+            files.push(file(page.path(), views::ImprintPage { f }.render())?);
+        }
         if let Some(address) = &self.address {
-            let sitemap = extras::sitemap(address, &self.plan.pages);
+            let pages = self.plan.pages.iter().chain(&self.plan.imprint);
+            let sitemap = extras::sitemap(address, pages);
             files.push(new("sitemap.xml", sitemap.into_bytes()));
             files.push(new("robots.txt", extras::robots(address).into_bytes()));
             files.push(new(extras::CARD, extras::card(&self.palette)));
@@ -369,6 +395,16 @@ impl<'a> Site<'a> {
             contact_href: format!("{root}{}/index.html", self.contact.page),
             hours: &self.hours,
             hours_partial: hours::is_partial(&self.order.business_hours),
+            imprint: self.plan.imprint.as_ref().map(|imprint| Item {
+                label: &imprint.label,
+                href: href(imprint),
+                current: imprint == page,
+            }),
+            identifiers: &self.identifiers,
+            team: &self.team,
+            locations: &self.locations,
+            photos: &self.photos,
+            has_gallery: self.has_page(&[Kind::Gallery]),
         }
     }
 
@@ -384,15 +420,14 @@ impl<'a> Site<'a> {
             .into_iter()
             .take(max)
             .enumerate()
-            .map(|(at, name)| Card {
+            .map(|(at, name)| {
+                (at, name, self.order.prices.iter().find(|price| same(&price.name, name)))
+            })
+            .map(|(at, name, price)| Card {
                 name,
                 text: texts.get(at).map_or("", String::as_str),
-                price: self
-                    .order
-                    .prices
-                    .iter()
-                    .find(|price| price.price.is_some() && same(&price.name, name))
-                    .and_then(|price| price.price.as_deref()),
+                price: price.and_then(|price| price.price.as_deref()),
+                details: price.map(|price| self.price(price).details).unwrap_or_default(),
                 art: draw(&format!("{} {name}", self.order.business_name)),
                 featured: several
                     && self

@@ -22,7 +22,9 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
     if let Some(site) = site {
         it.insert("url".to_owned(), json!(site));
     }
-    let street = (!contact.address.is_empty()).then(|| contact.address.join(", "));
+    let lines = order.business_address.iter().flat_map(|address| address.lines());
+    let lines: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+    let street = (!lines.is_empty()).then(|| lines.join(", "));
     let parts = [
         ("addressLocality", order.primary_city.as_ref()),
         ("addressRegion", order.state.as_ref()),
@@ -39,6 +41,21 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
             }
         }
         it.insert("address".to_owned(), Value::Object(address));
+    }
+    let identifiers = [
+        ("legalName", &order.legal.legal_name),
+        ("vatID", &order.legal.vat_id),
+        ("taxID", &order.legal.tax_id),
+        ("logo", &order.logo_url),
+    ];
+    for (name, value) in identifiers {
+        if let Some(value) = value {
+            it.insert(name.to_owned(), json!(value));
+        }
+    }
+    if !order.photos.is_empty() {
+        let photos = order.photos.iter().take(50).map(|photo| json!(photo.url));
+        it.insert("image".to_owned(), photos.collect());
     }
     if !order.service_areas.is_empty() {
         it.insert("areaServed".to_owned(), json!(order.service_areas));

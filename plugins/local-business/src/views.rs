@@ -4,7 +4,8 @@
 use askama::Template;
 use sitewright_order::Order;
 
-use crate::contact::{Contact, Means};
+use crate::contact::{Contact, Link, Means};
+use crate::content::{Identifier, Location, Member};
 use crate::copy;
 use crate::hours::Row;
 use crate::icons;
@@ -41,6 +42,12 @@ pub(crate) struct Frame<'a> {
     pub(crate) contact_href: String,
     pub(crate) hours: &'a [Row],
     pub(crate) hours_partial: bool,
+    pub(crate) imprint: Option<Item<'a>>,
+    pub(crate) identifiers: &'a [Identifier<'a>],
+    pub(crate) team: &'a [Member<'a>],
+    pub(crate) locations: &'a [Location<'a>],
+    pub(crate) photos: &'a [Link],
+    pub(crate) has_gallery: bool,
 }
 
 impl Frame<'_> {
@@ -90,6 +97,7 @@ pub(crate) struct Card<'a> {
     pub(crate) art: String,
     pub(crate) featured: bool,
     pub(crate) price: Option<&'a str>,
+    pub(crate) details: String,
 }
 
 /// A line of the price list.
@@ -129,6 +137,7 @@ pub(crate) struct HomePage<'a> {
     pub(crate) prices: Vec<PriceLine<'a>>,
     pub(crate) shows_menu: bool,
     pub(crate) quotes: Vec<Quote<'a>>,
+    pub(crate) team: &'a [Member<'a>],
     pub(crate) closing_heading: &'a str,
     pub(crate) closing_text: &'a str,
 }
@@ -206,6 +215,12 @@ pub(crate) struct CustomPage<'a> {
     pub(crate) f: Frame<'a>,
     pub(crate) copy: &'a copy::Custom,
     pub(crate) art: String,
+}
+
+#[derive(Template)]
+#[template(path = "imprint.html")]
+pub(crate) struct ImprintPage<'a> {
+    pub(crate) f: Frame<'a>,
 }
 
 #[derive(Template)]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::findings::Findings;
 use super::{MAX_ENTRIES, MAX_YEARS};
 use crate::problem::{is_blank, truncated};
-use crate::text::{clean, visible};
+use crate::text::{clean, plain, visible};
 use crate::{Phone, child, excerpt, profile_address, read_email, web_address};
 
 /// The fields of an object, with the known field names and what was found so far.
@@ -136,6 +136,13 @@ impl<'a> Fields<'a> {
         };
         let (text, found) = clean(&text, self.decode);
         let said = truncated(&text);
+        if found.tags && is_blank(&text) {
+            self.dropped(at, "has HTML tags and no text; left out");
+            return None;
+        }
+        if found.tags {
+            self.findings.note(at, format!("had HTML tags, which were removed: `{said}`"));
+        }
         if found.entities {
             self.dropped(at, format!("had HTML entities, which were decoded: `{said}`"));
         }
@@ -243,10 +250,48 @@ impl<'a> Fields<'a> {
         read.map_err(|wrong| self.dropped(at, format!("{wrong}; left out"))).ok()
     }
 
+    /// The value with HTML removed from all of its texts; `None` if they have none.
+    pub(super) fn without_html(&mut self, at: &str, value: &Value) -> Option<Value> {
+        let mut value = value.clone();
+        self.remove_html(at, &mut value).then_some(value)
+    }
+
+    /// Returns whether there was any.
+    fn remove_html(&mut self, at: &str, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => {
+                let Some(read) = self.of_html(at, text) else { return false };
+                *text = read;
+                true
+            }
+            Value::Array(entries) => {
+                let entries = entries.iter_mut().enumerate();
+                entries.fold(false, |any, (index, entry)| {
+                    self.remove_html(&child(at, index), entry) || any
+                })
+            }
+            Value::Object(fields) => fields
+                .iter_mut()
+                .fold(false, |any, (name, entry)| self.remove_html(&child(at, name), entry) || any),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
+    /// The text that HTML shows; `None` if it is none.
+    fn of_html(&mut self, at: &str, text: &str) -> Option<String> {
+        let read = if self.decode { plain(text)? } else { return None };
+        let said = truncated(&read.text);
+        self.findings.note(at, format!("had HTML, which was read as `{said}`"));
+        Some(read.text)
+    }
+
     /// The text of a value that becomes a link or a choice; cleaning says nothing about it.
     fn plain(&mut self, at: &str, value: &Value) -> Option<String> {
         match value {
-            Value::String(text) => Some(visible(text)),
+            Value::String(text) => {
+                let read = self.of_html(at, text);
+                Some(visible(read.as_deref().unwrap_or(text)))
+            }
             Value::Array(entries) if entries.len() == 1 => {
                 self.dropped(at, "must be a text, but is a list of one: that entry is used");
                 self.plain(at, entries.first()?)

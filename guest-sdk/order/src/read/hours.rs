@@ -33,6 +33,8 @@ pub(super) fn read<'a>(
     language: &str,
 ) -> (Hours, Vec<HoursNote>) {
     let (at, value) = f.first(names);
+    let without_html = value.and_then(|value| f.without_html(&at, value));
+    let value = without_html.as_ref().or(value);
     let mut week = Week { language, days: BTreeMap::new(), notes: Vec::new() };
     match value {
         None => {}

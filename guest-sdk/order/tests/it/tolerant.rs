@@ -609,3 +609,78 @@ fn unknown_fields_have_room_for_what_forms_send() {
     assert!(said.contains("warning /onboarding/zzz: is left out with 0 more"), "{said}");
     assert!(with("zzz", json!((0..4_000).collect::<Vec<_>>())).extra.contains_key("zzz"));
 }
+
+/// A text, what is read, and part of what is said about it; empty if nothing is.
+#[test]
+fn html_of_an_editor_is_read_as_the_text_that_it_shows() {
+    let table = [
+        ("<b>Pizza</b>", "Pizza", "HTML tags"),
+        ("<p>Rua A, 12<br>Centro</p>", "Rua A, 12\nCentro", "HTML tags"),
+        ("<p>One.</p>\r\n<p class=\"x\">Two.</p>", "One.\nTwo.", "HTML tags"),
+        ("One<br /><br />Two", "One\n\nTwo", "HTML tags"),
+        ("<UL><LI>Bread</LI><LI>Cake</LI></UL>", "Bread\nCake", "HTML tags"),
+        ("<table><tr><td>Cut</td><td>$45</td></tr></table>", "Cut $45", "HTML tags"),
+        ("<a href='https://a.example/?a=1&b=2'>Our shop</a>", "Our shop", "HTML tags"),
+        ("<!-- x --><o:p></o:p>Word", "Word", "HTML tags"),
+        ("<style>p { color: red }</style>Text", "Text", "HTML tags"),
+        ("Fish &amp; Chips", "Fish & Chips", "entities"),
+        ("&amp;amp;", "&amp;", "entities"),
+        ("&lt;p&gt;Escaped&lt;/p&gt;", "Escaped", "HTML tags"),
+        ("<p>Love &lt;3</p>", "Love <3", "HTML tags"),
+        ("<p>Write &lt;b&gt;</p>", "Write <b>", "HTML tags"),
+        ("<b>a</b> < <i>b</i>", "a < b", "HTML tags"),
+        ("a < b", "a < b", ""),
+        ("a <b or c> d", "a <b or c> d", ""),
+        ("<3", "<3", ""),
+        ("a<b", "a<b", ""),
+        ("a <b", "a <b", ""),
+        ("<Your Name>", "<Your Name>", ""),
+        ("Joe <joe@example.com>", "Joe <joe@example.com>", ""),
+        ("<b-3>", "<b-3>", ""),
+        ("x <!-- y", "x <!-- y", ""),
+    ];
+    for (written, expected, said) in table {
+        let order = with("about_owner", json!(written));
+        assert_eq!(order.about_owner.as_deref(), Some(expected), "{written}");
+        let notices = notices(&order);
+        assert!(
+            if said.is_empty() { notices.is_empty() } else { notices[0].contains(said) },
+            "{written}: {notices:?}"
+        );
+        let json = serde_json::to_value(&order).unwrap();
+        assert_eq!(read(&json), Ok(order), "{written}: reading again changes nothing");
+    }
+    let order = with("services", json!(["<p> </p>", "<i>Bread</i>"]));
+    assert_eq!(order.services, ["Bread"]);
+    assert!(notices(&order)[0].contains("no text; left out"), "{:?}", order.notices);
+    let order = with("business_hours", json!({"monday": "<p>9:00 &ndash; 18:00</p>"}));
+    assert_eq!(order.business_hours.0[0].ranges[0].to_string(), "09:00-18:00");
+    let order = with("booking_url", json!("https://a.example/?a=1&amp;b=2"));
+    assert_eq!(order.booking_url.as_deref(), Some("https://a.example/?a=1&b=2"));
+}
+
+/// A language as forms send it, and the order's; empty if it is none.
+#[test]
+fn a_language_that_does_not_exist_is_left_out() {
+    let table = [
+        ("pt-BR", "pt-BR"),
+        ("por", "pt"),
+        ("eng-GB", "en-GB"),
+        ("fil", "fil"),
+        ("xx-klingon", ""),
+        ("qq", ""),
+        ("und", ""),
+        ("qaa", ""),
+    ];
+    for (written, expected) in table {
+        let order = with("locale", json!(written));
+        let default = read(&crm()).unwrap().locale;
+        let is_dropped = order
+            .notices
+            .iter()
+            .any(|notice| notice.level == NoticeLevel::Warning && notice.message.contains(written));
+        assert_eq!(is_dropped, expected.is_empty(), "{written}: {:?}", order.notices);
+        let expected = if expected.is_empty() { default.as_str() } else { expected };
+        assert_eq!(order.locale.as_str(), expected, "{written}");
+    }
+}

@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use sitewright_copy::{CopyCheck, CopyRule, Facts, MAX_FINDINGS, MAX_REPLY_FINDINGS, TextKind};
 
 const KINDS: [TextKind; 3] = [TextKind::Heading, TextKind::Label, TextKind::Text];
-const UNKNOWN: [CopyRule; 6] = [
+const UNKNOWN: [CopyRule; 7] = [
     CopyRule::UnknownPhone,
     CopyRule::UnknownEmail,
     CopyRule::UnknownPrice,
     CopyRule::UnknownYear,
     CopyRule::UnknownAward,
+    CopyRule::UnknownFigure,
     CopyRule::UnknownAddress,
 ];
 

@@ -7,6 +7,7 @@ use super::data::{JsonText, XmlPart};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::unused::Search;
 use super::work::Work;
 use super::{css, data, html};
 use crate::excerpt::excerpt;
@@ -42,6 +43,8 @@ pub(super) struct FileCheck<'a> {
     pub(super) literals: &'a Literals,
     /// What the texts of pages are held against.
     pub(super) copy: Option<&'a Copy>,
+    /// The search for the fields of the order.
+    pub(super) search: &'a mut Search,
     pub(super) work: &'a Work,
     pub(super) problems: &'a mut Problems,
 }

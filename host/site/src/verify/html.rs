@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
+use serde_json::Value;
 
 use super::copy::Blocks;
 use super::files::FileCheck;
@@ -11,6 +12,7 @@ use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::unused::Search;
 use super::work::Work;
 use super::{css, json_ld};
 use crate::excerpt::excerpt;
@@ -25,6 +27,10 @@ const MIN_TEXT: usize = 20;
 
 /// Steps for each byte of text that is held against the order.
 const COPY_STEPS: usize = 8;
+/// Steps for each byte of text in which the fields of the order are looked for.
+const SEARCH_STEPS: usize = 4;
+/// Attributes whose text visitors see or hear.
+const SHOWN: [&str; 5] = ["alt", "aria-label", "title", "placeholder", "value"];
 /// Maximum number of elements of a table or section that are looked at.
 const TABLE_ELEMENTS: usize = 200;
 
@@ -60,9 +66,10 @@ impl Inside {
 
 /// Checks one page and collects its references in `facts`.
 pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
-    let FileCheck { file, languages, literals, copy, work, problems } = of;
+    let FileCheck { file, languages, literals, copy, search, work, problems } = of;
     let page = parse_within(text, work);
-    let mut check = PageCheck { file, page: &page, literals, work, problems, facts };
+    search.page();
+    let mut check = PageCheck { file, page: &page, literals, search, work, problems, facts };
     check.syntax(text);
     check.head(text, languages);
     let locale = page.html.root_element().attr("lang").and_then(|tag| tag.trim().parse().ok());
@@ -75,6 +82,7 @@ pub(super) struct PageCheck<'a> {
     file: &'a SitePath,
     pub(super) page: &'a Page,
     literals: &'a Literals,
+    search: &'a mut Search,
     work: &'a Work,
     problems: &'a mut Problems,
     pub(super) facts: Facts,
@@ -144,6 +152,7 @@ impl PageCheck<'_> {
                     inside.pop();
                     if let Node::Element(element) = node.value() {
                         blocks.element(element.name());
+                        self.search.element(element.name());
                     }
                     continue;
                 }
@@ -159,6 +168,10 @@ impl PageCheck<'_> {
                     let parent = node.parent().and_then(ElementRef::wrap);
                     if !outer.invisible {
                         self.work.spend(text.len());
+                        if !self.search.is_empty() {
+                            self.work.spend(SEARCH_STEPS * text.len());
+                            self.search.text(text);
+                        }
                         let words = text.split_whitespace();
                         characters += words.map(|word| word.chars().count() + 1).sum::<usize>();
                         if !outer.shown_code {
@@ -177,6 +190,7 @@ impl PageCheck<'_> {
             let here = outer.element(element.value().name());
             inside.push(here);
             blocks.element(element.value().name());
+            self.search.element(element.value().name());
             self.element(&element, here);
         }
         for (line, rule, finding) in blocks.finish() {
@@ -227,6 +241,13 @@ impl PageCheck<'_> {
             "table" => self.table(element, line),
             "section" => self.section(element, line),
             _ => {}
+        }
+        if !inside.invisible && !self.search.is_empty() {
+            let attributes = element.value().attrs();
+            for (_, value) in attributes.filter(|(name, _)| SHOWN.contains(name)) {
+                self.work.spend(SEARCH_STEPS * value.len());
+                self.search.alone(value);
+            }
         }
         if !inside.shown_code {
             for (attribute, value) in element.value().attrs() {
@@ -343,8 +364,12 @@ impl PageCheck<'_> {
             return;
         }
         self.work.spend(8 * json.len());
-        let wrong = serde_json::from_str(json).ok().and_then(|value| json_ld::problem(&value));
-        if let Some(wrong) = wrong {
+        let value: Option<Value> = serde_json::from_str(json).ok();
+        if let Some(value) = value.as_ref().filter(|_| !self.search.is_empty()) {
+            self.work.spend(8 * json.len());
+            self.search.data(value, 0);
+        }
+        if let Some(wrong) = value.as_ref().and_then(json_ld::problem) {
             let message = message!(
                 "search engines ignore the JSON-LD: {}; see schema.org for its type",
                 shown(&wrong)

@@ -12,6 +12,7 @@
 //! | `copy` | the texts of a page, held against the order |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
+//! | `published`, `unused` | what visitors should see of the order, and what no page shows |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -38,9 +39,11 @@ mod markup;
 pub mod page;
 mod placeholders;
 mod problem;
+mod published;
 mod reference;
 mod robots;
 mod site;
+mod unused;
 mod work;
 
 use std::borrow::Cow;
@@ -48,13 +51,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use sitewright_order::Locale;
+use sitewright_order::{Locale, Order};
 
 use self::copy::Copy;
 use self::files::{FileCheck, is_text};
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
 use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES};
+use self::unused::Search;
 use super::path::SitePath;
 use super::staging::StagedSite;
 use super::storage::{StorageError, open_file};
@@ -62,6 +66,7 @@ use sitewright_model::message;
 
 pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
+pub use self::published::{MAX_FIELDS, PublishedField, PublishedValue};
 pub use self::work::Work;
 
 /// What the checks need from the order.
@@ -78,6 +83,9 @@ pub struct VerifyOptions {
     /// them are the customer's. At most [`MAX_EXAMPLE_HOSTS`].
     #[serde(default)]
     pub example_hosts: BTreeSet<String>,
+    /// The fields of the order that pages should show, at most [`MAX_FIELDS`].
+    #[serde(default)]
+    pub fields: Vec<PublishedField>,
     /// What the texts of pages are held against; `None` checks no texts.
     #[serde(default)]
     pub copy: Option<CopyOptions>,
@@ -132,7 +140,10 @@ impl VerifyOptions {
         };
         let copy = CopyOptions { document: document.to_owned(), language, ..Default::default() };
         let copy = Some(copy);
-        let mut options = VerifyOptions { languages, copy, ..VerifyOptions::default() };
+        // A document of another form has no fields that are known.
+        let order = serde_json::from_str::<Order>(document).ok();
+        let fields = order.as_ref().map(published::published).unwrap_or_default();
+        let mut options = VerifyOptions { languages, copy, fields, ..VerifyOptions::default() };
         data::read_json(document, |_, text| {
             if is_marked(text) {
                 options.literal_texts.push(text.to_owned());
@@ -310,6 +321,8 @@ fn check(
     let literals = Literals::new(&options.literal_texts);
     let copy = options.copy.as_ref().and_then(Copy::new);
     let mut problems = Problems::new(&options.levels);
+    let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
+    let mut search = Search::new(if is_reported { &options.fields } else { &[] });
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
@@ -332,6 +345,7 @@ fn check(
             languages: &options.languages,
             literals: &literals,
             copy: copy.as_ref(),
+            search: &mut search,
             work,
             problems: &mut problems,
         };
@@ -366,6 +380,9 @@ fn check(
     let stopped = index.check(work, &mut problems);
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
+        if facts.contains_key(&entry) {
+            search.report(&facts, &mut problems);
+        }
     }
     if let Some(stopped) = stopped.filter(|_| whole.is_none()) {
         too_much(work, stopped, bytes, &mut problems);

@@ -170,6 +170,8 @@ pub enum Rule {
     JsonLdType,
     /// The content of an image is of the kind that its name says.
     ImageFile,
+    /// Each field of the order that visitors should see is on a page, or a link leads to it.
+    UnusedField,
     /// [`CopyRule::Refusal`].
     CopyRefusal,
     /// [`CopyRule::Placeholder`].
@@ -198,6 +200,8 @@ pub enum Rule {
     CopyUnknownYear,
     /// [`CopyRule::UnknownAward`].
     CopyUnknownAward,
+    /// [`CopyRule::UnknownFigure`].
+    CopyUnknownFigure,
     /// [`CopyRule::UnknownAddress`].
     CopyUnknownAddress,
     /// [`CopyRule::ForbiddenWord`].
@@ -260,12 +264,14 @@ impl Rule {
             | Rule::PreviewImage
             | Rule::JsonLdType
             | Rule::ImageFile
+            | Rule::UnusedField
             | Rule::CopyLanguage
             | Rule::CopyRepetition
             | Rule::CopyHeading
             | Rule::CopyCutSentence
             | Rule::CopyUnknownYear
-            | Rule::CopyUnknownAward => Level::Warning,
+            | Rule::CopyUnknownAward
+            | Rule::CopyUnknownFigure => Level::Warning,
         }
     }
 
@@ -314,6 +320,7 @@ impl Rule {
             Rule::PreviewImage => "the entry page has an image for previews",
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
+            Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::CopyRefusal => CopyRule::Refusal.demand(),
             Rule::CopyPlaceholder => CopyRule::Placeholder.demand(),
             Rule::CopyLeftOver => CopyRule::LeftOver.demand(),
@@ -328,6 +335,7 @@ impl Rule {
             Rule::CopyUnknownPrice => CopyRule::UnknownPrice.demand(),
             Rule::CopyUnknownYear => CopyRule::UnknownYear.demand(),
             Rule::CopyUnknownAward => CopyRule::UnknownAward.demand(),
+            Rule::CopyUnknownFigure => CopyRule::UnknownFigure.demand(),
             Rule::CopyUnknownAddress => CopyRule::UnknownAddress.demand(),
             Rule::CopyForbiddenWord => CopyRule::ForbiddenWord.demand(),
         }
@@ -350,6 +358,7 @@ impl Rule {
             CopyRule::UnknownPrice => Rule::CopyUnknownPrice,
             CopyRule::UnknownYear => Rule::CopyUnknownYear,
             CopyRule::UnknownAward => Rule::CopyUnknownAward,
+            CopyRule::UnknownFigure => Rule::CopyUnknownFigure,
             CopyRule::UnknownAddress => Rule::CopyUnknownAddress,
             CopyRule::ForbiddenWord => Rule::CopyForbiddenWord,
         }

@@ -125,6 +125,11 @@ impl Facts {
         self.references.push(reference(target));
     }
 
+    /// The addresses as written.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.references.iter().map(|reference| reference.target.as_str())
+    }
+
     /// Forgets all references.
     pub(super) fn forget_references(&mut self) {
         (self.references, self.more_references, self.too_long) = (Vec::new(), 0, None);

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use sitewright_confined::{Budget, Confined};
 use sitewright_site::verify::verify_counted;
 use sitewright_site::{
-    QUICK_BYTES, QuickCheck, Rule, SitesRoot, Verdict, VerifyError, VerifyOptions, verify,
+    PublishedField, PublishedValue, QUICK_BYTES, QuickCheck, Rule, SitesRoot, Verdict, VerifyError,
+    VerifyOptions, verify,
 };
 
 use crate::support::{Files, good_site, options, page, path, staged};
@@ -117,6 +118,8 @@ const FAMILIES: &[Family] = &[
     family("the same id", HTML, |n| body(&"<i id=x></i>".repeat(n))),
     family("ids", HTML, |n| body(&numbered(n, |n| format!("<i id=x{n}></i>")))),
     family("images without alt", HTML, |n| body(&"<img src=img/pao.png>".repeat(n))),
+    family("words of the order", HTML, |n| body(&"<p>x y x y x</p>".repeat(n))),
+    family("letters in elements", HTML, |n| body(&"x<b>y</b>".repeat(n))),
     family("headings", HTML, |n| body(&"<h1>x<h2>y".repeat(n))),
     family("titles in svg", HTML, |n| body(&format!("<svg>{}</svg>", "<title>x".repeat(n)))),
     family("placeholders", HTML, |n| body(&"<p>{{ x }}</p>".repeat(n))),
@@ -178,7 +181,11 @@ const FAMILIES: &[Family] = &[
 /// The order's texts: as many and as confusing as an order can have.
 fn hostile_options() -> VerifyOptions {
     let literal_texts = (1..300).map(|n| format!("{}{{{{ x }} y", "{{ x }}".repeat(n % 40)));
-    VerifyOptions { literal_texts: literal_texts.collect(), ..options() }
+    let fields = (0..1_000).map(|n| PublishedField {
+        pointer: format!("/services/{n}"),
+        value: PublishedValue::Text(format!("{}{n}", "x y ".repeat(n % 40))),
+    });
+    VerifyOptions { literal_texts: literal_texts.collect(), fields: fields.collect(), ..options() }
 }
 
 fn site(family: &Family, n: usize) -> Files {

@@ -14,4 +14,5 @@ mod s3_server;
 mod staging;
 mod store;
 mod support;
+mod unused;
 mod verify;

@@ -202,6 +202,8 @@ words! {
     prices price_on_request ask_quote quote_list
     form form_book form_lead form_lead_post form_note form_name form_email form_phone form_service
     form_any form_date form_message form_send required
+    order_online donate gift_cards emergency team locations photo
+    vat tax_number company_number license representative responsible imprint imprint_text
     questions_left follow external rights lost lost_text lost_back closing closing_lead
     service_areas_count services_count dishes_count
 }
@@ -225,6 +227,7 @@ pub struct Trades {
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Slugs {
+    pub imprint: &'static str,
     pub about: &'static str,
     pub services: &'static str,
     pub menu: &'static str,
@@ -237,6 +240,7 @@ pub struct Slugs {
 
 /// Folders of languages in other scripts: an address with percent-encoded letters is unreadable.
 const ENGLISH_SLUGS: Slugs = Slugs {
+    imprint: "legal-notice",
     about: "about",
     services: "services",
     menu: "menu",
@@ -259,6 +263,9 @@ pub struct PageNames {
     pub gallery: &'static [&'static str],
     pub services: &'static [&'static str],
     pub about: &'static [&'static str],
+    /// A page that says who is responsible for the site.
+    pub imprint: &'static [&'static str],
+    /// Legal pages that need a lawyer's text.
     pub legal: &'static [&'static str],
 }
 
@@ -329,6 +336,7 @@ mod tests {
         ("fr", "contact"),
         ("fr", "comma"),
         ("fr", "form_message"),
+        ("fr", "photo"),
         ("fr", "services_count"),
         ("he", "comma"),
         ("he", "colon"),
@@ -353,7 +361,9 @@ mod tests {
             for (field, text) in words.texts() {
                 assert!(!text.trim().is_empty(), "{code}: {field}");
             }
-            for (field, count) in [("stars", 1), ("days_two", 2), ("days_span", 2)] {
+            for (field, count) in
+                [("stars", 1), ("days_two", 2), ("days_span", 2), ("photo", 1), ("imprint_text", 1)]
+            {
                 let text = words.texts().into_iter().find(|(name, _)| *name == field).unwrap().1;
                 assert_eq!(text.matches("{}").count(), count, "{code}: {field}");
             }

@@ -1,0 +1,411 @@
+//! Which fields of the order no page shows and no link leads to.
+//!
+//! Texts are compared word by word, without case, punctuation and white space. Phone numbers are
+//! compared by their last digits, which are the same with a country code and without; addresses of
+//! the web without scheme, `www.` and `/` at the end. Each word of a page is looked at once, however
+//! many fields are looked for.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use url::Url;
+
+use super::automaton::{Automaton, Place};
+use super::copy::INLINE;
+use super::problem::{Problems, Rule};
+use super::published::{PublishedField, PublishedValue};
+use super::reference::Facts;
+use crate::path::SitePath;
+use sitewright_model::message;
+
+/// Maximum number of fields that a warning names. The rest is counted.
+const MAX_NAMED: usize = 20;
+/// Maximum bytes of a word. The rest of a longer one is not compared.
+const MAX_WORD: usize = 64;
+/// The last digits of a phone number by which it is known. National numbers have at least as many,
+/// or are compared as a whole.
+const PHONE_DIGITS: usize = 8;
+/// Minimum digits of a phone number in a text.
+const MIN_PHONE: usize = 6;
+/// Maximum nesting of structured data that is read.
+const MAX_DEPTH: usize = 32;
+
+/// How a field may be seen.
+#[derive(Debug)]
+enum Wanted {
+    /// All of these texts are shown.
+    Texts(Vec<Place>),
+    /// A link leads to this e-mail address, or it is shown.
+    Email(String, Place),
+    /// A link leads to this number, or it is shown.
+    Phone(String),
+    /// A link leads to this address, or it is shown.
+    Link(String, Place),
+    /// As a link, or search engines are told of it.
+    Picture(String, Place),
+}
+
+/// The search for the fields of an order in the pages of its site.
+#[derive(Debug)]
+pub(super) struct Search {
+    fields: Vec<PublishedField>,
+    wanted: Vec<Wanted>,
+    automaton: Automaton,
+    /// The words that the fields have, with their symbols.
+    words: HashMap<String, u32>,
+    /// The places of the automaton that were reached.
+    seen: Vec<bool>,
+    /// The last digits of the numbers that pages show.
+    numbers: HashSet<String>,
+    /// Whether a phone number is looked for.
+    has_phones: bool,
+    /// Addresses in structured data.
+    data: HashSet<String>,
+    at: Place,
+    word: Word,
+    digits: String,
+}
+
+/// The word that is being read.
+#[derive(Debug, Default)]
+struct Word {
+    text: String,
+    kind: Option<WordKind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WordKind {
+    Letters,
+    Digits,
+}
+
+/// What a character is for words.
+enum Character {
+    Of(WordKind),
+    /// A word of its own: scripts without spaces between words.
+    Word,
+    /// Ends a word.
+    Between,
+    /// Nothing: soft hyphens, joiners and direction marks.
+    Invisible,
+}
+
+impl Character {
+    fn of(c: char) -> Self {
+        match c {
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' => {
+                Character::Invisible
+            }
+            '\u{2066}'..='\u{2069}' | '\u{feff}' => Character::Invisible,
+            c if c.is_numeric() => Character::Of(WordKind::Digits),
+            // Thai, Lao, Myanmar, Khmer, Chinese, Japanese.
+            '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' => {
+                Character::Word
+            }
+            '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}' => {
+                Character::Word
+            }
+            c if c.is_alphabetic() => Character::Of(WordKind::Letters),
+            _ => Character::Between,
+        }
+    }
+}
+
+impl Word {
+    /// Reads a text. Calls `word` with each word that has ended.
+    fn read(&mut self, text: &str, word: &mut impl FnMut(&str, WordKind)) {
+        for c in text.chars() {
+            match Character::of(c) {
+                Character::Invisible => {}
+                Character::Between => self.end(word),
+                Character::Word => {
+                    self.end(word);
+                    word(c.encode_utf8(&mut [0; 4]), WordKind::Letters);
+                }
+                Character::Of(kind) => {
+                    if self.kind.is_some_and(|before| before != kind) {
+                        self.end(word);
+                    }
+                    self.kind = Some(kind);
+                    if self.text.len() < MAX_WORD {
+                        self.text.extend(c.to_lowercase());
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, word: &mut impl FnMut(&str, WordKind)) {
+        if let Some(kind) = self.kind.take() {
+            word(&self.text, kind);
+        }
+        self.text.clear();
+    }
+}
+
+/// The words of a text.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut add = |word: &str, _: WordKind| words.push(word.to_owned());
+    let mut reader = Word::default();
+    reader.read(text, &mut add);
+    reader.end(&mut add);
+    words
+}
+
+impl Search {
+    pub(super) fn new(fields: &[PublishedField]) -> Self {
+        let mut symbols: HashMap<String, u32> = HashMap::new();
+        let mut texts: Vec<Vec<u32>> = Vec::new();
+        let mut ranges = Vec::with_capacity(fields.len());
+        for field in fields {
+            let start = texts.len();
+            let lines: Vec<&str> = match &field.value {
+                PublishedValue::Text(text) => text.lines().collect(),
+                PublishedValue::Email(email) => vec![email],
+                PublishedValue::Link(url) | PublishedValue::Picture(url) => {
+                    vec![without_scheme(url)]
+                }
+                PublishedValue::Phone(_) => Vec::new(),
+            };
+            for line in lines {
+                let line = words(line).into_iter().map(|word| {
+                    let next = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
+                    *symbols.entry(word).or_insert(next)
+                });
+                texts.push(line.collect());
+            }
+            ranges.push(start..texts.len());
+        }
+        let (automaton, ends) = Automaton::of_symbols(texts);
+        let wanted = fields.iter().zip(ranges).map(|(field, range)| {
+            let ends = ends.get(range).unwrap_or_default();
+            let end = ends.first().copied().unwrap_or_default();
+            match &field.value {
+                PublishedValue::Text(_) => Wanted::Texts(ends.to_vec()),
+                PublishedValue::Email(email) => Wanted::Email(email.to_lowercase(), end),
+                PublishedValue::Phone(digits) => Wanted::Phone(last_digits(digits).to_owned()),
+                PublishedValue::Link(url) => Wanted::Link(key(url), end),
+                PublishedValue::Picture(url) => Wanted::Picture(key(url), end),
+            }
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        Search {
+            fields: fields.to_vec(),
+            seen: vec![false; automaton.places()],
+            has_phones: wanted.iter().any(|wanted| matches!(wanted, Wanted::Phone(_))),
+            wanted,
+            automaton,
+            words: symbols,
+            numbers: HashSet::new(),
+            data: HashSet::new(),
+            at: Place::default(),
+            word: Word::default(),
+            digits: String::new(),
+        }
+    }
+
+    /// Whether there is nothing to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// A page begins.
+    pub(super) fn page(&mut self) {
+        self.between();
+        self.number_ends();
+        self.at = Place::default();
+    }
+
+    /// An element begins or ends. One that does not stand within a line ends a word.
+    pub(super) fn element(&mut self, name: &str) {
+        if name == "br" || !INLINE.contains(&name) {
+            self.between();
+        }
+    }
+
+    /// A text that visitors see or hear.
+    pub(super) fn text(&mut self, text: &str) {
+        let mut reader = std::mem::take(&mut self.word);
+        reader.read(text, &mut |word, kind| self.word(word, kind));
+        self.word = reader;
+    }
+
+    /// A text that stands alone: an attribute.
+    pub(super) fn alone(&mut self, text: &str) {
+        let at = std::mem::take(&mut self.at);
+        let mut reader = Word::default();
+        let mut word = |word: &str, kind| self.word(word, kind);
+        reader.read(text, &mut word);
+        reader.end(&mut word);
+        self.at = at;
+    }
+
+    /// The structured data of a page.
+    pub(super) fn data(&mut self, value: &Value, depth: usize) {
+        match value {
+            Value::String(text) if text.starts_with("http") => {
+                self.data.insert(key(text));
+            }
+            Value::Array(values) if depth < MAX_DEPTH => {
+                values.iter().for_each(|value| self.data(value, depth + 1));
+            }
+            Value::Object(fields) if depth < MAX_DEPTH => {
+                fields.values().for_each(|value| self.data(value, depth + 1));
+            }
+            _ => {}
+        }
+    }
+
+    fn between(&mut self) {
+        let mut reader = std::mem::take(&mut self.word);
+        reader.end(&mut |word, kind| self.word(word, kind));
+        self.word = reader;
+    }
+
+    fn word(&mut self, word: &str, kind: WordKind) {
+        self.at = self.automaton.mark(self.at, self.words.get(word).copied(), &mut self.seen);
+        if !self.has_phones {
+            return;
+        }
+        match kind {
+            WordKind::Letters => self.number_ends(),
+            WordKind::Digits => {
+                if self.digits.len() < MAX_WORD {
+                    self.digits.push_str(word);
+                }
+            }
+        }
+    }
+
+    fn number_ends(&mut self) {
+        if self.digits.len() >= MIN_PHONE {
+            self.numbers.insert(last_digits(&self.digits).to_owned());
+        }
+        self.digits.clear();
+    }
+
+    /// Reports the fields that no page shows and no link of a page leads to.
+    pub(super) fn report(mut self, facts: &BTreeMap<SitePath, Facts>, problems: &mut Problems) {
+        self.page();
+        let mut links = Links::default();
+        for address in facts.values().flat_map(Facts::addresses) {
+            links.add(address);
+        }
+        let unused: Vec<bool> =
+            self.wanted.iter().map(|wanted| !self.is_used(wanted, &links)).collect();
+        let names = names(&self.fields, &unused);
+        if names.is_empty() {
+            return;
+        }
+        let shown: Vec<String> =
+            names.iter().take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
+        let more = match names.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = message!(
+            "no page shows these fields of the order, and no link leads to them: {}{more}; use a \
+             template that shows them, or tell the customer that they are not on the site",
+            shown.join(", ")
+        );
+        problems.add(&SitePath::entry_page(), Rule::UnusedField, None, None, message);
+    }
+
+    fn is_used(&self, wanted: &Wanted, links: &Links) -> bool {
+        // A text without letters and digits ends at the beginning, which is always reached.
+        let is_seen = |end: &Place| *end == Place::default() || self.seen[end.index()];
+        match wanted {
+            Wanted::Texts(ends) => ends.iter().all(is_seen),
+            Wanted::Email(email, end) => links.emails.contains(email) || is_seen(end),
+            Wanted::Phone(digits) => links.phones.contains(digits) || self.numbers.contains(digits),
+            Wanted::Link(key, end) => links.addresses.contains(key) || is_seen(end),
+            Wanted::Picture(key, end) => {
+                links.addresses.contains(key) || self.data.contains(key) || is_seen(end)
+            }
+        }
+    }
+}
+
+/// Where the links of a site lead, as far as an order can name it.
+#[derive(Debug, Default)]
+struct Links {
+    addresses: HashSet<String>,
+    emails: HashSet<String>,
+    phones: HashSet<String>,
+}
+
+impl Links {
+    fn add(&mut self, address: &str) {
+        let Some((scheme, rest)) = address.split_once(':') else { return };
+        match scheme.to_ascii_lowercase().as_str() {
+            "tel" | "sms" | "whatsapp" | "callto" => self.phone(rest),
+            "mailto" => {
+                let addresses = rest.split('?').next().unwrap_or_default();
+                let addresses = percent_decode_str(addresses).decode_utf8_lossy().to_lowercase();
+                self.emails.extend(addresses.split(',').map(|email| email.trim().to_owned()));
+            }
+            "http" | "https" => {
+                if rest.contains("wa.me/") || rest.contains("whatsapp.com/") {
+                    self.phone(rest.split(['?', '&']).find(|part| has_digits(part)).unwrap_or(""));
+                }
+                self.addresses.insert(key(address));
+            }
+            _ => {}
+        }
+    }
+
+    fn phone(&mut self, text: &str) {
+        let text = text.split(['?', ';', ',']).find(|part| has_digits(part)).unwrap_or_default();
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        self.phones.insert(last_digits(&digits).to_owned());
+    }
+}
+
+fn has_digits(text: &str) -> bool {
+    text.bytes().filter(u8::is_ascii_digit).count() >= MIN_PHONE
+}
+
+fn last_digits(digits: &str) -> &str {
+    let start = digits.len().saturating_sub(PHONE_DIGITS);
+    // Digits of other scripts have several bytes.
+    digits.get(start..).unwrap_or(digits)
+}
+
+fn without_scheme(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.strip_prefix("www.").unwrap_or(rest)
+}
+
+/// An address as it is compared.
+fn key(address: &str) -> String {
+    let written = match Url::parse(address.trim()) {
+        Ok(url) => url.to_string(),
+        Err(_) => address.trim().to_owned(),
+    };
+    without_scheme(&written).trim_end_matches('/').to_owned()
+}
+
+/// The pointers of unused fields. If all fields of a list, or of an entry, are unused, it is named
+/// instead of them.
+fn names(fields: &[PublishedField], unused: &[bool]) -> Vec<String> {
+    // The prefixes of a pointer: `/team`, `/team/0`, `/team/0/name`.
+    let prefixes = |pointer: &str| {
+        let ends = pointer.match_indices('/').skip(1).map(|(at, _)| at);
+        ends.chain([pointer.len()]).take(2).map(|end| pointer[..end].to_owned()).collect::<Vec<_>>()
+    };
+    let mut used: HashSet<String> = HashSet::new();
+    for (field, _) in fields.iter().zip(unused).filter(|(_, unused)| !**unused) {
+        used.extend(prefixes(&field.pointer));
+    }
+    let mut names = Vec::new();
+    for (field, _) in fields.iter().zip(unused).filter(|(_, unused)| **unused) {
+        let whole = prefixes(&field.pointer).into_iter().find(|prefix| !used.contains(prefix));
+        let name = whole.unwrap_or_else(|| field.pointer.clone());
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    names
+}

@@ -1,0 +1,153 @@
+//! The rule `unused-field`: which fields of an order no page shows.
+
+use serde_json::{Value, json};
+use sitewright_site::{Level, Levels, Rule, VerifyOptions, verify};
+
+use crate::support::{Files, page, path};
+
+/// A normalized order with these fields.
+fn order(fields: &Value) -> String {
+    let mut order = json!({
+        "id": "1", "locale": "pt-BR", "business_name": "Padaria",
+        "niche": "general", "tone": "professional", "primary_cta": "call",
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        order[name] = value.clone();
+    }
+    order.to_string()
+}
+
+fn options(fields: &Value) -> VerifyOptions {
+    let languages = vec!["pt-BR".parse().unwrap()];
+    let options = VerifyOptions::for_order(&order(fields), languages).unwrap();
+    VerifyOptions { copy: None, ..options }
+}
+
+fn site(body: &str) -> Files {
+    let body = format!("<h1>Padaria</h1>{body}");
+    [(path("index.html"), page("", &body).into_bytes())].into_iter().collect()
+}
+
+/// The fields that the warning names; empty if there is none.
+fn unused(files: &Files, options: &VerifyOptions) -> Vec<String> {
+    let verdict = verify(files, options).unwrap();
+    let mut found = verdict.warnings.iter().filter(|warning| warning.rule == Rule::UnusedField);
+    let Some(warning) = found.next() else { return Vec::new() };
+    assert!(found.next().is_none(), "one warning names all fields");
+    assert_eq!(warning.file.as_str(), "index.html");
+    let names = warning.message.as_str().split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+/// Fields of an order, what a page has, and what the warning names.
+#[test]
+fn a_field_is_used_if_a_page_shows_it_or_a_link_leads_to_it() {
+    let rows: &[(Value, &str, &[&str])] = &[
+        (json!({"services": ["Pão francês"]}), "<p>PÃO   <b>fran</b>cês.</p>", &[]),
+        (json!({"services": ["Pão", "Bolo"]}), "<p>Pãozinho, bolo</p>", &["/services/0"]),
+        (json!({"services": ["Pão", "Bolo"]}), "<p>Nada</p>", &["/services"]),
+        (json!({"services": ["💾"]}), "", &[]),
+        (json!({"services": ["パン"]}), "<p>おいしいパンです</p>", &[]),
+        (
+            json!({"services": ["Pão"]}),
+            "<!-- Pão --><script>var a = 'Pão'</script>",
+            &["/services"],
+        ),
+        (json!({"services": ["Pão"]}), "<svg role=\"img\" aria-label=\"Pão\"></svg>", &[]),
+        (json!({"services": ["Pão doce"]}), "<div>Pão</div><div>doce</div>", &[]),
+        (json!({"services": ["Paodoce"]}), "<p>Pao</p><p>doce</p>", &["/services"]),
+        (
+            json!({"prices": [{"name": "Corte", "price": "R$ 1.234,50/mês"}]}),
+            "<dt>Corte</dt><dd>R$1.234,50 / mês</dd>",
+            &[],
+        ),
+        (
+            json!({"prices": [{"name": "Corte", "price": "R$ 45"}, {"name": "Tinta"}]}),
+            "<p>Corte R$ 450 Tinta</p>",
+            &["/prices/0/price"],
+        ),
+        (
+            json!({"team": [{"name": "Ana", "role": "Dona"}, {"name": "Rui", "role": "Padeiro"}]}),
+            "<p>Ana, padeira e dona</p>",
+            &["/team/1"],
+        ),
+        (json!({"legal": {"siret": "812 345 678 00019"}}), "<p>SIRET 812 345 678 00019</p>", &[]),
+        (json!({"legal": {"siret": "812", "ein": "77"}}), "<p>EIN 77</p>", &["/legal/siret"]),
+        (json!({"business_address": "Rua A, 12\nCentro"}), "<p>Centro</p><p>Rua A,<br>12</p>", &[]),
+        (
+            json!({"booking_url": "https://www.a.example/agenda/"}),
+            "<a href=\"http://a.example/agenda\">x</a>",
+            &[],
+        ),
+        (
+            json!({"booking_url": "https://a.example/agenda", "donation_url": "https://b.example/"}),
+            "<a href=\"https://a.example/\">a.example</a> <p>b.example</p>",
+            &["/booking_url"],
+        ),
+        (
+            json!({"form_endpoint": "https://f.example/1"}),
+            "<form action=\"https://f.example/1\"></form>",
+            &[],
+        ),
+        (
+            json!({"logo_url": "https://a.example/l.png", "social_x": "https://x.com/a"}),
+            "<script type=\"application/ld+json\">{\"@context\": \"https://schema.org\", \"@type\": \
+             \"Thing\", \"logo\": \"https://a.example/l.png\", \"sameAs\": [\"https://x.com/a\"]}\
+             </script>",
+            &["/social_x"],
+        ),
+        (
+            json!({"photos": [{"url": "https://a.example/1.jpg", "alt": "Forno"}]}),
+            "<a href=\"https://a.example/1.jpg\">Forno</a>",
+            &[],
+        ),
+        (
+            json!({"emergency_phone": "+55 11 95550-0199"}),
+            "<a href=\"tel:+5511955500199\">Já</a>",
+            &[],
+        ),
+        (json!({"emergency_phone": "+55 11 95550-0199"}), "<p>(011) 95550 0199</p>", &[]),
+        (
+            json!({"whatsapp_phone": "+55 11 95550-0199"}),
+            "<a href=\"https://wa.me/5511955500199?text=Oi%2012345678\">x</a>",
+            &[],
+        ),
+        (
+            json!({"business_phone": "+55 11 95550-0199", "emergency_phone": "+55 11 95550-0100"}),
+            "<a href=\"tel:+5511955500199\">x</a>",
+            &["/emergency_phone"],
+        ),
+        (json!({"business_email": "Oi@A.example"}), "<a href=\"mailto:oi@a.example\">x</a>", &[]),
+        (json!({"business_email": "oi@a.example"}), "<p>oi@a.example</p>", &[]),
+        (json!({"business_email": "oi@a.example"}), "<p>a.example</p>", &["/business_email"]),
+        (json!({"primary_color": "#112233", "design_notes": "Azul", "extra": {"a": "b"}}), "", &[]),
+    ];
+    for (fields, body, expected) in rows {
+        assert_eq!(unused(&site(body), &options(fields)), *expected, "{fields} in {body}");
+    }
+}
+
+#[test]
+fn a_warning_names_twenty_fields_and_counts_the_others() {
+    let services: Vec<String> = (0..30).map(|number| format!("Serviço {number}")).collect();
+    let options = options(&json!({"services": services}));
+    let files = site("<p>Serviço 0</p>");
+    assert_eq!(unused(&files, &options).len(), 20);
+    let verdict = verify(&files, &options).unwrap();
+    assert!(verdict.is_good());
+    assert!(verdict.warnings.iter().any(|warning| warning.message.as_str().contains("and 9 more")));
+    let with = |level| VerifyOptions {
+        levels: Levels::new([(Rule::UnusedField, level)].into()).unwrap(),
+        ..options.clone()
+    };
+    assert_eq!(unused(&files, &with(Level::Off)), Vec::<String>::new());
+    assert!(!verify(&files, &with(Level::Error)).unwrap().is_good());
+}
+
+#[test]
+fn what_any_page_shows_is_used() {
+    let options = options(&json!({"services": ["Pão", "Bolo"]}));
+    let mut files = site("<a href=\"outra.html\">Pão</a>");
+    files.insert(path("outra.html"), page("", "<p>Bolo</p>").into_bytes());
+    assert_eq!(unused(&files, &options), Vec::<String>::new());
+}
