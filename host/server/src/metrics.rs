@@ -91,8 +91,10 @@ async fn registry(database: &Database, listeners: usize) -> Result<Registry, Err
     workers.get_or_create(&vec![("state", "alive".to_owned())]).set(alive);
     workers.get_or_create(&vec![("state", "stale".to_owned())]).set(stale);
     metrics.number("worker_capacity", "Orders that all live workers can run at once", room);
-    let oldest = metrics.seconds("oldest_heartbeat_seconds", "Age of the oldest last heartbeat");
-    oldest.get_or_create(&Vec::new()).set(seconds(silent_ms));
+    let oldest: Gauge<f64, AtomicU64> = Gauge::default();
+    oldest.set(seconds(silent_ms));
+    let help = "Age of the oldest last heartbeat of a worker";
+    metrics.registry.register("oldest_heartbeat_seconds", help, oldest);
 
     let ended: Family<Labels, Counter> = Family::default();
     for ((end, kind), count) in database.attempt_counts().snapshot() {

@@ -26,7 +26,7 @@ mod tests {
             "sitewright_holds 1",
             "sitewright_queue_paused 0",
             "sitewright_workers{state=\"alive\"} 0",
-            "# TYPE sitewright_attempts counter",
+            "sitewright_oldest_heartbeat_seconds 0.0",
             "# EOF",
         ] {
             assert!(metrics.text.lines().any(|found| found == line), "{line}: {}", metrics.text);
