@@ -117,6 +117,11 @@ fn the_same_order_gives_the_same_bytes_in_either_language() {
 }
 
 #[test]
+fn html_escapes_and_refuses_the_same_in_either_language() {
+    crate::delimiter::passes_table("html_escapes_and_refuses_the_same_in_either_language", "html");
+}
+
+#[test]
 fn a_javascript_exception_is_told_with_its_stack() {
     let Some(file) = javascript_guest("a_javascript_exception_is_told_with_its_stack") else {
         return;
