@@ -52,6 +52,8 @@ pub fn javascript_guest(test: &str) -> Option<PathBuf> {
         run(Command::new(programs.join("esbuild"))
             .current_dir(sources)
             .args(["template.js", "--bundle", "--format=esm", "--external:sitewright:*"])
+            .args(["--supported:async-await=false", "--supported:async-generator=false"])
+            .arg("--supported:for-await=false")
             .arg(format!("--alias:sitewright={}", root().join("guest-sdk/js/index.js").display()))
             .arg(format!("--outfile={}", bundle.display())))?;
         run(Command::new(programs.join("componentize-js"))
