@@ -132,6 +132,13 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             causes: &[],
             own: &["inside_a_task", "fail", "generate"],
         },
+        // Nobody awaits the task.
+        Raised {
+            fault: "task",
+            message: "app.NoBread: no bread in a task",
+            causes: &[],
+            own: &["inside_a_task", "generate"],
+        },
         // An exception that was caught and printed before is not a cause.
         Raised {
             fault: "caught",
@@ -140,9 +147,12 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             own: &["fail", "generate"],
         },
     ];
-    for row in rows {
+    // The same record before and after an `await` that gives up control.
+    for (row, after) in rows.iter().flat_map(|row| [(row, "nothing"), (row, "await")]) {
         let fault = row.fault;
-        let record = record(&template, fault, ANY_ANSWER);
+        let bench = Workbench::scripted(ANY_ANSWER, "");
+        let order = faulty(fault, json!({ "after": after }));
+        let record = bench.generate(&template, &order).failure();
         assert_eq!(record["kind"], "panic", "{fault}: {record:#}");
         assert_eq!(record["panic"], row.message, "{fault}");
         assert_eq!(record["message"], format!("the template raised {}", row.message), "{fault}");
