@@ -1,3 +1,5 @@
+import { ownFrame } from './stack.js';
+
 /**
  * Why the template could not generate the site. Throw it to fail the run; the operator sees it in
  * the failure record. Any other exception is treated as a bug.
@@ -50,15 +52,10 @@ export function causes(error) {
 }
 
 /**
- * The location where an error was thrown, from its stack: lines like `price@template.js:12:7`,
- * innermost first. Functions of this package that throw on behalf of their caller are skipped.
+ * The location where an error was thrown: the innermost line of the author's code in its stack. Of
+ * code that this package calls on behalf of the author, it is the line of the author's call.
  */
 export function location(stack) {
-  const own = /^(Failure|ask|askAll|writeFile)@/;
-  const lines = (stack ?? '').split('\n').filter((line) => !own.test(line));
-  const found = /^[^@]*@(.+):(\d+):(\d+)$/.exec(lines[0] ?? '');
-  if (!found) return undefined;
-  const [, path, line, column] = found;
-  // Without the directory of the build machine.
-  return { file: path.split('/').at(-1), line: Number(line), column: Number(column) };
+  const found = ownFrame(stack);
+  return found && { file: found.file, line: found.line, column: found.column };
 }

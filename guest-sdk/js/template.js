@@ -1,6 +1,8 @@
 import { panicked } from 'sitewright:template/diagnostics@0.1.0';
 import { setOrder } from './data.js';
+import { withoutAsync } from './engine.js';
 import { Failure, location } from './failure.js';
+import { readable } from './stack.js';
 import orderSchema from './order.schema.json';
 
 /**
@@ -19,7 +21,8 @@ import orderSchema from './order.schema.json';
  * @param {string[]} definition.locales the languages in which the template can write, as BCP 47
  *   tags: `pt-BR`, `en`; not empty
  * @param {(order: any) => void} definition.generate generates the site of an order, which has the
- *   fields of `order.schema.json`
+ *   fields of `order.schema.json`; it must not be async, because the engine has no async: a promise
+ *   or a timer that it creates fails the run
  */
 export function template({ name, version, summary, purposes, locales, generate }) {
   return {
@@ -37,7 +40,7 @@ export function template({ name, version, summary, purposes, locales, generate }
     generate(order) {
       try {
         setOrder(order);
-        generate(JSON.parse(order));
+        withoutAsync(() => generate(JSON.parse(order)));
       } catch (error) {
         if (error instanceof Failure) throw error.toRecord();
         throw reported(error);
@@ -49,8 +52,8 @@ export function template({ name, version, summary, purposes, locales, generate }
 /** Reports an unexpected exception to the host, before it traps the component. */
 function reported(error) {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const stack = error?.stack ?? '';
+  const stack = readable(error?.stack);
   console.error(`${message}\n${stack}`);
-  panicked({ message, location: location(stack), backtrace: stack || undefined });
+  panicked({ message, location: location(error?.stack), backtrace: stack || undefined });
   return error;
 }

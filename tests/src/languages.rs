@@ -38,6 +38,8 @@ pub fn python_guest(test: &str) -> Option<PathBuf> {
             .arg(root().join("wit"))
             .args(["-w", "template", "componentize", "-p"])
             .arg(sources)
+            .arg("-p")
+            .arg(root().join("guest-sdk/python"))
             .arg("-o")
             .arg(out)
             .arg("app"))
@@ -52,6 +54,8 @@ pub fn javascript_guest(test: &str) -> Option<PathBuf> {
         run(Command::new(programs.join("esbuild"))
             .current_dir(sources)
             .args(["template.js", "--bundle", "--format=esm", "--external:sitewright:*"])
+            .args(["--supported:async-await=false", "--supported:async-generator=false"])
+            .arg("--supported:for-await=false")
             .arg(format!("--alias:sitewright={}", root().join("guest-sdk/js/index.js").display()))
             .arg(format!("--outfile={}", bundle.display())))?;
         run(Command::new(programs.join("componentize-js"))
@@ -175,8 +179,8 @@ fn build_folder(
 ) -> Option<PathBuf> {
     let sources = files_in(&[&root().join("tests/languages").join(language)]);
     // Not every language uses all of these, but they rarely change.
-    let inputs =
-        [sources.clone(), files_in(&[&root().join("wit"), &root().join("guest-sdk/js")])].concat();
+    let sdks = ["wit", "guest-sdk/js", "guest-sdk/python/sitewright"].map(|path| root().join(path));
+    let inputs = [sources.clone(), files_in(&sdks.each_ref().map(PathBuf::as_path))].concat();
     build_cached(test, language, &inputs, |folder, out| {
         for file in &sources {
             fs::copy(file, folder.join(file.file_name().expect("a name")))

@@ -165,7 +165,9 @@ impl Template {
                     sh,
                     "{bundler} src/template.js --bundle --format=esm --charset=utf8
                      --log-level=warning --external:sitewright:* --loader:.css=text
-                     --loader:.png=binary --supported:from-base64=false {alias} {outfile}"
+                     --loader:.png=binary --supported:from-base64=false
+                     --supported:async-await=false --supported:async-generator=false
+                     --supported:for-await=false {alias} {outfile}"
                 ))?;
                 sh.change_dir(work);
                 process::run(

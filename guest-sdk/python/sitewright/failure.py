@@ -1,5 +1,7 @@
 """Failures of a template."""
 
+import re
+
 from wit_world.exports import generator
 from wit_world.imports import types
 
@@ -50,13 +52,21 @@ def causes(error):
         yield str(error) or type(error).__name__
 
 
+# Folders of code that is not the author's: this package, the interpreter's library, the bindings.
+_FOREIGN = (__file__.rsplit("/", 1)[0] + "/", "/python/", "/bundled/", "/world/", "<")
+
+
 def location(error):
-    """The location where an exception was raised; `None` if it has no traceback."""
+    """The innermost line of the author's code at which an exception was raised; `None` if its
+    traceback has none.
+    """
+    found = None
     step = error.__traceback__
-    if step is None:
-        return None
-    while step.tb_next is not None:
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        # The author's modules are in the first of the numbered folders of the build.
+        if not file.startswith(_FOREIGN) and not re.match(r"/[1-9][0-9]*/", file):
+            file = file.removeprefix("/0/").lstrip("/")
+            found = types.SourceLocation(file, step.tb_lineno, None)
         step = step.tb_next
-    # Without the directory of the build machine.
-    file = step.tb_frame.f_code.co_filename.rsplit("/", 1)[-1]
-    return types.SourceLocation(file, step.tb_lineno, None)
+    return found

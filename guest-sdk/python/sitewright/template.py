@@ -4,6 +4,7 @@ from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports.generator import AiPurpose, Manifest
 
+from ._interpreter import end_tasks
 from .data import set_order
 from .failure import Failure
 from .order import SCHEMA, Order
@@ -28,7 +29,11 @@ class Template(exports.Generator):
     """The languages in which the template can write, as BCP 47 tags: `pt-BR`, `en`. Not empty."""
 
     async def make(self, order: Order):
-        """Generates the site of an order. Subclasses implement this."""
+        """Generates the site of an order. Subclasses implement this.
+
+        Tasks that it creates and does not await end before the run does; an exception of one fails
+        the run.
+        """
         raise NotImplementedError
 
     def describe(self):
@@ -39,5 +44,6 @@ class Template(exports.Generator):
         set_order(order)
         try:
             await self.make(Order.read(order))
+            await end_tasks()
         except Failure as failure:
             raise Err(failure.record()) from None

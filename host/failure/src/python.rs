@@ -1,4 +1,5 @@
-//! Parses an uncaught Python exception that the interpreter prints on stderr before it stops.
+//! Parses an uncaught Python exception: as the interpreter prints it on stderr before it stops, or
+//! as the panic of componentize-py's runtime shows it.
 
 use sitewright_model::failure::Frame;
 use sitewright_model::failure::SourceExcerpt;
@@ -23,6 +24,8 @@ const CONTEXT: &str = "During handling of the above exception, another exception
 
 /// Prefixes of paths of modules that belong to the interpreter or the build tools.
 const FOREIGN: [&str; 5] = ["/world/", "/bundled/", "/python/", "<frozen ", "<string>"];
+/// The folder of the SDK's package.
+const SDK: &str = "sitewright/";
 /// Maximum lines of one exception's text in a record.
 const MAX_TEXT_LINES: usize = 20;
 /// Maximum exceptions kept of a chain or a group.
@@ -97,6 +100,42 @@ impl PythonException {
     }
 }
 
+/// Start of an exception in a panic of componentize-py's runtime, whose text is the debug format
+/// of PyO3: `PyErr { type: <class 'KeyError'>, value: KeyError('x'), traceback: Some("…") }`.
+const SHOWN: &str = "PyErr { type: <class '";
+
+impl PythonException {
+    /// The exception in the message of a panic; `None` if it contains none. Causes and the author's
+    /// lines of code are not in it.
+    pub fn shown(panic: &str) -> Option<Self> {
+        let (_, rest) = panic.split_once(SHOWN)?;
+        let (class, rest) = rest.split_once("'>, value: ")?;
+        let (value, traceback) = rest.rsplit_once(", traceback: ")?;
+        let class = class.strip_prefix("builtins.").unwrap_or(class);
+        let name = class.rsplit('.').next().unwrap_or(class);
+        let arguments = value.strip_prefix(name).and_then(|rest| rest.strip_prefix('('));
+        let text = match arguments.and_then(|rest| rest.strip_suffix(')')) {
+            Some(arguments) => unquoted(arguments),
+            None => value.to_owned(),
+        };
+        let message = if text.is_empty() { class.to_owned() } else { format!("{class}: {text}") };
+        let printed = traceback.replace("\\n", "\n").replace("\\\"", "\"");
+        let frames: Vec<Frame> = printed.lines().rev().filter_map(frame).collect();
+        Some(PythonException { message, frames, causes: Vec::new(), source: None })
+    }
+}
+
+/// The text of a string literal of Python; any other expression as it is.
+fn unquoted(literal: &str) -> String {
+    for quote in ['\'', '"'] {
+        let inner = literal.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inner) = inner.filter(|inner| !inner.contains(quote)) {
+            return inner.replace("\\n", "\n").replace("\\'", "'");
+        }
+    }
+    literal.to_owned()
+}
+
 fn parse(stderr: &str) -> Vec<Traceback> {
     let mut all: Vec<Traceback> = Vec::new();
     // Whether lines belong to the last traceback.
@@ -162,6 +201,8 @@ fn frame(line: &str) -> Option<Frame> {
         None => (rest, "<module>"),
     };
     let own = !FOREIGN.iter().any(|start| path.starts_with(start))
+        && !is_of_library(path)
+        && !shorten(path).starts_with(SDK)
         && !path.contains("/site-packages/")
         && !path.contains("/lib/python");
     Some(Frame {
@@ -173,6 +214,13 @@ fn frame(line: &str) -> Option<Frame> {
         inlined: false,
         offset: None,
     })
+}
+
+/// Whether a path is in a numbered folder of componentize-py other than the first, which has the
+/// author's modules; the others have the SDK and installed packages.
+fn is_of_library(path: &str) -> bool {
+    let number = path.strip_prefix('/').and_then(|rest| rest.split_once('/')).map(|(part, _)| part);
+    number.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number > 0)
 }
 
 /// A path without the numbered folder of componentize-py: `/0/menu.py` is the author's `menu.py`.
@@ -294,6 +342,56 @@ mod tests {
             ["", "all is well\n", begin, "Traceback\n  File \"a.py\", line 1, in f\nE: x\n"]
         {
             assert_eq!(PythonException::printed(stderr), None, "{stderr:?}");
+        }
+    }
+
+    #[test]
+    fn an_exception_in_a_panic_has_type_text_and_frames() {
+        let before = "called `Result::unwrap()` on an `Err` value: ";
+        let rows: [(&str, &str, &[&str]); 4] = [
+            (
+                "PyErr { type: <class 'ModuleNotFoundError'>, value: ModuleNotFoundError(\"No \
+                 module named 'x'\"), traceback: Some(\"Traceback (most recent call last):\\n  \
+                 File \\\"/bundled/a.py\\\", line 5, in callback\\n  File \
+                 \\\"/1/sitewright/template.py\\\", line 4, in generate\\n  File \
+                 \\\"/0/app.py\\\", line 56, in make\\n\") }",
+                "ModuleNotFoundError: No module named 'x'",
+                &["app.py own", "sitewright/template.py", "/bundled/a.py"],
+            ),
+            (
+                "PyErr { type: <class 'OverflowError'>, value: OverflowError(\"can't convert\"), \
+                 traceback: None }",
+                "OverflowError: can't convert",
+                &[],
+            ),
+            (
+                "PyErr { type: <class 'app.NoBread'>, value: NoBread(), traceback: None }",
+                "app.NoBread",
+                &[],
+            ),
+            (
+                "PyErr { type: <class 'app.E'>, value: E(1, 'a'), traceback: None }",
+                "app.E: 1, 'a'",
+                &[],
+            ),
+        ];
+        for (panic, message, frames) in rows {
+            let found = PythonException::shown(&format!("{before}{panic}")).unwrap();
+            let shown: Vec<String> = found
+                .frames
+                .iter()
+                .map(|frame| {
+                    let own = if frame.own { " own" } else { "" };
+                    format!("{}{own}", frame.file.as_deref().unwrap_or("-"))
+                })
+                .collect();
+            assert_eq!(
+                (found.message.as_str(), shown.iter().map(String::as_str).collect::<Vec<_>>()),
+                (message, frames.to_vec())
+            );
+        }
+        for other in ["", "no bread", "PyErr { type: ", "PyErr { type: <class 'A'>, value: A()"] {
+            assert_eq!(PythonException::shown(other), None, "{other:?}");
         }
     }
 

@@ -19,6 +19,22 @@ const FAULTS = {
     throw new Failure('missing-service', 'no site was made', { cause });
   },
   ai: () => ask({ purpose: 'copywriting', system: 'x', user: 'fail' }),
+  async: async () => {
+    throw new Error('nobody sees this');
+  },
+  rejected: () => {
+    Promise.reject(new Error('nobody sees this'));
+  },
+  then: () => crypto.subtle.digest('SHA-256', new Uint8Array(1)).then(() => undefined),
+  timer: () => {
+    setTimeout(() => {
+      throw new Error('nobody sees this');
+    }, 0);
+  },
+  microtask: () => queueMicrotask(() => undefined),
+  network: () => fetch('https://example.com'),
+  promise: () => ENGINE_PROMISE,
+  unquoted: () => html`<a href=${'/x y'}>x</a>`,
   path: () => writeFile('../index.html', ''),
   'stack-overflow': () => recurse(0),
   spin: () => {
@@ -34,6 +50,9 @@ class NoBread extends Error {
   name = 'NoBread';
 }
 
+// Made while the template is built, where promises work.
+const ENGINE_PROMISE = Promise.resolve('a promise of the build');
+
 const recurse = (depth) => recurse(depth + 1) + 1;
 
 export const generatorSync = template({
@@ -45,7 +64,8 @@ export const generatorSync = template({
 
   generate(order) {
     progress('fault', 0, 1);
-    FAULTS[order.extra.fault]?.();
+    const returned = FAULTS[order.extra.fault]?.();
+    if (order.extra.fault === 'promise') return returned;
     writeFile('index.html', html`<!doctype html><html lang="en"><head><title>JavaScript</title>
 <meta name="description" content="A page that is whole">
 <meta name="viewport" content="width=device-width"></head>

@@ -1,13 +1,17 @@
 """A template in Python that fails in the way that `extra.fault` of its order selects."""
 
 import asyncio
+import importlib
 import json
 import os
 import sys
 import traceback
 
+# With the bindings alone, and the parts of the SDK that every template has by its import.
 import menu
+import sitewright
 from componentize_py_types import Err
+from sitewright._interpreter import end_tasks
 from wit_world import exports
 from wit_world.exports.generator import AiPurpose, Failure, Manifest
 from wit_world.imports import ai, ai_types, diagnostics, site
@@ -71,6 +75,23 @@ async def fail(fault):
         except KeyError:
             traceback.print_exc()
         raise NoBread("after one that was caught")
+    elif fault == "late-import":
+        from datetime import datetime
+
+        opened = datetime.strptime("May 2020", "%B %Y")
+        assert "Café".encode("cp1252").decode("latin-1") == f"Caf{chr(233)}" and opened.year == 2020
+    elif fault == "absent-module":
+        importlib.import_module("numpy")
+    elif fault == "no-file":
+        open("assets/site.css")
+    elif fault == "task":
+        asyncio.create_task(inside_a_task())
+    elif fault == "sleep":
+        await asyncio.sleep(1)
+    elif fault == "f-string":
+        sitewright.html(f"<b>{fault}</b>")
+    elif fault == "sdk-failure":
+        sitewright.write_file("../x", "")
     elif fault == "abort":
         os.abort()
     elif fault == "exit":
@@ -87,7 +108,10 @@ async def fail(fault):
     elif fault == "bad-call":
         diagnostics.progress("fault", -1, 0)
     else:
-        page = "<!doctype html><html lang=en><title>Python</title><p>Whole.</p></html>"
+        page = sitewright.html(t"""<!doctype html><html lang="en"><head><title>Python</title>
+<meta name="description" content="{'A page that is whole'}">
+<meta name="viewport" content="width=device-width"></head>
+<body><h1>A page that is whole</h1></body></html>""")
         site.write("index.html", page.encode())
 
 
@@ -98,4 +122,8 @@ class Generator(exports.Generator):
 
     async def generate(self, order):
         diagnostics.progress("fault", 0, 1)
-        await fail(json.loads(order)["extra"].get("fault"))
+        extra = json.loads(order)["extra"]
+        if extra.get("after") == "await":
+            await ask("anything")
+        await fail(extra.get("fault"))
+        await end_tasks()

@@ -11,24 +11,29 @@ use sitewright_tests::{Workbench, order, root, template};
 
 #[test]
 fn e14_every_sdk_passes_the_table_of_delimiters() {
-    const TEST: &str = "e14_every_sdk_passes_the_table_of_delimiters";
+    passes_table("e14_every_sdk_passes_the_table_of_delimiters", "delimiter");
+}
+
+/// Runs the cases of `guest-sdk/<name>.json` with the SDKs for Python and JavaScript.
+pub(crate) fn passes_table(test: &str, name: &str) {
     let table: Value = serde_json::from_str(
-        &std::fs::read_to_string(root().join("guest-sdk/delimiter.json")).unwrap(),
+        &std::fs::read_to_string(root().join(format!("guest-sdk/{name}.json"))).unwrap(),
     )
     .unwrap();
     let expected = format!("{} cases\n", table["cases"].as_array().unwrap().len());
-    let python = python_tools(TEST).map(|programs| (programs.join("python"), "delimiter.py"));
-    for (program, script) in python.into_iter().chain([("node".into(), "delimiter.mjs")]) {
+    let python = python_tools(test).map(|programs| (programs.join("python"), "py"));
+    for (program, extension) in python.into_iter().chain([("node".into(), "mjs")]) {
+        let script = format!("{name}.{extension}");
         let mut command = Command::new(&program);
         command
-            .arg(root().join("guest-sdk/tests").join(script))
+            .arg(root().join("guest-sdk/tests").join(&script))
             .env("PYTHONDONTWRITEBYTECODE", "1");
         match command.stdin(Stdio::null()).output() {
             Ok(output) => {
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{script}");
             }
-            Err(error) => skipped(TEST, &format!("cannot run {}: {error}", program.display())),
+            Err(error) => skipped(test, &format!("cannot run {}: {error}", program.display())),
         }
     }
 }

@@ -719,3 +719,30 @@ fn a_second_interrupt_ends_the_process_at_once() {
         "the report was cut: it was not waited for"
     );
 }
+
+/// What to do is said by situation: nobody checks a route because of a script or of the template.
+#[test]
+fn a_hint_is_that_of_the_situation() {
+    let other = "[[rule]]\ncontains = [\"nothing like it\"]\nanswer = { text = \"x\" }\n";
+    let refused = "[[rule]]\nanswer = { fault = { status = 401 } }\n";
+    // (rules, parameters, parts of the hint)
+    let rows = [
+        (other, json!({}), &["scripted replies do not fit", "`copywriting`", "ai.toml"][..]),
+        (ANY_ANSWER, json!({ "format": "json" }), &["scripted replies do not fit"]),
+        (
+            ANY_ANSWER,
+            json!({ "purpose": "undeclared" }),
+            &["bug in the template", "no model was asked", "`undeclared`"],
+        ),
+        (refused, json!({}), &["sitewright doctor"]),
+    ];
+    for (rules, parameters, parts) in rows {
+        let bench = Workbench::scripted(rules, "[ai.retry]\nattempts = 1");
+        let record =
+            bench.generate(&guest("guest-faulty"), &faulty("ai-echo", parameters)).failure();
+        let hint = record["hint"].as_str().unwrap();
+        for part in parts {
+            assert!(hint.contains(part), "{part:?} is missing in {hint}: {record:#}");
+        }
+    }
+}

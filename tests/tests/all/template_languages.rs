@@ -117,6 +117,11 @@ fn the_same_order_gives_the_same_bytes_in_either_language() {
 }
 
 #[test]
+fn html_escapes_and_refuses_the_same_in_either_language() {
+    crate::delimiter::passes_table("html_escapes_and_refuses_the_same_in_either_language", "html");
+}
+
+#[test]
 fn a_javascript_exception_is_told_with_its_stack() {
     let Some(file) = javascript_guest("a_javascript_exception_is_told_with_its_stack") else {
         return;
@@ -145,6 +150,15 @@ fn a_javascript_exception_is_told_with_its_stack() {
         ("failure", "template_error", "no site was made", ""),
         ("ai", "ai", "refused its key", ""),
         ("path", "template_error", "has the part `..`", ""),
+        // Nothing would wait for these: the site would be published without them.
+        ("async", "panic", "an async function or a promise was used, and this JavaScript", ""),
+        ("rejected", "panic", "this JavaScript engine has no async", "rejected"),
+        ("then", "panic", "this JavaScript engine has no async", ""),
+        ("promise", "panic", "`generate` is async or returned a promise", ""),
+        ("timer", "panic", "`setTimeout` was called, and this JavaScript engine has no async", ""),
+        ("microtask", "panic", "`queueMicrotask` was called", ""),
+        ("network", "panic", "templates have no network", ""),
+        ("unquoted", "panic", "TypeError: an attribute has no quotes", ""),
         ("spin", "cpu_limit", "", ""),
         ("memory-bomb", "memory_limit", "", ""),
     ];

@@ -132,6 +132,13 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             causes: &[],
             own: &["inside_a_task", "fail", "generate"],
         },
+        // Nobody awaits the task.
+        Raised {
+            fault: "task",
+            message: "app.NoBread: no bread in a task",
+            causes: &[],
+            own: &["inside_a_task", "generate"],
+        },
         // An exception that was caught and printed before is not a cause.
         Raised {
             fault: "caught",
@@ -140,9 +147,12 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             own: &["fail", "generate"],
         },
     ];
-    for row in rows {
+    // The same record before and after an `await` that gives up control.
+    for (row, after) in rows.iter().flat_map(|row| [(row, "nothing"), (row, "await")]) {
         let fault = row.fault;
-        let record = record(&template, fault, ANY_ANSWER);
+        let bench = Workbench::scripted(ANY_ANSWER, "");
+        let order = faulty(fault, json!({ "after": after }));
+        let record = bench.generate(&template, &order).failure();
         assert_eq!(record["kind"], "panic", "{fault}: {record:#}");
         assert_eq!(record["panic"], row.message, "{fault}");
         assert_eq!(record["message"], format!("the template raised {}", row.message), "{fault}");
@@ -169,6 +179,51 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             "{fault}: the interpreter's frames stand below"
         );
     }
+}
+
+/// What a template in Python does not have is said, before and after an `await`; what is imported
+/// late by the usual library is there.
+#[test]
+fn a_python_mistake_is_told_with_what_to_do() {
+    let Some(template) = python_guest("a_python_mistake_is_told_with_what_to_do") else { return };
+    // (fault, kind, part of the message, part of the hint)
+    let rows = [
+        (
+            "absent-module",
+            "panic",
+            "ModuleNotFoundError: No module named 'numpy'",
+            "Import it at the top of a module",
+        ),
+        ("no-file", "panic", "FileNotFoundError: ", "read its files at the top of a module"),
+        ("sleep", "panic", "NotImplementedError: templates have no timers", "bug in the template"),
+        ("f-string", "panic", "TypeError: html() needs a t-string", "bug in the template"),
+        ("sdk-failure", "panic", "sitewright.failure.Failure: the path `../x`", "bug in the"),
+        ("bad-call", "panic", "OverflowError: ", "bug in the template"),
+    ];
+    for (row, after) in rows.iter().flat_map(|row| [(row, "nothing"), (row, "await")]) {
+        let (fault, kind, message, hint) = row;
+        let bench = Workbench::scripted(ANY_ANSWER, "");
+        let order = faulty(fault, json!({ "after": after }));
+        let record = bench.generate(&template, &order).failure();
+        assert_eq!(record["kind"], *kind, "{fault} {after}: {record:#}");
+        for (key, part) in [("message", message), ("hint", hint)] {
+            let text = record[key].as_str().unwrap();
+            assert!(text.contains(part), "{fault} {after}: {part:?} is missing in {text}");
+        }
+        // No frame of the SDK or of the library is the author's own.
+        let own = own(&record);
+        assert!(own.iter().all(|frame| frame.contains(" app.py:")), "{fault} {after}: {own:#?}");
+    }
+    for after in ["nothing", "await"] {
+        let bench = Workbench::scripted(ANY_ANSWER, "");
+        let done = bench.generate(&template, &faulty("late-import", json!({ "after": after })));
+        assert_eq!(done.code, 0, "{after}: {}", done.stdout);
+    }
+    // The interpreter's frames are not told to be the template's, which lacks a flag of Rust.
+    let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 500");
+    let record = bench.generate(&template, &faulty("spin", Value::Null)).failure();
+    let missing = record["trap"]["symbols_missing"].as_str().unwrap();
+    assert!(missing.contains("Python interpreter") && !missing.contains("Rust"), "{missing}");
 }
 
 #[test]

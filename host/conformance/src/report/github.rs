@@ -1,6 +1,10 @@
-//! The report as GitHub workflow annotations: one line per broken rule.
+//! The report as GitHub workflow annotations: one line per broken rule, at the line of the
+//! template's source that failed if it is known and found, otherwise at the template's file.
 
-use super::{Report, Verdict, place};
+use std::path::{Path, PathBuf};
+
+use super::{Report, TemplateReport, Verdict, place};
+use crate::summary::Finding;
 
 /// The annotation lines; print them to stdout if `GITHUB_ACTIONS` is set.
 pub fn annotations(report: &Report) -> String {
@@ -19,15 +23,42 @@ pub fn annotations(report: &Report) -> String {
             let title = format!("{} {breaks} {}", template.name(), rule.rule);
             let text =
                 format!("{}\n{place}\n{message}\n{}", rule.demand, rule.hint.unwrap_or_default());
+            let at = finding.and_then(|finding| source(template, finding)).map_or_else(
+                || format!("file={}", property(&template.file)),
+                |(file, line)| {
+                    format!("file={},line={line}", property(&file.display().to_string()))
+                },
+            );
             out.push_str(&format!(
-                "::{command} file={},title={}::{}\n",
-                property(&template.file),
+                "::{command} {at},title={}::{}\n",
                 property(&title),
                 data(&text)
             ));
         }
     }
     out
+}
+
+/// Folders above the template's file in which its source is looked for.
+const MAX_PARENTS: usize = 4;
+
+/// The file and line of the template's source at which it failed. Records have paths relative to
+/// the project, or to its `src` (Python); the template is in the project's `dist`.
+fn source(template: &TemplateReport, finding: &Finding) -> Option<(PathBuf, u32)> {
+    let failure = finding.failure.as_ref()?;
+    let own = failure.trap.iter().flat_map(|trap| &trap.frames).find(|frame| frame.own);
+    let (file, line) = match &failure.location {
+        Some(location) => (location.file.as_str(), location.line),
+        None => own.and_then(|frame| Some((frame.file.as_deref()?, frame.line?)))?,
+    };
+    let file = Path::new(file);
+    let is_inside = file.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let parents = Path::new(&template.file).ancestors().skip(1).take(MAX_PARENTS);
+    parents
+        .filter(|_| is_inside)
+        .flat_map(|parent| [parent.join(file), parent.join("src").join(file)])
+        .find(|path| path.is_file())
+        .map(|path| (path, line))
 }
 
 fn data(text: &str) -> String {
@@ -41,6 +72,38 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt, SourceLocation};
+    use sitewright_model::message;
+
+    #[test]
+    fn a_failure_is_annotated_at_its_line_of_the_source() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::create_dir(project.path().join("src")).unwrap();
+        std::fs::write(project.path().join("src/app.py"), "").unwrap();
+        let template = TemplateReport::new(&project.path().join("dist/a.wasm"), None);
+        let failed = |file: &str| {
+            let of = OfAttempt {
+                order: "1".to_owned(),
+                job: None,
+                attempt: String::new(),
+                trace_id: String::new(),
+                template: "a".to_owned(),
+                config_version: String::new(),
+            };
+            let message = message!("no bread");
+            let mut record = FailureRecord::without_run(FailureKind::Panic, message, of);
+            record.location = Some(SourceLocation { file: file.to_owned(), line: 7, column: None });
+            Finding { failure: Some(Box::new(record)), ..Finding::plain("it failed") }
+        };
+        let expected = (project.path().join("src/app.py"), 7);
+        for file in ["app.py", "src/app.py"] {
+            assert_eq!(source(&template, &failed(file)), Some(expected.clone()), "{file}");
+        }
+        for file in ["other.py", "../app.py", "/src/app.py"] {
+            assert_eq!(source(&template, &failed(file)), None, "{file}");
+        }
+        assert_eq!(source(&template, &Finding::plain("no failure")), None);
+    }
 
     #[test]
     fn nothing_in_a_text_ends_an_annotation() {

@@ -308,9 +308,9 @@ impl Symbols {
             Some(problem) => Some(problem.clone()),
             None if raw.is_empty() => None,
             // A module without debug information is reported if it may contain the author's code.
-            None => {
-                (no_debug || (without_debug && first.is_none())).then(|| missing_words(nameless))
-            }
+            None => (no_debug || (without_debug && first.is_none())).then(|| {
+                interpreter(raw, language).map_or_else(|| missing_words(nameless), str::to_owned)
+            }),
         };
         Symbolized { frames, missing, source }
     }
@@ -318,6 +318,30 @@ impl Symbols {
 
 /// The time is up.
 struct TimeUp;
+
+/// Explains the frames of an interpreter, of which no build could show the author's lines; `None`
+/// if the template is compiled code.
+fn interpreter(raw: &[RawFrame], language: Language) -> Option<&'static str> {
+    // componentize-js strips the engine, so only the export has a name.
+    let is_named = |frame: &RawFrame| frame.function.is_some();
+    let is_blocking_export = |frame: &RawFrame| {
+        frame.function.as_ref().is_some_and(|name| name.contains("/generator-sync@"))
+    };
+    let mut named = raw.iter().filter(|frame| is_named(frame));
+    match language {
+        Language::Python => Some(
+            "these are frames of the Python interpreter: the template's own lines are known only \
+             if it stops with an exception",
+        ),
+        Language::C if named.next().is_some_and(is_blocking_export) && named.next().is_none() => {
+            Some(
+                "these are frames of an engine that runs the template as data (JavaScript): the \
+                 template's own lines are known only if it stops with an exception",
+            )
+        }
+        Language::Rust | Language::C => None,
+    }
+}
 
 /// Explains what a template without debug information lacks, and how to get it.
 fn missing_words(nameless: bool) -> String {

@@ -336,16 +336,24 @@ fn printed_panic(stderr: &str) -> Option<crate::host_functions::Panic> {
     Some(crate::host_functions::Panic { message, location })
 }
 
-/// The exception that ended a Python interpreter, whose own panic says only that there was one.
+/// The exception that ended a Python interpreter, whose own panic says only that there was one, or
+/// shows it without its causes. The SDK prints it before such a panic.
 fn uncaught_exception(
     panic: &crate::host_functions::Panic,
     stderr: &str,
 ) -> Option<PythonException> {
-    panic
-        .message
-        .contains("unexpected exception")
-        .then(|| PythonException::printed(stderr))
-        .flatten()
+    let shown = PythonException::shown(&panic.message);
+    if shown.is_none() && !panic.message.contains("unexpected exception") {
+        return None;
+    }
+    // Of a traceback that was printed for an exception that was caught, the message differs.
+    let printed = PythonException::printed(stderr).filter(|printed| {
+        shown.as_ref().is_none_or(|shown| {
+            let class = shown.message.split(':').next().unwrap_or_default();
+            printed.message.starts_with(class)
+        })
+    });
+    printed.or(shown)
 }
 
 fn last_line(text: &str) -> Option<&str> {

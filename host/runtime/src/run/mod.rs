@@ -10,6 +10,7 @@ mod copy;
 mod dump;
 mod end;
 mod finish;
+mod hint;
 mod outcome;
 #[cfg(debug_assertions)]
 mod poison;

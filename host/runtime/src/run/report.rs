@@ -145,6 +145,7 @@ impl Attempt<'_> {
     /// The failure record.
     async fn record(&mut self, error: AttemptError, totals: &Totals) -> FailureRecord {
         let AttemptError { classified, problems } = error;
+        let hint = super::hint::hint(&classified, &self.services.gateway);
         let id = Ulid::generate().to_string();
         let coredump = self.write_coredump(&id).await;
         let mut source = None;
@@ -190,7 +191,7 @@ impl Attempt<'_> {
             kind: classified.kind,
             message: classified.message,
             causes: classified.causes,
-            hint: Message::or(classified.kind.hint(), message!("see `sitewright doctor`")),
+            hint,
             code: classified.code,
             location: classified.location,
             attributes: classified.attributes,
