@@ -23,8 +23,8 @@ use super::stream_deltas::{DeltaDecoder, Framing, StreamDeltas};
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
 use sitewright_model::ai::Usage;
 
-/// The base of an adapter: the address, the headers of every request, and the header of the key. The
-/// key itself comes with each request, because it may expire.
+/// The base of an adapter: the address, the headers of every request, and the header of the key.
+/// The key itself comes with each request, because it may expire.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
@@ -79,8 +79,8 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
         url.into()
     }
 
-    /// The request with this key, and with the headers and fields that the operator adds or drops. A
-    /// header with a key is marked sensitive, so `Debug` does not print it.
+    /// The request with this key, and with the headers and fields that the operator adds or drops.
+    /// A header with a key is marked sensitive, so `Debug` does not print it.
     fn build(&self, prompt: &Prompt<'_>, key: Option<&Key>) -> HttpRequest {
         let Endpoint { headers, key: header, .. } = self.endpoint();
         let mut headers = headers.clone();

@@ -158,6 +158,9 @@ impl ErrorBody {
     fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
         // An error inside a success: only its words say what it is.
         let in_success = status < 400;
+        if matches!(status, 401 | 403) && error_words::says_expired(&self.message) {
+            return Some(AiErrorKind::Auth);
+        }
         if !matches!(status, 400 | 413 | 422) {
             if error_words::says_no_money(&self.message) {
                 return Some(AiErrorKind::QuotaExhausted);

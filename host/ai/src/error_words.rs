@@ -21,6 +21,8 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "tokenexpired",
             "expiredapikey",
             "apikeyexpired",
+            "expiredtoken",
+            "expiredtokenexception",
         ],
     ),
     (
@@ -223,6 +225,17 @@ pub(super) fn begins_with_no_money(message: &str) -> bool {
     ["your credit balance is too low", "insufficient balance", "your account has insufficient"]
         .iter()
         .any(|words| message.starts_with(words))
+}
+
+/// Whether a message says that the key has expired. Some clouds say so with a 403, as if the key
+/// had no permission: another key of the same account helps.
+pub(super) fn says_expired(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let of_key = ["token", "key", "credential"].iter().any(|word| message.contains(word));
+    of_key
+        && ["has expired", "is expired", "have expired", "expired token"]
+            .iter()
+            .any(|words| message.contains(words))
 }
 
 /// Whether a message says that the account has no money. Not for a 400: there the message may

@@ -92,8 +92,8 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         AiErrorKind::Auth => match provider.key_source() {
             None => {
                 format!(
-                    "it was called without a key: set api_key_env, api_key_file or api_key_command of \
-                     {keys}"
+                    "it was called without a key: set api_key_env, api_key_file or \
+                     api_key_command of {keys}"
                 )
             }
             Some(source) => format!("check {source}"),

@@ -37,7 +37,8 @@ const TOKEN: [&str; 4] = ["token", "access_token", "accessToken", "api_key"];
 /// Names of the number of seconds for which the key is valid.
 const SECONDS: [&str; 2] = ["expires_in", "expiresIn"];
 
-/// Names of the time at which it expires: seconds or milliseconds since the Unix epoch, or RFC 3339.
+/// Names of the time at which it expires: seconds or milliseconds since the Unix epoch, or RFC
+/// 3339.
 const UNTIL: [&str; 8] = [
     "expires_at",
     "expiry",

@@ -9,16 +9,16 @@
 //! |---|---|
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
 //! | `judge` | can its text be used? |
-//! | `config`, `secret`, `key_command`, `route_builder` | which routes, providers and keys are there? |
+//! | `config`, `secret`, `key_command`, `route_builder` | which routes and keys are there? |
 //! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
-//! | `retry`, `limiter`, `budget`, `day_budget` | when again, how many at the same time, and how much in total? |
+//! | `retry`, `limiter`, `budget`, `day_budget` | when again, how many at once, how much in total? |
 //! | `journal` | which replies were paid for already? |
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
 //! | `reading`, `finish_reason`, `thinking`, `usage` | what does a response mean, read tolerantly? |
-//! | `error_body`, `error_words`, `in_between`, `compressed` | what does an error mean, and who sent it? |
+//! | `error_body`, `error_words`, `in_between`, `compressed` | what is an error, and who sent it? |
 //! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
 //! | `reply_check`, `nulls`, `text` | how is a reply checked, and how is its text forwarded? |

@@ -104,8 +104,8 @@ impl Key {
     }
 }
 
-/// Supplies the key of a provider: reads it again when it expires, when the provider refuses it, and
-/// when the operator asks for it. `Debug` prints its source, not its value.
+/// Supplies the key of a provider: reads it again when it expires, when the provider refuses it,
+/// and when the operator asks for it. `Debug` prints its source, not its value.
 pub(super) struct ApiKey {
     /// `None` if the provider is called without a key.
     pub(super) source: Option<KeySource>,
@@ -160,7 +160,7 @@ impl ApiKey {
 
     /// Number of keys of one provider that are redacted: the current one and those before it. A
     /// call in flight also redacts the key that it was sent with.
-    const REMEMBERED: usize = 8;
+    const REMEMBERED: usize = 4;
 
     /// Minimum time between two runs of a command because of an expiry, also if it prints keys that
     /// have expired already.
@@ -280,11 +280,10 @@ impl ApiKey {
     ) -> Result<Arc<Key>, NoKey> {
         match self.read_again(source, deadline).await {
             Err(NoKey::Unreadable(message)) => {
-                let mut state = self.state.write();
-                let Some(key) = state.key.clone().filter(|key| key.is_fresh()) else {
+                let known = self.state.read().key.clone();
+                let Some(key) = known.filter(|key| key.is_fresh()) else {
                     return Err(NoKey::Unreadable(message));
                 };
-                state.is_stale = false;
                 tracing::warn!("the key that was read before is used: {message}");
                 Ok(key)
             }
@@ -356,6 +355,8 @@ impl ApiKey {
     }
 
     async fn read_source(&self, source: &KeySource) -> Result<Arc<Key>, Message> {
+        // Before it is read: what changes meanwhile is read by the next call.
+        self.state.write().is_stale = false;
         let read = match source {
             KeySource::Env(name) => {
                 Err(message!("the environment variable {name} does not change while we run"))
@@ -402,7 +403,6 @@ impl ApiKey {
         state.given = given;
         state.redactor = redactor;
         state.key = Some(key.clone());
-        state.is_stale = false;
         state.last = Some((Instant::now(), Ok(())));
         Ok(key)
     }

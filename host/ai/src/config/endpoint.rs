@@ -39,16 +39,16 @@ pub struct EndpointConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
     /// The command that prints the API key: the program and its arguments. It prints the key, or a
-    /// JSON object with `token` or `access_token` and perhaps `expires_in`, `expires_at` or `expiry`.
-    /// Runs before the first call, when the key expires, when the provider refuses it, and on SIGHUP.
-    /// Default: no key. Excludes `api_key_env` and `api_key_file`.
+    /// JSON object with `token` or `access_token` and perhaps `expires_in`, `expires_at` or
+    /// `expiry`. Runs before the first call, when the key expires, when the provider refuses it,
+    /// and on SIGHUP. Default: no key. Excludes `api_key_env` and `api_key_file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_command: Option<Vec<String>>,
     /// Timeout of that command, in milliseconds. Default: 10,000 (10 s). 1 to 300,000 (5 min).
     #[serde(skip_serializing_if = "is_default_command_ms")]
     pub api_key_command_ms: u64,
-    /// Milliseconds for which a key of that command is used, if it does not say when the key expires.
-    /// Default: 300,000 (5 min). 1,000 (1 s) to 86,400,000 (1 day).
+    /// Milliseconds for which a key of that command is used, if it does not say when the key
+    /// expires. Default: 300,000 (5 min). 1,000 (1 s) to 86,400,000 (1 day).
     #[serde(skip_serializing_if = "is_default_lifetime_ms")]
     pub api_key_lifetime_ms: u64,
     /// The proxy: `none`, `env` for what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, or a URL; one

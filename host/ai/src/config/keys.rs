@@ -48,9 +48,9 @@ provider_keys! {
     api: OpenAiApi,
     /// All but `scripted`: the command that prints the API key, as a list of the program and its
     /// arguments, without a shell: for keys that expire. It prints the key, or a JSON object with
-    /// `token` or `access_token` and perhaps `expires_in` (seconds), `expires_at` or `expiry`. It runs
-    /// before the first call, when the key expires, when the provider refuses it, and on SIGHUP. Not
-    /// beside `api_key_env` and `api_key_file`.
+    /// `token` or `access_token` and perhaps `expires_in` (seconds), `expires_at` or `expiry`. It
+    /// runs before the first call, when the key expires, when the provider refuses it, and on
+    /// SIGHUP. Not beside `api_key_env` and `api_key_file`.
     api_key_command: Vec<String>,
     /// Timeout of `api_key_command`. 1 to 300000.
     #[schemars(extend("x-default" = 10_000))]

@@ -90,8 +90,9 @@ pub struct BudgetConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
     /// Maximum number of tokens of all orders of a process in a day, which begins at midnight UTC;
-    /// counted from 0 when the process starts. Then calls are not made, and orders wait for the next
-    /// day without using an attempt. Exceeded by one call at most. Default: no limit. At least 1.
+    /// counted from 0 when the process starts. Then calls are not made, and orders wait for the
+    /// next day without using an attempt. Exceeded by one call at most. Default: no limit. At least
+    /// 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day_tokens: Option<u64>,
     /// The same in US dollars, more than 0. Requires a price of every model in the routes. Default:

@@ -69,8 +69,8 @@ pub(super) fn stands_for_failure(error: &Value, replied: bool) -> bool {
     if replied { says(error) } else { reading::is_error(error) }
 }
 
-/// Whether the model calls a tool in this part of the answer, in the notation of today or in the one
-/// that it replaced.
+/// Whether the model calls a tool in this part of the answer, in the notation of today or in the
+/// one that it replaced.
 pub(super) fn calls_tool(choice: Fields<'_>) -> bool {
     ["message", "delta"].into_iter().filter_map(|name| choice.object(name)).any(|text| {
         text.list("tool_calls").next().is_some()

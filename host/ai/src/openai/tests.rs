@@ -70,6 +70,10 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ("time-out under a general name", 504, openai("Gateway timeout", json!("server_error"), Value::Null, Value::Null), Timeout, true),
         ("gateway time-out", 504, "upstream request timeout".to_owned(), Timeout, true),
         ("cut error body", 429, "{\"error\": {\"mess".to_owned(), RateLimited, true),
+        ("expired key, 403", 403, json!({"message": "Bearer Token has expired"}).to_string(), Auth, false),
+        ("expired credentials, 403", 403, json!({"message": "The security token included in the request is expired"}).to_string(), Auth, false),
+        ("expired key by code", 403, json!({"__type": "x", "code": "ExpiredTokenException", "message": "no"}).to_string(), Auth, false),
+        ("no permission, 403", 403, json!({"message": "The model access period has expired"}).to_string(), Permission, false),
         ("teapot", 418, "short and stout".to_owned(), InvalidRequest, false),
     ];
     for (name, status, body, kind, retryable) in rows {

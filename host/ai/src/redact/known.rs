@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::GeneralPurpose;
@@ -46,6 +46,10 @@ const SHORTEST_ENCODED_PART: usize = 12;
 
 /// From this length on a key without digits and capital letters is no word either.
 const LONG_KEY: usize = 20;
+
+/// Maximum size of the patterns of a search that is compiled to a table. The table of one token of
+/// a cloud, which has two thousand characters, would take 6 MB.
+const MAX_TABLE_BYTES: usize = 4096;
 
 /// All known keys. The searches are linear in the text for a given number of keys.
 #[derive(Default)]
@@ -334,14 +338,14 @@ impl Search {
         if texts.is_empty() {
             return None;
         }
-        let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(&texts).ok()?;
+        let bytes: usize = texts.iter().map(Vec::len).sum();
+        let kind = (bytes > MAX_TABLE_BYTES).then_some(AhoCorasickKind::ContiguousNFA);
+        let builder = &mut AhoCorasick::builder();
+        builder.ascii_case_insensitive(true).kind(kind);
+        let automaton = builder.build(&texts).ok()?;
         let filter = match extent {
             Extent::Parts => None,
-            Extent::Halves => {
-                let builder = &mut AhoCorasick::builder();
-                builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostFirst);
-                builder.build(&texts).ok()
-            }
+            Extent::Halves => builder.match_kind(MatchKind::LeftmostFirst).build(&texts).ok(),
         };
         Some(Search { filter, automaton, patterns })
     }

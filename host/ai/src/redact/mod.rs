@@ -38,9 +38,9 @@ const REMOVED: &str = "[key removed]";
 /// they are searched for all keys.
 static PROCESS_KEYS: LazyLock<RwLock<ProcessKeys>> = LazyLock::new(RwLock::default);
 
-/// Maximum number of keys that expire which the log is searched for. Each takes memory: a token of a
-/// cloud may have two thousand characters.
-const MAX_EXPIRING: usize = 32;
+/// Maximum number of keys that expire which the log is searched for. Each takes memory: a token of
+/// a cloud may have two thousand characters.
+const MAX_EXPIRING: usize = 16;
 
 #[derive(Default)]
 struct ProcessKeys {
@@ -79,7 +79,7 @@ pub(super) fn remember(secret: &SecretString) {
     register(secret, |keys| keys.lasting.push(secret.clone()));
 }
 
-/// Registers a key that expires, so that it is removed from the log until 32 others have come after
+/// Registers a key that expires, so that it is removed from the log until 16 others have come after
 /// it. May take milliseconds.
 pub(super) fn remember_for_a_while(secret: &SecretString) {
     register(secret, |keys| {

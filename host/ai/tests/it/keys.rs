@@ -25,6 +25,8 @@ struct Vendor {
     port: u16,
     accepted: Arc<Mutex<String>>,
     seen: Arc<Mutex<Vec<String>>>,
+    /// The reply to a request with that key.
+    reply: Arc<Mutex<String>>,
 }
 
 impl Vendor {
@@ -34,6 +36,7 @@ impl Vendor {
             port: listener.local_addr().unwrap().port(),
             accepted: Arc::new(Mutex::new(accepted.to_owned())),
             seen: Arc::default(),
+            reply: Arc::new(Mutex::new("Fresh bread.".to_owned())),
         };
         let this = vendor.clone();
         tokio::spawn(async move {
@@ -55,7 +58,7 @@ impl Vendor {
                     let key = key.unwrap_or_default();
                     this.seen.lock().push(key.clone());
                     let (status, body) = if key == *this.accepted.lock() {
-                        let message = json!({"role": "assistant", "content": "Fresh bread."});
+                        let message = json!({"role": "assistant", "content": *this.reply.lock()});
                         (
                             "200 OK",
                             json!({"choices": [{"message": message, "finish_reason": "stop"}]}),
@@ -118,8 +121,8 @@ fn program(dir: &Path, script: &str) -> String {
     "api_key_command = [\"./print-key\", \"an argument\"]".to_owned()
 }
 
-/// Lets this number of seconds pass. The clock runs during calls: if it stood still, every timeout of
-/// a call that waits for a program would expire at once.
+/// Lets this number of seconds pass. The clock runs during calls: if it stood still, every timeout
+/// of a call that waits for a program would expire at once.
 async fn later(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -151,6 +154,10 @@ async fn a_command_prints_the_key_and_runs_once_for_all_calls() {
     }
     let runs_now = runs(dir.path());
     assert!((2..=3).contains(&runs_now), "{runs_now}: once for all calls that were refused");
+    // A model that was told both keys, the old one included.
+    "first-key-0123456789, then second-key-9876543210".clone_into(&mut vendor.reply.lock());
+    let done = ask(&gateway).await.unwrap();
+    assert_eq!(done.completion.content, "[key removed], then [key removed]");
     // It is refused, and there is no other.
     vendor.accept("another-key-1111111111");
     vendor.keys();
