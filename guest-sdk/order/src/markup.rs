@@ -1,5 +1,5 @@
-//! HTML in plain texts. The editors of CRMs send `<p>Rua das Flores<br>Centro</p>`: the tags go, the
-//! line breaks that they make stay.
+//! HTML in plain texts. The editors of CRMs send `<p>Rua A<br>Centro</p>`: the tags go, the line
+//! breaks that they make stay.
 
 /// What a tag does to the text around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

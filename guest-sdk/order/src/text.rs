@@ -22,7 +22,8 @@ pub(crate) struct Found {
     pub(crate) mojibake: Option<String>,
 }
 
-/// Removes what nobody can see, and HTML if `decode` is set, see [`plain`]. Line breaks, tabs, joiners (which emoji and Persian need) and, in right-to-left texts, direction marks stay.
+/// Removes what nobody can see, and HTML if `decode` is set, see [`plain`]. Line breaks, tabs,
+/// joiners (which emoji and Persian need) and, in right-to-left texts, direction marks stay.
 pub(crate) fn clean(text: &str, decode: bool) -> (Cow<'_, str>, Found) {
     let mut found = Found::default();
     let mut text = Cow::Borrowed(text);

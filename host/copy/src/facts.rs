@@ -202,8 +202,8 @@ impl Facts {
         self.years.contains(&year) || self.ages.iter().any(follows)
     }
 
-    /// Whether the order has an age of so many years, give or take one, or it follows from a year of
-    /// the order. `is_at_least` if the age may be up to ten years more: "over 20 years".
+    /// Whether the order has an age of so many years, give or take one, or it follows from a year
+    /// of the order. `is_at_least` if the age may be up to ten years more: "over 20 years".
     pub(crate) fn has_age(&self, age: u16, current: u16, is_at_least: bool) -> bool {
         let since = self.years.iter().map(|year| current.saturating_sub(*year));
         let mut ages = self.ages.iter().copied().chain(since);

@@ -26,13 +26,13 @@ const OF_OTHERS: &str = "old age aged guarantee guaranteed warranty garantia gar
     contrat contratto";
 
 /// Whom and what a business counts, in folded form.
-const COUNTED: &str = "clients client customers families homes households projects reviews students \
-    pupils patients weddings installations repairs jobs businesses companies clientes familias \
-    projetos proyectos avaliacoes alunos pacientes casamentos obras empresas resenas opiniones \
-    alumnos bodas familles projets avis eleves mariages chantiers entreprises kunden kundinnen \
-    familien projekte bewertungen schuler patienten hochzeiten auftrage unternehmen mandanten \
-    haushalte clienti famiglie progetti recensioni allievi pazienti matrimoni cantieri aziende عميل \
-    عملاء زبون לקוחות משפחות פרויקטים";
+const COUNTED: &str = "clients client customers families homes households projects reviews \
+    students pupils patients weddings installations repairs jobs businesses companies clientes \
+    familias projetos proyectos avaliacoes alunos pacientes casamentos obras empresas resenas \
+    opiniones alumnos bodas familles projets avis eleves mariages chantiers entreprises kunden \
+    kundinnen familien projekte bewertungen schuler patienten hochzeiten auftrage unternehmen \
+    mandanten haushalte clienti famiglie progetti recensioni allievi pazienti matrimoni cantieri \
+    aziende عميل عملاء زبون לקוחות משפחות פרויקטים";
 
 /// What makes a number a boast.
 const BOASTS: &str = "over than nearly almost uber mehr rund fast mais mas cerca quase casi plus \

@@ -57,7 +57,8 @@ const MAKES: &str = "write writing draft create help escrever escrevo redigir cr
 /// How a model takes a task, as one of the first words of its reply.
 const AGREES: &str = "sure certainly absolutely okay ok happy glad understood noted claro certo \
     entendido perfeito perfecto perfetto supuesto entendu parfait accord gerne gern naturlich \
-    selbstverstandlich verstanden certamente volentieri capito بالتاكيد بالطبع حسنا בטח כמובן בשמחה";
+    selbstverstandlich verstanden certamente volentieri capito بالتاكيد بالطبع حسنا בטח כמובן \
+    בשמחה";
 
 /// A model's name for itself.
 const MODELS: [&str; 4] = ["AI", "IA", "KI", "LLM"];
@@ -65,24 +66,25 @@ const MODELS: [&str; 4] = ["AI", "IA", "KI", "LLM"];
 /// Regret.
 const REGRETS: &str = "unfortunately sorry apologize apologise apologies infelizmente desculpe \
     desculpas disculpas excuse scuso lamento lamentablemente desafortunadamente desgraciadamente \
-    siento disculpa malheureusement desole desolee regrette leider entschuldigung bedaure purtroppo spiacente dispiace للاسف عذرا \
-    اعتذر לצערי מצטער מצטערת";
+    siento disculpa malheureusement desole desolee regrette leider entschuldigung bedaure \
+    purtroppo spiacente dispiace للاسف عذرا اعتذر לצערי מצטער מצטערת";
 
 /// The first person singular, as pronoun or verb.
 const SPEAKERS: &str = "i ich mir je puedo tengo dispongo posso tenho consigo disponho ho sono \
     riesco dispongo يمكنني استطيع لدي אני איני לי";
 
 /// What a model says it lacks, or was asked for.
-const LACKS: &str = "datos dados donnees daten dati information info details detail context request verify specifics data \
-    informacoes detalhes contexto pedido solicitacao informacion detalles solicitud \
-    informations contexte renseignements informationen angaben anfrage kontext einzelheiten \
-    informazioni dettagli richiesta contesto معلومات تفاصيل المعلومات מידע פרטים בקשה";
+const LACKS: &str = "datos dados donnees daten dati information info details detail context \
+    request verify specifics data informacoes detalhes contexto pedido solicitacao informacion \
+    detalles solicitud informations contexte renseignements informationen angaben anfrage \
+    kontext einzelheiten informazioni dettagli richiesta contesto معلومات تفاصيل المعلومات מידע \
+    פרטים בקשה";
 
 /// What a model did because something was missing, in the first person.
-const DID: &str = "focused wrote kept left used assumed omitted chose added based written drafted \
-    redige ecrit garde laisse utilise suppose omis choisi prefere gehalten geschrieben formuliert \
-    verwendet weggelassen angenommen verfasst gewahlt omitido escrito redactado usado dejado \
-    mantenido supuesto elegido scritto usato lasciato omesso mantenuto ipotizzato scelto \
+const DID: &str = "focused wrote kept left used assumed omitted chose added based written \
+    drafted redige ecrit garde laisse utilise suppose omis choisi prefere gehalten geschrieben \
+    formuliert verwendet weggelassen angenommen verfasst gewahlt omitido escrito redactado usado \
+    dejado mantenido supuesto elegido scritto usato lasciato omesso mantenuto ipotizzato scelto \
     preferito escrevi usei omiti deixei mantive optei assumi redigi كتبت استخدمت כתבתי השתמשתי";
 
 /// Who did it.
@@ -90,11 +92,11 @@ const WHO: &str = "i ich ai j he ho escrevi usei omiti deixei mantive optei assu
     استخدمت כתבתי השתמשתי";
 
 /// What says that something was missing.
-const MISSING: &str = "specified provided given supplied available mentioned listed fournie fourni \
-    fournis recu recus precise precisee precises disponible angegeben vorliegen vorliegt vorhanden \
-    genannt fornito forniti forniscono specificato disponibili disponibile avendo informado \
-    informada fornecido fornecida especificado facilitado proporcionado indicado indicada \
-    encontrei recibido متوفره متوفر צוין נמסר";
+const MISSING: &str = "specified provided given supplied available mentioned listed fournie \
+    fourni fournis recu recus precise precisee precises disponible angegeben vorliegen vorliegt \
+    vorhanden genannt fornito forniti forniscono specificato disponibili disponibile avendo \
+    informado informada fornecido fornecida especificado facilitado proporcionado indicado \
+    indicada encontrei recibido متوفره متوفر צוין נמסר";
 
 /// A model's names for what it is.
 const ASSISTANTS: &str = "assistant assistente asistente assistenten assistenz مساعد עוזר";
@@ -125,8 +127,8 @@ const NOT: &str = "not no cannot t don unable without enough nao sem insuficient
     insuffisantes nicht keine kein nichts non لا ليس لم אין לא";
 
 /// Negations of a thing.
-const NOT_OR_NONE: &str = "not no cannot t without nao sem no sin ne n pas aucun aucune nicht keine \
-    kein keinen non nessun nessuna ningun ninguna nenhum nenhuma لا لم لن אין לא";
+const NOT_OR_NONE: &str = "not no cannot t without nao sem no sin ne n pas aucun aucune nicht \
+    keine kein keinen non nessun nessuna ningun ninguna nenhum nenhuma لا لم لن אין לא";
 
 /// The remarks of a text about itself, with their places in the folded text.
 pub(crate) fn find(view: &View<'_>) -> Vec<(CopyRule, Range<usize>)> {

@@ -8,7 +8,8 @@ export function contact(order, lang) {
   const number = order.business_phone;
 
   const phone = number && { href: phoneLink(number), label: words.call };
-  const email = order.business_email && { href: mailLink(order.business_email), label: words.write };
+  const mail = mailLink(order.business_email);
+  const email = mail && { href: mail, label: words.write };
   const wantsWhatsapp = order.has_whatsapp || order.primary_cta === 'whatsapp';
   const chat = order.whatsapp_phone ?? (wantsWhatsapp ? number : undefined);
   let whatsapp;

@@ -1,8 +1,8 @@
 //! Searches many texts at once: which parts of a text are one of the customer's, and which of the
 //! customer's texts are there.
 //!
-//! An Aho-Corasick automaton, which looks at each symbol (byte or word) of the text a bounded number
-//! of times, however many texts are searched for. Own code because three things are needed that the
+//! An Aho-Corasick automaton, which looks at each symbol (byte or word) of the text a bounded
+//! number of times, however many texts are searched for. Own code because three things are needed that the
 //! `aho-corasick` crate does not have: the longest of all overlapping matches at each place, how
 //! much of a text the end of the input is the beginning of, and words as symbols.
 

@@ -41,8 +41,8 @@ pub enum PublishedValue {
 /// The fields of an order that visitors should see, at most [`MAX_FIELDS`].
 ///
 /// Not among them is what a template uses without showing it (colours, tone, wishes about the
-/// design), what it says in other words (opening hours, the age of the business), and what AI models
-/// make copy of (descriptions, the owner's story).
+/// design), what it says in other words (opening hours, the age of the business), and what AI
+/// models make copy of (descriptions, the owner's story).
 pub(super) fn published(order: &Order) -> Vec<PublishedField> {
     let Order {
         id: _,

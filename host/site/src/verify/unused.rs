@@ -2,8 +2,8 @@
 //!
 //! Texts are compared word by word, without case, punctuation and white space. Phone numbers are
 //! compared by their last digits, which are the same with a country code and without; addresses of
-//! the web without scheme, `www.` and `/` at the end. Each word of a page is looked at once, however
-//! many fields are looked for.
+//! the web without scheme, `www.` and `/` at the end. Each word of a page is looked at once,
+//! however many fields are looked for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -80,8 +80,8 @@ fn a_field_is_used_if_a_page_shows_it_or_a_link_leads_to_it() {
             &[],
         ),
         (
-            json!({"booking_url": "https://a.example/agenda", "donation_url": "https://b.example/"}),
-            "<a href=\"https://a.example/\">a.example</a> <p>b.example</p>",
+            json!({"booking_url": "https://a.example/agenda", "donation_url": "https://b.test/"}),
+            "<a href=\"https://a.example/\">a.example</a> <p>b.test</p>",
             &["/booking_url"],
         ),
         (
@@ -91,8 +91,8 @@ fn a_field_is_used_if_a_page_shows_it_or_a_link_leads_to_it() {
         ),
         (
             json!({"logo_url": "https://a.example/l.png", "social_x": "https://x.com/a"}),
-            "<script type=\"application/ld+json\">{\"@context\": \"https://schema.org\", \"@type\": \
-             \"Thing\", \"logo\": \"https://a.example/l.png\", \"sameAs\": [\"https://x.com/a\"]}\
+            "<script type=\"application/ld+json\">{\"@context\": \"https://schema.org\", \
+             \"@type\": \"Thing\", \"logo\": \"https://a.example/l.png\", \"sameAs\": [\"https://x.com/a\"]}\
              </script>",
             &["/social_x"],
         ),
