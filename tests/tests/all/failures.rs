@@ -730,3 +730,20 @@ fn a_hint_is_that_of_the_situation() {
         }
     }
 }
+
+/// Log and output of a run that succeeds.
+#[test]
+fn what_a_template_printed_is_shown_for_a_site_too() {
+    for (fault, shown) in [("log-flood", "\n  log\n"), ("stderr-flood", "\n  stderr\n")] {
+        let bench = Workbench::scripted(ANY_ANSWER, "");
+        let file = bench.write("order.json", faulty(fault, json!({ "n": 3 })).to_string());
+        let template = guest("guest-faulty");
+        let (template, file) = (template.to_string_lossy(), file.to_string_lossy());
+        let arguments = ["generate", "--template", &template, "--order", &file];
+        let done = bench.run(&arguments);
+        assert_eq!(done.code, 0, "{fault}: {}", done.stdout);
+        assert!(done.stdout.contains(shown), "{fault}: {}", done.stdout);
+        let release = bench.run(&[&["--json"][..], &arguments].concat()).json()["release"].clone();
+        assert!(release["printed"].to_string().len() > 3_000, "{release:#}");
+    }
+}

@@ -306,6 +306,7 @@ fn released_json(released: &Released) -> impl Serialize + '_ {
             "total_bytes": manifest.total_bytes,
             "diagnostics": released.diagnostics,
             "warnings": manifest.warnings,
+            "printed": released.printed,
         })),
         files: manifest
             .files
@@ -359,5 +360,6 @@ fn released_text(released: &Released) -> String {
     ));
     text.push_str(&output::diagnostics(&released.diagnostics, "  "));
     text.push_str(&output::site_warnings(&manifest.warnings, "  "));
+    text.push_str(&output::printed(&released.printed));
     text
 }
