@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`name`] | which names may a template have? |
 //! | [`sdk`] | which SDK does a new project use? |
+//! | `vendor` | which files has the SDK that this program carries? |
 //! | [`scaffold`] | which files does a new project have? |
 //! | [`project`] | which language and name does the project in this folder have? |
 //! | [`build`] | how does a project become a component? |
@@ -22,3 +23,4 @@ pub mod project;
 pub mod scaffold;
 pub mod sdk;
 pub mod strip;
+mod vendor;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::name::TemplateName;
 use super::project::Language;
 use super::sdk::Sdk;
+use super::vendor;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -177,8 +178,10 @@ impl NewProject {
             .unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(at(parent))?;
         // Written beside and renamed when complete, so that a failure leaves no partial project.
+        let parent = parent.canonicalize().map_err(at(parent))?;
+        let place = parent.join(self.folder.file_name().unwrap_or_default());
         let unfinished = parent.join(format!(".{}.new-{}", self.name, std::process::id()));
-        let written = self.write_to(&unfinished).and_then(|files| {
+        let written = self.write_to(&unfinished, &place).and_then(|files| {
             // The rename replaces an empty folder, never one that was filled in the meantime.
             fs::rename(&unfinished, &self.folder).map_err(|error| match error.kind() {
                 io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
@@ -209,18 +212,28 @@ impl NewProject {
         Ok(())
     }
 
-    fn write_to(&self, folder: &Path) -> Result<Vec<String>, NewError> {
+    /// Writes the files into `folder`, for a project that will be in `place`.
+    fn write_to(&self, folder: &Path, place: &Path) -> Result<Vec<String>, NewError> {
         let mut written = Vec::new();
         for (path, text) in self.files() {
-            let text = self.rendered(path, text)?;
+            let text = self.rendered(path, text, place)?;
             write_new(&folder.join(path), text.as_bytes())?;
             written.push((*path).to_owned());
         }
-        // The versions with which the SDK was tested; a machine that built the checkout has them
-        // in its cache.
-        if let (Language::Rust, Some(checkout)) = (self.language, self.sdk.checkout())
-            && let Ok(lock) = fs::read(checkout.join("Cargo.lock"))
-        {
+        if self.sdk == Sdk::Vendored {
+            for (path, content) in vendor::files(self.language) {
+                write_new(&folder.join(vendor::FOLDER).join(path), content)?;
+            }
+            written.push(format!("{}/", vendor::FOLDER));
+        }
+        // The versions with which the SDK was tested; a machine that built a template has them in
+        // its cache.
+        let lock = match &self.sdk {
+            Sdk::Vendored => Some(vendor::LOCK.as_bytes().to_vec()),
+            Sdk::Checkout(root) => fs::read(root.join("Cargo.lock")).ok(),
+            Sdk::Version(_) => None,
+        };
+        if let Some(lock) = lock.filter(|_| self.language == Language::Rust) {
             write_new(&folder.join("Cargo.lock"), &lock)?;
             written.push("Cargo.lock".to_owned());
         }
@@ -237,14 +250,15 @@ impl NewProject {
         own.iter().chain(COMMON)
     }
 
-    fn value(&self, key: &str) -> Option<String> {
+    fn value(&self, key: &str, place: &Path) -> Option<String> {
         Some(match key {
             "name" => self.name.to_string(),
             "ident" => self.name.module(),
             "type" => self.name.type_name(),
-            "sdk" => self.sdk.cargo_dependency(),
-            "sdk-path" => self.sdk.python_path(),
-            "sdk-npm" => self.sdk.npm_dependency(),
+            "sdk" => self.sdk.cargo_dependency(place),
+            "sdk-path" => self.sdk.python_path(place),
+            "sdk-package" => self.sdk.python_package(place),
+            "sdk-npm" => self.sdk.npm_dependency(place),
             "rust-version" => env!("CARGO_PKG_RUST_VERSION").to_owned(),
             "toolchain" => toolchain().to_owned(),
             _ => return None,
@@ -252,7 +266,7 @@ impl NewProject {
     }
 
     /// The text with each placeholder replaced.
-    fn rendered(&self, file: &'static str, text: &str) -> Result<String, NewError> {
+    fn rendered(&self, file: &'static str, text: &str, place: &Path) -> Result<String, NewError> {
         let wrong = |problem: String| NewError::Scaffold { file, problem };
         let mut out = String::with_capacity(text.len());
         let mut parts = text.split(MARK);
@@ -260,7 +274,7 @@ impl NewProject {
         while let Some(key) = parts.next() {
             out.push_str(
                 &self
-                    .value(key)
+                    .value(key, place)
                     .ok_or_else(|| wrong(format!("it has the unknown placeholder {key:?}")))?,
             );
             out.push_str(
@@ -321,8 +335,8 @@ mod tests {
             let files =
                 NewProject { language, ..project("green-gate", into.clone()) }.create().unwrap();
             assert!(files.contains(&"order.json".to_owned()), "{files:?}");
-            for file in files {
-                let text = fs::read_to_string(into.join(&file)).unwrap();
+            for file in files.iter().filter(|file| !file.ends_with('/')) {
+                let text = fs::read_to_string(into.join(file)).unwrap();
                 assert!(!text.contains(MARK), "{file}: {text}");
             }
         }
@@ -338,10 +352,11 @@ mod tests {
             ("a @@name b", "unknown placeholder"),
             ("@@name@@@@name", "does not end"),
         ] {
-            let error = project.rendered("some.file", text).unwrap_err().to_string();
+            let error =
+                project.rendered("some.file", text, Path::new("/p")).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("some.file"), "{error}");
         }
-        assert_eq!(project.rendered("x", "@@name@@-@@ident@@").unwrap(), "a-a");
+        assert_eq!(project.rendered("x", "@@name@@-@@ident@@", Path::new("/p")).unwrap(), "a-a");
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The SDK of a new project: a checkout of the repository, or a published version.
+//! The SDK of a new project: that of this program, a checkout of the repository, or a published
+//! version.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::vendor;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -45,6 +47,8 @@ impl FromStr for SdkSource {
 /// An SDK that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sdk {
+    /// The SDK that this program carries, copied into the project.
+    Vendored,
     /// A published version.
     Version(String),
     /// A checkout; an absolute path.
@@ -52,8 +56,7 @@ pub enum Sdk {
 }
 
 impl Sdk {
-    /// Finds the SDK. Default: the checkout in which this program was built, otherwise the
-    /// published version of this program. Blocking.
+    /// Finds the SDK. Default: the one that this program carries. Blocking.
     ///
     /// # Errors
     /// If a path contains no SDK.
@@ -77,55 +80,84 @@ impl Sdk {
                     )
                 })
             }
-            None => Ok(std::env::current_exe()
-                .ok()
-                .and_then(|program| program.ancestors().skip(1).find_map(checkout_of))
-                .map_or_else(|| Sdk::Version(env!("CARGO_PKG_VERSION").to_owned()), Sdk::Checkout)),
+            None => Ok(Sdk::Vendored),
         }
     }
 
-    /// The location of the Python package, as a value in pyproject.toml.
-    pub(super) fn python_path(&self) -> String {
+    /// The location of the Python package, as a value in the pyproject.toml in `folder`.
+    pub(super) fn python_path(&self, folder: &Path) -> String {
         let path = match self {
             Sdk::Version(_) => "installed".to_owned(),
-            Sdk::Checkout(root) => root.display().to_string(),
+            Sdk::Vendored => vendor::FOLDER.to_owned(),
+            Sdk::Checkout(root) => text(&relative(folder, root)),
         };
         toml::Value::String(path).to_string()
     }
 
-    /// The dependency, as a value in package.json.
-    pub(super) fn npm_dependency(&self) -> String {
+    /// The folder of the Python package for editors, as a value in the pyproject.toml in `folder`.
+    pub(super) fn python_package(&self, folder: &Path) -> String {
+        let package = |root: &Path| text(&root.join(IN_CHECKOUT).join("python"));
+        let path = match self {
+            Sdk::Version(_) => return "[]".to_owned(),
+            Sdk::Vendored => package(Path::new(vendor::FOLDER)),
+            Sdk::Checkout(root) => package(&relative(folder, root)),
+        };
+        toml::Value::Array(vec![toml::Value::String(path)]).to_string()
+    }
+
+    /// The dependency, as a value in the package.json in `folder`.
+    pub(super) fn npm_dependency(&self, folder: &Path) -> String {
+        let package = |root: &Path| format!("file:{}", text(&root.join(IN_CHECKOUT).join("js")));
         let dependency = match self {
             Sdk::Version(version) => version.clone(),
-            Sdk::Checkout(root) => format!("file:{}", root.join(IN_CHECKOUT).join("js").display()),
+            Sdk::Vendored => package(Path::new(vendor::FOLDER)),
+            Sdk::Checkout(root) => package(&relative(folder, root)),
         };
         serde_json::Value::String(dependency).to_string()
     }
 
-    /// The checkout; `None` for a published version.
+    /// The checkout; `None` for any other SDK.
     pub fn checkout(&self) -> Option<&Path> {
         match self {
             Sdk::Checkout(root) => Some(root),
-            Sdk::Version(_) => None,
+            Sdk::Version(_) | Sdk::Vendored => None,
         }
     }
 
-    /// The dependency, as a value in Cargo.toml.
-    pub(super) fn cargo_dependency(&self) -> String {
+    /// The dependency, as a value in the Cargo.toml in `folder`.
+    pub(super) fn cargo_dependency(&self, folder: &Path) -> String {
         let quoted = |text: String| toml::Value::String(text).to_string();
+        let path = |root: &Path| format!("{{ path = {} }}", quoted(text(&root.join(IN_CHECKOUT))));
         match self {
             Sdk::Version(version) => quoted(version.clone()),
-            Sdk::Checkout(root) => {
-                format!("{{ path = {} }}", quoted(root.join(IN_CHECKOUT).display().to_string()))
-            }
+            Sdk::Vendored => path(Path::new(vendor::FOLDER)),
+            Sdk::Checkout(root) => path(&relative(folder, root)),
         }
     }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The path from a folder to another one, both absolute, so that a project can be moved together
+/// with its SDK, and no file of it names a folder of this machine.
+fn relative(folder: &Path, to: &Path) -> PathBuf {
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (folder.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let up = from[common..].iter().map(|_| Component::ParentDir);
+    let path: PathBuf = up.chain(to[common..].iter().copied()).collect();
+    if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
 }
 
 impl std::fmt::Display for Sdk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Sdk::Version(version) => write!(f, "version {version}"),
+            Sdk::Vendored => {
+                write!(f, "of this program ({}, in {})", env!("CARGO_PKG_VERSION"), vendor::FOLDER)
+            }
             Sdk::Checkout(root) => write!(f, "{}", root.display()),
         }
     }
@@ -176,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn a_path_to_the_sdk_is_relative() {
+        for (from, to, expected) in [
+            ("/a/b/project", "/a/sdk", "../../sdk"),
+            ("/a", "/a/b/c", "b/c"),
+            ("/a/b", "/", "../.."),
+            ("/a", "/a", "."),
+        ] {
+            assert_eq!(
+                relative(Path::new(from), Path::new(to)),
+                Path::new(expected),
+                "{from} {to}"
+            );
+        }
+    }
+
+    #[test]
     fn the_checkout_and_its_sdk_folder_mean_the_same_and_other_folders_are_refused() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
@@ -191,7 +239,6 @@ mod tests {
             assert!(error.as_str().contains(&path.display().to_string()), "{error}");
             assert!(error.as_str().contains("--sdk"), "{error}");
         }
-        // The tests' own program lies in the checkout.
-        assert_eq!(Sdk::find(None), Ok(Sdk::Checkout(root)));
+        assert_eq!(Sdk::find(None), Ok(Sdk::Vendored));
     }
 }

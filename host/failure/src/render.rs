@@ -298,6 +298,14 @@ fn tail(
     Ok(())
 }
 
+/// The last lines of what a template printed or logged, below a title; empty if it is blank.
+pub fn printed(title: &str, text: &str, width: usize) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = tail(&mut out, title, text, TAIL_LINES, width.max(MIN_WIDTH));
+    out
+}
+
 /// One line for each limit with what was used of it; the names of unused limits come last.
 pub fn limits_used(limits: &BTreeMap<String, Measure>, width: usize) -> String {
     let mut out = String::new();

@@ -3,24 +3,34 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sitewright_tests::author::{Desk, DevServer};
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::standins::skipped;
-use sitewright_tests::{Done, languages, root};
+use sitewright_tests::{Done, languages, root, standins};
 
 /// Name of the new project.
 const NAME: &str = "green-gate";
 
+/// A new project with the SDK that the binary carries, in whose files no folder of this machine is
+/// named.
 fn new(desk: &Desk, arguments: &[&str]) -> Value {
-    let sdk = root().display().to_string();
-    let made =
-        desk.run("", &[&["--json", "template", "new", NAME, "--sdk", &sdk], arguments].concat());
+    let made = desk.run("", &[&["--json", "template", "new", NAME], arguments].concat());
     assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+    let here = [desk.path(), &root()].map(|path| path.display().to_string());
+    for file in files_below(&desk.path().join(NAME)) {
+        let content = fs::read(&file).unwrap();
+        let text = String::from_utf8_lossy(&content);
+        assert!(!here.iter().any(|folder| text.contains(folder)), "{}", file.display());
+    }
     made.json()
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// Runs the conformance suite over a component.
@@ -35,7 +45,9 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     let made = new(&desk, &["--lang", "rust"]);
     assert_eq!((made["language"].as_str(), made["name"].as_str()), (Some("rust"), Some(NAME)));
     for file in made["files"].as_array().unwrap() {
-        assert!(desk.path().join(NAME).join(file.as_str().unwrap()).is_file(), "{file}");
+        let path = file.as_str().unwrap();
+        assert_eq!(desk.path().join(NAME).join(path).is_dir(), path.ends_with('/'), "{file}");
+        assert!(desk.path().join(NAME).join(path).exists(), "{file}");
     }
 
     let built = desk.run(NAME, &["--json", "template", "build"]);
@@ -137,6 +149,17 @@ fn a_project_for_a_published_sdk_names_the_version_and_builds_with_it() {
         assert!(text.contains(dependency), "{dependency:?} is missing in {text}");
         assert!(!text.contains(root().to_str().unwrap()), "{text}");
     }
+    // A checkout is named by a relative path.
+    let checkout = root().display().to_string();
+    for (language, file) in [("rust", "Cargo.toml"), ("js", "package.json")] {
+        let name = format!("of-{language}");
+        let made =
+            desk.run("", &["template", "new", &name, "--lang", language, "--sdk", &checkout]);
+        assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+        let text = fs::read_to_string(desk.path().join(&name).join(file)).unwrap();
+        assert!(text.contains("../../../../guest-sdk") && !text.contains(&checkout), "{text}");
+        assert!(!desk.path().join(&name).join("vendor").exists());
+    }
     let made = desk.run("", &["template", "new", NAME, "--sdk", "0.1"]);
     assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
     // The local SDK in place of the version in a registry.
@@ -217,19 +240,50 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
     let project = desk.path().join(NAME);
     let done = desk.run(NAME, &["template", "build"]);
     assert!(done.code == 2 && done.stderr.contains("npm install"), "{}", done.stderr);
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--prefer-offline", "--no-audit", "--no-fund", "--no-progress"])
-        .current_dir(&project);
-    match npm.output() {
-        Ok(installed) if installed.status.success() => {
-            builds_and_generates(&desk, "template-sync", None)
-        }
-        Ok(failed) => skipped(
-            test,
-            String::from_utf8_lossy(&failed.stderr).lines().next().unwrap_or("npm failed"),
-        ),
-        Err(error) => skipped(test, &format!("npm cannot be run: {error}")),
+    // The SDK needs no `npm install`, and neither do tools on the PATH.
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", tools.join("node_modules/.bin").display());
+    builds_and_generates(&desk, "template-sync", Some(Path::new(&path)));
+
+    // Images are bytes, fonts too; an exception is told with the author's file and line.
+    fs::write(project.join("assets/dot.png"), b"\x89PNG\r\n\x1a\n\xff\x00").unwrap();
+    desk.edit("green-gate/src/template.js", |text| {
+        format!("import dot from '../assets/dot.png';\n{text}").replace(
+            "    writeFile('assets/icon.svg', icon);\n",
+            "    writeFile('assets/icon.svg', icon);\n    console.log('printed', dot.length);\n    \
+             try { writeFile('../x', dot); } catch { warn('w', 'the file is left out'); }\n    if \
+             (order.services.length === 1) price(order);\n",
+        ) + "\nfunction price(order) {\n  return order.menu.soup.price;\n}\n"
+    });
+    desk.edit("green-gate/src/template.js", |text| {
+        text.replace("template, writeFile", "template, warn, writeFile")
+    });
+    let mut build = desk.command(NAME, &["--json", "template", "build"]);
+    let built = Done::from(build.env("PATH", &path).output().unwrap());
+    assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
+    let generate = ["generate", "--template", NAME, "--order", "order.json"];
+    let made = desk.run(NAME, &generate);
+    assert_eq!(made.code, 0, "{}\n{}", made.stdout, made.stderr);
+    // What is not seen on the page is shown for a run that succeeds too.
+    for part in ["w: the file is left out", "write-refused: the file ../x", "printed 10"] {
+        assert!(made.stdout.contains(part), "{part:?} is missing in {}", made.stdout);
     }
+    desk.edit("green-gate/order.json", |text| {
+        text.replace("[\"Garden design\", \"Lawn care\", \"Tree pruning\"]", "[\"Garden design\"]")
+    });
+    let failed = desk.run(NAME, &[&["--json"][..], &generate].concat());
+    let record = failed.failure();
+    let source = fs::read_to_string(project.join("src/template.js")).unwrap();
+    let line = source.lines().position(|line| line.contains("menu.soup.price")).unwrap() + 1;
+    assert_eq!(record["kind"], "panic", "{record:#}");
+    assert_eq!(
+        (&record["location"]["file"], &record["location"]["line"]),
+        (&json!("src/template.js"), &json!(line)),
+        "{record:#}"
+    );
+    let stack = record["stderr"].as_str().unwrap();
+    assert!(stack.contains(&format!("at price (src/template.js:{line})")), "{stack}");
 }
 
 #[test]
@@ -242,6 +296,10 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     );
     let first = server.until("shown");
     assert!(first["build_ms"].is_u64(), "{first}");
+    // What is not seen on the page: in the event, and in a drawer of the page.
+    assert!(first["notes"]["warnings"].to_string().contains("preview-image"), "{first}");
+    let notes = server.get("/__sitewright/notes");
+    assert!(notes.body.contains("preview-image"), "{}", notes.body);
     let page = server.get("/");
     assert_eq!(page.status, 200, "{page:?}");
     assert!(page.body.contains("<li>Lawn care</li>"), "{}", page.body);

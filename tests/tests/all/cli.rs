@@ -102,17 +102,43 @@ fn exit_codes_and_outcomes_agree_and_json_is_one_object() {
         assert_eq!(report(&done)["failure"]["kind"], "invalid_order", "{order:?}");
         assert!(done.stdout.contains(says), "{order:?}: {}", done.stdout);
     }
+}
 
-    // 4: a missing template leaves a record too.
-    let order = order("02-dentist-us-minimal").to_string();
-    let done = with_stdin(
-        &bench,
-        &["--json", "generate", "--template", "nobody", "--order", "-"],
-        order.as_bytes(),
-    );
-    assert_eq!(done.code, 4, "{}", done.stdout);
-    assert_eq!(report(&done)["failure"]["kind"], "template_load");
-    assert!(done.failure()["message"].as_str().unwrap().contains("nobody"), "{}", done.stdout);
+/// A wrong flag or configuration is not a failure of the order.
+#[test]
+fn a_template_that_cannot_be_found_or_has_no_route_leaves_no_record() {
+    let unrouted = Workbench::configured("");
+    let faulty_file = guest("guest-faulty").to_string_lossy().into_owned();
+    let rows: [(&Workbench, &[&str], &[&str]); 4] = [
+        (&bench(false), &["--template", "nobody"], &["no template `nobody`", "faulty"]),
+        (&bench(false), &["--template", "nobody.wasm"], &["nobody.wasm", "No such file"]),
+        (
+            &bench(false),
+            &["--templates", "nowhere", "--template", "faulty"],
+            &["nowhere cannot be read", "set `templates`"],
+        ),
+        (
+            &unrouted,
+            &["--template", &faulty_file],
+            &["the template `faulty`", "[ai.routes.strategy]", "[ai.routes.default]"],
+        ),
+    ];
+    for (bench, arguments, says) in rows {
+        let file = bench.write("order.json", order("02-dentist-us-minimal").to_string());
+        let order = ["--order", &file.to_string_lossy()].map(str::to_owned);
+        let order = order.each_ref().map(String::as_str);
+        let done = bench.run(&[&["--json", "generate"], arguments, &order].concat());
+        assert_eq!(done.code, 2, "{arguments:?}: {}{}", done.stdout, done.stderr);
+        let answer = done.json();
+        assert_eq!(answer["failure"], Value::Null, "{answer}");
+        for part in says {
+            assert!(answer["error"].to_string().contains(part), "{part}: {answer}");
+        }
+        let left = std::fs::read_dir(bench.sites()).map_or(0, |entries| {
+            entries.filter(|entry| entry.as_ref().unwrap().file_name() == "102").count()
+        });
+        assert_eq!(left, 0, "{arguments:?}: the order has a folder");
+    }
 }
 
 #[test]
@@ -293,23 +319,13 @@ fn e3_a_purpose_without_a_route_ends_the_attempt_before_the_run() {
         server.base_url()
     ));
     let done = bench.generate(&guest("guest-faulty"), &faulty("ai-echo", json!({})));
-    assert_eq!(done.code, 5, "{}", done.stdout);
-    let failure = done.failure();
-    assert_eq!(
-        (&failure["kind"], &failure["ai"]["kind"]),
-        (&json!("ai"), &json!("no_route")),
-        "{failure}"
-    );
-    assert_eq!(
-        (&failure["stage"], &failure["ai"]["purpose"]),
-        (&json!("template"), &json!("strategy"))
-    );
+    assert_eq!(done.code, 2, "{}", done.stdout);
+    let error = done.json()["error"]["message"].to_string();
     for says in
         ["the template `faulty`", "`strategy`", "[ai.routes.strategy]", "[ai.routes.default]"]
     {
-        assert!(failure["message"].as_str().unwrap().contains(says), "{says}: {failure}");
+        assert!(error.contains(says), "{says}: {error}");
     }
-    assert_eq!(failure["trail"], json!([]), "the template did not run");
     assert!(server.calls().is_empty());
 }
 

@@ -2,14 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::tool::{Listener, Tool};
-use super::{BuildError, contract};
+use super::{BuildError, contract, source_map};
 use crate::project::Project;
 
 /// The file that exports `generatorSync`.
 const ENTRY: &str = "src/template.js";
 /// Extensions of files that are imported as text.
 const TEXTS: [&str; 5] = ["css", "svg", "html", "txt", "md"];
+/// Extensions of files that are imported as a `Uint8Array`.
+const BYTES: [&str; 12] =
+    ["png", "jpg", "jpeg", "webp", "avif", "gif", "ico", "woff", "woff2", "ttf", "otf", "pdf"];
+/// Syntax that is rewritten: the engine runs no promises, so the SDK refuses them, and it sees
+/// those of async functions only in rewritten form. Its `Uint8Array` has no `fromBase64`.
+const REWRITTEN: [&str; 4] = [
+    "--supported:async-await=false",
+    "--supported:async-generator=false",
+    "--supported:for-await=false",
+    "--supported:from-base64=false",
+];
 
 /// Builds the component and returns its path.
 pub(super) async fn build(
@@ -22,6 +35,11 @@ pub(super) async fn build(
         folder.join(format!("{}.js", project.name)),
         folder.join(format!("{}.wasm", project.name)),
     );
+    let map = bundle.with_extension("js.map");
+    let found = project.clone();
+    let sdk = tokio::task::spawn_blocking(move || sdk(&found))
+        .await
+        .map_err(|error| BuildError::Unexpected(format!("finding the SDK failed: {error}")))?;
     let esbuild = tool(project, "esbuild").configure(|command| {
         command.args([
             ENTRY,
@@ -30,7 +48,15 @@ pub(super) async fn build(
             "--external:sitewright:*",
             "--log-level=warning",
             "--color=true",
+            "--charset=utf8",
+            "--sourcemap=external",
+            "--sources-content=false",
         ]);
+        command.args(REWRITTEN);
+        command.args(BYTES.map(|bytes| format!("--loader:.{bytes}=binary")));
+        command.args(
+            sdk.iter().map(|sdk| format!("--alias:sitewright={}", sdk.join("index.js").display())),
+        );
         command.args(TEXTS.map(|text| format!("--loader:.{text}=text")));
         command.arg(format!("--outfile={}", bundle.display()));
     });
@@ -38,15 +64,40 @@ pub(super) async fn build(
     if !ended.status.success() {
         return Err(ended.failed("esbuild"));
     }
+    let (with_lines, root) = (bundle.clone(), project.folder.clone());
+    tokio::task::spawn_blocking(move || source_map::append_lines(&with_lines, &map, &root))
+        .await
+        .map_err(|error| {
+            BuildError::Unexpected(format!("reading the source map failed: {error}"))
+        })??;
     let componentize = tool(project, "componentize-js").configure(|command| {
         command.arg(&bundle).arg("--wit").arg(&wit).args(["--world-name", "template-sync"]);
         command.args(["--disable", "http", "fetch-event", "--out"]).arg(&out);
     });
+    // An older component must not be taken for the new one: the tool reports some errors and exits
+    // with 0.
+    super::remove(&out)?;
     let ended = componentize.run(listener).await?;
-    if !ended.status.success() {
+    if !ended.status.success() || !out.is_file() {
         return Err(ended.failed("componentize-js"));
     }
     Ok(out)
+}
+
+/// The folder of the SDK, if package.json names one; otherwise esbuild looks in `node_modules`.
+fn sdk(project: &Project) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Package {
+        dependencies: Dependencies,
+    }
+    #[derive(Deserialize)]
+    struct Dependencies {
+        sitewright: String,
+    }
+    let text = std::fs::read_to_string(project.folder.join("package.json")).ok()?;
+    let package: Package = serde_json::from_str(&text).ok()?;
+    let folder = project.folder.join(package.dependencies.sitewright.strip_prefix("file:")?);
+    folder.join("index.js").is_file().then_some(folder)
 }
 
 /// The tool in the project's `node_modules`, otherwise on the PATH.

@@ -4,6 +4,7 @@ mod contract;
 mod js;
 mod python;
 mod rust;
+mod source_map;
 mod tool;
 
 use std::io;

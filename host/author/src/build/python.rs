@@ -12,6 +12,8 @@ use crate::project::Project;
 const VERSION: &str = "0.25.1";
 /// The module in `src` with the class `Generator`.
 const MODULE: &str = "app";
+/// The project's virtual environment.
+const VENV: &str = ".venv";
 /// Value of `tool.sitewright.sdk` if the package is installed in the project's `.venv`.
 const INSTALLED: &str = "installed";
 
@@ -35,6 +37,7 @@ pub(super) async fn build(
         operation: "cannot be created",
         source,
     })?;
+    let packages = packages(project).await?;
     let hint = format!(
         "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` in {}, \
          or put it on the PATH",
@@ -49,6 +52,9 @@ pub(super) async fn build(
             "src",
         ]);
         command.arg("-p").arg(&sdk).arg("-o").arg(&out).arg(MODULE);
+        // Only the packages of the project: without the variable, the tool adds those of the
+        // machine's interpreter.
+        command.env("VIRTUAL_ENV", &packages);
         // Keeps `__pycache__` out of the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         // The tool's own backtrace would hide the author's traceback.
@@ -59,6 +65,22 @@ pub(super) async fn build(
         return Err(ended.failed("componentize-py"));
     }
     Ok(out)
+}
+
+/// The project's virtual environment; an empty one if it has none.
+async fn packages(project: &Project) -> Result<PathBuf, BuildError> {
+    let own = project.folder.join(VENV);
+    if tokio::fs::metadata(&own).await.is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(own);
+    }
+    let empty = project.scratch().join("no-packages");
+    let folder = empty.join("lib/site-packages");
+    tokio::fs::create_dir_all(&folder).await.map_err(|source| BuildError::File {
+        path: folder,
+        operation: "cannot be created",
+        source,
+    })?;
+    Ok(empty)
 }
 
 /// The tool in the project's `.venv`, otherwise on the PATH.

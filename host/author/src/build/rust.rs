@@ -139,9 +139,12 @@ fn artifact(message: &str) -> Option<Artifact> {
 /// the last.
 fn flags(project: &Project, sysroot: &Path, commit: Option<&str>) -> Vec<String> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}/={to}", from.display());
-    let mut flags = Vec::new();
-    flags.extend(checkout(project).map(|root| remap(&root, "/sitewright/")));
-    flags.push(remap(&project.folder, ""));
+    let mut flags = vec![remap(&project.folder, "")];
+    if let Some(root) = checkout(project) {
+        // Before the project's own folder unless it is inside, because the last match counts.
+        let at = usize::from(root.starts_with(&project.folder));
+        flags.insert(at, remap(&root, "/sitewright/"));
+    }
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(home) = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))) {
         flags.push(remap(&home.join("git/checkouts"), "/cargo/git/checkouts/"));

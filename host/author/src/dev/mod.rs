@@ -23,9 +23,10 @@ use std::time::{Duration, Instant};
 use super::build::{BuildError, Builder, Listener};
 use sitewright_ai::AiConfig;
 use sitewright_http::Client;
-use sitewright_model::failure::FailureRecord;
+use sitewright_model::failure::{Diagnostic, FailureRecord};
 use sitewright_model::message::Message;
-use sitewright_runtime::run::Services;
+use sitewright_runtime::run::{Printed, Services};
+use sitewright_site::SiteProblem;
 
 pub use server::{Board, Server};
 
@@ -60,9 +61,19 @@ pub enum Event<'a> {
     /// A round starts. The saved files; empty in the first round.
     Begun(&'a [PathBuf]),
     /// The browser shows a new site.
-    Shown(Took),
+    Shown(&'a Notes, Took),
     /// The browser shows the report of a failure.
     Failed(&'a Failed, Took),
+}
+
+/// What there is to say about a site that was made.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Notes {
+    /// What the host and the template reported.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What the checks of the site warn of.
+    pub warnings: Vec<SiteProblem>,
+    pub printed: Printed,
 }
 
 /// Durations of one round.
@@ -120,8 +131,9 @@ impl Dev {
                 (end, took) = round => {
                     match end {
                         Ok(site) => {
-                            board.show(Arc::new(site));
-                            report(Event::Shown(took));
+                            let site = Arc::new(site);
+                            board.show(site.clone());
+                            report(Event::Shown(site.notes(), took));
                         }
                         Err(failed) => {
                             board.fail(&failed);

@@ -2,14 +2,15 @@
 
 use askama::Template as _;
 
-use super::{Failed, ansi};
+use super::{Failed, Notes, ansi};
 use sitewright_failure::render;
 use sitewright_model::message::causes_of;
 
 /// Path prefix of the server's own resources; it hides a folder of that name in the site.
 pub(super) const OWN: &str = "/__sitewright/";
 
-/// Reloads the page if the server shows another version than the page's own.
+/// Reloads the page if the server shows another version than the page's own, and shows the notes
+/// about the site in a drawer. Its root is closed, so that the site's styles do not reach it.
 pub(super) const SCRIPT: &str = r#"(() => {
   "use strict";
   const version = new URL(document.currentScript.src).searchParams.get("version");
@@ -19,6 +20,22 @@ pub(super) const SCRIPT: &str = r#"(() => {
     news.close();
     location.reload();
   };
+  const drawer = (lines) => {
+    if (lines.length === 0) return;
+    const host = document.createElement("div");
+    const root = host.attachShadow({ mode: "closed" });
+    root.innerHTML = `<style>
+      details { position: fixed; right: .5rem; bottom: .5rem; z-index: 2147483647; max-width: 40rem;
+        background: #1b1d1f; color: #e6e6e6; border-radius: .25rem; font: .8125rem/1.4 monospace; }
+      summary { padding: .375rem .75rem; cursor: pointer; }
+      pre { margin: 0; padding: 0 .75rem .75rem; max-height: 50vh; overflow: auto;
+        white-space: pre-wrap; overflow-wrap: anywhere; }
+    </style><details><summary></summary><pre></pre></details>`;
+    root.querySelector("summary").textContent = `${lines.length} notes about this site`;
+    root.querySelector("pre").textContent = lines.join("\n");
+    document.body.append(host);
+  };
+  fetch("/__sitewright/notes").then((notes) => notes.json()).then(drawer, () => {});
 })();
 "#;
 
@@ -85,6 +102,24 @@ pub(super) fn failure(failed: &Failed, version: &str) -> String {
         version,
     )
 }
+
+/// The notes about a site, one a line: warnings first, then what the template logged and printed.
+pub(super) fn note_lines(notes: &Notes) -> Vec<String> {
+    let reported = notes.diagnostics.iter().map(|one| format!("{}: {}", one.code, one.message));
+    let warned = notes.warnings.iter().map(ToString::to_string);
+    let printed = &notes.printed;
+    let texts =
+        [("log", &printed.log.text), ("stderr", &printed.stderr), ("stdout", &printed.stdout)];
+    let printed = texts.into_iter().flat_map(|(name, text)| {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let shown = lines.len().saturating_sub(MAX_PRINTED);
+        lines[shown..].iter().map(|line| format!("{name}: {line}")).collect::<Vec<_>>()
+    });
+    reported.chain(warned).chain(printed).collect()
+}
+
+/// Maximum lines of a log or an output among the notes; the newest are shown.
+const MAX_PRINTED: usize = 200;
 
 /// The page before the first site.
 pub(super) fn waiting(version: &str) -> String {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::server::ServedSite;
-use super::{AiSource, Dev, Failed, Took};
+use super::{AiSource, Dev, Failed, Notes, Took};
 use crate::build::Listener;
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
 use sitewright_model::message;
@@ -77,7 +77,12 @@ async fn stages(
     };
     let site = match attempt(&host, request).await {
         Outcome::Released(released) => {
-            ServedSite::read(released.release).await.map_err(Failed::Before)
+            let notes = Notes {
+                diagnostics: released.diagnostics,
+                warnings: released.release.manifest.warnings.clone(),
+                printed: released.printed,
+            };
+            ServedSite::read(released.release, notes).await.map_err(Failed::Before)
         }
         Outcome::Failed { record, .. } => Err(Failed::Attempt(record)),
     };

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failed, page};
+use super::{Failed, Notes, page};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_site::Release;
@@ -40,6 +40,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 #[derive(Debug, Default)]
 pub struct ServedSite {
     files: HashMap<String, (Bytes, &'static str)>,
+    notes: Notes,
 }
 
 impl ServedSite {
@@ -47,7 +48,7 @@ impl ServedSite {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub async fn read(release: Release) -> Result<Self, Message> {
+    pub async fn read(release: Release, notes: Notes) -> Result<Self, Message> {
         let read = move || {
             let mut files = HashMap::new();
             for file in &release.manifest.files {
@@ -60,11 +61,16 @@ impl ServedSite {
                     (Bytes::from(bytes), content_type(&file.path)),
                 );
             }
-            Ok(ServedSite { files })
+            Ok(ServedSite { files, notes })
         };
         tokio::task::spawn_blocking(read)
             .await
             .map_err(|error| message!("reading the site's files failed: {error}"))?
+    }
+
+    /// What there is to say about the site.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 }
 
@@ -168,6 +174,7 @@ impl Server {
         let router = Router::new()
             .route(&format!("{}events", page::OWN), get(events))
             .route(&format!("{}reload.js", page::OWN), get(script))
+            .route(&format!("{}notes", page::OWN), get(notes))
             .fallback(file)
             .with_state(served)
             .layer(middleware::from_fn(move |request, next| {
@@ -218,6 +225,14 @@ async fn events(
         Some((Ok(Event::default().data(version)), (shown, stop)))
     });
     Sse::new(versions).keep_alive(KeepAlive::default())
+}
+
+/// The notes about the site that is shown, as lines of text.
+async fn notes(State(served): State<Served>) -> Response {
+    let shown = served.shown.borrow().clone();
+    let lines = shown.site.map(|site| page::note_lines(site.notes())).unwrap_or_default();
+    let json = serde_json::Value::from(lines).to_string();
+    ([(CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 async fn script() -> Response {

@@ -89,6 +89,18 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let (progress, watcher) = watch::channel(RunProgress::default());
     let display = (output::watched() && !json).then(|| show(watcher));
     let interrupts = tokio::spawn(cancel_on_interrupt(cancel.clone()));
+    let checked = tokio::select! {
+        biased;
+        // The attempt reports that it was cancelled.
+        () = cancel.cancelled() => Ok(()),
+        checked = Setup::check_template(&host, &args.template) => checked,
+    };
+    if let Err(error) = checked {
+        if let Some(display) = display {
+            display.finish().await;
+        }
+        return Err(error);
+    }
     let request = AttemptRequest {
         document,
         template: args.template,
@@ -294,6 +306,7 @@ fn released_json(released: &Released) -> impl Serialize + '_ {
             "total_bytes": manifest.total_bytes,
             "diagnostics": released.diagnostics,
             "warnings": manifest.warnings,
+            "printed": released.printed,
         })),
         files: manifest
             .files
@@ -347,5 +360,6 @@ fn released_text(released: &Released) -> String {
     ));
     text.push_str(&output::diagnostics(&released.diagnostics, "  "));
     text.push_str(&output::site_warnings(&manifest.warnings, "  "));
+    text.push_str(&output::printed(&released.printed));
     text
 }

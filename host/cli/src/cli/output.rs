@@ -13,6 +13,7 @@ use sitewright_failure::render;
 use sitewright_jobs::{Cost, OrderState};
 use sitewright_model::failure::{Diagnostic, Severity};
 use sitewright_model::message::Message;
+use sitewright_runtime::run::Printed;
 use sitewright_site::SiteProblem;
 
 /// When to colour text.
@@ -156,6 +157,13 @@ pub(super) fn site_warnings(warnings: &[SiteProblem], indent: &str) -> String {
         text.push_str(&format!("{indent}and {more} more; `--json` has all\n"));
     }
     text
+}
+
+/// What a template printed and logged.
+pub(super) fn printed(printed: &Printed) -> String {
+    [("log", printed.log.text.as_str()), ("stderr", &printed.stderr), ("stdout", &printed.stdout)]
+        .map(|(title, text)| render::printed(title, text, width()))
+        .concat()
 }
 
 /// The colour of a state.

@@ -20,9 +20,11 @@ use crate::config::{Config, ConfigError};
 use sitewright_ai::Gateway;
 use sitewright_http::{self as http, Client};
 use sitewright_jobs::{Database, DatabaseOptions};
+use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{
-    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader, default_guest_memory,
+    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader, TemplateProblem,
+    default_guest_memory,
 };
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
@@ -245,6 +247,32 @@ impl Setup {
             } else {
                 SetupError::Ai(error)
             }
+        })
+    }
+
+    /// Checks that the template can be found and that routes serve its purposes. A wrong flag or
+    /// configuration is so reported as that, and leaves no failure record of the order.
+    ///
+    /// # Errors
+    /// If the template's file cannot be read, or a purpose has no route. A template that cannot be
+    /// used otherwise is no error: the attempt reports it.
+    pub(super) async fn check_template(host: &Services, name: &str) -> Result<(), SetupError> {
+        let template = match host.catalogue.load(name).await {
+            Ok(template) => template,
+            Err(CatalogueError::Unusable(error))
+                if !matches!(error.problem, TemplateProblem::Unreadable(_)) =>
+            {
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let manifest = &template.manifest;
+        let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
+        host.gateway.check_purposes(purposes).map_err(|unrouted| {
+            SetupError::Usage(message!(
+                "the template `{}` cannot be run: {unrouted}",
+                manifest.name
+            ))
         })
     }
 

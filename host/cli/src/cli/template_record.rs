@@ -51,6 +51,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         })?;
     config.sites = scratch.path().join("sites");
     let host = Setup::host(&config, 1)?;
+    Setup::check_template(&host, &args.template).await?;
     let recorded =
         record(&host, args.template, document, folder).await.map_err(SetupError::Usage)?;
     Ok(told(&recorded, json))

@@ -368,6 +368,18 @@ impl Trail {
         entries.sort_by_key(|entry| entry.seq);
         entries
     }
+
+    /// The kept calls of this name that ended with an error, in the order in which they began.
+    pub fn errors_of(&self, call: &str) -> Vec<TrailEntry> {
+        let failed = |entry: &&Box<TrailEntry>| {
+            entry.call == call && matches!(entry.outcome, TrailOutcome::Error(_))
+        };
+        let all = self.classes.iter().flatten();
+        let mut found: Vec<TrailEntry> =
+            all.filter(failed).map(|entry| TrailEntry::clone(entry)).collect();
+        found.sort_by_key(|entry| entry.seq);
+        found
+    }
 }
 
 #[cfg(test)]
@@ -384,6 +396,19 @@ mod tests {
         let seq = call(trail, name);
         trail.end(seq, Duration::ZERO, Ended { refused, ..outcome.into() });
         seq
+    }
+
+    #[test]
+    fn errors_of_a_call_are_found_in_the_order_of_the_calls() {
+        let mut trail = Trail::default();
+        let error = |text: &str| TrailOutcome::Error(text.to_owned());
+        done(&mut trail, "site.write", error("one"), true);
+        done(&mut trail, "site.write", TrailOutcome::Ok, false);
+        done(&mut trail, "ai.complete", error("other"), false);
+        done(&mut trail, "site.write", error("two"), true);
+        let found = trail.errors_of("site.write");
+        let outcomes: Vec<_> = found.into_iter().map(|entry| entry.outcome).collect();
+        assert_eq!(outcomes, [error("one"), error("two")]);
     }
 
     fn count(trail: &Trail, name: &str) -> usize {

@@ -351,6 +351,11 @@ impl RunTrace {
         self.inner().trail.entries()
     }
 
+    /// The kept writes that were refused, oldest first.
+    pub fn refused_writes(&self) -> Vec<TrailEntry> {
+        self.inner().trail.errors_of("site.write")
+    }
+
     /// The number of host calls.
     pub fn calls(&self) -> u64 {
         self.inner().trail.calls()

@@ -107,7 +107,9 @@ pub enum CatalogueError {
 
 fn names(known: &[String]) -> String {
     if known.is_empty() {
-        "are no templates; `cargo xtask build` makes those of this repository".to_owned()
+        "are no templates; build one with `sitewright template build`, or name another folder \
+         (`templates`)"
+            .to_owned()
     } else {
         format!("are: {}", known.join(", "))
     }

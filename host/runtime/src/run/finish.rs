@@ -1,5 +1,6 @@
 //! What comes after the run: the checks of the site, and its release.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -24,7 +25,7 @@ use crate::host_functions::RunTrace;
 use crate::plugin::{Limits, Template};
 use sitewright_model::ai::Usage;
 use sitewright_model::build::host_build;
-use sitewright_model::failure::{FailureKind, Problem, Severity};
+use sitewright_model::failure::{Diagnostic, FailureKind, Problem, Severity, TrailOutcome};
 use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_site::{
@@ -58,6 +59,7 @@ impl Attempt<'_> {
             );
             return Err(Box::new(AttemptError::new(FailureKind::OutputLimit, message)));
         }
+        self.warn_of_refused_writes();
         let totals = self.measure();
         let info = self.release_info(&prepared, &totals);
         self.state.totals = Some(totals);
@@ -127,6 +129,36 @@ impl Attempt<'_> {
         Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits).into()))
     }
 
+    /// Adds a warning for each of the first refused writes of a run that ended as if there were
+    /// none, unless the template reported it: the site may lack a file that it meant to write.
+    fn warn_of_refused_writes(&self) {
+        let refused = self.trace.refused_writes();
+        if refused.is_empty() {
+            return;
+        }
+        let reported = self.trace.diagnostics().0;
+        let is_reported = |why: &str| reported.iter().any(|one| one.message.as_str().contains(why));
+        for entry in refused.into_iter().take(MAX_REFUSED) {
+            let why = match entry.outcome {
+                TrailOutcome::Error(why) if !is_reported(&why) => why,
+                _ => continue,
+            };
+            self.trace.notice(Diagnostic {
+                seq: None,
+                at_ms: entry.at_ms,
+                severity: Severity::Warning,
+                code: "write-refused".to_owned(),
+                message: message!(
+                    "the file {} was refused, and the template went on without it: {why}",
+                    entry.args
+                ),
+                causes: Vec::new(),
+                location: None,
+                attributes: BTreeMap::new(),
+            });
+        }
+    }
+
     /// What the release says of its making.
     fn release_info(&self, prepared: &Prepared, totals: &Totals) -> ReleaseInfo {
         let Prepared { template, locale, .. } = prepared;
@@ -163,6 +195,9 @@ impl Attempt<'_> {
         }
     }
 }
+
+/// Maximum warnings of refused writes in a report.
+const MAX_REFUSED: usize = 10;
 
 /// How long a release may still take that has begun when its attempt must end. 5 s.
 const RELEASE_GRACE: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use crate::host_functions::AiCall;
 use crate::plugin::Determinism;
 use crate::run::recording::Recording;
 use sitewright_model::Measure;
-use sitewright_model::failure::{Diagnostic, FailureRecord, TemplateRef};
+use sitewright_model::failure::{Diagnostic, FailureRecord, LogTail, TemplateRef};
 use sitewright_model::message::Message;
 use sitewright_site::Release;
 
@@ -105,9 +105,21 @@ pub struct Released {
     pub order: String,
     /// What the template reported.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the template printed and logged.
+    pub printed: Printed,
     pub totals: Totals,
     /// What a replay needs; `None` if the attempt keeps no replies.
     pub recording: Option<Recording>,
+}
+
+/// What a template printed and logged, with every provider key removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Printed {
+    pub log: LogTail,
+    /// The tail of it, at most `limits.stderr_bytes`.
+    pub stdout: String,
+    /// The tail of it, at most `limits.stderr_bytes`.
+    pub stderr: String,
 }
 
 /// What an attempt used.

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::attempt::Attempt;
 use super::end::CoreDump;
-use super::outcome::{Outcome, Released, Totals};
+use super::outcome::{Outcome, Printed, Released, Totals};
 use super::stage::Stage;
 use super::state::AttemptError;
 use sitewright_ai::Redactor;
@@ -47,14 +47,30 @@ impl Attempt<'_> {
         if let Some(recording) = &recording {
             self.archive_release(&release, recording).await;
         }
+        let printed = self.printed();
         Outcome::Released(Box::new(Released {
             release: *release,
             recording,
             template: self.state.template,
             order: self.state.order,
             diagnostics: self.trace.diagnostics().0,
+            printed,
             totals,
         }))
+    }
+
+    /// What the run printed and logged.
+    fn printed(&self) -> Printed {
+        let redactor = Redactor::of_process();
+        let clean = |text: &str| redactor.redact(text).into_owned();
+        let log = self.trace.log_tail().0;
+        let (stdout, stderr) =
+            self.state.run.as_ref().map_or(("", ""), |end| (&end.stdout.0, &end.stderr.0));
+        Printed {
+            log: LogTail { text: clean(&log.text), ..log },
+            stdout: clean(stdout),
+            stderr: clean(stderr),
+        }
     }
 
     async fn failed(mut self: Box<Self>, error: AttemptError) -> Outcome {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::inspect::{contract, outlook};
@@ -49,13 +50,32 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         .await
         .map_err(|error| SetupError::Host(message!("opening the project failed: {error}")))?
         .map_err(SetupError::Usage)?;
+    let language = project.language;
     let builder = Builder::new(project, Mode::Release);
-    let built = match builder.build(Some(&|line| output::complain(&format!("{line}\n")))).await {
-        Ok(built) => built,
-        Err(error) => return failed(&error, json),
+    // An interpreter takes its time, and its tools print nothing.
+    let bar = (output::watched() && !json).then(output::spinner);
+    let stage = |text: String| {
+        if let Some(bar) = &bar {
+            bar.set_message(text);
+        }
     };
-    let cache = Setup::cache(&config);
-    let (template, cost) = match start_cost(&built.file, cache, &config.limits).await {
+    let end = || bar.as_ref().map(ProgressBar::finish_and_clear);
+    let tool = |line: &str| {
+        let print = || output::complain(&format!("{line}\n"));
+        bar.as_ref().map_or_else(print, |bar| bar.suspend(print));
+    };
+    stage(format!("building with the tools of {language}"));
+    let built = match builder.build(Some(&tool)).await {
+        Ok(built) => built,
+        Err(error) => {
+            end();
+            return failed(&error, json);
+        }
+    };
+    stage("compiling it as a host does".to_owned());
+    let started = start_cost(&built.file, Setup::cache(&config), &config.limits).await;
+    end();
+    let (template, cost) = match started {
         Ok(measured) => measured,
         Err(error) => {
             let error = SetupError::Templates(error.into());

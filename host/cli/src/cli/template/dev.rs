@@ -188,10 +188,17 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
                 }
             });
         }
-        Event::Shown(took) => {
-            tell_of(json, &took_json("shown", *took), || {
+        Event::Shown(notes, took) => {
+            let mut value = took_json("shown", *took);
+            value["notes"] = json!(notes);
+            tell_of(json, &value, || {
                 let good = anstyle::AnsiColor::Green.on_default().bold();
-                format!("{good}✓ the page is updated{good:#} {}\n", told(*took))
+                let notes = [
+                    output::diagnostics(&notes.diagnostics, "  "),
+                    output::site_warnings(&notes.warnings, "  "),
+                    output::printed(&notes.printed),
+                ];
+                format!("{good}✓ the page is updated{good:#} {}\n{}", told(*took), notes.concat())
             });
         }
         Event::Failed(failed, took) => {

@@ -21,7 +21,7 @@ use sitewright_model::message;
 #[command(after_help = "\
 Examples:
   sitewright template new green-gate
-  sitewright template new green-gate --sdk ../sitewright      use the SDK of a checkout, offline
+  sitewright template new green-gate --sdk ../sitewright      use the SDK of a checkout
   sitewright template new green-gate --sdk 0.1                use a published SDK")]
 pub(in crate::cli) struct Args {
     /// Name of the template: lower-case letters, digits and `-`, starting with a letter.
@@ -30,8 +30,8 @@ pub(in crate::cli) struct Args {
     /// Programming language.
     #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
     lang: Language,
-    /// SDK to use: a checkout of Sitewright's repository, or a published version [default: the
-    /// checkout this program was built in, else the version of this program].
+    /// SDK to use: a checkout of Sitewright's repository, or a published version [default: the SDK
+    /// of this program, which is copied to `vendor/sitewright` in the project].
     #[arg(long, value_name = "PATH|VERSION")]
     sdk: Option<SdkSource>,
     /// Folder of the project [default: NAME in the working directory].
