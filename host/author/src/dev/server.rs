@@ -230,7 +230,9 @@ async fn events(
 /// The notes about the site that is shown, as lines of text.
 async fn notes(State(served): State<Served>) -> Response {
     let shown = served.shown.borrow().clone();
-    let lines = shown.site.map(|site| page::note_lines(site.notes())).unwrap_or_default();
+    // In place of a failure's page nothing is said about the last site.
+    let site = shown.site.filter(|_| shown.instead.is_none());
+    let lines = site.map(|site| page::note_lines(site.notes())).unwrap_or_default();
     let json = serde_json::Value::from(lines).to_string();
     ([(CONTENT_TYPE, "application/json")], json).into_response()
 }

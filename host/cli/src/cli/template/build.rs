@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::inspect::{contract, outlook};
@@ -59,7 +58,11 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             bar.set_message(text);
         }
     };
-    let end = || bar.as_ref().map(ProgressBar::finish_and_clear);
+    let end = || {
+        if let Some(bar) = &bar {
+            bar.finish_and_clear();
+        }
+    };
     let tool = |line: &str| {
         let print = || output::complain(&format!("{line}\n"));
         bar.as_ref().map_or_else(print, |bar| bar.suspend(print));
