@@ -138,7 +138,7 @@ mod tests {
         let invalid = post("?template=flora", json!({ "id": "2" })).await;
         invalid.is_problem(422, "invalid_order");
         let problems = invalid.body["problems"].as_array().unwrap();
-        assert!(problems.len() >= 1 && problems.iter().all(|one| one["pointer"].is_string()));
+        assert!(!problems.is_empty() && problems.iter().all(|one| one["pointer"].is_string()));
         assert_eq!(invalid.body["order"], "2");
         let unknown = post("?template=fauna", document("2")).await;
         unknown.is_problem(422, "no_such_template");
