@@ -28,7 +28,7 @@ pub struct OrderDetail {
     /// What was left out of the order's document or read for what it means.
     pub warnings: Vec<Notice>,
     /// What the checks of the current release warn of, if the sites are on this machine.
-    #[schemars(with = "Vec<serde_json::Value>")]
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub site_warnings: Vec<SiteProblem>,
     /// What the template reported beside it.
     pub template_warnings: Vec<Diagnostic>,
