@@ -371,12 +371,10 @@ impl Trail {
 
     /// The kept calls of this name that ended with an error, in the order in which they began.
     pub fn errors_of(&self, call: &str) -> Vec<TrailEntry> {
-        let failed = |entry: &&Box<TrailEntry>| {
-            entry.call == call && matches!(entry.outcome, TrailOutcome::Error(_))
-        };
-        let all = self.classes.iter().flatten();
-        let mut found: Vec<TrailEntry> =
-            all.filter(failed).map(|entry| TrailEntry::clone(entry)).collect();
+        let kept = self.classes.iter().flatten().map(|entry| &**entry);
+        let failed = kept
+            .filter(|entry| entry.call == call && matches!(entry.outcome, TrailOutcome::Error(_)));
+        let mut found: Vec<TrailEntry> = failed.cloned().collect();
         found.sort_by_key(|entry| entry.seq);
         found
     }
