@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 64 << 10;
 /// Maximum bytes of text of a page that are looked at. Real pages have less than 50,000.
 const MAX_PAGE: usize = 256 << 10;
 /// Elements that stand within a line of text.
-pub(super) const INLINE: [&str; 34] = [
+const INLINE: [&str; 34] = [
     "a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "font", "i",
     "img", "ins", "kbd", "mark", "picture", "q", "ruby", "s", "samp", "small", "source", "span",
     "strike", "strong", "sub", "sup", "time", "u", "var", "wbr",

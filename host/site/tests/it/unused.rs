@@ -71,6 +71,11 @@ fn a_field_is_used_if_a_page_shows_it_or_a_link_leads_to_it() {
             "<p>Ana, padeira e dona</p>",
             &["/team/1"],
         ),
+        (
+            json!({"team": [{"name": "Ana", "role": "Dona"}], "prices": [{"name": "Kit", "price": "R$ 45"}]}),
+            "<p><bdi>Ana</bdi><bdi>Dona</bdi><span>Kit<small>60 min</small></span><span>R$ 45</span></p>",
+            &[],
+        ),
         (json!({"legal": {"siret": "812 345 678 00019"}}), "<p>SIRET 812 345 678 00019</p>", &[]),
         (json!({"legal": {"siret": "812", "ein": "77"}}), "<p>EIN 77</p>", &["/legal/siret"]),
         (json!({"business_address": "Rua A, 12\nCentro"}), "<p>Centro</p><p>Rua A,<br>12</p>", &[]),
