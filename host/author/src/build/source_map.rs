@@ -69,9 +69,10 @@ pub(super) fn append_lines(bundle: &Path, map: &Path, root: &Path) -> Result<(),
 /// A source's path below the project's folder; of a file outside it, the last three parts, which
 /// do not name a folder of this machine.
 fn relative(folder: &Path, source: &str, root: &Path) -> String {
-    let whole = folder.join(source);
-    let whole = whole.canonicalize().unwrap_or(whole);
-    if let Ok(inside) = whole.strip_prefix(root) {
+    // A path that cannot be resolved may lead out of the project with `..`.
+    if let Ok(whole) = folder.join(source).canonicalize()
+        && let Ok(inside) = whole.strip_prefix(root)
+    {
         return inside.display().to_string();
     }
     let parts: Vec<&str> = source.split('/').filter(|part| *part != "..").collect();
@@ -82,18 +83,19 @@ fn relative(folder: &Path, source: &str, root: &Path) -> String {
 fn runs(mappings: &str) -> Vec<(u32, i64, i64)> {
     let mut runs: Vec<(u32, i64, i64)> = Vec::new();
     // The values of a segment are differences to the segment before, also across lines.
-    let (mut file, mut line) = (0, 0);
+    let (mut file, mut line) = (0_i64, 0_i64);
     for (generated, segments) in (1..).zip(mappings.split(';')) {
         let mut first = None;
         for segment in segments.split(',') {
             let Some([_, file_step, line_step]) = vlq(segment) else { continue };
-            file += file_step;
-            line += line_step;
-            first.get_or_insert((file, line + 1));
+            file = file.saturating_add(file_step);
+            line = line.saturating_add(line_step);
+            first.get_or_insert((file, line.saturating_add(1)));
         }
         let (file, line) = first.unwrap_or((-1, 0));
         let continues = runs.last().is_some_and(|(start, last_file, last_line)| {
-            *last_file == file && (file < 0 || last_line + i64::from(generated - start) == line)
+            let lines = i64::from(generated - start);
+            *last_file == file && (file < 0 || last_line.saturating_add(lines) == line)
         });
         if !continues {
             if runs.len() == MAX_RUNS {

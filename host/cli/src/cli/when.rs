@@ -113,7 +113,8 @@ mod tests {
             ("1d", 86_400_000),
             ("1w", 604_800_000),
         ] {
-            let away = now_ms() - since(span).unwrap_or_default();
+            let at = since(span).unwrap_or_default();
+            let away = now_ms() - at;
             assert!((ms..ms + 60_000).contains(&away), "{span}: {away}");
         }
         for text in ["", "h", "2", "-2h", "2x", "yesterday", "99999999999d", "ü", "2ü"] {

@@ -73,6 +73,7 @@ mod tests {
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
         for sql in [
+            "DROP TABLE sitewright_worker_ends",
             "DROP TABLE sitewright_tokens",
             "DROP TABLE sitewright_audit",
             "DROP TABLE sitewright_holds",

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tail::Tail;
 
-/// Time between two looks into the database: progress reaches a listener within 300 ms.
+/// Time between two looks into the database. Workers store what follows closely up to 500 ms later.
 const LOOK: Duration = Duration::from_millis(150);
 /// Time between two looks while the database is away.
 const LOOK_LATER: Duration = Duration::from_secs(2);
