@@ -92,8 +92,9 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
     let mut order = order("02-dentist-us-minimal");
     let onboarding = order["onboarding"].as_object_mut().expect("an object");
     onboarding.insert("fault".to_owned(), json!(fault));
-    // The sample's number has no country, of which each report would have a warning.
-    onboarding.remove("business_phone");
+    // The sample's number has no country and it names no language: each report would say so.
+    onboarding.insert("business_phone".to_owned(), json!("+1 208 345 0142"));
+    onboarding.insert("locale".to_owned(), json!("en"));
     if let Value::Object(parameters) = parameters {
         onboarding.extend(parameters);
     }
