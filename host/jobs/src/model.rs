@@ -537,8 +537,8 @@ pub struct AttemptLimits {
     pub attempts: u32,
     /// Crashes in total; the last one makes the order dead, since the order is what ends the
     /// processes (failure catalogue C7). Only what happens while the order's code runs alone is
-    /// counted, and each process that ended meanwhile without any order's code in it allows one
-    /// more, at most ten. Default: 2.
+    /// counted, and each other process that ended in the last ten minutes allows one more, at most
+    /// ten. Default: 2.
     pub crashes: u32,
 }
 
@@ -550,9 +550,9 @@ impl Default for AttemptLimits {
 
 impl AttemptLimits {
     /// The number of crashes that makes an order dead, beside this number of processes that ended
-    /// for no order's sake.
-    pub(crate) fn crashes_beside(self, unexplained: i64) -> i64 {
-        i64::from(self.crashes).saturating_add(unexplained)
+    /// without it.
+    pub(crate) fn crashes_beside(self, others: i64) -> i64 {
+        i64::from(self.crashes).saturating_add(others)
     }
 }
 

@@ -14,8 +14,8 @@
 //! | suspected, and its code alone ran | a crash is counted; the last one makes it dead |
 //!
 //! Whoever sends SIGKILL again and again hits an innocent order on trial too, sooner or later. So
-//! the ends of processes in which nobody's code ran, which no order can explain, are remembered
-//! ([`unexplained_ends`]): each of them since the order was suspected allows it one more crash.
+//! the ends of processes are remembered ([`other_ends`]): each of the last minutes that the order
+//! had no part in allows it one more crash.
 //!
 //! If the marks of a process cannot be read (another machine, a machine that was started again, a
 //! container whose folder is gone), nobody is suspected.
@@ -28,7 +28,10 @@ use crate::marks::Inside;
 /// Maximum number of crashes that an order is allowed beside [`AttemptLimits::crashes`].
 ///
 /// [`AttemptLimits::crashes`]: crate::model::AttemptLimits::crashes
-const MAX_UNEXPLAINED: i64 = 10;
+const MAX_MORE: i64 = 10;
+
+/// How long ago the end of a process still says that somebody ends processes.
+const RECENT: Duration = Duration::from_mins(10);
 
 /// How long the end of a process is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
@@ -75,16 +78,23 @@ pub(super) async fn remember_end(
     Ok(())
 }
 
-/// The processes that ended since then while no order's code ran in them, at most
-/// [`MAX_UNEXPLAINED`].
-pub(super) async fn unexplained_ends(tx: &mut Tx, since: i64) -> Result<i64, sqlx::Error> {
+/// The processes that ended in the last ten minutes beside that of `worker`, without those that
+/// ended while the order was on trial, and the one for which it was suspected; at most
+/// [`MAX_MORE`].
+pub(super) async fn other_ends(
+    tx: &mut Tx,
+    worker: &str,
+    crashes_before: i64,
+    now: i64,
+) -> Result<i64, sqlx::Error> {
+    let since = now.saturating_sub_unsigned(RECENT.as_secs() * 1_000);
     let row = tx
         .optional(
             "SELECT count(*) AS ends FROM sitewright_worker_ends
-             WHERE ended_at > $1 AND suspects = 0",
-            args![since],
+             WHERE ended_at > $1 AND worker <> $2",
+            args![since, worker],
         )
         .await?;
-    let ends = row.map(|row| row.int("ends")).transpose()?;
-    Ok(ends.unwrap_or_default().min(MAX_UNEXPLAINED))
+    let ends = row.map(|row| row.int("ends")).transpose()?.unwrap_or_default();
+    Ok(ends.saturating_sub(crashes_before.saturating_add(1)).clamp(0, MAX_MORE))
 }

@@ -353,14 +353,17 @@ async fn rescue_in(
             Blame::of(attempt, suspected_at.is_some(), case.inside.as_ref())
         }
     };
-    let crashes = row.int("crashes")? + i64::from(blame == Blame::Crashed);
-    let unexplained = match (blame, reason, suspected_at) {
-        (Blame::Crashed, Reason::WorkerEnded | Reason::WorkerStale, Some(since)) => {
-            blame::unexplained_ends(tx, since).await?
+    let before = row.int("crashes")?;
+    let others = match (blame, reason) {
+        (Blame::Crashed, Reason::WorkerEnded | Reason::WorkerStale) => {
+            blame::other_ends(tx, worker, before, now).await?
         }
         _ => 0,
     };
-    let crashes = Crashes { counted: crashes, allowed: limits.crashes_beside(unexplained) };
+    let crashes = Crashes {
+        counted: before + i64::from(blame == Blame::Crashed),
+        allowed: limits.crashes_beside(others),
+    };
     let stop = row.opt_int("cancel_requested_at")?.is_some();
     let state = if stop {
         OrderState::Cancelled
