@@ -54,7 +54,7 @@ const UNTIL: [&str; 8] = [
 const ENVELOPES: [&str; 2] = ["credential", "status"];
 
 /// The command and its time limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct KeyCommand {
     program: PathBuf,
     arguments: Vec<String>,
@@ -72,6 +72,12 @@ pub(super) struct PrintedKey {
 impl fmt::Display for KeyCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "api_key_command {}", self.program.display())
+    }
+}
+
+impl fmt::Debug for KeyCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

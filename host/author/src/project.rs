@@ -32,6 +32,18 @@ impl Language {
             Language::Js => "package.json",
         }
     }
+
+    /// What installs the tools that a build needs, once, in the project's folder: in the versions
+    /// that are tested with the contract.
+    pub fn install_command(self) -> Option<&'static str> {
+        match self {
+            Language::Rust => None,
+            Language::Python => {
+                Some("python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1")
+            }
+            Language::Js => Some("npm install"),
+        }
+    }
 }
 
 /// A project on disk.

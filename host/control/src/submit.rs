@@ -218,7 +218,9 @@ fn different_fields(known: &str, sent: &str) -> Vec<String> {
 /// Adds the places in which two values differ, at most [`MAX_FIELDS`]. serde_json reads no deeper
 /// than 128 values.
 fn compare(known: &Value, sent: &Value, at: &mut String, fields: &mut Vec<String>) {
-    if known == sent || fields.len() >= MAX_FIELDS {
+    /// A field that is absent says as little as one that is null.
+    const ABSENT: &Value = &Value::Null;
+    if fields.len() >= MAX_FIELDS {
         return;
     }
     let mut inside = |token: &str, known: &Value, sent: &Value| {
@@ -232,18 +234,17 @@ fn compare(known: &Value, sent: &Value, at: &mut String, fields: &mut Vec<String
         (Value::Object(known), Value::Object(sent)) => {
             let names = known.keys().chain(sent.keys().filter(|name| !known.contains_key(*name)));
             for name in names.filter(|name| !NOT_COMPARED.contains(&name.as_str())) {
-                let of = |fields: &serde_json::Map<String, Value>| {
-                    fields.get(name).cloned().unwrap_or_default()
-                };
-                inside(name, &of(known), &of(sent));
+                let (known, sent) = (known.get(name), sent.get(name));
+                inside(name, known.unwrap_or(ABSENT), sent.unwrap_or(ABSENT));
             }
         }
         (Value::Array(known), Value::Array(sent)) => {
             for index in 0..known.len().max(sent.len()) {
-                let of = |values: &[Value]| values.get(index).cloned().unwrap_or_default();
-                inside(&index.to_string(), &of(known), &of(sent));
+                let (known, sent) = (known.get(index), sent.get(index));
+                inside(&index.to_string(), known.unwrap_or(ABSENT), sent.unwrap_or(ABSENT));
             }
         }
+        _ if known == sent => {}
         _ => fields.push(at.clone()),
     }
 }

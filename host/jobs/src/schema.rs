@@ -230,12 +230,11 @@ CREATE TABLE sitewright_templates (
     PRIMARY KEY (worker, template)
 );
 ",
-    // The processes of workers that ended without stopping, and how many orders were suspected.
+    // The processes of workers that ended without stopping, for some minutes.
     "
 CREATE TABLE sitewright_worker_ends (
     worker TEXT PRIMARY KEY,
-    ended_at BIGINT NOT NULL,
-    suspects BIGINT NOT NULL
+    ended_at BIGINT NOT NULL
 );
 ",
     // The HTTP API: who may use it, and what was done through it.

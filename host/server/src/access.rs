@@ -88,12 +88,19 @@ pub(crate) fn is_loopback(address: IpAddr) -> bool {
 
 /// Lets a request through that may use the route, and writes what it did to the audit log.
 pub(crate) async fn guard(
-    State((app, route)): State<(App, &'static Route)>,
+    State((app, route, takes_parameters)): State<(App, &'static Route, bool)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let admitted = admit(&app, route, &parts.headers).await;
+    let admitted = admit(&app, route, &parts.headers).await.and_then(|actor| {
+        let unexpected = if takes_parameters { None } else { unexpected_parameters(&parts) };
+        match unexpected {
+            // Probes add what they like.
+            Some(problem) if route.access != Access::Public => Err((problem, actor)),
+            _ => Ok(actor),
+        }
+    });
     let subject = match route.action {
         None => None,
         Some(action) => Some((action, subject(&mut parts).await)),
@@ -157,6 +164,16 @@ async fn admit(
     let detail = format!("the token {name:?} has not the scope `{wanted}`, which this needs");
     let problem = Problem::new(ProblemKind::Forbidden, detail).with("scope", wanted);
     Err((problem, Some(actor)))
+}
+
+/// Refuses the parameters of a request that takes none, so that a wish like `dry_run` is not
+/// ignored.
+fn unexpected_parameters(parts: &Parts) -> Option<Problem> {
+    let query = parts.uri.query().filter(|query| !query.is_empty())?;
+    let name: String =
+        query.split(['=', '&']).next().unwrap_or_default().chars().take(50).collect();
+    let detail = format!("this request takes no parameters, and has {name:?}");
+    Some(Problem::new(ProblemKind::BadRequest, detail))
 }
 
 /// The token of a request, if it is valid.

@@ -146,6 +146,11 @@ fn tag(path: &str) -> &str {
     }
 }
 
+/// Whether a request may have parameters in its query; one that has none refuses all.
+pub(crate) fn takes_parameters(route: &Route) -> bool {
+    !query((route.method.as_str(), route.path)).is_empty()
+}
+
 fn query(key: (&str, &str)) -> Vec<Value> {
     match key {
         ("POST", "/v1/orders") => parameters::<orders::Add>(),

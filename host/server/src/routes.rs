@@ -168,7 +168,8 @@ pub fn routes(surface: Surface) -> impl Iterator<Item = &'static Route> {
 pub(crate) fn router(app: &App) -> Router {
     let mut router = Router::new();
     for route in routes(app.surface) {
-        let guarded = middleware::from_fn_with_state((app.clone(), route), guard);
+        let state = (app.clone(), route, openapi::takes_parameters(route));
+        let guarded = middleware::from_fn_with_state(state, guard);
         router = router.route(route.path, (route.handler)().route_layer(guarded));
     }
     let surface = app.surface;

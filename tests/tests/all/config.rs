@@ -132,11 +132,13 @@ fn every_other_key_is_a_variable_too() {
                 a todos.\"><meta name=\"viewport\" content=\"width=device-width, \
                 initial-scale=1\"></head><body><h1>Uma casa</h1><p>Uma casa pequena, limpa e \
                 aberta a todos os que passam.</p></body></html>";
+    // Nothing in the order tells its language.
+    let mut order = faulty("files", json!({ "files": { "index.html": page } }));
+    let onboarding = order["onboarding"].as_object_mut().unwrap();
+    onboarding.remove("locale");
+    onboarding.remove("business_phone");
     for round in 0..3 {
-        bench.0.write(
-            "order.json",
-            faulty("files", json!({ "files": { "index.html": page } })).to_string(),
-        );
+        bench.0.write("order.json", order.to_string());
         let done = bench.run(&generate, &variables);
         assert_eq!(done.code, 0, "{round}: {}{}", done.stdout, done.stderr);
         let release = &done.json()["release"];

@@ -104,8 +104,9 @@ fn sdk(project: &Project) -> Option<PathBuf> {
 fn tool(project: &Project, name: &'static str) -> Tool {
     let own = project.folder.join("node_modules/.bin").join(name);
     let program: &Path = if own.is_file() { &own } else { Path::new(name) };
+    let install = project.language.install_command().unwrap_or_default();
     let hint = format!(
-        "run `npm install` in {} (it needs Node.js, 20 or newer: https://nodejs.org)",
+        "run `{install}` in {} (it needs Node.js, 20 or newer: https://nodejs.org)",
         project.folder.display()
     );
     Tool::new(program, name, hint).configure(|command| {

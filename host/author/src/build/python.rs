@@ -8,8 +8,6 @@ use super::tool::{Listener, Tool};
 use super::{BuildError, contract};
 use crate::project::Project;
 
-/// The version that is tested with the contract.
-const VERSION: &str = "0.25.1";
 /// The module in `src` with the class `Generator`.
 const MODULE: &str = "app";
 /// The project's virtual environment.
@@ -38,11 +36,8 @@ pub(super) async fn build(
         source,
     })?;
     let packages = packages(project).await?;
-    let hint = format!(
-        "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` in {}, \
-         or put it on the PATH",
-        project.folder.display()
-    );
+    let install = project.language.install_command().unwrap_or_default();
+    let hint = format!("run `{install}` in {}, or put it on the PATH", project.folder.display());
     let tool = Tool::new(program, "componentize-py", hint).configure(|command| {
         command.current_dir(&project.folder).arg("-d").arg(&wit).args([
             "-w",

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
+use super::signals::StopSignals;
 use crate::config::Config;
 use sitewright_failure::render;
 use sitewright_intake as order;
@@ -226,20 +227,15 @@ pub(super) async fn read_document(path: &Path, max: u64) -> std::io::Result<Vec<
 /// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the
 /// process at once. Returns at once if signals cannot be caught.
 async fn cancel_on_interrupt(cancel: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    // Registered once, so that a signal between two waits is not lost.
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::warn!("cannot handle Ctrl-C: it ends the process without a record");
-        return;
+    let mut signals = match StopSignals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::warn!(%error, "Ctrl-C ends the process without a record");
+            return;
+        }
     };
     loop {
-        tokio::select! {
-            Some(()) = interrupt.recv() => {}
-            Some(()) = terminate.recv() => {}
-            else => return,
-        }
+        signals.next().await;
         if cancel.is_cancelled() {
             leave(Exit::Cancelled);
         }

@@ -53,6 +53,7 @@ mod route;
 #[cfg(feature = "server")]
 mod serve;
 mod setup;
+mod signals;
 mod table;
 mod template;
 #[cfg(feature = "conformance")]

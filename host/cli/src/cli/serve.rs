@@ -4,15 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
 use super::http;
 use super::output;
 use super::setup::{Setup, SetupError};
+use super::signals::StopSignals;
 use sitewright_jobs::Database;
-use sitewright_model::message;
 use sitewright_server::{Alive, Server, Surface};
 
 /// Serve the HTTP API: add orders, follow them, see why they failed, operate the queue.
@@ -73,20 +72,11 @@ async fn serve(
 
 /// Cancelled by SIGTERM or Ctrl-C.
 fn stop_on_signal() -> Result<CancellationToken, SetupError> {
-    let caught = |kind| {
-        signal(kind)
-            .map_err(|error| SetupError::Host(message!("signals cannot be caught: {error}")))
-    };
-    let mut interrupt = caught(SignalKind::interrupt())?;
-    let mut terminate = caught(SignalKind::terminate())?;
+    let mut signals = StopSignals::new()?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            Some(()) = interrupt.recv() => {}
-            Some(()) = terminate.recv() => {}
-            else => return,
-        }
+        signals.next().await;
         tracing::info!("stopping: requests may end, no others are accepted");
         stopped.cancel();
     });

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 use super::exit::Exit;
 #[cfg(feature = "server")]
 use super::http::Status;
 use super::output;
 use super::setup::{Setup, SetupError};
+use super::signals::{StopSignals, caught};
 use crate::config::Config;
 use sitewright_jobs::Database;
 use sitewright_model::message;
@@ -50,7 +51,9 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     if let Some(most) = args.max_orders {
         config.worker.max_orders = most;
     }
-    let mut signals = Signals::new()?;
+    let mut signals = StopSignals::new()?;
+    // It would end the process before the watcher of the templates catches it.
+    let _hangup = caught(SignalKind::hangup())?;
     let watchdog = Watchdog::start(Duration::from_millis(config.worker.grace_ms))
         .map_err(|error| SetupError::Host(message!("the watchdog cannot be started: {error}")))?;
     let prepared = tokio::select! {
@@ -105,7 +108,7 @@ async fn serve(
     database: &Database,
     args: &Args,
     config: &Config,
-    signals: &mut Signals,
+    signals: &mut StopSignals,
     json: bool,
 ) -> Result<Exit, SetupError> {
     let (signalled, ended) = tokio::select! {
@@ -151,35 +154,5 @@ async fn serve(
 fn tell(json: bool, line: &serde_json::Value) {
     if json {
         output::print(&format!("{line}\n"));
-    }
-}
-
-/// SIGTERM and Ctrl-C. SIGHUP is caught too, because it would end the process before the watcher of
-/// the templates catches it.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    _hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, SetupError> {
-        let caught = |kind| {
-            signal(kind)
-                .map_err(|error| SetupError::Host(message!("signals cannot be caught: {error}")))
-        };
-        Ok(Signals {
-            interrupt: caught(SignalKind::interrupt())?,
-            terminate: caught(SignalKind::terminate())?,
-            _hangup: caught(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => {}
-            Some(()) = self.terminate.recv() => {}
-            else => std::future::pending().await,
-        }
     }
 }

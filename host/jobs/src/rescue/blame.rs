@@ -30,11 +30,8 @@ use crate::marks::Inside;
 /// [`AttemptLimits::crashes`]: crate::model::AttemptLimits::crashes
 const MAX_MORE: i64 = 10;
 
-/// How long ago the end of a process still says that somebody ends processes.
+/// How long the end of a process says that somebody ends processes. Older ones are forgotten.
 const RECENT: Duration = Duration::from_mins(10);
-
-/// How long the end of a process is remembered.
-const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// What the end of a process says about an order that it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +55,15 @@ impl Blame {
     }
 }
 
-/// Remembers that the process of a worker ended while `suspects` orders ran code. May be called for
-/// each part of the worker's orders.
-pub(super) async fn remember_end(
-    tx: &mut Tx,
-    worker: &str,
-    suspects: i64,
-    now: i64,
-) -> Result<(), sqlx::Error> {
-    let forgotten = now.saturating_sub_unsigned(REMEMBERED.as_secs() * 1_000);
-    tx.execute("DELETE FROM sitewright_worker_ends WHERE ended_at < $1", args![forgotten]).await?;
+/// Remembers that the process of a worker ended. May be called for each part of the worker's
+/// orders.
+pub(super) async fn remember_end(tx: &mut Tx, worker: &str, now: i64) -> Result<(), sqlx::Error> {
+    let sql = "DELETE FROM sitewright_worker_ends WHERE ended_at <= $1";
+    tx.execute(sql, args![recent(now)]).await?;
     tx.execute(
-        "INSERT INTO sitewright_worker_ends (worker, ended_at, suspects) VALUES ($1, $2, $3)
-         ON CONFLICT (worker) DO UPDATE SET
-            suspects = sitewright_worker_ends.suspects + excluded.suspects",
-        args![worker, now, suspects],
+        "INSERT INTO sitewright_worker_ends (worker, ended_at) VALUES ($1, $2)
+         ON CONFLICT (worker) DO NOTHING",
+        args![worker, now],
     )
     .await?;
     Ok(())
@@ -87,14 +78,18 @@ pub(super) async fn other_ends(
     crashes_before: i64,
     now: i64,
 ) -> Result<i64, sqlx::Error> {
-    let since = now.saturating_sub_unsigned(RECENT.as_secs() * 1_000);
     let row = tx
         .optional(
             "SELECT count(*) AS ends FROM sitewright_worker_ends
              WHERE ended_at > $1 AND worker <> $2",
-            args![since, worker],
+            args![recent(now), worker],
         )
         .await?;
     let ends = row.map(|row| row.int("ends")).transpose()?.unwrap_or_default();
     Ok(ends.saturating_sub(crashes_before.saturating_add(1)).clamp(0, MAX_MORE))
+}
+
+/// Where the last minutes begin, in milliseconds since the Unix epoch.
+fn recent(now: i64) -> i64 {
+    now.saturating_sub_unsigned(RECENT.as_secs() * 1_000)
 }

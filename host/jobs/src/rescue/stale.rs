@@ -260,10 +260,7 @@ impl Rescuer {
                         ends.extend(end.map(|end| (owned, end)));
                     }
                     if case.inside.is_some() {
-                        let suspects =
-                            ends.iter().filter(|(_, (_, blame))| *blame != Blame::Innocent).count();
-                        let suspects = i64::try_from(suspects).unwrap_or(i64::MAX);
-                        blame::remember_end(tx, &case.client, suspects, now_ms()).await?;
+                        blame::remember_end(tx, &case.client, now_ms()).await?;
                     }
                     Ok(Some(ends))
                 })

@@ -49,6 +49,31 @@ async fn every_route_with_every_scope() {
     assert!(tried >= 80, "{tried}");
 }
 
+/// A parameter that a request does not have is refused by every route, and nothing is done: a
+/// `dry_run` that is ignored would erase the order.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_ignores_a_parameter() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    api.add("1").await;
+    for route in routes(Surface::Api).filter(|route| route.access != Access::Public) {
+        let path = route.path.replace("{id}", "1").replace("{fingerprint}", "nothing");
+        let path = match path.as_str() {
+            "/v1/orders" if route.method == "POST" => format!("{path}?template=flora&"),
+            _ => format!("{path}?"),
+        };
+        for parameter in ["dry_run_=true", "x=1", "x"] {
+            let path = format!("{path}{parameter}");
+            let request = api.request(route.method.clone(), &path).json(&document("1"));
+            let answer = send(request).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{} {path}", route.method);
+        }
+    }
+    let order = api.get("/v1/orders/1").await;
+    assert_eq!(order.body["order"]["state"], "queued", "{order:?}");
+    assert_eq!(api.get("/v1/stats").await.body["paused"], false);
+}
+
 /// A route that changes something is in the audit log, and one that reads is not.
 #[test]
 fn what_changes_something_has_an_action() {

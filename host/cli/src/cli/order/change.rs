@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::Exit;
 use crate::cli::failures::kind;
 use crate::cli::output;
 use crate::cli::setup::SetupError;
+use crate::cli::signals::StopSignals;
 use crate::cli::when;
 use crate::config::Config;
 use sitewright_failure::render::clean;
@@ -362,7 +362,8 @@ async fn apply(
     progress: &mut Progress,
 ) -> Changed {
     let mut outcomes: Vec<BulkOutcome> = Vec::with_capacity(orders.len());
-    let mut stop = match StopSignal::new() {
+    // The batch that is being changed is finished.
+    let mut stop = match StopSignals::new() {
         Ok(stop) => stop,
         Err(error) => return Changed { outcomes, stopped: false, error: Some(error) },
     };
@@ -395,35 +396,6 @@ async fn apply(
         }
     }
     Changed { outcomes, stopped: false, error: None }
-}
-
-/// Ctrl-C or SIGTERM. The batch that is being changed is finished.
-struct StopSignal {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignal {
-    fn new() -> Result<Self, SetupError> {
-        let caught = |kind| {
-            signal(kind)
-                .map_err(|error| SetupError::Host(message!("signals cannot be caught: {error}")))
-        };
-        Ok(StopSignal {
-            interrupt: caught(SignalKind::interrupt())?,
-            terminate: caught(SignalKind::terminate())?,
-        })
-    }
-
-    /// Whether one arrives within this time, or has arrived.
-    async fn within(&mut self, pause: Duration) -> bool {
-        tokio::select! {
-            biased;
-            _ = self.interrupt.recv() => true,
-            _ = self.terminate.recv() => true,
-            () = tokio::time::sleep(pause) => false,
-        }
-    }
 }
 
 /// Progress on stderr: a bar on a terminal, otherwise a line every few seconds.

@@ -11,6 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::generate::{Report, current};
 use crate::cli::output;
 use crate::cli::setup::SetupError;
+use crate::cli::signals::StopSignals;
 use crate::cli::when;
 use crate::config::Config;
 use sitewright_failure::render::{self, clean};
@@ -96,16 +97,12 @@ pub(super) async fn run(
 
 /// Waits for the first Ctrl-C or SIGTERM; forever if signals cannot be caught.
 async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        Some(()) = interrupt.recv() => {}
-        Some(()) = terminate.recv() => {}
-        else => std::future::pending().await,
+    match StopSignals::new() {
+        Ok(mut signals) => signals.next().await,
+        Err(error) => {
+            tracing::warn!(%error, "Ctrl-C ends the process without a report");
+            std::future::pending().await
+        }
     }
 }
 

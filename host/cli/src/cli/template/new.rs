@@ -73,8 +73,10 @@ pub(super) async fn run(_: &Setup, args: Args, json: bool) -> Result<Exit, Setup
     for file in &files {
         text.push_str(&format!("  {file}\n"));
     }
+    let install = project.language.install_command();
+    let install = install.map(|command| format!("  {command}\n")).unwrap_or_default();
     text.push_str(&format!(
-        "\n  cd {}\n  sitewright template dev --order order.json    the site in a browser, made \
+        "\n  cd {}\n{install}  sitewright template dev --order order.json    the site in a browser, made \
          again whenever you save\n  sitewright template build                     dist/{}.wasm\n",
         project.folder.display(),
         project.name
