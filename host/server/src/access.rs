@@ -201,14 +201,14 @@ async fn token(database: &Database, headers: &HeaderMap) -> Result<Token, Proble
 /// Refuses requests that a web page sends from the browser of somebody on this machine: with DNS
 /// rebinding to another name of it, or from its own origin.
 fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = only(headers, &HOST)?.unwrap_or_default();
     if !names_this_machine(host) {
         let detail = format!("the request is for the host {host:?}, and this server has no tokens");
         return Err(Problem::new(ProblemKind::WrongHost, detail));
     }
-    let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
-    let is_foreign_site = site.is_some_and(|site| site != b"same-origin" && site != b"none");
-    let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let site = only(headers, &SEC_FETCH_SITE)?;
+    let is_foreign_site = site.is_some_and(|site| site != "same-origin" && site != "none");
+    let origin = only(headers, &ORIGIN)?;
     let is_foreign = origin.is_some_and(|origin| {
         origin.split_once("://").is_none_or(|(_, authority)| authority != host)
     });
@@ -217,6 +217,18 @@ fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(ProblemKind::CrossOrigin, detail));
     }
     Ok(())
+}
+
+/// The value of a header that a request may have once; an empty one if it is no text.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or_default())),
+        (_, Some(_)) => {
+            let detail = format!("the request has more than one header `{name}`");
+            Err(Problem::new(ProblemKind::BadRequest, detail))
+        }
+    }
 }
 
 /// `127.0.0.1`, `[::1]` or `localhost`, with any port: it may be forwarded.

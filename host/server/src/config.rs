@@ -16,8 +16,9 @@ pub struct ServerConfig {
     /// Maximum bytes of a request's body. An order document may have `limits.order_bytes`. Default:
     /// 2097152.
     pub body_bytes: u64,
-    /// Milliseconds in which a request must be answered; its body must arrive in half of them.
-    /// Streams of events have no limit. Default: 30000.
+    /// Milliseconds in which a request must be answered; its body must arrive in half of them, and
+    /// a client that reads nothing of its answer for as long is disconnected. Streams of events
+    /// have no limit. Default: 30000.
     pub request_ms: u64,
     /// Milliseconds in which the headers of a request must arrive, the first ones and those after
     /// an answer. Default: 10000.

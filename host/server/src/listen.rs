@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use sitewright_jobs::Error as DatabaseError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
@@ -105,12 +107,15 @@ impl Server {
                 let answers = answers.clone();
                 async move { Ok::<_, Infallible>(answers.answer(request.map(Body::new)).await) }
             });
+            let mut stream = TimeoutStream::new(stream);
+            // One that does not read its answers would keep its place for ever.
+            stream.set_write_timeout(Some(settings.answer_within()));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_millis(settings.header_ms))
                 .max_headers(MAX_HEADERS)
                 .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(Box::pin(stream)), service);
             let stopping = stop.clone();
             connections.spawn(async move {
                 if let Err(error) = ended(connection, stopping).await {
@@ -134,7 +139,7 @@ impl Server {
 
 /// Serves a connection until it ends; once `stop` is cancelled, until its request is answered.
 async fn ended<S>(
-    connection: http1::Connection<TokioIo<TcpStream>, S>,
+    connection: http1::Connection<TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>, S>,
     stop: CancellationToken,
 ) -> hyper::Result<()>
 where

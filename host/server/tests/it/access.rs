@@ -131,6 +131,23 @@ async fn a_token_that_is_wrong_expired_or_revoked_opens_nothing() {
     later.get("/v1/stats").await.is_problem(401, "unauthorized");
 }
 
+/// Of two, a proxy and the server might believe different ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tokens_no_header_that_is_checked_may_come_twice() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    for headers in [
+        "Host: localhost\r\nHost: evil.example",
+        "Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil.example",
+        "Host: localhost\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site",
+    ] {
+        let head = format!("POST /v1/queue/pause HTTP/1.1\r\n{headers}\r\n\r\n");
+        let answer = api.raw(head.as_bytes(), Duration::from_secs(5)).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{headers}: {answer}");
+    }
+    assert!(!api.database.is_paused().await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_tokens_only_this_machine_is_served() {
     let place = Place::sqlite();

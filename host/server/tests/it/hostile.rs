@@ -66,6 +66,24 @@ async fn slow_senders_are_ended() {
     assert!(began.elapsed() < WITHIN);
 }
 
+/// A client without a token asks for the largest answer, again and again, and reads none.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_read_is_ended() {
+    const ASKED: usize = 1_000;
+    let place = Place::sqlite();
+    let short = ServerConfig { request_ms: 1_000, ..settings() };
+    let api = place.serve_with(short).await;
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let ask = "GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(ASKED);
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let answers = read_until_closed(&mut stream, WITHIN).await;
+    let answered = answers.matches("HTTP/1.1 200").count();
+    // What was in flight may be lost with the connection.
+    assert!(answered < ASKED, "{answered}: it was not ended");
+    assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_are_bounded_and_malformed_ones_are_refused() {
     let place = Place::sqlite();
