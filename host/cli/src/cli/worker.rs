@@ -71,12 +71,16 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let worker = Worker::start(prepared, watchdog).await?;
     let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
-    let mut ready = json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms });
+    let ready = json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms });
     #[cfg(feature = "server")]
-    if let Some(status) = &status {
-        status.watch(worker.liveness());
-        ready["address"] = json!(status.address());
-    }
+    let ready = {
+        let mut ready = ready;
+        if let Some(status) = &status {
+            status.watch(worker.liveness());
+            ready["address"] = json!(status.address());
+        }
+        ready
+    };
     tell(json, &ready);
     let served = serve(worker, &database, &args, &config, &mut signals, json).await;
     #[cfg(feature = "server")]
