@@ -15,6 +15,7 @@ use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::failure::AttemptFailure;
 use super::gemini::Gemini;
 use super::hint::{self, Location};
+use super::large_replies::LargeReplies;
 use super::ollama::Ollama;
 use super::openai::OpenAi;
 use super::provider::{HttpProvider, LimitsByModel, Provider, Refused};
@@ -182,6 +183,7 @@ fn provider<C: Kind, A: Adapter + 'static>(
         limits,
         client: None,
         refused: Refused::default(),
+        large: LargeReplies::default(),
     })))
 }
 

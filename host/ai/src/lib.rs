@@ -60,6 +60,7 @@ mod json;
 mod judge;
 mod key_command;
 mod known_schemas;
+mod large_replies;
 mod limiter;
 mod nulls;
 mod ollama;

@@ -14,6 +14,7 @@ use super::adapter::Adapter;
 use super::answer::Reply;
 use super::config::{CALL_MS, EndpointConfig, Reasoning};
 use super::failure::{AttemptFailure, Unsent};
+use super::large_replies::LargeReplies;
 use super::parameters::{Adjusted, Refusal, Shape};
 use super::redact::Redactor;
 use super::request::Format;
@@ -97,6 +98,8 @@ pub(super) struct HttpProvider {
     pub(super) client: Option<Client>,
     /// What its models refuse.
     pub(super) refused: Refused,
+    /// Its replies that are larger than usual.
+    pub(super) large: LargeReplies,
 }
 
 /// What the models of a provider refuse, learned from their errors. Kept until the process ends.

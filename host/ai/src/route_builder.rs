@@ -17,6 +17,7 @@ use super::config::{
     RetryConfig, RouteConfig, TextSource,
 };
 use super::gemini::Gemini;
+use super::large_replies::LargeReplies;
 use super::limiter::Limiter;
 use super::ollama::Ollama;
 use super::openai;
@@ -225,6 +226,7 @@ fn http(
         limits,
         client,
         refused: Refused::default(),
+        large: LargeReplies::default(),
     })))
 }
 

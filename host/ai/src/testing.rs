@@ -13,6 +13,7 @@ use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::failure::AttemptFailure;
 use super::hint::{self, Location};
 use super::json::ReplySchema;
+use super::large_replies::LargeReplies;
 use super::parameters::Shape;
 use super::provider::{HttpProvider, LimitsByModel, Provider, Refused};
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
@@ -261,6 +262,7 @@ pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
         limits,
         client: None,
         refused: Refused::default(),
+        large: LargeReplies::default(),
     }))
 }
 

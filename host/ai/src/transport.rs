@@ -13,6 +13,7 @@ use super::clock::{Clock, Stage};
 use super::compressed;
 use super::failure::AttemptFailure;
 use super::in_between;
+use super::large_replies::{Admission, LARGE_BYTES};
 use super::provider::{CallLimits, HttpProvider};
 use super::secret::{ApiKey, Key};
 use super::text::TextSink;
@@ -133,14 +134,17 @@ impl Transport {
         };
         // The beginning of the body, for excerpts; the whole body if it is not a stream.
         let mut read = Vec::new();
+        // Dropped when the reply was judged.
+        let mut admission = provider.large.admission(&clock);
         // Boxed to keep the future of a call that waits in `sent` small.
-        let received = Box::pin(receive(response, adapter, &head, &clock, limits, live, &mut read));
+        let received =
+            Box::pin(receive(response, adapter, &head, &mut admission, limits, live, &mut read));
         match received.await {
             Ok(Some(answer)) => {
                 answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read))
             }
             Ok(None) => {
-                let (body, was_compressed) = plain(&head, read).await?;
+                let (body, was_compressed) = plain(&head, read, &mut admission).await?;
                 let is_success = (200..300).contains(&head.status);
                 if was_compressed && is_success && adapter.is_stream(&body) {
                     let mut decoder = adapter.decoder(&head);
@@ -224,15 +228,18 @@ async fn receive(
     mut response: reqwest::Response,
     adapter: &dyn Adapter,
     head: &HttpHead,
-    clock: &Clock,
+    admission: &mut Admission<'_>,
     limits: &CallLimits,
     live: &mut Live<'_>,
     read: &mut Vec<u8>,
 ) -> Result<Option<Answer>, AttemptFailure> {
+    let clock = admission.clock;
     // A compressed stream is read whole: its first bytes do not show what it is.
     let may_stream = (200..300).contains(&head.status) && !compressed::is_declared(&head.headers);
     let mut body = if may_stream { Body::Unknown } else { Body::Whole };
     let (mut bytes, mut text) = (0_usize, 0_usize);
+    // Of a stream's event that has not ended.
+    let mut pending = 0_usize;
     let mut ended = None;
     let too_large = |max: usize| {
         let max = max / 1024 / 1024;
@@ -295,6 +302,17 @@ async fn receive(
         if bytes > max {
             return Err(too_large(max));
         }
+        let held = match &body {
+            Body::Stream(_) => {
+                pending = match chunk.iter().rposition(|byte| *byte == b'\n') {
+                    Some(at) => chunk.len() - at,
+                    None => pending + chunk.len(),
+                };
+                text + pending
+            }
+            Body::Unknown | Body::Whole => bytes,
+        };
+        admission.admit(held).await?;
         if let Body::Stream(decoder) = &mut body {
             // Only an excerpt of a stream is stored.
             let room = (AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES).saturating_sub(read.len());
@@ -332,10 +350,16 @@ async fn receive(
 }
 
 /// The body without a compression that nobody asked for, and whether it had one.
-async fn plain(head: &HttpHead, body: Vec<u8>) -> Result<(Vec<u8>, bool), AttemptFailure> {
+async fn plain(
+    head: &HttpHead,
+    body: Vec<u8>,
+    admission: &mut Admission<'_>,
+) -> Result<(Vec<u8>, bool), AttemptFailure> {
     if !compressed::may_be(&body) {
         return Ok((body, false));
     }
+    // It may become a thousand times as large.
+    admission.admit(LARGE_BYTES).await?;
     let is_success = (200..300).contains(&head.status);
     let max = if is_success { MAX_BODY_BYTES } else { MAX_ERROR_BODY_BYTES };
     let headers = head.headers.clone();

@@ -174,6 +174,12 @@ fn greedy() -> Vec<Row> {
         // Calls beyond the limit are rejected; the run continues.
         faulty("100,000 AI calls at once", "many-calls", json!({ "n": 100_000 }), Site),
         faulty(
+            "64 AI calls of 1.5 MB at once",
+            "many-calls",
+            json!({ "n": 64, "bytes": 1_500_000 }),
+            Limit("memory_limit", "memory_bytes", &["AI requests in flight", "are allowed"]),
+        ),
+        faulty(
             "100,000 AI calls, whatever becomes of them",
             "calls-ignored",
             json!({ "n": 100_000 }),

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use sitewright_tests::hostile::amplifiers;
 use sitewright_tests::nonconforming::good;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, guest, order};
 
@@ -266,4 +268,75 @@ fn a_file_that_is_none_or_has_no_end_is_refused_by_name() {
         let printed = format!("{}{}", done.stdout, done.stderr);
         assert!(printed.contains(says), "{arguments:?}: {printed}");
     }
+}
+
+/// Peak memory of a command, children excluded, in MiB.
+const MAX_MIB: u64 = 400;
+
+/// Runs the command; its end, and its peak memory in MiB. The peak is gone with the process, so it
+/// is read again and again.
+fn measured(folder: &Path, arguments: &[&str]) -> (Done, u64) {
+    let mut command = Command::new(binary());
+    command.env_clear().env("SITEWRIGHT_CACHE", folder.join("cache")).current_dir(folder);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let peak = thread::spawn(move || {
+        let mut peak = 0;
+        // A process that has ended and was not waited for has no memory any more.
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:")) else { break };
+            let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
+            peak = kib.unwrap_or(peak);
+            thread::sleep(Duration::from_millis(2));
+        }
+        peak >> 10
+    });
+    let done = child.wait_with_output().unwrap().into();
+    (done, peak.join().unwrap())
+}
+
+/// Templates that become large when they are compiled, wherever a command meets one: in a bundle, in
+/// a folder of templates, in a conformance run.
+#[test]
+fn h2_a_template_of_a_stranger_takes_no_memory_of_the_command_that_opens_it() {
+    let exported = exported("panic-str", json!({}), "");
+    // Every second one is as large as compiling may become; the others are as fast to refuse.
+    for sample in amplifiers().iter().step_by(2) {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let component = sample.component.as_ref().unwrap();
+        std::fs::create_dir(at("templates")).unwrap();
+        std::fs::write(at("templates/bakery.wasm"), component).unwrap();
+        std::fs::write(at("b.tar"), bundle(&with_template(&exported, component))).unwrap();
+        let configuration = "[limits]\ncompile_ms = 20000\ncompile_memory_bytes = 268435456\n";
+        std::fs::write(at("sitewright.toml"), configuration).unwrap();
+        let commands: [&[&str]; 4] = [
+            &["replay", "b.tar"],
+            &["template", "inspect", "templates/bakery.wasm"],
+            &["template", "list", "--templates", "templates"],
+            &["conformance", "templates/bakery.wasm"],
+        ];
+        for command in commands {
+            let arguments = [&["--config", "sitewright.toml"][..], command].concat();
+            let (done, peak) = measured(folder.path(), &arguments);
+            let what = format!("{command:?} of {}: {}{}", sample.name, done.stdout, done.stderr);
+            assert!((0..=9).contains(&done.code), "it ended by itself: {} {what}", done.code);
+            assert!(peak < MAX_MIB, "{peak} MiB: {what}");
+        }
+    }
+}
+
+/// The files of a bundle, with another template that its attempt is said to be of.
+fn with_template(files: &Files, component: &[u8]) -> Files {
+    let digest: String =
+        Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut files = files.clone();
+    for name in ["attempt.json", "record.json"] {
+        let mut document: Value = serde_json::from_slice(&files[name]).unwrap();
+        document["template"]["digest"] = json!(digest);
+        files.insert(name.to_owned(), document.to_string().into_bytes());
+    }
+    files.insert("template.wasm".to_owned(), component.to_vec());
+    files
 }

@@ -564,3 +564,61 @@ async fn a_certificate_that_the_provider_names_is_trusted_and_no_other() {
     let error = ask(port, trusted).await.unwrap_err();
     assert_eq!(error.kind, AiErrorKind::Connection, "{error}");
 }
+
+/// Of the replies that are larger than usual a provider's are read sixteen at a time; the others wait
+/// in their connections, and small ones are not held up.
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_large_replies_are_read_a_few_at_a_time() {
+    let large = answer(&"much ado about nothing. ".repeat(20_000), 2);
+    let (listener, port) = listen().await;
+    let (finish, _) = tokio::sync::broadcast::channel::<()>(1);
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let (finishing, count) = (finish.clone(), arrived.clone());
+    // The first sixteen replies lack their ends until all are told to end.
+    tokio::spawn(async move {
+        for number in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let (mut told, count) = (finishing.subscribe(), count.clone());
+            let reply = if number == 16 { answer("small", 2) } else { large.clone() };
+            tokio::spawn(async move {
+                read(&mut stream).await.unwrap();
+                let (begin, end) = reply.as_bytes().split_at(match number {
+                    0..16 => reply.len() - 10,
+                    _ => reply.len(),
+                });
+                let _left = stream.write_all(begin).await;
+                count.fetch_add(1, Ordering::SeqCst);
+                if !end.is_empty() {
+                    let _told = told.recv().await;
+                    let _left = stream.write_all(end).await;
+                }
+            });
+        }
+    });
+    let gateway = Arc::new(gateway(port, "call_ms = 60000", ""));
+    let ask = || {
+        let gateway = gateway.clone();
+        async move { gateway.complete(call(), request(Format::Text)).await }
+    };
+    let held: Vec<_> = (0..16).map(|_| tokio::spawn(ask())).collect();
+    while arrived.load(Ordering::SeqCst) < 16 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(ask().await.is_ok(), "a small reply is not held up");
+    // One that is asked for before the sixteen are read as far as this may still have a place.
+    let mut late = Ok(());
+    for number in 2..100 {
+        let soon = CallContext::new(CallId::nth(number), Instant::now() + Duration::from_secs(1));
+        late = gateway.complete(soon, request(Format::Text)).await.map(drop);
+        if late.is_err() {
+            break;
+        }
+    }
+    assert_eq!(late.unwrap_err().limit, Some(Limit::Deadline));
+    let _all = finish.send(()).unwrap();
+    for reply in join_all(held).await {
+        let reply = reply.unwrap().unwrap();
+        assert_eq!(reply.completion.content.len(), 480_000);
+    }
+    assert!(ask().await.is_ok(), "their places are free again");
+}

@@ -15,6 +15,7 @@ use super::diagnostics::{cut, short_digest};
 use super::lift::{self, Asked, MAX_REQUEST_BYTES, Store};
 use super::run_trace::{AiCall, RunTrace};
 use super::state::{AiContext, GuestState};
+use crate::plugin::HeldBytes;
 use crate::plugin::bindings::ai_types;
 use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, Request, Role, TextSink};
 use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, FinishReason, Usage};
@@ -52,8 +53,8 @@ fn complete(
         let mut store = access.as_context_mut();
         let asked = request.copied(&mut store)?;
         let state = store.data();
-        let call = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete", &asked);
-        Ok(state.ai_in_flight().run(call.boxed(asked.request)))
+        let (call, request) = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete", asked);
+        Ok(state.ai_in_flight().run(call.boxed(request)))
     });
     Box::pin(async move {
         match begun {
@@ -70,9 +71,9 @@ fn complete_stream(
     let asked = request.copied(&mut store)?;
     let state = store.data();
     let permit = ai_stream::permit(state)?;
-    let call = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete-stream", &asked);
+    let (call, request) = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete-stream", asked);
     let in_flight = state.ai_in_flight().clone();
-    let (chunks, outcome) = ai_stream::start(call, asked.request, permit, &in_flight);
+    let (chunks, outcome) = ai_stream::start(call, request, permit, &in_flight);
     Ok((StreamReader::new(&mut store, chunks)?, FutureReader::new(&mut store, outcome)?))
 }
 
@@ -89,6 +90,8 @@ pub(super) struct Call {
     pub(super) counted: bool,
     purpose: String,
     bytes: usize,
+    /// The memory of the request, charged to the guest until the call ends.
+    _held: HeldBytes,
 }
 
 impl Call {
@@ -98,21 +101,24 @@ impl Call {
         trace: &Arc<RunTrace>,
         context: Option<&Arc<AiContext>>,
         name: &'static str,
-        asked: &Asked,
-    ) -> Box<Self> {
+        asked: Asked,
+    ) -> (Box<Self>, Box<ai_types::Request>) {
         let counted = trace.count_ai_call(context.map_or(0, |context| context.max_calls));
         let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
-        let entry = trace.begin_entry(entry(name, call_id, asked));
-        Box::new(Call {
+        let entry = trace.begin_entry(entry(name, call_id, &asked));
+        let Asked { request, bytes, messages: _, held } = asked;
+        let call = Box::new(Call {
             trace: trace.clone(),
             entry,
             context: context.cloned(),
             began: trace.elapsed(),
             call_id,
             counted: counted.is_ok(),
-            purpose: cut(&asked.request.purpose, 64),
-            bytes: asked.bytes,
-        })
+            purpose: cut(&request.purpose, 64),
+            bytes,
+            _held: held,
+        });
+        (call, request)
     }
 
     /// Makes the call. Dropping the future drops the request to the provider.
@@ -293,7 +299,7 @@ fn entry(name: &'static str, call_id: CallId, asked: &Asked) -> Box<TrailEntry> 
 
 /// The arguments that the trail shows of a request: never its text, which is the customer's.
 fn args(asked: &Asked) -> String {
-    let Asked { request, bytes, messages } = asked;
+    let Asked { request, bytes, messages, held: _ } = asked;
     let purpose = cut(&request.purpose, 64);
     let purpose = purpose.escape_debug();
     // One allocation: growing goes deep, and this is the guest's stack.

@@ -40,8 +40,8 @@ fn complete(
 ) -> wasmtime::Result<impl Future<Output = CallResult> + Send + use<>> {
     let asked = request.copied(&mut store)?;
     let state = store.data();
-    let call = Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete", &asked);
-    Ok(call.complete(asked.request))
+    let (call, request) = Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete", asked);
+    Ok(call.complete(request))
 }
 
 fn complete_all(
@@ -73,8 +73,7 @@ fn complete_all(
     // order.
     let state = store.data();
     let begin = |asked: lift::Asked| {
-        let call = Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete-all", &asked);
-        (call, asked.request)
+        Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete-all", asked)
     };
     let begun: Vec<_> = all.into_iter().map(begin).collect();
     Ok(join_all(begun.into_iter().map(|(call, request)| call.complete(request))))

@@ -6,6 +6,7 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 
 use super::diagnostics::cut;
 use super::state::GuestState;
+use crate::plugin::HeldBytes;
 use crate::plugin::bindings::{ai_types, diagnostics};
 
 /// The store of the guest that calls.
@@ -144,7 +145,13 @@ pub(super) struct Asked {
     pub(super) bytes: usize,
     /// The number of its messages.
     pub(super) messages: usize,
+    /// The memory of its copies, charged to the guest.
+    pub(super) held: HeldBytes,
 }
+
+/// Copies of a request that exist at the same time while it is in flight: this one, the gateway's,
+/// and the body for the provider, whose JSON may double a text.
+const REQUEST_COPIES: usize = 4;
 
 /// Maximum bytes of one request: twice the largest order document.
 pub(super) const MAX_REQUEST_BYTES: usize = 2 << 20;
@@ -190,7 +197,8 @@ impl Request {
     /// Copies it.
     ///
     /// # Errors
-    /// If a text is not valid: the guest is stopped.
+    /// If a text is not valid, or if the requests in flight do not fit into the guest's memory: the
+    /// guest is stopped.
     #[inline(never)]
     pub(super) fn copied(&self, store: &mut Store<'_>) -> wasmtime::Result<Asked> {
         let mut parts = Parts { bytes: 0 };
@@ -215,6 +223,9 @@ impl Request {
             seed: self.seed,
             stop,
         };
-        Ok(Asked { request: Box::new(request), bytes: parts.bytes, messages: self.messages.len() })
+        let Parts { bytes } = parts;
+        let held = bytes.min(MAX_REQUEST_BYTES).saturating_mul(REQUEST_COPIES);
+        let held = store.data().memory.hold(held as u64).map_err(wasmtime::Error::new)?;
+        Ok(Asked { request: Box::new(request), bytes, messages: self.messages.len(), held })
     }
 }

@@ -33,6 +33,16 @@ impl GuestShare {
         GuestShare { memory, bytes: 0 }
     }
 
+    /// A share beside this one, of the same memory.
+    ///
+    /// # Errors
+    /// [`LimitHit::AllGuests`] if all guests would use more than the maximum.
+    pub(super) fn another(&self, bytes: u64) -> Result<Self, LimitHit> {
+        let mut share = GuestShare::of(self.memory.clone());
+        share.resize(bytes)?;
+        Ok(share)
+    }
+
     /// Changes the share to `bytes`. A run that has all that is used may go on whatever the
     /// maximum, or it could never be made.
     ///

@@ -12,8 +12,8 @@ use sitewright_site::SiteLimits;
 #[serde(deny_unknown_fields, default)]
 #[derive(schemars::JsonSchema)]
 pub struct Limits {
-    /// Bytes of linear memory and tables over all of the template's instances. Default 256 MiB: a
-    /// Python template needs 40 MiB.
+    /// Bytes of linear memory and tables over all of the template's instances, and four times the
+    /// AI requests that are in flight. Default 256 MiB: a Python template needs 40 MiB.
     pub memory_bytes: u64,
     /// Milliseconds of processor time. Default 10 s: a large site takes 100 ms.
     pub cpu_ms: u64,

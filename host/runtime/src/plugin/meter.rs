@@ -34,6 +34,17 @@ pub enum LimitHit {
         /// Bytes in all, with the refused ones.
         wanted: u64,
     },
+    /// The memory, and what the host holds for AI requests that are in flight.
+    #[error(
+        "the template's memory and its AI requests in flight take {wanted} bytes; {max} are \
+         allowed: ask for less at once"
+    )]
+    InFlight {
+        /// The limit in bytes.
+        max: u64,
+        /// Bytes in all, with the refused ones.
+        wanted: u64,
+    },
     /// One call passes more than the host copies at once.
     #[error(
         "one call between the template and the host passed more than {max} bytes; a quarter of \
@@ -236,9 +247,26 @@ impl<F: Future> Future for Metered<F> {
 pub struct MemoryLimiter {
     max: u64,
     used: u64,
+    /// What the host holds for the guest; see [`HeldBytes`].
+    held: Arc<AtomicU64>,
     peak: Arc<AtomicU64>,
     /// Its part of the memory of all guests; `None` for a guest that is not counted there.
     share: Option<GuestShare>,
+}
+
+/// Bytes that the host holds for a guest outside of its memory, and that count as if they were in
+/// it. Dropping them gives them back.
+#[derive(Debug)]
+pub(crate) struct HeldBytes {
+    bytes: u64,
+    held: Arc<AtomicU64>,
+    _share: Option<GuestShare>,
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Bytes of one table element in the host.
@@ -247,7 +275,7 @@ const TABLE_ELEMENT_BYTES: u64 = 8;
 impl MemoryLimiter {
     /// At most `max` bytes. `peak` receives the maximum used, a refused request included.
     pub fn new(max: u64, peak: Arc<AtomicU64>) -> Self {
-        MemoryLimiter { max, used: 0, peak, share: None }
+        MemoryLimiter { max, used: 0, held: Arc::default(), peak, share: None }
     }
 
     /// Counts the run among all guests of `engine`.
@@ -261,6 +289,27 @@ impl MemoryLimiter {
         self.used
     }
 
+    /// Counts `bytes` that the host holds for the guest, until the result is dropped.
+    ///
+    /// # Errors
+    /// [`LimitHit::InFlight`] if they do not fit beside the guest's memory,
+    /// [`LimitHit::AllGuests`] if all guests would use more than the maximum.
+    pub(crate) fn hold(&self, bytes: u64) -> Result<HeldBytes, LimitHit> {
+        let all = self.held.load(Ordering::Relaxed).saturating_add(bytes);
+        let wanted = self.used.saturating_add(all);
+        self.peak.fetch_max(wanted, Ordering::Relaxed);
+        if wanted > self.max {
+            return Err(LimitHit::InFlight { max: self.max, wanted });
+        }
+        let share = match &self.share {
+            Some(share) => Some(share.another(bytes)?),
+            None => None,
+        };
+        // Only the guest's own calls add to it, one after the other.
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Ok(HeldBytes { bytes, held: self.held.clone(), _share: share })
+    }
+
     fn grow(&mut self, current: u64, desired: u64, own_max: Option<u64>) -> wasmtime::Result<bool> {
         // `own_max` is the smaller of the engine's limit and the memory's declared maximum.
         if own_max.is_some_and(|own_max| desired > own_max && own_max < self.max) {
@@ -268,9 +317,13 @@ impl MemoryLimiter {
             return Ok(false);
         }
         let wanted = self.used.saturating_sub(current).saturating_add(desired);
-        self.peak.fetch_max(wanted, Ordering::Relaxed);
+        let all = wanted.saturating_add(self.held.load(Ordering::Relaxed));
+        self.peak.fetch_max(all, Ordering::Relaxed);
         if wanted > self.max {
             return Err(wasmtime::Error::new(LimitHit::Memory { max: self.max, wanted }));
+        }
+        if all > self.max {
+            return Err(wasmtime::Error::new(LimitHit::InFlight { max: self.max, wanted: all }));
         }
         if let Some(share) = &mut self.share {
             share.resize(wanted).map_err(wasmtime::Error::new)?;
@@ -305,5 +358,33 @@ impl ResourceLimiter for MemoryLimiter {
         }
         let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
         self.grow(bytes(current), bytes(desired), maximum.map(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_holds_for_a_guest_counts_as_its_memory_until_it_is_dropped() {
+        let peak = Arc::new(AtomicU64::new(0));
+        let mut limiter = MemoryLimiter::new(100, peak.clone());
+        assert!(limiter.grow(0, 60, None).unwrap());
+        let held = limiter.hold(30).unwrap();
+        assert_eq!(
+            limiter.hold(11).err(),
+            Some(LimitHit::InFlight { max: 100, wanted: 101 }),
+            "what was refused is not held"
+        );
+        let refused = limiter.grow(60, 71, None).unwrap_err();
+        assert_eq!(
+            refused.downcast_ref::<LimitHit>(),
+            Some(&LimitHit::InFlight { max: 100, wanted: 101 })
+        );
+        let more = limiter.hold(10).unwrap();
+        drop((held, more));
+        assert!(limiter.grow(60, 100, None).unwrap());
+        assert!(limiter.hold(0).is_ok());
+        assert_eq!(peak.load(Ordering::Relaxed), 101);
     }
 }

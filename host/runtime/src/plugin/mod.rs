@@ -42,6 +42,7 @@ pub use engine::{EPOCH_TICK, Engine, EngineError, EngineSlot};
 pub use guest_memory::default_guest_memory;
 pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
+pub(crate) use meter::HeldBytes;
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
 pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};

@@ -197,9 +197,10 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
                 return Classified { refused: busy, ..Classified::new(FailureKind::Host, message) };
             }
             LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
-            LimitHit::Memory { .. } | LimitHit::Table { .. } | LimitHit::Call { .. } => {
-                (FailureKind::MemoryLimit, TrapCode::Memory)
-            }
+            LimitHit::Memory { .. }
+            | LimitHit::InFlight { .. }
+            | LimitHit::Table { .. }
+            | LimitHit::Call { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
         };
         return Classified {
             trap: stopped(code),

@@ -6,10 +6,12 @@ use sitewright_sdk::{prelude::*, serde_json::Value};
 
 use crate::{output, params::FaultParams, traps};
 
-/// Makes `count` concurrent calls; each failure becomes a diagnostic.
-pub(crate) async fn concurrent(count: u32) {
-    let calls =
-        (0..count).map(|number| ai::ask("copywriting").user(format!("call {number}")).text());
+/// Makes `count` concurrent calls, whose messages have `bytes` beside their numbers; each failure
+/// becomes a diagnostic.
+pub(crate) async fn concurrent(count: u32, bytes: usize) {
+    let filler = "x".repeat(bytes);
+    let calls = (0..count)
+        .map(|number| ai::ask("copywriting").user(format!("{filler}call {number}")).text());
     for (number, reply) in join_all(calls).await.into_iter().enumerate() {
         if let Err(error) = reply {
             report(

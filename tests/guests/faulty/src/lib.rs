@@ -81,7 +81,7 @@ impl Template for Faulty {
             Fault::ReportFlood => output::report_flood(params.n.unwrap_or(1_000)),
             Fault::ProgressFlood => output::progress_flood(params.n.unwrap_or(1_000)),
             Fault::ChatterFlood => output::chatter_flood(params.n.unwrap_or(1_000)),
-            Fault::ManyCalls => calls::concurrent(params.n.unwrap_or(65)).await,
+            Fault::ManyCalls => calls::concurrent(params.n.unwrap_or(65), params.bytes).await,
             Fault::CallsInTurn => {
                 calls::sequential(
                     params.n.unwrap_or(65),

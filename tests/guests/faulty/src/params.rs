@@ -36,6 +36,9 @@ pub(crate) struct FaultParams {
     /// For [`Fault::AiEcho`] and [`Fault::Stream`]: the message. For [`Fault::CallsInTurn`] and
     /// [`Fault::AiUnreadable`]: prefix of each message.
     pub(crate) prompt: Option<String>,
+    /// For [`Fault::ManyCalls`]: bytes that each message has beside its number. Default: 0.
+    #[serde(default)]
+    pub(crate) bytes: usize,
 }
 
 /// A way to fail. Faults that do not end the run write a page afterwards.
