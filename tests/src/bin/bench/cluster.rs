@@ -70,6 +70,16 @@ impl Cluster {
         Ok(format!("postgres://sitewright@localhost/{name}?host={}", self.folder.display()))
     }
 
+    /// Bytes of a database.
+    pub(crate) async fn size(&self, name: &str) -> anyhow::Result<u64> {
+        let mut ask = Command::new(self.bin.join("psql"));
+        ask.arg("-h").arg(&self.folder).args(["-U", "sitewright", "-At", "-c"]);
+        ask.args([&format!("SELECT pg_database_size('{name}')"), name]);
+        let output = ask.output().await?;
+        let text = String::from_utf8(output.stdout)?;
+        text.trim().parse().with_context(|| format!("psql answered {text:?}"))
+    }
+
     /// Name and version of the server.
     pub(crate) async fn version(&self) -> anyhow::Result<String> {
         let output = Command::new(self.bin.join("postgres")).arg("--version").output().await?;

@@ -12,6 +12,7 @@ mod neighbours;
 mod overhead;
 mod process;
 mod setup;
+mod soak;
 mod templates;
 mod traps;
 mod waiting;
@@ -64,6 +65,8 @@ enum Bench {
     Traps(traps::Args),
     /// Measure healthy orders beside each order of the hostile corpus
     Neighbours(neighbours::Args),
+    /// Measure whether a worker that removes what has expired needs more and more
+    Soak(soak::Args),
     /// Measure the duration of the conformance suite for a template
     Conformance(conformance::Args),
     /// Measure the time from saving a file to the new page in `template dev`, for each language
@@ -99,6 +102,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
         Bench::Neighbours(args) => neighbours::measure(&args).await?,
+        Bench::Soak(args) => soak::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,
         Bench::Dev(args) => dev::measure(args).await?,
         Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,

@@ -80,6 +80,11 @@ impl Worker {
         crate::setup::memory_of(&self.pid.to_string(), name)
     }
 
+    /// Number of open file descriptors.
+    pub(crate) fn descriptors(&self) -> anyhow::Result<u64> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid))?.count() as u64)
+    }
+
     /// Sends SIGTERM and waits for a successful exit.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid)
