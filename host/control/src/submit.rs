@@ -77,17 +77,19 @@ impl Submitted {
     pub fn report(&self) -> SubmissionReport {
         let (outcome, job, state, release) = match (&self.revised, &self.answer) {
             (Some(Revised::Queued { job, .. }), _) => {
-                (SubmissionOutcome::Revised, Some(*job), None, None)
+                (SubmissionOutcome::Revised, Some(*job), OrderState::Queued, None)
             }
-            (_, Enqueued::New { job, .. }) => (SubmissionOutcome::New, Some(*job), None, None),
+            (_, Enqueued::New { job, .. }) => {
+                (SubmissionOutcome::New, Some(*job), OrderState::Queued, None)
+            }
             (_, Enqueued::AlreadyQueued { .. }) => {
-                (SubmissionOutcome::AlreadyQueued, None, None, None)
+                (SubmissionOutcome::AlreadyQueued, None, OrderState::Queued, None)
             }
             (_, Enqueued::AlreadyRunning { .. }) => {
-                (SubmissionOutcome::AlreadyRunning, None, None, None)
+                (SubmissionOutcome::AlreadyRunning, None, OrderState::Running, None)
             }
             (_, Enqueued::AlreadyDone { state, release, .. }) => {
-                (SubmissionOutcome::AlreadyDone, None, Some(*state), release.clone())
+                (SubmissionOutcome::AlreadyDone, None, *state, release.clone())
             }
         };
         SubmissionReport {
@@ -116,8 +118,8 @@ pub struct SubmissionReport {
     pub outcome: SubmissionOutcome,
     /// Its job, if it has a new one.
     pub job: Option<i64>,
-    /// How it ended, if it has.
-    pub state: Option<OrderState>,
+    /// Its state after this.
+    pub state: OrderState,
     /// Its current release, if it has ended and has one.
     pub release: Option<String>,
     /// The part in which the order in the queue differs.

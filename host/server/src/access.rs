@@ -16,6 +16,7 @@ use sitewright_model::time::now_ms;
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
+use super::revocation::TokenId;
 use super::routes::Route;
 
 /// Set by browsers; pages cannot change it.
@@ -115,13 +116,17 @@ pub(crate) async fn guard(
             return problem.into_response();
         }
     };
-    let request = Request::from_parts(parts, body);
+    let mut request = Request::from_parts(parts, body);
+    if let Some(Actor::Token(token)) = &actor {
+        request.extensions_mut().insert(TokenId(token.id.clone()));
+    }
     let (Some((action, (target, client))), Some(actor)) = (subject, actor) else {
         return next.run(request).await;
     };
     // In a task of its own: a client that hangs up, or a time-out, does not stop a change half-way,
     // and the log says what was done.
-    let done = tokio::spawn(async move {
+    let actions = app.actions.clone();
+    let done = actions.spawn(async move {
         let response = next.run(request).await;
         let target = match response.extensions().get::<Audited>() {
             Some(Audited::Nothing) => return response,

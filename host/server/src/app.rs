@@ -2,18 +2,25 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sitewright_control::Reading;
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
 use super::events::Hub;
 use super::health::Health;
+use super::revocation::Revocations;
+
+/// Bytes that the bodies of all requests together may have at the same time.
+const BODIES: usize = 64 << 20;
 
 /// Lists the templates of this machine's folder; why, if it cannot be read.
 pub type TemplateNames =
@@ -70,6 +77,11 @@ pub(crate) struct Shared {
     pub(crate) lock: Lock,
     pub(crate) hub: Hub,
     pub(crate) health: Health,
+    pub(crate) revocations: Revocations,
+    /// A permit for each byte of a body that is read, until its request was answered.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Changes that have begun. They go on when their clients hang up.
+    pub(crate) actions: TaskTracker,
     /// Cancelled when the server stops: streams end.
     pub(crate) stop: CancellationToken,
 }
@@ -92,6 +104,12 @@ impl App {
         let shared = Shared {
             hub: Hub::new(database.clone(), stop.clone()),
             health: Health::new(database.clone(), alive),
+            revocations: Revocations::new(
+                database.clone(),
+                Duration::from_millis(settings.heartbeat_ms),
+            ),
+            bodies: Arc::new(Semaphore::new(BODIES.max(settings.max_body()))),
+            actions: TaskTracker::new(),
             database,
             sites,
             store,

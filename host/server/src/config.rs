@@ -23,12 +23,15 @@ pub struct ServerConfig {
     /// Milliseconds in which the headers of a request must arrive, the first ones and those after
     /// an answer. Default: 10000.
     pub header_ms: u64,
-    /// Maximum number of connections; others wait until one ends. A stream of events is one.
-    /// Default: 2048.
+    /// Maximum number of connections; others wait until one ends. A stream of events is one. One
+    /// address may have seven eighths of them, and its further ones are closed at once. Default:
+    /// 2048.
     pub connections: u32,
-    /// Milliseconds that requests have to end when the server stops. Default: 10000.
+    /// Milliseconds that requests have to end when the server stops; changes that have begun have
+    /// 2 s more. Default: 10000.
     pub grace_ms: u64,
-    /// Milliseconds between two heartbeats of a stream of events. Default: 15000.
+    /// Milliseconds between two heartbeats of a stream of events, and between two looks whether its
+    /// token is still valid. Default: 15000.
     pub heartbeat_ms: u64,
 }
 

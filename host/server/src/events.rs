@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -23,6 +24,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::app::App;
 use super::extract::Id;
 use super::problem::{Problem, ProblemKind};
+use super::revocation::TokenId;
 
 pub(crate) use hub::{Hub, Update};
 
@@ -37,6 +39,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(crate) async fn of_order(
     State(app): State<App>,
     Id(id): Id,
+    token: Option<Extension<TokenId>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = last_event_id(&headers)?;
@@ -59,12 +62,13 @@ pub(crate) async fn of_order(
         phase: Phase::History,
         app: app.clone(),
     };
-    Ok(stream(&app, follow))
+    Ok(stream(&app, follow, token))
 }
 
 /// `GET /v1/events`.
 pub(crate) async fn of_all(
     State(app): State<App>,
+    token: Option<Extension<TokenId>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = last_event_id(&headers)?;
@@ -82,7 +86,7 @@ pub(crate) async fn of_all(
         phase,
         app: app.clone(),
     };
-    Ok(stream(&app, follow))
+    Ok(stream(&app, follow, token))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
@@ -94,12 +98,19 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     })
 }
 
-fn stream(app: &App, follow: Follow) -> Response {
+fn stream(app: &App, follow: Follow, token: Option<Extension<TokenId>>) -> Response {
     let heartbeat = Duration::from_millis(app.settings.heartbeat_ms);
     let stop = app.stop.clone();
     let events = futures::stream::unfold(follow, Follow::next);
-    // An open stream would block the graceful shutdown.
-    let events = futures::StreamExt::take_until(events, stop.cancelled_owned());
+    let ended = {
+        let app = app.clone();
+        async move {
+            let token = token.map(|Extension(token)| token);
+            // An open stream would block the graceful shutdown.
+            stop.run_until_cancelled(app.revocations.ended(token.as_ref())).await;
+        }
+    };
+    let events = futures::StreamExt::take_until(events, Box::pin(ended));
     let mut response = sse(events, heartbeat).into_response();
     // nginx collects answers otherwise.
     let unbuffered = HeaderName::from_static("x-accel-buffering");

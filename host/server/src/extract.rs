@@ -1,5 +1,7 @@
 //! What handlers read of a request, with bounds, and with a problem for what cannot be read.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -9,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
@@ -31,11 +34,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let Path(id) = read.map_err(|error| {
             Problem::new(ProblemKind::BadRequest, format!("the path cannot be read: {error}"))
         })?;
-        if id.chars().count() > MAX_ID || id.contains('\0') {
-            let detail = format!("the id in the path is no id: it has at most {MAX_ID} characters");
-            return Err(Problem::new(ProblemKind::BadRequest, detail));
-        }
-        Ok(Id(id))
+        let why = match id.chars().count() {
+            _ if id.contains('\0') => "it has a zero character".to_owned(),
+            0..=MAX_ID => return Ok(Id(id)),
+            characters => format!("it has {characters} characters, and at most {MAX_ID} are used"),
+        };
+        let detail = format!("the id in the path is no id: {why}");
+        Err(Problem::new(ProblemKind::BadRequest, detail))
     }
 }
 
@@ -61,14 +66,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 }
 
 /// A document as it was sent, of at most `server.body_bytes`.
-pub(crate) struct DocumentBody(pub(crate) Vec<u8>);
+pub(crate) struct DocumentBody {
+    pub(crate) bytes: Vec<u8>,
+    /// Its part of what all bodies may have, until its request was answered.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
 
 impl FromRequest<App> for DocumentBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         is_json(request.headers())?;
-        Ok(DocumentBody(read(request, app, app.settings.max_body()).await?))
+        let (bytes, room) = read(request, app, app.settings.max_body()).await?;
+        Ok(DocumentBody { bytes, _room: room })
     }
 }
 
@@ -80,7 +90,7 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for Fields<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let headers = request.headers().clone();
-        let bytes = read(request, app, MAX_SMALL_BODY).await?;
+        let (bytes, _room) = read(request, app, MAX_SMALL_BODY).await?;
         if bytes.is_empty() {
             return Ok(Fields(T::default()));
         }
@@ -102,17 +112,28 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
 }
 
-/// The whole body, if it is not too large and arrives in time.
-async fn read(request: Request<Body>, app: &App, most: usize) -> Result<Vec<u8>, Problem> {
+/// The whole body, if it is not too large and arrives in time, with its part of what all bodies may
+/// have. It begins to be read when there is room for it.
+async fn read(
+    request: Request<Body>,
+    app: &App,
+    most: usize,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
     let too_large = || {
         let detail = format!("the body has more than {most} bytes");
         Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most)
     };
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > most)) {
-        return Err(too_large());
-    }
+    let expected = match length.map(usize::try_from) {
+        Some(Ok(length)) if length <= most => length,
+        Some(_) => return Err(too_large()),
+        None => most,
+    };
+    let permits = u32::try_from(expected).unwrap_or(u32::MAX);
+    let room = Arc::clone(&app.bodies).acquire_many_owned(permits).await.map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
+    })?;
     let mut chunks = request.into_body().into_data_stream();
     let collect = async {
         let mut bytes = Vec::new();
@@ -128,10 +149,11 @@ async fn read(request: Request<Body>, app: &App, most: usize) -> Result<Vec<u8>,
         Ok(bytes)
     };
     let within = app.settings.body_within();
-    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
+    let bytes = tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
         let detail = format!("the body did not arrive within {} ms", within.as_millis());
         Err(Problem::new(ProblemKind::BodyTimeout, detail))
-    })
+    })?;
+    Ok((bytes, room))
 }
 
 /// Which form of a failure record a client wants.

@@ -35,8 +35,10 @@ mod listen;
 mod metrics;
 mod openapi;
 mod orders;
+mod places;
 mod problem;
 mod queue;
+mod revocation;
 mod routes;
 mod templates;
 

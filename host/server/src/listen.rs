@@ -20,7 +20,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sitewright_jobs::Error as DatabaseError;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +27,7 @@ use tower_service::Service as _;
 
 use super::access::{Client, Lock, is_loopback};
 use super::app::{App, ServerParts, Surface};
+use super::places::{Place, Places};
 use super::problem::{Problem, ProblemKind};
 use super::routes::router;
 
@@ -35,6 +35,8 @@ use super::routes::router;
 const MAX_HEADERS: usize = 64;
 /// Maximum bytes of a request's line and headers.
 const MAX_HEAD: usize = 32 << 10;
+/// How long changes may go on after the time that requests have to end.
+const LAST_ACTIONS: Duration = Duration::from_secs(2);
 /// Pause after a connection could not be accepted: no file descriptor may be left.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -96,12 +98,12 @@ impl Server {
         let Server { listener, app, .. } = self;
         let settings = app.settings.clone();
         let router = router(&app);
-        let room = Arc::new(Semaphore::new(settings.connections as usize));
+        let places = Places::new(settings.connections);
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
-            let accepted = stop.run_until_cancelled(accept(&listener, &room)).await;
-            let Some((stream, client, permit)) = accepted else { break };
+            let accepted = stop.run_until_cancelled(accept(&listener, &places)).await;
+            let Some((stream, client, place)) = accepted else { break };
             let answers = Answers { router: router.clone(), client, app: app.clone() };
             let service = service_fn(move |request: Request<Incoming>| {
                 let answers = answers.clone();
@@ -121,7 +123,7 @@ impl Server {
                 if let Err(error) = ended(connection, stopping).await {
                     tracing::debug!(%error, %client, "a connection ended with an error");
                 }
-                drop(permit);
+                drop(place);
             });
         }
         drop(listener);
@@ -132,6 +134,13 @@ impl Server {
         if !in_time {
             let open = connections.len();
             tracing::warn!(open, "requests did not end in time; their connections are closed");
+        }
+        // A change goes on without its connection. The database must be open until the audit log
+        // has it.
+        app.actions.close();
+        if tokio::time::timeout(LAST_ACTIONS, app.actions.wait()).await.is_err() {
+            let begun = app.actions.len();
+            tracing::error!(begun, "changes were interrupted, and are not in the audit log");
         }
         in_time
     }
@@ -155,19 +164,24 @@ where
 }
 
 /// The next connection, with its place among `server.connections`.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<tokio::sync::OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let permit = Arc::clone(room).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, SocketAddr, Place) {
+    let mut free = places.free().await;
     loop {
         match listener.accept().await {
             Ok((stream, client)) => {
+                let place = match places.take(free, client.ip()) {
+                    Ok(place) => place,
+                    // Closed at once: waiting would keep the place from others.
+                    Err(still_free) => {
+                        tracing::debug!(%client, "an address has too many connections");
+                        free = still_free;
+                        continue;
+                    }
+                };
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "small packets of a connection may be delayed");
                 }
-                return (stream, client, permit);
+                return (stream, client, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

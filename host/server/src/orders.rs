@@ -58,7 +58,7 @@ pub(crate) async fn add(
     State(app): State<App>,
     Parameters(parameters): Parameters<Add>,
     headers: HeaderMap,
-    DocumentBody(bytes): DocumentBody,
+    DocumentBody { bytes, _room }: DocumentBody,
 ) -> Result<Response, Problem> {
     let priority = Priority::try_from(parameters.priority)
         .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("`priority`: {error}")))?;
@@ -135,11 +135,18 @@ fn accepted(submitted: &Submitted) -> Response {
             Part::Document => format!("the queue has order {order:?} with another document"),
             Part::Template => format!("the queue has order {order:?} with another template"),
         };
-        return Problem::new(ProblemKind::OrderDiffers, detail)
+        let problem = Problem::new(ProblemKind::OrderDiffers, detail)
             .with("order", order)
             .with("differs", part)
-            .with("fields", fields)
-            .into_response();
+            .with("fields", fields);
+        let problem = match part {
+            Part::Document => problem,
+            Part::Template => problem.hinting(
+                "the queue keeps what it has: PUT /v1/orders/{id}/document?template=NAME, or \
+                 `revise=true`, makes the order with the other template",
+            ),
+        };
+        return problem.into_response();
     }
     let status = match (&submitted.answer, &submitted.revised) {
         (Enqueued::New { .. }, _) | (_, Some(Revised::Queued { .. })) => StatusCode::ACCEPTED,
@@ -252,7 +259,7 @@ pub(crate) async fn revise(
     State(app): State<App>,
     Id(id): Id,
     Parameters(Revise { template }): Parameters<Revise>,
-    DocumentBody(bytes): DocumentBody,
+    DocumentBody { bytes, _room }: DocumentBody,
 ) -> Result<Response, Problem> {
     let order = document(&app, bytes).await?;
     let own: &str = order.id().as_ref();

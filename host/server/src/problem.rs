@@ -200,6 +200,13 @@ impl Problem {
         Problem { kind, detail: detail.into(), members: Box::default(), headers }
     }
 
+    /// Says what to do here, instead of what its kind says.
+    #[must_use]
+    pub fn hinting(mut self, hint: &str) -> Self {
+        self.members.insert("hint".to_owned(), json!(hint));
+        self
+    }
+
     /// Adds a member of its own.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl serde::Serialize) -> Self {

@@ -11,6 +11,7 @@ use super::app::App;
 use super::extract::{Fields, Id, Parameters, answer};
 use super::orders::page;
 use super::problem::{Problem, ProblemKind};
+use super::templates;
 
 /// Maximum length of the reason of a hold, in characters.
 const MAX_REASON: usize = 1_000;
@@ -60,6 +61,10 @@ pub(crate) async fn hold(
     if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
         let detail = format!("there is no route {:?}", id.name);
         return Err(Problem::new(ProblemKind::NoSuchRoute, detail).with("routes", &app.routes));
+    }
+    if id.kind == HoldKind::Template {
+        // A name that nobody has is a slip of the pen: its orders would go on.
+        templates::check(&app, &id.name).await?;
     }
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
         let detail = format!("`reason` has more than {MAX_REASON} characters");

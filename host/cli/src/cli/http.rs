@@ -15,6 +15,20 @@ use sitewright_runtime::plugin::template_names;
 use sitewright_server::{Alive, Server, ServerConfig, ServerParts, Surface, TemplateNames};
 use sitewright_site::{SiteStore, SitesRoot};
 
+/// An address to listen on, for the command line.
+///
+/// # Errors
+/// What would be one.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        match host.eq_ignore_ascii_case("localhost") {
+            true => "names are not looked up: write 127.0.0.1:PORT or [::1]:PORT".to_owned(),
+            false => "it is no address with a port, like 127.0.0.1:8080 or [::1]:8080".to_owned(),
+        }
+    })
+}
+
 /// Binds a server.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use sitewright_server::{Alive, Server, Surface};
     sitewright serve --listen 0.0.0.0:8080  needs a token: sitewright token create")]
 pub(super) struct Args {
     /// Listen on this address instead of `server.listen`.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = http::address)]
     listen: Option<SocketAddr>,
 }
 

@@ -52,7 +52,7 @@ pub(super) enum Command {
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
-    text.parse().map_err(|_| {
+    text.trim().parse().map_err(|_| {
         format!("{text:?} is not a scope; the scopes are submit, read, operate and admin")
     })
 }

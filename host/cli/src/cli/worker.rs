@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// Answer /healthz, /readyz and /metrics on this address. Metrics need a token with the scope
     /// `read`, unless the address is on the loopback interface and there are no tokens.
     #[cfg(feature = "server")]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = super::http::address)]
     listen: Option<std::net::SocketAddr>,
 }
 

@@ -3,6 +3,7 @@
 on_both!(
     an_order_is_followed_to_its_end,
     a_listener_that_connects_again_misses_nothing,
+    a_stream_ends_with_its_token,
     all_orders
 );
 
@@ -213,6 +214,26 @@ mod tests {
         progress(&api, "1", &names[1_202..]).await;
         read.push(stream.stage().await.1);
         assert_eq!(read, stages);
+    }
+
+    pub(super) async fn a_stream_ends_with_its_token(place: Place) {
+        let mut api = place.serve().await;
+        api.add("1").await;
+        api.log_in(&[Scope::Read]).await;
+        let mut of_order = Stream::open(&api, "/v1/orders/1/events", None).await;
+        let mut of_all = Stream::open(&api, "/v1/events", None).await;
+        let kept = new_token(&api.database, &[Scope::Read], None).await;
+        let token = api.token.replace(kept);
+        let mut other = Stream::open(&api, "/v1/events", None).await;
+        let digest = sitewright_control::digest_of(&token.unwrap().into()).unwrap();
+        let id = api.database.token_of(&digest).await.unwrap().unwrap().id;
+        api.database.revoke_token(&id).await.unwrap();
+        for stream in [&mut of_order, &mut of_all] {
+            while stream.next().await.is_some() {}
+        }
+        // The others go on.
+        progress(&api, "1", &["a"]).await;
+        assert_eq!(other.stage().await.1, "a");
     }
 
     pub(super) async fn all_orders(place: Place) {

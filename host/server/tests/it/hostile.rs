@@ -179,3 +179,52 @@ async fn connections_are_bounded_and_the_next_one_waits() {
         .await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_have_all_connections() {
+    let place = Place::sqlite();
+    let sixteen = ServerConfig { connections: 16, header_ms: 60_000, ..settings() };
+    let api = place.serve_with(sixteen).await;
+    let mut idle = Vec::new();
+    for _ in 0..14 {
+        idle.push(TcpStream::connect(api.address).await.unwrap());
+    }
+    let began = Instant::now();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let one_more = api.raw(ask, WITHIN).await;
+    assert!(one_more.is_empty() && began.elapsed() < WITHIN, "it is closed: {one_more}");
+    // Another address of the loopback interface.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut probe = other.connect(api.address).await.unwrap();
+    probe.write_all(ask).await.unwrap();
+    let answer = read_until_closed(&mut probe, WITHIN).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // A connection that ends gives its place back.
+    drop(idle.pop());
+    until("a place of the address is free", || async {
+        api.raw(ask, WITHIN).await.starts_with("HTTP/1.1 200")
+    })
+    .await;
+}
+
+/// A body that may be as large as all together waits for those that are read, and is then read.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_wait_until_there_is_room_for_them() {
+    let place = Place::sqlite();
+    let all = ServerConfig { body_bytes: 256 << 20, request_ms: 4_000, ..settings() };
+    let api = place.serve_with(all).await;
+    let head = "POST /v1/orders?template=flora HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+                application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // It never sends the rest.
+    let mut first = TcpStream::connect(api.address).await.unwrap();
+    first.write_all(format!("{head}1\r\n{{\r\n").as_bytes()).await.unwrap();
+    let body = document("1").to_string();
+    let second = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    until("the order is added, when the first body was given up", || async {
+        api.raw(second.as_bytes(), WITHIN).await.contains("\"state\":\"queued\"")
+    })
+    .await;
+    let answer = read_until_closed(&mut first, WITHIN).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
