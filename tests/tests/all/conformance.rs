@@ -98,6 +98,21 @@ fn github_is_told_in_one_line_for_each_broken_rule() {
     let begin =
         format!("::error file={},title=nonconforming breaks behaviour/values::", file.display());
     assert!(lines[0].starts_with(&begin), "{}", lines[0]);
+    // The summary of the job has the broken rule; what was in it stays.
+    let summary = bench.write("summary.md", "before\n");
+    let mut command =
+        bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
+    let done = Done::from(command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap());
+    assert_eq!(done.code, 10, "{}", done.stderr);
+    let summary = std::fs::read_to_string(summary).unwrap();
+    for part in [
+        "before\n## ❌ nonconforming ",
+        "9 rules hold, 0 warn, 1 are broken",
+        "| ❌ | behaviour/values |",
+        "the template does not like this order",
+    ] {
+        assert!(summary.contains(part), "{part:?} is missing:\n{summary}");
+    }
     // The JSON report does not change.
     let mut command = bench.command(&[
         "--json",

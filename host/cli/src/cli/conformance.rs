@@ -1,5 +1,6 @@
 //! `sitewright conformance`: checks templates against the contract.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
-use sitewright_conformance::report::{Report, TemplateReport, github, junit, tap, text};
+use sitewright_conformance::report::{Report, TemplateReport, github, junit, markdown, tap, text};
 use sitewright_conformance::{Candidate, Setting, SuiteRule, conform, suite};
 use sitewright_http as http;
 use sitewright_model::message;
@@ -109,6 +110,9 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             ))
         })?;
     }
+    if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+        summarize(file.into(), markdown::markdown(&report)).await;
+    }
     let annotated = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
     let annotations = if annotated { github::annotations(&report) } else { String::new() };
     if json {
@@ -122,6 +126,21 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         output::print(&annotations);
     }
     Ok(if report.passed { Exit::Done } else { Exit::Nonconforming })
+}
+
+/// Adds the report to the summary of a job on GitHub. The verdict does not depend on it.
+async fn summarize(file: PathBuf, text: String) {
+    let shown = file.display().to_string();
+    let written = tokio::task::spawn_blocking(move || {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
+        file.write_all(text.as_bytes())
+    });
+    let failed = match written.await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(file = shown, error = failed, "the summary (GITHUB_STEP_SUMMARY) is missing");
 }
 
 fn setting(config: &Config) -> Result<Setting, SetupError> {

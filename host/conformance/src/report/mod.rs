@@ -1,7 +1,8 @@
-//! The report of the suite as types, and its renderings: text, JSON, JUnit, TAP, GitHub.
+//! The report of the suite as types, and its renderings: text, JSON, JUnit, TAP, Markdown, GitHub.
 
 pub mod github;
 pub mod junit;
+pub mod markdown;
 pub mod tap;
 pub mod text;
 
