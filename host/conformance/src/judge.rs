@@ -13,6 +13,7 @@ use sitewright_model::Measure;
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
+use sitewright_model::time::millis;
 
 /// What results are compared with.
 pub(super) struct Judge<'a> {
@@ -30,6 +31,20 @@ impl Judge<'_> {
     /// # Errors
     /// If a snapshot cannot be read or written.
     pub(super) fn judge(
+        &self,
+        planned: &PlannedCase,
+        made: TestRun,
+        summary: &mut Summary,
+    ) -> Result<(), Message> {
+        let took = made.took;
+        self.judge_run(planned, made, summary)?;
+        if planned.folder.is_some() {
+            summary.add_case(&planned.label, millis(took));
+        }
+        Ok(())
+    }
+
+    fn judge_run(
         &self,
         planned: &PlannedCase,
         made: TestRun,

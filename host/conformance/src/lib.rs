@@ -44,4 +44,4 @@ mod summary;
 pub use author_folder::FOLDER;
 pub use rule::{Level, SuiteRule};
 pub use run::{Candidate, Setting, conform, listed};
-pub use summary::{Finding, Measured, Unit};
+pub use summary::{BrokenRule, CaseReport, Finding, Measured, Unit};

@@ -149,6 +149,7 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
     }
     summary.check_head_room();
     report.test_cases = summary.test_cases;
+    report.cases = std::mem::take(&mut summary.cases);
     report.duration_ms = millis(began.elapsed());
     for rule in SuiteRule::all() {
         let of = summary.rules.remove(&rule).unwrap_or_default();

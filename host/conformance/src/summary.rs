@@ -98,9 +98,30 @@ pub(super) struct RuleSummary {
     pub(super) skipped: Option<String>,
 }
 
+/// A rule that an author's case breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BrokenRule {
+    pub rule: SuiteRule,
+    pub message: String,
+}
+
+/// The result of one of the author's cases.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CaseReport {
+    /// The name of its folder, or of the case in it.
+    pub name: String,
+    pub passed: bool,
+    /// Duration of its run in milliseconds.
+    pub duration_ms: u64,
+    /// What it breaks, without warnings.
+    pub broken: Vec<BrokenRule>,
+}
+
 /// The results of all rules.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
+    /// The results of the author's cases.
+    pub(super) cases: Vec<CaseReport>,
     pub(super) rules: BTreeMap<SuiteRule, RuleSummary>,
     pub(super) test_cases: u64,
     /// Rules of cases whose names match the filter.
@@ -108,6 +129,21 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Adds the result of an author's case, all of whose findings are there.
+    pub(super) fn add_case(&mut self, name: &str, duration_ms: u64) {
+        let of_case = |(rule, of): (&SuiteRule, &RuleSummary)| {
+            let (rule, findings) = (*rule, of.findings.clone());
+            findings
+                .into_iter()
+                .filter(|found| found.case.as_deref() == Some(name))
+                .map(move |found| BrokenRule { rule, message: found.message })
+        };
+        let broken: Vec<BrokenRule> =
+            self.rules.iter().filter(|(rule, _)| !rule.only_warns()).flat_map(of_case).collect();
+        let passed = broken.is_empty();
+        self.cases.push(CaseReport { name: name.to_owned(), passed, duration_ms, broken });
+    }
+
     pub(super) fn checked(&mut self, rule: SuiteRule) {
         self.rules.entry(rule).or_default().checked += 1;
     }

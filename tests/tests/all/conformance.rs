@@ -248,7 +248,17 @@ fn a_snapshot_is_written_held_against_and_renewed() {
     ] {
         assert!(differs.stdout.contains(part), "{part:?} is missing:\n{}", differs.stdout);
     }
+    // The case has a row of its own.
+    let junit = |broken: bool| {
+        bench.run(&[&author[..], &["--junit", "report.xml"]].concat());
+        let xml = std::fs::read_to_string(bench.path().join("report.xml")).unwrap();
+        let row = xml.split("<testcase ").find(|row| row.starts_with("name=\"first\" ")).unwrap();
+        assert!(row.contains(".case\"") && !row.contains(" time=\"0.000\""), "{row}");
+        assert_eq!(row.contains("type=\"author/snapshot\""), broken, "{row}");
+    };
+    junit(true);
     bench.run(&[&author[..], &["--update"]].concat());
+    junit(false);
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), page);
     assert_eq!(
         serde_json::from_slice::<Value>(&std::fs::read(&manifest).unwrap()).unwrap(),

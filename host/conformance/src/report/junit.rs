@@ -1,4 +1,5 @@
-//! The report as JUnit XML, as CI systems read it: one suite per template, one test case per rule.
+//! The report as JUnit XML, as CI systems read it: one suite per template, one test case
+//! for each rule and for each of the author's cases.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
+use crate::summary::CaseReport;
 
 /// The report as a JUnit document.
 ///
@@ -36,7 +38,32 @@ fn suite(template: &TemplateReport) -> TestSuite {
         }
     }
     suite.add_test_cases(template.rules.iter().map(|rule| test_case(template, rule)));
+    suite.add_test_cases(template.cases.iter().map(|case| authors_case(template, case)));
     suite
+}
+
+/// A row for one of the author's cases. What it breaks is in the rows of the rules too.
+fn authors_case(template: &TemplateReport, case: &CaseReport) -> TestCase {
+    let status = match case.broken.first() {
+        None => TestCaseStatus::success(),
+        Some(first) => {
+            let all: String = case
+                .broken
+                .iter()
+                .map(|broken| format!("{}: {}\n", broken.rule.id(), broken.message))
+                .collect();
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status
+                .set_message(xml_text(&first.message))
+                .set_type(first.rule.id())
+                .set_description(xml_text(&all));
+            status
+        }
+    };
+    let mut row = TestCase::new(xml_text(&case.name), status);
+    row.set_classname(xml_text(&format!("{}.case", template.name())));
+    row.set_time(Duration::from_millis(case.duration_ms));
+    row
 }
 
 fn test_case(template: &TemplateReport, rule: &RuleReport) -> TestCase {

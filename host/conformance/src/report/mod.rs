@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::rule::{Level, SuiteRule};
 use super::suite;
-use super::summary::{Finding, Measured, RuleSummary};
+use super::summary::{CaseReport, Finding, Measured, RuleSummary};
 use sitewright_model::build::host_build;
 use sitewright_model::failure::TemplateRef;
 use sitewright_runtime::plugin::Template;
@@ -60,6 +60,9 @@ pub struct TemplateReport {
     pub test_cases: u64,
     /// Duration in milliseconds.
     pub duration_ms: u64,
+    /// The author's cases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<CaseReport>,
     /// Every rule that the filter selects.
     pub rules: Vec<RuleReport>,
 }
@@ -125,6 +128,7 @@ impl TemplateReport {
             passed: false,
             test_cases: 0,
             duration_ms: 0,
+            cases: Vec::new(),
             rules: Vec::new(),
         }
     }
