@@ -64,6 +64,9 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         let lead = if at == 0 { "  because " } else { "      and " };
         wrapped_after(out, cause.as_str(), lead, "          ", width)?;
     }
+    if let Some(code) = &record.code {
+        wrapped_after(out, &format!("code: {code}"), "    ", "      ", width)?;
+    }
     for (name, value) in &record.attributes {
         wrapped_after(out, &format!("{name}: {value}"), "    ", "      ", width)?;
     }

@@ -50,10 +50,11 @@ const WIDTH: usize = 110;
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>✗ {{ title }}</title>
+<title>{% if has_failed %}✗{% else %}…{% endif %} {{ title }}</title>
 <style>
 body { margin: 0; padding: 1.5rem; color: #e6e6e6; background: #1b1d1f; font: 1rem/1.5 system-ui, sans-serif; }
-h1 { margin: 0 0 .5rem; font-size: 1.25rem; color: #ff8a80; }
+h1 { margin: 0 0 .5rem; font-size: 1.25rem; }
+h1.failed { color: #ff8a80; }
 pre { overflow-x: auto; padding: 1rem; background: #111; font: .875rem/1.5 ui-monospace, monospace; }
 .b { font-weight: 700; } .d { color: #9aa0a6; }
 .c1, .c9 { color: #ff8a80; } .c2, .c10 { color: #a5d6a7; } .c3, .c11 { color: #ffe082; }
@@ -61,9 +62,10 @@ pre { overflow-x: auto; padding: 1rem; background: #111; font: .875rem/1.5 ui-mo
 </style>
 </head>
 <body>
-<h1>{{ title }}</h1>
+<h1{% if has_failed %} class="failed"{% endif %}>{{ title }}</h1>
 <p>{{ next }}</p>
-<pre>{{ report|safe }}</pre>
+{% if has_failed %}<pre>{{ report|safe }}</pre>
+{% endif %}
 <script src="{{ script }}"></script>
 </body>
 </html>
@@ -72,6 +74,8 @@ pre { overflow-x: auto; padding: 1rem; background: #111; font: .875rem/1.5 ui-mo
 struct Page<'a> {
     title: &'a str,
     next: &'a str,
+    /// Whether there is a report.
+    has_failed: bool,
     report: &'a str,
     script: &'a str,
 }
@@ -98,7 +102,7 @@ pub(super) fn failure(failed: &Failed, version: &str) -> String {
     page(
         title,
         "Fix it and save: this page is replaced when the next build succeeds.",
-        &ansi::html(&report),
+        Some(&ansi::html(&report)),
         version,
     )
 }
@@ -123,11 +127,12 @@ const MAX_PRINTED: usize = 200;
 
 /// The page before the first site.
 pub(super) fn waiting(version: &str) -> String {
-    page("The first site is being built", "It appears here when it is ready.", "", version)
+    page("The first site is being built", "It appears here when it is ready.", None, version)
 }
 
-fn page(title: &str, next: &str, report: &str, version: &str) -> String {
-    let page = Page { title, next, report, script: &script(version) };
+fn page(title: &str, next: &str, report: Option<&str>, version: &str) -> String {
+    let (has_failed, report) = (report.is_some(), report.unwrap_or_default());
+    let page = Page { title, next, has_failed, report, script: &script(version) };
     // Rendering into a `String` fails only if a value's `Display` does; none of these can.
     page.render()
         .unwrap_or_else(|error| format!("<!doctype html><title>{title}</title><p>{error}</p>"))
