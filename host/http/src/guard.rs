@@ -47,7 +47,8 @@ impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             let addresses = public_ones(host, &found)?;
             let addresses: Addrs = Box::new(addresses.into_iter());
             Ok(addresses)
@@ -97,7 +98,9 @@ const PRIVATE_V4: [([u8; 4], u32); 15] = [
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let bits = u32::from(address);
-    PRIVATE_V4.iter().all(|&(first, length)| (bits ^ u32::from_be_bytes(first)) >> (32 - length) != 0)
+    PRIVATE_V4
+        .iter()
+        .all(|&(first, length)| (bits ^ u32::from_be_bytes(first)) >> (32 - length) != 0)
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {

@@ -201,9 +201,8 @@ impl NewOrder {
         if self.idempotency_key.as_ref().is_some_and(|key| key.trim().is_empty()) {
             return invalid("`idempotency_key` must not be empty; leave it out instead");
         }
-        let is_url = |url: &String| {
-            (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0')
-        };
+        let is_url =
+            |url: &String| (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0');
         if !self.callback.as_ref().is_none_or(is_url) {
             return invalid("`callback` must be a URL of at most 2000 characters");
         }

@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sitewright_http::{Client, ClientError};
-use sitewright_jobs::{
-    AttemptResult, CALLBACK, ClaimedDelivery, Database, DeliveryState, Error,
-};
+use sitewright_jobs::{AttemptResult, CALLBACK, ClaimedDelivery, Database, DeliveryState, Error};
 use sitewright_model::backoff::{Backoff, Jitter};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -58,10 +56,7 @@ impl Default for Pace {
     fn default() -> Self {
         Pace {
             look_every: Duration::from_millis(500),
-            backoff: Backoff {
-                base: Duration::from_secs(10),
-                cap: Duration::from_secs(3_600),
-            },
+            backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(3_600) },
         }
     }
 }

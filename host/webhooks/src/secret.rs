@@ -1,8 +1,8 @@
 //! Secrets and signatures after Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use sitewright_model::message;
@@ -18,8 +18,7 @@ const MAX_SECRETS: usize = 4;
 /// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
 /// A secret that a receiver shares. `Debug` does not print it.
@@ -42,11 +41,8 @@ impl Secret {
     /// There is none, there are more than four, or one is no secret. The message contains no part of
     /// them.
     pub fn read_all(text: &SecretString) -> Result<Vec<Secret>, Message> {
-        let secrets: Vec<Secret> = text
-            .expose_secret()
-            .split_whitespace()
-            .map(Secret::read)
-            .collect::<Result<_, _>>()?;
+        let secrets: Vec<Secret> =
+            text.expose_secret().split_whitespace().map(Secret::read).collect::<Result<_, _>>()?;
         match secrets.len() {
             0 => Err(message!("is empty; put a secret there: {}", how())),
             1..=MAX_SECRETS => Ok(secrets),
@@ -78,7 +74,11 @@ impl Secret {
     /// The text without this secret.
     pub(crate) fn removed_from(&self, text: &str) -> String {
         let secret = self.text.expose_secret().trim_end_matches('=');
-        if text.contains(secret) { text.replace(secret, "[secret removed]") } else { text.to_owned() }
+        if text.contains(secret) {
+            text.replace(secret, "[secret removed]")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -143,6 +143,9 @@ mod tests {
         let unpadded = format!("whsec_{}", STANDARD.encode([1; 32]).trim_end_matches('='));
         let secret = read(&unpadded).unwrap().remove(0);
         assert_eq!(format!("{secret:?}"), "Secret(hidden)");
-        assert_eq!(secret.removed_from(&format!("bad {unpadded}=!")), "bad whsec_[secret removed]=!");
+        assert_eq!(
+            secret.removed_from(&format!("bad {unpadded}=!")),
+            "bad whsec_[secret removed]=!"
+        );
     }
 }

@@ -78,7 +78,10 @@ impl Webhooks {
             check_name(name)?;
             let url = target(&config.url, config.allow_private).map_err(|why| wrong("url", why))?;
             if let Some(event) = not_of_orders(&config.events) {
-                return Err(wrong("events", message!("has `{event}`, which is no event of orders")));
+                return Err(wrong(
+                    "events",
+                    message!("has `{event}`, which is no event of orders"),
+                ));
             }
             if config.events.is_empty() {
                 return Err(wrong("events", message!("is empty; leave it out for all events")));

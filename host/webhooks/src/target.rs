@@ -91,8 +91,18 @@ mod tests {
     #[test]
     fn addresses_that_may_be_called_are_read() {
         for (text, allow_private, url, without_query) in [
-            ("https://crm.example/a?key=1#b", false, "https://crm.example/a?key=1", "https://crm.example/a"),
-            (" https://1.1.1.1:8443/x\n", false, "https://1.1.1.1:8443/x", "https://1.1.1.1:8443/x"),
+            (
+                "https://crm.example/a?key=1#b",
+                false,
+                "https://crm.example/a?key=1",
+                "https://crm.example/a",
+            ),
+            (
+                " https://1.1.1.1:8443/x\n",
+                false,
+                "https://1.1.1.1:8443/x",
+                "https://1.1.1.1:8443/x",
+            ),
             ("http://127.0.0.1:9/x", true, "http://127.0.0.1:9/x", "http://127.0.0.1:9/x"),
             ("http://crm.internal", true, "http://crm.internal/", "http://crm.internal/"),
         ] {

@@ -49,9 +49,10 @@ pub(super) async fn bind(
         config_version: config.version.clone(),
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
-        callbacks: config.callbacks.as_ref().map(|callbacks| CallbackRules {
-            allow_private: callbacks.allow_private,
-        }),
+        callbacks: config
+            .callbacks
+            .as_ref()
+            .map(|callbacks| CallbackRules { allow_private: callbacks.allow_private }),
         alive,
         settings: ServerConfig { listen, ..config.server.clone() },
         surface,

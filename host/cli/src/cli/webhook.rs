@@ -258,11 +258,7 @@ fn attempt_text(attempt: &DeliveryAttempt) -> String {
     text
 }
 
-async fn redeliver(
-    database: &Database,
-    ids: Vec<String>,
-    json: bool,
-) -> Result<Exit, SetupError> {
+async fn redeliver(database: &Database, ids: Vec<String>, json: bool) -> Result<Exit, SetupError> {
     let mut deliveries = Vec::with_capacity(ids.len());
     for id in &ids {
         let delivery = database.redeliver(id).await?.ok_or_else(|| no_delivery(id))?;

@@ -287,13 +287,7 @@ async fn record_in(
         "UPDATE sitewright_deliveries SET state = $3, next_at = $4, ended_at = $5, lease = NULL,
             attempts = attempts + 1
          WHERE id = $1 AND lease = $2 AND state = 'pending'",
-        args![
-            &claimed.id,
-            &claimed.lease,
-            state.as_str(),
-            next,
-            next.is_none().then_some(now)
-        ],
+        args![&claimed.id, &claimed.lease, state.as_str(), next, next.is_none().then_some(now)],
     )
     .await?;
     let took = i64::try_from(millis(record.took)).unwrap_or(i64::MAX);
@@ -301,15 +295,8 @@ async fn record_in(
             (delivery_id, number, at, took_ms, status, error, body)
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let status = record.status.map(i64::from);
-    let values = args![
-        &claimed.id,
-        claimed.attempt,
-        record.at,
-        took,
-        status,
-        &record.error,
-        &record.body
-    ];
+    let values =
+        args![&claimed.id, claimed.attempt, record.at, took, status, &record.error, &record.body];
     tx.execute(sql, values).await?;
     if let AttemptResult::Gone { reason } = result {
         disable(tx, claimed, reason, now).await?;
