@@ -68,8 +68,8 @@ fn public_ones(host: String, found: &[SocketAddr]) -> Result<Vec<SocketAddr>, Pr
 
 /// Whether an address is one of the public internet: not of this machine, not of a private network
 /// or its provider, not link-local (which includes the metadata services of clouds), not multicast,
-/// and not reserved (IANA's registries of special-purpose addresses). An address of IPv6 that stands
-/// for one of IPv4 is judged as that.
+/// and not reserved (IANA's registries of special-purpose addresses). An address of IPv6 that
+/// stands for one of IPv4 is judged as that.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),

@@ -52,8 +52,8 @@ pub struct CallbackConfig {
     pub secret_env: Option<String>,
     /// File that holds the secret, or several. One of `secret_env` and `secret_file` is required.
     pub secret_file: Option<PathBuf>,
-    /// Whether a callback may have an address of this machine or of a private network, and be called
-    /// without TLS.
+    /// Whether a callback may have an address of this machine or of a private network, and be
+    /// called without TLS.
     #[serde(default)]
     pub allow_private: bool,
     /// Milliseconds in which a callback must answer, connecting included. 100 to 60000.

@@ -1,8 +1,8 @@
 //! Which delivery is sent when, and by whom: every process of the queue looks for deliveries that
 //! are due, leases some of them, and sends them side by side.
 //!
-//! Each webhook has slots of its own, so that one that stalls holds up no other one. Callbacks share
-//! slots; each host gets a few of them only.
+//! Each webhook has slots of its own, so that one that stalls holds up no other one. Callbacks
+//! share slots; each host gets a few of them only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ const SEE_EVERY: Duration = Duration::from_secs(60);
 /// A process that has just started forgets no webhook: those that have it may be starting too.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// How long attempts have to end when the process stops; others are repeated later.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Pause after an error of the database.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -102,11 +102,17 @@ impl Dispatch {
         Ok(Dispatch { stop, looking })
     }
 
-    /// Begins an attempt of what is due, and lets attempts end for some seconds.
-    pub async fn stop(self) {
+    /// Begins an attempt of what is due, and lets attempts end for 2 s. Call it before the database
+    /// is closed.
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        if let Err(error) = self.looking.await {
-            tracing::warn!(%error, "the deliveries of webhooks did not end");
+        match tokio::time::timeout(STOP_WITHIN, &mut self.looking).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the deliveries of webhooks ended early"),
+            Err(_) => {
+                self.looking.abort();
+                tracing::info!("attempts of webhooks did not end in time; they are repeated");
+            }
         }
     }
 }
@@ -171,12 +177,7 @@ async fn look(shared: Arc<Shared>, slots: Slots, stop: CancellationToken) {
         tracing::debug!(%error, "the last look for deliveries failed");
     }
     sending.close();
-    if tokio::time::timeout(STOP_WITHIN, sending.wait()).await.is_err() {
-        tracing::info!(
-            attempts = sending.len(),
-            "attempts of webhooks did not end in time; they are repeated"
-        );
-    }
+    sending.wait().await;
 }
 
 impl Shared {

@@ -38,8 +38,8 @@ impl Secret {
     /// Reads secrets with white space between them.
     ///
     /// # Errors
-    /// There is none, there are more than four, or one is no secret. The message contains no part of
-    /// them.
+    /// There is none, there are more than four, or one is no secret. The message contains no part
+    /// of them.
     pub fn read_all(text: &SecretString) -> Result<Vec<Secret>, Message> {
         let secrets: Vec<Secret> =
             text.expose_secret().split_whitespace().map(Secret::read).collect::<Result<_, _>>()?;

@@ -139,6 +139,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "sitewright-order",
             "sitewright-runtime",
             "sitewright-site",
+            "sitewright-webhooks",
         ],
     ),
     // The binary: everything below it.

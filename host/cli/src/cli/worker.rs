@@ -72,7 +72,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     // Before there are orders: the outbox has deliveries only for receivers that it knows.
     let dispatch = Setup::dispatch(&config, &database, &client).await?;
     // From here on there may be orders to return to the queue, so `serve` handles signals.
-    let worker = Worker::start(prepared, watchdog).await?;
+    let worker = Worker::start(prepared, watchdog).await?.with_webhooks(dispatch);
     let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     let ready = json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms });
@@ -87,7 +87,6 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     };
     tell(json, &ready);
     let served = serve(worker, &database, &args, &config, &mut signals, json).await;
-    dispatch.stop().await;
     #[cfg(feature = "server")]
     if let Some(status) = status {
         status.stop().await;

@@ -69,17 +69,20 @@ macro_rules! columns {
     };
 }
 
-/// `$1`: a webhook; `$2`: now; `$3`: the number; `$4`: the lease; `$5`: when that ends.
+/// `$1`: a webhook; `$2`: now; `$3`: the number; `$4`: the lease; `$5`: when that ends. On PostgreSQL
+/// the ids are an array: a subquery may be evaluated more than once, and locks others then.
 macro_rules! claim {
-    ($lock:literal) => {
+    ($begin:literal, $end:literal) => {
         concat!(
             "UPDATE sitewright_deliveries SET lease = $4, next_at = $5,
                 first_attempt_at = coalesce(first_attempt_at, $2)
-             WHERE id IN (SELECT id FROM sitewright_deliveries
+             WHERE id ",
+            $begin,
+            "SELECT id FROM sitewright_deliveries
                 WHERE webhook = $1 AND state = 'pending' AND next_at <= $2
                 ORDER BY next_at, id LIMIT $3",
-            $lock,
-            ") RETURNING ",
+            $end,
+            " RETURNING ",
             columns!()
         )
     };
@@ -122,7 +125,7 @@ impl Database {
                 }
                 let (now, token) = (now_ms(), Ulid::generate().to_string());
                 let until = now.saturating_add(i64::try_from(millis(lease)).unwrap_or(i64::MAX));
-                let sql = tx.pick(claim!(""), claim!(" FOR UPDATE SKIP LOCKED"));
+                let sql = tx.pick(claim!("IN (", ")"), claim!("= ANY(ARRAY(", " FOR UPDATE SKIP LOCKED))"));
                 let values = args![&webhook, now, i64::from(most), &token, until];
                 let rows = tx.all(sql, values).await?;
                 let mut claimed = Vec::with_capacity(rows.len());
@@ -283,13 +286,16 @@ async fn record_in(
             }
         }
     };
-    tx.execute(
+    let recorded = tx.execute(
         "UPDATE sitewright_deliveries SET state = $3, next_at = $4, ended_at = $5, lease = NULL,
             attempts = attempts + 1
          WHERE id = $1 AND lease = $2 AND state = 'pending'",
         args![&claimed.id, &claimed.lease, state.as_str(), next, next.is_none().then_some(now)],
     )
     .await?;
+    if recorded == 0 {
+        return Ok(None);
+    }
     let took = i64::try_from(millis(record.took)).unwrap_or(i64::MAX);
     let sql = "INSERT INTO sitewright_delivery_attempts
             (delivery_id, number, at, took_ms, status, error, body)
