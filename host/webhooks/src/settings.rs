@@ -255,10 +255,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_its_key() {
-        for (change, says) in [
+        let cases: [(fn(&mut WebhookConfig), &str); 10] = [
             (
-                (|config: &mut WebhookConfig| config.url = "http://crm.example".to_owned())
-                    as fn(&mut WebhookConfig),
+                |config| config.url = "http://crm.example".to_owned(),
                 "`webhooks.crm.url` begins with http://",
             ),
             (|config| config.events.clear(), "`webhooks.crm.events` is empty"),
@@ -288,7 +287,8 @@ mod tests {
                 },
                 "`webhooks.crm.secret_file` names /nowhere/none, which cannot be read",
             ),
-        ] {
+        ];
+        for (change, says) in cases {
             let error = read(&config(change)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
             assert!(!error.contains("hunter2"), "{error}");

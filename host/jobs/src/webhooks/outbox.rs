@@ -69,8 +69,9 @@ macro_rules! columns {
     };
 }
 
-/// `$1`: a webhook; `$2`: now; `$3`: the number; `$4`: the lease; `$5`: when that ends. On PostgreSQL
-/// the ids are an array: a subquery may be evaluated more than once, and locks others then.
+/// `$1`: a webhook; `$2`: now; `$3`: the number; `$4`: the lease; `$5`: when that ends. On
+/// PostgreSQL the ids are an array: a subquery may be evaluated more than once, and locks others
+/// then.
 macro_rules! claim {
     ($begin:literal, $end:literal) => {
         concat!(

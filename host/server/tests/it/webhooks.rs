@@ -100,19 +100,12 @@ mod tests {
 
     pub(super) async fn callbacks_are_those_that_may_be_called(place: Place) {
         let api = place.serve().await;
-        let add = |id: &'static str, url: &'static str| {
-            let request = api.request(Method::POST, "/v1/orders").json(&document(id));
+        let add = |id: &str, url: &str| {
+            let mut request =
+                api.request(Method::POST, "/v1/orders").json(&document(id)).build().unwrap();
             let query = [("template", "flora"), ("callback", url)];
-            // The URL is percent-encoded, as it must be.
-            let url = reqwest::Url::parse_with_params(
-                &format!("http://{}/v1/orders", api.address),
-                query,
-            );
-            async move {
-                let mut request = request.build().unwrap();
-                *request.url_mut() = url.unwrap();
-                send(reqwest::RequestBuilder::from_parts(api.client.clone(), request)).await
-            }
+            request.url_mut().query_pairs_mut().extend_pairs(query);
+            send(RequestBuilder::from_parts(api.client.clone(), request))
         };
         for (url, says) in [
             ("", "not a URL"),

@@ -172,7 +172,7 @@ impl Receiving {
     async fn start<F, A>(answer: F) -> Self
     where
         F: Fn(usize) -> A + Clone + Send + Sync + 'static,
-        A: Future<Output = Response> + Send,
+        A: Future<Output = Response> + Send + 'static,
     {
         let got: Arc<Mutex<Vec<Got>>> = Arc::default();
         let noted = Arc::clone(&got);

@@ -112,7 +112,7 @@ mod tests {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = [0; 4_096];
-                stream.read(&mut head).await.unwrap();
+                assert!(stream.read(&mut head).await.unwrap() > 0);
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
                 stream.write_all(answer).await.unwrap();
                 open.push(stream);
