@@ -31,6 +31,7 @@ use sitewright_runtime::run::OrderReading;
 #[cfg(feature = "server")]
 pub use sitewright_server::ServerConfig;
 use sitewright_site::{Level, Levels, Rule, SitePolicy};
+use sitewright_webhooks::{CallbackConfig, WebhookConfig};
 pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
@@ -104,6 +105,9 @@ struct Keys {
     #[schemars(skip)]
     #[expect(dead_code, reason = "it is accepted, and nothing reads it")]
     server: serde::de::IgnoredAny,
+    #[serde(default)]
+    webhooks: BTreeMap<String, WebhookConfig>,
+    callbacks: Option<CallbackConfig>,
     #[serde(default)]
     ai: AiConfig,
     #[serde(default)]
@@ -352,6 +356,10 @@ pub struct Config {
     /// `[server]`.
     #[cfg(feature = "server")]
     pub server: ServerConfig,
+    /// `[webhooks.NAME]`.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
+    /// `[callbacks]`.
+    pub callbacks: Option<CallbackConfig>,
     pub ai: AiConfig,
     /// `[template.NAME]` and `[coredump]`.
     pub template_settings: TemplateSettings,
@@ -471,6 +479,8 @@ impl Config {
             retention: keys.retention,
             #[cfg(feature = "server")]
             server: keys.server,
+            webhooks: keys.webhooks,
+            callbacks: keys.callbacks,
             ai: keys.ai,
             template_settings: template_settings(keys.template, keys.coredump),
             base,

@@ -25,6 +25,8 @@ pub struct Submission {
     pub priority: Priority,
     /// A second key under which the same order may be sent twice.
     pub idempotency_key: Option<String>,
+    /// A URL that is told how the order ends. An order that the queue has keeps its own.
+    pub callback: Option<String>,
 }
 
 /// A part of an order in the queue that is not the one that was sent now.
@@ -154,6 +156,7 @@ pub async fn submit(
     let new = submissions.iter().map(|submission| NewOrder {
         priority: submission.priority,
         idempotency_key: submission.idempotency_key.clone(),
+        callback: submission.callback.clone(),
         ..NewOrder::new(
             submission.order.id().to_string(),
             &submission.template,

@@ -8,6 +8,7 @@
 //! | [`Client`], [`Shard`] | which connection does a request use? |
 //! | [`connect_within`], [`ConnectWatch`], [`ConnectTimeout`] | how long may connecting take? |
 //! | [`Client::with_settings`], [`ConnectionSettings`] | which proxy and certificates has a server? |
+//! | [`Client::public_only`], [`is_public`] | how does a request reach public addresses only? |
 //! | [`causes_with_self`], [`was_closed`] | what caused an error of the client? |
 //!
 //! **Invariant:** no other crate builds a `reqwest::Client` (clippy's `disallowed-methods`).
@@ -15,6 +16,7 @@
 //! **Invariant:** this crate does not know what it sends: no providers, keys, retries or response
 //! timeouts. It sends nothing by itself.
 
+mod guard;
 mod settings;
 
 use std::error::Error;
@@ -30,6 +32,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub use guard::{PrivateAddress, is_public};
 pub use settings::{ConnectionSettings, ProxySetting};
 
 use sitewright_model::message;

@@ -59,6 +59,8 @@ pub struct RemovedRows {
     pub ai_calls: u64,
     pub events: u64,
     pub jobs: u64,
+    /// Deliveries of webhooks about the order.
+    pub deliveries: u64,
 }
 
 impl std::ops::AddAssign for RemovedRows {
@@ -69,6 +71,7 @@ impl std::ops::AddAssign for RemovedRows {
         self.ai_calls += other.ai_calls;
         self.events += other.events;
         self.jobs += other.jobs;
+        self.deliveries += other.deliveries;
     }
 }
 
@@ -82,10 +85,10 @@ pub(super) struct WasErased {
 }
 
 impl Database {
-    /// Erases an order: its document, attempts, events, AI replies, failure records and jobs. Only
-    /// its id and the time are left, so that the order is not added again. A queued or waiting order
-    /// is not made any more. Also if there is no such order: a worker may have written something
-    /// late.
+    /// Erases an order: its document, attempts, events, AI replies, failure records, deliveries and
+    /// jobs. Only its id and the time are left, so that the order is not added again. A queued or
+    /// waiting order is not made any more. Also if there is no such order: a worker may have written
+    /// something late.
     ///
     /// On SQLite the bytes are overwritten, in the file and in its log.
     ///
@@ -212,10 +215,12 @@ impl Database {
             let ids = ids.clone();
             Box::pin(async move {
                 let rows = remove_rows_in(tx, &ids).await?;
+                let deliveries = remove_deliveries_in(tx, &ids).await?;
                 let sql = "DELETE FROM sitewright_removed_orders
                      WHERE cause = 'expired' AND removed_at < $1";
                 tx.execute(sql, args![before]).await?;
-                Ok(rows.attempts + rows.failures + rows.ai_calls + rows.events)
+                let rows = rows.attempts + rows.failures + rows.ai_calls + rows.events;
+                Ok(rows + deliveries)
             })
         })
         .await
@@ -274,7 +279,35 @@ async fn remove_in(
             SET cause = excluded.cause, removed_at = excluded.removed_at"
     );
     tx.execute(sql, args![&list, cause.as_str(), now]).await?;
+    removed.deliveries = remove_deliveries_in(tx, orders).await?;
     Ok(removed)
+}
+
+/// Removes what was or is to be delivered about orders that were erased. That of expired orders is
+/// removed after a time of its own.
+async fn remove_deliveries_in(tx: &mut Tx, orders: &[String]) -> Result<u64, sqlx::Error> {
+    if orders.is_empty() {
+        return Ok(0);
+    }
+    let list = json_rows(orders.iter().map(|order| vec![json!(order)]));
+    let attempts = over_json!(
+        tx,
+        "DELETE FROM sitewright_delivery_attempts WHERE delivery_id IN (
+            SELECT d.id FROM sitewright_deliveries d JOIN sitewright_removed_orders r
+                ON r.id = d.order_id AND r.cause = 'erased'
+            WHERE d.order_id IN (SELECT t.value ->> 0 FROM ",
+        "))"
+    );
+    let deliveries = over_json!(
+        tx,
+        "DELETE FROM sitewright_deliveries WHERE id IN (
+            SELECT d.id FROM sitewright_deliveries d JOIN sitewright_removed_orders r
+                ON r.id = d.order_id AND r.cause = 'erased'
+            WHERE d.order_id IN (SELECT t.value ->> 0 FROM ",
+        "))"
+    );
+    tx.execute(attempts, args![&list]).await?;
+    tx.execute(deliveries, args![&list]).await
 }
 
 /// Removes what belongs to orders and has rows of its own.
@@ -308,7 +341,13 @@ async fn remove_rows_in(tx: &mut Tx, orders: &[String]) -> Result<RemovedRows, s
         "DELETE FROM sitewright_events WHERE order_id IN (SELECT t.value ->> 0 FROM ",
         ")"
     );
+    let callbacks = over_json!(
+        tx,
+        "DELETE FROM sitewright_callbacks WHERE order_id IN (SELECT t.value ->> 0 FROM ",
+        ")"
+    );
     tx.execute(revisions, args![&list]).await?;
+    tx.execute(callbacks, args![&list]).await?;
     Ok(RemovedRows {
         orders: 0,
         attempts: tx.execute(attempts, args![&list]).await?,
@@ -316,6 +355,7 @@ async fn remove_rows_in(tx: &mut Tx, orders: &[String]) -> Result<RemovedRows, s
         ai_calls: tx.execute(ai_calls, args![&list]).await?,
         events: tx.execute(events, args![&list]).await?,
         jobs: 0,
+        deliveries: 0,
     })
 }
 

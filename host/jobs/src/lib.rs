@@ -30,6 +30,7 @@
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `watch` | what happens to orders while somebody watches? |
+//! | `webhooks/` | who is told of orders, and what became of each delivery? |
 //! | `database`, `schema`, `migration_lock` | how is the database opened and migrated? |
 //! | `backup` | how is SQLite copied while workers use it? |
 //! | `error`, `open_cause` | what can fail, and why did a database not open? |
@@ -82,6 +83,7 @@ mod stall_detector;
 mod stats;
 mod tokens;
 mod watch;
+mod webhooks;
 mod worker;
 
 pub use background::Liveness;
@@ -114,3 +116,7 @@ pub use settings::WorkerSettings;
 pub use stats::{Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};
+pub use webhooks::{
+    AttemptResult, CALLBACK, ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryCursor,
+    DeliveryFilter, DeliveryRecord, DeliveryState, Seen, Webhook, WebhookEvent,
+};

@@ -163,7 +163,13 @@ pub struct NewOrder {
     pub config_version: Option<String>,
     /// A second key under which the same order may be sent twice.
     pub idempotency_key: Option<String>,
+    /// A URL that is told how the order ends, see [`Webhook`](crate::Webhook). At most 2,000
+    /// characters; who adds the order decides which URLs may be called.
+    pub callback: Option<String>,
 }
+
+/// Maximum length of [`NewOrder::callback`], in characters.
+const MAX_CALLBACK: usize = 2_000;
 
 impl NewOrder {
     /// An order with the default priority.
@@ -179,6 +185,7 @@ impl NewOrder {
             priority: Priority::default(),
             config_version: None,
             idempotency_key: None,
+            callback: None,
         }
     }
 
@@ -193,6 +200,11 @@ impl NewOrder {
         }
         if self.idempotency_key.as_ref().is_some_and(|key| key.trim().is_empty()) {
             return invalid("`idempotency_key` must not be empty; leave it out instead");
+        }
+        let is_url =
+            |url: &String| (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0');
+        if !self.callback.as_ref().is_none_or(is_url) {
+            return invalid("`callback` must be a URL of at most 2000 characters");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
             return invalid(

@@ -328,6 +328,12 @@ async fn enqueue_in(
     if inserted == 1 {
         check_spelling(tx, &order.id).await?;
         check_not_erased(tx, &order.id).await?;
+        if let Some(url) = &order.callback {
+            let sql = "INSERT INTO sitewright_callbacks (order_id, url, created_at)
+                 VALUES ($1, $2, $3) ON CONFLICT (order_id) DO UPDATE
+                 SET url = excluded.url, created_at = excluded.created_at, disabled_at = NULL";
+            tx.execute(sql, args![&order.id, url, now]).await?;
+        }
         let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
         let job = river::insert(river, tx, &order.id, priority, None).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])

@@ -328,27 +328,31 @@ impl Database {
     /// If the database fails.
     pub async fn cost(&self, order: &str) -> Result<Cost, Error> {
         let doing = "adding up AI calls";
-        // A provider may report any number, and a sum that overflows is an error of the database.
-        // 2^50 tokens, or billionths of a dollar, are more than any reply has, and the sum of
-        // 8,192 of them still fits.
-        let sql = "SELECT count(*) AS calls,
-                CAST(coalesce(sum(CASE WHEN cost_nano_usd > 1125899906842624
-                    THEN 1125899906842624 ELSE cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
-                CAST(coalesce(sum(CASE WHEN input_tokens > 1125899906842624
-                    THEN 1125899906842624 ELSE input_tokens END), 0) AS BIGINT) AS input_tokens,
-                CAST(coalesce(sum(CASE WHEN output_tokens > 1125899906842624
-                    THEN 1125899906842624 ELSE output_tokens END), 0) AS BIGINT) AS output_tokens
-             FROM sitewright_ai_calls WHERE order_id = $1";
-        let rows = self.read(doing, sql, args![order]).await?;
+        let rows = self.read(doing, COST, args![order]).await?;
         let Some(row) = rows.first() else { return Ok(Cost::default()) };
-        let read = || -> Result<Cost, sqlx::Error> {
-            Ok(Cost {
-                calls: row.int("calls")?,
-                nano_usd: row.int("nano_usd")?,
-                input_tokens: row.int("input_tokens")?,
-                output_tokens: row.int("output_tokens")?,
-            })
-        };
-        read().map_err(|error| Error::database(doing, error))
+        Cost::read(row).map_err(|error| Error::database(doing, error))
+    }
+}
+
+/// `$1`: an order. One row for [`Cost::read`]. A provider may report any number, and a sum that
+/// overflows is an error of the database. 2^50 tokens, or billionths of a dollar, are more than any
+/// reply has, and the sum of 8,192 of them still fits.
+pub(super) const COST: &str = "SELECT count(*) AS calls,
+        CAST(coalesce(sum(CASE WHEN cost_nano_usd > 1125899906842624
+            THEN 1125899906842624 ELSE cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
+        CAST(coalesce(sum(CASE WHEN input_tokens > 1125899906842624
+            THEN 1125899906842624 ELSE input_tokens END), 0) AS BIGINT) AS input_tokens,
+        CAST(coalesce(sum(CASE WHEN output_tokens > 1125899906842624
+            THEN 1125899906842624 ELSE output_tokens END), 0) AS BIGINT) AS output_tokens
+     FROM sitewright_ai_calls WHERE order_id = $1";
+
+impl Cost {
+    pub(super) fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Cost {
+            calls: row.int("calls")?,
+            nano_usd: row.int("nano_usd")?,
+            input_tokens: row.int("input_tokens")?,
+            output_tokens: row.int("output_tokens")?,
+        })
     }
 }

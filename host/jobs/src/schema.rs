@@ -33,12 +33,12 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Each migration brings the tables one version further; a published one never changes. `{now}` is
 /// the time in milliseconds since the Unix epoch, `{sequence}` a key that counts up; a line that
-/// begins with `{sqlite}` is for SQLite only.
+/// begins with `{sqlite}` is for SQLite only, and one with `{postgres}` for PostgreSQL only.
 ///
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -260,7 +260,92 @@ CREATE TABLE sitewright_audit (
     client TEXT NOT NULL
 );
 ",
+    // Outgoing webhooks. A trigger writes the deliveries, so that each change of a state is in the
+    // outbox with the transaction that made it, whichever statement, program or version that was.
+    "
+CREATE TABLE sitewright_webhooks (
+    name TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    events TEXT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    disabled_at BIGINT,
+    disabled_reason TEXT
+);
+CREATE TABLE sitewright_callbacks (
+    order_id TEXT PRIMARY KEY,
+    url TEXT NOT NULL CHECK (length(url) > 0),
+    created_at BIGINT NOT NULL,
+    disabled_at BIGINT
+);
+CREATE TABLE sitewright_deliveries (
+    id TEXT PRIMARY KEY,
+    webhook TEXT NOT NULL,
+    url TEXT,
+    event TEXT NOT NULL,
+    order_id TEXT,
+    at BIGINT NOT NULL,
+    template TEXT,
+    revision BIGINT,
+    release TEXT,
+    failure_id TEXT,
+    hold TEXT,
+    payload TEXT,
+    state TEXT NOT NULL DEFAULT 'pending'
+        CHECK (state IN ('pending', 'delivered', 'given_up')),
+    attempts BIGINT NOT NULL DEFAULT 0,
+    first_attempt_at BIGINT,
+    next_at BIGINT,
+    lease TEXT,
+    ended_at BIGINT,
+    CHECK ((state = 'pending') = (next_at IS NOT NULL)),
+    CHECK ((state = 'pending') = (ended_at IS NULL))
+);
+CREATE INDEX sitewright_deliveries_due ON sitewright_deliveries (webhook, next_at)
+    WHERE state = 'pending';
+CREATE INDEX sitewright_deliveries_at ON sitewright_deliveries (at, id);
+CREATE INDEX sitewright_deliveries_ended ON sitewright_deliveries (ended_at)
+    WHERE ended_at IS NOT NULL;
+CREATE INDEX sitewright_deliveries_of_order ON sitewright_deliveries (order_id);
+CREATE TABLE sitewright_delivery_attempts (
+    id {sequence},
+    delivery_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    took_ms BIGINT NOT NULL,
+    status BIGINT,
+    error TEXT,
+    body TEXT
+);
+CREATE INDEX sitewright_delivery_attempts_of ON sitewright_delivery_attempts (delivery_id, id);
+{sqlite}CREATE TRIGGER sitewright_orders_webhooks AFTER UPDATE OF state ON sitewright_orders \
+     WHEN NEW.state <> OLD.state AND (NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled') \
+     OR (NEW.state = 'waiting' AND NEW.held_by IS NOT NULL \
+     AND NEW.held_by IS DISTINCT FROM OLD.held_by)) BEGIN {insert} END;
+{postgres}CREATE OR REPLACE FUNCTION sitewright_orders_webhooks() RETURNS trigger LANGUAGE plpgsql \
+     AS $$ BEGIN {insert} RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_orders_webhooks AFTER UPDATE OF state ON sitewright_orders \
+     FOR EACH ROW WHEN (NEW.state <> OLD.state AND (NEW.state IN ('succeeded', 'failed', 'dead', \
+     'cancelled') OR (NEW.state = 'waiting' AND NEW.held_by IS NOT NULL \
+     AND NEW.held_by IS DISTINCT FROM OLD.held_by))) \
+     EXECUTE FUNCTION sitewright_orders_webhooks();
+",
 ];
+
+/// The statement of the trigger of version 10, `{insert}` there, on one line for the placeholders
+/// at the beginning of lines. `updated_at` is the time of the change by the clock of the process
+/// that made it.
+const INSERT_DELIVERIES: &str = "INSERT INTO sitewright_deliveries (id, webhook, url, event, \
+     order_id, at, next_at, template, revision, release, failure_id, hold) \
+     SELECT 'msg_' || {unique}, t.webhook, t.url, 'order.' || NEW.state, NEW.id, \
+     coalesce(NEW.finished_at, NEW.updated_at), coalesce(NEW.finished_at, NEW.updated_at), \
+     NEW.template, NEW.revision, \
+     CASE WHEN NEW.state = 'succeeded' THEN NEW.current_release END, \
+     CASE WHEN NEW.state IN ('failed', 'dead') THEN NEW.last_failure END, \
+     CASE WHEN NEW.state = 'waiting' THEN NEW.held_by END \
+     FROM (SELECT w.name AS webhook, NULL AS url FROM sitewright_webhooks w \
+     WHERE w.disabled_at IS NULL AND w.events LIKE '%,order.' || NEW.state || ',%' \
+     UNION ALL SELECT 'callback' AS webhook, c.url AS url FROM sitewright_callbacks c \
+     WHERE c.order_id = NEW.id AND c.disabled_at IS NULL) AS t;";
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS sitewright_schema (
     version BIGINT PRIMARY KEY,
@@ -443,12 +528,14 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
     }
     tx.script(VERSIONS.to_owned()).await?;
     let (now, sequence) = (queries.now_ms.as_str(), queries.sequence.as_str());
-    // A comment on PostgreSQL.
-    let sqlite = tx.pick("", "-- ");
+    // A comment on the other one.
+    let (sqlite, postgres) = (tx.pick("", "-- "), tx.pick("-- ", ""));
+    let insert = INSERT_DELIVERIES.replace("{unique}", &queries.unique);
     for (version, migration) in (1..).zip(MIGRATIONS) {
         if version > from {
             let script = migration.replace("{now}", now).replace("{sequence}", sequence);
-            tx.script(script.replace("{sqlite}", sqlite)).await?;
+            let script = script.replace("{sqlite}", sqlite).replace("{postgres}", postgres);
+            tx.script(script.replace("{insert}", &insert)).await?;
             tx.execute(
                 "INSERT INTO sitewright_schema (version, program, applied_at) VALUES ($1, $2, $3)",
                 args![version, env!("CARGO_PKG_VERSION"), now_ms()],

@@ -18,6 +18,14 @@ pub fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// A time in milliseconds since the Unix epoch, as in records. The epoch if it is not one of the
+/// years to 9999.
+pub fn rfc3339(ms: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+    let text = time.ok().and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
+}
+
 /// Whole milliseconds of a duration, rounded down; `u64::MAX` if there are more.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
-use sitewright_jobs::{AuditEntry, Hold, HoldId, Order, OrderState, RemovedRows};
+use sitewright_jobs::{
+    AuditEntry, Delivery, DeliveryAttempt, Hold, HoldId, Order, OrderState, RemovedRows, Webhook,
+};
 use sitewright_model::message::Message;
 
 use super::templates::Listed;
@@ -31,6 +33,7 @@ pub(crate) enum Outcome {
     Released,
     /// It was not held; nothing was changed.
     NotHeld,
+    Enabled,
 }
 
 /// A document that was checked only.
@@ -116,6 +119,41 @@ pub(crate) struct TemplateList {
     /// Why the templates folder of the server's machine cannot be read.
     #[schemars(with = "Option<String>")]
     pub(crate) folder_error: Option<Message>,
+}
+
+/// Who is told of orders.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct WebhookList {
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// A webhook was enabled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct WebhookChange {
+    pub(crate) outcome: Outcome,
+    pub(crate) webhook: Webhook,
+}
+
+/// A page of deliveries, the newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DeliveryPage {
+    pub(crate) deliveries: Vec<Delivery>,
+    /// `cursor` of the next page; null on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// A delivery with its attempts, the oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DeliveryDetail {
+    pub(crate) delivery: Delivery,
+    pub(crate) attempts: Vec<DeliveryAttempt>,
+}
+
+/// A delivery that is due again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Redelivery {
+    pub(crate) outcome: Outcome,
+    pub(crate) delivery: Delivery,
 }
 
 /// A page of the audit log, the newest first.

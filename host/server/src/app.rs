@@ -38,6 +38,13 @@ pub enum Surface {
     Status,
 }
 
+/// Which callbacks orders may bring with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallbackRules {
+    /// Also addresses of this machine and of private networks, and without TLS.
+    pub allow_private: bool,
+}
+
 /// What a server is made of.
 #[derive(Clone)]
 pub struct ServerParts {
@@ -53,6 +60,8 @@ pub struct ServerParts {
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
     pub templates: TemplateNames,
+    /// `None` if no order may have a callback.
+    pub callbacks: Option<CallbackRules>,
     pub alive: Alive,
     pub settings: ServerConfig,
     pub surface: Surface,
@@ -72,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) config_version: String,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
+    pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
@@ -96,6 +106,7 @@ impl App {
             config_version,
             routes,
             templates,
+            callbacks,
             alive,
             settings,
             surface,
@@ -117,6 +128,7 @@ impl App {
             config_version,
             routes,
             templates,
+            callbacks,
             settings,
             surface,
             lock,

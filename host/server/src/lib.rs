@@ -8,7 +8,7 @@
 //! | `extract` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `failures`, `queue`, `templates` | the handlers |
+//! | `orders`, `failures`, `queue`, `templates`, `webhooks` | the handlers |
 //! | `events/` | how do listeners follow orders? |
 //! | `metrics`, `health` | what do Prometheus and supervisors see? |
 //! | `openapi` | how is the API described? |
@@ -41,9 +41,10 @@ mod queue;
 mod revocation;
 mod routes;
 mod templates;
+mod webhooks;
 
 pub use access::Access;
-pub use app::{Alive, ServerParts, Surface, TemplateNames};
+pub use app::{Alive, CallbackRules, ServerParts, Surface, TemplateNames};
 pub use config::ServerConfig;
 pub use listen::{Server, ServerError};
 pub use openapi::description;

@@ -15,13 +15,14 @@ use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, CancelledOrder, Checked, ErasedOrder, HoldChange, HoldList, OrderPage, QueueChange,
-    RetriedOrder, RevisedOrder, TemplateList,
+    AuditPage, CancelledOrder, Checked, DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange,
+    HoldList, OrderPage, QueueChange, Redelivery, RetriedOrder, RevisedOrder, TemplateList,
+    WebhookChange, WebhookList,
 };
 use super::app::Surface;
 use super::problem::ProblemKind;
 use super::routes::{Route, routes};
-use super::{failures, orders, queue};
+use super::{failures, orders, queue, webhooks};
 
 /// Made once: it is answered without a token, and takes longer than any other answer.
 static DOCUMENT: LazyLock<Bytes> =
@@ -163,6 +164,7 @@ fn query(key: (&str, &str)) -> Vec<Value> {
         ("PUT", "/v1/orders/{id}/document") => parameters::<orders::Revise>(),
         ("GET", "/v1/failures") => parameters::<failures::List>(),
         ("GET", "/v1/audit") => parameters::<queue::Audit>(),
+        ("GET", "/v1/webhooks/deliveries") => parameters::<webhooks::List>(),
         _ => Vec::new(),
     }
 }
@@ -267,6 +269,21 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             json!({ "200": of("The queue.", schema.of::<QueueChange>()) })
         }
         ("GET", "/v1/audit") => json!({ "200": of("A page.", schema.of::<AuditPage>()) }),
+        ("GET", "/v1/webhooks") => {
+            json!({ "200": of("The webhooks.", schema.of::<WebhookList>()) })
+        }
+        ("POST", "/v1/webhooks/{id}/enable") => {
+            json!({ "200": of("The webhook.", schema.of::<WebhookChange>()) })
+        }
+        ("GET", "/v1/webhooks/deliveries") => {
+            json!({ "200": of("A page.", schema.of::<DeliveryPage>()) })
+        }
+        ("GET", "/v1/webhooks/deliveries/{id}") => {
+            json!({ "200": of("The delivery.", schema.of::<DeliveryDetail>()) })
+        }
+        ("POST", "/v1/webhooks/deliveries/{id}/redeliver") => {
+            json!({ "202": of("It is due again.", schema.of::<Redelivery>()) })
+        }
         ("GET", "/v1/failures/records/{id}") => {
             json!({ "200": of("The record.", schema.of::<FailureRecord>()) })
         }

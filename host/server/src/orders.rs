@@ -28,6 +28,8 @@ use super::templates;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Maximum length of an idempotency key, in characters.
 const MAX_KEY: usize = 200;
+/// Maximum length of a callback, in characters; percent-encoded it may be three times as long.
+const MAX_CALLBACK: usize = 600;
 /// Orders of a page: if nothing is said, and at most.
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
@@ -47,6 +49,9 @@ pub(crate) struct Add {
     /// Give an order that the queue has with another document or template the new one.
     #[serde(default)]
     revise: bool,
+    /// URL that is told how the order ends, signed, as `[callbacks]` says. An order that the queue
+    /// has keeps its own.
+    callback: Option<String>,
 }
 
 fn default_priority() -> i64 {
@@ -63,6 +68,7 @@ pub(crate) async fn add(
     let priority = Priority::try_from(parameters.priority)
         .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("`priority`: {error}")))?;
     let idempotency_key = key(&headers)?;
+    let callback = parameters.callback.map(|url| callback(&app, &url)).transpose()?;
     let order = document(&app, bytes).await?;
     templates::check(&app, &parameters.template).await?;
     let id = order.id().to_string();
@@ -72,7 +78,7 @@ pub(crate) async fn add(
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
     let template = parameters.template;
-    let submission = Submission { order, template, priority, idempotency_key };
+    let submission = Submission { order, template, priority, idempotency_key, callback };
     let revise = parameters.revise.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
     let response = match submitted.map(|all| all.into_iter().next()) {
@@ -101,6 +107,23 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(Some(text.to_owned()))
+}
+
+/// A callback that may be called.
+fn callback(app: &App, url: &str) -> Result<String, Problem> {
+    let refused = |why: &str| {
+        Problem::new(ProblemKind::CallbackRefused, format!("the parameter `callback` {why}"))
+    };
+    let Some(rules) = app.callbacks else {
+        return Err(refused("is not accepted: the configuration has no table `[callbacks]`"));
+    };
+    if url.chars().count() > MAX_CALLBACK {
+        return Err(refused(&format!("has more than {MAX_CALLBACK} characters")));
+    }
+    match sitewright_webhooks::target(url, rules.allow_private) {
+        Ok(url) => Ok(url.to_string()),
+        Err(why) => Err(refused(why.as_str())),
+    }
 }
 
 /// The order of a document, or all of its problems.
@@ -203,10 +226,7 @@ pub(crate) async fn list(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = orders.len() > limit;
     orders.truncate(limit);
-    let next = orders.last().filter(|_| more).map(|last| {
-        let OrderCursor { created_at, id } = OrderCursor::from(last);
-        format!("{created_at}-{}", hex::encode(&id))
-    });
+    let next = orders.last().filter(|_| more).map(|last| position(last.created_at, &last.id));
     Ok(answer(StatusCode::OK, &OrderPage { orders, next }))
 }
 
@@ -222,13 +242,24 @@ pub(crate) fn page(limit: Option<u32>) -> Result<u32, Problem> {
 }
 
 fn cursor(text: &str) -> Result<OrderCursor, Problem> {
+    let (created_at, id) = read_position(text)?;
+    Ok(OrderCursor { created_at, id })
+}
+
+/// A position in a list that is sorted by time and id, for a cursor.
+pub(crate) fn position(at: i64, id: &str) -> String {
+    format!("{at}-{}", hex::encode(id))
+}
+
+/// Reads what [`position`] wrote.
+pub(crate) fn read_position(text: &str) -> Result<(i64, String), Problem> {
     let read = || {
-        let (created_at, id) = text.split_once('-')?;
+        let (at, id) = text.split_once('-')?;
         let id = String::from_utf8(hex::decode(id).ok()?).ok()?;
-        Some(OrderCursor { created_at: created_at.parse().ok()?, id })
+        Some((at.parse().ok()?, id))
     };
     read().ok_or_else(|| {
-        let detail = "`cursor` is not `next` of a page of orders".to_owned();
+        let detail = "`cursor` is not `next` of a page before".to_owned();
         Problem::new(ProblemKind::BadRequest, detail)
     })
 }

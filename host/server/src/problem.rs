@@ -43,12 +43,18 @@ pub enum ProblemKind {
     NoSuchFailure,
     /// There is no such route for AI calls.
     NoSuchRoute,
+    /// There is no such webhook.
+    NoSuchWebhook,
+    /// There is no such delivery of a webhook.
+    NoSuchDelivery,
     /// No template has this name.
     NoSuchTemplate,
     /// The document is not an order.
     InvalidOrder,
     /// The order is one, but cannot be stored.
     OrderRefused,
+    /// The address that is to be told how the order ends must not be called.
+    CallbackRefused,
     /// The document is that of another order.
     OtherOrder,
     /// The queue has the order with another document or template.
@@ -80,11 +86,14 @@ impl ProblemKind {
             ProblemKind::NoSuchPath
             | ProblemKind::NoSuchOrder
             | ProblemKind::NoSuchFailure
-            | ProblemKind::NoSuchRoute => StatusCode::NOT_FOUND,
+            | ProblemKind::NoSuchRoute
+            | ProblemKind::NoSuchWebhook
+            | ProblemKind::NoSuchDelivery => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            ProblemKind::NoSuchTemplate | ProblemKind::InvalidOrder | ProblemKind::OrderRefused => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            ProblemKind::NoSuchTemplate
+            | ProblemKind::InvalidOrder
+            | ProblemKind::OrderRefused
+            | ProblemKind::CallbackRefused => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemKind::OrderDiffers
             | ProblemKind::KeyInUse
             | ProblemKind::NotEnded
@@ -112,9 +121,12 @@ impl ProblemKind {
             ProblemKind::NoSuchOrder => "There is no such order",
             ProblemKind::NoSuchFailure => "There is no such failure",
             ProblemKind::NoSuchRoute => "There is no such route",
+            ProblemKind::NoSuchWebhook => "There is no such webhook",
+            ProblemKind::NoSuchDelivery => "There is no such delivery",
             ProblemKind::NoSuchTemplate => "There is no such template",
             ProblemKind::InvalidOrder => "The document is not an order",
             ProblemKind::OrderRefused => "The order cannot be stored",
+            ProblemKind::CallbackRefused => "The callback must not be called",
             ProblemKind::OtherOrder => "The document belongs to another order",
             ProblemKind::OrderDiffers => "The queue has this order with other content",
             ProblemKind::KeyInUse => "The idempotency key belongs to another order",
@@ -151,11 +163,19 @@ impl ProblemKind {
             ProblemKind::NoSuchOrder => "GET /v1/orders lists the orders there are",
             ProblemKind::NoSuchFailure => "GET /v1/failures lists the failures there are",
             ProblemKind::NoSuchRoute => "hold one of the routes of `[ai.routes]`, or template:NAME",
+            ProblemKind::NoSuchWebhook => "GET /v1/webhooks lists the webhooks there are",
+            ProblemKind::NoSuchDelivery => {
+                "GET /v1/webhooks/deliveries lists the deliveries there are"
+            }
             ProblemKind::NoSuchTemplate => {
                 "GET /v1/templates lists the templates there are; start a worker that has this one"
             }
             ProblemKind::InvalidOrder => "correct what `problems` names, and send the order again",
             ProblemKind::OrderRefused => "correct what the detail says, and send the order again",
+            ProblemKind::CallbackRefused => {
+                "use a public https:// address; `[callbacks]` of the configuration says which \
+                 callbacks are accepted"
+            }
             ProblemKind::OtherOrder => "send the document to the order that it names",
             ProblemKind::OrderDiffers => {
                 "the queue keeps what it has: PUT /v1/orders/{id}/document, or `revise=true`, \

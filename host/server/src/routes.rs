@@ -10,7 +10,7 @@ use sitewright_jobs::Scope;
 use super::access::{Access, guard};
 use super::app::{App, Surface};
 use super::problem::{Problem, ProblemKind};
-use super::{events, failures, health, metrics, openapi, orders, queue, templates};
+use super::{events, failures, health, metrics, openapi, orders, queue, templates, webhooks};
 
 /// A route.
 pub struct Route {
@@ -152,6 +152,35 @@ static API: &[Route] = &[
         Some("queue.resume"),
         post(queue::resume),
         "Resume the queue"
+    ),
+    route!(GET "/v1/webhooks", READ, None, get(webhooks::list), "List the webhooks"),
+    route!(
+        POST "/v1/webhooks/{id}/enable",
+        OPERATE,
+        Some("webhook.enable"),
+        post(webhooks::enable),
+        "Enable a webhook that its receiver disabled"
+    ),
+    route!(
+        GET "/v1/webhooks/deliveries",
+        READ,
+        None,
+        get(webhooks::deliveries),
+        "List deliveries, the newest first"
+    ),
+    route!(
+        GET "/v1/webhooks/deliveries/{id}",
+        READ,
+        None,
+        get(webhooks::show),
+        "Show one delivery, with its attempts"
+    ),
+    route!(
+        POST "/v1/webhooks/deliveries/{id}/redeliver",
+        OPERATE,
+        Some("webhook.redeliver"),
+        post(webhooks::redeliver),
+        "Deliver again"
     ),
     route!(GET "/v1/audit", ADMIN, None, get(queue::audit), "The audit log, the newest first"),
 ];

@@ -141,10 +141,16 @@ pub struct RetentionConfig {
     pub replies: KeepByState,
     /// Failure records and core dumps. Default: `forever`.
     pub failures: KeepByState,
+    /// Deliveries of webhooks, after they were delivered or given up. Default: `30d`.
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
+    pub deliveries: Keep,
 }
 
 /// How long progress events are kept by default.
 const KEEP_EVENTS: Keep = Keep::days(90);
+
+/// How long deliveries are kept by default.
+const KEEP_DELIVERIES: Keep = Keep::days(30);
 
 impl Default for RetentionConfig {
     fn default() -> Self {
@@ -154,6 +160,7 @@ impl Default for RetentionConfig {
             events: KeepByState::default(),
             replies: KeepByState::default(),
             failures: KeepByState::default(),
+            deliveries: KEEP_DELIVERIES,
         }
     }
 }
@@ -185,6 +192,8 @@ pub struct Swept {
     pub replies: u64,
     /// Failure records in the database.
     pub failures: u64,
+    /// Deliveries of webhooks.
+    pub deliveries: u64,
     /// Jobs that no order has any more.
     pub jobs: u64,
     /// Orders with files in the sites folder that were removed.
@@ -249,6 +258,17 @@ pub async fn sweep_database(
                 ExpiredRows::Replies => swept.replies += rows,
                 ExpiredRows::Failures => swept.failures += rows,
             }
+        }
+    }
+    if let Some(before) = retention.deliveries.before() {
+        let dry_run = mode == SweepMode::DryRun;
+        loop {
+            let removed = database.expire_deliveries(before, BATCH, dry_run).await?;
+            swept.deliveries += removed;
+            if dry_run || removed < u64::from(BATCH) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
     if mode != SweepMode::DryRun {
@@ -486,6 +506,7 @@ pub(super) async fn sweep_regularly(
                 events = swept.events,
                 replies = swept.replies,
                 failures = swept.failures,
+                deliveries = swept.deliveries,
                 jobs = swept.jobs,
                 folders = swept.folders,
                 releases = swept.releases,

@@ -23,6 +23,7 @@ use sitewright_jobs::{
 use sitewright_runtime::plugin::CatalogueError;
 use sitewright_runtime::run::Services;
 use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
+use sitewright_webhooks::Dispatch;
 
 /// Timeout of the probe of all routes at start. Orders do not wait for it.
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
@@ -126,9 +127,18 @@ pub struct Worker {
     /// Stops the tasks beside the orders.
     stop_tasks: CancellationToken,
     watchdog: Watchdog,
+    /// Stops before the database is closed.
+    webhooks: Option<Dispatch>,
 }
 
 impl Worker {
+    /// Tells receivers of orders until the worker has drained.
+    #[must_use]
+    pub fn with_webhooks(mut self, webhooks: Dispatch) -> Self {
+        self.webhooks = Some(webhooks);
+        self
+    }
+
     /// Migrates the database and loads the templates. Claims no order, so it may be dropped at any
     /// point.
     ///
@@ -234,7 +244,8 @@ impl Worker {
         spawn_until(&stop_tasks, keep);
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
-        Ok(Worker { serving, releases, progress: writing, stop_tasks, watchdog })
+        let progress = writing;
+        Ok(Worker { serving, releases, progress, stop_tasks, watchdog, webhooks: None })
     }
 
     /// Its id in the database.
@@ -277,7 +288,16 @@ impl Worker {
         self.stop_tasks.cancel();
         // This may be the last worker: releases of workers that died are activated now.
         let reconcile = reconcile_once(&self.releases, 0);
-        if tokio::time::timeout(RECONCILE_WITHIN, reconcile).await.is_err() {
+        let reconcile = tokio::time::timeout(RECONCILE_WITHIN, reconcile);
+        // So are receivers told of the last orders.
+        let webhooks = self.webhooks;
+        let told = async move {
+            if let Some(webhooks) = webhooks {
+                webhooks.stop().await;
+            }
+        };
+        let (reconciled, ()) = tokio::join!(reconcile, told);
+        if reconciled.is_err() {
             tracing::warn!("releases that are not active yet are left to the next worker");
         }
         // The last progress events are stored before the database closes.

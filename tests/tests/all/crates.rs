@@ -9,7 +9,7 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 23] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
@@ -114,6 +114,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "sitewright-site",
         ],
     ),
+    ("sitewright-webhooks", &["sitewright-http", "sitewright-jobs", "sitewright-model"]),
     (
         "sitewright-server",
         &[
@@ -124,6 +125,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "sitewright-model",
             "sitewright-order",
             "sitewright-site",
+            "sitewright-webhooks",
         ],
     ),
     (
@@ -137,6 +139,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "sitewright-order",
             "sitewright-runtime",
             "sitewright-site",
+            "sitewright-webhooks",
         ],
     ),
     // The binary: everything below it.
@@ -160,6 +163,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "sitewright-runtime",
             "sitewright-server",
             "sitewright-site",
+            "sitewright-webhooks",
             "sitewright-worker",
         ],
     ),

@@ -12,7 +12,9 @@ use crate::config::Config;
 use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
-use sitewright_server::{Alive, Server, ServerConfig, ServerParts, Surface, TemplateNames};
+use sitewright_server::{
+    Alive, CallbackRules, Server, ServerConfig, ServerParts, Surface, TemplateNames,
+};
 use sitewright_site::{SiteStore, SitesRoot};
 
 /// An address to listen on, for the command line.
@@ -61,6 +63,10 @@ pub(super) async fn bind(
         config_version: config.version.clone(),
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
+        callbacks: config
+            .callbacks
+            .as_ref()
+            .map(|callbacks| CallbackRules { allow_private: callbacks.allow_private }),
         alive,
         settings: ServerConfig { listen, ..config.server.clone() },
         surface,

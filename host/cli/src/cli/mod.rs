@@ -12,6 +12,7 @@
 //! | `worker` | claims orders and makes their sites |
 //! | `serve` | the HTTP API |
 //! | `token` | tokens of the HTTP API |
+//! | `webhook` | webhooks and their deliveries |
 //! | `failures/` | failure records; `gather` reads them from files and database |
 //! | `replay` | repeats a recorded attempt |
 //! | `template/` | templates: list, inspect, new, build, dev, record |
@@ -59,6 +60,7 @@ mod template;
 #[cfg(feature = "conformance")]
 mod template_record;
 mod token;
+mod webhook;
 mod when;
 mod worker;
 
@@ -172,6 +174,9 @@ enum Command {
     /// Create, list and revoke tokens of the HTTP API.
     #[command(subcommand)]
     Token(token::Command),
+    /// List webhooks and their deliveries, deliver again, try one.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     Doctor(doctor::Args),
     /// Compile the component on stdin and write the result to stdout. The other commands start this
     /// program with it, so that a compiler that fails or hangs is another process.
@@ -236,6 +241,7 @@ impl Cli {
             Command::Worker(args) => worker::run(&setup, args, json).await,
             Command::Serve(args) => serve::run(&setup, args, json).await,
             Command::Token(command) => token::run(&setup, command, json).await,
+            Command::Webhook(command) => webhook::run(&setup, command, json).await,
             Command::Reference(args) => Ok(reference::run(args)),
             // A child of this program has not come here, see `child`.
             Command::CompileTemplate(_) => Err(setup::SetupError::Usage(

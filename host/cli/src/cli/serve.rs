@@ -19,7 +19,7 @@ use sitewright_server::{Alive, Server, Surface};
 /// Listens on `server.listen`. Without tokens (`sitewright token create`) that must be an address
 /// of the loopback interface. SIGTERM or Ctrl-C ends it: requests have `server.grace_ms` to end. It
 /// runs beside workers, on the same database; tables of an embedded database that has none are
-/// created.
+/// created. Like a worker, it delivers webhooks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sitewright serve                        listen on 127.0.0.1:8080\n  \
@@ -36,6 +36,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let database = Setup::served(&config).await?;
     let alive: Alive = Arc::new(|| Ok(()));
     let server = http::bind(&config, database.clone(), Surface::Api, args.listen, alive).await?;
+    let dispatch = Setup::dispatch(&config, &database, &sitewright_http::client()?).await?;
     let address = server.address();
     tracing::info!(%address, "ready");
     if json {
@@ -45,6 +46,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         output::print(&format!("The API is at http://{address}/v1\n"));
     }
     let served = serve(server, &database, stop).await;
+    dispatch.stop().await;
     database.close().await;
     served
 }

@@ -12,12 +12,13 @@
 //! | `orders_or_new` | the same; creates an embedded database | `order add`, `token` |
 //! | `served` | the same, for many at once | `serve` |
 //! | `store` | store of releases | `worker` |
+//! | `webhooks`, `dispatch` | receivers with their secrets, and the deliveries to them | `webhook`, `worker`, `serve` |
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigError};
-use sitewright_ai::Gateway;
+use sitewright_ai::{Gateway, Redactor};
 use sitewright_http::{self as http, Client};
 use sitewright_jobs::{Database, DatabaseOptions};
 use sitewright_model::message;
@@ -28,6 +29,7 @@ use sitewright_runtime::plugin::{
 };
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
+use sitewright_webhooks::{Dispatch, DispatchError, Pace, Redact, Webhooks, WebhooksError};
 
 /// Capacity of the in-memory staging buffer, 64 MiB: enough for the small sites of some thousand
 /// orders, and a bound for the memory that templates can fill.
@@ -67,6 +69,8 @@ pub(super) enum SetupError {
     #[error(transparent)]
     Prepare(#[from] sitewright_worker::PrepareError),
     #[error(transparent)]
+    Webhooks(#[from] WebhooksError),
+    #[error(transparent)]
     Control(#[from] sitewright_control::Error),
     #[cfg(feature = "server")]
     #[error(transparent)]
@@ -91,6 +95,7 @@ impl SetupError {
             | SetupError::Ai(_)
             | SetupError::Templates(_)
             | SetupError::Usage(_) => true,
+            SetupError::Webhooks(error) => matches!(error, WebhooksError::Wrong { .. }),
             SetupError::Store(error) => error.kind == StoreErrorKind::Configuration,
             SetupError::Failures(error) => {
                 // A wrong file name is the caller's error; the folder of records is the host's.
@@ -186,6 +191,33 @@ impl Setup {
     ) -> Result<SiteStore, SetupError> {
         let (url, limits) = (config.store.as_deref(), StoreLimits::default());
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
+    }
+
+    /// The receivers of webhooks, with their secrets. Blocking: call it at the start of the process.
+    pub(super) fn webhooks(config: &Config) -> Result<Webhooks, SetupError> {
+        let variable = |name: &str| std::env::var_os(name);
+        let callbacks = config.callbacks.as_ref();
+        Ok(Webhooks::read(&config.webhooks, callbacks, &config.base, &variable)?)
+    }
+
+    /// Removes API keys from what receivers of webhooks answer.
+    pub(super) fn redact() -> Redact {
+        Redact::new(|text| Redactor::of_process().redact(text).into_owned())
+    }
+
+    /// Begins to deliver webhooks. Call it before orders are claimed.
+    pub(super) async fn dispatch(
+        config: &Config,
+        database: &Database,
+        client: &Client,
+    ) -> Result<Dispatch, SetupError> {
+        let webhooks = Self::webhooks(config)?;
+        let (redact, pace) = (Self::redact(), Pace::default());
+        let started = Dispatch::start(database.clone(), webhooks, client, redact, pace).await;
+        started.map_err(|error| match error {
+            DispatchError::Http(error) => SetupError::Http(error),
+            DispatchError::Database(error) => SetupError::Database(error),
+        })
     }
 
     /// For commands, which do one thing after the other. With more, the pool would open another

@@ -12,6 +12,7 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::signals::{StopSignals, caught};
 use crate::config::Config;
+use sitewright_http::Client;
 use sitewright_jobs::Database;
 use sitewright_model::message;
 use sitewright_model::time::millis;
@@ -56,8 +57,9 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let _hangup = caught(SignalKind::hangup())?;
     let watchdog = Watchdog::start(Duration::from_millis(config.worker.grace_ms))
         .map_err(|error| SetupError::Host(message!("the watchdog cannot be started: {error}")))?;
+    let client = sitewright_http::client()?;
     let prepared = tokio::select! {
-        prepared = prepare(&config, args.no_migrate) => prepared?,
+        prepared = prepare(&config, args.no_migrate, &client) => prepared?,
         () = signals.next() => return Ok(Exit::Cancelled),
     };
     let database = prepared.database.clone();
@@ -67,8 +69,10 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         Some(listen) => Some(Status::start(&config, database.clone(), listen).await?),
         None => None,
     };
+    // Before there are orders: the outbox has deliveries only for receivers that it knows.
+    let dispatch = Setup::dispatch(&config, &database, &client).await?;
     // From here on there may be orders to return to the queue, so `serve` handles signals.
-    let worker = Worker::start(prepared, watchdog).await?;
+    let worker = Worker::start(prepared, watchdog).await?.with_webhooks(dispatch);
     let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     let ready = json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms });
@@ -90,15 +94,18 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     served
 }
 
-async fn prepare(config: &Config, no_migrate: bool) -> Result<WorkerParts, SetupError> {
+async fn prepare(
+    config: &Config,
+    no_migrate: bool,
+    client: &Client,
+) -> Result<WorkerParts, SetupError> {
     let database = Setup::worker_database(config).await?;
     if no_migrate {
         // What has the versions of this program is not migrated below.
         database.check_schema().await?;
     }
-    let client = sitewright_http::client()?;
     let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
-    let store = Setup::store(config, &host.sites, &client).await?;
+    let store = Setup::store(config, &host.sites, client).await?;
     let options =
         WorkerOptions { retention: config.retention, ..WorkerOptions::from(&config.worker) };
     let parts = WorkerParts { services: host, database, store, options };

@@ -3,3 +3,4 @@
 mod ai;
 mod reference;
 mod terminal;
+mod webhook;

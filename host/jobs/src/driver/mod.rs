@@ -102,6 +102,8 @@ pub(crate) struct Queries {
     pub(crate) now_ms: String,
     /// Column type: a key that counts up.
     pub(crate) sequence: String,
+    /// Expression: 128 random bits, as an id.
+    pub(crate) unique: String,
     /// `$1`: a JSON array of record ids. Those that are in the database.
     pub(crate) known_failures: String,
     /// The workers that have fetched jobs.

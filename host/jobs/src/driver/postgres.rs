@@ -528,6 +528,7 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
     ),
     now_ms: render("(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)"),
     sequence: render("BIGSERIAL PRIMARY KEY"),
+    unique: render("replace(gen_random_uuid()::text, '-', '')"),
     known_failures: render(
         "SELECT id FROM sitewright_failures
          WHERE id IN (SELECT json_array_elements_text($1::json))",

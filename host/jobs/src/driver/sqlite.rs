@@ -109,6 +109,7 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
     table_exists: render("SELECT name FROM sqlite_master WHERE type = 'table' AND name = $1"),
     now_ms: render("(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER))"),
     sequence: render("INTEGER PRIMARY KEY AUTOINCREMENT"),
+    unique: render("lower(hex(randomblob(16)))"),
     known_failures: render(
         "SELECT id FROM sitewright_failures WHERE id IN (SELECT value FROM json_each($1))",
     ),

@@ -50,6 +50,7 @@ mod outage;
 mod queue;
 mod rescue;
 mod schema;
+mod webhooks;
 mod years;
 
 use std::collections::HashMap;

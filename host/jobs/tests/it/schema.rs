@@ -72,7 +72,16 @@ mod tests {
         fail(&database, "c", failure("template_error", "no whole record")).await;
         let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(before.len(), 2);
+        let trigger = match place.is_sqlite() {
+            true => "DROP TRIGGER sitewright_orders_webhooks",
+            false => "DROP TRIGGER sitewright_orders_webhooks ON sitewright_orders",
+        };
         for sql in [
+            trigger,
+            "DROP TABLE sitewright_webhooks",
+            "DROP TABLE sitewright_callbacks",
+            "DROP TABLE sitewright_deliveries",
+            "DROP TABLE sitewright_delivery_attempts",
             "DROP TABLE sitewright_worker_ends",
             "DROP TABLE sitewright_tokens",
             "DROP TABLE sitewright_audit",

@@ -40,6 +40,7 @@ mod failures;
 mod hostile;
 mod orders;
 mod status;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -56,7 +57,7 @@ use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
 use sitewright_model::message;
-use sitewright_server::{Server, ServerConfig, ServerError, ServerParts, Surface};
+use sitewright_server::{CallbackRules, Server, ServerConfig, ServerError, ServerParts, Surface};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -108,6 +109,7 @@ impl Place {
             config_version: "c1".to_owned(),
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
+            callbacks: Some(CallbackRules { allow_private: false }),
             alive: Arc::new(|| Ok(())),
             settings,
             surface: Surface::Api,

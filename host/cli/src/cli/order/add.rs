@@ -74,6 +74,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         }
     };
     let submissions = documents.iter().map(|document| Submission {
+        callback: None,
         order: document.order.clone(),
         template: args.template.clone(),
         priority,

@@ -1,0 +1,145 @@
+//! `/v1/webhooks`, and the callbacks of orders.
+
+on_both!(deliveries_are_listed_shown_and_sent_again, callbacks_are_those_that_may_be_called);
+
+mod tests {
+    use sitewright_jobs::{
+        AttemptResult, CALLBACK, DeliveryFilter, DeliveryRecord, Seen, WebhookEvent,
+    };
+
+    use crate::*;
+
+    fn record(status: u16) -> DeliveryRecord {
+        DeliveryRecord {
+            at: 1_764_403_200_000,
+            took: Duration::from_millis(12),
+            status: Some(status),
+            error: Some("the receiver answered 410 Gone".to_owned()),
+            body: Some("go away".to_owned()),
+        }
+    }
+
+    pub(super) async fn deliveries_are_listed_shown_and_sent_again(place: Place) {
+        let api = place.serve().await;
+        let none = api.get("/v1/webhooks").await;
+        assert_eq!((none.status, &none.body["webhooks"]), (StatusCode::OK, &json!([])));
+        let seen = Seen {
+            name: "crm".to_owned(),
+            url: "https://crm.example/".to_owned(),
+            events: vec![WebhookEvent::OrderCancelled, WebhookEvent::OrderFailed],
+        };
+        api.database.see_webhooks(vec![seen]).await.unwrap();
+        for n in 0..7 {
+            let order = format!("o{n}");
+            api.add(&order).await;
+            api.post(&format!("/v1/orders/{order}/cancel")).await;
+        }
+        let listed = api.get("/v1/webhooks").await;
+        let webhook = &listed.body["webhooks"][0];
+        assert_eq!(webhook["events"], json!(["order.cancelled", "order.failed"]), "{webhook}");
+        assert_eq!((&webhook["name"], &webhook["pending"]), (&json!("crm"), &json!(7)));
+
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = api.get(&format!("/v1/webhooks/deliveries?limit=3{cursor}")).await;
+            assert_eq!(page.status, StatusCode::OK, "{page:?}");
+            let deliveries = page.body["deliveries"].as_array().unwrap();
+            found.extend(deliveries.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+            match page.body["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 7, "{found:?}");
+        for (query, count) in [
+            ("order=o3", 1),
+            ("webhook=crm", 7),
+            ("webhook=callback", 0),
+            ("state=pending", 7),
+            ("state=given_up", 0),
+        ] {
+            let page = api.get(&format!("/v1/webhooks/deliveries?{query}")).await;
+            assert_eq!(page.body["deliveries"].as_array().unwrap().len(), count, "{query}");
+        }
+
+        let lease = Duration::from_secs(60);
+        let claimed = api.database.claim_deliveries("crm", 1, lease).await.unwrap().remove(0);
+        let gone = AttemptResult::Gone { reason: "410 Gone".to_owned() };
+        api.database.record_delivery(&claimed, record(410), gone).await.unwrap();
+        let path = format!("/v1/webhooks/deliveries/{}", claimed.id);
+        let shown = api.get(&path).await;
+        assert_eq!(shown.body["delivery"]["state"], "given_up", "{shown:?}");
+        assert_eq!(shown.body["delivery"]["last_status"], 410);
+        assert_eq!(shown.body["attempts"][0]["body"], "go away");
+        assert!(!api.get("/v1/webhooks").await.body["webhooks"][0]["disabled_at"].is_null());
+
+        let again = api.post(&format!("{path}/redeliver")).await;
+        assert_eq!(again.status, StatusCode::ACCEPTED, "{again:?}");
+        assert_eq!(again.body["delivery"]["state"], "pending");
+        let enabled = api.post("/v1/webhooks/crm/enable").await;
+        assert_eq!((enabled.status, &enabled.body["outcome"]), (StatusCode::OK, &json!("enabled")));
+        assert!(enabled.body["webhook"]["disabled_at"].is_null(), "{enabled:?}");
+        let audit = api.database.audit_log(i64::MAX, 2).await.unwrap();
+        let audited: Vec<_> =
+            audit.iter().map(|one| (one.action.as_str(), one.target.as_deref())).collect();
+        assert_eq!(
+            audited,
+            [("webhook.enable", Some("crm")), ("webhook.redeliver", Some(claimed.id.as_str()))]
+        );
+
+        api.get("/v1/webhooks/deliveries/nothing").await.is_problem(404, "no_such_delivery");
+        api.post("/v1/webhooks/deliveries/nothing/redeliver")
+            .await
+            .is_problem(404, "no_such_delivery");
+        api.post("/v1/webhooks/nobody/enable").await.is_problem(404, "no_such_webhook");
+        for query in ["limit=0", "state=lost", "cursor=x", "colour=red"] {
+            let page = api.get(&format!("/v1/webhooks/deliveries?{query}")).await;
+            page.is_problem(400, "bad_request");
+        }
+    }
+
+    pub(super) async fn callbacks_are_those_that_may_be_called(place: Place) {
+        let api = place.serve().await;
+        let add = |id: &str, url: &str| {
+            let mut request =
+                api.request(Method::POST, "/v1/orders").json(&document(id)).build().unwrap();
+            let query = [("template", "flora"), ("callback", url)];
+            request.url_mut().query_pairs_mut().extend_pairs(query);
+            send(RequestBuilder::from_parts(api.client.clone(), request))
+        };
+        for (url, says) in [
+            ("", "not a URL"),
+            ("http://crm.example/", "begins with http://"),
+            ("https://127.0.0.1:5432/", "127.0.0.1"),
+            ("https://[fd00::1]/", "fd00::1"),
+            ("https://169.254.169.254/latest/", "169.254.169.254"),
+            ("https://user:secret@crm.example/", "user name or password"),
+        ] {
+            let refused = add("1", url).await;
+            refused.is_problem(422, "callback_refused");
+            let detail = refused.body["detail"].as_str().unwrap();
+            assert!(detail.contains(says) && !detail.contains("secret"), "{url}: {detail}");
+        }
+        api.get("/v1/orders/1").await.is_problem(404, "no_such_order");
+        let added = add("1", "https://crm.example/done?order=1&x=\u{e4}").await;
+        assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        assert_eq!(add("1", "https://other.example/").await.status, StatusCode::OK);
+        api.post("/v1/orders/1/cancel").await;
+        let lease = Duration::from_secs(60);
+        let claimed = api.database.claim_deliveries(CALLBACK, 5, lease).await.unwrap();
+        let urls: Vec<_> = claimed.iter().map(|one| one.url.as_deref().unwrap()).collect();
+        assert_eq!(urls, ["https://crm.example/done?order=1&x=%C3%A4"]);
+        let erased = send(api.request(Method::DELETE, "/v1/orders/1")).await;
+        assert_eq!(erased.body["rows"]["deliveries"], 1, "{erased:?}");
+        let left = api.database.deliveries(&DeliveryFilter::default()).await.unwrap();
+        assert_eq!(left, []);
+
+        // Without `[callbacks]` there is no secret to sign with.
+        let database = place.database().await;
+        let parts = ServerParts { callbacks: None, ..place.parts(database.clone(), settings()) };
+        let api = Api::start(parts, database).await;
+        let path = "/v1/orders?template=flora&callback=https://crm.example/";
+        let refused = api.send(Method::POST, path, &document("2")).await;
+        refused.is_problem(422, "callback_refused");
+    }
+}
