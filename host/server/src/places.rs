@@ -21,7 +21,9 @@ pub(crate) struct Places {
 
 /// A place for a connection whose client is not known yet.
 #[derive(Debug)]
-pub(crate) struct FreePlace(Option<OwnedSemaphorePermit>);
+pub(crate) struct FreePlace {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 /// The place of a connection. Dropping it frees it.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Places {
     /// Waits until a place is free.
     pub(crate) async fn free(&self) -> FreePlace {
         // The semaphore is never closed.
-        FreePlace(Arc::clone(&self.free).acquire_owned().await.ok())
+        FreePlace { _permit: Arc::clone(&self.free).acquire_owned().await.ok() }
     }
 
     /// Gives the place to this client.

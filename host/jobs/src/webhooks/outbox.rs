@@ -126,7 +126,8 @@ impl Database {
                 }
                 let (now, token) = (now_ms(), Ulid::generate().to_string());
                 let until = now.saturating_add(i64::try_from(millis(lease)).unwrap_or(i64::MAX));
-                let sql = tx.pick(claim!("IN (", ")"), claim!("= ANY(ARRAY(", " FOR UPDATE SKIP LOCKED))"));
+                let sql = tx
+                    .pick(claim!("IN (", ")"), claim!("= ANY(ARRAY(", " FOR UPDATE SKIP LOCKED))"));
                 let values = args![&webhook, now, i64::from(most), &token, until];
                 let rows = tx.all(sql, values).await?;
                 let mut claimed = Vec::with_capacity(rows.len());
