@@ -5,14 +5,14 @@ use time::OffsetDateTime;
 
 use super::text::{count, counted};
 
-const WIDTH: i64 = 720;
+const WIDTH: i64 = 1_152;
 const HEIGHT: i64 = 132;
 /// Where the bars stand.
 const BASE: i64 = 114;
 /// Room above the highest bar, for the scale.
 const ABOVE: i64 = 14;
 /// Distance between two bars.
-const GAP: i64 = 4;
+const GAP: i64 = 8;
 /// Bars between two labels of the axis.
 const LABEL_EVERY: i64 = 6;
 
