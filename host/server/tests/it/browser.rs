@@ -14,6 +14,7 @@ use sitewright_model::failure::{
     FailureKind, FailureRecord, Frame, LogTail, OfAttempt, SourceExcerpt, TrailEntry, TrailOutcome,
     TrapCode, TrapRecord,
 };
+use sitewright_model::message::Message;
 
 use crate::standins::{node_modules, skipped};
 use crate::*;
@@ -148,7 +149,7 @@ fn plain(kind: FailureKind, message: &str) -> FailureRecord {
         template: "flora".to_owned(),
         config_version: "1f0c2ab4e6d7".to_owned(),
     };
-    let record = FailureRecord::without_run(kind, message!("{message}"), of);
+    let record = FailureRecord::without_run(kind, Message::new(message).unwrap(), of);
     FailureRecord { stage: "pages".to_owned(), ..record }
 }
 

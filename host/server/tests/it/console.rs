@@ -147,7 +147,7 @@ fn record(order: &str, attempt: &str, text: &str) -> FailureRecord {
     .unwrap();
     assert!(matches!(tried.outcome, AttemptOutcome::Failed(_)));
     FailureRecord {
-        causes: vec![message!("{text}")],
+        causes: vec![message!("a cause {text}")],
         attributes: BTreeMap::from([(text.to_owned(), text.to_owned())]),
         code: Some(text.to_owned()),
         stage: text.to_owned(),
@@ -199,7 +199,7 @@ fn record(order: &str, attempt: &str, text: &str) -> FailureRecord {
             at_ms: 1,
             severity: Severity::Warning,
             code: text.to_owned(),
-            message: message!("{text}"),
+            message: message!("reported {text}"),
             causes: Vec::new(),
             location: None,
             attributes: BTreeMap::new(),
@@ -427,9 +427,9 @@ mod tests {
         api.database.add_token(token).await.unwrap();
         use secrecy::ExposeSecret as _;
         browser.log_in(secret.expose_secret()).await;
-        let held = browser
-            .act("/console/holds/set", &[("hold", &format!("template:{EVIL}")), ("reason", EVIL)])
-            .await;
+        let hold = format!("template:{EVIL}");
+        let fields = [("hold", hold.as_str()), ("reason", EVIL)];
+        let held = browser.act("/console/holds/set", &fields).await;
         assert_eq!(held, "/console/templates?did=held");
 
         let encoded =
@@ -729,7 +729,8 @@ async fn a_session_begins_with_a_valid_token_and_ends_with_it() {
     let location = lead.header("location").to_owned();
     assert_eq!(location, "/console/login?next=%2Fconsole%2Forders%3Fstate%3Dfailed");
     assert!(browser.page(&location).await.contains("value=\"/console/orders?state=failed\""));
-    for wrong in ["", " ", "sitewright_", "x", expired.as_str(), &token.to_uppercase()] {
+    let upper = token.to_uppercase();
+    for wrong in ["", " ", "sitewright_", "x", expired.as_str(), upper.as_str()] {
         let answer = browser.log_in(wrong).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{wrong:?}");
         assert!(answer.text.contains("not known, has expired or was revoked"), "{}", answer.text);
