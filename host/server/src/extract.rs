@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemKind};
 /// Maximum length of an id in a path, in characters; no id in the database is longer.
 const MAX_ID: usize = 200;
 /// Maximum bytes of a body that is not an order document.
-const MAX_SMALL_BODY: usize = 16 << 10;
+pub(crate) const MAX_SMALL_BODY: usize = 16 << 10;
 
 /// The only parameter of a path. It is looked up, never a part of a file's path.
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl FromRequest<App> for DocumentBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         is_json(request.headers())?;
-        let (bytes, room) = read(request, app, app.settings.max_body()).await?;
+        let (parts, body) = request.into_parts();
+        let (bytes, room) = read(&parts.headers, body, app, app.settings.max_body()).await?;
         Ok(DocumentBody { bytes, _room: room })
     }
 }
@@ -89,8 +90,8 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for Fields<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let headers = request.headers().clone();
-        let (bytes, _room) = read(request, app, MAX_SMALL_BODY).await?;
+        let (Parts { headers, .. }, body) = request.into_parts();
+        let (bytes, _room) = read(&headers, body, app, MAX_SMALL_BODY).await?;
         if bytes.is_empty() {
             return Ok(Fields(T::default()));
         }
@@ -114,8 +115,9 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The whole body, if it is not too large and arrives in time, with its part of what all bodies may
 /// have. It begins to be read when there is room for it.
-async fn read(
-    request: Request<Body>,
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
     app: &App,
     most: usize,
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
@@ -123,7 +125,7 @@ async fn read(
         let detail = format!("the body has more than {most} bytes");
         Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most)
     };
-    let length = request.headers().get(CONTENT_LENGTH);
+    let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let expected = match length.map(usize::try_from) {
         Some(Ok(length)) if length <= most => length,
@@ -134,7 +136,7 @@ async fn read(
     let room = Arc::clone(&app.bodies).acquire_many_owned(permits).await.map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
     })?;
-    let mut chunks = request.into_body().into_data_stream();
+    let mut chunks = body.into_data_stream();
     let collect = async {
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await {

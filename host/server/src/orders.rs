@@ -226,7 +226,7 @@ pub(crate) async fn list(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = orders.len() > limit;
     orders.truncate(limit);
-    let next = orders.last().filter(|_| more).map(|last| position(last.created_at, &last.id));
+    let next = orders.last().filter(|_| more).map(|last| written(&OrderCursor::from(last)));
     Ok(answer(StatusCode::OK, &OrderPage { orders, next }))
 }
 
@@ -241,7 +241,12 @@ pub(crate) fn page(limit: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
-fn cursor(text: &str) -> Result<OrderCursor, Problem> {
+/// A cursor as a parameter.
+pub(crate) fn written(OrderCursor { created_at, id }: &OrderCursor) -> String {
+    position(*created_at, id)
+}
+
+pub(crate) fn cursor(text: &str) -> Result<OrderCursor, Problem> {
     let (created_at, id) = read_position(text)?;
     Ok(OrderCursor { created_at, id })
 }

@@ -116,8 +116,13 @@ const ARROWS: [(&str, &[&str]); 24] = [
     ),
     ("sitewright-webhooks", &["sitewright-http", "sitewright-jobs", "sitewright-model"]),
     (
+        "sitewright-console",
+        &["sitewright-control", "sitewright-failure", "sitewright-jobs", "sitewright-model"],
+    ),
+    (
         "sitewright-server",
         &[
+            "sitewright-console",
             "sitewright-control",
             "sitewright-failure",
             "sitewright-intake",
