@@ -18,6 +18,7 @@ use crate::access::{self, Access, Actor};
 use crate::app::App;
 use crate::extract::{MAX_SMALL_BODY, read};
 use crate::problem::{Problem, ProblemKind, Told};
+use crate::revocation::TokenId;
 use crate::routes::Route;
 
 /// The cookie with the id of a session.
@@ -70,6 +71,9 @@ async fn answer(
         let answer = match access::needs(route, &actor) {
             Err(problem) => problem.into_response(),
             Ok(()) => {
+                if let Actor::Token(token) = &actor {
+                    parts.extensions.insert(TokenId(token.id.clone()));
+                }
                 parts.extensions.insert(visit.clone());
                 next.run(Request::from_parts(parts, body)).await
             }
@@ -267,6 +271,9 @@ fn hint(kind: ProblemKind) -> &'static str {
         | ProblemKind::BodyTooLarge
         | ProblemKind::BodyTimeout
         | ProblemKind::NoSuchRoute
+        | ProblemKind::NoSuchWebhook
+        | ProblemKind::NoSuchDelivery
+        | ProblemKind::CallbackRefused
         | ProblemKind::NoSuchTemplate
         | ProblemKind::InvalidOrder
         | ProblemKind::OrderRefused
