@@ -138,7 +138,8 @@ impl Database {
             (SELECT count(*) FROM sitewright_attempts WHERE order_id = $1) AS attempts,
             (SELECT count(*) FROM sitewright_failures WHERE order_id = $1) AS failures,
             (SELECT count(*) FROM sitewright_ai_calls WHERE order_id = $1) AS ai_calls,
-            (SELECT count(*) FROM sitewright_events WHERE order_id = $1) AS events";
+            (SELECT count(*) FROM sitewright_events WHERE order_id = $1) AS events,
+            (SELECT count(*) FROM sitewright_deliveries WHERE order_id = $1) AS deliveries";
         let rows = self.read(doing, sql, args![id]).await?;
         let failed = |error| Error::database(doing, error);
         let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
@@ -155,6 +156,7 @@ impl Database {
             ai_calls: count("ai_calls")?,
             events: count("events")?,
             jobs: 0,
+            deliveries: count("deliveries")?,
         })
     }
 
