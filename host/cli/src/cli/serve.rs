@@ -14,8 +14,7 @@ use super::signals::StopSignals;
 use sitewright_jobs::Database;
 use sitewright_server::{Alive, CONSOLE, Server, Surface};
 
-/// Serve the console and the HTTP API: add orders, follow them, see why they failed, operate the
-/// queue.
+/// Serve the console and the HTTP API: add orders, see failures, operate the queue.
 ///
 /// Listens on `server.listen`. Without tokens (`sitewright token create`) that must be an address
 /// of the loopback interface. SIGTERM or Ctrl-C ends it: requests have `server.grace_ms` to end. It
