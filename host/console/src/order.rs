@@ -409,6 +409,7 @@ pub fn erase(frame: &Frame, facts: &EraseFacts) -> Result<String, askama::Error>
             ("failure records", count_of(rows.failures)),
             ("AI replies", count_of(rows.ai_calls)),
             ("stages that were reported", count_of(rows.events)),
+            ("deliveries of webhooks", count_of(rows.deliveries)),
         ],
         complaint: complaint.as_deref(),
     }
