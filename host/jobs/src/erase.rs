@@ -124,6 +124,37 @@ impl Database {
         }
     }
 
+    /// Counts what [`Database::erase`] would remove now, except the job.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchOrder`]; or the database fails.
+    pub async fn rows_of(&self, id: &str) -> Result<RemovedRows, Error> {
+        let doing = "counting the rows of an order";
+        let sql = "SELECT
+            (SELECT count(*) FROM sitewright_orders WHERE id = $1) AS orders,
+            (SELECT count(*) FROM sitewright_attempts WHERE order_id = $1) AS attempts,
+            (SELECT count(*) FROM sitewright_failures WHERE order_id = $1) AS failures,
+            (SELECT count(*) FROM sitewright_ai_calls WHERE order_id = $1) AS ai_calls,
+            (SELECT count(*) FROM sitewright_events WHERE order_id = $1) AS events";
+        let rows = self.read(doing, sql, args![id]).await?;
+        let failed = |error| Error::database(doing, error);
+        let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
+        let count = |column| {
+            row.int(column).map(|count| u64::try_from(count).unwrap_or_default()).map_err(failed)
+        };
+        if count("orders")? == 0 {
+            return Err(Error::NoSuchOrder { order: id.to_owned() });
+        }
+        Ok(RemovedRows {
+            orders: count("orders")?,
+            attempts: count("attempts")?,
+            failures: count("failures")?,
+            ai_calls: count("ai_calls")?,
+            events: count("events")?,
+            jobs: 0,
+        })
+    }
+
     /// Empties SQLite's log, which has the deleted bytes. If another connection reads at this moment
     /// the next checkpoint does it.
     async fn forget_log(&self) {

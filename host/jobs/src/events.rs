@@ -156,6 +156,19 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
+    /// The newest events of an order, at most `limit`, the oldest of them first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn newest_events(&self, order: &str, limit: u32) -> Result<Vec<Event>, Error> {
+        let doing = "reading progress";
+        let sql = "SELECT id, attempt_id, at, stage, done, total, message FROM sitewright_events
+             WHERE order_id = $1 ORDER BY id DESC LIMIT $2";
+        let rows = self.read(doing, sql, args![order, i64::from(limit)]).await?;
+        let events: Result<Vec<Event>, _> = rows.iter().rev().map(Event::read).collect();
+        events.map_err(|error| Error::database(doing, error))
+    }
+
     /// The failure records of an order, the oldest first.
     ///
     /// # Errors

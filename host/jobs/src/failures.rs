@@ -7,11 +7,11 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::database::Database;
-use super::driver::{Row, Tx, Value, args};
+use super::driver::{Row, Tx, Value, args, sql};
 use super::error::Error;
 use super::events::Failure;
 use sitewright_failure::fingerprint;
-use sitewright_failure::group::{Brief, Filter, Group};
+use sitewright_failure::group::{Brief, Cause, Filter, Group};
 use sitewright_failure::store;
 use sitewright_model::failure::{SourceLocation, TrapRecord, top_frame};
 
@@ -19,6 +19,14 @@ use sitewright_model::failure::{SourceLocation, TrapRecord, top_frame};
 const MAX_GROUPS: i64 = 10_000;
 /// Records that [`Database::fill_index`] reads at a time.
 const FILL_AT_ONCE: i64 = 200;
+
+/// An order that a cause has ended, and that can be retried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderToRetry {
+    pub id: String,
+    /// Name of its template, as the order has it; the template may call itself otherwise.
+    pub template: String,
+}
 
 /// The columns that a record is searched by, derived from its JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,6 +214,72 @@ impl Database {
              GROUP BY order_id ORDER BY last_at DESC, order_id";
         let rows = self.read(doing, sql, args![fingerprint]).await?;
         let orders = rows.iter().map(|row| row.text("order_id"));
+        orders.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+    }
+
+    /// The failures with this fingerprint, counted over all time; `None` if there are none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn cause(&self, fingerprint: &str) -> Result<Option<Cause>, Error> {
+        let doing = "counting the failures of a cause";
+        let failed = |error| Error::database(doing, error);
+        let sql = "SELECT g.failures AS failures, g.orders AS orders, g.first_at AS first_at,
+                g.last_at AS last_at, f.id AS id, f.kind AS kind,
+                coalesce(f.template, '') AS template, f.frame AS frame,
+                substr(f.message, 1, 1000) AS message
+             FROM (SELECT count(*) AS failures, count(DISTINCT order_id) AS orders,
+                    min(created_at) AS first_at, max(created_at) AS last_at, max(id) AS newest
+                FROM sitewright_failures WHERE fingerprint = $1) AS g
+             JOIN sitewright_failures f ON f.id = g.newest";
+        let rows = self.read(doing, sql, args![fingerprint]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let group = || -> Result<Group, sqlx::Error> {
+            Ok(Group {
+                fingerprint: fingerprint.to_owned(),
+                template: row.text("template")?,
+                count: count(row, "failures")?,
+                orders: count(row, "orders")?,
+                first_at: row.int("first_at")?,
+                last_at: row.int("last_at")?,
+                newest: row.text("id")?,
+                kind: row.text("kind")?,
+                message: row.text("message")?,
+                frame: row.opt_text("frame")?,
+            })
+        };
+        let group = group().map_err(failed)?;
+        let sql = "SELECT DISTINCT coalesce(template, '') AS template FROM sitewright_failures
+             WHERE fingerprint = $1 ORDER BY 1";
+        let rows = self.read(doing, sql, args![fingerprint]).await?;
+        let templates = rows.iter().map(|row| row.text("template"));
+        let templates = templates.collect::<Result<_, _>>().map_err(failed)?;
+        Ok(Some(Cause { group, templates }))
+    }
+
+    /// The orders that have failed or are dead and whose last failure has this fingerprint, those
+    /// first whose state changed first; at most `limit`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn orders_to_retry(
+        &self,
+        fingerprint: &str,
+        limit: usize,
+    ) -> Result<Vec<OrderToRetry>, Error> {
+        let doing = "selecting the orders of a cause";
+        let sql = sql!(
+            "SELECT o.id AS id, o.template AS template FROM sitewright_failures f
+             JOIN sitewright_orders o ON o.id = f.order_id AND o.last_failure = f.id
+             WHERE f.fingerprint = $1 AND o.state IN ({failed}, {dead})
+             ORDER BY o.updated_at, o.id LIMIT $2"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.read(doing, sql, args![fingerprint, limit]).await?;
+        let order = |row: &Row| -> Result<OrderToRetry, sqlx::Error> {
+            Ok(OrderToRetry { id: row.text("id")?, template: row.text("template")? })
+        };
+        let orders = rows.iter().map(order);
         orders.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 

@@ -27,6 +27,7 @@
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
+//! | `search` | which orders have a text in their id, or failed in a way? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `watch` | what happens to orders while somebody watches? |
@@ -76,6 +77,7 @@ mod retention;
 mod retry;
 mod revise;
 mod schema;
+mod search;
 mod serving;
 mod settings;
 mod stall_detector;
@@ -93,6 +95,7 @@ pub use driver::DatabaseOptions;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
+pub use failures::OrderToRetry;
 pub use handler::{Handler, Publisher, Stop, StopReason};
 pub use holds::{
     Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
@@ -109,8 +112,9 @@ pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
 pub use revise::{OldRevision, Revised};
 pub use schema::{Migrated, SCHEMA_VERSION};
+pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
-pub use stats::{Stats, TemplateStats, WorkerStats};
+pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};

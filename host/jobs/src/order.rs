@@ -16,16 +16,17 @@ use super::fair_share::FairShare;
 use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
 
 macro_rules! select_orders {
-    ($rest:literal) => {
+    ($($rest:tt)+) => {
         concat!(
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
              updated_at, finished_at, revision FROM sitewright_orders ",
-            $rest
+            $($rest)+
         )
     };
 }
+pub(super) use select_orders;
 
 /// Marks a release as active, if it is still its order's current one.
 #[derive(Clone)]

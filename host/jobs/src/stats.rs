@@ -7,7 +7,7 @@ use serde::Serialize;
 use sitewright_model::time::now_ms;
 
 use super::database::Database;
-use super::driver::{river, sql};
+use super::driver::{Row, args, river, sql};
 use super::error::Error;
 use super::holds::Hold;
 use super::model::OrderState;
@@ -55,6 +55,16 @@ pub struct TemplateStats {
     pub digests: Vec<String>,
     /// The number of workers that have it.
     pub workers: i64,
+}
+
+/// Orders that ended within a span of time, by how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedOrders {
+    /// Counts the spans from `since`, from 0.
+    pub span: i64,
+    /// One that is an end.
+    pub state: OrderState,
+    pub orders: i64,
 }
 
 impl Stats {
@@ -124,6 +134,32 @@ impl Database {
             holds: self.holds().await?,
             workers: known,
         })
+    }
+
+    /// Orders that ended at or after `since`, in milliseconds since the Unix epoch, counted in spans
+    /// of `span_ms` milliseconds from there. An order that was retried counts for its last end.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn ended_since(&self, since: i64, span_ms: i64) -> Result<Vec<EndedOrders>, Error> {
+        let doing = "counting orders that ended";
+        // What is read is in the index on state and time: the row of an order that has ended does
+        // not change its time until it is requeued.
+        let sql = sql!(
+            "SELECT state, (updated_at - $1) / $2 AS span, count(*) AS orders
+             FROM sitewright_orders WHERE state IN {ended} AND updated_at >= $1
+             GROUP BY state, span"
+        );
+        let rows = self.read(doing, sql, args![since, span_ms.max(1)]).await?;
+        let ended = |row: &Row| -> Result<EndedOrders, sqlx::Error> {
+            Ok(EndedOrders {
+                span: row.int("span")?,
+                state: row.parsed("state")?,
+                orders: row.int("orders")?,
+            })
+        };
+        let ended = rows.iter().map(ended).collect::<Result<_, _>>();
+        ended.map_err(|error| Error::database(doing, error))
     }
 
     /// The templates that workers have, by name.

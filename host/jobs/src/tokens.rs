@@ -232,6 +232,17 @@ impl Database {
         token.map_err(|error| Error::database(doing, error))
     }
 
+    /// The token with this id, whether it is valid or not.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn token(&self, id: &str) -> Result<Option<Token>, Error> {
+        let doing = "reading a token";
+        let rows = self.read(doing, select_tokens!("WHERE id = $1"), args![id]).await?;
+        let token = rows.first().map(Token::read).transpose();
+        token.map_err(|error| Error::database(doing, error))
+    }
+
     /// Records that a token was used, if that was not recorded within the last minute.
     ///
     /// # Errors
