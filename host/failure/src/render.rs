@@ -187,7 +187,7 @@ fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::f
 
 /// The causes whose text is not part of the message. A template's own error repeats the message of
 /// its AI call; the causes of that call come last.
-fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
+pub fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
     let told = record.ai.as_ref().map(|ai| ai.message.as_str());
     let own = record
         .causes

@@ -1,0 +1,57 @@
+//! The addresses of pages. Ids become one segment of a path each.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The first page.
+pub const HOME: &str = "/console";
+
+/// Everything but unreserved characters (RFC 3986).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A text as a part of an address.
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, &RESERVED).to_string()
+}
+
+/// The page of an order.
+pub fn order(id: &str) -> String {
+    format!("{HOME}/orders/{}", encoded(id))
+}
+
+/// The page of a cause.
+pub fn cause(fingerprint: &str) -> String {
+    format!("{HOME}/failures/{}", encoded(fingerprint))
+}
+
+/// The page of a failure record.
+pub fn record(id: &str) -> String {
+    format!("{HOME}/records/{}", encoded(id))
+}
+
+/// An address with parameters: those that have a value.
+pub fn with(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut address = path.to_owned();
+    let mut mark = '?';
+    for (name, value) in parameters {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            address.push(mark);
+            address.push_str(name);
+            address.push('=');
+            address.push_str(&encoded(value));
+            mark = '&';
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_leave_its_segment() {
+        assert_eq!(order("../a?b#c/ü"), "/console/orders/..%2Fa%3Fb%23c%2F%C3%BC");
+        let parameters = [("a", Some("x&b=1")), ("b", None), ("c", Some("")), ("d", Some("2"))];
+        assert_eq!(with("/console", &parameters), "/console?a=x%26b%3D1&d=2");
+    }
+}

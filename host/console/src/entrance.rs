@@ -1,0 +1,46 @@
+//! The login, and pages that cannot be shown.
+
+use askama::Template as _;
+
+use super::frame::Frame;
+
+#[derive(askama::Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    f: &'a Frame,
+    next: &'a str,
+    complaint: Option<&'a str>,
+}
+
+/// The form for a token. `next` is the page that is shown afterwards.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn login(frame: &Frame, next: &str, complaint: Option<&str>) -> Result<String, askama::Error> {
+    LoginPage { f: frame, next, complaint }.render()
+}
+
+#[derive(askama::Template)]
+#[template(path = "refused.html")]
+struct RefusedPage<'a> {
+    f: &'a Frame,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    hint: &'a str,
+    needs_login: bool,
+}
+
+/// Says why a page is not shown, or why nothing was done.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn refused(
+    frame: &Frame,
+    status: u16,
+    title: &str,
+    detail: &str,
+    hint: &str,
+) -> Result<String, askama::Error> {
+    RefusedPage { f: frame, status, title, detail, hint, needs_login: status == 401 }.render()
+}

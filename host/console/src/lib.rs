@@ -1,0 +1,70 @@
+//! The pages of the operator's console: what is known of orders, as HTML.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `frame` | what do all pages share: who looks, which actions are offered, what was done? |
+//! | `now` | is all well? |
+//! | `orders`, `order` | which orders are there, and what happened to one? |
+//! | `failures`, `record`, `retry` | what fails, why, and what would retrying it do? |
+//! | `templates`, `settings` | what can be paused, who may do what, and who did what? |
+//! | `entrance` | how does one log in, and what does a page say that cannot be shown? |
+//! | `chart`, `text`, `escape` | charts, amounts and times, and nothing that a browser would obey |
+//! | `address`, `assets` | where are pages and files? |
+//!
+//! **Invariant:** no I/O and no HTTP: a page is made from values and returned as text.
+//!
+//! **Invariant:** every value in a page passes `escape`: no template uses the filter `safe`.
+//!
+//! **Invariant:** no script and no style is in a page itself, so that the strictest policy permits
+//! all of it; and everything works without the script.
+
+pub mod address;
+pub mod assets;
+mod chart;
+mod entrance;
+mod escape;
+mod failures;
+mod frame;
+mod now;
+mod order;
+mod orders;
+mod record;
+mod retry;
+mod settings;
+mod templates;
+mod text;
+
+pub use askama::Error;
+pub use entrance::{login, refused};
+pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
+pub use frame::{Frame, Level, Note, Section, Viewer};
+pub use now::{NowFacts, now};
+pub use order::{EraseFacts, OrderFacts, erase, order};
+pub use orders::{OrdersFacts, Wanted, orders};
+pub use retry::{RetryFacts, retry};
+pub use settings::{AuditFacts, SettingsFacts, audit, settings};
+pub use templates::{TemplateFacts, TemplatesFacts, templates};
+
+#[cfg(test)]
+mod tests {
+    /// See the second and third invariant.
+    #[test]
+    fn no_template_shows_a_value_unescaped_or_has_a_script_or_style_of_its_own() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for forbidden in ["|safe", "| safe", "style=", "<style", "onclick", "{% autoescape"] {
+                assert!(!text.contains(forbidden), "{}: {forbidden}", path.display());
+            }
+            assert!(
+                text.matches("<script").count() <= usize::from(path.ends_with("base.html")),
+                "{}",
+                path.display()
+            );
+            read += 1;
+        }
+        assert!(read >= 12, "{read}");
+    }
+}

@@ -1,0 +1,329 @@
+//! The first page: the state of the system in one sentence, and what it is made of.
+
+use askama::Template as _;
+use sitewright_failure::group::Cause;
+use sitewright_jobs::{EndedOrders, Hold, OrderState, Stats, WorkerStats};
+
+use super::address;
+use super::chart::{self, Chart, Ended};
+use super::frame::{Frame, Level};
+use super::text::{When, count, counted, short, span};
+
+/// A worker whose last heartbeat is older is shown as silent. Workers send one every second.
+const SILENT_MS: i64 = 15_000;
+/// Orders that wait for longer than this, although nothing holds them, are worth a sentence.
+const LONG_WAIT_MS: i64 = 10 * 60_000;
+/// Orders that must have ended within an hour before their share of failures is worth a sentence.
+const ENOUGH: i64 = 5;
+
+/// What the page is made of.
+#[derive(Debug)]
+pub struct NowFacts {
+    pub stats: Stats,
+    /// Orders that ended, in spans of an hour from `since`.
+    pub ended: Vec<EndedOrders>,
+    /// Milliseconds since the Unix epoch.
+    pub since: i64,
+    /// The number of spans.
+    pub hours: usize,
+    /// Causes of failures since then, the newest first.
+    pub causes: Vec<Cause>,
+}
+
+#[derive(askama::Template)]
+#[template(path = "now.html")]
+struct Page<'a> {
+    f: &'a Frame,
+    level: Level,
+    sentence: String,
+    advice: String,
+    tiles: Vec<Tile>,
+    chart: Chart,
+    hours: usize,
+    is_paused: bool,
+    workers: Vec<Worker>,
+    holds: Vec<HoldRow>,
+    causes: Vec<CauseRow>,
+}
+
+struct Tile {
+    name: &'static str,
+    number: String,
+    more: String,
+    href: String,
+    class: &'static str,
+}
+
+/// A worker, also on the page of the templates.
+pub(crate) struct Worker {
+    pub(crate) host: String,
+    pub(crate) id: String,
+    pub(crate) pid: i64,
+    pub(crate) started: When,
+    pub(crate) seen: String,
+    pub(crate) is_silent: bool,
+    pub(crate) running: String,
+    pub(crate) room: String,
+    /// How full it is, in percent.
+    pub(crate) percent: i64,
+}
+
+/// A hold, also on the page of the templates.
+pub(crate) struct HoldRow {
+    pub(crate) id: String,
+    pub(crate) cause: String,
+    pub(crate) reason: String,
+    pub(crate) orders: String,
+    pub(crate) since: When,
+    pub(crate) next: Option<When>,
+    /// Whether an operator can release it.
+    pub(crate) is_releasable: bool,
+    pub(crate) fingerprint: Option<String>,
+}
+
+struct CauseRow {
+    href: String,
+    kind: String,
+    message: String,
+    templates: String,
+    orders: String,
+    last: When,
+}
+
+/// The first page.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn now(frame: &Frame, facts: &NowFacts) -> Result<String, askama::Error> {
+    let numbers = chart::by_span(&facts.ended, facts.hours);
+    let (level, sentence, advice) = sentence(&facts.stats, &numbers);
+    Page {
+        f: frame,
+        level,
+        sentence,
+        advice,
+        tiles: tiles(facts, &numbers, frame.now),
+        chart: chart::ended(&numbers, facts.since, 3_600_000),
+        hours: facts.hours,
+        is_paused: facts.stats.paused,
+        workers: facts.stats.workers.iter().map(|worker| one_worker(worker, frame.now)).collect(),
+        holds: facts.stats.holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
+        causes: facts.causes.iter().map(|cause| one_cause(cause, frame.now)).collect(),
+    }
+    .render()
+}
+
+/// The worst that is to be said, with what to do about it.
+fn sentence(stats: &Stats, numbers: &[Ended]) -> (Level, String, String) {
+    let orders = |number| counted(number, "order", "orders");
+    let queued = stats.count(OrderState::Queued);
+    let running = stats.count(OrderState::Running);
+    let waiting = stats.count(OrderState::Waiting);
+    let unfinished = queued + running + waiting;
+    let is_live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
+    let live = stats.workers.iter().filter(is_live).count();
+    if live == 0 && unfinished > 0 {
+        let sentence = format!("No worker runs: {} not made.", are(unfinished));
+        return (Level::Bad, sentence, "Start one: sitewright worker".to_owned());
+    }
+    let recent = numbers.last().copied().unwrap_or_default();
+    let before = numbers.iter().rev().nth(1).copied().unwrap_or_default();
+    let (ended, failed) = (recent.total() + before.total(), recent.failed + before.failed);
+    if ended >= ENOUGH && failed * 5 >= ended {
+        let sentence = format!("{} of the last {} failed.", count(failed), orders(ended));
+        let advice = "The causes are below; orders that failed can be retried from there.";
+        return (Level::Bad, sentence, advice.to_owned());
+    }
+    if stats.paused {
+        let sentence = format!("The queue is paused: {} for it to be resumed.", wait(queued));
+        return (Level::Warning, sentence, "Orders that run continue.".to_owned());
+    }
+    let held: i64 = stats.holds.iter().map(|hold| hold.orders).sum();
+    if !stats.holds.is_empty() {
+        let number = i64::try_from(stats.holds.len()).unwrap_or(i64::MAX);
+        let them = if number == 1 { "it" } else { "them" };
+        let holds = counted(number, "hold", "holds");
+        let sentence = format!("{holds}: {} for {them}.", wait(held));
+        return (Level::Warning, sentence, "What to do about each is below.".to_owned());
+    }
+    if let Some(oldest) = stats.oldest_queued_ms.filter(|oldest| *oldest > LONG_WAIT_MS) {
+        let sentence = format!("{} in the queue, the oldest for {}.", wait(queued), span(oldest));
+        let advice = "Start more workers, or raise worker.max_orders.".to_owned();
+        return (Level::Warning, sentence, advice);
+    }
+    if unfinished == 0 {
+        let advice = match live {
+            0 => "No worker runs, and no order waits for one.".to_owned(),
+            _ => "Nothing is queued.".to_owned(),
+        };
+        return (Level::Good, "All is well.".to_owned(), advice);
+    }
+    let advice = format!(
+        "{} running, {} queued, {} waiting for another attempt.",
+        count(running),
+        count(queued),
+        count(waiting)
+    );
+    (Level::Good, "All is well.".to_owned(), advice)
+}
+
+fn wait(orders: i64) -> String {
+    match orders {
+        1 => "1 order waits".to_owned(),
+        orders => format!("{} orders wait", count(orders)),
+    }
+}
+
+fn are(orders: i64) -> String {
+    match orders {
+        1 => "1 order is".to_owned(),
+        orders => format!("{} orders are", count(orders)),
+    }
+}
+
+fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
+    let stats = &facts.stats;
+    let state =
+        |state: OrderState| address::with("/console/orders", &[("state", Some(state.as_str()))]);
+    let mut all = Ended::default();
+    for one in numbers {
+        all.succeeded += one.succeeded;
+        all.failed += one.failed;
+    }
+    let oldest =
+        |ms: Option<i64>| ms.map_or_else(String::new, |ms| format!("the oldest for {}", span(ms)));
+    let due = When::optional(stats.next_due_at, now);
+    let hours = facts.hours;
+    vec![
+        Tile {
+            name: "Queued",
+            number: count(stats.count(OrderState::Queued)),
+            more: oldest(stats.oldest_queued_ms),
+            href: state(OrderState::Queued),
+            class: "",
+        },
+        Tile {
+            name: "Running",
+            number: count(stats.count(OrderState::Running)),
+            more: oldest(stats.oldest_running_ms),
+            href: state(OrderState::Running),
+            class: "",
+        },
+        Tile {
+            name: "Waiting",
+            number: count(stats.count(OrderState::Waiting)),
+            more: due.map_or_else(String::new, |due| format!("next: {}", due.ago)),
+            href: state(OrderState::Waiting),
+            class: "",
+        },
+        Tile {
+            name: "Succeeded",
+            number: count(all.succeeded),
+            more: format!("in {hours} h"),
+            href: state(OrderState::Succeeded),
+            class: "t-good",
+        },
+        Tile {
+            name: "Failed",
+            number: count(all.failed),
+            more: format!("in {hours} h"),
+            href: "/console/failures".to_owned(),
+            class: if all.failed > 0 { "t-bad" } else { "" },
+        },
+    ]
+}
+
+pub(crate) fn one_worker(worker: &WorkerStats, now: i64) -> Worker {
+    let room = worker.max_orders.max(1);
+    Worker {
+        host: short(&worker.host, 40),
+        id: worker.client_id.clone(),
+        pid: worker.pid,
+        started: When::new(worker.started_at, now),
+        seen: span(worker.silent_ms),
+        is_silent: worker.silent_ms >= SILENT_MS,
+        running: count(worker.running),
+        room: count(worker.max_orders),
+        percent: (worker.running.saturating_mul(100) / room).clamp(0, 100),
+    }
+}
+
+pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
+    use sitewright_jobs::HoldKind;
+    HoldRow {
+        id: hold.id.to_string(),
+        cause: hold.cause.to_string(),
+        reason: short(&hold.reason, 400),
+        orders: counted(hold.orders, "order waits", "orders wait"),
+        since: When::new(hold.since, now),
+        next: When::optional(hold.next_probe_at, now),
+        is_releasable: hold.kind != HoldKind::Missing,
+        fingerprint: hold.fingerprint.as_deref().map(address::cause),
+    }
+}
+
+fn one_cause(cause: &Cause, now: i64) -> CauseRow {
+    let group = &cause.group;
+    CauseRow {
+        href: address::cause(&group.fingerprint),
+        kind: group.kind.clone(),
+        message: short(&group.message, 160),
+        templates: short(&cause.templates.join(", "), 60),
+        orders: counted(i64::try_from(group.orders).unwrap_or(i64::MAX), "order", "orders"),
+        last: When::new(group.last_at, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn stats(orders: &[(OrderState, i64)]) -> Stats {
+        Stats {
+            at: 0,
+            orders: orders.iter().copied().collect::<BTreeMap<_, _>>(),
+            oldest_queued_ms: None,
+            oldest_running_ms: None,
+            next_due_at: None,
+            paused: false,
+            holds: Vec::new(),
+            workers: vec![WorkerStats {
+                client_id: "w".to_owned(),
+                host: "h".to_owned(),
+                pid: 1,
+                started_at: 0,
+                silent_ms: 100,
+                running: 0,
+                max_orders: 4,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_worst_is_said_first() {
+        let queued = [(OrderState::Queued, 3)];
+        let good = [Ended { succeeded: 20, failed: 1, cancelled: 0 }];
+        let bad = [Ended { succeeded: 5, failed: 5, cancelled: 0 }];
+        let said = |stats: &Stats, numbers: &[Ended]| {
+            let (level, sentence, advice) = sentence(stats, numbers);
+            assert!(!advice.is_empty(), "{sentence}");
+            (level, sentence)
+        };
+        let well = (Level::Good, "All is well.".to_owned());
+        assert_eq!(said(&stats(&[]), &[]), well);
+        assert_eq!(said(&stats(&queued), &good), well);
+        let failing = "5 of the last 10 orders failed.".to_owned();
+        assert_eq!(said(&stats(&queued), &bad), (Level::Bad, failing.clone()));
+        let old = Stats { oldest_queued_ms: Some(3_600_000), ..stats(&queued) };
+        assert_eq!(said(&old, &good).0, Level::Warning);
+        let paused = Stats { paused: true, ..old.clone() };
+        let sentence = "The queue is paused: 3 orders wait for it to be resumed.".to_owned();
+        assert_eq!(said(&paused, &good), (Level::Warning, sentence));
+        assert_eq!(said(&paused, &bad), (Level::Bad, failing));
+        let alone = Stats { workers: Vec::new(), ..paused };
+        let sentence = "No worker runs: 3 orders are not made.".to_owned();
+        assert_eq!(said(&alone, &bad), (Level::Bad, sentence));
+    }
+}
