@@ -38,7 +38,7 @@ pub(crate) struct Client(pub(crate) SocketAddr);
 
 /// Who sent a request.
 #[derive(Debug, Clone)]
-enum Actor {
+pub(crate) enum Actor {
     /// Whoever can reach the loopback interface of a server without tokens.
     Local,
     Token(Box<Token>),
@@ -108,28 +108,40 @@ pub(crate) async fn guard(
     let actor = match admitted {
         Ok(actor) => actor,
         Err((problem, actor)) => {
-            if let (Some((action, (target, client))), Some(actor)) = (subject, actor) {
+            if let (Some((action, subject)), Some(actor)) = (subject, actor) {
                 let status = problem.kind.status().as_u16();
-                write(&app.database, entry(&actor, action, target, status, client)).await;
+                record(&app.database, &actor, action, subject, status).await;
             }
             return problem.into_response();
         }
     };
     let request = Request::from_parts(parts, body);
-    let (Some((action, (target, client))), Some(actor)) = (subject, actor) else {
-        return next.run(request).await;
-    };
-    // In a task of its own: a client that hangs up, or a time-out, does not stop a change half-way,
-    // and the log says what was done.
+    match (subject, actor) {
+        (Some((action, subject)), Some(actor)) => {
+            audited(app, actor, action, subject, next.run(request)).await
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Runs what changes something, and writes it to the audit log. In a task of its own: a client that
+/// hangs up, or a time-out, does not stop a change half-way, and the log says what was done.
+pub(crate) async fn audited(
+    app: App,
+    actor: Actor,
+    action: &'static str,
+    (target, client): Subject,
+    change: impl Future<Output = Response> + Send + 'static,
+) -> Response {
     let done = tokio::spawn(async move {
-        let response = next.run(request).await;
+        let response = change.await;
         let target = match response.extensions().get::<Audited>() {
             Some(Audited::Nothing) => return response,
             Some(Audited::Target(target)) => Some(target.clone()),
             None => target,
         };
         let status = response.status().as_u16();
-        write(&app.database, entry(&actor, action, target, status, client)).await;
+        record(&app.database, &actor, action, (target, client), status).await;
         response
     });
     done.await.unwrap_or_else(|error| {
@@ -139,6 +151,17 @@ pub(crate) async fn guard(
     })
 }
 
+/// Writes to the audit log what somebody did, or was refused.
+pub(crate) async fn record(
+    database: &Database,
+    actor: &Actor,
+    action: &str,
+    (target, client): Subject,
+    status: u16,
+) {
+    write(database, entry(actor, action, target, status, client)).await;
+}
+
 /// Who sent the request, if the route needs to know. With the problem comes who was refused, if
 /// that is known.
 async fn admit(
@@ -146,7 +169,9 @@ async fn admit(
     route: &Route,
     headers: &HeaderMap,
 ) -> Result<Option<Actor>, (Problem, Option<Actor>)> {
-    let Access::Scope(wanted) = route.access else { return Ok(None) };
+    if route.access == Access::Public {
+        return Ok(None);
+    }
     let unknown = |problem| (problem, None);
     if app.lock.is_open(&app.database).await.map_err(unknown)? {
         only_for_this_machine(headers).map_err(unknown)?;
@@ -156,14 +181,22 @@ async fn admit(
     if let Err(error) = app.database.note_use(&token).await {
         tracing::warn!(%error, token = token.id, "the use of a token could not be recorded");
     }
-    let (may, name) = (token.may(wanted), token.name.clone());
     let actor = Actor::Token(Box::new(token));
-    if may {
-        return Ok(Some(actor));
+    match needs(route, &actor) {
+        Ok(()) => Ok(Some(actor)),
+        Err(problem) => Err((problem, Some(actor))),
     }
+}
+
+/// Refuses whoever has not the scope of a route.
+pub(crate) fn needs(route: &Route, actor: &Actor) -> Result<(), Problem> {
+    let (Access::Scope(wanted), Actor::Token(token)) = (route.access, actor) else { return Ok(()) };
+    if token.may(wanted) {
+        return Ok(());
+    }
+    let name = &token.name;
     let detail = format!("the token {name:?} has not the scope `{wanted}`, which this needs");
-    let problem = Problem::new(ProblemKind::Forbidden, detail).with("scope", wanted);
-    Err((problem, Some(actor)))
+    Err(Problem::new(ProblemKind::Forbidden, detail).with("scope", wanted))
 }
 
 /// Refuses the parameters of a request that takes none, so that a wish like `dry_run` is not
@@ -200,23 +233,42 @@ async fn token(database: &Database, headers: &HeaderMap) -> Result<Token, Proble
 
 /// Refuses requests that a web page sends from the browser of somebody on this machine: with DNS
 /// rebinding to another name of it, or from its own origin.
-fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
     let host = only(headers, &HOST)?.unwrap_or_default();
     if !names_this_machine(host) {
         let detail = format!("the request is for the host {host:?}, and this server has no tokens");
         return Err(Problem::new(ProblemKind::WrongHost, detail));
     }
     let site = only(headers, &SEC_FETCH_SITE)?;
-    let is_foreign_site = site.is_some_and(|site| site != "same-origin" && site != "none");
     let origin = only(headers, &ORIGIN)?;
-    let is_foreign = origin.is_some_and(|origin| {
-        origin.split_once("://").is_none_or(|(_, authority)| authority != host)
-    });
-    if is_foreign || is_foreign_site {
-        let detail = "the request comes from a page of another origin".to_owned();
-        return Err(Problem::new(ProblemKind::CrossOrigin, detail));
-    }
-    Ok(())
+    let is_foreign = origin.is_some_and(|origin| is_foreign(origin, host));
+    if is_foreign || site.is_some_and(is_foreign_site) { Err(foreign()) } else { Ok(()) }
+}
+
+/// Refuses a form that a page of another origin sent. A browser says so itself; one that does not
+/// names the origin, which must be the host of the request.
+pub(crate) fn from_own_page(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_foreign = match only(headers, &SEC_FETCH_SITE)? {
+        Some(site) => is_foreign_site(site),
+        None => {
+            let host = only(headers, &HOST)?.unwrap_or_default();
+            only(headers, &ORIGIN)?.is_some_and(|origin| is_foreign(origin, host))
+        }
+    };
+    if is_foreign { Err(foreign()) } else { Ok(()) }
+}
+
+fn is_foreign_site(site: &str) -> bool {
+    site != "same-origin" && site != "none"
+}
+
+fn is_foreign(origin: &str, host: &str) -> bool {
+    origin.split_once("://").is_none_or(|(_, authority)| authority != host)
+}
+
+fn foreign() -> Problem {
+    let detail = "the request comes from a page of another origin";
+    Problem::new(ProblemKind::CrossOrigin, detail)
 }
 
 /// The value of a header that a request may have once; an empty one if it is no text.
@@ -242,8 +294,11 @@ fn names_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_loopback)
 }
 
+/// What something is done to, and the address of the client.
+pub(crate) type Subject = (Option<String>, String);
+
 /// The first parameter of the path, and the client.
-async fn subject(parts: &mut Parts) -> (Option<String>, String) {
+pub(crate) async fn subject(parts: &mut Parts) -> Subject {
     let client = parts.extensions.get::<Client>().map(|Client(address)| address.to_string());
     let parameters = RawPathParams::from_request_parts(parts, &()).await;
     let target = parameters.ok().and_then(|parameters| {

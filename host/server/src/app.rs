@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Lock;
 use super::config::ServerConfig;
+use super::console::Sessions;
 use super::events::Hub;
 use super::health::Health;
 
@@ -43,6 +44,8 @@ pub struct ServerParts {
     pub reading: Reading,
     /// Version of the configuration, for orders that are made again.
     pub config_version: String,
+    /// Keys and values of the configuration in force that the console shows: no secrets.
+    pub configuration: Vec<(String, String)>,
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
     pub templates: TemplateNames,
@@ -63,11 +66,13 @@ pub(crate) struct Shared {
     pub(crate) store: Option<SiteStore>,
     pub(crate) reading: Reading,
     pub(crate) config_version: String,
+    pub(crate) configuration: Vec<(String, String)>,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
+    pub(crate) sessions: Sessions,
     pub(crate) hub: Hub,
     pub(crate) health: Health,
     /// Cancelled when the server stops: streams end.
@@ -82,6 +87,7 @@ impl App {
             store,
             reading,
             config_version,
+            configuration,
             routes,
             templates,
             alive,
@@ -97,11 +103,13 @@ impl App {
             store,
             reading,
             config_version,
+            configuration,
             routes,
             templates,
             settings,
             surface,
             lock,
+            sessions: Sessions::default(),
             stop,
         };
         App { shared: Arc::new(shared) }

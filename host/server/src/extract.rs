@@ -16,7 +16,7 @@ use super::problem::{Problem, ProblemKind};
 /// Maximum length of an id in a path, in characters; no id in the database is longer.
 const MAX_ID: usize = 200;
 /// Maximum bytes of a body that is not an order document.
-const MAX_SMALL_BODY: usize = 16 << 10;
+pub(crate) const MAX_SMALL_BODY: usize = 16 << 10;
 
 /// The only parameter of a path. It is looked up, never a part of a file's path.
 #[derive(Debug)]
@@ -68,7 +68,8 @@ impl FromRequest<App> for DocumentBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         is_json(request.headers())?;
-        Ok(DocumentBody(read(request, app, app.settings.max_body()).await?))
+        let (parts, body) = request.into_parts();
+        Ok(DocumentBody(read(&parts.headers, body, app, app.settings.max_body()).await?))
     }
 }
 
@@ -79,8 +80,8 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for Fields<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let headers = request.headers().clone();
-        let bytes = read(request, app, MAX_SMALL_BODY).await?;
+        let (Parts { headers, .. }, body) = request.into_parts();
+        let bytes = read(&headers, body, app, MAX_SMALL_BODY).await?;
         if bytes.is_empty() {
             return Ok(Fields(T::default()));
         }
@@ -103,17 +104,22 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The whole body, if it is not too large and arrives in time.
-async fn read(request: Request<Body>, app: &App, most: usize) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    app: &App,
+    most: usize,
+) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let detail = format!("the body has more than {most} bytes");
         Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most)
     };
-    let length = request.headers().get(CONTENT_LENGTH);
+    let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > most)) {
         return Err(too_large());
     }
-    let mut chunks = request.into_body().into_data_stream();
+    let mut chunks = body.into_data_stream();
     let collect = async {
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await {

@@ -141,7 +141,7 @@ pub(crate) async fn record(
     })
 }
 
-fn parsed(failure: &Failure) -> Result<FailureRecord, Problem> {
+pub(crate) fn parsed(failure: &Failure) -> Result<FailureRecord, Problem> {
     store::parse(failure.record.clone(), Path::new(&failure.id)).map_err(|error| {
         let detail = format!("the failure record {} cannot be read: {error}", failure.id);
         Problem::new(ProblemKind::Internal, detail)

@@ -1,4 +1,5 @@
-//! The HTTP API of the queue: `sitewright serve`, and the status of a worker.
+//! The HTTP API of the queue and the operator's console: `sitewright serve`; and the status of a
+//! worker.
 //!
 //! | file | what it answers |
 //! |---|---|
@@ -10,6 +11,7 @@
 //! | `answers` | which bodies are not types of the queue? |
 //! | `orders`, `failures`, `queue`, `templates` | the handlers |
 //! | `events/` | how do listeners follow orders? |
+//! | `console/` | how do people use it with a browser? |
 //! | `metrics`, `health` | what do Prometheus and supervisors see? |
 //! | `openapi` | how is the API described? |
 //! | `app`, `config` | what do handlers share, and what does the operator set? |
@@ -27,6 +29,7 @@ mod access;
 mod answers;
 mod app;
 mod config;
+mod console;
 mod events;
 mod extract;
 mod failures;
@@ -46,4 +49,5 @@ pub use config::ServerConfig;
 pub use listen::{Server, ServerError};
 pub use openapi::description;
 pub use problem::{Problem, ProblemKind};
-pub use routes::{Route, routes};
+pub use routes::{Route, pages, routes};
+pub use sitewright_console::address::HOME as CONSOLE;

@@ -196,10 +196,7 @@ pub(crate) async fn list(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = orders.len() > limit;
     orders.truncate(limit);
-    let next = orders.last().filter(|_| more).map(|last| {
-        let OrderCursor { created_at, id } = OrderCursor::from(last);
-        format!("{created_at}-{}", hex::encode(&id))
-    });
+    let next = orders.last().filter(|_| more).map(|last| written(&OrderCursor::from(last)));
     Ok(answer(StatusCode::OK, &OrderPage { orders, next }))
 }
 
@@ -214,7 +211,12 @@ pub(crate) fn page(limit: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
-fn cursor(text: &str) -> Result<OrderCursor, Problem> {
+/// A cursor as a parameter.
+pub(crate) fn written(OrderCursor { created_at, id }: &OrderCursor) -> String {
+    format!("{created_at}-{}", hex::encode(id))
+}
+
+pub(crate) fn cursor(text: &str) -> Result<OrderCursor, Problem> {
     let read = || {
         let (created_at, id) = text.split_once('-')?;
         let id = String::from_utf8(hex::decode(id).ok()?).ok()?;

@@ -173,6 +173,13 @@ impl ProblemKind {
     }
 }
 
+/// What a page of the console says of a problem. Every answer that is one has it beside.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) kind: ProblemKind,
+    pub(crate) detail: String,
+}
+
 /// An error as a client gets it.
 #[derive(Debug)]
 pub struct Problem {
@@ -295,6 +302,7 @@ impl IntoResponse for Problem {
         let kind = [(CONTENT_TYPE, "application/problem+json")];
         let mut response = (self.kind.status(), kind, body).into_response();
         response.headers_mut().extend(self.headers);
+        response.extensions_mut().insert(Told { kind: self.kind, detail: self.detail });
         response
     }
 }

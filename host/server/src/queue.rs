@@ -13,7 +13,7 @@ use super::orders::page;
 use super::problem::{Problem, ProblemKind};
 
 /// Maximum length of the reason of a hold, in characters.
-const MAX_REASON: usize = 1_000;
+pub(crate) const MAX_REASON: usize = 1_000;
 
 /// `GET /v1/stats`.
 pub(crate) async fn stats(State(app): State<App>) -> Result<Response, Problem> {
@@ -46,7 +46,7 @@ pub(crate) struct HoldBody {
     reason: Option<String>,
 }
 
-fn hold_id(name: &str) -> Result<HoldId, Problem> {
+pub(crate) fn hold_id(name: &str) -> Result<HoldId, Problem> {
     HoldId::named(name).map_err(|why| Problem::new(ProblemKind::BadRequest, why))
 }
 

@@ -1,14 +1,17 @@
-//! All routes in one table: method, path, what is needed, and what the audit log says.
+//! All routes in one place, a table for the API and one for the console: method, path, what is needed, and what the audit log says.
 
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use sitewright_jobs::Scope;
 
 use super::access::{Access, guard};
 use super::app::{App, Surface};
+use super::console;
+use super::console::{actions, entrance, pages as shown};
 use super::problem::{Problem, ProblemKind};
 use super::{events, failures, health, metrics, openapi, orders, queue, templates};
 
@@ -156,7 +159,121 @@ static API: &[Route] = &[
     route!(GET "/v1/audit", ADMIN, None, get(queue::audit), "The audit log, the newest first"),
 ];
 
-/// The routes of a server.
+/// The pages and forms of the console, of `sitewright serve`. They are not a part of the API: their
+/// guard knows sessions in place of tokens, and their errors are pages.
+static CONSOLE: &[Route] = &[
+    route!(GET "/", PUBLIC, None, get(entrance::home), "Lead to the console"),
+    route!(GET "/console/assets/{name}", PUBLIC, None, get(entrance::asset), "Style and script"),
+    route!(GET "/console/login", PUBLIC, None, get(entrance::login), "The form for a token"),
+    route!(POST "/console/login", PUBLIC, Some("session.begin"), post(entrance::begin), "Log in"),
+    route!(POST "/console/logout", READ, Some("session.end"), post(entrance::end), "Log out"),
+    route!(GET "/console", READ, None, get(shown::now), "Is all well?"),
+    route!(GET "/console/events", READ, None, get(events::of_all), "Follow all orders"),
+    route!(GET "/console/orders", READ, None, get(shown::orders), "Find orders"),
+    route!(GET "/console/orders/{id}", READ, None, get(shown::order), "Show one order"),
+    route!(
+        GET "/console/orders/{id}/events",
+        READ,
+        None,
+        get(events::of_order),
+        "Follow one order"
+    ),
+    route!(
+        GET "/console/orders/{id}/document",
+        READ,
+        None,
+        get(orders::show_document),
+        "The document of an order"
+    ),
+    route!(
+        POST "/console/orders/{id}/retry",
+        OPERATE,
+        Some("order.retry"),
+        post(actions::retry),
+        "Queue an order again"
+    ),
+    route!(
+        POST "/console/orders/{id}/cancel",
+        OPERATE,
+        Some("order.cancel"),
+        post(actions::cancel),
+        "Cancel an order"
+    ),
+    route!(GET "/console/orders/{id}/erase", ADMIN, None, get(shown::erase), "Ask before erasing"),
+    route!(
+        POST "/console/orders/{id}/erase",
+        ADMIN,
+        Some("order.erase"),
+        post(actions::erase),
+        "Erase everything of an order"
+    ),
+    route!(GET "/console/failures", READ, None, get(shown::failures), "What fails?"),
+    route!(GET "/console/failures/{fingerprint}", READ, None, get(shown::cause), "One cause"),
+    route!(
+        GET "/console/failures/{fingerprint}/retry",
+        OPERATE,
+        None,
+        get(shown::retry),
+        "Say what retrying a cause would do"
+    ),
+    route!(
+        POST "/console/failures/{fingerprint}/retry",
+        OPERATE,
+        Some("failures.retry"),
+        post(actions::retry_cause),
+        "Queue the orders of a cause again"
+    ),
+    route!(GET "/console/records/{id}", READ, None, get(shown::record), "One failure record"),
+    route!(
+        GET "/console/records/{id}/markdown",
+        READ,
+        None,
+        get(shown::markdown),
+        "A failure record as Markdown"
+    ),
+    route!(GET "/console/templates", READ, None, get(shown::templates), "Templates and workers"),
+    route!(
+        POST "/console/queue/pause",
+        OPERATE,
+        Some("queue.pause"),
+        post(actions::pause),
+        "Pause the queue"
+    ),
+    route!(
+        POST "/console/queue/resume",
+        OPERATE,
+        Some("queue.resume"),
+        post(actions::resume),
+        "Resume the queue"
+    ),
+    route!(
+        POST "/console/holds/set",
+        OPERATE,
+        Some("hold.set"),
+        post(actions::hold),
+        "Hold a route or a template"
+    ),
+    route!(
+        POST "/console/holds/release",
+        OPERATE,
+        Some("hold.release"),
+        post(actions::release),
+        "Release a route or a template"
+    ),
+    route!(GET "/console/settings", READ, None, get(shown::settings), "Who may do what?"),
+    route!(GET "/console/audit", ADMIN, None, get(shown::audit), "The audit log"),
+];
+
+/// The routes of the console.
+pub fn pages(surface: Surface) -> impl Iterator<Item = &'static Route> {
+    let pages: &[Route] = match surface {
+        Surface::Api => CONSOLE,
+        Surface::Status => &[],
+    };
+    pages.iter()
+}
+
+/// The routes of the API of a server.
 pub fn routes(surface: Surface) -> impl Iterator<Item = &'static Route> {
     let api: &[Route] = match surface {
         Surface::Api => API,
@@ -172,26 +289,41 @@ pub(crate) fn router(app: &App) -> Router {
         let guarded = middleware::from_fn_with_state(state, guard);
         router = router.route(route.path, (route.handler)().route_layer(guarded));
     }
+    for page in pages(app.surface) {
+        let guarded = middleware::from_fn_with_state((app.clone(), page), console::guard::guard);
+        router = router.route(page.path, (page.handler)().route_layer(guarded));
+    }
     let surface = app.surface;
     router
-        .fallback(no_path)
+        .fallback(move |request| no_path(surface, request))
         .method_not_allowed_fallback(move |request| no_method(surface, request))
         .with_state(app.clone())
 }
 
-async fn no_path(request: Request) -> Problem {
+async fn no_path(surface: Surface, request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    Problem::new(ProblemKind::NoSuchPath, format!("there is no path {path:?}"))
+    if surface == Surface::Api && path.starts_with("/console/") {
+        return console::guard::no_page(
+            ProblemKind::NoSuchPath,
+            format!("there is no page {path:?}"),
+        );
+    }
+    let detail = format!("there is no path {path:?}");
+    Problem::new(ProblemKind::NoSuchPath, detail).into_response()
 }
 
-async fn no_method(surface: Surface, request: Request) -> Problem {
+async fn no_method(surface: Surface, request: Request) -> Response {
     let matched = request.extensions().get::<axum::extract::MatchedPath>();
     let path = matched.map_or(request.uri().path(), axum::extract::MatchedPath::as_str);
     let methods: Vec<&str> = routes(surface)
+        .chain(pages(surface))
         .filter(|route| route.path == path)
         .map(|route| route.method.as_str())
         .collect();
     let methods = methods.join(", ");
     let detail = format!("{} {path} does not exist; the path has {methods}", request.method());
-    Problem::new(ProblemKind::MethodNotAllowed, detail).allowing(&methods)
+    if path.starts_with("/console/") {
+        return console::guard::no_page(ProblemKind::MethodNotAllowed, detail);
+    }
+    Problem::new(ProblemKind::MethodNotAllowed, detail).allowing(&methods).into_response()
 }

@@ -17,13 +17,13 @@ use super::problem::{Problem, ProblemKind};
 /// A template that orders may name.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct Listed {
-    name: String,
+    pub(crate) name: String,
     /// SHA-256 of its file, as workers have it.
-    digests: Vec<String>,
+    pub(crate) digests: Vec<String>,
     /// The number of workers that have it.
-    workers: i64,
+    pub(crate) workers: i64,
     /// Whether it is in the templates folder of the server's machine.
-    in_folder: bool,
+    pub(crate) in_folder: bool,
 }
 
 /// `GET /v1/templates`.
@@ -34,14 +34,14 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Response, Problem> {
     Ok(answer(StatusCode::OK, &list))
 }
 
-struct Known {
-    templates: BTreeMap<String, Listed>,
+pub(crate) struct Known {
+    pub(crate) templates: BTreeMap<String, Listed>,
     /// Whether the folder of this machine could be read.
-    folder: Result<(), Message>,
+    pub(crate) folder: Result<(), Message>,
 }
 
 /// The templates of live workers and of the folder.
-async fn known(app: &App) -> Result<Known, Problem> {
+pub(crate) async fn known(app: &App) -> Result<Known, Problem> {
     let mut templates = BTreeMap::new();
     for TemplateStats { name, digests, workers } in app.database.templates().await? {
         let listed = Listed { name: name.clone(), digests, workers, in_folder: false };

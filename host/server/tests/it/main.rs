@@ -34,7 +34,14 @@ macro_rules! on_both {
 #[allow(unreachable_pub, dead_code, reason = "it is public for the end-to-end tests")]
 mod postgres;
 
+// The same.
+#[path = "../../../../tests/src/standins.rs"]
+#[allow(unreachable_pub, dead_code, reason = "it is public for the end-to-end tests")]
+mod standins;
+
 mod access;
+mod browser;
+mod console;
 mod events;
 mod failures;
 mod hostile;
@@ -106,6 +113,7 @@ impl Place {
                 strict: false,
             },
             config_version: "c1".to_owned(),
+            configuration: vec![("sites".to_owned(), "sites".to_owned())],
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
             alive: Arc::new(|| Ok(())),
@@ -271,6 +279,11 @@ async fn new_token(database: &Database, scopes: &[Scope], expires_at: Option<i64
     let name = format!("{scopes:?}").to_lowercase();
     database.add_token(NewToken { name, digest, scopes, expires_at }).await.unwrap();
     secret.expose_secret().to_owned()
+}
+
+/// The folder of the repository.
+fn root() -> &'static std::path::Path {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// An order document with this id.

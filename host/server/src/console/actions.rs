@@ -1,0 +1,160 @@
+//! What forms do. Each answers with the address of the page that says what was done.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use sitewright_console::{EraseFacts, Section, address};
+use sitewright_control::erase as erase_order;
+use sitewright_jobs::{BULK_BATCH, BulkOutcome, CancelAnswer, HoldKind, NewHold, OrderState};
+use sitewright_site::OrderDir;
+
+use super::visit::{Visit, page_with, see};
+use crate::access::Audited;
+use crate::app::App;
+use crate::extract::Id;
+use crate::problem::{Problem, ProblemKind};
+use crate::queue::{MAX_REASON, hold_id};
+
+/// The page at this address, which says what was done.
+fn done(page: &str, did: &str) -> Result<Response, Problem> {
+    see(&address::with(page, &[("did", Some(did))]))
+}
+
+/// `POST /console/orders/{id}/retry`.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    Id(id): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    app.database.reopen(&id, Some(&app.config_version)).await?;
+    done(&address::order(&id), "queued")
+}
+
+/// `POST /console/orders/{id}/cancel`.
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Id(id): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    let did = match app.database.cancel(&id).await? {
+        CancelAnswer::Cancelled => "cancelled",
+        CancelAnswer::Stopping => "stopping",
+        CancelAnswer::AlreadyEnded(_) => "already_ended",
+    };
+    done(&address::order(&id), did)
+}
+
+/// `POST /console/orders/{id}/erase`.
+pub(crate) async fn erase(
+    State(app): State<App>,
+    Id(id): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    if visit.form.text("confirm").as_deref() != Some(id.trim()) {
+        let facts = EraseFacts {
+            order: app.database.order(&id).await?,
+            rows: app.database.rows_of(&id).await?,
+            has_store: app.store.is_some(),
+            complaint: Some("Nothing was erased: the id that was typed is another one.".to_owned()),
+        };
+        let frame = visit.frame(Section::Orders, format!("Erase order {id}?"));
+        let status = axum::http::StatusCode::BAD_REQUEST;
+        return page_with(status, sitewright_console::erase(&frame, &facts));
+    }
+    // The rest of the time is for the database and the files.
+    let stops_within = app.settings.answer_within().mul_f64(0.6).min(Duration::from_secs(30));
+    erase_order(&app.database, &app.sites, &id, stops_within).await?;
+    if let (Some(store), Ok(folder)) = (&app.store, OrderDir::new(&id)) {
+        store.remove_order(&folder).await?;
+    }
+    done("/console/orders", "erased")
+}
+
+/// `POST /console/failures/{fingerprint}/retry`.
+pub(crate) async fn retry_cause(
+    State(app): State<App>,
+    Id(fingerprint): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    // What the page before said, so that no more are retried than somebody agreed to.
+    let most = visit.form.get("most").and_then(|most| most.parse::<usize>().ok());
+    let most = most.ok_or_else(|| {
+        let detail = "the form does not say how many orders are to be retried";
+        Problem::new(ProblemKind::BadRequest, detail)
+    })?;
+    let orders = app.database.orders_to_retry(&fingerprint, most).await?;
+    let orders: Vec<String> = orders.into_iter().map(|order| order.id).collect();
+    let states = [OrderState::Failed, OrderState::Dead];
+    let (mut queued, mut left) = (0_usize, 0_usize);
+    for batch in orders.chunks(BULK_BATCH) {
+        let config = Some(app.config_version.as_str());
+        let outcomes = app.database.reopen_all(batch, &states, config).await;
+        let outcomes = outcomes.map_err(|error| {
+            let problem = Problem::from(error);
+            let detail = format!(
+                "{queued} of {} orders are queued again, the others are not: {}",
+                orders.len(),
+                problem.detail
+            );
+            Problem::new(problem.kind, detail)
+        })?;
+        for outcome in outcomes {
+            match outcome {
+                BulkOutcome::Queued { .. } => queued += 1,
+                BulkOutcome::Cancelled
+                | BulkOutcome::Stopping
+                | BulkOutcome::NotEnded { .. }
+                | BulkOutcome::AlreadyEnded { .. }
+                | BulkOutcome::Changed { .. }
+                | BulkOutcome::NoSuchOrder => left += 1,
+            }
+        }
+    }
+    let (count, left) = (queued.to_string(), left.to_string());
+    let parameters = [("did", Some("retried")), ("count", Some(&*count)), ("left", Some(&*left))];
+    see(&address::with(&address::cause(&fingerprint), &parameters))
+}
+
+/// `POST /console/queue/pause`.
+pub(crate) async fn pause(State(app): State<App>, _: Visit) -> Result<Response, Problem> {
+    app.database.pause().await?;
+    done(address::HOME, "paused")
+}
+
+/// `POST /console/queue/resume`.
+pub(crate) async fn resume(State(app): State<App>, _: Visit) -> Result<Response, Problem> {
+    app.database.resume().await?;
+    done(address::HOME, "resumed")
+}
+
+/// `POST /console/holds/set`.
+pub(crate) async fn hold(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let name = visit.form.text("hold").unwrap_or_default();
+    let id = hold_id(&name)?;
+    if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
+        let detail = format!("there is no route {:?}", id.name);
+        return Err(Problem::new(ProblemKind::NoSuchRoute, detail));
+    }
+    let reason = visit.form.text("reason");
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        let detail = format!("the reason has more than {MAX_REASON} characters");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    app.database.hold(NewHold::by_operator(id, reason.as_deref())).await?;
+    on_hold(name, "held")
+}
+
+/// `POST /console/holds/release`.
+pub(crate) async fn release(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let name = visit.form.text("hold").unwrap_or_default();
+    let was_held = app.database.release_hold(&hold_id(&name)?).await?;
+    on_hold(name, if was_held { "released" } else { "not_held" })
+}
+
+/// The page of the holds. The audit log names the hold, which is not in the address.
+fn on_hold(name: String, did: &str) -> Result<Response, Problem> {
+    let mut response = done("/console/templates", did)?;
+    response.extensions_mut().insert(Audited::Target(name));
+    Ok(response)
+}

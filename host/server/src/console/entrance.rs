@@ -1,0 +1,155 @@
+//! Logging in and out, and the files that pages refer to.
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use secrecy::SecretString;
+use sitewright_console::{Frame, address, assets, login as login_page};
+use sitewright_jobs::{Scope, Token};
+use sitewright_model::time::now_ms;
+
+use super::guard::{SESSION, cookie, fields, outside, own};
+use super::session::{LASTS_MS, is_same, random};
+use super::visit::{Fields, Visit, page_with, see};
+use crate::access::{self, Actor, Audited};
+use crate::app::App;
+use crate::problem::{Problem, ProblemKind};
+
+/// The cookie with the secret of the form for a token, which there is no session for yet.
+const FORM: &str = "sitewright_login";
+/// Set by proxies.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// `GET /`.
+pub(crate) async fn home() -> Result<Response, Problem> {
+    see(address::HOME)
+}
+
+/// `GET /console/assets/{name}`.
+pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
+    let Some(asset) = assets::asset(&name) else {
+        let name: String = name.chars().take(100).collect();
+        return Err(Problem::new(ProblemKind::NoSuchPath, format!("there is no file {name:?}")));
+    };
+    // Another version has another address.
+    let headers = [
+        (CONTENT_TYPE, asset.content_type),
+        (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    Ok((headers, asset.bytes).into_response())
+}
+
+/// `GET /console/login`.
+pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    if app.lock.is_open(&app.database).await? {
+        return see(address::HOME);
+    }
+    let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes());
+    let next = query.get("next").and_then(own).unwrap_or_default();
+    form(request.headers(), StatusCode::OK, next, None)
+}
+
+/// The form for a token, with a secret that its cookie has as well.
+fn form(
+    headers: &HeaderMap,
+    status: StatusCode,
+    next: &str,
+    complaint: Option<&str>,
+) -> Result<Response, Problem> {
+    let secret = random()?;
+    let frame = Frame { csrf: secret.clone(), ..outside("Log in") };
+    let mut response = page_with(status, login_page(&frame, next, complaint))?;
+    set_cookie(&mut response, headers, FORM, &secret, 3_600)?;
+    Ok(response)
+}
+
+/// `POST /console/login`.
+pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let subject = access::subject(&mut parts).await;
+    let headers = &parts.headers;
+    let fields = fields(&app, headers, body).await?;
+    let next = fields.get("next").and_then(own).unwrap_or(address::HOME);
+    let secret = cookie(headers, FORM).unwrap_or_default();
+    if !fields.get("csrf").is_some_and(|given| is_same(given, &secret)) {
+        let why = "The form was too old. Send it again; the browser must accept cookies.";
+        return form(headers, StatusCode::FORBIDDEN, next, Some(why));
+    }
+    let Some(token) = valid(&app, &fields).await? else {
+        // One text for all: it says nothing about which tokens there are.
+        let why = "The token is not known, has expired or was revoked.";
+        return form(headers, StatusCode::UNAUTHORIZED, next, Some(why));
+    };
+    let actor = Actor::Token(Box::new(token.clone()));
+    let status = if token.may(Scope::Read) { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
+    access::record(&app.database, &actor, "session.begin", subject, status.as_u16()).await;
+    if !token.may(Scope::Read) {
+        let why = "This token may not read. The console needs one with the scope read, operate or \
+                   admin.";
+        return form(headers, StatusCode::FORBIDDEN, next, Some(why));
+    }
+    if let Some(before) = cookie(headers, SESSION) {
+        app.sessions.end(&before);
+    }
+    let id = app.sessions.begin(&token.id, now_ms())?;
+    let mut response = see(next)?;
+    set_cookie(&mut response, headers, SESSION, &id, LASTS_MS / 1_000)?;
+    set_cookie(&mut response, headers, FORM, "", 0)?;
+    Ok(response)
+}
+
+/// The token in the form, if it is valid.
+async fn valid(app: &App, fields: &Fields) -> Result<Option<Token>, Problem> {
+    let token = SecretString::from(fields.text("token").unwrap_or_default());
+    let Some(digest) = sitewright_control::digest_of(&token) else { return Ok(None) };
+    let known = app.database.token_of(&digest).await?;
+    Ok(known.filter(|token| token.is_valid_at(now_ms())))
+}
+
+/// `POST /console/logout`.
+pub(crate) async fn end(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Some(session) = visit.session else {
+        // Without tokens there is none.
+        let mut response = see(address::HOME)?;
+        response.extensions_mut().insert(Audited::Nothing);
+        return Ok(response);
+    };
+    app.sessions.end(&session);
+    let mut response = see("/console/login")?;
+    set_cookie(&mut response, &headers, SESSION, "", 0)?;
+    Ok(response)
+}
+
+/// Sets a cookie for the console, for this many seconds; 0 removes it.
+fn set_cookie(
+    response: &mut Response,
+    headers: &HeaderMap,
+    name: &str,
+    value: &str,
+    seconds: i64,
+) -> Result<(), Problem> {
+    let secure = if is_https(headers) { "; Secure" } else { "" };
+    let text = format!(
+        "{name}={value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"
+    );
+    let value = HeaderValue::from_str(&text).map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("a cookie cannot be written: {error}"))
+    })?;
+    response.headers_mut().append(SET_COOKIE, value);
+    Ok(())
+}
+
+/// Whether the browser came with TLS, as its own header of a form says, or the proxy in front. Who
+/// lies about it changes only their own cookie.
+fn is_https(headers: &HeaderMap) -> bool {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    text(&ORIGIN).is_some_and(|origin| origin.starts_with("https://"))
+        || text(&FORWARDED_PROTO).is_some_and(|proto| {
+            proto.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("https"))
+        })
+}

@@ -1,0 +1,369 @@
+//! What is read for each page.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use sitewright_console::{
+    AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, NowFacts, OrderFacts, OrdersFacts,
+    RetryFacts, Section, SettingsFacts, Since, TemplateFacts, TemplatesFacts, Wanted, address,
+};
+use sitewright_control::OrderDetail;
+use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
+use sitewright_failure::render;
+use sitewright_jobs::{OrderState, OrderToRetry, Search, Stats, WorkerStats};
+use sitewright_model::build::host_build;
+use sitewright_model::failure::FailureKind;
+use sitewright_model::time::now_ms;
+
+use super::visit::{Visit, page, see};
+use crate::app::App;
+use crate::extract::Id;
+use crate::failures::parsed;
+use crate::orders::{cursor, written};
+use crate::problem::{Problem, ProblemKind};
+use crate::templates::known;
+
+/// Hours of the chart.
+const HOURS: usize = 24;
+const HOUR_MS: i64 = 3_600_000;
+/// Orders of a page.
+const ORDERS: u32 = 40;
+/// Causes of a page; and of the first page.
+const CAUSES: usize = 50;
+const NEWEST_CAUSES: usize = 5;
+/// Failures of a cause that are listed; its orders.
+const FAILURES: usize = 10;
+const ORDERS_OF_CAUSE: usize = 60;
+/// Events of an order that are read.
+const EVENTS: u32 = 200;
+/// Entries of a page of the audit log; of the newest in the settings.
+const ENTRIES: u32 = 100;
+const NEWEST_ENTRIES: u32 = 10;
+/// Maximum length of a filter, in characters; no name in the database is longer.
+const MAX_FILTER: usize = 200;
+/// Workers whose heartbeat is older are not counted as live.
+const SILENT_MS: i64 = 15_000;
+
+/// A filter of the query.
+fn filter(visit: &Visit, name: &str) -> Result<Option<String>, Problem> {
+    let text = visit.query.text(name);
+    if text.as_ref().is_some_and(|text| text.chars().count() > MAX_FILTER || text.contains('\0')) {
+        let detail = format!("`{name}` has more than {MAX_FILTER} characters");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    Ok(text)
+}
+
+/// A kind of failure in the query.
+fn kind(visit: &Visit) -> Result<Option<String>, Problem> {
+    let Some(kind) = filter(visit, "kind")? else { return Ok(None) };
+    if FailureKind::ALL.into_iter().any(|known| known.as_str() == kind) {
+        return Ok(Some(kind));
+    }
+    Err(Problem::new(ProblemKind::BadRequest, format!("{kind:?} is no kind of failure")))
+}
+
+/// Names of templates to choose from. Those that workers have: the folder of this machine may be
+/// slow, and need not be there.
+async fn template_names(app: &App) -> Result<Vec<String>, Problem> {
+    let templates = app.database.templates().await?;
+    Ok(templates.into_iter().map(|template| template.name).take(200).collect())
+}
+
+/// The causes of failures, the newest first.
+async fn causes(app: &App, filter: &Filter) -> Result<Vec<Cause>, Problem> {
+    let mut causes = by_cause(app.database.failure_groups(filter).await?);
+    causes.sort_by_key(|cause| (Reverse(cause.group.last_at), Reverse(cause.group.newest.clone())));
+    Ok(causes)
+}
+
+/// `GET /console`.
+pub(crate) async fn now(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let mut frame = visit.frame(Section::Now, "Now");
+    frame.events = Some("/console/events".to_owned());
+    // Whole hours, so that a bar is the same with each look.
+    let hours = i64::try_from(HOURS).unwrap_or(1);
+    let since = (frame.now / HOUR_MS + 1 - hours) * HOUR_MS;
+    let recent = Filter { since: Some(since), ..Filter::default() };
+    let mut newest = causes(&app, &recent).await?;
+    newest.truncate(NEWEST_CAUSES);
+    let facts = NowFacts {
+        stats: app.database.stats().await?,
+        ended: app.database.ended_since(since, HOUR_MS).await?,
+        since,
+        hours: HOURS,
+        causes: newest,
+    };
+    page(sitewright_console::now(&frame, &facts))
+}
+
+/// `GET /console/orders`.
+pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let frame = visit.frame(Section::Orders, "Orders");
+    let state = match visit.query.get("state") {
+        None => None,
+        Some(name) => {
+            let state = name.parse::<OrderState>();
+            Some(state.map_err(|why| Problem::new(ProblemKind::BadRequest, why))?)
+        }
+    };
+    let wanted = Wanted {
+        state,
+        template: filter(&visit, "template")?,
+        kind: kind(&visit)?,
+        text: filter(&visit, "text")?,
+    };
+    let after = visit.query.get("cursor").map(cursor).transpose()?;
+    let is_later = after.is_some();
+    let is_id_alone =
+        wanted.state.is_none() && wanted.template.is_none() && wanted.kind.is_none() && !is_later;
+    if let Some(id) = wanted.text.as_deref().filter(|_| is_id_alone) {
+        // Who types a whole id wants that order, however old it is.
+        match app.database.order(id).await {
+            Ok(order) => return see(&address::order(&order.id)),
+            Err(sitewright_jobs::Error::NoSuchOrder { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let search = Search {
+        state: wanted.state,
+        template: wanted.template.clone(),
+        kind: wanted.kind.clone(),
+        text: wanted.text.clone(),
+        after,
+        limit: ORDERS,
+    };
+    let found = app.database.search(&search).await?;
+    let next = found.next.as_ref().map(written);
+    let templates = template_names(&app).await?;
+    let facts = OrdersFacts { wanted, found, next, is_later, templates };
+    page(sitewright_console::orders(&frame, &facts))
+}
+
+/// `GET /console/orders/{id}`.
+pub(crate) async fn order(
+    State(app): State<App>,
+    Id(id): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let detail = OrderDetail::of(&app.database, &app.sites, &app.reading, &id).await?;
+    let mut frame = visit.frame(Section::Orders, format!("Order {id}"));
+    frame.events = Some(format!("{}/events", address::order(&id)));
+    let facts = OrderFacts {
+        detail,
+        events: app.database.newest_events(&id, EVENTS).await?,
+        ai_calls: app.database.ai_calls(&id).await?,
+        document: app.database.document(&id).await?,
+        is_paused: app.database.is_paused().await?,
+    };
+    page(sitewright_console::order(&frame, &facts))
+}
+
+/// `GET /console/orders/{id}/erase`.
+pub(crate) async fn erase(
+    State(app): State<App>,
+    Id(id): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let frame = visit.frame(Section::Orders, format!("Erase order {id}?"));
+    let facts = EraseFacts {
+        order: app.database.order(&id).await?,
+        rows: app.database.rows_of(&id).await?,
+        has_store: app.store.is_some(),
+        complaint: None,
+    };
+    page(sitewright_console::erase(&frame, &facts))
+}
+
+/// `GET /console/failures`.
+pub(crate) async fn failures(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let frame = visit.frame(Section::Failures, "Failures");
+    let since = match visit.query.get("since") {
+        None => Since::default(),
+        Some(name) => Since::named(name).ok_or_else(|| {
+            let detail = format!("`since` is {name:?} and must be hour, day, week or ever");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?,
+    };
+    let (kind, template) = (kind(&visit)?, filter(&visit, "template")?);
+    let wanted = Filter {
+        template: template.clone(),
+        kind: kind.clone(),
+        since: since.ms().map(|ms| frame.now - ms),
+        order: None,
+    };
+    let mut causes = causes(&app, &wanted).await?;
+    let more = causes.len() > CAUSES;
+    causes.truncate(CAUSES);
+    let templates = template_names(&app).await?;
+    let facts = FailuresFacts { since, kind, template, templates, causes, more };
+    page(sitewright_console::failures(&frame, &facts))
+}
+
+/// A cause, and the title of its pages.
+async fn cause_of(app: &App, fingerprint: &str) -> Result<Cause, Problem> {
+    app.database.cause(fingerprint).await?.ok_or_else(|| {
+        let detail = format!("no failure has the fingerprint {fingerprint:?}");
+        Problem::new(ProblemKind::NoSuchFailure, detail)
+    })
+}
+
+/// `GET /console/failures/{fingerprint}`.
+pub(crate) async fn cause(
+    State(app): State<App>,
+    Id(fingerprint): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let cause = cause_of(&app, &fingerprint).await?;
+    let frame = visit.frame(Section::Failures, format!("{} failures", cause.group.kind));
+    let failures = app.database.failures_of(&fingerprint, FAILURES).await?;
+    let records = failures.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+    let briefs = records.iter().map(Brief::of).collect();
+    let newest = records.into_iter().next().ok_or_else(|| {
+        let detail = format!("the failures with the fingerprint {fingerprint:?} are gone");
+        Problem::new(ProblemKind::NoSuchFailure, detail)
+    })?;
+    let mut orders = app.database.orders_of_failures(&fingerprint).await?;
+    let order_count = orders.len();
+    orders.truncate(ORDERS_OF_CAUSE);
+    let retriable = app.database.orders_to_retry(&fingerprint, usize::MAX).await?.len();
+    let facts = CauseFacts {
+        cause,
+        newest: Box::new(newest),
+        failures: briefs,
+        orders,
+        order_count,
+        retriable,
+    };
+    page(sitewright_console::cause(&frame, &facts))
+}
+
+/// `GET /console/failures/{fingerprint}/retry`.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    Id(fingerprint): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let cause = cause_of(&app, &fingerprint).await?;
+    let frame = visit.frame(Section::Failures, "Retry the orders of a cause?");
+    let Stats { holds, paused, workers, orders: counts, .. } = app.database.stats().await?;
+    let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
+    let workers = workers.iter().filter(live).count();
+    let served = template_names(&app).await?;
+    let orders = app.database.orders_to_retry(&fingerprint, usize::MAX).await?;
+    let facts = RetryFacts {
+        ever: app.database.orders_of_failures(&fingerprint).await?.len(),
+        is_paused: paused,
+        workers,
+        queued: counts.get(&OrderState::Queued).copied().unwrap_or_default(),
+        unserved: unserved(&orders, &served, workers),
+        orders: orders.into_iter().map(|order| order.id).collect(),
+        holds,
+        cause,
+    };
+    page(sitewright_console::retry(&frame, &facts))
+}
+
+/// Templates of these orders that no live worker has.
+fn unserved(orders: &[OrderToRetry], served: &[String], workers: usize) -> Vec<String> {
+    if workers == 0 {
+        return Vec::new();
+    }
+    let missing = orders.iter().map(|order| &order.template).filter(|name| !served.contains(name));
+    missing.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
+/// `GET /console/records/{id}`.
+pub(crate) async fn record(
+    State(app): State<App>,
+    Id(id): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let failure = app.database.failure(&id).await?.ok_or_else(|| no_record(&id))?;
+    let record = parsed(&failure)?;
+    let frame = visit.frame(Section::Failures, format!("Order {} failed", record.order));
+    page(sitewright_console::failure(&frame, &record))
+}
+
+fn no_record(id: &str) -> Problem {
+    let detail = format!("there is no failure record {id:?}");
+    Problem::new(ProblemKind::NoSuchFailure, detail)
+}
+
+/// `GET /console/records/{id}/markdown`.
+pub(crate) async fn markdown(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let failure = app.database.failure(&id).await?.ok_or_else(|| no_record(&id))?;
+    let text = render::markdown(&parsed(&failure)?);
+    // A browser shows this; `text/markdown` it would save.
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// `GET /console/templates`.
+pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let mut frame = visit.frame(Section::Templates, "Templates and workers");
+    frame.events = Some("/console/events".to_owned());
+    let known = known(&app).await?;
+    let day = Since::Day.ms().map(|ms| now_ms() - ms);
+    let recent = Filter { since: day, ..Filter::default() };
+    let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+    for group in app.database.failure_groups(&recent).await? {
+        *failures.entry(group.template).or_default() += group.count;
+    }
+    let facts = TemplatesFacts {
+        templates: known
+            .templates
+            .into_values()
+            .map(|listed| TemplateFacts {
+                name: listed.name,
+                digests: listed.digests,
+                workers: listed.workers,
+                in_folder: listed.in_folder,
+            })
+            .collect(),
+        folder_error: known.folder.err().map(|error| error.to_string()),
+        stats: app.database.stats().await?,
+        unfinished: app.database.unfinished_by_template().await?,
+        failures,
+        routes: app.routes.clone(),
+    };
+    page(sitewright_console::templates(&frame, &facts))
+}
+
+/// `GET /console/settings`.
+pub(crate) async fn settings(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let frame: Frame = visit.frame(Section::Settings, "Settings");
+    let (tokens, audit) = if visit.viewer.may_admin {
+        let entries = app.database.audit_log(i64::MAX, NEWEST_ENTRIES).await?;
+        (Some(app.database.tokens().await?), Some(entries))
+    } else {
+        (None, None)
+    };
+    let facts = SettingsFacts {
+        tokens,
+        audit,
+        configuration: app.configuration.clone(),
+        version: app.config_version.clone(),
+        build: host_build().to_owned(),
+    };
+    page(sitewright_console::settings(&frame, &facts))
+}
+
+/// `GET /console/audit`.
+pub(crate) async fn audit(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let frame = visit.frame(Section::Settings, "Audit log");
+    let before = match visit.query.get("before") {
+        None => None,
+        Some(text) => Some(text.parse::<i64>().map_err(|_| {
+            let detail = format!("`before` is {text:?} and must be the id of an entry");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?),
+    };
+    let entries = app.database.audit_log(before.unwrap_or(i64::MAX), ENTRIES).await?;
+    let is_full = entries.len() >= ENTRIES as usize;
+    let next = entries.last().filter(|_| is_full).map(|entry| entry.id);
+    let facts = AuditFacts { entries, next, is_later: before.is_some() };
+    page(sitewright_console::audit(&frame, &facts))
+}

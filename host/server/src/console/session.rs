@@ -1,0 +1,144 @@
+//! Sessions: who logged in with which token. They are in the memory of this process: a restart ends
+//! them all, and logging out ends one at once.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use parking_lot::Mutex;
+
+use crate::problem::{Problem, ProblemKind};
+
+/// How long a session lasts: 12 h.
+pub(crate) const LASTS_MS: i64 = 12 * 60 * 60 * 1_000;
+/// Maximum number of sessions; the one that would end first makes room.
+const MAX_SESSIONS: usize = 10_000;
+/// Random bytes of a session's id and of the secret in its forms.
+const BYTES: usize = 32;
+
+/// Somebody who logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Id of the token. Whether it is still valid is looked up with every request.
+    pub(crate) token: String,
+    /// What every form of the session carries.
+    pub(crate) csrf: String,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) ends_at: i64,
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    sessions: Mutex<HashMap<String, Session>>,
+    /// What every form carries on a server without tokens, where nobody logs in.
+    local: OnceLock<String>,
+}
+
+impl Sessions {
+    /// Begins a session. Its id, which goes into the cookie.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub(crate) fn begin(&self, token: &str, now: i64) -> Result<String, Problem> {
+        let (id, csrf) = (random()?, random()?);
+        let session = Session { token: token.to_owned(), csrf, ends_at: now + LASTS_MS };
+        let mut sessions = self.sessions.lock();
+        if sessions.len() >= MAX_SESSIONS {
+            sessions.retain(|_, session| now < session.ends_at);
+        }
+        if sessions.len() >= MAX_SESSIONS {
+            let first = sessions.iter().min_by_key(|(_, session)| session.ends_at);
+            if let Some(id) = first.map(|(id, _)| id.clone()) {
+                sessions.remove(&id);
+            }
+        }
+        sessions.insert(id.clone(), session);
+        Ok(id)
+    }
+
+    /// The session with this id, if it has not ended.
+    pub(crate) fn of(&self, id: &str, now: i64) -> Option<Session> {
+        let mut sessions = self.sessions.lock();
+        match sessions.get(id) {
+            Some(session) if now < session.ends_at => Some(session.clone()),
+            Some(_) => {
+                sessions.remove(id);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Ends a session.
+    pub(crate) fn end(&self, id: &str) {
+        self.sessions.lock().remove(id);
+    }
+
+    /// What every form carries on a server without tokens.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub(crate) fn local(&self) -> Result<String, Problem> {
+        if let Some(secret) = self.local.get() {
+            return Ok(secret.clone());
+        }
+        let secret = random()?;
+        Ok(self.local.get_or_init(|| secret).clone())
+    }
+}
+
+/// 256 random bits, in hexadecimal digits.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub(crate) fn random() -> Result<String, Problem> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        let detail = format!("the system has no random numbers: {error}");
+        Problem::new(ProblemKind::Internal, detail)
+    })?;
+    Ok(hex::encode(bytes))
+}
+
+/// Whether two secrets are equal, in a time that does not depend on where they differ.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len()
+        && !one.is_empty()
+        && one.bytes().zip(other.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_after_its_time_and_when_it_is_ended() {
+        let sessions = Sessions::default();
+        let (one, other) = (sessions.begin("a", 0).unwrap(), sessions.begin("b", 0).unwrap());
+        assert_eq!(sessions.of(&one, LASTS_MS - 1).unwrap().token, "a");
+        assert_eq!(sessions.of(&one, LASTS_MS), None);
+        assert_eq!(sessions.of(&one, 0), None, "it is forgotten");
+        assert_ne!(sessions.of(&other, 0).unwrap().csrf, other);
+        sessions.end(&other);
+        assert_eq!(sessions.of(&other, 0), None);
+    }
+
+    #[test]
+    fn the_number_of_sessions_is_bounded() {
+        let sessions = Sessions::default();
+        let first = sessions.begin("first", 0).unwrap();
+        for at in 1..=MAX_SESSIONS {
+            sessions.begin("later", i64::try_from(at).unwrap()).unwrap();
+        }
+        assert_eq!(sessions.sessions.lock().len(), MAX_SESSIONS);
+        assert_eq!(sessions.of(&first, 1), None);
+    }
+
+    #[test]
+    fn secrets_are_compared_as_a_whole() {
+        assert!(is_same("ab", "ab"));
+        for (one, other) in [("", ""), ("ab", "a"), ("ab", "ac"), ("ab", "bb"), ("", "a")] {
+            assert!(!is_same(one, other), "{one:?} {other:?}");
+        }
+    }
+}

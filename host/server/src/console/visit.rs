@@ -1,0 +1,152 @@
+//! What handlers know of a request, and how they answer.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use sitewright_console::{Error, Frame, Level, Note, Section, Viewer};
+use sitewright_model::time::now_ms;
+
+use crate::problem::{Problem, ProblemKind};
+
+/// Parameters of a query, or fields of a form, that are read.
+const MAX_FIELDS: usize = 32;
+
+/// Who asks, and for what.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
+    pub(crate) viewer: Viewer,
+    pub(crate) csrf: String,
+    /// Id of the session, if there is one.
+    pub(crate) session: Option<String>,
+    /// The parameters of the query.
+    pub(crate) query: Fields,
+    /// The fields of the form, of a `POST`.
+    pub(crate) form: Fields,
+}
+
+/// Names with values.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads `application/x-www-form-urlencoded`.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        Fields(
+            form_urlencoded::parse(bytes)
+                .take(MAX_FIELDS)
+                .map(|(n, v)| (n.into(), v.into()))
+                .collect(),
+        )
+    }
+
+    /// The value with this name, as it was typed; `None` if it is empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.iter().find(|(known, _)| known == name);
+        value.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
+    }
+
+    /// The same without white space at both ends.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|value| value.trim().to_owned())
+    }
+}
+
+impl Visit {
+    /// What is around a page.
+    pub(crate) fn frame(&self, section: Section, title: impl Into<String>) -> Frame {
+        Frame {
+            section,
+            title: title.into(),
+            viewer: Some(self.viewer.clone()),
+            csrf: self.csrf.clone(),
+            note: self.query.get("did").and_then(|did| done(did, &self.query)),
+            events: None,
+            now: now_ms(),
+        }
+    }
+}
+
+/// The guard adds it.
+impl<S: Send + Sync> FromRequestParts<S> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Visit>().cloned().ok_or_else(|| {
+            Problem::new(ProblemKind::Internal, "the route of this page has no guard")
+        })
+    }
+}
+
+/// What a form did, as the page says that comes next. Only numbers are taken from the address.
+fn done(did: &str, query: &Fields) -> Option<Note> {
+    let number = |name| query.get(name).and_then(|text| text.parse::<u64>().ok());
+    let note = |level, text: &str| Some(Note { level, text: text.to_owned() });
+    match did {
+        "queued" => note(Level::Good, "The order is queued again."),
+        "cancelled" => note(Level::Good, "The order is cancelled. It can be made again."),
+        "stopping" => note(Level::Good, "Its worker is asked to stop it."),
+        "already_ended" => note(Level::Warning, "The order had ended; nothing was changed."),
+        "erased" => note(Level::Good, "The order is erased."),
+        "paused" => note(Level::Good, "The queue is paused. Orders that run continue."),
+        "resumed" => note(Level::Good, "The queue is resumed."),
+        "held" => note(Level::Good, "It is held: orders that need it wait."),
+        "released" => note(Level::Good, "It is released: its orders are made within seconds."),
+        "not_held" => note(Level::Warning, "It was not held; nothing was changed."),
+        "retried" => {
+            let (queued, left) = (number("count")?, number("left").unwrap_or_default());
+            let orders = if queued == 1 { "order is" } else { "orders are" };
+            let text = match left {
+                0 => format!("{queued} {orders} queued again."),
+                left => format!(
+                    "{queued} {orders} queued again; {left} were not, because they changed meanwhile."
+                ),
+            };
+            let level = if left == 0 { Level::Good } else { Level::Warning };
+            Some(Note { level, text })
+        }
+        _ => None,
+    }
+}
+
+/// A page.
+pub(crate) fn page(rendered: Result<String, Error>) -> Result<Response, Problem> {
+    page_with(StatusCode::OK, rendered)
+}
+
+pub(crate) fn page_with(
+    status: StatusCode,
+    rendered: Result<String, Error>,
+) -> Result<Response, Problem> {
+    let html = rendered.map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("the page cannot be made: {error}"))
+    })?;
+    Ok((status, [(CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+}
+
+/// Leads to another page of the console, with `GET`.
+pub(crate) fn see(address: &str) -> Result<Response, Problem> {
+    let address = HeaderValue::from_str(address).map_err(|error| {
+        let detail = format!("the address of the next page cannot be written: {error}");
+        Problem::new(ProblemKind::Internal, detail)
+    })?;
+    Ok((StatusCode::SEE_OTHER, [(LOCATION, address)]).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_only_what_the_console_says() {
+        let note = |query: &str| {
+            let query = Fields::read(query.as_bytes());
+            done(query.get("did").unwrap_or_default(), &query).map(|note| note.text)
+        };
+        assert_eq!(note("did=retried&count=116").unwrap(), "116 orders are queued again.");
+        for query in ["did=evil", "did=retried&count=<b>", "did=retried", ""] {
+            assert_eq!(note(query), None, "{query}");
+        }
+    }
+}

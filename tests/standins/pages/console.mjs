@@ -1,0 +1,271 @@
+// An operator at the console, in a headless browser: the commonest tasks with the mouse, with the
+// keyboard alone, and without JavaScript; then axe-core on every screen, light, dark and on a phone.
+// Prints one JSON object per task and per screen: its name, and the problems that were found.
+// Usage: node console.mjs <folder with node_modules> <browser> <origin> <token> [<folder for pictures>]
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const [tools, executablePath, origin, token, pictures] = process.argv.slice(2);
+const require = createRequire(join(tools, 'package.json'));
+const { chromium } = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const DESK = { width: 1280, height: 900 };
+const PHONE = { width: 360, height: 740 };
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+const report = (name, problems) => console.log(JSON.stringify({ name, problems }));
+
+// What a page does wrong by itself: other hosts, refused scripts and styles, errors.
+const watch = (page, problems) => {
+  page.on('request', (request) => {
+    if (!request.url().startsWith(`${origin}/`)) problems.push(`it asks for ${request.url()}`);
+  });
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/status of (400|404)/.test(message.text())) {
+      problems.push(`console: ${message.text()}`);
+    }
+  });
+  page.on('pageerror', (error) => problems.push(`its script fails: ${error}`));
+};
+
+// How an operator uses a page.
+const mouse = {
+  press: (page, target) => target.click(),
+  type: (page, target, text) => target.fill(text),
+  choose: (page, target, value) => target.selectOption(value),
+};
+const focus = async (page, target) => {
+  const wanted = await target.elementHandle();
+  for (let presses = 0; presses < 150; presses += 1) {
+    if (await wanted.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`the keyboard does not reach ${target}`);
+};
+const keyboard = {
+  press: async (page, target) => {
+    await focus(page, target);
+    const seen = await target.evaluate((element) => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(element);
+      return outlineStyle !== 'none' && parseFloat(outlineWidth) > 0;
+    });
+    if (!seen) throw new Error(`it cannot be seen that ${target} has the focus`);
+    await page.keyboard.press('Enter');
+  },
+  type: async (page, target, text) => {
+    await focus(page, target);
+    await page.keyboard.press('Control+A');
+    await page.keyboard.type(text);
+  },
+  choose: async (page, target, value) => {
+    await focus(page, target);
+    await page.keyboard.type(value);
+  },
+};
+
+const logIn = async (page, by) => {
+  await page.goto(`${origin}/console/login`);
+  await by.type(page, page.getByLabel('Token'), token);
+  await by.press(page, page.getByRole('button', { name: 'Log in' }));
+  await page.waitForURL(`${origin}/console`);
+};
+const says = (page, text) => page.getByText(text).first().waitFor({ timeout: 10_000 });
+const to = (page, by, name) =>
+  by.press(page, page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name }));
+const isDone = (page, text) => page.getByRole('status').filter({ hasText: text }).waitFor();
+
+// `key` is the way in which a task is done: each way has orders of its own.
+const tasks = {
+  'find the order of a customer': async (page, by, key) => {
+    await to(page, by, 'Orders');
+    await by.type(page, page.getByRole('searchbox'), `FIND-${key}`);
+    await by.press(page, page.getByRole('button', { name: 'Find' }));
+    await by.press(page, page.getByRole('link', { name: `find-${key}-1`, exact: true }));
+    await says(page, 'It waits for a worker with room.');
+  },
+  'see why an order failed': async (page, by, key) => {
+    await to(page, by, 'Orders');
+    await by.choose(page, page.getByLabel('State'), 'failed');
+    await by.type(page, page.getByRole('searchbox'), `mouth-${key}`);
+    await by.press(page, page.getByRole('button', { name: 'Find' }));
+    await by.press(page, page.getByRole('link', { name: 'why' }).first());
+    await says(page, 'What to do');
+    await says(page, 'landing::menu::price');
+  },
+  'see what fails most': async (page, by) => {
+    await to(page, by, 'Failures');
+    await by.choose(page, page.getByLabel('Since'), 'ever');
+    await by.press(page, page.getByRole('button', { name: 'Show' }));
+    await by.press(page, page.getByRole('link', { name: /the menu has no price/ }).first());
+    await says(page, 'Where it stopped');
+  },
+  'retry all of a cause, after seeing what will happen': async (page, by, key) => {
+    await to(page, by, 'Failures');
+    await by.press(page, page.getByRole('link', { name: new RegExp(`no route for ${key}`) }));
+    await by.press(page, page.getByRole('link', { name: 'Retry these 3…' }));
+    await says(page, '3 orders are queued again with all attempts');
+    await by.press(page, page.getByRole('button', { name: 'Retry 3' }));
+    await isDone(page, '3 orders are queued again.');
+  },
+  'pause a template and resume it': async (page, by) => {
+    await to(page, by, 'Templates');
+    await by.press(page, page.getByRole('button', { name: 'Pause flora' }));
+    await isDone(page, 'It is held');
+    await by.press(page, page.getByRole('button', { name: 'Resume flora' }));
+    await isDone(page, 'It is released');
+  },
+  'hold a route and release it': async (page, by) => {
+    await to(page, by, 'Templates');
+    await by.type(page, page.getByLabel('Reason'), 'a new key');
+    await by.press(page, page.getByRole('button', { name: 'Hold it' }));
+    await says(page, 'held by an operator: a new key');
+    await by.press(page, page.getByRole('button', { name: 'Release route:default' }));
+    await isDone(page, 'It is released');
+  },
+  'pause the queue and resume it': async (page, by) => {
+    await to(page, by, 'Now');
+    await by.press(page, page.getByRole('button', { name: 'Pause the queue' }));
+    await isDone(page, 'The queue is paused.');
+    await by.press(page, page.getByRole('button', { name: 'Resume the queue' }));
+    await isDone(page, 'The queue is resumed.');
+  },
+  'cancel an order, and make it again': async (page, by, key) => {
+    await page.goto(`${origin}/console/orders/find-${key}-2`);
+    await by.press(page, page.getByRole('button', { name: 'Cancel the order' }));
+    await isDone(page, 'The order is cancelled.');
+    await by.press(page, page.getByRole('button', { name: 'Make it again' }));
+    await isDone(page, 'The order is queued again.');
+  },
+  'erase an order': async (page, by, key) => {
+    await page.goto(`${origin}/console/orders/find-${key}-3`);
+    await by.press(page, page.getByRole('link', { name: 'Erase…' }));
+    await by.type(page, page.getByLabel('Type the id of the order'), `find-${key}-3`);
+    await by.press(page, page.getByRole('button', { name: 'Erase it' }));
+    await isDone(page, 'The order is erased.');
+  },
+  'read the audit log': async (page, by, key) => {
+    await to(page, by, 'Settings');
+    await by.press(page, page.getByRole('link', { name: 'All of it' }));
+    await page.getByRole('row').filter({ hasText: 'order.erase' }).filter({ hasText: `find-${key}-3` }).waitFor();
+  },
+  'log out': async (page, by) => {
+    await by.press(page, page.getByRole('button', { name: 'Log out' }));
+    await page.waitForURL(`${origin}/console/login`);
+    await page.goto(`${origin}/console/orders`);
+    await page.getByLabel('Token').waitFor();
+  },
+};
+
+for (const [key, by, javaScriptEnabled] of [
+  ['mouse', mouse, true],
+  ['keyboard', keyboard, true],
+  ['plain', mouse, false],
+]) {
+  const context = await browser.newContext({ viewport: DESK, javaScriptEnabled });
+  context.setDefaultTimeout(15_000);
+  const page = await context.newPage();
+  const problems = [];
+  watch(page, problems);
+  for (const [name, task] of Object.entries({ 'log in': logIn, ...tasks })) {
+    try {
+      await task(page, by, key);
+    } catch (error) {
+      problems.push(`${page.url()}: ${error}`);
+    }
+    report(`${name} (${key})`, problems.splice(0));
+  }
+  await context.close();
+}
+
+// A page changes by itself when something happens.
+{
+  const context = await browser.newContext({ viewport: DESK });
+  const [page, other] = [await context.newPage(), await context.newPage()];
+  const problems = [];
+  watch(page, problems);
+  try {
+    await logIn(page, mouse);
+    await page.goto(`${origin}/console/orders/find-live-1`);
+    await page.getByText('live', { exact: true }).waitFor();
+    await other.goto(`${origin}/console/orders/find-live-1`);
+    await other.getByRole('button', { name: 'Cancel the order' }).click();
+    await page.getByText('It was cancelled.').waitFor({ timeout: 10_000 });
+  } catch (error) {
+    problems.push(String(error));
+  }
+  report('an order changes while it is looked at', problems);
+  await context.close();
+}
+
+// Every screen.
+const first = async (page, address, name) => {
+  await page.goto(`${origin}${address}`);
+  return page.getByRole('link', { name }).first().getAttribute('href');
+};
+for (const colorScheme of ['light', 'dark']) {
+  // Without animations, because a colour in transition is not the final one.
+  const options = { viewport: DESK, colorScheme, reducedMotion: 'reduce', bypassCSP: true };
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const screens = { login: '/console/login' };
+  await page.goto(`${origin}/console/login`);
+  const check = async (name, address) => {
+    const problems = [];
+    const answer = await page.goto(`${origin}${address}`, { waitUntil: 'load' });
+    if (pictures && colorScheme === 'light') await page.screenshot({ path: join(pictures, `${name}.png`) });
+    if (pictures && colorScheme === 'dark') await page.screenshot({ path: join(pictures, `${name}-dark.png`) });
+    const bytes = (await answer.body()).length;
+    if (bytes > 60 * 1024) problems.push(`it has ${bytes} bytes`);
+    await page.evaluate(() => {
+      for (const details of document.querySelectorAll('details')) details.open = true;
+    });
+    await page.evaluate(axe);
+    for (const [view, size] of Object.entries({ desk: DESK, phone: PHONE })) {
+      await page.setViewportSize(size);
+      const { violations } = await page.evaluate(() =>
+        window.axe.run(document, { resultTypes: ['violations'] }),
+      );
+      for (const { id, help, nodes } of violations) {
+        const elements = nodes
+          .slice(0, 3)
+          .map((node) => `${node.target}: ${node.failureSummary.replace(/\s+/g, ' ')}`);
+        problems.push(`${view}: ${id}: ${help} (${nodes.length}): ${elements.join(' | ')}`);
+      }
+      const { scrollWidth, clientWidth } = await page.evaluate(() => {
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return { scrollWidth, clientWidth };
+      });
+      if (scrollWidth > clientWidth) problems.push(`${view}: the page is wider than the screen`);
+      if (pictures && view === 'phone' && colorScheme === 'light') {
+        await page.screenshot({ path: join(pictures, `${name}-phone.png`) });
+      }
+    }
+    await page.setViewportSize(DESK);
+    report(`${name}, ${colorScheme}`, problems);
+  };
+  await check('login', screens.login);
+  await logIn(page, mouse);
+  const cause = await first(page, '/console/failures?since=ever', /the menu has no price/);
+  const record = await first(page, '/console/orders?state=failed&text=mouth', 'why');
+  for (const [name, address] of Object.entries({
+    now: '/console',
+    orders: '/console/orders',
+    found: '/console/orders?text=mouth&state=failed&kind=panic',
+    order: '/console/orders/mouth-plain-1',
+    waiting: '/console/orders/waits-1',
+    erase: '/console/orders/mouth-plain-1/erase',
+    failures: '/console/failures?since=ever',
+    cause,
+    retry: `${cause}/retry`,
+    record,
+    templates: '/console/templates',
+    settings: '/console/settings',
+    audit: '/console/audit',
+    refused: '/console/orders/nothing',
+  })) {
+    await check(name, address);
+  }
+  await context.close();
+}
+await browser.close();
