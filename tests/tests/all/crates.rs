@@ -9,7 +9,7 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 23] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
@@ -115,8 +115,13 @@ const ARROWS: [(&str, &[&str]); 23] = [
         ],
     ),
     (
+        "sitewright-console",
+        &["sitewright-control", "sitewright-failure", "sitewright-jobs", "sitewright-model"],
+    ),
+    (
         "sitewright-server",
         &[
+            "sitewright-console",
             "sitewright-control",
             "sitewright-failure",
             "sitewright-intake",

@@ -1,9 +1,11 @@
 //! The HTTP server of `serve` and `worker --listen`, made from the configuration.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,12 +41,14 @@ pub(super) async fn bind(
         Surface::Status => None,
     };
     let listen = listen.unwrap_or(config.server.listen);
+    let configuration = configuration(config, &database);
     let parts = ServerParts {
         database,
         sites: config.sites.clone(),
         store,
         reading: config.reading(),
         config_version: config.version.clone(),
+        configuration,
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
         alive,
@@ -52,6 +56,37 @@ pub(super) async fn bind(
         surface,
     };
     Ok(Server::bind(parts).await?)
+}
+
+/// What the console shows of the configuration in force: keys that have no secret, with the URL of
+/// the database without its password.
+fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> {
+    let path = |path: &Path| path.display().to_string();
+    let routes: Vec<&str> = config.ai.routes.keys().map(String::as_str).collect();
+    let file = config.file.as_deref().map_or_else(|| "none".to_owned(), path);
+    let mut shown = vec![
+        ("file".to_owned(), file),
+        ("templates".to_owned(), path(&config.templates)),
+        ("sites".to_owned(), path(&config.sites)),
+        ("database".to_owned(), database.shown().to_owned()),
+        ("default_locale".to_owned(), config.default_locale.as_str().to_owned()),
+        ("keep_releases".to_owned(), config.keep_releases.to_string()),
+        ("ai.routes".to_owned(), routes.join(", ")),
+    ];
+    let tables = [
+        ("server", json!(config.server)),
+        ("worker", json!(config.worker)),
+        ("retention", json!(config.retention)),
+        ("limits", json!(config.limits)),
+    ];
+    for (table, keys) in tables {
+        let keys = keys.as_object().into_iter().flatten();
+        shown.extend(keys.map(|(key, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (format!("{table}.{key}"), text)
+        }));
+    }
+    shown
 }
 
 /// The object store of releases, if there is one.

@@ -1,4 +1,4 @@
-//! `sitewright serve`: the HTTP API of the queue.
+//! `sitewright serve`: the HTTP API of the queue, and the console.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::signals::StopSignals;
 use sitewright_jobs::Database;
-use sitewright_server::{Alive, Server, Surface};
+use sitewright_server::{Alive, CONSOLE, Server, Surface};
 
-/// Serve the HTTP API: add orders, follow them, see why they failed, operate the queue.
+/// Serve the console and the HTTP API: add orders, see failures, operate the queue.
 ///
 /// Listens on `server.listen`. Without tokens (`sitewright token create`) that must be an address
 /// of the loopback interface. SIGTERM or Ctrl-C ends it: requests have `server.grace_ms` to end. It
@@ -39,10 +39,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let address = server.address();
     tracing::info!(%address, "ready");
     if json {
-        let line = json!({ "event": "ready", "address": address });
+        let console = format!("http://{address}{CONSOLE}");
+        let line = json!({ "event": "ready", "address": address, "console": console });
         output::print(&format!("{line}\n"));
     } else {
-        output::print(&format!("The API is at http://{address}/v1\n"));
+        output::print(&format!(
+            "The console is at http://{address}{CONSOLE}\nThe API is at http://{address}/v1\n"
+        ));
     }
     let served = serve(server, &database, stop).await;
     database.close().await;
