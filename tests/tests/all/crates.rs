@@ -9,7 +9,7 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 24] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),

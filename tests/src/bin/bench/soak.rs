@@ -174,13 +174,16 @@ impl Sample {
     }
 }
 
+/// One of the numbers of a sample.
+type Measure = fn(&Sample) -> u64;
+
 /// Compares the last quarter of the samples with the second one: the first is warming up.
 fn verdict(samples: &[Sample]) {
     let quarter = samples.len() / 4;
-    let mean = |samples: &[Sample], of: fn(&Sample) -> u64| {
+    let mean = |samples: &[Sample], of: Measure| {
         samples.iter().map(|sample| of(sample) as f64).sum::<f64>() / samples.len() as f64
     };
-    let measures: [(&str, fn(&Sample) -> u64); 5] = [
+    let measures: [(&str, Measure); 5] = [
         ("memory", |sample| sample.memory),
         ("descriptors", |sample| sample.descriptors),
         ("database", |sample| sample.database),
