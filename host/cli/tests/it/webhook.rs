@@ -10,7 +10,12 @@
 
 // Shared with the end-to-end tests, on which this crate cannot depend.
 #[path = "../../../../tests/src/postgres.rs"]
-#[allow(unreachable_pub, dead_code, reason = "it is public for the end-to-end tests")]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    clippy::expect_used,
+    reason = "it is public for the end-to-end tests, and fails the test"
+)]
 mod postgres;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
