@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_its_key() {
-        let cases: [(fn(&mut WebhookConfig), &str); 10] = [
+        type Change = fn(&mut WebhookConfig);
+        let cases: [(Change, &str); 10] = [
             (
                 |config| config.url = "http://crm.example".to_owned(),
                 "`webhooks.crm.url` begins with http://",
