@@ -614,7 +614,7 @@ async fn c4_large_replies_are_read_a_few_at_a_time() {
             break;
         }
     }
-    assert_eq!(late.unwrap_err().limit, Some(Limit::Deadline));
+    assert_eq!(late.unwrap_err().attempts[0].limit, Some(Limit::Deadline));
     let _all = finish.send(()).unwrap();
     for reply in join_all(held).await {
         let reply = reply.unwrap().unwrap();
