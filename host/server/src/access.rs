@@ -69,7 +69,7 @@ impl Lock {
     }
 
     /// Also a token that is revoked counts: revoking the last one opens nothing.
-    async fn is_open(&self, database: &Database) -> Result<bool, Problem> {
+    pub(crate) async fn is_open(&self, database: &Database) -> Result<bool, Problem> {
         if !self.is_local || self.has_tokens.load(Ordering::Relaxed) {
             return Ok(false);
         }
