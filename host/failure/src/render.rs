@@ -15,7 +15,9 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use sitewright_model::Measure;
-use sitewright_model::failure::{CoreDumpRecord, FailureRecord, Frame, SourceExcerpt, TrapRecord};
+use sitewright_model::failure::{
+    CoreDumpRecord, FailureKind, FailureRecord, Frame, SourceExcerpt, TrapRecord,
+};
 use sitewright_model::message::Message;
 
 mod calls;
@@ -64,7 +66,8 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         let lead = if at == 0 { "  because " } else { "      and " };
         wrapped_after(out, cause.as_str(), lead, "          ", width)?;
     }
-    if let Some(code) = &record.code {
+    // The others have theirs in the kind.
+    if let Some(code) = record.code.as_ref().filter(|_| record.kind == FailureKind::TemplateError) {
         wrapped_after(out, &format!("code: {code}"), "    ", "      ", width)?;
     }
     for (name, value) in &record.attributes {

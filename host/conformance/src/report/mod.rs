@@ -61,7 +61,6 @@ pub struct TemplateReport {
     /// Duration in milliseconds.
     pub duration_ms: u64,
     /// The author's cases.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cases: Vec<CaseReport>,
     /// Every rule that the filter selects.
     pub rules: Vec<RuleReport>,
