@@ -224,7 +224,9 @@ impl Request {
             stop,
         };
         let Parts { bytes } = parts;
-        let held = bytes.min(MAX_REQUEST_BYTES).saturating_mul(REQUEST_COPIES);
+        // One that is too large is refused at once, and not in flight.
+        let copies = if bytes > MAX_REQUEST_BYTES { 0 } else { REQUEST_COPIES };
+        let held = bytes.saturating_mul(copies);
         let held = store.data().memory.hold(held as u64).map_err(wasmtime::Error::new)?;
         Ok(Asked { request: Box::new(request), bytes, messages: self.messages.len(), held })
     }

@@ -1,7 +1,7 @@
 //! The console in a browser: what an operator does most, with the mouse, with the keyboard alone and
 //! without JavaScript; axe-core on every screen; and the pictures of the documentation.
 //!
-//! `tests/standins/pages/console.mjs` is what the browser does. With `SITEWRIGHT_PICTURES=FOLDER`
+//! `tests/standins/pages/console.mjs` is what the browser does. With `TESTS_PICTURES=FOLDER`
 //! it also takes pictures of all screens.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ async fn an_operator_does_the_commonest_tasks_in_a_browser() {
     let mut check = Command::new("node");
     check.arg(root().join("tests/standins/pages/console.mjs")).arg(&tools).arg(&browser);
     check.arg(format!("http://{}", api.address)).arg(&token);
-    check.args(std::env::var_os("SITEWRIGHT_PICTURES"));
+    check.args(std::env::var_os("TESTS_PICTURES"));
     check.stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || check.output().unwrap()).await.unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
