@@ -125,7 +125,7 @@ impl App {
                 database.clone(),
                 Duration::from_millis(settings.heartbeat_ms),
             ),
-            bodies: Arc::new(Semaphore::new(BODIES.max(settings.max_body()))),
+            bodies: Arc::new(Semaphore::new(room_for_bodies(settings.max_body()))),
             actions: TaskTracker::new(),
             database,
             sites,
@@ -146,10 +146,31 @@ impl App {
     }
 }
 
+/// What all bodies may have together: at least one as large as they may be, and not more than a
+/// request can ask for.
+fn room_for_bodies(max_body: usize) -> usize {
+    BODIES.max(max_body).min(Semaphore::MAX_PERMITS)
+}
+
 impl std::ops::Deref for App {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
         &self.shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_bodies_of_any_size_that_is_configured() {
+        for (max_body, room) in
+            [(1_024, BODIES), (BODIES + 1, BODIES + 1), (usize::MAX, Semaphore::MAX_PERMITS)]
+        {
+            assert_eq!(room_for_bodies(max_body), room);
+            assert_eq!(Semaphore::new(room_for_bodies(max_body)).available_permits(), room);
+        }
     }
 }
