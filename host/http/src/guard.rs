@@ -1,18 +1,13 @@
-//! A client for addresses that somebody else chose: it connects to public ones only.
-//!
-//! The addresses are checked where they come from, between the name look-up and the connection: a
-//! name that is looked up twice can have another address the second time. A host that is written
-//! as an address is not looked up, so whoever sends a request checks it with [`is_public`].
+//! Which addresses are public: others are not called for somebody else.
 
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-use super::{Client, ClientError, Proxy, builder};
-
 /// A host has no public address. Found in the source chain of a request's error.
+///
+/// Its text does not say which address it has: whoever chose the host may read the text, and would
+/// learn what names of the network lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrivateAddress {
     /// The name that was looked up.
@@ -23,41 +18,17 @@ pub struct PrivateAddress {
 
 impl fmt::Display for PrivateAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} has the address {}, which is not a public one", self.host, self.address)
+        write!(f, "{} has no public address", self.host)
     }
 }
 
 impl Error for PrivateAddress {}
 
-impl Client {
-    /// A client with the same TLS settings that connects to public addresses only, with connections
-    /// of its own. It does not check a host that is written as an address: see [`is_public`].
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn public_only(&self) -> Result<reqwest::Client, ClientError> {
-        let client = builder(self.shards.tls.clone(), &Proxy::None).dns_resolver(PublicOnly);
-        client.build().map_err(|error| ClientError::of(&error))
-    }
-}
-
-struct PublicOnly;
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let addresses = public_ones(host, &found)?;
-            let addresses: Addrs = Box::new(addresses.into_iter());
-            Ok(addresses)
-        })
-    }
-}
-
 /// The public ones of the addresses of a host.
-fn public_ones(host: String, found: &[SocketAddr]) -> Result<Vec<SocketAddr>, PrivateAddress> {
+pub(super) fn public_ones(
+    host: String,
+    found: &[SocketAddr],
+) -> Result<Vec<SocketAddr>, PrivateAddress> {
     let public: Vec<SocketAddr> =
         found.iter().filter(|address| is_public(address.ip())).copied().collect();
     match found.first() {
@@ -204,10 +175,7 @@ mod tests {
         let public = of(&["127.0.0.1", "1.1.1.1", "fd00::1"]).unwrap();
         assert_eq!(public, [SocketAddr::from(([1, 1, 1, 1], 443))]);
         let error = of(&["10.0.0.1", "::1"]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "crm.example has the address 10.0.0.1, which is not a public one"
-        );
+        assert_eq!(error.to_string(), "crm.example has no public address");
         assert_eq!(of(&[]).unwrap(), []);
     }
 }

@@ -8,7 +8,8 @@
 //! | [`Client`], [`Shard`] | which connection does a request use? |
 //! | [`connect_within`], [`ConnectWatch`], [`ConnectTimeout`] | how long may connecting take? |
 //! | [`Client::with_settings`], [`ConnectionSettings`] | which proxy and certificates has a server? |
-//! | [`Client::public_only`], [`is_public`] | how does a request reach public addresses only? |
+//! | [`Client::single`], [`Reach`] | how is a server called that somebody else chose? |
+//! | [`is_public`] | which addresses are public? |
 //! | [`causes_with_self`], [`was_closed`] | what caused an error of the client? |
 //!
 //! **Invariant:** no other crate builds a `reqwest::Client` (clippy's `disallowed-methods`).
@@ -18,6 +19,7 @@
 
 mod guard;
 mod settings;
+mod single;
 
 use std::error::Error;
 use std::fmt;
@@ -34,6 +36,7 @@ use tower_service::Service;
 
 pub use guard::{PrivateAddress, is_public};
 pub use settings::{ConnectionSettings, ProxySetting};
+pub use single::{ANSWER_BYTES, AnswerTooLong, Reach, SingleAnswer, SingleClient, SingleError};
 
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};

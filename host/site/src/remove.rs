@@ -31,7 +31,8 @@ impl SitesRoot {
         Ok(names)
     }
 
-    /// Removes folders inside an order's private folder, of those in [`PRIVATE_FOLDERS`]. `false` if
+    /// Removes folders inside an order's private folder, of those in [`PRIVATE_FOLDERS`], and the
+    /// folder itself if nothing is left: an order that never had a site leaves nothing. `false` if
     /// the order has no folder. Can be repeated. Blocking.
     ///
     /// # Errors
@@ -43,6 +44,21 @@ impl SitesRoot {
             let path = self.order_path(order).join(folder);
             remove_folder(&dir, folder).map_err(StorageError::on("remove the folder", path))?;
         }
+        let path = self.order_path(order);
+        match self.dir().remove_dir(order.as_str()) {
+            Ok(()) => self.forget_spelling(order),
+            // The files of its releases, or what an attempt has made meanwhile.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+                ) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+        .map_err(StorageError::on("remove the empty folder", path))?;
         Ok(true)
     }
 

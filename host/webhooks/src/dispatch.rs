@@ -2,14 +2,16 @@
 //! are due, leases some of them, and sends them side by side.
 //!
 //! Each webhook has slots of its own, so that one that stalls holds up no other one. Callbacks
-//! share slots; each host gets a few of them only.
+//! share slots; each host gets a few of them only, and hosts that have not answered this process
+//! get a part of them: whoever may add orders may name any number of hosts that accept a connection
+//! and say nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sitewright_http::{Client, ClientError};
+use sitewright_http::Client;
 use sitewright_jobs::{AttemptResult, CALLBACK, ClaimedDelivery, Database, DeliveryState, Error};
 use sitewright_model::backoff::{Backoff, Jitter};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -24,8 +26,12 @@ use super::settings::{Receiver, Webhooks};
 
 /// Deliveries of one webhook at once.
 const SLOTS: usize = 8;
-/// Callbacks at once.
-const CALLBACK_SLOTS: usize = 32;
+/// Callbacks at once. Each is a task and a connection, and most of its time it waits.
+const CALLBACK_SLOTS: usize = 256;
+/// Those of them for hosts of which the last attempt had no answer, or that have had none.
+const STRANGER_SLOTS: usize = 192;
+/// Hosts that are remembered because they answered.
+const ANSWERED_HOSTS: usize = 10_000;
 /// Callbacks to one host at once.
 const PER_HOST: usize = 4;
 /// Leases of one webhook in one look, at most.
@@ -73,15 +79,15 @@ impl Dispatch {
     /// starts to deliver. Without receivers it only gives up what no process delivers any more.
     ///
     /// # Errors
-    /// The HTTP client cannot be made, or the database fails.
+    /// The database fails.
     pub async fn start(
         database: Database,
         webhooks: Webhooks,
         client: &Client,
         redact: Redact,
         pace: Pace,
-    ) -> Result<Self, DispatchError> {
-        let sender = Sender::new(client, redact)?;
+    ) -> Result<Self, Error> {
+        let sender = Sender::new(client, redact);
         database.see_webhooks(webhooks.seen()).await?;
         let slots = |name: &String| {
             let slots = if name == CALLBACK { CALLBACK_SLOTS } else { SLOTS };
@@ -95,6 +101,7 @@ impl Dispatch {
             pace,
             jitter: Jitter::from_clock(),
             hosts: Mutex::default(),
+            strangers: Arc::new(Semaphore::new(STRANGER_SLOTS)),
             freed: Notify::new(),
         });
         let stop = CancellationToken::new();
@@ -117,15 +124,6 @@ impl Dispatch {
     }
 }
 
-/// Deliveries cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum DispatchError {
-    #[error(transparent)]
-    Http(#[from] ClientError),
-    #[error(transparent)]
-    Database(#[from] Error),
-}
-
 #[derive(Debug)]
 struct Shared {
     database: Database,
@@ -133,10 +131,20 @@ struct Shared {
     sender: Sender,
     pace: Pace,
     jitter: Jitter,
-    /// Callbacks that are being sent to each host.
-    hosts: Mutex<HashMap<String, usize>>,
+    hosts: Mutex<Hosts>,
+    /// The slots of callbacks to hosts that have not answered.
+    strangers: Arc<Semaphore>,
     /// A slot is free: there may be more to send.
     freed: Notify,
+}
+
+/// The hosts of callbacks.
+#[derive(Debug, Default)]
+struct Hosts {
+    /// Callbacks that are being sent to each.
+    sending: HashMap<String, usize>,
+    /// Those whose last attempt had an answer, whatever it was.
+    answered: HashSet<String>,
 }
 
 /// The slots of each receiver.
@@ -243,10 +251,10 @@ impl Shared {
             // Only this task takes slots.
             let Ok(slot) = Arc::clone(slots).try_acquire_owned() else { break };
             match self.room_at_host(&claimed) {
-                Some(host) => {
+                Some(mut host) => {
                     let (shared, receiver) = (Arc::clone(self), receiver.clone());
                     sending.spawn(async move {
-                        shared.deliver(&receiver, &claimed).await;
+                        host.answered = shared.deliver(&receiver, &claimed).await;
                         drop(host);
                         shared.end(slot);
                     });
@@ -269,19 +277,30 @@ impl Shared {
     fn room_at_host(self: &Arc<Self>, claimed: &ClaimedDelivery) -> Option<AtHost> {
         let host = claimed.url.as_deref().and_then(|url| Url::parse(url).ok());
         let host = host.and_then(|url| url.host_str().map(str::to_owned));
-        let Some(host) = host else { return Some(AtHost { shared: None, host: String::new() }) };
+        let Some(host) = host else {
+            // A webhook of the configuration.
+            return Some(AtHost { place: None, answered: false });
+        };
         let mut hosts = self.hosts.lock();
-        let sending = hosts.entry(host.clone()).or_default();
+        let stranger = if hosts.answered.contains(&host) {
+            None
+        } else {
+            Some(Arc::clone(&self.strangers).try_acquire_owned().ok()?)
+        };
+        let sending = hosts.sending.entry(host.clone()).or_default();
         if *sending >= PER_HOST {
             return None;
         }
         *sending += 1;
-        Some(AtHost { shared: Some(Arc::clone(self)), host })
+        let place = Place { shared: Arc::clone(self), host, _stranger: stranger };
+        Some(AtHost { place: Some(place), answered: false })
     }
 
-    async fn deliver(&self, receiver: &Receiver, claimed: &ClaimedDelivery) {
+    /// Sends a delivery and records it. Whether the receiver answered.
+    async fn deliver(&self, receiver: &Receiver, claimed: &ClaimedDelivery) -> bool {
         let (record, answer) = self.sender.send(receiver, claimed).await;
         let (status, error) = (record.status, record.error.clone());
+        let answered = status.is_some();
         let result = match answer {
             Answer::Accepted => AttemptResult::Delivered,
             Answer::Refused { retry_after } => AttemptResult::Retry {
@@ -316,6 +335,7 @@ impl Shared {
                 "the attempt of a delivery could not be recorded; it is repeated"
             ),
         }
+        answered
     }
 
     /// The wait after this attempt: between half of the bound and the bound.
@@ -327,21 +347,37 @@ impl Shared {
     }
 }
 
-/// A place among the callbacks to one host.
+/// An attempt of a callback, or of a webhook, which has no place among those to its host.
 struct AtHost {
-    /// `None` of a webhook of the configuration.
-    shared: Option<Arc<Shared>>,
+    place: Option<Place>,
+    /// Whether the host has answered.
+    answered: bool,
+}
+
+/// A place among the callbacks to one host.
+struct Place {
+    shared: Arc<Shared>,
     host: String,
+    /// One of the slots for hosts that have not answered.
+    _stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for AtHost {
     fn drop(&mut self) {
-        let Some(shared) = &self.shared else { return };
+        let Some(Place { shared, host, _stranger }) = &self.place else { return };
         let mut hosts = shared.hosts.lock();
-        if let Some(sending) = hosts.get_mut(&self.host) {
+        if !self.answered {
+            hosts.answered.remove(host);
+        } else if hosts.answered.len() < ANSWERED_HOSTS || hosts.answered.contains(host) {
+            hosts.answered.insert(host.clone());
+        } else {
+            // More hosts than anybody has: they prove themselves again.
+            hosts.answered.clear();
+        }
+        if let Some(sending) = hosts.sending.get_mut(host) {
             *sending = sending.saturating_sub(1);
             if *sending == 0 {
-                hosts.remove(&self.host);
+                hosts.sending.remove(host);
             }
         }
     }

@@ -24,7 +24,7 @@ mod settings;
 mod target;
 
 pub use config::{CallbackConfig, WebhookConfig};
-pub use dispatch::{Dispatch, DispatchError, LEASE_MARGIN, Pace};
+pub use dispatch::{Dispatch, LEASE_MARGIN, Pace};
 pub use secret::Secret;
 pub use sender::{Answer, Redact, Sender};
 pub use settings::{Receiver, Webhooks, WebhooksError};

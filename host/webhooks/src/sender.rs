@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
-use sitewright_http::{Client, ClientError, causes_with_self};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
+use sitewright_http::{Client, Reach, SingleAnswer, SingleClient, causes_with_self};
 use sitewright_jobs::{ClaimedDelivery, DeliveryRecord};
 use sitewright_model::time::now_ms;
 use url::Url;
@@ -57,17 +57,13 @@ pub enum Answer {
 /// Sends deliveries.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    /// Connects to public addresses only.
-    public: reqwest::Client,
-    any: reqwest::Client,
+    client: SingleClient,
     redact: Redact,
 }
 
 impl Sender {
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn new(client: &Client, redact: Redact) -> Result<Self, ClientError> {
-        Ok(Sender { public: client.public_only()?, any: client.first().clone(), redact })
+    pub fn new(client: &Client, redact: Redact) -> Self {
+        Sender { client: client.single(), redact }
     }
 
     /// Sends a delivery once. Takes at most the receiver's timeout and 2 s.
@@ -94,22 +90,17 @@ impl Sender {
         url: Url,
         at: i64,
     ) -> Attempt {
-        let client = if receiver.allow_private { &self.any } else { &self.public };
-        let (timestamp, body) = (at.div_euclid(1_000), delivery.payload.clone());
-        let signed = signature(&receiver.secrets, &delivery.id, timestamp, body.as_bytes());
-        let request = client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", &delivery.id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signed)
-            .body(body);
+        let reach = if receiver.allow_private { Reach::Any } else { Reach::Public };
         let refused = Answer::Refused { retry_after: None };
-        let response = match tokio::time::timeout(receiver.timeout, request.send()).await {
+        let headers = match headers(receiver, delivery, at.div_euclid(1_000)) {
+            Ok(headers) => headers,
+            Err(error) => return Attempt::failed(error.to_string(), refused),
+        };
+        let sending = self.client.post(&url, reach, headers, delivery.payload.clone());
+        let response = match tokio::time::timeout(receiver.timeout, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                // The address may have a key in its query.
-                let causes = causes_with_self(&error.without_url());
+                let causes = causes_with_self(&error);
                 let causes: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
                 return Attempt::failed(causes.join(": "), refused);
             }
@@ -118,7 +109,7 @@ impl Sender {
                 return Attempt::failed(format!("no answer within {ms} ms"), refused);
             }
         };
-        let status = response.status();
+        let status = response.status;
         let (error, answer) = meaning(status, retry_after(&response));
         let body = beginning(response).await;
         Attempt { status: Some(status), error, body, answer }
@@ -134,6 +125,21 @@ impl Sender {
         let text = receiver.secrets.iter().fold(text, |text, secret| secret.removed_from(&text));
         (self.redact.0)(&text)
     }
+}
+
+/// The headers of a delivery, with its signature.
+fn headers(
+    receiver: &Receiver,
+    delivery: &ClaimedDelivery,
+    timestamp: i64,
+) -> Result<HeaderMap, InvalidHeaderValue> {
+    let signed = signature(&receiver.secrets, &delivery.id, timestamp, delivery.payload.as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("webhook-id", HeaderValue::try_from(&delivery.id)?);
+    headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
+    headers.insert("webhook-signature", HeaderValue::try_from(signed)?);
+    Ok(headers)
 }
 
 struct Attempt {
@@ -177,14 +183,14 @@ fn meaning(status: StatusCode, retry_after: Option<Duration>) -> (Option<String>
 }
 
 /// The wait that a receiver asks for, if it says so in seconds.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+fn retry_after(response: &SingleAnswer) -> Option<Duration> {
+    let text = response.headers.get(RETRY_AFTER)?.to_str().ok()?;
     let seconds: u64 = text.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// The beginning of the body, as far as it comes in time.
-async fn beginning(mut response: Response) -> Option<Vec<u8>> {
+async fn beginning(mut response: SingleAnswer) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     let read = async {
         while body.len() < BODY_BYTES {

@@ -1,5 +1,5 @@
 //! Which addresses may be called. Names are checked again when they are looked up, see
-//! [`sitewright_http::Client::public_only`].
+//! [`sitewright_http::Reach`].
 
 use std::net::IpAddr;
 

@@ -28,6 +28,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const LEFT_AFTER_MS: i64 = 3_600_000;
 /// How long the files of an expired order are looked for.
 const EXPIRED_FOR_MS: i64 = 2 * 24 * 3_600_000;
+/// A worker may still write of an order for this time after it has expired and its files were
+/// removed. What comes later is found by the next look at all of them.
+const LATE_MS: i64 = 120_000;
+/// Time between two looks at the files of all expired orders, after those of the last ones only.
+const WHOLE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How long a slow worker may write something of an erased order.
 const ERASED_FOR_MS: i64 = 30 * 24 * 3_600_000;
 
@@ -308,7 +313,10 @@ async fn expire_rows(
 
 /// Removes from the sites folder, and from the object store, what has expired, what was erased, and
 /// what workers left that died. Adds to `swept`. A folder that cannot be removed is logged, and
-/// tried again by the next sweep.
+/// tried again by the next sweep. Files of orders that expired before `expired_since`, in
+/// milliseconds since the Unix epoch, are known to be removed; 0 looks at all.
+///
+/// Whether everything could be removed.
 ///
 /// # Errors
 /// If the database fails, or the sites folder cannot be read.
@@ -318,14 +326,19 @@ pub async fn sweep_files(
     store: &SiteStore,
     retention: &RetentionConfig,
     mode: SweepMode,
+    expired_since: i64,
     swept: &mut Swept,
-) -> Result<(), Message> {
+) -> Result<bool, Message> {
     let failed = |error: Error| message!("the sites folder cannot be swept: {error}");
     let dry_run = mode == SweepMode::DryRun;
     let now = now_ms();
-    let removed = database.removed_orders(now - ERASED_FOR_MS).await.map_err(failed)?;
+    let mut removed = database.removed_orders(now - ERASED_FOR_MS).await.map_err(failed)?;
+    removed.retain(|order| order.cause == RemovalCause::Erased || order.at >= expired_since);
+    let mut all = true;
     for chunk in removed.chunks(BATCH as usize) {
-        swept.folders += remove_files(sites, store, chunk, dry_run).await;
+        let (folders, whole) = remove_files(sites, store, chunk, dry_run).await;
+        swept.folders += folders;
+        all &= whole;
         if !dry_run {
             let ids: Vec<String> = chunk.iter().map(|removed| removed.order.clone()).collect();
             let late = database.remove_late_rows(&ids, now - EXPIRED_FOR_MS).await;
@@ -359,7 +372,7 @@ pub async fn sweep_files(
         swept.folders += folders;
         swept.releases += releases;
     }
-    Ok(())
+    Ok(all)
 }
 
 async fn blocking<T: Send + 'static>(
@@ -370,14 +383,15 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(message!("sweeping the sites folder did not end: {error}")))
 }
 
-/// Removes the files of removed orders. The number of orders that had some.
+/// Removes the files of removed orders. The number of orders that had some, and whether all could be
+/// removed.
 async fn remove_files(
     sites: &SitesRoot,
     store: &SiteStore,
     removed: &[RemovedOrder],
     dry_run: bool,
-) -> u64 {
-    let mut count = 0;
+) -> (u64, bool) {
+    let (mut count, mut all) = (0, true);
     for order in removed {
         // Any other id never had a folder.
         let Ok(folder) = OrderDir::new(&order.order) else { continue };
@@ -403,14 +417,17 @@ async fn remove_files(
         };
         match result {
             Ok(had) => count += u64::from(had),
-            Err(error) => tracing::warn!(
-                order = order.order,
-                %error,
-                "the files of a removed order could not be removed; the next sweep tries again"
-            ),
+            Err(error) => {
+                all = false;
+                tracing::warn!(
+                    order = order.order,
+                    %error,
+                    "the files of a removed order could not be removed; the next sweep tries again"
+                );
+            }
         }
     }
-    count
+    (count, all)
 }
 
 /// Sweeps the folder of one order of the queue. The number of orders (0 or 1) of which something has
@@ -477,6 +494,8 @@ pub(super) async fn sweep_regularly(
     let mut ticks = tokio::time::interval_at(first, look_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut files_at: Option<tokio::time::Instant> = None;
+    let mut whole_at: Option<tokio::time::Instant> = None;
+    let mut expired_until = 0;
     loop {
         ticks.tick().await;
         let mut swept = Swept::default();
@@ -495,9 +514,19 @@ pub(super) async fn sweep_regularly(
         if files_at.is_none_or(|at| at.elapsed() >= every) {
             files_at = Some(tokio::time::Instant::now());
             let mode = SweepMode::Continue;
-            let files = sweep_files(&database, &sites, &store, &retention, mode, &mut swept).await;
-            if let Err(error) = files {
-                tracing::warn!(%error, "the next sweep tries again");
+            let whole = whole_at.is_none_or(|at| at.elapsed() >= WHOLE_EVERY);
+            let since = if whole { 0 } else { expired_until };
+            let begin = now_ms();
+            let files = sweep_files(&database, &sites, &store, &retention, mode, since, &mut swept);
+            match files.await {
+                Ok(true) => {
+                    expired_until = begin.saturating_sub(LATE_MS);
+                    if whole {
+                        whole_at = files_at;
+                    }
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the next sweep tries again"),
             }
         }
         if !swept.is_empty() {

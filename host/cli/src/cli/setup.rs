@@ -29,7 +29,7 @@ use sitewright_runtime::plugin::{
 };
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
-use sitewright_webhooks::{Dispatch, DispatchError, Pace, Redact, Webhooks, WebhooksError};
+use sitewright_webhooks::{Dispatch, Pace, Redact, Webhooks, WebhooksError};
 
 /// Capacity of the in-memory staging buffer, 64 MiB: enough for the small sites of some thousand
 /// orders, and a bound for the memory that templates can fill.
@@ -214,10 +214,7 @@ impl Setup {
         let webhooks = Self::webhooks(config)?;
         let (redact, pace) = (Self::redact(), Pace::default());
         let started = Dispatch::start(database.clone(), webhooks, client, redact, pace).await;
-        started.map_err(|error| match error {
-            DispatchError::Http(error) => SetupError::Http(error),
-            DispatchError::Database(error) => SetupError::Database(error),
-        })
+        started.map_err(SetupError::Database)
     }
 
     /// For commands, which do one thing after the other. With more, the pool would open another

@@ -305,7 +305,7 @@ async fn test(
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
         )));
     };
-    let sender = Sender::new(&sitewright_http::client()?, Setup::redact())?;
+    let sender = Sender::new(&sitewright_http::client()?, Setup::redact());
     let lease = receiver.timeout + sitewright_webhooks::LEASE_MARGIN;
     let claimed = database.add_test_delivery(name, lease).await?;
     let (record, answer) = sender.send(receiver, &claimed).await;

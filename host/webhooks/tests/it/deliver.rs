@@ -5,6 +5,7 @@ on_both!(
     a_receiver_that_fails_gets_it_again_under_the_same_id,
     a_receiver_that_stalls_holds_up_no_other_one,
     callbacks_to_one_host_hold_up_no_other_one,
+    hosts_that_stall_hold_up_none_that_answers,
     many_processes_send_each_delivery_once,
     what_a_process_leaves_another_one_sends,
 );
@@ -110,6 +111,39 @@ mod tests {
         for order in 0..orders {
             cancelled(database, &order.to_string()).await;
         }
+    }
+
+    /// Each of them has its own name, as whoever has a domain can give to any number.
+    pub(super) async fn hosts_that_stall_hold_up_none_that_answers(place: Place) {
+        const STALLING: usize = 300;
+        let database = place.database().await;
+        let stalling = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = stalling.local_addr().unwrap().port();
+        let (accepted, has_accepted) = tokio::sync::watch::channel(0);
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                open.push(stalling.accept().await.unwrap());
+                accepted.send_replace(open.len());
+            }
+        });
+        let willing = Receiving::willing().await;
+        let url = Some(format!("http://{}/", willing.address));
+        let rules = CallbackConfig { timeout_ms: 60_000, ..callbacks() };
+        let started = dispatch(&database, read([], Some(&rules))).await;
+        cancelled_with(&database, "before", url.clone()).await;
+        until("it has answered", || async { willing.got().len() == 1 }).await;
+        for order in 0..STALLING {
+            let url = format!("http://127.0.{}.{}:{port}/", 1 + order / 200, 1 + order % 200);
+            cancelled_with(&database, &format!("stalls-{order}"), Some(url)).await;
+        }
+        // No slot is left for hosts that have not answered.
+        let mut has_accepted = has_accepted;
+        has_accepted.wait_for(|open| *open >= 192).await.unwrap();
+        cancelled_with(&database, "after", url).await;
+        until("it is told beside them", || async { willing.got().len() == 2 }).await;
+        assert_eq!(*has_accepted.borrow(), 192);
+        started.stop().await;
     }
 
     pub(super) async fn callbacks_to_one_host_hold_up_no_other_one(place: Place) {

@@ -5,6 +5,7 @@ on_both!(
     a_receiver_that_is_gone_is_disabled,
     a_private_address_is_not_called,
     an_answer_without_its_body_counts,
+    an_answer_without_end_is_cut_off,
 );
 
 mod tests {
@@ -93,7 +94,7 @@ mod tests {
             let (state, says) = match delivery.order.as_deref() {
                 Some("1") => (DeliveryState::GivenUp, "begins with http://"),
                 Some("2" | "3") => (DeliveryState::GivenUp, "is not a public address"),
-                _ => (DeliveryState::Pending, "which is not a public one"),
+                _ => (DeliveryState::Pending, "has no public address"),
             };
             assert_eq!(delivery.state, state, "{error}");
             assert!(error.contains(says), "{error}");
@@ -125,5 +126,61 @@ mod tests {
         let (_, attempts) = only_delivery(&database).await;
         assert_eq!(attempts.len(), 1);
         assert_eq!((attempts[0].status, attempts[0].body.as_deref()), (Some(200), Some("half")));
+    }
+
+    /// Whatever it consists of. A connection that ends at 256 KiB keeps no thread busy.
+    pub(super) async fn an_answer_without_end_is_cut_off(place: Place) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let database = place.database().await;
+        let willing = Receiving::willing().await;
+        let mut floods = Vec::new();
+        for part in [
+            &b"HTTP/1.1 103 E\r\n\r\n"[..],
+            b"HTTP/1.1 100 Continue\r\na: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: b\r\n",
+            b"x",
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            floods.push((
+                address,
+                tokio::spawn(async move {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let mut head = [0; 4_096];
+                    assert!(stream.read(&mut head).await.unwrap() > 0);
+                    let parts = part.repeat((64 << 10) / part.len());
+                    while stream.write_all(&parts).await.is_ok() {}
+                }),
+            ));
+        }
+        let started = dispatch(&database, read([], Some(&callbacks()))).await;
+        for (order, (address, _)) in floods.iter().enumerate() {
+            let url = format!("http://{address}/");
+            cancelled_with(&database, &format!("flood-{order}"), Some(url)).await;
+        }
+        let url = format!("http://{}/", willing.address);
+        cancelled_with(&database, "1", Some(url)).await;
+        until("the other one is told", || async { !willing.got().is_empty() }).await;
+        until("all were tried", || async {
+            let all = database.deliveries(&DeliveryFilter::default()).await.unwrap();
+            all.iter().all(|one| one.attempts > 0)
+        })
+        .await;
+        started.stop().await;
+        for delivery in database.deliveries(&DeliveryFilter::default()).await.unwrap() {
+            let (_, attempts) = database.delivery(&delivery.id).await.unwrap().unwrap();
+            let first = attempts[0].error.clone();
+            match delivery.order.as_deref() {
+                Some("flood-0" | "flood-1") => {
+                    let first = first.unwrap();
+                    assert!(first.ends_with("with its heads, has more than 256 KiB"), "{first}");
+                }
+                Some("1") => assert_eq!(first, None),
+                _ => assert!(!first.unwrap().starts_with("no answer within")),
+            }
+        }
+        for (_, flood) in floods {
+            flood.await.unwrap();
+        }
     }
 }

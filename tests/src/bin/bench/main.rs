@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "prints the results")]
 
+mod bulk;
 mod cluster;
 mod conformance;
 mod dev;
@@ -67,6 +68,8 @@ enum Bench {
     Neighbours(neighbours::Args),
     /// Measure whether a worker that removes what has expired needs more and more
     Soak(soak::Args),
+    /// Measure requeueing many orders, and how long others that write wait for it
+    Bulk(bulk::Args),
     /// Measure the duration of the conformance suite for a template
     Conformance(conformance::Args),
     /// Measure the time from saving a file to the new page in `template dev`, for each language
@@ -103,6 +106,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Traps(args) => traps::measure(&args).await?,
         Bench::Neighbours(args) => neighbours::measure(&args).await?,
         Bench::Soak(args) => soak::measure(&args).await?,
+        Bench::Bulk(args) => bulk::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,
         Bench::Dev(args) => dev::measure(args).await?,
         Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,

@@ -2,7 +2,8 @@
 //!
 //! Everything that a worker might collect is measured again and again while orders come at a fixed
 //! rate: its memory and file descriptors, the database, and the files of the sites folder. The sites
-//! that visitors see are counted apart: retention does not take them off.
+//! that visitors see are counted apart, with what is kept about their releases: retention does not
+//! take them off.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use anyhow::ensure;
 use serde_json::json;
 use sitewright_failure::render;
 use sitewright_jobs::{Database, NewOrder, OrderState};
+use sitewright_site::{PRIVATE_FOLDERS, PUBLIC};
 
 use crate::cluster::Cluster;
 use crate::model::{Answering, Model, more_files};
@@ -64,10 +66,10 @@ struct Sample {
     database: u64,
     /// Orders in the database.
     stored: u64,
-    /// Files and folders of the sites folder without what visitors see.
+    /// Files and folders of the sites folder that retention removes.
     files: u64,
-    /// Those that visitors see.
-    public: u64,
+    /// Those of the sites that visitors see, which stay.
+    stay: u64,
 }
 
 pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
@@ -106,7 +108,7 @@ async fn soak(args: &Args, name: &str, cluster: Option<&Cluster>) -> anyhow::Res
 
     println!(
         "\n{name}: {} orders, {} a second, kept for {} s\n\n| orders | memory | descriptors | \
-         database | orders stored | files | public files |\n|--:|--:|--:|--:|--:|--:|--:|",
+         database | orders stored | files | those of sites, which stay |\n|--:|--:|--:|--:|--:|--:|--:|",
         args.orders, args.rate, args.keep
     );
     let look = |orders: usize| {
@@ -118,7 +120,7 @@ async fn soak(args: &Args, name: &str, cluster: Option<&Cluster>) -> anyhow::Res
                 .chain([OrderState::Succeeded, OrderState::Failed])
                 .map(|state| stats.count(state))
                 .sum();
-            let (files, public) = files(&folder.join("sites"));
+            let (files, stay) = files(&folder.join("sites"))?;
             let bytes = match cluster {
                 Some(cluster) => cluster.size("soak").await?,
                 None => sqlite_bytes(folder),
@@ -130,7 +132,7 @@ async fn soak(args: &Args, name: &str, cluster: Option<&Cluster>) -> anyhow::Res
                 database: bytes,
                 stored: u64::try_from(stored)?,
                 files,
-                public,
+                stay,
             };
             anyhow::Ok(sample)
         }
@@ -169,7 +171,7 @@ impl Sample {
             render::bytes(self.database),
             self.stored,
             self.files,
-            self.public
+            self.stay
         );
     }
 }
@@ -248,27 +250,58 @@ async fn until_idle(database: &Database) -> anyhow::Result<()> {
     }
 }
 
-/// Files and folders below the sites folder: those that visitors do not see, and those they do.
-fn files(sites: &Path) -> (u64, u64) {
-    let count = |root: &Path, but: Option<&Path>| {
-        let mut folders = vec![root.to_owned()];
-        let mut found = 0;
-        while let Some(folder) = folders.pop() {
-            // A folder that a sweep has just removed has no files.
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                if Some(entry.path().as_path()) == but {
-                    continue;
+/// Files and folders below the sites folder: those that retention removes, and those that stay,
+/// which are the sites and what is kept about their releases.
+fn files(sites: &Path) -> std::io::Result<(u64, u64)> {
+    let (mut removed, mut stay) = (0, 0);
+    for order in entries(sites)? {
+        let name = order.file_name().map(|name| name.to_string_lossy().into_owned());
+        match name.as_deref() {
+            // Those of sites, and the names of orders that have a folder.
+            Some(PUBLIC | ".spellings") => stay += below(&order)?,
+            _ if !order.is_dir() => removed += 1,
+            _ => {
+                let (private, site): (Vec<_>, Vec<_>) =
+                    entries(&order)?.into_iter().partition(|path| {
+                        path.file_name().is_some_and(|name| {
+                            PRIVATE_FOLDERS.iter().any(|folder| name == *folder)
+                        })
+                    });
+                // The folder itself belongs to the site if there is one.
+                if site.is_empty() {
+                    removed += 1
+                } else {
+                    stay += 1
                 }
-                found += 1;
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    folders.push(entry.path());
+                for path in &private {
+                    removed += 1 + below(path)?;
+                }
+                for path in &site {
+                    stay += 1 + below(path)?;
                 }
             }
         }
-        found
-    };
-    let public = sites.join("public");
-    (count(sites, Some(&public)), count(&public, None))
+    }
+    Ok((removed, stay))
+}
+
+/// Files and folders below a folder; 0 for a file.
+fn below(path: &Path) -> std::io::Result<u64> {
+    let mut found = 0;
+    let is_folder = std::fs::symlink_metadata(path).is_ok_and(|kind| kind.is_dir());
+    for entry in if is_folder { entries(path)? } else { Vec::new() } {
+        found += 1 + below(&entry)?;
+    }
+    Ok(found)
+}
+
+/// What is in a folder; nothing if a sweep has just removed it.
+fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The database with its write-ahead log.
