@@ -166,6 +166,7 @@ impl Candidate {
             Ok((reply, raw)) => {
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
                 attempt.usage = reply.usage;
+                attempt.end_unsaid = reply.end_unsaid;
                 attempt.status = Some(reply.http.status);
                 attempt.request_id = reply.http.request_id.map(name);
                 let completion = Completion {
@@ -210,6 +211,11 @@ impl Candidate {
         span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
         span.in_scope(|| match &result {
+            Ok(_) if attempt.end_unsaid => tracing::warn!(
+                duration_ms = attempt.duration_ms,
+                "an AI attempt succeeded, but its provider does not say why the model stopped: \
+                 nothing shows whether the reply is whole"
+            ),
             Ok(_) => tracing::info!(duration_ms = attempt.duration_ms, "an AI attempt succeeded"),
             Err(failed) => tracing::warn!(
                 duration_ms = attempt.duration_ms,
@@ -379,6 +385,7 @@ impl Candidate {
             waited_ms: 0,
             backoff_ms: 0,
             asked_again: false,
+            end_unsaid: false,
             not_sent: false,
             connect_ms: None,
             first_byte_ms: None,

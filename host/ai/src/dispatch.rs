@@ -17,7 +17,7 @@ use super::request::{ChatMessage, Format, Request, Role};
 use super::retry;
 use super::text::TextSink;
 use super::transport::Transport;
-use sitewright_model::ai::{AiError, AiErrorKind, Attempt, Completed, Usage};
+use sitewright_model::ai::{AiError, AiErrorKind, Attempt, Completed, ReplySource, Usage};
 use sitewright_model::backoff::Jitter;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -250,9 +250,10 @@ impl<'a> Dispatch<'a> {
         match result {
             Ok((completion, raw_reply)) => Tried::Completed(Box::new(Completed {
                 completion,
+                end_unsaid: self.attempts.last().is_some_and(|attempt| attempt.end_unsaid),
                 attempts: std::mem::take(&mut self.attempts),
                 raw_reply,
-                replayed: false,
+                source: ReplySource::Provider,
             })),
             Err(failed) => {
                 let truncated = failed.failure.kind == AiErrorKind::Truncated;

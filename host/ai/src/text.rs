@@ -132,7 +132,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use sitewright_model::ai::{CallId, Completion, FinishReason, Usage};
+    use sitewright_model::ai::{CallId, Completion, FinishReason, ReplySource, Usage};
 
     fn reply(content: &str, raw: Option<&str>) -> Completed {
         Completed {
@@ -146,7 +146,8 @@ mod tests {
             },
             attempts: Vec::new(),
             raw_reply: raw.map(str::to_owned),
-            replayed: false,
+            source: ReplySource::Provider,
+            end_unsaid: false,
         }
     }
 

@@ -18,7 +18,7 @@ use super::request::{Format, Request};
 use super::text::TextSink;
 use sitewright_model::ai::{
     AiError, AiErrorKind, Attempt, AttemptOutcome, CallId, Completed, Completion, FinishReason,
-    Usage, Usd,
+    ReplySource, Usage, Usd,
 };
 use sitewright_model::message::Message;
 
@@ -52,6 +52,9 @@ pub struct JournalEntry {
     /// What the model wrote, where the JSON stood inside other text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_reply: Option<String>,
+    /// Whether nothing shows that it is whole: see [`Attempt::end_unsaid`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_unsaid: bool,
 }
 
 /// A reply that was answered and paid for, and that no call can use: truncated, empty, refused, not
@@ -233,6 +236,7 @@ impl RunJournal {
             provider: completion.provider.clone(),
             model: completion.model.clone(),
             raw_reply: completed.raw_reply.clone(),
+            end_unsaid: completed.end_unsaid,
         };
         if let Err(message) = self.journal.store(&entry).await {
             // The reply is valid; only a retry has to pay for it again.
@@ -254,7 +258,8 @@ fn replayed(entry: JournalEntry, call_id: CallId) -> Completed {
         },
         attempts: Vec::new(),
         raw_reply: entry.raw_reply,
-        replayed: true,
+        source: ReplySource::Journal,
+        end_unsaid: entry.end_unsaid,
     }
 }
 

@@ -64,6 +64,10 @@ pub struct AiCall {
     /// Whether the reply came from the journal, at no cost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+    /// Whether nothing shows that the reply is whole: its provider did not say why the model
+    /// stopped.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub end_unsaid: bool,
     /// Every try, in order.
     pub attempts: Vec<Attempt>,
 }
