@@ -49,8 +49,9 @@ impl Gateway {
     ///
     /// A scripted candidate is not called: a call would use up one of its rules.
     pub async fn probe(&self, route: &str, deadline: Instant) -> Option<Vec<Probe>> {
-        let (route, candidates) = self.route_table().get_key_value(route)?;
-        let probes = candidates.iter().map(|candidate| self.probe_one(route, candidate, deadline));
+        let (route, found) = self.route_table().get_key_value(route)?;
+        let probes =
+            found.candidates.iter().map(|candidate| self.probe_one(route, candidate, deadline));
         Some(stream::iter(probes).buffered(CONCURRENT_PROBES).collect().await)
     }
 
@@ -58,8 +59,8 @@ impl Gateway {
     /// result has the order of the routes.
     pub async fn probe_all(&self, deadline: Instant) -> Vec<Probe> {
         let mut all = Vec::new();
-        for (route, candidates) in self.route_table() {
-            for candidate in candidates {
+        for (route, found) in self.route_table() {
+            for candidate in &found.candidates {
                 // Boxed, because the compiler cannot prove that a stream of these is `Send`.
                 all.push(self.probe_one(route, candidate, deadline).boxed());
             }

@@ -364,6 +364,7 @@ fn call(call: &AiCall, now: i64) -> CallRow {
         note: match (call.asked_again_at, call.current) {
             (Some(_), _) => "blamed for a failure, asked again",
             (None, false) => "not reused",
+            (None, true) if call.call.entry["cached"] == true => "answered another order before",
             (None, true) => "",
         },
     }

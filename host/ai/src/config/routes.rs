@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AiConfig, Problems, ProviderConfig, RetryConfig, is_blank};
+use super::{AiConfig, CacheTime, Problems, ProviderConfig, RetryConfig, is_blank};
 use sitewright_model::message;
 
 /// One route: `[ai.routes.PURPOSE]`.
@@ -21,6 +21,12 @@ pub struct RouteConfig {
     /// Retries at each candidate. Default: the provider's `retry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
+    /// How long a reply also answers equal requests of other orders: `30m`, `24h` or `7d`, at most
+    /// `30d`. Equal are route, candidates, messages, schema and all parameters. Replies are shared by
+    /// all orders of a queue; `sitewright generate` shares none. Default: none is used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("x-type" = "time"))]
+    pub cache: Option<CacheTime>,
 }
 
 /// One provider and model of a route: an entry of `try`.

@@ -6,3 +6,4 @@ mod gateway;
 mod http;
 mod keys;
 mod negotiation;
+mod reply_cache;

@@ -79,6 +79,11 @@ pub enum ReplySource {
     Provider,
     /// The journal of the order, at no cost.
     Journal,
+    /// An equal request of another order, at no cost.
+    Cache {
+        /// What that order paid; `None` if the model has no price.
+        saved_usd: Option<Usd>,
+    },
 }
 
 impl Completed {

@@ -245,6 +245,10 @@ impl Call {
                 let reply_bytes = Some(done.completion.content.len() as u64);
                 trace.end(entry, Ended { waited_ms, reply_bytes, ..Ended::from(TrailOutcome::Ok) });
                 let cost_usd = done.cost_usd();
+                let (cached, saved_usd) = match done.source {
+                    ReplySource::Cache { saved_usd } => (true, saved_usd),
+                    ReplySource::Provider | ReplySource::Journal => (false, None),
+                };
                 let Completed { completion, attempts, source, end_unsaid, raw_reply: _ } = done;
                 trace.ai_answered(AiCall {
                     call_id: completion.call_id.to_string(),
@@ -255,6 +259,8 @@ impl Call {
                     duration_ms: millis(trace.elapsed().saturating_sub(began)),
                     cost_usd,
                     replayed: source == ReplySource::Journal,
+                    cached,
+                    saved_usd,
                     end_unsaid,
                     attempts,
                 });

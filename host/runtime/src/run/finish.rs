@@ -197,8 +197,8 @@ impl Attempt<'_> {
         let Prepared { template, locale, .. } = prepared;
         let calls = &totals.ai_calls;
         let tokens = |count: fn(&Usage) -> Option<u64>| {
-            let counts = calls.iter().filter_map(|call| count(&call.usage));
-            counts.fold(0, u64::saturating_add)
+            let paid = calls.iter().filter(|call| !call.cached);
+            paid.filter_map(|call| count(&call.usage)).fold(0, u64::saturating_add)
         };
         let start_s = self.request.id.determinism().start_unix_ms / 1_000;
         ReleaseInfo {
@@ -213,6 +213,8 @@ impl Attempt<'_> {
                 "calls": calls.len(),
                 "input_tokens": tokens(|usage| usage.input_tokens),
                 "output_tokens": tokens(|usage| usage.output_tokens),
+                "cache_read_tokens": tokens(|usage| usage.cache_read_tokens),
+                "saved": totals.saved(),
                 "by_call": calls,
             }),
             usage: serde_json::json!({

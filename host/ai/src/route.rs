@@ -1,0 +1,13 @@
+//! One route: its candidates, and how they are asked.
+
+use super::candidate::Candidate;
+use super::reply_cache::CacheRule;
+
+/// One route.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    /// In the order in which they are tried.
+    pub(super) candidates: Vec<Candidate>,
+    /// `None` if each call asks a model.
+    pub(super) cache: Option<CacheRule>,
+}
