@@ -95,6 +95,14 @@ impl DayBudget {
         }
     }
 
+    /// Reserves what one request may use, if there is room for it at once.
+    pub(super) fn reserve_if_room(
+        self: &Arc<Self>,
+        estimate: Estimate,
+    ) -> Option<Box<DayReserved>> {
+        self.try_reserve(estimate, SystemTime::now()).ok().flatten()
+    }
+
     /// The reservation; `None` if it must wait for others.
     fn try_reserve(
         self: &Arc<Self>,

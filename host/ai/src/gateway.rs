@@ -230,7 +230,7 @@ impl Gateway {
         let dispatch = Dispatch::new(&self.transport, &self.jitter, call, name, request, text);
         // Boxed too: it would be moved several times on its way to the one who waits.
         let dispatch = dispatch.accounted(paid).within(self.day.as_ref());
-        let completed = Box::pin(dispatch.run(&route.candidates)).await?;
+        let completed = Box::pin(dispatch.run(route)).await?;
         let Some((journal, key)) = journal else { return Ok(completed) };
         let (completed, entry) =
             Box::pin(journal.record(key, call.call_id, request, completed)).await;

@@ -11,6 +11,7 @@
 //! | `judge` | can its text be used? |
 //! | `config`, `secret`, `key_command`, `route_builder` | which routes and keys are there? |
 //! | `gateway`, `route`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
+//! | `hedge` | when are two candidates asked at once, and which one counts? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
 //! | `retry`, `limiter`, `budget`, `day_budget` | when again, how many at once, how much in total? |
 //! | `journal`, `reply_cache` | which replies were paid for already, by the order or by another? |
@@ -52,6 +53,7 @@ mod finish_reason;
 pub mod fuzzing;
 mod gateway;
 mod gemini;
+mod hedge;
 mod hint;
 mod in_between;
 mod instructions;

@@ -92,7 +92,7 @@ impl Gateway {
             estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
         let mut adjusted = candidate.first_shape(&request.format);
         let call = CallContext::new(CallId::nth(1), deadline);
-        let at = Place { route, call: &call, transport: self.transport() };
+        let at = Place { route, call: &call, transport: self.transport(), first_token: None };
         loop {
             let permit =
                 candidate.limiter.acquire_for_probe(&candidate.model, tokens, deadline).await;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -89,8 +90,9 @@ pub(super) fn routes(
         }
         let location = |candidate: &Candidate| candidate.provider.location().into_owned();
         let locations: Vec<String> = candidates.iter().map(location).collect();
+        let hedge = route.hedge_ms.map(Duration::from_millis);
         let cache = CacheRule::of(name, route, &locations);
-        routes.insert(name.clone(), Route { candidates, cache });
+        routes.insert(name.clone(), Route { candidates, cache, hedge });
     }
     if problems.is_empty() { Ok(routes) } else { Err(ConfigError { problems }) }
 }

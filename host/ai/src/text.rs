@@ -75,6 +75,11 @@ impl TextSink {
         }
     }
 
+    /// Whether the caller wants text while it arrives.
+    pub(super) fn is_heard(&self) -> bool {
+        self.channel.is_some()
+    }
+
     /// Whether text was forwarded, so that the call must not be retried.
     pub(super) fn has_begun(&self) -> bool {
         self.forwarded > 0

@@ -3,6 +3,7 @@
 mod cases;
 mod connections;
 mod gateway;
+mod hedge;
 mod http;
 mod keys;
 mod negotiation;

@@ -215,6 +215,7 @@ impl Attempt<'_> {
                 "output_tokens": tokens(|usage| usage.output_tokens),
                 "cache_read_tokens": tokens(|usage| usage.cache_read_tokens),
                 "saved": totals.saved(),
+                "hedged": totals.hedged(),
                 "by_call": calls,
             }),
             usage: serde_json::json!({

@@ -166,6 +166,12 @@ impl Totals {
         self.ai_calls.iter().filter(|call| call.replayed).count()
     }
 
+    /// The number of calls in which two candidates were asked at once.
+    pub fn hedged(&self) -> usize {
+        let is_hedged = |call: &&AiCall| call.attempts.iter().any(|attempt| attempt.hedge);
+        self.ai_calls.iter().filter(is_hedged).count()
+    }
+
     /// What replies from the cache of all orders saved.
     pub fn saved(&self) -> Saved {
         let cached = self.ai_calls.iter().filter(|call| call.cached);
