@@ -38,7 +38,7 @@ pub(super) struct Dispatch<'a> {
     pub(super) text: &'a mut TextSink,
     /// Where replies that cannot be used are accounted for.
     journal: Option<(&'a RunJournal, &'a JournalKey)>,
-    pub(super) day: Option<&'a Arc<DayBudget>>,
+    pub(super) days: &'a [Arc<DayBudget>],
     pub(super) attempts: Vec<Attempt>,
     pub(super) failures: Vec<FailedAttempt>,
     /// Whether a second candidate was asked beside one that did not answer in time. At most once.
@@ -82,7 +82,7 @@ impl Notes {
 /// for it.
 pub(super) struct Charge {
     pub(super) reserved: Option<Box<Reserved>>,
-    pub(super) of_day: Option<Box<DayReserved>>,
+    pub(super) of_days: Vec<DayReserved>,
     /// Estimated tokens of the prompt.
     pub(super) prompt: u64,
 }
@@ -93,7 +93,7 @@ impl Charge {
         if let Some(reserved) = self.reserved {
             reserved.release();
         }
-        if let Some(of_day) = self.of_day {
+        for of_day in self.of_days {
             of_day.release();
         }
     }
@@ -102,7 +102,7 @@ impl Charge {
         if let Some(reserved) = self.reserved {
             reserved.commit(tokens, cost);
         }
-        if let Some(of_day) = self.of_day {
+        for of_day in self.of_days {
             of_day.commit(tokens, cost);
         }
     }
@@ -147,7 +147,7 @@ impl<'a> Dispatch<'a> {
         text: &'a mut TextSink,
     ) -> Self {
         let (attempts, failures) = (Vec::new(), Vec::new());
-        let (journal, day, is_hedged) = (None, None, false);
+        let (journal, days, is_hedged) = (None, &[][..], false);
         Dispatch {
             transport,
             jitter,
@@ -156,7 +156,7 @@ impl<'a> Dispatch<'a> {
             request,
             text,
             journal,
-            day,
+            days,
             attempts,
             failures,
             is_hedged,
@@ -168,9 +168,9 @@ impl<'a> Dispatch<'a> {
         Dispatch { journal, ..self }
     }
 
-    /// The same call within the budget of the day.
-    pub(super) fn within(self, day: Option<&'a Arc<DayBudget>>) -> Self {
-        Dispatch { day, ..self }
+    /// The same call within these budgets of the day.
+    pub(super) fn within(self, days: &'a [Arc<DayBudget>]) -> Self {
+        Dispatch { days, ..self }
     }
 
     /// Calls the candidates in order, until one returns a complete, checked reply.
@@ -211,7 +211,11 @@ impl<'a> Dispatch<'a> {
                     }
                 };
                 if let Some((journal, key)) = self.journal {
-                    for attempt in self.attempts.iter().skip(made) {
+                    let attempts = match &tried {
+                        Tried::Completed(done) => &done.attempts,
+                        _ => &self.attempts,
+                    };
+                    for attempt in attempts.iter().skip(made) {
                         // Boxed to keep the future of a waiting call small.
                         let account =
                             journal.account(key, self.call.call_id, self.request, attempt);
@@ -290,11 +294,11 @@ impl<'a> Dispatch<'a> {
                 }
             }
         };
-        let mut charge = Charge { reserved, of_day: None, prompt: estimate.prompt };
-        if let Some(day) = self.day {
+        let mut charge = Charge { reserved, of_days: Vec::new(), prompt: estimate.prompt };
+        for day in self.days {
             // Boxed, because few days have a budget.
             match Box::pin(day.reserve(estimate, self.call.deadline)).await {
-                Ok(of_day) => charge.of_day = Some(of_day),
+                Ok(of_day) => charge.of_days.push(*of_day),
                 Err(put_off) => {
                     charge.release();
                     let PutOff::Reached(failure) = put_off else { return Err(Tried::Late) };

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::budget::OrderBudget;
 use super::candidate::Candidate;
 use super::config::{AiConfig, BudgetConfig, ConfigError};
-use super::day_budget::DayBudget;
+use super::day_budget::DayBudgets;
 use super::dispatch::Dispatch;
 use super::journal::RunJournal;
 use super::judge::{ReplyJudge, accepts};
@@ -33,7 +33,7 @@ pub struct Gateway {
     transport: Transport,
     jitter: Jitter,
     budget: BudgetConfig,
-    day: Option<Arc<DayBudget>>,
+    days: DayBudgets,
     schemas: KnownSchemas,
 }
 
@@ -127,7 +127,7 @@ impl Gateway {
             transport,
             jitter: Jitter::from_clock(),
             budget: config.budget,
-            day: DayBudget::new(config.budget),
+            days: DayBudgets::new(config.budget),
             schemas: KnownSchemas::default(),
         })
     }
@@ -142,7 +142,7 @@ impl Gateway {
             transport,
             jitter: Jitter::from_clock(),
             budget: BudgetConfig::default(),
-            day: None,
+            days: DayBudgets::new(BudgetConfig::default()),
             schemas: KnownSchemas::default(),
         }
     }
@@ -229,7 +229,9 @@ impl Gateway {
         let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
         let dispatch = Dispatch::new(&self.transport, &self.jitter, call, name, request, text);
         // Boxed too: it would be moved several times on its way to the one who waits.
-        let dispatch = dispatch.accounted(paid).within(self.day.as_ref());
+        let tenant = call.journal.as_ref().and_then(|journal| journal.tenant());
+        let days = self.days.of(tenant);
+        let dispatch = dispatch.accounted(paid).within(&days);
         let completed = Box::pin(dispatch.run(route)).await?;
         let Some((journal, key)) = journal else { return Ok(completed) };
         let (completed, entry) =

@@ -1,6 +1,5 @@
 //! Two candidates at once: a second one is asked if the first does not begin its reply in time.
 
-use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
@@ -191,10 +190,10 @@ impl Dispatch<'_> {
             None => None,
             Some(budget) => Some(budget.reserve_if_room(estimate)?),
         };
-        let mut charge = Charge { reserved, of_day: None, prompt: estimate.prompt };
-        if let Some(day) = self.day {
+        let mut charge = Charge { reserved, of_days: Vec::new(), prompt: estimate.prompt };
+        for day in self.days {
             match day.reserve_if_room(estimate) {
-                Some(of_day) => charge.of_day = Some(of_day),
+                Some(of_day) => charge.of_days.push(*of_day),
                 None => {
                     charge.release();
                     return None;

@@ -13,7 +13,8 @@
 //! | `gateway`, `route`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
 //! | `hedge` | when are two candidates asked at once, and which one counts? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
-//! | `retry`, `limiter`, `budget`, `day_budget` | when again, how many at once, how much in total? |
+//! | `retry`, `limiter`, `learned_limit` | when again, and how many at once? |
+//! | `budget`, `day_budget` | how much in total? |
 //! | `journal`, `reply_cache` | which replies were paid for already, by the order or by another? |
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
@@ -63,6 +64,7 @@ mod judge;
 mod key_command;
 mod known_schemas;
 mod large_replies;
+mod learned_limit;
 mod limiter;
 mod nulls;
 mod ollama;

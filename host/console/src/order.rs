@@ -224,6 +224,7 @@ fn all_facts(order: &Order, now: i64) -> Vec<Fact> {
     facts.extend(code("Release", &order.current_release));
     facts.extend(code("Configuration", &order.config_version));
     facts.extend(code("Idempotency key", &order.idempotency_key));
+    facts.extend(code("Tenant", &order.tenant));
     facts
 }
 

@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -345,6 +345,10 @@ CREATE INDEX sitewright_cached_replies_of_order ON sitewright_cached_replies (or
 CREATE INDEX sitewright_cached_replies_of_request ON sitewright_cached_replies (request, occurrence);
 CREATE INDEX sitewright_cached_replies_due ON sitewright_cached_replies (expires_at);
 CREATE INDEX sitewright_cached_replies_at ON sitewright_cached_replies (created_at, bytes, key);
+",
+    // A label of whoever an order is for.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN tenant TEXT;
 ",
 ];
 

@@ -80,10 +80,11 @@ impl Handler for Orders {
         }
         let kept: Arc<dyn Journal> =
             Arc::new(OrderJournal::new(self.database.clone(), claimed, self.stale_after));
-        let mut journal = RunJournal::new(self.holds.watch_replies(claimed, kept));
+        let mut journal = RunJournal::new(self.holds.watch_replies(claimed, kept))
+            .of_tenant(claimed.tenant.clone());
         // A probe finds out whether a provider answers again, so it must ask.
         if claimed.probes.is_empty() {
-            let shared = SharedReplies::new(self.database.clone(), &claimed.order);
+            let shared = SharedReplies::new(self.database.clone(), claimed);
             journal = journal.with_cache(Arc::new(shared));
         }
         let journal = Arc::new(journal);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use sitewright_ai::{CacheKey, JournalEntry, ReplyCache};
-use sitewright_jobs::{Database, NewCachedReply};
+use sitewright_jobs::{Claimed, Database, NewCachedReply};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -14,11 +14,20 @@ use sitewright_model::message::Message;
 pub(super) struct SharedReplies {
     database: Database,
     order: String,
+    /// Replies are shared among the orders of a tenant, and among those without one.
+    tenant: Option<String>,
 }
 
 impl SharedReplies {
-    pub(super) fn new(database: Database, order: &str) -> Self {
-        SharedReplies { database, order: order.to_owned() }
+    pub(super) fn new(database: Database, claimed: &Claimed) -> Self {
+        let (order, tenant) = (claimed.order.clone(), claimed.tenant.clone());
+        SharedReplies { database, order, tenant }
+    }
+
+    /// The key in the database.
+    fn key(&self, key: &CacheKey) -> String {
+        let tenant = self.tenant.as_deref().unwrap_or_default();
+        format!("{}/{tenant}", key.digest)
     }
 }
 
@@ -31,7 +40,7 @@ impl fmt::Debug for SharedReplies {
 #[async_trait]
 impl ReplyCache for SharedReplies {
     async fn lookup(&self, key: &CacheKey) -> Option<JournalEntry> {
-        let entry = match self.database.cached_reply(&key.digest).await {
+        let entry = match self.database.cached_reply(&self.key(key)).await {
             Ok(entry) => entry?,
             Err(error) => {
                 tracing::warn!(
@@ -69,7 +78,7 @@ impl ReplyCache for SharedReplies {
             )
         };
         let reply = NewCachedReply {
-            key: key.digest.clone(),
+            key: self.key(key),
             request: key.call.request.clone(),
             occurrence: key.call.occurrence,
             entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,

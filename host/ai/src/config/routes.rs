@@ -23,7 +23,7 @@ pub struct RouteConfig {
     pub retry: Option<RetryConfig>,
     /// How long a reply also answers equal requests of other orders: `30m`, `24h` or `7d`, at most
     /// `30d`. Equal are route, candidates, messages, schema and all parameters. Replies are shared by
-    /// all orders of a queue; `sitewright generate` shares none. Default: none is used again.
+    /// all orders of a queue with the same tenant label; `sitewright generate` shares none. Default: none is used again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("x-type" = "time"))]
     pub cache: Option<CacheTime>,

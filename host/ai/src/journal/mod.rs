@@ -137,6 +137,8 @@ pub trait Journal: fmt::Debug + Send + Sync {
 pub struct RunJournal {
     journal: Arc<dyn Journal>,
     cache: Option<Arc<dyn ReplyCache>>,
+    /// Whose budget of a day its calls use.
+    tenant: Option<String>,
     asked: Mutex<Asked>,
 }
 
@@ -149,13 +151,23 @@ struct Asked {
 
 impl RunJournal {
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        RunJournal { journal, cache: None, asked: Mutex::default() }
+        RunJournal { journal, cache: None, tenant: None, asked: Mutex::default() }
     }
 
     /// The same journal, with replies that other orders paid for, on routes that share them.
     #[must_use]
     pub fn with_cache(self, cache: Arc<dyn ReplyCache>) -> Self {
         RunJournal { cache: Some(cache), ..self }
+    }
+
+    /// The same journal, of an order with the label of this tenant.
+    #[must_use]
+    pub fn of_tenant(self, tenant: Option<String>) -> Self {
+        RunJournal { tenant, ..self }
+    }
+
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
     }
 
     pub(super) fn cache(&self) -> Option<Arc<dyn ReplyCache>> {

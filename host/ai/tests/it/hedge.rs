@@ -375,7 +375,7 @@ fn a_hedge_needs_another_candidate_and_a_time() {
         ),
     ] {
         let config = format!(
-            "[providers.p]\nkind = \"openai\"\nbase_url = \"http://h/v1\"\n[routes.default]\n{route}"
+            "[providers.p]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:1/v1\"\n[routes.default]\n{route}"
         );
         let config: AiConfig = toml::from_str(&config).unwrap();
         let problems = config.check();

@@ -1,4 +1,6 @@
 //! Replies that answer equal requests of several orders.
+#![allow(clippy::unwrap_used, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
 use std::collections::HashMap;
 use std::path::Path;
