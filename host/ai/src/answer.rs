@@ -21,6 +21,18 @@ pub(super) enum Finish {
     Other(String),
 }
 
+/// What a reply is whose provider does not say why the model stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum WithoutEnd {
+    /// Whole: the protocol has no field for the reason.
+    #[default]
+    Whole,
+    /// Perhaps cut: the protocol has a field for it, and servers that leave it out for whole replies.
+    Unknown,
+    /// Cut: every whole reply of the protocol has this field, so the model has not stopped.
+    Cut(&'static str),
+}
+
 /// A decoded body or stream. It may still be empty, truncated or refused: see
 /// [`judge`](Answer::judge).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,9 +47,8 @@ pub(super) struct Answer {
     /// Whether the model called a tool, in any part of the answer. None is ever offered, except the
     /// one that carries the reply.
     pub(super) calls_tool: bool,
-    /// The field that says why the model stopped, if every whole reply of the protocol has it: the
-    /// model of a reply without it has not stopped.
-    pub(super) end_field: Option<&'static str>,
+    /// What a reply without the reason why the model stopped is.
+    pub(super) without_end: WithoutEnd,
 }
 
 impl Answer {
@@ -49,7 +60,8 @@ impl Answer {
         let thinking::Stripped { reply, late, unended } = thinking::strip(&whole);
         let content = reply.into_owned();
         let fail = |kind, detail: String| Err(AttemptFailure::new(kind, detail).with_usage(usage));
-        let missing = self.end_field.filter(|_| self.finish.is_none());
+        let without_end = self.without_end;
+        let said = self.finish.is_some();
         let finish = match self.finish {
             Some(Finish::Stop) | None if self.calls_tool => {
                 Some(Finish::Other("tool_calls".to_owned()))
@@ -83,7 +95,9 @@ impl Answer {
             };
             return fail(AiErrorKind::Empty, why);
         }
-        if let Some(field) = missing {
+        if let WithoutEnd::Cut(field) = without_end
+            && !said
+        {
             let characters = content.chars().count();
             let detail = format!(
                 "its answer does not say that the model stopped: it has no `{field}`, after \
@@ -102,6 +116,7 @@ impl Answer {
             unended,
             finish_reason,
             unknown_end,
+            end_unsaid: without_end == WithoutEnd::Unknown && !said,
             usage,
             model: self.model.filter(|model| !model.is_empty()),
             http: head.detail(),
@@ -121,6 +136,9 @@ pub(super) struct Reply {
     pub(super) finish_reason: FinishReason,
     /// The provider's word for why the model stopped, if it is no known end of a reply.
     pub(super) unknown_end: Option<String>,
+    /// Whether the provider should have said why the model stopped, and did not. Of JSON that was
+    /// checked it is known that it is whole.
+    pub(super) end_unsaid: bool,
     pub(super) usage: Usage,
     /// The model that the provider reports.
     pub(super) model: Option<String>,
@@ -138,9 +156,14 @@ impl Reply {
     }
 
     /// The reply, unless it is as long as a token limit at which the provider stops without
-    /// reporting it.
-    pub(super) fn within(self, silent_limit: Option<u32>) -> Result<Self, AttemptFailure> {
-        match (silent_limit, self.usage.output_tokens) {
+    /// reporting it, or as `asked_limit` if it does not report why the model stopped.
+    pub(super) fn within(
+        self,
+        silent_limit: Option<u32>,
+        asked_limit: Option<u32>,
+    ) -> Result<Self, AttemptFailure> {
+        let limit = silent_limit.or(asked_limit.filter(|_| self.end_unsaid));
+        match (limit, self.usage.output_tokens) {
             (Some(limit), Some(tokens)) if tokens >= u64::from(limit) => {
                 let http =
                     HttpDetail { body_excerpt: excerpt(self.content.as_bytes()), ..self.http };
@@ -153,6 +176,7 @@ impl Reply {
         }
     }
 }
+
 /// Whether nobody can see anything of a text.
 fn is_blank(text: &str) -> bool {
     let invisible =

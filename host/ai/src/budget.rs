@@ -176,6 +176,18 @@ impl OrderBudget {
         }
     }
 
+    /// Reserves what one request may use, if there is room for the whole of it at once.
+    pub(super) fn reserve_if_room(self: &Arc<Self>, estimate: Estimate) -> Option<Box<Reserved>> {
+        match self.try_reserve(estimate) {
+            Ok(Some(reserved)) if reserved.max_output.is_none() => Some(reserved),
+            Ok(Some(reserved)) => {
+                reserved.release();
+                None
+            }
+            Ok(None) | Err(_) => None,
+        }
+    }
+
     /// The reservation; `None` if it must wait for others.
     fn try_reserve(self: &Arc<Self>, estimate: Estimate) -> Result<Option<Box<Reserved>>, Message> {
         let (prompt, whole) = (estimate.of_prompt(), estimate.expected());

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -83,6 +84,8 @@ pub(super) struct Place<'a> {
     pub(super) route: &'a str,
     pub(super) call: &'a CallContext,
     pub(super) transport: &'a Transport,
+    /// Notified when the reply begins, or the model begins to think.
+    pub(super) first_token: Option<&'a Notify>,
 }
 
 impl Candidate {
@@ -97,7 +100,7 @@ impl Candidate {
         reading: Reading,
         text: &mut TextSink,
     ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
-        let Place { route, call, transport } = at;
+        let Place { route, call, transport, first_token } = at;
         let span = self.span(route, request, call);
         let (started, begin) = (SystemTime::now(), Instant::now());
         let key = self.provider.key(call.deadline).await;
@@ -112,7 +115,7 @@ impl Candidate {
         // Text after a stop text that the model does not know must not be forwarded.
         let cut_here = prompt.stop().len() < request.stop.len();
         let mut unheard = cut_here.then(|| Box::new(TextSink::none()));
-        let mut live = Live::new(unheard.as_deref_mut().unwrap_or(text));
+        let mut live = Live::new(unheard.as_deref_mut().unwrap_or(text), first_token);
         let reply = async {
             let key = key?;
             let first =
@@ -166,6 +169,7 @@ impl Candidate {
             Ok((reply, raw)) => {
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
                 attempt.usage = reply.usage;
+                attempt.end_unsaid = reply.end_unsaid;
                 attempt.status = Some(reply.http.status);
                 attempt.request_id = reply.http.request_id.map(name);
                 let completion = Completion {
@@ -210,6 +214,11 @@ impl Candidate {
         span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
         span.in_scope(|| match &result {
+            Ok(_) if attempt.end_unsaid => tracing::warn!(
+                duration_ms = attempt.duration_ms,
+                "an AI attempt succeeded, but its provider does not say why the model stopped: \
+                 nothing shows whether the reply is whole"
+            ),
             Ok(_) => tracing::info!(duration_ms = attempt.duration_ms, "an AI attempt succeeded"),
             Err(failed) => tracing::warn!(
                 duration_ms = attempt.duration_ms,
@@ -367,6 +376,23 @@ impl Candidate {
         (attempt, failed)
     }
 
+    /// The record of an attempt that was cancelled after this time.
+    pub(super) fn cancelled(
+        &self,
+        route: &str,
+        failure: AttemptFailure,
+        started: SystemTime,
+        took: Duration,
+    ) -> Attempt {
+        let failed = self.describe(route, failure, &self.provider.redactor());
+        Attempt {
+            duration_ms: millis(took),
+            outcome: AttemptOutcome::Failed(failed.failure.kind),
+            message: Some(failed.message),
+            ..self.new_attempt(started)
+        }
+    }
+
     fn new_attempt(&self, started: SystemTime) -> Attempt {
         let since_epoch = started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Attempt {
@@ -379,6 +405,8 @@ impl Candidate {
             waited_ms: 0,
             backoff_ms: 0,
             asked_again: false,
+            hedge: false,
+            end_unsaid: false,
             not_sent: false,
             connect_ms: None,
             first_byte_ms: None,

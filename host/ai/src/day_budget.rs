@@ -1,8 +1,10 @@
-//! The AI budget of a day, shared by all orders of the process. Days begin at midnight UTC.
+//! The AI budgets of a day, shared by all orders of the process, or by those of a tenant. Days begin
+//! at midnight UTC.
 //!
 //! A budget that is reached is nobody's fault: calls are put off like those that a provider's rate
 //! limit refuses, so that their orders wait and use no attempt.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,9 +20,59 @@ use sitewright_model::ai::{AiErrorKind, Usd};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Maximum number of tenants whose use is counted. With one more, those without a call today are
+/// forgotten.
+const MAX_TENANTS: usize = 10_000;
+
+/// The budgets of the current day.
+#[derive(Debug)]
+pub(super) struct DayBudgets {
+    /// Of all orders.
+    all: Option<Arc<DayBudget>>,
+    limits: BudgetConfig,
+    /// Of each tenant, by its label.
+    tenants: Mutex<BTreeMap<String, Arc<DayBudget>>>,
+}
+
+impl DayBudgets {
+    pub(super) fn new(limits: BudgetConfig) -> Self {
+        let all = DayBudget::new(limits.day_tokens, limits.day_usd, "the day's budget", "day_");
+        DayBudgets { all, limits, tenants: Mutex::default() }
+    }
+
+    /// The budgets of a call for this tenant.
+    pub(super) fn of(&self, tenant: Option<&str>) -> Vec<Arc<DayBudget>> {
+        let of_tenant = tenant.and_then(|tenant| self.of_tenant(tenant));
+        self.all.iter().cloned().chain(of_tenant).collect()
+    }
+
+    fn of_tenant(&self, tenant: &str) -> Option<Arc<DayBudget>> {
+        let BudgetConfig { tenant_day_tokens: tokens, tenant_day_usd: cost, .. } = self.limits;
+        if tokens.is_none() && cost.is_none() {
+            return None;
+        }
+        let mut tenants = self.tenants.lock();
+        if let Some(known) = tenants.get(tenant) {
+            return Some(known.clone());
+        }
+        if tenants.len() >= MAX_TENANTS {
+            let (today, _) = day_of(SystemTime::now());
+            tenants.retain(|_, budget| budget.is_in_use(today));
+        }
+        let whose = format!("the budget of the tenant `{tenant}` for a day");
+        let budget = DayBudget::new(tokens, cost, whose, "tenant_day_")?;
+        tenants.insert(tenant.to_owned(), budget.clone());
+        Some(budget)
+    }
+}
+
 /// The budget of the current day. Its lock is never held across an await.
 #[derive(Debug)]
 pub(super) struct DayBudget {
+    /// As in a message.
+    whose: String,
+    /// The keys in `[ai.budget]` begin with this.
+    prefix: &'static str,
     tokens: Option<u64>,
     cost: Option<Usd>,
     state: Mutex<State>,
@@ -61,12 +113,23 @@ pub(super) enum PutOff {
 
 impl DayBudget {
     /// `None` if a day has no budget.
-    pub(super) fn new(limits: BudgetConfig) -> Option<Arc<Self>> {
-        let (tokens, cost) = (limits.day_tokens, limits.day_usd.map(Usd::from_dollars));
+    fn new(
+        tokens: Option<u64>,
+        dollars: Option<f64>,
+        whose: impl Into<String>,
+        prefix: &'static str,
+    ) -> Option<Arc<Self>> {
+        let (whose, cost) = (whose.into(), dollars.map(Usd::from_dollars));
         (tokens.is_some() || cost.is_some()).then(|| {
             let (state, freed) = (Mutex::default(), Notify::new());
-            Arc::new(DayBudget { tokens, cost, state, freed })
+            Arc::new(DayBudget { whose, prefix, tokens, cost, state, freed })
         })
+    }
+
+    /// Whether it has to be remembered: something was used on this day, or is in flight.
+    fn is_in_use(&self, today: u64) -> bool {
+        let state = self.state.lock();
+        state.in_flight > 0 || (state.day == today && state.spent != Spent::default())
     }
 
     /// Reserves what one request may use. Waits while other calls have reserved what is left: most
@@ -95,6 +158,14 @@ impl DayBudget {
         }
     }
 
+    /// Reserves what one request may use, if there is room for it at once.
+    pub(super) fn reserve_if_room(
+        self: &Arc<Self>,
+        estimate: Estimate,
+    ) -> Option<Box<DayReserved>> {
+        self.try_reserve(estimate, SystemTime::now()).ok().flatten()
+    }
+
     /// The reservation; `None` if it must wait for others.
     fn try_reserve(
         self: &Arc<Self>,
@@ -106,7 +177,7 @@ impl DayBudget {
         let mut state = self.state.lock();
         state.begin(day);
         if let Some(why) = self.reached(state.spent) {
-            return Err(Box::new(put_off(why, left)));
+            return Err(Box::new(put_off(&self.whose, &why, left)));
         }
         if state.in_flight > 0 && self.is_exceeded(state.spent.and(state.reserved).and(amount)) {
             return Ok(None);
@@ -120,15 +191,16 @@ impl DayBudget {
 
     /// Which limit is used up.
     fn reached(&self, spent: Spent) -> Option<String> {
+        let prefix = self.prefix;
         if let Some(most) = self.tokens.filter(|most| spent.tokens >= *most) {
             let used = spent.tokens;
             return Some(format!(
-                "of {most} tokens is used up ({used}; day_tokens in [ai.budget])"
+                "of {most} tokens is used up ({used}; {prefix}tokens in [ai.budget])"
             ));
         }
         let most = self.cost.filter(|most| spent.cost_usd >= *most)?;
         let used = spent.cost_usd;
-        Some(format!("of {most} is used up ({used}; day_usd in [ai.budget])"))
+        Some(format!("of {most} is used up ({used}; {prefix}usd in [ai.budget])"))
     }
 
     fn is_exceeded(&self, spent: Spent) -> bool {
@@ -185,8 +257,8 @@ fn day_of(now: SystemTime) -> (u64, Duration) {
     (day, DAY.saturating_sub(of_day))
 }
 
-fn put_off(why: String, left: Duration) -> AttemptFailure {
-    let detail = format!("the day's budget {why}");
+fn put_off(whose: &str, why: &str, left: Duration) -> AttemptFailure {
+    let detail = format!("{whose} {why}");
     AttemptFailure {
         asked: false,
         unsent: Some(Unsent::DayBudget),
@@ -200,8 +272,7 @@ mod tests {
     use super::*;
 
     fn budget(tokens: u64) -> Arc<DayBudget> {
-        let limits = BudgetConfig { day_tokens: Some(tokens), ..BudgetConfig::default() };
-        DayBudget::new(limits).unwrap()
+        DayBudget::new(Some(tokens), None, "the day's budget", "day_").unwrap()
     }
 
     fn estimate(prompt: u64, output: u32) -> Estimate {
@@ -249,14 +320,40 @@ mod tests {
 
     #[test]
     fn a_limit_of_dollars_counts_models_with_a_price() {
-        let limits = BudgetConfig { day_usd: Some(0.5), ..BudgetConfig::default() };
-        let budget = DayBudget::new(limits).unwrap();
+        let budget = DayBudget::new(None, Some(0.5), "the day's budget", "day_").unwrap();
         for dollars in [0.3, 0.3] {
             let call = budget.try_reserve(estimate(1, 1), at(60)).unwrap().unwrap();
             call.commit(1_000_000, Usd::from_dollars(dollars));
         }
         let refused = budget.try_reserve(estimate(1, 1), at(60)).unwrap_err();
         assert!(refused.detail.contains("day_usd"), "{refused:?}");
-        assert!(DayBudget::new(BudgetConfig::default()).is_none());
+        assert!(DayBudget::new(None, None, "", "").is_none());
+    }
+
+    #[test]
+    fn each_tenant_has_a_budget_of_its_own() {
+        let limits = BudgetConfig {
+            day_tokens: Some(5_000),
+            tenant_day_tokens: Some(1_000),
+            ..BudgetConfig::default()
+        };
+        let budgets = DayBudgets::new(limits);
+        assert_eq!(budgets.of(None).len(), 1, "an order without a tenant has the day's only");
+        let of = |tenant: &str| budgets.of(Some(tenant)).pop().unwrap();
+        let call = of("acme").try_reserve(estimate(1, 1), at(60)).unwrap().unwrap();
+        call.commit(1_000, Usd::default());
+        let refused = of("acme").try_reserve(estimate(1, 1), at(60)).unwrap_err();
+        let says = "the budget of the tenant `acme` for a day of 1000 tokens is used up (1000; \
+                    tenant_day_tokens in [ai.budget])";
+        assert!(refused.detail.contains(says), "{refused:?}");
+        assert!(of("other").try_reserve(estimate(1, 1), at(60)).unwrap().is_some());
+        // Tenants without a call are forgotten before one too many is known.
+        for number in 0..2 * MAX_TENANTS {
+            let _budgets = budgets.of(Some(&format!("t{number}")));
+        }
+        assert!(budgets.tenants.lock().len() <= MAX_TENANTS);
+        assert!(of("acme").try_reserve(estimate(1, 1), at(60)).is_err(), "its use is remembered");
+        let none = DayBudgets::new(BudgetConfig::default());
+        assert!(none.of(Some("acme")).is_empty());
     }
 }

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::budget::{Estimate, Refused, estimated_tokens};
+use super::budget::{Estimate, Refused, Reserved, estimated_tokens};
 use super::candidate::{Candidate, FailedAttempt, Place, Reading};
-use super::day_budget::{DayBudget, PutOff};
+use super::day_budget::{DayBudget, DayReserved, PutOff};
+use super::failure::AttemptFailure;
 use super::gateway::CallContext;
 use super::journal::{JournalKey, RunJournal};
+use super::limiter::Permit;
 use super::parameters::Adjusted;
 use super::request::{ChatMessage, Format, Request, Role};
 use super::retry;
+use super::route::Route;
 use super::text::TextSink;
 use super::transport::Transport;
-use sitewright_model::ai::{AiError, AiErrorKind, Attempt, Completed, Usage};
+use sitewright_model::ai::{
+    AiError, AiErrorKind, Attempt, Completed, Completion, ReplySource, Usage, Usd,
+};
 use sitewright_model::backoff::Jitter;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -27,19 +32,21 @@ use sitewright_model::time::millis;
 pub(super) struct Dispatch<'a> {
     transport: &'a Transport,
     jitter: &'a Jitter,
-    call: &'a CallContext,
-    route: &'a str,
+    pub(super) call: &'a CallContext,
+    pub(super) route: &'a str,
     request: &'a Request,
-    text: &'a mut TextSink,
+    pub(super) text: &'a mut TextSink,
     /// Where replies that cannot be used are accounted for.
     journal: Option<(&'a RunJournal, &'a JournalKey)>,
-    day: Option<&'a Arc<DayBudget>>,
-    attempts: Vec<Attempt>,
-    failures: Vec<FailedAttempt>,
+    pub(super) days: &'a [Arc<DayBudget>],
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) failures: Vec<FailedAttempt>,
+    /// Whether a second candidate was asked beside one that did not answer in time. At most once.
+    pub(super) is_hedged: bool,
 }
 
 /// The result of one attempt, if the call goes on or ends with it.
-enum Tried {
+pub(super) enum Tried {
     Completed(Box<Completed>),
     /// The failure is the last one of `failures`.
     Failed,
@@ -50,6 +57,73 @@ enum Tried {
     PutOff,
     /// Nothing was sent, because the order's deadline passed.
     Late,
+    /// A hedge failed that had begun to answer, so that the candidate that it was made beside was
+    /// cancelled: that one is asked again.
+    HedgeFailed,
+}
+
+/// What is recorded of an attempt beside its own result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Notes {
+    pub(super) waited_ms: u64,
+    pub(super) backoff_ms: u64,
+    pub(super) asked_again: bool,
+    pub(super) hedge: bool,
+}
+
+impl Notes {
+    pub(super) fn on(self, attempt: Attempt) -> Attempt {
+        let Notes { waited_ms, backoff_ms, asked_again, hedge } = self;
+        Attempt { waited_ms, backoff_ms, asked_again, hedge, ..attempt }
+    }
+}
+
+/// What is reserved for one attempt. Dropped, it has used its prompt, because the provider may charge
+/// for it.
+pub(super) struct Charge {
+    pub(super) reserved: Option<Box<Reserved>>,
+    pub(super) of_days: Vec<DayReserved>,
+    /// Estimated tokens of the prompt.
+    pub(super) prompt: u64,
+}
+
+impl Charge {
+    /// Nothing was sent.
+    pub(super) fn release(self) {
+        if let Some(reserved) = self.reserved {
+            reserved.release();
+        }
+        for of_day in self.of_days {
+            of_day.release();
+        }
+    }
+
+    fn commit(self, tokens: u64, cost: Usd) {
+        if let Some(reserved) = self.reserved {
+            reserved.commit(tokens, cost);
+        }
+        for of_day in self.of_days {
+            of_day.commit(tokens, cost);
+        }
+    }
+}
+
+/// An attempt that may begin.
+pub(super) struct Ready {
+    pub(super) charge: Charge,
+    pub(super) permit: Box<Permit>,
+    pub(super) notes: Notes,
+}
+
+impl Ready {
+    /// The number of tokens that the budget leaves for the reply, if that is less than it could have.
+    fn most_output(&self) -> Option<u32> {
+        self.charge.reserved.as_ref().and_then(|reserved| reserved.max_output)
+    }
+
+    pub(super) fn how(&self) -> Reading {
+        Reading::Checked { most_output: self.most_output() }
+    }
 }
 
 /// What follows a failed attempt.
@@ -73,8 +147,20 @@ impl<'a> Dispatch<'a> {
         text: &'a mut TextSink,
     ) -> Self {
         let (attempts, failures) = (Vec::new(), Vec::new());
-        let (journal, day) = (None, None);
-        Dispatch { transport, jitter, call, route, request, text, journal, day, attempts, failures }
+        let (journal, days, is_hedged) = (None, &[][..], false);
+        Dispatch {
+            transport,
+            jitter,
+            call,
+            route,
+            request,
+            text,
+            journal,
+            days,
+            attempts,
+            failures,
+            is_hedged,
+        }
     }
 
     /// The same call, whose replies that cannot be used are accounted for in this journal.
@@ -82,23 +168,25 @@ impl<'a> Dispatch<'a> {
         Dispatch { journal, ..self }
     }
 
-    /// The same call within the budget of the day.
-    pub(super) fn within(self, day: Option<&'a Arc<DayBudget>>) -> Self {
-        Dispatch { day, ..self }
+    /// The same call within these budgets of the day.
+    pub(super) fn within(self, days: &'a [Arc<DayBudget>]) -> Self {
+        Dispatch { days, ..self }
     }
 
     /// Calls the candidates in order, until one returns a complete, checked reply.
-    pub(super) async fn run(mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
+    pub(super) async fn run(mut self, route: &Route) -> Result<Completed, AiError> {
+        let candidates = route.candidates.as_slice();
         let first = first(candidates, self.jitter);
+        // The first one, and then the others in their order.
+        let at = |step: usize| match step {
+            0 => candidates.get(first),
+            step if step <= first => candidates.get(step - 1),
+            step => candidates.get(step),
+        };
         for step in 0..candidates.len() {
-            // The first one, and then the others in their order.
-            let index = match step {
-                0 => first,
-                step if step <= first => step - 1,
-                step => step,
-            };
-            let candidate = &candidates[index];
-            let last = step + 1 == candidates.len();
+            let Some(candidate) = at(step) else { continue };
+            let other = at(step + 1);
+            let last = other.is_none();
             let mut corrected: Option<Box<Request>> = None;
             let (mut tries, mut backoff) = (0, Duration::ZERO);
             let mut adjusted = Box::new(candidate.first_shape(&self.request.format));
@@ -113,17 +201,35 @@ impl<'a> Dispatch<'a> {
                 let request = corrected.as_deref().unwrap_or(self.request);
                 let again = corrected.is_some();
                 let made = self.attempts.len();
-                let tried = self.attempt(candidate, request, &adjusted, backoff, again).await;
-                if let (Some((journal, key)), Some(attempt)) =
-                    (self.journal, self.attempts.get(made))
-                {
-                    // Boxed to keep the future of a waiting call small.
-                    Box::pin(journal.account(key, self.call.call_id, self.request, attempt)).await;
+                let notes =
+                    Notes { backoff_ms: millis(backoff), asked_again: again, ..Notes::default() };
+                let tried = match route.hedge.zip(other).filter(|_| !self.is_hedged) {
+                    None => self.attempt(candidate, request, &adjusted, notes).await,
+                    // Boxed, because few routes hedge.
+                    Some(hedge) => {
+                        Box::pin(self.hedged(candidate, request, &adjusted, notes, hedge)).await
+                    }
+                };
+                if let Some((journal, key)) = self.journal {
+                    let attempts = match &tried {
+                        Tried::Completed(done) => &done.attempts,
+                        _ => &self.attempts,
+                    };
+                    for attempt in attempts.iter().skip(made) {
+                        // Boxed to keep the future of a waiting call small.
+                        let account =
+                            journal.account(key, self.call.call_id, self.request, attempt);
+                        Box::pin(account).await;
+                    }
                 }
                 match tried {
                     Tried::Completed(completed) => return Ok(*completed),
                     Tried::OverBudget(message) => return Err(self.error(Some(message))),
                     Tried::PutOff | Tried::Late => return Err(self.error(None)),
+                    Tried::HedgeFailed => {
+                        backoff = Duration::ZERO;
+                        continue;
+                    }
                     Tried::Failed => {}
                 }
                 if let Some(next) = self.adjusted(candidate, request, &adjusted) {
@@ -150,70 +256,90 @@ impl<'a> Dispatch<'a> {
         candidate: &Candidate,
         request: &Request,
         adjusted: &Adjusted,
-        backoff: Duration,
-        asked_again: bool,
+        notes: Notes,
     ) -> Tried {
-        let prompt =
-            estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
-        let estimate =
-            Estimate { prompt, max_output: candidate.max_output(request), price: candidate.price };
+        let ready = match self.ready(candidate, request, notes).await {
+            Ok(ready) => ready,
+            Err(tried) => return tried,
+        };
+        let (how, at) = (ready.how(), self.place());
+        let (attempt, result) = candidate.attempt(at, request, adjusted, how, self.text).await;
+        self.end(candidate, ready, attempt, result)
+    }
+
+    pub(super) fn place(&self) -> Place<'a> {
+        let (route, call, transport) = (self.route, self.call, self.transport);
+        Place { route, call, transport, first_token: None }
+    }
+
+    /// Waits until budgets and limits let the attempt begin.
+    ///
+    /// # Errors
+    /// What ends the attempt before it began.
+    pub(super) async fn ready(
+        &mut self,
+        candidate: &Candidate,
+        request: &Request,
+        notes: Notes,
+    ) -> Result<Ready, Tried> {
+        let estimate = estimate(candidate, request);
         let reserved = match &self.call.budget {
             None => None,
             Some(budget) => {
                 // Boxed, because few orders have a budget.
                 match Box::pin(budget.reserve(estimate, self.call.deadline)).await {
                     Ok(reserved) => Some(reserved),
-                    Err(Refused::TooSmall(message)) => return Tried::OverBudget(message),
-                    Err(Refused::Deadline) => return Tried::Late,
+                    Err(Refused::TooSmall(message)) => return Err(Tried::OverBudget(message)),
+                    Err(Refused::Deadline) => return Err(Tried::Late),
                 }
             }
         };
-        let of_day = match self.day {
-            None => None,
+        let mut charge = Charge { reserved, of_days: Vec::new(), prompt: estimate.prompt };
+        for day in self.days {
             // Boxed, because few days have a budget.
-            Some(day) => match Box::pin(day.reserve(estimate, self.call.deadline)).await {
-                Ok(of_day) => Some(of_day),
+            match Box::pin(day.reserve(estimate, self.call.deadline)).await {
+                Ok(of_day) => charge.of_days.push(*of_day),
                 Err(put_off) => {
-                    if let Some(reserved) = reserved {
-                        reserved.release();
-                    }
-                    let PutOff::Reached(failure) = put_off else { return Tried::Late };
+                    charge.release();
+                    let PutOff::Reached(failure) = put_off else { return Err(Tried::Late) };
                     // The other candidates have the same budget.
-                    let (attempt, failed) = candidate.rejected(self.route, *failure);
-                    let backoff_ms = millis(backoff);
-                    self.attempts.push(Attempt { backoff_ms, asked_again, ..attempt });
-                    self.failures.push(failed);
-                    return Tried::PutOff;
+                    self.reject(candidate, *failure, notes);
+                    return Err(Tried::PutOff);
                 }
-            },
-        };
-        let most_output = reserved.as_ref().and_then(|reserved| reserved.max_output);
-        let (begin, backoff_ms) = (Instant::now(), millis(backoff));
-        let permit = candidate
-            .limiter
-            .acquire(&candidate.model, prompt, self.call.deadline)
-            .await
-            .map_err(Box::new);
-        let waited_ms = millis(begin.elapsed());
-        let permit = match permit {
-            // Boxed to keep the future of a call that waits for the model small.
-            Ok(permit) => Box::new(permit),
-            Err(failure) => {
-                if let Some(reserved) = reserved {
-                    reserved.release();
-                }
-                if let Some(of_day) = of_day {
-                    of_day.release();
-                }
-                let (attempt, failed) = candidate.rejected(self.route, *failure);
-                self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
-                self.failures.push(failed);
-                return Tried::Failed;
             }
-        };
-        let how = Reading::Checked { most_output };
-        let at = Place { route: self.route, call: self.call, transport: self.transport };
-        let (attempt, result) = candidate.attempt(at, request, adjusted, how, self.text).await;
+        }
+        let begin = Instant::now();
+        let deadline = self.call.deadline;
+        let permit = candidate.limiter.acquire(&candidate.model, estimate.prompt, deadline).await;
+        let notes = Notes { waited_ms: millis(begin.elapsed()), ..notes };
+        match permit {
+            // Boxed to keep the future of a call that waits for the model small.
+            Ok(permit) => Ok(Ready { charge, permit: Box::new(permit), notes }),
+            Err(failure) => {
+                charge.release();
+                self.reject(candidate, failure, notes);
+                Err(Tried::Failed)
+            }
+        }
+    }
+
+    /// Records an attempt that was not made.
+    pub(super) fn reject(&mut self, candidate: &Candidate, failure: AttemptFailure, notes: Notes) {
+        let (attempt, failed) = candidate.rejected(self.route, failure);
+        self.attempts.push(notes.on(attempt));
+        self.failures.push(failed);
+    }
+
+    /// Charges and records an attempt that was made.
+    pub(super) fn end(
+        &mut self,
+        candidate: &Candidate,
+        ready: Ready,
+        attempt: Attempt,
+        result: Result<(Completion, Option<String>), FailedAttempt>,
+    ) -> Tried {
+        let most_output = ready.most_output();
+        let Ready { charge, permit, notes } = ready;
         // What a provider does not count is estimated: it is charged to the budget all the same.
         let charged = match attempt.usage {
             unknown @ Usage { input_tokens: None, output_tokens: None, .. }
@@ -229,7 +355,7 @@ impl<'a> Dispatch<'a> {
                     }
                 };
                 Usage {
-                    input_tokens: known.input_tokens.or(Some(prompt)),
+                    input_tokens: known.input_tokens.or(Some(charge.prompt)),
                     output_tokens: known.output_tokens.or_else(|| Some(estimated_tokens(reply))),
                     ..known
                 }
@@ -238,21 +364,16 @@ impl<'a> Dispatch<'a> {
         let count = |tokens: Option<u64>| tokens.unwrap_or(0);
         let tokens = count(charged.input_tokens).saturating_add(count(charged.output_tokens));
         candidate.limiter.record_tokens(&permit, tokens);
-        let cost = candidate.cost(charged).unwrap_or_default();
-        if let Some(reserved) = reserved {
-            reserved.commit(tokens, cost);
-        }
-        if let Some(of_day) = of_day {
-            of_day.commit(tokens, cost);
-        }
+        charge.commit(tokens, candidate.cost(charged).unwrap_or_default());
         permit.complete(result.as_ref().err().map(|failed| &failed.failure));
-        self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
+        self.attempts.push(notes.on(attempt));
         match result {
             Ok((completion, raw_reply)) => Tried::Completed(Box::new(Completed {
                 completion,
+                end_unsaid: self.attempts.last().is_some_and(|attempt| attempt.end_unsaid),
                 attempts: std::mem::take(&mut self.attempts),
                 raw_reply,
-                replayed: false,
+                source: ReplySource::Provider,
             })),
             Err(failed) => {
                 let truncated = failed.failure.kind == AiErrorKind::Truncated;
@@ -380,6 +501,13 @@ impl<'a> Dispatch<'a> {
             retry_after_ms: requested.or(last.failure.closed_for_ms),
         }
     }
+}
+
+/// What an attempt at this candidate will use.
+pub(super) fn estimate(candidate: &Candidate, request: &Request) -> Estimate {
+    let bytes = request.messages.iter().map(|message| message.content.len()).sum();
+    let (max_output, price) = (candidate.max_output(request), candidate.price);
+    Estimate { prompt: estimated_tokens(bytes), max_output, price }
 }
 
 /// The candidate that is asked first: one of those with a weight, or the first.

@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use super::budget::OrderBudget;
 use super::candidate::Candidate;
 use super::config::{AiConfig, BudgetConfig, ConfigError};
-use super::day_budget::DayBudget;
+use super::day_budget::DayBudgets;
 use super::dispatch::Dispatch;
 use super::journal::RunJournal;
-use super::judge::ReplyJudge;
+use super::judge::{ReplyJudge, accepts};
 use super::known_schemas::KnownSchemas;
 use super::request::{Purpose, Request};
+use super::route::Route;
 use super::route_builder::{self, Sources};
 use super::text::TextSink;
 use super::transport::Transport;
@@ -28,11 +29,11 @@ use sitewright_model::message::Message;
 /// The entry point for AI calls. Created once from the configuration and shared by all runs.
 #[derive(Debug)]
 pub struct Gateway {
-    routes: BTreeMap<String, Vec<Candidate>>,
+    routes: BTreeMap<String, Route>,
     transport: Transport,
     jitter: Jitter,
     budget: BudgetConfig,
-    day: Option<Arc<DayBudget>>,
+    days: DayBudgets,
     schemas: KnownSchemas,
 }
 
@@ -126,7 +127,7 @@ impl Gateway {
             transport,
             jitter: Jitter::from_clock(),
             budget: config.budget,
-            day: DayBudget::new(config.budget),
+            days: DayBudgets::new(config.budget),
             schemas: KnownSchemas::default(),
         })
     }
@@ -134,14 +135,14 @@ impl Gateway {
     /// A gateway with routes of these names but without candidates, for a replay: every reply comes
     /// from the journal.
     pub fn offline(routes: impl IntoIterator<Item = String>, client: Client) -> Gateway {
-        let routes = routes.into_iter().map(|name| (name, Vec::new())).collect();
+        let routes = routes.into_iter().map(|name| (name, Route::default())).collect();
         let transport = Transport::new(client);
         Gateway {
             routes,
             transport,
             jitter: Jitter::from_clock(),
             budget: BudgetConfig::default(),
-            day: None,
+            days: DayBudgets::new(BudgetConfig::default()),
             schemas: KnownSchemas::default(),
         }
     }
@@ -149,7 +150,7 @@ impl Gateway {
     /// Has the keys that come from files and commands read again before the next calls. A key that
     /// cannot be read again is used on as long as it is valid.
     pub fn read_keys_again(&self) {
-        for candidate in self.routes.values().flatten() {
+        for candidate in self.routes.values().flat_map(|route| &route.candidates) {
             candidate.provider.expire_key();
         }
     }
@@ -204,7 +205,7 @@ impl Gateway {
         if let Err(message) = request.check() {
             return refuse(AiErrorKind::InvalidRequest, message);
         }
-        let Some((route, candidates)) = self.route(purpose) else {
+        let Some((name, route)) = self.route(purpose) else {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
         // The journal's futures are boxed to keep the future of a waiting call small.
@@ -215,17 +216,33 @@ impl Gateway {
         {
             return before.map_err(|error| *error);
         }
-        let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
-        let dispatch = Dispatch::new(&self.transport, &self.jitter, call, route, request, text);
-        // Boxed too: it would be moved several times on its way to the one who waits.
-        let dispatch = dispatch.accounted(paid).within(self.day.as_ref());
-        let completed = Box::pin(dispatch.run(candidates)).await?;
-        match journal {
-            Some((journal, key)) => {
-                Ok(Box::pin(journal.record(key, call.call_id, request, completed)).await)
-            }
-            None => Ok(completed),
+        let cache =
+            route.cache.as_ref().zip(journal.as_ref()).and_then(|(rule, (journal, key))| {
+                Some((journal.cache()?, rule.key(key), rule.keep))
+            });
+        if let (Some((journal, key)), Some((cache, cached, _))) = (&journal, &cache)
+            && let Some(entry) = Box::pin(cache.lookup(cached)).await
+            && Box::pin(accepts(call, request, &entry.content)).await
+        {
+            return Ok(Box::pin(journal.share(key.clone(), call.call_id, entry)).await);
         }
+        let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
+        let dispatch = Dispatch::new(&self.transport, &self.jitter, call, name, request, text);
+        // Boxed too: it would be moved several times on its way to the one who waits.
+        let tenant = call.journal.as_ref().and_then(|journal| journal.tenant());
+        let days = self.days.of(tenant);
+        let dispatch = dispatch.accounted(paid).within(&days);
+        let completed = Box::pin(dispatch.run(route)).await?;
+        let Some((journal, key)) = journal else { return Ok(completed) };
+        let (completed, entry) =
+            Box::pin(journal.record(key, call.call_id, request, completed)).await;
+        if let Some((cache, cached, keep)) = cache.filter(|_| entry.is_whole())
+            && let Err(message) = Box::pin(cache.store(&cached, &entry, keep)).await
+        {
+            // The reply is valid; only the next order has to pay for its own.
+            tracing::warn!(call = %call.call_id, "{message}");
+        }
+        Ok(completed)
     }
 
     /// The name of the route that serves a purpose; `None` if none does.
@@ -267,14 +284,14 @@ impl Gateway {
             model: candidate.model.clone(),
             location: candidate.provider.location().into_owned(),
         };
-        let route = |(name, candidates): (&String, &Vec<Candidate>)| RouteInfo {
+        let route = |(name, route): (&String, &Route)| RouteInfo {
             name: name.clone(),
-            candidates: candidates.iter().map(info).collect(),
+            candidates: route.candidates.iter().map(info).collect(),
         };
         self.routes.iter().map(route).collect()
     }
 
-    pub(super) fn route_table(&self) -> &BTreeMap<String, Vec<Candidate>> {
+    pub(super) fn route_table(&self) -> &BTreeMap<String, Route> {
         &self.routes
     }
 
@@ -282,12 +299,12 @@ impl Gateway {
         &self.transport
     }
 
-    fn route(&self, purpose: &str) -> Option<(&str, &[Candidate])> {
+    fn route(&self, purpose: &str) -> Option<(&str, &Route)> {
         let found = self
             .routes
             .get_key_value(purpose)
             .or_else(|| self.routes.get_key_value(AiConfig::DEFAULT_ROUTE));
-        found.map(|(name, candidates)| (name.as_str(), candidates.as_slice()))
+        found.map(|(name, route)| (name.as_str(), route))
     }
 }
 

@@ -90,6 +90,18 @@ pub(super) async fn judged(
     }
 }
 
+/// Whether this order can use a reply that another order's model gave. A judge that fails refuses
+/// it: then the order asks a model of its own.
+pub(super) async fn accepts(call: &CallContext, request: &Request, reply: &str) -> bool {
+    let Some(judge) = call.judge.clone() else { return true };
+    let (call_id, is_json) = (call.call_id, !matches!(request.format, Format::Text));
+    let (purpose, reply) = (request.purpose.as_str().to_owned(), reply.to_owned());
+    let work = tokio::task::spawn_blocking(move || {
+        judge.judge(ToJudge { call_id, purpose: &purpose, reply: &reply, is_json }).is_ok()
+    });
+    timeout_at(call.deadline, work).await.is_ok_and(|judged| judged.unwrap_or(false))
+}
+
 /// The problems as the model and people are told.
 fn told(problems: &[Problem], call_id: CallId) -> String {
     let call = call_id.to_string();

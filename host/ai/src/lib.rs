@@ -10,10 +10,12 @@
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
 //! | `judge` | can its text be used? |
 //! | `config`, `secret`, `key_command`, `route_builder` | which routes and keys are there? |
-//! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
+//! | `gateway`, `route`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
+//! | `hedge` | when are two candidates asked at once, and which one counts? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
-//! | `retry`, `limiter`, `budget`, `day_budget` | when again, how many at once, how much in total? |
-//! | `journal` | which replies were paid for already? |
+//! | `retry`, `limiter`, `learned_limit` | when again, and how many at once? |
+//! | `budget`, `day_budget` | how much in total? |
+//! | `journal`, `reply_cache` | which replies were paid for already, by the order or by another? |
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
@@ -52,6 +54,7 @@ mod finish_reason;
 pub mod fuzzing;
 mod gateway;
 mod gemini;
+mod hedge;
 mod hint;
 mod in_between;
 mod instructions;
@@ -61,6 +64,7 @@ mod judge;
 mod key_command;
 mod known_schemas;
 mod large_replies;
+mod learned_limit;
 mod limiter;
 mod nulls;
 mod ollama;
@@ -70,10 +74,12 @@ mod probe;
 mod provider;
 mod reading;
 mod redact;
+mod reply_cache;
 mod reply_check;
 mod request;
 mod retry;
 mod retry_after;
+mod route;
 mod route_builder;
 mod scripted;
 mod secret;
@@ -90,10 +96,10 @@ mod wire;
 
 pub use budget::{OrderBudget, Spent};
 pub use config::{
-    AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CandidateConfig,
-    CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, EnvSource, FileSource,
-    GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi, OpenAiConfig, PriceConfig,
-    ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TextSource,
+    AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CacheTime,
+    CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, EnvSource,
+    FileSource, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi, OpenAiConfig,
+    PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TextSource,
 };
 pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{
@@ -106,5 +112,6 @@ pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
 pub use probe::Probe;
 pub use redact::Redactor;
+pub use reply_cache::{CacheKey, ReplyCache};
 pub use request::{ChatMessage, Format, Purpose, PurposeError, Request, Role};
 pub use text::{ChunkObserver, TextSink};

@@ -2,7 +2,8 @@
 //!
 //! Concurrency and rates are those of an address with its key. Each model has a breaker of its own,
 //! because behind one address one model may fail while the others answer; failures to connect also
-//! count for the breaker of the address.
+//! count for the breaker of the address. How many calls of a model are let through at once is also
+//! learned from the provider's 429s.
 //!
 //! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
 //! apply meanwhile.
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::{BreakerConfig, LimitsConfig};
 use super::failure::AttemptFailure;
+use super::learned_limit::{LearnedLimit, LearnedSlot};
 use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit};
 use sitewright_model::message::Message;
 
@@ -42,14 +44,23 @@ pub(super) struct Limiter {
     breaker: BreakerConfig,
     /// Failures to reach the address.
     address: Arc<CircuitBreaker>,
-    /// Failures of each model that was called: those of the configuration.
-    models: Mutex<BTreeMap<String, Arc<CircuitBreaker>>>,
+    /// Each model that was called: those of the configuration.
+    models: Mutex<BTreeMap<String, OfModel>>,
+}
+
+/// What is known of one model.
+#[derive(Debug, Clone)]
+struct OfModel {
+    /// Its failures.
+    breaker: Arc<CircuitBreaker>,
+    learned: Arc<LearnedLimit>,
 }
 
 /// The right to make one request. Dropping it frees its slot.
 #[derive(Debug)]
 pub(super) struct Permit {
     _slot: Option<OwnedSemaphorePermit>,
+    learned: LearnedSlot,
     address: Admitted,
     model: Admitted,
     estimate: u64,
@@ -95,21 +106,22 @@ impl Limiter {
         }
     }
 
-    fn breaker_of(&self, model: &str) -> Arc<CircuitBreaker> {
+    fn of(&self, model: &str) -> OfModel {
         let mut models = self.models.lock();
         match models.get(model) {
-            Some(breaker) => breaker.clone(),
+            Some(known) => known.clone(),
             None => {
                 let breaker = CircuitBreaker::new(self.breaker);
-                models.insert(model.to_owned(), breaker.clone());
-                breaker
+                let new = OfModel { breaker, learned: LearnedLimit::new(model) };
+                models.insert(model.to_owned(), new.clone());
+                new
             }
         }
     }
 
     fn check(&self, model: &str) -> Result<(), AttemptFailure> {
         self.address.check()?;
-        self.breaker_of(model).check()
+        self.of(model).breaker.check()
     }
 
     /// Waits for a permit to call this model, until the deadline at most.
@@ -167,6 +179,10 @@ impl Limiter {
                 }
             }
         };
+        let OfModel { breaker, learned } = self.of(model);
+        let Some(learned) = learned.enter(deadline).await else {
+            return Err(late("a free slot (its provider refused more calls at once)".to_owned()));
+        };
         if self.requests.is_some() || self.tokens.is_some() {
             let queue = timeout_at(deadline, self.queue.lock()).await;
             let _queue = queue
@@ -200,8 +216,8 @@ impl Limiter {
             }
         }
         let address = CircuitBreaker::admit(&self.address, to_probe)?;
-        let model = CircuitBreaker::admit(&self.breaker_of(model), to_probe)?;
-        Ok(Permit { _slot: slot, address, model, estimate: tokens })
+        let model = CircuitBreaker::admit(&breaker, to_probe)?;
+        Ok(Permit { _slot: slot, learned, address, model, estimate: tokens })
     }
 
     /// Records the tokens that a call used.
@@ -224,6 +240,7 @@ impl Permit {
     /// Reports the result of the call to the breakers.
     pub(super) fn complete(mut self, failure: Option<&AttemptFailure>) {
         self.model.record(failure);
+        self.learned.complete(failure);
         match failure {
             // Nothing is known of the address.
             Some(failure) if failure.kind == AiErrorKind::Cancelled => {}
@@ -431,6 +448,7 @@ fn rejected(until: Instant, failures: u32, last: &LastFailure) -> AttemptFailure
 mod tests {
     use std::num::NonZeroU32;
 
+    use futures::FutureExt as _;
     use tokio::time::advance;
 
     use super::*;
@@ -568,5 +586,77 @@ mod tests {
         );
         drop(held);
         assert!(slots.acquire(MODEL, 0, later()).await.is_ok());
+    }
+
+    /// A 429, as a provider sends it.
+    fn too_many() -> AttemptFailure {
+        AttemptFailure::new(AiErrorKind::RateLimited, "").with_http(HttpDetail {
+            status: 429,
+            request_id: None,
+            retry_after_ms: None,
+            body_excerpt: None,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn e12_how_many_calls_a_model_takes_at_once_is_learned_from_its_429s() {
+        let limiter = limiter(LimitsConfig::default());
+        let limit = || limiter.of(MODEL).learned.limit();
+        let acquire = || limiter.acquire(MODEL, 0, later());
+        // One call alone is refused for another reason, and so is one that is too large.
+        acquire().await.unwrap().complete(Some(&too_many()));
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            held.push(acquire().await.unwrap());
+        }
+        let too_large = AttemptFailure { retryable: false, ..too_many() };
+        for other in [too_large, AttemptFailure::new(AiErrorKind::RateLimited, "not sent")] {
+            held.pop().unwrap().complete(Some(&other));
+        }
+        assert_eq!((held.len(), limit()), (8, None));
+        // All that are refused at once count once.
+        advance(Duration::from_millis(1)).await;
+        for _ in 0..4 {
+            held.pop().unwrap().complete(Some(&too_many()));
+        }
+        assert_eq!((held.len(), limit()), (4, Some(4)));
+        let soon = Instant::now() + Duration::from_secs(1);
+        let late = limiter.acquire(MODEL, 0, soon).await.unwrap_err();
+        assert_eq!((late.kind, late.limit), (AiErrorKind::Cancelled, Some(Limit::Deadline)));
+        assert!(late.detail.contains("refused more calls at once"), "{}", late.detail);
+        assert!(limiter.acquire("other", 0, soon).await.is_ok(), "another model is not limited");
+        // Each that ends lets one through, in the order of arrival.
+        let (mut first, mut second) = (Box::pin(acquire()), Box::pin(acquire()));
+        assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+        drop(held.pop());
+        assert!((&mut second).now_or_never().is_none(), "it is not its turn");
+        held.push(first.await.unwrap());
+        drop(second);
+        // Refused again, half of it; and one more for each round that succeeds.
+        advance(Duration::from_millis(1)).await;
+        drop(held.pop());
+        advance(Duration::from_millis(1)).await;
+        let again = acquire().await.unwrap();
+        again.complete(Some(&too_many()));
+        assert_eq!(limit(), Some(2));
+        drop(held);
+        let mut rounds = 0;
+        while let Some(now) = limit() {
+            for _ in 0..now {
+                acquire().await.unwrap().complete(None);
+            }
+            rounds += 1;
+        }
+        assert_eq!(rounds, 14, "to twice of the eight that were in flight");
+        // Never below one.
+        let pair = (acquire().await.unwrap(), acquire().await.unwrap());
+        pair.0.complete(Some(&too_many()));
+        drop(pair.1);
+        for _ in 0..3 {
+            advance(Duration::from_millis(1)).await;
+            acquire().await.unwrap().complete(Some(&too_many()));
+            assert_eq!(limit(), Some(1));
+        }
     }
 }

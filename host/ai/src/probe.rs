@@ -49,8 +49,9 @@ impl Gateway {
     ///
     /// A scripted candidate is not called: a call would use up one of its rules.
     pub async fn probe(&self, route: &str, deadline: Instant) -> Option<Vec<Probe>> {
-        let (route, candidates) = self.route_table().get_key_value(route)?;
-        let probes = candidates.iter().map(|candidate| self.probe_one(route, candidate, deadline));
+        let (route, found) = self.route_table().get_key_value(route)?;
+        let probes =
+            found.candidates.iter().map(|candidate| self.probe_one(route, candidate, deadline));
         Some(stream::iter(probes).buffered(CONCURRENT_PROBES).collect().await)
     }
 
@@ -58,8 +59,8 @@ impl Gateway {
     /// result has the order of the routes.
     pub async fn probe_all(&self, deadline: Instant) -> Vec<Probe> {
         let mut all = Vec::new();
-        for (route, candidates) in self.route_table() {
-            for candidate in candidates {
+        for (route, found) in self.route_table() {
+            for candidate in &found.candidates {
                 // Boxed, because the compiler cannot prove that a stream of these is `Send`.
                 all.push(self.probe_one(route, candidate, deadline).boxed());
             }
@@ -91,7 +92,7 @@ impl Gateway {
             estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
         let mut adjusted = candidate.first_shape(&request.format);
         let call = CallContext::new(CallId::nth(1), deadline);
-        let at = Place { route, call: &call, transport: self.transport() };
+        let at = Place { route, call: &call, transport: self.transport(), first_token: None };
         loop {
             let permit =
                 candidate.limiter.acquire_for_probe(&candidate.model, tokens, deadline).await;

@@ -247,7 +247,7 @@ impl Provider {
         match self {
             Provider::Http(provider) => {
                 let reply = transport.call(provider, prompt, key, deadline, live).await?;
-                reply.within(provider.adapter.silent_limit(prompt))
+                reply.within(provider.adapter.silent_limit(prompt), prompt.max_tokens())
             }
             // Boxed to keep the future of calls to a model small.
             Provider::Scripted(scripted) => Box::pin(scripted.call(prompt, deadline, live)).await,

@@ -69,9 +69,9 @@ pub(super) async fn checked(
     Ok(match json {
         Some(json) if json != reply.content => {
             let raw = late.or(Some(reply.content));
-            (Reply { content: json, ..reply }, raw)
+            (Reply { content: json, end_unsaid: false, ..reply }, raw)
         }
-        _ => (reply, late),
+        _ => (Reply { end_unsaid: false, ..reply }, late),
     })
 }
 

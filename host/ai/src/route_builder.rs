@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -23,6 +24,8 @@ use super::ollama::Ollama;
 use super::openai;
 use super::provider::{HttpProvider, LimitsByModel, Provider, Refused};
 use super::redact;
+use super::reply_cache::CacheRule;
+use super::route::Route;
 use super::scripted::{self, Scripted};
 use super::secret::{self, ApiKey};
 use super::settings::Settings;
@@ -41,11 +44,11 @@ pub(super) struct Sources<'a> {
     pub(super) client: &'a Client,
 }
 
-/// The candidates of every route. Blocks on file I/O.
+/// Every route with its candidates. Blocks on file I/O.
 pub(super) fn routes(
     config: &AiConfig,
     from: Sources<'_>,
-) -> Result<BTreeMap<String, Vec<Candidate>>, ConfigError> {
+) -> Result<BTreeMap<String, Route>, ConfigError> {
     let mut problems = config.check();
     let mut providers = BTreeMap::new();
     let mut limiters = Limiters::default();
@@ -85,7 +88,11 @@ pub(super) fn routes(
                 }
             }
         }
-        routes.insert(name.clone(), candidates);
+        let location = |candidate: &Candidate| candidate.provider.location().into_owned();
+        let locations: Vec<String> = candidates.iter().map(location).collect();
+        let hedge = route.hedge_ms.map(Duration::from_millis);
+        let cache = CacheRule::of(name, route, &locations);
+        routes.insert(name.clone(), Route { candidates, cache, hedge });
     }
     if problems.is_empty() { Ok(routes) } else { Err(ConfigError { problems }) }
 }

@@ -75,6 +75,11 @@ impl TextSink {
         }
     }
 
+    /// Whether the caller wants text while it arrives.
+    pub(super) fn is_heard(&self) -> bool {
+        self.channel.is_some()
+    }
+
     /// Whether text was forwarded, so that the call must not be retried.
     pub(super) fn has_begun(&self) -> bool {
         self.forwarded > 0
@@ -132,7 +137,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use sitewright_model::ai::{CallId, Completion, FinishReason, Usage};
+    use sitewright_model::ai::{CallId, Completion, FinishReason, ReplySource, Usage};
 
     fn reply(content: &str, raw: Option<&str>) -> Completed {
         Completed {
@@ -146,7 +151,8 @@ mod tests {
             },
             attempts: Vec::new(),
             raw_reply: raw.map(str::to_owned),
-            replayed: false,
+            source: ReplySource::Provider,
+            end_unsaid: false,
         }
     }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::adapter::{Adapter, StreamDecoder, StreamEvent};
@@ -63,11 +64,13 @@ pub(super) struct Live<'a> {
     pub(super) timing: Timing,
     /// Receives the reply's text.
     pub(super) text: &'a mut TextSink,
+    /// Notified when the reply begins, or the model begins to think.
+    first_token: Option<&'a Notify>,
 }
 
 impl<'a> Live<'a> {
-    pub(super) fn new(text: &'a mut TextSink) -> Self {
-        Live { timing: Timing::default(), text }
+    pub(super) fn new(text: &'a mut TextSink, first_token: Option<&'a Notify>) -> Self {
+        Live { timing: Timing::default(), text, first_token }
     }
 }
 
@@ -398,6 +401,9 @@ async fn forward(
     for event in events {
         if matches!(event, StreamEvent::Text(_) | StreamEvent::Thinking) {
             live.timing.first_token.get_or_insert_with(|| clock.elapsed());
+            if let Some(first_token) = live.first_token {
+                first_token.notify_one();
+            }
         }
         let StreamEvent::Text(more) = event else { continue };
         bytes += more.len();

@@ -224,6 +224,7 @@ fn all_facts(order: &Order, now: i64) -> Vec<Fact> {
     facts.extend(code("Release", &order.current_release));
     facts.extend(code("Configuration", &order.config_version));
     facts.extend(code("Idempotency key", &order.idempotency_key));
+    facts.extend(code("Tenant", &order.tenant));
     facts
 }
 
@@ -364,6 +365,7 @@ fn call(call: &AiCall, now: i64) -> CallRow {
         note: match (call.asked_again_at, call.current) {
             (Some(_), _) => "blamed for a failure, asked again",
             (None, false) => "not reused",
+            (None, true) if call.call.entry["cached"] == true => "answered another order before",
             (None, true) => "",
         },
     }

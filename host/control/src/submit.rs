@@ -27,6 +27,8 @@ pub struct Submission {
     pub idempotency_key: Option<String>,
     /// A URL that is told how the order ends. An order that the queue has keeps its own.
     pub callback: Option<String>,
+    /// A label of whoever the order is for. An order that the queue has keeps its own.
+    pub tenant: Option<String>,
 }
 
 /// A part of an order in the queue that is not the one that was sent now.
@@ -157,6 +159,7 @@ pub async fn submit(
         priority: submission.priority,
         idempotency_key: submission.idempotency_key.clone(),
         callback: submission.callback.clone(),
+        tenant: submission.tenant.clone(),
         ..NewOrder::new(
             submission.order.id().to_string(),
             &submission.template,

@@ -12,6 +12,7 @@ use super::database::Database;
 use super::driver::{Row, Tx, args, river, sql};
 use super::error::Error;
 use super::model::OrderState;
+use super::reply_cache;
 
 /// Why an order was removed.
 #[derive(
@@ -56,6 +57,7 @@ pub struct RemovedRows {
     pub orders: u64,
     pub attempts: u64,
     pub failures: u64,
+    /// AI replies, those included that were kept for equal requests of other orders.
     pub ai_calls: u64,
     pub events: u64,
     pub jobs: u64,
@@ -137,7 +139,10 @@ impl Database {
             (SELECT count(*) FROM sitewright_orders WHERE id = $1) AS orders,
             (SELECT count(*) FROM sitewright_attempts WHERE order_id = $1) AS attempts,
             (SELECT count(*) FROM sitewright_failures WHERE order_id = $1) AS failures,
-            (SELECT count(*) FROM sitewright_ai_calls WHERE order_id = $1) AS ai_calls,
+            (SELECT count(*) FROM sitewright_ai_calls WHERE order_id = $1)
+                + (SELECT count(*) FROM sitewright_cached_replies WHERE order_id = $1
+                    OR request IN (SELECT request FROM sitewright_ai_calls WHERE order_id = $1))
+                AS ai_calls,
             (SELECT count(*) FROM sitewright_events WHERE order_id = $1) AS events,
             (SELECT count(*) FROM sitewright_deliveries WHERE order_id = $1) AS deliveries";
         let rows = self.read(doing, sql, args![id]).await?;
@@ -379,13 +384,14 @@ async fn remove_rows_in(tx: &mut Tx, orders: &[String]) -> Result<RemovedRows, s
         "DELETE FROM sitewright_callbacks WHERE order_id IN (SELECT t.value ->> 0 FROM ",
         ")"
     );
+    let cached = reply_cache::remove_of_orders(tx, &list).await?;
     tx.execute(revisions, args![&list]).await?;
     tx.execute(callbacks, args![&list]).await?;
     Ok(RemovedRows {
         orders: 0,
         attempts: tx.execute(attempts, args![&list]).await?,
         failures: tx.execute(failures, args![&list]).await?,
-        ai_calls: tx.execute(ai_calls, args![&list]).await?,
+        ai_calls: tx.execute(ai_calls, args![&list]).await? + cached,
         events: tx.execute(events, args![&list]).await?,
         jobs: 0,
         deliveries: 0,

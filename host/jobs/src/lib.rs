@@ -26,6 +26,7 @@
 //! | `marks` | is a process of this machine dead, and whose code did it die in? |
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
+//! | `reply_cache` | which of them answer equal requests of other orders? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
 //! | `stats` | what does an operator watch; pause and resume |
@@ -72,6 +73,7 @@ mod migration_lock;
 mod model;
 mod open_cause;
 mod order;
+mod reply_cache;
 mod reply_journal;
 mod rescue;
 mod retention;
@@ -109,6 +111,9 @@ pub use model::{
     Resolution, WorkerId,
 };
 pub use open_cause::OpenCause;
+pub use reply_cache::{
+    MAX_CACHED_BYTES, MAX_CACHED_REPLIES, MAX_CACHED_REPLY_BYTES, NewCachedReply,
+};
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};

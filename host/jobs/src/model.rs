@@ -166,7 +166,13 @@ pub struct NewOrder {
     /// A URL that is told how the order ends, see [`Webhook`](crate::Webhook). At most 2,000
     /// characters; who adds the order decides which URLs may be called.
     pub callback: Option<String>,
+    /// A label of whoever the order is for: `[ai.budget]` limits the orders of each. 1 to 100
+    /// characters, none of them a control character.
+    pub tenant: Option<String>,
 }
+
+/// Maximum length of [`NewOrder::tenant`], in characters.
+const MAX_TENANT: usize = 100;
 
 /// Maximum length of [`NewOrder::callback`], in characters.
 const MAX_CALLBACK: usize = 2_000;
@@ -186,6 +192,7 @@ impl NewOrder {
             config_version: None,
             idempotency_key: None,
             callback: None,
+            tenant: None,
         }
     }
 
@@ -205,6 +212,14 @@ impl NewOrder {
             |url: &String| (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0');
         if !self.callback.as_ref().is_none_or(is_url) {
             return invalid("`callback` must be a URL of at most 2000 characters");
+        }
+        let is_label = |label: &String| {
+            (1..=MAX_TENANT).contains(&label.chars().count())
+                && !label.trim().is_empty()
+                && !label.contains(char::is_control)
+        };
+        if !self.tenant.as_ref().is_none_or(is_label) {
+            return invalid("`tenant` must be a text of 1 to 100 characters on one line");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
             return invalid(
@@ -258,6 +273,8 @@ pub struct Order {
     /// The configuration of its attempts, since the first one (failure catalogue E13).
     pub config_version: Option<String>,
     pub idempotency_key: Option<String>,
+    /// A label of whoever it is for.
+    pub tenant: Option<String>,
     pub state: OrderState,
     /// The attempt that owns it, while it runs.
     pub owner_attempt: Option<String>,
@@ -298,6 +315,7 @@ impl Order {
                 priority: Priority::default(),
                 config_version: row.opt_text("config_version")?,
                 idempotency_key: row.opt_text("idempotency_key")?,
+                tenant: row.opt_text("tenant")?,
                 state: OrderState::Queued,
                 owner_attempt: row.opt_text("owner_attempt")?,
                 owner_worker: row.opt_text("owner_worker")?,
@@ -489,6 +507,8 @@ pub struct WorkerId {
 pub struct Claimed {
     pub order: String,
     pub template: String,
+    /// A label of whoever the order is for.
+    pub tenant: Option<String>,
     /// The configuration of the order's first attempt. The worker's own may be newer (failure
     /// catalogue E13).
     pub config_version: Option<String>,

@@ -21,7 +21,7 @@ macro_rules! select_orders {
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at, revision FROM sitewright_orders ",
+             updated_at, finished_at, revision, tenant FROM sitewright_orders ",
             $($rest)+
         )
     };
@@ -313,8 +313,8 @@ async fn enqueue_in(
         .execute(
             "INSERT INTO sitewright_orders
                 (id, document, template, priority, config_version, idempotency_key, created_at, \
-             updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING",
+             updated_at, tenant)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8) ON CONFLICT DO NOTHING",
             args![
                 &order.id,
                 &order.document,
@@ -322,7 +322,8 @@ async fn enqueue_in(
                 i64::from(order.priority),
                 &order.config_version,
                 &order.idempotency_key,
-                now
+                now,
+                &order.tenant
             ],
         )
         .await?;

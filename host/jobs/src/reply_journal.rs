@@ -11,6 +11,7 @@ use super::coalesced::{Coalesced, json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, args};
 use super::error::Error;
+use super::reply_cache;
 use sitewright_model::time::now_ms;
 
 /// One AI reply, with the request it answers.
@@ -279,7 +280,7 @@ impl Database {
     }
 
     /// Marks replies as not current that a template blamed for its failure, so that the next
-    /// attempt makes writes calls again. `blamed` are pairs of request and occurrence; `None` means
+    /// attempt makes writes calls again, and removes them from the cache of all orders. `blamed` are pairs of request and occurrence; `None` means
     /// all replies. The number of replies.
     ///
     /// # Errors
@@ -295,6 +296,7 @@ impl Database {
             Box::pin(async move {
                 let (order, blamed) = &*shared;
                 let now = now_ms();
+                reply_cache::remove_blamed(tx, order, blamed.as_deref()).await?;
                 let Some(blamed) = blamed else {
                     let all = "UPDATE sitewright_ai_calls SET current = 0, asked_again_at = $2 \
                                WHERE order_id = $1 AND current = 1";

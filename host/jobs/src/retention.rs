@@ -15,6 +15,7 @@ use super::database::Database;
 use super::driver::{args, river, sql};
 use super::error::Error;
 use super::model::OrderState;
+use super::reply_cache;
 
 /// Rows that retention removes of an order that stays.
 #[derive(
@@ -179,6 +180,9 @@ impl Database {
                             ")"
                         ),
                     };
+                    if what == ExpiredRows::Replies {
+                        reply_cache::remove_of_orders(tx, &list).await?;
+                    }
                     let rows = tx.execute(sql, args![&list]).await?;
                     let sql = "INSERT INTO sitewright_sweeps (name, done_until) VALUES ($1, $2)
                          ON CONFLICT (name) DO UPDATE SET done_until = excluded.done_until";

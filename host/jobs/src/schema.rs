@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 12] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -328,6 +328,27 @@ CREATE INDEX sitewright_delivery_attempts_of ON sitewright_delivery_attempts (de
      'cancelled') OR (NEW.state = 'waiting' AND NEW.held_by IS NOT NULL \
      AND NEW.held_by IS DISTINCT FROM OLD.held_by))) \
      EXECUTE FUNCTION sitewright_orders_webhooks();
+",
+    // AI replies that answer equal requests of several orders.
+    "
+CREATE TABLE sitewright_cached_replies (
+    key TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    occurrence BIGINT NOT NULL,
+    order_id TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX sitewright_cached_replies_of_order ON sitewright_cached_replies (order_id);
+CREATE INDEX sitewright_cached_replies_of_request ON sitewright_cached_replies (request, occurrence);
+CREATE INDEX sitewright_cached_replies_due ON sitewright_cached_replies (expires_at);
+CREATE INDEX sitewright_cached_replies_at ON sitewright_cached_replies (created_at, bytes, key);
+",
+    // A label of whoever an order is for.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN tenant TEXT;
 ",
 ];
 

@@ -52,6 +52,9 @@ pub(crate) struct Add {
     /// URL that is told how the order ends, signed, as `[callbacks]` says. An order that the queue
     /// has keeps its own.
     callback: Option<String>,
+    /// Label of whoever the order is for: `[ai.budget]` can limit each tenant. At most 100
+    /// characters.
+    tenant: Option<String>,
 }
 
 fn default_priority() -> i64 {
@@ -71,15 +74,15 @@ pub(crate) async fn add(
     let callback = parameters.callback.map(|url| callback(&app, &url)).transpose()?;
     let order = document(&app, bytes).await?;
     templates::check(&app, &parameters.template).await?;
-    let id = order.id().to_string();
+    let (id, revises) = (order.id().to_string(), parameters.revise);
     if parameters.dry_run {
         let warnings = order.order().notices.clone();
         let body = Checked { outcome: Outcome::Valid, order: id, warnings };
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
-    let template = parameters.template;
-    let submission = Submission { order, template, priority, idempotency_key, callback };
-    let revise = parameters.revise.then_some(app.config_version.as_str());
+    let Add { template, tenant, .. } = parameters;
+    let submission = Submission { order, template, priority, idempotency_key, callback, tenant };
+    let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
     let response = match submitted.map(|all| all.into_iter().next()) {
         Ok(Some(submitted)) => accepted(&submitted),

@@ -139,6 +139,8 @@ mod tests {
             waited_ms: 0,
             backoff_ms: 0,
             asked_again: false,
+            hedge: false,
+            end_unsaid: false,
             not_sent: false,
             connect_ms: None,
             first_byte_ms: None,

@@ -141,9 +141,10 @@ impl Journal for OrderJournal {
             purpose: entry.purpose.clone(),
             provider: entry.provider.clone(),
             model: entry.model.clone(),
-            cost_nano_usd: entry.cost_usd.map(|cost| cost.nanos()),
-            input_tokens: entry.usage.input_tokens,
-            output_tokens: entry.usage.output_tokens,
+            // The order that shares the reply has paid for it.
+            cost_nano_usd: entry.cost_usd.map(|cost| if entry.cached { 0 } else { cost.nanos() }),
+            input_tokens: entry.usage.input_tokens.filter(|_| !entry.cached),
+            output_tokens: entry.usage.output_tokens.filter(|_| !entry.cached),
             entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,
         };
         let kept = self.until_it_answers("store an AI reply", || {

@@ -9,6 +9,7 @@
 //! | `fault`, `circuit` | is a failure the order's own? By its kind; by what the last attempts have in common |
 //! | `activate` | when is a release activated, and who does it after a crash? |
 //! | `journal` | the AI replies of an order, in the database |
+//! | `reply_cache` | the AI replies that orders share |
 //! | `marks` | whose code runs in this process, for the one that rescues its orders |
 //! | `descriptors` | how many files and connections may this process have? |
 //! | `progress` | the stages of all running orders, stored in batches |
@@ -38,6 +39,7 @@ mod marks;
 mod orders;
 mod progress;
 mod reload;
+mod reply_cache;
 mod retention;
 mod supervisor;
 mod watchdog;

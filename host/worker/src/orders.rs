@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::holds::Holds;
 use super::journal::OrderJournal;
 use super::progress::Progress;
+use super::reply_cache::SharedReplies;
 use sitewright_ai::{Journal, RunJournal};
 use sitewright_jobs::{
     Backoff, Claimed, Database, Gate, Handler, NewFailure, Resolution, RetryClass, Stop,
@@ -79,7 +80,14 @@ impl Handler for Orders {
         }
         let kept: Arc<dyn Journal> =
             Arc::new(OrderJournal::new(self.database.clone(), claimed, self.stale_after));
-        let journal = Arc::new(RunJournal::new(self.holds.watch_replies(claimed, kept)));
+        let mut journal = RunJournal::new(self.holds.watch_replies(claimed, kept))
+            .of_tenant(claimed.tenant.clone());
+        // A probe finds out whether a provider answers again, so it must ask.
+        if claimed.probes.is_empty() {
+            let shared = SharedReplies::new(self.database.clone(), claimed);
+            journal = journal.with_cache(Arc::new(shared));
+        }
+        let journal = Arc::new(journal);
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
             document: document.into_bytes(),

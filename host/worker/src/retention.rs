@@ -197,6 +197,8 @@ pub struct Swept {
     pub replies: u64,
     /// Failure records in the database.
     pub failures: u64,
+    /// AI replies that were kept for equal requests of other orders.
+    pub cached_replies: u64,
     /// Deliveries of webhooks.
     pub deliveries: u64,
     /// Jobs that no order has any more.
@@ -275,6 +277,15 @@ pub async fn sweep_database(
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+    loop {
+        let dry_run = mode == SweepMode::DryRun;
+        let removed = database.expire_cached_replies(BATCH, dry_run).await?;
+        swept.cached_replies += removed;
+        if dry_run || removed < u64::from(BATCH) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
     }
     if mode != SweepMode::DryRun {
         let (before, mut after) = (now_ms().saturating_sub(LEFT_AFTER_MS), Some(0));
@@ -535,6 +546,7 @@ pub(super) async fn sweep_regularly(
                 events = swept.events,
                 replies = swept.replies,
                 failures = swept.failures,
+                cached_replies = swept.cached_replies,
                 deliveries = swept.deliveries,
                 jobs = swept.jobs,
                 folders = swept.folders,

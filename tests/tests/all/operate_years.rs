@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
+use sitewright_site::{OrderDir, SitesRoot, read_current};
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good, named};
 use sitewright_tests::{Done, faulty};
 use sqlx::Connection as _;
@@ -40,6 +41,7 @@ on_both!(
     d10_an_erased_order_is_nowhere,
     d10_what_has_expired_goes_and_the_sites_stay,
     d13_what_a_dead_worker_left_is_removed,
+    equal_requests_of_two_orders_are_paid_for_once,
 );
 
 /// Runs the binary, and returns its exit code, report and text of stderr.
@@ -321,6 +323,53 @@ mod tests {
         let site = factory.bench.sites().join("public/ok/current/index.html");
         assert!(site.exists(), "visitors keep their site");
         assert!(!factory.bench.sites().join("ok/attempts").exists());
+        factory.database.close().await;
+    }
+
+    pub(super) async fn equal_requests_of_two_orders_are_paid_for_once(base: Base) {
+        let model = Model::start(good);
+        let mut factory = Factory::new(base, &model).await;
+        let asks = |id: &str| {
+            let asks = json!({ "n": 2, "prompt": "[[same]] " });
+            named(id, faulty("calls-in-turn", asks))
+        };
+        // Only where a route says so.
+        factory.enqueue_all([asks("a")]).await;
+        factory.drain().await;
+        assert_eq!(model.asked().len(), 2);
+        factory.set("ai.routes.default.cache", "24h");
+        factory.enqueue_all([asks("b")]).await;
+        factory.drain().await;
+        assert_eq!(model.asked().len(), 4);
+        factory.enqueue_all([asks("c")]).await;
+        factory.drain().await;
+        assert_eq!(model.asked().len(), 4, "it got the replies of `b`");
+        let root = SitesRoot::open(&factory.bench.sites()).unwrap();
+        let mut reports = Vec::new();
+        for id in ["b", "c"] {
+            let cost = run(&factory, &["order", "show", id]).1["cost"].clone();
+            let release = read_current(&root, &OrderDir::new(id).unwrap()).unwrap().unwrap();
+            let ai = release.manifest.ai;
+            let of_first = ai["by_call"][0].clone();
+            reports.push((cost, ai["saved"].clone(), ai["input_tokens"].clone(), of_first));
+        }
+        let [(paid, none, input, first), (got, saved, no_input, again)] = &reports[..] else {
+            panic!("{reports:?}")
+        };
+        assert!(paid["input_tokens"].as_u64() > Some(0) && none["calls"] == 0, "{reports:#?}");
+        assert_eq!((&got["calls"], &got["input_tokens"]), (&json!(2), &json!(0)), "{got}");
+        assert_eq!((&saved["calls"], no_input), (&json!(2), &json!(0)), "{saved}");
+        assert_eq!(&saved["input_tokens"], input);
+        assert_eq!((&first["cached"], &again["cached"]), (&Value::Null, &json!(true)), "{again}");
+        assert_eq!(again["attempts"], json!([]), "no model was asked");
+        let replayed = run(&factory, &["replay", "c"]);
+        assert_eq!(replayed.0, 0, "{replayed:?}");
+        // Nothing of an erased order stays for others, whoever paid for it.
+        let erased = run(&factory, &["order", "erase", "c"]);
+        assert_eq!(erased.0, 0, "{erased:?}");
+        factory.enqueue_all([asks("d")]).await;
+        factory.drain().await;
+        assert_eq!(model.asked().len(), 6);
         factory.database.close().await;
     }
 

@@ -409,7 +409,7 @@ mod tests {
         let database = fixture.open().await;
         let good = fixture.document("24");
         let good = good.as_str();
-        let cases: [(&[&str], &str); 15] = [
+        let cases: [(&[&str], &str); 16] = [
             (&["order", "add", good, "--template", "nobody"], "there are: faulty"),
             (&["order", "add", good, "--template", "templates/faulty.wasm"], "give its name"),
             (&["order", "add", good], "--template"),
@@ -422,6 +422,7 @@ mod tests {
             ),
             (&["order", "add", "-", "-", "--template", "faulty"], "more than once"),
             (&["order", "add", good, "--template", "faulty", "--key", " "], "idempotency_key"),
+            (&["order", "add", good, "--template", "faulty", "--tenant", " "], "`tenant`"),
             (&["order", "list", "--state", "lost"], "the states are queued, running, waiting"),
             (&["order", "show", "nobody"], "there is no order \"nobody\""),
             (&["order", "events", "nobody"], "there is no order \"nobody\""),
@@ -469,6 +470,8 @@ mod tests {
             "faulty",
             "--priority",
             "1",
+            "--tenant",
+            "acme",
         ]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child
@@ -479,7 +482,10 @@ mod tests {
             .unwrap();
         let done = ended(child).await;
         assert_eq!((done.code, &done.json()["orders"][0]["order"]), (0, &json!("102")));
-        assert_eq!(i64::from(database.order("102").await.unwrap().priority), 1);
+        let added = database.order("102").await.unwrap();
+        assert_eq!((i64::from(added.priority), added.tenant.as_deref()), (1, Some("acme")));
+        let shown = fixture.bench.run(&["order", "show", "102"]).stdout;
+        assert!(shown.contains("acme"), "{shown}");
     }
 
     pub(super) async fn d1_d3_d7_an_order_from_its_first_attempt_to_its_last(fixture: Fixture) {

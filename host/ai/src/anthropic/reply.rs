@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
-use super::super::answer::{Answer, Finish};
+use super::super::answer::{Answer, Finish, WithoutEnd};
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{self, worse};
 use super::super::reading::{self, Fields, newest};
@@ -65,7 +65,7 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     }
     let mut answer = Answer {
         model: whole.text("model").map(str::to_owned),
-        end_field: Some(END),
+        without_end: WithoutEnd::Cut(END),
         ..Answer::default()
     };
     if let Some(tokens) = whole.object("usage") {
@@ -223,7 +223,7 @@ impl StreamDeltas for Deltas {
 
     fn end(self: Box<Self>) -> (Answer, bool) {
         let Deltas { mut answer, tool, stopped } = *self;
-        answer.end_field = Some(END);
+        answer.without_end = WithoutEnd::Cut(END);
         if let Some(tool) = tool {
             answer.content = if tool.input.is_empty() { tool.start } else { tool.input };
         }

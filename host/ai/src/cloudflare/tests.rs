@@ -162,9 +162,9 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     assert_eq!(limits, [Some(4096), Some(9)]);
     let reply =
         whole(&at, 200, &[], answer(json!({"response": "half a sen", "usage": usage()}))).unwrap();
-    assert_eq!(reply.clone().within(Some(8)), Ok(reply.clone()));
-    assert_eq!(reply.clone().within(None), Ok(reply.clone()));
-    let cut = reply.within(Some(7)).unwrap_err();
+    assert_eq!(reply.clone().within(Some(8), None), Ok(reply.clone()));
+    assert_eq!(reply.clone().within(None, Some(7)), Ok(reply.clone()));
+    let cut = reply.within(Some(7), None).unwrap_err();
     assert_eq!(
         (cut.kind, *cut.usage),
         (Truncated, tokens(11, 7)),

@@ -99,6 +99,14 @@ pub struct BudgetConfig {
     /// no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day_usd: Option<f64>,
+    /// As `day_tokens`, for the orders of each tenant: those with the same label (`order add
+    /// --tenant`). Orders without a label have none. Default: no limit. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_day_tokens: Option<u64>,
+    /// The same in US dollars, more than 0. Requires a price of every model in the routes. Default:
+    /// no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_day_usd: Option<f64>,
 }
 
 /// The price of a model's tokens: `[ai.prices."MODEL"]`.
@@ -171,19 +179,31 @@ impl AiConfig {
                 message!("it is {value}; give the dollars of one order"),
             );
         }
-        if self.budget.day_tokens == Some(0) {
-            problems.add(
-                "ai.budget.day_tokens".to_owned(),
-                message!("it is 0, so nothing would ever be sent; give at least 1"),
-            );
+        let BudgetConfig { day_tokens, day_usd, tenant_day_tokens, tenant_day_usd, .. } =
+            self.budget;
+        for (field, tokens) in
+            [("day_tokens", day_tokens), ("tenant_day_tokens", tenant_day_tokens)]
+        {
+            if tokens == Some(0) {
+                problems.add(
+                    format!("ai.budget.{field}"),
+                    message!("it is 0, so nothing would ever be sent; give at least 1"),
+                );
+            }
         }
-        if let Some(value) = self.budget.day_usd.filter(|value| !amount(*value) || *value == 0.0) {
-            problems.add(
-                "ai.budget.day_usd".to_owned(),
-                message!("it is {value}; give the dollars of one day"),
-            );
+        for (field, dollars) in [("day_usd", day_usd), ("tenant_day_usd", tenant_day_usd)] {
+            if let Some(value) = dollars.filter(|value| !amount(*value) || *value == 0.0) {
+                problems.add(
+                    format!("ai.budget.{field}"),
+                    message!("it is {value}; give the dollars of one day"),
+                );
+            }
         }
-        let limit = [("cost_usd", self.budget.cost_usd), ("day_usd", self.budget.day_usd)];
+        let limit = [
+            ("cost_usd", self.budget.cost_usd),
+            ("day_usd", day_usd),
+            ("tenant_day_usd", tenant_day_usd),
+        ];
         if let Some((limit, _)) = limit.into_iter().find(|(_, value)| value.is_some()) {
             let candidates = self.routes.values().flat_map(|route| &route.candidates);
             let models: BTreeSet<&str> =

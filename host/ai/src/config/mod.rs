@@ -6,6 +6,7 @@
 //! | `endpoint` | which keys do all providers behind HTTP have? |
 //! | `keys` | how is the table of a provider read? |
 //! | `routes` | which candidates serve a purpose? |
+//! | `cache_time` | how long is a reply used again? |
 //! | `limits` | retries, rates, circuit breaker, budget and prices |
 //! | `address` | how is a base URL completed? |
 //!
@@ -43,6 +44,7 @@
 //! ```
 
 mod address;
+mod cache_time;
 mod endpoint;
 mod keys;
 mod limits;
@@ -57,6 +59,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(super) use address::{base, endpoint};
+pub use cache_time::CacheTime;
 pub(super) use endpoint::CALL_MS;
 pub use endpoint::EndpointConfig;
 #[cfg(any(test, feature = "fuzzing"))]

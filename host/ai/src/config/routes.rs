@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AiConfig, Problems, ProviderConfig, RetryConfig, is_blank};
+use super::{AiConfig, CacheTime, Problems, ProviderConfig, RetryConfig, is_blank};
 use sitewright_model::message;
 
 /// One route: `[ai.routes.PURPOSE]`.
@@ -21,6 +21,18 @@ pub struct RouteConfig {
     /// Retries at each candidate. Default: the provider's `retry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
+    /// How long a reply also answers equal requests of other orders: `30m`, `24h` or `7d`, at most
+    /// `30d`. Equal are route, candidates, messages, schema and all parameters. Replies are shared by
+    /// all orders of a queue with the same tenant label; `sitewright generate` shares none. Default: none is used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("x-type" = "time"))]
+    pub cache: Option<CacheTime>,
+    /// Milliseconds that a candidate may take to begin its reply, or to think. Then the next one is
+    /// asked beside it, once a call: who begins first is read to the end, and the other request is
+    /// cancelled. Providers may charge for both; a budget without room for both allows no second
+    /// one. Default: none, candidates are asked in turn. 1 to 600,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge_ms: Option<u64>,
 }
 
 /// One provider and model of a route: an entry of `try`.
@@ -141,6 +153,9 @@ impl TextSource {
     }
 }
 
+/// Maximum of `hedge_ms`: a model that thinks begins within that time.
+const MAX_HEDGE_MS: u64 = 600_000;
+
 /// Maximum weight of a candidate.
 const MAX_WEIGHT: u32 = 1_000;
 
@@ -171,6 +186,18 @@ impl AiConfig {
             problems.add(
                 format!("{key}.try"),
                 message!("the list is empty; name at least one {{ provider, model }}"),
+            );
+        }
+        if route.hedge_ms.is_some_and(|ms| !(1..=MAX_HEDGE_MS).contains(&ms)) {
+            problems.add(
+                format!("{key}.hedge_ms"),
+                message!("give 1 to {MAX_HEDGE_MS} milliseconds, or leave it out"),
+            );
+        }
+        if route.hedge_ms.is_some() && route.candidates.len() == 1 {
+            problems.add(
+                format!("{key}.hedge_ms"),
+                message!("no other candidate can be asked; add one to `try`, or leave it out"),
             );
         }
         for (index, candidate) in route.candidates.iter().enumerate() {

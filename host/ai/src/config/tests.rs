@@ -171,6 +171,14 @@ fn a_budget_that_cannot_be_kept_is_named() {
         ("day_usd = 0.0", price, Some("ai.budget.day_usd: it is 0")),
         ("day_usd = -1.0", price, Some("ai.budget.day_usd: it is -1")),
         ("day_usd = nan", price, Some("ai.budget.day_usd: it is NaN")),
+        ("tenant_day_tokens = 1\ntenant_day_usd = 0.01", price, None),
+        ("tenant_day_tokens = 0", "", Some("ai.budget.tenant_day_tokens: it is 0")),
+        ("tenant_day_usd = 0.0", price, Some("ai.budget.tenant_day_usd: it is 0")),
+        (
+            "tenant_day_usd = 1.0",
+            "",
+            Some("ai.prices.\"m\": there is none, but ai.budget.tenant_day_usd"),
+        ),
         ("day_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.day_usd")),
         ("cost_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.cost_usd")),
     ] {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
-use super::super::answer::{Answer, Finish};
+use super::super::answer::{Answer, Finish, WithoutEnd};
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{self, worse};
 use super::super::reading::{self, Fields, newest};
@@ -23,7 +23,7 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
         whole => vec![whole],
     };
     let mut deltas = Deltas::default();
-    deltas.answer.end_field = Some("finishReason");
+    deltas.answer.without_end = WithoutEnd::Cut("finishReason");
     for part in list {
         deltas.take(&http.head, &part, &http.body, &mut Vec::new())?;
     }

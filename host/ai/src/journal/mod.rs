@@ -14,11 +14,12 @@ use sha2::{Digest as _, Sha256};
 
 pub use file::{FileJournal, read_journal};
 
+use super::reply_cache::ReplyCache;
 use super::request::{Format, Request};
 use super::text::TextSink;
 use sitewright_model::ai::{
     AiError, AiErrorKind, Attempt, AttemptOutcome, CallId, Completed, Completion, FinishReason,
-    Usage, Usd,
+    ReplySource, Usage, Usd,
 };
 use sitewright_model::message::Message;
 
@@ -52,6 +53,21 @@ pub struct JournalEntry {
     /// What the model wrote, where the JSON stood inside other text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_reply: Option<String>,
+    /// Whether nothing shows that it is whole: see [`Attempt::end_unsaid`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_unsaid: bool,
+    /// Whether a model gave it to another order: then nothing was paid for it, and `usage` and
+    /// `cost_usd` are what that order paid.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+}
+
+impl JournalEntry {
+    /// Whether the model is known to have ended the reply by itself, so that other orders may get it
+    /// too.
+    pub(super) fn is_whole(&self) -> bool {
+        self.finish_reason == FinishReason::Stop && !self.end_unsaid
+    }
 }
 
 /// A reply that was answered and paid for, and that no call can use: truncated, empty, refused, not
@@ -120,6 +136,9 @@ pub trait Journal: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct RunJournal {
     journal: Arc<dyn Journal>,
+    cache: Option<Arc<dyn ReplyCache>>,
+    /// Whose budget of a day its calls use.
+    tenant: Option<String>,
     asked: Mutex<Asked>,
 }
 
@@ -132,7 +151,27 @@ struct Asked {
 
 impl RunJournal {
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        RunJournal { journal, asked: Mutex::default() }
+        RunJournal { journal, cache: None, tenant: None, asked: Mutex::default() }
+    }
+
+    /// The same journal, with replies that other orders paid for, on routes that share them.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<dyn ReplyCache>) -> Self {
+        RunJournal { cache: Some(cache), ..self }
+    }
+
+    /// The same journal, of an order with the label of this tenant.
+    #[must_use]
+    pub fn of_tenant(self, tenant: Option<String>) -> Self {
+        RunJournal { tenant, ..self }
+    }
+
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    pub(super) fn cache(&self) -> Option<Arc<dyn ReplyCache>> {
+        self.cache.clone()
     }
 
     /// Assigns the key of a new call.
@@ -214,14 +253,14 @@ impl RunJournal {
         }
     }
 
-    /// Stores a reply that was paid for.
+    /// Stores a reply that was paid for, and returns it with its entry.
     pub(super) async fn record(
         &self,
         key: JournalKey,
         call_id: CallId,
         request: &Request,
         completed: Completed,
-    ) -> Completed {
+    ) -> (Completed, JournalEntry) {
         let completion = &completed.completion;
         let entry = JournalEntry {
             key,
@@ -233,12 +272,29 @@ impl RunJournal {
             provider: completion.provider.clone(),
             model: completion.model.clone(),
             raw_reply: completed.raw_reply.clone(),
+            end_unsaid: completed.end_unsaid,
+            cached: false,
         };
         if let Err(message) = self.journal.store(&entry).await {
             // The reply is valid; only a retry has to pay for it again.
             tracing::error!(call = %call_id, "{message}");
         }
-        completed
+        (completed, entry)
+    }
+
+    /// Stores a reply that another order paid for, so that a retry or a replay gets the same one.
+    pub(super) async fn share(
+        &self,
+        key: JournalKey,
+        call_id: CallId,
+        entry: JournalEntry,
+    ) -> Completed {
+        let entry = JournalEntry { key, cached: true, ..entry };
+        if let Err(message) = self.journal.store(&entry).await {
+            tracing::error!(call = %call_id, "{message}");
+        }
+        let source = ReplySource::Cache { saved_usd: entry.cost_usd };
+        Completed { source, ..replayed(entry, call_id) }
     }
 }
 
@@ -254,7 +310,8 @@ fn replayed(entry: JournalEntry, call_id: CallId) -> Completed {
         },
         attempts: Vec::new(),
         raw_reply: entry.raw_reply,
-        replayed: true,
+        source: ReplySource::Journal,
+        end_unsaid: entry.end_unsaid,
     }
 }
 

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
-use super::super::answer::{Answer, Finish};
+use super::super::answer::{Answer, Finish, WithoutEnd};
 use super::super::error_body::{self, ErrorBody};
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason;
@@ -19,7 +19,7 @@ use sitewright_model::ai::AiErrorKind;
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     let mut deltas = Deltas::default();
     deltas.take(&http.head, &stream_deltas::parse_whole(http)?, &http.body, &mut Vec::new())?;
-    Ok(deltas.answer)
+    Ok(Answer { without_end: WithoutEnd::Cut("done"), ..deltas.answer })
 }
 
 /// The failure that an error status with this body means.

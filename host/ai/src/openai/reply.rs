@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::answer::Answer;
+use super::super::answer::{Answer, WithoutEnd};
 use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason;
@@ -53,6 +53,7 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
         finish: finish_reason::of_choice(choice),
         model: whole.text("model").map(str::to_owned),
         calls_tool: calls_tool(choice),
+        without_end: WithoutEnd::Unknown,
         ..Answer::default()
     };
     add_usage(whole, &mut answer.usage);

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::adapter::{Adapter, Endpoint, StreamEvent};
-use super::super::answer::{Answer, Finish};
+use super::super::answer::{Answer, Finish, WithoutEnd};
 use super::super::config::Reasoning;
 use super::super::error_body;
 use super::super::failure::AttemptFailure;
@@ -178,6 +178,7 @@ fn read(
     if let Some(finish) = word.and_then(|word| finish_reason::of(word, finish_reason::filtered)) {
         answer.finish = Some(worse(answer.finish.take(), finish));
     }
+    answer.without_end = WithoutEnd::Unknown;
     Ok(())
 }
 
@@ -216,8 +217,12 @@ impl StreamDeltas for Deltas {
                     return Err(stream_deltas::without("response").of_answer(head, data));
                 };
                 read(head, response, data, &mut self.answer)?;
-                if kind == "response.failed" {
-                    self.answer.finish = Some(Finish::Failed);
+                match kind {
+                    "response.failed" => self.answer.finish = Some(Finish::Failed),
+                    "response.completed" => {
+                        self.answer.finish.get_or_insert(Finish::Stop);
+                    }
+                    _ => {}
                 }
                 self.ended = true;
                 events.push(StreamEvent::Usage(self.answer.usage));

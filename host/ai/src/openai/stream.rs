@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
-use super::super::answer::Answer;
+use super::super::answer::{Answer, WithoutEnd};
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{of_choice, worse};
 use super::super::reading::{self, Fields};
@@ -138,6 +138,6 @@ impl StreamDeltas for Deltas {
 
     fn end(self: Box<Self>) -> (Answer, bool) {
         let complete = self.done || self.answer.finish.is_some();
-        (self.answer, complete)
+        (Answer { without_end: WithoutEnd::Unknown, ..self.answer }, complete)
     }
 }

@@ -272,7 +272,16 @@ fn a_reply_is_its_text_its_model_and_its_tokens() {
             "a success can carry retry-after; it means nothing"
         );
     }
+    let said = decode(&http(200, &[], answer(json!({"content": "x"}), json!("stop")))).unwrap();
+    assert!(!said.end_unsaid);
     let bare = decode(&http(200, &[], r#"{"choices":[{"message":{"content":"x"}}]}"#)).unwrap();
+    assert!(bare.end_unsaid, "nothing shows whether it is whole");
+    assert_eq!(bare.clone().within(None, Some(9)), Ok(bare.clone()), "its tokens are unknown");
+    let counted = Reply { usage: Usage::of(11, 9), ..bare.clone() };
+    assert_eq!(counted.clone().within(None, Some(10)), Ok(counted.clone()));
+    assert_eq!(counted.within(None, Some(9)).unwrap_err().kind, Truncated, "at its limit");
+    let said = Reply { usage: Usage::of(11, 9), ..said };
+    assert_eq!(said.clone().within(None, Some(9)), Ok(said));
     assert_eq!((bare.usage, bare.model), (Usage::default(), None));
 }
 
@@ -623,7 +632,14 @@ fn a2_e4_every_end_of_a_stream_has_its_meaning() {
     for (name, body, expected) in rows {
         let (result, _) = streamed(&[body.as_bytes()]);
         match (result, expected) {
-            (Ok(reply), Ok(text)) => assert_eq!(reply.content, text, "{name}"),
+            (Ok(reply), Ok(text)) => {
+                let has_reason = body.contains("\"stop\"");
+                assert_eq!(
+                    (reply.content.as_str(), reply.end_unsaid),
+                    (text, !has_reason),
+                    "{name}"
+                );
+            }
             (Err(failure), Err(kind)) => assert_eq!(failure.kind, kind, "{name}: {failure:?}"),
             (result, expected) => panic!("{name}: {result:?} is not {expected:?}"),
         }

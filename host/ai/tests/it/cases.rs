@@ -7,8 +7,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
-use sitewright_ai::{AiConfig, CallContext, Format, Gateway, ReplySchema};
+use serde_json::{Value, json};
+use sitewright_ai::{AiConfig, CallContext, Format, Gateway, ReplySchema, Request};
 use sitewright_model::ai::{AiError, CallId, Completed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -54,8 +54,16 @@ async fn server(response: Vec<u8>) -> u16 {
 }
 
 async fn ask(case: &Value) -> Result<Completed, AiError> {
+    ask_at_most(case, None).await
+}
+
+/// Asks for a reply of at most this many tokens.
+async fn ask_at_most(case: &Value, most: Option<u32>) -> Result<Completed, AiError> {
     let port = server(response(case)).await;
-    let kind = case["provider"].as_str().unwrap();
+    let (kind, api) = match case["provider"].as_str().unwrap() {
+        "responses" => ("openai", "api = \"responses\"\n"),
+        kind => (kind, ""),
+    };
     let path = match kind {
         "openai" => "/v1",
         "gemini" => "/v1beta",
@@ -65,7 +73,7 @@ async fn ask(case: &Value) -> Result<Completed, AiError> {
     let account = if kind == "cloudflare" { "account_id = \"a\"\n" } else { "" };
     let config: AiConfig = toml::from_str(&format!(
         "[providers.p]\nkind = \"{kind}\"\nbase_url = \"http://127.0.0.1:{port}{path}\"\n\
-         api_key_env = \"KEY\"\n{account}[routes.default]\n\
+         api_key_env = \"KEY\"\n{account}{api}[routes.default]\n\
          try = [{{ provider = \"p\", model = \"m\" }}]\nretry = {{ attempts = 1 }}\n"
     ))
     .unwrap();
@@ -77,7 +85,8 @@ async fn ask(case: &Value) -> Result<Completed, AiError> {
         None => Format::Text,
     };
     let deadline = Instant::now() + Duration::from_secs(60);
-    gateway.complete(CallContext::new(CallId::nth(1), deadline), request(format)).await
+    let request = Request { max_output_tokens: most, ..request(format) };
+    gateway.complete(CallContext::new(CallId::nth(1), deadline), request).await
 }
 
 /// Why the result is not the wanted one.
@@ -126,4 +135,70 @@ async fn every_reply_means_what_its_provider_means() {
     }
     let total = cases.len();
     assert!(failed.is_empty(), "{} of {total} are wrong:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[tokio::test]
+async fn e4_a_reply_without_a_finish_reason_says_so_or_is_truncated() {
+    const TOKENS: u32 = 7;
+    let answer = |kind: &str, content: &str| {
+        let usage = json!({"prompt_tokens": 11, "completion_tokens": TOKENS});
+        match kind {
+            "openai" => json!({"choices": [{"message": {"content": content}}], "usage": usage}),
+            "ollama" => json!({"message": {"content": content}, "eval_count": TOKENS}),
+            "responses" => json!({"output": [{"type": "message", "content": [
+                {"type": "output_text", "text": content}]}]}),
+            "cloudflare" => {
+                json!({"success": true, "result": {"response": content, "usage": usage}})
+            }
+            kind => panic!("{kind}"),
+        }
+    };
+    let stream = |end: &str| {
+        let chunk = json!({"choices": [{"delta": {"content": "Half a sen"}}]});
+        format!("data: {chunk}\n\n{end}")
+    };
+    let schema = json!({"type": "object", "required": ["a"]});
+    let text = |kind: &str| answer(kind, "Half a sen").to_string();
+    let unsaid = |said: bool| Ok(!said);
+    let truncated = Err("truncated");
+    // Name, provider, body, schema, limit of tokens, and whether the attempt says so.
+    let rows = [
+        ("chat", "openai", text("openai"), None, None, unsaid(false)),
+        ("chat, below its limit", "openai", text("openai"), None, Some(TOKENS + 1), unsaid(false)),
+        ("chat, at its limit", "openai", text("openai"), None, Some(TOKENS), truncated),
+        (
+            "JSON shows that it is whole",
+            "openai",
+            answer("openai", "{\"a\": 1}").to_string(),
+            Some(&schema),
+            None,
+            unsaid(true),
+        ),
+        ("stream with its mark", "openai", stream("data: [DONE]\n\n"), None, None, unsaid(false)),
+        ("stream without", "openai", stream(""), None, None, truncated),
+        ("responses", "responses", text("responses"), None, None, unsaid(false)),
+        ("ollama that is not done", "ollama", text("ollama"), None, None, truncated),
+        ("a protocol that has none", "cloudflare", text("cloudflare"), None, None, unsaid(true)),
+    ];
+    for (name, provider, body, schema, most, expected) in rows {
+        let kind = if body.starts_with("data:") { "text/event-stream" } else { "application/json" };
+        let length = body.len();
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{body}"
+        );
+        let mut case = json!({"provider": provider, "reply": reply});
+        if let Some(schema) = schema {
+            case["schema"] = schema.clone();
+        }
+        let found = match ask_at_most(&case, most).await {
+            Ok(done) => {
+                let attempt = done.attempts.last().unwrap().end_unsaid;
+                assert_eq!(done.end_unsaid, attempt, "{name}");
+                Ok(done.end_unsaid)
+            }
+            Err(error) => Err(error.kind.as_str()),
+        };
+        assert_eq!(found, expected, "{name}");
+    }
 }

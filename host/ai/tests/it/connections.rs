@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use sitewright_ai::{AiConfig, CallContext, Format, Gateway, Request};
+use sitewright_ai::{AiConfig, CallContext, FileJournal, Format, Gateway, Request, RunJournal};
 use sitewright_model::ai::{AiErrorKind, CallId, Limit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -278,6 +278,36 @@ async fn a_day_that_is_used_up_puts_calls_off_and_asks_nobody() {
             let message = error.message.as_str();
             assert!(message.contains(key) && message.contains("midnight UTC"), "{message}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_has_used_up_its_day_does_not_stop_the_others() {
+    let (port, requests) = spender().await;
+    let gateway = gateway(port, "", "[budget]\ntenant_day_tokens = 600\nday_tokens = 2000\n");
+    let folder = tempfile::tempdir().unwrap();
+    let made = AtomicUsize::new(0);
+    // 303 tokens a reply: two for each tenant, and seven for all.
+    let ask = async |tenant: Option<&str>| {
+        let number = made.fetch_add(1, Ordering::SeqCst);
+        let file = folder.path().join(format!("{number}.jsonl"));
+        let journal = RunJournal::new(Arc::new(FileJournal::open(file, None).unwrap()))
+            .of_tenant(tenant.map(str::to_owned));
+        let call = CallContext { journal: Some(Arc::new(journal)), ..call() };
+        gateway.complete(call, request(Format::Text)).await.map_err(|error| error.message)
+    };
+    for (tenant, allowed) in [(Some("a"), 2), (Some("b"), 2), (None, 3), (Some("c"), 0)] {
+        let before = requests.load(Ordering::SeqCst);
+        for _ in 0..allowed {
+            ask(tenant).await.unwrap();
+        }
+        let refused = ask(tenant).await.unwrap_err();
+        let whose = match tenant {
+            Some(tenant) if allowed > 0 => format!("the tenant `{tenant}`"),
+            _ => "the day's budget".to_owned(),
+        };
+        assert!(refused.as_str().contains(&whose), "{tenant:?}: {refused}");
+        assert_eq!(requests.load(Ordering::SeqCst), before + allowed, "{tenant:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use sitewright_ai::{
     AiConfig, CallContext, ChatMessage, ConfigError, FileJournal, Format, Gateway, Purpose,
     ReplyJudge, ReplySchema, Request, Role, RunJournal, ToJudge,
 };
-use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, Limit};
+use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, Limit, ReplySource};
 use sitewright_model::failure::Problem;
 use tokio::time::Instant;
 
@@ -667,21 +667,21 @@ async fn d4_a_reply_in_the_journal_is_not_paid_for_again() {
     };
     let said = async |call: &CallContext| {
         let done = gateway.complete(call.clone(), request(Format::Text)).await.unwrap();
-        (done.completion.content, done.replayed)
+        (done.completion.content, done.source)
     };
     let first = run("one.jsonl", None);
-    assert_eq!(said(&first).await, ("first".to_owned(), false));
+    assert_eq!(said(&first).await, ("first".to_owned(), ReplySource::Provider));
     assert_eq!(
         said(&first).await,
-        ("second".to_owned(), false),
+        ("second".to_owned(), ReplySource::Provider),
         "the same question again is another call"
     );
     // A process that died while it wrote leaves half a line.
     let mut torn = std::fs::OpenOptions::new().append(true).open(file("one.jsonl")).unwrap();
     std::io::Write::write_all(&mut torn, b"{\"request\": \"ab").unwrap();
     let again = run("two.jsonl", Some("one.jsonl"));
-    assert_eq!(said(&again).await, ("first".to_owned(), true));
-    assert_eq!(said(&again).await, ("second".to_owned(), true));
+    assert_eq!(said(&again).await, ("first".to_owned(), ReplySource::Journal));
+    assert_eq!(said(&again).await, ("second".to_owned(), ReplySource::Journal));
     let third = gateway.complete(again.clone(), request(Format::Text)).await.unwrap_err();
     assert_eq!(third.kind, AiErrorKind::NotFound, "what is not in the journal is asked for");
     let mut other = request(Format::Text);

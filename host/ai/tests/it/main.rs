@@ -3,6 +3,8 @@
 mod cases;
 mod connections;
 mod gateway;
+mod hedge;
 mod http;
 mod keys;
 mod negotiation;
+mod reply_cache;

@@ -140,6 +140,8 @@ fn table(attempts: &[Attempt]) -> String {
         let mut parts = vec![attempt.outcome.to_string()];
         parts.extend(attempt.status.map(|status| status.to_string()));
         parts.extend(latency(attempt));
+        parts.extend(attempt.hedge.then(|| "hedge".to_owned()));
+        parts.extend(attempt.end_unsaid.then(|| "no finish reason".to_owned()));
         let usage = attempt.usage;
         let tokens = [
             (usage.input_tokens, "in"),

@@ -72,6 +72,7 @@ fn text(swept: &Swept, dry_run: bool) -> String {
         (swept.events, "progress events"),
         (swept.replies, "AI replies"),
         (swept.failures, "failure records in the database"),
+        (swept.cached_replies, "AI replies that were kept for other orders"),
         (swept.deliveries, "deliveries of webhooks"),
         (swept.jobs, "jobs that no order has any more"),
         (swept.folders, "orders with files in the sites folder"),

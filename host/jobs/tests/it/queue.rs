@@ -57,12 +57,25 @@ mod tests {
                 NewOrder { idempotency_key: Some(String::new()), ..new_order("x") },
                 "`idempotency_key`",
             ),
+            (NewOrder { tenant: Some(" ".to_owned()), ..new_order("x") }, "`tenant`"),
+            (NewOrder { tenant: Some("a\nb".to_owned()), ..new_order("x") }, "`tenant`"),
+            (NewOrder { tenant: Some("é".repeat(101)), ..new_order("x") }, "`tenant`"),
             (NewOrder::new("x", "flora", "\0"), "NUL"),
         ] {
             let error = database.enqueue(bad).await.unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
         assert!(matches!(database.order("25").await, Err(Error::NoSuchOrder { .. })));
+
+        // Whoever an order is for is known to those who claim it, one or many at once.
+        let of = |id: &str, tenant: Option<String>| NewOrder { tenant, ..new_order(id) };
+        let label = "é".repeat(100);
+        database.enqueue(of("t1", Some(label.clone()))).await.unwrap();
+        database.enqueue(of("t2", None)).await.unwrap();
+        let (one, two) =
+            tokio::join!(taken_by(&database, "t1", "w"), taken_by(&database, "t2", "w"));
+        assert_eq!((one.tenant.as_ref(), two.tenant), (Some(&label), None));
+        assert_eq!(database.order("t1").await.unwrap().tenant, Some(label));
     }
 
     pub(super) async fn c5_many_clicks_at_once_make_one_order(place: Place) {

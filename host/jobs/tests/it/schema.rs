@@ -78,6 +78,8 @@ mod tests {
         };
         for sql in [
             trigger,
+            "ALTER TABLE sitewright_orders DROP COLUMN tenant",
+            "DROP TABLE sitewright_cached_replies",
             "DROP TABLE sitewright_webhooks",
             "DROP TABLE sitewright_callbacks",
             "DROP TABLE sitewright_deliveries",

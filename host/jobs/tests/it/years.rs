@@ -13,8 +13,21 @@ on_both!(
     d10_a_sweep_is_claimed_by_one_worker,
     d10_jobs_that_no_order_has_are_removed,
     a_revision_replaces_the_document_and_keeps_what_was_paid,
+    cached_replies_belong_to_the_orders_that_asked,
+    cached_replies_are_bounded,
     d16_lists_read_an_index,
 );
+
+/// A reply that answers equal requests of other orders.
+fn cached(key: &str, request: &str, text: &str, keep: Duration) -> NewCachedReply {
+    NewCachedReply {
+        key: key.to_owned(),
+        request: request.to_owned(),
+        occurrence: 0,
+        entry: json!({ "content": text }),
+        keep,
+    }
+}
 
 /// All that a worker writes about one order.
 async fn whole_life(database: &Database, order: &str) {
@@ -90,6 +103,100 @@ mod tests {
                 assert!(!found, "the bytes are overwritten");
             }
         }
+    }
+
+    pub(super) async fn cached_replies_belong_to_the_orders_that_asked(place: Place) {
+        let day = Duration::from_secs(86_400);
+        let database = place.open().await;
+        for order in ["a", "b", "c", "d"] {
+            whole_life(&database, order).await;
+        }
+        let kept = |order: &'static str, key: &'static str, request: &'static str| {
+            let database = database.clone();
+            async move { database.cache_reply(order, cached(key, request, "bread", day)).await }
+        };
+        let found = async |key: &str| database.cached_reply(key).await.unwrap().is_some();
+        // What `a` paid for and `b` got, and what only `c` asked.
+        assert!(kept("a", "k1", "q1").await.unwrap());
+        assert!(kept("c", "k2", "q2").await.unwrap());
+        database.keep_reply("b", "x", reply("q1", 0)).await.unwrap();
+        assert_eq!(database.cached_reply("k1").await.unwrap(), Some(json!({ "content": "bread" })));
+        // A newer one takes its place.
+        database.cache_reply("a", cached("k1", "q1", "cake", day)).await.unwrap();
+        assert_eq!(database.cached_reply("k1").await.unwrap(), Some(json!({ "content": "cake" })));
+        // With one of the orders the reply goes, whoever of them paid for it.
+        assert_eq!(
+            database.rows_of("b").await.unwrap().ai_calls,
+            3,
+            "two of its own, and the shared"
+        );
+        assert_eq!(database.erase("b").await.unwrap().ai_calls, 3);
+        assert!(!found("k1").await && found("k2").await);
+        assert_eq!(database.erase("c").await.unwrap().ai_calls, 2);
+        assert!(!found("k2").await);
+        assert!(!kept("c", "k2", "q2").await.unwrap(), "a slow worker keeps nothing of it");
+        assert!(!found("k2").await);
+        // Nor does a reply stay that its order blames for a failure.
+        for key in ["k3", "k4"] {
+            kept("d", key, if key == "k3" { "q3" } else { "q4" }).await.unwrap();
+        }
+        database.keep_reply("d", "x", reply("q4", 0)).await.unwrap();
+        database.ask_again("d", Some(vec![("q3".to_owned(), 0)])).await.unwrap();
+        assert!(!found("k3").await && found("k4").await);
+        database.ask_again("d", None).await.unwrap();
+        assert!(!found("k4").await);
+        // The texts of an order's replies expire with those in the cache.
+        kept("a", "k5", "q5").await.unwrap();
+        let (replies, failed) = (ExpiredRows::Replies, OrderState::Failed);
+        let from = SweepCursor::default();
+        database.expire_rows(replies, failed, i64::MAX / 4, &from, 10, false).await.unwrap();
+        assert!(!found("k5").await);
+    }
+
+    pub(super) async fn cached_replies_are_bounded(place: Place) {
+        let day = Duration::from_secs(86_400);
+        let database = place.open().await;
+        database.enqueue(new_order("a")).await.unwrap();
+        let found = async |key: &str| database.cached_reply(key).await.unwrap().is_some();
+        // In time.
+        let soon = Duration::from_millis(1);
+        database.cache_reply("a", cached("soon", "q", "bread", soon)).await.unwrap();
+        database.cache_reply("a", cached("late", "q", "bread", day)).await.unwrap();
+        while found("soon").await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(database.expire_cached_replies(10, true).await.unwrap(), 1);
+        assert_eq!(database.expire_cached_replies(10, false).await.unwrap(), 1);
+        assert_eq!(database.expire_cached_replies(10, false).await.unwrap(), 0);
+        assert!(found("late").await);
+        // In size.
+        let large = "x".repeat(MAX_CACHED_REPLY_BYTES);
+        let kept = database.cache_reply("a", cached("large", "q", &large, day)).await.unwrap();
+        assert!(!kept && !found("large").await);
+        let rows = "SELECT count(*) FROM sitewright_cached_replies";
+        let most = i64::try_from(MAX_CACHED_BYTES).unwrap();
+        place.sql(&format!("UPDATE sitewright_cached_replies SET bytes = {most}")).await;
+        database.cache_reply("a", cached("next", "q", "bread", day)).await.unwrap();
+        assert!(!found("late").await && found("next").await, "the oldest goes");
+        // In number.
+        let digits = "(VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9))";
+        let digit = |name: &str| format!("(SELECT column1 AS n FROM {digits} AS v) AS {name}");
+        place
+            .sql(&format!(
+                "INSERT INTO sitewright_cached_replies (key, request, occurrence, order_id, entry, \
+                 bytes, created_at, expires_at) SELECT 'old' || (a.n * 1000 + b.n * 100 + c.n * 10 \
+                 + d.n), 'q', 0, 'a', '{{}}', 2, 1, {} FROM {}, {}, {}, {}",
+                i64::MAX,
+                digit("a"),
+                digit("b"),
+                digit("c"),
+                digit("d"),
+            ))
+            .await;
+        assert_eq!(place.number(rows).await, 10_001);
+        database.cache_reply("a", cached("last", "q", "bread", day)).await.unwrap();
+        assert_eq!(place.number(rows).await, i64::from(MAX_CACHED_REPLIES));
+        assert!(found("next").await && found("last").await);
     }
 
     pub(super) async fn d10_a_running_order_is_not_erased(place: Place) {

@@ -63,12 +63,27 @@ pub struct Completion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completed {
     pub completion: Completion,
-    /// All attempts; only the last one succeeded. Empty if the reply comes from the journal.
+    /// All attempts; only the last one succeeded. Empty if no model was asked.
     pub attempts: Vec<Attempt>,
     /// The model's whole text, if the JSON is only a part of it.
     pub raw_reply: Option<String>,
-    /// Whether the reply comes from the journal, at no cost.
-    pub replayed: bool,
+    pub source: ReplySource,
+    /// See [`Attempt::end_unsaid`], of the attempt that succeeded.
+    pub end_unsaid: bool,
+}
+
+/// Where a reply comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplySource {
+    /// A model answered.
+    Provider,
+    /// The journal of the order, at no cost.
+    Journal,
+    /// An equal request of another order, at no cost.
+    Cache {
+        /// What that order paid; `None` if the model has no price.
+        saved_usd: Option<Usd>,
+    },
 }
 
 impl Completed {

@@ -120,6 +120,14 @@ pub struct Attempt {
     /// Whether the request contained what was wrong with the model's previous reply (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
+    /// Whether the attempt was made beside the previous one, which had not begun its reply in time
+    /// (`hedge_ms` of the route). One of the two may be cancelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hedge: bool,
+    /// Whether the provider did not say why the model stopped, although its protocol has a field for
+    /// that: nothing shows whether the text is whole. Not of JSON, which shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_unsaid: bool,
     /// Whether nothing was sent, because the circuit breaker was open, the limiter had no permit in
     /// time, or no connection could be made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

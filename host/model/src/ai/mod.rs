@@ -6,6 +6,6 @@ mod error;
 mod usd;
 
 pub use call_id::{CallId, CallIdError};
-pub use completion::{Completed, Completion, FinishReason, Usage};
+pub use completion::{Completed, Completion, FinishReason, ReplySource, Usage};
 pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use usd::Usd;

@@ -255,7 +255,10 @@ pub struct AiCallTries {
     /// Whether the reply comes from the journal of an earlier attempt, at no cost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// All attempts, over all candidates of the route; empty if the call was replayed.
+    /// Whether the reply answered an equal request of another order, at no cost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+    /// All attempts, over all candidates of the route; empty if no model was asked.
     pub attempts: Vec<Attempt>,
 }
 

@@ -18,7 +18,9 @@ use super::state::{AiContext, GuestState};
 use crate::plugin::HeldBytes;
 use crate::plugin::bindings::ai_types;
 use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, Request, Role, TextSink};
-use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, FinishReason, Usage};
+use sitewright_model::ai::{
+    AiError, AiErrorKind, CallId, Completed, FinishReason, ReplySource, Usage,
+};
 use sitewright_model::failure::{Ended, NewCall, TrailEntry, TrailOutcome};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -243,7 +245,11 @@ impl Call {
                 let reply_bytes = Some(done.completion.content.len() as u64);
                 trace.end(entry, Ended { waited_ms, reply_bytes, ..Ended::from(TrailOutcome::Ok) });
                 let cost_usd = done.cost_usd();
-                let Completed { completion, attempts, replayed, raw_reply: _ } = done;
+                let (cached, saved_usd) = match done.source {
+                    ReplySource::Cache { saved_usd } => (true, saved_usd),
+                    ReplySource::Provider | ReplySource::Journal => (false, None),
+                };
+                let Completed { completion, attempts, source, end_unsaid, raw_reply: _ } = done;
                 trace.ai_answered(AiCall {
                     call_id: completion.call_id.to_string(),
                     purpose,
@@ -252,7 +258,10 @@ impl Call {
                     usage: completion.usage,
                     duration_ms: millis(trace.elapsed().saturating_sub(began)),
                     cost_usd,
-                    replayed,
+                    replayed: source == ReplySource::Journal,
+                    cached,
+                    saved_usd,
+                    end_unsaid,
                     attempts,
                 });
                 Ok(ai_types::Completion {

@@ -64,6 +64,17 @@ pub struct AiCall {
     /// Whether the reply came from the journal, at no cost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+    /// Whether a model gave the reply to an equal request of another order, so that nothing was
+    /// paid for it. `usage` is what that order used.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+    /// What that order paid; missing if the model has no price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_usd: Option<Usd>,
+    /// Whether nothing shows that the reply is whole: its provider did not say why the model
+    /// stopped.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub end_unsaid: bool,
     /// Every try, in order.
     pub attempts: Vec<Attempt>,
 }
@@ -368,6 +379,7 @@ impl RunTrace {
             call_id: call.call_id.clone(),
             purpose: call.purpose.clone(),
             replayed: call.replayed,
+            cached: call.cached,
             attempts: call.attempts.clone(),
         });
         let failed = inner.ai_failed.values().chain(inner.ai_failed_last.as_deref()).map(|call| {
@@ -375,6 +387,7 @@ impl RunTrace {
                 call_id: call.call_id.map(|id| id.to_string()).unwrap_or_default(),
                 purpose: call.purpose.clone(),
                 replayed: false,
+                cached: false,
                 attempts: call.attempts.clone(),
             }
         });
@@ -385,7 +398,8 @@ impl RunTrace {
         let at: BTreeMap<&str, u64> =
             trail.iter().filter_map(|entry| Some((entry.call_id.as_deref()?, entry.seq))).collect();
         calls.retain(|call| {
-            (call.replayed || !call.attempts.is_empty()) && at.contains_key(call.call_id.as_str())
+            let answered = call.replayed || call.cached || !call.attempts.is_empty();
+            answered && at.contains_key(call.call_id.as_str())
         });
         calls.sort_by_key(|call| at.get(call.call_id.as_str()).copied());
         calls

@@ -61,6 +61,7 @@ impl Attempt<'_> {
         }
         self.warn_of_refused_writes();
         let totals = self.measure();
+        self.warn_of_unsaid_ends(&totals);
         let info = self.release_info(&prepared, &totals);
         self.state.totals = Some(totals);
         let checks = Arc::new(Mutex::new(CheckUse::default()));
@@ -159,13 +160,45 @@ impl Attempt<'_> {
         }
     }
 
+    /// Adds a warning for the texts of which nothing shows that they are whole: a sentence on the
+    /// site may be cut.
+    fn warn_of_unsaid_ends(&self, totals: &Totals) {
+        let unsaid = totals.ai_calls.iter().filter(|call| call.end_unsaid);
+        let mut providers: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for call in unsaid {
+            let calls = providers.entry((&call.provider, &call.model)).or_default();
+            calls.push(&call.call_id);
+        }
+        for ((provider, model), calls) in providers {
+            let more = match calls.len().saturating_sub(MAX_UNSAID) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let calls = calls[..calls.len().min(MAX_UNSAID)].join(", ");
+            self.trace.notice(Diagnostic {
+                seq: None,
+                at_ms: self.trace.now_ms(),
+                severity: Severity::Warning,
+                code: "ai-end-unsaid".to_owned(),
+                message: message!(
+                    "the provider `{provider}` did not say why its model `{model}` stopped \
+                     ({calls}{more}), so nothing shows whether these texts are whole: read them, \
+                     or have the provider send the finish reason"
+                ),
+                causes: Vec::new(),
+                location: None,
+                attributes: BTreeMap::new(),
+            });
+        }
+    }
+
     /// What the release says of its making.
     fn release_info(&self, prepared: &Prepared, totals: &Totals) -> ReleaseInfo {
         let Prepared { template, locale, .. } = prepared;
         let calls = &totals.ai_calls;
         let tokens = |count: fn(&Usage) -> Option<u64>| {
-            let counts = calls.iter().filter_map(|call| count(&call.usage));
-            counts.fold(0, u64::saturating_add)
+            let paid = calls.iter().filter(|call| !call.cached);
+            paid.filter_map(|call| count(&call.usage)).fold(0, u64::saturating_add)
         };
         let start_s = self.request.id.determinism().start_unix_ms / 1_000;
         ReleaseInfo {
@@ -180,6 +213,9 @@ impl Attempt<'_> {
                 "calls": calls.len(),
                 "input_tokens": tokens(|usage| usage.input_tokens),
                 "output_tokens": tokens(|usage| usage.output_tokens),
+                "cache_read_tokens": tokens(|usage| usage.cache_read_tokens),
+                "saved": totals.saved(),
+                "hedged": totals.hedged(),
                 "by_call": calls,
             }),
             usage: serde_json::json!({
@@ -198,6 +234,9 @@ impl Attempt<'_> {
 
 /// Maximum warnings of refused writes in a report.
 const MAX_REFUSED: usize = 10;
+
+/// Maximum calls that a warning of a report names.
+const MAX_UNSAID: usize = 10;
 
 /// How long a release may still take that has begun when its attempt must end. 5 s.
 const RELEASE_GRACE: Duration = Duration::from_secs(5);

@@ -26,7 +26,7 @@ mod witness;
 pub use archive::{ArchivedRelease, attempt_file, document_file};
 pub use attempt::{attempt, supervised};
 pub use end::{CoreDump, RunEnd, RunError};
-pub use outcome::{AttemptId, Outcome, Printed, Released, Totals};
+pub use outcome::{AttemptId, Outcome, Printed, Released, Saved, Totals};
 pub(crate) use polled::Polled;
 pub use polled::{LongPoll, long_polls};
 pub use prepare::journal_file;

@@ -14,6 +14,7 @@ use crate::host_functions::AiCall;
 use crate::plugin::Determinism;
 use crate::run::recording::Recording;
 use sitewright_model::Measure;
+use sitewright_model::ai::Usd;
 use sitewright_model::failure::{Diagnostic, FailureRecord, LogTail, TemplateRef};
 use sitewright_model::message::Message;
 use sitewright_site::Release;
@@ -134,6 +135,16 @@ pub struct Totals {
     pub ai_calls: Vec<AiCall>,
 }
 
+/// What was not paid, because another order had paid for the same reply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    pub calls: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// Of models that have a price.
+    pub cost_usd: Usd,
+}
+
 impl Totals {
     /// The limit that goes on being used after the run.
     pub(super) const DEADLINE: &'static str = "deadline_ms";
@@ -155,10 +166,32 @@ impl Totals {
         self.ai_calls.iter().filter(|call| call.replayed).count()
     }
 
+    /// The number of calls in which two candidates were asked at once.
+    pub fn hedged(&self) -> usize {
+        let is_hedged = |call: &&AiCall| call.attempts.iter().any(|attempt| attempt.hedge);
+        self.ai_calls.iter().filter(is_hedged).count()
+    }
+
+    /// What replies from the cache of all orders saved.
+    pub fn saved(&self) -> Saved {
+        let cached = self.ai_calls.iter().filter(|call| call.cached);
+        cached.fold(Saved::default(), |sum, call| {
+            let tokens = |count: Option<u64>, sum: u64| sum.saturating_add(count.unwrap_or(0));
+            Saved {
+                calls: sum.calls + 1,
+                input_tokens: tokens(call.usage.input_tokens, sum.input_tokens),
+                output_tokens: tokens(call.usage.output_tokens, sum.output_tokens),
+                cost_usd: sum.cost_usd.plus(call.saved_usd.unwrap_or_default()),
+            }
+        })
+    }
+
     /// Input and output tokens of all calls that a model answered, as far as providers report
-    /// them. Replayed replies count for the attempt that paid for them.
+    /// them. Replayed replies count for the attempt that paid for them, and those from the cache for
+    /// the order that did.
     pub fn tokens(&self) -> (u64, u64) {
-        self.ai_calls.iter().filter(|call| !call.replayed).fold((0, 0), |(input, output), call| {
+        let paid = self.ai_calls.iter().filter(|call| !call.replayed && !call.cached);
+        paid.fold((0, 0), |(input, output), call| {
             (
                 input.saturating_add(call.usage.input_tokens.unwrap_or(0)),
                 output.saturating_add(call.usage.output_tokens.unwrap_or(0)),

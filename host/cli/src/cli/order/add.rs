@@ -33,6 +33,10 @@ pub(in crate::cli) struct Args {
     /// Idempotency key: an order with the same key is the same order.
     #[arg(long, value_name = "IDEMPOTENCY_KEY")]
     key: Option<String>,
+    /// Label of whoever the orders are for: `[ai.budget]` can limit each tenant. At most 100
+    /// characters.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
     /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
@@ -75,6 +79,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     };
     let submissions = documents.iter().map(|document| Submission {
         callback: None,
+        tenant: args.tenant.clone(),
         order: document.order.clone(),
         template: args.template.clone(),
         priority,

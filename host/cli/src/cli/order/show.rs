@@ -87,6 +87,9 @@ fn text(detail: &OrderDetail, width: usize) -> String {
     if let Some(key) = &order.idempotency_key {
         row("key", key.clone());
     }
+    if let Some(tenant) = &order.tenant {
+        row("tenant", tenant.clone());
+    }
     if let Some(job) = order.job_id {
         row("job", job.to_string());
     }

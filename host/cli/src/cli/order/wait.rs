@@ -350,6 +350,7 @@ impl End {
                 "model": call.call.model,
                 "input_tokens": call.call.input_tokens,
                 "output_tokens": call.call.output_tokens,
+                "cached": call.call.entry["cached"] == true,
                 "attempt": call.attempt,
             })
         });
