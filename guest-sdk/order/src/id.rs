@@ -1,5 +1,12 @@
 //! Ids of orders, which are also names of folders.
 
+use std::borrow::Cow;
+
+/// Maximum length of an id that a CRM sends, in bytes.
+const MAX_SENT: usize = 500;
+/// Maximum length of what is kept of an id that does not name a folder, in characters.
+const MAX_KEPT: usize = 40;
+
 /// The error for a text that is not an order id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -58,4 +65,44 @@ pub fn check_id(id: &str) -> Result<(), IdError> {
         return wrong("it is the name of a Windows device");
     }
     Ok(())
+}
+
+/// The id under which an order is kept: `id` itself if it can name a folder, see [`check_id`];
+/// otherwise what of it can, and 12 hexadecimal digits of its hash. `2026/117` is
+/// `2026-117-` and 12 digits, in every program. An id that was made by this function stays as it
+/// is.
+///
+/// # Errors
+/// [`IdError`] if `id` is empty or longer than 500 bytes.
+pub fn folder_id(id: &str) -> Result<Cow<'_, str>, IdError> {
+    let trimmed = id.trim();
+    if check_id(trimmed).is_ok() {
+        return Ok(Cow::Borrowed(trimmed));
+    }
+    let wrong = |reason| Err(IdError { id: id.to_owned(), reason });
+    if trimmed.is_empty() {
+        return wrong("it is empty");
+    }
+    if trimmed.len() > MAX_SENT {
+        return wrong("it is longer than 500 bytes");
+    }
+    let mut kept = String::with_capacity(trimmed.len());
+    for c in trimmed.chars() {
+        let c = if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+        if c != '-' || !(kept.is_empty() || kept.ends_with('-')) {
+            kept.push(c);
+        }
+    }
+    kept.truncate(MAX_KEPT);
+    let kept = kept.trim_matches('-');
+    // FNV-1a, 64 bits.
+    let hash = trimmed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let digits = format!("{:012x}", hash >> 16);
+    Ok(Cow::Owned(if kept.is_empty() {
+        format!("order-{digits}")
+    } else {
+        format!("{kept}-{digits}")
+    }))
 }

@@ -39,7 +39,7 @@ pub use content::{HoursNote, Legal, MenuItem, MenuSection, Person, Photo, Place,
 pub use country::{country_code, main_language};
 pub use email::{EmailError, email_address, read_email};
 pub use hours::{Day, DayHours, Hours, HoursError, Range, read_ranges};
-pub use id::{IdError, check_id};
+pub use id::{IdError, check_id, folder_id};
 pub use link::{LinkError, MAX_LINK, profile_address, web_address};
 pub use locale::{Locale, LocaleError};
 pub use notice::{MAX_NOTICES, Notice, NoticeLevel};

@@ -64,7 +64,13 @@ impl Locale {
     /// The tag, with the two letters of its language if there are any; `None` if there is no such
     /// language.
     fn known(self) -> Option<Self> {
+        // Codes that were replaced, and that some programs still send.
+        const REPLACED: [(&str, &str); 4] =
+            [("iw", "he"), ("in", "id"), ("ji", "yi"), ("jp", "ja")];
         let language = self.language();
+        if let Some((_, new)) = REPLACED.iter().find(|(old, _)| *old == language) {
+            return Some(Locale(format!("{new}{}", &self.0[2..])));
+        }
         if language.len() == 2 {
             return LANGUAGES.split(' ').any(|known| known == language).then_some(self);
         }

@@ -72,12 +72,25 @@ impl Phone {
             return Err(wrong());
         }
         let plain: String = visible(text).chars().map(unified).collect();
+        let plain = plain.trim().trim_start_matches(['\'', '"', '=']);
+        if let Some(digits) = exact_float(plain).or_else(|| spelled(plain)) {
+            let phone: Phone = digits.parse().map_err(|_| wrong())?;
+            return Ok(WrittenPhone { phone, left_out: Vec::new() });
+        }
+        let (plain, always) = without_hours(plain);
+        let plain = plain.replace("(0xx", "(0").replace("(xx", "(");
         let plain = without_label(plain.trim());
         let (first, mut left_out) = first_number(plain);
+        left_out.extend(always);
         let (number, extension) = without_extension(first);
         left_out.extend(extension);
+        let (number, words) = without_words(number).ok_or_else(wrong)?;
+        left_out.extend(words);
         let number = without_fraction(number);
         let number = international(number);
+        if is_placeholder(&number) {
+            return Err(wrong());
+        }
         let phone: Phone = number.parse().map_err(|_| wrong())?;
         // As typed, if that says the same.
         let typed = text.parse::<Phone>().ok().filter(|typed| typed.dial() == phone.dial());
@@ -92,7 +105,9 @@ fn unified(c: char) -> char {
         '＋' => '+',
         '（' => '(',
         '）' => ')',
-        '\n' | '\t' => ' ',
+        // A line is a number of its own.
+        '\n' => '|',
+        '\t' => ' ',
         '·' | '•' | '∙' => '.',
         c => ascii_digit(c),
     }
@@ -181,7 +196,137 @@ fn first_number(text: &str) -> (&str, Vec<String>) {
     }
     let others = text[after..].trim();
     let left_out = if others.is_empty() { Vec::new() } else { vec![others.to_owned()] };
-    (text[..at].trim_end_matches([' ', ',', ';', '-', '|']), left_out)
+    (text[..at].trim_matches([' ', ',', ';', '-', '|']), left_out)
+}
+
+/// The number among words that are beside it and not in it, and what is left out: `020 7946 0123
+/// (office)`, `Tel. 06 6982 1234 Fax 06 6982 1235`. `None` if it is uncertain which one is meant,
+/// or if it is that of a fax machine.
+fn without_words(text: &str) -> Option<(&str, Vec<String>)> {
+    if !text.contains(char::is_alphabetic) {
+        return Some((text, Vec::new()));
+    }
+    let chars: Vec<(usize, char)> = text.char_indices().collect();
+    // `12O 555 0123`: a letter in a number is a mistake, or a word that is dialled.
+    let touches = chars.windows(2).any(|pair| match pair {
+        [(_, one), (_, other)] => {
+            one.is_ascii_digit() && other.is_alphabetic()
+                || one.is_alphabetic() && other.is_ascii_digit()
+        }
+        _ => false,
+    });
+    if touches {
+        return None;
+    }
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    let mut found: Option<&str> = None;
+    let mut left_out = Vec::new();
+    let mut is_fax = false;
+    let mut end = 0;
+    for part in text.split_inclusive(char::is_alphabetic) {
+        end += part.len();
+        // Each part ends with a letter, but the last one.
+        let number = part.trim_end_matches(char::is_alphabetic);
+        let number = number
+            .trim_start_matches(|c: char| !c.is_ascii_digit() && !matches!(c, '+' | '('))
+            .trim_end_matches(|c: char| !c.is_ascii_digit());
+        match digits(number) {
+            0 => {}
+            // Too short for a number: of a room, or of the hour until which one may call.
+            1..6 => return None,
+            _ if found.is_some() || is_fax => left_out.push(number.to_owned()),
+            _ => found = Some(number),
+        }
+        if digits(number) > 0 {
+            is_fax = false;
+        }
+        let word = text[..end].rsplit(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+        is_fax |= matches!(word.to_lowercase().as_str(), "fax" | "telefax" | "télécopie");
+    }
+    let found = found?;
+    let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.collect();
+    if !words.is_empty() {
+        left_out.push(words.join(" "));
+    }
+    Some((found, left_out))
+}
+
+/// The text without the hours that some write behind a number: `24/7`, `24h`, `(24 hours)`.
+fn without_hours(text: &str) -> (String, Option<String>) {
+    const SIGNS: [&str; 10] = [
+        "24/7",
+        "24 / 7",
+        "24 hours",
+        "24 horas",
+        "24 stunden",
+        "24 heures",
+        "24 ore",
+        "24 uur",
+        "24h",
+        "24 h",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let found = SIGNS.iter().find_map(|sign| {
+        let at = lower.find(sign)?;
+        let rest = &lower[at + sign.len()..];
+        let begins = lower[..at].ends_with([' ', '(', ',', '-', '|']);
+        let ends = !rest.starts_with(|c: char| c.is_alphanumeric());
+        (begins && ends).then_some((at, sign.len()))
+    });
+    match found {
+        Some((at, length)) => {
+            let before = text[..at].trim_end_matches([' ', '(', ',', '-', '|']);
+            let after = text[at + length..].trim_start_matches(')');
+            (format!("{before}{after}"), Some(text[at..at + length].to_owned()))
+        }
+        None => (text.to_owned(), None),
+    }
+}
+
+/// The digits of a number that a spreadsheet wrote as a float and did not cut:
+/// `5.519987654321E+12`.
+fn exact_float(text: &str) -> Option<String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent: usize = exponent.trim_start_matches('+').parse().ok()?;
+    let (first, rest) = mantissa.split_once(['.', ','])?;
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let whole = first.len() == 1 && rest.len() == exponent && is_digits(first) && is_digits(rest);
+    whole.then(|| format!("{first}{rest}"))
+}
+
+/// The digits of a number of North America that is dialled as a word: `1-800-FLOWERS`.
+fn spelled(text: &str) -> Option<String> {
+    const FREE: [&str; 8] = ["800", "833", "844", "855", "866", "877", "888", "900"];
+    let plain: String =
+        text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '+')).collect();
+    let number = plain.strip_prefix('1').unwrap_or(&plain);
+    let is_word = number.len() == 10
+        && FREE.iter().any(|code| number.starts_with(code))
+        && number.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+        && number.ends_with(|c: char| c.is_ascii_uppercase());
+    let key = |c: char| match c {
+        'A'..='C' => '2',
+        'D'..='F' => '3',
+        'G'..='I' => '4',
+        'J'..='L' => '5',
+        'M'..='O' => '6',
+        'P'..='S' => '7',
+        'T'..='V' => '8',
+        'W'..='Z' => '9',
+        c => c,
+    };
+    is_word.then(|| {
+        let dialled: String = number.chars().map(key).collect();
+        format!("+1 {}-{}-{}", &dialled[..3], &dialled[3..6], &dialled[6..])
+    })
+}
+
+/// Whether a number only fills a field: `000-000-0000`, `1234567890`.
+fn is_placeholder(number: &str) -> bool {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let same = digits.bytes().all(|b| Some(b) == digits.bytes().next());
+    same || matches!(digits.as_str(), "1234567" | "12345678" | "123456789" | "1234567890")
 }
 
 /// The text without an extension: `x12`, `ext. 12`, `ramal 12`, `#12`.
@@ -257,7 +402,12 @@ fn international(text: &str) -> String {
         return number;
     }
     let number = number.replace("+ ", "+").replacen("(0)", " ", 1);
-    number.split_whitespace().collect::<Vec<_>>().join(" ")
+    let number = number.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Mexico's mobile numbers had a 1 behind the country code until 2019.
+    match number.strip_prefix("+52 1").or_else(|| number.strip_prefix("+521")) {
+        Some(rest) if digits == 13 => format!("+52 {}", rest.trim_start_matches([' ', '-'])),
+        _ => number,
+    }
 }
 
 impl FromStr for Phone {

@@ -4,6 +4,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `document` | is a document an order? |
+//! | `languages` | does the template of an order write its language? |
 //! | `submit` | how is an order added, and what if the queue has it already? |
 //! | `detail` | what is known about one order? |
 //! | `erase` | how is everything of an order removed, in database and sites? |
@@ -20,6 +21,7 @@ mod document;
 mod erase;
 mod error;
 mod files;
+mod languages;
 mod submit;
 mod token;
 
@@ -28,6 +30,7 @@ pub use document::{Document, Reading, read};
 pub use erase::{Erased, erase};
 pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
+pub use languages::{FindLanguages, Languages};
 pub use submit::{
     Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, submit,
 };

@@ -29,6 +29,8 @@ pub struct Submission {
     pub callback: Option<String>,
     /// A label of whoever the order is for. An order that the queue has keeps its own.
     pub tenant: Option<String>,
+    /// What was found beside the order's own notices, to be answered with them.
+    pub notices: Vec<Notice>,
 }
 
 /// A part of an order in the queue that is not the one that was sent now.
@@ -182,7 +184,7 @@ pub async fn submit(
         submitted.push(Submitted {
             answer,
             sent_as: submission.order.id().clone(),
-            warnings: submission.order.order().notices.clone(),
+            warnings: [&submission.order.order().notices[..], &submission.notices[..]].concat(),
             differs: differs.filter(|_| revised.is_none()),
             revised,
         });

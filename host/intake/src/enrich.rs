@@ -29,7 +29,7 @@ pub(super) fn enrich(
     let country = order.country.clone().or(of_locale);
 
     let mut numbers = Numbers { country: country.as_deref(), notices, doubts: Vec::new() };
-    let at = |names: &[&str]| child(business, sent(document, business, names));
+    let at = |names: &[&str]| child(&business, sent(document, &business, names));
     numbers.complete(&mut order.business_phone, &at(&["business_phone", "phone", "telephone"]));
     numbers.complete(
         &mut order.whatsapp_phone,
@@ -54,7 +54,7 @@ pub(super) fn enrich(
                 "names no language: the site is made in `{}`, from {}",
                 found.locale, found.source
             );
-            let at = child(business, "locale");
+            let at = child(&business, "locale");
             notices.push(Notice::new(NoticeLevel::Note, at, message));
         }
         order.locale = found.locale;

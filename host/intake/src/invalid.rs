@@ -42,6 +42,8 @@ pub enum InvalidKind {
     DuplicateFields,
     /// The document is JSON, but not an order.
     Content,
+    /// It is an order in a language that its template does not write.
+    Language,
 }
 
 impl InvalidOrder {
@@ -59,6 +61,11 @@ impl InvalidOrder {
         let mut problems = problems.into_iter();
         let first = problems.next()?;
         Some(InvalidOrder { kind, id, first, others: problems.collect() })
+    }
+
+    /// An order that is refused for one reason.
+    pub(super) fn one(kind: InvalidKind, id: OrderId, problem: Problem) -> Self {
+        InvalidOrder { kind, id: Some(id), first: problem, others: Vec::new() }
     }
 
     pub fn kind(&self) -> InvalidKind {

@@ -11,6 +11,7 @@
 //! | `id` | which texts are order ids |
 //! | `surrogates` | which escapes of a document are no characters |
 //! | `enrich`, `phones`, `language` | what number plans and languages say about an order |
+//! | `language_of` | may a site be made by a program that writes these languages? |
 //! | `snapshot` | what an accepted order is |
 //!
 //! What a customer's fields mean, and how they are read tolerantly, is in the crate
@@ -27,6 +28,7 @@ mod input;
 mod invalid;
 mod json;
 mod language;
+mod language_of;
 mod phones;
 mod snapshot;
 mod surrogates;
@@ -36,7 +38,8 @@ mod tests;
 pub use id::OrderId;
 pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, Reading, load, load_as};
 pub use invalid::{InvalidKind, InvalidOrder};
-pub use sitewright_order::{IdError, Locale, Notice, NoticeLevel, Order, Problem};
+pub use language_of::other_language;
+pub use sitewright_order::{IdError, Locale, Notice, NoticeLevel, Order, Problem, folder_id};
 pub use snapshot::OrderSnapshot;
 
 /// Default maximum size of an order document, as sent and as normalised, in bytes: 1 MiB. The

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sitewright_control::Reading;
+use sitewright_control::{Languages, Reading};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
@@ -63,6 +63,8 @@ pub struct ServerParts {
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
     pub templates: TemplateNames,
+    /// Which languages templates write, as far as this machine knows.
+    pub languages: Languages,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
     pub alive: Alive,
@@ -85,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) configuration: Vec<(String, String)>,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
+    pub(crate) languages: Languages,
     pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
@@ -112,6 +115,7 @@ impl App {
             configuration,
             routes,
             templates,
+            languages,
             callbacks,
             alive,
             settings,
@@ -135,6 +139,7 @@ impl App {
             configuration,
             routes,
             templates,
+            languages,
             callbacks,
             settings,
             surface,

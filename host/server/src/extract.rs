@@ -1,5 +1,6 @@
 //! What handlers read of a request, with bounds, and with a problem for what cannot be read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
+use sitewright_intake::folder_id;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
@@ -36,7 +38,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         })?;
         let why = match id.chars().count() {
             _ if id.contains('\0') => "it has a zero character".to_owned(),
-            0..=MAX_ID => return Ok(Id(id)),
+            // An id of an order that does not name a folder is kept under one that does.
+            0..=MAX_ID => {
+                let kept = folder_id(&id).map_or_else(|_| id.clone(), Cow::into_owned);
+                return Ok(Id(kept));
+            }
             characters => format!("it has {characters} characters, and at most {MAX_ID} are used"),
         };
         let detail = format!("the id in the path is no id: {why}");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sitewright_control::{
     Difference, Document, Erased, OrderDetail, Part, Submission, Submitted, erase, read, submit,
 };
-use sitewright_intake::{InvalidOrder, OrderSnapshot};
+use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised};
 use sitewright_site::OrderDir;
 
@@ -74,14 +74,16 @@ pub(crate) async fn add(
     let callback = parameters.callback.map(|url| callback(&app, &url)).transpose()?;
     let order = document(&app, bytes).await?;
     templates::check(&app, &parameters.template).await?;
+    let notices = language(&app, &order, &parameters.template).await?;
     let (id, revises) = (order.id().to_string(), parameters.revise);
     if parameters.dry_run {
-        let warnings = order.order().notices.clone();
+        let warnings = [&order.order().notices[..], &notices[..]].concat();
         let body = Checked { outcome: Outcome::Valid, order: id, warnings };
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
     let Add { template, tenant, .. } = parameters;
-    let submission = Submission { order, template, priority, idempotency_key, callback, tenant };
+    let submission =
+        Submission { order, template, priority, idempotency_key, callback, tenant, notices };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
     let response = match submitted.map(|all| all.into_iter().next()) {
@@ -135,6 +137,16 @@ async fn document(app: &App, bytes: Vec<u8>) -> Result<OrderSnapshot, Problem> {
         Document::Order(order) => Ok(order),
         Document::Invalid(invalid) => Err(invalid_order(&invalid)),
     }
+}
+
+/// What is said about an order whose language its template does not write.
+async fn language(
+    app: &App,
+    order: &OrderSnapshot,
+    template: &str,
+) -> Result<Vec<Notice>, Problem> {
+    let checked = app.languages.check(order, template).await;
+    Ok(checked.map_err(|invalid| invalid_order(&invalid))?.into_iter().collect())
 }
 
 fn invalid_order(invalid: &InvalidOrder) -> Problem {
@@ -309,6 +321,11 @@ pub(crate) async fn revise(
     if let Some(template) = &template {
         templates::check(&app, template).await?;
     }
+    let known = match &template {
+        Some(template) => template.clone(),
+        None => app.database.order(&id).await?.template,
+    };
+    language(&app, &order, &known).await?;
     let (text, version) = (order.document(), Some(app.config_version.as_str()));
     let revised = app.database.revise(&id, text, template.as_deref(), version).await?;
     let (status, outcome, revision, job) = match revised {

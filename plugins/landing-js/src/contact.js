@@ -1,7 +1,10 @@
 /** Contact links of the business. */
 import { place } from './words.js';
 
-/** The two buttons, all other links, and warnings about links that had to be left out. */
+/**
+ * The two buttons, all other links, where the form posts to (if anybody would receive it), and
+ * warnings about links that had to be left out.
+ */
 export function contact(order, lang) {
   const { words } = lang;
   const notes = [];
@@ -23,9 +26,11 @@ export function contact(order, lang) {
   }
 
   // The ways to reach the business, the ordered one first; an order names at least one.
+  const postsTo = safeUrl(order.form_endpoint) ?? mail;
+  const form = postsTo && { href: '#write', label: words.formTitle };
   const booking = safeUrl(order.booking_url);
-  const book = booking ? { href: booking, label: words.book } : email;
-  const actions = { call: phone, whatsapp, form: email, book_online: book };
+  const book = booking ? { href: booking, label: words.book } : form;
+  const actions = { call: phone, whatsapp, form, book_online: book };
   const ways = [actions[order.primary_cta], phone, whatsapp, email].filter(Boolean);
   const wanted = ways[0];
   const first = { ...wanted, label: order.cta_text?.trim().slice(0, 40) || wanted.label };
@@ -41,6 +46,7 @@ export function contact(order, lang) {
     address: addressLines(order),
     place: place(order.primary_city, order.state, lang),
     social: social(order),
+    form: postsTo,
     notes,
   };
 }

@@ -72,6 +72,7 @@ ${address && html`<link rel="canonical" href="${address}">`}
   ${testimonials(order, lang)}
   ${questions(copy, words)}
   ${locations(order, lang)}
+  ${form(contacts.form, words)}
   <section id="contact" class="deep">
     <h2>${words.contact}</h2>
     ${actions(contacts)}
@@ -219,6 +220,29 @@ function questions(copy, words) {
     list.length > 0 &&
     html`<section id="questions"><h2>${words.questions}</h2>${list}</section>`
   );
+}
+
+/** A form that posts to the order's address, or else opens a message in a mail program. */
+function form(action, words) {
+  if (!action) return undefined;
+  const byMail = action.startsWith('mailto:');
+  const kind = byMail && html` enctype="text/plain"`;
+  const needed = html` <small>(${words.required})</small>`;
+  return html`<section id="write">
+    <h2>${words.formTitle}</h2>
+    <p>${byMail ? words.formLead : words.formLeadPost}</p>
+    <form action="${action}" method="post"${kind}>
+      <p><label for="field-name">${words.formName}${needed}</label>
+      <input id="field-name" name="${words.formName}" type="text" autocomplete="name" required></p>
+      <p><label for="field-email">${words.email}${needed}</label>
+      <input id="field-email" name="${words.email}" type="email" autocomplete="email" required></p>
+      <p><label for="field-phone">${words.phone}</label>
+      <input id="field-phone" name="${words.phone}" type="tel" autocomplete="tel"></p>
+      <p><label for="field-message">${words.formMessage}${needed}</label>
+      <textarea id="field-message" name="${words.formMessage}" rows="5" required></textarea></p>
+      <p><button class="button" type="submit">${words.formSend}</button></p>
+    </form>
+  </section>`;
 }
 
 function details(order, contacts, words) {

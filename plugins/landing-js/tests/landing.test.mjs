@@ -57,8 +57,8 @@ function site(locale, change = {}) {
 
 /** Texts that are the same as in English: language and key. */
 const LIKE_ENGLISH = [
-  'pt comma', 'pt colon', 'es comma', 'es colon', 'fr comma', 'fr services', 'fr contact',
-  'fr photo', 'fr photos', 'de comma', 'de colon', 'it comma', 'it colon', 'it email', 'it menu', 'ar colon', 'he comma',
+  'pt comma', 'pt colon', 'es comma', 'es colon', 'fr comma', 'fr formMessage', 'fr services', 'fr contact',
+  'fr photo', 'fr photos', 'de comma', 'de colon', 'de formName', 'it comma', 'it colon', 'it email', 'it menu', 'ar colon', 'he comma',
   'he colon',
 ];
 
@@ -239,6 +239,36 @@ const SHOWN = [
   'href="tel:+442920180142"', 'href="mailto:roath@example.com"', 'till sold out', 'Webb LLC',
   'Ann Webb', 'DE123', '99-1', '812 345', '55-5', 'HRB 7', 'CFC 1',
 ];
+
+test('a form posts to the address of the order, or else opens a mail program', () => {
+  const endpoint = 'https://forms.example.com/f/17?a=1&b=2';
+  const table = [
+    [{ form_endpoint: endpoint }, 'https://forms.example.com/f/17?a&#61;1&#38;b&#61;2', false],
+    [{ form_endpoint: endpoint, business_email: undefined },
+      'https://forms.example.com/f/17?a&#61;1&#38;b&#61;2', false],
+    [{}, 'mailto:office@example.com', true],
+    [{ form_endpoint: 'javascript:alert(1)' }, 'mailto:office@example.com', true],
+    [{ business_email: undefined }, undefined, false],
+  ];
+  for (const [change, action, byMail] of table) {
+    for (const code of LANGUAGE_CODES) {
+      const { words } = language(code);
+      const page = site(code, { primary_cta: 'form', ...change })['index.html'];
+      const written = /<form action="([^"]*)"/.exec(page)?.[1];
+      const decoded = written?.replace(/&#(\d+);/g, (_, number) => String.fromCharCode(number));
+      const expected = action?.replace(/&#(\d+);/g, (_, number) => String.fromCharCode(number));
+      assert.equal(decoded, expected, code);
+      assert.equal(page.includes('enctype="text/plain"'), byMail, code);
+      assert.equal(page.includes('href="#write"'), action !== undefined, code);
+      const lead = byMail ? words.formLead : words.formLeadPost;
+      const text = page.replace(/&#(\d+);/g, (_, number) => String.fromCharCode(number));
+      assert.equal(text.includes(lead), action !== undefined, `${code}: ${lead}`);
+      for (const [, id] of page.matchAll(/<label for="([^"]*)"/g)) {
+        assert.ok(page.includes(`id="${id}"`), `${code}: ${id}`);
+      }
+    }
+  }
+});
 
 test('what the order says beside the copy is shown in every language', () => {
   for (const code of LANGUAGE_CODES) {

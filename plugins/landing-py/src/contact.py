@@ -15,7 +15,9 @@ class Link:
 
 @dataclass
 class Contacts:
-    """The two buttons, all other links, and warnings (code, message) about links left out."""
+    """The two buttons, all other links, where the form posts to (`None` if nobody would receive
+    it), and warnings (code, message) about links left out.
+    """
 
     first: Link
     second: Link | None
@@ -26,6 +28,7 @@ class Contacts:
     address: list[str]
     place: str
     social: list[Link]
+    form: str | None
     notes: list[tuple[str, str]]
 
 
@@ -49,9 +52,11 @@ def contact(order: Order, lang) -> Contacts:
         ))
 
     # The ways to reach the business, the ordered one first; an order names at least one.
+    posts_to = safe_url(order.form_endpoint) or (email and email.href)
+    form = Link("#write", words.form_title) if posts_to else None
     booking = safe_url(order.booking_url)
-    book = Link(booking, words.book) if booking else email
-    actions = {"whatsapp": whatsapp, "form": email, "book_online": book}
+    book = Link(booking, words.book) if booking else form
+    actions = {"whatsapp": whatsapp, "form": form, "book_online": book}
     ways = [way for way in [actions.get(order.primary_cta), phone, whatsapp, email] if way]
     wanted = ways[0]
     first = Link(wanted.href, (order.cta_text or "").strip()[:40] or wanted.label)
@@ -60,7 +65,9 @@ def contact(order: Order, lang) -> Contacts:
     place = lang.place(order.primary_city, order.state)
     lines, networks = address_lines(order), social(order)
     more = links(order, words, [first, second])
-    return Contacts(first, second, more, phone, whatsapp, email, lines, place, networks, notes)
+    return Contacts(
+        first, second, more, phone, whatsapp, email, lines, place, networks, posts_to, notes
+    )
 
 
 def links(order, words, shown):

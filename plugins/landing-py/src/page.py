@@ -73,6 +73,7 @@ def page(order, copy, contacts, lang, address, image, shades):
   {testimonials(order, lang)}
   {questions(copy, words)}
   {locations(order, lang)}
+  {form(contacts, words)}
   <section id="contact" class="deep">
     <h2>{words.contact}</h2>
     {actions(contacts)}
@@ -245,6 +246,30 @@ def questions(copy, words):
         for question, answer in copy.questions
     ]
     return html(t'<section id="questions"><h2>{words.questions}</h2>{entries}</section>')
+
+
+def form(contacts, words):
+    """A form that posts to the order's address, or else opens a message in a mail program."""
+    if not contacts.form:
+        return None
+    by_mail = contacts.form.startswith("mailto:")
+    kind = by_mail and html(t' enctype="text/plain"')
+    needed = html(t" <small>({words.required})</small>")
+    return html(t"""<section id="write">
+    <h2>{words.form_title}</h2>
+    <p>{words.form_lead if by_mail else words.form_lead_post}</p>
+    <form action="{contacts.form}" method="post"{kind}>
+      <p><label for="field-name">{words.form_name}{needed}</label>
+      <input id="field-name" name="{words.form_name}" type="text" autocomplete="name" required></p>
+      <p><label for="field-email">{words.email}{needed}</label>
+      <input id="field-email" name="{words.email}" type="email" autocomplete="email" required></p>
+      <p><label for="field-phone">{words.phone}</label>
+      <input id="field-phone" name="{words.phone}" type="tel" autocomplete="tel"></p>
+      <p><label for="field-message">{words.form_message}{needed}</label>
+      <textarea id="field-message" name="{words.form_message}" rows="5" required></textarea></p>
+      <p><button class="button" type="submit">{words.form_send}</button></p>
+    </form>
+  </section>""")
 
 
 def details(order, contacts, words):

@@ -6,6 +6,7 @@ The modules that only a component has are replaced by ones that do nothing.
 import re
 import sys
 import unittest
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -35,8 +36,8 @@ COPY = Copy(
     questions=[],
 )
 LIKE_ENGLISH = {
-    "pt comma", "pt colon", "es comma", "es colon", "fr comma", "fr services", "fr contact",
-    "fr photo", "fr photos", "de comma", "de colon", "it comma", "it colon", "it email", "it menu", "ar colon", "he comma",
+    "pt comma", "pt colon", "es comma", "es colon", "fr comma", "fr form_message", "fr services", "fr contact",
+    "fr photo", "fr photos", "de comma", "de colon", "de form_name", "it comma", "it colon", "it email", "it menu", "ar colon", "he comma",
     "he colon",
 }
 """Texts that are the same as in English: language and name."""
@@ -129,6 +130,28 @@ class Pages(unittest.TestCase):
             self.assertRegex(page, '<head>\n<meta charset="utf-8">')
             self.assertIn("emergencies only", page)
             self.assertNotRegex(page, r"\bNone\b|\bFalse\b")
+
+    def test_a_form_posts_to_the_address_of_the_order_or_else_opens_a_mail_program(self):
+        endpoint = "https://forms.example.com/f/17?a=1&b=2"
+        mail = "mailto:office@example.com"
+        for change, action, by_mail in [
+            ({"form_endpoint": endpoint}, endpoint, False),
+            ({"form_endpoint": endpoint, "business_email": None}, endpoint, False),
+            ({}, mail, True),
+            ({"form_endpoint": "javascript:alert(1)"}, mail, True),
+            ({"business_email": None}, None, False),
+        ]:
+            for code in LANGUAGES:
+                words = language(code).words
+                page = unescape(site(code, primary_cta="form", **change)["index.html"])
+                written = re.search('<form action="([^"]*)"', page)
+                self.assertEqual(written and written[1], action, code)
+                self.assertEqual('enctype="text/plain"' in page, by_mail, code)
+                self.assertEqual('href="#write"' in page, action is not None, code)
+                lead = words.form_lead if by_mail else words.form_lead_post
+                self.assertEqual(lead in page, action is not None, code)
+                for name in re.findall('<label for="([^"]*)"', page):
+                    self.assertIn(f'id="{name}"', page, code)
 
     def test_the_style_has_no_sides_and_all_media(self):
         style = site("en")["style.css"]

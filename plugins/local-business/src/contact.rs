@@ -279,6 +279,14 @@ pub fn mailto(address: &str) -> String {
     }
 }
 
+/// The host of a web address, as a visitor reads it: `forms.example.com`.
+pub(crate) fn host(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = &rest[..end];
+    host.rsplit_once('@').map_or(host, |(_, host)| host)
+}
+
 /// The URL if it is `http:` or `https:`, with the characters encoded that HTML forbids in one.
 pub(crate) fn web_address(text: &str) -> Option<String> {
     let text = text.trim();

@@ -86,6 +86,9 @@ pub struct Plan {
     /// The page that says who is responsible for the site, which no model writes. `None` without
     /// its data: an address, and a way to reach the business.
     pub imprint: Option<Page>,
+    /// The page about the data that the site processes, which no model writes. `None` if nobody
+    /// asked for it, or without the data of who is responsible.
+    pub privacy: Option<Page>,
     /// Warnings about requested pages that are left out.
     pub notes: Vec<Note>,
 }
@@ -105,13 +108,16 @@ impl Plan {
         slugs.insert(known(Kind::Contact, order.niche, language).slug);
         let words = language.words();
         slugs.insert(words.slugs.imprint.to_owned());
+        slugs.insert(words.slugs.privacy.to_owned());
         let mut wants_imprint = !order.legal.is_empty();
+        let mut wants_privacy = false;
         let requested: Vec<Requested<'_>> =
             if order.selected_pages.iter().all(|name| name.trim().is_empty()) {
                 let defaults =
                     [Kind::About, Kind::Services, Kind::Testimonials, Kind::Faq].into_iter();
                 defaults
                     .filter(|kind| *kind != Kind::Testimonials || has_reviews(order))
+                    .filter(|kind| *kind != Kind::Services || has_offers(order))
                     .map(Requested::Known)
                     .collect()
             } else {
@@ -135,18 +141,32 @@ impl Plan {
                     });
                     continue;
                 }
+                Requested::Known(Kind::Services) if !has_offers(order) => {
+                    notes.push(Note {
+                        code: "page-empty",
+                        message: "the page for services was left out: the order has no services, \
+                                  no prices and no menu; add some and generate again"
+                            .to_owned(),
+                    });
+                    continue;
+                }
                 Requested::Known(kind) => known(kind, order.niche, language),
                 Requested::Imprint if order.business_address.is_some() => {
                     wants_imprint = true;
                     continue;
                 }
-                Requested::Imprint => {
+                Requested::Privacy if order.business_address.is_some() => {
+                    wants_privacy = true;
+                    continue;
+                }
+                page @ (Requested::Imprint | Requested::Privacy) => {
+                    let is_imprint = matches!(page, Requested::Imprint);
                     notes.push(Note {
                         code: "page-empty",
                         message: format!(
                             "the page `{}` was left out: the order has no `business_address`, \
                              which it must show; add it and generate again",
-                            words.imprint
+                            if is_imprint { words.imprint } else { words.privacy }
                         ),
                     });
                     continue;
@@ -179,13 +199,23 @@ impl Plan {
             pages.push(page);
         }
         pages.push(known(Kind::Contact, order.niche, language));
-        let imprint = (wants_imprint && order.business_address.is_some()).then(|| Page {
+        let by_form = |label: &str, slug: &str| Page {
             kind: Kind::Custom,
-            label: words.imprint.to_owned(),
-            slug: words.slugs.imprint.to_owned(),
-        });
-        Plan { pages, imprint, notes }
+            label: label.to_owned(),
+            slug: slug.to_owned(),
+        };
+        let imprint = (wants_imprint && order.business_address.is_some())
+            .then(|| by_form(words.imprint, words.slugs.imprint));
+        let privacy = wants_privacy.then(|| by_form(words.privacy, words.slugs.privacy));
+        Plan { pages, imprint, privacy, notes }
     }
+}
+
+/// Whether a page for services has something to show.
+fn has_offers(order: &Order) -> bool {
+    !crate::site::offers(order).is_empty()
+        || !order.menu.is_empty()
+        || order.prices.iter().any(|price| price.price.is_some())
 }
 
 fn has_reviews(order: &Order) -> bool {
@@ -212,6 +242,7 @@ fn known(kind: Kind, niche: Niche, language: Language) -> Page {
 enum Requested<'a> {
     Known(Kind),
     Imprint,
+    Privacy,
     Custom { label: String, slug: String },
     Refused { name: &'a str, reason: &'static str },
 }
@@ -232,6 +263,9 @@ fn parse_name(name: &str, number: usize) -> Requested<'_> {
             name,
             reason: "legal texts are not written by a model; add the text of your lawyer",
         };
+    }
+    if is(|names| names.privacy) {
+        return Requested::Privacy;
     }
     if is(|names| names.imprint) {
         return Requested::Imprint;

@@ -95,6 +95,8 @@ pub struct Site<'a> {
     photos: Vec<Link>,
     /// For search engines, of the page that says who is responsible.
     imprint_text: String,
+    /// The same of the page about data.
+    privacy_text: String,
     notes: Vec<Note>,
 }
 
@@ -149,6 +151,7 @@ impl<'a> Site<'a> {
             locations: content::locations(order, language),
             photos: content::photos(order, words),
             imprint_text: fill(words.imprint_text, &[&cut(&order.business_name, 60)]),
+            privacy_text: fill(words.privacy_text, &[&cut(&order.business_name, 60)]),
             notes,
         }
     }
@@ -277,8 +280,20 @@ impl<'a> Site<'a> {
             f.description = &self.imprint_text;
             files.push(file(page.path(), views::ImprintPage { f }.render())?);
         }
+        if let Some(page) = &self.plan.privacy {
+            let mut f = self.bare_frame(page);
+            f.title = title::of(&self.order.business_name, self.words.privacy, self.words.privacy);
+            f.description = &self.privacy_text;
+            let form =
+                self.contact.form.as_deref().map(|action| match action.starts_with("mailto:") {
+                    true => self.words.privacy_mail.to_owned(),
+                    false => fill(self.words.privacy_post, &[contact::host(action)]),
+                });
+            files.push(file(page.path(), views::PrivacyPage { f, form }.render())?);
+        }
         if let Some(address) = &self.address {
-            let pages = self.plan.pages.iter().chain(&self.plan.imprint);
+            let legal = self.plan.imprint.iter().chain(&self.plan.privacy);
+            let pages = self.plan.pages.iter().chain(legal);
             let sitemap = extras::sitemap(address, pages);
             files.push(new("sitemap.xml", sitemap.into_bytes()));
             files.push(new("robots.txt", extras::robots(address).into_bytes()));
@@ -399,6 +414,11 @@ impl<'a> Site<'a> {
                 label: &imprint.label,
                 href: href(imprint),
                 current: imprint == page,
+            }),
+            privacy: self.plan.privacy.as_ref().map(|privacy| Item {
+                label: &privacy.label,
+                href: href(privacy),
+                current: privacy == page,
             }),
             identifiers: &self.identifiers,
             team: &self.team,

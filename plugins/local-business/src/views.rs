@@ -43,6 +43,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) hours: &'a [Row],
     pub(crate) hours_partial: bool,
     pub(crate) imprint: Option<Item<'a>>,
+    pub(crate) privacy: Option<Item<'a>>,
     pub(crate) identifiers: &'a [Identifier<'a>],
     pub(crate) team: &'a [Member<'a>],
     pub(crate) locations: &'a [Location<'a>],
@@ -221,6 +222,14 @@ pub(crate) struct CustomPage<'a> {
 #[template(path = "imprint.html")]
 pub(crate) struct ImprintPage<'a> {
     pub(crate) f: Frame<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "privacy.html")]
+pub(crate) struct PrivacyPage<'a> {
+    pub(crate) f: Frame<'a>,
+    /// What happens to what a visitor writes in the form, if there is one.
+    pub(crate) form: Option<String>,
 }
 
 #[derive(Template)]

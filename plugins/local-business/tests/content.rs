@@ -152,9 +152,8 @@ fn who_is_responsible_is_said_by_form_if_the_data_is_there() {
         ("es", "Aviso legal", true, false, true),
         ("it", "Note legali", true, false, true),
         ("en", "Legal notice", true, false, true),
-        ("en", "Privacy notice", true, false, false),
-        ("fr", "Politique de confidentialité", true, false, false),
-        ("es", "Aviso de privacidad", true, false, false),
+        ("en", "Terms of use", true, false, false),
+        ("fr", "CGV", true, false, false),
     ];
     for (locale, page, has_address, has_legal, is_there) in rows {
         let mut order = order("02-dentist-us-minimal", locale);
@@ -178,5 +177,49 @@ fn who_is_responsible_is_said_by_form_if_the_data_is_there() {
         let home = run.text("index.html");
         assert!(home.contains(&format!("href=\"{}\"", imprint.path())), "{page}: linked");
         assert!(run.ai_calls.iter().all(|call| !call.prompt().contains(imprint.label.as_str())));
+    }
+}
+
+/// Names of pages in the language of each template, and whether the page about data is there.
+#[test]
+fn the_page_about_data_is_made_by_form_if_the_data_is_there() {
+    let rows = [
+        ("de", "Datenschutzerklärung", true),
+        ("de", "Datenschutz", false),
+        ("en", "Privacy notice", true),
+        ("en", "GDPR", true),
+        ("fr", "Politique de confidentialité", true),
+        ("es", "Aviso de privacidad", true),
+        ("it", "Informativa sulla privacy", true),
+        ("pt", "Política de Privacidade", true),
+        ("ar", "سياسة الخصوصية", true),
+        ("he", "מדיניות פרטיות", true),
+        ("ja", "プライバシーポリシー", true),
+    ];
+    for (locale, page, has_address) in rows {
+        for endpoint in [None, Some("https://forms.alpha.fr/17?a=b")] {
+            let mut order = order("02-dentist-us-minimal", locale);
+            order.locale = locale.parse().unwrap();
+            order.selected_pages = vec![page.to_owned()];
+            order.business_address = has_address.then(|| "Gasse 1\n04109 Leipzig".to_owned());
+            order.business_email = Some("office@alpha.fr".to_owned());
+            order.form_endpoint = endpoint.map(str::to_owned);
+            let plan = Plan::of(&order);
+            assert_eq!(plan.privacy.is_some(), has_address, "{page}");
+            assert_eq!(plan.notes.is_empty(), has_address, "{page}: {:?}", plan.notes);
+            assert_eq!(plan.pages.len(), 2, "{page}: home and contact");
+            let Some(privacy) = plan.privacy else { continue };
+            let run = site_of(&order);
+            let shown = text(run.text(&privacy.path()));
+            let words = Language::of(&order.locale).words();
+            for part in [order.business_name.as_str(), "Gasse 1", "010-2200", words.privacy_site] {
+                assert!(shown.contains(part), "{page}: {part}");
+            }
+            assert_eq!(shown.contains(words.privacy_mail), endpoint.is_none(), "{page}");
+            assert_eq!(shown.contains("forms.alpha.fr"), endpoint.is_some(), "{page}");
+            let home = run.text("index.html");
+            assert!(home.contains(&format!("href=\"{}\"", privacy.path())), "{page}: linked");
+            assert!(run.ai_calls.iter().all(|call| !call.prompt().contains(words.privacy)));
+        }
     }
 }

@@ -112,3 +112,39 @@ fn strict_reading_refuses_what_would_be_left_out() {
     let at: Vec<_> = problems.as_array().unwrap().iter().map(|problem| &problem["at"]).collect();
     assert_eq!(at, [&json!("/onboarding/niche"), &json!("/onboarding/primary_color")]);
 }
+
+/// Before the template was loaded nobody knows its languages; afterwards adding an order in another
+/// one is refused, or made in the operator's language with a warning.
+#[test]
+fn an_order_in_a_language_of_no_use_is_refused_when_it_is_added() {
+    for fallback in [None, Some("en")] {
+        let orders = fallback.map(|tag| format!("[orders]\nfallback_locale = \"{tag}\"\n"));
+        let more = format!("templates = \"templates\"\n{}", orders.unwrap_or_default());
+        let bench = bench("local-business", &more);
+        let folder = bench.path().join("templates");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::copy(template("local-business"), folder.join("local-business.wasm")).unwrap();
+        let add = |id: &str, locale: &str| {
+            let mut document = order("02-dentist-us-minimal");
+            document["order"]["id"] = json!(id);
+            document["onboarding"]["locale"] = json!(locale);
+            let file = bench.path().join(format!("{id}.json"));
+            std::fs::write(&file, document.to_string()).unwrap();
+            let file = file.to_string_lossy().into_owned();
+            bench.run(&["--json", "order", "add", &file, "--template", "local-business"])
+        };
+        assert_eq!(add("early", "fi").code, 0);
+        let inspected = bench.run(&["--json", "template", "inspect", "local-business"]);
+        assert_eq!(inspected.code, 0, "{}", inspected.stdout);
+        assert_eq!(add("good", "pt-PT").code, 0);
+        let late = add("late", "fi");
+        let told = &late.json()["orders"][0];
+        let (list, code) = if fallback.is_some() { ("warnings", 0) } else { ("problems", 3) };
+        assert_eq!(late.code, code, "{}", late.stdout);
+        let found = told[list].as_array().unwrap();
+        let about = found.iter().filter(|one| one.to_string().contains("does not write `fi`"));
+        assert_eq!(about.count(), 1, "{}", late.stdout);
+        let is_there = bench.run(&["--json", "order", "show", "late"]).code == 0;
+        assert_eq!(is_there, fallback.is_some());
+    }
+}

@@ -315,6 +315,7 @@ pub(super) const EVERY_DAY: &[&str] = &[
 
 /// Words for public holidays.
 pub(super) const HOLIDAYS: &[&str] = &[
+    "ph",
     "holiday",
     "holidays",
     "publicholidays",
@@ -359,6 +360,16 @@ pub(super) const HOLIDAYS: &[&str] = &[
 
 /// Words for a closed day.
 pub(super) const CLOSED: &[&str] = &[
+    "naoabrimos",
+    "noabrimos",
+    "noabre",
+    "naofunciona",
+    "naofuncionamos",
+    "wearenotopen",
+    "geschl",
+    "closedallday",
+    "fermetoutelajournee",
+    "chiusotuttoilgiorno",
     "closed",
     "close",
     "off",
@@ -496,6 +507,8 @@ pub(super) const MORNING: &[&str] = &[
 
 /// Words of afternoon and evening.
 pub(super) const AFTERNOON: &[&str] = &[
+    "ظهرا",
+    "بعدالظهر",
     "p.m",
     "pm",
     "p.m.",

@@ -114,7 +114,11 @@ const BETWEEN: &[&str] = &[
     " às ",
     " as ",
     " au ",
+    " a las ",
+    " alle ore ",
     " al ",
+    " aos ",
+    " ao ",
     " do ",
     " à ",
     " a ",
@@ -172,6 +176,24 @@ const BEFORE: &[&str] = &[
     "les ",
 ];
 
+/// Behind the second time of a range: words that add nothing to it.
+const AFTER: &[&str] = &[
+    "まで",
+    "止",
+    "sans interruption",
+    "non-stop",
+    "non stop",
+    "nonstop",
+    "durchgehend",
+    "ohne pause",
+    "orario continuato",
+    "continuato",
+    "sem intervalo",
+    "sin interrupción",
+    "ininterrumpido",
+    "doorlopend",
+];
+
 /// Opening and closing time, in minutes from midnight, each 0 to 1440; `None` if the text is not a
 /// range of times, or if it is uncertain which ones are meant.
 pub(super) fn span(text: &str) -> Option<(u16, u16)> {
@@ -180,10 +202,13 @@ pub(super) fn span(text: &str) -> Option<(u16, u16)> {
         text.strip_prefix(before).and_then(|rest| rest.split_once(word))
     });
     let text = without_prefix(&text);
-    let split = between
-        .or_else(|| text.split_once(DASHES))
-        .or_else(|| BETWEEN.iter().find_map(|word| text.split_once(word)))?;
-    let (open, close) = (moment(split.0)?, moment(split.1)?);
+    let text = AFTER.iter().find_map(|word| text.strip_suffix(word)).unwrap_or(text).trim_end();
+    // `8h ao meio-dia` has a dash that is not between the times.
+    let mut splits = between
+        .into_iter()
+        .chain(text.split_once(DASHES))
+        .chain(BETWEEN.iter().filter_map(|word| text.split_once(word)));
+    let (open, close) = splits.find_map(|(open, close)| Some((moment(open)?, moment(close)?)))?;
     certain(open, close)
 }
 
@@ -301,6 +326,9 @@ fn clock(text: &str) -> Option<(u16, u16, bool)> {
         .trim_end_matches('分')
         .to_owned();
     let text = text.as_str();
+    if let Some(minutes) = fraction(text) {
+        return Some((minutes / 60, minutes % 60, true));
+    }
     match text.split_once([':', '.', 'h']) {
         Some((hour, "" | "s" | "rs" | "r" | "oras" | "ora" | "eures" | "eure"))
             if text.contains('h') =>
@@ -313,8 +341,30 @@ fn clock(text: &str) -> Option<(u16, u16, bool)> {
             let minute = minute.strip_suffix(":00").unwrap_or(minute);
             Some((number(hour, 1)?, number(minute, 2)?, true))
         }
+        // `0900`, as machines write a time.
+        None if text.len() == 4 && text.is_ascii() => {
+            let (hour, minute) = text.split_at(2);
+            Some((number(hour, 2)?, number(minute, 2)?, true))
+        }
         None => Some((number(text, 1)?, 0, false)),
     }
+}
+
+/// The minutes of a part of the day, as spreadsheets keep a time: `0.375` is 9:00. Other texts with
+/// a point are times: `9.30`, `0.30`.
+fn fraction(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("0.").filter(|digits| !digits.is_empty())?;
+    if digits.len() > 17 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let minutes = text.parse::<f64>().ok()? * 1440.0;
+    let rounded = (minutes / 5.0).round() * 5.0;
+    if (minutes - rounded).abs() > 0.01 {
+        return None;
+    }
+    // From 0 to 1440: the cast is exact.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Some(rounded as u16)
 }
 
 /// Parses a number of `least` to two digits.

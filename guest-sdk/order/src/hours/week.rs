@@ -64,6 +64,16 @@ const BETWEEN: &[&str] = &[
 const DASHES: [char; 10] = ['-', '–', '—', '‒', '−', '‐', '‑', '~', '〜', '～'];
 /// Before the first day.
 const BEFORE: &[&str] = &[
+    "ouvert du ",
+    "ouvert ",
+    "abierto de ",
+    "abierto ",
+    "aberto de ",
+    "aberto ",
+    "aperto dal ",
+    "aperto ",
+    "geöffnet ",
+    "geopend ",
     "every ",
     "each ",
     "on ",

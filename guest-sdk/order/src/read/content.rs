@@ -9,7 +9,14 @@ use super::{MAX_ENTRIES, MAX_NAME, MAX_TEXT, hours};
 use crate::{Legal, MenuItem, MenuSection, Person, Photo, Place, Price, child, excerpt};
 
 /// Names of a field for the name of an entry.
-const NAME: [&str; 6] = ["name", "title", "service", "item", "plan", "label"];
+const NAME: [&str; 10] =
+    ["name", "title", "service", "item", "plan", "label", "product", "nome", "nombre", "nom"];
+/// Names of a field for a price.
+const AMOUNT: [&str; 11] = [
+    "price", "amount", "cost", "value", "fee", "rate", "preco", "precio", "prix", "preis", "prezzo",
+];
+/// Names of a field for a currency.
+const CURRENCY: [&str; 3] = ["currency", "currency_code", "moeda"];
 const DESCRIPTION: [&str; 5] = ["description", "details", "text", "note", "notes"];
 
 /// The lists of prices that forms send, and the group that each becomes.
@@ -74,11 +81,20 @@ pub(super) fn prices(f: &mut Fields<'_>) -> Vec<Price> {
     let mut prices = Vec::new();
     for (name, group) in PRICE_LISTS {
         let (at, Some(value)) = f.first(&[name]) else { continue };
-        for entry in entries(f, &at, value) {
-            prices.extend(price(f, entry, group));
-        }
+        prices.extend(prices_of(f, &at, value, group));
     }
     prices
+}
+
+/// The prices of one list or object.
+pub(super) fn prices_of<'a>(
+    f: &mut Fields<'a>,
+    at: &str,
+    value: &'a Value,
+    group: &str,
+) -> Vec<Price> {
+    let entries = entries(f, at, value);
+    entries.into_iter().filter_map(|entry| price(f, entry, group)).collect()
 }
 
 fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price> {
@@ -141,14 +157,14 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
 /// The price of an entry, with its currency: that beside it, or that inside of it, as in
 /// `{"amount": 50, "currency": "EUR"}`.
 fn amount(f: &mut Fields<'_>, entry: &str) -> Option<String> {
-    let (price, inner) = match f.first(&["price", "amount", "cost", "value", "fee", "rate"]) {
+    let (price, inner) = match f.first(&AMOUNT) {
         (at, Some(Value::Object(fields))) => f.below(&at, fields, |f| {
-            (f.text(&["amount", "value", "price"], MAX_NAME), f.text(&["currency"], 20))
+            (f.text(&["amount", "value", "price"], MAX_NAME), f.text(&CURRENCY, 20))
         }),
         (at, Some(value)) => (f.as_text(&at, value, MAX_NAME), None),
         (_, None) => (None, None),
     };
-    let currency = f.text(&["currency"], 20).or(inner);
+    let currency = f.text(&CURRENCY, 20).or(inner);
     price.map(|price| with_currency(f, entry, price, currency))
 }
 
@@ -270,6 +286,81 @@ fn dish<'a>(f: &mut Fields<'a>, entry: Entry<'a>) -> Option<MenuItem> {
     })
 }
 
+/// A postal address, which some CRMs send as an object.
+#[derive(Debug, Default)]
+pub(super) struct Address {
+    /// Street and number, or the whole address if it is one text.
+    pub(super) street: Option<String>,
+    pub(super) city: Option<String>,
+    pub(super) state: Option<String>,
+    pub(super) postal_code: Option<String>,
+    /// The two-letter code.
+    pub(super) country: Option<String>,
+}
+
+impl Address {
+    /// The address as one text; `None` if it says nothing.
+    fn joined(self) -> Option<String> {
+        let place =
+            [self.postal_code, self.city].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let parts = [self.street, Some(place), self.state, self.country];
+        let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// An address, as a text or as an object.
+pub(super) fn address<'a>(f: &mut Fields<'a>, names: &[&'a str]) -> Address {
+    match f.first(names) {
+        (at, Some(value @ Value::Object(fields))) => {
+            f.dropped(
+                &at,
+                format!("must be a text, but is {}: its parts are used", excerpt(value)),
+            );
+            f.below(&at, fields, |f| {
+                // The whole address in one field counts more than its parts.
+                let whole =
+                    f.text(&["formatted", "formatted_address", "full", "full_address"], MAX_TEXT);
+                let street =
+                    ["street", "street_address", "line1", "line_1", "address1", "address_1"];
+                let street = f.text(
+                    &[&street[..], &["address_line1", "address_line_1", "address"]].concat(),
+                    MAX_TEXT,
+                );
+                let number = f.text(&["number", "house_number", "street_number", "numero"], 60);
+                let second = ["line2", "line_2", "address2", "address_2", "address_line2", "unit"];
+                let second =
+                    f.text(&[&second[..], &["complement", "complemento"]].concat(), MAX_NAME);
+                let city =
+                    f.text(&["city", "town", "locality", "address_locality", "cidade"], MAX_NAME);
+                let state = f.text(
+                    &["state", "region", "province", "county", "address_region", "estado"],
+                    MAX_NAME,
+                );
+                let postal_code = f.text(
+                    &["postal_code", "postcode", "zip", "zip_code", "zipcode", "cep", "plz"],
+                    MAX_NAME,
+                );
+                let country = f
+                    .text(&["country_code", "country", "address_country"], MAX_NAME)
+                    .and_then(|country| crate::country_code(&country));
+                f.skip(["type", "@type", "country"]);
+                let street = match (street, number) {
+                    (Some(street), Some(number)) => Some(format!("{street} {number}")),
+                    (street, number) => street.or(number),
+                };
+                let lines: Vec<_> = [street, second].into_iter().flatten().collect();
+                let lines = (!lines.is_empty()).then(|| lines.join(", "));
+                Address { street: whole.or(lines), city, state, postal_code, country }
+            })
+        }
+        (at, Some(value)) => {
+            Address { street: f.as_text(&at, value, MAX_TEXT), ..Address::default() }
+        }
+        (_, None) => Address::default(),
+    }
+}
+
 /// The places of a business.
 pub(super) fn locations(f: &mut Fields<'_>, language: &str) -> Vec<Place> {
     let (at, Some(value)) = f.first(&["locations", "branches", "stores"]) else {
@@ -285,10 +376,13 @@ pub(super) fn locations(f: &mut Fields<'_>, language: &str) -> Vec<Place> {
                 };
                 // The normalized form has the notes beside the hours.
                 let hours_notes = [notes(f), hours_notes].concat();
+                let mut address = address(f, &["address", "street", "business_address"]);
+                let city = f.text(&["city", "town", "primary_city"], MAX_NAME);
+                let city = city.or_else(|| address.city.take());
                 Place {
                     name: f.text(&["name", "title", "label"], MAX_NAME),
-                    address: f.text(&["address", "street", "business_address"], MAX_TEXT),
-                    city: f.text(&["city", "town", "primary_city"], MAX_NAME),
+                    address: address.joined(),
+                    city,
                     phone: f.phone(&["phone", "business_phone", "telephone"], false),
                     email: f.email(&["email", "business_email"], false),
                     hours,
@@ -364,9 +458,37 @@ pub(super) fn photos(f: &mut Fields<'_>) -> Vec<Photo> {
     let mut photos: Vec<Photo> = Vec::new();
     for name in ["photos", "gallery", "portfolio", "images", "photo_urls"] {
         let (at, Some(value)) = f.first(&[name]) else { continue };
-        let list = f.as_list(&at, value).unwrap_or_default();
-        for (index, entry) in list.into_iter().enumerate() {
-            let at = child(&at, index);
+        let list: Vec<(String, Cow<'_, Value>)> = match value {
+            // `{"hero": "https://…", "gallery": ["https://…"]}`
+            Value::Object(fields) if !fields.contains_key("url") && !fields.contains_key("src") => {
+                let found = excerpt(value);
+                f.dropped(&at, format!("must be a list, but is {found}: its entries are used"));
+                let entries = fields.iter().take(MAX_ENTRIES).flat_map(|(name, value)| {
+                    let at = child(&at, name);
+                    match value {
+                        Value::Array(entries) => entries
+                            .iter()
+                            .take(MAX_ENTRIES)
+                            .enumerate()
+                            .map(|(index, entry)| (child(&at, index), Cow::Borrowed(entry)))
+                            .collect(),
+                        value => vec![(at, Cow::Borrowed(value))],
+                    }
+                });
+                entries.take(MAX_ENTRIES).collect()
+            }
+            Value::Object(_) => {
+                let found = excerpt(value);
+                f.dropped(&at, format!("must be a list, but is {found}: read as one entry"));
+                vec![(at, Cow::Borrowed(value))]
+            }
+            value => {
+                let list = f.as_list(&at, value).unwrap_or_default();
+                let list = list.into_iter().enumerate();
+                list.map(|(index, entry)| (child(&at, index), entry)).collect()
+            }
+        };
+        for (at, entry) in list {
             match entry {
                 entry if is_empty(&entry) => {}
                 Cow::Borrowed(Value::Object(fields)) => photos.extend(f.below(&at, fields, |f| {

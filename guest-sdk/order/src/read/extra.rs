@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, is_empty};
+use super::fields::{Fields, is_empty, words};
 use crate::{MAX_NOTICES, child, excerpt};
 
 /// The CRM's bookkeeping about the order, which templates do not need.
@@ -346,21 +346,4 @@ fn luhn(digits: &[u32]) -> bool {
         })
         .sum();
     sum.is_multiple_of(10)
-}
-
-/// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut after_lower = false;
-    for c in name.chars() {
-        if !c.is_alphanumeric() || (after_lower && c.is_uppercase()) {
-            words.push(String::new());
-        }
-        after_lower = c.is_lowercase();
-        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
-            word.extend(c.to_lowercase());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }

@@ -1,6 +1,7 @@
 //! Parsing of the fields of an object. Findings are collected, not returned early.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -17,11 +18,17 @@ use crate::{Phone, child, excerpt, profile_address, read_email, web_address};
 pub(super) struct Fields<'a> {
     pub(super) at: String,
     fields: &'a Map<String, Value>,
+    /// The fields whose names are written in another way, by the name that they mean:
+    /// `businessName`, `Business Name`.
+    written: HashMap<String, &'a str>,
     known: Vec<&'a str>,
     pub(super) findings: Findings,
     /// Whether HTML entities are decoded: not in a document that was read before.
     decode: bool,
 }
+
+/// Maximum length of the name of a field that may be written in another way, in bytes.
+const MAX_FIELD_NAME: usize = 60;
 
 /// A field: its pointer, and its value unless it is empty.
 pub(super) type Field<'a> = (String, Option<&'a Value>);
@@ -33,7 +40,23 @@ impl<'a> Fields<'a> {
         findings: Findings,
         decode: bool,
     ) -> Self {
-        Fields { at: at.to_owned(), fields, known: Vec::new(), findings, decode }
+        let mut written = HashMap::new();
+        for name in fields.keys().filter(|name| name.len() <= MAX_FIELD_NAME) {
+            let meant = meant_name(name);
+            if meant != *name && !fields.contains_key(&meant) {
+                written.entry(meant).or_insert(name.as_str());
+            }
+        }
+        Fields { at: at.to_owned(), fields, written, known: Vec::new(), findings, decode }
+    }
+
+    /// The field of this name, and the name as it was written.
+    fn get(&self, name: &'a str) -> Option<(&'a str, &'a Value)> {
+        if let Some(value) = self.fields.get(name) {
+            return Some((name, value));
+        }
+        let written = *self.written.get(name)?;
+        Some((written, self.fields.get(written)?))
     }
 
     /// A value that is not used: what is wrong with it, and what would be right.
@@ -80,15 +103,13 @@ impl<'a> Fields<'a> {
     /// `{}` are no values: forms send any of them for nothing.
     pub(super) fn first(&mut self, names: &[&'a str]) -> Field<'a> {
         for name in names {
-            let stands_for_nothing = |value: &&Value| self.is_filler(value);
-            if let Some(value) = self.fields.get(*name).filter(stands_for_nothing) {
+            if let Some((name, value)) = self.get(name).filter(|(_, value)| self.is_filler(value)) {
                 let at = child(&self.at, name);
                 self.dropped(&at, format!("{} says nothing; left out", excerpt(value)));
             }
         }
         let found = names.iter().find_map(|name| {
-            let says = |value: &&Value| !is_empty(value) && !self.is_filler(value);
-            Some((*name, self.fields.get(*name).filter(says)?))
+            self.get(name).filter(|(_, value)| !is_empty(value) && !self.is_filler(value))
         });
         match (found, names.first()) {
             (Some((name, value)), _) => {
@@ -96,10 +117,19 @@ impl<'a> Fields<'a> {
                 (child(&self.at, name), Some(value))
             }
             (None, first) => {
+                let sent: Vec<_> =
+                    names.iter().filter_map(|name| Some(self.get(name)?.0)).collect();
+                self.known.extend(sent);
                 self.known.extend(names);
                 (child(&self.at, first.unwrap_or(&"")), None)
             }
         }
+    }
+
+    /// Whether one of these fields has a value that says something.
+    pub(super) fn says(&self, names: &[&'a str]) -> bool {
+        let found = names.iter().filter_map(|name| self.get(name));
+        found.into_iter().any(|(_, value)| !is_empty(value) && !self.is_filler(value))
     }
 
     /// Whether a value stands for nothing. What was read before says what it says.
@@ -128,6 +158,20 @@ impl<'a> Fields<'a> {
             Value::Array(entries) if entries.len() == 1 => {
                 self.dropped(at, "must be a text, but is a list of one: that entry is used");
                 return self.as_text(at, entries.first()?, max);
+            }
+            Value::Array(entries) if is_lines(entries) => {
+                let count = entries.len();
+                self.dropped(
+                    at,
+                    format!("must be a text, but is a list of {count}: read as lines"),
+                );
+                let lines: Vec<_> =
+                    entries.iter().filter_map(Value::as_str).map(str::trim).collect();
+                Cow::Owned(lines.join("\n"))
+            }
+            Value::Object(fields) if inner(fields, &TEXTS).is_some() => {
+                let value = self.only(at, fields, &TEXTS)?;
+                return self.as_text(at, value, max);
             }
             other => {
                 self.dropped(at, format!("must be a text, but is {}: left out", excerpt(other)));
@@ -296,11 +340,39 @@ impl<'a> Fields<'a> {
                 self.dropped(at, "must be a text, but is a list of one: that entry is used");
                 self.plain(at, entries.first()?)
             }
+            Value::Object(fields) if inner(fields, &VALUES).is_some() => {
+                let value = self.only(at, fields, &VALUES)?;
+                self.plain(at, value)
+            }
             other => {
                 self.dropped(at, format!("must be a text, but is {}: left out", excerpt(other)));
                 None
             }
         }
+    }
+
+    /// The one value of an object that a CRM wraps a text in, as in `{"value": "x", "type": "work"}`.
+    /// A warning names what is left out.
+    fn only<'v>(
+        &mut self,
+        at: &str,
+        fields: &'v Map<String, Value>,
+        names: &[&str],
+    ) -> Option<&'v Value> {
+        let (name, value) = inner(fields, names)?;
+        let others: Vec<_> = fields
+            .iter()
+            .filter(|(other, value)| *other != name && !is_empty(value))
+            .map(|(other, _)| format!("`{}`", truncated(other)))
+            .take(5)
+            .collect();
+        let rest = match others.is_empty() {
+            true => String::new(),
+            false => format!(", and {} left out", others.join(", ")),
+        };
+        let what = excerpt(&Value::Object(fields.clone()));
+        self.dropped(at, format!("must be a text, but is {what}: its `{name}` is used{rest}"));
+        Some(value)
     }
 
     pub(super) fn email(&mut self, names: &[&'a str], is_expected: bool) -> Option<String> {
@@ -311,6 +383,7 @@ impl<'a> Fields<'a> {
             }
             return None;
         };
+        let value = self.first_of_list(&at, value)?;
         let text = self.plain(&at, value)?;
         let read = read_email(&text);
         let (address, others) = self.keep(&at, read)?;
@@ -349,14 +422,32 @@ impl<'a> Fields<'a> {
                     return None;
                 }
             },
-            Value::Array(entries) if entries.len() > 1 => {
-                let phone = self.as_phone(at, entries.first()?)?;
-                let others = entries.len() - 1;
-                self.dropped(
-                    at,
-                    format!("is a list: `{phone}` is used, {others} more are left out"),
-                );
-                return Some(phone);
+            Value::Array(_) => {
+                let value = self.first_of_list(at, value)?;
+                return self.as_phone(at, value);
+            }
+            Value::Object(fields) => {
+                let Some((_, number)) = inner(fields, &PHONES) else {
+                    let message = format!(
+                        "must be a phone number as a text, but is {}: left out",
+                        excerpt(value)
+                    );
+                    self.dropped(at, message);
+                    return None;
+                };
+                let code = inner(fields, &["country_code", "countryCode", "dial_code", "dialCode"]);
+                match code.and_then(|(_, code)| with_code(code, number)) {
+                    Some(whole) => {
+                        let found = excerpt(value);
+                        let message = format!("must be a text, but is {found}: read as `{whole}`");
+                        self.dropped(at, message);
+                        whole
+                    }
+                    None => {
+                        let number = self.only(at, fields, &PHONES)?;
+                        return self.as_phone(at, number);
+                    }
+                }
             }
             value => self.plain(at, value)?,
         };
@@ -372,6 +463,20 @@ impl<'a> Fields<'a> {
             self.dropped(at, message);
         }
         Some(written.phone)
+    }
+
+    /// The first entry of a list where one value is expected; a warning says how many more there are.
+    fn first_of_list<'v>(&mut self, at: &str, value: &'v Value) -> Option<&'v Value> {
+        let Value::Array(entries) = value else { return Some(value) };
+        let mut said = entries.iter().filter(|entry| !is_empty(entry));
+        let first = said.next()?;
+        let others = said.count();
+        if others > 0 {
+            let message =
+                format!("is a list: {} is used, {others} more are left out", excerpt(first));
+            self.dropped(at, message);
+        }
+        Some(first)
     }
 
     /// An optional URL.
@@ -415,10 +520,13 @@ impl<'a> Fields<'a> {
     pub(super) fn flag(&mut self, names: &[&'a str]) -> bool {
         let (at, value) = self.first(names);
         let Some(value) = value else { return false };
-        as_flag(value).unwrap_or_else(|| {
-            self.dropped(&at, format!("must be `true` or `false`, but is {}", excerpt(value)));
-            false
-        })
+        let flag = as_flag(value);
+        if flag.is_none() || value.is_array() || value.is_object() {
+            let read = flag.map_or_else(String::new, |flag| format!(": read as `{flag}`"));
+            let message = format!("must be `true` or `false`, but is {}{read}", excerpt(value));
+            self.dropped(&at, message);
+        }
+        flag.unwrap_or(false)
     }
 
     /// A number of full years: `22`, `"22"`, `10+ years`. 0 counts as absent.
@@ -541,9 +649,12 @@ impl<'a> Fields<'a> {
                 continue;
             }
             let named = entry.as_object().and_then(|fields| {
-                ["name", "title", "label", "text", "value", "url"]
-                    .iter()
-                    .find_map(|name| fields.get(*name).filter(|value| value.is_string()))
+                [
+                    "name", "title", "label", "text", "value", "url", "service", "nome", "nombre",
+                    "nom",
+                ]
+                .iter()
+                .find_map(|name| fields.get(*name).filter(|value| value.is_string()))
             });
             texts.extend(self.as_text(&child(at, index), named.unwrap_or(entry), max));
         }
@@ -560,6 +671,94 @@ pub(super) fn is_empty(value: &Value) -> bool {
         Value::Object(fields) => fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// The names of the value in an object that a CRM wraps a text in.
+const TEXTS: [&str; 7] = ["value", "text", "content", "name", "title", "label", "code"];
+/// The names of an address, a link, a colour or a code in such an object.
+const VALUES: [&str; 13] = [
+    "value", "url", "href", "link", "src", "address", "email", "hex", "code", "number", "text",
+    "name", "label",
+];
+/// The names of a phone number in such an object.
+const PHONES: [&str; 10] = [
+    "e164",
+    "international",
+    "number",
+    "phone",
+    "phone_number",
+    "phoneNumber",
+    "value",
+    "raw",
+    "formatted",
+    "text",
+];
+
+/// The first of these fields that is a text or a number.
+fn inner<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Option<(&'v str, &'v Value)> {
+    names.iter().find_map(|name| {
+        let (name, value) = fields.get_key_value(*name)?;
+        let is_said = (value.is_string() || value.is_number()) && !is_empty(value);
+        is_said.then_some((name.as_str(), value))
+    })
+}
+
+/// Whether the entries of a list are a few lines of one text: of an address, of a description.
+fn is_lines(entries: &[Value]) -> bool {
+    (2..=20).contains(&entries.len()) && entries.iter().all(Value::is_string)
+}
+
+/// A number with the country code beside it: `{"country_code": "+44", "number": "020 7946 0123"}`.
+fn with_code(code: &Value, number: &Value) -> Option<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(visible(text).trim().to_owned()),
+        Value::Number(number) => whole(number).map(|number| number.to_string()),
+        _ => None,
+    };
+    let code = text(code)?;
+    let code = code.trim_start_matches(['+', '0']);
+    let number = text(number)?;
+    let is_code = (1..=4).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
+    if !is_code || number.starts_with('+') || number.starts_with("00") {
+        return None;
+    }
+    // The zero of Italian numbers is dialled from abroad.
+    let number = if code == "39" { &number } else { number.trim_start_matches('0') };
+    Some(format!("+{code} {number}"))
+}
+
+/// The name that the name of a field means: `business_name` for `businessName`, `Business Name` and
+/// `BUSINESS-NAME`.
+pub(super) fn meant_name(name: &str) -> String {
+    let joined = words(name).join("_");
+    let brands = [
+        ("e_mail", "email"),
+        ("whats_app", "whatsapp"),
+        ("you_tube", "youtube"),
+        ("linked_in", "linkedin"),
+        ("tik_tok", "tiktok"),
+        ("colour", "color"),
+    ];
+    brands.iter().fold(joined, |name, (written, meant)| {
+        if name.contains(written) { name.replace(written, meant) } else { name }
+    })
+}
+
+/// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
+pub(super) fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (after_lower && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        after_lower = c.is_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Whether a whole text is what forms, spreadsheets and programs write for nothing: `N/A`,
@@ -611,45 +810,102 @@ pub(super) fn as_flag(value: &Value) -> Option<bool> {
             Some(0.0) => Some(false),
             _ => None,
         },
-        Value::String(text) => {
-            const YES: [&str; 20] = [
-                "true", "t", "yes", "y", "on", "1", "1.0", "checked", "sim", "s", "si", "oui",
-                "ja", "j", "tak", "hai", "はい", "是", "نعم", "כן",
-            ];
-            const NO: [&str; 19] = [
-                "false",
-                "f",
-                "no",
-                "n",
-                "off",
-                "0",
-                "0.0",
-                "unchecked",
-                "nao",
-                "non",
-                "nein",
-                "nee",
-                "nie",
-                "none",
-                "いいえ",
-                "否",
-                "لا",
-                "לא",
-                "-",
-            ];
-            let folded = crate::hours::fold_words(&visible(text));
-            match folded.as_str() {
-                word if YES.contains(&word) => Some(true),
-                word if NO.contains(&word) => Some(false),
-                _ => None,
-            }
-        }
+        Value::String(text) => flag_of(text),
+        Value::Array(entries) if entries.len() == 1 => as_flag(&entries[0]),
+        Value::Object(fields) => ["checked", "value", "selected", "enabled", "answer"]
+            .iter()
+            .find_map(|name| fields.get(*name))
+            .filter(|value| !value.is_object() && !value.is_array())
+            .and_then(as_flag),
         _ => None,
     }
 }
 
+/// A flag in the words of forms and spreadsheets; of `Yes, the same number`, the first word.
+fn flag_of(text: &str) -> Option<bool> {
+    const YES: [&str; 34] = [
+        "true",
+        "t",
+        "yes",
+        "y",
+        "on",
+        "1",
+        "1.0",
+        "checked",
+        "sim",
+        "s",
+        "si",
+        "oui",
+        "ja",
+        "j",
+        "tak",
+        "hai",
+        "はい",
+        "是",
+        "نعم",
+        "כן",
+        "wahr",
+        "vrai",
+        "verdadero",
+        "verdadeiro",
+        "vero",
+        "waar",
+        "prawda",
+        "x",
+        "✓",
+        "✔",
+        "✔\u{fe0f}",
+        "☑",
+        "✅",
+        "yep",
+    ];
+    const NO: [&str; 29] = [
+        "false",
+        "f",
+        "no",
+        "n",
+        "off",
+        "0",
+        "0.0",
+        "unchecked",
+        "nao",
+        "non",
+        "nein",
+        "nee",
+        "nie",
+        "none",
+        "いいえ",
+        "否",
+        "لا",
+        "לא",
+        "-",
+        "falsch",
+        "faux",
+        "falso",
+        "onwaar",
+        "falsz",
+        "✗",
+        "✘",
+        "☐",
+        "❌",
+        "nope",
+    ];
+    let folded = crate::hours::fold_words(&visible(text));
+    let known = |word: &str| {
+        if YES.contains(&word) {
+            return Some(true);
+        }
+        NO.contains(&word).then_some(false)
+    };
+    let first = folded.split([',', ';', '.', '(', '-', '–', ':']).next().unwrap_or_default().trim();
+    // `Yes, 020 7946 0123` says more than yes.
+    let is_short = text.bytes().filter(u8::is_ascii_digit).count() < 4;
+    let first = Some(first).filter(|first| is_short && first.chars().count() > 1);
+    known(&folded).or_else(|| known(first?))
+}
+
 /// A number without a fraction, as digits.
-fn whole(number: &serde_json::Number) -> Option<u64> {
+pub(super) fn whole(number: &serde_json::Number) -> Option<u64> {
     number.as_u64().or_else(|| {
         let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
         // Above 2^53 a float does not hold every whole number.

@@ -43,9 +43,26 @@ pub(super) fn read<'a>(
             let every = DaySet { days: Day::ALL.to_vec(), ..DaySet::default() };
             week.entry(f, &at, &every, None, value.unwrap_or(&Value::Null));
         }
+        Some(Value::Object(fields)) if of_a_map(fields).is_some() => {
+            for (index, entry) in of_a_map(fields).into_iter().flatten().enumerate() {
+                week.listed(f, &child(&at, index), &entry);
+            }
+        }
         Some(Value::Object(fields)) => {
-            for (name, value) in bounded(f, &at, fields.iter()) {
-                week.named(f, &child(&at, name), name, value);
+            let paired = paired(fields);
+            for (name, value) in bounded(f, &at, paired.as_ref().unwrap_or(fields).iter()) {
+                let day = numbered(name);
+                // A numbered list, and not numbered days.
+                if day.is_some() && week.says_its_days(value) {
+                    week.listed(f, &child(&at, name), value);
+                    continue;
+                }
+                if let Some(day) = day {
+                    let message =
+                        format!("`{name}` is read as {day}: days are counted from Monday");
+                    f.findings.note(&child(&at, name), message);
+                }
+                week.named(f, &child(&at, name), day.unwrap_or(name), value);
             }
         }
         Some(Value::Array(entries)) => {
@@ -75,15 +92,94 @@ fn bounded<T>(f: &mut Fields<'_>, at: &str, entries: impl ExactSizeIterator<Item
 }
 
 /// The names of opening and closing time in the objects of forms.
-const OPENS: [&str; 5] = ["open", "opens", "from", "start", "open_time"];
-const CLOSES: [&str; 5] = ["close", "closes", "to", "end", "close_time"];
+const OPENS: [&str; 9] = [
+    "open",
+    "opens",
+    "from",
+    "start",
+    "open_time",
+    "opens_at",
+    "openTime",
+    "opening",
+    "start_time",
+];
+const CLOSES: [&str; 9] =
+    ["close", "closes", "to", "end", "close_time", "closes_at", "closeTime", "closing", "end_time"];
 const CLOSED: [&str; 3] = ["closed", "is_closed", "isClosed"];
+/// Flags of a day on which the business is open.
+const IS_OPEN: [&str; 5] = ["is_open", "isOpen", "enabled", "active", "available"];
+/// The names of a break in the middle of a day.
+const BREAKS: [&str; 3] = ["break", "lunch", "pause"];
+
+/// The name of a day that a program counts: Monday is 1 wherever days have numbers, and Sunday is 0
+/// or 7.
+fn numbered(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "1" => "monday",
+        "2" => "tuesday",
+        "3" => "wednesday",
+        "4" => "thursday",
+        "5" => "friday",
+        "6" => "saturday",
+        "0" | "7" => "sunday",
+        _ => return None,
+    })
+}
+
+/// The entries of the hours of a map service: `weekday_text`, or `periods` of numbered days.
+fn of_a_map(fields: &Map<String, Value>) -> Option<Vec<Value>> {
+    let texts = ["weekday_text", "weekdayDescriptions"].iter().find_map(|name| fields.get(*name));
+    if let Some(Value::Array(texts)) = texts
+        && !texts.is_empty()
+    {
+        return Some(texts.iter().take(MAX_DAYS).cloned().collect());
+    }
+    let Some(Value::Array(periods)) = fields.get("periods") else { return None };
+    let time = |moment: &Value| match moment.get("time") {
+        Some(Value::String(time)) => Some(time.clone()),
+        _ => {
+            let hour = moment.get("hour")?.as_u64()?;
+            let minute = moment.get("minute").and_then(Value::as_u64).unwrap_or(0);
+            Some(format!("{hour:02}:{minute:02}"))
+        }
+    };
+    let entry = |period: &Value| {
+        let open = period.get("open")?;
+        let day = numbered(&open.get("day")?.as_u64()?.to_string())?;
+        // Without an end, the day has none: `24/7`.
+        let hours = match period.get("close") {
+            Some(close) => format!("{} - {}", time(open)?, time(close)?),
+            None => "24h".to_owned(),
+        };
+        Some(serde_json::json!({ "day": day, "hours": hours }))
+    };
+    periods.iter().take(MAX_DAYS).map(entry).collect()
+}
+
+/// The days of a flat form, `{"mon_open": "09:00", "mon_close": "17:00"}`, with an object each;
+/// `None` if these are no such fields.
+fn paired(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let mut days = Map::new();
+    for (name, value) in fields {
+        let (day, what) = name.rsplit_once(['_', '-', ' '])?;
+        let what = what.to_lowercase();
+        let known = [&OPENS[..], &CLOSES[..], &CLOSED[..]].concat();
+        if !known.contains(&what.as_str()) {
+            return None;
+        }
+        let entry = days.entry(day).or_insert_with(|| Value::Object(Map::new()));
+        if let (Value::Object(entry), false) = (entry, is_empty(value)) {
+            entry.insert(what, value.clone());
+        }
+    }
+    (!days.is_empty()).then_some(days)
+}
 
 /// Whether an object holds opening and closing time. One of the names alone is none: `to` is a day
 /// in Swedish.
 fn is_times(fields: &Map<String, Value>) -> bool {
     let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
-    has(&CLOSED) || has(&OPENS) && has(&CLOSES)
+    has(&CLOSED) || has(&IS_OPEN) || has(&OPENS) && has(&CLOSES)
 }
 
 fn first_of<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Option<&'v Value> {
@@ -91,6 +187,19 @@ fn first_of<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Option<&'v Va
 }
 
 impl Week<'_> {
+    /// Whether a value of a numbered field names the days that it is about.
+    fn says_its_days(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) if text.chars().count() <= 300 => {
+                lines(text, self.language).iter().any(|line| line.label.is_some())
+            }
+            Value::Object(fields) => ["day", "days", "dayOfWeek", "weekday"]
+                .iter()
+                .any(|name| fields.contains_key(*name)),
+            _ => false,
+        }
+    }
+
     /// The days of a name, and what is said about them.
     fn named(&mut self, f: &mut Fields<'_>, at: &str, name: &str, value: &Value) {
         let is_closed = value.as_array().is_some_and(Vec::is_empty);
@@ -121,6 +230,14 @@ impl Week<'_> {
     fn listed(&mut self, f: &mut Fields<'_>, at: &str, entry: &Value) {
         let fields = match entry {
             Value::String(text) => return self.text(f, at, text),
+            // `["Monday", "9am", "5pm"]`
+            Value::Array(cells) if cells.len() > 1 && cells.iter().all(Value::is_string) => {
+                let name = cells[0].as_str().unwrap_or_default();
+                return match &cells[1..] {
+                    [said] => self.named(f, at, name, said),
+                    several => self.named(f, at, name, &Value::from(several)),
+                };
+            }
             Value::Object(fields) => fields,
             Value::Null => return,
             _ => &Map::new(),
@@ -200,6 +317,9 @@ impl Week<'_> {
                 }
             },
             Value::Array(entries) => {
+                // `["09:00", "17:00"]`: opening and closing times.
+                let pairs = pairs(entries);
+                let entries = pairs.as_ref().unwrap_or(entries);
                 let mut ranges = Vec::new();
                 for entry in entries.iter().filter(|entry| !is_empty(entry)) {
                     let read = match entry {
@@ -315,7 +435,9 @@ impl Week<'_> {
         label: Option<&str>,
         text: &str,
     ) {
-        let label = label.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned);
+        // The name of a field is not what visitors read.
+        let label = label.map(|label| label.replace('_', " ").trim().to_owned());
+        let label = label.filter(|label| !label.is_empty());
         if let Some(text) = f.as_text(at, &Value::from(text.trim()), MAX_NOTE) {
             self.notes.push(HoursNote { days, label, text });
         }
@@ -339,6 +461,23 @@ fn merged(f: &mut Fields<'_>, at: &str, mut ranges: Vec<Range>) -> Vec<Range> {
     merged
 }
 
+/// The ranges of a list of times alone; `None` if it is another list.
+fn pairs(entries: &[Value]) -> Option<Vec<Value>> {
+    if entries.is_empty() || !entries.len().is_multiple_of(2) {
+        return None;
+    }
+    let texts: Vec<&str> = entries.iter().map(Value::as_str).collect::<Option<_>>()?;
+    if texts.iter().any(|text| read_ranges(text).is_ok()) {
+        return None;
+    }
+    let ranges = texts.chunks(2).map(|pair| format!("{} - {}", pair[0], pair[1]));
+    let ranges: Vec<String> = ranges.collect();
+    ranges
+        .iter()
+        .all(|range| read_ranges(range).is_ok())
+        .then(|| ranges.into_iter().map(Value::from).collect())
+}
+
 /// The range of `{open: "09:00", close: "18:00"}`, or none of `{closed: true}`.
 fn times(fields: &Map<String, Value>) -> Result<Vec<Range>, String> {
     if first_of(fields, &CLOSED).is_some_and(|closed| as_flag(closed) == Some(true)) {
@@ -346,14 +485,49 @@ fn times(fields: &Map<String, Value>) -> Result<Vec<Range>, String> {
     }
     let text = |names: &[&str]| match first_of(fields, names) {
         Some(Value::String(text)) => Some(text.trim().to_owned()),
+        // A part of the day, as spreadsheets keep a time.
+        Some(Value::Number(number))
+            if number.as_f64().is_some_and(|part| part > 0.0 && part < 1.0) =>
+        {
+            Some(number.to_string())
+        }
         Some(Value::Number(number)) => Some(format!("{number}:00")),
         _ => None,
     };
+    if first_of(fields, &IS_OPEN).is_some_and(|open| as_flag(open) == Some(false)) {
+        return Ok(Vec::new());
+    }
     match (text(&OPENS), text(&CLOSES)) {
         (Some(open), Some(close)) => {
-            read_ranges(&format!("{open} - {close}")).map_err(|wrong| wrong.to_string())
+            let whole =
+                read_ranges(&format!("{open} - {close}")).map_err(|wrong| wrong.to_string());
+            match (whole?.as_slice(), first_of(fields, &BREAKS)) {
+                (whole, None) => Ok(whole.to_vec()),
+                ([whole], Some(pause)) => without_break(*whole, pause),
+                (whole, Some(_)) => Ok(whole.to_vec()),
+            }
         }
         (None, None) if fields.get("open").and_then(as_flag) == Some(false) => Ok(Vec::new()),
         _ => Err("must be like `{\"open\": \"09:00\", \"close\": \"18:00\"}`".to_owned()),
+    }
+}
+
+/// A range of times without the break in its middle.
+fn without_break(whole: Range, pause: &Value) -> Result<Vec<Range>, String> {
+    let wrong = || format!("the break must be like `12:00-13:00`, but is {}", excerpt(pause));
+    let read = match pause {
+        Value::String(text) => read_ranges(text).map_err(|_| wrong())?,
+        Value::Object(fields) if BREAKS.iter().all(|name| !fields.contains_key(*name)) => {
+            times(fields).map_err(|_| wrong())?
+        }
+        _ => return Err(wrong()),
+    };
+    match read.as_slice() {
+        [] => Ok(vec![whole]),
+        [pause] if whole.open < pause.open && pause.close < whole.close => Ok(vec![
+            Range { open: whole.open, close: pause.open },
+            Range { open: pause.close, close: whole.close },
+        ]),
+        _ => Err(wrong()),
     }
 }

@@ -1,6 +1,7 @@
 //! Parsing of the documents of a CRM as an [`Order`].
 
 mod content;
+mod envelope;
 mod extra;
 mod fields;
 mod findings;
@@ -15,7 +16,9 @@ use self::fields::Fields;
 use self::findings::Findings;
 use self::shape::Shape;
 use crate::problem::truncated;
-use crate::{Locale, Niche, Notice, Order, Problem, Testimonial, check_id, child, excerpt};
+use crate::{
+    Locale, Niche, Notice, Order, Problem, Testimonial, check_id, child, excerpt, folder_id,
+};
 
 /// Maximum number of entries in a list: services, places, pages, testimonials, reference sites.
 pub const MAX_ENTRIES: usize = 200;
@@ -52,45 +55,72 @@ pub fn read_strictly(document: &Value, default_locale: &Locale) -> Result<Order,
 
 /// The JSON pointer to the object with the fields of the business: `/onboarding`, or empty for a
 /// flat document.
-pub fn business_pointer(document: &Value) -> &'static str {
-    if shape::is_crm(document) { "/onboarding" } else { "" }
+///
+/// Around it may be envelopes, as in `{"data": {"order": …, "onboarding": …}}`.
+pub fn business_pointer(document: &Value) -> String {
+    let opened = envelope::open(document);
+    let section = if shape::is_crm(&opened.order) { "/onboarding" } else { "" };
+    format!("{}{section}", opened.at)
 }
 
 /// The locale that a document names, with its pointer; `None` if it names none that can be read.
-pub fn given_locale(document: &Value) -> Option<(&'static str, Locale)> {
-    let shape = Shape::of(document).ok()?;
-    shape::given(&shape.locales).and_then(|(at, value)| Some((at, shape::read(value).ok()?)))
+pub fn given_locale(document: &Value) -> Option<(String, Locale)> {
+    let opened = envelope::open(document);
+    let shape = Shape::of(&opened).ok()?;
+    let (at, value) = shape::given(&shape.locales)?;
+    Some((at.to_owned(), shape::read(value).ok()?))
 }
 
 fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Order, Vec<Problem>> {
     let mut findings = Findings::default();
-    let shape = Shape::of(document).map_err(|problem| vec![problem])?;
+    let opened = envelope::open(document);
+    let shape = Shape::of(&opened).map_err(|problem| vec![problem])?;
     for problem in &shape.problems {
         findings.refuse(&problem.pointer, &problem.message);
     }
-    let id = read_id(document)
-        .map_err(|problem| findings.refuse(&problem.pointer, problem.message))
-        .ok();
+    let id = match found_id(&opened) {
+        Ok(found) => {
+            if let Some(wrong) = found.unsafe_name {
+                if strict {
+                    findings.refuse(&found.at, wrong);
+                } else {
+                    let message =
+                        format!("{wrong}; the order is `{}` here; commands take either", found.id);
+                    findings.note(&found.at, message);
+                }
+            }
+            Some(found.id)
+        }
+        Err(problem) => {
+            findings.refuse(&problem.pointer, problem.message);
+            None
+        }
+    };
     let locale = shape::locale(&shape.locales, default_locale, &mut findings);
     let Some(business) = shape.business else { return Err(findings.problems(strict)) };
     let stored = stored_notices(business.fields);
-    // A document with notices was read before: its entities are decoded.
-    let mut f = Fields::new(business.at, business.fields, findings, stored.is_none());
+    // A document with notices was read before: its entities are decoded, its lists are lists.
+    let is_sent = stored.is_none() && !strict;
+    let unpacked = if is_sent { envelope::unpacked(business.fields) } else { None };
+    let fields = unpacked.as_ref().unwrap_or(business.fields);
+    let mut f = Fields::new(&business.at, fields, findings, stored.is_none());
     // Fields of the order, not of the business: already parsed.
     f.skip(["id", "locale"]);
+    if shape::given(&shape.locales).is_some_and(|(at, _)| at.ends_with("/language")) {
+        f.skip(["language"]);
+    } else if shape::given(&shape.locales).is_some_and(|(at, _)| at.ends_with("/lang")) {
+        f.skip(["lang"]);
+    }
     if stored.is_some() {
         f.skip(["notices"]);
     }
     let language = locale.language().to_owned();
 
     let order = (|| {
-        let business_name = f.required_text(
-            &["business_name", "company_name", "business"],
-            "the business's name",
-            MAX_NAME,
-        );
-        let business_email = f.email(&["business_email", "email"], true);
-        let business_phone = f.phone(&["business_phone", "phone", "telephone"], true);
+        let business_name = business_name(&mut f);
+        let business_email =
+            f.email(&["business_email", "email", "email_address", "contact_email"], true);
+        let business_phone = f.phone(&PHONES, true);
         let (whatsapp_phone, on_whatsapp) = whatsapp(&mut f);
         let has_whatsapp = f.flag(&["has_whatsapp"]) || on_whatsapp;
         let whatsapp_phone = whatsapp_phone.filter(|phone| {
@@ -102,8 +132,8 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             && whatsapp_phone.is_none()
         {
             let fields = ["business_phone", "business_email", "whatsapp_number"];
-            f.findings.blame(&fields.map(|name| child(business.at, name)));
-            let at = child(business.at, "business_phone");
+            f.findings.blame(&fields.map(|name| child(&business.at, name)));
+            let at = child(&business.at, "business_phone");
             let is_blamed = f.findings.problems(false).iter().any(|problem| problem.pointer == at);
             let message = "is missing, and so are `business_email` and `whatsapp_number`: \
                            visitors need one way to reach the business; send a phone number like \
@@ -113,22 +143,23 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             }
         }
         let emergency_phone = f.phone(&["emergency_phone", "emergency_number"], false);
-        let business_address = f.text(&["business_address", "address", "street_address"], MAX_TEXT);
+        let address = content::address(&mut f, &["business_address", "address", "street_address"]);
         let (niche, named) = niche(&mut f);
         let custom_niche = f.text(&["custom_niche", "trade", "industry"], MAX_NAME).or(named);
         let niche =
             niche.unwrap_or(if custom_niche.is_some() { Niche::Other } else { Niche::General });
-        let primary_city = f.expected_text(
-            &["primary_city", "city"],
-            "the city the business works from",
-            MAX_NAME,
-        );
+        let primary_city = f
+            .expected_text(&["primary_city", "city"], "the city the business works from", MAX_NAME)
+            .or(address.city);
         let neighborhood = f.text(&["neighborhood", "neighbourhood", "bairro"], MAX_NAME);
-        let state = f.expected_text(&["state", "region"], "the state or region", MAX_NAME);
+        let state = f
+            .expected_text(&["state", "region"], "the state or region", MAX_NAME)
+            .or(address.state);
         let postal_code = f
             .text(&["postal_code", "postcode", "zip", "zip_code", "cep"], MAX_NAME)
+            .or(address.postal_code)
             .map(fields::without_fraction);
-        let country = country(&mut f);
+        let country = country(&mut f).or(address.country);
         let service_areas = f.texts(&["service_areas"], MAX_NAME);
         let (services, mut service_prices) = services(&mut f);
         let primary_service =
@@ -136,17 +167,15 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
         let primary_service = primary_service.or_else(|| services.first().cloned());
         let mut prices = content::prices(&mut f);
         prices.append(&mut service_prices);
-        let menu_is_link =
-            business.fields.get("menu").and_then(Value::as_str).is_some_and(|text| {
-                crate::web_address(text).is_ok() && !text.trim().contains(char::is_whitespace)
-            });
+        let menu_is_link = fields.get("menu").and_then(Value::as_str).is_some_and(|text| {
+            crate::web_address(text).is_ok() && !text.trim().contains(char::is_whitespace)
+        });
         let menu = if menu_is_link { Vec::new() } else { content::menu(&mut f) };
         let site_objective = f.text(&["site_objective"], MAX_NAME);
         let site_description = f.text(&["site_description", "description"], MAX_TEXT);
         let site_url = f.link(&["site_url", "domain"]).or_else(|| {
-            let (at, value) =
-                shape.order?.get("site_url").map(|value| ("/order/site_url", value))?;
-            if fields::is_empty(value) { None } else { f.as_link(at, value) }
+            let value = shape.order?.get("site_url").filter(|value| !fields::is_empty(value))?;
+            f.as_link(&format!("{}/order/site_url", opened.at), value)
         });
         let selected_pages = f.texts(&["selected_pages", "pages"], MAX_NAME);
         let tone = f.choice("tone");
@@ -200,7 +229,7 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             has_whatsapp,
             whatsapp_phone,
             emergency_phone,
-            business_address,
+            business_address: address.street,
             niche,
             custom_niche,
             primary_city,
@@ -282,36 +311,96 @@ fn stored_notices(fields: &serde_json::Map<String, Value>) -> Option<Vec<Notice>
 /// # Errors
 /// The problem with the id: where it is expected and what it must look like.
 pub fn read_id(document: &Value) -> Result<String, Problem> {
-    let pointers = ["/order/id", "/id"];
+    found_id(&envelope::open(document)).map(|found| found.id)
+}
+
+/// The id of a document.
+struct FoundId {
+    /// Its pointer.
+    at: String,
+    /// The id, as it names the order's folder.
+    id: String,
+    /// Why the id that was sent does not name a folder, if it does not.
+    unsafe_name: Option<String>,
+}
+
+fn found_id(opened: &envelope::Opened<'_>) -> Result<FoundId, Problem> {
+    let document = opened.order.as_ref();
     let is_crm = shape::is_crm(document);
     let expected = if is_crm { "/order/id" } else { "/id" };
     // A CRM may send the id next to `order` and `onboarding`; a flat document has no `order`.
-    let found =
-        pointers.iter().filter(|pointer| is_crm || **pointer == expected).find_map(|pointer| {
-            Some((*pointer, document.pointer(pointer).filter(|value| !value.is_null())?))
-        });
-    let Some((pointer, value)) = found else {
-        let message = "the order's id is missing; it must be a number, or a text like `2026-0117`";
-        return Err(Problem::new(expected, message));
+    let pointers: &[&str] = if is_crm {
+        &["/order/id", "/id", "/order/order_id", "/order_id"]
+    } else {
+        &["/id", "/order_id", "/orderId", "/ID", "/Id"]
     };
-    let id = match value {
-        Value::String(text) => text.clone(),
+    let within = pointers.iter().find_map(|pointer| {
+        let value = document.pointer(pointer).filter(|value| !value.is_null())?;
+        Some((format!("{}{pointer}", opened.at), value))
+    });
+    let around = || {
+        opened.around.iter().find_map(|(at, fields)| {
+            ["id", "order_id", "orderId"].iter().find_map(|name| {
+                let value = fields.get(*name).filter(|value| !value.is_null())?;
+                Some((child(at, name), value))
+            })
+        })
+    };
+    let Some((at, value)) = within.or_else(around) else {
+        let message = "the order's id is missing; it must be a number, or a text like `2026-0117`";
+        return Err(Problem::new(format!("{}{expected}", opened.at), message));
+    };
+    let sent = match value {
+        Value::String(text) => text.trim().to_owned(),
         Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        Value::Number(number) if fields::whole(number).is_some() => {
+            fields::whole(number).unwrap_or_default().to_string()
+        }
         other => {
             let message = format!("must be a whole number or a text, but is {}", excerpt(other));
-            return Err(Problem::new(pointer, message));
+            return Err(Problem::new(at, message));
         }
     };
-    check_id(&id).map_err(|wrong| Problem::new(pointer, wrong.to_string()))?;
-    Ok(id)
+    let wrong = check_id(&sent).err();
+    let id = folder_id(&sent).map_err(|wrong| Problem::new(at.clone(), wrong.to_string()))?;
+    Ok(FoundId { at, id: id.into_owned(), unsafe_name: wrong.map(|wrong| wrong.to_string()) })
+}
+
+/// The names of the phone number in forms.
+const PHONES: [&str; 8] = [
+    "business_phone",
+    "phone",
+    "telephone",
+    "phone_number",
+    "contact_phone",
+    "mobile",
+    "mobile_phone",
+    "telefone",
+];
+
+/// The name of the business. A form for one business has no other name.
+fn business_name(f: &mut Fields<'_>) -> Option<String> {
+    let names = ["business_name", "company_name", "business", "company", "trading_name"];
+    if !f.says(&names)
+        && let (at, Some(value)) = f.first(&["name"])
+    {
+        f.findings.note(&at, "is used as the name of the business: there is no `business_name`");
+        return f.as_text(&at, value, MAX_NAME);
+    }
+    f.required_text(&names, "the business's name", MAX_NAME)
 }
 
 /// The number on WhatsApp. Some forms have a flag in that field.
 fn whatsapp(f: &mut Fields<'_>) -> (Option<crate::Phone>, bool) {
     let (at, value) = f.first(&["whatsapp_phone", "whatsapp_number", "whatsapp"]);
     let Some(value) = value else { return (None, false) };
-    if let Some(flag) = fields::as_flag(value) {
+    let is_plain = !value.is_object() && !value.is_array();
+    if is_plain && let Some(flag) = fields::as_flag(value) {
         return (None, flag);
+    }
+    // `same`, `o mesmo número`: the phone number is on WhatsApp.
+    if value.as_str().is_some_and(is_same_number) {
+        return (None, true);
     }
     // `https://wa.me/5531995550133`
     let linked = value.as_str().and_then(|text| {
@@ -323,6 +412,33 @@ fn whatsapp(f: &mut Fields<'_>) -> (Option<crate::Phone>, bool) {
     let phone = f.as_phone(&at, linked.as_ref().unwrap_or(value));
     let is_there = phone.is_some();
     (phone, is_there)
+}
+
+/// Whether a text says that a number is the one that was given already.
+fn is_same_number(text: &str) -> bool {
+    const SAME: [&str; 18] = [
+        "same",
+        "idem",
+        "mesmo",
+        "mesma",
+        "mismo",
+        "misma",
+        "meme",
+        "gleiche",
+        "gleich",
+        "dieselbe",
+        "stesso",
+        "stessa",
+        "hetzelfde",
+        "dezelfde",
+        "samen",
+        "ditto",
+        "igual",
+        "identique",
+    ];
+    let folded = crate::hours::fold_words(text);
+    let is_short = folded.len() <= 60 && !folded.contains(|c: char| c.is_ascii_digit());
+    is_short && folded.split([' ', ',', '.', '(', ')']).any(|word| SAME.contains(&word))
 }
 
 /// The trade, or its name if it is none that the CRM knows.
@@ -365,6 +481,15 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
         }
         return (Vec::new(), Vec::new());
     };
+    // `{"Cut": "$45"}`: the names of the services, and their prices.
+    if let Value::Object(pairs) = value
+        && !pairs.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()))
+    {
+        let found = excerpt(value);
+        f.dropped(&at, format!("must be a list, but is {found}: read as names and prices"));
+        let prices = content::prices_of(f, &at, value, "services");
+        return (prices.iter().map(|price| price.name.clone()).collect(), prices);
+    }
     let entries: Vec<Cow<'a, Value>> = f.as_list(&at, value).unwrap_or_default();
     let services = f.as_texts(&at, &entries, MAX_NAME);
     (services, content::prices_of_services(f, Some(value)))
@@ -385,17 +510,20 @@ fn color(f: &mut Fields<'_>, name: &'static str) -> Option<crate::Color> {
 
 /// The fields of the profiles, each with its names in forms, in the order in which they are read.
 const PROFILES: [(&str, &[&str]); 11] = [
-    ("social_facebook", &["social_facebook", "facebook"]),
-    ("social_instagram", &["social_instagram", "instagram"]),
-    ("social_linkedin", &["social_linkedin", "linkedin"]),
-    ("social_youtube", &["social_youtube", "youtube"]),
-    ("social_tiktok", &["social_tiktok", "tiktok"]),
-    ("social_x", &["social_x", "social_twitter", "twitter"]),
-    ("social_threads", &["social_threads", "threads"]),
-    ("social_pinterest", &["social_pinterest", "pinterest"]),
-    ("social_telegram", &["social_telegram", "telegram"]),
-    ("social_tripadvisor", &["social_tripadvisor", "tripadvisor"]),
-    ("social_yelp", &["social_yelp", "yelp"]),
+    ("social_facebook", &["social_facebook", "facebook", "facebook_url", "facebook_link"]),
+    ("social_instagram", &["social_instagram", "instagram", "instagram_url", "instagram_link"]),
+    ("social_linkedin", &["social_linkedin", "linkedin", "linkedin_url", "linkedin_link"]),
+    ("social_youtube", &["social_youtube", "youtube", "youtube_url", "youtube_link"]),
+    ("social_tiktok", &["social_tiktok", "tiktok", "tiktok_url", "tiktok_link"]),
+    ("social_x", &["social_x", "social_twitter", "twitter", "twitter_url"]),
+    ("social_threads", &["social_threads", "threads", "threads_url", "threads_link"]),
+    ("social_pinterest", &["social_pinterest", "pinterest", "pinterest_url", "pinterest_link"]),
+    ("social_telegram", &["social_telegram", "telegram", "telegram_url", "telegram_link"]),
+    (
+        "social_tripadvisor",
+        &["social_tripadvisor", "tripadvisor", "tripadvisor_url", "tripadvisor_link"],
+    ),
+    ("social_yelp", &["social_yelp", "yelp", "yelp_url", "yelp_link"]),
 ];
 
 /// Moves each profile to the field of the network that it leads to. A site names the network beside
@@ -455,7 +583,7 @@ fn testimonials(f: &mut Fields<'_>) -> Vec<Testimonial> {
             entry if fields::is_empty(&entry) => {}
             Cow::Borrowed(Value::Object(fields)) => {
                 testimonials.extend(f.below(&at, fields, |f| {
-                    let name = f.text(&["name", "author", "customer"], MAX_NAME);
+                    let name = f.text(&["name", "author", "customer", "customer_name"], MAX_NAME);
                     let text = f.text(&["text", "quote", "review", "comment", "content"], MAX_TEXT);
                     let rating = f.rating(&["rating", "stars", "score"]);
                     let role = f.text(&["role", "title", "source"], MAX_NAME);

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::envelope::Opened;
 use super::fields::is_empty;
 use super::findings::Findings;
-use crate::{Locale, Problem, excerpt};
+use crate::{Locale, Problem, child, excerpt};
 
 /// A JSON object with its pointer.
 pub(super) struct Section<'a> {
-    pub(super) at: &'static str,
+    pub(super) at: String,
     pub(super) fields: &'a Map<String, Value>,
 }
 
@@ -19,7 +20,7 @@ pub(super) struct Shape<'a> {
     /// The CRM's record of the order, beside the data of the business.
     pub(super) order: Option<&'a Map<String, Value>>,
     /// The values at the possible locations of the locale. The first one that is not blank applies.
-    pub(super) locales: Vec<(&'static str, &'a Value)>,
+    pub(super) locales: Vec<(String, &'a Value)>,
     /// The problems of the sections themselves.
     pub(super) problems: Vec<Problem>,
 }
@@ -32,37 +33,55 @@ pub(super) fn is_crm(document: &Value) -> bool {
 }
 
 impl<'a> Shape<'a> {
-    pub(super) fn of(document: &'a Value) -> Result<Self, Problem> {
+    pub(super) fn of(opened: &'a Opened<'a>) -> Result<Self, Problem> {
+        let document = opened.order.as_ref();
+        let at = |pointer: &str| format!("{}{pointer}", opened.at);
         let Value::Object(top) = document else {
             let found = excerpt(document);
             let message = format!(
                 "an order is a JSON object, `{{\"order\": …, \"onboarding\": …}}` or flat; this \
                  is {found}"
             );
-            return Err(Problem::new("", message));
+            return Err(Problem::new(opened.at.clone(), message));
         };
         let is_crm = is_crm(document);
         let pointers: &[&'static str] =
             if is_crm { &["/onboarding/locale", "/order/locale", "/locale"] } else { &["/locale"] };
-        let locales = pointers.iter().filter_map(|at| Some((*at, document.pointer(at)?))).collect();
+        let within =
+            pointers.iter().filter_map(|pointer| Some((at(pointer), document.pointer(pointer)?)));
+        let around = opened
+            .around
+            .iter()
+            .filter_map(|(at, fields)| Some((child(at, "locale"), fields.get("locale")?)));
+        // `language` may be the language of anything, so it counts only if it is one.
+        let others: &[&'static str] = if is_crm {
+            &["/onboarding/language", "/onboarding/lang", "/order/language", "/language"]
+        } else {
+            &["/language", "/lang"]
+        };
+        let others = others.iter().filter_map(|pointer| {
+            let value = document.pointer(pointer).filter(|value| read(value).is_ok())?;
+            Some((at(pointer), value))
+        });
+        let locales = within.chain(around).chain(others).collect();
         if !is_crm {
-            let business = Some(Section { at: "", fields: top });
+            let business = Some(Section { at: opened.at.clone(), fields: top });
             return Ok(Shape { business, order: None, locales, problems: Vec::new() });
         }
         let mut problems = Vec::new();
         let order = document.get("order").filter(|order| !order.is_null());
         if let Some(other) = order.filter(|order| !order.is_object()) {
             problems.push(Problem::new(
-                "/order",
+                at("/order"),
                 format!("must be an object with `id`, but is {}", excerpt(other)),
             ));
         }
         let business = match document.get("onboarding") {
-            Some(Value::Object(fields)) => Some(Section { at: "/onboarding", fields }),
+            Some(Value::Object(fields)) => Some(Section { at: at("/onboarding"), fields }),
             None | Some(Value::Null) => {
                 let message = "is missing; it must be an object with `business_name`, `services` \
                                and what else the customer filled in";
-                problems.push(Problem::new("/onboarding", message));
+                problems.push(Problem::new(at("/onboarding"), message));
                 None
             }
             Some(other) => {
@@ -70,7 +89,7 @@ impl<'a> Shape<'a> {
                     "must be an object with `business_name`, `services` and more, but is {}",
                     excerpt(other)
                 );
-                problems.push(Problem::new("/onboarding", message));
+                problems.push(Problem::new(at("/onboarding"), message));
                 None
             }
         };
@@ -80,16 +99,29 @@ impl<'a> Shape<'a> {
 }
 
 /// The first locale that is not empty, with its pointer.
-pub(super) fn given<'a>(
-    locales: &[(&'static str, &'a Value)],
-) -> Option<(&'static str, &'a Value)> {
-    locales.iter().find(|(_, value)| !is_empty(value)).copied()
+pub(super) fn given<'a, 'v>(locales: &'a [(String, &'v Value)]) -> Option<(&'a str, &'v Value)> {
+    let (at, value) = locales.iter().find(|(_, value)| !is_empty(value))?;
+    Some((at.as_str(), *value))
 }
 
 /// The locale of one value.
 pub(super) fn read(value: &Value) -> Result<Locale, String> {
     match value {
         Value::String(tag) => Locale::read(tag).map_err(|wrong| wrong.to_string()),
+        // The first of several languages, as browsers send them.
+        Value::Array(entries) if entries.iter().all(Value::is_string) && !entries.is_empty() => {
+            read(&entries[0])
+        }
+        Value::Object(fields) => match ["code", "tag", "locale", "language", "value", "name"]
+            .iter()
+            .find_map(|name| fields.get(*name).filter(|value| value.is_string()))
+        {
+            Some(tag) => read(tag),
+            None => Err(format!(
+                "must be a language tag like `pt-BR` or `en`, but is {}",
+                excerpt(value)
+            )),
+        },
         other => {
             Err(format!("must be a language tag like `pt-BR` or `en`, but is {}", excerpt(other)))
         }
@@ -98,16 +130,19 @@ pub(super) fn read(value: &Value) -> Result<Locale, String> {
 
 /// The first locale that is not empty; the default if it cannot be read.
 pub(super) fn locale(
-    locales: &[(&'static str, &Value)],
+    locales: &[(String, &Value)],
     default: &Locale,
     findings: &mut Findings,
 ) -> Locale {
     let Some((at, value)) = given(locales) else { return default.clone() };
     match read(value) {
         Ok(locale) => {
-            let written = value.as_str().unwrap_or_default();
-            if written.parse::<Locale>().is_err() {
-                findings.note(at, format!("`{written}` is read as `{locale}`"));
+            let message = format!("{} is read as `{locale}`", excerpt(value));
+            match value.as_str().map(str::parse::<Locale>) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => findings.note(at, message),
+                // Not a text, as it has to be.
+                None => findings.dropped(at, message),
             }
             locale
         }

@@ -67,6 +67,7 @@ pub(super) async fn bind(
         configuration,
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
+        languages: Setup::languages(config),
         callbacks: config
             .callbacks
             .as_ref()

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, ConfigError};
 use sitewright_ai::{Gateway, Redactor};
+use sitewright_control::{FindLanguages, Languages};
 use sitewright_http::{self as http, Client};
 use sitewright_jobs::{Database, DatabaseOptions};
 use sitewright_model::message;
@@ -154,6 +155,16 @@ impl Setup {
             .as_deref()
             .map_or_else(Cache::off, Cache::open)
             .with_max_bytes(config.cache_bytes)
+    }
+
+    /// Which languages the templates write that this machine has loaded with its cache.
+    pub(super) fn languages(config: &Config) -> Languages {
+        let (cache, folder) = (Setup::cache(config), config.templates.clone());
+        let find: FindLanguages = Arc::new(move |name| {
+            let (cache, path) = (cache.clone(), folder.join(format!("{name}.wasm")));
+            Box::pin(async move { cache.languages(&path).await })
+        });
+        Languages { find, fallback: config.orders.fallback_locale.clone() }
     }
 
     /// A loader of templates, with an engine for `concurrency` runs at once.

@@ -24,6 +24,8 @@ use wasmtime::component::Component;
 
 use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
+use super::languages;
+use sitewright_order::Locale;
 
 /// Default of `cache_bytes`: 4 GiB, about a hundred Python templates.
 pub const DEFAULT_CACHE_BYTES: u64 = 4 << 30;
@@ -140,6 +142,21 @@ impl Cache {
     #[must_use]
     pub fn with_max_bytes(self, max_bytes: u64) -> Self {
         Cache { max_bytes, ..self }
+    }
+
+    /// The languages that the template in `path` writes, if a process of this machine has loaded it
+    /// as it is now, with this cache. The template is not read and not run.
+    pub async fn languages(&self, path: &Path) -> Option<Vec<Locale>> {
+        let (folder, path) = (self.folder.clone()?, path.to_owned());
+        let look = move || languages::known(&folder, &path);
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+
+    /// Keeps the languages of a template that was loaded. Blocking.
+    pub(super) fn keep_languages(&self, file: Option<languages::State>, locales: &[Locale]) {
+        if let (Some(folder), Some(file)) = (&self.folder, file) {
+            languages::keep(folder, file, locales);
+        }
     }
 
     /// The component of `wasm`, from the cache or compiled. Compiling takes 0.2 s for a Rust

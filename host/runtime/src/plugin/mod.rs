@@ -8,6 +8,7 @@
 //! | `engine`, `sandbox`, `clock`, `limits`, `meter` | what may a guest use? |
 //! | `guest_memory` | and what may all of them use together? |
 //! | `compile`, `cache` | how does a component become code? |
+//! | `languages` | which languages does a template write, as far as the cache knows? |
 //! | `contract`, `bindings`, `world` | which version of the contract was it built for? |
 //! | `symbols`, `trap_code` | what do the frames and codes of a trap mean? |
 
@@ -22,6 +23,7 @@ mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod guest_memory;
+mod languages;
 mod limits;
 mod manifest;
 mod meter;

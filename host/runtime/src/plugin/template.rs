@@ -15,6 +15,7 @@ use super::compile::{CompileError, Compiler};
 use super::contract::{Contract, Target, TargetError};
 use super::description::{self, Description};
 use super::engine::Engine;
+use super::languages::State;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestCheckError, ManifestError};
 use super::meter::{CpuMeter, Interrupts};
@@ -205,7 +206,8 @@ impl Loader {
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
         let file = path.to_owned();
-        let (wasm, digest, target) = blocking(move || read(&file)).await?;
+        let (state, (wasm, digest, target)) =
+            blocking(move || Ok((State::of(&file), read(&file)?))).await?;
         let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
         let machine = blocking(move || loader.linked_engine(&file)).await?;
@@ -226,6 +228,12 @@ impl Loader {
                 ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
                 ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
             })?;
+        let (kept, locales) = (self.cache.clone(), manifest.locales.clone());
+        blocking(move || {
+            kept.keep_languages(state, &locales);
+            Ok(())
+        })
+        .await?;
         Ok(Template {
             manifest,
             path: path.to_owned(),

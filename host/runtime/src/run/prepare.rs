@@ -14,9 +14,9 @@ use super::outcome::AttemptId;
 use super::request::{JournalUse, ReplayInput};
 use super::stage::Stage;
 use super::state::AttemptError;
-use crate::plugin::{CatalogueError, Template};
+use crate::plugin::{CatalogueError, Manifest, Template};
 use sitewright_ai::{FileJournal, ReplyJudge, RunJournal};
-use sitewright_intake::{Notice, NoticeLevel, OrderSnapshot, Reading};
+use sitewright_intake::{Notice, NoticeLevel, OrderSnapshot, Reading, other_language};
 use sitewright_json_schema::CheckError;
 use sitewright_model::ai::{AiError, AiErrorKind};
 use sitewright_model::failure::{Diagnostic, FailureKind, Problem, Severity};
@@ -155,36 +155,18 @@ impl Attempt<'_> {
         template: &Template,
         snapshot: OrderSnapshot,
     ) -> Result<OrderSnapshot, Box<AttemptError>> {
-        let manifest = &template.manifest;
-        let writes = |wanted: &Locale| {
-            manifest.locales.iter().any(|locale| locale.language() == wanted.language())
-        };
-        let ordered = &snapshot.order().locale;
-        // A template that names no language writes any.
-        if manifest.locales.is_empty() || writes(ordered) {
-            return Ok(snapshot);
-        }
-        let known: Vec<String> = manifest.locales.iter().map(ToString::to_string).collect();
-        let (name, known) = (&manifest.name, known.join("`, `"));
-        let fallback =
-            self.services.orders.fallback_locale.as_ref().filter(|locale| writes(locale));
-        let Some(fallback) = fallback else {
-            let message = message!(
-                "the template `{name}` does not write `{ordered}`, the language of this order; it \
-                 writes `{known}`: use another template, or set `orders.fallback_locale` to a \
-                 language that it writes"
-            );
+        let Manifest { name, locales, .. } = &template.manifest;
+        let fallback = self.services.orders.fallback_locale.as_ref();
+        let other = other_language(&snapshot, name, locales, fallback).map_err(|invalid| {
+            let why: Vec<_> = invalid.problems().map(|problem| problem.message.as_str()).collect();
+            let message = message!("the site cannot be made: {}", why.join("; "));
             let problem = at_pointer("/locale", message.as_ref());
             let unknown = AttemptError::new(FailureKind::InvalidOrder, message);
-            return Err(Box::new(unknown.with_problems(vec![problem])));
-        };
-        let text = format!(
-            "the template `{name}` does not write `{ordered}`: the site is made in `{fallback}` \
-             (`orders.fallback_locale`)"
-        );
-        let notice = Notice::new(NoticeLevel::Warning, "/locale", text);
+            Box::new(unknown.with_problems(vec![problem]))
+        })?;
+        let Some((locale, notice)) = other else { return Ok(snapshot) };
         self.trace.diagnose(diagnostic(&notice, self.trace.now_ms()));
-        snapshot.in_locale(fallback.clone()).map_err(|error| unwritable(&error))
+        snapshot.in_locale(locale).map_err(|error| unwritable(&error))
     }
 
     fn document_for(

@@ -59,7 +59,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use sitewright_control::Reading;
+use sitewright_control::{Languages, Reading};
 use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
@@ -117,6 +117,13 @@ impl Place {
             configuration: vec![("sites".to_owned(), "sites".to_owned())],
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
+            languages: Languages {
+                find: Arc::new(|_| {
+                    let writes = ["en", "pt-BR"].map(|tag| tag.parse().unwrap());
+                    Box::pin(async move { Some(writes.to_vec()) })
+                }),
+                fallback: None,
+            },
             callbacks: Some(CallbackRules { allow_private: false }),
             alive: Arc::new(|| Ok(())),
             settings,

@@ -5,6 +5,8 @@ on_both!(
     an_order_goes_through_its_life,
     lists_are_complete_page_by_page,
     what_cannot_be_done_says_why,
+    a_language_that_the_template_does_not_write_is_refused_at_once,
+    an_id_that_names_no_folder_is_found_as_it_was_sent,
 );
 
 mod tests {
@@ -125,6 +127,65 @@ mod tests {
             assert_eq!(found.len(), count, "{query}: {found:?}");
             let different: BTreeSet<&String> = found.iter().collect();
             assert_eq!(different.len(), count, "{query}: {found:?}");
+        }
+    }
+
+    /// The template writes English and Portuguese. A language, the operator's fallback, and what is
+    /// said: empty if the order is taken without a word.
+    pub(super) async fn a_language_that_the_template_does_not_write_is_refused_at_once(
+        place: Place,
+    ) {
+        let table = [
+            ("en-GB", None, 202, ""),
+            ("pt", None, 202, ""),
+            ("fi", None, 422, "does not write `fi`"),
+            ("fi", Some("fr"), 422, "does not write `fi`"),
+            ("fi", Some("en"), 202, "is made in `en`"),
+        ];
+        let database = place.database().await;
+        for (at, (locale, fallback, status, said)) in table.into_iter().enumerate() {
+            let mut parts = place.parts(database.clone(), settings());
+            parts.languages.fallback = fallback.map(|tag| tag.parse().unwrap());
+            let api = Api::start(parts, database.clone()).await;
+            let mut body = document(&format!("l{at}"));
+            body["locale"] = json!(locale);
+            for dry in [true, false] {
+                let path = format!("/v1/orders?template=flora&dry_run={dry}");
+                let answer = api.send(Method::POST, &path, &body).await;
+                let expected = if dry && status == 202 { 200 } else { status };
+                assert_eq!(answer.status.as_u16(), expected, "{locale} {dry}: {answer:?}");
+                let list = if status == 202 { "warnings" } else { "problems" };
+                let found = answer.body[list].as_array().cloned().unwrap_or_default();
+                let about: Vec<_> =
+                    found.iter().filter(|one| one["pointer"] == "/locale").collect();
+                assert_eq!(about.len(), usize::from(!said.is_empty()), "{locale}: {answer:?}");
+                assert!(
+                    about.iter().all(|one| one["message"].as_str().unwrap().contains(said)),
+                    "{locale}: {answer:?}"
+                );
+            }
+            let path = format!("/v1/orders/l{at}");
+            let is_there = api.get(&path).await.status == StatusCode::OK;
+            assert_eq!(is_there, status == 202, "{locale}");
+        }
+        // Another document of an order that is there.
+        let api = place.serve().await;
+        let mut body = document("l0");
+        body["locale"] = json!("fi");
+        let revised = api.send(Method::PUT, "/v1/orders/l0/document", &body).await;
+        revised.is_problem(422, "invalid_order");
+    }
+
+    pub(super) async fn an_id_that_names_no_folder_is_found_as_it_was_sent(place: Place) {
+        let api = place.serve().await;
+        let added =
+            api.send(Method::POST, "/v1/orders?template=flora", &document("2026/117")).await;
+        assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        let kept = added.body["order"].as_str().unwrap().to_owned();
+        assert!(kept.starts_with("2026-117-"), "{kept}");
+        for id in [kept.as_str(), "2026%2F117"] {
+            let shown = api.get(&format!("/v1/orders/{id}")).await;
+            assert_eq!(shown.body["order"]["id"], json!(kept), "{id}: {shown:?}");
         }
     }
 

@@ -371,6 +371,30 @@ fn an_operator_chooses_levels_but_not_of_the_rules_that_others_need() {
     assert!(levels(Rule::Utf8, Level::Error).is_ok());
 }
 
+/// The title and the description of a page, and whether their lengths are warned of.
+#[test]
+fn a_wide_character_counts_as_two() {
+    let short = "アドレスが変わったか、ないページです。";
+    let long = "アドレスが変わったか、存在しないページです。ホームへどうぞ。";
+    for (title, description, warns) in [("鮨さくら", short, true), ("鮨さくら銀座", long, false)]
+    {
+        let mut files = quiet("", "");
+        let extra = path("extra.html");
+        let text = String::from_utf8(files[&extra].clone()).unwrap();
+        let (start, end) = (text.find("<title>").unwrap() + 7, text.find("</title>").unwrap());
+        let text = format!("{}{title}{}", &text[..start], &text[end..]);
+        let start = text.find("<meta name=\"description\"").unwrap();
+        let end = start + text[start..].find('>').unwrap() + 1;
+        let meta = format!("<meta name=\"description\" content=\"{description}\">");
+        let text = format!("{}{meta}{}", &text[..start], &text[end..]);
+        files.insert(extra, text.into_bytes());
+        for rule in [Rule::TitleLength, Rule::DescriptionLength] {
+            let found = warned(&files).contains(&(rule, "extra.html".to_owned()));
+            assert_eq!(found, warns, "{rule}: {title}");
+        }
+    }
+}
+
 #[test]
 fn clean_addresses_lead_to_pages_if_the_operators_server_does_so() {
     let files = changed(&Change::Body("<a href=\"card%C3%A1pio\">x</a> <a href=\"/extra/\">x</a>"));

@@ -97,6 +97,20 @@ pub(super) const WORDS: Words = Words {
     responsible: "Verantwortlich für diese Website",
     imprint: "Impressum",
     imprint_text: "Wer für diese Website verantwortlich ist: Name, Anschrift und Kontakt von {}.",
+    privacy: "Datenschutz",
+    privacy_text: "Welche Daten diese Website verarbeitet und wie Sie {} dazu erreichen.",
+    privacy_site: "Diese Website setzt keine Cookies, misst keine Besuche und lädt \
+        nichts von anderen Websites.",
+    privacy_server: "Der Server, der sie ausliefert, erhält wie jeder Webserver die \
+        IP-Adresse der Besucher und die aufgerufene Seite.",
+    privacy_mail: "Das Kontaktformular öffnet eine Nachricht in Ihrem E-Mail-Programm. \
+        Gesendet wird erst, wenn Sie diese Nachricht selbst abschicken.",
+    privacy_post: "Ihre Eingaben im Kontaktformular gehen an {}, den Dienst, der sie \
+        für uns entgegennimmt.",
+    privacy_links: "Links führen zu anderen Websites mit eigenen Datenschutzhinweisen.",
+    privacy_rights: "Sie können Auskunft über Ihre Daten verlangen und sie berichtigen \
+        oder löschen lassen. Außerdem können Sie sich an die Datenschutzbehörde Ihres \
+        Landes wenden.",
     closing_lead: "Melden Sie sich, wir beantworten Ihre Fragen gern.",
     service_areas_count: "Orte im Einsatzgebiet",
     services_count: "Leistungen",
@@ -115,6 +129,7 @@ pub(super) const WORDS: Words = Words {
     },
     slugs: Slugs {
         imprint: "impressum",
+        privacy: "datenschutz",
         about: "ueber-uns",
         services: "leistungen",
         menu: "speisekarte",
@@ -134,6 +149,7 @@ pub(super) const WORDS: Words = Words {
         services: &["leistungen", "leistung", "speisekarte", "behandlungen", "angebot", "angebote"],
         about: &["uber", "ueber", "geschichte"],
         imprint: &["impressum", "imprint"],
-        legal: &["datenschutz", "datenschutzerklarung", "agb", "dsgvo"],
+        privacy: &["datenschutz", "datenschutzerklarung", "dsgvo"],
+        legal: &["agb"],
     },
 };

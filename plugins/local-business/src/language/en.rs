@@ -95,6 +95,19 @@ pub(super) const WORDS: Words = Words {
     responsible: "Responsible for this website",
     imprint: "Legal notice",
     imprint_text: "Who is responsible for this website: name, address and contact details of {}.",
+    privacy: "Privacy",
+    privacy_text: "Which data this website processes, and how to reach {} about them.",
+    privacy_site: "This website sets no cookies, measures no visits and loads nothing \
+        from other websites.",
+    privacy_server: "The server that delivers it receives the IP address of each \
+        visitor and the page that is requested, as every web server does.",
+    privacy_mail: "The contact form opens a message in your email program. Nothing is \
+        sent before you send that message yourself.",
+    privacy_post: "What you enter in the contact form is sent to {}, the service that \
+        receives it for us.",
+    privacy_links: "Links lead to other websites, which have privacy notices of their own.",
+    privacy_rights: "Ask us which data about you we have, and have them corrected or \
+        deleted. You can also turn to the data protection authority of your country.",
     closing_lead: "Get in touch and ask us anything.",
     service_areas_count: "places served",
     services_count: "services",
@@ -122,6 +135,7 @@ pub(super) const WORDS: Words = Words {
         services: &["services", "service", "menu", "treatments"],
         about: &["about", "story"],
         imprint: &["imprint", "legal"],
-        legal: &["privacy", "terms", "cookies", "gdpr"],
+        privacy: &["privacy", "gdpr"],
+        legal: &["terms", "cookies"],
     },
 };

@@ -96,6 +96,21 @@ pub(super) const WORDS: Words = Words {
     responsible: "Responsable del sitio",
     imprint: "Aviso legal",
     imprint_text: "Quién responde de este sitio web: nombre, dirección y contacto de {}.",
+    privacy: "Privacidad",
+    privacy_text: "Qué datos trata este sitio web y cómo contactar con {} al respecto.",
+    privacy_site: "Este sitio web no usa cookies, no mide las visitas y no carga nada \
+        de otros sitios.",
+    privacy_server: "El servidor que lo ofrece recibe, como todo servidor web, la \
+        dirección IP de cada visitante y la página solicitada.",
+    privacy_mail: "El formulario de contacto abre un mensaje en tu programa de correo. \
+        No se envía nada hasta que tú envías ese mensaje.",
+    privacy_post: "Lo que escribes en el formulario de contacto llega a {}, el \
+        servicio que lo recibe por nosotros.",
+    privacy_links: "Los enlaces llevan a otros sitios, que tienen su propia política \
+        de privacidad.",
+    privacy_rights: "Puedes preguntarnos qué datos tuyos tenemos y pedir que los \
+        corrijamos o los borremos. También puedes acudir a la autoridad de protección \
+        de datos de tu país.",
     closing_lead: "Escríbenos o llámanos y resuelve tus dudas.",
     service_areas_count: "zonas atendidas",
     services_count: "servicios",
@@ -114,6 +129,7 @@ pub(super) const WORDS: Words = Words {
     },
     slugs: Slugs {
         imprint: "aviso-legal",
+        privacy: "privacidad",
         about: "nosotros",
         services: "servicios",
         menu: "carta",
@@ -133,6 +149,7 @@ pub(super) const WORDS: Words = Words {
         services: &["servicios", "servicio", "carta", "tratamientos", "especialidades"],
         about: &["nosotros", "quienes", "historia"],
         imprint: &["aviso"],
-        legal: &["privacidad", "terminos", "condiciones"],
+        privacy: &["privacidad"],
+        legal: &["terminos", "condiciones"],
     },
 };

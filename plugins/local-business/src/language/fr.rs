@@ -96,6 +96,21 @@ pub(super) const WORDS: Words = Words {
     responsible: "Éditeur du site",
     imprint: "Mentions légales",
     imprint_text: "Qui publie ce site : nom, adresse et coordonnées de {}.",
+    privacy: "Confidentialité",
+    privacy_text: "Les données que traite ce site et comment joindre {} à leur sujet.",
+    privacy_site: "Ce site ne dépose aucun cookie, ne mesure pas les visites et ne \
+        charge rien depuis d’autres sites.",
+    privacy_server: "Le serveur qui le diffuse reçoit, comme tout serveur web, \
+        l’adresse IP des visiteurs et la page demandée.",
+    privacy_mail: "Le formulaire de contact ouvre un message dans votre messagerie. \
+        Rien n’est envoyé avant que vous n’envoyiez vous-même ce message.",
+    privacy_post: "Ce que vous saisissez dans le formulaire de contact est transmis à \
+        {}, le service qui le reçoit pour nous.",
+    privacy_links: "Les liens mènent à d’autres sites, qui ont leurs propres règles de \
+        confidentialité.",
+    privacy_rights: "Vous pouvez demander quelles données nous avons sur vous, les \
+        faire corriger ou supprimer. Vous pouvez aussi vous adresser à l’autorité de \
+        protection des données de votre pays.",
     closing_lead: "Contactez-nous, nous répondons à vos questions.",
     service_areas_count: "communes desservies",
     services_count: "services",
@@ -114,6 +129,7 @@ pub(super) const WORDS: Words = Words {
     },
     slugs: Slugs {
         imprint: "mentions-legales",
+        privacy: "confidentialite",
         about: "a-propos",
         services: "services",
         menu: "carte",
@@ -133,6 +149,7 @@ pub(super) const WORDS: Words = Words {
         services: &["services", "prestations", "prestation", "carte", "soins", "specialites"],
         about: &["propos", "agence", "histoire", "sommes", "equipe"],
         imprint: &["mentions", "legales"],
-        legal: &["confidentialite", "cgv", "cgu", "rgpd"],
+        privacy: &["confidentialite", "rgpd"],
+        legal: &["cgv", "cgu"],
     },
 };

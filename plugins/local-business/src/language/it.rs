@@ -96,6 +96,20 @@ pub(super) const WORDS: Words = Words {
     responsible: "Responsabile del sito",
     imprint: "Note legali",
     imprint_text: "Chi è responsabile di questo sito: nome, indirizzo e contatti di {}.",
+    privacy: "Informativa sulla privacy",
+    privacy_text: "Quali dati tratta questo sito e come contattare {} al riguardo.",
+    privacy_site: "Questo sito non usa cookie, non misura le visite e non carica nulla \
+        da altri siti.",
+    privacy_server: "Il server che lo pubblica riceve, come ogni server web, \
+        l’indirizzo IP dei visitatori e la pagina richiesta.",
+    privacy_mail: "Il modulo di contatto apre un messaggio nel tuo programma di posta. \
+        Nulla viene inviato finché non invii tu quel messaggio.",
+    privacy_post: "Ciò che scrivi nel modulo di contatto arriva a {}, il servizio che \
+        lo riceve per noi.",
+    privacy_links: "I link portano ad altri siti, che hanno una propria informativa.",
+    privacy_rights: "Puoi chiederci quali tuoi dati abbiamo e farli correggere o \
+        cancellare. Puoi anche rivolgerti all’autorità per la protezione dei dati del \
+        tuo paese.",
     closing_lead: "Contattaci per qualsiasi domanda.",
     service_areas_count: "località servite",
     services_count: "servizi",
@@ -114,6 +128,7 @@ pub(super) const WORDS: Words = Words {
     },
     slugs: Slugs {
         imprint: "note-legali",
+        privacy: "privacy",
         about: "chi-siamo",
         services: "servizi",
         menu: "menu",
@@ -133,6 +148,7 @@ pub(super) const WORDS: Words = Words {
         services: &["servizi", "servizio", "trattamenti", "specialita"],
         about: &["chi", "storia", "siamo"],
         imprint: &["legali"],
-        legal: &["informativa", "termini"],
+        privacy: &["informativa"],
+        legal: &["termini"],
     },
 };

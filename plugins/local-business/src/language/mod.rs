@@ -204,6 +204,8 @@ words! {
     form_any form_date form_message form_send required
     order_online donate gift_cards emergency team locations photo
     vat tax_number company_number license representative responsible imprint imprint_text
+    privacy privacy_text privacy_site privacy_server privacy_mail privacy_post privacy_links
+    privacy_rights
     questions_left follow external rights lost lost_text lost_back closing closing_lead
     service_areas_count services_count dishes_count
 }
@@ -228,6 +230,7 @@ pub struct Trades {
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Slugs {
     pub imprint: &'static str,
+    pub privacy: &'static str,
     pub about: &'static str,
     pub services: &'static str,
     pub menu: &'static str,
@@ -241,6 +244,7 @@ pub struct Slugs {
 /// Folders of languages in other scripts: an address with percent-encoded letters is unreadable.
 const ENGLISH_SLUGS: Slugs = Slugs {
     imprint: "legal-notice",
+    privacy: "privacy",
     about: "about",
     services: "services",
     menu: "menu",
@@ -265,6 +269,8 @@ pub struct PageNames {
     pub about: &'static [&'static str],
     /// A page that says who is responsible for the site.
     pub imprint: &'static [&'static str],
+    /// A page about the data that the site processes.
+    pub privacy: &'static [&'static str],
     /// Legal pages that need a lawyer's text.
     pub legal: &'static [&'static str],
 }
@@ -361,9 +367,15 @@ mod tests {
             for (field, text) in words.texts() {
                 assert!(!text.trim().is_empty(), "{code}: {field}");
             }
-            for (field, count) in
-                [("stars", 1), ("days_two", 2), ("days_span", 2), ("photo", 1), ("imprint_text", 1)]
-            {
+            for (field, count) in [
+                ("stars", 1),
+                ("days_two", 2),
+                ("days_span", 2),
+                ("photo", 1),
+                ("imprint_text", 1),
+                ("privacy_text", 1),
+                ("privacy_post", 1),
+            ] {
                 let text = words.texts().into_iter().find(|(name, _)| *name == field).unwrap().1;
                 assert_eq!(text.matches("{}").count(), count, "{code}: {field}");
             }

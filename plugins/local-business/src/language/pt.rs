@@ -96,6 +96,20 @@ pub(super) const WORDS: Words = Words {
     responsible: "Responsável pelo site",
     imprint: "Informações legais",
     imprint_text: "Quem responde por este site: nome, endereço e contato de {}.",
+    privacy: "Privacidade",
+    privacy_text: "Quais dados este site trata e como falar com {} sobre eles.",
+    privacy_site: "Este site não usa cookies, não mede as visitas e não carrega nada \
+        de outros sites.",
+    privacy_server: "O servidor que o publica recebe, como todo servidor web, o \
+        endereço IP de cada visitante e a página pedida.",
+    privacy_mail: "O formulário de contato abre uma mensagem no seu programa de \
+        e-mail. Nada é enviado antes de você enviar essa mensagem.",
+    privacy_post: "O que você escreve no formulário de contato vai para {}, o serviço \
+        que o recebe por nós.",
+    privacy_links: "Os links levam a outros sites, que têm seus próprios avisos de privacidade.",
+    privacy_rights: "Você pode perguntar quais dados seus temos e pedir que sejam \
+        corrigidos ou apagados. Também pode procurar a autoridade de proteção de dados \
+        do seu país.",
     closing_lead: "Fale com a gente e tire suas dúvidas.",
     service_areas_count: "cidades atendidas",
     services_count: "serviços",
@@ -114,6 +128,7 @@ pub(super) const WORDS: Words = Words {
     },
     slugs: Slugs {
         imprint: "informacoes-legais",
+        privacy: "privacidade",
         about: "sobre",
         services: "servicos",
         menu: "cardapio",
@@ -133,6 +148,7 @@ pub(super) const WORDS: Words = Words {
         services: &["servicos", "servico", "cardapio", "especialidades", "areas"],
         about: &["sobre", "historia", "quem"],
         imprint: &["legais"],
-        legal: &["privacidade", "termos", "lgpd"],
+        privacy: &["privacidade", "lgpd"],
+        legal: &["termos"],
     },
 };

@@ -12,7 +12,7 @@ use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_control::{Document as Read, Submission, Submitted, submit};
 use sitewright_failure::render::{clean, paragraph};
-use sitewright_intake::{InvalidOrder, OrderSnapshot};
+use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{Enqueued, Priority};
 use sitewright_model::message;
 use sitewright_runtime::plugin::{CatalogueError, template_names};
@@ -77,9 +77,17 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
             return Ok(Exit::InvalidOrder);
         }
     };
-    let submissions = documents.iter().map(|document| Submission {
+    let notices = match check_languages(config, &documents, &args.template).await {
+        Ok(notices) => notices,
+        Err(invalid) => {
+            refuse(&invalid, json);
+            return Ok(Exit::InvalidOrder);
+        }
+    };
+    let submissions = documents.iter().zip(notices).map(|(document, notices)| Submission {
         callback: None,
         tenant: args.tenant.clone(),
+        notices,
         order: document.order.clone(),
         template: args.template.clone(),
         priority,
@@ -156,6 +164,24 @@ pub(super) async fn check_template(config: &Config, template: &str) -> Result<()
             Ok(())
         }
     }
+}
+
+/// What is said about the orders whose language the template does not write, for each of them; or
+/// all of those for which it has no other language.
+pub(super) async fn check_languages(
+    config: &Config,
+    documents: &[Document],
+    template: &str,
+) -> Result<Vec<Vec<Notice>>, Invalid> {
+    let languages = Setup::languages(config);
+    let (mut notices, mut invalid) = (Vec::with_capacity(documents.len()), Vec::new());
+    for document in documents {
+        match languages.check(&document.order, template).await {
+            Ok(notice) => notices.push(notice.into_iter().collect()),
+            Err(error) => invalid.push((document.file.clone(), error)),
+        }
+    }
+    if invalid.is_empty() { Ok(notices) } else { Err(invalid) }
 }
 
 pub(super) type Invalid = Vec<(PathBuf, InvalidOrder)>;

@@ -296,8 +296,9 @@ fn selection(change: Change<'_>, args: &Args) -> Result<Option<Selection>, Setup
 async fn ids(named: &[String]) -> Result<Vec<String>, SetupError> {
     let (mut ids, mut known) = (Vec::new(), HashSet::new());
     let mut add = |id: &str| {
-        if !id.is_empty() && known.insert(id.to_owned()) {
-            ids.push(id.to_owned());
+        let Ok(id) = super::kept_id(id);
+        if !id.is_empty() && known.insert(id.clone()) {
+            ids.push(id);
         }
     };
     let mut has_read = false;

@@ -23,7 +23,7 @@ use sitewright_site::{OrderDir, SitesRoot};
                         export`, backups, and what an AI provider keeps.")]
 pub(in crate::cli) struct Args {
     /// Id of the order.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::kept_id)]
     order: String,
 }
 

@@ -22,7 +22,7 @@ const LATE: Duration = Duration::from_millis(600);
 #[command(after_help = "With --json --follow, each event is one JSON object on its own line.")]
 pub(in crate::cli) struct Args {
     /// Id of the order.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::kept_id)]
     order: String,
     /// Wait for further events until the order has ended.
     #[arg(long)]

@@ -18,7 +18,7 @@ use sitewright_model::message;
                         sitewright order export 24 --out order-24.json")]
 pub(in crate::cli) struct Args {
     /// Id of the order.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::kept_id)]
     order: String,
     /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]

@@ -11,8 +11,12 @@ mod revise;
 mod show;
 mod wait;
 
+use std::borrow::Cow;
+use std::convert::Infallible;
+
 use super::exit::Exit;
 use super::setup::{Setup, SetupError};
+use sitewright_intake::folder_id;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -21,7 +25,7 @@ pub(super) enum Command {
     /// Show one order: state, attempts, cost, what it waits for, its last failure.
     Show {
         /// Id of the order.
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = kept_id)]
         order: String,
     },
     Events(events::Args),
@@ -68,4 +72,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     };
     database.close().await;
     exit
+}
+
+/// The id under which an order is kept, of an id as the CRM writes it: `2026/117` names no folder.
+fn kept_id(id: &str) -> Result<String, Infallible> {
+    Ok(folder_id(id).map_or_else(|_| id.to_owned(), Cow::into_owned))
 }

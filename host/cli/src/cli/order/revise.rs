@@ -24,7 +24,7 @@ use sitewright_model::message;
 )]
 pub(in crate::cli) struct Args {
     /// Id of the order; the document must have the same one.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::kept_id)]
     order: String,
     /// The new document (JSON); `-` reads stdin.
     #[arg(value_name = "FILE|-")]
@@ -60,6 +60,15 @@ pub(super) async fn run(
             "the file {} is the document of order {own:?}, not of {id:?}; nothing was changed",
             document.file.display()
         )));
+    }
+    let known = match &template {
+        Some(template) => template.clone(),
+        None => database.order(&id).await?.template,
+    };
+    let checked = add::check_languages(config, std::slice::from_ref(&document), &known).await;
+    if let Err(invalid) = checked {
+        add::refuse(&invalid, json);
+        return Ok(Exit::InvalidOrder);
     }
     let text = document.order.document();
     let revised =
