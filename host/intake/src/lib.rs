@@ -11,6 +11,7 @@
 //! | `id` | which texts are order ids |
 //! | `surrogates` | which escapes of a document are no characters |
 //! | `enrich`, `phones`, `language` | what number plans and languages say about an order |
+//! | `sent` | whether a document is one that was sent before |
 //! | `snapshot` | what an accepted order is |
 //!
 //! What a customer's fields mean, and how they are read tolerantly, is in the crate
@@ -28,6 +29,7 @@ mod invalid;
 mod json;
 mod language;
 mod phones;
+mod sent;
 mod snapshot;
 mod surrogates;
 #[cfg(test)]

@@ -166,6 +166,8 @@ pub struct NewOrder {
     /// A URL that is told how the order ends, see [`Webhook`](crate::Webhook). At most 2,000
     /// characters; who adds the order decides which URLs may be called.
     pub callback: Option<String>,
+    /// A digest of the document as it was sent, by which who adds orders knows it again.
+    pub sent_digest: Option<String>,
 }
 
 /// Maximum length of [`NewOrder::callback`], in characters.
@@ -186,6 +188,7 @@ impl NewOrder {
             config_version: None,
             idempotency_key: None,
             callback: None,
+            sent_digest: None,
         }
     }
 

@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -328,6 +328,10 @@ CREATE INDEX sitewright_delivery_attempts_of ON sitewright_delivery_attempts (de
      'cancelled') OR (NEW.state = 'waiting' AND NEW.held_by IS NOT NULL \
      AND NEW.held_by IS DISTINCT FROM OLD.held_by))) \
      EXECUTE FUNCTION sitewright_orders_webhooks();
+",
+    // The same document is normalised otherwise by another version or configuration.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN sent_digest TEXT;
 ",
 ];
 
