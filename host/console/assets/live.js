@@ -39,23 +39,36 @@
   };
 
   if (events && window.EventSource) {
-    const stream = new EventSource(events);
+    let stream;
     const live = (is) => {
       sign.hidden = false;
       sign.classList.toggle("off", !is);
       sign.textContent = is ? "live" : "not live";
     };
-    stream.onopen = () => live(true);
-    stream.onerror = () => live(false);
-    for (const kind of ["progress", "state"]) stream.addEventListener(kind, soon);
-    for (const kind of ["end", "erased"]) {
-      stream.addEventListener(kind, () => {
-        soon();
-        stream.close();
-        sign.hidden = true;
-      });
-    }
-    document.addEventListener("visibilitychange", soon);
+    let hasEnded = false;
+    // A browser has few connections to a server: a page that nobody sees keeps none of them.
+    const listen = () => {
+      if (stream) stream.close();
+      stream = undefined;
+      if (document.hidden || hasEnded) return;
+      stream = new EventSource(events);
+      stream.onopen = () => live(true);
+      stream.onerror = () => live(false);
+      for (const kind of ["progress", "state"]) stream.addEventListener(kind, soon);
+      for (const kind of ["end", "erased"]) {
+        stream.addEventListener(kind, () => {
+          hasEnded = true;
+          soon();
+          listen();
+          sign.hidden = true;
+        });
+      }
+    };
+    listen();
+    document.addEventListener("visibilitychange", () => {
+      listen();
+      soon();
+    });
   }
 
   for (const button of document.querySelectorAll("[data-copy]")) {

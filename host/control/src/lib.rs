@@ -32,6 +32,7 @@ pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
 pub use languages::{FindLanguages, Languages};
 pub use submit::{
-    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, submit,
+    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, sent_digest,
+    submit,
 };
 pub use token::{TOKEN_PREFIX, digest_of, new_token};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use sitewright_intake::{Notice, OrderId, OrderSnapshot};
 use sitewright_jobs::{Database, Enqueued, NewOrder, OrderState, Priority, Revised};
 use sitewright_model::message;
@@ -162,6 +163,7 @@ pub async fn submit(
         idempotency_key: submission.idempotency_key.clone(),
         callback: submission.callback.clone(),
         tenant: submission.tenant.clone(),
+        sent_digest: Some(sent_digest(&submission.order, submission.order.document())),
         ..NewOrder::new(
             submission.order.id().to_string(),
             &submission.template,
@@ -177,7 +179,9 @@ pub async fn submit(
             Some(config_version) if is_own && differs.is_some() => {
                 let text = submission.order.document();
                 let (id, template) = (answer.order(), Some(submission.template.as_str()));
-                Some(database.revise(id, text, template, Some(config_version)).await?)
+                let sent = sent_digest(&submission.order, text);
+                let config = Some(config_version);
+                Some(database.revise_sent(id, text, template, config, Some(&sent)).await?)
             }
             _ => None,
         };
@@ -202,7 +206,7 @@ async fn difference(
     }
     let known = database.document(answer.order()).await?;
     let sent = submission.order.document();
-    if known != **sent {
+    if known != **sent && !was_sent(database, submission, answer, &known).await? {
         let sent = Arc::clone(sent);
         let compared = tokio::task::spawn_blocking(move || different_fields(&known, &sent));
         let fields = compared.await.map_err(|error| {
@@ -212,6 +216,25 @@ async fn difference(
     }
     let is_other = database.order(answer.order()).await?.template != submission.template;
     Ok(is_other.then_some(Difference { part: Part::Template, fields: Vec::new() }))
+}
+
+/// Digest of an order's document as it was sent, and of what it is normalised to: a program that
+/// does not know of digests leaves it as it is when it gives the order another document.
+pub fn sent_digest(order: &OrderSnapshot, normalised: &str) -> String {
+    let digest = Sha256::new().chain_update(order.sent_digest()).chain_update(normalised);
+    hex::encode(digest.finalize())
+}
+
+/// Whether the order in the queue was made of the same document, which was normalised otherwise: by
+/// another version, or with another `default_locale`.
+async fn was_sent(
+    database: &Database,
+    submission: &Submission,
+    answer: &Enqueued,
+    known: &str,
+) -> Result<bool, Error> {
+    let before = database.sent_digest(answer.order()).await?;
+    Ok(before.is_some_and(|before| before == sent_digest(&submission.order, known)))
 }
 
 /// The fields in which two documents differ, as JSON pointers. A document of a producer that writes

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sitewright_order::{Locale, Notice, NoticeLevel, Order, Problem};
 
 use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
-use super::{enrich, json, surrogates};
+use super::{enrich, json, sent, surrogates};
 use sitewright_json_schema::{CompiledSchema, parser_reason};
 
 /// The JSON Schema of the documents that [`load`] accepts, in both shapes.
@@ -139,7 +139,7 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
     })?;
     // Templates get the normalised document, which may be larger because of its defaults.
     within(max_bytes, document.len(), "with its defaults filled in, the document has")?;
-    Ok(OrderSnapshot::new(id, order, document))
+    Ok(OrderSnapshot::new(id, order, document, sent::digest(&value)))
 }
 
 /// Adds notices that the order does not have yet: a normalised document is read again.

@@ -12,6 +12,7 @@
 //! | `surrogates` | which escapes of a document are no characters |
 //! | `enrich`, `phones`, `language` | what number plans and languages say about an order |
 //! | `language_of` | may a site be made by a program that writes these languages? |
+//! | `sent` | whether a document is one that was sent before |
 //! | `snapshot` | what an accepted order is |
 //!
 //! What a customer's fields mean, and how they are read tolerantly, is in the crate
@@ -30,6 +31,7 @@ mod json;
 mod language;
 mod language_of;
 mod phones;
+mod sent;
 mod snapshot;
 mod surrogates;
 #[cfg(test)]

@@ -15,18 +15,26 @@ pub struct OrderSnapshot {
     inner: Arc<Inner>,
 }
 
-#[derive(PartialEq)]
 struct Inner {
     id: OrderId,
     order: Order,
     document: Arc<str>,
     digest: [u8; 32],
+    sent: [u8; 32],
+}
+
+/// What was sent is not compared: two documents can mean the same order.
+impl PartialEq for Inner {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.order == other.order && self.document == other.document
+    }
 }
 
 impl OrderSnapshot {
-    pub(super) fn new(id: OrderId, order: Order, document: String) -> Self {
+    pub(super) fn new(id: OrderId, order: Order, document: String, sent: [u8; 32]) -> Self {
         let digest = Sha256::digest(document.as_bytes()).into();
-        OrderSnapshot { inner: Arc::new(Inner { id, order, document: document.into(), digest }) }
+        let document = document.into();
+        OrderSnapshot { inner: Arc::new(Inner { id, order, document, digest, sent }) }
     }
 
     pub fn id(&self) -> &OrderId {
@@ -50,7 +58,13 @@ impl OrderSnapshot {
     pub fn in_locale(&self, locale: Locale) -> serde_json::Result<Self> {
         let order = Order { locale, ..self.inner.order.clone() };
         let document = serde_json::to_string(&order)?;
-        Ok(OrderSnapshot::new(self.inner.id.clone(), order, document))
+        Ok(OrderSnapshot::new(self.inner.id.clone(), order, document, self.inner.sent))
+    }
+
+    /// SHA-256 of the values of the document as it was sent. The same for every configuration and
+    /// version, unlike [`OrderSnapshot::digest`].
+    pub fn sent_digest(&self) -> &[u8; 32] {
+        &self.inner.sent
     }
 
     /// SHA-256 of [`OrderSnapshot::document`].

@@ -169,6 +169,8 @@ pub struct NewOrder {
     /// A label of whoever the order is for: `[ai.budget]` limits the orders of each. 1 to 100
     /// characters, none of them a control character.
     pub tenant: Option<String>,
+    /// A digest of the document as it was sent, by which who adds orders knows it again.
+    pub sent_digest: Option<String>,
 }
 
 /// Maximum length of [`NewOrder::tenant`], in characters.
@@ -193,6 +195,7 @@ impl NewOrder {
             idempotency_key: None,
             callback: None,
             tenant: None,
+            sent_digest: None,
         }
     }
 

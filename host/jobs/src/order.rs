@@ -160,6 +160,18 @@ impl Database {
         row.text("document").map_err(|error| Error::database("reading an order's document", error))
     }
 
+    /// The digest that came with an order's document as it was sent. `None` if there was none.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchOrder`]; or the database fails.
+    pub async fn sent_digest(&self, id: &str) -> Result<Option<String>, Error> {
+        let doing = "reading the digest of an order";
+        let sql = "SELECT sent_digest FROM sitewright_orders WHERE id = $1";
+        let rows = self.read(doing, sql, args![id]).await?;
+        let row = rows.first().ok_or_else(|| Error::NoSuchOrder { order: id.to_owned() })?;
+        row.opt_text("sent_digest").map_err(|error| Error::database(doing, error))
+    }
+
     /// Orders that match the filter, the newest first.
     ///
     /// On SQLite a state is looked up in its index first, and `+` keeps the planner from reading
@@ -313,8 +325,8 @@ async fn enqueue_in(
         .execute(
             "INSERT INTO sitewright_orders
                 (id, document, template, priority, config_version, idempotency_key, created_at, \
-             updated_at, tenant)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8) ON CONFLICT DO NOTHING",
+             updated_at, tenant, sent_digest)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) ON CONFLICT DO NOTHING",
             args![
                 &order.id,
                 &order.document,
@@ -323,7 +335,8 @@ async fn enqueue_in(
                 &order.config_version,
                 &order.idempotency_key,
                 now,
-                &order.tenant
+                &order.tenant,
+                &order.sent_digest
             ],
         )
         .await?;

@@ -57,6 +57,22 @@ impl Database {
         template: Option<&str>,
         config_version: Option<&str>,
     ) -> Result<Revised, Error> {
+        self.revise_sent(id, document, template, config_version, None).await
+    }
+
+    /// As [`Database::revise`], with [`NewOrder::sent_digest`](crate::NewOrder::sent_digest) of the
+    /// new document.
+    ///
+    /// # Errors
+    /// As [`Database::revise`].
+    pub async fn revise_sent(
+        &self,
+        id: &str,
+        document: &str,
+        template: Option<&str>,
+        config_version: Option<&str>,
+        sent_digest: Option<&str>,
+    ) -> Result<Revised, Error> {
         if document.contains('\0') {
             return Err(Error::Invalid {
                 order: id.to_owned(),
@@ -70,6 +86,7 @@ impl Database {
             document: document.to_owned(),
             template: template.map(str::to_owned),
             config: config_version.map(str::to_owned),
+            sent_digest: sent_digest.map(str::to_owned),
         });
         let answer = self.write(format!("revising order {id:?}"), move |tx| {
             let (new, river) = (new.clone(), river.clone());
@@ -128,6 +145,7 @@ struct NewRevision {
     document: String,
     template: Option<String>,
     config: Option<String>,
+    sent_digest: Option<String>,
 }
 
 async fn revise_in(
@@ -163,10 +181,10 @@ async fn revise_in(
             "UPDATE sitewright_orders SET document = $2, template = $3, revision = $4,
                 state = {queued}, attempts = 0, crashes = 0, cancel_requested_at = NULL,
                 config_version = coalesce($5, config_version), waiting_reason = NULL,
-                next_attempt_at = NULL, finished_at = NULL, updated_at = $6
+                next_attempt_at = NULL, finished_at = NULL, updated_at = $6, sent_digest = $7
              WHERE id = $1"
         ),
-        args![&new.order, &new.document, wanted, revision + 1, &new.config, now],
+        args![&new.order, &new.document, wanted, revision + 1, &new.config, now, &new.sent_digest],
     )
     .await?;
     let priority = row.int("priority")?;

@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -349,6 +349,10 @@ CREATE INDEX sitewright_cached_replies_at ON sitewright_cached_replies (created_
     // A label of whoever an order is for.
     "
 ALTER TABLE sitewright_orders ADD COLUMN tenant TEXT;
+",
+    // The same document is normalised otherwise by another version or configuration.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN sent_digest TEXT;
 ",
 ];
 

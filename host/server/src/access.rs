@@ -16,11 +16,14 @@ use sitewright_model::time::now_ms;
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
+use super::refusals;
 use super::revocation::TokenId;
 use super::routes::Route;
 
 /// Set by browsers; pages cannot change it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Maximum length of what the audit log says of a target.
 const MAX_TARGET: usize = 200;
 
@@ -111,7 +114,7 @@ pub(crate) async fn guard(
         Err((problem, actor)) => {
             if let (Some((action, subject)), Some(actor)) = (subject, actor) {
                 let status = problem.kind.status().as_u16();
-                record(&app.database, &actor, action, subject, status).await;
+                refusals::record(&app, &actor, action, subject, status).await;
             }
             return problem.into_response();
         }
@@ -146,7 +149,7 @@ pub(crate) async fn audited(
             None => target,
         };
         let status = response.status().as_u16();
-        record(&app.database, &actor, action, (target, client), status).await;
+        refusals::record(&app, &actor, action, (target, client), status).await;
         response
     });
     done.await.unwrap_or_else(|error| {
@@ -156,7 +159,7 @@ pub(crate) async fn audited(
     })
 }
 
-/// Writes to the audit log what somebody did, or was refused.
+/// Writes to the audit log what somebody did.
 pub(crate) async fn record(
     database: &Database,
     actor: &Actor,
@@ -247,7 +250,8 @@ pub(crate) fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> 
     let site = only(headers, &SEC_FETCH_SITE)?;
     let origin = only(headers, &ORIGIN)?;
     let is_foreign = origin.is_some_and(|origin| is_foreign(origin, host));
-    if is_foreign || site.is_some_and(is_foreign_site) { Err(foreign()) } else { Ok(()) }
+    let is_other = site.is_some_and(is_foreign_site) && !is_link(headers)?;
+    if is_foreign || is_other { Err(foreign()) } else { Ok(()) }
 }
 
 /// Refuses a form that a page of another origin sent. A browser says so itself; one that does not
@@ -261,6 +265,14 @@ pub(crate) fn from_own_page(headers: &HeaderMap) -> Result<(), Problem> {
         }
     };
     if is_foreign { Err(foreign()) } else { Ok(()) }
+}
+
+/// Whether somebody follows a link in a browser: the page shows what is read, and the page that has
+/// the link sees nothing of it. A form that is sent has an origin.
+fn is_link(headers: &HeaderMap) -> Result<bool, Problem> {
+    let [mode, dest] = [only(headers, &SEC_FETCH_MODE)?, only(headers, &SEC_FETCH_DEST)?];
+    let has_origin = headers.contains_key(ORIGIN);
+    Ok(mode == Some("navigate") && dest == Some("document") && !has_origin)
 }
 
 fn is_foreign_site(site: &str) -> bool {
@@ -313,7 +325,7 @@ pub(crate) async fn subject(parts: &mut Parts) -> Subject {
     (target, client.unwrap_or_default())
 }
 
-fn entry(
+pub(crate) fn entry(
     actor: &Actor,
     action: &str,
     target: Option<String>,
@@ -328,7 +340,7 @@ fn entry(
 }
 
 /// What was done stays done if this fails, so the log has it at least.
-async fn write(database: &Database, entry: NewAuditEntry) {
+pub(crate) async fn write(database: &Database, entry: NewAuditEntry) {
     if let Err(error) = database.audit(entry.clone()).await {
         tracing::error!(%error, ?entry, "an action could not be written to the audit log");
     }

@@ -15,10 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
-use super::console::Sessions;
+use super::console::{Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
+use super::refusals::Refusals;
 use super::revocation::Revocations;
+use super::streams::Streams;
 
 /// Bytes that the bodies of all requests together may have at the same time.
 const BODIES: usize = 64 << 20;
@@ -98,6 +100,9 @@ pub(crate) struct Shared {
     pub(crate) revocations: Revocations,
     /// A permit for each byte of a body that is read, until its request was answered.
     pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) refusals: Refusals,
+    pub(crate) outcomes: Outcomes,
     /// Changes that have begun. They go on when their clients hang up.
     pub(crate) actions: TaskTracker,
     /// Cancelled when the server stops: streams end.
@@ -130,6 +135,9 @@ impl App {
                 Duration::from_millis(settings.heartbeat_ms),
             ),
             bodies: Arc::new(Semaphore::new(room_for_bodies(settings.max_body()))),
+            streams: Streams::new(settings.connections),
+            refusals: Refusals::default(),
+            outcomes: Outcomes::default(),
             actions: TaskTracker::new(),
             database,
             sites,

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -24,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::app::App;
 use super::extract::Id;
 use super::problem::{Problem, ProblemKind};
-use super::revocation::TokenId;
+use super::streams::Listener;
 
 pub(crate) use hub::{Hub, Update};
 
@@ -39,7 +38,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(crate) async fn of_order(
     State(app): State<App>,
     Id(id): Id,
-    token: Option<Extension<TokenId>>,
+    listener: Listener,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = last_event_id(&headers)?;
@@ -62,13 +61,13 @@ pub(crate) async fn of_order(
         phase: Phase::History,
         app: app.clone(),
     };
-    Ok(stream(&app, follow, token))
+    stream(&app, follow, listener)
 }
 
 /// `GET /v1/events`.
 pub(crate) async fn of_all(
     State(app): State<App>,
-    token: Option<Extension<TokenId>>,
+    listener: Listener,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = last_event_id(&headers)?;
@@ -86,7 +85,7 @@ pub(crate) async fn of_all(
         phase,
         app: app.clone(),
     };
-    Ok(stream(&app, follow, token))
+    stream(&app, follow, listener)
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
@@ -98,16 +97,24 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     })
 }
 
-fn stream(app: &App, follow: Follow, token: Option<Extension<TokenId>>) -> Response {
+fn stream(app: &App, follow: Follow, listener: Listener) -> Result<Response, Problem> {
+    let open = app.streams.open(listener.token.as_ref())?;
     let heartbeat = Duration::from_millis(app.settings.heartbeat_ms);
     let stop = app.stop.clone();
     let events = futures::stream::unfold(follow, Follow::next);
     let ended = {
         let app = app.clone();
         async move {
-            let token = token.map(|Extension(token)| token);
+            let _open = open;
+            let Listener { token, session } = listener;
+            let revoked = app.revocations.ended(token.as_ref());
+            let logged_out = app.sessions.ended(session.as_deref(), heartbeat);
             // An open stream would block the graceful shutdown.
-            stop.run_until_cancelled(app.revocations.ended(token.as_ref())).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = revoked => {}
+                () = logged_out => {}
+            }
         }
     };
     let events = futures::StreamExt::take_until(events, Box::pin(ended));
@@ -117,7 +124,7 @@ fn stream(app: &App, follow: Follow, token: Option<Extension<TokenId>>) -> Respo
     response.headers_mut().insert(unbuffered, axum::http::HeaderValue::from_static("no"));
     let no_store = axum::http::HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
-    response
+    Ok(response)
 }
 
 fn sse<S>(events: S, heartbeat: Duration) -> Sse<impl Stream<Item = Result<Event, Infallible>>>

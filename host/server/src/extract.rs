@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,7 @@ use super::app::App;
 use super::problem::{Problem, ProblemKind};
 
 /// Maximum length of an id in a path, in characters; no id in the database is longer.
-const MAX_ID: usize = 200;
+pub(crate) const MAX_ID: usize = 200;
 /// Maximum bytes of a body that is not an order document.
 pub(crate) const MAX_SMALL_BODY: usize = 16 << 10;
 
@@ -119,6 +119,19 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
 }
 
+/// A body is read as it is sent, so that its length is the one that is limited.
+fn is_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    match encodings.find(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        None => Ok(()),
+        Some(encoding) => {
+            let detail = format!("the body has the content encoding {encoding:?}");
+            let problem = Problem::new(ProblemKind::UnsupportedMediaType, detail);
+            Err(problem.hinting("send the body as it is, without `Content-Encoding`"))
+        }
+    }
+}
+
 /// The whole body, if it is not too large and arrives in time, with its part of what all bodies may
 /// have. It begins to be read when there is room for it.
 pub(crate) async fn read(
@@ -129,8 +142,12 @@ pub(crate) async fn read(
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
     let too_large = || {
         let detail = format!("the body has more than {most} bytes");
-        Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most)
+        let problem = Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most);
+        // The others have a limit that no key changes.
+        let is_document = most == app.settings.max_body();
+        if is_document { problem } else { problem.hinting("send less: no key raises this limit") }
     };
+    is_plain(headers)?;
     let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let expected = match length.map(usize::try_from) {

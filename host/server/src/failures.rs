@@ -13,6 +13,7 @@ use sitewright_failure::group::{Brief, Filter, by_cause};
 use sitewright_failure::{render, store};
 use sitewright_jobs::Failure;
 use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::time::now_ms;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -34,7 +35,8 @@ pub(crate) struct List {
     template: Option<String>,
     /// Only failures of this kind.
     kind: Option<String>,
-    /// Only failures since then: RFC 3339, or milliseconds since the Unix epoch.
+    /// Only failures since then: a time before now (90s, 30m, 2h, 7d, 2w), a day (2026-11-23), a
+    /// time (2026-11-23T08:00:00Z), or milliseconds since the Unix epoch.
     since: Option<String>,
     /// Only failures of this order.
     order: Option<String>,
@@ -83,16 +85,35 @@ fn since(text: &str) -> Result<i64, Problem> {
     if let Ok(ms) = text.parse() {
         return Ok(ms);
     }
-    match OffsetDateTime::parse(text, &Rfc3339) {
+    if let Some(ms) = span(text) {
+        return Ok(now_ms().saturating_sub(ms));
+    }
+    let time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    match OffsetDateTime::parse(&time, &Rfc3339) {
         Ok(time) => Ok(time.unix_timestamp().saturating_mul(1_000)),
         Err(_) => {
             let detail = format!(
-                "`since` is {text:?}; write a time like 2026-11-23T08:00:00Z, or milliseconds \
-                 since the Unix epoch"
+                "`since` is {text:?}; write 30m, 2h, 7d, 2026-11-23, 2026-11-23T08:00:00Z, or \
+                 milliseconds since the Unix epoch"
             );
             Err(Problem::new(ProblemKind::BadRequest, detail))
         }
     }
+}
+
+/// `90s`, `30m`, `2h`, `7d` or `2w` in milliseconds, as the command line reads it.
+fn span(text: &str) -> Option<i64> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return None,
+    };
+    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+    Some(i64::from(number).saturating_mul(seconds * 1_000))
 }
 
 /// `GET /v1/failures/{fingerprint}`.

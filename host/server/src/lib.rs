@@ -41,8 +41,10 @@ mod orders;
 mod places;
 mod problem;
 mod queue;
+mod refusals;
 mod revocation;
 mod routes;
+mod streams;
 mod templates;
 mod webhooks;
 

@@ -51,7 +51,7 @@ pub enum ServerError {
     /// Whoever reaches the address could do everything.
     #[error(
         "{address} (`server.listen`, --listen) can be reached from other machines, and there is no \
-         token: make one with `sitewright token create --scope admin`, or listen on 127.0.0.1"
+         token: make one with `sitewright token create NAME --scope admin`, or listen on 127.0.0.1"
     )]
     NoTokens { address: SocketAddr },
     #[error(transparent)]

@@ -10,7 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sitewright_control::{
-    Difference, Document, Erased, OrderDetail, Part, Submission, Submitted, erase, read, submit,
+    Difference, Document, Erased, OrderDetail, Part, Submission, Submitted, erase, read,
+    sent_digest, submit,
 };
 use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised};
@@ -327,7 +328,9 @@ pub(crate) async fn revise(
     };
     language(&app, &order, &known).await?;
     let (text, version) = (order.document(), Some(app.config_version.as_str()));
-    let revised = app.database.revise(&id, text, template.as_deref(), version).await?;
+    let sent = sent_digest(&order, text);
+    let template = template.as_deref();
+    let revised = app.database.revise_sent(&id, text, template, version, Some(&sent)).await?;
     let (status, outcome, revision, job) = match revised {
         Revised::Queued { revision, job } => {
             (StatusCode::ACCEPTED, Outcome::Queued, revision, Some(job))

@@ -65,6 +65,8 @@ pub enum ProblemKind {
     NotEnded,
     /// The order was cancelled, and its worker has not stopped it yet.
     StillRunning,
+    /// The token has as many streams of events open as it may.
+    TooManyStreams,
     /// The request was not answered in time.
     Timeout,
     /// The database does not answer, or not with the tables of this version.
@@ -98,6 +100,7 @@ impl ProblemKind {
             | ProblemKind::KeyInUse
             | ProblemKind::NotEnded
             | ProblemKind::StillRunning => StatusCode::CONFLICT,
+            ProblemKind::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             ProblemKind::Timeout | ProblemKind::DatabaseUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -132,6 +135,7 @@ impl ProblemKind {
             ProblemKind::KeyInUse => "The idempotency key belongs to another order",
             ProblemKind::NotEnded => "The order has not ended",
             ProblemKind::StillRunning => "The order still runs",
+            ProblemKind::TooManyStreams => "Too many streams of events are open",
             ProblemKind::Timeout => "The request took too long",
             ProblemKind::DatabaseUnavailable => "The database cannot be used",
             ProblemKind::Internal => "The host failed",
@@ -146,10 +150,12 @@ impl ProblemKind {
             ProblemKind::BodyTooLarge => "send less, or raise `server.body_bytes`",
             ProblemKind::BodyTimeout => "send the body at once, or raise `server.request_ms`",
             ProblemKind::Unauthorized => {
-                "send `Authorization: Bearer TOKEN`; `sitewright token create` makes one"
+                "send `Authorization: Bearer TOKEN`; `sitewright token create NAME --scope SCOPE` \
+                 makes one"
             }
             ProblemKind::Forbidden => {
-                "use a token that has the scope; `sitewright token create --scope` makes one"
+                "use a token that has the scope; `sitewright token create NAME --scope SCOPE` makes \
+                 one"
             }
             ProblemKind::CrossOrigin => {
                 "call the API from a program, or create a token: then the origin does not matter"
@@ -184,6 +190,10 @@ impl ProblemKind {
             ProblemKind::KeyInUse => "give each order an idempotency key of its own",
             ProblemKind::NotEnded => "wait for it, or cancel it first",
             ProblemKind::StillRunning => "send the request again when the order has ended",
+            ProblemKind::TooManyStreams => {
+                "close streams that nobody reads, follow all orders with one of /v1/events, or raise \
+                 `server.connections`: a token may have a quarter of them"
+            }
             ProblemKind::Timeout => "send the request again, or raise `server.request_ms`",
             ProblemKind::DatabaseUnavailable => {
                 "send the request again; if this lasts, `sitewright doctor` says why"

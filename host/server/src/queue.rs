@@ -8,13 +8,13 @@ use sitewright_jobs::{HoldId, HoldKind, NewHold};
 
 use super::answers::{AuditPage, HoldChange, HoldList, Outcome, QueueChange};
 use super::app::App;
-use super::extract::{Fields, Id, Parameters, answer};
+use super::extract::{Fields, Id, MAX_ID, Parameters, answer};
 use super::orders::page;
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 
 /// Maximum length of the reason of a hold, in characters.
-pub(crate) const MAX_REASON: usize = 1_000;
+const MAX_REASON: usize = 1_000;
 
 /// `GET /v1/stats`.
 pub(crate) async fn stats(State(app): State<App>) -> Result<Response, Problem> {
@@ -48,7 +48,33 @@ pub(crate) struct HoldBody {
 }
 
 pub(crate) fn hold_id(name: &str) -> Result<HoldId, Problem> {
+    if name.chars().count() > MAX_ID || name.contains('\0') {
+        let detail = format!("the name of the hold has more than {MAX_ID} characters, or a zero");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
     HoldId::named(name).map_err(|why| Problem::new(ProblemKind::BadRequest, why))
+}
+
+/// A hold of something that there is.
+pub(crate) async fn new_hold(
+    app: &App,
+    name: &str,
+    reason: Option<&str>,
+) -> Result<NewHold, Problem> {
+    let id = hold_id(name)?;
+    if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
+        let detail = format!("there is no route {:?}", id.name);
+        return Err(Problem::new(ProblemKind::NoSuchRoute, detail).with("routes", &app.routes));
+    }
+    if id.kind == HoldKind::Template {
+        // A name that nobody has is a slip of the pen: its orders would go on.
+        templates::check(app, &id.name).await?;
+    }
+    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON || reason.contains('\0')) {
+        let detail = format!("`reason` has more than {MAX_REASON} characters, or a zero");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    Ok(NewHold::by_operator(id, reason))
 }
 
 /// `PUT /v1/holds/{id}`.
@@ -57,20 +83,9 @@ pub(crate) async fn hold(
     Id(name): Id,
     Fields(HoldBody { reason }): Fields<HoldBody>,
 ) -> Result<Response, Problem> {
-    let id = hold_id(&name)?;
-    if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
-        let detail = format!("there is no route {:?}", id.name);
-        return Err(Problem::new(ProblemKind::NoSuchRoute, detail).with("routes", &app.routes));
-    }
-    if id.kind == HoldKind::Template {
-        // A name that nobody has is a slip of the pen: its orders would go on.
-        templates::check(&app, &id.name).await?;
-    }
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        let detail = format!("`reason` has more than {MAX_REASON} characters");
-        return Err(Problem::new(ProblemKind::BadRequest, detail));
-    }
-    let is_new = app.database.hold(NewHold::by_operator(id.clone(), reason.as_deref())).await?;
+    let hold = new_hold(&app, &name, reason.as_deref()).await?;
+    let id = hold.id.clone();
+    let is_new = app.database.hold(hold).await?;
     let outcome = if is_new { Outcome::Held } else { Outcome::AlreadyHeld };
     Ok(answer(StatusCode::OK, &HoldChange { outcome, hold: id }))
 }

@@ -192,6 +192,7 @@ static API: &[Route] = &[
 /// guard knows sessions in place of tokens, and their errors are pages.
 static CONSOLE: &[Route] = &[
     route!(GET "/", PUBLIC, None, get(entrance::home), "Lead to the console"),
+    route!(GET "/console/", PUBLIC, None, get(entrance::home), "The same"),
     route!(GET "/console/assets/{name}", PUBLIC, None, get(entrance::asset), "Style and script"),
     route!(GET "/console/login", PUBLIC, None, get(entrance::login), "The form for a token"),
     route!(POST "/console/login", PUBLIC, Some("session.begin"), post(entrance::begin), "Log in"),

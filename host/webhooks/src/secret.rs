@@ -15,6 +15,9 @@ const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 /// Maximum number of secrets of one receiver.
 const MAX_SECRETS: usize = 4;
 
+/// Stands in a text where a secret was.
+const REMOVED: &str = "[secret removed]";
+
 /// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -74,11 +77,15 @@ impl Secret {
     /// The text without this secret.
     pub(crate) fn removed_from(&self, text: &str) -> String {
         let secret = self.text.expose_secret().trim_end_matches('=');
-        if text.contains(secret) {
-            text.replace(secret, "[secret removed]")
-        } else {
-            text.to_owned()
+        let url_safe = secret.replace('+', "-").replace('/', "_");
+        let mut text = text.replace(secret, REMOVED).replace(&url_safe, REMOVED);
+        let bytes = BASE64.decode(secret).unwrap_or_default();
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        // In lower case a text has the same length. A secret is never empty.
+        while let Some(at) = text.to_ascii_lowercase().find(&digits) {
+            text.replace_range(at..at + digits.len(), REMOVED);
         }
+        text
     }
 }
 
@@ -147,5 +154,10 @@ mod tests {
             secret.removed_from(&format!("bad {unpadded}=!")),
             "bad whsec_[secret removed]=!"
         );
+        let secret = read(&format!("whsec_{}", STANDARD.encode([0xfb; 32]))).unwrap().remove(0);
+        for echoed in ["fb".repeat(32), "FB".repeat(32), "Fb".repeat(32), "-_v7".repeat(10) + "-_s"]
+        {
+            assert_eq!(secret.removed_from(&format!("ä{echoed}=")), "ä[secret removed]=");
+        }
     }
 }

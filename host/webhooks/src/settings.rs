@@ -80,7 +80,10 @@ impl Webhooks {
             if let Some(event) = not_of_orders(&config.events) {
                 return Err(wrong(
                     "events",
-                    message!("has `{event}`, which is no event of orders"),
+                    message!(
+                        "has `{event}`, which `sitewright webhook test` sends and no order does; \
+                         leave it out"
+                    ),
                 ));
             }
             if config.events.is_empty() {
@@ -300,6 +303,6 @@ mod tests {
             assert!(matches!(error, WebhooksError::Wrong { .. }), "{name}");
         }
         let seen = read(&config(|_| {})).unwrap().seen();
-        assert_eq!(seen[0].url, "https://crm.example/hook", "the query is not shown");
+        assert_eq!(seen[0].url, "https://crm.example/", "only the host is shown");
     }
 }

@@ -179,6 +179,24 @@ impl RetentionConfig {
         }
     }
 
+    /// The same, with the default wherever nothing is said.
+    #[must_use]
+    pub fn in_force(&self) -> Self {
+        let said = |keep: KeepByState, default: Keep| KeepByState {
+            succeeded: keep.succeeded.or(Some(default)),
+            failed: keep.failed.or(Some(default)),
+            dead: keep.dead.or(Some(default)),
+            cancelled: keep.cancelled.or(Some(default)),
+        };
+        RetentionConfig {
+            orders: said(self.orders, Keep::Forever),
+            events: said(self.events, KEEP_EVENTS),
+            replies: said(self.replies, Keep::Forever),
+            failures: said(self.failures, Keep::Forever),
+            ..*self
+        }
+    }
+
     /// Whether something of an order in this state, which ended then, has expired.
     fn has_expired(&self, what: ExpiredRows, state: OrderState, ended_at: i64) -> bool {
         let keep = self.of(what).into_iter().find(|(known, _)| *known == state);

@@ -17,11 +17,18 @@ fn setting(name: &str) -> Option<String> {
 
 #[test]
 fn systemd_understands_every_line_of_the_unit() {
+    for name in ["sitewright.service", "sitewright-serve.service"] {
+        is_understood(name);
+    }
+}
+
+fn is_understood(name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sitewright.service");
+    let file = folder.path().join(name);
     // systemd checks whether the program exists.
     let binary = sitewright_tests::binary();
-    std::fs::write(&file, unit().replace("/usr/local/bin/sitewright", binary.to_str().unwrap()))
+    let unit = std::fs::read_to_string(root().join("deploy").join(name)).unwrap();
+    std::fs::write(&file, unit.replace("/usr/local/bin/sitewright", binary.to_str().unwrap()))
         .unwrap();
     let checked = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
     let checked = match checked {

@@ -118,7 +118,7 @@ async fn what_cannot_be_served_says_why() {
     let model = Model::slow(10);
     let factory = Factory::new(Base::Sqlite, &model).await;
     for (arguments, code, says) in [
-        (&["serve", "--listen", "0.0.0.0:0"][..], 2, "sitewright token create --scope admin"),
+        (&["serve", "--listen", "0.0.0.0:0"][..], 2, "sitewright token create NAME --scope admin"),
         (&["serve", "--listen", "localhost"], 2, "invalid"),
         (&["serve", "--listen", "192.0.2.1:80"], 2, "there is no token"),
         (&["token", "create", "x"], 2, "--scope"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,12 @@ pub(super) async fn bind(
 fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> {
     let path = |path: &Path| path.display().to_string();
     let routes: Vec<&str> = config.ai.routes.keys().map(String::as_str).collect();
+    let providers: Vec<&str> = config.ai.providers.keys().map(String::as_str).collect();
+    let callbacks = match &config.callbacks {
+        None => "not accepted",
+        Some(callbacks) if callbacks.allow_private => "accepted, also to private addresses",
+        Some(_) => "accepted to public addresses",
+    };
     let file = config.file.as_deref().map_or_else(|| "none".to_owned(), path);
     let mut shown = vec![
         ("file".to_owned(), file),
@@ -92,22 +98,40 @@ fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> 
         ("database".to_owned(), database.shown().to_owned()),
         ("default_locale".to_owned(), config.default_locale.as_str().to_owned()),
         ("keep_releases".to_owned(), config.keep_releases.to_string()),
+        ("ai.providers".to_owned(), providers.join(", ")),
         ("ai.routes".to_owned(), routes.join(", ")),
+        ("callbacks".to_owned(), callbacks.to_owned()),
     ];
+    // Of the address only what may be shown: a path or query can be a key.
+    shown.extend(config.webhooks.iter().map(|(name, webhook)| {
+        let url = sitewright_webhooks::target(&webhook.url, true);
+        let host = url.map_or_else(|why| why.to_string(), |url| sitewright_webhooks::shown(&url));
+        let events: Vec<&str> = webhook.events.iter().map(|event| event.as_str()).collect();
+        (format!("webhooks.{name}"), format!("{host} ({})", events.join(", ")))
+    }));
     let tables = [
         ("server", json!(config.server)),
         ("worker", json!(config.worker)),
-        ("retention", json!(config.retention)),
+        ("retention", json!(config.retention.in_force())),
         ("limits", json!(config.limits)),
     ];
     for (table, keys) in tables {
-        let keys = keys.as_object().into_iter().flatten();
-        shown.extend(keys.map(|(key, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            (format!("{table}.{key}"), text)
-        }));
+        flatten(table, &keys, &mut shown);
     }
     shown
+}
+
+/// Adds the keys of a table, and of the tables in it.
+fn flatten(name: &str, value: &Value, shown: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                flatten(&format!("{name}.{key}"), value, shown);
+            }
+        }
+        Value::String(text) => shown.push((name.to_owned(), text.clone())),
+        other => shown.push((name.to_owned(), other.to_string())),
+    }
 }
 
 /// The object store of releases, if there is one.

@@ -33,6 +33,7 @@
 #[cfg(not(all(feature = "author", feature = "conformance", feature = "server")))]
 mod absent;
 mod ai;
+mod audit;
 mod backup;
 mod confined;
 #[cfg(feature = "conformance")]

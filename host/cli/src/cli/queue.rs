@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::audit;
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
@@ -49,12 +50,14 @@ async fn act(
         }
         Command::Pause => {
             database.pause().await?;
+            audit::done(database, "queue.pause", None).await?;
             let says = "The queue is paused: running orders continue, no other order is claimed.\n  \
                         sitewright queue resume\n";
             told("paused", says, json);
         }
         Command::Resume => {
             database.resume().await?;
+            audit::done(database, "queue.resume", None).await?;
             told("resumed", "The queue is resumed.\n", json);
         }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
+use super::audit;
 use super::exit::Exit;
 use super::output;
 use super::queue::hold_text;
@@ -144,6 +145,7 @@ async fn hold(
     }
     let hold = NewHold::by_operator(id.clone(), reason.as_deref());
     let new = database.hold(hold).await?;
+    audit::done(database, "hold.set", Some(id.to_string())).await?;
     let outcome = if new { "held" } else { "already_held" };
     let says = if new { "is held: its orders wait" } else { "was held already; its reason is new" };
     report(outcome, &id, says, json);
@@ -153,6 +155,7 @@ async fn hold(
 async fn release(database: &Database, name: &str, json: bool) -> Result<Exit, SetupError> {
     let id = id_of(name)?;
     let was_held = database.release_hold(&id).await?;
+    audit::done(database, "hold.release", Some(id.to_string())).await?;
     let (outcome, says) = if was_held {
         ("released", "is released: workers take its orders within about a second")
     } else {

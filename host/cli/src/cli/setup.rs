@@ -252,10 +252,13 @@ impl Setup {
         Self::opened_or_new(config, &Self::one_connection(config)).await
     }
 
-    /// As [`orders_or_new`](Self::orders_or_new), with `database.connections`.
+    /// As [`orders_or_new`](Self::orders_or_new), with `database.connections`. Somebody waits for
+    /// each answer: while the database is away, requests fail soon.
     #[cfg(feature = "server")]
     pub(super) async fn served(config: &Config) -> Result<Database, SetupError> {
-        Self::opened_or_new(config, &config.database_options).await
+        let acquire_within = std::time::Duration::from_secs(3);
+        let options = DatabaseOptions { acquire_within, ..config.database_options.clone() };
+        Self::opened_or_new(config, &options).await
     }
 
     async fn opened_or_new(

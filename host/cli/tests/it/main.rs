@@ -1,6 +1,7 @@
 //! The binary as a process: what its commands print and how they exit.
 
 mod ai;
+mod operate;
 mod reference;
 mod terminal;
 mod webhook;

@@ -36,7 +36,8 @@ use super::error::Error;
 use super::open_cause::OpenCause;
 pub(crate) use statement::sql;
 
-/// How long a caller waits for a free connection while the database is away or busy.
+/// How long a caller waits for a free connection while the database is away or busy, unless
+/// [`DatabaseOptions::acquire_within`] says otherwise.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a database is opened. Only [`connect_within`](Self::connect_within) and
@@ -54,6 +55,9 @@ pub struct DatabaseOptions {
     pub answer_within: Duration,
     /// Time after which opening PostgreSQL fails. Default: 5 s.
     pub connect_within: Duration,
+    /// How long a caller waits for a free connection to PostgreSQL while it is away, or all of this
+    /// process are in use. Default: 30 s.
+    pub acquire_within: Duration,
     /// How long [`migrate`](crate::Database::migrate) waits for another process that migrates.
     /// Default: 1 min.
     pub migration_wait: Duration,
@@ -66,6 +70,7 @@ impl Default for DatabaseOptions {
             statement_cache: None,
             answer_within: Duration::from_secs(60),
             connect_within: Duration::from_secs(5),
+            acquire_within: ACQUIRE_TIMEOUT,
             migration_wait: Duration::from_secs(60),
         }
     }

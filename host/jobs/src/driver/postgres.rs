@@ -80,7 +80,7 @@ async fn open_pool(
     let ping_timeout = PING_TIMEOUT.min(timeout / 4);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(options.acquire_within)
         .after_connect(move |connection, _| Box::pin(set_server_timeouts(connection, timeout)))
         // Replaced by `before_acquire`: sqlx's own ping before each use has no timeout.
         .test_before_acquire(false)
@@ -324,12 +324,12 @@ async fn accepts(connect: &PgConnectOptions) -> bool {
     }
 }
 
-/// Instead of "pool timed out": why no connection could be had for [`ACQUIRE_TIMEOUT`]. An error of
+/// Instead of "pool timed out": why no connection could be had in time. An error of
 /// input and output whatever the cause is, because a retry may succeed.
 pub(crate) async fn explain_timeout(pool: &PgPool) -> sqlx::Error {
     const WITHIN: Duration = Duration::from_secs(2);
     let options = DatabaseOptions { connect_within: WITHIN, ..DatabaseOptions::default() };
-    let waited = ACQUIRE_TIMEOUT.as_secs();
+    let waited = pool.options().get_acquire_timeout().as_secs_f64();
     let connect = pool.connect_options();
     let message = match diagnose(&connect, &options, Instant::now() + WITHIN).await {
         Err((cause, error)) => format!(

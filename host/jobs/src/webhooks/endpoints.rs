@@ -21,7 +21,7 @@ const FORGET_AFTER_MS: i64 = 24 * 3_600_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub name: String,
-    /// Its address as it may be shown: without user name, password and query.
+    /// Its address as it may be shown: the host, with scheme and port.
     pub url: String,
     /// The events that it is told of. Empty for [`CALLBACK`](super::CALLBACK).
     pub events: Vec<WebhookEvent>,
@@ -32,7 +32,7 @@ pub struct Seen {
 pub struct Webhook {
     /// `callback` for the callbacks of orders.
     pub name: String,
-    /// Without user name, password and query. Empty for callbacks.
+    /// The host, with scheme and port: its path may be a key. Empty for callbacks.
     pub url: String,
     /// The events that it is told of; of callbacks, all.
     pub events: Vec<WebhookEvent>,

@@ -91,6 +91,7 @@ mod tests {
             "DROP TABLE sitewright_templates",
             "DROP INDEX sitewright_orders_held",
             "ALTER TABLE sitewright_orders DROP COLUMN held_by",
+            "ALTER TABLE sitewright_orders DROP COLUMN sent_digest",
             "ALTER TABLE sitewright_orders DROP COLUMN suspected_at",
             "ALTER TABLE sitewright_workers DROP COLUMN marks",
             "ALTER TABLE sitewright_workers DROP COLUMN stale_since",

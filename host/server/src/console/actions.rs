@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use sitewright_console::{EraseFacts, Section, address};
 use sitewright_control::erase as erase_order;
-use sitewright_jobs::{BULK_BATCH, BulkOutcome, CancelAnswer, HoldKind, NewHold, OrderState};
+use sitewright_jobs::{BULK_BATCH, BulkOutcome, CancelAnswer, OrderState};
 use sitewright_site::OrderDir;
 
 use super::visit::{Visit, page_with, see};
@@ -14,7 +14,7 @@ use crate::access::Audited;
 use crate::app::App;
 use crate::extract::Id;
 use crate::problem::{Problem, ProblemKind};
-use crate::queue::{MAX_REASON, hold_id};
+use crate::queue::{hold_id, new_hold};
 
 /// The page at this address, which says what was done.
 fn done(page: &str, did: &str) -> Result<Response, Problem> {
@@ -131,17 +131,8 @@ pub(crate) async fn resume(State(app): State<App>, _: Visit) -> Result<Response,
 /// `POST /console/holds/set`.
 pub(crate) async fn hold(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
     let name = visit.form.text("hold").unwrap_or_default();
-    let id = hold_id(&name)?;
-    if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
-        let detail = format!("there is no route {:?}", id.name);
-        return Err(Problem::new(ProblemKind::NoSuchRoute, detail));
-    }
     let reason = visit.form.text("reason");
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        let detail = format!("the reason has more than {MAX_REASON} characters");
-        return Err(Problem::new(ProblemKind::BadRequest, detail));
-    }
-    app.database.hold(NewHold::by_operator(id, reason.as_deref())).await?;
+    app.database.hold(new_hold(&app, &name, reason.as_deref()).await?).await?;
     on_hold(name, "held")
 }
 

@@ -15,6 +15,7 @@ use super::visit::{Fields, Visit, page_with, see};
 use crate::access::{self, Actor, Audited};
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind};
+use crate::refusals;
 
 /// The cookie with the secret of the form for a token, which there is no session for yet.
 const FORM: &str = "sitewright_login";
@@ -77,13 +78,15 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
         return form(headers, StatusCode::FORBIDDEN, next, Some(why));
     }
     let Some(token) = valid(&app, &fields).await? else {
+        tracing::warn!(client = subject.1, "a login was refused: its token is not valid");
+        refusals::record_unknown(&app, "session.begin", subject, 401).await;
         // One text for all: it says nothing about which tokens there are.
         let why = "The token is not known, has expired or was revoked.";
         return form(headers, StatusCode::UNAUTHORIZED, next, Some(why));
     };
     let actor = Actor::Token(Box::new(token.clone()));
     let status = if token.may(Scope::Read) { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
-    access::record(&app.database, &actor, "session.begin", subject, status.as_u16()).await;
+    refusals::record(&app, &actor, "session.begin", subject, status.as_u16()).await;
     if !token.may(Scope::Read) {
         let why = "This token may not read. The console needs one with the scope read, operate or \
                    admin.";

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, REFERRER_POLICY, X_FRAME_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -13,11 +13,12 @@ use sitewright_jobs::{Scope, Token};
 use sitewright_model::time::now_ms;
 
 use super::session::is_same;
-use super::visit::{Fields, Visit, page_with, see};
+use super::visit::{DID, Fields, Visit, page_with, see};
 use crate::access::{self, Access, Actor};
 use crate::app::App;
 use crate::extract::{MAX_SMALL_BODY, read};
 use crate::problem::{Problem, ProblemKind, Told};
+use crate::refusals;
 use crate::revocation::TokenId;
 use crate::routes::Route;
 
@@ -36,7 +37,11 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let asked = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let (answer, viewer) = answer(app, route, request, next, &asked).await;
+    let (answer, viewer) = answer(app.clone(), route, request, next, &asked).await;
+    if let (Some(_), Some(visit)) = (route.action, &viewer) {
+        let next = answer.headers().get(LOCATION).and_then(|next| next.to_str().ok());
+        app.outcomes.lead(&visit.csrf, next.unwrap_or_default());
+    }
     let told = answer.extensions().get::<Told>().cloned();
     let mut answer = match told {
         None => answer,
@@ -67,6 +72,9 @@ async fn answer(
         return (see(&next).unwrap_or_else(Problem::into_response), None);
     };
     visit.query = Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
+    if visit.query.get(DID).is_some() && !app.outcomes.see(&visit.csrf, asked) {
+        visit.query.forget(DID);
+    }
     let Some(action) = route.action else {
         let answer = match access::needs(route, &actor) {
             Err(problem) => problem.into_response(),
@@ -94,7 +102,7 @@ async fn answer(
         }
         Err(problem) => {
             let status = problem.kind.status().as_u16();
-            access::record(&app.database, &actor, action, subject, status).await;
+            refusals::record(&app, &actor, action, subject, status).await;
             problem.into_response()
         }
     };
@@ -241,7 +249,8 @@ fn hint(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Unauthorized => "Log in with a token that is valid.",
         ProblemKind::Forbidden => {
-            "Log in with a token that has the scope; `sitewright token create --scope` makes one."
+            "Log in with a token that has the scope; `sitewright token create NAME --scope SCOPE` \
+             makes one."
         }
         ProblemKind::CrossOrigin => {
             "Open the address of the console yourself, go back to the page, and send its form again."
@@ -279,7 +288,8 @@ fn hint(kind: ProblemKind) -> &'static str {
         | ProblemKind::OrderRefused
         | ProblemKind::OtherOrder
         | ProblemKind::OrderDiffers
-        | ProblemKind::KeyInUse => "Go back, and try it again.",
+        | ProblemKind::KeyInUse
+        | ProblemKind::TooManyStreams => "Go back, and try it again.",
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `visit` | what do handlers know of a request, and how do they answer? |
 //! | `entrance` | how does one log in and out? |
 //! | `pages` | what is read for each page? |
-//! | `actions` | what do forms do? |
+//! | `actions`, `outcomes` | what do forms do, and who is told? |
 //!
 //! **Invariant:** a form does something only with the secret of its session in it, and from a page
 //! of this server; and what it did is in the audit log.
@@ -18,8 +18,11 @@
 pub(crate) mod actions;
 pub(crate) mod entrance;
 pub(crate) mod guard;
+mod outcomes;
 pub(crate) mod pages;
 mod session;
 mod visit;
 
+pub(crate) use outcomes::Outcomes;
 pub(crate) use session::Sessions;
+pub(crate) use visit::Visit;

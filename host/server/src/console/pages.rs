@@ -51,7 +51,7 @@ const SILENT_MS: i64 = 15_000;
 fn filter(visit: &Visit, name: &str) -> Result<Option<String>, Problem> {
     let text = visit.query.text(name);
     if text.as_ref().is_some_and(|text| text.chars().count() > MAX_FILTER || text.contains('\0')) {
-        let detail = format!("`{name}` has more than {MAX_FILTER} characters");
+        let detail = format!("`{name}` has more than {MAX_FILTER} characters, or a zero character");
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(text)

@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use sitewright_model::time::now_ms;
+use tokio::sync::Notify;
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -12,6 +15,8 @@ use crate::problem::{Problem, ProblemKind};
 pub(crate) const LASTS_MS: i64 = 12 * 60 * 60 * 1_000;
 /// Maximum number of sessions; the one that would end first makes room.
 const MAX_SESSIONS: usize = 10_000;
+/// Of one holder, so that nobody logs others out; the oldest of the same holder makes room.
+const MAX_OF_HOLDER: usize = 100;
 /// Random bytes of a session's id and of the secret in its forms.
 const BYTES: usize = 32;
 
@@ -30,6 +35,8 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     sessions: Mutex<HashMap<String, Session>>,
+    /// Told when one is ended.
+    ended: Notify,
     /// What every form carries on a server without tokens, where nobody logs in.
     local: OnceLock<String>,
 }
@@ -43,6 +50,7 @@ impl Sessions {
         let (id, csrf) = (random()?, random()?);
         let session = Session { token: token.to_owned(), csrf, ends_at: now + LASTS_MS };
         let mut sessions = self.sessions.lock();
+        make_room(&mut sessions, &session);
         if sessions.len() >= MAX_SESSIONS {
             sessions.retain(|_, session| now < session.ends_at);
         }
@@ -72,6 +80,20 @@ impl Sessions {
     /// Ends a session.
     pub(crate) fn end(&self, id: &str) {
         self.sessions.lock().remove(id);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until a session has ended; for ever without one.
+    pub(crate) async fn ended(&self, id: Option<&str>, look_every: Duration) {
+        let Some(id) = id else { return std::future::pending().await };
+        loop {
+            let ended = self.ended.notified();
+            if self.of(id, now_ms()).is_none() {
+                return;
+            }
+            // Not all end by logging out.
+            tokio::time::timeout(look_every, ended).await.ok();
+        }
     }
 
     /// What every form carries on a server without tokens.
@@ -84,6 +106,20 @@ impl Sessions {
         }
         let secret = random()?;
         Ok(self.local.get_or_init(|| secret).clone())
+    }
+}
+
+/// Removes the oldest sessions of who gets this one, if there are too many.
+fn make_room(sessions: &mut HashMap<String, Session>, new: &Session) {
+    let mut own: Vec<(i64, String)> = sessions
+        .iter()
+        .filter(|(_, session)| session.token == new.token)
+        .map(|(id, session)| (session.ends_at, id.clone()))
+        .collect();
+    let excess = (own.len() + 1).saturating_sub(MAX_OF_HOLDER);
+    own.sort_unstable();
+    for (_, id) in own.into_iter().take(excess) {
+        sessions.remove(&id);
     }
 }
 
@@ -128,7 +164,7 @@ mod tests {
         let sessions = Sessions::default();
         let first = sessions.begin("first", 0).unwrap();
         for at in 1..=MAX_SESSIONS {
-            sessions.begin("later", i64::try_from(at).unwrap()).unwrap();
+            sessions.begin(&format!("later {}", at % 1_000), i64::try_from(at).unwrap()).unwrap();
         }
         assert_eq!(sessions.sessions.lock().len(), MAX_SESSIONS);
         assert_eq!(sessions.of(&first, 1), None);

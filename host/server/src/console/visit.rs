@@ -12,6 +12,8 @@ use crate::problem::{Problem, ProblemKind};
 
 /// Parameters of a query, or fields of a form, that are read.
 const MAX_FIELDS: usize = 32;
+/// The parameter that says what a form did. The guard removes it if none did.
+pub(crate) const DID: &str = "did";
 
 /// Who asks, and for what.
 #[derive(Debug, Clone)]
@@ -47,6 +49,11 @@ impl Fields {
         value.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
     }
 
+    /// Removes all values with this name.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
     /// The same without white space at both ends.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(|value| value.trim().to_owned())
@@ -61,7 +68,7 @@ impl Visit {
             title: title.into(),
             viewer: Some(self.viewer.clone()),
             csrf: self.csrf.clone(),
-            note: self.query.get("did").and_then(|did| done(did, &self.query)),
+            note: self.query.get(DID).and_then(|did| done(did, &self.query)),
             events: None,
             now: now_ms(),
         }

@@ -428,9 +428,9 @@ mod tests {
         use secrecy::ExposeSecret as _;
         browser.log_in(secret.expose_secret()).await;
         let hold = format!("template:{EVIL}");
-        let fields = [("hold", hold.as_str()), ("reason", EVIL)];
-        let held = browser.act("/console/holds/set", &fields).await;
-        assert_eq!(held, "/console/templates?did=held");
+        let hold = sitewright_jobs::HoldId::named(&hold).unwrap();
+        let hold = sitewright_jobs::NewHold::by_operator(hold, Some(EVIL));
+        assert!(api.database.hold(hold).await.unwrap());
 
         let encoded =
             percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC);

@@ -39,6 +39,7 @@ mod postgres;
 #[allow(unreachable_pub, dead_code, reason = "it is public for the end-to-end tests")]
 mod standins;
 
+mod abuse;
 mod access;
 mod browser;
 mod console;

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use crate::cli::audit;
 use crate::cli::exit::Exit;
 use crate::cli::failures::kind;
 use crate::cli::output;
@@ -162,6 +163,7 @@ pub(super) async fn cancel(
 
 async fn cancel_one(database: &Database, order: &str, json: bool) -> Result<Exit, SetupError> {
     let answer = database.cancel(order).await?;
+    audit::done(database, "order.cancel", Some(order.to_owned())).await?;
     let (outcome, says) = match answer {
         CancelAnswer::Cancelled => ("cancelled", "is cancelled".to_owned()),
         CancelAnswer::Stopping => (
@@ -203,6 +205,7 @@ async fn retry_one(
     json: bool,
 ) -> Result<Exit, SetupError> {
     let job = database.reopen(order, Some(&config.version)).await?;
+    audit::done(database, "order.retry", Some(order.to_owned())).await?;
     if json {
         output::print_json(&json!({ "outcome": "queued", "order": order, "job": job }));
     } else {
@@ -232,6 +235,10 @@ async fn many(
     progress.finish();
     let Changed { outcomes, stopped, error } = changed;
     report(change, &orders, &outcomes, stopped || error.is_some(), json);
+    if !outcomes.is_empty() {
+        let target = output::count(i64::try_from(outcomes.len()).unwrap_or(i64::MAX), "order");
+        audit::done(database, &format!("order.{}", change.name()), Some(target)).await?;
+    }
     if let Some(error) = error {
         return Err(error);
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::cli::audit;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
@@ -45,20 +46,26 @@ pub(super) async fn run(
         let client = sitewright_http::client()?;
         Setup::store(config, &sites, &client).await?.remove_order(&folder).await?;
     }
+    audit::done(database, "order.erase", Some(id.clone())).await?;
     if json {
         output::print_json(&json!({
             "outcome": "erased", "order": id, "rows": rows, "files": files,
         }));
     } else {
         let count = |number: u64, what| output::count(i64::try_from(number).unwrap_or(0), what);
+        let deliveries = |number| match number {
+            1 => "1 delivery".to_owned(),
+            number => format!("{number} deliveries"),
+        };
         output::print(&format!(
-            "order {} is erased: {}, {}, {}, {}{}\n  not reached: exported files, backups, and what \
+            "order {} is erased: {}, {}, {}, {}, {}{}\n  not reached: exported files, backups, and what \
              an AI provider keeps\n",
             clean(&id),
             count(rows.attempts, "attempt"),
             count(rows.ai_calls, "AI call"),
             count(rows.failures, "failure record"),
             count(rows.events, "event"),
+            deliveries(rows.deliveries),
             if files { ", and its files" } else { "" },
         ));
     }

@@ -91,13 +91,7 @@ fn note(order: &Order) -> String {
             Some(worker) => format!("at {worker}"),
             None => String::new(),
         },
-        OrderState::Waiting => {
-            let due = order.next_attempt_at.map(when::distance).unwrap_or_default();
-            format!(
-                "{due}: {}",
-                order.waiting_reason.as_deref().unwrap_or("no reason was recorded")
-            )
-        }
+        OrderState::Waiting => waiting(order.next_attempt_at, order.waiting_reason.as_deref()),
         OrderState::Succeeded => order
             .current_release
             .as_deref()
@@ -109,5 +103,27 @@ fn note(order: &Order) -> String {
             .map(|failure| format!("failure {failure}"))
             .unwrap_or_default(),
         OrderState::Cancelled => String::new(),
+    }
+}
+
+/// What an order waits for, and until when; one that waits for a hold has no time.
+fn waiting(due: Option<i64>, reason: Option<&str>) -> String {
+    let reason = reason.unwrap_or("no reason was recorded");
+    match due {
+        Some(due) => format!("{}: {reason}", when::distance(due)),
+        None => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_waits_for_a_hold_has_a_reason_and_no_time() {
+        assert_eq!(waiting(None, Some("the route is held")), "the route is held");
+        assert_eq!(waiting(None, None), "no reason was recorded");
+        let due = when::now_ms() + 60_500;
+        assert_eq!(waiting(Some(due), Some("busy")), "in 60 s: busy");
     }
 }

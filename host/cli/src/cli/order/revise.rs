@@ -9,6 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::config::Config;
+use sitewright_control::sent_digest;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{Database, Revised};
 use sitewright_model::message;
@@ -71,8 +72,9 @@ pub(super) async fn run(
         return Ok(Exit::InvalidOrder);
     }
     let text = document.order.document();
-    let revised =
-        database.revise(&id, text.as_ref(), template.as_deref(), Some(&config.version)).await?;
+    let sent = sent_digest(&document.order, text);
+    let (template, version) = (template.as_deref(), Some(config.version.as_str()));
+    let revised = database.revise_sent(&id, text, template, version, Some(&sent)).await?;
     if json {
         let mut value = json!(revised);
         if let serde_json::Value::Object(fields) = &mut value {

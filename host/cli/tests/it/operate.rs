@@ -1,0 +1,90 @@
+//! What an operator does to orders and the queue on the command line, and sees of it.
+#![allow(clippy::unwrap_used, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sitewright"));
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SITEWRIGHT_"))
+    {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).args(args).output().unwrap()
+}
+
+/// Runs a command that must succeed. What it prints.
+#[track_caller]
+fn done(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A folder with a configuration and these orders, which no worker knows.
+fn with_orders(ids: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("templates")).unwrap();
+    let config = "[ai.providers.a]\nkind = \"scripted\"\nfile = \"replies.toml\"\n\n\
+                  [ai.routes.default]\ncandidates = [{ provider = \"a\" }]\n";
+    std::fs::write(folder.path().join("sitewright.toml"), config).unwrap();
+    std::fs::write(folder.path().join("replies.toml"), "").unwrap();
+    done(folder.path(), &["migrate"]);
+    for id in ids {
+        let document = json!({ "id": id, "business_name": "Flora",
+            "business_email": "hello@flora.example" });
+        let file = folder.path().join("order.json");
+        std::fs::write(&file, document.to_string()).unwrap();
+        std::fs::write(folder.path().join("templates/flora.wasm"), "").unwrap();
+        done(folder.path(), &["order", "add", "order.json", "--template", "flora"]);
+    }
+    folder
+}
+
+#[tokio::test]
+async fn what_the_command_line_does_is_in_the_audit_log() {
+    let folder = with_orders(&["1", "2", "3"]);
+    let folder = folder.path();
+    for args in [
+        &["queue", "pause"][..],
+        &["queue", "resume"],
+        &["route", "hold", "default", "--reason", "why not"],
+        &["route", "release", "default"],
+        &["order", "cancel", "1"],
+        &["order", "retry", "1"],
+        &["order", "cancel", "2", "3"],
+        &["order", "retry", "2", "3"],
+    ] {
+        done(folder, args);
+    }
+    let erased = done(folder, &["order", "erase", "1"]);
+    assert!(erased.contains("0 deliveries"), "{erased}");
+
+    let url = format!("sqlite://{}/sitewright.db", folder.display());
+    let database = sitewright_jobs::Database::open_existing(&url).await.unwrap();
+    let entries = database.audit_log(i64::MAX, 100).await.unwrap();
+    let entries: Vec<(&str, &str)> = entries
+        .iter()
+        .rev()
+        .inspect(|entry| assert_eq!((&*entry.actor, entry.status), ("command line", 200)))
+        .map(|entry| (&*entry.action, entry.target.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            ("queue.pause", ""),
+            ("queue.resume", ""),
+            ("hold.set", "route:default"),
+            ("hold.release", "route:default"),
+            ("order.cancel", "1"),
+            ("order.retry", "1"),
+            ("order.cancel", "2 orders"),
+            ("order.retry", "2 orders"),
+            ("order.erase", "1"),
+        ]
+    );
+}
