@@ -31,4 +31,4 @@ pub use files::{remove_failures, remove_order_files};
 pub use submit::{
     Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, submit,
 };
-pub use token::{TOKEN_PREFIX, digest_of, new_token};
+pub use token::{TOKEN_PREFIX, digest_of, new_token, without_tokens};
