@@ -9,6 +9,7 @@ use sitewright_control::Reading;
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
+use sitewright_webhooks::Hooks;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +23,11 @@ use super::revocation::Revocations;
 
 /// Bytes that the bodies of all requests together may have at the same time.
 const BODIES: usize = 64 << 20;
+/// Bytes that the bodies of webhooks together may have. Their senders are not known before the body
+/// was read, so they have a part of their own.
+const HOOK_BODIES: usize = 16 << 20;
+/// Maximum bytes of the body of a webhook.
+const MAX_HOOK_BODY: usize = 1 << 20;
 
 /// Lists the templates of this machine's folder; why, if it cannot be read.
 pub type TemplateNames =
@@ -65,6 +71,8 @@ pub struct ServerParts {
     pub templates: TemplateNames,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
+    /// Whose webhooks become orders.
+    pub hooks: Hooks,
     pub alive: Alive,
     pub settings: ServerConfig,
     pub surface: Surface,
@@ -86,6 +94,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
     pub(crate) callbacks: Option<CallbackRules>,
+    pub(crate) hooks: Hooks,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
@@ -95,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) revocations: Revocations,
     /// A permit for each byte of a body that is read, until its request was answered.
     pub(crate) bodies: Arc<Semaphore>,
+    /// The same for bodies of webhooks.
+    pub(crate) hook_bodies: Arc<Semaphore>,
     /// Changes that have begun. They go on when their clients hang up.
     pub(crate) actions: TaskTracker,
     /// Cancelled when the server stops: streams end.
@@ -113,6 +124,7 @@ impl App {
             routes,
             templates,
             callbacks,
+            hooks,
             alive,
             settings,
             surface,
@@ -126,6 +138,7 @@ impl App {
                 Duration::from_millis(settings.heartbeat_ms),
             ),
             bodies: Arc::new(Semaphore::new(room_for_bodies(settings.max_body()))),
+            hook_bodies: Arc::new(Semaphore::new(HOOK_BODIES)),
             actions: TaskTracker::new(),
             database,
             sites,
@@ -136,6 +149,7 @@ impl App {
             routes,
             templates,
             callbacks,
+            hooks,
             settings,
             surface,
             lock,
@@ -143,6 +157,11 @@ impl App {
             stop,
         };
         App { shared: Arc::new(shared) }
+    }
+
+    /// Maximum length of the body of a webhook.
+    pub(crate) fn max_hook_body(&self) -> usize {
+        self.settings.max_body().min(MAX_HOOK_BODY)
     }
 }
 

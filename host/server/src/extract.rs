@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
@@ -121,6 +121,17 @@ pub(crate) async fn read(
     app: &App,
     most: usize,
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    read_into(&app.bodies, headers, body, app, most).await
+}
+
+/// As [`read`], with a part of this room.
+pub(crate) async fn read_into(
+    room: &Arc<Semaphore>,
+    headers: &HeaderMap,
+    body: Body,
+    app: &App,
+    most: usize,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
     let too_large = || {
         let detail = format!("the body has more than {most} bytes");
         Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most)
@@ -133,7 +144,7 @@ pub(crate) async fn read(
         None => most,
     };
     let permits = u32::try_from(expected).unwrap_or(u32::MAX);
-    let room = Arc::clone(&app.bodies).acquire_many_owned(permits).await.map_err(|error| {
+    let room = Arc::clone(room).acquire_many_owned(permits).await.map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
     })?;
     let mut chunks = body.into_data_stream();

@@ -279,7 +279,11 @@ fn hint(kind: ProblemKind) -> &'static str {
         | ProblemKind::OrderRefused
         | ProblemKind::OtherOrder
         | ProblemKind::OrderDiffers
-        | ProblemKind::KeyInUse => "Go back, and try it again.",
+        | ProblemKind::KeyInUse
+        | ProblemKind::BadSignature
+        | ProblemKind::NoSuchHook
+        | ProblemKind::NoSuchHookDelivery
+        | ProblemKind::NoSuchBulk => "Go back, and try it again.",
     }
 }
 

@@ -41,9 +41,13 @@ mod standins;
 
 mod access;
 mod browser;
+mod bulk;
 mod console;
+mod cost;
+mod deploy;
 mod events;
 mod failures;
+mod hooks;
 mod hostile;
 mod orders;
 mod status;
@@ -118,6 +122,7 @@ impl Place {
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
             callbacks: Some(CallbackRules { allow_private: false }),
+            hooks: hooks::hooks(),
             alive: Arc::new(|| Ok(())),
             settings,
             surface: Surface::Api,
