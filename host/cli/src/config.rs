@@ -31,7 +31,7 @@ use sitewright_runtime::run::OrderReading;
 #[cfg(feature = "server")]
 pub use sitewright_server::ServerConfig;
 use sitewright_site::{Level, Levels, Rule, SitePolicy};
-use sitewright_webhooks::{CallbackConfig, WebhookConfig};
+use sitewright_webhooks::{CallbackConfig, HookConfig, WebhookConfig};
 pub use sitewright_worker::{MOST_ORDERS, RetentionConfig, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
@@ -108,6 +108,8 @@ struct Keys {
     #[serde(default)]
     webhooks: BTreeMap<String, WebhookConfig>,
     callbacks: Option<CallbackConfig>,
+    #[serde(default)]
+    hooks: BTreeMap<String, HookConfig>,
     #[serde(default)]
     ai: AiConfig,
     #[serde(default)]
@@ -360,6 +362,8 @@ pub struct Config {
     pub webhooks: BTreeMap<String, WebhookConfig>,
     /// `[callbacks]`.
     pub callbacks: Option<CallbackConfig>,
+    /// `[hooks.NAME]`.
+    pub hooks: BTreeMap<String, HookConfig>,
     pub ai: AiConfig,
     /// `[template.NAME]` and `[coredump]`.
     pub template_settings: TemplateSettings,
@@ -481,6 +485,7 @@ impl Config {
             server: keys.server,
             webhooks: keys.webhooks,
             callbacks: keys.callbacks,
+            hooks: keys.hooks,
             ai: keys.ai,
             template_settings: template_settings(keys.template, keys.coredump),
             base,

@@ -35,4 +35,4 @@ pub use submit::{
     Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, sent_digest,
     submit,
 };
-pub use token::{TOKEN_PREFIX, digest_of, new_token};
+pub use token::{TOKEN_PREFIX, digest_of, new_token, without_tokens};

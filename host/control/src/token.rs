@@ -10,6 +10,8 @@ use super::Error;
 /// What every token begins with, so that secret scanners can find one that was published.
 pub const TOKEN_PREFIX: &str = "sitewright_";
 
+/// Digits from which on they are removed from a log: those of a token that was cut off too.
+const MIN_SECRET_DIGITS: usize = 16;
 /// Random bytes of a token.
 const BYTES: usize = 32;
 
@@ -34,6 +36,22 @@ pub fn digest_of(token: &SecretString) -> Option<String> {
     (digits.len() == 2 * BYTES && is_hex).then(|| hex::encode(Sha256::digest(text)))
 }
 
+/// The text without the digits of tokens in it, for logs: somebody may send one where an id
+/// belongs.
+pub fn without_tokens(text: &str) -> String {
+    let mut parts = text.split(TOKEN_PREFIX);
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        clean.push_str(TOKEN_PREFIX);
+        match digits >= MIN_SECRET_DIGITS {
+            true => clean.push_str(&format!("[removed]{}", &part[digits..])),
+            false => clean.push_str(part),
+        }
+    }
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +64,24 @@ mod tests {
         assert_eq!(digest.len(), 64);
         assert_ne!(digest_of(&other), Some(digest.clone()));
         assert!(!digest.contains(one.expose_secret().trim_start_matches(TOKEN_PREFIX)));
+    }
+
+    #[test]
+    fn a_log_has_no_token() {
+        let token = new_token().unwrap();
+        let token = token.expose_secret();
+        let removed = "sitewright_[removed]";
+        for (text, clean) in [
+            (token.to_owned(), removed.to_owned()),
+            (format!("x/{token}y{token}"), format!("x/{removed}y{removed}")),
+            (token.to_uppercase(), token.to_uppercase()),
+            ("sitewright_\u{e4}".to_owned(), "sitewright_\u{e4}".to_owned()),
+            ("sitewright_12".to_owned(), "sitewright_12".to_owned()),
+            ("order 1".to_owned(), "order 1".to_owned()),
+            (String::new(), String::new()),
+        ] {
+            assert_eq!(without_tokens(&text), clean);
+        }
     }
 
     #[test]

@@ -1,27 +1,67 @@
-//! How the attempts of this process ended, counted since its start.
+//! How the attempts of this process ended and how long they took, counted since its start.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sitewright_model::failure::FailureKind;
 
+use super::distribution::Distribution;
 use super::model::AttemptEnd;
+
+/// Upper bounds of the buckets of attempts, in seconds: a template without AI calls takes
+/// milliseconds, one with many calls minutes.
+const TOOK: &[f64] =
+    &[0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
+/// Upper bounds of the buckets of waits in the queue, in seconds.
+const WAITED: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
 /// Counts attempts by their end and by the kind of their failure. At most one entry for each pair,
 /// whatever kinds others write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AttemptCounts {
     counts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    /// How long attempts took, by their end.
+    took: Mutex<BTreeMap<&'static str, Distribution>>,
+    waited: Mutex<Distribution>,
+}
+
+impl Default for AttemptCounts {
+    fn default() -> Self {
+        AttemptCounts {
+            counts: Mutex::default(),
+            took: Mutex::default(),
+            waited: Mutex::new(Distribution::new(WAITED)),
+        }
+    }
 }
 
 impl AttemptCounts {
-    pub(super) fn add(&self, end: AttemptEnd, kind: Option<&str>) {
+    /// Counts an attempt that ended after this time.
+    pub fn add(&self, end: AttemptEnd, kind: Option<&str>, took: Duration) {
         let known = |kind: &str| FailureKind::ALL.into_iter().find(|known| known.as_str() == kind);
         let kind = match kind {
             None => "",
             Some(kind) => known(kind).map_or("other", FailureKind::as_str),
         };
         *self.counts.lock().entry((end.as_str(), kind)).or_default() += 1;
+        let mut by_end = self.took.lock();
+        by_end.entry(end.as_str()).or_insert_with(|| Distribution::new(TOOK)).add(took);
+    }
+
+    /// Counts an order that was claimed after it had been due for this time.
+    pub fn add_wait(&self, waited: Duration) {
+        self.waited.lock().add(waited);
+    }
+
+    /// How long attempts took, from claiming the order to completing it, by how they ended.
+    pub fn took(&self) -> BTreeMap<&'static str, Distribution> {
+        self.took.lock().clone()
+    }
+
+    /// How long claimed orders had been due before.
+    pub fn waited(&self) -> Distribution {
+        self.waited.lock().clone()
     }
 
     /// The number of attempts for each end and kind of failure; the kind is empty if there was no

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ai_counts::AiCounts;
 use super::batch::Writer;
 use super::coalesced::Coalesced;
 use super::counts::AttemptCounts;
@@ -34,6 +35,7 @@ struct Inner {
     /// How long to wait for another process that migrates.
     migration_wait: Duration,
     counts: AttemptCounts,
+    ai_counts: AiCounts,
 }
 
 fn unanswered(within: Duration) -> sqlx::Error {
@@ -121,9 +123,18 @@ impl Database {
         let answer_within = file.is_none().then_some(options.answer_within);
         let writer = Writer::start(&pool, answer_within);
         let migration_wait = options.migration_wait;
-        let counts = AttemptCounts::default();
-        let inner =
-            Inner { pool, writer, river, shown, file, answer_within, migration_wait, counts };
+        let (counts, ai_counts) = (AttemptCounts::default(), AiCounts::default());
+        let inner = Inner {
+            pool,
+            writer,
+            river,
+            shown,
+            file,
+            answer_within,
+            migration_wait,
+            counts,
+            ai_counts,
+        };
         Ok(Database { inner: Arc::new(inner) })
     }
 
@@ -181,6 +192,11 @@ impl Database {
     /// How the attempts of this process ended.
     pub fn attempt_counts(&self) -> &AttemptCounts {
         &self.inner.counts
+    }
+
+    /// The AI replies that this process has paid for.
+    pub fn ai_counts(&self) -> &AiCounts {
+        &self.inner.ai_counts
     }
 
     pub(super) fn pool(&self) -> &Pool {

@@ -11,6 +11,7 @@ use super::coalesced::{json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, args, river, sql};
 use super::error::Error;
+use super::hooks;
 use super::model::OrderState;
 use super::reply_cache;
 
@@ -87,10 +88,10 @@ pub(super) struct WasErased {
 }
 
 impl Database {
-    /// Erases an order: its document, attempts, events, AI replies, failure records, deliveries and
-    /// jobs. Only its id and the time are left, so that the order is not added again. A queued or
-    /// waiting order is not made any more. Also if there is no such order: a worker may have written
-    /// something late.
+    /// Erases an order: its document, attempts, events, AI replies, failure records, deliveries, what
+    /// webhooks brought of it, and jobs. Only its id and the time are left, so that the order is not
+    /// added again. A queued or waiting order is not made any more. Also if there is no such order: a
+    /// worker may have written something late.
     ///
     /// On SQLite the bytes are overwritten, in the file and in its log.
     ///
@@ -321,8 +322,8 @@ async fn remove_in(
     Ok(removed)
 }
 
-/// Removes what was or is to be delivered about orders that were erased. That of expired orders is
-/// removed after a time of its own.
+/// Removes what was or is to be delivered about orders that were erased, and what webhooks brought
+/// of them. That of expired orders is removed after a time of its own.
 async fn remove_deliveries_in(tx: &mut Tx, orders: &[String]) -> Result<u64, sqlx::Error> {
     if orders.is_empty() {
         return Ok(0);
@@ -345,6 +346,7 @@ async fn remove_deliveries_in(tx: &mut Tx, orders: &[String]) -> Result<u64, sql
         "))"
     );
     tx.execute(attempts, args![&list]).await?;
+    hooks::erase_bodies(tx, &list).await?;
     tx.execute(deliveries, args![&list]).await
 }
 

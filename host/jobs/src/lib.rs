@@ -9,12 +9,13 @@
 //! |---|---|
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
-//! | `bulk` | how are many orders requeued or cancelled? |
+//! | `bulk`, `bulk_runs` | how are many orders requeued or cancelled, and how far is that? |
 //! | `revise` | how does an order get another document? |
 //! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
-//! | `counts` | how did the attempts of this process end? |
+//! | `counts`, `distribution` | how did attempts of this process end, and after how long? |
+//! | `ai_counts` | which AI replies has this process paid for? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -27,12 +28,14 @@
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `reply_cache` | which of them answer equal requests of other orders? |
+//! | `ledger` | what did AI calls cost, by day, model, purpose and template? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `watch` | what happens to orders while somebody watches? |
 //! | `webhooks/` | who is told of orders, and what became of each delivery? |
+//! | `hooks` | what did webhooks of others bring, and what became of it? |
 //! | `database`, `schema`, `migration_lock` | how is the database opened and migrated? |
 //! | `backup` | how is SQLite copied while workers use it? |
 //! | `error`, `open_cause` | what can fail, and why did a database not open? |
@@ -49,15 +52,18 @@
 //!
 //! **Invariant:** every change of an order's state is one transaction that checks its owner.
 
+mod ai_counts;
 mod attempt;
 mod background;
 mod backup;
 mod batch;
 mod bulk;
+mod bulk_runs;
 mod coalesced;
 mod complete;
 mod counts;
 mod database;
+mod distribution;
 mod driver;
 mod erase;
 mod error;
@@ -67,6 +73,8 @@ mod fair_share;
 mod handler;
 mod heartbeat;
 mod holds;
+mod hooks;
+mod ledger;
 mod locks;
 mod marks;
 mod migration_lock;
@@ -90,11 +98,14 @@ mod watch;
 mod webhooks;
 mod worker;
 
+pub use ai_counts::{AiCounts, AiSeries, AiTotals, ReplyUse};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
+pub use bulk_runs::{BulkAction, BulkRun, BulkState};
 pub use counts::AttemptCounts;
 pub use database::Database;
+pub use distribution::Distribution;
 pub use driver::DatabaseOptions;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
@@ -104,6 +115,10 @@ pub use handler::{Handler, Publisher, Stop, StopReason};
 pub use holds::{
     Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
 };
+pub use hooks::{
+    HookDelivery, HookDeliveryFilter, HookDeliveryState, HookOutcome, NewHookDelivery,
+};
+pub use ledger::{CostBy, CostRow};
 pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,

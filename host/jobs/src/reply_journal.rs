@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use super::ai_counts::ReplyUse;
 use super::coalesced::{Coalesced, json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, args};
@@ -229,12 +230,16 @@ impl Database {
         attempt: &str,
         call: NewAiCall,
     ) -> Result<bool, Error> {
+        let call = Arc::new(call);
         let kept = StoreReply {
             order: order.to_owned(),
             attempt: attempt.to_owned(),
-            call: Arc::new(call),
+            call: Arc::clone(&call),
         };
-        self.write_coalesced(format!("storing an AI reply of order {order:?}"), kept).await
+        let doing = format!("storing an AI reply of order {order:?}");
+        let is_current = self.write_coalesced(doing, kept).await?;
+        self.ai_counts().add(&call, ReplyUse::Used);
+        Ok(is_current)
     }
 
     /// Stores a reply that was paid for and cannot be used: it counts for the cost of the order, and no
@@ -249,6 +254,7 @@ impl Database {
         call: NewAiCall,
     ) -> Result<(), Error> {
         let shared = Arc::new((order.to_owned(), attempt.to_owned(), call));
+        let counted = Arc::clone(&shared);
         let doing = format!("storing the cost of an AI reply of order {order:?}");
         self.write(doing, move |tx| {
             let shared = shared.clone();
@@ -275,8 +281,9 @@ impl Database {
                 tx.execute(sql, values).await
             })
         })
-        .await
-        .map(drop)
+        .await?;
+        self.ai_counts().add(&counted.2, ReplyUse::Unusable);
+        Ok(())
     }
 
     /// Marks replies as not current that a template blamed for its failure, so that the next

@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -353,6 +353,47 @@ ALTER TABLE sitewright_orders ADD COLUMN tenant TEXT;
     // The same document is normalised otherwise by another version or configuration.
     "
 ALTER TABLE sitewright_orders ADD COLUMN sent_digest TEXT;
+",
+    // Webhooks of others, as they came. An event of a sender is stored once. The body is last, so
+    // that SQLite does not read past it. And bulk actions of servers.
+    "
+CREATE TABLE sitewright_hook_deliveries (
+    id TEXT PRIMARY KEY,
+    hook TEXT NOT NULL,
+    event_id TEXT NOT NULL CHECK (length(event_id) > 0),
+    at BIGINT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending'
+        CHECK (state IN ('pending', 'accepted', 'refused', 'erased')),
+    due_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    order_id TEXT,
+    reason TEXT,
+    bytes BIGINT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (hook, event_id),
+    CHECK ((state = 'pending') = (ended_at IS NULL))
+);
+CREATE INDEX sitewright_hook_deliveries_due ON sitewright_hook_deliveries (due_at)
+    WHERE state = 'pending';
+CREATE INDEX sitewright_hook_deliveries_ended ON sitewright_hook_deliveries (ended_at)
+    WHERE ended_at IS NOT NULL;
+CREATE INDEX sitewright_hook_deliveries_of_order ON sitewright_hook_deliveries (order_id);
+CREATE TABLE sitewright_bulk_runs (
+    id TEXT PRIMARY KEY,
+    action TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'running'
+        CHECK (state IN ('running', 'done', 'stopped', 'failed')),
+    at BIGINT NOT NULL,
+    selected BIGINT NOT NULL,
+    changed BIGINT NOT NULL DEFAULT 0,
+    unchanged BIGINT NOT NULL DEFAULT 0,
+    seen_at BIGINT NOT NULL,
+    stop_requested_at BIGINT,
+    ended_at BIGINT,
+    reason TEXT
+);
+CREATE INDEX sitewright_audit_at ON sitewright_audit (at);
+CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
 ",
 ];
 

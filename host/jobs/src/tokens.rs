@@ -304,6 +304,31 @@ impl Database {
         .await
     }
 
+    /// Removes up to `limit` entries of the audit log from before `before` (milliseconds since the
+    /// Unix epoch), the oldest first. Their number. With `dry_run` all of them are counted, and none
+    /// is removed.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn expire_audit(&self, before: i64, limit: u32, dry_run: bool) -> Result<u64, Error> {
+        if dry_run {
+            let doing = "counting entries of the audit log that have expired";
+            let sql = "SELECT count(*) AS found FROM sitewright_audit WHERE at < $1";
+            let rows = self.read(doing, sql, args![before]).await?;
+            let found = rows.first().map_or(Ok(0), |row| row.int("found"));
+            let found = found.map_err(|error| Error::database(doing, error))?;
+            return Ok(u64::try_from(found).unwrap_or_default());
+        }
+        self.write("removing entries of the audit log that have expired", move |tx| {
+            Box::pin(async move {
+                let sql = "DELETE FROM sitewright_audit WHERE id IN (
+                        SELECT id FROM sitewright_audit WHERE at < $1 ORDER BY at, id LIMIT $2)";
+                tx.execute(sql, args![before, i64::from(limit)]).await
+            })
+        })
+        .await
+    }
+
     /// Entries of the audit log with an id below `before`, the newest first; at most `limit`.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::panic::panic_text;
+use sitewright_model::time::now_ms;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -107,6 +108,7 @@ impl<H: Handler, P: Publisher> Worker<OrderJob> for OrderWorker<H, P> {
         context: WorkContext,
         job: Job<OrderJob>,
     ) -> impl Future<Output = Result<WorkOutcome, BoxError>> + Send {
+        let due = job.row.scheduled_at.as_millisecond();
         let (token, id, order) = (context.cancellation_token().clone(), job.id(), job.args.order);
         async move {
             let attempt = Ulid::generate();
@@ -117,7 +119,11 @@ impl<H: Handler, P: Publisher> Worker<OrderJob> for OrderWorker<H, P> {
             // Boxed, so that a waiting order holds no memory for it.
             let claim = Box::pin(self.claim(&order, id, attempt, &token).instrument(span));
             let (claimed, document) = match claim.await {
-                ClaimedJob::Order(claimed, document) => (claimed, document),
+                ClaimedJob::Order(claimed, document) => {
+                    let waited = u64::try_from(now_ms().saturating_sub(due)).unwrap_or_default();
+                    self.database.attempt_counts().add_wait(Duration::from_millis(waited));
+                    (claimed, document)
+                }
                 ClaimedJob::Ends(outcome) => return outcome,
             };
             let stop = Stop::new(token, self.shutting_down.clone());
@@ -237,7 +243,11 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
                     backoff.log_recovery();
                     if let CompleteOutcome::Done { attempt, .. } = &outcome {
                         let kind = resolution.failure().map(|failure| failure.kind.as_str());
-                        self.database.attempt_counts().add(*attempt, kind);
+                        // The id of an attempt has the time of its claim.
+                        let begun = claimed.attempt.timestamp_ms();
+                        let now = u64::try_from(now_ms()).unwrap_or_default();
+                        let took = Duration::from_millis(now.saturating_sub(begun));
+                        self.database.attempt_counts().add(*attempt, kind, took);
                     }
                     return Some((resolution, outcome));
                 }

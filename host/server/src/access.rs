@@ -32,6 +32,8 @@ const MAX_TARGET: usize = 200;
 pub enum Access {
     /// Nothing: probes of a supervisor.
     Public,
+    /// What its handler checks: the signature of a webhook.
+    Signed,
     /// A token with this scope, or no token at all on a server that has none.
     Scope(Scope),
 }
@@ -100,8 +102,8 @@ pub(crate) async fn guard(
     let admitted = admit(&app, route, &parts.headers).await.and_then(|actor| {
         let unexpected = if takes_parameters { None } else { unexpected_parameters(&parts) };
         match unexpected {
-            // Probes add what they like.
-            Some(problem) if route.access != Access::Public => Err((problem, actor)),
+            // Probes and senders of webhooks add what they like.
+            Some(problem) if matches!(route.access, Access::Scope(_)) => Err((problem, actor)),
             _ => Ok(actor),
         }
     });
@@ -177,8 +179,9 @@ async fn admit(
     route: &Route,
     headers: &HeaderMap,
 ) -> Result<Option<Actor>, (Problem, Option<Actor>)> {
-    if route.access == Access::Public {
-        return Ok(None);
+    match route.access {
+        Access::Public | Access::Signed => return Ok(None),
+        Access::Scope(_) => {}
     }
     let unknown = |problem| (problem, None);
     if app.lock.is_open(&app.database).await.map_err(unknown)? {
@@ -336,6 +339,7 @@ pub(crate) fn entry(
         Actor::Local => (None, "local".to_owned()),
         Actor::Token(token) => (Some(token.id.clone()), token.name.clone()),
     };
+    let target = target.as_deref().map(sitewright_control::without_tokens);
     NewAuditEntry { token, actor, action: action.to_owned(), target, status, client }
 }
 

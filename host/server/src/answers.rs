@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AuditEntry, Delivery, DeliveryAttempt, Hold, HoldId, Order, OrderState, RemovedRows, Webhook,
+    AuditEntry, BulkRun, Cost, CostRow, Delivery, DeliveryAttempt, Hold, HoldId, HookDelivery,
+    Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
 
@@ -34,6 +35,18 @@ pub(crate) enum Outcome {
     /// It was not held; nothing was changed.
     NotHeld,
     Enabled,
+    /// Nothing was changed.
+    DryRun,
+    /// It goes on in the background.
+    Started,
+    /// A webhook was stored, and becomes an order.
+    Stored,
+    /// The same event was stored before; nothing was changed.
+    AlreadyStored,
+    /// What a webhook brought is an order now.
+    Accepted,
+    /// What a webhook brought is no order that can be accepted; its delivery says why.
+    Refused,
 }
 
 /// A document that was checked only.
@@ -112,6 +125,29 @@ pub(crate) struct HoldChange {
     pub(crate) hold: HoldId,
 }
 
+/// A bulk action that was tried, started or stopped.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BulkAnswer {
+    pub(crate) outcome: Outcome,
+    /// The number of orders that are selected.
+    pub(crate) selected: usize,
+    /// Of a dry run, their ids, at most 1000.
+    pub(crate) orders: Vec<String>,
+    /// Null for a dry run.
+    pub(crate) run: Option<BulkRun>,
+}
+
+/// What AI calls cost.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CostList {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) since: i64,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) until: i64,
+    pub(crate) total: Cost,
+    pub(crate) rows: Vec<CostRow>,
+}
+
 /// The templates that orders may name.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TemplateList {
@@ -154,6 +190,37 @@ pub(crate) struct DeliveryDetail {
 pub(crate) struct Redelivery {
     pub(crate) outcome: Outcome,
     pub(crate) delivery: Delivery,
+}
+
+/// A webhook that was received.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ReceivedHook {
+    pub(crate) outcome: Outcome,
+    /// Id of the delivery.
+    pub(crate) delivery: String,
+}
+
+/// A page of what webhooks of others brought, the newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HookDeliveryPage {
+    pub(crate) deliveries: Vec<HookDelivery>,
+    /// `cursor` of the next page; null on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// What a webhook brought.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HookDeliveryDetail {
+    pub(crate) delivery: HookDelivery,
+    /// As it came; empty if it was erased.
+    pub(crate) body: String,
+}
+
+/// What a webhook brought was mapped again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HookReplay {
+    pub(crate) outcome: Outcome,
+    pub(crate) delivery: HookDelivery,
 }
 
 /// A page of the audit log, the newest first.

@@ -9,6 +9,7 @@ use sitewright_control::{Languages, Reading};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
+use sitewright_webhooks::Hooks;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +25,11 @@ use super::streams::Streams;
 
 /// Bytes that the bodies of all requests together may have at the same time.
 const BODIES: usize = 64 << 20;
+/// Bytes that the bodies of webhooks together may have. Their senders are not known before the body
+/// was read, so they have a part of their own.
+const HOOK_BODIES: usize = 16 << 20;
+/// Maximum bytes of the body of a webhook.
+const MAX_HOOK_BODY: usize = 1 << 20;
 
 /// Lists the templates of this machine's folder; why, if it cannot be read.
 pub type TemplateNames =
@@ -69,6 +75,8 @@ pub struct ServerParts {
     pub languages: Languages,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
+    /// Whose webhooks become orders.
+    pub hooks: Hooks,
     pub alive: Alive,
     pub settings: ServerConfig,
     pub surface: Surface,
@@ -91,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) templates: TemplateNames,
     pub(crate) languages: Languages,
     pub(crate) callbacks: Option<CallbackRules>,
+    pub(crate) hooks: Hooks,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
@@ -103,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Streams>,
     pub(crate) refusals: Refusals,
     pub(crate) outcomes: Outcomes,
+    /// The same for bodies of webhooks.
+    pub(crate) hook_bodies: Arc<Semaphore>,
     /// Changes that have begun. They go on when their clients hang up.
     pub(crate) actions: TaskTracker,
     /// Cancelled when the server stops: streams end.
@@ -122,6 +133,7 @@ impl App {
             templates,
             languages,
             callbacks,
+            hooks,
             alive,
             settings,
             surface,
@@ -138,6 +150,7 @@ impl App {
             streams: Streams::new(settings.connections),
             refusals: Refusals::default(),
             outcomes: Outcomes::default(),
+            hook_bodies: Arc::new(Semaphore::new(HOOK_BODIES)),
             actions: TaskTracker::new(),
             database,
             sites,
@@ -149,6 +162,7 @@ impl App {
             templates,
             languages,
             callbacks,
+            hooks,
             settings,
             surface,
             lock,
@@ -156,6 +170,11 @@ impl App {
             stop,
         };
         App { shared: Arc::new(shared) }
+    }
+
+    /// Maximum length of the body of a webhook.
+    pub(crate) fn max_hook_body(&self) -> usize {
+        self.settings.max_body().min(MAX_HOOK_BODY)
     }
 }
 

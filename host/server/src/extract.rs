@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use sitewright_intake::folder_id;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
@@ -140,6 +140,17 @@ pub(crate) async fn read(
     app: &App,
     most: usize,
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    read_into(&app.bodies, headers, body, app, most).await
+}
+
+/// As [`read`], with a part of this room.
+pub(crate) async fn read_into(
+    room: &Arc<Semaphore>,
+    headers: &HeaderMap,
+    body: Body,
+    app: &App,
+    most: usize,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
     let too_large = || {
         let detail = format!("the body has more than {most} bytes");
         let problem = Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most);
@@ -156,7 +167,7 @@ pub(crate) async fn read(
         None => most,
     };
     let permits = u32::try_from(expected).unwrap_or(u32::MAX);
-    let room = Arc::clone(&app.bodies).acquire_many_owned(permits).await.map_err(|error| {
+    let room = Arc::clone(room).acquire_many_owned(permits).await.map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
     })?;
     let mut chunks = body.into_data_stream();

@@ -9,7 +9,8 @@
 //! | `extract` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `failures`, `queue`, `templates`, `webhooks` | the handlers |
+//! | `orders`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
+//! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
 //! | `metrics`, `health` | what do Prometheus and supervisors see? |
@@ -28,12 +29,15 @@
 mod access;
 mod answers;
 mod app;
+mod bulk;
 mod config;
 mod console;
+mod cost;
 mod events;
 mod extract;
 mod failures;
 mod health;
+mod hooks;
 mod listen;
 mod metrics;
 mod openapi;

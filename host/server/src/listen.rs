@@ -27,6 +27,7 @@ use tower_service::Service as _;
 
 use super::access::{Client, Lock, is_loopback};
 use super::app::{App, ServerParts, Surface};
+use super::hooks;
 use super::places::{Place, Places};
 use super::problem::{Problem, ProblemKind};
 use super::routes::router;
@@ -99,6 +100,9 @@ impl Server {
         let settings = app.settings.clone();
         let router = router(&app);
         let places = Places::new(settings.connections);
+        if app.surface == Surface::Api && !app.hooks.is_empty() {
+            app.actions.spawn(hooks::map_due(app.clone()));
+        }
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}

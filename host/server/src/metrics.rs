@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use prometheus_client::encoding::text;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sitewright_jobs::{Database, Error};
+use sitewright_jobs::{AiSeries, Database, Distribution, Error};
 use sitewright_model::build;
 
 use super::app::App;
@@ -103,9 +104,69 @@ async fn registry(database: &Database, listeners: usize) -> Result<Registry, Err
     }
     let help = "Attempts of this process that ended, by outcome and kind of failure";
     metrics.registry.register("attempts", help, ended);
+    let took = database.attempt_counts().took();
+    let took = took.into_iter().map(|(end, took)| (vec![("outcome", end.to_owned())], took));
+    let help = "Seconds from claiming an order to completing the attempt, of this process";
+    metrics.registry.register("attempt_duration_seconds", help, Durations(took.collect()));
+    let waited = Durations(vec![(Vec::new(), database.attempt_counts().waited())]);
+    let help = "Seconds for which orders were due before this process claimed them";
+    metrics.registry.register("queue_wait_seconds", help, waited);
+    ai(&mut metrics.registry, database);
     let listeners = i64::try_from(listeners).unwrap_or(i64::MAX);
     metrics.number("event_listeners", "Open streams of events of this process", listeners);
     Ok(metrics.registry)
+}
+
+/// What AI replies were paid for. The queue bounds the number of models.
+fn ai(registry: &mut Registry, database: &Database) {
+    let replies: Family<Labels, Counter> = Family::default();
+    let tokens: Family<Labels, Counter> = Family::default();
+    let dollars: Family<Labels, Counter<f64, AtomicU64>> = Family::default();
+    for (AiSeries { provider, model, reply }, totals) in database.ai_counts().snapshot() {
+        let outcome: &'static str = reply.into();
+        let of_model = vec![("provider", escaped(&provider)), ("model", escaped(&model))];
+        let labels = |name: &'static str, value: &str| {
+            let mut labels = of_model.clone();
+            labels.push((name, value.to_owned()));
+            labels
+        };
+        replies.get_or_create(&labels("outcome", outcome)).inc_by(totals.replies);
+        tokens.get_or_create(&labels("kind", "input")).inc_by(totals.input_tokens);
+        tokens.get_or_create(&labels("kind", "output")).inc_by(totals.output_tokens);
+        let usd = totals.nano_usd as f64 / 1e9;
+        dollars.get_or_create(&labels("outcome", outcome)).inc_by(usd);
+    }
+    registry.register("ai_replies", "AI replies that this process has paid for", replies);
+    registry.register("ai_tokens", "Tokens of these replies, as far as providers say", tokens);
+    let help = "US dollars of these replies, as far as prices are configured";
+    registry.register("ai_cost_usd", help, dollars);
+}
+
+/// Histograms that are made for one answer, each with its labels.
+#[derive(Debug)]
+struct Durations(Vec<(Labels, Distribution)>);
+
+impl EncodeMetric for Durations {
+    fn encode(&self, mut encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
+        for (labels, durations) in &self.0 {
+            let (sum, count, buckets) = (durations.sum(), durations.count(), durations.buckets());
+            if labels.is_empty() {
+                encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            } else {
+                let mut encoder = encoder.encode_family(labels)?;
+                encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The name, or `other` for those beyond the limit.

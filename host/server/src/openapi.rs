@@ -9,20 +9,21 @@ use bytes::Bytes;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use sitewright_control::{OrderDetail, SubmissionReport};
-use sitewright_jobs::Stats;
+use sitewright_jobs::{BulkRun, Stats};
 use sitewright_model::failure::FailureRecord;
 use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, CancelledOrder, Checked, DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange,
-    HoldList, OrderPage, QueueChange, Redelivery, RetriedOrder, RevisedOrder, TemplateList,
-    WebhookChange, WebhookList,
+    AuditPage, BulkAnswer, CancelledOrder, Checked, CostList, DeliveryDetail, DeliveryPage,
+    ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage, HookReplay, OrderPage,
+    QueueChange, ReceivedHook, Redelivery, RetriedOrder, RevisedOrder, TemplateList, WebhookChange,
+    WebhookList,
 };
 use super::app::Surface;
 use super::problem::ProblemKind;
 use super::routes::{Route, routes};
-use super::{failures, orders, queue, webhooks};
+use super::{bulk, cost, failures, hooks, orders, queue, webhooks};
 
 /// Made once: it is answered without a token, and takes longer than any other answer.
 static DOCUMENT: LazyLock<Bytes> =
@@ -132,6 +133,11 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         operation["description"] = json!(format!("Needs the scope `{scope}`."));
     } else {
         operation["security"] = json!([]);
+        if route.access == Access::Signed {
+            let says = "Needs what the table `[hooks.NAME]` of the configuration says: a signature \
+                        over the body, or a bearer token. Answered before it becomes an order.";
+            operation["description"] = json!(says);
+        }
     }
     operation["responses"] = responses(key, schemas);
     operation
@@ -148,6 +154,7 @@ fn operation_id(route: &Route) -> String {
 fn tag(path: &str) -> &str {
     match path.strip_prefix("/v1/") {
         Some(path) => path.split('/').next().unwrap_or_default(),
+        None if path.starts_with("/hooks/") => "hooks",
         None => "status",
     }
 }
@@ -164,7 +171,9 @@ fn query(key: (&str, &str)) -> Vec<Value> {
         ("PUT", "/v1/orders/{id}/document") => parameters::<orders::Revise>(),
         ("GET", "/v1/failures") => parameters::<failures::List>(),
         ("GET", "/v1/audit") => parameters::<queue::Audit>(),
+        ("GET", "/v1/cost") => parameters::<cost::List>(),
         ("GET", "/v1/webhooks/deliveries") => parameters::<webhooks::List>(),
+        ("GET", "/v1/hooks/deliveries") => parameters::<hooks::List>(),
         _ => Vec::new(),
     }
 }
@@ -206,6 +215,11 @@ fn body(key: (&str, &str)) -> Option<Value> {
             (true, schema)
         }
         ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
+        ("POST", "/v1/bulk") => (true, inline::<bulk::Body>()),
+        ("POST", "/hooks/{source}") => {
+            let schema = json!({ "type": "object", "description": "What the sender sends." });
+            (true, schema)
+        }
         _ => return None,
     };
     Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }))
@@ -258,6 +272,16 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             json!({ "202": of("The order is queued again.", schema.of::<RetriedOrder>()) })
         }
         ("GET", "/v1/stats") => json!({ "200": of("The queue.", schema.of::<Stats>()) }),
+        ("POST", "/v1/bulk") => json!({
+            "200": of("What a dry run selects.", schema.of::<BulkAnswer>()),
+            "202": of("It has begun.", schema.of::<BulkAnswer>()),
+        }),
+        ("GET", "/v1/bulk/{id}") => json!({ "200": of("The run.", schema.of::<BulkRun>()) }),
+        ("DELETE", "/v1/bulk/{id}") => json!({
+            "200": of("It had ended.", schema.of::<BulkAnswer>()),
+            "202": of("It stops after the orders that it has begun.", schema.of::<BulkAnswer>()),
+        }),
+        ("GET", "/v1/cost") => json!({ "200": of("The costs.", schema.of::<CostList>()) }),
         ("GET", "/v1/templates") => {
             json!({ "200": of("The templates.", schema.of::<TemplateList>()) })
         }
@@ -283,6 +307,19 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         }
         ("POST", "/v1/webhooks/deliveries/{id}/redeliver") => {
             json!({ "202": of("It is due again.", schema.of::<Redelivery>()) })
+        }
+        ("POST", "/hooks/{source}") => json!({
+            "200": of("The same event was stored before.", schema.of::<ReceivedHook>()),
+            "202": of("It is stored, and becomes an order.", schema.of::<ReceivedHook>()),
+        }),
+        ("GET", "/v1/hooks/deliveries") => {
+            json!({ "200": of("A page.", schema.of::<HookDeliveryPage>()) })
+        }
+        ("GET", "/v1/hooks/deliveries/{id}") => {
+            json!({ "200": of("The delivery.", schema.of::<HookDeliveryDetail>()) })
+        }
+        ("POST", "/v1/hooks/deliveries/{id}/replay") => {
+            json!({ "200": of("What it came to.", schema.of::<HookReplay>()) })
         }
         ("GET", "/v1/failures/records/{id}") => {
             json!({ "200": of("The record.", schema.of::<FailureRecord>()) })

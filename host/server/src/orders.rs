@@ -29,8 +29,6 @@ use super::templates;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Maximum length of an idempotency key, in characters.
 const MAX_KEY: usize = 200;
-/// Maximum length of a callback, in characters; percent-encoded it may be three times as long.
-const MAX_CALLBACK: usize = 600;
 /// Orders of a page: if nothing is said, and at most.
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
@@ -123,10 +121,7 @@ fn callback(app: &App, url: &str) -> Result<String, Problem> {
     let Some(rules) = app.callbacks else {
         return Err(refused("is not accepted: the configuration has no table `[callbacks]`"));
     };
-    if url.chars().count() > MAX_CALLBACK {
-        return Err(refused(&format!("has more than {MAX_CALLBACK} characters")));
-    }
-    match sitewright_webhooks::target(url, rules.allow_private) {
+    match sitewright_webhooks::callback(url, rules.allow_private) {
         Ok(url) => Ok(url.to_string()),
         Err(why) => Err(refused(why.as_str())),
     }

@@ -27,6 +27,8 @@ pub enum ProblemKind {
     BodyTimeout,
     /// There is no token, or it is not valid.
     Unauthorized,
+    /// It is not known who sent a webhook.
+    BadSignature,
     /// The token has not the scope.
     Forbidden,
     /// A page of another origin sent the request to a server without tokens.
@@ -47,6 +49,12 @@ pub enum ProblemKind {
     NoSuchWebhook,
     /// There is no such delivery of a webhook.
     NoSuchDelivery,
+    /// The configuration of this server has no such hook.
+    NoSuchHook,
+    /// There is no such delivery of a webhook of others.
+    NoSuchHookDelivery,
+    /// There is no such bulk action.
+    NoSuchBulk,
     /// No template has this name.
     NoSuchTemplate,
     /// The document is not an order.
@@ -82,7 +90,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            ProblemKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ProblemKind::Unauthorized | ProblemKind::BadSignature => StatusCode::UNAUTHORIZED,
             ProblemKind::Forbidden | ProblemKind::CrossOrigin => StatusCode::FORBIDDEN,
             ProblemKind::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             ProblemKind::NoSuchPath
@@ -90,7 +98,10 @@ impl ProblemKind {
             | ProblemKind::NoSuchFailure
             | ProblemKind::NoSuchRoute
             | ProblemKind::NoSuchWebhook
-            | ProblemKind::NoSuchDelivery => StatusCode::NOT_FOUND,
+            | ProblemKind::NoSuchDelivery
+            | ProblemKind::NoSuchBulk
+            | ProblemKind::NoSuchHook
+            | ProblemKind::NoSuchHookDelivery => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::NoSuchTemplate
             | ProblemKind::InvalidOrder
@@ -116,6 +127,7 @@ impl ProblemKind {
             ProblemKind::BodyTooLarge => "The body is too large",
             ProblemKind::BodyTimeout => "The body did not arrive in time",
             ProblemKind::Unauthorized => "A valid token is needed",
+            ProblemKind::BadSignature => "It is not known who sent this",
             ProblemKind::Forbidden => "The token may not do this",
             ProblemKind::CrossOrigin => "Pages of other origins may not use this server",
             ProblemKind::WrongHost => "This server answers to other names",
@@ -126,6 +138,9 @@ impl ProblemKind {
             ProblemKind::NoSuchRoute => "There is no such route",
             ProblemKind::NoSuchWebhook => "There is no such webhook",
             ProblemKind::NoSuchDelivery => "There is no such delivery",
+            ProblemKind::NoSuchHook => "There is no such hook",
+            ProblemKind::NoSuchHookDelivery => "There is no such delivery of a hook",
+            ProblemKind::NoSuchBulk => "There is no such bulk action",
             ProblemKind::NoSuchTemplate => "There is no such template",
             ProblemKind::InvalidOrder => "The document is not an order",
             ProblemKind::OrderRefused => "The order cannot be stored",
@@ -153,6 +168,10 @@ impl ProblemKind {
                 "send `Authorization: Bearer TOKEN`; `sitewright token create NAME --scope SCOPE` \
                  makes one"
             }
+            ProblemKind::BadSignature => {
+                "check the address, the secret and the clock of the sender; the log of the server \
+                 says which of them is wrong"
+            }
             ProblemKind::Forbidden => {
                 "use a token that has the scope; `sitewright token create NAME --scope SCOPE` makes \
                  one"
@@ -173,6 +192,13 @@ impl ProblemKind {
             ProblemKind::NoSuchDelivery => {
                 "GET /v1/webhooks/deliveries lists the deliveries there are"
             }
+            ProblemKind::NoSuchHook => {
+                "add `[hooks.NAME]` to the configuration of the server, and start it again"
+            }
+            ProblemKind::NoSuchHookDelivery => {
+                "GET /v1/hooks/deliveries lists the deliveries there are"
+            }
+            ProblemKind::NoSuchBulk => "POST /v1/bulk starts one, and says its id",
             ProblemKind::NoSuchTemplate => {
                 "GET /v1/templates lists the templates there are; start a worker that has this one"
             }

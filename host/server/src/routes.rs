@@ -13,7 +13,10 @@ use super::app::{App, Surface};
 use super::console;
 use super::console::{actions, entrance, pages as shown};
 use super::problem::{Problem, ProblemKind};
-use super::{events, failures, health, metrics, openapi, orders, queue, templates, webhooks};
+use super::{
+    bulk, cost, events, failures, health, hooks, metrics, openapi, orders, queue, templates,
+    webhooks,
+};
 
 /// A route.
 pub struct Route {
@@ -47,6 +50,7 @@ macro_rules! route {
 }
 
 const PUBLIC: Access = Access::Public;
+const SIGNED: Access = Access::Signed;
 
 /// The routes of every server.
 static STATUS: &[Route] = &[
@@ -110,6 +114,21 @@ static API: &[Route] = &[
         get(events::of_all),
         "Follow all orders (Server-Sent Events)"
     ),
+    route!(
+        POST "/v1/bulk",
+        OPERATE,
+        Some("bulk.start"),
+        post(bulk::start),
+        "Queue many orders again, or cancel them"
+    ),
+    route!(GET "/v1/bulk/{id}", READ, None, get(bulk::show), "Show how far a bulk action is"),
+    route!(
+        DELETE "/v1/bulk/{id}",
+        OPERATE,
+        Some("bulk.stop"),
+        delete(bulk::stop),
+        "Stop a bulk action"
+    ),
     route!(GET "/v1/failures", READ, None, get(failures::list), "List failures by cause"),
     route!(
         GET "/v1/failures/{fingerprint}",
@@ -126,6 +145,7 @@ static API: &[Route] = &[
         "Show one failure record"
     ),
     route!(GET "/v1/stats", READ, None, get(queue::stats), "The queue at this moment"),
+    route!(GET "/v1/cost", READ, None, get(cost::list), "What AI calls cost"),
     route!(GET "/v1/templates", READ, None, get(templates::list), "List the templates"),
     route!(GET "/v1/holds", READ, None, get(queue::holds), "List what orders wait for"),
     route!(
@@ -184,6 +204,34 @@ static API: &[Route] = &[
         Some("webhook.redeliver"),
         post(webhooks::redeliver),
         "Deliver again"
+    ),
+    route!(
+        POST "/hooks/{source}",
+        SIGNED,
+        None,
+        post(hooks::receive),
+        "Send a webhook that becomes an order"
+    ),
+    route!(
+        GET "/v1/hooks/deliveries",
+        READ,
+        None,
+        get(hooks::deliveries),
+        "List what webhooks of others brought, the newest first"
+    ),
+    route!(
+        GET "/v1/hooks/deliveries/{id}",
+        READ,
+        None,
+        get(hooks::show),
+        "Show what one webhook brought"
+    ),
+    route!(
+        POST "/v1/hooks/deliveries/{id}/replay",
+        OPERATE,
+        Some("hook.replay"),
+        post(hooks::replay),
+        "Map what a webhook brought again"
     ),
     route!(GET "/v1/audit", ADMIN, None, get(queue::audit), "The audit log, the newest first"),
 ];

@@ -1,4 +1,5 @@
-//! Outgoing webhooks: sends what is in the outbox of the queue, signed, until a receiver has it.
+//! Webhooks. Outgoing ones: sends what is in the outbox of the queue, signed, until a receiver has
+//! it. Those of others: who sent one, and which order it means.
 //!
 //! | file | what it answers |
 //! |---|---|
@@ -7,6 +8,7 @@
 //! | `secret` | how is a delivery signed? (Standard Webhooks) |
 //! | `sender` | what is sent, and what does the answer mean? |
 //! | `dispatch` | which delivery is sent when, and by whom? |
+//! | `inbound/` | who sent what came in, and which order document is in it? |
 //!
 //! **Invariant:** what is sent was committed before, and what was received is recorded afterwards:
 //! a process that is killed in between makes a receiver get a delivery twice, under one id, never
@@ -18,6 +20,7 @@
 
 mod config;
 mod dispatch;
+mod inbound;
 mod secret;
 mod sender;
 mod settings;
@@ -25,7 +28,8 @@ mod target;
 
 pub use config::{CallbackConfig, WebhookConfig};
 pub use dispatch::{Dispatch, LEASE_MARGIN, Pace};
+pub use inbound::{Begun, Hook, HookConfig, HookKind, Hooks, Unproven};
 pub use secret::Secret;
 pub use sender::{Answer, Redact, Sender};
 pub use settings::{Receiver, Webhooks, WebhooksError};
-pub use target::{shown, target};
+pub use target::{callback, shown, target};

@@ -74,6 +74,19 @@ impl Secret {
         })
     }
 
+    /// Whether this is the signature, in base64, of this secret. Compared in constant time.
+    pub(crate) fn has_signed(
+        &self,
+        signature: &str,
+        id: &str,
+        timestamp: i64,
+        body: &[u8],
+    ) -> bool {
+        let Ok(signature) = BASE64.decode(signature) else { return false };
+        let message = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
+        hmac::verify(&self.key, &message, &signature).is_ok()
+    }
+
     /// The text without this secret.
     pub(crate) fn removed_from(&self, text: &str) -> String {
         let secret = self.text.expose_secret().trim_end_matches('=');

@@ -75,7 +75,11 @@ impl Webhooks {
         for (name, config) in webhooks {
             let key = |key: &str| format!("webhooks.{name}.{key}");
             let wrong = |at: &str, why: Message| WebhooksError::Wrong { key: key(at), why };
-            check_name(name)?;
+            check_name("webhooks", name)?;
+            if name == CALLBACK {
+                let why = message!("has the name of the callbacks of orders; give it another one");
+                return Err(WebhooksError::Wrong { key: format!("webhooks.{name}"), why });
+            }
             let url = target(&config.url, config.allow_private).map_err(|why| wrong("url", why))?;
             if let Some(event) = not_of_orders(&config.events) {
                 return Err(wrong(
@@ -144,11 +148,9 @@ impl Webhooks {
     }
 }
 
-fn check_name(name: &str) -> Result<(), WebhooksError> {
-    let wrong = |why| Err(WebhooksError::Wrong { key: format!("webhooks.{name}"), why });
-    if name == CALLBACK {
-        return wrong(message!("has the name of the callbacks of orders; give it another one"));
-    }
+/// Checks the name of a receiver or sender in this table of the configuration.
+pub(crate) fn check_name(table: &str, name: &str) -> Result<(), WebhooksError> {
+    let wrong = |why| Err(WebhooksError::Wrong { key: format!("{table}.{name}"), why });
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.chars().count() > MAX_NAME || !name.chars().all(is_plain) {
         return wrong(message!(
@@ -171,9 +173,9 @@ fn timeout(ms: u64) -> Result<Duration, Message> {
 }
 
 /// Where secrets are read from.
-struct Source<'a> {
-    env: &'a Option<String>,
-    file: Option<&'a Path>,
+pub(crate) struct Source<'a> {
+    pub(crate) env: &'a Option<String>,
+    pub(crate) file: Option<&'a Path>,
 }
 
 impl Source<'_> {
@@ -183,6 +185,20 @@ impl Source<'_> {
         base: &Path,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Vec<Secret>, WebhooksError> {
+        self.read_as(key, base, env, Secret::read_all)
+    }
+
+    /// Reads the text and makes secrets of it.
+    ///
+    /// # Errors
+    /// A key is wrong, the text cannot be read, or `read` refuses it.
+    pub(crate) fn read_as<T>(
+        &self,
+        key: &dyn Fn(&str) -> String,
+        base: &Path,
+        env: &dyn Fn(&str) -> Option<OsString>,
+        read: impl FnOnce(&SecretString) -> Result<T, Message>,
+    ) -> Result<T, WebhooksError> {
         let (at, text) = match (self.env, self.file) {
             (Some(name), None) => ("secret_env", from_env(name, env)),
             (None, Some(path)) => ("secret_file", from_file(&base.join(path))),
@@ -196,7 +212,7 @@ impl Source<'_> {
             }
         };
         let secrets = text.and_then(|(from, text)| {
-            Secret::read_all(&text).map_err(|why| message!("names {from}, which {why}"))
+            read(&text).map_err(|why| message!("names {from}, which {why}"))
         });
         secrets.map_err(|why| WebhooksError::Secret { key: key(at), why })
     }

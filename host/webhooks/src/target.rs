@@ -8,6 +8,20 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use url::{Host, Url};
 
+/// Maximum length of a callback, in characters; percent-encoded it may be three times as long.
+const MAX_CALLBACK: usize = 600;
+
+/// Reads the address that an order brings with it.
+///
+/// # Errors
+/// As [`target`]; or it is too long.
+pub fn callback(text: &str, allow_private: bool) -> Result<Url, Message> {
+    if text.chars().count() > MAX_CALLBACK {
+        return Err(message!("has more than {MAX_CALLBACK} characters"));
+    }
+    target(text, allow_private)
+}
+
 /// Reads the address of a receiver.
 ///
 /// # Errors

@@ -149,6 +149,13 @@ pub struct RetentionConfig {
     /// Deliveries of webhooks, after they were delivered or given up. Default: `30d`.
     #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
     pub deliveries: Keep,
+    /// What webhooks of others brought (`[hooks.NAME]`), after it became an order or was refused.
+    /// Default: `30d`.
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
+    pub hook_deliveries: Keep,
+    /// Entries of the audit log. Default: `forever`.
+    #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
+    pub audit: Keep,
 }
 
 /// How long progress events are kept by default.
@@ -166,6 +173,8 @@ impl Default for RetentionConfig {
             replies: KeepByState::default(),
             failures: KeepByState::default(),
             deliveries: KEEP_DELIVERIES,
+            hook_deliveries: KEEP_DELIVERIES,
+            audit: Keep::Forever,
         }
     }
 }
@@ -219,6 +228,10 @@ pub struct Swept {
     pub cached_replies: u64,
     /// Deliveries of webhooks.
     pub deliveries: u64,
+    /// What webhooks of others brought.
+    pub hook_deliveries: u64,
+    /// Entries of the audit log.
+    pub audit: u64,
     /// Jobs that no order has any more.
     pub jobs: u64,
     /// Orders with files in the sites folder that were removed.
@@ -285,19 +298,20 @@ pub async fn sweep_database(
             }
         }
     }
-    if let Some(before) = retention.deliveries.before() {
-        let dry_run = mode == SweepMode::DryRun;
-        loop {
-            let removed = database.expire_deliveries(before, BATCH, dry_run).await?;
-            swept.deliveries += removed;
-            if dry_run || removed < u64::from(BATCH) {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
+    let dry_run = mode == SweepMode::DryRun;
+    swept.deliveries += in_batches(retention.deliveries, dry_run, |before| {
+        database.expire_deliveries(before, BATCH, dry_run)
+    })
+    .await?;
+    swept.hook_deliveries += in_batches(retention.hook_deliveries, dry_run, |before| {
+        database.expire_hook_deliveries(before, BATCH, dry_run)
+    })
+    .await?;
+    swept.audit += in_batches(retention.audit, dry_run, |before| {
+        database.expire_audit(before, BATCH, dry_run)
+    })
+    .await?;
     loop {
-        let dry_run = mode == SweepMode::DryRun;
         let removed = database.expire_cached_replies(BATCH, dry_run).await?;
         swept.cached_replies += removed;
         if dry_run || removed < u64::from(BATCH) {
@@ -314,6 +328,24 @@ pub async fn sweep_database(
         }
     }
     Ok(swept)
+}
+
+/// Removes in batches what is kept for a time; the number of rows. With `dry_run` one step counts
+/// all of them.
+async fn in_batches<F>(keep: Keep, dry_run: bool, remove: impl Fn(i64) -> F) -> Result<u64, Error>
+where
+    F: Future<Output = Result<u64, Error>>,
+{
+    let Some(before) = keep.before() else { return Ok(0) };
+    let mut rows = 0;
+    loop {
+        let removed = remove(before).await?;
+        rows += removed;
+        if dry_run || removed < u64::from(BATCH) {
+            return Ok(rows);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn expire_rows(
@@ -566,6 +598,8 @@ pub(super) async fn sweep_regularly(
                 failures = swept.failures,
                 cached_replies = swept.cached_replies,
                 deliveries = swept.deliveries,
+                hook_deliveries = swept.hook_deliveries,
+                audit = swept.audit,
                 jobs = swept.jobs,
                 folders = swept.folders,
                 releases = swept.releases,

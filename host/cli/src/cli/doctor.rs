@@ -111,6 +111,29 @@ async fn database(config: &Config) -> Result<String, String> {
     }
 }
 
+/// Whether receivers and senders of webhooks can be used, if the configuration has any.
+fn webhooks(config: &Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if !config.webhooks.is_empty() || config.callbacks.is_some() {
+        let read = Setup::webhooks(config);
+        let says = read.map(|webhooks| webhooks.names().join(", "));
+        checks.push(Check::new("webhooks", says.map_err(|error| whole(&error))));
+    }
+    if !config.hooks.is_empty() {
+        let read = Setup::hooks(config);
+        let says = read.map(|hooks| hooks.keys().cloned().collect::<Vec<_>>().join(", "));
+        checks.push(Check::new("hooks", says.map_err(|error| whole(&error))));
+    }
+    for (name, hook) in &config.hooks {
+        let file = config.templates.join(format!("{}.wasm", hook.template));
+        if config.templates.is_dir() && !file.is_file() {
+            let says = format!("there is no template {:?} in the templates folder", hook.template);
+            checks.push(Check::new(format!("template of hook {name}"), Err(says)));
+        }
+    }
+    checks
+}
+
 /// Runs all checks that need no AI call. Returns the gateway, if it can be created.
 async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway>> {
     checks.push(Check::new(
@@ -120,6 +143,7 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
             .map_err(|error| whole(&error)),
     ));
     checks.push(Check::new("database", database(config).await));
+    checks.extend(webhooks(config));
     let gateway = Setup::gateway(config);
     let mut purposes = Vec::new();
     match Setup::catalogue(config, 1) {

@@ -18,6 +18,7 @@ use sitewright_server::{
     Alive, CallbackRules, Server, ServerConfig, ServerParts, Surface, TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
+use sitewright_webhooks::Hooks;
 
 /// An address to listen on, for the command line.
 ///
@@ -56,6 +57,10 @@ pub(super) async fn bind(
         Surface::Api => store(config).await?,
         Surface::Status => None,
     };
+    let hooks = match surface {
+        Surface::Api => Setup::hooks(config)?,
+        Surface::Status => Hooks::new(),
+    };
     let listen = listen.unwrap_or(config.server.listen);
     let configuration = configuration(config, &database);
     let parts = ServerParts {
@@ -72,6 +77,7 @@ pub(super) async fn bind(
             .callbacks
             .as_ref()
             .map(|callbacks| CallbackRules { allow_private: callbacks.allow_private }),
+        hooks,
         alive,
         settings: ServerConfig { listen, ..config.server.clone() },
         surface,

@@ -11,8 +11,9 @@
 //! | `purge` | removes what has expired |
 //! | `worker` | claims orders and makes their sites |
 //! | `serve` | the HTTP API |
+//! | `health` | asks a worker or server whether it is well |
 //! | `token` | tokens of the HTTP API |
-//! | `webhook` | webhooks and their deliveries |
+//! | `webhook` | webhooks and their deliveries; `webhook_received`: those of others |
 //! | `failures/` | failure records; `gather` reads them from files and database |
 //! | `replay` | repeats a recorded attempt |
 //! | `template/` | templates: list, inspect, new, build, dev, record |
@@ -43,6 +44,8 @@ mod exit;
 mod failures;
 mod generate;
 #[cfg(feature = "server")]
+mod health;
+#[cfg(feature = "server")]
 mod http;
 mod migrate;
 mod order;
@@ -62,6 +65,7 @@ mod template;
 mod template_record;
 mod token;
 mod webhook;
+mod webhook_received;
 mod when;
 mod worker;
 
@@ -71,6 +75,8 @@ absent::absent!(conformance, "conformance");
 absent::absent!(template_record, "conformance");
 #[cfg(not(feature = "server"))]
 absent::absent!(serve, "server");
+#[cfg(not(feature = "server"))]
+absent::absent!(health, "server");
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -172,10 +178,11 @@ enum Command {
     Ai(ai::Command),
     Worker(worker::Args),
     Serve(serve::Args),
+    Health(health::Args),
     /// Create, list and revoke tokens of the HTTP API.
     #[command(subcommand)]
     Token(token::Command),
-    /// List webhooks and their deliveries, deliver again, try one.
+    /// List webhooks and their deliveries, also of those of others; deliver again, try one.
     #[command(subcommand)]
     Webhook(webhook::Command),
     Doctor(doctor::Args),
@@ -241,6 +248,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
             Command::Worker(args) => worker::run(&setup, args, json).await,
             Command::Serve(args) => serve::run(&setup, args, json).await,
+            Command::Health(args) => health::run(&setup, args, json).await,
             Command::Token(command) => token::run(&setup, command, json).await,
             Command::Webhook(command) => webhook::run(&setup, command, json).await,
             Command::Reference(args) => Ok(reference::run(args)),

@@ -74,6 +74,8 @@ fn text(swept: &Swept, dry_run: bool) -> String {
         (swept.failures, "failure records in the database"),
         (swept.cached_replies, "AI replies that were kept for other orders"),
         (swept.deliveries, "deliveries of webhooks"),
+        (swept.hook_deliveries, "deliveries of webhooks of others"),
+        (swept.audit, "entries of the audit log"),
         (swept.jobs, "jobs that no order has any more"),
         (swept.folders, "orders with files in the sites folder"),
         (swept.releases, "releases that never counted"),

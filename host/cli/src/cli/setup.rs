@@ -12,6 +12,7 @@
 //! | `orders_or_new` | the same; creates an embedded database | `order add`, `token` |
 //! | `served` | the same, for many at once | `serve` |
 //! | `store` | store of releases | `worker` |
+//! | `hooks` | senders of webhooks that become orders | `serve`, `doctor` |
 //! | `webhooks`, `dispatch` | receivers with their secrets, and the deliveries to them | `webhook`, `worker`, `serve` |
 
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use sitewright_runtime::plugin::{
 };
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
-use sitewright_webhooks::{Dispatch, Pace, Redact, Webhooks, WebhooksError};
+use sitewright_webhooks::{Dispatch, Hook, Hooks, Pace, Redact, Webhooks, WebhooksError};
 
 /// Capacity of the in-memory staging buffer, 64 MiB: enough for the small sites of some thousand
 /// orders, and a bound for the memory that templates can fill.
@@ -209,6 +210,13 @@ impl Setup {
         let variable = |name: &str| std::env::var_os(name);
         let callbacks = config.callbacks.as_ref();
         Ok(Webhooks::read(&config.webhooks, callbacks, &config.base, &variable)?)
+    }
+
+    /// The senders of webhooks that become orders, with their secrets. Blocking: call it at the
+    /// start of the process.
+    pub(super) fn hooks(config: &Config) -> Result<Hooks, SetupError> {
+        let variable = |name: &str| std::env::var_os(name);
+        Ok(Hook::read_all(&config.hooks, &config.base, &variable)?)
     }
 
     /// Removes API keys from what receivers of webhooks answer.

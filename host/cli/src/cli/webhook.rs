@@ -6,12 +6,13 @@ use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
 use super::table::{Align, table};
+use super::webhook_received as received;
 use super::when;
 use crate::config::Config;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{
     AttemptResult, CALLBACK, Database, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryState,
-    NewAuditEntry, Webhook,
+    HookDeliveryFilter, HookDeliveryState, NewAuditEntry, Webhook,
 };
 use sitewright_model::message;
 use sitewright_webhooks::{Answer, Sender};
@@ -58,6 +59,38 @@ pub(super) enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// List what webhooks of others brought, newest first; or show one with its body.
+    #[command(after_help = "Examples:\n  \
+        sitewright webhook received --state refused\n  \
+        sitewright webhook received 01KB6M0C3T6X8V1R2N4Q5S7T9W")]
+    Received {
+        /// Show this delivery with its body.
+        #[arg(value_name = "ID", conflicts_with_all = ["hook", "order", "state"])]
+        id: Option<String>,
+        /// List only deliveries of this hook of the configuration.
+        #[arg(long, value_name = "NAME")]
+        hook: Option<String>,
+        /// List only deliveries that became this order, or were to become it.
+        #[arg(long, value_name = "ORDER")]
+        order: Option<String>,
+        /// List only this state: pending, accepted, refused or erased.
+        #[arg(long)]
+        state: Option<HookDeliveryState>,
+        /// List at most this number of deliveries.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+    },
+    /// Map refused deliveries of others again, after the configuration or the order was changed. A
+    /// server that has the hook in its configuration does it within seconds.
+    #[command(after_help = "Examples:\n  \
+        sitewright webhook replay 01KB6M0C3T6X8V1R2N4Q5S7T9W\n  \
+        sitewright --json webhook received --state refused --limit 1000 |\n    \
+        jq -r '.deliveries[].id' | xargs sitewright webhook replay")]
+    Replay {
+        /// Ids of deliveries, as `webhook received` shows them.
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
     /// Send an event `webhook.test` to a webhook of the configuration, once, and show the answer.
     ///
     /// Exits with 1 if the receiver does not accept it.
@@ -93,6 +126,12 @@ async fn act(
             deliveries(database, filter, json).await
         }
         Command::Redeliver { ids } => redeliver(database, ids, json).await,
+        Command::Received { id: Some(id), .. } => received::show(database, &id, json).await,
+        Command::Received { id: None, hook, order, state, limit } => {
+            let filter = HookDeliveryFilter { hook, order, state, before: None, limit };
+            received::list(database, filter, json).await
+        }
+        Command::Replay { ids } => received::replay(database, ids, json).await,
         Command::Enable { name } => enable(database, &name, json).await,
         Command::Test { name } => test(database, config, &name, json).await,
     }
@@ -334,7 +373,7 @@ fn no_delivery(id: &str) -> SetupError {
     ))
 }
 
-async fn audit(
+pub(super) async fn audit(
     database: &Database,
     action: &str,
     target: &str,

@@ -107,7 +107,11 @@ async fn failure_of(tx: &mut Tx, id: String) -> Result<FailureData, sqlx::Error>
     let Some(row) = tx.optional(sql, args![&id]).await? else {
         return Ok(FailureData { id, kind: None, code: None, fingerprint: None });
     };
-    let codes: Codes = serde_json::from_str(&row.text("record")?).unwrap_or_default();
+    // The event is told without a code rather than not at all.
+    let codes = serde_json::from_str(&row.text("record")?).unwrap_or_else(|error| {
+        tracing::warn!(failure = id, %error, "a webhook is sent without the code of its failure");
+        Codes::default()
+    });
     Ok(FailureData {
         id,
         kind: row.opt_text("kind")?,

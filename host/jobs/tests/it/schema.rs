@@ -77,6 +77,9 @@ mod tests {
             false => "DROP TRIGGER sitewright_orders_webhooks ON sitewright_orders",
         };
         for sql in [
+            "DROP TABLE sitewright_hook_deliveries",
+            "DROP TABLE sitewright_bulk_runs",
+            "DROP INDEX sitewright_ai_calls_at",
             trigger,
             "ALTER TABLE sitewright_orders DROP COLUMN tenant",
             "DROP TABLE sitewright_cached_replies",

@@ -289,7 +289,11 @@ fn hint(kind: ProblemKind) -> &'static str {
         | ProblemKind::OtherOrder
         | ProblemKind::OrderDiffers
         | ProblemKind::KeyInUse
-        | ProblemKind::TooManyStreams => "Go back, and try it again.",
+        | ProblemKind::TooManyStreams
+        | ProblemKind::BadSignature
+        | ProblemKind::NoSuchHook
+        | ProblemKind::NoSuchHookDelivery
+        | ProblemKind::NoSuchBulk => "Go back, and try it again.",
     }
 }
 

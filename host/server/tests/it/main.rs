@@ -42,9 +42,13 @@ mod standins;
 mod abuse;
 mod access;
 mod browser;
+mod bulk;
 mod console;
+mod cost;
+mod deploy;
 mod events;
 mod failures;
+mod hooks;
 mod hostile;
 mod orders;
 mod status;
@@ -126,6 +130,7 @@ impl Place {
                 fallback: None,
             },
             callbacks: Some(CallbackRules { allow_private: false }),
+            hooks: hooks::hooks(),
             alive: Arc::new(|| Ok(())),
             settings,
             surface: Surface::Api,

@@ -15,6 +15,7 @@ use sitewright_failure::render::{clean, paragraph};
 use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{Enqueued, Priority};
 use sitewright_model::message;
+use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{CatalogueError, template_names};
 
 /// Add orders to the queue.
@@ -43,6 +44,10 @@ pub(in crate::cli) struct Args {
     /// Revise orders that the queue has with another document or template, as `order revise` does.
     #[arg(long)]
     revise: bool,
+    /// URL that is told how the orders end, signed, as `[callbacks]` says. An order that the queue
+    /// has keeps its own.
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
     /// Wait until the orders have ended; report and exit as `generate` does. Ctrl-C ends the
     /// waiting, not the orders.
     #[arg(long)]
@@ -70,6 +75,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     check_template(config, &args.template).await?;
     let priority = Priority::try_from(args.priority)
         .map_err(|error| SetupError::Usage(message!("--priority: {error}")))?;
+    let callback = args.callback.as_deref().map(|url| callback(config, url)).transpose()?;
     let documents = match read_all(config, &args.files).await? {
         Ok(documents) => documents,
         Err(invalid) => {
@@ -85,7 +91,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         }
     };
     let submissions = documents.iter().zip(notices).map(|(document, notices)| Submission {
-        callback: None,
+        callback: callback.clone(),
         tenant: args.tenant.clone(),
         notices,
         order: document.order.clone(),
@@ -122,6 +128,21 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     };
     database.close().await;
     exit
+}
+
+/// A callback that may be called, as with the HTTP API.
+fn callback(config: &Config, url: &str) -> Result<String, SetupError> {
+    let refused = |why: Message| SetupError::Usage(message!("--callback {why}"));
+    let Some(callbacks) = &config.callbacks else {
+        return Err(refused(message!(
+            "is not accepted: the configuration has no table `[callbacks]`, which names the secret \
+             that signs"
+        )));
+    };
+    match sitewright_webhooks::callback(url, callbacks.allow_private) {
+        Ok(url) => Ok(url.to_string()),
+        Err(why) => Err(refused(why)),
+    }
 }
 
 fn check_usage(args: &Args) -> Result<(), SetupError> {

@@ -1,0 +1,104 @@
+//! The AI replies that this process has paid for, counted since its start.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+use super::reply_journal::NewAiCall;
+
+/// Maximum number of models that are counted by name; the others are counted as `other`.
+const MAX_MODELS: usize = 100;
+/// What providers and models beyond the limit are called.
+const OTHER: &str = "other";
+
+/// Whether a reply could be used.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReplyUse {
+    /// Its template got it.
+    Used,
+    /// It was paid for, and was no valid reply.
+    Unusable,
+}
+
+/// What is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AiSeries {
+    pub provider: String,
+    pub model: String,
+    pub reply: ReplyUse,
+}
+
+/// Sums over the replies of a series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AiTotals {
+    pub replies: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// Billionths of a US dollar, as far as prices are known.
+    pub nano_usd: u64,
+}
+
+/// Counts replies by provider, model and use, in a bounded number of series.
+#[derive(Debug, Default)]
+pub struct AiCounts {
+    series: Mutex<BTreeMap<AiSeries, AiTotals>>,
+}
+
+impl AiCounts {
+    pub(super) fn add(&self, call: &NewAiCall, reply: ReplyUse) {
+        let mut series = self.series.lock();
+        let is_known =
+            series.keys().any(|known| known.provider == call.provider && known.model == call.model);
+        let (provider, model) = match is_known || series.len() < MAX_MODELS {
+            true => (call.provider.clone(), call.model.clone()),
+            false => (OTHER.to_owned(), OTHER.to_owned()),
+        };
+        let totals = series.entry(AiSeries { provider, model, reply }).or_default();
+        let add = |sum: &mut u64, number: Option<u64>| {
+            *sum = sum.saturating_add(number.unwrap_or_default());
+        };
+        add(&mut totals.replies, Some(1));
+        add(&mut totals.input_tokens, call.input_tokens);
+        add(&mut totals.output_tokens, call.output_tokens);
+        add(&mut totals.nano_usd, call.cost_nano_usd);
+    }
+
+    /// All series, at most about twice [`MAX_MODELS`].
+    pub fn snapshot(&self) -> BTreeMap<AiSeries, AiTotals> {
+        self.series.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_series_is_bounded() {
+        let counts = AiCounts::default();
+        for n in 0..1_000 {
+            let call = NewAiCall {
+                request: String::new(),
+                occurrence: 0,
+                purpose: String::new(),
+                provider: "p".to_owned(),
+                model: format!("m{n}"),
+                cost_nano_usd: Some(u64::MAX),
+                input_tokens: Some(2),
+                output_tokens: None,
+                entry: serde_json::Value::Null,
+            };
+            for reply in [ReplyUse::Used, ReplyUse::Unusable] {
+                counts.add(&call, reply);
+            }
+        }
+        let series = counts.snapshot();
+        assert!(series.len() <= 2 * MAX_MODELS, "{}", series.len());
+        assert_eq!(series.values().map(|totals| totals.replies).sum::<u64>(), 2_000);
+        assert_eq!(series.values().map(|totals| totals.input_tokens).sum::<u64>(), 4_000);
+        assert!(series.keys().any(|series| series.model == OTHER));
+    }
+}

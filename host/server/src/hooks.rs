@@ -1,0 +1,231 @@
+//! `POST /hooks/{source}`: webhooks of others become orders; and `/v1/hooks`.
+//!
+//! A body whose sender is known is stored and answered. Then it is mapped to an order and added, as
+//! `POST /v1/orders` does it. If the process ends in between, any server that has the hook in its
+//! configuration maps it.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use sitewright_control::{Document, Submission, read, submit};
+use sitewright_jobs::{
+    HookDelivery, HookDeliveryFilter, HookDeliveryState, HookOutcome, NewHookDelivery, Priority,
+};
+use sitewright_model::time::now_ms;
+use sitewright_webhooks::Hook;
+
+use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
+use super::app::App;
+use super::extract::{Id, Parameters, answer, read_into};
+use super::orders::page;
+use super::problem::{Problem, ProblemKind};
+use super::templates;
+
+/// Time between two looks for deliveries that nobody has mapped.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The process that has stored a delivery has mapped it within this time, or has ended.
+const OWN: Duration = Duration::from_secs(30);
+
+/// `POST /hooks/{source}`.
+pub(crate) async fn receive(
+    State(app): State<App>,
+    Id(name): Id,
+    request: Request,
+) -> Result<Response, Problem> {
+    let refused = |why: &dyn std::fmt::Display| {
+        // One text for all: it says nothing about which hooks there are.
+        tracing::warn!(hook = name, %why, "a webhook was refused");
+        Problem::new(ProblemKind::BadSignature, "it is not known who sent this")
+    };
+    let Some(hook) = app.hooks.get(&name) else { return Err(refused(&"there is no such hook")) };
+    let (parts, body) = request.into_parts();
+    let begun = {
+        let header = |name: &str| {
+            let mut values = parts.headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (Some(value), None) => value.to_str().ok(),
+                _ => None,
+            }
+        };
+        hook.begin(&header, now_ms().div_euclid(1_000)).map_err(|why| refused(&why))?
+    };
+    let most = app.max_hook_body();
+    let (bytes, _room) = read_into(&app.hook_bodies, &parts.headers, body, &app, most).await?;
+    let event_id = begun.finish(&bytes).map_err(|why| refused(&why))?;
+    let body = String::from_utf8(bytes).map_err(|_| {
+        Problem::new(ProblemKind::BadRequest, "the body is not UTF-8, and so not JSON")
+    })?;
+    let new = NewHookDelivery { hook: name.clone(), event_id, body };
+    let (delivery, is_new) = app.database.store_hook_delivery(new, OWN).await?;
+    let id = delivery.id;
+    if !is_new {
+        let body = ReceivedHook { outcome: Outcome::AlreadyStored, delivery: id };
+        return Ok(answer(StatusCode::OK, &body));
+    }
+    let (mapping, own) = (app.clone(), id.clone());
+    app.actions.spawn(async move { map(&mapping, &own).await });
+    Ok(answer(StatusCode::ACCEPTED, &ReceivedHook { outcome: Outcome::Stored, delivery: id }))
+}
+
+/// Maps a delivery; if the database is away, it stays pending.
+async fn map(app: &App, id: &str) {
+    if let Err(problem) = process(app, id).await {
+        tracing::warn!(delivery = id, why = problem.detail, "a webhook is mapped later");
+    }
+}
+
+/// Maps what processes left that ended, and what is replayed, until the server stops.
+pub(crate) async fn map_due(app: App) {
+    let hooks: Vec<String> = app.hooks.keys().cloned().collect();
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while app.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match app.database.due_hook_deliveries(&hooks).await {
+            Ok(due) => {
+                for id in due {
+                    if app.stop.is_cancelled() {
+                        return;
+                    }
+                    map(&app, &id).await;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot look for webhooks that are not mapped"),
+        }
+    }
+}
+
+/// Maps a delivery to an order and adds it. A problem only if there is no such delivery or hook, or
+/// the database is away.
+async fn process(app: &App, id: &str) -> Result<HookDelivery, Problem> {
+    let (delivery, body) = app.database.hook_delivery(id).await?.ok_or_else(|| nothing(id))?;
+    match delivery.state {
+        HookDeliveryState::Pending | HookDeliveryState::Refused => {}
+        HookDeliveryState::Accepted | HookDeliveryState::Erased => return Ok(delivery),
+    }
+    let hook = app.hooks.get(&delivery.hook).ok_or_else(|| {
+        let detail = format!("the configuration has no hook {:?}", delivery.hook);
+        Problem::new(ProblemKind::NoSuchHook, detail)
+    })?;
+    let outcome = match order_of(app, hook, body).await {
+        Ok(order) => HookOutcome::Accepted { order },
+        Err(NoOrder { problem, .. }) if problem.kind == ProblemKind::DatabaseUnavailable => {
+            return Err(problem);
+        }
+        Err(NoOrder { order, problem }) => {
+            let (hook, reason) = (&delivery.hook, problem.detail);
+            tracing::warn!(delivery = id, hook, order, reason, "a webhook became no order");
+            HookOutcome::Refused { order, reason }
+        }
+    };
+    app.database.record_hook_delivery(id, outcome).await?.ok_or_else(|| nothing(id))
+}
+
+/// Why a body became no order.
+struct NoOrder {
+    /// Its id, if that is known.
+    order: Option<String>,
+    problem: Problem,
+}
+
+/// Adds the order that a body means; its id.
+async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrder> {
+    let unknown = |problem: Problem| NoOrder { order: None, problem };
+    let document = hook
+        .document(body.as_bytes())
+        .map_err(|why| unknown(Problem::new(ProblemKind::InvalidOrder, why.to_string())))?;
+    let read = read(document, &app.reading).await;
+    let order = match read.map_err(|error| unknown(Problem::from(error)))? {
+        Document::Order(order) => order,
+        Document::Invalid(invalid) => {
+            return Err(NoOrder {
+                order: invalid.id().map(ToString::to_string),
+                problem: Problem::new(ProblemKind::InvalidOrder, invalid.to_string()),
+            });
+        }
+    };
+    let id = order.id().to_string();
+    let of_order = |problem: Problem| NoOrder { order: Some(id.clone()), problem };
+    templates::check(app, &hook.template).await.map_err(of_order)?;
+    let priority = Priority::try_from(hook.priority).map_err(|error| {
+        of_order(Problem::new(ProblemKind::Internal, format!("`priority`: {error}")))
+    })?;
+    let submission = Submission {
+        order,
+        template: hook.template.clone(),
+        priority,
+        idempotency_key: None,
+        callback: None,
+    };
+    let submitted = submit(&app.database, vec![submission], None).await;
+    let submitted = submitted.map_err(|error| of_order(Problem::from(error)))?;
+    let differs = submitted.iter().find_map(|one| one.differs.as_ref());
+    match differs.map(|differs| differs.part) {
+        None => Ok(id),
+        Some(part) => {
+            let part = part.as_str();
+            let detail = format!(
+                "the queue has order {id:?} with another {part}, and keeps it; revise the order, \
+                 then replay this"
+            );
+            Err(of_order(Problem::new(ProblemKind::OrderDiffers, detail)))
+        }
+    }
+}
+
+/// The parameters of `GET /v1/hooks/deliveries`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct List {
+    /// Only those of this hook.
+    hook: Option<String>,
+    /// Only those in this state.
+    state: Option<HookDeliveryState>,
+    /// Only those that became this order, or were to become it.
+    order: Option<String>,
+    /// Deliveries of a page, at most 1000. Default: 50.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// `GET /v1/hooks/deliveries`.
+pub(crate) async fn deliveries(
+    State(app): State<App>,
+    Parameters(List { hook, state, order, limit, cursor }): Parameters<List>,
+) -> Result<Response, Problem> {
+    let limit = page(limit)?;
+    // One more, to know whether there is a next page.
+    let limit_and_one = limit.saturating_add(1);
+    let filter = HookDeliveryFilter { hook, state, order, before: cursor, limit: limit_and_one };
+    let mut deliveries = app.database.hook_deliveries(&filter).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = deliveries.len() > limit;
+    deliveries.truncate(limit);
+    let next = deliveries.last().filter(|_| more).map(|last| last.id.clone());
+    Ok(answer(StatusCode::OK, &HookDeliveryPage { deliveries, next }))
+}
+
+/// `GET /v1/hooks/deliveries/{id}`.
+pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let (delivery, body) = app.database.hook_delivery(&id).await?.ok_or_else(|| nothing(&id))?;
+    Ok(answer(StatusCode::OK, &HookDeliveryDetail { delivery, body }))
+}
+
+/// `POST /v1/hooks/deliveries/{id}/replay`.
+pub(crate) async fn replay(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let delivery = process(&app, &id).await?;
+    let outcome = match delivery.state {
+        HookDeliveryState::Accepted => Outcome::Accepted,
+        HookDeliveryState::Erased => Outcome::Erased,
+        HookDeliveryState::Pending | HookDeliveryState::Refused => Outcome::Refused,
+    };
+    Ok(answer(StatusCode::OK, &HookReplay { outcome, delivery }))
+}
+
+fn nothing(id: &str) -> Problem {
+    let detail = format!("there is no delivery {id:?} of a hook");
+    Problem::new(ProblemKind::NoSuchHookDelivery, detail)
+}
