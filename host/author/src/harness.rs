@@ -461,7 +461,7 @@ mod tests {
             ("/manifest/order_schema", "{\"type\": 1}".into(), "bad-manifest", "order-schema"),
             ("/order", "{".into(), "invalid-order", "is not JSON"),
             ("/order", "{\"id\": \"1\"}".into(), "invalid-order", "business_name"),
-            ("/script", "[[rule]]\nanswr = 1\n".into(), "bad-script", "answr"),
+            ("/script", "[[rule]]\nanswr = 1\n".into(), "bad-script", "field `answer`"),
         ];
         for (at, value, code, says) in rows {
             let mut question = begin(None);
