@@ -43,7 +43,8 @@ export async function load(url, context, next) {
   const isTest = /[./](test|spec)\.m?[jt]s$/.test(path) || url.startsWith(SDK.href);
   if (!typed && (!['js', 'mjs'].includes(extension) || isTest)) return next(url, context);
   const source = await readFile(path, 'utf8');
-  if (!typed && !/\b(async|await|fromBase64)\b/.test(uncommented(source))) return next(url, context);
+  const isPlain = !/\b(async|await|fromBase64)\b/.test(uncommented(source));
+  if (!typed && isPlain) return next(url, context);
   const { code } = await (await esbuild(path)).transform(source, {
     loader: typed ? 'ts' : 'js',
     format: 'esm',

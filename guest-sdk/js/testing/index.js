@@ -75,7 +75,8 @@ export class Run {
     const written = [...this.files.keys()].join(', ') || 'none';
     const ended = this.failure ? described(this.failure) : 'a site';
     throw new Error(
-      `no file ${JSON.stringify(path)} was written; written: ${written}; the run ended with ${ended}`,
+      `no file ${JSON.stringify(path)} was written; written: ${written}; the run ended with ` +
+        ended,
     );
   }
 }

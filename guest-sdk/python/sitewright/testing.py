@@ -268,4 +268,5 @@ def _described(failure):
 
 
 if __name__ == "__main__":
-    unittest.main(module=None, argv=["sitewright.testing", *(sys.argv[1:] or ["discover", "-s", "tests"])])
+    arguments = sys.argv[1:] or ["discover", "-s", "tests"]
+    unittest.main(module=None, argv=["sitewright.testing", *arguments])

@@ -2,9 +2,9 @@
 //! machine, without WebAssembly.
 //!
 //! The SDKs for Python and JavaScript start `sitewright template harness` and ask it, one JSON
-//! value a line each way. So their harnesses have no rules of their own: manifests, orders, scripts,
-//! AI errors, paths and limits are those of the host. What it does not do: limits of memory and
-//! time, and the checks of the finished site, which the conformance suite does.
+//! value a line each way. So their harnesses have no rules of their own: manifests, orders,
+//! scripts, AI errors, paths and limits are those of the host. What it does not do: limits of
+//! memory and time, and the checks of the finished site, which the conformance suite does.
 //!
 //! The author of the test is at the other end of the pipe, and lines are not limited in size.
 

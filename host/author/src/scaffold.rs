@@ -245,8 +245,8 @@ pub enum NewError {
     Name(Message),
     /// The starter does not exist in the language.
     #[error(
-        "the starter `{starter}` is not written in {language}: use `--lang rust` or `--lang js`, or \
-         `--starter one-page`"
+        "the starter `{starter}` is not written in {language}: use `--lang rust` or `--lang js`, \
+         or `--starter one-page`"
     )]
     Starter { starter: Starter, language: Language },
     /// The folder is not empty.

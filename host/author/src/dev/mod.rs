@@ -175,6 +175,8 @@ async fn next(
         biased;
         change = watcher.next() => change,
         // The board lives longer than the session.
-        Ok(()) = chosen.changed() => Ok(watch::SavedFiles { paths: Vec::new(), at: Instant::now() }),
+        Ok(()) = chosen.changed() => {
+            Ok(watch::SavedFiles { paths: Vec::new(), at: Instant::now() })
+        }
     }
 }

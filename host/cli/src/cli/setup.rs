@@ -346,8 +346,8 @@ impl Setup {
 /// Files in the root of a template's project, one for each language.
 const PROJECT_FILES: [&str; 3] = ["Cargo.toml", "pyproject.toml", "package.json"];
 
-/// What to do if `path` is missing because the project whose build makes it was not built; `None` if
-/// it is there, or is none of a project's.
+/// What to do if `path` is missing because the project whose build makes it was not built; `None`
+/// if it is there, or is none of a project's.
 pub(super) fn unbuilt(path: &Path) -> Option<Message> {
     if path.exists() {
         return None;
@@ -358,8 +358,8 @@ pub(super) fn unbuilt(path: &Path) -> Option<Message> {
         parents.find(|folder| PROJECT_FILES.iter().any(|file| folder.join(file).is_file()))?;
     let folder = if project.as_os_str().is_empty() { Path::new(".") } else { project };
     Some(message!(
-        "there is no {}, because the project in {} is not built: run `sitewright template build {}` \
-         first",
+        "there is no {}, because the project in {} is not built: run `sitewright template build \
+         {}` first",
         path.display(),
         folder.display(),
         folder.display()

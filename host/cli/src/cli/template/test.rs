@@ -17,8 +17,8 @@ const CASES: &str = "conformance";
 
 /// Run all tests of a template's project: its own, and the conformance suite with its cases.
 ///
-/// First the tests in the template's language, which run without WebAssembly: `cargo test`, those in
-/// `tests/` for Python, those in `test/` for JavaScript. Then the template is built, and the
+/// First the tests in the template's language, which run without WebAssembly: `cargo test`, those
+/// in `tests/` for Python, those in `test/` for JavaScript. Then the template is built, and the
 /// conformance suite checks it with the cases in `conformance/`. The first part that fails ends the
 /// run.
 #[derive(Debug, clap::Args)]

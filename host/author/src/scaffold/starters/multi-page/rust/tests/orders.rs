@@ -1,7 +1,6 @@
 //! Tests of the template as native code: no WebAssembly, no host, no network.
 
 use @@ident@@::@@type@@;
-use sitewright_sdk::prelude::*;
 use sitewright_sdk::testing::{Harness, sample_order};
 
 const SCRIPT: &str = include_str!("../ai.toml");

@@ -1,6 +1,5 @@
 //! @@name@@: the site of a restaurant, with its menu and its opening hours.
 
-use sitewright_sdk::order::{Day, DayHours};
 use sitewright_sdk::prelude::*;
 
 /// The template: `manifest` describes it and its needs, `generate` makes the site of one order.
