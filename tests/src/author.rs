@@ -127,7 +127,11 @@ impl DevServer {
 
     /// Requests a page with this `Host` header.
     pub fn get_as(&self, host: &str, path: &str) -> Answer {
-        let mut stream = self.request(host, path);
+        self.answer("GET", host, path)
+    }
+
+    fn answer(&self, method: &str, host: &str, path: &str) -> Answer {
+        let mut stream = self.request(method, host, path);
         let mut text = Vec::new();
         stream.read_to_end(&mut text).expect("an answer");
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -142,15 +146,20 @@ impl DevServer {
         self.get_as(&self.address, path)
     }
 
-    /// Subscribes to the stream of versions, as an open page does.
-    pub fn versions(&self) -> Versions {
-        Versions(BufReader::new(self.request(&self.address, "/__sitewright/events")))
+    /// Sends a PUT without a body.
+    pub fn put(&self, path: &str) -> Answer {
+        self.answer("PUT", &self.address, path)
     }
 
-    fn request(&self, host: &str, path: &str) -> TcpStream {
+    /// Subscribes to the stream of versions, as an open page does.
+    pub fn versions(&self) -> Versions {
+        Versions(BufReader::new(self.request("GET", &self.address, "/__sitewright/events")))
+    }
+
+    fn request(&self, method: &str, host: &str, path: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
         stream.set_read_timeout(Some(EVENT_TIMEOUT)).expect("a time limit");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
             .expect("it takes requests");
         stream
     }

@@ -29,6 +29,28 @@ pub fn python_tools(test: &str) -> Option<PathBuf> {
     PYTHON.ready(test)
 }
 
+/// Folder of an interpreter that runs native tests of Python templates, 3.12 or newer: on the PATH,
+/// or a version of pyenv. `None` if there is none.
+pub fn native_python(test: &str) -> Option<PathBuf> {
+    let of_pyenv = std::env::home_dir().map(|home| home.join(".pyenv/versions"));
+    let versions = of_pyenv.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten();
+    let versions = versions.flatten().map(|version| version.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).chain(versions).find(|folder| {
+        let newest = |minor: &u8| folder.join(format!("python3.{minor}"));
+        // A shim of a version that is not installed fails.
+        (12..=14).rev().any(|minor| {
+            let mut python = Command::new(newest(&minor));
+            python.arg("--version").stdin(Stdio::null());
+            python.output().is_ok_and(|ended| ended.status.success())
+        })
+    });
+    if found.is_none() {
+        skipped(test, "there is no Python 3.12 or newer");
+    }
+    found
+}
+
 /// The template in `tests/languages/python`, rebuilt after a change. `None` if a tool is missing.
 pub fn python_guest(test: &str) -> Option<PathBuf> {
     let programs = PYTHON.ready(test)?;

@@ -6,9 +6,20 @@
 - `html`, `json_for_script`: HTML with escaped values
 - `write_file`, `progress`, `warn`: files of the site, progress, diagnostics
 - `Failure`: an error with its causes
+- `testing`: runs a template in a test, without a component
 
 See README.md and GUIDE.md next to this package.
 """
+
+try:
+    import componentize_py_types as _bindings
+except ModuleNotFoundError:
+    _bindings = None
+if _bindings is None:
+    # This is no component and none is being built: a test runs the template.
+    from . import _native
+
+    _native.install()
 
 from .ai import Question, Reply, ask, ask_all, stream
 from .failure import Failure

@@ -1,4 +1,4 @@
-//! Tools for template authors: `sitewright template new`, `build` and `dev`.
+//! Tools for template authors: `sitewright template new`, `build`, `test` and `dev`.
 //!
 //! | file | question |
 //! |---|---|
@@ -6,9 +6,12 @@
 //! | [`sdk`] | which SDK does a new project use? |
 //! | `vendor` | which files has the SDK that this program carries? |
 //! | [`scaffold`] | which files does a new project have? |
+//! | [`fetch`] | how does a git repository become a new project? |
 //! | [`project`] | which language and name does the project in this folder have? |
 //! | [`build`] | how does a project become a component? |
 //! | [`dev`] | how is the site rebuilt and shown after every save? |
+//! | [`native`] | how do a project's own tests run? |
+//! | [`harness`] | who answers the calls of a template in such a test? |
 //! | [`strip`] | how is debug information removed from a component? |
 //!
 //! **Invariant:** the server of [`dev`] listens on the loopback interface only.
@@ -18,7 +21,10 @@
 
 pub mod build;
 pub mod dev;
+pub mod fetch;
+pub mod harness;
 pub mod name;
+pub mod native;
 pub mod project;
 pub mod scaffold;
 pub mod sdk;

@@ -36,7 +36,7 @@ const COMMON: &[ScaffoldFile] = files! {
     "sitewright.toml" from "common/sitewright.toml",
     "conformance/first/case.toml" from "common/case.toml",
     "conformance/first/order.json" from "common/order.json",
-    "conformance/first/ai.toml" from "common/ai.toml",
+    "conformance/first/ai.toml" from "common/case-ai.toml",
 };
 
 const RUST: &[ScaffoldFile] = files! {
@@ -58,6 +58,7 @@ const PYTHON: &[ScaffoldFile] = files! {
     "README.md" from "python/README.md",
     "pyproject.toml" from "python/pyproject.toml",
     "src/app.py" from "python/src/app.py",
+    "tests/test_orders.py" from "python/tests/test_orders.py",
 };
 
 const JS: &[ScaffoldFile] = files! {
@@ -67,7 +68,110 @@ const JS: &[ScaffoldFile] = files! {
     "README.md" from "js/README.md",
     "package.json" from "js/package.json",
     "src/template.js" from "js/src/template.js",
+    "test/orders.test.js" from "js/test/orders.test.js",
 };
+
+/// Files of a starter in place of those of the page that every language has: in any language, in
+/// Rust, and in JavaScript.
+struct StarterFiles {
+    common: &'static [ScaffoldFile],
+    rust: &'static [ScaffoldFile],
+    js: &'static [ScaffoldFile],
+}
+
+macro_rules! starter {
+    ($name:literal, $page:literal) => {
+        StarterFiles {
+            common: &[
+                ("order.json", include_str!(concat!("scaffold/starters/", $name, "/order.json"))),
+                (
+                    "conformance/first/order.json",
+                    include_str!(concat!("scaffold/starters/", $name, "/order.json")),
+                ),
+                ("ai.toml", include_str!(concat!("scaffold/starters/", $name, "/ai.toml"))),
+                ("assets/site.css", include_str!("scaffold/starters/site.css")),
+            ],
+            rust: &[
+                (
+                    "src/lib.rs",
+                    include_str!(concat!("scaffold/starters/", $name, "/rust/src/lib.rs")),
+                ),
+                (
+                    concat!("templates/", $page),
+                    include_str!(concat!("scaffold/starters/", $name, "/rust/templates/", $page)),
+                ),
+                (
+                    "tests/orders.rs",
+                    include_str!(concat!("scaffold/starters/", $name, "/rust/tests/orders.rs")),
+                ),
+            ],
+            js: &[
+                (
+                    "src/template.js",
+                    include_str!(concat!("scaffold/starters/", $name, "/js/src/template.js")),
+                ),
+                (
+                    "test/orders.test.js",
+                    include_str!(concat!("scaffold/starters/", $name, "/js/test/orders.test.js")),
+                ),
+            ],
+        }
+    };
+}
+
+const MULTI_PAGE: StarterFiles = starter!("multi-page", "page.html");
+const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
+
+/// The site with which a new project begins.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    clap::ValueEnum,
+    strum::Display,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Starter {
+    /// One page, in any language.
+    #[default]
+    OnePage,
+    /// Four pages whose texts are asked for at the same time, in Rust and JavaScript.
+    MultiPage,
+    /// A restaurant with its menu and its hours, in Rust and JavaScript.
+    Restaurant,
+}
+
+impl Starter {
+    /// One sentence about the site.
+    fn summary(self) -> &'static str {
+        match self {
+            Starter::OnePage => "A site of one page.",
+            Starter::MultiPage => "A site of four pages: home, services, about and contact.",
+            Starter::Restaurant => "The site of a restaurant, with its menu and its opening hours.",
+        }
+    }
+
+    /// Its files in a language, in place of those of the one page; `None` if there is none.
+    fn files(self, language: Language) -> Option<Vec<&'static ScaffoldFile>> {
+        let files = match self {
+            Starter::OnePage => return Some(Vec::new()),
+            Starter::MultiPage => MULTI_PAGE,
+            Starter::Restaurant => RESTAURANT,
+        };
+        let own = match language {
+            Language::Rust => files.rust,
+            Language::Js => files.js,
+            Language::Python => return None,
+        };
+        Some(own.iter().chain(files.common).collect())
+    }
+}
 
 /// Rust keywords, and crates of every project: tests cannot use a crate of that name.
 const RUST_WORDS: [&str; 46] = [
@@ -127,6 +231,7 @@ const MORE_RUST_WORDS: [&str; 9] =
 pub struct NewProject {
     pub name: TemplateName,
     pub language: Language,
+    pub starter: Starter,
     pub sdk: Sdk,
     /// The project's folder; it must be missing or empty.
     pub folder: PathBuf,
@@ -138,6 +243,12 @@ pub enum NewError {
     /// The name is reserved in the language.
     #[error("{0}")]
     Name(Message),
+    /// The starter does not exist in the language.
+    #[error(
+        "the starter `{starter}` is not written in {language}: use `--lang rust` or `--lang js`, \
+         or `--starter one-page`"
+    )]
+    Starter { starter: Starter, language: Language },
     /// The folder is not empty.
     #[error(
         "{} exists and is not empty, and nothing is ever overwritten: choose another name, or \
@@ -164,6 +275,7 @@ impl NewProject {
     /// If the name is reserved, the folder is not empty, or a file cannot be written.
     pub fn create(&self) -> Result<Vec<String>, NewError> {
         self.check_name()?;
+        let files = self.files()?;
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| NewError::Io { path, source }
@@ -181,7 +293,7 @@ impl NewProject {
         let parent = parent.canonicalize().map_err(at(parent))?;
         let place = parent.join(self.folder.file_name().unwrap_or_default());
         let unfinished = parent.join(format!(".{}.new-{}", self.name, std::process::id()));
-        let written = self.write_to(&unfinished, &place).and_then(|files| {
+        let written = self.write_to(&files, &unfinished, &place).and_then(|files| {
             // The rename replaces an empty folder, never one that was filled in the meantime.
             fs::rename(&unfinished, &self.folder).map_err(|error| match error.kind() {
                 io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
@@ -213,9 +325,14 @@ impl NewProject {
     }
 
     /// Writes the files into `folder`, for a project that will be in `place`.
-    fn write_to(&self, folder: &Path, place: &Path) -> Result<Vec<String>, NewError> {
+    fn write_to(
+        &self,
+        files: &[&'static ScaffoldFile],
+        folder: &Path,
+        place: &Path,
+    ) -> Result<Vec<String>, NewError> {
         let mut written = Vec::new();
-        for (path, text) in self.files() {
+        for (path, text) in files {
             let text = self.rendered(path, text, place)?;
             write_new(&folder.join(path), text.as_bytes())?;
             written.push((*path).to_owned());
@@ -241,18 +358,27 @@ impl NewProject {
         Ok(written)
     }
 
-    fn files(&self) -> impl Iterator<Item = &'static ScaffoldFile> {
-        let own = match self.language {
+    /// The files of the starter, and those of every project that they do not replace.
+    fn files(&self) -> Result<Vec<&'static ScaffoldFile>, NewError> {
+        let NewProject { starter, language, .. } = *self;
+        let own = match language {
             Language::Rust => RUST,
             Language::Python => PYTHON,
             Language::Js => JS,
         };
-        own.iter().chain(COMMON)
+        let mut files = starter.files(language).ok_or(NewError::Starter { starter, language })?;
+        let replaced: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
+        // The pages of a starter are other ones.
+        let is_page = |path: &str| path.starts_with("templates/") && starter != Starter::OnePage;
+        let kept = own.iter().chain(COMMON);
+        files.extend(kept.filter(|(path, _)| !replaced.contains(path) && !is_page(path)));
+        Ok(files)
     }
 
     fn value(&self, key: &str, place: &Path) -> Option<String> {
         Some(match key {
             "name" => self.name.to_string(),
+            "summary" => self.starter.summary().to_owned(),
             "ident" => self.name.module(),
             "type" => self.name.type_name(),
             "sdk" => self.sdk.cargo_dependency(place),
@@ -295,7 +421,8 @@ fn toolchain() -> &'static str {
         .unwrap_or("stable")
 }
 
-fn is_taken(folder: &Path) -> io::Result<bool> {
+/// Whether there is something in the way of a new folder: a file, or a folder that is not empty.
+pub(crate) fn is_taken(folder: &Path) -> io::Result<bool> {
     match fs::read_dir(folder) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -316,12 +443,15 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NewError> {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     fn project(name: &str, folder: PathBuf) -> NewProject {
         NewProject {
             name: name.parse().unwrap(),
             language: Language::Rust,
+            starter: Starter::OnePage,
             sdk: Sdk::Version("0.1".to_owned()),
             folder,
         }
@@ -330,18 +460,30 @@ mod tests {
     #[test]
     fn every_placeholder_of_every_language_is_filled_in() {
         let folder = tempfile::tempdir().unwrap();
-        for &language in Language::ALL {
-            let into = folder.path().join(language.to_string());
-            let files =
-                NewProject { language, ..project("green-gate", into.clone()) }.create().unwrap();
+        let mut made = 0;
+        for (&language, &starter) in Language::ALL
+            .iter()
+            .flat_map(|language| Starter::VARIANTS.iter().map(move |starter| (language, starter)))
+        {
+            let into = folder.path().join(format!("{language}-{starter}"));
+            let project = NewProject { language, starter, ..project("green-gate", into.clone()) };
+            let files = match project.create() {
+                Ok(files) => files,
+                Err(NewError::Starter { .. }) if language == Language::Python => continue,
+                Err(error) => panic!("{error}"),
+            };
+            made += 1;
             assert!(files.contains(&"order.json".to_owned()), "{files:?}");
             for file in files.iter().filter(|file| !file.ends_with('/')) {
                 let text = fs::read_to_string(into.join(file)).unwrap();
                 assert!(!text.contains(MARK), "{file}: {text}");
             }
+            let mut sorted = files.clone();
+            sorted.dedup();
+            assert_eq!(sorted, files, "a file is written once");
         }
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-        assert_eq!(left.len(), Language::ALL.len(), "something was left behind: {left:?}");
+        assert_eq!(left.len(), made, "something was left behind: {left:?}");
     }
 
     #[test]

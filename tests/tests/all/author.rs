@@ -50,6 +50,16 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
         assert!(desk.path().join(NAME).join(path).exists(), "{file}");
     }
 
+    for early in [
+        &["generate", "--template", NAME, "--order", "order.json"][..],
+        &["conformance", "dist"],
+        &["conformance", "dist/green-gate.wasm"],
+    ] {
+        let done = desk.run(NAME, early);
+        assert_eq!(done.code, 2, "{}{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains("run `sitewright template build .` first"), "{}", done.stderr);
+    }
+
     let built = desk.run(NAME, &["--json", "template", "build"]);
     assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
     let built = built.json();
@@ -94,9 +104,13 @@ fn builds_and_generates(desk: &Desk, world: &str, path: Option<&Path>) {
         }
         Done::from(command.output().unwrap())
     };
-    let built = with_tools(&["--json", "template", "build"]);
-    assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
-    assert_eq!(built.json()["contract"]["world"], world, "{}", built.stdout);
+    // Native tests, build, and the conformance suite with the project's case, in one go.
+    let tested = with_tools(&["--json", "template", "test"]);
+    assert_eq!(tested.code, 0, "{}\n{}", tested.stdout, tested.stderr);
+    let author = tested.json().to_string().contains("author/");
+    assert!(author && tested.stderr.contains("the native tests pass"), "{}", tested.stderr);
+    let inspected = desk.run(NAME, &["--json", "template", "inspect", "dist/green-gate.wasm"]);
+    assert_eq!(inspected.json()["contract"]["world"], world, "{}", inspected.stdout);
     let report =
         desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
     assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
@@ -106,7 +120,156 @@ fn builds_and_generates(desk: &Desk, world: &str, path: Option<&Path>) {
     for part in ["Green Gate Gardens", "<li>Lawn care</li>", "--brand: #2f6f4f", "What we do"] {
         assert!(page.contains(part), "{part:?} is missing in {page}");
     }
-    conforms(desk, "dist/green-gate.wasm");
+}
+
+/// A `PATH` that begins with these folders.
+fn path_with(folders: &[&Path]) -> std::ffi::OsString {
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let folders = folders.iter().map(|folder| folder.to_path_buf());
+    std::env::join_paths(folders.chain(std::env::split_paths(&rest))).unwrap()
+}
+
+/// Runs the native tests of a new project, which pass, and fail after its page was broken.
+fn native_tests_pass_and_fail(desk: &Desk, path: &Path, source: &str, broken: (&str, &str)) {
+    let tested = || {
+        let mut command = desk.command(NAME, &["--json", "template", "test", "--native"]);
+        Done::from(command.env("PATH", path_with(&[path])).output().unwrap())
+    };
+    let done = tested();
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.json(), json!({ "outcome": "passed", "native": "passed" }));
+    desk.edit(source, |text| text.replace(broken.0, broken.1));
+    let done = tested();
+    assert_eq!(done.code, 4, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.json(), json!({ "outcome": "failed", "native": "failed" }));
+    assert!(done.stderr.contains("Lawn care</li>"), "{}", done.stderr);
+    // Nothing was built.
+    assert!(!desk.path().join(NAME).join("dist").exists());
+}
+
+#[test]
+fn the_tests_of_a_new_python_template_pass_as_they_are_and_fail_for_a_broken_one() {
+    let test = "the_tests_of_a_new_python_template_pass_as_they_are_and_fail_for_a_broken_one";
+    let Some(python) = languages::native_python(test) else { return };
+    let desk = Desk::clean("own-tests-python");
+    new(&desk, &["--lang", "python"]);
+    let source = "green-gate/src/app.py";
+    native_tests_pass_and_fail(&desk, &python, source, ("{service}</li>", "{order.id}</li>"));
+}
+
+#[test]
+fn the_tests_of_a_new_javascript_template_pass_as_they_are_and_fail_for_a_broken_one() {
+    let test = "the_tests_of_a_new_javascript_template_pass_as_they_are_and_fail_for_a_broken_one";
+    // esbuild, for the last part.
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean("own-tests-js");
+    new(&desk, &["--lang", "js"]);
+    let source = "green-gate/src/template.js";
+    let nothing = desk.path().join("nothing");
+    native_tests_pass_and_fail(&desk, &nothing, source, ("${service}</li>", "${order.id}</li>"));
+
+    // A template in TypeScript, and an async function that nobody waits for: both as when it is
+    // built.
+    let project = desk.path().join(NAME);
+    std::os::unix::fs::symlink(tools.join("node_modules"), project.join("node_modules")).unwrap();
+    fs::write(
+        project.join("src/typed.ts"),
+        "import { template } from 'sitewright';\nimport dot from '../assets/dot.png';\ntype Page = { \
+         title: string };\nasync function lost(page: Page): Promise<void> { throw new \
+         Error(page.title); }\nexport const typed = template({ name: 'typed', version: '0.1.0', \
+         summary: 'One.', purposes: {}, locales: ['en'], generate() { lost({ title: \
+         String(dot.length) }); } });\n",
+    )
+    .unwrap();
+    fs::write(project.join("assets/dot.png"), b"\x89PNG\r\n\x1a\n\xff\x00").unwrap();
+    fs::write(
+        project.join("test/orders.test.js"),
+        "import assert from 'node:assert/strict';\nimport test from 'node:test';\nimport { Harness, \
+         sampleOrder } from 'sitewright/testing';\nimport { typed } from \
+         '../src/typed.ts';\ntest('it is refused', async () => {\n  assert.throws(() => new \
+         Harness().run(typed, sampleOrder()), /no async/);\n});\n",
+    )
+    .unwrap();
+    let done = desk.run(NAME, &["template", "test", "--native"]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("the native tests pass"), "{}", done.stderr);
+}
+
+/// The first block of code in a language on a page of the book after a text.
+fn block(page: &str, after: &str, language: &str) -> String {
+    let text = fs::read_to_string(root().join("docs/src/author").join(page)).unwrap();
+    let (_, rest) = text.split_once(after).unwrap();
+    let (_, rest) = rest.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_native_tests_of_the_book_pass() {
+    let test = "the_native_tests_of_the_book_pass";
+    let desk = Desk::clean("book");
+    let python = languages::native_python(test);
+    // (language, page, code, template, test)
+    let rows = [
+        ("python", "python.md", "python", "src/app.py", "tests/test_orders.py"),
+        ("js", "javascript.md", "js", "src/template.js", "test/orders.test.js"),
+    ];
+    for (language, page, code, template, tests) in rows {
+        if language == "python" && python.is_none() {
+            continue;
+        }
+        let name = format!("in-{language}");
+        let made = desk.run("", &["template", "new", &name, "--lang", language]);
+        assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+        let project = desk.path().join(&name);
+        fs::write(project.join(template), block(page, "", code)).unwrap();
+        fs::write(project.join(tests), block("testing.md", "## Native tests", code)).unwrap();
+        let mut command = desk.command(&name, &["template", "test", "--native"]);
+        let folders: Vec<&Path> = python.iter().map(PathBuf::as_path).collect();
+        let done = Done::from(command.env("PATH", path_with(&folders)).output().unwrap());
+        assert_eq!(done.code, 0, "{language}: {}{}", done.stdout, done.stderr);
+    }
+}
+
+/// The starters beside the one page, which other tests build.
+const STARTERS: [(&str, &str); 2] =
+    [("multi-page", "services/index.html"), ("restaurant", "index.html")];
+
+/// Each starter passes its own tests and the conformance suite, and makes the site of its order.
+fn every_starter_is_whole(desk: &Desk, language: &str, path: &[&Path]) {
+    for (starter, page) in STARTERS {
+        let name = format!("{language}-{starter}");
+        let arguments = ["template", "new", &name, "--lang", language, "--starter", starter];
+        let made = desk.run("", &arguments);
+        assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+        let mut command = desk.command(&name, &["template", "test"]);
+        let tested = Done::from(command.env("PATH", path_with(path)).output().unwrap());
+        assert_eq!(tested.code, 0, "{name}: {}\n{}", tested.stdout, tested.stderr);
+        assert!(tested.stderr.contains("the native tests pass"), "{name}: {}", tested.stderr);
+        let generate = ["generate", "--template", &name, "--order", "order.json"];
+        let generated = desk.run(&name, &generate);
+        assert_eq!(generated.code, 0, "{name}: {}\n{}", generated.stdout, generated.stderr);
+        let site = desk.path().join(&name).join(".sitewright/sites/1/current");
+        assert!(site.join(page).is_file(), "{name} has no {page}");
+    }
+}
+
+#[test]
+fn every_starter_in_rust_builds_runs_and_conforms_as_it_is() {
+    let desk = Desk::clean("starters-rust");
+    every_starter_is_whole(&desk, "rust", &[]);
+}
+
+#[test]
+fn every_starter_in_javascript_builds_runs_and_conforms_as_it_is() {
+    let test = "every_starter_in_javascript_builds_runs_and_conforms_as_it_is";
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean("starters-js");
+    every_starter_is_whole(&desk, "js", &[&tools.join("node_modules/.bin")]);
+    // A starter that a language does not have is refused with those that have it.
+    let refused =
+        desk.run("", &["template", "new", "a", "--lang", "python", "--starter", "restaurant"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--lang js"), "{}", refused.stderr);
 }
 
 /// Runs cargo in the project; panics with its output if it fails.
@@ -227,9 +390,39 @@ fn dev_asks_a_real_model_each_question_once() {
 fn a_new_python_template_builds_runs_and_conforms_as_it_is() {
     let test = "a_new_python_template_builds_runs_and_conforms_as_it_is";
     let Some(programs) = languages::python_tools(test) else { return };
+    let Some(native) = languages::native_python(test) else { return };
     let desk = Desk::clean("python");
     new(&desk, &["--lang", "python"]);
-    builds_and_generates(&desk, "template", Some(&programs));
+    // Nothing else of the machine is needed.
+    let path = format!("{}:{}", programs.display(), native.display());
+    builds_and_generates(&desk, "template", Some(Path::new(&path)));
+}
+
+#[test]
+fn an_error_of_syntax_in_python_is_found_before_the_component_is_built() {
+    let test = "an_error_of_syntax_in_python_is_found_before_the_component_is_built";
+    let Some(python) = languages::native_python(test) else { return };
+    let version = ["python3.14", "python3.13"].map(|name| python.join(name));
+    if !version.iter().any(|file| file.is_file()) {
+        standins::skipped(test, "the Python of this machine is too old to know the syntax");
+        return;
+    }
+    let desk = Desk::clean("python-syntax");
+    new(&desk, &["--lang", "python"]);
+    // No tool is on the PATH that could build: what has no error fails for that.
+    let build = || {
+        let mut command = desk.command(NAME, &["--json", "template", "build"]);
+        Done::from(command.env("PATH", &python).output().unwrap())
+    };
+    let missing = build();
+    assert_eq!(missing.code, 2, "{}{}", missing.stdout, missing.stderr);
+    desk.edit("green-gate/src/app.py", |text| text + "\nx = t\"{a b}\"\n");
+    let wrong = build();
+    assert_eq!(wrong.code, 4, "{}{}", wrong.stdout, wrong.stderr);
+    let lines = fs::read_to_string(desk.path().join("green-gate/src/app.py")).unwrap();
+    let place = format!("File \"src/app.py\", line {}", lines.lines().count());
+    assert!(wrong.stderr.contains(&place), "{place} is missing in {}", wrong.stderr);
+    assert!(wrong.stderr.contains("SyntaxError"), "{}", wrong.stderr);
 }
 
 #[test]
@@ -380,13 +573,94 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     );
     assert!(page.body.contains("src/lib.rs:"), "{}", page.body);
 
+    // Files of the project open in the editor.
+    let file = desk.path().canonicalize().unwrap().join(source);
+    let link = format!("<a href=\"vscode://file{}:", file.display());
+    assert!(page.body.contains(&link), "{link} is missing in {}", page.body);
+
     // And fixed.
     desk.edit(source, |text| {
         text.replace("panic!(\"the <gate> is shut\");\n#[allow(unreachable_code)]\n", "")
     });
     server.until("shown");
     assert!(server.get("/").body.contains("Written twice."));
+    let widths = server.get("/__sitewright/widths");
+    assert!(widths.status == 200 && widths.body.contains("<main>"), "{widths:?}");
     assert_eq!(server.interrupt(), 0);
+
+    // A folder of orders: the browser chooses one.
+    let orders = desk.path().join("green-gate/orders");
+    fs::create_dir(&orders).unwrap();
+    let order = fs::read_to_string(desk.path().join("green-gate/order.json")).unwrap();
+    for name in ["a", "b"] {
+        let text = order.replace("Green Gate Gardens", &format!("Gardens of {name}"));
+        fs::write(orders.join(format!("{name}.json")), text).unwrap();
+    }
+    fs::write(orders.join("notes.txt"), "no order").unwrap();
+    let server =
+        DevServer::start(desk.command(NAME, &["--json", "template", "dev", "--order", "orders"]));
+    server.until("shown");
+    let known =
+        || -> Value { serde_json::from_str(&server.get("/__sitewright/orders").body).unwrap() };
+    assert_eq!(known(), json!({ "orders": ["a.json", "b.json"], "chosen": 0 }));
+    assert!(server.get("/").body.contains("Gardens of a"));
+    assert_eq!(server.put("/__sitewright/orders/2").status, 404);
+    assert_eq!(server.put("/__sitewright/orders/1").status, 204);
+    let shown = server.until("shown");
+    assert!(shown["build_ms"].is_null(), "{shown}");
+    assert!(server.get("/").body.contains("Gardens of b"));
+    assert_eq!(known()["chosen"], 1);
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[test]
+fn a_project_is_made_of_a_git_repository_and_nothing_of_it_runs() {
+    let desk = Desk::clean("from-git");
+    let made = desk.run("", &["template", "new", "theirs", "--lang", "js"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let repository = desk.path().join("theirs");
+    let git = |folder: &Path, arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+        let done = Done::from(git.current_dir(folder).output().unwrap());
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    };
+    std::os::unix::fs::symlink("/etc/hostname", repository.join("link")).unwrap();
+    git(&repository, &["init", "--quiet"]);
+    git(&repository, &["add", "--all"]);
+    git(&repository, &["commit", "--quiet", "--message", "one"]);
+    let url = format!("file://{}", repository.display());
+    let done = desk.run("", &["--json", "template", "new", NAME, "--from", &url]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(
+        (done.json()["name"].as_str(), done.json()["language"].as_str()),
+        (Some("theirs"), Some("js"))
+    );
+    let project = desk.path().join(NAME);
+    assert!(project.join("src/template.js").is_file() && !project.join(".git").exists());
+    assert!(!project.join("link").is_symlink(), "a link of a repository is a file");
+
+    // An option, a repository without a project, none at all, and a folder that is taken.
+    let empty = desk.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    git(&empty, &["init", "--quiet"]);
+    git(&empty, &["commit", "--quiet", "--allow-empty", "--message", "one"]);
+    let (empty, nowhere) = (format!("file://{}", empty.display()), "file:///nowhere".to_owned());
+    let rows: [(&str, &str, &str); 4] = [
+        ("new", "--upload-pack=touch", "--from"),
+        ("new", &empty, "is no template"),
+        ("new", &nowhere, "git failed"),
+        (NAME, &url, "nothing is ever overwritten"),
+    ];
+    for (name, url, says) in rows {
+        let from = format!("--from={url}");
+        let done = desk.run("", &["template", "new", name, &from]);
+        assert_eq!(done.code, 2, "{url}: {}", done.stderr);
+        assert!(done.stderr.contains(says), "{url}: {says:?} is missing in {}", done.stderr);
+    }
+    let left: Vec<_> =
+        fs::read_dir(desk.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "something was left behind: {left:?}");
 }
 
 #[test]

@@ -65,8 +65,10 @@ const ARROWS: [(&str, &[&str]); 25] = [
         "sitewright-author",
         &[
             "sitewright-ai",
+            "sitewright-confined",
             "sitewright-failure",
             "sitewright-http",
+            "sitewright-intake",
             "sitewright-model",
             "sitewright-runtime",
             "sitewright-site",

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sitewright_tests::languages::{javascript_guest, python_guide};
+use sitewright_tests::languages::{javascript_guest, native_python, python_guide};
 use sitewright_tests::standins::skipped;
-use sitewright_tests::{ANY_ANSWER, Workbench, faulty, order, root, template};
+use sitewright_tests::{
+    ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, order, root, template,
+};
 
 const NAMES: [&str; 2] = ["landing-py", "landing-js"];
 
@@ -119,6 +122,40 @@ fn the_same_order_gives_the_same_bytes_in_either_language() {
 #[test]
 fn html_escapes_and_refuses_the_same_in_either_language() {
     crate::delimiter::passes_table("html_escapes_and_refuses_the_same_in_either_language", "html");
+}
+
+/// The Rust SDK runs the same table in its own tests.
+#[test]
+fn the_harnesses_of_all_languages_pass_the_same_table() {
+    let test = "the_harnesses_of_all_languages_pass_the_same_table";
+    let table: Value =
+        serde_json::from_str(&fs::read_to_string(root().join("guest-sdk/harness.json")).unwrap())
+            .unwrap();
+    let expected = format!("{} cases\n", table["cases"].as_array().unwrap().len());
+    let folder = root().join("guest-sdk/tests");
+    let register = root().join("guest-sdk/js/testing/register.js");
+    let mut commands = vec![{
+        let mut node = Command::new("node");
+        node.arg("--import").arg(register).arg(folder.join("harness.mjs"));
+        node
+    }];
+    if let Some(python) = native_python(test) {
+        let newest = ["python3.14", "python3.13", "python3.12"].map(|name| python.join(name));
+        let mut python = Command::new(newest.iter().find(|file| file.is_file()).unwrap());
+        python.arg(folder.join("harness.py"));
+        commands.push(python);
+    }
+    for mut command in commands {
+        forget_settings(&mut command);
+        command.env("SITEWRIGHT", binary()).env("PYTHONDONTWRITEBYTECODE", "1");
+        let done = Done::from(command.stdin(Stdio::null()).output().unwrap());
+        assert_eq!(done.code, 0, "{command:?}: {}{}", done.stdout, done.stderr);
+        assert!(done.stdout.ends_with(&expected), "{command:?}: {}", done.stdout);
+        // Without the program, it is said what to do.
+        let done = Done::from(command.env("SITEWRIGHT", "/nowhere/sitewright").output().unwrap());
+        assert_ne!(done.code, 0, "{command:?}");
+        assert!(done.stderr.contains("template test --native"), "{}", done.stderr);
+    }
 }
 
 #[test]

@@ -10,19 +10,39 @@ use crate::project::Project;
 
 /// The file that exports `generatorSync`.
 const ENTRY: &str = "src/template.js";
-/// Extensions of files that are imported as text.
-const TEXTS: [&str; 5] = ["css", "svg", "html", "txt", "md"];
-/// Extensions of files that are imported as a `Uint8Array`.
-const BYTES: [&str; 12] =
-    ["png", "jpg", "jpeg", "webp", "avif", "gif", "ico", "woff", "woff2", "ttf", "otf", "pdf"];
-/// Syntax that is rewritten: the engine runs no promises, so the SDK refuses them, and it sees
-/// those of async functions only in rewritten form. Its `Uint8Array` has no `fromBase64`.
-const REWRITTEN: [&str; 4] = [
-    "--supported:async-await=false",
-    "--supported:async-generator=false",
-    "--supported:for-await=false",
-    "--supported:from-base64=false",
-];
+/// What the bundler does with files and syntax. Native tests read the same table.
+const TABLE: &str = include_str!("../../../../guest-sdk/js/build.json");
+
+/// See [`TABLE`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    /// Extensions of files that are imported as text.
+    text: Vec<String>,
+    /// Extensions of files that are imported as a `Uint8Array`.
+    binary: Vec<String>,
+    /// Syntax that is rewritten: the engine runs no promises, so the SDK refuses them, and it sees
+    /// those of async functions only in rewritten form. Its `Uint8Array` has no `fromBase64`.
+    unsupported: Vec<String>,
+}
+
+impl Table {
+    fn read() -> Result<Self, BuildError> {
+        serde_json::from_str(TABLE).map_err(|error| {
+            BuildError::Unexpected(format!("the table of the bundler cannot be read: {error}"))
+        })
+    }
+
+    /// The table as arguments of esbuild.
+    fn arguments(&self) -> impl Iterator<Item = String> {
+        let Table { text, binary, unsupported } = self;
+        let loaders = [(text, "text"), (binary, "binary")].into_iter().flat_map(|(all, loader)| {
+            all.iter().map(move |extension| format!("--loader:.{extension}={loader}"))
+        });
+        let off = |syntax: &String| format!("--supported:{syntax}=false");
+        loaders.chain(unsupported.iter().map(off))
+    }
+}
 
 /// Builds the component and returns its path.
 pub(super) async fn build(
@@ -40,6 +60,7 @@ pub(super) async fn build(
     let sdk = tokio::task::spawn_blocking(move || sdk(&found))
         .await
         .map_err(|error| BuildError::Unexpected(format!("finding the SDK failed: {error}")))?;
+    let table = Table::read()?;
     let esbuild = tool(project, "esbuild").configure(|command| {
         command.args([
             ENTRY,
@@ -52,12 +73,10 @@ pub(super) async fn build(
             "--sourcemap=external",
             "--sources-content=false",
         ]);
-        command.args(REWRITTEN);
-        command.args(BYTES.map(|bytes| format!("--loader:.{bytes}=binary")));
+        command.args(table.arguments());
         command.args(
             sdk.iter().map(|sdk| format!("--alias:sitewright={}", sdk.join("index.js").display())),
         );
-        command.args(TEXTS.map(|text| format!("--loader:.{text}=text")));
         command.arg(format!("--outfile={}", bundle.display()));
     });
     let ended = esbuild.run(listener).await?;
@@ -85,7 +104,7 @@ pub(super) async fn build(
 }
 
 /// The folder of the SDK, if package.json names one; otherwise esbuild looks in `node_modules`.
-fn sdk(project: &Project) -> Option<PathBuf> {
+pub(crate) fn sdk(project: &Project) -> Option<PathBuf> {
     #[derive(Deserialize)]
     struct Package {
         dependencies: Dependencies,

@@ -1,11 +1,11 @@
 //! Builds a project into a component.
 
 mod contract;
-mod js;
-mod python;
+pub(crate) mod js;
+pub(crate) mod python;
 mod rust;
 mod source_map;
-mod tool;
+pub(crate) mod tool;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Builds Python with componentize-py.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -14,6 +15,11 @@ const MODULE: &str = "app";
 const VENV: &str = ".venv";
 /// Value of `tool.sitewright.sdk` if the package is installed in the project's `.venv`.
 const INSTALLED: &str = "installed";
+
+/// Interpreters on the PATH, the one of components first.
+const PYTHONS: [&str; 4] = ["python3.14", "python3.13", "python3.12", "python3"];
+/// The oldest Python of which an error of syntax is one in a component, too.
+const KNOWS_THE_SYNTAX: (u32, u32) = (3, 13);
 
 /// Builds the component and returns its path.
 pub(super) async fn build(
@@ -35,6 +41,7 @@ pub(super) async fn build(
         operation: "cannot be created",
         source,
     })?;
+    check_syntax(project, &sdk, listener).await?;
     let packages = packages(project).await?;
     let install = project.language.install_command().unwrap_or_default();
     let hint = format!("run `{install}` in {}, or put it on the PATH", project.folder.display());
@@ -62,6 +69,60 @@ pub(super) async fn build(
     Ok(out)
 }
 
+/// Checks the syntax of the sources, which takes a fraction of a second; the tool takes ten before
+/// it finds an error. Without an interpreter that is new enough, the tool finds it.
+async fn check_syntax(
+    project: &Project,
+    sdk: &Path,
+    listener: Option<Listener<'_>>,
+) -> Result<(), BuildError> {
+    let Ok(interpreter) = interpreter(project, KNOWS_THE_SYNTAX).await else { return Ok(()) };
+    let check = Tool::new(interpreter, "python3", "").configure(|command| {
+        command.current_dir(&project.folder).args(["-m", "sitewright._syntax", "src"]);
+        command.env("PYTHONPATH", sdk).env("PYTHONDONTWRITEBYTECODE", "1");
+    });
+    // An SDK of an earlier version has no such module.
+    if !sdk.join("sitewright/_syntax.py").is_file() {
+        return Ok(());
+    }
+    let ended = check.run(listener).await?;
+    if ended.status.success() { Ok(()) } else { Err(ended.failed("python3")) }
+}
+
+/// The interpreter in the project's `.venv`, otherwise on the PATH, that is new enough.
+///
+/// # Errors
+/// If there is none; with the versions that were found.
+pub(crate) async fn interpreter(
+    project: &Project,
+    oldest: (u32, u32),
+) -> Result<OsString, BuildError> {
+    let own = project.folder.join(VENV).join("bin/python").into_os_string();
+    let mut seen = Vec::new();
+    for program in std::iter::once(own).chain(PYTHONS.map(OsString::from)) {
+        let asked = Tool::new(&program, "python3", "").configure(|command| {
+            command.args(["-c", "import sys; print(*sys.version_info[:2])"]);
+        });
+        // A shim of a version that is not installed fails like a missing program.
+        let Ok(printed) = asked.print().await else { continue };
+        let mut parts = printed.split_whitespace().map_while(|part| part.parse::<u32>().ok());
+        let (Some(major), Some(minor)) = (parts.next(), parts.next()) else { continue };
+        if (major, minor) >= oldest {
+            return Ok(program);
+        }
+        seen.push(format!("{major}.{minor}"));
+    }
+    let (major, minor) = oldest;
+    Err(BuildError::Missing {
+        tool: "the Python for tests",
+        hint: format!(
+            "tests need Python {major}.{minor} or newer, and 3.14 is that of components; found: \
+             {}. Install one, or make `.venv` with it",
+            if seen.is_empty() { "none".to_owned() } else { seen.join(", ") }
+        ),
+    })
+}
+
 /// The project's virtual environment; an empty one if it has none.
 async fn packages(project: &Project) -> Result<PathBuf, BuildError> {
     let own = project.folder.join(VENV);
@@ -85,7 +146,7 @@ fn program(project: &Project) -> PathBuf {
 }
 
 /// The folder with the package `sitewright`.
-fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
+pub(crate) fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct File {
@@ -133,11 +194,17 @@ fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
 }
 
 fn site_packages(folder: &Path) -> Option<PathBuf> {
-    let versions = std::fs::read_dir(folder.join(".venv/lib")).ok()?;
-    versions
-        .flatten()
-        .map(|version| version.path().join("site-packages"))
-        .find(|folder| has_package(folder))
+    all_site_packages(folder).find(|folder| has_package(folder))
+}
+
+/// The folder with the packages of the project's virtual environment. Blocking.
+pub(crate) fn site_packages_of(folder: &Path) -> Option<PathBuf> {
+    all_site_packages(folder).find(|folder| folder.is_dir())
+}
+
+fn all_site_packages(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir(folder.join(VENV).join("lib")).into_iter().flatten();
+    versions.flatten().map(|version| version.path().join("site-packages"))
 }
 
 fn has_package(folder: &Path) -> bool {

@@ -20,7 +20,7 @@ const MAX_PRINTED: u64 = 64 << 20;
 pub type Listener<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// An external program with its arguments.
-pub(super) struct Tool {
+pub(crate) struct Tool {
     command: Command,
     name: &'static str,
     /// How to install the program.
@@ -29,16 +29,16 @@ pub(super) struct Tool {
 
 /// The result of a tool that exited.
 #[derive(Debug)]
-pub(super) struct ToolOutput {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: String,
+pub(crate) struct ToolOutput {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
     /// The start of it, with ANSI colours.
-    pub(super) stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Tool {
     /// A tool that messages call `name`.
-    pub(super) fn new(
+    pub(crate) fn new(
         program: impl AsRef<OsStr>,
         name: &'static str,
         hint: impl Into<String>,
@@ -46,13 +46,13 @@ impl Tool {
         Tool { command: Command::new(program), name, hint: hint.into() }
     }
 
-    pub(super) fn configure(mut self, configure: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn configure(mut self, configure: impl FnOnce(&mut Command)) -> Self {
         configure(&mut self.command);
         self
     }
 
     /// Runs the tool until it exits. Dropping the future kills it and its child processes.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         mut self,
         listener: Option<Listener<'_>>,
     ) -> Result<ToolOutput, BuildError> {
@@ -77,7 +77,7 @@ impl Tool {
     }
 
     /// Runs the tool and returns its stdout; a failure is an error.
-    pub(super) async fn print(self) -> Result<String, BuildError> {
+    pub(crate) async fn print(self) -> Result<String, BuildError> {
         let name = self.name;
         let ended = self.run(None).await?;
         match ended.status.success() {
@@ -88,7 +88,7 @@ impl Tool {
 }
 
 impl ToolOutput {
-    pub(super) fn failed(self, tool: &'static str) -> BuildError {
+    pub(crate) fn failed(self, tool: &'static str) -> BuildError {
         // Some tools write their errors to stdout.
         let output = if self.stderr.trim().is_empty() { self.stdout } else { self.stderr };
         BuildError::Failed { tool, status: self.status, output }

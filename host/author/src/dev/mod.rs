@@ -7,10 +7,12 @@
 //! | `round` | how does a change become a site or a failure? |
 //! | [`server`] | what does the browser get? |
 //! | `page` | how do failure pages and the reload script look? |
+//! | [`places`] | how do files and lines in a report open in the editor? |
 //! | `ansi` | how does terminal output become HTML? |
 
 mod ansi;
 mod page;
+pub mod places;
 mod round;
 pub mod server;
 pub mod watch;
@@ -48,8 +50,6 @@ pub enum AiSource {
 /// A session of `dev`.
 pub struct Dev {
     pub builder: Builder,
-    /// The order document. It is read again for each round.
-    pub order: PathBuf,
     pub ai: AiSource,
     /// What runs need. The gateway is replaced in each round, so that a script starts again.
     pub host: Services,
@@ -121,13 +121,15 @@ impl Dev {
         let mut dirty = Dirty { source: true, files: Vec::new() };
         let mut built = None;
         let mut saved = Instant::now();
+        let mut chosen = board.chosen();
         loop {
             report(Event::Begun(&dirty.files));
-            let round = round::round(self, dirty.source, &mut built, saved, tool);
-            // A save during the round cancels it: its site would be outdated.
+            let order = &board.orders()[*chosen.borrow_and_update()];
+            let round = round::round(self, order, dirty.source, &mut built, saved, tool);
+            // A save or a choice during the round cancels it: its site would be outdated.
             let change = tokio::select! {
                 biased;
-                change = watcher.next() => Some(change?),
+                change = next(&mut watcher, &mut chosen) => Some(change?),
                 (end, took) = round => {
                     match end {
                         Ok(site) => {
@@ -146,20 +148,35 @@ impl Dev {
             };
             let change = match change {
                 Some(change) => change,
-                None => watcher.next().await?,
+                None => next(&mut watcher, &mut chosen).await?,
             };
             saved = change.at;
-            dirty.source |= change.paths.iter().any(|path| !self.is_input(path));
+            dirty.source |= change.paths.iter().any(|path| !self.is_input(path, board));
             dirty.files = change.paths;
         }
     }
 
     /// Whether a file is an input of the run (the order or the script) and not template source.
-    fn is_input(&self, path: &Path) -> bool {
+    fn is_input(&self, path: &Path, board: &Board) -> bool {
         let script = match &self.ai {
             AiSource::Script(script) => Some(script.as_path()),
             AiSource::Recorded { .. } => None,
         };
-        path == self.order || Some(path) == script
+        board.orders().iter().any(|order| order == path) || Some(path) == script
+    }
+}
+
+/// Waits for a save, or for the choice of another order, which is a change of no file.
+async fn next(
+    watcher: &mut watch::Watcher,
+    chosen: &mut tokio::sync::watch::Receiver<usize>,
+) -> Result<watch::SavedFiles, watch::WatchError> {
+    tokio::select! {
+        biased;
+        change = watcher.next() => change,
+        // The board lives longer than the session.
+        Ok(()) = chosen.changed() => {
+            Ok(watch::SavedFiles { paths: Vec::new(), at: Instant::now() })
+        }
     }
 }

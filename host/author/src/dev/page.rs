@@ -2,6 +2,7 @@
 
 use askama::Template as _;
 
+use super::places::Links;
 use super::{Failed, Notes, ansi};
 use sitewright_failure::render;
 use sitewright_model::message::causes_of;
@@ -10,7 +11,8 @@ use sitewright_model::message::causes_of;
 pub(super) const OWN: &str = "/__sitewright/";
 
 /// Reloads the page if the server shows another version than the page's own, and shows the notes
-/// about the site in a drawer. Its root is closed, so that the site's styles do not reach it.
+/// about the site in a drawer, with a choice of the order if there are several. Its root is closed,
+/// so that the site's styles do not reach it.
 pub(super) const SCRIPT: &str = r#"(() => {
   "use strict";
   const version = new URL(document.currentScript.src).searchParams.get("version");
@@ -20,8 +22,9 @@ pub(super) const SCRIPT: &str = r#"(() => {
     news.close();
     location.reload();
   };
-  const drawer = (lines) => {
-    if (lines.length === 0) return;
+  const drawer = ([lines, { orders, chosen }]) => {
+    // The page of widths shows it once.
+    if (window !== window.top) return;
     const host = document.createElement("div");
     const root = host.attachShadow({ mode: "closed" });
     root.innerHTML = `<style>
@@ -30,13 +33,60 @@ pub(super) const SCRIPT: &str = r#"(() => {
       summary { padding: .375rem .75rem; cursor: pointer; }
       pre { margin: 0; padding: 0 .75rem .75rem; max-height: 50vh; overflow: auto;
         white-space: pre-wrap; overflow-wrap: anywhere; }
-    </style><details><summary></summary><pre></pre></details>`;
+      p { margin: 0; padding: 0 .75rem .5rem; } a { color: #90caf9; }
+    </style><details><summary></summary><p><a>at the widths of devices</a> <label>order
+      <select></select></label></p><pre></pre></details>`;
     root.querySelector("summary").textContent = `${lines.length} notes about this site`;
     root.querySelector("pre").textContent = lines.join("\n");
+    root.querySelector("a").href = `/__sitewright/widths#${location.pathname}`;
+    const select = root.querySelector("select");
+    select.parentElement.hidden = orders.length < 2;
+    select.append(...orders.map((order, at) => new Option(order, at, false, at === chosen)));
+    select.onchange = () => fetch(`/__sitewright/orders/${select.value}`, { method: "PUT" });
     document.body.append(host);
   };
-  fetch("/__sitewright/notes").then((notes) => notes.json()).then(drawer, () => {});
+  const read = (name) => fetch(`/__sitewright/${name}`).then((answer) => answer.json());
+  Promise.all([read("notes"), read("orders")]).then(drawer, () => {});
 })();
+"#;
+
+/// A page that shows the page of the site that is named after `#` at the widths of devices.
+pub(super) const WIDTHS: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>At the widths of devices</title>
+<style>
+body { margin: 0; padding: 1rem; color: #e6e6e6; background: #1b1d1f; font: 1rem/1.5 system-ui, sans-serif; }
+main { display: flex; gap: 1rem; align-items: flex-start; overflow-x: auto; }
+figure { margin: 0; flex: none; } figcaption { padding-bottom: .25rem; }
+iframe { display: block; border: 0; background: #fff; height: 85vh; }
+a { color: #90caf9; }
+</style>
+</head>
+<body>
+<p><a id="back" href="/">back to the page</a></p>
+<main></main>
+<script>
+"use strict";
+const named = decodeURI(location.hash.slice(1));
+// A path of this site, and no other address.
+const path = /^\/(?!\/)/.test(named) ? named : "/";
+document.getElementById("back").href = path;
+for (const [device, width] of [["phone", 360], ["large phone", 430], ["tablet", 768], ["laptop", 1280]]) {
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  caption.textContent = `${device}, ${width} px`;
+  const frame = document.createElement("iframe");
+  Object.assign(frame, { src: path, title: device });
+  frame.style.width = `${width}px`;
+  figure.append(caption, frame);
+  document.querySelector("main").append(figure);
+}
+</script>
+</body>
+</html>
 "#;
 
 /// Width of a report in columns; fits a page of usual width.
@@ -58,7 +108,7 @@ h1.failed { color: #ff8a80; }
 pre { overflow-x: auto; padding: 1rem; background: #111; font: .875rem/1.5 ui-monospace, monospace; }
 .b { font-weight: 700; } .d { color: #9aa0a6; }
 .c1, .c9 { color: #ff8a80; } .c2, .c10 { color: #a5d6a7; } .c3, .c11 { color: #ffe082; }
-.c4, .c12 { color: #90caf9; } .c5, .c13 { color: #ce93d8; } .c6, .c14 { color: #80deea; } .c8 { color: #9aa0a6; }
+.c4, .c12, a { color: #90caf9; } .c5, .c13 { color: #ce93d8; } .c6, .c14 { color: #80deea; } .c8 { color: #9aa0a6; }
 </style>
 </head>
 <body>
@@ -86,7 +136,7 @@ fn script(version: &str) -> String {
 }
 
 /// The page with the report of a failure.
-pub(super) fn failure(failed: &Failed, version: &str) -> String {
+pub(super) fn failure(failed: &Failed, version: &str, links: Option<&Links>) -> String {
     let (title, report) = match failed {
         Failed::Build(error) => match error.output() {
             Some(output) => ("The template was not built", output.to_owned()),
@@ -99,10 +149,11 @@ pub(super) fn failure(failed: &Failed, version: &str) -> String {
         Failed::Attempt(record) => ("No site was made", render::terminal(record, WIDTH)),
         Failed::Before(message) => ("No site was made", message.to_string()),
     };
+    let html = ansi::html(&report);
     page(
         title,
         "Fix it and save: this page is replaced when the next build succeeds.",
-        Some(&ansi::html(&report)),
+        Some(&links.map_or_else(|| html.clone(), |links| links.added(&html))),
         version,
     )
 }
@@ -157,7 +208,7 @@ mod tests {
     #[test]
     fn a_failure_is_shown_and_never_obeyed() {
         let failed = Failed::Before(message!("a text: {}", "<script>alert(1)</script>"));
-        let page = failure(&failed, "7");
+        let page = failure(&failed, "7", None);
         assert!(page.contains("a text: &lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
         assert_eq!(page.matches("<script").count(), 1, "{page}");
         assert!(page.contains("reload.js?version=7"), "{page}");

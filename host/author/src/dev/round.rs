@@ -22,19 +22,21 @@ use sitewright_runtime::run::{
 /// Builds if the source changed or no build succeeded yet, runs the order, and reads the site.
 pub(super) async fn round(
     dev: &Dev,
+    order: &Path,
     source_changed: bool,
     built: &mut Option<PathBuf>,
     saved: Instant,
     tool: Listener<'_>,
 ) -> (Result<ServedSite, Failed>, Took) {
     let mut took = Took::default();
-    let end = stages(dev, source_changed, built, tool, &mut took).await;
+    let end = stages(dev, order, source_changed, built, tool, &mut took).await;
     took.total = saved.elapsed();
     (end, took)
 }
 
 async fn stages(
     dev: &Dev,
+    order: &Path,
     source_changed: bool,
     built: &mut Option<PathBuf>,
     tool: Listener<'_>,
@@ -49,11 +51,8 @@ async fn stages(
             built.insert(new.file).clone()
         }
     };
-    let document = tokio::fs::read(&dev.order).await.map_err(|error| {
-        Failed::Before(message!(
-            "the order {} cannot be read (--order): {error}",
-            dev.order.display()
-        ))
+    let document = tokio::fs::read(order).await.map_err(|error| {
+        Failed::Before(message!("the order {} cannot be read (--order): {error}", order.display()))
     })?;
     let (gateway, journal) = answers(dev).await.map_err(Failed::Before)?;
     let host = Services { gateway: Arc::new(gateway), ..dev.host.clone() };

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
@@ -18,7 +19,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use bytes::Bytes;
 use futures::Stream;
 use percent_encoding::percent_decode_str;
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::places::Links;
 use super::{Failed, Notes, page};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -98,23 +100,43 @@ struct Shown {
     instead: Option<String>,
 }
 
-/// Holds what the server shows: the newest site, or a failure.
+/// Holds what the server shows: the newest site, or a failure; and which order it is made of.
 pub struct Board {
     shown: watch::Sender<Shown>,
+    links: Option<Links>,
+    /// The order documents among which the browser chooses.
+    orders: Arc<[PathBuf]>,
+    /// The index of the chosen one.
+    chosen: watch::Sender<usize>,
 }
 
-impl Default for Board {
-    fn default() -> Self {
+impl Board {
+    /// A board for these order documents, of which the first one is chosen. Files in reports are
+    /// `links`.
+    pub fn new(orders: Vec<PathBuf>, links: Option<Links>) -> Self {
         let process_start_ms = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis());
         let version = PageVersion { process_start_ms, number: 0 };
         let instead = Some(page::waiting(&version.to_string()));
-        Board { shown: watch::Sender::new(Shown { version, site: None, instead }) }
+        Board {
+            shown: watch::Sender::new(Shown { version, site: None, instead }),
+            links,
+            orders: orders.into(),
+            chosen: watch::Sender::new(0),
+        }
     }
-}
 
-impl Board {
+    /// The order documents.
+    pub fn orders(&self) -> &[PathBuf] {
+        &self.orders
+    }
+
+    /// Follows which order is chosen, by its index.
+    pub(super) fn chosen(&self) -> watch::Receiver<usize> {
+        self.chosen.subscribe()
+    }
+
     /// Shows a site; open pages reload.
     pub fn show(&self, site: Arc<ServedSite>) {
         self.next(|shown| {
@@ -125,7 +147,10 @@ impl Board {
 
     /// Shows the report of a failure instead of the site; open pages reload.
     pub fn fail(&self, failed: &Failed) {
-        self.next(|shown| shown.instead = Some(page::failure(failed, &shown.version.to_string())));
+        let links = self.links.as_ref();
+        self.next(|shown| {
+            shown.instead = Some(page::failure(failed, &shown.version.to_string(), links));
+        });
     }
 
     fn next(&self, change: impl FnOnce(&mut Shown)) {
@@ -170,11 +195,20 @@ impl Server {
     /// If the listener fails.
     pub async fn serve(self, board: &Board, stop: CancellationToken) -> std::io::Result<()> {
         let port = self.address.port();
-        let served = Served { shown: board.shown.subscribe(), stop: stop.clone() };
+        let served = Served {
+            shown: board.shown.subscribe(),
+            stop: stop.clone(),
+            orders: board.orders.clone(),
+            chosen: board.chosen.clone(),
+        };
         let router = Router::new()
             .route(&format!("{}events", page::OWN), get(events))
             .route(&format!("{}reload.js", page::OWN), get(script))
             .route(&format!("{}notes", page::OWN), get(notes))
+            .route(&format!("{}widths", page::OWN), get(widths))
+            .route(&format!("{}orders", page::OWN), get(orders))
+            // Another site's page cannot send a PUT.
+            .route(&format!("{}orders/{{index}}", page::OWN), put(choose))
             .fallback(file)
             .with_state(served)
             .layer(middleware::from_fn(move |request, next| {
@@ -188,6 +222,8 @@ impl Server {
 struct Served {
     shown: watch::Receiver<Shown>,
     stop: CancellationToken,
+    orders: Arc<[PathBuf]>,
+    chosen: watch::Sender<usize>,
 }
 
 /// Rejects requests with another `Host`: with DNS rebinding, a foreign page could otherwise read
@@ -212,7 +248,7 @@ async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Respo
 async fn events(
     State(served): State<Served>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let Served { mut shown, stop } = served;
+    let Served { mut shown, stop, .. } = served;
     shown.mark_changed();
     let versions = futures::stream::unfold((shown, stop), |(mut shown, stop)| async {
         tokio::select! {
@@ -235,6 +271,29 @@ async fn notes(State(served): State<Served>) -> Response {
     let lines = site.map(|site| page::note_lines(site.notes())).unwrap_or_default();
     let json = serde_json::Value::from(lines).to_string();
     ([(CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// The names of the orders, and the index of the chosen one.
+async fn orders(State(served): State<Served>) -> Response {
+    let name = |order: &PathBuf| order.file_name().unwrap_or_default().display().to_string();
+    let json = serde_json::json!({
+        "orders": served.orders.iter().map(name).collect::<Vec<_>>(),
+        "chosen": *served.chosen.borrow(),
+    });
+    ([(CONTENT_TYPE, "application/json")], json.to_string()).into_response()
+}
+
+/// Chooses another order; the site of it is shown when it is made.
+async fn choose(State(served): State<Served>, Path(index): Path<usize>) -> StatusCode {
+    if index >= served.orders.len() {
+        return StatusCode::NOT_FOUND;
+    }
+    served.chosen.send_if_modified(|chosen| std::mem::replace(chosen, index) != index);
+    StatusCode::NO_CONTENT
+}
+
+async fn widths() -> Response {
+    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page::WIDTHS).into_response()
 }
 
 async fn script() -> Response {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::exit::Exit;
 use super::output;
-use super::setup::{Setup, SetupError};
+use super::setup::{Setup, SetupError, unbuilt};
 use crate::config::Config;
 use sitewright_conformance::report::{Report, TemplateReport, github, junit, markdown, tap, text};
 use sitewright_conformance::{Candidate, Setting, SuiteRule, conform, suite};
@@ -60,6 +60,23 @@ pub(super) struct Args {
     /// List the rules and check nothing.
     #[arg(long)]
     rules: bool,
+}
+
+impl Args {
+    /// Checks one template with the author's cases of a folder.
+    #[cfg(feature = "author")]
+    pub(super) fn of(template: PathBuf, cases: Option<PathBuf>, filter: Option<String>) -> Self {
+        Args {
+            templates: vec![template],
+            cases,
+            filter,
+            junit: None,
+            tap: false,
+            update: false,
+            export: None,
+            rules: false,
+        }
+    }
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -167,10 +184,8 @@ async fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError> {
             continue;
         }
         if !path.is_dir() {
-            return Err(SetupError::Usage(message!(
-                "there is no file or folder {}",
-                path.display()
-            )));
+            let missing = || message!("there is no file or folder {}", path.display());
+            return Err(SetupError::Usage(unbuilt(path).unwrap_or_else(missing)));
         }
         let names = template_names(path).await?;
         if names.is_empty() {

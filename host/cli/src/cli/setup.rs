@@ -15,7 +15,7 @@
 //! | `hooks` | senders of webhooks that become orders | `serve`, `doctor` |
 //! | `webhooks`, `dispatch` | receivers with their secrets, and the deliveries to them | `webhook`, `worker`, `serve` |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigError};
@@ -315,7 +315,13 @@ impl Setup {
             {
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let unbuilt = match &error {
+                    CatalogueError::Folder { folder, .. } => unbuilt(folder),
+                    _ => None,
+                };
+                return Err(unbuilt.map_or_else(|| error.into(), SetupError::Usage));
+            }
         };
         let manifest = &template.manifest;
         let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
@@ -354,4 +360,27 @@ impl Setup {
             config_version: config.version.clone(),
         })
     }
+}
+
+/// Files in the root of a template's project, one for each language.
+const PROJECT_FILES: [&str; 3] = ["Cargo.toml", "pyproject.toml", "package.json"];
+
+/// What to do if `path` is missing because the project whose build makes it was not built; `None`
+/// if it is there, or is none of a project's.
+pub(super) fn unbuilt(path: &Path) -> Option<Message> {
+    if path.exists() {
+        return None;
+    }
+    // `dist`, or a component in it.
+    let mut parents = path.ancestors().skip(1).take(2);
+    let project =
+        parents.find(|folder| PROJECT_FILES.iter().any(|file| folder.join(file).is_file()))?;
+    let folder = if project.as_os_str().is_empty() { Path::new(".") } else { project };
+    Some(message!(
+        "there is no {}, because the project in {} is not built: run `sitewright template build \
+         {}` first",
+        path.display(),
+        folder.display(),
+        folder.display()
+    ))
 }

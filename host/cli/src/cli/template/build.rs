@@ -9,8 +9,9 @@ use super::inspect::{contract, outlook};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
+use crate::config::Config;
 use sitewright_author::build::{BuildError, Builder, Built, Mode};
-use sitewright_author::project::Project;
+use sitewright_author::project::{Language, Project};
 use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_model::message::causes_of;
@@ -42,57 +43,37 @@ pub(in crate::cli) struct Args {
     release_name: bool,
 }
 
+/// A build that has ended.
+pub(super) enum Ended {
+    /// A host loads the component.
+    Made(Box<Made>),
+    /// The reason has been reported.
+    Refused(Exit),
+}
+
+/// A component that a host loads.
+pub(super) struct Made {
+    pub(super) built: Built,
+    language: Language,
+    template: Template,
+    cost: StartCost,
+}
+
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
-    let folder = args.folder;
-    let project = tokio::task::spawn_blocking(move || Project::open(&folder))
-        .await
-        .map_err(|error| SetupError::Host(message!("opening the project failed: {error}")))?
-        .map_err(SetupError::Usage)?;
-    let language = project.language;
-    let builder = Builder::new(project, Mode::Release);
-    // An interpreter takes its time, and its tools print nothing.
-    let bar = (output::watched() && !json).then(output::spinner);
-    let stage = |text: String| {
-        if let Some(bar) = &bar {
-            bar.set_message(text);
-        }
+    let project = open(args.folder).await?;
+    let made = match make(&config, project, json).await? {
+        Ended::Made(made) => *made,
+        Ended::Refused(exit) => return Ok(exit),
     };
-    let end = || {
-        if let Some(bar) = &bar {
-            bar.finish_and_clear();
-        }
-    };
-    let tool = |line: &str| {
-        let print = || output::complain(&format!("{line}\n"));
-        bar.as_ref().map_or_else(print, |bar| bar.suspend(print));
-    };
-    stage(format!("building with the tools of {language}"));
-    let built = match builder.build(Some(&tool)).await {
-        Ok(built) => built,
-        Err(error) => {
-            end();
-            return failed(&error, json);
-        }
-    };
-    stage("compiling it as a host does".to_owned());
-    let started = start_cost(&built.file, Setup::cache(&config), &config.limits).await;
-    end();
-    let (template, cost) = match started {
-        Ok(measured) => measured,
-        Err(error) => {
-            let error = SetupError::Templates(error.into());
-            output::refuse(&error, json);
-            return Ok(Exit::Template);
-        }
-    };
+    let Made { built, language, template, cost } = made;
     let built = if args.release_name { named_by_version(built, &template).await? } else { built };
     if json {
         output::print_json(&json!({
             "outcome": "built",
             "name": template.manifest.name,
             "version": template.manifest.version,
-            "language": builder.project().language,
+            "language": language,
             "file": built.file,
             "bytes": built.bytes,
             "debug_file": built.debug,
@@ -109,6 +90,62 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     Ok(Exit::Done)
 }
 
+/// Opens the project in a folder.
+pub(super) async fn open(folder: PathBuf) -> Result<Project, SetupError> {
+    tokio::task::spawn_blocking(move || Project::open(&folder))
+        .await
+        .map_err(|error| SetupError::Host(message!("opening the project failed: {error}")))?
+        .map_err(SetupError::Usage)
+}
+
+/// Builds a project and loads the component as a host does.
+pub(super) async fn make(
+    config: &Config,
+    project: Project,
+    json: bool,
+) -> Result<Ended, SetupError> {
+    let language = project.language;
+    let builder = Builder::new(project, Mode::Release);
+    // An interpreter takes its time, and its tools print nothing.
+    let bar = (output::watched() && !json).then(output::spinner);
+    let stage = |text: String| {
+        match &bar {
+            Some(bar) => bar.set_message(text),
+            // For the log of a CI system: some of these take minutes.
+            None if !json => output::complain(&format!("{text} …\n")),
+            None => {}
+        }
+    };
+    let end = || {
+        if let Some(bar) = &bar {
+            bar.finish_and_clear();
+        }
+    };
+    let tool = |line: &str| {
+        let print = || output::complain(&format!("{line}\n"));
+        bar.as_ref().map_or_else(print, |bar| bar.suspend(print));
+    };
+    stage(format!("building with the tools of {language}"));
+    let built = match builder.build(Some(&tool)).await {
+        Ok(built) => built,
+        Err(error) => {
+            end();
+            return Ok(Ended::Refused(failed(&error, json)));
+        }
+    };
+    stage("compiling it as a host does".to_owned());
+    let started = start_cost(&built.file, Setup::cache(config), &config.limits).await;
+    end();
+    match started {
+        Ok((template, cost)) => Ok(Ended::Made(Box::new(Made { built, language, template, cost }))),
+        Err(error) => {
+            let error = SetupError::Templates(error.into());
+            output::refuse(&error, json);
+            Ok(Ended::Refused(Exit::Template))
+        }
+    }
+}
+
 fn contract_json(template: &Template) -> serde_json::Value {
     let target = &template.target;
     json!({ "version": target.contract.version, "world": target.world })
@@ -119,7 +156,7 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// Reports the error; the output of the build tool was printed before.
-fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
+pub(super) fn failed(error: &BuildError, json: bool) -> Exit {
     let (message, exit) = match error {
         BuildError::Missing { .. } => (message!("nothing was built: {error}"), Exit::Usage),
         BuildError::Failed { .. } => {
@@ -140,7 +177,7 @@ fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
         "{bad}error{bad:#}: {message}\n",
         bad = anstyle::AnsiColor::Red.on_default().bold()
     ));
-    Ok(exit)
+    exit
 }
 
 /// Renames the files to names that contain the version.

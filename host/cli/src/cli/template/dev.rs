@@ -11,6 +11,7 @@ use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_author::build::{Builder, Mode};
+use sitewright_author::dev::places::{Editor, Links};
 use sitewright_author::dev::watch::Watcher;
 use sitewright_author::dev::{AiSource, Board, Dev, Event, Failed, Server, Took};
 use sitewright_author::project::Project;
@@ -39,14 +40,15 @@ const GOODBYE: Duration = Duration::from_secs(1);
 Examples:
   sitewright template dev --order order.json
   sitewright template dev my-template --order orders/7.json --ai ai.toml --port 8000
+  sitewright template dev --order orders                      all orders of a folder
   sitewright template dev --order order.json --ai recorded    use real replies, and ask each \
                         question once")]
 pub(in crate::cli) struct Args {
     /// Folder of the project.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Order document (JSON).
-    #[arg(long, value_name = "FILE")]
+    /// Order document (JSON), or a folder of them: the page has a choice.
+    #[arg(long, value_name = "FILE|DIR")]
     order: PathBuf,
     /// Answer AI calls with this script (TOML), or with `recorded`: ask the configured routes once
     /// for each question and keep the replies in `.sitewright/recorded.jsonl` [default: `ai.toml`
@@ -56,6 +58,10 @@ pub(in crate::cli) struct Args {
     /// Listen on this port of the loopback interface; 0 selects a free one.
     #[arg(long, value_name = "PORT", default_value = "0")]
     port: u16,
+    /// Open files of error reports with this address: `{path}`, `{line}` and `{column}` are
+    /// replaced. For example `zed://file{path}:{line}:{column}`.
+    #[arg(long, value_name = "URL", default_value_t)]
+    editor: Editor,
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -65,12 +71,15 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         .map_err(|error| SetupError::Host(message!("opening the project failed: {error}")))?
         .map_err(SetupError::Usage)?;
     let config = configured(setup, &project)?;
-    let order = found(&args.order, "--order")?;
+    let order = args.order.clone();
+    let orders = tokio::task::spawn_blocking(move || orders(&order))
+        .await
+        .map_err(|error| SetupError::Host(message!("finding the orders failed: {error}")))??;
     let ai = answers(args.ai.as_deref(), &config, &project)?;
-    let others: Vec<PathBuf> = match &ai {
-        AiSource::Script(script) => vec![order.clone(), script.clone()],
-        AiSource::Recorded { .. } => vec![order.clone()],
-    };
+    let mut others = orders.clone();
+    if let AiSource::Script(script) = &ai {
+        others.push(script.clone());
+    }
     let root = project.folder.clone();
     let watcher = tokio::task::spawn_blocking(move || {
         Watcher::new(&root, &others.iter().map(PathBuf::as_path).collect::<Vec<_>>())
@@ -83,7 +92,6 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let client = http::client()?;
     let dev = Dev {
         builder: Builder::new(project.clone(), Mode::Dev),
-        order,
         ai,
         host: Setup::host_with(&config, 1, client.clone())?,
         client,
@@ -93,7 +101,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     tell_of(json, &json!({ "event": "listening", "url": url }), || {
         format!("{} at {url} · press Ctrl-C to stop\n", project.name)
     });
-    let (board, stop) = (Board::default(), CancellationToken::new());
+    let links = Links { root: project.folder.clone(), editor: args.editor };
+    let (board, stop) = (Board::new(orders, Some(links)), CancellationToken::new());
     let tool = |line: &str| output::complain(&format!("{line}\n"));
     let told = |event: Event<'_>| tell(json, &project, &event);
     let mut serving = std::pin::pin!(server.serve(&board, stop.clone()));
@@ -136,6 +145,34 @@ fn found(file: &Path, flag: &str) -> Result<PathBuf, SetupError> {
     file.canonicalize().map_err(|error| {
         SetupError::Usage(message!("the file {} cannot be found ({flag}): {error}", file.display()))
     })
+}
+
+/// The order document, or those in the folder, sorted by name. Blocking.
+fn orders(asked: &Path) -> Result<Vec<PathBuf>, SetupError> {
+    if !asked.is_dir() {
+        return Ok(vec![found(asked, "--order")?]);
+    }
+    let wrong = |error: std::io::Error| {
+        SetupError::Usage(message!(
+            "the folder {} cannot be read (--order): {error}",
+            asked.display()
+        ))
+    };
+    let mut orders = Vec::new();
+    for entry in std::fs::read_dir(asked).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if path.extension().is_some_and(|extension| extension == "json") && path.is_file() {
+            orders.push(found(&path, "--order")?);
+        }
+    }
+    orders.sort();
+    if orders.is_empty() {
+        return Err(SetupError::Usage(message!(
+            "the folder {} has no order (--order): no file whose name ends with `.json`",
+            asked.display()
+        )));
+    }
+    Ok(orders)
 }
 
 fn answers(

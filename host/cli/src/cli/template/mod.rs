@@ -4,19 +4,27 @@
 mod build;
 #[cfg(feature = "author")]
 mod dev;
+#[cfg(feature = "author")]
+mod harness;
 mod inspect;
 mod list;
 #[cfg(feature = "author")]
 mod new;
+#[cfg(all(feature = "author", feature = "conformance"))]
+mod test;
 
-#[cfg(not(feature = "author"))]
+#[cfg(not(all(feature = "author", feature = "conformance")))]
 use super::absent::absent;
 #[cfg(not(feature = "author"))]
 absent!(build, "author");
 #[cfg(not(feature = "author"))]
 absent!(dev, "author");
 #[cfg(not(feature = "author"))]
+absent!(harness, "author");
+#[cfg(not(feature = "author"))]
 absent!(new, "author");
+#[cfg(not(all(feature = "author", feature = "conformance")))]
+absent!(test, "author,conformance");
 
 use super::exit::Exit;
 use super::setup::{Setup, SetupError};
@@ -28,8 +36,11 @@ pub(super) enum Command {
     Inspect(inspect::Args),
     New(new::Args),
     Build(build::Args),
+    Test(test::Args),
     Record(super::template_record::Args),
     Dev(dev::Args),
+    #[command(hide = true)]
+    Harness(harness::Args),
 }
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
@@ -38,7 +49,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Inspect(args) => inspect::run(setup, args, json).await,
         Command::New(args) => new::run(setup, args, json).await,
         Command::Build(args) => build::run(setup, args, json).await,
+        Command::Test(args) => test::run(setup, args, json).await,
         Command::Record(args) => super::template_record::run(setup, args, json).await,
         Command::Dev(args) => dev::run(setup, args, json).await,
+        Command::Harness(args) => harness::run(setup, args, json).await,
     }
 }

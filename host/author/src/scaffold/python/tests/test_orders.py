@@ -1,0 +1,45 @@
+"""Tests of the template in this interpreter: no WebAssembly, no host, no network.
+
+Run them with `sitewright template test --native`.
+"""
+
+import json
+import unittest
+from pathlib import Path
+
+# First: in Python before 3.14, it makes modules with t-strings importable.
+from sitewright.testing import Harness, sample_order
+
+import app
+
+PROJECT = Path(__file__).parent.parent
+SCRIPT = (PROJECT / "ai.toml").read_text()
+
+
+class Orders(unittest.TestCase):
+    def test_the_sample_order_becomes_a_page(self):
+        order = json.loads((PROJECT / "order.json").read_text())
+        run = Harness.scripted(SCRIPT).run(app.Generator, order).ok()
+        page = run.text("index.html")
+        for expected in [
+            '<html lang="en">', "Green Gate Gardens", "<li>Lawn care</li>", "--brand: #2f6f4f",
+        ]:  # fmt: skip
+            self.assertIn(expected, page)
+        self.assertIn("assets/site.css", run.files)
+
+    def test_markup_in_an_order_is_escaped(self):
+        order = sample_order() | {"business_name": "<script>alert(1)</script>"}
+        run = Harness.scripted(SCRIPT).run(app.Generator, order).ok()
+        self.assertNotIn("<script>", run.text("index.html"))
+        # The prompt contains order texts as data.
+        self.assertIn("alert(1)", run.ai_calls[0].prompt)
+
+    def test_a_failed_ai_call_fails_the_run_and_is_blamed(self):
+        script = "[[rule]]\nanswer = { fault = { status = 503 } }\n"
+        failure = Harness.scripted(script).run(app.Generator, sample_order()).failure
+        self.assertEqual(failure.code, "ai-overloaded")
+        self.assertEqual(failure.ai_calls, ["call-1"])
+
+
+if __name__ == "__main__":
+    unittest.main()

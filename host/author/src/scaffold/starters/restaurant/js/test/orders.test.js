@@ -1,0 +1,40 @@
+/**
+ * Tests of the template in Node.js: no WebAssembly, no host, no network.
+ *
+ * Run them with `sitewright template test --native`, or with `npm test`.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import { Harness, sampleOrder } from 'sitewright/testing';
+import { generatorSync } from '../src/template.js';
+
+const read = (name) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+const script = read('ai.toml');
+
+test('the sample order becomes a page with menu and hours', () => {
+  const run = Harness.scripted(script).run(generatorSync, read('order.json')).ok();
+  const page = run.text('index.html');
+  for (const expected of [
+    '<h3>Soups</h3>',
+    '<strong>Corn chowder</strong><br>(milk)',
+    '<dt>Friday</dt>\n<dd>11:30 – 15:00, 18:00 – 22:00</dd>',
+    '<dt>Monday</dt>\n<dd>closed</dd>',
+    'href="https://booking.example.com/copper-ladle"',
+  ]) {
+    assert.ok(page.includes(expected), `${expected} is missing in ${page}`);
+  }
+});
+
+test('a restaurant without a menu has a site, and its operator a warning', () => {
+  const run = Harness.scripted(script).run(generatorSync, sampleOrder()).ok();
+  assert.equal(run.reports[0].code, 'no-menu');
+  assert.ok(!run.text('index.html').includes('What we cook'));
+});
+
+test('markup in an order is escaped', () => {
+  const dish = { name: '<script>alert(1)</script>' };
+  const order = { ...sampleOrder(), menu: [{ section: '<b>', items: [dish] }] };
+  const run = Harness.scripted(script).run(generatorSync, order).ok();
+  assert.ok(!run.text('index.html').includes('<script>'));
+});
