@@ -149,6 +149,7 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
     let id = order.id().to_string();
     let of_order = |problem: Problem| NoOrder { order: Some(id.clone()), problem };
     templates::check(app, &hook.template).await.map_err(of_order)?;
+    let notices = language(app, &order, &hook.template).await.map_err(of_order)?;
     let priority = Priority::try_from(hook.priority).map_err(|error| {
         of_order(Problem::new(ProblemKind::Internal, format!("`priority`: {error}")))
     })?;
@@ -158,6 +159,8 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
         priority,
         idempotency_key: None,
         callback: None,
+        tenant: None,
+        notices,
     };
     let submitted = submit(&app.database, vec![submission], None).await;
     let submitted = submitted.map_err(|error| of_order(Problem::from(error)))?;

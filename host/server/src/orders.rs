@@ -136,7 +136,7 @@ async fn document(app: &App, bytes: Vec<u8>) -> Result<OrderSnapshot, Problem> {
 }
 
 /// What is said about an order whose language its template does not write.
-async fn language(
+pub(crate) async fn language(
     app: &App,
     order: &OrderSnapshot,
     template: &str,
