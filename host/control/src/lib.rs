@@ -8,6 +8,7 @@
 //! | `detail` | what is known about one order? |
 //! | `erase` | how is everything of an order removed, in database and sites? |
 //! | `files` | which files of an order are removed? |
+//! | `releases/` | which releases has an order, what differs, and which one is current? |
 //! | `token` | how is a token of the HTTP API made and recognized? |
 //! | `error` | what can fail? |
 //!
@@ -20,6 +21,7 @@ mod document;
 mod erase;
 mod error;
 mod files;
+mod releases;
 mod submit;
 mod token;
 
@@ -28,7 +30,12 @@ pub use document::{Document, Reading, read};
 pub use erase::{Erased, erase};
 pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
+pub use releases::{
+    DiffLine, FileChange, FileDiff, LineChange, ReleaseDiff, activate_release, choose_release,
+    compare, parse_ids, release, release_store, releases,
+};
 pub use submit::{
-    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, submit,
+    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, different_fields,
+    submit,
 };
 pub use token::{TOKEN_PREFIX, digest_of, new_token};

@@ -27,7 +27,10 @@
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
+//! | `matching` | which orders fit, a batch at a time? |
+//! | `releases` | which release is the current one, if an operator chooses? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
+//! | `spend` | what have AI replies cost, by time, purpose, model and template? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `watch` | what happens to orders while somebody watches? |
@@ -68,10 +71,12 @@ mod heartbeat;
 mod holds;
 mod locks;
 mod marks;
+mod matching;
 mod migration_lock;
 mod model;
 mod open_cause;
 mod order;
+mod releases;
 mod reply_journal;
 mod rescue;
 mod retention;
@@ -81,6 +86,7 @@ mod schema;
 mod search;
 mod serving;
 mod settings;
+mod spend;
 mod stall_detector;
 mod stats;
 mod tokens;
@@ -103,12 +109,14 @@ pub use holds::{
     Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
 };
 pub use marks::Marks;
+pub use matching::{Matching, MatchingCursor};
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
     Resolution, WorkerId,
 };
 pub use open_cause::OpenCause;
+pub use releases::ReleaseChoice;
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
@@ -117,6 +125,7 @@ pub use schema::{Migrated, SCHEMA_VERSION};
 pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
+pub use spend::Spend;
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};

@@ -27,6 +27,8 @@ pub enum ProblemKind {
     BodyTimeout,
     /// There is no token, or it is not valid.
     Unauthorized,
+    /// The one-time link to the console is needed, or was used.
+    LinkNeeded,
     /// The token has not the scope.
     Forbidden,
     /// A page of another origin sent the request to a server without tokens.
@@ -47,6 +49,8 @@ pub enum ProblemKind {
     NoSuchWebhook,
     /// There is no such delivery of a webhook.
     NoSuchDelivery,
+    /// The order has no such release, or not any more.
+    NoSuchRelease,
     /// No template has this name.
     NoSuchTemplate,
     /// The document is not an order.
@@ -65,6 +69,8 @@ pub enum ProblemKind {
     NotEnded,
     /// The order was cancelled, and its worker has not stopped it yet.
     StillRunning,
+    /// Changes of many orders go on already, as many as may.
+    TooManyChanges,
     /// The request was not answered in time.
     Timeout,
     /// The database does not answer, or not with the tables of this version.
@@ -80,7 +86,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            ProblemKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ProblemKind::Unauthorized | ProblemKind::LinkNeeded => StatusCode::UNAUTHORIZED,
             ProblemKind::Forbidden | ProblemKind::CrossOrigin => StatusCode::FORBIDDEN,
             ProblemKind::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             ProblemKind::NoSuchPath
@@ -88,7 +94,8 @@ impl ProblemKind {
             | ProblemKind::NoSuchFailure
             | ProblemKind::NoSuchRoute
             | ProblemKind::NoSuchWebhook
-            | ProblemKind::NoSuchDelivery => StatusCode::NOT_FOUND,
+            | ProblemKind::NoSuchDelivery
+            | ProblemKind::NoSuchRelease => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::NoSuchTemplate
             | ProblemKind::InvalidOrder
@@ -98,6 +105,7 @@ impl ProblemKind {
             | ProblemKind::KeyInUse
             | ProblemKind::NotEnded
             | ProblemKind::StillRunning => StatusCode::CONFLICT,
+            ProblemKind::TooManyChanges => StatusCode::TOO_MANY_REQUESTS,
             ProblemKind::Timeout | ProblemKind::DatabaseUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -113,6 +121,7 @@ impl ProblemKind {
             ProblemKind::BodyTooLarge => "The body is too large",
             ProblemKind::BodyTimeout => "The body did not arrive in time",
             ProblemKind::Unauthorized => "A valid token is needed",
+            ProblemKind::LinkNeeded => "The link to the console is needed",
             ProblemKind::Forbidden => "The token may not do this",
             ProblemKind::CrossOrigin => "Pages of other origins may not use this server",
             ProblemKind::WrongHost => "This server answers to other names",
@@ -123,6 +132,7 @@ impl ProblemKind {
             ProblemKind::NoSuchRoute => "There is no such route",
             ProblemKind::NoSuchWebhook => "There is no such webhook",
             ProblemKind::NoSuchDelivery => "There is no such delivery",
+            ProblemKind::NoSuchRelease => "There is no such release",
             ProblemKind::NoSuchTemplate => "There is no such template",
             ProblemKind::InvalidOrder => "The document is not an order",
             ProblemKind::OrderRefused => "The order cannot be stored",
@@ -132,6 +142,7 @@ impl ProblemKind {
             ProblemKind::KeyInUse => "The idempotency key belongs to another order",
             ProblemKind::NotEnded => "The order has not ended",
             ProblemKind::StillRunning => "The order still runs",
+            ProblemKind::TooManyChanges => "Too many changes go on",
             ProblemKind::Timeout => "The request took too long",
             ProblemKind::DatabaseUnavailable => "The database cannot be used",
             ProblemKind::Internal => "The host failed",
@@ -148,6 +159,7 @@ impl ProblemKind {
             ProblemKind::Unauthorized => {
                 "send `Authorization: Bearer TOKEN`; `sitewright token create` makes one"
             }
+            ProblemKind::LinkNeeded => "start `sitewright serve` again: it prints another link",
             ProblemKind::Forbidden => {
                 "use a token that has the scope; `sitewright token create --scope` makes one"
             }
@@ -167,6 +179,9 @@ impl ProblemKind {
             ProblemKind::NoSuchDelivery => {
                 "GET /v1/webhooks/deliveries lists the deliveries there are"
             }
+            ProblemKind::NoSuchRelease => {
+                "older ones are removed: `keep_releases` says how many are kept"
+            }
             ProblemKind::NoSuchTemplate => {
                 "GET /v1/templates lists the templates there are; start a worker that has this one"
             }
@@ -184,6 +199,7 @@ impl ProblemKind {
             ProblemKind::KeyInUse => "give each order an idempotency key of its own",
             ProblemKind::NotEnded => "wait for it, or cancel it first",
             ProblemKind::StillRunning => "send the request again when the order has ended",
+            ProblemKind::TooManyChanges => "wait until one has ended, or stop it",
             ProblemKind::Timeout => "send the request again, or raise `server.request_ms`",
             ProblemKind::DatabaseUnavailable => {
                 "send the request again; if this lasts, `sitewright doctor` says why"
@@ -312,7 +328,10 @@ impl From<sitewright_control::Error> for Problem {
         match error {
             Error::Database(error) => error.into(),
             Error::StillRunning { .. } => Problem::of(ProblemKind::StillRunning, &error),
-            Error::Sites(_) | Error::Host(_) => Problem::of(ProblemKind::Internal, &error),
+            Error::NoSuchRelease { .. } => Problem::of(ProblemKind::NoSuchRelease, &error),
+            Error::Store(_) | Error::Sites(_) | Error::Host(_) => {
+                Problem::of(ProblemKind::Internal, &error)
+            }
         }
     }
 }

@@ -2,5 +2,6 @@
 
 mod ai;
 mod reference;
+mod release;
 mod terminal;
 mod webhook;

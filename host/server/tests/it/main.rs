@@ -42,11 +42,15 @@ mod standins;
 mod access;
 mod browser;
 mod console;
+mod console_doors;
+mod console_many;
+mod console_order;
 mod events;
 mod failures;
 mod hostile;
 mod orders;
 mod status;
+mod visitor;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -108,6 +112,7 @@ impl Place {
             database,
             sites: self.sites(),
             store: None,
+            keep_releases: 5,
             reading: Reading {
                 max_bytes: 1 << 20,
                 default_locale: "en".parse().unwrap(),
@@ -117,6 +122,7 @@ impl Place {
             configuration: vec![("sites".to_owned(), "sites".to_owned())],
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
+            expired: Arc::new(|| Box::pin(async { Ok(vec![("failed orders".to_owned(), 7)]) })),
             callbacks: Some(CallbackRules { allow_private: false }),
             alive: Arc::new(|| Ok(())),
             settings,
@@ -157,7 +163,11 @@ struct Api {
 
 impl Api {
     async fn start(parts: ServerParts, database: Database) -> Self {
-        let server = Server::bind(parts).await.unwrap();
+        Self::of(Server::bind(parts).await.unwrap(), database)
+    }
+
+    /// Lets a server answer that is bound.
+    fn of(server: Server, database: Database) -> Self {
         let (address, stop) = (server.address(), CancellationToken::new());
         let serving = tokio::spawn(server.serve(stop.clone()));
         let client = sitewright_http::client().unwrap().first().clone();
