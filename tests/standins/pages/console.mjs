@@ -151,7 +151,7 @@ const tasks = {
   'revise an order': async (page, by, key) => {
     await page.goto(`${origin}/console/orders/find-${key}-1`);
     await by.press(page, page.getByRole('link', { name: 'Revise…' }));
-    const text = `{"id": "find-${key}-1", "business_name": "Fauna"}`;
+    const text = `{"id": "find-${key}-1", "business_name": "Fauna", "business_email": "hello@flora.example"}`;
     await by.type(page, page.getByLabel('The document (JSON)'), text);
     await by.press(page, page.getByRole('button', { name: 'Check it' }));
     await says(page, '/business_name');
