@@ -34,7 +34,7 @@ mod tests {
         for number in 0..3 {
             api.add(&format!("queued-{number}")).await;
         }
-        api.log_in(&[Scope::Operate]).await;
+        api.log_in(&[Scope::Operate, Scope::Submit]).await;
         let token = api.token.clone().unwrap();
         let browser = Browser::new(&api);
         browser.log_in(&token).await;
