@@ -31,12 +31,19 @@
       if (!other || isBusy(part) || other.outerHTML === part.outerHTML) continue;
       part.replaceWith(other);
     }
+    follow();
   };
 
   const soon = () => {
     if (timer || document.hidden) return;
     timer = setTimeout(refresh, Math.max(0, last + AT_MOST_EVERY - Date.now()));
   };
+
+  // Something goes on that no event tells of.
+  const follow = () => {
+    if (document.querySelector("[data-again]")) soon();
+  };
+  follow();
 
   if (events && window.EventSource) {
     let stream;

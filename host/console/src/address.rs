@@ -18,6 +18,27 @@ pub fn order(id: &str) -> String {
     format!("{HOME}/orders/{}", encoded(id))
 }
 
+/// The page that asks before a release of an order is made current.
+pub fn choose_release(id: &str, release: &str) -> String {
+    with(&format!("{}/use", order(id)), &[("release", Some(release))])
+}
+
+/// The page of what differs between two releases of an order.
+pub fn compare_releases(id: &str, before: &str, after: &str) -> String {
+    let releases = [("before", Some(before)), ("after", Some(after))];
+    with(&format!("{}/compare", order(id)), &releases)
+}
+
+/// The page of a change of many orders.
+pub fn bulk(id: &str) -> String {
+    format!("{HOME}/bulk/{}", encoded(id))
+}
+
+/// The page of a delivery of a webhook.
+pub fn delivery(id: &str) -> String {
+    format!("{HOME}/deliveries/{}", encoded(id))
+}
+
 /// The page of a cause.
 pub fn cause(fingerprint: &str) -> String {
     format!("{HOME}/failures/{}", encoded(fingerprint))

@@ -1,9 +1,9 @@
-//! Stacked bars as SVG, from whole numbers.
+//! Bars as SVG, from whole numbers.
 
 use sitewright_jobs::{EndedOrders, OrderState};
 use time::OffsetDateTime;
 
-use super::text::{count, counted};
+use super::text::{count, counted, dollars};
 
 const WIDTH: i64 = 1_152;
 const HEIGHT: i64 = 132;
@@ -152,8 +152,47 @@ pub(crate) fn ended(numbers: &[Ended], since: i64, span_ms: i64) -> Chart {
     }
 }
 
+/// The chart of an amount of money in each span, with the names of the spans.
+pub(crate) fn costs(amounts: &[i64], names: &[String], label: String) -> Chart {
+    let spans = i64::try_from(amounts.len()).unwrap_or(1).max(1);
+    let highest = amounts.iter().copied().max().unwrap_or_default();
+    let (step, room) = (WIDTH / spans, BASE - ABOVE);
+    let label_every = (spans / 6).max(1);
+    let (mut bars, mut ticks) = (Vec::new(), Vec::new());
+    for ((at, amount), name) in (0..).zip(amounts).zip(names) {
+        let x = at * step + GAP / 2;
+        if *amount > 0 {
+            let height = i128::from(*amount) * i128::from(room) / i128::from(highest.max(1));
+            let height = i64::try_from(height).unwrap_or(room).max(2);
+            let title = format!("{name}: {}", dollars(*amount));
+            let (y, width) = (BASE - height, step - GAP);
+            bars.push(Bar { class: "c-succeeded", x, y, width, height, title });
+        }
+        if at % label_every == 0 {
+            ticks.push(Tick { x, text: name.clone() });
+        }
+    }
+    Chart {
+        width: WIDTH,
+        height: HEIGHT,
+        base: BASE,
+        label,
+        top: if highest > 0 { dollars(highest) } else { String::new() },
+        bars,
+        ticks,
+        rows: Vec::new(),
+        is_empty: highest == 0,
+    }
+}
+
+/// `2026-11-23`, in UTC.
+pub(crate) fn day(ms: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(ms / 1_000);
+    time.unwrap_or(OffsetDateTime::UNIX_EPOCH).date().to_string()
+}
+
 /// `08:00`, in UTC.
-fn clock(ms: i64) -> String {
+pub(crate) fn clock(ms: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(ms / 1_000);
     let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!("{:02}:{:02}", time.hour(), time.minute())

@@ -41,6 +41,7 @@ pub fn refused(
     title: &str,
     detail: &str,
     hint: &str,
+    needs_login: bool,
 ) -> Result<String, askama::Error> {
-    RefusedPage { f: frame, status, title, detail, hint, needs_login: status == 401 }.render()
+    RefusedPage { f: frame, status, title, detail, hint, needs_login }.render()
 }

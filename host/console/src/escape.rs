@@ -28,6 +28,15 @@ impl Escaper for Html {
     }
 }
 
+/// The bytes that a text has in a page.
+pub(crate) fn length(text: &str) -> usize {
+    let length = |c: char| match c {
+        '<' | '>' | '&' | '"' | '\'' | '`' => 5,
+        c => c.len_utf8().max(if is_obeyed(c) { 3 } else { 1 }),
+    };
+    text.chars().map(length).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +48,6 @@ mod tests {
         Html.write_escaped_str(&mut out, text).unwrap();
         assert!(!out.contains(['<', '>', '"', '\'', '`', '\0', '\u{1b}', '\u{202e}']), "{out}");
         assert!(out.ends_with("é&#60;/b&#62;\n ."), "{out}");
+        assert!(length(text) >= out.len(), "{} {}", length(text), out.len());
     }
 }

@@ -7,6 +7,8 @@ use super::{address, assets};
 pub struct Viewer {
     /// The name of the token, or `this machine`.
     pub name: String,
+    /// Give orders other documents.
+    pub may_submit: bool,
     /// Cancel, retry, pause, hold, release.
     pub may_operate: bool,
     /// Erase, tokens, the audit log.
@@ -21,6 +23,7 @@ pub enum Section {
     Now,
     Orders,
     Failures,
+    Ai,
     Templates,
     Settings,
     /// None of them.
@@ -28,10 +31,11 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [(Section, &'static str, &'static str); 5] = [
+    const ALL: [(Section, &'static str, &'static str); 6] = [
         (Section::Now, "Now", address::HOME),
         (Section::Orders, "Orders", "/console/orders"),
         (Section::Failures, "Failures", "/console/failures"),
+        (Section::Ai, "AI", "/console/ai"),
         (Section::Templates, "Templates", "/console/templates"),
         (Section::Settings, "Settings", "/console/settings"),
     ];
@@ -99,6 +103,10 @@ impl Frame {
             is_here: section == self.section,
         };
         Section::ALL.into_iter().map(link).collect()
+    }
+
+    pub(crate) fn may_submit(&self) -> bool {
+        self.viewer.as_ref().is_some_and(|viewer| viewer.may_submit)
     }
 
     pub(crate) fn may_operate(&self) -> bool {

@@ -4,9 +4,14 @@
 //! |---|---|
 //! | `frame` | what do all pages share: who looks, which actions are offered, what was done? |
 //! | `now` | is all well? |
+//! | `bulk` | what would changing many orders do, and how far is it? |
 //! | `orders`, `order` | which orders are there, and what happened to one? |
+//! | `revise` | which other document does an order get, and what happens then? |
+//! | `releases` | what differs between two releases, and which one do visitors see? |
 //! | `failures`, `record`, `retry` | what fails, why, and what would retrying it do? |
+//! | `ai` | what was spent on what, and which AI calls fail? |
 //! | `templates`, `settings` | what can be paused, who may do what, and who did what? |
+//! | `webhooks` | who is told of orders, and what became of each delivery? |
 //! | `entrance` | how does one log in, and what does a page say that cannot be shown? |
 //! | `chart`, `text`, `escape` | charts, amounts and times, and nothing that a browser would obey |
 //! | `address`, `assets` | where are pages and files? |
@@ -19,7 +24,9 @@
 //! all of it; and everything works without the script.
 
 pub mod address;
+mod ai;
 pub mod assets;
+mod bulk;
 mod chart;
 mod entrance;
 mod escape;
@@ -29,21 +36,31 @@ mod now;
 mod order;
 mod orders;
 mod record;
+mod releases;
 mod retry;
+mod revise;
 mod settings;
 mod templates;
 mod text;
+mod webhooks;
 
+pub use ai::{AiFacts, Period, ai};
 pub use askama::Error;
+pub use bulk::{
+    BulkEnd, BulkFacts, BulkKind, BulkPreview, bulk_preview, bulk_progress, wanted_in_words,
+};
 pub use entrance::{login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};
 pub use now::{NowFacts, now};
 pub use order::{EraseFacts, OrderFacts, erase, order};
 pub use orders::{OrdersFacts, Wanted, orders};
+pub use releases::{ChoiceFacts, ReleasesFacts, choose, compare, releases};
 pub use retry::{RetryFacts, retry};
-pub use settings::{AuditFacts, SettingsFacts, audit, settings};
+pub use revise::{ReviseFacts, ReviseStep, revise};
+pub use settings::{AuditFacts, SettingsFacts, audit, retention, settings};
 pub use templates::{TemplateFacts, TemplatesFacts, templates};
+pub use webhooks::{DeliveryFacts, WantedDeliveries, WebhooksFacts, delivery, webhooks};
 
 #[cfg(test)]
 mod tests {

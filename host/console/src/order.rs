@@ -52,6 +52,7 @@ struct Page<'a> {
     next: Option<When>,
     may_retry: bool,
     may_cancel: bool,
+    has_release: bool,
     facts: Vec<Fact>,
     failure: Option<FailureBox>,
     warnings: Vec<Warning>,
@@ -151,6 +152,7 @@ pub fn order(frame: &Frame, facts: &OrderFacts) -> Result<String, askama::Error>
         may_cancel: frame.may_operate()
             && !order.state.has_ended()
             && order.cancel_requested_at.is_none(),
+        has_release: order.current_release.is_some(),
         facts: all_facts(order, now),
         failure: failure(facts, now),
         warnings: warnings(&facts.detail),

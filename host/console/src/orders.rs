@@ -5,8 +5,9 @@ use sitewright_jobs::{Found, LOOKED_THROUGH, Order, OrderCursor, OrderState};
 use sitewright_model::failure::FailureKind;
 
 use super::address;
+use super::bulk::{BulkEnd, BulkFacts, BulkKind};
 use super::frame::Frame;
-use super::text::{When, count, short};
+use super::text::{When, count, count_of, short};
 
 /// What is looked for, as it was typed.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,33 @@ pub struct Wanted {
     pub kind: Option<String>,
     /// A part of the id.
     pub text: Option<String>,
+}
+
+impl Wanted {
+    /// The parameters of its page.
+    pub(crate) fn parameters(&self) -> [(&'static str, Option<&str>); 4] {
+        [
+            ("state", self.state.map(OrderState::as_str)),
+            ("template", self.template.as_deref()),
+            ("kind", self.kind.as_deref()),
+            ("text", self.text.as_deref()),
+        ]
+    }
+
+    /// The page of the orders behind this one.
+    pub(crate) fn address(&self, cursor: Option<&str>) -> String {
+        let mut all = self.parameters().to_vec();
+        all.push(("cursor", cursor));
+        address::with("/console/orders", &all)
+    }
+
+    /// The page that asks before all of them are changed.
+    fn bulk(&self, kind: BulkKind) -> String {
+        let kind = kind.to_string();
+        let mut all = vec![("do", Some(kind.as_str()))];
+        all.extend(self.parameters());
+        address::with(&format!("{}/bulk", address::HOME), &all)
+    }
 }
 
 /// What the page is made of.
@@ -29,6 +57,8 @@ pub struct OrdersFacts {
     pub is_later: bool,
     /// Names of templates, to choose from.
     pub templates: Vec<String>,
+    /// Changes of many orders, the newest first.
+    pub changes: Vec<BulkFacts>,
 }
 
 #[derive(askama::Template)]
@@ -47,6 +77,34 @@ struct Page<'a> {
     first: String,
     /// What a search looked through.
     cut: Option<Cut>,
+    retry_all: Option<String>,
+    cancel_all: Option<String>,
+    changes: Vec<ChangeRow>,
+}
+
+/// A change of many orders.
+struct ChangeRow {
+    href: String,
+    what: String,
+    begun: When,
+    end: &'static str,
+    class: &'static str,
+}
+
+fn change(facts: &BulkFacts, now: i64) -> ChangeRow {
+    let (end, class) = match &facts.end {
+        None => ("goes on", ""),
+        Some(BulkEnd::Done) => ("done", "good"),
+        Some(BulkEnd::Stopped) => ("stopped", "warn"),
+        Some(BulkEnd::Failed(_)) => ("failed", "bad"),
+    };
+    ChangeRow {
+        href: address::bulk(&facts.id),
+        what: format!("{} {} with {}", facts.kind, count_of(facts.all as u64), facts.what),
+        begun: When::new(facts.begun_at, now),
+        end,
+        class,
+    }
 }
 
 struct Cut {
@@ -77,19 +135,12 @@ struct OrderRow {
 /// # Errors
 /// Never, as far as is known.
 pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Error> {
-    let OrdersFacts { wanted, found, next, is_later, templates } = facts;
+    let OrdersFacts { wanted, found, next, is_later, templates, changes } = facts;
     let state = wanted.state.map(OrderState::as_str);
-    let parameters = [
-        ("state", state),
-        ("template", wanted.template.as_deref()),
-        ("kind", wanted.kind.as_deref()),
-        ("text", wanted.text.as_deref()),
-    ];
-    let page = |cursor: Option<&str>| {
-        let mut all = parameters.to_vec();
-        all.push(("cursor", cursor));
-        address::with("/console/orders", &all)
-    };
+    let is_filtered = wanted.parameters().iter().any(|(_, value)| value.is_some());
+    // Without a filter it would be for all orders there are, which nobody means.
+    let may_change = frame.may_operate() && is_filtered && !found.orders.is_empty();
+    let offers = |ended| may_change && wanted.state.is_none_or(|one| one.has_ended() == ended);
     let until = found.next.as_ref().map(|OrderCursor { created_at, .. }| *created_at);
     let cut = found.is_cut.then(|| Cut {
         orders: count(i64::from(LOOKED_THROUGH)),
@@ -102,12 +153,15 @@ pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Erro
         templates,
         template: wanted.template.as_deref().unwrap_or_default(),
         text: wanted.text.as_deref().unwrap_or_default(),
-        is_filtered: parameters.iter().any(|(_, value)| value.is_some()),
+        is_filtered,
         is_later: *is_later,
         rows: found.orders.iter().map(|order| row(order, frame.now)).collect(),
-        next: next.as_deref().map(|cursor| page(Some(cursor))),
-        first: page(None),
+        next: next.as_deref().map(|cursor| wanted.address(Some(cursor))),
+        first: wanted.address(None),
         cut,
+        retry_all: offers(true).then(|| wanted.bulk(BulkKind::Retry)),
+        cancel_all: offers(false).then(|| wanted.bulk(BulkKind::Cancel)),
+        changes: changes.iter().take(5).map(|one| change(one, frame.now)).collect(),
     }
     .render()
 }

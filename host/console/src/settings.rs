@@ -5,7 +5,7 @@ use sitewright_jobs::{AuditEntry, Token};
 
 use super::address;
 use super::frame::Frame;
-use super::text::{When, short};
+use super::text::{When, count_of, short};
 
 /// What the page is made of.
 #[derive(Debug)]
@@ -113,6 +113,32 @@ fn entry(entry: &AuditEntry, now: i64) -> Entry {
         class: if entry.status < 400 { "good" } else { "bad" },
         client: short(&entry.client, 60),
     }
+}
+
+#[derive(askama::Template)]
+#[template(path = "retention.html")]
+struct RetentionPage<'a> {
+    f: &'a Frame,
+    rows: Vec<(String, &'a str)>,
+    settings: Vec<(&'a str, &'a str)>,
+}
+
+/// What the next sweep of `[retention]` removes: numbers with what they count.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn retention(
+    frame: &Frame,
+    expired: &[(String, u64)],
+    configuration: &[(String, String)],
+) -> Result<String, askama::Error> {
+    let of_retention = configuration.iter().filter(|(key, _)| key.starts_with("retention."));
+    RetentionPage {
+        f: frame,
+        rows: expired.iter().map(|(what, number)| (count_of(*number), what.as_str())).collect(),
+        settings: of_retention.map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+    }
+    .render()
 }
 
 #[derive(askama::Template)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_site::RootError;
+use sitewright_site::{RootError, StoreError};
 
 /// Why something could not be done with an order.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,13 @@ pub enum Error {
     Database(#[from] sitewright_jobs::Error),
     #[error(transparent)]
     Sites(#[from] RootError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "order {order:?} has no release {release:?}; `sitewright order release list` shows those \
+         that are kept"
+    )]
+    NoSuchRelease { order: String, release: String },
     /// An order that is to be erased still runs. It was cancelled.
     #[error(
         "order {order:?} was cancelled, and its worker has not stopped it within {} s; nothing was \
@@ -26,4 +34,14 @@ pub enum Error {
     /// A failure of the host or its machine.
     #[error("{0}")]
     Host(Message),
+}
+
+impl From<Error> for Message {
+    fn from(error: Error) -> Message {
+        match error {
+            Error::Store(error) => error.message,
+            Error::Host(message) => message,
+            error => Message::or(error.to_string(), message!("it failed for no known reason")),
+        }
+    }
 }

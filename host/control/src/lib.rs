@@ -9,6 +9,7 @@
 //! | `detail` | what is known about one order? |
 //! | `erase` | how is everything of an order removed, in database and sites? |
 //! | `files` | which files of an order are removed? |
+//! | `releases/` | which releases has an order, what differs, and which one is current? |
 //! | `token` | how is a token of the HTTP API made and recognized? |
 //! | `error` | what can fail? |
 //!
@@ -22,6 +23,7 @@ mod erase;
 mod error;
 mod files;
 mod languages;
+mod releases;
 mod submit;
 mod token;
 
@@ -31,8 +33,12 @@ pub use erase::{Erased, erase};
 pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
 pub use languages::{FindLanguages, Languages};
+pub use releases::{
+    DiffLine, FileChange, FileDiff, LineChange, ReleaseDiff, activate_release, choose_release,
+    compare, parse_ids, release, release_store, releases,
+};
 pub use submit::{
-    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, sent_digest,
-    submit,
+    Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, different_fields,
+    sent_digest, submit,
 };
 pub use token::{TOKEN_PREFIX, digest_of, new_token, without_tokens};

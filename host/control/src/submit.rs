@@ -239,7 +239,7 @@ async fn was_sent(
 
 /// The fields in which two documents differ, as JSON pointers. A document of a producer that writes
 /// into the table itself may be no JSON: then the whole document differs.
-fn different_fields(known: &str, sent: &str) -> Vec<String> {
+pub fn different_fields(known: &str, sent: &str) -> Vec<String> {
     let (Ok(known), Ok(sent)) = (serde_json::from_str(known), serde_json::from_str(sent)) else {
         return vec![String::new()];
     };

@@ -56,6 +56,21 @@ pub enum BulkOutcome {
     NoSuchOrder,
 }
 
+impl BulkOutcome {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            BulkOutcome::Queued { .. } => "queued",
+            BulkOutcome::Cancelled => "cancelled",
+            BulkOutcome::Stopping => "stopping",
+            BulkOutcome::NotEnded { .. } => "not_ended",
+            BulkOutcome::AlreadyEnded { .. } => "already_ended",
+            BulkOutcome::Changed { .. } => "changed",
+            BulkOutcome::NoSuchOrder => "no_such_order",
+        }
+    }
+}
+
 impl Database {
     /// The ids of the orders that fit, those first whose state changed first.
     ///

@@ -30,7 +30,10 @@
 //! | `reply_cache` | which of them answer equal requests of other orders? |
 //! | `ledger` | what did AI calls cost, by day, model, purpose and template? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
+//! | `matching` | which orders fit, a batch at a time? |
+//! | `releases` | which release is the current one, if an operator chooses? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
+//! | `spend` | what have AI replies cost, by time, purpose, model and template? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `watch` | what happens to orders while somebody watches? |
@@ -77,10 +80,12 @@ mod hooks;
 mod ledger;
 mod locks;
 mod marks;
+mod matching;
 mod migration_lock;
 mod model;
 mod open_cause;
 mod order;
+mod releases;
 mod reply_cache;
 mod reply_journal;
 mod rescue;
@@ -91,6 +96,7 @@ mod schema;
 mod search;
 mod serving;
 mod settings;
+mod spend;
 mod stall_detector;
 mod stats;
 mod tokens;
@@ -120,12 +126,14 @@ pub use hooks::{
 };
 pub use ledger::{CostBy, CostRow};
 pub use marks::Marks;
+pub use matching::{Matching, MatchingCursor};
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
     Resolution, WorkerId,
 };
 pub use open_cause::OpenCause;
+pub use releases::ReleaseChoice;
 pub use reply_cache::{
     MAX_CACHED_BYTES, MAX_CACHED_REPLIES, MAX_CACHED_REPLY_BYTES, NewCachedReply,
 };
@@ -137,6 +145,7 @@ pub use schema::{Migrated, SCHEMA_VERSION};
 pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
+pub use spend::Spend;
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};

@@ -48,6 +48,22 @@ pub(crate) enum Actor {
     /// Whoever can reach the loopback interface of a server without tokens.
     Local,
     Token(Box<Token>),
+    /// Somebody whom a proxy names that is believed.
+    Proxy {
+        name: String,
+        scope: Scope,
+    },
+}
+
+impl Actor {
+    /// As the audit log and the pages call it.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Actor::Local => "local",
+            Actor::Token(token) => &token.name,
+            Actor::Proxy { name, .. } => name,
+        }
+    }
 }
 
 /// What the audit log says of an answer, if it is not the parameter of the path. A handler adds it
@@ -70,8 +86,10 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    pub(crate) fn new(listen: SocketAddr) -> Self {
-        Lock { is_local: is_loopback(listen.ip()), has_tokens: AtomicBool::new(false) }
+    /// A server behind a proxy is never open: its requests come from this machine, and are not.
+    pub(crate) fn new(listen: SocketAddr, has_proxy: bool) -> Self {
+        let is_local = is_loopback(listen.ip()) && !has_proxy;
+        Lock { is_local, has_tokens: AtomicBool::new(false) }
     }
 
     /// Also a token that is revoked counts: revoking the last one opens nothing.
@@ -201,12 +219,17 @@ async fn admit(
 
 /// Refuses whoever has not the scope of a route.
 pub(crate) fn needs(route: &Route, actor: &Actor) -> Result<(), Problem> {
-    let (Access::Scope(wanted), Actor::Token(token)) = (route.access, actor) else { return Ok(()) };
-    if token.may(wanted) {
+    let Access::Scope(wanted) = route.access else { return Ok(()) };
+    let (whose, may) = match actor {
+        Actor::Local => return Ok(()),
+        Actor::Token(token) => ("the token", token.may(wanted)),
+        Actor::Proxy { scope, .. } => ("who is called", scope.includes(wanted)),
+    };
+    if may {
         return Ok(());
     }
-    let name = &token.name;
-    let detail = format!("the token {name:?} has not the scope `{wanted}`, which this needs");
+    let name = actor.name();
+    let detail = format!("{whose} {name:?} has not the scope `{wanted}`, which this needs");
     Err(Problem::new(ProblemKind::Forbidden, detail).with("scope", wanted))
 }
 
@@ -335,11 +358,12 @@ pub(crate) fn entry(
     status: u16,
     client: String,
 ) -> NewAuditEntry {
-    let (token, actor) = match actor {
-        Actor::Local => (None, "local".to_owned()),
-        Actor::Token(token) => (Some(token.id.clone()), token.name.clone()),
+    let token = match actor {
+        Actor::Local | Actor::Proxy { .. } => None,
+        Actor::Token(token) => Some(token.id.clone()),
     };
     let target = target.as_deref().map(sitewright_control::without_tokens);
+    let actor = actor.name().to_owned();
     NewAuditEntry { token, actor, action: action.to_owned(), target, status, client }
 }
 

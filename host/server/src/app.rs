@@ -1,7 +1,7 @@
 //! What all handlers share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -16,9 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
-use super::console::{Outcomes, Sessions};
+use super::console::{Changes, Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
+use super::previews::Previews;
 use super::refusals::Refusals;
 use super::revocation::Revocations;
 use super::streams::Streams;
@@ -34,6 +35,10 @@ const MAX_HOOK_BODY: usize = 1 << 20;
 /// Lists the templates of this machine's folder; why, if it cannot be read.
 pub type TemplateNames =
     Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<String>, Message>> + Send + Sync>;
+
+/// Counts what the next sweep of `[retention]` would remove from the database: what, and how many.
+pub type Expired =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<(String, u64)>, Message>> + Send + Sync>;
 
 /// Whether the process is alive; why not.
 pub type Alive = Arc<dyn Fn() -> Result<(), Message> + Send + Sync>;
@@ -60,8 +65,10 @@ pub struct ServerParts {
     pub database: Database,
     /// The sites folder, which need not be on this machine.
     pub sites: PathBuf,
-    /// The object store of releases, for erasing.
+    /// The object store of releases, if there is one.
     pub store: Option<SiteStore>,
+    /// The number of releases of an order that are kept.
+    pub keep_releases: usize,
     /// How documents are read.
     pub reading: Reading,
     /// Version of the configuration, for orders that are made again.
@@ -73,6 +80,7 @@ pub struct ServerParts {
     pub templates: TemplateNames,
     /// Which languages templates write, as far as this machine knows.
     pub languages: Languages,
+    pub expired: Expired,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
     /// Whose webhooks become orders.
@@ -92,18 +100,24 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) sites: PathBuf,
     pub(crate) store: Option<SiteStore>,
+    pub(crate) keep_releases: usize,
     pub(crate) reading: Reading,
     pub(crate) config_version: String,
     pub(crate) configuration: Vec<(String, String)>,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
     pub(crate) languages: Languages,
+    pub(crate) expired: Expired,
     pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) hooks: Hooks,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
     pub(crate) sessions: Sessions,
+    pub(crate) changes: Changes,
+    pub(crate) link: Link,
+    /// Set when previews have an address.
+    pub(crate) previews: OnceLock<Previews>,
     pub(crate) hub: Hub,
     pub(crate) health: Health,
     pub(crate) revocations: Revocations,
@@ -126,12 +140,14 @@ impl App {
             database,
             sites,
             store,
+            keep_releases,
             reading,
             config_version,
             configuration,
             routes,
             templates,
             languages,
+            expired,
             callbacks,
             hooks,
             alive,
@@ -155,18 +171,23 @@ impl App {
             database,
             sites,
             store,
+            keep_releases,
             reading,
             config_version,
             configuration,
             routes,
             templates,
             languages,
+            expired,
             callbacks,
             hooks,
             settings,
             surface,
             lock,
             sessions: Sessions::default(),
+            changes: Changes::default(),
+            link: Link::default(),
+            previews: OnceLock::new(),
             stop,
         };
         App { shared: Arc::new(shared) }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::console_config::ConsoleConfig;
+
 /// `[server]`: `sitewright serve`, and `worker --listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +35,8 @@ pub struct ServerConfig {
     /// Milliseconds between two heartbeats of a stream of events, and between two looks whether its
     /// token is still valid. Default: 15000.
     pub heartbeat_ms: u64,
+    /// Who else may use the console, and where previews are.
+    pub console: ConsoleConfig,
 }
 
 impl Default for ServerConfig {
@@ -45,6 +49,7 @@ impl Default for ServerConfig {
             connections: 2_048,
             grace_ms: 10_000,
             heartbeat_ms: 15_000,
+            console: ConsoleConfig::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ use sitewright_webhooks::Hook;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
 use super::app::App;
 use super::extract::{Id, Parameters, answer, read_into};
-use super::orders::page;
+use super::orders::{language, page};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 

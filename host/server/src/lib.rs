@@ -15,7 +15,8 @@
 //! | `console/` | how do people use it with a browser? |
 //! | `metrics`, `health` | what do Prometheus and supervisors see? |
 //! | `openapi` | how is the API described? |
-//! | `app`, `config` | what do handlers share, and what does the operator set? |
+//! | `previews` | how are releases shown that visitors do not see? |
+//! | `app`, `config`, `console_config` | what do handlers share, and what does the operator set? |
 //!
 //! **Invariant:** a route is a row of the table in `routes`; no other code adds one. Whoever may
 //! not use it is refused before its handler sees the request.
@@ -24,7 +25,8 @@
 //! the queue, and write the answer. It does not know wasm or AI calls.
 //!
 //! **Invariant:** nothing of a request becomes a part of a file's path; ids are looked up in the
-//! database.
+//! database. Only `previews`, which has an address and a router of its own, reads files, by a
+//! `SitePath` in the folder of one release.
 
 mod access;
 mod answers;
@@ -32,6 +34,7 @@ mod app;
 mod bulk;
 mod config;
 mod console;
+mod console_config;
 mod cost;
 mod events;
 mod extract;
@@ -43,6 +46,7 @@ mod metrics;
 mod openapi;
 mod orders;
 mod places;
+mod previews;
 mod problem;
 mod queue;
 mod refusals;
@@ -53,8 +57,9 @@ mod templates;
 mod webhooks;
 
 pub use access::Access;
-pub use app::{Alive, CallbackRules, ServerParts, Surface, TemplateNames};
+pub use app::{Alive, CallbackRules, Expired, ServerParts, Surface, TemplateNames};
 pub use config::ServerConfig;
+pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
 pub use listen::{Server, ServerError};
 pub use openapi::description;
 pub use problem::{Problem, ProblemKind};

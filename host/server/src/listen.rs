@@ -27,10 +27,14 @@ use tower_service::Service as _;
 
 use super::access::{Client, Lock, is_loopback};
 use super::app::{App, ServerParts, Surface};
+use super::console::random;
+use super::console::refusal::{is_page, no_page};
 use super::hooks;
 use super::places::{Place, Places};
+use super::previews::{self, Previews};
 use super::problem::{Problem, ProblemKind};
 use super::routes::router;
+use crate::CONSOLE;
 
 /// Maximum number of headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -49,6 +53,13 @@ pub enum ServerError {
          port 0 for any free one"
     )]
     Bind { address: SocketAddr, source: std::io::Error },
+    #[error(
+        "cannot listen on {address} for previews (`server.console.previews`): {source}; use another \
+         address, or port 0 for any free one"
+    )]
+    BindPreviews { address: SocketAddr, source: std::io::Error },
+    #[error("the server cannot start: {0}")]
+    Random(String),
     /// Whoever reaches the address could do everything.
     #[error(
         "{address} (`server.listen`, --listen) can be reached from other machines, and there is no \
@@ -62,6 +73,7 @@ pub enum ServerError {
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
+    previews: Option<TcpListener>,
     address: SocketAddr,
     app: App,
 }
@@ -84,8 +96,24 @@ impl Server {
         let failed = |source| ServerError::Bind { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let app = App::new(parts, Lock::new(address));
-        Ok(Server { listener, address, app })
+        let has_proxy = parts.settings.console.proxy_header.is_some();
+        let previews = match (parts.surface, parts.settings.console.previews) {
+            (Surface::Api, Some(wanted)) => Some(bind_previews(wanted).await?),
+            _ => None,
+        };
+        let app = App::new(parts, Lock::new(address, has_proxy));
+        let previews = match previews {
+            Some((listener, address)) => {
+                let url = app.settings.console.previews_url.clone();
+                let origin = url.unwrap_or_else(|| format!("http://{address}"));
+                let origin = origin.trim_end_matches('/').to_owned();
+                let secret = random().map_err(|problem| ServerError::Random(problem.detail))?;
+                app.previews.get_or_init(|| Previews { origin, secret });
+                Some(listener)
+            }
+            None => None,
+        };
+        Ok(Server { listener, previews, address, app })
     }
 
     /// The address, with the port that was chosen for port 0.
@@ -93,52 +121,36 @@ impl Server {
         self.address
     }
 
+    /// Makes a one-time link to the console, if the server has no tokens and only this machine
+    /// reaches it: its path. From then on the console needs the session that it begins.
+    ///
+    /// # Errors
+    /// If the database fails, or the system has no random numbers.
+    pub async fn console_link(&self) -> Result<Option<String>, Problem> {
+        if !self.app.lock.is_open(&self.app.database).await? {
+            return Ok(None);
+        }
+        Ok(Some(format!("{CONSOLE}/enter?key={}", self.app.link.make()?)))
+    }
+
     /// Answers requests until `stop` is cancelled. Then no connection is accepted, streams of
     /// events end, and requests have `server.grace_ms` to end. Whether all did.
     pub async fn serve(self, stop: CancellationToken) -> bool {
-        let Server { listener, app, .. } = self;
-        let settings = app.settings.clone();
-        let router = router(&app);
-        let places = Places::new(settings.connections);
+        let Server { listener, previews, app, .. } = self;
+        let places = Places::new(app.settings.connections);
         if app.surface == Surface::Api && !app.hooks.is_empty() {
             app.actions.spawn(hooks::map_due(app.clone()));
         }
-        let mut connections = JoinSet::new();
-        loop {
-            while connections.try_join_next().is_some() {}
-            let accepted = stop.run_until_cancelled(accept(&listener, &places)).await;
-            let Some((stream, client, place)) = accepted else { break };
-            let answers = Answers { router: router.clone(), client, app: app.clone() };
-            let service = service_fn(move |request: Request<Incoming>| {
-                let answers = answers.clone();
-                async move { Ok::<_, Infallible>(answers.answer(request.map(Body::new)).await) }
-            });
-            let mut stream = TimeoutStream::new(stream);
-            // One that does not read its answers would keep its place for ever.
-            stream.set_write_timeout(Some(settings.answer_within()));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_millis(settings.header_ms))
-                .max_headers(MAX_HEADERS)
-                .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(Box::pin(stream)), service);
-            let stopping = stop.clone();
-            connections.spawn(async move {
-                if let Err(error) = ended(connection, stopping).await {
-                    tracing::debug!(%error, %client, "a connection ended with an error");
+        let api = answer_all(listener, router(&app), &app, &places, &stop);
+        let previews = async {
+            match previews {
+                Some(listener) => {
+                    answer_all(listener, previews::router(&app), &app, &places, &stop).await
                 }
-                drop(place);
-            });
-        }
-        drop(listener);
-        app.stop.cancel();
-        let grace = Duration::from_millis(settings.grace_ms);
-        let all = async { while connections.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(grace, all).await.is_ok();
-        if !in_time {
-            let open = connections.len();
-            tracing::warn!(open, "requests did not end in time; their connections are closed");
-        }
+                None => true,
+            }
+        };
+        let (api, previews) = tokio::join!(api, previews);
         // A change goes on without its connection. The database must be open until the audit log
         // has it.
         app.actions.close();
@@ -146,8 +158,64 @@ impl Server {
             let begun = app.actions.len();
             tracing::error!(begun, "changes were interrupted, and are not in the audit log");
         }
-        in_time
+        api && previews
     }
+}
+
+async fn bind_previews(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::BindPreviews { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Answers the requests to one address until `stop` is cancelled and they have ended. Whether all did
+/// in time.
+async fn answer_all(
+    listener: TcpListener,
+    router: Router,
+    app: &App,
+    places: &Arc<Places>,
+    stop: &CancellationToken,
+) -> bool {
+    let settings = &app.settings;
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = stop.run_until_cancelled(accept(&listener, places)).await;
+        let Some((stream, client, place)) = accepted else { break };
+        let answers = Answers { router: router.clone(), client, app: app.clone() };
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answers = answers.clone();
+            async move { Ok::<_, Infallible>(answers.answer(request.map(Body::new)).await) }
+        });
+        let mut stream = TimeoutStream::new(stream);
+        // One that does not read its answers would keep its place for ever.
+        stream.set_write_timeout(Some(settings.answer_within()));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(settings.header_ms))
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let stopping = stop.clone();
+        connections.spawn(async move {
+            if let Err(error) = ended(connection, stopping).await {
+                tracing::debug!(%error, %client, "a connection ended with an error");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    app.stop.cancel();
+    let grace = Duration::from_millis(settings.grace_ms);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let in_time = tokio::time::timeout(grace, all).await.is_ok();
+    if !in_time {
+        let open = connections.len();
+        tracing::warn!(open, "requests did not end in time; their connections are closed");
+    }
+    in_time
 }
 
 /// Serves a connection until it ends; once `stop` is cancelled, until its request is answered.
@@ -207,6 +275,11 @@ impl Answers {
     /// Always an answer, also if a handler panics or takes too long.
     async fn answer(mut self, mut request: Request) -> Response<Body> {
         request.extensions_mut().insert(Client(self.client));
+        let is_page = self.app.surface == Surface::Api && is_page(request.uri().path());
+        let refuse = |kind, detail: String| match is_page {
+            true => no_page(kind, detail),
+            false => Problem::new(kind, detail).into_response(),
+        };
         let within = self.app.settings.answer_within();
         let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
         let mut response = match tokio::time::timeout(within, answer).await {
@@ -214,12 +287,11 @@ impl Answers {
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(_panic)) => {
                 tracing::error!("a handler of the API panicked");
-                let detail = "the handler of this request failed".to_owned();
-                Problem::new(ProblemKind::Internal, detail).into_response()
+                refuse(ProblemKind::Internal, "the handler of this request failed".to_owned())
             }
             Err(_) => {
                 let detail = format!("no answer within {} ms", within.as_millis());
-                Problem::new(ProblemKind::Timeout, detail).into_response()
+                refuse(ProblemKind::Timeout, detail)
             }
         };
         let headers = response.headers_mut();

@@ -29,6 +29,8 @@ pub enum ProblemKind {
     Unauthorized,
     /// It is not known who sent a webhook.
     BadSignature,
+    /// The one-time link to the console is needed, or was used.
+    LinkNeeded,
     /// The token has not the scope.
     Forbidden,
     /// A page of another origin sent the request to a server without tokens.
@@ -55,6 +57,8 @@ pub enum ProblemKind {
     NoSuchHookDelivery,
     /// There is no such bulk action.
     NoSuchBulk,
+    /// The order has no such release, or not any more.
+    NoSuchRelease,
     /// No template has this name.
     NoSuchTemplate,
     /// The document is not an order.
@@ -75,6 +79,8 @@ pub enum ProblemKind {
     StillRunning,
     /// The token has as many streams of events open as it may.
     TooManyStreams,
+    /// Changes of many orders go on already, as many as may.
+    TooManyChanges,
     /// The request was not answered in time.
     Timeout,
     /// The database does not answer, or not with the tables of this version.
@@ -90,7 +96,9 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            ProblemKind::Unauthorized | ProblemKind::BadSignature => StatusCode::UNAUTHORIZED,
+            ProblemKind::Unauthorized | ProblemKind::BadSignature | ProblemKind::LinkNeeded => {
+                StatusCode::UNAUTHORIZED
+            }
             ProblemKind::Forbidden | ProblemKind::CrossOrigin => StatusCode::FORBIDDEN,
             ProblemKind::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             ProblemKind::NoSuchPath
@@ -100,6 +108,7 @@ impl ProblemKind {
             | ProblemKind::NoSuchWebhook
             | ProblemKind::NoSuchDelivery
             | ProblemKind::NoSuchBulk
+            | ProblemKind::NoSuchRelease
             | ProblemKind::NoSuchHook
             | ProblemKind::NoSuchHookDelivery => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -111,7 +120,9 @@ impl ProblemKind {
             | ProblemKind::KeyInUse
             | ProblemKind::NotEnded
             | ProblemKind::StillRunning => StatusCode::CONFLICT,
-            ProblemKind::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+            ProblemKind::TooManyStreams | ProblemKind::TooManyChanges => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             ProblemKind::Timeout | ProblemKind::DatabaseUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -128,6 +139,7 @@ impl ProblemKind {
             ProblemKind::BodyTimeout => "The body did not arrive in time",
             ProblemKind::Unauthorized => "A valid token is needed",
             ProblemKind::BadSignature => "It is not known who sent this",
+            ProblemKind::LinkNeeded => "The link to the console is needed",
             ProblemKind::Forbidden => "The token may not do this",
             ProblemKind::CrossOrigin => "Pages of other origins may not use this server",
             ProblemKind::WrongHost => "This server answers to other names",
@@ -141,6 +153,7 @@ impl ProblemKind {
             ProblemKind::NoSuchHook => "There is no such hook",
             ProblemKind::NoSuchHookDelivery => "There is no such delivery of a hook",
             ProblemKind::NoSuchBulk => "There is no such bulk action",
+            ProblemKind::NoSuchRelease => "There is no such release",
             ProblemKind::NoSuchTemplate => "There is no such template",
             ProblemKind::InvalidOrder => "The document is not an order",
             ProblemKind::OrderRefused => "The order cannot be stored",
@@ -151,6 +164,7 @@ impl ProblemKind {
             ProblemKind::NotEnded => "The order has not ended",
             ProblemKind::StillRunning => "The order still runs",
             ProblemKind::TooManyStreams => "Too many streams of events are open",
+            ProblemKind::TooManyChanges => "Too many changes go on",
             ProblemKind::Timeout => "The request took too long",
             ProblemKind::DatabaseUnavailable => "The database cannot be used",
             ProblemKind::Internal => "The host failed",
@@ -172,6 +186,7 @@ impl ProblemKind {
                 "check the address, the secret and the clock of the sender; the log of the server \
                  says which of them is wrong"
             }
+            ProblemKind::LinkNeeded => "start `sitewright serve` again: it prints another link",
             ProblemKind::Forbidden => {
                 "use a token that has the scope; `sitewright token create NAME --scope SCOPE` makes \
                  one"
@@ -199,6 +214,9 @@ impl ProblemKind {
                 "GET /v1/hooks/deliveries lists the deliveries there are"
             }
             ProblemKind::NoSuchBulk => "POST /v1/bulk starts one, and says its id",
+            ProblemKind::NoSuchRelease => {
+                "older ones are removed: `keep_releases` says how many are kept"
+            }
             ProblemKind::NoSuchTemplate => {
                 "GET /v1/templates lists the templates there are; start a worker that has this one"
             }
@@ -220,6 +238,7 @@ impl ProblemKind {
                 "close streams that nobody reads, follow all orders with one of /v1/events, or raise \
                  `server.connections`: a token may have a quarter of them"
             }
+            ProblemKind::TooManyChanges => "wait until one has ended, or stop it",
             ProblemKind::Timeout => "send the request again, or raise `server.request_ms`",
             ProblemKind::DatabaseUnavailable => {
                 "send the request again; if this lasts, `sitewright doctor` says why"
@@ -348,7 +367,10 @@ impl From<sitewright_control::Error> for Problem {
         match error {
             Error::Database(error) => error.into(),
             Error::StillRunning { .. } => Problem::of(ProblemKind::StillRunning, &error),
-            Error::Sites(_) | Error::Host(_) => Problem::of(ProblemKind::Internal, &error),
+            Error::NoSuchRelease { .. } => Problem::of(ProblemKind::NoSuchRelease, &error),
+            Error::Store(_) | Error::Sites(_) | Error::Host(_) => {
+                Problem::of(ProblemKind::Internal, &error)
+            }
         }
     }
 }

@@ -11,7 +11,10 @@ use sitewright_jobs::Scope;
 use super::access::{Access, guard};
 use super::app::{App, Surface};
 use super::console;
-use super::console::{actions, entrance, pages as shown};
+use super::console::refusal::is_page;
+use super::console::{
+    actions, bulk, entrance, pages as shown, releases as chosen, revise, webhooks as hooks,
+};
 use super::problem::{Problem, ProblemKind};
 use super::{
     bulk, cost, events, failures, health, hooks, metrics, openapi, orders, queue, templates,
@@ -243,6 +246,7 @@ static CONSOLE: &[Route] = &[
     route!(GET "/console/", PUBLIC, None, get(entrance::home), "The same"),
     route!(GET "/console/assets/{name}", PUBLIC, None, get(entrance::asset), "Style and script"),
     route!(GET "/console/login", PUBLIC, None, get(entrance::login), "The form for a token"),
+    route!(GET "/console/enter", PUBLIC, None, get(entrance::by_link), "The one-time link"),
     route!(POST "/console/login", PUBLIC, Some("session.begin"), post(entrance::begin), "Log in"),
     route!(POST "/console/logout", READ, Some("session.end"), post(entrance::end), "Log out"),
     route!(GET "/console", READ, None, get(shown::now), "Is all well?"),
@@ -277,6 +281,48 @@ static CONSOLE: &[Route] = &[
         post(actions::cancel),
         "Cancel an order"
     ),
+    route!(
+        GET "/console/orders/{id}/revise",
+        SUBMIT,
+        None,
+        get(revise::form),
+        "The form for another document"
+    ),
+    route!(
+        POST "/console/orders/{id}/revise",
+        SUBMIT,
+        Some("order.revise"),
+        post(revise::send),
+        "Check another document, and make the order with it"
+    ),
+    route!(
+        GET "/console/orders/{id}/releases",
+        READ,
+        None,
+        get(chosen::list),
+        "The releases of an order"
+    ),
+    route!(
+        GET "/console/orders/{id}/compare",
+        READ,
+        None,
+        get(chosen::compare),
+        "What differs between two releases"
+    ),
+    route!(
+        GET "/console/orders/{id}/use",
+        OPERATE,
+        None,
+        get(chosen::ask),
+        "Say what making a release current would do"
+    ),
+    route!(
+        POST "/console/orders/{id}/use",
+        OPERATE,
+        Some("order.release"),
+        post(chosen::choose),
+        "Make a release current"
+    ),
     route!(GET "/console/orders/{id}/erase", ADMIN, None, get(shown::erase), "Ask before erasing"),
     route!(
         POST "/console/orders/{id}/erase",
@@ -284,6 +330,22 @@ static CONSOLE: &[Route] = &[
         Some("order.erase"),
         post(actions::erase),
         "Erase everything of an order"
+    ),
+    route!(GET "/console/bulk", OPERATE, None, get(bulk::preview), "Say what a change would do"),
+    route!(
+        POST "/console/bulk",
+        OPERATE,
+        Some("orders.bulk"),
+        post(bulk::begin),
+        "Retry or cancel all orders that fit"
+    ),
+    route!(GET "/console/bulk/{id}", READ, None, get(bulk::progress), "How far a change is"),
+    route!(
+        POST "/console/bulk/{id}/stop",
+        OPERATE,
+        Some("orders.bulk.stop"),
+        post(bulk::stop),
+        "Stop a change of many orders"
     ),
     route!(GET "/console/failures", READ, None, get(shown::failures), "What fails?"),
     route!(GET "/console/failures/{fingerprint}", READ, None, get(shown::cause), "One cause"),
@@ -309,6 +371,7 @@ static CONSOLE: &[Route] = &[
         get(shown::markdown),
         "A failure record as Markdown"
     ),
+    route!(GET "/console/ai", READ, None, get(shown::ai), "AI and cost"),
     route!(GET "/console/templates", READ, None, get(shown::templates), "Templates and workers"),
     route!(
         POST "/console/queue/pause",
@@ -339,6 +402,23 @@ static CONSOLE: &[Route] = &[
         "Release a route or a template"
     ),
     route!(GET "/console/settings", READ, None, get(shown::settings), "Who may do what?"),
+    route!(GET "/console/webhooks", READ, None, get(hooks::list), "Webhooks and deliveries"),
+    route!(
+        POST "/console/webhooks/{id}/enable",
+        OPERATE,
+        Some("webhook.enable"),
+        post(hooks::enable),
+        "Enable a webhook that its receiver disabled"
+    ),
+    route!(GET "/console/deliveries/{id}", READ, None, get(hooks::delivery), "One delivery"),
+    route!(
+        POST "/console/deliveries/{id}/redeliver",
+        OPERATE,
+        Some("webhook.redeliver"),
+        post(hooks::redeliver),
+        "Deliver again"
+    ),
+    route!(GET "/console/retention", OPERATE, None, get(hooks::retention), "What has expired"),
     route!(GET "/console/audit", ADMIN, None, get(shown::audit), "The audit log"),
 ];
 
@@ -380,8 +460,8 @@ pub(crate) fn router(app: &App) -> Router {
 
 async fn no_path(surface: Surface, request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    if surface == Surface::Api && path.starts_with("/console/") {
-        return console::guard::no_page(
+    if surface == Surface::Api && is_page(&path) {
+        return console::refusal::no_page(
             ProblemKind::NoSuchPath,
             format!("there is no page {path:?}"),
         );
@@ -400,8 +480,8 @@ async fn no_method(surface: Surface, request: Request) -> Response {
         .collect();
     let methods = methods.join(", ");
     let detail = format!("{} {path} does not exist; the path has {methods}", request.method());
-    if path.starts_with("/console/") {
-        return console::guard::no_page(ProblemKind::MethodNotAllowed, detail);
+    if is_page(path) {
+        return console::refusal::no_page(ProblemKind::MethodNotAllowed, detail);
     }
     Problem::new(ProblemKind::MethodNotAllowed, detail).allowing(&methods).into_response()
 }

@@ -72,7 +72,7 @@ pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteErr
 pub use storage::StorageError;
 pub use store::error::{StoreError, StoreErrorKind};
 pub use store::limits::StoreLimits;
-pub use store::{FolderSites, SiteStore};
+pub use store::{FolderSites, SiteStore, StoredRelease};
 #[cfg(feature = "object-store")]
 pub use store::{ObjectSites, POINTER_FILE, Pointer};
 pub use sync_batcher::SyncBatcher;

@@ -17,6 +17,7 @@
 //! | `folder` | how releases are kept in the sites folder |
 //! | `objects` | how a release is uploaded, activated and removed in an object store |
 //! | `old_layout` | how releases that an earlier version has stored get this layout |
+//! | `stored` | which releases does an order have there, and what is in their files? |
 //! | `pointer` | what the pointer contains, and how concurrent workers write it |
 //! | `bucket_client` | the requests: put, get, list, delete, each with a time-out |
 //! | `probe` | whether a store can be used, tried at start |
@@ -56,6 +57,7 @@ mod probe;
 mod request_error;
 #[cfg(feature = "object-store")]
 mod secrets;
+mod stored;
 
 use std::ffi::OsString;
 
@@ -71,6 +73,7 @@ use location::StoreLocation;
 pub use objects::ObjectSites;
 #[cfg(feature = "object-store")]
 pub use pointer::{POINTER_FILE, Pointer};
+pub use stored::StoredRelease;
 
 /// Keeps releases. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -7,10 +7,10 @@
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
+use sitewright_control::{activate_release, parse_ids};
 use sitewright_jobs::{Claimed, Database, PendingRelease, Publisher};
-use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_site::{OrderDir, ReleaseId, SiteStore};
+use sitewright_site::SiteStore;
 
 /// A release that was completed this many milliseconds ago and is not active has lost its worker.
 pub(super) const LOST_AFTER_MS: i64 = 5_000;
@@ -39,31 +39,7 @@ impl Publisher for Releases {
 impl Releases {
     /// Activates the order's completed release.
     async fn activate_release(&self, order: &str, release: &str) -> Result<(), Message> {
-        let mut release = release.to_owned();
-        let unknown =
-            |error| message!("the release is active, but that could not be recorded: {error}");
-        loop {
-            let (folder, id) = parse_ids(order, &release)?;
-            self.store.activate(&folder, id, self.keep).await?;
-            if self.database.mark_activated(order, &release).await.map_err(unknown)? {
-                return Ok(());
-            }
-            // This worker was slow, and the order has a newer release: visitors must not be left
-            // with the old one.
-            let current = self.database.order(order).await.map_err(unknown)?.current_release;
-            match current.filter(|current| *current != release) {
-                Some(current) => {
-                    tracing::warn!(
-                        order,
-                        release,
-                        current,
-                        "the release was activated too late; the order's current one is activated"
-                    );
-                    release = current;
-                }
-                None => return Ok(()),
-            }
-        }
+        Ok(activate_release(&self.database, &self.store, order, release, self.keep).await?)
     }
 
     /// Activates releases whose worker died before it could: those completed at least this many
@@ -95,15 +71,6 @@ impl Releases {
     }
 }
 
-fn parse_ids(order: &str, release: &str) -> Result<(OrderDir, ReleaseId), Message> {
-    let folder = OrderDir::new(order)
-        .map_err(|error| message!("the order's id cannot name a folder: {error}"))?;
-    let id = release
-        .parse()
-        .map_err(|error| message!("the text {release:?} is not the id of a release: {error}"))?;
-    Ok((folder, id))
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
 mod tests {
@@ -113,7 +80,8 @@ mod tests {
     use super::*;
     use sitewright_jobs::{AttemptLimits, Claim, NewOrder, Resolution, WorkerId};
     use sitewright_site::{
-        ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, Staging, VerifyOptions, place,
+        OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, Staging, VerifyOptions,
+        place,
     };
 
     const PAGE: &[u8] =

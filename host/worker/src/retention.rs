@@ -245,6 +245,25 @@ impl Swept {
     pub fn is_empty(&self) -> bool {
         *self == Swept::default()
     }
+
+    /// What was removed, in words, with its number; without those that are 0.
+    pub fn rows(&self) -> Vec<(String, u64)> {
+        let orders = self.orders.iter().map(|(state, number)| (format!("{state} orders"), *number));
+        let others = [
+            (self.events, "progress events"),
+            (self.replies, "AI replies"),
+            (self.failures, "failure records in the database"),
+            (self.cached_replies, "AI replies that were kept for other orders"),
+            (self.deliveries, "deliveries of webhooks"),
+            (self.hook_deliveries, "deliveries of webhooks of others"),
+            (self.audit, "entries of the audit log"),
+            (self.jobs, "jobs that no order has any more"),
+            (self.folders, "orders with files in the sites folder"),
+            (self.releases, "releases that never counted"),
+        ];
+        let others = others.into_iter().map(|(number, what)| (what.to_owned(), number));
+        orders.chain(others).filter(|(_, number)| *number > 0).collect()
+    }
 }
 
 /// How thorough a sweep is.

@@ -7,10 +7,12 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 
+import { auditor } from './audit.mjs';
+
 const [tools, executablePath, sites] = process.argv.slice(2);
 const require = createRequire(join(tools, 'package.json'));
 const { chromium } = require('playwright-core');
-const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const audit = auditor(require);
 
 const TYPES = {
   '.html': 'text/html',
@@ -18,7 +20,6 @@ const TYPES = {
   '.svg': 'image/svg+xml',
   '.js': 'text/javascript',
 };
-const VIEWS = { desk: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } };
 
 const server = createServer((request, response) => {
   const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname);
@@ -51,27 +52,7 @@ for (const path of pages) {
   page.on('pageerror', (error) => problems.push(`its script fails: ${error}`));
   const url = `${origin}/${path.split('/').map(encodeURIComponent).join('/')}`;
   await page.goto(url, { waitUntil: 'load' });
-  await page.evaluate(() => {
-    for (const details of document.querySelectorAll('details')) details.open = true;
-  });
-  await page.evaluate(axe);
-  for (const [view, size] of Object.entries(VIEWS)) {
-    await page.setViewportSize(size);
-    const { violations } = await page.evaluate(() =>
-      window.axe.run(document, { resultTypes: ['violations'] }),
-    );
-    for (const { id, help, nodes } of violations) {
-      const elements = nodes
-        .slice(0, 3)
-        .map((node) => `${node.target}: ${node.failureSummary.replace(/\s+/g, ' ')}`);
-      problems.push(`${view}: ${id}: ${help} (${nodes.length}): ${elements.join(' | ')}`);
-    }
-    const { scrollWidth, clientWidth } = await page.evaluate(() => {
-      const { scrollWidth, clientWidth } = document.documentElement;
-      return { scrollWidth, clientWidth };
-    });
-    if (scrollWidth > clientWidth) problems.push(`${view}: the page is wider than the screen`);
-  }
+  problems.push(...(await audit(page)));
   await page.close();
   console.log(JSON.stringify({ path, problems }));
 }

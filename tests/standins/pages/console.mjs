@@ -2,17 +2,17 @@
 // keyboard alone, and without JavaScript; then axe-core on every screen, light, dark and on a phone.
 // Prints one JSON object per task and per screen: its name, and the problems that were found.
 // Usage: node console.mjs <folder with node_modules> <browser> <origin> <token> [<folder for pictures>]
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+
+import { VIEWS, auditor } from './audit.mjs';
 
 const [tools, executablePath, origin, token, pictures] = process.argv.slice(2);
 const require = createRequire(join(tools, 'package.json'));
 const { chromium } = require('playwright-core');
-const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const audit = auditor(require);
 
-const DESK = { width: 1280, height: 900 };
-const PHONE = { width: 360, height: 740 };
+const DESK = VIEWS.desk;
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 const report = (name, problems) => console.log(JSON.stringify({ name, problems }));
 
@@ -137,6 +137,45 @@ const tasks = {
     await by.press(page, page.getByRole('button', { name: 'Make it again' }));
     await isDone(page, 'The order is queued again.');
   },
+  'compare two releases, and make one current': async (page, by, key) => {
+    await page.goto(`${origin}/console/orders/site-${key}`);
+    await by.press(page, page.getByRole('link', { name: 'Releases' }));
+    await by.press(page, page.getByRole('link', { name: /^Compare .* with the current one$/ }));
+    await says(page, 'Rye bread, baked at night');
+    await by.press(page, page.getByRole('link', { name: 'releases', exact: true }));
+    await by.press(page, page.getByRole('link', { name: /^Make .* current$/ }));
+    await says(page, 'Visitors see it within seconds');
+    await by.press(page, page.getByRole('button', { name: 'Make it current' }));
+    await isDone(page, 'It is the current release');
+  },
+  'revise an order': async (page, by, key) => {
+    await page.goto(`${origin}/console/orders/find-${key}-1`);
+    await by.press(page, page.getByRole('link', { name: 'Revise…' }));
+    const text = `{"id": "find-${key}-1", "business_name": "Fauna", "business_email": "hello@flora.example"}`;
+    await by.type(page, page.getByLabel('The document (JSON)'), text);
+    await by.press(page, page.getByRole('button', { name: 'Check it' }));
+    await says(page, '/business_name');
+    await by.press(page, page.getByRole('button', { name: 'Queue it' }));
+    await isDone(page, 'The new document is queued.');
+  },
+  'cancel all orders that fit, after seeing what will happen': async (page, by, key) => {
+    await to(page, by, 'Orders');
+    await by.type(page, page.getByRole('searchbox'), `many-${key}`);
+    await by.press(page, page.getByRole('button', { name: 'Find' }));
+    await by.press(page, page.getByRole('link', { name: 'Cancel them…' }));
+    await says(page, 'Cancel 4 orders?');
+    await by.press(page, page.getByRole('button', { name: 'Cancel 4' }));
+    await page.waitForURL(/\/console\/bulk\/[0-9a-f]+$/);
+    for (let looks = 0; looks < 50; looks += 1) {
+      if (await page.getByText('It is done').isVisible()) break;
+      await page.reload();
+    }
+    await says(page, '4 cancelled');
+  },
+  'see what AI calls cost': async (page, by) => {
+    await to(page, by, 'AI');
+    await says(page, 'qwen/qwen3-235b');
+  },
   'erase an order': async (page, by, key) => {
     await page.goto(`${origin}/console/orders/find-${key}-3`);
     await by.press(page, page.getByRole('link', { name: 'Erase…' }));
@@ -217,30 +256,12 @@ for (const colorScheme of ['light', 'dark']) {
     if (pictures && colorScheme === 'dark') await page.screenshot({ path: join(pictures, `${name}-dark.png`) });
     const bytes = (await answer.body()).length;
     if (bytes > 60 * 1024) problems.push(`it has ${bytes} bytes`);
-    await page.evaluate(() => {
-      for (const details of document.querySelectorAll('details')) details.open = true;
-    });
-    await page.evaluate(axe);
-    for (const [view, size] of Object.entries({ desk: DESK, phone: PHONE })) {
-      await page.setViewportSize(size);
-      const { violations } = await page.evaluate(() =>
-        window.axe.run(document, { resultTypes: ['violations'] }),
-      );
-      for (const { id, help, nodes } of violations) {
-        const elements = nodes
-          .slice(0, 3)
-          .map((node) => `${node.target}: ${node.failureSummary.replace(/\s+/g, ' ')}`);
-        problems.push(`${view}: ${id}: ${help} (${nodes.length}): ${elements.join(' | ')}`);
-      }
-      const { scrollWidth, clientWidth } = await page.evaluate(() => {
-        const { scrollWidth, clientWidth } = document.documentElement;
-        return { scrollWidth, clientWidth };
-      });
-      if (scrollWidth > clientWidth) problems.push(`${view}: the page is wider than the screen`);
+    const picture = async (view) => {
       if (pictures && view === 'phone' && colorScheme === 'light') {
         await page.screenshot({ path: join(pictures, `${name}-phone.png`) });
       }
-    }
+    };
+    problems.push(...(await audit(page, picture)));
     await page.setViewportSize(DESK);
     report(`${name}, ${colorScheme}`, problems);
   };
@@ -248,6 +269,10 @@ for (const colorScheme of ['light', 'dark']) {
   await logIn(page, mouse);
   const cause = await first(page, '/console/failures?since=ever', /the menu has no price/);
   const record = await first(page, '/console/orders?state=failed&text=mouth', 'why');
+  const releases = '/console/orders/site-plain/releases';
+  const compare = await first(page, releases, /^Compare/);
+  const choose = await first(page, releases, /^Make/);
+  const delivery = await first(page, '/console/webhooks', 'order.failed');
   for (const [name, address] of Object.entries({
     now: '/console',
     orders: '/console/orders',
@@ -255,6 +280,15 @@ for (const colorScheme of ['light', 'dark']) {
     order: '/console/orders/mouth-plain-1',
     waiting: '/console/orders/waits-1',
     erase: '/console/orders/mouth-plain-1/erase',
+    releases: '/console/orders/site-plain/releases',
+    compare,
+    choose,
+    revise: '/console/orders/find-plain-2/revise',
+    bulk: '/console/bulk?do=retry&state=failed&text=mouth',
+    ai: '/console/ai?since=month',
+    webhooks: '/console/webhooks',
+    delivery,
+    retention: '/console/retention',
     failures: '/console/failures?since=ever',
     cause,
     retry: `${cause}/retry`,

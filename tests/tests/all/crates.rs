@@ -119,7 +119,13 @@ const ARROWS: [(&str, &[&str]); 25] = [
     ("sitewright-webhooks", &["sitewright-http", "sitewright-jobs", "sitewright-model"]),
     (
         "sitewright-console",
-        &["sitewright-control", "sitewright-failure", "sitewright-jobs", "sitewright-model"],
+        &[
+            "sitewright-control",
+            "sitewright-failure",
+            "sitewright-jobs",
+            "sitewright-model",
+            "sitewright-site",
+        ],
     ),
     (
         "sitewright-server",

@@ -15,10 +15,11 @@ use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, CallbackRules, Server, ServerConfig, ServerParts, Surface, TemplateNames,
+    Alive, CallbackRules, Expired, Server, ServerConfig, ServerParts, Surface, TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
 use sitewright_webhooks::Hooks;
+use sitewright_worker::{SweepMode, sweep_database};
 
 /// An address to listen on, for the command line.
 ///
@@ -53,6 +54,15 @@ pub(super) async fn bind(
             names.map_err(|error| message!("the templates folder cannot be read: {error}"))
         })
     });
+    let (asked, retention) = (database.clone(), config.retention);
+    let expired: Expired = Arc::new(move || {
+        let database = asked.clone();
+        Box::pin(async move {
+            let swept = sweep_database(&database, &retention, SweepMode::DryRun).await;
+            let swept = swept.map_err(|error| message!("the database failed: {error}"))?;
+            Ok(swept.rows())
+        })
+    });
     let store = match surface {
         Surface::Api => store(config).await?,
         Surface::Status => None,
@@ -67,12 +77,14 @@ pub(super) async fn bind(
         database,
         sites: config.sites.clone(),
         store,
+        keep_releases: config.keep_releases,
         reading: config.reading(),
         config_version: config.version.clone(),
         configuration,
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
         languages: Setup::languages(config),
+        expired,
         callbacks: config
             .callbacks
             .as_ref()

@@ -59,29 +59,8 @@ fn text(swept: &Swept, dry_run: bool) -> String {
     if swept.is_empty() {
         return "Nothing has expired.\n".to_owned();
     }
-    let mut text = String::new();
-    let mut row = |count: u64, what: &str| {
-        if count > 0 {
-            text.push_str(&format!("  {count:>9}  {what}\n"));
-        }
-    };
-    for (state, count) in &swept.orders {
-        row(*count, &format!("{state} orders"));
-    }
-    for (count, what) in [
-        (swept.events, "progress events"),
-        (swept.replies, "AI replies"),
-        (swept.failures, "failure records in the database"),
-        (swept.cached_replies, "AI replies that were kept for other orders"),
-        (swept.deliveries, "deliveries of webhooks"),
-        (swept.hook_deliveries, "deliveries of webhooks of others"),
-        (swept.audit, "entries of the audit log"),
-        (swept.jobs, "jobs that no order has any more"),
-        (swept.folders, "orders with files in the sites folder"),
-        (swept.releases, "releases that never counted"),
-    ] {
-        row(count, what);
-    }
+    let row = |(what, count): (String, u64)| format!("  {count:>9}  {what}\n");
+    let text: String = swept.rows().into_iter().map(row).collect();
     let says = if dry_run { "would be removed; nothing was" } else { "were removed" };
     format!("{text}{says}\n")
 }

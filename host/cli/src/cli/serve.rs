@@ -1,5 +1,6 @@
 //! `sitewright serve`: the HTTP API of the queue, and the console.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::signals::StopSignals;
 use sitewright_jobs::Database;
+use sitewright_model::message;
 use sitewright_server::{Alive, CONSOLE, Server, Surface};
 
 /// Serve the console and the HTTP API: add orders, see failures, operate the queue.
@@ -20,14 +22,22 @@ use sitewright_server::{Alive, CONSOLE, Server, Surface};
 /// of the loopback interface. SIGTERM or Ctrl-C ends it: requests have `server.grace_ms` to end. It
 /// runs beside workers, on the same database; tables of an embedded database that has none are
 /// created. Like a worker, it delivers webhooks.
+///
+/// Without tokens, with an embedded database and on a terminal, it prints a link to the console
+/// that is valid once, for 15 minutes; then nobody else on this machine gets into the console.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sitewright serve                        listen on 127.0.0.1:8080\n  \
+    sitewright serve --link                 with a link to the console in a pipe, too\n  \
     sitewright serve --listen 0.0.0.0:8080  needs a token: sitewright token create")]
 pub(super) struct Args {
     /// Listen on this address instead of `server.listen`.
     #[arg(long, value_name = "ADDR:PORT", value_parser = http::address)]
     listen: Option<SocketAddr>,
+    /// Print a one-time link to the console also if stdout is no terminal; needs a server without
+    /// tokens on a loopback address.
+    #[arg(long)]
+    link: bool,
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -38,15 +48,33 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let server = http::bind(&config, database.clone(), Surface::Api, args.listen, alive).await?;
     let dispatch = Setup::dispatch(&config, &database, &sitewright_http::client()?).await?;
     let address = server.address();
+    let wants_link = args.link || (!json && std::io::stdout().is_terminal());
+    let link = match wants_link && (args.link || database.is_embedded()) {
+        true => server.console_link().await.map_err(|problem| {
+            SetupError::Host(message!("no link to the console was made: {}", problem.detail))
+        })?,
+        false => None,
+    };
+    if args.link && link.is_none() {
+        return Err(SetupError::Usage(message!(
+            "--link: the server has tokens, or other machines reach it; log in with a token"
+        )));
+    }
     tracing::info!(%address, "ready");
     if json {
         let console = format!("http://{address}{CONSOLE}");
-        let line = json!({ "event": "ready", "address": address, "console": console });
+        let link = link.map(|path| format!("http://{address}{path}"));
+        let line =
+            json!({ "event": "ready", "address": address, "console": console, "link": link });
         output::print(&format!("{line}\n"));
     } else {
-        output::print(&format!(
-            "The console is at http://{address}{CONSOLE}\nThe API is at http://{address}/v1\n"
-        ));
+        let console = match link {
+            Some(path) => format!(
+                "Open the console once, within 15 minutes, with\n  http://{address}{path}\n"
+            ),
+            None => format!("The console is at http://{address}{CONSOLE}\n"),
+        };
+        output::print(&format!("{console}The API is at http://{address}/v1\n"));
     }
     let served = serve(server, &database, stop).await;
     dispatch.stop().await;

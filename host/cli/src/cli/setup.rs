@@ -112,14 +112,18 @@ impl SetupError {
             },
             SetupError::Control(error) => match error {
                 sitewright_control::Error::Database(error) => error.is_usage(),
+                sitewright_control::Error::NoSuchRelease { .. } => true,
                 sitewright_control::Error::Sites(_)
+                | sitewright_control::Error::Store(_)
                 | sitewright_control::Error::StillRunning { .. }
                 | sitewright_control::Error::Host(_) => false,
             },
             #[cfg(feature = "server")]
             SetupError::Server(error) => match error {
                 sitewright_server::ServerError::NoTokens { .. } => true,
-                sitewright_server::ServerError::Bind { .. } => false,
+                sitewright_server::ServerError::Bind { .. }
+                | sitewright_server::ServerError::BindPreviews { .. }
+                | sitewright_server::ServerError::Random(_) => false,
                 sitewright_server::ServerError::Database(error) => error.is_usage(),
             },
             SetupError::Secrets(_)

@@ -5,5 +5,6 @@ mod health;
 mod hooks;
 mod operate;
 mod reference;
+mod release;
 mod terminal;
 mod webhook;

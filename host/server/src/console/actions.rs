@@ -17,7 +17,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::queue::{hold_id, new_hold};
 
 /// The page at this address, which says what was done.
-fn done(page: &str, did: &str) -> Result<Response, Problem> {
+pub(super) fn done(page: &str, did: &str) -> Result<Response, Problem> {
     see(&address::with(page, &[("did", Some(did))]))
 }
 
@@ -133,19 +133,23 @@ pub(crate) async fn hold(State(app): State<App>, visit: Visit) -> Result<Respons
     let name = visit.form.text("hold").unwrap_or_default();
     let reason = visit.form.text("reason");
     app.database.hold(new_hold(&app, &name, reason.as_deref()).await?).await?;
-    on_hold(name, "held")
+    on_hold(&visit, name, "held")
 }
 
 /// `POST /console/holds/release`.
 pub(crate) async fn release(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
     let name = visit.form.text("hold").unwrap_or_default();
     let was_held = app.database.release_hold(&hold_id(&name)?).await?;
-    on_hold(name, if was_held { "released" } else { "not_held" })
+    on_hold(&visit, name, if was_held { "released" } else { "not_held" })
 }
 
-/// The page of the holds. The audit log names the hold, which is not in the address.
-fn on_hold(name: String, did: &str) -> Result<Response, Problem> {
-    let mut response = done("/console/templates", did)?;
+/// The page that the form was on. The audit log names the hold, which is not in the address.
+fn on_hold(visit: &Visit, name: String, did: &str) -> Result<Response, Problem> {
+    let page = match visit.form.get("from") {
+        Some("ai") => "/console/ai",
+        _ => "/console/templates",
+    };
+    let mut response = done(page, did)?;
     response.extensions_mut().insert(Audited::Target(name));
     Ok(response)
 }

@@ -1,5 +1,7 @@
 //! Logging in and out, and the files that pages refer to.
 
+use std::time::Instant;
+
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -9,16 +11,22 @@ use sitewright_console::{Frame, address, assets, login as login_page};
 use sitewright_jobs::{Scope, Token};
 use sitewright_model::time::now_ms;
 
-use super::guard::{SESSION, cookie, fields, outside, own};
-use super::session::{LASTS_MS, is_same, random};
+use super::guard::{fields, own};
+use super::identity::{SESSION, cookie};
+use super::refusal::outside;
+use super::session::{Holder, LASTS_MS, is_same, random};
 use super::visit::{Fields, Visit, page_with, see};
 use crate::access::{self, Actor, Audited};
 use crate::app::App;
+use crate::extract::MAX_SMALL_BODY;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusals;
 
 /// The cookie with the secret of the form for a token, which there is no session for yet.
 const FORM: &str = "sitewright_login";
+/// Why somebody does not get in who has no session.
+const NEEDS_LINK: &str =
+    "this server has printed a link to its console, and nobody gets in without";
 /// Set by proxies.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -44,11 +52,37 @@ pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem>
 /// `GET /console/login`.
 pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     if app.lock.is_open(&app.database).await? {
+        if app.link.is_needed() {
+            return Err(Problem::new(ProblemKind::LinkNeeded, NEEDS_LINK));
+        }
         return see(address::HOME);
     }
     let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes());
     let next = query.get("next").and_then(own).unwrap_or_default();
     form(request.headers(), StatusCode::OK, next, None)
+}
+
+/// `GET /console/enter`: the one-time link that `sitewright serve` prints.
+pub(crate) async fn by_link(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    if !app.lock.is_open(&app.database).await? {
+        return see("/console/login");
+    }
+    access::only_for_this_machine(&parts.headers)?;
+    let query = Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
+    let key = query.text("key").unwrap_or_default();
+    let is_right = app.link.is_used_with(&key, Instant::now());
+    let status = if is_right { StatusCode::SEE_OTHER } else { StatusCode::UNAUTHORIZED };
+    let subject = access::subject(&mut parts).await;
+    access::record(&app.database, &Actor::Local, "session.begin", subject, status.as_u16()).await;
+    if !is_right {
+        let detail = "the link was used before, is too old, or is not one of this server";
+        return Err(Problem::new(ProblemKind::LinkNeeded, detail));
+    }
+    let id = app.sessions.begin(Holder::Link, now_ms())?;
+    let mut response = see(address::HOME)?;
+    set_cookie(&mut response, &parts.headers, SESSION, &id, LASTS_MS / 1_000)?;
+    Ok(response)
 }
 
 /// The form for a token, with a secret that its cookie has as well.
@@ -70,7 +104,7 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
     let (mut parts, body) = request.into_parts();
     let subject = access::subject(&mut parts).await;
     let headers = &parts.headers;
-    let fields = fields(&app, headers, body).await?;
+    let fields = fields(&app, headers, body, MAX_SMALL_BODY).await?;
     let next = fields.get("next").and_then(own).unwrap_or(address::HOME);
     let secret = cookie(headers, FORM).unwrap_or_default();
     if !fields.get("csrf").is_some_and(|given| is_same(given, &secret)) {
@@ -95,7 +129,7 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
     if let Some(before) = cookie(headers, SESSION) {
         app.sessions.end(&before);
     }
-    let id = app.sessions.begin(&token.id, now_ms())?;
+    let id = app.sessions.begin(Holder::Token(token.id.clone()), now_ms())?;
     let mut response = see(next)?;
     set_cookie(&mut response, headers, SESSION, &id, LASTS_MS / 1_000)?;
     set_cookie(&mut response, headers, FORM, "", 0)?;

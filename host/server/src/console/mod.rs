@@ -3,10 +3,17 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `guard` | who may see a page or do something, and is a form one of ours? |
+//! | `refusal` | what does a browser see in place of a page? |
+//! | `headers` | which headers has every page? |
+//! | `identity`, `link` | who sent a request, and who has the one-time link? |
 //! | `session` | who is logged in? |
 //! | `visit` | what do handlers know of a request, and how do they answer? |
 //! | `entrance` | how does one log in and out? |
 //! | `pages` | what is read for each page? |
+//! | `releases` | what is read and done for the releases of an order? |
+//! | `revise` | how does an order get another document? |
+//! | `bulk`, `changes` | how are many orders changed, and how far is it? |
+//! | `webhooks` | who is told of orders, and what has expired? |
 //! | `actions`, `outcomes` | what do forms do, and who is told? |
 //!
 //! **Invariant:** a form does something only with the secret of its session in it, and from a page
@@ -16,13 +23,24 @@
 //! console's own.
 
 pub(crate) mod actions;
+pub(crate) mod bulk;
+mod changes;
 pub(crate) mod entrance;
 pub(crate) mod guard;
+mod headers;
+mod identity;
+mod link;
 mod outcomes;
 pub(crate) mod pages;
+pub(crate) mod refusal;
+pub(crate) mod releases;
+pub(crate) mod revise;
 mod session;
 mod visit;
+pub(crate) mod webhooks;
 
+pub(crate) use changes::Changes;
+pub(crate) use link::Link;
 pub(crate) use outcomes::Outcomes;
-pub(crate) use session::Sessions;
+pub(crate) use session::{Sessions, is_same, random};
 pub(crate) use visit::Visit;

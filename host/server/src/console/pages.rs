@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use sitewright_console::{
-    AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, NowFacts, OrderFacts, OrdersFacts,
-    RetryFacts, Section, SettingsFacts, Since, TemplateFacts, TemplatesFacts, Wanted, address,
+    AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, NowFacts, OrderFacts,
+    OrdersFacts, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts, TemplatesFacts,
+    Wanted, address,
 };
 use sitewright_control::OrderDetail;
 use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
@@ -18,7 +19,7 @@ use sitewright_model::build::host_build;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::time::now_ms;
 
-use super::visit::{Visit, page, see};
+use super::visit::{Fields, Visit, page, see};
 use crate::app::App;
 use crate::extract::Id;
 use crate::failures::parsed;
@@ -45,11 +46,11 @@ const NEWEST_ENTRIES: u32 = 10;
 /// Maximum length of a filter, in characters; no name in the database is longer.
 const MAX_FILTER: usize = 200;
 /// Workers whose heartbeat is older are not counted as live.
-const SILENT_MS: i64 = 15_000;
+pub(super) const SILENT_MS: i64 = 15_000;
 
-/// A filter of the query.
-fn filter(visit: &Visit, name: &str) -> Result<Option<String>, Problem> {
-    let text = visit.query.text(name);
+/// A filter of a query or a form.
+pub(super) fn filter(fields: &Fields, name: &str) -> Result<Option<String>, Problem> {
+    let text = fields.text(name);
     if text.as_ref().is_some_and(|text| text.chars().count() > MAX_FILTER || text.contains('\0')) {
         let detail = format!("`{name}` has more than {MAX_FILTER} characters, or a zero character");
         return Err(Problem::new(ProblemKind::BadRequest, detail));
@@ -57,18 +58,35 @@ fn filter(visit: &Visit, name: &str) -> Result<Option<String>, Problem> {
     Ok(text)
 }
 
-/// A kind of failure in the query.
-fn kind(visit: &Visit) -> Result<Option<String>, Problem> {
-    let Some(kind) = filter(visit, "kind")? else { return Ok(None) };
+/// A kind of failure in a query or a form.
+fn kind(fields: &Fields) -> Result<Option<String>, Problem> {
+    let Some(kind) = filter(fields, "kind")? else { return Ok(None) };
     if FailureKind::ALL.into_iter().any(|known| known.as_str() == kind) {
         return Ok(Some(kind));
     }
     Err(Problem::new(ProblemKind::BadRequest, format!("{kind:?} is no kind of failure")))
 }
 
+/// Which orders a query or a form wants.
+pub(super) fn wanted(fields: &Fields) -> Result<Wanted, Problem> {
+    let state = match fields.get("state") {
+        None => None,
+        Some(name) => {
+            let state = name.parse::<OrderState>();
+            Some(state.map_err(|why| Problem::new(ProblemKind::BadRequest, why))?)
+        }
+    };
+    Ok(Wanted {
+        state,
+        template: filter(fields, "template")?,
+        kind: kind(fields)?,
+        text: filter(fields, "text")?,
+    })
+}
+
 /// Names of templates to choose from. Those that workers have: the folder of this machine may be
 /// slow, and need not be there.
-async fn template_names(app: &App) -> Result<Vec<String>, Problem> {
+pub(super) async fn template_names(app: &App) -> Result<Vec<String>, Problem> {
     let templates = app.database.templates().await?;
     Ok(templates.into_iter().map(|template| template.name).take(200).collect())
 }
@@ -103,19 +121,7 @@ pub(crate) async fn now(State(app): State<App>, visit: Visit) -> Result<Response
 /// `GET /console/orders`.
 pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Orders, "Orders");
-    let state = match visit.query.get("state") {
-        None => None,
-        Some(name) => {
-            let state = name.parse::<OrderState>();
-            Some(state.map_err(|why| Problem::new(ProblemKind::BadRequest, why))?)
-        }
-    };
-    let wanted = Wanted {
-        state,
-        template: filter(&visit, "template")?,
-        kind: kind(&visit)?,
-        text: filter(&visit, "text")?,
-    };
+    let wanted = wanted(&visit.query)?;
     let after = visit.query.get("cursor").map(cursor).transpose()?;
     let is_later = after.is_some();
     let is_id_alone =
@@ -139,7 +145,8 @@ pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Respo
     let found = app.database.search(&search).await?;
     let next = found.next.as_ref().map(written);
     let templates = template_names(&app).await?;
-    let facts = OrdersFacts { wanted, found, next, is_later, templates };
+    let changes = app.changes.all();
+    let facts = OrdersFacts { wanted, found, next, is_later, templates, changes };
     page(sitewright_console::orders(&frame, &facts))
 }
 
@@ -188,7 +195,7 @@ pub(crate) async fn failures(State(app): State<App>, visit: Visit) -> Result<Res
             Problem::new(ProblemKind::BadRequest, detail)
         })?,
     };
-    let (kind, template) = (kind(&visit)?, filter(&visit, "template")?);
+    let (kind, template) = (kind(&visit.query)?, filter(&visit.query, "template")?);
     let wanted = Filter {
         template: template.clone(),
         kind: kind.clone(),
@@ -299,6 +306,31 @@ pub(crate) async fn markdown(State(app): State<App>, Id(id): Id) -> Result<Respo
     let text = render::markdown(&parsed(&failure)?);
     // A browser shows this; `text/markdown` it would save.
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// `GET /console/ai`.
+pub(crate) async fn ai(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let frame = visit.frame(Section::Ai, "AI and cost");
+    let period = match visit.query.get("since") {
+        None => Period::default(),
+        Some(name) => Period::named(name).ok_or_else(|| {
+            let detail = format!("`since` is {name:?} and must be day, week or month");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?,
+    };
+    let since = period.since(frame.now);
+    let (_, span_ms) = period.spans();
+    let failed = FailureKind::Ai.as_str().to_owned();
+    let recent = Filter { kind: Some(failed), since: Some(since), ..Filter::default() };
+    let mut causes = causes(&app, &recent).await?;
+    causes.sort_by_key(|cause| Reverse(cause.group.count));
+    let facts = AiFacts {
+        period,
+        spend: app.database.spend_since(since, span_ms).await?,
+        causes,
+        holds: app.database.holds().await?,
+    };
+    page(sitewright_console::ai(&frame, &facts))
 }
 
 /// `GET /console/templates`.

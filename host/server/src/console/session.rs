@@ -23,12 +23,20 @@ const BYTES: usize = 32;
 /// Somebody who logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// Id of the token. Whether it is still valid is looked up with every request.
-    pub(crate) token: String,
+    pub(crate) holder: Holder,
     /// What every form of the session carries.
     pub(crate) csrf: String,
     /// Milliseconds since the Unix epoch.
     pub(crate) ends_at: i64,
+}
+
+/// Who has a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// The id of a token. Whether it is still valid is looked up with every request.
+    Token(String),
+    /// Who had the one-time link of a server without tokens.
+    Link,
 }
 
 /// All sessions.
@@ -39,6 +47,8 @@ pub(crate) struct Sessions {
     ended: Notify,
     /// What every form carries on a server without tokens, where nobody logs in.
     local: OnceLock<String>,
+    /// The same for those whom a proxy names.
+    of_names: Mutex<HashMap<String, String>>,
 }
 
 impl Sessions {
@@ -46,9 +56,9 @@ impl Sessions {
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub(crate) fn begin(&self, token: &str, now: i64) -> Result<String, Problem> {
+    pub(crate) fn begin(&self, holder: Holder, now: i64) -> Result<String, Problem> {
         let (id, csrf) = (random()?, random()?);
-        let session = Session { token: token.to_owned(), csrf, ends_at: now + LASTS_MS };
+        let session = Session { holder, csrf, ends_at: now + LASTS_MS };
         let mut sessions = self.sessions.lock();
         make_room(&mut sessions, &session);
         if sessions.len() >= MAX_SESSIONS {
@@ -123,6 +133,22 @@ fn make_room(sessions: &mut HashMap<String, Session>, new: &Session) {
     }
 }
 
+impl Sessions {
+    /// What every form of somebody carries whom a proxy names.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub(crate) fn of_name(&self, name: &str) -> Result<String, Problem> {
+        let secret = random()?;
+        let mut of_names = self.of_names.lock();
+        if !of_names.contains_key(name) && of_names.len() >= MAX_SESSIONS {
+            // Forms that are open at this moment are sent a second time.
+            of_names.clear();
+        }
+        Ok(of_names.entry(name.to_owned()).or_insert(secret).clone())
+    }
+}
+
 /// 256 random bits, in hexadecimal digits.
 ///
 /// # Errors
@@ -147,11 +173,15 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn begin(sessions: &Sessions, token: &str, now: i64) -> String {
+        sessions.begin(Holder::Token(token.to_owned()), now).unwrap()
+    }
+
     #[test]
     fn a_session_ends_after_its_time_and_when_it_is_ended() {
         let sessions = Sessions::default();
-        let (one, other) = (sessions.begin("a", 0).unwrap(), sessions.begin("b", 0).unwrap());
-        assert_eq!(sessions.of(&one, LASTS_MS - 1).unwrap().token, "a");
+        let (one, other) = (begin(&sessions, "a", 0), begin(&sessions, "b", 0));
+        assert_eq!(sessions.of(&one, LASTS_MS - 1).unwrap().holder, Holder::Token("a".to_owned()));
         assert_eq!(sessions.of(&one, LASTS_MS), None);
         assert_eq!(sessions.of(&one, 0), None, "it is forgotten");
         assert_ne!(sessions.of(&other, 0).unwrap().csrf, other);
@@ -162,9 +192,9 @@ mod tests {
     #[test]
     fn the_number_of_sessions_is_bounded() {
         let sessions = Sessions::default();
-        let first = sessions.begin("first", 0).unwrap();
+        let first = begin(&sessions, "first", 0);
         for at in 1..=MAX_SESSIONS {
-            sessions.begin(&format!("later {}", at % 1_000), i64::try_from(at).unwrap()).unwrap();
+            begin(&sessions, &format!("later {}", at % 1_000), i64::try_from(at).unwrap());
         }
         assert_eq!(sessions.sessions.lock().len(), MAX_SESSIONS);
         assert_eq!(sessions.of(&first, 1), None);

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use sitewright_jobs::{HoldCause, HoldId, HoldKind, NewAiCall, NewEvent, NewHold, Probing};
+use sitewright_jobs::{
+    HoldCause, HoldId, HoldKind, NewAiCall, NewEvent, NewHold, Probing, Seen, WebhookEvent,
+};
 use sitewright_model::Measure;
 use sitewright_model::failure::{
     FailureKind, FailureRecord, Frame, LogTail, OfAttempt, SourceExcerpt, TrailEntry, TrailOutcome,
@@ -16,6 +18,7 @@ use sitewright_model::failure::{
 };
 use sitewright_model::message::Message;
 
+use crate::console_order::publish;
 use crate::standins::{node_modules, skipped};
 use crate::*;
 
@@ -32,7 +35,7 @@ async fn an_operator_does_the_commonest_tasks_in_a_browser() {
     let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
     let place = Place::sqlite();
     let api = place.serve().await;
-    fill(&api).await;
+    fill(&api, &place).await;
     add_what_only_workers_write(&place);
     let token = new_token(&api.database, &[Scope::Admin], None).await;
 
@@ -59,7 +62,13 @@ async fn an_operator_does_the_commonest_tasks_in_a_browser() {
 }
 
 /// Orders in all states, and failures of several causes.
-async fn fill(api: &Api) {
+async fn fill(api: &Api, place: &Place) {
+    let seen = Seen {
+        name: "crm".to_owned(),
+        url: "https://crm.example/hooks".to_owned(),
+        events: vec![WebhookEvent::OrderFailed],
+    };
+    api.database.see_webhooks(vec![seen]).await.unwrap();
     for way in WAYS {
         for number in 1..=3 {
             api.add(&format!("find-{way}-{number}")).await;
@@ -74,6 +83,14 @@ async fn fill(api: &Api) {
         for number in 1..=2 {
             fail(api, &format!("mouth-{way}-{number}"), panicked()).await;
         }
+        for number in 1..=4 {
+            api.add(&format!("many-{way}-{number}")).await;
+        }
+        let site = format!("site-{way}");
+        api.add(&site).await;
+        publish(api, place, &site, "Rye bread, baked at night", true).await;
+        api.database.reopen(&site, None).await.unwrap();
+        publish(api, place, &site, "Sourdough, fresh every morning", false).await;
     }
     api.add("find-live-1").await;
     for number in 0..40 {

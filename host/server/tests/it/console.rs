@@ -1,7 +1,6 @@
 //! The console: every page and form over HTTP, who may see and do what, and that nothing a stranger
 //! wrote is more than text.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use sitewright_jobs::{NewAiCall, NewEvent, NewOrder, OrderState};
@@ -14,108 +13,8 @@ use sitewright_model::failure::{
 use sitewright_server::{Access, pages};
 use strum::VariantArray as _;
 
+use crate::visitor::{Browser, is_secure, secret};
 use crate::*;
-
-/// A browser: keeps cookies, follows no redirect.
-struct Browser<'a> {
-    api: &'a Api,
-    cookies: RefCell<BTreeMap<String, String>>,
-}
-
-impl<'a> Browser<'a> {
-    fn new(api: &'a Api) -> Self {
-        Browser { api, cookies: RefCell::default() }
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Answer {
-        let cookies: Vec<String> =
-            self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request =
-            if cookies.is_empty() { request } else { request.header("cookie", cookies.join("; ")) };
-        let answer = send(request).await;
-        for header in answer.headers.get_all("set-cookie") {
-            let text = header.to_str().unwrap();
-            assert!(text.contains("; HttpOnly; SameSite=Strict;"), "{text}");
-            let (name, value) = text.split(';').next().unwrap().split_once('=').unwrap();
-            if text.contains("Max-Age=0") {
-                self.cookies.borrow_mut().remove(name);
-            } else {
-                self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
-            }
-        }
-        answer
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        let url = format!("http://{}{path}", self.api.address);
-        self.send(self.api.client.get(url)).await
-    }
-
-    /// A page that is shown, with its headers and length.
-    async fn page(&self, path: &str) -> String {
-        let answer = self.get(path).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
-        is_secure(path, &answer);
-        assert!(answer.text.len() <= 60 << 10, "{path} has {} bytes", answer.text.len());
-        answer.text
-    }
-
-    /// Sends a form with these fields and no other.
-    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body: String =
-            form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let url = format!("http://{}{path}", self.api.address);
-        let request = self.api.client.post(url).body(body);
-        let kind = "application/x-www-form-urlencoded";
-        self.send(request.header("content-type", kind).header("sec-fetch-site", "same-origin"))
-            .await
-    }
-
-    /// Sends a form of the console, with the secret of a page; leads to another page, whose address
-    /// is returned.
-    async fn act(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let csrf = secret(&self.page("/console/settings").await).or(self.any_secret().await);
-        let csrf = csrf.unwrap();
-        let fields: Vec<(&str, &str)> =
-            fields.iter().copied().chain([("csrf", csrf.as_str())]).collect();
-        let answer = self.form(path, &fields).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {answer:?}");
-        answer.header("location").to_owned()
-    }
-
-    async fn any_secret(&self) -> Option<String> {
-        secret(&self.page("/console").await)
-    }
-
-    async fn log_in(&self, token: &str) -> Answer {
-        let csrf = secret(&self.page("/console/login").await).unwrap();
-        self.form("/console/login", &[("csrf", &csrf), ("token", token), ("next", "")]).await
-    }
-}
-
-/// The secret in the first form of a page.
-fn secret(html: &str) -> Option<String> {
-    let (_, rest) = html.split_once("name=\"csrf\" value=\"")?;
-    Some(rest.split('"').next()?.to_owned()).filter(|secret| secret.len() == 64)
-}
-
-/// Every answer of the console has these headers.
-#[track_caller]
-fn is_secure(path: &str, answer: &Answer) {
-    let policy = answer.header("content-security-policy");
-    for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
-        assert!(policy.contains(part), "{path}: {policy}");
-    }
-    assert!(!policy.contains("unsafe"), "{path}: {policy}");
-    for (name, value) in [
-        ("x-frame-options", "DENY"),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "same-origin"),
-        ("cache-control", "no-store"),
-    ] {
-        assert_eq!(answer.header(name), value, "{path}");
-    }
-}
 
 /// What strangers write into everything that they can write.
 const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>`${7*7}`{{7*7}}\
@@ -442,6 +341,11 @@ mod tests {
             "/console/orders".to_owned(),
             format!("/console/orders/{encoded}"),
             format!("/console/orders/{encoded}/erase"),
+            format!("/console/orders/{encoded}/releases"),
+            format!("/console/orders/{encoded}/revise"),
+            format!("/console/bulk?do=retry&template={evil_query}"),
+            "/console/ai?since=month".to_owned(),
+            format!("/console/webhooks?order={evil_query}"),
             "/console/failures?since=ever".to_owned(),
             format!("/console/failures/{fingerprint}"),
             format!("/console/failures/{fingerprint}/retry"),
@@ -465,6 +369,13 @@ mod tests {
             format!("/console/failures/{evil_query}"),
             format!("/console/records/{evil_query}"),
             format!("/console/orders/{evil_query}x"),
+            format!("/console/orders/{encoded}/use?release={evil_query}"),
+            format!("/console/orders/{encoded}/compare?before={evil_query}&after=x"),
+            format!("/console/bulk?do={evil_query}"),
+            format!("/console/bulk/{evil_query}"),
+            format!("/console/ai?since={evil_query}"),
+            format!("/console/webhooks?state={evil_query}"),
+            format!("/console/deliveries/{evil_query}"),
             format!("/console/audit?before={evil_query}"),
             format!("/console/assets/{evil_query}"),
             format!("/console/{evil_query}"),

@@ -44,6 +44,9 @@ mod access;
 mod browser;
 mod bulk;
 mod console;
+mod console_doors;
+mod console_many;
+mod console_order;
 mod cost;
 mod deploy;
 mod events;
@@ -52,6 +55,7 @@ mod hooks;
 mod hostile;
 mod orders;
 mod status;
+mod visitor;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -113,6 +117,7 @@ impl Place {
             database,
             sites: self.sites(),
             store: None,
+            keep_releases: 5,
             reading: Reading {
                 max_bytes: 1 << 20,
                 default_locale: "en".parse().unwrap(),
@@ -129,6 +134,7 @@ impl Place {
                 }),
                 fallback: None,
             },
+            expired: Arc::new(|| Box::pin(async { Ok(vec![("failed orders".to_owned(), 7)]) })),
             callbacks: Some(CallbackRules { allow_private: false }),
             hooks: hooks::hooks(),
             alive: Arc::new(|| Ok(())),
@@ -170,7 +176,11 @@ struct Api {
 
 impl Api {
     async fn start(parts: ServerParts, database: Database) -> Self {
-        let server = Server::bind(parts).await.unwrap();
+        Self::of(Server::bind(parts).await.unwrap(), database)
+    }
+
+    /// Lets a server answer that is bound.
+    fn of(server: Server, database: Database) -> Self {
         let (address, stop) = (server.address(), CancellationToken::new());
         let serving = tokio::spawn(server.serve(stop.clone()));
         let client = sitewright_http::client().unwrap().first().clone();

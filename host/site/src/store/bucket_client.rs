@@ -157,6 +157,22 @@ impl BucketClient {
         self.request(read).await
     }
 
+    /// Reads an object; `None` if it has more than `most` bytes.
+    pub(super) async fn get_at_most(
+        &self,
+        key: &Path,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, RequestError> {
+        let read = async {
+            let found = self.store.get(key).await?;
+            if found.meta.size > most {
+                return Ok(None);
+            }
+            Ok(Some(found.bytes().await?.to_vec()))
+        };
+        self.request(read).await
+    }
+
     /// The prefix of all objects.
     pub(super) fn prefix(&self) -> &Path {
         &self.bucket.prefix

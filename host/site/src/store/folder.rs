@@ -22,6 +22,10 @@ impl FolderSites {
         FolderSites { root: root.clone(), batcher: SyncBatcher::default() }
     }
 
+    pub(super) fn root(&self) -> &SitesRoot {
+        &self.root
+    }
+
     pub(super) fn with_batcher(self, batcher: SyncBatcher) -> Self {
         FolderSites { batcher, ..self }
     }

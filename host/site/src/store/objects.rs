@@ -24,7 +24,9 @@ use super::limits::StoreLimits;
 use super::pointer::POINTER_FILE;
 use super::request_error::RequestError;
 use super::secrets::Secrets;
+use super::stored::StoredRelease;
 use crate::manifest::{Manifest, ManifestFile, ReleaseId};
+use crate::path::SitePath;
 use crate::release::{Release, release_id};
 use crate::root::{MANIFESTS, OrderDir, PUBLIC, RELEASES, SitesRoot, manifest_name};
 use crate::storage::{open_file, open_folder};
@@ -287,6 +289,72 @@ impl ObjectSites {
                 error,
                 format_args!(
                     "the current release of the order `{order}` cannot be read in `{url}`"
+                ),
+            )
+        })
+    }
+
+    pub(super) async fn releases(
+        &self,
+        order: &OrderDir,
+    ) -> Result<Vec<StoredRelease>, StoreError> {
+        let client = &self.0.client;
+        self.stored(order).await.map_err(|error| {
+            let url = client.url();
+            client.store_error(
+                error,
+                format_args!("the releases of the order `{order}` cannot be listed in `{url}`"),
+            )
+        })
+    }
+
+    /// The releases that have a manifest: without it, objects are not a release.
+    async fn stored(&self, order: &OrderDir) -> Result<Vec<StoredRelease>, RequestError> {
+        let client = &self.0.client;
+        let listed =
+            client.list_folder(&client.key(&format!("{PRIVATE}/{order}/{MANIFESTS}"))?).await?;
+        let ids: BTreeSet<ReleaseId> = listed
+            .objects
+            .iter()
+            .filter_map(|object| release_id(object.location.filename()?.strip_suffix(".json")?))
+            .collect();
+        let current = client.current(order).await?;
+        let mut stored = Vec::with_capacity(ids.len());
+        for id in ids.into_iter().rev() {
+            let manifest = match client.get(&client.manifest_key(order, id)?).await {
+                Ok((bytes, _)) => serde_json::from_slice(&bytes)
+                    .map_err(|error| message!("its manifest cannot be read: {error}")),
+                // Removed meanwhile.
+                Err(error) if error.kind == StoreErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            stored.push(StoredRelease { id, current: current == Some(id), manifest });
+        }
+        Ok(stored)
+    }
+
+    pub(super) async fn file(
+        &self,
+        order: &OrderDir,
+        id: ReleaseId,
+        path: &SitePath,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let client = &self.0.client;
+        let read = async {
+            let key = client.file_key(order, id, path.as_str())?;
+            match client.get_at_most(&key, most).await {
+                Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+                read => read,
+            }
+        };
+        read.await.map_err(|error: RequestError| {
+            let url = client.url();
+            client.store_error(
+                error,
+                format_args!(
+                    "the file `{path}` of the release `{id}` of the order `{order}` cannot be \
+                     read in `{url}`"
                 ),
             )
         })

@@ -417,12 +417,36 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
         assert_eq!(of_release, files.len(), "{case}: no file too many: {names:?}");
         assert!(names.contains(&format!("manifests/{id}.json")), "{case}: {names:?}");
         before = Some(id);
+        read_back(case, bench, id, files).await;
     }
     assert_eq!(
         bench.local_releases(),
         if bench.is_folder() { 2 } else { 0 },
         "{case}: staging only"
     );
+}
+
+/// The newest release is listed first, and its files are read back, but none that is too large.
+async fn read_back(case: &str, bench: &Bench, id: ReleaseId, files: &Files) {
+    let listed = bench.store.releases(&dir(ORDER)).await.unwrap();
+    let newest = listed.first().unwrap();
+    assert_eq!((newest.id, newest.current), (id, true), "{case}");
+    assert_eq!(newest.manifest.as_ref().unwrap().files.len(), files.len(), "{case}");
+    assert_eq!(listed.iter().filter(|release| release.current).count(), 1, "{case}");
+    for (path, bytes) in files {
+        let size = bytes.len() as u64;
+        let read = bench.store.file(&dir(ORDER), id, path, size).await.unwrap();
+        assert!(read.as_deref() == Some(bytes.as_slice()), "{case}: `{path}`");
+        if let Some(less) = size.checked_sub(1) {
+            let read = bench.store.file(&dir(ORDER), id, path, less).await.unwrap();
+            assert_eq!(read, None, "{case}: `{path}`");
+        }
+    }
+    let none = ReleaseId(Ulid::from_parts(1, 1));
+    for (id, name) in [(id, "nothing.html"), (none, "index.html")] {
+        let read = bench.store.file(&dir(ORDER), id, &path(name), 1_000).await.unwrap();
+        assert_eq!(read, None, "{case}: {id} {name}");
+    }
 }
 
 /// The process is killed between `put` and `activate`: the old release stays current, and a later

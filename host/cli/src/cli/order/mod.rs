@@ -7,6 +7,7 @@ mod erase;
 mod events;
 mod export;
 mod list;
+mod release;
 mod revise;
 mod show;
 mod wait;
@@ -39,6 +40,9 @@ pub(super) enum Command {
     #[command(after_help = RETRY_EXAMPLES)]
     Retry(change::Args),
     Revise(revise::Args),
+    /// List, compare and choose the releases of an order that are kept.
+    #[command(subcommand)]
+    Release(release::Command),
     Erase(erase::Args),
     Export(export::Args),
 }
@@ -67,6 +71,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Cancel(args) => change::cancel(&database, args, json).await,
         Command::Retry(args) => change::retry(&database, &config, args, json).await,
         Command::Revise(args) => revise::run(&database, &config, args, json).await,
+        Command::Release(command) => release::run(&database, &config, command, json).await,
         Command::Erase(args) => erase::run(&database, &config, args, json).await,
         Command::Export(args) => export::run(&database, args, json).await,
     };

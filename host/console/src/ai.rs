@@ -1,0 +1,270 @@
+//! AI and cost: what was spent on what, which calls fail, and what is held.
+
+use std::collections::BTreeMap;
+
+use askama::Template as _;
+use sitewright_failure::group::Cause;
+use sitewright_jobs::{Cost, Hold, Spend};
+
+use super::address;
+use super::chart::{self, Chart};
+use super::frame::Frame;
+use super::now::{HoldRow, one_hold};
+use super::text::{When, count, count_of, dollars, short};
+
+/// Rows of a table.
+const SHOWN: usize = 15;
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// How far back the page looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Period {
+    Day,
+    #[default]
+    Week,
+    Month,
+}
+
+impl Period {
+    const ALL: [Period; 3] = [Period::Day, Period::Week, Period::Month];
+
+    /// The one with this name; `None` for another text.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|period| period.as_str() == name)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Period::Day => "day",
+            Period::Week => "week",
+            Period::Month => "month",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Period::Day => "the last 24 hours",
+            Period::Week => "the last 7 days",
+            Period::Month => "the last 30 days",
+        }
+    }
+
+    /// The number of bars, and the milliseconds of each.
+    pub fn spans(self) -> (usize, i64) {
+        match self {
+            Period::Day => (24, HOUR_MS),
+            Period::Week => (7, DAY_MS),
+            Period::Month => (30, DAY_MS),
+        }
+    }
+
+    /// When the first bar begins: whole hours or days, so that a bar is the same with each look.
+    pub fn since(self, now: i64) -> i64 {
+        let (spans, span_ms) = self.spans();
+        (now / span_ms + 1 - i64::try_from(spans).unwrap_or(1)) * span_ms
+    }
+}
+
+/// What the page is made of.
+#[derive(Debug)]
+pub struct AiFacts {
+    pub period: Period,
+    /// Of the period, in its spans.
+    pub spend: Vec<Spend>,
+    /// Causes of AI failures in the period, those with the most failures first.
+    pub causes: Vec<Cause>,
+    pub holds: Vec<Hold>,
+}
+
+#[derive(askama::Template)]
+#[template(path = "ai.html")]
+struct Page<'a> {
+    f: &'a Frame,
+    periods: Vec<Choice>,
+    label: &'static str,
+    total: String,
+    replies: String,
+    unpriced: String,
+    chart: Chart,
+    per: &'static str,
+    spans: Vec<Line>,
+    tables: Vec<Table>,
+    causes: Vec<CauseRow>,
+    more_causes: usize,
+    holds: Vec<HoldRow>,
+}
+
+struct Choice {
+    value: &'static str,
+    label: &'static str,
+    is_chosen: bool,
+}
+
+/// The cost by one of its dimensions.
+struct Table {
+    name: &'static str,
+    title: &'static str,
+    lines: Vec<Line>,
+    more: usize,
+}
+
+struct Line {
+    name: String,
+    replies: String,
+    input: String,
+    output: String,
+    cost: String,
+    /// Of the whole, for the bar.
+    percent: i64,
+}
+
+struct CauseRow {
+    href: String,
+    message: String,
+    failures: String,
+    orders: String,
+    last: When,
+}
+
+/// The sums of one line.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sum {
+    cost: Cost,
+}
+
+impl Sum {
+    fn add(&mut self, more: &Cost) {
+        let cost = &mut self.cost;
+        cost.calls = cost.calls.saturating_add(more.calls);
+        cost.nano_usd = cost.nano_usd.saturating_add(more.nano_usd);
+        cost.input_tokens = cost.input_tokens.saturating_add(more.input_tokens);
+        cost.output_tokens = cost.output_tokens.saturating_add(more.output_tokens);
+    }
+
+    fn line(self, name: String, all: i64) -> Line {
+        let percent = match all {
+            0 => 0,
+            all => (i128::from(self.cost.nano_usd) * 100 / i128::from(all)).clamp(0, 100),
+        };
+        Line {
+            name,
+            replies: count(self.cost.calls),
+            input: count(self.cost.input_tokens),
+            output: count(self.cost.output_tokens),
+            cost: dollars(self.cost.nano_usd),
+            percent: i64::try_from(percent).unwrap_or_default(),
+        }
+    }
+}
+
+/// AI and cost.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
+    let AiFacts { period, spend, causes, holds } = facts;
+    let (spans, span_ms) = period.spans();
+    let since = period.since(frame.now);
+    let mut of_spans = vec![Sum::default(); spans];
+    let mut all = Sum::default();
+    let mut unpriced = 0_i64;
+    for one in spend {
+        // Clocks differ: what was paid for in the future belongs to the last span.
+        let at = usize::try_from(one.span).unwrap_or_default().min(spans.saturating_sub(1));
+        if let Some(sum) = of_spans.get_mut(at) {
+            sum.add(&one.cost);
+        }
+        all.add(&one.cost);
+        unpriced = unpriced.saturating_add(one.unpriced);
+    }
+    let begin = |at: usize| {
+        since.saturating_add(span_ms.saturating_mul(i64::try_from(at).unwrap_or_default()))
+    };
+    let costs: Vec<i64> = of_spans.iter().map(|sum| sum.cost.nano_usd).collect();
+    let name = |at| match period {
+        Period::Day => chart::clock(begin(at)),
+        Period::Week | Period::Month => chart::day(begin(at)),
+    };
+    let names: Vec<String> = (0..spans).map(name).collect();
+    let lines = of_spans.iter().zip(&names).filter(|(sum, _)| sum.cost.calls > 0);
+    let total = all.cost.nano_usd;
+    let label = format!("Spent in {}: {}", period.label(), dollars(total));
+    let table = |name, title, key: fn(&Spend) -> String| {
+        let (lines, more) = by(spend, total, key);
+        Table { name, title, lines, more }
+    };
+    Page {
+        f: frame,
+        periods: Period::ALL
+            .into_iter()
+            .map(|one| Choice {
+                value: one.as_str(),
+                label: one.label(),
+                is_chosen: one == *period,
+            })
+            .collect(),
+        label: period.label(),
+        total: dollars(total),
+        replies: count(all.cost.calls),
+        unpriced: if unpriced == 0 { String::new() } else { count(unpriced) },
+        chart: chart::costs(&costs, &names, label),
+        per: if *period == Period::Day { "hour" } else { "day" },
+        spans: lines.map(|(sum, name)| sum.line(name.clone(), total)).collect(),
+        tables: vec![
+            table("Model", "model", |one| format!("{} · {}", one.model, one.provider)),
+            table("Purpose", "purpose", |one| one.purpose.clone()),
+            table("Template", "template", |one| {
+                one.template.clone().unwrap_or_else(|| "of orders that were removed".to_owned())
+            }),
+        ],
+        causes: causes.iter().take(SHOWN).map(|cause| one_cause(cause, frame.now)).collect(),
+        more_causes: causes.len().saturating_sub(SHOWN),
+        holds: holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
+    }
+    .render()
+}
+
+/// The cost by this key, the dearest first.
+fn by(spend: &[Spend], total: i64, key: fn(&Spend) -> String) -> (Vec<Line>, usize) {
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    for one in spend {
+        sums.entry(key(one)).or_default().add(&one.cost);
+    }
+    let mut sums: Vec<(String, Sum)> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, sum)| {
+        (std::cmp::Reverse(sum.cost.nano_usd), std::cmp::Reverse(sum.cost.calls))
+    });
+    let more = sums.len().saturating_sub(SHOWN);
+    let lines = sums.into_iter().take(SHOWN).map(|(key, sum)| sum.line(short(&key, 80), total));
+    (lines.collect(), more)
+}
+
+fn one_cause(cause: &Cause, now: i64) -> CauseRow {
+    CauseRow {
+        href: address::cause(&cause.group.fingerprint),
+        message: short(&cause.group.message, 200),
+        failures: count_of(cause.group.count),
+        orders: count_of(cause.group.orders),
+        last: When::new(cause.group.last_at, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_ends_with_the_day_or_hour_that_is_now() {
+        let now = 1_764_403_200_000;
+        for period in Period::ALL {
+            let (spans, span_ms) = period.spans();
+            let since = period.since(now);
+            assert_eq!(since % span_ms, 0, "{period:?}");
+            let end = since + span_ms * i64::try_from(spans).unwrap();
+            assert!((now..=now + span_ms).contains(&end), "{period:?}");
+            assert_eq!(Period::named(period.as_str()), Some(period));
+        }
+        assert_eq!(Period::named("year"), None);
+    }
+}

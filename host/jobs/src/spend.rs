@@ -1,0 +1,67 @@
+//! What AI replies have cost, by time, purpose, model and template.
+
+use serde::Serialize;
+
+use super::database::Database;
+use super::driver::{Row, args};
+use super::error::Error;
+use super::reply_journal::Cost;
+
+/// Rows that are read. There are as many as combinations of time, purpose, model and template.
+const MAX_ROWS: i64 = 20_000;
+
+/// AI replies of one span of time, purpose, model and template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spend {
+    /// Counts the spans from `since`, from 0.
+    pub span: i64,
+    pub purpose: String,
+    pub provider: String,
+    pub model: String,
+    /// The template of the order; `None` if the order was removed.
+    pub template: Option<String>,
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// Replies of which the price is not known.
+    pub unpriced: i64,
+}
+
+impl Database {
+    /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
+    /// spans of `span_ms` milliseconds from there, purpose, model and template, in no order that
+    /// matters; at most 20,000 combinations. A number that no reply can have counts as 2^40.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn spend_since(&self, since: i64, span_ms: i64) -> Result<Vec<Spend>, Error> {
+        let doing = "adding up AI calls";
+        let sql = "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
+                c.provider AS provider, c.model AS model, o.template AS template,
+                count(*) AS calls,
+                CAST(coalesce(sum(CASE WHEN c.cost_nano_usd > 1099511627776
+                    THEN 1099511627776 ELSE c.cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
+                CAST(coalesce(sum(CASE WHEN c.input_tokens > 1099511627776
+                    THEN 1099511627776 ELSE c.input_tokens END), 0) AS BIGINT) AS input_tokens,
+                CAST(coalesce(sum(CASE WHEN c.output_tokens > 1099511627776
+                    THEN 1099511627776 ELSE c.output_tokens END), 0) AS BIGINT) AS output_tokens,
+                CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
+                    AS BIGINT) AS unpriced
+             FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
+             WHERE c.created_at >= $1
+             GROUP BY span, c.purpose, c.provider, c.model, o.template LIMIT $3";
+        let rows = self.read(doing, sql, args![since, span_ms.max(1), MAX_ROWS]).await?;
+        let read = |row: &Row| -> Result<Spend, sqlx::Error> {
+            Ok(Spend {
+                span: row.int("span")?,
+                purpose: row.text("purpose")?,
+                provider: row.text("provider")?,
+                model: row.text("model")?,
+                template: row.opt_text("template")?,
+                cost: Cost::read(row)?,
+                unpriced: row.int("unpriced")?,
+            })
+        };
+        let spend = rows.iter().map(read).collect::<Result<_, _>>();
+        spend.map_err(|error| Error::database(doing, error))
+    }
+}

@@ -1,0 +1,163 @@
+//! Previews of releases, on an address of their own: a site that a template made, and whatever is in
+//! it, is never on the origin of the console. Nobody logs in here: the console knows a key for each
+//! release, which is a part of the address.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use percent_encoding::percent_decode_str;
+use sha2::{Digest as _, Sha256};
+use sitewright_control::release_store;
+use sitewright_site::store::content::content_type;
+use sitewright_site::{OrderDir, ReleaseId, SitePath};
+
+use super::app::App;
+use super::console::is_same;
+use super::problem::Problem;
+
+/// Maximum bytes of a file: 32 MiB.
+const MAX_FILE: u64 = 32 << 20;
+/// Hexadecimal digits of a key: 128 bits.
+const KEY: usize = 32;
+
+/// No form, no window, no storage, no cookie, and no other origin than an opaque one: its scripts
+/// reach nothing of the console, whatever they try.
+const POLICY: &str = "sandbox allow-scripts; frame-ancestors 'none'; form-action 'none'";
+
+/// Where previews are, and the secret of their keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Previews {
+    /// The beginning of their addresses, without a slash at the end.
+    pub(crate) origin: String,
+    pub(crate) secret: String,
+}
+
+impl Previews {
+    /// The address of the preview of a release.
+    pub(crate) fn address(&self, order: &str, release: &str) -> String {
+        let key = self.key(order, release);
+        let order = sitewright_console::address::encoded(order);
+        let release = sitewright_console::address::encoded(release);
+        format!("{}/{key}/{order}/{release}/", self.origin)
+    }
+
+    /// A part of a digest, so that nothing can be added to what was digested.
+    fn key(&self, order: &str, release: &str) -> String {
+        let text = format!("{}\0{order}\0{release}", self.secret);
+        hex::encode(Sha256::digest(text)).chars().take(KEY).collect()
+    }
+}
+
+pub(crate) fn router(app: &App) -> Router {
+    Router::new().fallback(preview).with_state(app.clone())
+}
+
+/// `GET /{key}/{order}/{release}/{path}`.
+async fn preview(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let mut answer = match (&parts.method, file(&app, parts.uri.path()).await) {
+        (&Method::GET | &Method::HEAD, Ok(answer)) => answer,
+        (&Method::GET | &Method::HEAD, Err(problem)) => {
+            tracing::error!(detail = problem.detail, "a preview cannot be shown");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "The preview cannot be shown; see the log.")
+        }
+        _ => {
+            let answer = text(StatusCode::METHOD_NOT_ALLOWED, "Previews are only read.");
+            ([(ALLOW, "GET, HEAD")], answer).into_response()
+        }
+    };
+    let all = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_FRAME_OPTIONS, "DENY"),
+        // The key is in the address.
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in all {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn text(status: StatusCode, says: &'static str) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], says).into_response()
+}
+
+/// The file at a path, or why there is none. The same answer for a wrong key as for a release that
+/// is not there.
+async fn file(app: &App, path: &str) -> Result<Response, Problem> {
+    let nothing =
+        || text(StatusCode::NOT_FOUND, "There is no such preview, or no such file in it.");
+    let Some(previews) = app.previews.get() else { return Ok(nothing()) };
+    let mut parts = path.trim_start_matches('/').splitn(4, '/');
+    let mut part = || {
+        let part = percent_decode_str(parts.next()?).decode_utf8().ok()?;
+        Some(part.into_owned())
+    };
+    let (Some(key), Some(order), Some(release)) = (part(), part(), part()) else {
+        return Ok(nothing());
+    };
+    if !is_same(&previews.key(&order, &release), &key) {
+        return Ok(nothing());
+    }
+    let Some(rest) = part() else {
+        // Relative links of the page need the slash.
+        let address = format!("{}/", path.trim_end_matches('/'));
+        let address = HeaderValue::from_str(&address).map_err(|error| {
+            let detail = format!("the address of a preview cannot be written: {error}");
+            Problem::new(super::problem::ProblemKind::Internal, detail)
+        })?;
+        return Ok((StatusCode::PERMANENT_REDIRECT, [(LOCATION, address)]).into_response());
+    };
+    let (Ok(folder), Ok(id)) = (OrderDir::new(&order), release.parse::<ReleaseId>()) else {
+        return Ok(nothing());
+    };
+    let Some(store) = release_store(&app.sites, app.store.as_ref()).await? else {
+        return Ok(nothing());
+    };
+    for name in candidates(&rest) {
+        let Ok(path) = SitePath::try_from(name) else { continue };
+        if let Some(bytes) = store.file(&folder, id, &path, MAX_FILE).await? {
+            return Ok(([(CONTENT_TYPE, content_type(&path))], bytes).into_response());
+        }
+    }
+    Ok(nothing())
+}
+
+/// The files that a web server looks for.
+fn candidates(path: &str) -> Vec<String> {
+    match path {
+        "" => vec!["index.html".to_owned()],
+        folder if folder.ends_with('/') => vec![format!("{folder}index.html")],
+        file => vec![file.to_owned(), format!("{file}.html")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_release_has_a_key_of_its_own() {
+        let previews =
+            |secret: &str| Previews { origin: "http://x".to_owned(), secret: secret.to_owned() };
+        let one = previews("a").address("1", "R");
+        assert!(one.starts_with("http://x/") && one.ends_with("/1/R/"), "{one}");
+        for other in [
+            previews("b").address("1", "R"),
+            previews("a").address("2", "R"),
+            previews("a").address("1", "S"),
+        ] {
+            assert_ne!(other[9..41], one[9..41], "{other}");
+        }
+        assert_eq!(previews("a").key("1", "R").len(), KEY);
+        assert!(previews("a").address("../x", "R").contains("/..%2Fx/"));
+    }
+}
