@@ -40,7 +40,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             _ if id.contains('\0') => "it has a zero character".to_owned(),
             // An id of an order that does not name a folder is kept under one that does.
             0..=MAX_ID => {
-                let kept = folder_id(&id).map_or_else(|_| id.clone(), Cow::into_owned);
+                let is_order = parts.uri.path().starts_with("/v1/orders/");
+                let kept = folder_id(&id).ok().filter(|_| is_order).map(Cow::into_owned);
+                let kept = kept.unwrap_or(id);
                 return Ok(Id(kept));
             }
             characters => format!("it has {characters} characters, and at most {MAX_ID} are used"),

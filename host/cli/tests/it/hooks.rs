@@ -1,6 +1,7 @@
 //! `[hooks.NAME]` of `sitewright serve`, and `sitewright webhook received` and `replay`, as
 //! processes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "no runtime: the test waits for processes")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
