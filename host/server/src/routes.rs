@@ -1,4 +1,5 @@
-//! All routes in one place, a table for the API and one for the console: method, path, what is needed, and what the audit log says.
+//! All routes in one place, a table for the API and one for the console: method, path, what is
+//! needed, and what the audit log says.
 
 use axum::Router;
 use axum::extract::Request;
@@ -13,7 +14,8 @@ use super::app::{App, Surface};
 use super::console;
 use super::console::refusal::is_page;
 use super::console::{
-    actions, bulk, entrance, pages as shown, releases as chosen, revise, webhooks as hooks,
+    actions, bulk as many, entrance, pages as shown, releases as chosen, revise,
+    webhooks as receivers,
 };
 use super::problem::{Problem, ProblemKind};
 use super::{
@@ -331,20 +333,20 @@ static CONSOLE: &[Route] = &[
         post(actions::erase),
         "Erase everything of an order"
     ),
-    route!(GET "/console/bulk", OPERATE, None, get(bulk::preview), "Say what a change would do"),
+    route!(GET "/console/bulk", OPERATE, None, get(many::preview), "Say what a change would do"),
     route!(
         POST "/console/bulk",
         OPERATE,
         Some("orders.bulk"),
-        post(bulk::begin),
+        post(many::begin),
         "Retry or cancel all orders that fit"
     ),
-    route!(GET "/console/bulk/{id}", READ, None, get(bulk::progress), "How far a change is"),
+    route!(GET "/console/bulk/{id}", READ, None, get(many::progress), "How far a change is"),
     route!(
         POST "/console/bulk/{id}/stop",
         OPERATE,
         Some("orders.bulk.stop"),
-        post(bulk::stop),
+        post(many::stop),
         "Stop a change of many orders"
     ),
     route!(GET "/console/failures", READ, None, get(shown::failures), "What fails?"),
@@ -402,23 +404,23 @@ static CONSOLE: &[Route] = &[
         "Release a route or a template"
     ),
     route!(GET "/console/settings", READ, None, get(shown::settings), "Who may do what?"),
-    route!(GET "/console/webhooks", READ, None, get(hooks::list), "Webhooks and deliveries"),
+    route!(GET "/console/webhooks", READ, None, get(receivers::list), "Webhooks and deliveries"),
     route!(
         POST "/console/webhooks/{id}/enable",
         OPERATE,
         Some("webhook.enable"),
-        post(hooks::enable),
+        post(receivers::enable),
         "Enable a webhook that its receiver disabled"
     ),
-    route!(GET "/console/deliveries/{id}", READ, None, get(hooks::delivery), "One delivery"),
+    route!(GET "/console/deliveries/{id}", READ, None, get(receivers::delivery), "One delivery"),
     route!(
         POST "/console/deliveries/{id}/redeliver",
         OPERATE,
         Some("webhook.redeliver"),
-        post(hooks::redeliver),
+        post(receivers::redeliver),
         "Deliver again"
     ),
-    route!(GET "/console/retention", OPERATE, None, get(hooks::retention), "What has expired"),
+    route!(GET "/console/retention", OPERATE, None, get(receivers::retention), "What has expired"),
     route!(GET "/console/audit", ADMIN, None, get(shown::audit), "The audit log"),
 ];
 

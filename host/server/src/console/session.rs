@@ -123,7 +123,7 @@ impl Sessions {
 fn make_room(sessions: &mut HashMap<String, Session>, new: &Session) {
     let mut own: Vec<(i64, String)> = sessions
         .iter()
-        .filter(|(_, session)| session.token == new.token)
+        .filter(|(_, session)| session.holder == new.holder)
         .map(|(id, session)| (session.ends_at, id.clone()))
         .collect();
     let excess = (own.len() + 1).saturating_sub(MAX_OF_HOLDER);
