@@ -74,7 +74,7 @@ pub(crate) async fn by_link(State(app): State<App>, request: Request) -> Result<
     let is_right = app.link.is_used_with(&key, Instant::now());
     let status = if is_right { StatusCode::SEE_OTHER } else { StatusCode::UNAUTHORIZED };
     let subject = access::subject(&mut parts).await;
-    access::record(&app.database, &Actor::Local, "session.begin", subject, status.as_u16()).await;
+    refusals::record(&app, &Actor::Local, "session.begin", subject, status.as_u16()).await;
     if !is_right {
         let detail = "the link was used before, is too old, or is not one of this server";
         return Err(Problem::new(ProblemKind::LinkNeeded, detail));

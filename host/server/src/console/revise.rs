@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sitewright_console::{ReviseFacts, ReviseStep, Section, address};
-use sitewright_control::{Document, different_fields, read};
+use sitewright_control::{Document, different_fields, read, sent_digest};
 use sitewright_intake::OrderSnapshot;
 use sitewright_jobs::{Order, Revised};
 
@@ -71,7 +71,10 @@ pub(crate) async fn send(
         return unchanged(shown(&app, &visit, StatusCode::OK, order, typed, step).await?);
     }
     let (template, version) = (Some(typed.template.as_str()), Some(app.config_version.as_str()));
-    let did = match app.database.revise(&id, snapshot.document(), template, version).await? {
+    let sent = sent_digest(&snapshot, snapshot.document());
+    let revised =
+        app.database.revise_sent(&id, snapshot.document(), template, version, Some(&sent));
+    let did = match revised.await? {
         Revised::Queued { .. } => "revised",
         Revised::Unchanged { .. } => "revised_same",
     };
