@@ -881,7 +881,7 @@ fn flag_of(text: &str) -> Option<bool> {
         "-",
         "falsch",
         "faux",
-        "falso",
+        "falso", // typos:ignore
         "onwaar",
         "falsz",
         "✗",

@@ -68,7 +68,7 @@ enum Bench {
     Neighbours(neighbours::Args),
     /// Measure whether a worker that removes what has expired needs more and more
     Soak(soak::Args),
-    /// Measure requeueing many orders, and how long others that write wait for it
+    /// Measure requeuing many orders, and how long others that write wait for it
     Bulk(bulk::Args),
     /// Measure the duration of the conformance suite for a template
     Conformance(conformance::Args),
