@@ -110,7 +110,7 @@ fn builds_and_generates(desk: &Desk, world: &str, path: Option<&Path>) {
     let author = tested.json().to_string().contains("author/");
     assert!(author && tested.stderr.contains("the native tests pass"), "{}", tested.stderr);
     let inspected = desk.run(NAME, &["--json", "template", "inspect", "dist/green-gate.wasm"]);
-    assert_eq!(inspected.json()["contract"]["world"], world, "{}", inspected.stdout);
+    assert_eq!(inspected.json()["world"], world, "{}", inspected.stdout);
     let report =
         desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
     assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);

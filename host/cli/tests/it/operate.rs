@@ -29,8 +29,8 @@ fn done(folder: &Path, args: &[&str]) -> String {
 fn with_orders(ids: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("templates")).unwrap();
-    let config = "[ai.providers.a]\nkind = \"scripted\"\nfile = \"replies.toml\"\n\n\
-                  [ai.routes.default]\ncandidates = [{ provider = \"a\" }]\n";
+    let config = "[ai.providers.a]\nkind = \"scripted\"\nrules = \"replies.toml\"\n\n\
+                  [ai.routes.default]\ntry = [{ provider = \"a\", model = \"b\" }]\n";
     std::fs::write(folder.path().join("sitewright.toml"), config).unwrap();
     std::fs::write(folder.path().join("replies.toml"), "").unwrap();
     done(folder.path(), &["migrate"]);

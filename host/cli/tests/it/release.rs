@@ -47,7 +47,8 @@ async fn publish(database: &Database, root: &SitesRoot, text: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Bakery</title>\n\
          <meta name=\"description\" content=\"Real bread\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head>\n\
-         <body><main><p>\n{text}\n</p></main></body></html>\n"
+         <body><main><p>\n{text}\n</p>\n\
+         <p>Baked every night in the middle of the town.</p></main></body></html>\n"
     );
     staging.write("index.html", page.as_bytes()).unwrap();
     let options =
