@@ -15,7 +15,8 @@ fn html(text: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Bakery</title>\n\
          <meta name=\"description\" content=\"Real bread\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head>\n\
-         <body><main><p>\n{text}\n</p></main></body></html>\n"
+         <body><main><p>\n{text}\n</p>\n\
+         <p>Baked every night in the middle of the town.</p></main></body></html>\n"
     )
 }
 
@@ -235,7 +236,7 @@ mod tests {
         let stored: Value =
             serde_json::from_str(&api.database.document("1").await.unwrap()).unwrap();
         let name = stored["business_name"].as_str().unwrap();
-        assert!(name.starts_with("Fauna") && !name.contains("<script>"), "{stored}");
+        assert!(name.starts_with("Fauna") && !name.contains('\u{202e}'), "{stored}");
 
         // The same once more is nothing new, and an old form is refused.
         let fields = [("document", kept.as_str()), ("revision", "2"), ("step", "send")];
