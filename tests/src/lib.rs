@@ -70,6 +70,12 @@ pub fn compile_cache() -> PathBuf {
     root().join("target/test-cache")
 }
 
+/// The compiled templates in a cache, without the notes of their languages beside them.
+pub fn compiled(cache: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_none_or(|end| end != "languages")).collect()
+}
+
 /// Names of the five test orders in `tests/orders`.
 pub const ORDERS: [&str; 5] = [
     "01-restaurant-ptbr-full",

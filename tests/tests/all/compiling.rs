@@ -13,7 +13,7 @@ use sitewright_runtime::plugin::{
 use sitewright_runtime::run::Outcome;
 use sitewright_tests::crafted::{Bomb, Crafted};
 use sitewright_tests::factory::until;
-use sitewright_tests::{ANY_ANSWER, Workbench, binary};
+use sitewright_tests::{ANY_ANSWER, Workbench, binary, compiled};
 use tempfile::TempDir;
 
 use crate::lab::{Lab, Started, numbered_order};
@@ -195,11 +195,7 @@ async fn a_compiled_form_has_a_limit() {
     let most = with(u64::MAX);
     let cache = folder.path().join("cache");
     loader(&binary(), &most, Cache::open(&cache)).load(&path).await.unwrap();
-    // Beside it is a note of the languages that the template writes.
-    let mut entries = fs::read_dir(&cache).unwrap().map(Result::unwrap);
-    let entry = entries
-        .find(|entry| entry.path().extension().is_none_or(|end| end != "languages"))
-        .unwrap();
+    let entry = &compiled(&cache)[0];
     // 88 bytes of it are the entry's header.
     let bytes = entry.metadata().unwrap().len() - 88;
     let fits = loader(&binary(), &with(bytes), Cache::off()).load(&path).await;
@@ -237,18 +233,17 @@ async fn the_cache_keeps_what_was_used_last_within_its_budget() {
         loaded.unwrap_or_else(|error| panic!("{}", why(Err(error)))).cache
     };
     assert_eq!(load(0, u64::MAX).await, CacheOutcome::Miss);
-    let entry = fs::read_dir(&cache).unwrap().next().unwrap().unwrap();
-    let two = entry.metadata().unwrap().len() * 5 / 2;
+    let two = fs::metadata(&compiled(&cache)[0]).unwrap().len() * 5 / 2;
     assert_eq!(load(1, two).await, CacheOutcome::Miss);
     assert_eq!(load(0, two).await, CacheOutcome::Hit);
     assert_eq!(load(2, two).await, CacheOutcome::Miss);
-    assert_eq!(fs::read_dir(&cache).unwrap().count(), 2);
+    assert_eq!(compiled(&cache).len(), 2);
     assert_eq!(load(0, two).await, CacheOutcome::Hit, "it was used after the second");
     assert_eq!(load(1, two).await, CacheOutcome::Miss, "it was used before the others");
     // An entry that is larger than the whole cache is not kept, and the template works.
     fs::remove_dir_all(&cache).unwrap();
     assert_eq!(load(0, 10).await, CacheOutcome::Miss);
-    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
+    assert_eq!(compiled(&cache).len(), 0);
 }
 
 /// Child processes of a process.

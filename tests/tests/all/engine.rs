@@ -1,11 +1,11 @@
 //! Compiled templates: hosts share a cache, and an unusable cache never fails an order.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, iter};
 
 use sitewright_runtime::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader};
-use sitewright_tests::{Workbench, guest};
+use sitewright_tests::{Workbench, compiled as entries, guest};
 use tempfile::TempDir;
 
 /// Minimal templates: the cache does not depend on their content.
@@ -32,10 +32,6 @@ async fn load(cache: &Path, small: usize) -> CacheOutcome {
         .unwrap();
     assert!(component.image_range().end > component.image_range().start);
     outcome
-}
-
-fn entries(cache: &Path) -> Vec<PathBuf> {
-    fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 #[tokio::test]
