@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use sitewright_model::time::rfc3339;
 
 use super::database::Database;
-use super::driver::{Row, args};
 use super::error::Error;
 use super::reply_journal::Cost;
+use super::spend::{Period, Spend};
 
 /// Milliseconds of a day in UTC.
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -71,29 +71,12 @@ impl Database {
         until: i64,
         by: &[CostBy],
     ) -> Result<(Vec<CostRow>, Cost), Error> {
-        let doing = "adding up what AI calls cost";
-        // As of one order, a number that a provider invented is cut, so that sums fit: 2^43 for
-        // each reply are 8,796 dollars.
-        let sql = "SELECT c.created_at / 86400000 AS day, c.provider AS provider,
-                c.model AS model, c.purpose AS purpose, coalesce(o.template, '') AS template,
-                count(*) AS calls,
-                CAST(coalesce(sum(CASE WHEN c.cost_nano_usd > 8796093022208
-                    THEN 8796093022208 ELSE c.cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
-                CAST(coalesce(sum(CASE WHEN c.input_tokens > 8796093022208
-                    THEN 8796093022208 ELSE c.input_tokens END), 0) AS BIGINT) AS input_tokens,
-                CAST(coalesce(sum(CASE WHEN c.output_tokens > 8796093022208
-                    THEN 8796093022208 ELSE c.output_tokens END), 0) AS BIGINT) AS output_tokens
-             FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
-             WHERE c.created_at >= $1 AND c.created_at < $2
-             GROUP BY c.created_at / 86400000, c.provider, c.model, c.purpose,
-                coalesce(o.template, '')";
-        let rows = self.read(doing, sql, args![since, until]).await?;
-        let failed = |error| Error::database(doing, error);
+        let period = Period { since, until, origin: 0, span_ms: DAY_MS };
         let mut costs: BTreeMap<Key, Cost> = BTreeMap::new();
         let mut total = Cost::default();
-        for row in &rows {
-            let (key, cost) = read(row, by).map_err(failed)?;
-            add(costs.entry(key).or_default(), cost);
+        for spend in self.spend(period, i64::MAX).await? {
+            let cost = spend.cost;
+            add(costs.entry(key(spend, by)).or_default(), cost);
             add(&mut total, cost);
         }
         let row = |([day, provider, model, purpose, template], cost): (Key, Cost)| CostRow {
@@ -108,17 +91,17 @@ impl Database {
     }
 }
 
-fn read(row: &Row, by: &[CostBy]) -> Result<(Key, Cost), sqlx::Error> {
+/// What a sum is of, of what was asked for.
+fn key(spend: Spend, by: &[CostBy]) -> Key {
     let only = |wanted: CostBy, text: String| by.contains(&wanted).then_some(text);
-    let day = rfc3339(row.int("day")?.saturating_mul(DAY_MS));
-    let key = [
+    let day = rfc3339(spend.span.saturating_mul(DAY_MS));
+    [
         only(CostBy::Day, day.split('T').next().unwrap_or_default().to_owned()),
-        only(CostBy::Provider, row.text("provider")?),
-        only(CostBy::Model, row.text("model")?),
-        only(CostBy::Purpose, row.text("purpose")?),
-        only(CostBy::Template, row.text("template")?),
-    ];
-    Ok((key, Cost::read(row)?))
+        only(CostBy::Provider, spend.provider),
+        only(CostBy::Model, spend.model),
+        only(CostBy::Purpose, spend.purpose),
+        only(CostBy::Template, spend.template.unwrap_or_default()),
+    ]
 }
 
 fn add(sum: &mut Cost, cost: Cost) {

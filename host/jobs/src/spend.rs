@@ -26,6 +26,17 @@ pub struct Spend {
     pub unpriced: i64,
 }
 
+/// Which AI replies are added up.
+pub(super) struct Period {
+    /// Milliseconds since the Unix epoch, the first that counts.
+    pub(super) since: i64,
+    /// The first that does not.
+    pub(super) until: i64,
+    /// Where spans are counted from.
+    pub(super) origin: i64,
+    pub(super) span_ms: i64,
+}
+
 impl Database {
     /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
     /// spans of `span_ms` milliseconds from there, purpose, model and template, in no order that
@@ -34,7 +45,14 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn spend_since(&self, since: i64, span_ms: i64) -> Result<Vec<Spend>, Error> {
+        self.spend(Period { since, until: i64::MAX, origin: since, span_ms }, MAX_ROWS).await
+    }
+
+    /// As [`Database::spend_since`], of a period, and at most `most` combinations.
+    pub(super) async fn spend(&self, period: Period, most: i64) -> Result<Vec<Spend>, Error> {
+        let Period { since, until, origin, span_ms } = period;
         let doing = "adding up AI calls";
+        // A number that a provider invented is cut, so that sums of millions of replies fit.
         let sql = "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
                 c.provider AS provider, c.model AS model, o.template AS template,
                 count(*) AS calls,
@@ -47,9 +65,10 @@ impl Database {
                 CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
                     AS BIGINT) AS unpriced
              FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
-             WHERE c.created_at >= $1
-             GROUP BY span, c.purpose, c.provider, c.model, o.template LIMIT $3";
-        let rows = self.read(doing, sql, args![since, span_ms.max(1), MAX_ROWS]).await?;
+             WHERE c.created_at >= $3 AND c.created_at < $4
+             GROUP BY span, c.purpose, c.provider, c.model, o.template LIMIT $5";
+        let args = args![origin, span_ms.max(1), since, until, most];
+        let rows = self.read(doing, sql, args).await?;
         let read = |row: &Row| -> Result<Spend, sqlx::Error> {
             Ok(Spend {
                 span: row.int("span")?,
