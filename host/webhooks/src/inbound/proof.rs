@@ -221,17 +221,12 @@ impl Begun<'_> {
 
 /// SHA-256 in hexadecimal.
 fn digits_of(body: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, body);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest::digest(&digest::SHA256, body))
 }
 
 /// The bytes of a MAC in hexadecimal.
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() != 2 * digest::SHA256_OUTPUT_LEN || !digits.is_ascii() {
-        return None;
-    }
-    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    (0..digits.len()).step_by(2).map(byte).collect()
+    hex::decode(digits).ok().filter(|bytes| bytes.len() == digest::SHA256_OUTPUT_LEN)
 }
 
 /// Secrets that are texts, with white space between them.
