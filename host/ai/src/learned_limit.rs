@@ -13,6 +13,11 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::AttemptFailure;
 use sitewright_model::ai::AiErrorKind;
 
+/// The least that a limit is learned to be. Of a provider that refuses one of so few calls, the rate
+/// is limited and not their number; and with fewer, one call that takes minutes would hold up all
+/// others of its model.
+const LEAST: u32 = 4;
+
 /// The calls of one model. No lock is held across a request.
 #[derive(Debug)]
 pub(super) struct LearnedLimit {
@@ -32,7 +37,7 @@ struct State {
 
 #[derive(Debug)]
 struct Learned {
-    /// Maximum number of calls in flight, at least 1.
+    /// Maximum number of calls in flight, at least [`LEAST`].
     limit: u32,
     /// Calls that succeeded since the limit was changed.
     good: u32,
@@ -127,12 +132,11 @@ impl LearnedSlot {
         let (limit, forget_at) = match &state.learned {
             // All calls in flight are refused at once; that is one refusal.
             Some(learned) if self.began <= learned.reduced => return,
-            Some(learned) => ((learned.limit.min(in_flight) / 2).max(1), learned.forget_at),
-            // A single call is refused for another reason.
-            None if in_flight < 2 => return,
+            Some(learned) => (learned.limit.min(in_flight) / 2, learned.forget_at),
+            None if in_flight <= LEAST => return,
             None => (in_flight / 2, in_flight.saturating_mul(2)),
         };
-        let reduced = Instant::now();
+        let (limit, reduced) = (limit.max(LEAST), Instant::now());
         state.learned = Some(Learned { limit, good: 0, reduced, forget_at });
         drop(state);
         tracing::info!(

@@ -604,23 +604,27 @@ mod tests {
         let limiter = limiter(LimitsConfig::default());
         let limit = || limiter.of(MODEL).learned.limit();
         let acquire = || limiter.acquire(MODEL, 0, later());
-        // One call alone is refused for another reason, and so is one that is too large.
-        acquire().await.unwrap().complete(Some(&too_many()));
+        // One of a few calls is refused for their rate, and one that is too large for itself.
         let mut held = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..4 {
+            held.push(acquire().await.unwrap());
+        }
+        held.pop().unwrap().complete(Some(&too_many()));
+        assert_eq!(limit(), None);
+        while held.len() < 18 {
             held.push(acquire().await.unwrap());
         }
         let too_large = AttemptFailure { retryable: false, ..too_many() };
         for other in [too_large, AttemptFailure::new(AiErrorKind::RateLimited, "not sent")] {
             held.pop().unwrap().complete(Some(&other));
         }
-        assert_eq!((held.len(), limit()), (8, None));
+        assert_eq!((held.len(), limit()), (16, None));
         // All that are refused at once count once.
         advance(Duration::from_millis(1)).await;
-        for _ in 0..4 {
+        for _ in 0..8 {
             held.pop().unwrap().complete(Some(&too_many()));
         }
-        assert_eq!((held.len(), limit()), (4, Some(4)));
+        assert_eq!((held.len(), limit()), (8, Some(8)));
         let soon = Instant::now() + Duration::from_secs(1);
         let late = limiter.acquire(MODEL, 0, soon).await.unwrap_err();
         assert_eq!((late.kind, late.limit), (AiErrorKind::Cancelled, Some(Limit::Deadline)));
@@ -639,7 +643,7 @@ mod tests {
         advance(Duration::from_millis(1)).await;
         let again = acquire().await.unwrap();
         again.complete(Some(&too_many()));
-        assert_eq!(limit(), Some(2));
+        assert_eq!(limit(), Some(4));
         drop(held);
         let mut rounds = 0;
         while let Some(now) = limit() {
@@ -648,15 +652,18 @@ mod tests {
             }
             rounds += 1;
         }
-        assert_eq!(rounds, 14, "to twice of the eight that were in flight");
-        // Never below one.
-        let pair = (acquire().await.unwrap(), acquire().await.unwrap());
-        pair.0.complete(Some(&too_many()));
-        drop(pair.1);
+        assert_eq!(rounds, 28, "to twice of the sixteen that were in flight");
+        // Never below four: one that takes minutes does not hold up all others.
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            held.push(acquire().await.unwrap());
+        }
+        held.pop().unwrap().complete(Some(&too_many()));
+        drop(held);
         for _ in 0..3 {
             advance(Duration::from_millis(1)).await;
             acquire().await.unwrap().complete(Some(&too_many()));
-            assert_eq!(limit(), Some(1));
+            assert_eq!(limit(), Some(4));
         }
     }
 }
