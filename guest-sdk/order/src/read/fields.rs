@@ -465,17 +465,17 @@ impl<'a> Fields<'a> {
         Some(written.phone)
     }
 
-    /// The first entry of a list where one value is expected; a warning says how many more there are.
+    /// The first entry of a list where one value is expected; a warning says so, and how many more
+    /// there are.
     fn first_of_list<'v>(&mut self, at: &str, value: &'v Value) -> Option<&'v Value> {
         let Value::Array(entries) = value else { return Some(value) };
         let mut said = entries.iter().filter(|entry| !is_empty(entry));
         let first = said.next()?;
-        let others = said.count();
-        if others > 0 {
-            let message =
-                format!("is a list: {} is used, {others} more are left out", excerpt(first));
-            self.dropped(at, message);
-        }
+        let message = match said.count() {
+            0 => "must be a text, but is a list of one: that entry is used".to_owned(),
+            others => format!("is a list: {} is used, {others} more are left out", excerpt(first)),
+        };
+        self.dropped(at, message);
         Some(first)
     }
 

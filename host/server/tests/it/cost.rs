@@ -40,7 +40,7 @@ mod tests {
         ] {
             api.database.keep_reply(order, "a", call).await.unwrap();
         }
-        let most = 8_796_093_022_208_i64;
+        let most = 1_099_511_627_776_i64;
         let today = api.get("/v1/cost").await;
         assert_eq!(today.body["rows"].as_array().unwrap().len(), 1, "{today:?}");
         assert_eq!(today.body["total"]["calls"], 5);
