@@ -78,7 +78,8 @@ impl BuildArgs {
 #[command(after_help = "Examples:\n  \
         cargo xtask demo\n  \
         cargo xtask demo --order tests/orders/04-other-hostile-text.json\n  \
-        cargo xtask demo --keep --order tests/orders/02-dentist-us-minimal.json\n\n\
+        cargo xtask demo --keep --order tests/orders/02-dentist-us-minimal.json\n  \
+        cargo xtask demo --console        The console, with orders that fail\n\n\
         The exit code is that of the host: 0 done, 2 configuration, 3 invalid order,\n\
         4 template failed, 5 AI failed, 6 output rejected, 7 cancelled,\n\
         1 host error or failed build.")]
@@ -92,6 +93,11 @@ pub(crate) struct DemoArgs {
     /// Keep the sites of earlier demos in target/demo instead of removing them first
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Show the console with sample orders, of which some fail: builds the guest of the tests that
+    /// fails on purpose, starts a worker, and serves the console until Ctrl-C. Its files are in
+    /// target/demo-console
+    #[arg(long, conflicts_with_all = ["order", "template"])]
+    pub(crate) console: bool,
 }
 
 /// Run all checks: format, typos, links, dependencies, lints, all tests

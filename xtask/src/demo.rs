@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use crate::args::DemoArgs;
 use crate::build::{self, Compiler};
 use crate::console;
+use crate::demo_console;
 use crate::guests::{self, Selection};
 use crate::languages;
 use crate::process;
@@ -21,6 +22,9 @@ const ORDER: &str = "tests/orders/01-restaurant-ptbr-full.json";
 
 /// Builds the templates and the host, makes the site and prints its path.
 pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    if args.console {
+        return demo_console::run(workspace, args.keep);
+    }
     let order = match &args.order {
         None => workspace.root.join(ORDER),
         // The host runs in the root folder; the path is relative to the current one.
@@ -117,7 +121,7 @@ fn command_line(workspace: &Workspace, command: &Command) -> String {
         .join(" ")
 }
 
-fn remove(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))

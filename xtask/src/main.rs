@@ -1,7 +1,7 @@
 //! `cargo xtask …`: the build logic of this repository.
 //!
 //! - [`args`]: the command line
-//! - [`test`], [`demo`], [`bench`]: the commands
+//! - [`test`], [`demo`], [`demo_console`], [`bench`]: the commands
 //! - [`build`]: one build of the workspace for lints, demo and tests
 //! - [`guests`], [`languages`]: components in Rust, and in Python and JavaScript
 //! - [`toolchain`], [`remap`], [`install`]: the target, reproducible paths, atomic copies
@@ -19,6 +19,7 @@ mod bench;
 mod build;
 mod console;
 mod demo;
+mod demo_console;
 mod disk;
 mod guests;
 mod install;

@@ -1,0 +1,173 @@
+//! `cargo xtask demo --console`: the console with sample orders, failures included.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use anyhow::Context as _;
+
+use crate::build::{self, Compiler};
+use crate::console;
+use crate::demo;
+use crate::guests::{self, Selection};
+use crate::process;
+use crate::workspace::{Group, Workspace};
+
+/// The template of the orders that succeed.
+const GOOD: &str = "local-business";
+/// The guest of the tests that fails as an order asks for.
+const FAULTY: &str = "faulty";
+
+/// Orders that fail: the id, the business, and the fault that [`FAULTY`] is asked for.
+const FAILING: [(&str, &str, &str); 7] = [
+    ("demo-f1", "Quick Fix Plumbing", "panic-string"),
+    ("demo-f2", "Quick Fix Plumbing", "panic-string"),
+    ("demo-f3", "Harbour Dental", "panic-string"),
+    ("demo-f4", "Harbour Dental", "error"),
+    ("demo-f5", "North Star Cleaning", "oob"),
+    ("demo-f6", "North Star Cleaning", "stack-overflow"),
+    ("demo-f7", "Green Garden", "ai-error"),
+];
+
+/// Builds host and templates, adds the orders, and serves the console until it is ended.
+pub(crate) fn run(workspace: &Workspace, keep: bool) -> anyhow::Result<ExitCode> {
+    console::heading("templates");
+    guests::build(workspace, Selection::All)?;
+    console::heading("host");
+    let binary = build::host(workspace, &Compiler::find(workspace)?)?;
+    let folder = workspace.target.join("demo-console");
+    if !keep {
+        demo::remove(&folder)?;
+    }
+    let host = Host { binary, folder };
+    let good = host.prepare(workspace)?;
+    let failing = host.failing_orders()?;
+
+    console::heading("orders");
+    host.add(GOOD, &good)?;
+    host.add(FAULTY, &failing)?;
+    let log = host.folder.join("worker.log");
+    let worker = Worker(host.worker(&log)?);
+    console::line(&format!(
+        "\nA worker makes {} orders, of which {} fail; its log is {}.\nCtrl-C ends worker and \
+         server.",
+        good.len() + failing.len(),
+        failing.len(),
+        log.display()
+    ));
+    let mut serve = host.command(&["serve", "--listen", "127.0.0.1:0", "--link"]);
+    let status = serve
+        .status()
+        .with_context(|| format!("cannot start {}", host.binary.display()))?;
+    drop(worker);
+    Ok(process::exit_code(status))
+}
+
+/// The host, and the folder with its configuration, database and sites.
+struct Host {
+    binary: PathBuf,
+    folder: PathBuf,
+}
+
+impl Host {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.current_dir(&self.folder).args(arguments);
+        command
+    }
+
+    /// Writes the configuration and copies the templates. The orders that succeed.
+    fn prepare(&self, workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
+        let demo = workspace.root.join(Group::Templates.sources()).join(GOOD).join("demo");
+        let templates = self.folder.join("templates");
+        fs::create_dir_all(&templates)
+            .with_context(|| format!("cannot make {}", templates.display()))?;
+        for (group, name) in [(Group::Templates, GOOD), (Group::TestGuests, FAULTY)] {
+            let file = format!("{name}.wasm");
+            copy(&workspace.components(group).join(&file), &templates.join(&file))?;
+        }
+        for file in ["sitewright.toml", "ai.toml"] {
+            copy(&demo.join(file), &self.folder.join(file))?;
+        }
+        let mut orders = Vec::new();
+        for folder in ["tests/orders", "tests/orders-real"] {
+            let folder = workspace.root.join(folder);
+            let reading = || format!("cannot read {}", folder.display());
+            for entry in fs::read_dir(&folder).with_context(reading)? {
+                let path = entry.with_context(reading)?.path();
+                if path.extension().is_some_and(|extension| extension == "json") {
+                    orders.push(path);
+                }
+            }
+        }
+        orders.sort();
+        Ok(orders)
+    }
+
+    fn failing_orders(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = self.folder.join("orders");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        FAILING
+            .iter()
+            .map(|(id, business, fault)| {
+                let path = folder.join(format!("{id}.json"));
+                fs::write(&path, failing_order(id, business, fault))
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                Ok(path)
+            })
+            .collect()
+    }
+
+    fn add(&self, template: &str, orders: &[PathBuf]) -> anyhow::Result<()> {
+        let mut add = self.command(&["order", "add", "--template", template, "--templates"]);
+        add.arg("templates").args(orders);
+        let status =
+            add.status().with_context(|| format!("cannot start {}", self.binary.display()))?;
+        process::check("sitewright order add", status)
+    }
+
+    fn worker(&self, log: &Path) -> anyhow::Result<Child> {
+        let writing = || format!("cannot write {}", log.display());
+        let out = fs::File::create(log).with_context(writing)?;
+        let err = out.try_clone().with_context(writing)?;
+        self.command(&["worker", "--templates", "templates"])
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))
+    }
+}
+
+/// A worker that ends with the demo. Ctrl-C on a terminal reaches it too; its orders stay in the
+/// queue whichever way it ends.
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait().map(drop)) {
+            console::line(&format!("warning: cannot end the worker: {error}"));
+        }
+    }
+}
+
+/// An order of a business with one way to be reached.
+fn failing_order(id: &str, business: &str, fault: &str) -> String {
+    format!(
+        r#"{{
+  "id": "{id}",
+  "locale": "en",
+  "business_name": "{business}",
+  "business_email": "hello@example.com",
+  "services": ["Repairs"],
+  "extra": {{ "fault": "{fault}" }}
+}}
+"#
+    )
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::copy(from, to)
+        .map(drop)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
