@@ -91,33 +91,42 @@ pub struct DevServer {
 
 impl DevServer {
     /// Starts the command and waits until it listens.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
-        let stdout = child.stdout.take().expect("a pipe");
-        let (send, events) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let event =
-                    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-                if send.send(event).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut server = DevServer { child, events, address: String::new() };
+    pub fn start(command: Command) -> Self {
+        let mut server = Self::watching(command);
         let listening = server.until("listening");
         let url = listening["url"].as_str().expect("an address");
         server.address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
         server
     }
 
+    /// Starts a command that reports events and has no address.
+    pub fn watching(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let (send, events) = channel();
+        thread::spawn(move || {
+            let events = serde_json::Deserializer::from_reader(BufReader::new(stdout));
+            for event in events.into_iter::<Value>() {
+                let event = event.unwrap_or_else(|error| panic!("stdout is no JSON: {error}"));
+                if send.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        DevServer { child, events, address: String::new() }
+    }
+
+    /// Waits for the next event.
+    pub fn next(&self) -> Value {
+        self.events
+            .recv_timeout(EVENT_TIMEOUT)
+            .unwrap_or_else(|error| panic!("no further event: {error}"))
+    }
+
     /// Waits for the next event of this name; skips `begun` events, panics on any other.
     pub fn until(&self, name: &str) -> Value {
         loop {
-            let event = self
-                .events
-                .recv_timeout(EVENT_TIMEOUT)
-                .unwrap_or_else(|error| panic!("no event `{name}`: {error}"));
+            let event = self.next();
             if event["event"] == name {
                 return event;
             }

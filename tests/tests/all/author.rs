@@ -145,6 +145,16 @@ fn native_tests_pass_and_fail(desk: &Desk, path: &Path, source: &str, broken: (&
     assert!(done.stderr.contains("Lawn care</li>"), "{}", done.stderr);
     // Nothing was built.
     assert!(!desk.path().join(NAME).join("dist").exists());
+
+    // The same while the command waits for saved files.
+    let mut command =
+        desk.command(NAME, &["--json", "template", "test", "--native", "--watch"]);
+    command.env("PATH", path_with(&[path]));
+    let watching = DevServer::watching(command);
+    assert_eq!(watching.next()["native"], "failed");
+    desk.edit(source, |text| text.replace(broken.1, broken.0));
+    assert_eq!(watching.next()["native"], "passed");
+    assert_eq!(watching.interrupt(), 0);
 }
 
 #[test]

@@ -9,11 +9,16 @@ use crate::cli::conformance;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
+use crate::cli::signals::StopSignals;
+use sitewright_author::dev::watch::{SavedFiles, WatchError, Watcher};
 use sitewright_author::native::{self, NativeTests};
+use sitewright_author::project::Project;
 use sitewright_model::message;
 
 /// The folder of a project with the author's conformance cases.
 const CASES: &str = "conformance";
+/// Saved files that are named when they start another run.
+const NAMED_FILES: usize = 3;
 
 /// Run all tests of a template's project: its own, and the conformance suite with its cases.
 ///
@@ -21,7 +26,9 @@ const CASES: &str = "conformance";
 /// in `tests/` for Python, those in `test/` for JavaScript. Then the template is built, and the
 /// conformance suite checks it with the cases in `conformance/`. The first part that fails ends the
 /// run.
-#[derive(Debug, clap::Args)]
+///
+/// With `--watch`, all of it runs again whenever a file of the project is saved, until Ctrl-C.
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Exit codes:
   0 everything passed
@@ -31,7 +38,8 @@ Exit codes:
 
 Examples:
   sitewright template test
-  sitewright template test my-template --native    only the tests in the template's language")]
+  sitewright template test my-template --native    only the tests in the template's language
+  sitewright template test --native --watch        again whenever a file is saved")]
 pub(in crate::cli) struct Args {
     /// Folder of the project.
     #[arg(value_name = "DIR", default_value = ".")]
@@ -42,16 +50,66 @@ pub(in crate::cli) struct Args {
     /// Of the conformance suite, check only rules and cases whose names contain this text.
     #[arg(long, value_name = "TEXT", conflicts_with = "native")]
     filter: Option<String>,
+    /// Run again whenever a file of the project is saved, until Ctrl-C, which exits with 0. With
+    /// `--json`, each run prints one object.
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let project = build::open(args.folder.clone()).await?;
+    if !args.watch {
+        return once(setup, &project, args, json).await;
+    }
+    let mut stop = StopSignals::new()?;
+    let root = project.folder.clone();
+    let unwatched =
+        |error: WatchError| SetupError::Host(message!("the project cannot be watched: {error}"));
+    let mut watcher = tokio::task::spawn_blocking(move || Watcher::new(&root, &[]))
+        .await
+        .map_err(|error| SetupError::Host(message!("watching the project failed: {error}")))?
+        .map_err(unwatched)?;
+    loop {
+        // A file that is saved during a run is seen after it.
+        tokio::select! {
+            () = stop.next() => return Ok(Exit::Done),
+            tested = once(setup, &project, args.clone(), json) => drop(tested?),
+        }
+        output::complain("waiting for a file to be saved; Ctrl-C ends this\n");
+        let saved = tokio::select! {
+            () = stop.next() => return Ok(Exit::Done),
+            saved = watcher.next() => saved.map_err(unwatched)?,
+        };
+        output::complain(&format!("\n{}\n", named(&project, &saved)));
+    }
+}
+
+/// The files that start another run.
+fn named(project: &Project, saved: &SavedFiles) -> String {
+    let names = saved.paths.iter().take(NAMED_FILES);
+    let names = names.map(|path| {
+        path.strip_prefix(&project.folder).unwrap_or(path).display().to_string()
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    match saved.paths.len().saturating_sub(NAMED_FILES) {
+        0 => format!("saved: {names}"),
+        more => format!("saved: {names} and {more} more"),
+    }
+}
+
+/// One run of all tests.
+async fn once(
+    setup: &Setup,
+    project: &Project,
+    args: Args,
+    json: bool,
+) -> Result<Exit, SetupError> {
     let config = setup.config()?;
-    let project = build::open(args.folder).await?;
     let program = std::env::current_exe().map_err(|error| {
         SetupError::Host(message!("the path of this program cannot be found: {error}"))
     })?;
     let heard = |line: &str| output::complain(&format!("{line}\n"));
-    let tests = match native::run(&project, &program, &heard).await {
+    let tests = match native::run(project, &program, &heard).await {
         Ok(tests) => tests,
         Err(error) => return Ok(build::failed(&error, json)),
     };
@@ -83,7 +141,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     }
     let cases = project.folder.join(CASES);
     let cases = cases.is_dir().then_some(cases);
-    let made = match build::make(&config, project, json).await? {
+    let made = match build::make(&config, project.clone(), json).await? {
         Ended::Made(made) => made,
         Ended::Refused(exit) => return Ok(exit),
     };
