@@ -42,7 +42,12 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     let what =
         format!("{} with {workers}", if base == Base::Sqlite { "SQLite" } else { "PostgreSQL" });
     let model = Model::slow(150);
-    let factory = Factory::new(base, &model).await.with("worker.max_orders", 12);
+    // The end of a process is seen at once. A live one on a busy machine may be late for seconds,
+    // and would be taken for a dead one.
+    let factory = Factory::new(base, &model)
+        .await
+        .with("worker.max_orders", 12)
+        .with("worker.silent_ms", 10_000);
     let ids: Vec<String> = (0..orders).map(|number| format!("storm-{number}")).collect();
     factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, CALLS))).await;
 
