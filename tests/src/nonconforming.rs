@@ -4,6 +4,9 @@
 //! Most are the guest `nonconforming` with a deviation patched into its data section; for rules
 //! about the file itself its bytes are changed.
 
+use std::sync::LazyLock;
+
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::guest;
@@ -28,11 +31,18 @@ pub fn good() -> Vec<u8> {
     with_deviation(&json!({}))
 }
 
+/// The guest's bytes, and where its slot for a deviation begins. Read once: there are a hundred
+/// variants, and looking through megabytes takes a build without optimization a while.
+static GUEST: LazyLock<(Vec<u8>, usize)> = LazyLock::new(|| {
+    let bytes = std::fs::read(guest("guest-nonconforming")).expect("the guest is built");
+    let mark = b"{\"place\":\"sitewright-nonconforming\"}";
+    let at = memmem::find(&bytes, mark).expect("the guest has the slot");
+    (bytes, at)
+});
+
 /// The guest with this deviation patched into its data section.
 pub fn with_deviation(deviation: &Value) -> Vec<u8> {
-    let mut bytes = std::fs::read(guest("guest-nonconforming")).expect("the guest is built");
-    let mark = b"{\"place\":\"sitewright-nonconforming\"}";
-    let at = find(&bytes, mark).expect("the guest has the slot");
+    let (mut bytes, at) = GUEST.clone();
     let text = deviation.to_string();
     assert!(text.len() < 16_384, "the deviation does not fit into the slot");
     bytes[at..at + 16_384].fill(b' ');
@@ -40,20 +50,15 @@ pub fn with_deviation(deviation: &Value) -> Vec<u8> {
     bytes
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
-}
-
 /// The guest with each occurrence of `from` replaced by `to`, which must have the same length.
 fn patched(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = good();
-    let mut count = 0;
-    while let Some(at) = find(&bytes, from.as_bytes()) {
+    let places: Vec<usize> = memmem::find_iter(&bytes, from).collect();
+    assert!(!places.is_empty(), "the guest does not contain {from:?}");
+    for at in places {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-        count += 1;
     }
-    assert!(count > 0, "the guest does not contain {from:?}");
     bytes
 }
 
