@@ -12,14 +12,10 @@ use sitewright_order::Color;
 
 use super::rule::PageRule;
 use sitewright_site::verify::page::{Page, parse};
+use sitewright_site::verify::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 
 /// Maximum bytes of a page with everything that it loads from its own site. 3 MiB.
 pub(super) const MAX_WEIGHT: u64 = 3 << 20;
-/// Minimum contrast of text, from WCAG 2 level AA.
-const CONTRAST: f64 = 4.5;
-/// Minimum contrast of headings, which count as large text.
-const CONTRAST_LARGE: f64 = 3.0;
-
 /// Maximum problems that are collected of one site. Reports show some of each rule.
 const MAX_PROBLEMS: usize = 10_000;
 /// Maximum characters of a text of the page in a message.
@@ -334,7 +330,8 @@ impl PageCheck<'_> {
         let Some(ink) = styled(&element, &["color"]) else { return };
         let Some(background) = background else { return };
         let shows = self.names.with_text.contains(&element.id());
-        let contrast = ratio(ink, background);
+        let contrast = contrast_ratio(ink, background);
+        // Headings count as large text.
         let wanted = if matches!(name, "h1" | "h2") { CONTRAST_LARGE } else { CONTRAST };
         if shows && contrast < wanted {
             let message = format!(
@@ -498,22 +495,6 @@ fn styled(element: &ElementRef<'_>, properties: &[&str]) -> Option<Color> {
             .then(|| value.parse().ok())
             .flatten()
     })
-}
-
-/// The WCAG 2 contrast ratio, 1 to 21.
-fn ratio(one: Color, other: Color) -> f64 {
-    let luminance = |colour: Color| {
-        let hex = colour.to_string();
-        let channel = |at: usize| {
-            let value =
-                f64::from(u8::from_str_radix(hex.get(at..at + 2).unwrap_or("0"), 16).unwrap_or(0))
-                    / 255.0;
-            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
-    };
-    let (one, other) = (luminance(one), luminance(other));
-    (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
 #[cfg(test)]

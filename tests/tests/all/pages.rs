@@ -1,6 +1,7 @@
 //! The sites of every template under independent checkers: the Nu HTML checker, and axe-core in a
 //! browser.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
+use sitewright_site::{Rule, SitePath, VerifyOptions, verify};
 use sitewright_tests::standins::{node_modules, skipped};
 use sitewright_tests::{ORDERS, Workbench, order, root, template};
 use tempfile::TempDir;
@@ -189,6 +191,45 @@ fn finding(message: &Value) -> String {
         message["message"].as_str().unwrap_or("?"),
         message["extract"].as_str().unwrap_or("").replace('\n', " ")
     )
+}
+
+/// A site as the host's checks read it.
+fn files(site: &Path) -> BTreeMap<SitePath, Vec<u8>> {
+    fn add(site: &Path, folder: &Path, files: &mut BTreeMap<SitePath, Vec<u8>>) {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                add(site, &path, files);
+                continue;
+            }
+            let name = path.strip_prefix(site).unwrap().to_str().unwrap();
+            let bytes = fs::read(&path).unwrap();
+            files.extend(SitePath::parse(name, 255).ok().map(|name| (name, bytes)));
+        }
+    }
+    let mut files = BTreeMap::new();
+    add(site, site, &mut files);
+    files
+}
+
+/// The host's own check of contrast agrees with axe: nothing in any page, and it looks at them.
+#[test]
+fn no_text_of_a_shipped_template_is_hard_to_read() {
+    let (sites, _) = pages("no_text_of_a_shipped_template_is_hard_to_read");
+    let found = |files: &BTreeMap<SitePath, Vec<u8>>| -> Vec<String> {
+        let verdict = verify(files, &VerifyOptions::default()).unwrap();
+        let found = verdict.warnings.iter().filter(|warning| warning.rule == Rule::Contrast);
+        found.map(ToString::to_string).collect()
+    };
+    for (name, _) in TEMPLATES.into_iter().filter(|(name, _)| is_built(name)) {
+        for order in ORDERS {
+            let mut files = files(&sites.join(name).join(order));
+            assert_eq!(found(&files), [""; 0], "{name} {order}");
+            let sheet = files.iter_mut().find(|(path, _)| path.as_str().ends_with(".css"));
+            let (_, sheet) = sheet.unwrap();
+            sheet.extend_from_slice(b"\nmain p { color: #bbb !important; background: #fff }\n");
+            assert!(!found(&files).is_empty(), "{name} {order}");
+        }
+    }
 }
 
 #[test]

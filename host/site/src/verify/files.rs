@@ -2,6 +2,7 @@
 
 use sitewright_order::Locale;
 
+use super::contrast::Styles;
 use super::copy::Copy;
 use super::data::{JsonText, XmlPart};
 use super::placeholders::Literals;
@@ -45,6 +46,8 @@ pub(super) struct FileCheck<'a> {
     pub(super) copy: Option<&'a Copy>,
     /// The search for the fields of the order.
     pub(super) search: &'a mut Search,
+    /// The style sheets of the files before it.
+    pub(super) styles: &'a mut Styles,
     pub(super) work: &'a Work,
     pub(super) problems: &'a mut Problems,
 }
@@ -99,6 +102,7 @@ impl FileCheck<'_> {
 
     fn css(&mut self, text: &str, mut facts: Facts) -> Facts {
         self.work.spend(2 * text.len());
+        self.styles.add(self.file, text, self.work);
         let sheet = css::read(text);
         for (error, line) in &sheet.errors {
             let message = message!("the style sheet has {error}; close strings, URLs and blocks");

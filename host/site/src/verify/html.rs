@@ -7,6 +7,7 @@ use scraper::{ElementRef, Node};
 use serde_json::Value;
 
 use super::copy::Blocks;
+use super::data::read_json;
 use super::files::FileCheck;
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
@@ -14,7 +15,7 @@ use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
 use super::unused::Search;
 use super::work::Work;
-use super::{css, json_ld};
+use super::{contrast, css, json_ld};
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;
@@ -66,7 +67,7 @@ impl Inside {
 
 /// Checks one page and collects its references in `facts`.
 pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
-    let FileCheck { file, languages, literals, copy, search, work, problems } = of;
+    let FileCheck { file, languages, literals, copy, search, styles, work, problems } = of;
     let page = parse_within(text, work);
     search.page();
     let mut check = PageCheck { file, page: &page, literals, search, work, problems, facts };
@@ -74,7 +75,9 @@ pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
     check.head(text, languages);
     let locale = page.html.root_element().attr("lang").and_then(|tag| tag.trim().parse().ok());
     check.nodes(Blocks::new(copy.map(|copy| copy.check(locale.as_ref()))));
-    check.facts
+    let facts = check.facts;
+    contrast::check(file, &page, text.len(), styles, work, problems);
+    facts
 }
 
 /// The check of one page.
@@ -255,8 +258,8 @@ impl PageCheck<'_> {
                 self.placeholder(leftover, line, attribute);
             }
         }
-        if name == "script" && is_json_ld(element) {
-            self.json_ld(element, line);
+        if name == "script" {
+            self.script(element, line);
         }
         if name == "style" {
             self.sheet(&own_text(element), line);
@@ -341,6 +344,29 @@ impl PageCheck<'_> {
         }
     }
 
+    fn script(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
+        match ScriptType::of(element) {
+            ScriptType::JsonLd => self.json_ld(element, line),
+            ScriptType::Json => self.json(element, line),
+            ScriptType::Other => {}
+        }
+    }
+
+    fn json(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
+        let json = own_text(element);
+        self.work.spend(json.len());
+        if element.attr("src").is_none()
+            && let Err(error) = read_json(&json, |_, _| {})
+        {
+            let message = message!(
+                "the JSON in the script does not parse: {}; write it with a JSON library and \
+                 escape `<`",
+                shown(&error.to_string())
+            );
+            self.add(Rule::JsonSyntax, line, Some(&json), message);
+        }
+    }
+
     fn json_ld(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
         let json = own_text(element);
         match self.literals.leftover_in_json(&json, self.work) {
@@ -398,8 +424,23 @@ impl PageCheck<'_> {
     }
 }
 
-fn is_json_ld(element: &ElementRef<'_>) -> bool {
-    element.attr("type").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/ld+json"))
+/// What the content of a `<script>` is.
+enum ScriptType {
+    JsonLd,
+    /// What browsers read as JSON, or scripts do.
+    Json,
+    Other,
+}
+
+impl ScriptType {
+    fn of(element: &ElementRef<'_>) -> Self {
+        let kind = element.attr("type").unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/ld+json" => ScriptType::JsonLd,
+            "application/json" | "importmap" | "speculationrules" => ScriptType::Json,
+            _ => ScriptType::Other,
+        }
+    }
 }
 
 /// The text directly in an element, without that of elements in it: what browsers take as style

@@ -10,6 +10,8 @@
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
 //! | `copy` | the texts of a page, held against the order |
+//! | `contrast` | whether texts can be told from their background |
+//! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
@@ -24,7 +26,9 @@
 //! counted as [`Work`] as far as it can be seen, and otherwise held by the limits of the child.
 
 mod automaton;
+mod cascade;
 mod confined;
+mod contrast;
 mod copy;
 pub mod css;
 mod data;
@@ -43,6 +47,7 @@ mod published;
 mod reference;
 mod robots;
 mod site;
+mod style;
 mod unused;
 mod work;
 
@@ -53,6 +58,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 use sitewright_order::{Locale, Order};
 
+use self::contrast::Styles;
 use self::copy::Copy;
 use self::files::{FileCheck, is_text};
 use self::placeholders::{Literals, is_marked};
@@ -65,6 +71,7 @@ use super::storage::{StorageError, open_file};
 use sitewright_model::message;
 
 pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
+pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
 pub use self::published::{MAX_FIELDS, PublishedField, PublishedValue};
 pub use self::work::Work;
@@ -323,10 +330,14 @@ fn check(
     let mut problems = Problems::new(&options.levels);
     let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
     let mut search = Search::new(if is_reported { &options.fields } else { &[] });
+    let mut styles = Styles::new(options.levels.of(Rule::Contrast) != Level::Off);
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
-    for path in files.paths() {
+    let mut paths = files.paths();
+    // The colours of a page are those of its style sheets.
+    paths.sort_by_key(|path| path.extension().as_deref() != Some("css"));
+    for path in paths {
         if let Some(format) = images::Format::of(&path) {
             images::check(&path, format, &files.read_start(&path, images::START)?, &mut problems);
         }
@@ -346,6 +357,7 @@ fn check(
             literals: &literals,
             copy: copy.as_ref(),
             search: &mut search,
+            styles: &mut styles,
             work,
             problems: &mut problems,
         };

@@ -172,6 +172,9 @@ pub enum Rule {
     ImageFile,
     /// Each field of the order that visitors should see is on a page, or a link leads to it.
     UnusedField,
+    /// Where style sheets make the colours of a text and of its background certain, their contrast
+    /// is that of WCAG 2 level AA: 4.5:1, or 3:1 for large text.
+    Contrast,
     /// [`CopyRule::Refusal`].
     CopyRefusal,
     /// [`CopyRule::Placeholder`].
@@ -265,6 +268,7 @@ impl Rule {
             | Rule::JsonLdType
             | Rule::ImageFile
             | Rule::UnusedField
+            | Rule::Contrast
             | Rule::CopyLanguage
             | Rule::CopyRepetition
             | Rule::CopyHeading
@@ -321,6 +325,7 @@ impl Rule {
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
+            Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
             Rule::CopyRefusal => CopyRule::Refusal.demand(),
             Rule::CopyPlaceholder => CopyRule::Placeholder.demand(),
             Rule::CopyLeftOver => CopyRule::LeftOver.demand(),

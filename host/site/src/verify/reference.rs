@@ -368,7 +368,7 @@ impl<'a> Index<'a> {
             }
             url.path().strip_prefix(&canonical.folder)?.strip_prefix('/')?
         };
-        Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
+        Some(decoded(path))
     }
 
     fn look_up(
@@ -472,6 +472,21 @@ fn check_outside(
             ),
         );
     }
+}
+
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
+/// The path in the site that an address in `file` leads to; `None` if it leads out of the site.
+pub(super) fn path_in_site(file: &SitePath, address: &str) -> Option<String> {
+    let address = address.trim();
+    if address.is_empty() || address.len() > MAX_ADDRESS {
+        return None;
+    }
+    let url = address_of(file)?.join(address).ok()?;
+    let is_inside = url.host_str() == Some(SITE_HOST);
+    is_inside.then(|| decoded(url.path().trim_start_matches('/')))
 }
 
 /// The address of a file while references are resolved. Each part is encoded on its own, so that

@@ -137,6 +137,26 @@ const FAMILIES: &[Family] = &[
         page(&format!("<script type='application/ld+json'>[{items}0]</script>"), "")
     }),
     family("meta tags", HTML, |n| page(&"<meta name=x content=y>".repeat(n), "")),
+    family("rules for each element", HTML, |n| {
+        let style = format!("<style>{}</style>", "*{color:#999;--a:1}".repeat(n));
+        page(&style, &"<i>x</i>".repeat(n))
+    }),
+    family("rules that look at siblings", HTML, |n| {
+        let style = format!("<style>{}</style>", "b~*~i{color:red}i:nth-child(2){}".repeat(n / 4));
+        page(&style, &"<i>x</i>".repeat(n))
+    }),
+    family("custom properties of each element", HTML, |n| {
+        let root = numbered(n, |n| format!("--a{n}:var(--a{});", n + 1));
+        page(&format!("<style>:root{{{root}}}i{{--b:1}}</style>"), &"<i>x</i>".repeat(n))
+    }),
+    family("texts that are hard to read", HTML, |n| {
+        body(&numbered(n, |n| format!("<i style='color:#{:03}'>x</i>", 900 + n % 100)))
+    }),
+    family("css selectors", "x.css", |n| format!("{}a{{color:red}}", "a,".repeat(n))),
+    family("css nested selectors", "x.css", |n| "& &{color:red;".repeat(n)),
+    family("css selectors in selectors", "x.css", |n| format!("{}a", ":is(a,".repeat(n))),
+    family("css rules", "x.css", |n| numbered(n, |n| format!(".a{n}{{color:red}}"))),
+    family("css custom properties", "x.css", |n| numbered(n, |n| format!("--a{n}:var(--b);"))),
     family("css urls", "x.css", |n| "url(a)".repeat(n)),
     family("css brackets", "x.css", |n| ")".repeat(n)),
     family("css in brackets", "x.css", |n| format!("({}", ")]}".repeat(n))),

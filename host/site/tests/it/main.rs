@@ -6,6 +6,7 @@
     reason = "a test's helper functions fail the test"
 )]
 
+mod contrast;
 mod layout;
 mod linear;
 mod path;

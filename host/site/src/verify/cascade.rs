@@ -1,0 +1,311 @@
+//! Which declarations of a page's style sheets win for an element, and what custom properties mean.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use scraper::ElementRef;
+
+use super::style::{self, Applies, Declaration, Property, Sheet, StyleRule};
+use super::work::Work;
+use crate::path::SitePath;
+
+/// Maximum bytes of a value in which custom properties are filled in.
+const MAX_VALUE: usize = 1_000;
+/// Maximum number of custom properties that refer to each other in a row.
+const MAX_DEPTH: usize = 16;
+
+/// Steps for each byte of a style sheet.
+pub(super) const SHEET_STEPS: usize = 8;
+
+/// A style sheet of a page.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) sheet: Rc<Sheet>,
+    /// The file that has it.
+    pub(super) file: SitePath,
+    /// Where it begins in the file, counted from 1.
+    pub(super) first_line: u64,
+    pub(super) applies: Applies,
+}
+
+/// The value of a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Nothing sets it.
+    None,
+    Unknown,
+    /// Custom properties are filled in.
+    Text(String),
+}
+
+/// What set a colour.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The numbers of a style sheet and of a rule in it.
+    Rule { sheet: usize, rule: usize },
+    /// The `style` of an element of this name.
+    Attribute(Rc<str>),
+    /// The browser's own style sheet.
+    Browser,
+}
+
+/// The values of custom properties; `None` if one is not known.
+pub(super) type Custom = HashMap<Rc<str>, Option<Rc<str>>>;
+
+/// A declaration that wins.
+#[derive(Debug)]
+pub(super) struct Winner {
+    /// As written; `None` if it is not known.
+    pub(super) value: Option<Rc<str>>,
+    /// The numbers of its style sheet and rule; `None` for a `style` attribute.
+    pub(super) rule: Option<(usize, usize)>,
+}
+
+/// What style sheets say of one element.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    winners: BTreeMap<Property, Winner>,
+    /// Whether its `::before` or `::after` may be in front of its background.
+    pub(super) is_covered: bool,
+}
+
+impl Declared {
+    pub(super) fn get(&self, property: &Property) -> Option<&Winner> {
+        self.winners.get(property)
+    }
+
+    pub(super) fn has(&self, property: &Property) -> bool {
+        self.winners.contains_key(property)
+    }
+
+    /// The value of a property, custom properties filled in.
+    pub(super) fn value(&self, property: &Property, custom: &Custom) -> Value {
+        let Some(winner) = self.winners.get(property) else { return Value::None };
+        let mut find = |name: &str| value_of(name, custom);
+        let value = winner.value.as_deref().and_then(|value| fill(value, &mut find, 0));
+        value.map_or(Value::Unknown, Value::Text)
+    }
+}
+
+/// The cascade of a page, with a number of steps that it may take.
+#[derive(Debug)]
+pub(super) struct Cascade<'a> {
+    used: &'a [Used],
+    work: &'a Work,
+    left: Cell<usize>,
+}
+
+/// A declaration for an element, in the order of the cascade.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    important: bool,
+    /// Whether it is of a `style` attribute.
+    is_attribute: bool,
+    specificity: [u32; 3],
+    sheet: usize,
+    order: usize,
+    number: usize,
+}
+
+impl<'a> Cascade<'a> {
+    pub(super) fn new(used: &'a [Used], work: &'a Work, steps: usize) -> Self {
+        Cascade { used, work, left: Cell::new(steps) }
+    }
+
+    /// Returns whether there are steps left.
+    pub(super) fn spend(&self, steps: usize) -> bool {
+        self.work.spend(steps);
+        self.left.set(self.left.get().saturating_sub(steps));
+        self.left.get() > 0 && !self.work.is_exhausted()
+    }
+
+    /// What the style sheets say of an element so deep and with so many siblings. `None` if there
+    /// are no steps left.
+    pub(super) fn declared(
+        &self,
+        element: &ElementRef<'_>,
+        depth: usize,
+        siblings: usize,
+    ) -> Option<Declared> {
+        let mut declared = Declared::default();
+        let text = element.attr("style").unwrap_or_default();
+        self.spend(SHEET_STEPS * text.len());
+        let attribute = style::read_attribute(text);
+        let mut found: Vec<(Rank, &Declaration, Applies, Option<(usize, usize)>)> = Vec::new();
+        for (number, declaration) in attribute.iter().enumerate() {
+            let important = declaration.important;
+            let specificity = [0; 3];
+            let rank =
+                Rank { important, is_attribute: true, specificity, sheet: 0, order: 0, number };
+            found.push((rank, declaration, Applies::Always, None));
+        }
+        for (sheet, used) in self.used.iter().enumerate() {
+            for number in used.sheet.candidates(element.value()) {
+                let rule = &used.sheet.rules[number];
+                let around = if rule.siblings { depth + siblings } else { depth };
+                let steps = 1 + rule.compounds * (1 + around) + rule.declarations.len();
+                if !self.spend(steps) {
+                    return None;
+                }
+                if !rule.selector.matches(element) {
+                    continue;
+                }
+                let applies = rule.applies.max(used.applies);
+                if rule.pseudo {
+                    declared.is_covered |= covers(rule);
+                    continue;
+                }
+                for (place, declaration) in rule.declarations.iter().enumerate() {
+                    let rank = Rank {
+                        important: declaration.important,
+                        is_attribute: false,
+                        specificity: rule.specificity,
+                        sheet,
+                        order: rule.order,
+                        number: place,
+                    };
+                    found.push((rank, declaration, applies, Some((sheet, number))));
+                }
+            }
+        }
+        if !self.spend(1 + 4 * found.len()) {
+            return None;
+        }
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        for (_, declaration, applies, rule) in found {
+            let value = declaration.value.clone().filter(|_| applies == Applies::Always);
+            declared.winners.insert(declaration.property.clone(), Winner { value, rule });
+        }
+        Some(declared)
+    }
+
+    /// The custom properties of an element.
+    pub(super) fn custom(&self, declared: &Declared, around: &Rc<Custom>) -> Rc<Custom> {
+        let own = || {
+            declared.winners.iter().filter_map(|(property, winner)| match property {
+                Property::Custom(name) => Some((name, winner)),
+                _ => None,
+            })
+        };
+        if own().next().is_none() {
+            return around.clone();
+        }
+        // If no steps are left, the check ends before the next element.
+        self.spend(around.len());
+        let mut custom = Custom::clone(around);
+        let mut written: HashMap<&str, &Winner> =
+            own().map(|(name, winner)| (name.as_ref(), winner)).collect();
+        for (name, winner) in own() {
+            self.spend(1 + winner.value.as_ref().map_or(0, |value| value.len()));
+            set(name, &mut written, &mut custom, 0);
+        }
+        Rc::new(custom)
+    }
+
+    /// The file and line of what set a colour; `None` if nothing of the site did.
+    pub(super) fn place(&self, source: &Source) -> Option<(SitePath, Option<u64>)> {
+        match source {
+            Source::Rule { sheet, rule } => {
+                let used = self.used.get(*sheet)?;
+                let line = used.first_line + u64::from(used.sheet.rules.get(*rule)?.line);
+                Some((used.file.clone(), Some(line)))
+            }
+            Source::Attribute(_) | Source::Browser => None,
+        }
+    }
+
+    /// What set a colour, for messages.
+    pub(super) fn name(&self, source: &Source) -> String {
+        match source {
+            Source::Rule { sheet, rule } => {
+                let rule = self.used.get(*sheet).and_then(|used| used.sheet.rules.get(*rule));
+                rule.map_or_else(String::new, |rule| format!("`{}`", rule.shown))
+            }
+            Source::Attribute(element) => format!("`style` of a `<{element}>`"),
+            Source::Browser => "the browser's own colour".to_owned(),
+        }
+    }
+}
+
+/// Whether what a rule says of a `::before` or `::after` lets it be in front of a background.
+fn covers(rule: &StyleRule) -> bool {
+    rule.declarations.iter().any(|declaration| {
+        let value = declaration.value.as_deref();
+        match declaration.property {
+            Property::Position => !matches!(value, Some("static" | "relative")),
+            _ => false,
+        }
+    })
+}
+
+fn value_of(name: &str, custom: &Custom) -> Value {
+    match custom.get(name) {
+        None => Value::None,
+        Some(None) => Value::Unknown,
+        Some(Some(value)) => Value::Text(value.to_string()),
+    }
+}
+
+/// Fills a custom property of `written` into `custom`, and before it those that it refers to.
+fn set(name: &str, written: &mut HashMap<&str, &Winner>, custom: &mut Custom, depth: usize) {
+    // Taken out first: one that refers to itself is not known.
+    let Some(winner) = written.remove(name) else { return };
+    custom.insert(name.into(), None);
+    let mut value = None;
+    if let Some(text) = winner.value.as_deref().filter(|_| depth < MAX_DEPTH) {
+        if text.eq_ignore_ascii_case("initial") {
+            custom.remove(name);
+            return;
+        }
+        let mut find = |other: &str| {
+            set(other, written, custom, depth + 1);
+            value_of(other, custom)
+        };
+        value = fill(text, &mut find, 0);
+    }
+    custom.insert(name.into(), value.map(Rc::from));
+}
+
+/// A value with `var()` filled in. `None` if it is not known, or too long.
+fn fill(text: &str, find: &mut dyn FnMut(&str) -> Value, depth: usize) -> Option<String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("var(") {
+        filled.push_str(&rest[..at]);
+        let inside = &rest[at + "var(".len()..];
+        let end = closing(inside)?;
+        rest = inside.get(end + 1..).unwrap_or_default();
+        let inside = &inside[..end];
+        let (name, fallback) = match inside.split_once(',') {
+            Some((name, fallback)) => (name, Some(fallback)),
+            None => (inside, None),
+        };
+        match (find(name.trim()), fallback) {
+            (Value::Text(value), _) => filled.push_str(&value),
+            (Value::None, Some(fallback)) if depth < MAX_DEPTH => {
+                filled.push_str(&fill(fallback.trim(), find, depth + 1)?);
+            }
+            _ => return None,
+        }
+        if filled.len() > MAX_VALUE {
+            return None;
+        }
+    }
+    filled.push_str(rest);
+    (filled.len() <= MAX_VALUE && !filled.contains("env(")).then_some(filled)
+}
+
+/// Where the parenthesis before `text` is closed.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 0 => return Some(at),
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
