@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
-//! | `bulk`, `bulk_runs` | how are many orders requeued or cancelled, and how far is that? |
+//! | `bulk`, `bulk_runs` | which orders are requeued or cancelled at once, and how far is that? |
 //! | `revise` | how does an order get another document? |
 //! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
@@ -30,7 +30,6 @@
 //! | `reply_cache` | which of them answer equal requests of other orders? |
 //! | `ledger` | what did AI calls cost, by day, model, purpose and template? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
-//! | `matching` | which orders fit, a batch at a time? |
 //! | `releases` | which release is the current one, if an operator chooses? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
 //! | `spend` | what have AI replies cost, by time, purpose, model and template? |
@@ -80,7 +79,6 @@ mod hooks;
 mod ledger;
 mod locks;
 mod marks;
-mod matching;
 mod migration_lock;
 mod model;
 mod open_cause;
@@ -108,7 +106,7 @@ pub use ai_counts::{AiCounts, AiSeries, AiTotals, ReplyUse};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
-pub use bulk_runs::{BulkAction, BulkRun, BulkState};
+pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
 pub use counts::AttemptCounts;
 pub use database::Database;
 pub use distribution::Distribution;
@@ -126,7 +124,6 @@ pub use hooks::{
 };
 pub use ledger::{CostBy, CostRow};
 pub use marks::Marks;
-pub use matching::{Matching, MatchingCursor};
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,

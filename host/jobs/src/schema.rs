@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 16] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -394,6 +394,19 @@ CREATE TABLE sitewright_bulk_runs (
 );
 CREATE INDEX sitewright_audit_at ON sitewright_audit (at);
 CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
+",
+    // Nothing: version 15 is reserved.
+    "
+SELECT 1;
+",
+    // Bulk actions outlive their servers.
+    "
+ALTER TABLE sitewright_bulk_runs ADD COLUMN selection TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN position TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN outcomes TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN owner TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN token_id TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN actor TEXT;
 ",
 ];
 

@@ -8,7 +8,7 @@ use sitewright_model::time::now_ms;
 use ulid::Ulid;
 
 use super::database::Database;
-use super::driver::{Row, args};
+use super::driver::{Row, Tx, args};
 use super::error::Error;
 
 /// Time between two notes of a token's use, so that reading the API seldom writes: 1 min.
@@ -159,6 +159,17 @@ macro_rules! select_tokens {
     };
 }
 
+/// Adds an entry to the audit log, with the change that it is about.
+pub(super) async fn audit_in(tx: &mut Tx, entry: &NewAuditEntry) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO sitewright_audit
+            (at, token_id, actor, action, target, status, client)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let NewAuditEntry { token, actor, action, target, status, client } = entry;
+    let status = i64::from(*status);
+    let values = args![now_ms(), token, actor, action, target, status, client];
+    tx.execute(sql, values).await.map(drop)
+}
+
 impl Database {
     /// Stores a token.
     ///
@@ -288,18 +299,9 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn audit(&self, entry: NewAuditEntry) -> Result<(), Error> {
-        let at = now_ms();
         self.write("writing the audit log", move |tx| {
             let entry = entry.clone();
-            Box::pin(async move {
-                let sql = "INSERT INTO sitewright_audit
-                        (at, token_id, actor, action, target, status, client)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7)";
-                let NewAuditEntry { token, actor, action, target, status, client } = &entry;
-                let status = i64::from(*status);
-                let values = args![at, token, actor, action, target, status, client];
-                tx.execute(sql, values).await.map(drop)
-            })
+            Box::pin(async move { audit_in(tx, &entry).await })
         })
         .await
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -63,6 +63,28 @@ impl Actor {
             Actor::Token(token) => &token.name,
             Actor::Proxy { name, .. } => name,
         }
+    }
+
+    /// Id of the token, if they have one.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Actor::Local | Actor::Proxy { .. } => None,
+            Actor::Token(token) => Some(&token.id),
+        }
+    }
+}
+
+/// Who sent a request that changes something. The guards add it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender(pub(crate) Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Sender {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Sender>().cloned().ok_or_else(|| {
+            Problem::new(ProblemKind::Internal, "the route of this request has no guard")
+        })
     }
 }
 
@@ -145,6 +167,7 @@ pub(crate) async fn guard(
     }
     match (subject, actor) {
         (Some((action, subject)), Some(actor)) => {
+            request.extensions_mut().insert(Sender(actor.clone()));
             audited(app, actor, action, subject, next.run(request)).await
         }
         _ => next.run(request).await,
@@ -358,10 +381,7 @@ pub(crate) fn entry(
     status: u16,
     client: String,
 ) -> NewAuditEntry {
-    let token = match actor {
-        Actor::Local | Actor::Proxy { .. } => None,
-        Actor::Token(token) => Some(token.id.clone()),
-    };
+    let token = actor.token().map(str::to_owned);
     let target = target.as_deref().map(sitewright_control::without_tokens);
     let actor = actor.name().to_owned();
     NewAuditEntry { token, actor, action: action.to_owned(), target, status, client }

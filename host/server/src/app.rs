@@ -10,13 +10,13 @@ use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
 use sitewright_webhooks::Hooks;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
-use super::console::{Changes, Link, Outcomes, Sessions};
+use super::console::{Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
 use super::previews::Previews;
@@ -114,7 +114,8 @@ pub(crate) struct Shared {
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
     pub(crate) sessions: Sessions,
-    pub(crate) changes: Changes,
+    /// Notified of a bulk action that was begun.
+    pub(crate) bulk_begun: Notify,
     pub(crate) link: Link,
     /// Set when previews have an address.
     pub(crate) previews: OnceLock<Previews>,
@@ -185,7 +186,7 @@ impl App {
             surface,
             lock,
             sessions: Sessions::default(),
-            changes: Changes::default(),
+            bulk_begun: Notify::new(),
             link: Link::default(),
             previews: OnceLock::new(),
             stop,

@@ -337,7 +337,7 @@ static CONSOLE: &[Route] = &[
     route!(
         POST "/console/bulk",
         OPERATE,
-        Some("orders.bulk"),
+        Some("bulk.start"),
         post(many::begin),
         "Retry or cancel all orders that fit"
     ),
@@ -345,7 +345,7 @@ static CONSOLE: &[Route] = &[
     route!(
         POST "/console/bulk/{id}/stop",
         OPERATE,
-        Some("orders.bulk.stop"),
+        Some("bulk.stop"),
         post(many::stop),
         "Stop a change of many orders"
     ),

@@ -1,10 +1,9 @@
 //! Who may see a page or do something, and is a form one of ours?
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sitewright_console::address;
@@ -14,7 +13,7 @@ use super::identity::enter;
 use super::refusal::as_page;
 use super::session::is_same;
 use super::visit::{DID, Fields, Visit, see};
-use crate::access::{self, Access, Actor, Client};
+use crate::access::{self, Access, Actor, Client, Sender};
 use crate::app::App;
 use crate::extract::{MAX_SMALL_BODY, read};
 use crate::problem::{Problem, ProblemKind, Told};
@@ -24,20 +23,6 @@ use crate::routes::Route;
 
 /// The form that has a document in it.
 const DOCUMENT_FORM: &str = "/console/orders/{id}/revise";
-
-/// Who sent a form, for what goes on after its answer. The guard adds it.
-#[derive(Debug, Clone)]
-pub(crate) struct Sender(pub(crate) Actor);
-
-impl<S: Send + Sync> FromRequestParts<S> for Sender {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Sender>().cloned().ok_or_else(|| {
-            Problem::new(ProblemKind::Internal, "the route of this form has no guard")
-        })
-    }
-}
 
 /// Lets a request through that may see the page or do what it asks for.
 pub(crate) async fn guard(

@@ -32,6 +32,8 @@ const HOURS: usize = 24;
 const HOUR_MS: i64 = 3_600_000;
 /// Orders of a page.
 const ORDERS: u32 = 40;
+/// Changes of many orders beside them.
+const CHANGES: u32 = 5;
 /// Causes of a page; and of the first page.
 const CAUSES: usize = 50;
 const NEWEST_CAUSES: usize = 5;
@@ -145,7 +147,7 @@ pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Respo
     let found = app.database.search(&search).await?;
     let next = found.next.as_ref().map(written);
     let templates = template_names(&app).await?;
-    let changes = app.changes.all();
+    let changes = app.database.bulk_runs(CHANGES).await?;
     let facts = OrdersFacts { wanted, found, next, is_later, templates, changes };
     page(sitewright_console::orders(&frame, &facts))
 }
