@@ -217,13 +217,14 @@ impl Database {
                     return Ok(None);
                 }
                 let NewBulkRun { action, selection, selected, token, actor } = run;
+                let tenant = selection.tenant.clone();
                 let name: &'static str = action.into();
                 let selected = i64::try_from(selected).unwrap_or(i64::MAX);
                 let sql = "INSERT INTO sitewright_bulk_runs
-                        (id, action, at, seen_at, selected, selection, token_id, actor)
-                     VALUES ($1, $2, $3, $3, $4, $5, $6, $7)";
+                        (id, action, at, seen_at, selected, selection, token_id, actor, tenant)
+                     VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8)";
                 let selection = written(&selection)?;
-                let values = args![&id, name, now, selected, &selection, &token, &actor];
+                let values = args![&id, name, now, selected, &selection, &token, &actor, &tenant];
                 tx.execute(sql, values).await?;
                 let row = tx.optional(select_runs!("WHERE id = $1"), args![&id]).await?;
                 BulkRun::read(&row.ok_or(sqlx::Error::RowNotFound)?).map(Some)
@@ -342,14 +343,15 @@ impl Database {
         run.map_err(|error| Error::database(doing, error))
     }
 
-    /// The newest runs, the newest first.
+    /// The newest runs, the newest first; with a tenant, only those of its orders.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn bulk_runs(&self, limit: u32) -> Result<Vec<BulkRun>, Error> {
+    pub async fn bulk_runs(&self, tenant: Option<&str>, limit: u32) -> Result<Vec<BulkRun>, Error> {
         let doing = "reading the bulk actions";
-        let sql = select_runs!("ORDER BY at DESC, id DESC LIMIT $1");
-        let rows = self.read(doing, sql, args![i64::from(limit)]).await?;
+        let sql =
+            select_runs!("WHERE ($1 IS NULL OR tenant = $1) ORDER BY at DESC, id DESC LIMIT $2");
+        let rows = self.read(doing, sql, args![tenant, i64::from(limit)]).await?;
         let runs = rows.iter().map(BulkRun::read).collect::<Result<_, _>>();
         runs.map_err(|error| Error::database(doing, error))
     }

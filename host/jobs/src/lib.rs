@@ -15,7 +15,7 @@
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
 //! | `counts`, `distribution` | how did attempts of this process end, and after how long? |
-//! | `ai_counts` | which AI replies has this process paid for? |
+//! | `ai_counts` | which AI replies has this process paid for, and which calls failed? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -102,7 +102,7 @@ mod watch;
 mod webhooks;
 mod worker;
 
-pub use ai_counts::{AiCounts, AiSeries, AiTotals, ReplyUse};
+pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};

@@ -399,7 +399,7 @@ CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
     "
 SELECT 1;
 ",
-    // Bulk actions outlive their servers.
+    // Bulk actions outlive their servers, and tokens belong to tenants.
     "
 ALTER TABLE sitewright_bulk_runs ADD COLUMN selection TEXT;
 ALTER TABLE sitewright_bulk_runs ADD COLUMN position TEXT;
@@ -407,6 +407,12 @@ ALTER TABLE sitewright_bulk_runs ADD COLUMN outcomes TEXT;
 ALTER TABLE sitewright_bulk_runs ADD COLUMN owner TEXT;
 ALTER TABLE sitewright_bulk_runs ADD COLUMN token_id TEXT;
 ALTER TABLE sitewright_bulk_runs ADD COLUMN actor TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN tenant TEXT;
+ALTER TABLE sitewright_tokens ADD COLUMN tenant TEXT;
+CREATE INDEX sitewright_orders_of_tenant ON sitewright_orders (tenant, created_at, id)
+    WHERE tenant IS NOT NULL;
+CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, state, updated_at)
+    WHERE tenant IS NOT NULL;
 ",
 ];
 

@@ -10,6 +10,7 @@ use ulid::Ulid;
 use super::database::Database;
 use super::driver::{Row, Tx, args};
 use super::error::Error;
+use super::model::is_tenant;
 
 /// Time between two notes of a token's use, so that reading the API seldom writes: 1 min.
 const NOTE_USE_EVERY_MS: i64 = 60_000;
@@ -66,6 +67,8 @@ pub struct NewToken {
     pub scopes: BTreeSet<Scope>,
     /// When it stops to be valid, in milliseconds since the Unix epoch; `None` for never.
     pub expires_at: Option<i64>,
+    /// The label of the only orders that it is for; `None` for all. 1 to 100 characters.
+    pub tenant: Option<String>,
 }
 
 /// A token's row, without its digest.
@@ -80,6 +83,8 @@ pub struct Token {
     pub revoked_at: Option<i64>,
     /// To about a minute.
     pub last_used_at: Option<i64>,
+    /// The label of the only orders that it is for; `None` for all.
+    pub tenant: Option<String>,
 }
 
 impl Token {
@@ -107,6 +112,7 @@ impl Token {
             expires_at: row.opt_int("expires_at")?,
             revoked_at: row.opt_int("revoked_at")?,
             last_used_at: row.opt_int("last_used_at")?,
+            tenant: row.opt_text("tenant")?,
         })
     }
 }
@@ -152,7 +158,7 @@ pub struct AuditEntry {
 macro_rules! select_tokens {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, scopes, created_at, expires_at, revoked_at, last_used_at \
+            "SELECT id, name, scopes, created_at, expires_at, revoked_at, last_used_at, tenant \
              FROM sitewright_tokens ",
             $rest
         )
@@ -174,8 +180,8 @@ impl Database {
     /// Stores a token.
     ///
     /// # Errors
-    /// [`Error::Token`] if its name is empty or too long, or it has no scope; or the database
-    /// fails.
+    /// [`Error::Token`] if its name or tenant is empty or too long, or it has no scope; or the
+    /// database fails.
     pub async fn add_token(&self, token: NewToken) -> Result<Token, Error> {
         let wrong = |why: &str| Error::Token { why: why.to_owned() };
         let characters = token.name.chars().count();
@@ -185,6 +191,9 @@ impl Database {
         if token.scopes.is_empty() {
             return Err(wrong("it has no scope: give it submit, read, operate or admin"));
         }
+        if !token.tenant.as_ref().is_none_or(is_tenant) {
+            return Err(wrong("its tenant must be a text of 1 to 100 characters on one line"));
+        }
         let stored = Token {
             id: Ulid::generate().to_string(),
             name: token.name,
@@ -193,6 +202,7 @@ impl Database {
             expires_at: token.expires_at,
             revoked_at: None,
             last_used_at: None,
+            tenant: token.tenant,
         };
         let (row, digest) = (stored.clone(), token.digest);
         self.write("adding a token", move |tx| {
@@ -200,11 +210,11 @@ impl Database {
             Box::pin(async move {
                 let scopes: Vec<&str> = row.scopes.iter().map(|scope| (*scope).into()).collect();
                 let sql = "INSERT INTO sitewright_tokens
-                        (id, name, digest, scopes, created_at, expires_at)
-                     VALUES ($1, $2, $3, $4, $5, $6)";
+                        (id, name, digest, scopes, created_at, expires_at, tenant)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)";
                 let scopes = scopes.join(" ");
-                let values =
-                    args![&row.id, &row.name, &digest, &scopes, row.created_at, row.expires_at];
+                let Token { id, name, created_at, expires_at, tenant, .. } = &row;
+                let values = args![id, name, &digest, &scopes, *created_at, *expires_at, tenant];
                 tx.execute(sql, values).await.map(drop)
             })
         })

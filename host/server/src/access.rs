@@ -16,9 +16,11 @@ use sitewright_model::time::now_ms;
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
+use super::rates::Rated;
 use super::refusals;
 use super::revocation::TokenId;
 use super::routes::Route;
+use super::tenancy::{self, Tenant};
 
 /// Set by browsers; pages cannot change it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -62,6 +64,14 @@ impl Actor {
             Actor::Local => "local",
             Actor::Token(token) => &token.name,
             Actor::Proxy { name, .. } => name,
+        }
+    }
+
+    /// The label of the only orders that they may read and change; `None` for all.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Actor::Local | Actor::Proxy { .. } => None,
+            Actor::Token(token) => token.tenant.as_deref(),
         }
     }
 
@@ -138,6 +148,20 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let mut rated = Rated::default();
+    let mut response = answer(app, route, takes_parameters, request, next, &mut rated).await;
+    rated.add_to(response.headers_mut());
+    response
+}
+
+async fn answer(
+    app: App,
+    route: &'static Route,
+    takes_parameters: bool,
+    request: Request,
+    next: Next,
+    rated: &mut Rated,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     let admitted = admit(&app, route, &parts.headers).await.and_then(|actor| {
         let unexpected = if takes_parameters { None } else { unexpected_parameters(&parts) };
@@ -151,6 +175,21 @@ pub(crate) async fn guard(
         None => None,
         Some(action) => Some((action, subject(&mut parts).await)),
     };
+    let mut has_room = Ok(());
+    if let Ok(Some(actor)) | Err((_, Some(actor))) = &admitted {
+        (*rated, has_room) = app.rates.take(actor, route);
+    }
+    let admitted = match (admitted, has_room) {
+        (Ok(actor) | Err((_, actor)), Err(problem)) => Err((problem, actor)),
+        (admitted, Ok(())) => admitted,
+    };
+    let admitted = match admitted {
+        Ok(Some(actor)) => match tenancy::check(&app, route, &mut parts, &actor).await {
+            Ok(()) => Ok(Some(actor)),
+            Err(problem) => Err((problem, Some(actor))),
+        },
+        admitted => admitted,
+    };
     let actor = match admitted {
         Ok(actor) => actor,
         Err((problem, actor)) => {
@@ -162,8 +201,11 @@ pub(crate) async fn guard(
         }
     };
     let mut request = Request::from_parts(parts, body);
-    if let Some(Actor::Token(token)) = &actor {
-        request.extensions_mut().insert(TokenId(token.id.clone()));
+    if let Some(actor) = &actor {
+        request.extensions_mut().insert(Tenant::of(actor));
+        if let Actor::Token(token) = actor {
+            request.extensions_mut().insert(TokenId(token.id.clone()));
+        }
     }
     match (subject, actor) {
         (Some((action, subject)), Some(actor)) => {

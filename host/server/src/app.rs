@@ -20,6 +20,7 @@ use super::console::{Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
 use super::previews::Previews;
+use super::rates::Rates;
 use super::refusals::Refusals;
 use super::revocation::Revocations;
 use super::streams::Streams;
@@ -126,6 +127,7 @@ pub(crate) struct Shared {
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) refusals: Refusals,
+    pub(crate) rates: Rates,
     pub(crate) outcomes: Outcomes,
     /// The same for bodies of webhooks.
     pub(crate) hook_bodies: Arc<Semaphore>,
@@ -166,6 +168,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(room_for_bodies(settings.max_body()))),
             streams: Streams::new(settings.connections),
             refusals: Refusals::default(),
+            rates: Rates::new(&settings),
             outcomes: Outcomes::default(),
             hook_bodies: Arc::new(Semaphore::new(HOOK_BODIES)),
             actions: TaskTracker::new(),

@@ -18,6 +18,7 @@ use super::answers::{BulkAnswer, Outcome};
 use super::app::App;
 use super::extract::{Fields, Id, answer};
 use super::problem::{Problem, ProblemKind};
+use super::tenancy::Tenant;
 
 /// Bulk actions that one server makes at the same time.
 const AT_ONCE: usize = 4;
@@ -58,6 +59,8 @@ struct Filter {
     kind: Option<String>,
     /// The beginning of the fingerprint of the last failure.
     fingerprint: Option<String>,
+    /// Label of whoever the orders are for. That of the token, if it is for one tenant.
+    tenant: Option<String>,
     /// Only orders whose state changed since then, in milliseconds since the Unix epoch.
     since: Option<i64>,
     /// Maximum number of orders, those first whose state changed first.
@@ -66,19 +69,20 @@ struct Filter {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        let Filter { states, template, kind, fingerprint, since, limit: _ } = self;
+        let Filter { states, template, kind, fingerprint, tenant, since, limit: _ } = self;
         states.is_empty()
             && template.is_none()
             && kind.is_none()
             && fingerprint.is_none()
+            && tenant.is_none()
             && since.is_none()
     }
 
     fn selection(self, action: BulkAction) -> Result<Selection, Problem> {
         let wrong = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
         if self.is_empty() {
-            let detail = "`filter` has no condition: `states`, `template`, `kind`, `fingerprint` or \
-                          `since`";
+            let detail = "`filter` has no condition: `states`, `template`, `kind`, `fingerprint`, \
+                          `tenant` or `since`";
             return Err(wrong(detail.to_owned()));
         }
         if let Some(state) = self.states.iter().find(|state| !fits(action, **state)) {
@@ -93,10 +97,10 @@ impl Filter {
             states => states.to_vec(),
         };
         let limit = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let Filter { template, kind, fingerprint, since, .. } = self;
+        let Filter { template, kind, fingerprint, tenant, since, .. } = self;
         // Orders that change later are left alone.
         let until = Some(now_ms());
-        let (text, tenant) = (None, None);
+        let text = None;
         Ok(Selection { states, template, kind, fingerprint, text, tenant, since, until, limit })
     }
 }
@@ -141,12 +145,14 @@ pub(crate) async fn begin(
 pub(crate) async fn start(
     State(app): State<App>,
     Sender(actor): Sender,
-    Fields(Body { action, filter, dry_run }): Fields<Body>,
+    tenant: Tenant,
+    Fields(Body { action, mut filter, dry_run }): Fields<Body>,
 ) -> Result<Response, Problem> {
     let Some(action) = action else {
         let detail = "`action` is missing: `retry` or `cancel`";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     };
+    filter.tenant = tenant.wanted(filter.tenant)?;
     let selection = filter.selection(action)?;
     let counts = app.database.count_selected(&selection).await?;
     let found: i64 = counts.iter().map(|(_, orders)| orders).sum();
@@ -255,7 +261,7 @@ pub(crate) async fn run_of(app: &App, id: &str) -> Result<BulkRun, Problem> {
     app.database.bulk_run(id).await?.ok_or_else(|| nothing(id))
 }
 
-fn nothing(id: &str) -> Problem {
+pub(crate) fn nothing(id: &str) -> Problem {
     let id: String = id.chars().take(40).collect();
     Problem::new(ProblemKind::NoSuchBulk, format!("there is no bulk action {id:?}"))
 }

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `routes` | which routes are there, what does each need, and what does the audit log call it? |
 //! | `listen` | how are connections accepted, bounded and ended? |
-//! | `access` | who may do what, and who did what? |
+//! | `access`, `tenancy` | who may do what, to whose orders, and who did what? |
+//! | `rates`, `streams`, `places` | how much may one token, and one address, have? |
 //! | `extract` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
@@ -49,11 +50,13 @@ mod places;
 mod previews;
 mod problem;
 mod queue;
+mod rates;
 mod refusals;
 mod revocation;
 mod routes;
 mod streams;
 mod templates;
+mod tenancy;
 mod webhooks;
 
 pub use access::Access;

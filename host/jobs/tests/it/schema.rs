@@ -81,6 +81,8 @@ mod tests {
             "DROP TABLE sitewright_bulk_runs",
             "DROP INDEX sitewright_ai_calls_at",
             trigger,
+            "DROP INDEX sitewright_orders_of_tenant",
+            "DROP INDEX sitewright_orders_states_of_tenant",
             "ALTER TABLE sitewright_orders DROP COLUMN tenant",
             "DROP TABLE sitewright_cached_replies",
             "DROP TABLE sitewright_webhooks",

@@ -3,16 +3,17 @@
 use axum::extract::State;
 use axum::response::Response;
 use sitewright_console::{BulkPreview, Section, Wanted, address, goes_on};
-use sitewright_jobs::{BulkAction, OrderState, Selection, Stats, WorkerStats};
+use sitewright_jobs::{BulkAction, Selection, Stats, WorkerStats};
 use sitewright_model::time::now_ms;
 
-use super::pages::{SILENT_MS, wanted};
+use super::pages::{SILENT_MS, queued, wanted};
 use super::visit::{Fields, Visit, page, see};
 use crate::access::{Audited, Sender};
 use crate::app::App;
 use crate::bulk::{begin as begin_run, run_of, states_of};
 use crate::extract::Id;
 use crate::problem::{Problem, ProblemKind};
+use crate::tenancy::Tenant;
 
 /// What is done, of a query or a form.
 fn action(fields: &Fields) -> Result<BulkAction, Problem> {
@@ -24,19 +25,30 @@ fn action(fields: &Fields) -> Result<BulkAction, Problem> {
 }
 
 /// The orders that fit, if their state has not changed since `until`.
-fn selection(action: BulkAction, wanted: &Wanted, until: i64) -> Selection {
+fn selection(action: BulkAction, wanted: &Wanted, tenant: &Tenant, until: i64) -> Selection {
     let Wanted { state, template, kind, text } = wanted.clone();
-    let (states, until) = (states_of(action, state), Some(until));
-    Selection { states, template, kind, text, until, ..Selection::default() }
+    Selection {
+        states: states_of(action, state),
+        template,
+        kind,
+        text,
+        tenant: tenant.as_deref().map(str::to_owned),
+        until: Some(until),
+        ..Selection::default()
+    }
 }
 
 /// `GET /console/bulk`.
-pub(crate) async fn preview(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+pub(crate) async fn preview(
+    State(app): State<App>,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
     let action = action(&visit.query)?;
     let wanted = wanted(&visit.query)?;
-    let selection = selection(action, &wanted, now_ms());
+    let selection = selection(action, &wanted, &tenant, now_ms());
     let counts = app.database.count_selected(&selection).await?;
-    let Stats { holds, paused, workers, orders, .. } = app.database.stats().await?;
+    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let facts = BulkPreview {
         action,
@@ -46,7 +58,7 @@ pub(crate) async fn preview(State(app): State<App>, visit: Visit) -> Result<Resp
         holds,
         is_paused: paused,
         workers: workers.iter().filter(live).count(),
-        queued: orders.get(&OrderState::Queued).copied().unwrap_or_default(),
+        queued: queued(&app, &tenant).await?,
     };
     let frame = visit.frame(Section::Orders, "Change many orders?");
     page(sitewright_console::bulk_preview(&frame, &facts))
@@ -56,6 +68,7 @@ pub(crate) async fn preview(State(app): State<App>, visit: Visit) -> Result<Resp
 pub(crate) async fn begin(
     State(app): State<App>,
     Sender(actor): Sender,
+    tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
     let action = action(&visit.form)?;
@@ -69,7 +82,7 @@ pub(crate) async fn begin(
     };
     // What the page before said: no order that came later, and not more than somebody agreed to.
     let (until, most) = (number("until")?.min(now_ms()), number("most")?);
-    let selection = selection(action, &wanted, until);
+    let selection = selection(action, &wanted, &tenant, until);
     let what = sitewright_console::selection_in_words(&selection);
     let selected = usize::try_from(most).unwrap_or(usize::MAX);
     let run = begin_run(&app, action, selection, selected, &actor).await?;

@@ -17,9 +17,11 @@ use crate::access::{self, Access, Actor, Client, Sender};
 use crate::app::App;
 use crate::extract::{MAX_SMALL_BODY, read};
 use crate::problem::{Problem, ProblemKind, Told};
+use crate::rates::Rated;
 use crate::refusals;
 use crate::revocation::TokenId;
 use crate::routes::Route;
+use crate::tenancy::{self, Tenant};
 
 /// The form that has a document in it.
 const DOCUMENT_FORM: &str = "/console/orders/{id}/revise";
@@ -31,7 +33,8 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let asked = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let (answer, viewer) = answer(app.clone(), route, request, next, &asked).await;
+    let mut rated = Rated::default();
+    let (answer, viewer) = answer(app.clone(), route, request, next, (&asked, &mut rated)).await;
     if let (Some(_), Some(visit)) = (route.action, &viewer) {
         let next = answer.headers().get(LOCATION).and_then(|next| next.to_str().ok());
         app.outcomes.lead(&visit.csrf, next.unwrap_or_default());
@@ -42,6 +45,7 @@ pub(crate) async fn guard(
         Some(told) => as_page(&told, viewer),
     };
     secure(answer.headers_mut());
+    rated.add_to(answer.headers_mut());
     answer
 }
 
@@ -50,7 +54,7 @@ async fn answer(
     route: &'static Route,
     request: Request,
     next: Next,
-    asked: &str,
+    (asked, rated): (&str, &mut Rated),
 ) -> (Response, Option<Visit>) {
     let (mut parts, body) = request.into_parts();
     if route.access == Access::Public {
@@ -70,8 +74,15 @@ async fn answer(
     if visit.query.get(DID).is_some() && !app.outcomes.see(&visit.csrf, asked) {
         visit.query.forget(DID);
     }
+    parts.extensions.insert(Tenant::of(&actor));
+    let has_room;
+    (*rated, has_room) = app.rates.take(&actor, route);
+    let allowed = match has_room.and_then(|()| access::needs(route, &actor)) {
+        Ok(()) => tenancy::check(&app, route, &mut parts, &actor).await,
+        refused => refused,
+    };
     let Some(action) = route.action else {
-        let answer = match access::needs(route, &actor) {
+        let answer = match allowed {
             Err(problem) => problem.into_response(),
             Ok(()) => {
                 if let Actor::Token(token) = &actor {
@@ -84,7 +95,7 @@ async fn answer(
         return (answer, Some(visit));
     };
     let subject = access::subject(&mut parts).await;
-    let checked = match access::needs(route, &actor) {
+    let checked = match allowed {
         Err(problem) => Err(problem),
         Ok(()) => form(&app, route, &parts.headers, body, &visit.csrf).await,
     };

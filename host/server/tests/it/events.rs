@@ -31,7 +31,7 @@ async fn a_quiet_stream_has_heartbeats_and_ends_with_the_server() {
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
-mod tests {
+pub(crate) mod tests {
     use futures::StreamExt as _;
 
     use crate::*;
@@ -39,21 +39,21 @@ mod tests {
 
     /// An event as a client reads it.
     #[derive(Debug, Clone, PartialEq)]
-    pub(super) struct Sent {
-        pub(super) id: Option<i64>,
-        pub(super) name: String,
-        pub(super) data: Value,
+    pub(crate) struct Sent {
+        pub(crate) id: Option<i64>,
+        pub(crate) name: String,
+        pub(crate) data: Value,
     }
 
     /// A stream of events.
-    pub(super) struct Stream {
+    pub(crate) struct Stream {
         chunks: std::pin::Pin<Box<dyn futures::Stream<Item = String> + Send>>,
         text: String,
         pub(super) heartbeats: usize,
     }
 
     impl Stream {
-        pub(super) async fn open(api: &Api, path: &str, last: Option<i64>) -> Self {
+        pub(crate) async fn open(api: &Api, path: &str, last: Option<i64>) -> Self {
             let mut request = api.request(Method::GET, path);
             if let Some(last) = last {
                 request = request.header("last-event-id", last);
@@ -81,7 +81,7 @@ mod tests {
         }
 
         /// The next event; `None` at the end of the stream.
-        pub(super) async fn next(&mut self) -> Option<Sent> {
+        pub(crate) async fn next(&mut self) -> Option<Sent> {
             loop {
                 while let Some((block, rest)) = self.text.split_once("\n\n") {
                     let (block, rest) = (block.to_owned(), rest.to_owned());
