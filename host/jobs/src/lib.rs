@@ -35,6 +35,7 @@
 //! | `spend` | what have AI replies cost, by time, purpose, model and template? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
+//! | `signals` | how does PostgreSQL tell that something changed? |
 //! | `watch` | what happens to orders while somebody watches? |
 //! | `webhooks/` | who is told of orders, and what became of each delivery? |
 //! | `hooks` | what did webhooks of others bring, and what became of it? |
@@ -94,6 +95,7 @@ mod schema;
 mod search;
 mod serving;
 mod settings;
+mod signals;
 mod spend;
 mod stall_detector;
 mod stats;
@@ -142,6 +144,7 @@ pub use schema::{Migrated, SCHEMA_VERSION};
 pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
+pub use signals::Signals;
 pub use spend::Spend;
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};

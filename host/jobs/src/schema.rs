@@ -399,7 +399,8 @@ CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
     "
 SELECT 1;
 ",
-    // Bulk actions outlive their servers, and tokens belong to tenants.
+    // Bulk actions outlive their servers, tokens belong to tenants, and PostgreSQL tells those who
+    // watch that something has changed.
     "
 ALTER TABLE sitewright_bulk_runs ADD COLUMN selection TEXT;
 ALTER TABLE sitewright_bulk_runs ADD COLUMN position TEXT;
@@ -413,6 +414,15 @@ CREATE INDEX sitewright_orders_of_tenant ON sitewright_orders (tenant, created_a
     WHERE tenant IS NOT NULL;
 CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, state, updated_at)
     WHERE tenant IS NOT NULL;
+{postgres}CREATE TABLE sitewright_watchers (id TEXT PRIMARY KEY, until BIGINT NOT NULL);
+{postgres}CREATE OR REPLACE FUNCTION sitewright_changed() RETURNS trigger LANGUAGE plpgsql \
+     AS $$ BEGIN IF EXISTS (SELECT 1 FROM sitewright_watchers WHERE until >= {now}) THEN \
+     PERFORM pg_notify('sitewright_changed', ''); END IF; RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_events_changed AFTER INSERT ON sitewright_events \
+     FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
+{postgres}CREATE TRIGGER sitewright_orders_changed AFTER INSERT OR DELETE OR UPDATE OF state, \
+     current_release, last_failure, waiting_reason ON sitewright_orders \
+     FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
 ",
 ];
 

@@ -1,7 +1,9 @@
 //! `/v1/events` and `/v1/orders/{id}/events`: Server-Sent Events. One task reads the database for
-//! all listeners, and only while there are any.
+//! all listeners, and only while there are any: when PostgreSQL says that something has changed, or
+//! some times a second.
 
 mod hub;
+mod pace;
 mod tail;
 
 use std::collections::{HashMap, VecDeque};

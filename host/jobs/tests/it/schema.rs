@@ -76,6 +76,11 @@ mod tests {
             true => "DROP TRIGGER sitewright_orders_webhooks",
             false => "DROP TRIGGER sitewright_orders_webhooks ON sitewright_orders",
         };
+        if !place.is_sqlite() {
+            place.sql("DROP TRIGGER sitewright_events_changed ON sitewright_events").await;
+            place.sql("DROP TRIGGER sitewright_orders_changed ON sitewright_orders").await;
+            place.sql("DROP TABLE sitewright_watchers").await;
+        }
         for sql in [
             "DROP TABLE sitewright_hook_deliveries",
             "DROP TABLE sitewright_bulk_runs",

@@ -4,7 +4,8 @@ on_both!(
     an_order_is_followed_to_its_end,
     a_listener_that_connects_again_misses_nothing,
     a_stream_ends_with_its_token,
-    all_orders
+    all_orders,
+    an_event_reaches_a_listener_soon,
 );
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,6 +235,31 @@ pub(crate) mod tests {
         // The others go on.
         progress(&api, "1", &["a"]).await;
         assert_eq!(other.stage().await.1, "a");
+    }
+
+    /// On PostgreSQL the database is looked at every 5 s if nothing is told: what comes sooner was
+    /// told of. Most are enough, since the machine may be busy.
+    pub(super) async fn an_event_reaches_a_listener_soon(place: Place) {
+        let api = place.serve().await;
+        api.add("1").await;
+        let mut stream = Stream::open(&api, "/v1/orders/1/events", None).await;
+        stream.state("1", "queued").await;
+        // It listens by now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut soon = 0;
+        for (number, pause) in [300, 700, 500, 900, 600].into_iter().enumerate() {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let began = Instant::now();
+            let stage = format!("s{number}");
+            progress(&api, "1", &[&stage]).await;
+            assert_eq!(stream.stage().await.1, stage);
+            soon += usize::from(began.elapsed() < Duration::from_millis(300));
+        }
+        assert!(soon >= 4, "{soon} of 5 came within 300 ms");
+        let began = Instant::now();
+        api.claim("1").await;
+        stream.state("1", "running").await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     pub(super) async fn all_orders(place: Place) {
