@@ -41,6 +41,23 @@ pub type TemplateNames =
 pub type Expired =
     Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<(String, u64)>, Message>> + Send + Sync>;
 
+/// Replays the attempt of the failure record with this id in a process of its own, within this time.
+/// The report of the replay as JSON.
+pub type Replay = Arc<
+    dyn Fn(String, Duration) -> BoxFuture<'static, Result<serde_json::Value, ReplayError>>
+        + Send
+        + Sync,
+>;
+
+/// Why an attempt was not replayed.
+#[derive(Debug, Clone)]
+pub enum ReplayError {
+    /// It did not end in time, and was stopped.
+    Late,
+    /// A failure of the host or its machine.
+    Host(Message),
+}
+
 /// Whether the process is alive; why not.
 pub type Alive = Arc<dyn Fn() -> Result<(), Message> + Send + Sync>;
 
@@ -82,6 +99,7 @@ pub struct ServerParts {
     /// Which languages templates write, as far as this machine knows.
     pub languages: Languages,
     pub expired: Expired,
+    pub replay: Replay,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
     /// Whose webhooks become orders.
@@ -109,6 +127,9 @@ pub(crate) struct Shared {
     pub(crate) templates: TemplateNames,
     pub(crate) languages: Languages,
     pub(crate) expired: Expired,
+    pub(crate) replay: Replay,
+    /// The replay that is made now.
+    pub(crate) replaying: Semaphore,
     pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) hooks: Hooks,
     pub(crate) settings: ServerConfig,
@@ -151,6 +172,7 @@ impl App {
             templates,
             languages,
             expired,
+            replay,
             callbacks,
             hooks,
             alive,
@@ -183,6 +205,8 @@ impl App {
             templates,
             languages,
             expired,
+            replay,
+            replaying: Semaphore::new(1),
             callbacks,
             hooks,
             settings,

@@ -10,7 +10,7 @@
 //! | `extract` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
+//! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
@@ -52,6 +52,7 @@ mod problem;
 mod queue;
 mod rates;
 mod refusals;
+mod replays;
 mod revocation;
 mod routes;
 mod streams;
@@ -60,7 +61,9 @@ mod tenancy;
 mod webhooks;
 
 pub use access::Access;
-pub use app::{Alive, CallbackRules, Expired, ServerParts, Surface, TemplateNames};
+pub use app::{
+    Alive, CallbackRules, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames,
+};
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
 pub use listen::{Server, ServerError};

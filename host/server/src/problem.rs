@@ -81,6 +81,8 @@ pub enum ProblemKind {
     StillRunning,
     /// The token has as many streams of events open as it may.
     TooManyStreams,
+    /// Another attempt is being replayed.
+    TooManyReplays,
     /// A token has sent too many requests within a minute.
     RateLimited,
     /// Changes of many orders go on already, as many as may.
@@ -127,6 +129,7 @@ impl ProblemKind {
             | ProblemKind::StillRunning => StatusCode::CONFLICT,
             ProblemKind::TooManyStreams
             | ProblemKind::TooManyChanges
+            | ProblemKind::TooManyReplays
             | ProblemKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ProblemKind::Timeout | ProblemKind::DatabaseUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -171,6 +174,7 @@ impl ProblemKind {
             ProblemKind::StillRunning => "The order still runs",
             ProblemKind::TooManyStreams => "Too many streams of events are open",
             ProblemKind::TooManyChanges => "Too many changes go on",
+            ProblemKind::TooManyReplays => "Another attempt is being replayed",
             ProblemKind::RateLimited => "Too many requests of one token",
             ProblemKind::Timeout => "The request took too long",
             ProblemKind::DatabaseUnavailable => "The database cannot be used",
@@ -247,6 +251,7 @@ impl ProblemKind {
                  `server.connections`: a token may have a quarter of them"
             }
             ProblemKind::TooManyChanges => "wait until one has ended, or stop it",
+            ProblemKind::TooManyReplays => "wait until it has ended",
             ProblemKind::RateLimited => {
                 "wait as long as `Retry-After` says, or raise the key of the configuration in `key`"
             }

@@ -70,8 +70,10 @@ enum Subject {
 fn subject(path: &str) -> Subject {
     match path {
         "/v1/failures/records/{id}"
+        | "/v1/failures/records/{id}/replay"
         | "/console/records/{id}"
-        | "/console/records/{id}/markdown" => Subject::Record,
+        | "/console/records/{id}/markdown"
+        | "/console/records/{id}/replay" => Subject::Record,
         "/v1/bulk/{id}" | "/console/bulk/{id}" | "/console/bulk/{id}/stop" => Subject::Bulk,
         "/v1/orders"
         | "/v1/events"

@@ -25,6 +25,7 @@ use crate::extract::Id;
 use crate::failures::{no_record, parsed};
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
+use crate::replays::report;
 use crate::templates::known;
 use crate::tenancy::Tenant;
 
@@ -338,6 +339,17 @@ pub(crate) async fn markdown(State(app): State<App>, Id(id): Id) -> Result<Respo
     let text = render::markdown(&parsed(&failure)?);
     // A browser shows this; `text/markdown` it would save.
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// `POST /console/records/{id}/replay`.
+pub(crate) async fn replay(
+    State(app): State<App>,
+    Id(id): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let report = report(&app, &id).await?;
+    let frame = visit.frame(Section::Failures, "Replay of an attempt");
+    page(sitewright_console::replayed(&frame, &id, &report))
 }
 
 /// `GET /console/ai`.

@@ -55,6 +55,7 @@ mod hooks;
 mod hostile;
 mod orders;
 mod rates;
+mod replays;
 mod status;
 mod tenants;
 mod visitor;
@@ -137,6 +138,9 @@ impl Place {
                 fallback: None,
             },
             expired: Arc::new(|| Box::pin(async { Ok(vec![("failed orders".to_owned(), 7)]) })),
+            replay: Arc::new(|record, _| {
+                Box::pin(async move { Ok(json!({ "verdict": "reproduced", "attempt": record })) })
+            }),
             callbacks: Some(CallbackRules { allow_private: false }),
             hooks: hooks::hooks(),
             alive: Arc::new(|| Ok(())),

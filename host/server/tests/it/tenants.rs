@@ -8,6 +8,7 @@ on_both!(
 
 mod tests {
     use sitewright_jobs::{BulkAction, NewAiCall, NewBulkRun, NewOrder, OrderState, Selection};
+    use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
     use sitewright_server::{Access, Route, pages, routes};
 
     use crate::events::tests::Stream;
@@ -44,13 +45,8 @@ mod tests {
             entry: json!({}),
         };
         api.database.keep_reply(id, &claimed.attempt.to_string(), call).await.unwrap();
-        let kind = sitewright_model::failure::FailureKind::OutputRejected;
-        let message = message!("{tenant} has no page");
-        let record = sitewright_model::failure::FailureRecord::without_run(
-            kind,
-            message,
-            sitewright_model::failure::OfAttempt::from(&claimed),
-        );
+        let (kind, of) = (FailureKind::OutputRejected, OfAttempt::from(&claimed));
+        let record = FailureRecord::without_run(kind, message!("{tenant} has no page"), of);
         let failure = NewFailure::from(&record);
         let record = failure.id.clone();
         api.complete(&claimed, Resolution::Failed { failure }).await;
