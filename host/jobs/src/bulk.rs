@@ -184,8 +184,9 @@ impl Database {
         limit: usize,
     ) -> Result<(Vec<String>, SelectionCursor), Error> {
         let mut after = after.clone();
-        let left = selection.states_in_order();
-        for state in left.skip_while(|state| after.state.is_some_and(|begun| begun != *state)) {
+        let begun = after.state;
+        let is_passed = |state: &OrderState| begun.is_some_and(|begun| begun != *state);
+        for state in selection.states_in_order().skip_while(is_passed) {
             if after.state != Some(state) {
                 after = SelectionCursor { state: Some(state), ..SelectionCursor::default() };
             }

@@ -44,11 +44,10 @@ impl Signals {
     /// If the connection is lost and cannot be made again.
     pub async fn changed(&mut self) -> Result<(), Error> {
         #[cfg(feature = "postgres")]
-        return self
-            .changes
-            .next()
-            .await
-            .map_err(|error| Error::database("listening for changes", error));
+        {
+            let heard = self.changes.next().await;
+            heard.map_err(|error| Error::database("listening for changes", error))
+        }
         #[cfg(not(feature = "postgres"))]
         match self.never {}
     }
@@ -59,11 +58,10 @@ impl Signals {
     /// If the connection is lost.
     pub async fn keep(&mut self) -> Result<(), Error> {
         #[cfg(feature = "postgres")]
-        return self
-            .changes
-            .keep()
-            .await
-            .map_err(|error| Error::database("listening for changes", error));
+        {
+            let kept = self.changes.keep().await;
+            kept.map_err(|error| Error::database("listening for changes", error))
+        }
         #[cfg(not(feature = "postgres"))]
         match self.never {}
     }

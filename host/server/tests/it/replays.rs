@@ -52,12 +52,12 @@ mod tests {
         browser.log_in(&token).await;
         let page = browser.page(&format!("/console/records/{record}")).await;
         assert!(page.contains("Replay here"), "{page}");
-        let csrf = visitor::secret(&page).unwrap();
+        let csrf = crate::visitor::secret(&page).unwrap();
         let path = format!("/console/records/{record}/replay");
         let replayed = browser.form(&path, &[("csrf", &csrf)]).await;
         assert_eq!(replayed.status, StatusCode::OK, "{replayed:?}");
         assert!(replayed.text.contains("reproduced"), "{}", replayed.text);
-        visitor::is_secure(&path, &replayed);
+        crate::visitor::is_secure(&path, &replayed);
     }
 }
 

@@ -71,8 +71,8 @@ mod tests {
     /// The path of a route, to what belongs to the other tenant.
     fn path(route: &Route, foreign: &Foreign) -> String {
         let id = match route.path {
-            path if path.contains("/records/") => &foreign.record,
-            path if path.contains("/bulk/") => &foreign.bulk,
+            path if path.contains("/records/") => foreign.record.as_str(),
+            path if path.contains("/bulk/") => foreign.bulk.as_str(),
             _ => "foreign-1",
         };
         route.path.replace("{id}", id).replace("{fingerprint}", &foreign.fingerprint)
