@@ -400,7 +400,7 @@ CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
 SELECT 1;
 ",
     // Bulk actions outlive their servers, tokens belong to tenants, and PostgreSQL tells those who
-    // watch that something has changed.
+    // watch that something has changed, also if a producer made it who may not read who watches.
     "
 ALTER TABLE sitewright_bulk_runs ADD COLUMN selection TEXT;
 ALTER TABLE sitewright_bulk_runs ADD COLUMN position TEXT;
@@ -416,7 +416,7 @@ CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, st
     WHERE tenant IS NOT NULL;
 {postgres}CREATE TABLE sitewright_watchers (id TEXT PRIMARY KEY, until BIGINT NOT NULL);
 {postgres}CREATE OR REPLACE FUNCTION sitewright_changed() RETURNS trigger LANGUAGE plpgsql \
-     AS $$ BEGIN IF EXISTS (SELECT 1 FROM sitewright_watchers WHERE until >= {now}) THEN \
+     SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN IF EXISTS (SELECT 1 FROM sitewright_watchers WHERE until >= {now}) THEN \
      PERFORM pg_notify('sitewright_changed', ''); END IF; RETURN NULL; END $$;
 {postgres}CREATE TRIGGER sitewright_events_changed AFTER INSERT ON sitewright_events \
      FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
