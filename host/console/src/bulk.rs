@@ -73,6 +73,12 @@ struct Page<'a> {
 /// # Errors
 /// Never, as far as is known.
 pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama::Error> {
+    // What was looked for, also if no order in that state can be changed.
+    let states = match facts.wanted.state {
+        Some(state) => vec![state],
+        None => facts.selection.states.clone(),
+    };
+    let what = selection_in_words(&Selection { states, ..facts.selection.clone() });
     let number: i64 = facts.counts.iter().map(|(_, orders)| orders).sum();
     let mut remarks = Vec::new();
     if facts.action == BulkAction::Retry {
@@ -91,7 +97,7 @@ pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama
         f: frame,
         is_retry: facts.action == BulkAction::Retry,
         kind: facts.action.to_string(),
-        what: selection_in_words(&facts.selection),
+        what,
         back: facts.wanted.address(None),
         number,
         count: count(number),

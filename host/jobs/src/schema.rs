@@ -416,7 +416,8 @@ CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, st
     WHERE tenant IS NOT NULL;
 {postgres}CREATE TABLE sitewright_watchers (id TEXT PRIMARY KEY, until BIGINT NOT NULL);
 {postgres}CREATE OR REPLACE FUNCTION sitewright_changed() RETURNS trigger LANGUAGE plpgsql \
-     SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN IF EXISTS (SELECT 1 FROM sitewright_watchers WHERE until >= {now}) THEN \
+     SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN \
+     IF EXISTS (SELECT 1 FROM sitewright_watchers WHERE until >= {now}) THEN \
      PERFORM pg_notify('sitewright_changed', ''); END IF; RETURN NULL; END $$;
 {postgres}CREATE TRIGGER sitewright_events_changed AFTER INSERT ON sitewright_events \
      FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
