@@ -46,7 +46,7 @@ mod tests {
         };
         api.database.keep_reply(id, &claimed.attempt.to_string(), call).await.unwrap();
         let (kind, of) = (FailureKind::OutputRejected, OfAttempt::from(&claimed));
-        let record = FailureRecord::without_run(kind, message!("{tenant} has no page"), of);
+        let record = FailureRecord::without_run(kind, message!("there is no page of {tenant}"), of);
         let failure = NewFailure::from(&record);
         let record = failure.id.clone();
         api.complete(&claimed, Resolution::Failed { failure }).await;
