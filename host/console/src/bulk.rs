@@ -1,31 +1,20 @@
 //! Retrying or cancelling many orders: what would happen, and how far it is.
 
-use std::collections::BTreeMap;
-
 use askama::Template as _;
-use sitewright_jobs::{Hold, OrderState};
+use sitewright_jobs::{BulkAction, BulkRun, BulkState, Hold, OrderState, Selection};
 
 use super::address;
 use super::frame::Frame;
 use super::orders::Wanted;
-use super::text::{When, count, count_of, counted, short, span};
-
-/// What is done to orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
-#[strum(serialize_all = "snake_case")]
-pub enum BulkKind {
-    Retry,
-    Cancel,
-}
+use super::text::{When, count, counted, short, span};
 
 /// What the page that asks before is made of.
 #[derive(Debug)]
 pub struct BulkPreview {
-    pub kind: BulkKind,
+    pub action: BulkAction,
+    pub selection: Selection,
+    /// What was typed.
     pub wanted: Wanted,
-    /// When the orders were counted, in milliseconds since the Unix epoch: later ones are left
-    /// alone.
-    pub until: i64,
     /// Orders that would be changed, by their state.
     pub counts: Vec<(OrderState, i64)>,
     pub holds: Vec<Hold>,
@@ -36,55 +25,29 @@ pub struct BulkPreview {
     pub queued: i64,
 }
 
-/// A change that was begun.
-#[derive(Debug, Clone)]
-pub struct BulkFacts {
-    pub id: String,
-    pub kind: BulkKind,
-    /// Which orders, in words.
-    pub what: String,
-    /// Who began it.
-    pub who: String,
-    /// Orders that are to be changed.
-    pub all: usize,
-    /// Orders that were come by, by what became of them.
-    pub outcomes: BTreeMap<&'static str, usize>,
-    /// Milliseconds since the Unix epoch.
-    pub begun_at: i64,
-    pub ended_at: Option<i64>,
-    /// How it ended; `None` while it goes on.
-    pub end: Option<BulkEnd>,
-}
-
-/// How a change of many orders ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BulkEnd {
-    Done,
-    /// Somebody stopped it, or the server stopped.
-    Stopped,
-    Failed(String),
-}
-
-impl BulkFacts {
-    /// Orders that were come by.
-    pub fn done(&self) -> usize {
-        self.outcomes.values().sum()
-    }
-}
-
-/// What is looked for, in words: `state failed, template flora`; `all orders`.
-pub fn wanted_in_words(wanted: &Wanted) -> String {
+/// Which orders are looked for, in words: `state failed, template flora`; `all orders`.
+pub fn selection_in_words(selection: &Selection) -> String {
+    let Selection { states, template, kind, fingerprint, text, tenant, .. } = selection;
+    let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    let state = if states.is_empty() { None } else { Some(states.join(" or ")) };
     let parts = [
-        ("state", wanted.state.map(OrderState::as_str)),
-        ("template", wanted.template.as_deref()),
-        ("failed with", wanted.kind.as_deref()),
-        ("id with", wanted.text.as_deref()),
+        ("state", state.as_deref()),
+        ("template", template.as_deref()),
+        ("failed with", kind.as_deref()),
+        ("cause", fingerprint.as_deref()),
+        ("id with", text.as_deref()),
+        ("tenant", tenant.as_deref()),
     ];
     let words: Vec<String> = parts
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", short(value?, 60))))
         .collect();
     if words.is_empty() { "all orders".to_owned() } else { words.join(", ") }
+}
+
+/// As [`selection_in_words`], of a run.
+pub(crate) fn run_in_words(run: &BulkRun) -> String {
+    run.selection.as_ref().map_or_else(|| "unknown conditions".to_owned(), selection_in_words)
 }
 
 #[derive(askama::Template)]
@@ -110,9 +73,15 @@ struct Page<'a> {
 /// # Errors
 /// Never, as far as is known.
 pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama::Error> {
+    // What was looked for, also if no order in that state can be changed.
+    let states = match facts.wanted.state {
+        Some(state) => vec![state],
+        None => facts.selection.states.clone(),
+    };
+    let what = selection_in_words(&Selection { states, ..facts.selection.clone() });
     let number: i64 = facts.counts.iter().map(|(_, orders)| orders).sum();
     let mut remarks = Vec::new();
-    if facts.kind == BulkKind::Retry {
+    if facts.action == BulkAction::Retry {
         if facts.is_paused {
             remarks.push("The queue is paused: they wait until it is resumed.".to_owned());
         }
@@ -126,9 +95,9 @@ pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama
     }
     Page {
         f: frame,
-        is_retry: facts.kind == BulkKind::Retry,
-        kind: facts.kind.to_string(),
-        what: wanted_in_words(&facts.wanted),
+        is_retry: facts.action == BulkAction::Retry,
+        kind: facts.action.to_string(),
+        what,
         back: facts.wanted.address(None),
         number,
         count: count(number),
@@ -142,7 +111,7 @@ pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?.to_owned())))
             .collect(),
-        until: facts.until,
+        until: facts.selection.until.unwrap_or(frame.now),
     }
     .render()
 }
@@ -153,14 +122,15 @@ struct ChangePage<'a> {
     f: &'a Frame,
     href: String,
     title: String,
-    what: &'a str,
+    what: String,
     who: &'a str,
     begun: When,
     took: String,
-    percent: usize,
+    percent: i64,
     progress: String,
     outcomes: Vec<(String, &'static str)>,
     goes_on: bool,
+    is_lost: bool,
     is_stopped: bool,
     failed: Option<String>,
     left: String,
@@ -170,10 +140,10 @@ struct ChangePage<'a> {
 ///
 /// # Errors
 /// Never, as far as is known.
-pub fn bulk_progress(frame: &Frame, facts: &BulkFacts) -> Result<String, askama::Error> {
-    let (done, all) = (facts.done(), facts.all);
-    let outcome = |(name, number): (&&'static str, &usize)| {
-        let says = match *name {
+pub fn bulk_progress(frame: &Frame, run: &BulkRun) -> Result<String, askama::Error> {
+    let (done, all) = (run.done(), run.selected);
+    let outcome = |(name, number): (&String, &i64)| {
+        let says = match name.as_str() {
             "queued" => "queued again",
             "cancelled" => "cancelled",
             "stopping" => "being stopped by their workers",
@@ -182,31 +152,38 @@ pub fn bulk_progress(frame: &Frame, facts: &BulkFacts) -> Result<String, askama:
             "changed" => "changed meanwhile, and left alone",
             _ => "erased meanwhile",
         };
-        (count_of(*number as u64), says)
+        (count(*number), says)
     };
-    let verb = match facts.kind {
-        BulkKind::Retry => "Retry",
-        BulkKind::Cancel => "Cancel",
+    let verb = match run.action {
+        BulkAction::Retry => "Retry",
+        BulkAction::Cancel => "Cancel",
     };
-    let orders = counted(i64::try_from(all).unwrap_or(i64::MAX), "order", "orders");
+    let percent = done.min(all).saturating_mul(100).checked_div(all).unwrap_or(100);
     ChangePage {
         f: frame,
-        href: address::bulk(&facts.id),
-        title: format!("{verb} {orders}"),
-        what: &facts.what,
-        who: &facts.who,
-        begun: When::new(facts.begun_at, frame.now),
-        took: span(facts.ended_at.unwrap_or(frame.now).saturating_sub(facts.begun_at)),
-        percent: (done.min(all) * 100).checked_div(all).unwrap_or(100),
-        progress: format!("{} of {}", count_of(done as u64), count_of(all as u64)),
-        outcomes: facts.outcomes.iter().map(outcome).collect(),
-        goes_on: facts.end.is_none(),
-        is_stopped: facts.end == Some(BulkEnd::Stopped),
-        failed: match &facts.end {
-            Some(BulkEnd::Failed(why)) => Some(short(why, 400)),
-            _ => None,
-        },
-        left: count_of(all.saturating_sub(done) as u64),
+        href: address::bulk(&run.id),
+        title: format!("{verb} {}", counted(all, "order", "orders")),
+        what: run_in_words(run),
+        who: run.actor.as_deref().unwrap_or("somebody"),
+        begun: When::new(run.at, frame.now),
+        took: span(run.ended_at.unwrap_or(frame.now).saturating_sub(run.at)),
+        percent,
+        progress: format!("{} of {}", count(done), count(all)),
+        outcomes: run.outcomes.iter().map(outcome).collect(),
+        goes_on: goes_on(run.state),
+        is_lost: run.state == BulkState::Lost,
+        is_stopped: run.state == BulkState::Stopped,
+        failed: (run.state == BulkState::Failed)
+            .then(|| short(run.reason.as_deref().unwrap_or_default(), 400)),
+        left: count(all.saturating_sub(done)),
     }
     .render()
+}
+
+/// Whether a run has not ended. One that has lost its server waits for another.
+pub fn goes_on(state: BulkState) -> bool {
+    match state {
+        BulkState::Running | BulkState::Lost => true,
+        BulkState::Done | BulkState::Stopped | BulkState::Failed => false,
+    }
 }

@@ -13,6 +13,8 @@ pub struct Viewer {
     pub may_operate: bool,
     /// Erase, tokens, the audit log.
     pub may_admin: bool,
+    /// The label of the only orders that they see; `None` for all.
+    pub tenant: Option<String>,
     /// Whether there is a session that can be ended.
     pub has_session: bool,
 }
@@ -102,7 +104,12 @@ impl Frame {
             href,
             is_here: section == self.section,
         };
-        Section::ALL.into_iter().map(link).collect()
+        let of_tenant = self.viewer.as_ref().is_some_and(|viewer| viewer.tenant.is_some());
+        let shown = |section: Section| match section {
+            Section::Orders | Section::Failures | Section::Ai => true,
+            Section::Now | Section::Templates | Section::Settings | Section::Outside => !of_tenant,
+        };
+        Section::ALL.into_iter().filter(|(section, ..)| shown(*section)).map(link).collect()
     }
 
     pub(crate) fn may_submit(&self) -> bool {

@@ -37,6 +37,7 @@ mod order;
 mod orders;
 mod record;
 mod releases;
+mod replay;
 mod retry;
 mod revise;
 mod settings;
@@ -46,9 +47,7 @@ mod webhooks;
 
 pub use ai::{AiFacts, Period, ai};
 pub use askama::Error;
-pub use bulk::{
-    BulkEnd, BulkFacts, BulkKind, BulkPreview, bulk_preview, bulk_progress, wanted_in_words,
-};
+pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_words};
 pub use entrance::{login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};
@@ -56,6 +55,7 @@ pub use now::{NowFacts, now};
 pub use order::{EraseFacts, OrderFacts, erase, order};
 pub use orders::{OrdersFacts, Wanted, orders};
 pub use releases::{ChoiceFacts, ReleasesFacts, choose, compare, releases};
+pub use replay::replayed;
 pub use retry::{RetryFacts, retry};
 pub use revise::{ReviseFacts, ReviseStep, revise};
 pub use settings::{AuditFacts, SettingsFacts, audit, retention, settings};

@@ -1,13 +1,15 @@
 //! The list of orders, with its filter.
 
 use askama::Template as _;
-use sitewright_jobs::{Found, LOOKED_THROUGH, Order, OrderCursor, OrderState};
+use sitewright_jobs::{
+    BulkAction, BulkRun, BulkState, Found, LOOKED_THROUGH, Order, OrderCursor, OrderState,
+};
 use sitewright_model::failure::FailureKind;
 
 use super::address;
-use super::bulk::{BulkEnd, BulkFacts, BulkKind};
+use super::bulk::run_in_words;
 use super::frame::Frame;
-use super::text::{When, count, count_of, short};
+use super::text::{When, count, short};
 
 /// What is looked for, as it was typed.
 #[derive(Debug, Clone, Default)]
@@ -38,9 +40,9 @@ impl Wanted {
     }
 
     /// The page that asks before all of them are changed.
-    fn bulk(&self, kind: BulkKind) -> String {
-        let kind = kind.to_string();
-        let mut all = vec![("do", Some(kind.as_str()))];
+    fn bulk(&self, action: BulkAction) -> String {
+        let action: &str = action.into();
+        let mut all = vec![("do", Some(action))];
         all.extend(self.parameters());
         address::with(&format!("{}/bulk", address::HOME), &all)
     }
@@ -58,7 +60,7 @@ pub struct OrdersFacts {
     /// Names of templates, to choose from.
     pub templates: Vec<String>,
     /// Changes of many orders, the newest first.
-    pub changes: Vec<BulkFacts>,
+    pub changes: Vec<BulkRun>,
 }
 
 #[derive(askama::Template)]
@@ -91,17 +93,17 @@ struct ChangeRow {
     class: &'static str,
 }
 
-fn change(facts: &BulkFacts, now: i64) -> ChangeRow {
-    let (end, class) = match &facts.end {
-        None => ("goes on", ""),
-        Some(BulkEnd::Done) => ("done", "good"),
-        Some(BulkEnd::Stopped) => ("stopped", "warn"),
-        Some(BulkEnd::Failed(_)) => ("failed", "bad"),
+fn change(run: &BulkRun, now: i64) -> ChangeRow {
+    let (end, class) = match run.state {
+        BulkState::Running | BulkState::Lost => ("goes on", ""),
+        BulkState::Done => ("done", "good"),
+        BulkState::Stopped => ("stopped", "warn"),
+        BulkState::Failed => ("failed", "bad"),
     };
     ChangeRow {
-        href: address::bulk(&facts.id),
-        what: format!("{} {} with {}", facts.kind, count_of(facts.all as u64), facts.what),
-        begun: When::new(facts.begun_at, now),
+        href: address::bulk(&run.id),
+        what: format!("{} {} with {}", run.action, count(run.selected), run_in_words(run)),
+        begun: When::new(run.at, now),
         end,
         class,
     }
@@ -159,9 +161,9 @@ pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Erro
         next: next.as_deref().map(|cursor| wanted.address(Some(cursor))),
         first: wanted.address(None),
         cut,
-        retry_all: offers(true).then(|| wanted.bulk(BulkKind::Retry)),
-        cancel_all: offers(false).then(|| wanted.bulk(BulkKind::Cancel)),
-        changes: changes.iter().take(5).map(|one| change(one, frame.now)).collect(),
+        retry_all: offers(true).then(|| wanted.bulk(BulkAction::Retry)),
+        cancel_all: offers(false).then(|| wanted.bulk(BulkAction::Cancel)),
+        changes: changes.iter().map(|one| change(one, frame.now)).collect(),
     }
     .render()
 }

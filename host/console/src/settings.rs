@@ -93,7 +93,10 @@ fn token(token: &Token, now: i64) -> TokenRow {
     };
     TokenRow {
         id: token.id.clone(),
-        name: short(&token.name, 80),
+        name: match &token.tenant {
+            Some(tenant) => format!("{} (tenant {})", short(&token.name, 80), short(tenant, 80)),
+            None => short(&token.name, 80),
+        },
         scopes: scopes.join(", "),
         created: When::new(token.created_at, now),
         used: When::optional(token.last_used_at, now),

@@ -20,6 +20,11 @@ pub enum Error {
          that are kept"
     )]
     NoSuchRelease { order: String, release: String },
+    /// Which order the queue has is not said.
+    #[error(
+        "the id or the idempotency key of order {order:?} is that of an order of another tenant"
+    )]
+    OfAnother { order: String },
     /// An order that is to be erased still runs. It was cancelled.
     #[error(
         "order {order:?} was cancelled, and its worker has not stopped it within {} s; nothing was \

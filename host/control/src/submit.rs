@@ -30,6 +30,9 @@ pub struct Submission {
     pub callback: Option<String>,
     /// A label of whoever the order is for. An order that the queue has keeps its own.
     pub tenant: Option<String>,
+    /// Whether it is an error if the queue has the order with another label: then nothing is said
+    /// about that order, and nothing is changed.
+    pub only_own: bool,
     /// What was found beside the order's own notices, to be answered with them.
     pub notices: Vec<Notice>,
 }
@@ -152,7 +155,8 @@ pub enum SubmissionOutcome {
 /// new one.
 ///
 /// # Errors
-/// If an order cannot be stored or, to be revised, runs; or the database fails.
+/// [`Error::OfAnother`]; if an order cannot be stored or, to be revised, runs; or the database
+/// fails.
 pub async fn submit(
     database: &Database,
     submissions: Vec<Submission>,
@@ -173,6 +177,13 @@ pub async fn submit(
     let answers = database.enqueue_all(new.collect()).await?;
     let mut submitted = Vec::with_capacity(answers.len());
     for (submission, answer) in submissions.iter().zip(answers) {
+        let is_new = matches!(answer, Enqueued::New { .. });
+        if submission.only_own && !is_new {
+            let known = database.order(answer.order()).await?;
+            if known.tenant != submission.tenant {
+                return Err(Error::OfAnother { order: submission.order.id().to_string() });
+            }
+        }
         let differs = difference(database, submission, &answer).await?;
         let is_own = answer.order() == submission.order.id().as_ref();
         let revised = match revise {

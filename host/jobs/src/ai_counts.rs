@@ -1,4 +1,5 @@
-//! The AI replies that this process has paid for, counted since its start.
+//! The AI replies that this process has paid for, and the attempts at AI calls that failed, counted
+//! since its start.
 
 use std::collections::BTreeMap;
 
@@ -41,10 +42,25 @@ pub struct AiTotals {
     pub nano_usd: u64,
 }
 
-/// Counts replies by provider, model and use, in a bounded number of series.
+/// Attempts at AI calls that failed are counted together if they have this in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AiFailureSeries {
+    pub provider: String,
+    /// The requested model.
+    pub model: String,
+    /// The kind of the error, as in failure records: `rate_limited`.
+    pub kind: &'static str,
+    /// Whether a request was sent. If not, the circuit breaker was open, a limit had no room in
+    /// time, or no connection could be made.
+    pub sent: bool,
+}
+
+/// Counts replies by provider, model and use, and failed attempts by provider, model and kind, in a
+/// bounded number of series.
 #[derive(Debug, Default)]
 pub struct AiCounts {
     series: Mutex<BTreeMap<AiSeries, AiTotals>>,
+    failures: Mutex<BTreeMap<AiFailureSeries, u64>>,
 }
 
 impl AiCounts {
@@ -64,6 +80,27 @@ impl AiCounts {
         add(&mut totals.input_tokens, call.input_tokens);
         add(&mut totals.output_tokens, call.output_tokens);
         add(&mut totals.nano_usd, call.cost_nano_usd);
+    }
+
+    /// Counts an attempt at an AI call that failed.
+    pub fn add_failure(&self, mut failed: AiFailureSeries) {
+        let mut failures = self.failures.lock();
+        let is_known = failures
+            .keys()
+            .any(|known| known.provider == failed.provider && known.model == failed.model);
+        // A model has several series: this is fewer than `MAX_MODELS` models.
+        if !is_known && failures.len() >= MAX_MODELS {
+            failed =
+                AiFailureSeries { provider: OTHER.to_owned(), model: OTHER.to_owned(), ..failed };
+        }
+        let count = failures.entry(failed).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The attempts that failed: at most about [`MAX_MODELS`] series, and those of further kinds of
+    /// errors of the same models.
+    pub fn failures(&self) -> BTreeMap<AiFailureSeries, u64> {
+        self.failures.lock().clone()
     }
 
     /// All series, at most about twice [`MAX_MODELS`].
@@ -100,5 +137,16 @@ mod tests {
         assert_eq!(series.values().map(|totals| totals.replies).sum::<u64>(), 2_000);
         assert_eq!(series.values().map(|totals| totals.input_tokens).sum::<u64>(), 4_000);
         assert!(series.keys().any(|series| series.model == OTHER));
+        for n in 0..1_000 {
+            counts.add_failure(AiFailureSeries {
+                provider: "p".to_owned(),
+                model: format!("m{n}"),
+                kind: "timeout",
+                sent: n % 2 == 0,
+            });
+        }
+        let failures = counts.failures();
+        assert!(failures.len() <= MAX_MODELS + 2, "{}", failures.len());
+        assert_eq!(failures.values().sum::<u64>(), 1_000);
     }
 }

@@ -10,7 +10,7 @@ use sitewright_model::time::now_ms;
 
 use super::coalesced::{json_rows, over_json};
 use super::database::Database;
-use super::driver::{Tx, args, river};
+use super::driver::{Row, Tx, Value, args, river};
 use super::error::Error;
 use super::fair_share::FairShare;
 use super::model::{CancelAnswer, OrderState};
@@ -21,7 +21,10 @@ use super::order::cancel_in;
 pub const BULK_BATCH: usize = 200;
 
 /// Which orders to requeue or to cancel. All conditions must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(default)]
 pub struct Selection {
     /// One of these states.
     pub states: Vec<OrderState>,
@@ -30,10 +33,56 @@ pub struct Selection {
     pub kind: Option<String>,
     /// The beginning of the fingerprint of the order's last failure.
     pub fingerprint: Option<String>,
+    /// A part of the id, in upper or lower case.
+    pub text: Option<String>,
+    /// The label of whoever the order is for.
+    pub tenant: Option<String>,
     /// Only orders whose state changed since then, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
+    /// Only orders whose state has not changed since then, in milliseconds since the Unix epoch.
+    pub until: Option<i64>,
     /// Maximum number of orders. Default: all.
     pub limit: Option<usize>,
+}
+
+/// Where the next batch of a selection begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub(super) struct SelectionCursor {
+    /// `None` before the first order.
+    state: Option<OrderState>,
+    updated_at: i64,
+    id: String,
+}
+
+/// The orders of one state that fit.
+macro_rules! selected {
+    ($select:literal, $position:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $select,
+            " FROM sitewright_orders
+             WHERE state = $1 AND updated_at >= $2 AND updated_at <= $3
+                AND ($4 IS NULL OR template = $4)
+                AND ($5 IS NULL OR EXISTS (SELECT 1 FROM sitewright_failures f
+                    WHERE f.id = last_failure AND f.kind = $5))
+                AND ($6 IS NULL OR last_failure IN (SELECT f.id FROM sitewright_failures f
+                    WHERE substr(f.fingerprint, 1, CAST($7 AS INTEGER)) = $6))
+                AND ($8 IS NULL OR ",
+            $position,
+            "(lower(id), $8) > 0) AND ($9 IS NULL OR tenant = $9) ",
+            $rest
+        )
+    };
+}
+
+macro_rules! batch {
+    ($position:literal) => {
+        selected!(
+            "id, updated_at",
+            $position,
+            "AND (updated_at > $10 OR id > $11) ORDER BY updated_at, id LIMIT $12"
+        )
+    };
 }
 
 /// What requeuing or cancelling did to one order of many.
@@ -57,6 +106,17 @@ pub enum BulkOutcome {
 }
 
 impl BulkOutcome {
+    /// Whether the order was changed.
+    pub fn has_changed(self) -> bool {
+        match self {
+            BulkOutcome::Queued { .. } | BulkOutcome::Cancelled | BulkOutcome::Stopping => true,
+            BulkOutcome::NotEnded { .. }
+            | BulkOutcome::AlreadyEnded { .. }
+            | BulkOutcome::Changed { .. }
+            | BulkOutcome::NoSuchOrder => false,
+        }
+    }
+
     /// As JSON has it.
     pub fn name(self) -> &'static str {
         match self {
@@ -77,39 +137,119 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn select(&self, selection: &Selection) -> Result<Vec<String>, Error> {
-        let doing = "selecting orders";
         let limit = selection.limit.unwrap_or(usize::MAX);
-        let beginning = selection.fingerprint.as_ref().map(|text| text.to_ascii_lowercase());
-        let length = beginning.as_ref().map_or(0, |text| text.chars().count());
-        let length = i64::try_from(length).unwrap_or(i64::MAX);
-        let sql = "SELECT id FROM sitewright_orders
-             WHERE state = $1 AND updated_at >= $2 AND ($3 IS NULL OR template = $3)
-                AND ($4 IS NULL OR EXISTS (SELECT 1 FROM sitewright_failures f
-                    WHERE f.id = last_failure AND f.kind = $4))
-                AND ($5 IS NULL OR last_failure IN (SELECT f.id FROM sitewright_failures f
-                    WHERE substr(f.fingerprint, 1, CAST($6 AS INTEGER)) = $5))
-             ORDER BY updated_at, id LIMIT $7";
         let mut ids = Vec::new();
-        for state in OrderState::ALL.into_iter().filter(|state| selection.states.contains(state)) {
-            let left = i64::try_from(limit.saturating_sub(ids.len())).unwrap_or(i64::MAX);
-            let rows = self.read(
-                doing,
-                sql,
-                args![
-                    state.as_str(),
-                    selection.since.unwrap_or(0),
-                    &selection.template,
-                    &selection.kind,
-                    &beginning,
-                    length,
-                    left
-                ],
-            );
-            for row in rows.await? {
-                ids.push(row.text("id").map_err(|error| Error::database(doing, error))?);
-            }
+        for state in selection.states_in_order() {
+            let after = SelectionCursor { state: Some(state), ..SelectionCursor::default() };
+            let left = limit.saturating_sub(ids.len());
+            let found = self.batch_of(state, selection, &after, left).await?;
+            ids.extend(found.into_iter().map(|order| order.id));
         }
         Ok(ids)
+    }
+
+    /// The number of orders that fit, by their state; without those states of which none does.
+    /// [`Selection::limit`] does not count.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_selected(
+        &self,
+        selection: &Selection,
+    ) -> Result<Vec<(OrderState, i64)>, Error> {
+        let doing = "counting the orders that fit";
+        let failed = |error| Error::database(doing, error);
+        let sql = self.pool().pick(
+            selected!("count(*) AS orders", "instr", ""),
+            selected!("count(*) AS orders", "strpos", ""),
+        );
+        let mut counts = Vec::new();
+        for state in selection.states_in_order() {
+            let rows = self.read(doing, sql, self.conditions(state, selection, 0)).await?;
+            let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
+            let orders = row.int("orders").map_err(failed)?;
+            if orders > 0 {
+                counts.push((state, orders));
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The next orders that fit, at most `limit`, and where the batch after it begins. Orders may
+    /// change in between: each is returned once. Empty if there are no more.
+    pub(super) async fn next_selected(
+        &self,
+        selection: &Selection,
+        after: &SelectionCursor,
+        limit: usize,
+    ) -> Result<(Vec<String>, SelectionCursor), Error> {
+        let mut after = after.clone();
+        let begun = after.state;
+        let is_passed = |state: &OrderState| begun.is_some_and(|begun| begun != *state);
+        for state in selection.states_in_order().skip_while(is_passed) {
+            if after.state != Some(state) {
+                after = SelectionCursor { state: Some(state), ..SelectionCursor::default() };
+            }
+            let found = self.batch_of(state, selection, &after, limit).await?;
+            if let Some(last) = found.last().cloned() {
+                return Ok((found.into_iter().map(|order| order.id).collect(), last));
+            }
+        }
+        Ok((Vec::new(), after))
+    }
+
+    async fn batch_of(
+        &self,
+        state: OrderState,
+        selection: &Selection,
+        after: &SelectionCursor,
+        limit: usize,
+    ) -> Result<Vec<SelectionCursor>, Error> {
+        let doing = "selecting orders";
+        let mut values = self.conditions(state, selection, after.updated_at);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        values.extend(args![after.updated_at, &after.id, limit]);
+        let sql = self.pool().pick(batch!("instr"), batch!("strpos"));
+        let rows = self.read(doing, sql, values).await?;
+        let read = |row: &Row| -> Result<SelectionCursor, sqlx::Error> {
+            let (updated_at, id) = (row.int("updated_at")?, row.text("id")?);
+            Ok(SelectionCursor { state: Some(state), updated_at, id })
+        };
+        let found = rows.iter().map(read).collect::<Result<_, _>>();
+        found.map_err(|error| Error::database(doing, error))
+    }
+
+    /// The values of [`selected!`], of orders whose state has not changed before `from`.
+    fn conditions(&self, state: OrderState, selection: &Selection, from: i64) -> Vec<Value> {
+        let Selection {
+            states: _,
+            template,
+            kind,
+            fingerprint,
+            text,
+            tenant,
+            since,
+            until,
+            limit: _,
+        } = selection;
+        let beginning = fingerprint.as_ref().map(|text| text.to_ascii_lowercase());
+        let length = beginning.as_ref().map_or(0, |text| text.chars().count());
+        // As `lower` of each database does it: SQLite knows ASCII only.
+        let text = text.as_ref().map(|text| match self.is_embedded() {
+            true => text.to_ascii_lowercase(),
+            false => text.to_lowercase(),
+        });
+        args![
+            state.as_str(),
+            since.unwrap_or(0).max(from),
+            until.unwrap_or(i64::MAX),
+            template,
+            kind,
+            &beginning,
+            i64::try_from(length).unwrap_or(i64::MAX),
+            &text,
+            tenant
+        ]
     }
 
     /// Requeues orders that have ended, as [`Database::reopen`] does one, all in one transaction. Of
@@ -126,12 +266,12 @@ impl Database {
     ) -> Result<Vec<BulkOutcome>, Error> {
         check_batch(orders)?;
         let river = self.river().clone();
-        let wanted = Arc::new((orders.to_vec(), listed(only), config_version.map(str::to_owned)));
+        let wanted = Arc::new((orders.to_vec(), only.to_vec(), config_version.map(str::to_owned)));
         self.write(format!("requeuing {} orders", orders.len()), move |tx| {
             let (wanted, river) = (wanted.clone(), river.clone());
             Box::pin(async move {
                 let (orders, only, config) = &*wanted;
-                reopen_all_in(tx, &river, orders, only, config).await
+                reopen_all_in(tx, &river, orders, only, config.as_deref()).await
             })
         })
         .await
@@ -154,33 +294,45 @@ impl Database {
             let (wanted, river) = (wanted.clone(), river.clone());
             Box::pin(async move {
                 let (orders, only) = &*wanted;
-                let states = states_of(tx, orders).await?;
-                let mut outcomes = Vec::with_capacity(orders.len());
-                for order in orders {
-                    let outcome = match states.get(order) {
-                        None => BulkOutcome::NoSuchOrder,
-                        Some(state) if state.has_ended() => {
-                            BulkOutcome::AlreadyEnded { state: *state }
-                        }
-                        Some(state) if !only.is_empty() && !only.contains(state) => {
-                            BulkOutcome::Changed { state: *state }
-                        }
-                        Some(_) => match cancel_in(tx, &river, order).await? {
-                            Some(CancelAnswer::Cancelled) => BulkOutcome::Cancelled,
-                            Some(CancelAnswer::Stopping) => BulkOutcome::Stopping,
-                            Some(CancelAnswer::AlreadyEnded(state)) => {
-                                BulkOutcome::AlreadyEnded { state }
-                            }
-                            None => BulkOutcome::NoSuchOrder,
-                        },
-                    };
-                    outcomes.push(outcome);
-                }
-                Ok(outcomes)
+                cancel_all_in(tx, &river, orders, only).await
             })
         })
         .await
     }
+}
+
+impl Selection {
+    /// The selected states, in the order of an order's life.
+    fn states_in_order(&self) -> impl Iterator<Item = OrderState> + Send {
+        OrderState::ALL.into_iter().filter(|state| self.states.contains(state))
+    }
+}
+
+pub(super) async fn cancel_all_in(
+    tx: &mut Tx,
+    river: &river::JobClient,
+    orders: &[String],
+    only: &[OrderState],
+) -> Result<Vec<BulkOutcome>, sqlx::Error> {
+    let states = states_of(tx, orders).await?;
+    let mut outcomes = Vec::with_capacity(orders.len());
+    for order in orders {
+        let outcome = match states.get(order) {
+            None => BulkOutcome::NoSuchOrder,
+            Some(state) if state.has_ended() => BulkOutcome::AlreadyEnded { state: *state },
+            Some(state) if !only.is_empty() && !only.contains(state) => {
+                BulkOutcome::Changed { state: *state }
+            }
+            Some(_) => match cancel_in(tx, river, order).await? {
+                Some(CancelAnswer::Cancelled) => BulkOutcome::Cancelled,
+                Some(CancelAnswer::Stopping) => BulkOutcome::Stopping,
+                Some(CancelAnswer::AlreadyEnded(state)) => BulkOutcome::AlreadyEnded { state },
+                None => BulkOutcome::NoSuchOrder,
+            },
+        };
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
 }
 
 fn check_batch(orders: &[String]) -> Result<(), Error> {
@@ -201,12 +353,12 @@ fn listed(only: &[OrderState]) -> String {
     }
 }
 
-async fn reopen_all_in(
+pub(super) async fn reopen_all_in(
     tx: &mut Tx,
     river: &river::JobClient,
     orders: &[String],
-    only: &str,
-    config: &Option<String>,
+    only: &[OrderState],
+    config: Option<&str>,
 ) -> Result<Vec<BulkOutcome>, sqlx::Error> {
     // `state || ''` keeps the planner from using the index on the state: orders are looked up by
     // their ids.
@@ -222,7 +374,7 @@ async fn reopen_all_in(
     );
     let list = json_rows(orders.iter().map(|order| vec![json!(order)]));
     let mut reopened = HashMap::with_capacity(orders.len());
-    for row in tx.all(sql, args![&list, config, now_ms(), only]).await? {
+    for row in tx.all(sql, args![&list, config, now_ms(), &listed(only)]).await? {
         reopened.insert(row.text("order_id")?, (row.text("template")?, row.int("priority")?));
     }
     let mut share = FairShare::default();

@@ -57,21 +57,35 @@ impl FailureIndex {
     }
 }
 
-/// The same four conditions in every query; [`wanted`] has their values.
+/// The same conditions in every query; [`wanted`] has their values.
 macro_rules! where_wanted {
     ($begin:literal, $end:literal) => {
         concat!(
             $begin,
             " WHERE ($1 IS NULL OR template = $1) AND ($2 IS NULL OR kind = $2) AND ($3 IS NULL \
              OR created_at >= $3)
-              AND ($4 IS NULL OR order_id = $4) ",
+              AND ($4 IS NULL OR order_id = $4)
+              AND ($5 IS NULL OR order_id IN (SELECT id FROM sitewright_orders
+                WHERE tenant = $5)) ",
             $end
         )
     };
 }
 
-fn wanted(filter: &Filter) -> Vec<Value> {
-    args![&filter.template, &filter.kind, filter.since, &filter.order]
+/// The failures with the fingerprint `$1`, of all orders or of those of the tenant `$2`.
+macro_rules! of_cause {
+    ($begin:literal, $end:literal) => {
+        concat!(
+            $begin,
+            " WHERE fingerprint = $1 AND ($2 IS NULL OR order_id IN (
+                SELECT id FROM sitewright_orders WHERE tenant = $2)) ",
+            $end
+        )
+    };
+}
+
+fn wanted(filter: &Filter, tenant: Option<&str>) -> Vec<Value> {
+    args![&filter.template, &filter.kind, filter.since, &filter.order, tenant]
 }
 
 impl Database {
@@ -80,6 +94,18 @@ impl Database {
     /// # Errors
     /// If the database fails; never an empty list instead (failure catalogue B4).
     pub async fn failure_groups(&self, filter: &Filter) -> Result<Vec<Group>, Error> {
+        self.failure_groups_of(filter, None).await
+    }
+
+    /// As [`Database::failure_groups`], with a tenant only of its orders.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn failure_groups_of(
+        &self,
+        filter: &Filter,
+        tenant: Option<&str>,
+    ) -> Result<Vec<Group>, Error> {
         let doing = "counting failures";
         let sql = concat!(
             "SELECT g.fingerprint AS fingerprint, g.failures AS failures, g.orders AS orders, \
@@ -96,9 +122,9 @@ impl Database {
                 "GROUP BY coalesce(fingerprint, ''), template"
             ),
             ") AS g JOIN sitewright_failures f ON f.id = g.newest ORDER BY g.last_at DESC, f.id \
-             DESC LIMIT $5"
+             DESC LIMIT $6"
         );
-        let mut values = wanted(filter);
+        let mut values = wanted(filter, tenant);
         values.extend(args![MAX_GROUPS]);
         let rows = self.read(doing, sql, values).await?;
         let group = |row: &Row| {
@@ -130,6 +156,19 @@ impl Database {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<Brief>, Error> {
+        self.failures_in_brief_of(filter, None, limit).await
+    }
+
+    /// As [`Database::failures_in_brief`], with a tenant only of its orders.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn failures_in_brief_of(
+        &self,
+        filter: &Filter,
+        tenant: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Brief>, Error> {
         let doing = "listing failures";
         macro_rules! briefs {
             ($end:literal) => {
@@ -146,12 +185,12 @@ impl Database {
         }
         // `id || ''` keeps the planner from reading the rows in the order of their ids: what is
         // filtered by is in an index, and behind the record in the row.
-        let sql = if *filter == Filter::default() {
-            briefs!("ORDER BY id DESC LIMIT $5")
+        let sql = if *filter == Filter::default() && tenant.is_none() {
+            briefs!("ORDER BY id DESC LIMIT $6")
         } else {
-            briefs!("ORDER BY id || '' DESC LIMIT $5")
+            briefs!("ORDER BY id || '' DESC LIMIT $6")
         };
-        let mut values = wanted(filter);
+        let mut values = wanted(filter, tenant);
         values.extend(args![i64::try_from(limit).unwrap_or(i64::MAX)]);
         let rows = self.read(doing, sql, values).await?;
         let brief = |row: &Row| {
@@ -186,53 +225,70 @@ impl Database {
         ids.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
-    /// The newest failures with a fingerprint, with their records.
+    /// The newest failures with a fingerprint, with their records; with a tenant, only of its
+    /// orders.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn failures_of(
         &self,
         fingerprint: &str,
+        tenant: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Failure>, Error> {
-        let sql =
-            "SELECT * FROM sitewright_failures WHERE id IN (SELECT id FROM sitewright_failures
-                WHERE fingerprint = $1 ORDER BY id DESC LIMIT $2) ORDER BY id DESC";
+        let sql = of_cause!(
+            "SELECT * FROM sitewright_failures WHERE id IN (SELECT id FROM sitewright_failures",
+            "ORDER BY id DESC LIMIT $3) ORDER BY id DESC"
+        );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.read("reading failure records", sql, args![fingerprint, limit]).await?;
+        let values = args![fingerprint, tenant, limit];
+        let rows = self.read("reading failure records", sql, values).await?;
         rows.iter().map(Failure::read).collect()
     }
 
-    /// The orders that have failures with this fingerprint, the latest failure first.
+    /// The orders that have failures with this fingerprint, the latest failure first; with a tenant,
+    /// only its own.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn orders_of_failures(&self, fingerprint: &str) -> Result<Vec<String>, Error> {
+    pub async fn orders_of_failures(
+        &self,
+        fingerprint: &str,
+        tenant: Option<&str>,
+    ) -> Result<Vec<String>, Error> {
         let doing = "reading the orders of failures";
-        let sql = "SELECT order_id, max(created_at) AS last_at FROM sitewright_failures WHERE \
-                   fingerprint = $1
-             GROUP BY order_id ORDER BY last_at DESC, order_id";
-        let rows = self.read(doing, sql, args![fingerprint]).await?;
+        let sql = of_cause!(
+            "SELECT order_id, max(created_at) AS last_at FROM sitewright_failures",
+            "GROUP BY order_id ORDER BY last_at DESC, order_id"
+        );
+        let rows = self.read(doing, sql, args![fingerprint, tenant]).await?;
         let orders = rows.iter().map(|row| row.text("order_id"));
         orders.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
-    /// The failures with this fingerprint, counted over all time; `None` if there are none.
+    /// The failures with this fingerprint, counted over all time; with a tenant, only of its orders.
+    /// `None` if there are none.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn cause(&self, fingerprint: &str) -> Result<Option<Cause>, Error> {
+    pub async fn cause(
+        &self,
+        fingerprint: &str,
+        tenant: Option<&str>,
+    ) -> Result<Option<Cause>, Error> {
         let doing = "counting the failures of a cause";
         let failed = |error| Error::database(doing, error);
-        let sql = "SELECT g.failures AS failures, g.orders AS orders, g.first_at AS first_at,
+        let sql = of_cause!(
+            "SELECT g.failures AS failures, g.orders AS orders, g.first_at AS first_at,
                 g.last_at AS last_at, f.id AS id, f.kind AS kind,
                 coalesce(f.template, '') AS template, f.frame AS frame,
                 substr(f.message, 1, 1000) AS message
              FROM (SELECT count(*) AS failures, count(DISTINCT order_id) AS orders,
                     min(created_at) AS first_at, max(created_at) AS last_at, max(id) AS newest
-                FROM sitewright_failures WHERE fingerprint = $1) AS g
-             JOIN sitewright_failures f ON f.id = g.newest";
-        let rows = self.read(doing, sql, args![fingerprint]).await?;
+                FROM sitewright_failures",
+            ") AS g JOIN sitewright_failures f ON f.id = g.newest"
+        );
+        let rows = self.read(doing, sql, args![fingerprint, tenant]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let group = || -> Result<Group, sqlx::Error> {
             Ok(Group {
@@ -249,22 +305,25 @@ impl Database {
             })
         };
         let group = group().map_err(failed)?;
-        let sql = "SELECT DISTINCT coalesce(template, '') AS template FROM sitewright_failures
-             WHERE fingerprint = $1 ORDER BY 1";
-        let rows = self.read(doing, sql, args![fingerprint]).await?;
+        let sql = of_cause!(
+            "SELECT DISTINCT coalesce(template, '') AS template FROM sitewright_failures",
+            "ORDER BY 1"
+        );
+        let rows = self.read(doing, sql, args![fingerprint, tenant]).await?;
         let templates = rows.iter().map(|row| row.text("template"));
         let templates = templates.collect::<Result<_, _>>().map_err(failed)?;
         Ok(Some(Cause { group, templates }))
     }
 
     /// The orders that have failed or are dead and whose last failure has this fingerprint, those
-    /// first whose state changed first; at most `limit`.
+    /// first whose state changed first; at most `limit`. With a tenant, only its own.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn orders_to_retry(
         &self,
         fingerprint: &str,
+        tenant: Option<&str>,
         limit: usize,
     ) -> Result<Vec<OrderToRetry>, Error> {
         let doing = "selecting the orders of a cause";
@@ -272,10 +331,11 @@ impl Database {
             "SELECT o.id AS id, o.template AS template FROM sitewright_failures f
              JOIN sitewright_orders o ON o.id = f.order_id AND o.last_failure = f.id
              WHERE f.fingerprint = $1 AND o.state IN ({failed}, {dead})
-             ORDER BY o.updated_at, o.id LIMIT $2"
+                AND ($2 IS NULL OR o.tenant = $2)
+             ORDER BY o.updated_at, o.id LIMIT $3"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.read(doing, sql, args![fingerprint, limit]).await?;
+        let rows = self.read(doing, sql, args![fingerprint, tenant, limit]).await?;
         let order = |row: &Row| -> Result<OrderToRetry, sqlx::Error> {
             Ok(OrderToRetry { id: row.text("id")?, template: row.text("template")? })
         };

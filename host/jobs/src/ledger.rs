@@ -61,7 +61,7 @@ type Key = [Option<String>; 5];
 impl Database {
     /// What the AI calls from `since` to before `until` (milliseconds since the Unix epoch) cost,
     /// added up by these things: sorted by day, provider, model, purpose and template. The second
-    /// value is the total.
+    /// value is the total. With a tenant, only of its orders.
     ///
     /// # Errors
     /// If the database fails.
@@ -70,8 +70,10 @@ impl Database {
         since: i64,
         until: i64,
         by: &[CostBy],
+        tenant: Option<&str>,
     ) -> Result<(Vec<CostRow>, Cost), Error> {
-        let period = Period { since, until, origin: 0, span_ms: DAY_MS };
+        let tenant = tenant.map(str::to_owned);
+        let period = Period { since, until, origin: 0, span_ms: DAY_MS, tenant };
         let mut costs: BTreeMap<Key, Cost> = BTreeMap::new();
         let mut total = Cost::default();
         for spend in self.spend(period, i64::MAX).await? {

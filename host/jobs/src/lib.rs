@@ -9,13 +9,13 @@
 //! |---|---|
 //! | `model` | what are an order, an attempt and the end of an attempt? |
 //! | `order` | how is an order added, read, cancelled and requeued? |
-//! | `bulk`, `bulk_runs` | how are many orders requeued or cancelled, and how far is that? |
+//! | `bulk`, `bulk_runs` | which orders are requeued or cancelled at once, and how far is that? |
 //! | `revise` | how does an order get another document? |
 //! | `erase`, `retention` | how are orders removed, and what of them after a time? |
 //! | `attempt` | how does an attempt claim an order? |
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
 //! | `counts`, `distribution` | how did attempts of this process end, and after how long? |
-//! | `ai_counts` | which AI replies has this process paid for? |
+//! | `ai_counts` | which AI replies has this process paid for, and which calls failed? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -30,12 +30,12 @@
 //! | `reply_cache` | which of them answer equal requests of other orders? |
 //! | `ledger` | what did AI calls cost, by day, model, purpose and template? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
-//! | `matching` | which orders fit, a batch at a time? |
 //! | `releases` | which release is the current one, if an operator chooses? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
 //! | `spend` | what have AI replies cost, by time, purpose, model and template? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
+//! | `signals` | how does PostgreSQL tell that something changed? |
 //! | `watch` | what happens to orders while somebody watches? |
 //! | `webhooks/` | who is told of orders, and what became of each delivery? |
 //! | `hooks` | what did webhooks of others bring, and what became of it? |
@@ -80,7 +80,6 @@ mod hooks;
 mod ledger;
 mod locks;
 mod marks;
-mod matching;
 mod migration_lock;
 mod model;
 mod open_cause;
@@ -96,6 +95,7 @@ mod schema;
 mod search;
 mod serving;
 mod settings;
+mod signals;
 mod spend;
 mod stall_detector;
 mod stats;
@@ -104,11 +104,11 @@ mod watch;
 mod webhooks;
 mod worker;
 
-pub use ai_counts::{AiCounts, AiSeries, AiTotals, ReplyUse};
+pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
-pub use bulk_runs::{BulkAction, BulkRun, BulkState};
+pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
 pub use counts::AttemptCounts;
 pub use database::Database;
 pub use distribution::Distribution;
@@ -126,7 +126,6 @@ pub use hooks::{
 };
 pub use ledger::{CostBy, CostRow};
 pub use marks::Marks;
-pub use matching::{Matching, MatchingCursor};
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
@@ -145,6 +144,7 @@ pub use schema::{Migrated, SCHEMA_VERSION};
 pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
+pub use signals::Signals;
 pub use spend::Spend;
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};

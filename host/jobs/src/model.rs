@@ -216,12 +216,7 @@ impl NewOrder {
         if !self.callback.as_ref().is_none_or(is_url) {
             return invalid("`callback` must be a URL of at most 2000 characters");
         }
-        let is_label = |label: &String| {
-            (1..=MAX_TENANT).contains(&label.chars().count())
-                && !label.trim().is_empty()
-                && !label.contains(char::is_control)
-        };
-        if !self.tenant.as_ref().is_none_or(is_label) {
+        if !self.tenant.as_deref().is_none_or(is_tenant) {
             return invalid("`tenant` must be a text of 1 to 100 characters on one line");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
@@ -345,11 +340,20 @@ impl Order {
     }
 }
 
+/// Whether a text can label whoever an order is for.
+pub(crate) fn is_tenant(label: &str) -> bool {
+    (1..=MAX_TENANT).contains(&label.chars().count())
+        && !label.trim().is_empty()
+        && !label.contains(char::is_control)
+}
+
 /// Which orders to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub state: Option<OrderState>,
     pub template: Option<String>,
+    /// The label of whoever the orders are for.
+    pub tenant: Option<String>,
     /// Only orders behind this one: for the next page.
     pub after: Option<OrderCursor>,
     /// Maximum number of orders; 0 means 100.

@@ -189,6 +189,14 @@ impl Database {
         let mut values = args![created_at, id, limit];
         // One text for each set of filters, so that the planner sees which index serves it.
         let sql = match (filter.state, &filter.template) {
+            (state, template) if filter.tenant.is_some() => {
+                values.extend(args![&filter.tenant, state.map(OrderState::as_str), template]);
+                select_orders!(
+                    "WHERE tenant = $4 AND created_at <= $1 AND (created_at < $1 OR id < $2)
+                        AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR template = $6)
+                     ORDER BY created_at DESC, id DESC LIMIT $3"
+                )
+            }
             (None, None) => {
                 select_orders!(
                     "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) ORDER BY created_at DESC, id DESC LIMIT $3"
@@ -231,6 +239,27 @@ impl Database {
             }
         };
         self.read("listing orders", sql, values).await?.iter().map(Order::read).collect()
+    }
+
+    /// Those of these orders that have this label of whoever they are for.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn orders_of_tenant(
+        &self,
+        orders: &[String],
+        tenant: &str,
+    ) -> Result<HashSet<String>, Error> {
+        let doing = "looking whose orders these are";
+        let list = json_rows(orders.iter().map(|order| vec![json!(order)]));
+        let sql = over_json!(
+            self.pool(),
+            "SELECT o.id AS id FROM ",
+            " JOIN sitewright_orders o ON o.id = t.value ->> 0 WHERE o.tenant = $2"
+        );
+        let rows = self.read(doing, sql, args![&list, tenant]).await?;
+        let ids = rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>();
+        ids.map_err(|error| Error::database(doing, error))
     }
 
     /// Records that visitors see this release of an order. `false` if it is not, or no longer, the

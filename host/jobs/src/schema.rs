@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 16] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -394,6 +394,36 @@ CREATE TABLE sitewright_bulk_runs (
 );
 CREATE INDEX sitewright_audit_at ON sitewright_audit (at);
 CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
+",
+    // Nothing: version 15 is reserved.
+    "
+SELECT 1;
+",
+    // Bulk actions outlive their servers, tokens belong to tenants, and PostgreSQL tells those who
+    // watch that something has changed, also if a producer made it who may not read who watches.
+    "
+ALTER TABLE sitewright_bulk_runs ADD COLUMN selection TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN position TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN outcomes TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN owner TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN token_id TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN actor TEXT;
+ALTER TABLE sitewright_bulk_runs ADD COLUMN tenant TEXT;
+ALTER TABLE sitewright_tokens ADD COLUMN tenant TEXT;
+CREATE INDEX sitewright_orders_of_tenant ON sitewright_orders (tenant, created_at, id)
+    WHERE tenant IS NOT NULL;
+CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, state, updated_at)
+    WHERE tenant IS NOT NULL;
+{postgres}CREATE TABLE sitewright_watchers (id TEXT PRIMARY KEY, until BIGINT NOT NULL);
+{postgres}CREATE OR REPLACE FUNCTION sitewright_changed() RETURNS trigger LANGUAGE plpgsql \
+     SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN \
+     IF EXISTS (SELECT 1 FROM sitewright_watchers WHERE until >= {now}) THEN \
+     PERFORM pg_notify('sitewright_changed', ''); END IF; RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_events_changed AFTER INSERT ON sitewright_events \
+     FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
+{postgres}CREATE TRIGGER sitewright_orders_changed AFTER INSERT OR DELETE OR UPDATE OF state, \
+     current_release, last_failure, waiting_reason ON sitewright_orders \
+     FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
 ",
 ];
 

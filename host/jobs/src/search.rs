@@ -20,6 +20,8 @@ pub struct Search {
     pub kind: Option<String>,
     /// A part of the id, in upper or lower case.
     pub text: Option<String>,
+    /// The label of whoever the orders are for.
+    pub tenant: Option<String>,
     /// Only orders behind this one: [`Found::next`] of the page before.
     pub after: Option<OrderCursor>,
     /// Maximum number of orders of a page.
@@ -36,8 +38,9 @@ pub struct Found {
     pub is_cut: bool,
 }
 
-/// The orders that a page looks through: all behind `$1` and `$2`, or those in the state `$8`. On
-/// SQLite the state is looked up in its index, as in [`Database::orders`].
+/// The orders that a page looks through: all behind `$1` and `$2`, those in a state, or those of a
+/// tenant, which may be in a state. On SQLite the state is looked up in its index, as in
+/// [`Database::orders`].
 macro_rules! candidates {
     (any $($rest:tt)+) => {
         concat!(
@@ -50,6 +53,14 @@ macro_rules! candidates {
         concat!(
             "FROM sitewright_orders WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
              AND +rowid IN (SELECT rowid FROM sitewright_orders WHERE state = ", $state, ")
+             ORDER BY created_at DESC, id DESC ",
+            $($rest)+
+        )
+    };
+    (tenant $tenant:literal $state:literal $($rest:tt)+) => {
+        concat!(
+            "FROM sitewright_orders WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
+             AND tenant = ", $tenant, " AND (", $state, " IS NULL OR state = ", $state, ")
              ORDER BY created_at DESC, id DESC ",
             $($rest)+
         )
@@ -99,6 +110,7 @@ impl Database {
             let filter = Filter {
                 state: search.state,
                 template: search.template.clone(),
+                tenant: search.tenant.clone(),
                 after: search.after.clone(),
                 limit: search.limit.saturating_add(1),
             };
@@ -132,6 +144,11 @@ impl Database {
             i64::from(search.limit).saturating_add(1)
         ];
         let sql = match search.state {
+            state if search.tenant.is_some() => {
+                values.extend(args![&search.tenant, state.map(OrderState::as_str)]);
+                let sqlite = found!("instr", tenant "$8" "$9");
+                self.pool().pick(sqlite, found!("strpos", tenant "$8" "$9"))
+            }
             None => self.pool().pick(found!("instr", any), found!("strpos", any)),
             Some(state) => {
                 values.extend(args![state.as_str()]);
@@ -146,6 +163,10 @@ impl Database {
         let (created_at, id) = begin(search);
         let mut values = args![created_at, id, i64::from(LOOKED_THROUGH) - 1];
         let sql = match search.state {
+            state if search.tenant.is_some() => {
+                values.extend(args![&search.tenant, state.map(OrderState::as_str)]);
+                last!(tenant "$4" "$5")
+            }
             None => last!(any),
             Some(state) => {
                 values.extend(args![state.as_str()]);

@@ -35,22 +35,32 @@ pub(super) struct Period {
     /// Where spans are counted from.
     pub(super) origin: i64,
     pub(super) span_ms: i64,
+    /// The label of whoever the orders are for; `None` for all.
+    pub(super) tenant: Option<String>,
 }
 
 impl Database {
     /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
     /// spans of `span_ms` milliseconds from there, purpose, model and template, in no order that
-    /// matters; at most 20,000 combinations. A number that no reply can have counts as 2^40.
+    /// matters; at most 20,000 combinations. A number that no reply can have counts as 2^40. With a
+    /// tenant, only of its orders.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn spend_since(&self, since: i64, span_ms: i64) -> Result<Vec<Spend>, Error> {
-        self.spend(Period { since, until: i64::MAX, origin: since, span_ms }, MAX_ROWS).await
+    pub async fn spend_since(
+        &self,
+        since: i64,
+        span_ms: i64,
+        tenant: Option<&str>,
+    ) -> Result<Vec<Spend>, Error> {
+        let tenant = tenant.map(str::to_owned);
+        let period = Period { since, until: i64::MAX, origin: since, span_ms, tenant };
+        self.spend(period, MAX_ROWS).await
     }
 
     /// As [`Database::spend_since`], of a period, and at most `most` combinations.
     pub(super) async fn spend(&self, period: Period, most: i64) -> Result<Vec<Spend>, Error> {
-        let Period { since, until, origin, span_ms } = period;
+        let Period { since, until, origin, span_ms, tenant } = period;
         let doing = "adding up AI calls";
         // A number that a provider invented is cut, so that sums of millions of replies fit.
         let sql = "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
@@ -65,9 +75,9 @@ impl Database {
                 CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
                     AS BIGINT) AS unpriced
              FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
-             WHERE c.created_at >= $3 AND c.created_at < $4
+             WHERE c.created_at >= $3 AND c.created_at < $4 AND ($6 IS NULL OR o.tenant = $6)
              GROUP BY span, c.purpose, c.provider, c.model, o.template LIMIT $5";
-        let args = args![origin, span_ms.max(1), since, until, most];
+        let args = args![origin, span_ms.max(1), since, until, most, &tenant];
         let rows = self.read(doing, sql, args).await?;
         let read = |row: &Row| -> Result<Spend, sqlx::Error> {
             Ok(Spend {

@@ -136,6 +136,48 @@ impl Database {
         })
     }
 
+    /// The queue as whoever some orders are for may see it: only these orders count, and there are
+    /// neither holds nor workers.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn stats_of_tenant(&self, tenant: &str) -> Result<Stats, Error> {
+        let doing = "counting the orders of a tenant";
+        let failed = |error| Error::database(doing, error);
+        let at = now_ms();
+        let mut orders: BTreeMap<OrderState, i64> =
+            OrderState::ALL.into_iter().map(|state| (state, 0)).collect();
+        let sql = "SELECT state, count(*) AS orders FROM sitewright_orders WHERE tenant = $1
+             GROUP BY state";
+        for row in self.read(doing, sql, args![tenant]).await? {
+            let state = row.parsed("state").map_err(failed)?;
+            orders.insert(state, row.int("orders").map_err(failed)?);
+        }
+        let ages = sql!(
+            "SELECT
+            (SELECT min(updated_at) FROM sitewright_orders
+                WHERE tenant = $1 AND state = {queued}) AS queued,
+            (SELECT min(a.started_at) FROM sitewright_orders o
+                JOIN sitewright_attempts a ON a.id = o.owner_attempt
+                WHERE o.tenant = $1 AND o.state = {running}) AS running,
+            (SELECT min(next_attempt_at) FROM sitewright_orders
+                WHERE tenant = $1 AND state = {waiting}) AS due"
+        );
+        let rows = self.read(doing, ages, args![tenant]).await?;
+        let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
+        let age = |since: Option<i64>| since.map(|since| (at - since).max(0));
+        Ok(Stats {
+            at,
+            orders,
+            oldest_queued_ms: age(row.opt_int("queued").map_err(failed)?),
+            oldest_running_ms: age(row.opt_int("running").map_err(failed)?),
+            next_due_at: row.opt_int("due").map_err(failed)?,
+            paused: self.is_paused().await?,
+            holds: Vec::new(),
+            workers: Vec::new(),
+        })
+    }
+
     /// Orders that ended at or after `since`, in milliseconds since the Unix epoch, counted in spans
     /// of `span_ms` milliseconds from there. An order that was retried counts for its last end.
     ///

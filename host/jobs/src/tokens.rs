@@ -8,8 +8,9 @@ use sitewright_model::time::now_ms;
 use ulid::Ulid;
 
 use super::database::Database;
-use super::driver::{Row, args};
+use super::driver::{Row, Tx, args};
 use super::error::Error;
+use super::model::is_tenant;
 
 /// Time between two notes of a token's use, so that reading the API seldom writes: 1 min.
 const NOTE_USE_EVERY_MS: i64 = 60_000;
@@ -66,6 +67,8 @@ pub struct NewToken {
     pub scopes: BTreeSet<Scope>,
     /// When it stops to be valid, in milliseconds since the Unix epoch; `None` for never.
     pub expires_at: Option<i64>,
+    /// The label of the only orders that it is for; `None` for all. 1 to 100 characters.
+    pub tenant: Option<String>,
 }
 
 /// A token's row, without its digest.
@@ -80,6 +83,8 @@ pub struct Token {
     pub revoked_at: Option<i64>,
     /// To about a minute.
     pub last_used_at: Option<i64>,
+    /// The label of the only orders that it is for; `None` for all.
+    pub tenant: Option<String>,
 }
 
 impl Token {
@@ -107,6 +112,7 @@ impl Token {
             expires_at: row.opt_int("expires_at")?,
             revoked_at: row.opt_int("revoked_at")?,
             last_used_at: row.opt_int("last_used_at")?,
+            tenant: row.opt_text("tenant")?,
         })
     }
 }
@@ -152,19 +158,30 @@ pub struct AuditEntry {
 macro_rules! select_tokens {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, scopes, created_at, expires_at, revoked_at, last_used_at \
+            "SELECT id, name, scopes, created_at, expires_at, revoked_at, last_used_at, tenant \
              FROM sitewright_tokens ",
             $rest
         )
     };
 }
 
+/// Adds an entry to the audit log, with the change that it is about.
+pub(super) async fn audit_in(tx: &mut Tx, entry: &NewAuditEntry) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO sitewright_audit
+            (at, token_id, actor, action, target, status, client)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let NewAuditEntry { token, actor, action, target, status, client } = entry;
+    let status = i64::from(*status);
+    let values = args![now_ms(), token, actor, action, target, status, client];
+    tx.execute(sql, values).await.map(drop)
+}
+
 impl Database {
     /// Stores a token.
     ///
     /// # Errors
-    /// [`Error::Token`] if its name is empty or too long, or it has no scope; or the database
-    /// fails.
+    /// [`Error::Token`] if its name or tenant is empty or too long, or it has no scope; or the
+    /// database fails.
     pub async fn add_token(&self, token: NewToken) -> Result<Token, Error> {
         let wrong = |why: &str| Error::Token { why: why.to_owned() };
         let characters = token.name.chars().count();
@@ -174,6 +191,9 @@ impl Database {
         if token.scopes.is_empty() {
             return Err(wrong("it has no scope: give it submit, read, operate or admin"));
         }
+        if !token.tenant.as_deref().is_none_or(is_tenant) {
+            return Err(wrong("its tenant must be a text of 1 to 100 characters on one line"));
+        }
         let stored = Token {
             id: Ulid::generate().to_string(),
             name: token.name,
@@ -182,6 +202,7 @@ impl Database {
             expires_at: token.expires_at,
             revoked_at: None,
             last_used_at: None,
+            tenant: token.tenant,
         };
         let (row, digest) = (stored.clone(), token.digest);
         self.write("adding a token", move |tx| {
@@ -189,11 +210,11 @@ impl Database {
             Box::pin(async move {
                 let scopes: Vec<&str> = row.scopes.iter().map(|scope| (*scope).into()).collect();
                 let sql = "INSERT INTO sitewright_tokens
-                        (id, name, digest, scopes, created_at, expires_at)
-                     VALUES ($1, $2, $3, $4, $5, $6)";
+                        (id, name, digest, scopes, created_at, expires_at, tenant)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)";
                 let scopes = scopes.join(" ");
-                let values =
-                    args![&row.id, &row.name, &digest, &scopes, row.created_at, row.expires_at];
+                let Token { id, name, created_at, expires_at, tenant, .. } = &row;
+                let values = args![id, name, &digest, &scopes, *created_at, *expires_at, tenant];
                 tx.execute(sql, values).await.map(drop)
             })
         })
@@ -288,18 +309,9 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn audit(&self, entry: NewAuditEntry) -> Result<(), Error> {
-        let at = now_ms();
         self.write("writing the audit log", move |tx| {
             let entry = entry.clone();
-            Box::pin(async move {
-                let sql = "INSERT INTO sitewright_audit
-                        (at, token_id, actor, action, target, status, client)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7)";
-                let NewAuditEntry { token, actor, action, target, status, client } = &entry;
-                let status = i64::from(*status);
-                let values = args![at, token, actor, action, target, status, client];
-                tx.execute(sql, values).await.map(drop)
-            })
+            Box::pin(async move { audit_in(tx, &entry).await })
         })
         .await
     }

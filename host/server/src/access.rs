@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -16,9 +16,11 @@ use sitewright_model::time::now_ms;
 
 use super::app::App;
 use super::problem::{Problem, ProblemKind};
+use super::rates::Rated;
 use super::refusals;
 use super::revocation::TokenId;
 use super::routes::Route;
+use super::tenancy::{self, Tenant};
 
 /// Set by browsers; pages cannot change it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -63,6 +65,36 @@ impl Actor {
             Actor::Token(token) => &token.name,
             Actor::Proxy { name, .. } => name,
         }
+    }
+
+    /// The label of the only orders that they may read and change; `None` for all.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Actor::Local | Actor::Proxy { .. } => None,
+            Actor::Token(token) => token.tenant.as_deref(),
+        }
+    }
+
+    /// Id of the token, if they have one.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Actor::Local | Actor::Proxy { .. } => None,
+            Actor::Token(token) => Some(&token.id),
+        }
+    }
+}
+
+/// Who sent a request that changes something. The guards add it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender(pub(crate) Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Sender {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Sender>().cloned().ok_or_else(|| {
+            Problem::new(ProblemKind::Internal, "the route of this request has no guard")
+        })
     }
 }
 
@@ -116,6 +148,20 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let mut rated = Rated::default();
+    let mut response = answer(app, route, takes_parameters, request, next, &mut rated).await;
+    rated.add_to(response.headers_mut());
+    response
+}
+
+async fn answer(
+    app: App,
+    route: &'static Route,
+    takes_parameters: bool,
+    request: Request,
+    next: Next,
+    rated: &mut Rated,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     let admitted = admit(&app, route, &parts.headers).await.and_then(|actor| {
         let unexpected = if takes_parameters { None } else { unexpected_parameters(&parts) };
@@ -129,6 +175,21 @@ pub(crate) async fn guard(
         None => None,
         Some(action) => Some((action, subject(&mut parts).await)),
     };
+    let mut has_room = Ok(());
+    if let Ok(Some(actor)) | Err((_, Some(actor))) = &admitted {
+        (*rated, has_room) = app.rates.take(actor, route);
+    }
+    let admitted = match (admitted, has_room) {
+        (Ok(actor) | Err((_, actor)), Err(problem)) => Err((problem, actor)),
+        (admitted, Ok(())) => admitted,
+    };
+    let admitted = match admitted {
+        Ok(Some(actor)) => match tenancy::check(&app, route, &mut parts, &actor).await {
+            Ok(()) => Ok(Some(actor)),
+            Err(problem) => Err((problem, Some(actor))),
+        },
+        admitted => admitted,
+    };
     let actor = match admitted {
         Ok(actor) => actor,
         Err((problem, actor)) => {
@@ -140,11 +201,15 @@ pub(crate) async fn guard(
         }
     };
     let mut request = Request::from_parts(parts, body);
-    if let Some(Actor::Token(token)) = &actor {
-        request.extensions_mut().insert(TokenId(token.id.clone()));
+    if let Some(actor) = &actor {
+        request.extensions_mut().insert(Tenant::of(actor));
+        if let Actor::Token(token) = actor {
+            request.extensions_mut().insert(TokenId(token.id.clone()));
+        }
     }
     match (subject, actor) {
         (Some((action, subject)), Some(actor)) => {
+            request.extensions_mut().insert(Sender(actor.clone()));
             audited(app, actor, action, subject, next.run(request)).await
         }
         _ => next.run(request).await,
@@ -358,10 +423,7 @@ pub(crate) fn entry(
     status: u16,
     client: String,
 ) -> NewAuditEntry {
-    let token = match actor {
-        Actor::Local | Actor::Proxy { .. } => None,
-        Actor::Token(token) => Some(token.id.clone()),
-    };
+    let token = actor.token().map(str::to_owned);
     let target = target.as_deref().map(sitewright_control::without_tokens);
     let actor = actor.name().to_owned();
     NewAuditEntry { token, actor, action: action.to_owned(), target, status, client }

@@ -10,16 +10,17 @@ use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
 use sitewright_webhooks::Hooks;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
-use super::console::{Changes, Link, Outcomes, Sessions};
+use super::console::{Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
 use super::previews::Previews;
+use super::rates::Rates;
 use super::refusals::Refusals;
 use super::revocation::Revocations;
 use super::streams::Streams;
@@ -39,6 +40,23 @@ pub type TemplateNames =
 /// Counts what the next sweep of `[retention]` would remove from the database: what, and how many.
 pub type Expired =
     Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<(String, u64)>, Message>> + Send + Sync>;
+
+/// Replays the attempt of the failure record with this id in a process of its own, within this time.
+/// The report of the replay as JSON.
+pub type Replay = Arc<
+    dyn Fn(String, Duration) -> BoxFuture<'static, Result<serde_json::Value, ReplayError>>
+        + Send
+        + Sync,
+>;
+
+/// Why an attempt was not replayed.
+#[derive(Debug, Clone)]
+pub enum ReplayError {
+    /// It did not end in time, and was stopped.
+    Late,
+    /// A failure of the host or its machine.
+    Host(Message),
+}
 
 /// Whether the process is alive; why not.
 pub type Alive = Arc<dyn Fn() -> Result<(), Message> + Send + Sync>;
@@ -81,6 +99,7 @@ pub struct ServerParts {
     /// Which languages templates write, as far as this machine knows.
     pub languages: Languages,
     pub expired: Expired,
+    pub replay: Replay,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
     /// Whose webhooks become orders.
@@ -108,13 +127,17 @@ pub(crate) struct Shared {
     pub(crate) templates: TemplateNames,
     pub(crate) languages: Languages,
     pub(crate) expired: Expired,
+    pub(crate) replay: Replay,
+    /// The replay that is made now.
+    pub(crate) replaying: Semaphore,
     pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) hooks: Hooks,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
     pub(crate) sessions: Sessions,
-    pub(crate) changes: Changes,
+    /// Notified of a bulk action that was begun.
+    pub(crate) bulk_begun: Notify,
     pub(crate) link: Link,
     /// Set when previews have an address.
     pub(crate) previews: OnceLock<Previews>,
@@ -125,6 +148,7 @@ pub(crate) struct Shared {
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) refusals: Refusals,
+    pub(crate) rates: Rates,
     pub(crate) outcomes: Outcomes,
     /// The same for bodies of webhooks.
     pub(crate) hook_bodies: Arc<Semaphore>,
@@ -148,6 +172,7 @@ impl App {
             templates,
             languages,
             expired,
+            replay,
             callbacks,
             hooks,
             alive,
@@ -165,6 +190,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(room_for_bodies(settings.max_body()))),
             streams: Streams::new(settings.connections),
             refusals: Refusals::default(),
+            rates: Rates::new(&settings),
             outcomes: Outcomes::default(),
             hook_bodies: Arc::new(Semaphore::new(HOOK_BODIES)),
             actions: TaskTracker::new(),
@@ -179,13 +205,15 @@ impl App {
             templates,
             languages,
             expired,
+            replay,
+            replaying: Semaphore::new(1),
             callbacks,
             hooks,
             settings,
             surface,
             lock,
             sessions: Sessions::default(),
-            changes: Changes::default(),
+            bulk_begun: Notify::new(),
             link: Link::default(),
             previews: OnceLock::new(),
             stop,

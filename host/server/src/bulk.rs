@@ -1,21 +1,35 @@
-//! `/v1/bulk`: many orders queued again or cancelled, in the background.
+//! `/v1/bulk`: many orders queued again or cancelled, in the background; and what makes these
+//! changes, also those that the console or another server has begun.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use sitewright_jobs::{BULK_BATCH, BulkAction, BulkOutcome, BulkState, OrderState, Selection};
+use sitewright_jobs::{
+    BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun, OrderState, Selection,
+};
+use sitewright_model::time::now_ms;
+use tokio::task::JoinSet;
 
-use super::access::Audited;
+use super::access::{Actor, Audited, Sender};
 use super::answers::{BulkAnswer, Outcome};
 use super::app::App;
 use super::extract::{Fields, Id, answer};
 use super::problem::{Problem, ProblemKind};
+use super::tenancy::Tenant;
 
-/// Pause between two batches, in which workers have the database.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Bulk actions that one server makes at the same time.
+const AT_ONCE: usize = 4;
+/// Time between two looks for bulk actions whose server has ended.
+const LOOK: Duration = Duration::from_secs(5);
+/// Pause between two batches, in which workers have the database: as long as the batch took, within
+/// these bounds.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// Pause while the database is away.
+const LATER: Duration = Duration::from_secs(2);
 /// Ids that the answer to a dry run has at most.
 const MAX_IDS: usize = 1_000;
 
@@ -45,6 +59,8 @@ struct Filter {
     kind: Option<String>,
     /// The beginning of the fingerprint of the last failure.
     fingerprint: Option<String>,
+    /// Label of whoever the orders are for. That of the token, if it is for one tenant.
+    tenant: Option<String>,
     /// Only orders whose state changed since then, in milliseconds since the Unix epoch.
     since: Option<i64>,
     /// Maximum number of orders, those first whose state changed first.
@@ -53,131 +69,176 @@ struct Filter {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        let Filter { states, template, kind, fingerprint, since, limit: _ } = self;
+        let Filter { states, template, kind, fingerprint, tenant, since, limit: _ } = self;
         states.is_empty()
             && template.is_none()
             && kind.is_none()
             && fingerprint.is_none()
+            && tenant.is_none()
             && since.is_none()
     }
 
     fn selection(self, action: BulkAction) -> Result<Selection, Problem> {
         let wrong = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
         if self.is_empty() {
-            let detail = "`filter` has no condition: `states`, `template`, `kind`, `fingerprint` or \
-                          `since`";
+            let detail = "`filter` has no condition: `states`, `template`, `kind`, `fingerprint`, \
+                          `tenant` or `since`";
             return Err(wrong(detail.to_owned()));
         }
-        let fits = |state: &OrderState| match action {
-            BulkAction::Retry => state.has_ended(),
-            BulkAction::Cancel => !state.has_ended(),
-        };
-        if let Some(state) = self.states.iter().find(|state| !fits(state)) {
+        if let Some(state) = self.states.iter().find(|state| !fits(action, **state)) {
             let detail = match action {
                 BulkAction::Retry => format!("`states` has {state}: such an order has not ended"),
                 BulkAction::Cancel => format!("`states` has {state}: such an order has ended"),
             };
             return Err(wrong(detail));
         }
-        let states = match (self.states.as_slice(), action) {
-            ([], BulkAction::Retry) => vec![OrderState::Failed, OrderState::Dead],
-            ([], BulkAction::Cancel) => {
-                vec![OrderState::Queued, OrderState::Waiting, OrderState::Running]
-            }
-            (states, _) => states.to_vec(),
+        let states = match self.states.as_slice() {
+            [] => states_of(action, None),
+            states => states.to_vec(),
         };
         let limit = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let Filter { template, kind, fingerprint, since, .. } = self;
-        Ok(Selection { states, template, kind, fingerprint, since, limit })
+        let Filter { template, kind, fingerprint, tenant, since, .. } = self;
+        // Orders that change later are left alone.
+        let until = Some(now_ms());
+        let text = None;
+        Ok(Selection { states, template, kind, fingerprint, text, tenant, since, until, limit })
     }
+}
+
+/// The states of orders that are changed: the one that somebody wants, or all that are meant.
+pub(crate) fn states_of(action: BulkAction, wanted: Option<OrderState>) -> Vec<OrderState> {
+    match (wanted, action) {
+        (Some(state), _) => Some(state).filter(|state| fits(action, *state)).into_iter().collect(),
+        (None, BulkAction::Retry) => vec![OrderState::Failed, OrderState::Dead],
+        (None, BulkAction::Cancel) => {
+            vec![OrderState::Queued, OrderState::Waiting, OrderState::Running]
+        }
+    }
+}
+
+fn fits(action: BulkAction, state: OrderState) -> bool {
+    match action {
+        BulkAction::Retry => state.has_ended(),
+        BulkAction::Cancel => !state.has_ended(),
+    }
+}
+
+/// Begins a bulk action, which a server makes in the background.
+pub(crate) async fn begin(
+    app: &App,
+    action: BulkAction,
+    selection: Selection,
+    selected: usize,
+    actor: &Actor,
+) -> Result<BulkRun, Problem> {
+    let (token, actor) = (actor.token().map(str::to_owned), actor.name().to_owned());
+    let run = NewBulkRun { action, selection, selected, token, actor };
+    let run = app.database.begin_bulk(run).await?.ok_or_else(|| {
+        let detail = format!("{MAX_BULK_RUNS} bulk actions have not ended yet");
+        Problem::new(ProblemKind::TooManyChanges, detail)
+    })?;
+    app.bulk_begun.notify_one();
+    Ok(run)
 }
 
 /// `POST /v1/bulk`.
 pub(crate) async fn start(
     State(app): State<App>,
-    Fields(Body { action, filter, dry_run }): Fields<Body>,
+    Sender(actor): Sender,
+    tenant: Tenant,
+    Fields(Body { action, mut filter, dry_run }): Fields<Body>,
 ) -> Result<Response, Problem> {
     let Some(action) = action else {
         let detail = "`action` is missing: `retry` or `cancel`";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     };
+    filter.tenant = tenant.wanted(filter.tenant)?;
     let selection = filter.selection(action)?;
-    let mut orders = app.database.select(&selection).await?;
-    let selected = orders.len();
+    let counts = app.database.count_selected(&selection).await?;
+    let found: i64 = counts.iter().map(|(_, orders)| orders).sum();
+    let limit = selection.limit.unwrap_or(usize::MAX);
+    let selected = usize::try_from(found).unwrap_or(usize::MAX).min(limit);
     if dry_run {
-        orders.truncate(MAX_IDS);
+        let shown = Selection { limit: Some(limit.min(MAX_IDS)), ..selection };
+        let orders = app.database.select(&shown).await?;
         let body = BulkAnswer { outcome: Outcome::DryRun, selected, orders, run: None };
         let mut response = answer(StatusCode::OK, &body);
         response.extensions_mut().insert(Audited::Nothing);
         return Ok(response);
     }
-    let run = app.database.begin_bulk(action, selected).await?;
+    let run = begin(&app, action, selection, selected, &actor).await?;
     let id = run.id.clone();
     let body =
         BulkAnswer { outcome: Outcome::Started, selected, orders: Vec::new(), run: Some(run) };
     let mut response = answer(StatusCode::ACCEPTED, &body);
-    response.extensions_mut().insert(Audited::Target(id.clone()));
-    let actions = app.actions.clone();
-    actions.spawn(async move {
-        let (state, reason) = work(&app, &id, action, &orders, &selection.states).await;
-        if let Err(error) = app.database.end_bulk(&id, state, reason.as_deref()).await {
-            tracing::error!(%error, bulk = id, %state, "the end of a bulk action is not recorded");
-        }
-    });
+    response.extensions_mut().insert(Audited::Target(id));
     Ok(response)
 }
 
-/// Changes the orders in batches. How it ended, and why it did not look at all of them.
-async fn work(
-    app: &App,
-    id: &str,
-    action: BulkAction,
-    orders: &[String],
-    only: &[OrderState],
-) -> (BulkState, Option<String>) {
-    for batch in orders.chunks(BULK_BATCH) {
-        if app.stop.is_cancelled() {
-            return (BulkState::Stopped, Some("the server was stopped".to_owned()));
-        }
-        let outcomes = match action {
-            BulkAction::Retry => {
-                app.database.reopen_all(batch, only, Some(&app.config_version)).await
-            }
-            BulkAction::Cancel => app.database.cancel_all(batch, only).await,
-        };
-        let stop = match outcomes {
-            Ok(outcomes) => {
-                let changed = outcomes.iter().filter(|outcome| has_changed(outcome)).count();
-                app.database.record_bulk(id, changed, outcomes.len() - changed).await
-            }
-            Err(error) => Err(error),
-        };
-        match stop {
-            Ok(false) => {}
-            Ok(true) => return (BulkState::Stopped, Some("somebody stopped it".to_owned())),
-            Err(error) => {
-                tracing::error!(%error, bulk = id, "a bulk action failed");
-                return (BulkState::Failed, Some(error.to_string()));
+/// Makes bulk actions until the server stops: those that are begun, and those whose server has
+/// ended.
+pub(crate) async fn make_all(app: App) {
+    let mut running = JoinSet::new();
+    let mut is_away = false;
+    while !app.stop.is_cancelled() {
+        while running.try_join_next().is_some() {}
+        while running.len() < AT_ONCE {
+            match app.database.claim_bulk().await {
+                Ok(Some(run)) => {
+                    is_away = false;
+                    running.spawn(make(app.clone(), run));
+                }
+                Ok(None) => {
+                    is_away = false;
+                    break;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::warn!(%error, "bulk actions cannot be read; it is tried again");
+                    }
+                    break;
+                }
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = app.stop.cancelled() => {}
+            () = app.bulk_begun.notified() => {}
+            Some(_) = running.join_next() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
     }
-    (BulkState::Done, None)
+    while running.join_next().await.is_some() {}
 }
 
-fn has_changed(outcome: &BulkOutcome) -> bool {
-    match outcome {
-        BulkOutcome::Queued { .. } | BulkOutcome::Cancelled | BulkOutcome::Stopping => true,
-        BulkOutcome::NotEnded { .. }
-        | BulkOutcome::AlreadyEnded { .. }
-        | BulkOutcome::Changed { .. }
-        | BulkOutcome::NoSuchOrder => false,
+/// Makes one until it ends, or this server stops: another one goes on with it.
+async fn make(app: App, mut run: ClaimedBulk) {
+    while !app.stop.is_cancelled() {
+        let began = Instant::now();
+        let pause = match app.database.step_bulk(&mut run, Some(&app.config_version)).await {
+            Ok(true) => began.elapsed().clamp(PAUSE, LONGEST_PAUSE),
+            Ok(false) => return,
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, bulk = run.id(), "a bulk action waits for the database");
+                LATER
+            }
+            Err(error) => {
+                tracing::error!(%error, bulk = run.id(), "a bulk action failed");
+                if let Err(error) = app.database.fail_bulk(&run, &error.to_string()).await {
+                    tracing::error!(%error, bulk = run.id(), "its end is not recorded");
+                }
+                return;
+            }
+        };
+        app.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+    if let Err(error) = app.database.release_bulk(&run).await {
+        tracing::warn!(%error, bulk = run.id(), "another server goes on with it in a minute");
     }
 }
 
 /// `GET /v1/bulk/{id}`.
 pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
-    let run = app.database.bulk_run(&id).await?.ok_or_else(|| nothing(&id))?;
+    let run = run_of(&app, &id).await?;
     Ok(answer(StatusCode::OK, &run))
 }
 
@@ -185,8 +246,8 @@ pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Result<Response,
 pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
     let run = app.database.stop_bulk(&id).await?.ok_or_else(|| nothing(&id))?;
     let (status, outcome) = match run.state {
-        BulkState::Running => (StatusCode::ACCEPTED, Outcome::Stopping),
-        BulkState::Done | BulkState::Stopped | BulkState::Failed | BulkState::Lost => {
+        BulkState::Running | BulkState::Lost => (StatusCode::ACCEPTED, Outcome::Stopping),
+        BulkState::Done | BulkState::Stopped | BulkState::Failed => {
             (StatusCode::OK, Outcome::AlreadyEnded)
         }
     };
@@ -195,6 +256,12 @@ pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response,
     Ok(answer(status, &body))
 }
 
-fn nothing(id: &str) -> Problem {
+/// The bulk action with this id.
+pub(crate) async fn run_of(app: &App, id: &str) -> Result<BulkRun, Problem> {
+    app.database.bulk_run(id).await?.ok_or_else(|| nothing(id))
+}
+
+pub(crate) fn nothing(id: &str) -> Problem {
+    let id: String = id.chars().take(40).collect();
     Problem::new(ProblemKind::NoSuchBulk, format!("there is no bulk action {id:?}"))
 }

@@ -29,6 +29,12 @@ pub struct ServerConfig {
     /// address may have seven eighths of them, and its further ones are closed at once. Default:
     /// 2048.
     pub connections: u32,
+    /// Maximum number of requests of one token in a minute, evenly: a burst may use all of them. 0
+    /// for no limit. Default: 12000.
+    pub requests_per_minute: u32,
+    /// Maximum number of requests of one token in a minute that add an order, give one another
+    /// document, or retry one. 0 for no limit. Default: 6000.
+    pub orders_per_minute: u32,
     /// Milliseconds that requests have to end when the server stops; changes that have begun have
     /// 2 s more. Default: 10000.
     pub grace_ms: u64,
@@ -47,6 +53,8 @@ impl Default for ServerConfig {
             request_ms: 30_000,
             header_ms: 10_000,
             connections: 2_048,
+            requests_per_minute: 12_000,
+            orders_per_minute: 6_000,
             grace_ms: 10_000,
             heartbeat_ms: 15_000,
             console: ConsoleConfig::default(),

@@ -12,6 +12,7 @@ use super::answers::CostList;
 use super::app::App;
 use super::extract::{Parameters, answer};
 use super::problem::{Problem, ProblemKind};
+use super::tenancy::Tenant;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Days that are added up if nothing is said, today included.
@@ -36,6 +37,7 @@ pub(crate) struct List {
 /// `GET /v1/cost`.
 pub(crate) async fn list(
     State(app): State<App>,
+    tenant: Tenant,
     Parameters(List { since, until, by }): Parameters<List>,
 ) -> Result<Response, Problem> {
     let wrong = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
@@ -64,6 +66,6 @@ pub(crate) async fn list(
             names.split(',').map(read).collect::<Result<_, _>>()?
         }
     };
-    let (rows, total) = app.database.costs(since, until, &by).await?;
+    let (rows, total) = app.database.costs(since, until, &by, tenant.as_deref()).await?;
     Ok(answer(StatusCode::OK, &CostList { since, until, total, rows }))
 }

@@ -1,10 +1,12 @@
 //! `/v1/events` and `/v1/orders/{id}/events`: Server-Sent Events. One task reads the database for
-//! all listeners, and only while there are any.
+//! all listeners, and only while there are any: when PostgreSQL says that something has changed, or
+//! some times a second.
 
 mod hub;
+mod pace;
 mod tail;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -24,11 +26,14 @@ use super::app::App;
 use super::extract::Id;
 use super::problem::{Problem, ProblemKind};
 use super::streams::Listener;
+use super::tenancy::Tenant;
 
 pub(crate) use hub::{Hub, Update};
 
 /// Events that are read at a time.
 const PAGE: u32 = 500;
+/// Orders of which a listener of a tenant remembers whose they are.
+const MAX_KNOWN: usize = 10_000;
 /// How long events of an order that has ended are waited for: workers store progress with a delay.
 const LATE: Duration = Duration::from_millis(600);
 /// Sent by an `EventSource` that connects again.
@@ -67,6 +72,7 @@ pub(crate) async fn of_order(
 /// `GET /v1/events`.
 pub(crate) async fn of_all(
     State(app): State<App>,
+    tenant: Tenant,
     listener: Listener,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -77,7 +83,10 @@ pub(crate) async fn of_all(
         None => (app.database.last_event().await?, Phase::Live),
     };
     let follow = Follow {
-        subject: Subject::All,
+        subject: match tenant.as_deref() {
+            None => Subject::All,
+            Some(tenant) => Subject::Tenant(Owned::of(tenant)),
+        },
         updates,
         pending: VecDeque::new(),
         last,
@@ -138,6 +147,42 @@ where
 enum Subject {
     Order(String),
     All,
+    /// The orders of one tenant.
+    Tenant(Owned),
+}
+
+/// Which orders are those of a tenant. Asked once for each.
+struct Owned {
+    tenant: String,
+    known: HashMap<String, bool>,
+}
+
+impl Owned {
+    fn of(tenant: &str) -> Self {
+        Owned { tenant: tenant.to_owned(), known: HashMap::new() }
+    }
+
+    /// Looks these up.
+    async fn learn(&mut self, app: &App, orders: Vec<String>) -> Result<(), Error> {
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        let new: Vec<String> =
+            orders.into_iter().filter(|order| !self.known.contains_key(order)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let own = app.database.orders_of_tenant(&new, &self.tenant).await?;
+        self.known.extend(new.into_iter().map(|order| {
+            let is_own = own.contains(&order);
+            (order, is_own)
+        }));
+        Ok(())
+    }
+
+    fn has(&self, order: &str) -> bool {
+        self.known.get(order).copied().unwrap_or_default()
+    }
 }
 
 enum Phase {
@@ -206,15 +251,31 @@ impl Follow {
     async fn read_page(&mut self) -> Result<u32, Error> {
         let events = match &self.subject {
             Subject::Order(id) => self.app.database.events_page(id, self.last, PAGE).await?,
-            Subject::All => self.app.database.all_events(self.last, PAGE).await?,
+            Subject::All | Subject::Tenant(_) => {
+                self.app.database.all_events(self.last, PAGE).await?
+            }
         };
         let count = u32::try_from(events.len()).unwrap_or(PAGE);
+        if let Subject::Tenant(owned) = &mut self.subject {
+            owned
+                .learn(&self.app, events.iter().map(|event| event.order.clone()).collect())
+                .await?;
+        }
         events.into_iter().for_each(|event| self.progress(&event));
         Ok(count)
     }
 
     async fn wait(&mut self) -> Result<(), Error> {
-        match self.updates.recv().await {
+        let update = self.updates.recv().await;
+        if let (Subject::Tenant(owned), Ok(update)) = (&mut self.subject, &update) {
+            let order = match update {
+                Update::Progress(event) => Some(event.order.clone()),
+                Update::State(change) => Some(change.order.clone()),
+                Update::Gone => None,
+            };
+            owned.learn(&self.app, order.into_iter().collect()).await?;
+        }
+        match update {
             // One that was read from the database already.
             Ok(Update::Progress(event)) if event.event.id <= self.last => {}
             Ok(Update::Progress(event)) => self.progress(&event),
@@ -238,13 +299,19 @@ impl Follow {
 
     fn progress(&mut self, event: &OrderEvent) {
         self.last = self.last.max(event.event.id);
+        if let Subject::Tenant(owned) = &self.subject
+            && !owned.has(&event.order)
+        {
+            return;
+        }
         let sent = named("progress", event).id(event.event.id.to_string());
         self.pending.push_back(sent);
     }
 
     fn change(&mut self, change: OrderChange) {
-        match self.subject {
-            Subject::All => self.pending.push_back(named("state", &change)),
+        match &self.subject {
+            Subject::Tenant(owned) if !owned.has(&change.order) => {}
+            Subject::All | Subject::Tenant(_) => self.pending.push_back(named("state", &change)),
             Subject::Order(_) => {
                 let known = self.shown.as_ref();
                 if known.is_none_or(|known| !hub::is_alike(known, &change)) {

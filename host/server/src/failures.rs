@@ -21,6 +21,7 @@ use super::app::App;
 use super::extract::{Form, Id, Parameters, answer, form};
 use super::orders::page;
 use super::problem::{Problem, ProblemKind};
+use super::tenancy::Tenant;
 
 /// Occurrences of a cause that are listed.
 const SHOWN: usize = 10;
@@ -50,6 +51,7 @@ pub(crate) struct List {
 /// `GET /v1/failures`.
 pub(crate) async fn list(
     State(app): State<App>,
+    tenant: Tenant,
     Parameters(list): Parameters<List>,
 ) -> Result<Response, Problem> {
     let limit = usize::try_from(page(list.limit)?).unwrap_or(usize::MAX);
@@ -61,11 +63,12 @@ pub(crate) async fn list(
         since,
         order: list.order,
     };
+    let tenant = tenant.as_deref();
     if list.flat {
-        let failures = app.database.failures_in_brief(&filter, limit).await?;
+        let failures = app.database.failures_in_brief_of(&filter, tenant, limit).await?;
         return Ok(answer(StatusCode::OK, &json!({ "failures": failures })));
     }
-    let mut causes = by_cause(app.database.failure_groups(&filter).await?);
+    let mut causes = by_cause(app.database.failure_groups_of(&filter, tenant).await?);
     causes.sort_by_key(|cause| (Reverse(cause.group.last_at), Reverse(cause.group.newest.clone())));
     let more = causes.len() > limit;
     causes.truncate(limit);
@@ -120,9 +123,10 @@ fn span(text: &str) -> Option<i64> {
 pub(crate) async fn of_cause(
     State(app): State<App>,
     Id(fingerprint): Id,
+    tenant: Tenant,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let failures = app.database.failures_of(&fingerprint, SHOWN).await?;
+    let failures = app.database.failures_of(&fingerprint, tenant.as_deref(), SHOWN).await?;
     let records = failures.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
     let Some(newest) = records.first() else {
         let detail = format!("no failure has the fingerprint {fingerprint:?}");
@@ -131,7 +135,7 @@ pub(crate) async fn of_cause(
     if form(&headers) == Form::Markdown {
         return Ok(markdown(newest));
     }
-    let mut orders = app.database.orders_of_failures(&fingerprint).await?;
+    let mut orders = app.database.orders_of_failures(&fingerprint, tenant.as_deref()).await?;
     let count = orders.len();
     orders.truncate(MAX_ORDERS);
     let briefs: Vec<Brief> = records.iter().map(Brief::of).collect();
@@ -151,15 +155,17 @@ pub(crate) async fn record(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Some(failure) = app.database.failure(&id).await? else {
-        let detail = format!("there is no failure record {id:?}");
-        return Err(Problem::new(ProblemKind::NoSuchFailure, detail));
-    };
+    let failure = app.database.failure(&id).await?.ok_or_else(|| no_record(&id))?;
     let record = parsed(&failure)?;
     Ok(match form(&headers) {
         Form::Markdown => markdown(&record),
         Form::Json => varied(answer(StatusCode::OK, &record)),
     })
+}
+
+pub(crate) fn no_record(id: &str) -> Problem {
+    let detail = format!("there is no failure record {id:?}");
+    Problem::new(ProblemKind::NoSuchFailure, detail)
 }
 
 pub(crate) fn parsed(failure: &Failure) -> Result<FailureRecord, Problem> {

@@ -5,11 +5,12 @@
 //! |---|---|
 //! | `routes` | which routes are there, what does each need, and what does the audit log call it? |
 //! | `listen` | how are connections accepted, bounded and ended? |
-//! | `access` | who may do what, and who did what? |
+//! | `access`, `tenancy` | who may do what, to whose orders, and who did what? |
+//! | `rates`, `streams`, `places` | how much may one token, and one address, have? |
 //! | `extract` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
+//! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
@@ -49,15 +50,20 @@ mod places;
 mod previews;
 mod problem;
 mod queue;
+mod rates;
 mod refusals;
+mod replays;
 mod revocation;
 mod routes;
 mod streams;
 mod templates;
+mod tenancy;
 mod webhooks;
 
 pub use access::Access;
-pub use app::{Alive, CallbackRules, Expired, ServerParts, Surface, TemplateNames};
+pub use app::{
+    Alive, CallbackRules, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames,
+};
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
 pub use listen::{Server, ServerError};

@@ -29,11 +29,11 @@ use super::access::{Client, Lock, is_loopback};
 use super::app::{App, ServerParts, Surface};
 use super::console::random;
 use super::console::refusal::{is_page, no_page};
-use super::hooks;
 use super::places::{Place, Places};
 use super::previews::{self, Previews};
 use super::problem::{Problem, ProblemKind};
 use super::routes::router;
+use super::{bulk, hooks};
 use crate::CONSOLE;
 
 /// Maximum number of headers of a request.
@@ -140,6 +140,9 @@ impl Server {
         let places = Places::new(app.settings.connections);
         if app.surface == Surface::Api && !app.hooks.is_empty() {
             app.actions.spawn(hooks::map_due(app.clone()));
+        }
+        if app.surface == Surface::Api {
+            app.actions.spawn(bulk::make_all(app.clone()));
         }
         let api = answer_all(listener, router(&app), &app, &places, &stop);
         let previews = async {

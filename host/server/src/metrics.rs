@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sitewright_jobs::{AiSeries, Database, Distribution, Error};
+use sitewright_jobs::{AiFailureSeries, AiSeries, Database, Distribution, Error};
 use sitewright_model::build;
 
 use super::app::App;
@@ -117,7 +117,7 @@ async fn registry(database: &Database, listeners: usize) -> Result<Registry, Err
     Ok(metrics.registry)
 }
 
-/// What AI replies were paid for. The queue bounds the number of models.
+/// What AI replies were paid for, and which calls failed. The queue bounds the number of models.
 fn ai(registry: &mut Registry, database: &Database) {
     let replies: Family<Labels, Counter> = Family::default();
     let tokens: Family<Labels, Counter> = Family::default();
@@ -140,6 +140,19 @@ fn ai(registry: &mut Registry, database: &Database) {
     registry.register("ai_tokens", "Tokens of these replies, as far as providers say", tokens);
     let help = "US dollars of these replies, as far as prices are configured";
     registry.register("ai_cost_usd", help, dollars);
+    let failures: Family<Labels, Counter> = Family::default();
+    for (AiFailureSeries { provider, model, kind, sent }, count) in database.ai_counts().failures()
+    {
+        let labels = vec![
+            ("provider", escaped(&provider)),
+            ("model", escaped(&model)),
+            ("kind", kind.to_owned()),
+            ("sent", sent.to_string()),
+        ];
+        failures.get_or_create(&labels).inc_by(count);
+    }
+    let help = "Attempts at AI calls of this process that failed, by kind of error";
+    registry.register("ai_failures", help, failures);
 }
 
 /// Histograms that are made for one answer, each with its labels.

@@ -25,6 +25,7 @@ use super::app::App;
 use super::extract::{DocumentBody, Id, Parameters, answer};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
+use super::tenancy::Tenant;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Maximum length of an idempotency key, in characters.
@@ -52,7 +53,7 @@ pub(crate) struct Add {
     /// has keeps its own.
     callback: Option<String>,
     /// Label of whoever the order is for: `[ai.budget]` can limit each tenant. At most 100
-    /// characters.
+    /// characters. That of the token, if it is for one tenant.
     tenant: Option<String>,
 }
 
@@ -63,6 +64,7 @@ fn default_priority() -> i64 {
 /// `POST /v1/orders`.
 pub(crate) async fn add(
     State(app): State<App>,
+    of: Tenant,
     Parameters(parameters): Parameters<Add>,
     headers: HeaderMap,
     DocumentBody { bytes, _room }: DocumentBody,
@@ -70,6 +72,7 @@ pub(crate) async fn add(
     let priority = Priority::try_from(parameters.priority)
         .map_err(|error| Problem::new(ProblemKind::BadRequest, format!("`priority`: {error}")))?;
     let idempotency_key = key(&headers)?;
+    let tenant = of.wanted(parameters.tenant)?;
     let callback = parameters.callback.map(|url| callback(&app, &url)).transpose()?;
     let order = document(&app, bytes).await?;
     templates::check(&app, &parameters.template).await?;
@@ -80,9 +83,17 @@ pub(crate) async fn add(
         let body = Checked { outcome: Outcome::Valid, order: id, warnings };
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
-    let Add { template, tenant, .. } = parameters;
-    let submission =
-        Submission { order, template, priority, idempotency_key, callback, tenant, notices };
+    let Add { template, .. } = parameters;
+    let submission = Submission {
+        order,
+        template,
+        priority,
+        idempotency_key,
+        callback,
+        only_own: of.as_deref().is_some(),
+        tenant,
+        notices,
+    };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
     let response = match submitted.map(|all| all.into_iter().next()) {
@@ -213,6 +224,8 @@ pub(crate) struct List {
     state: Option<OrderState>,
     /// Only orders of this template.
     template: Option<String>,
+    /// Only orders with this label. That of the token, if it is for one tenant.
+    tenant: Option<String>,
     /// Orders of a page, at most 1000. Default: 50.
     limit: Option<u32>,
     /// `next` of the page before.
@@ -222,6 +235,7 @@ pub(crate) struct List {
 /// `GET /v1/orders`.
 pub(crate) async fn list(
     State(app): State<App>,
+    of: Tenant,
     Parameters(list): Parameters<List>,
 ) -> Result<Response, Problem> {
     let limit = page(list.limit)?;
@@ -230,6 +244,7 @@ pub(crate) async fn list(
     let filter = Filter {
         state: list.state,
         template: list.template,
+        tenant: of.wanted(list.tenant)?,
         after,
         limit: limit.saturating_add(1),
     };

@@ -73,12 +73,18 @@ pub enum ProblemKind {
     OrderDiffers,
     /// The idempotency key belongs to an order with another id.
     KeyInUse,
+    /// The id or the idempotency key is that of an order of another tenant.
+    IdInUse,
     /// The order has not ended.
     NotEnded,
     /// The order was cancelled, and its worker has not stopped it yet.
     StillRunning,
     /// The token has as many streams of events open as it may.
     TooManyStreams,
+    /// Another attempt is being replayed.
+    TooManyReplays,
+    /// A token has sent too many requests within a minute.
+    RateLimited,
     /// Changes of many orders go on already, as many as may.
     TooManyChanges,
     /// The request was not answered in time.
@@ -118,11 +124,13 @@ impl ProblemKind {
             | ProblemKind::CallbackRefused => StatusCode::UNPROCESSABLE_ENTITY,
             ProblemKind::OrderDiffers
             | ProblemKind::KeyInUse
+            | ProblemKind::IdInUse
             | ProblemKind::NotEnded
             | ProblemKind::StillRunning => StatusCode::CONFLICT,
-            ProblemKind::TooManyStreams | ProblemKind::TooManyChanges => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            ProblemKind::TooManyStreams
+            | ProblemKind::TooManyChanges
+            | ProblemKind::TooManyReplays
+            | ProblemKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ProblemKind::Timeout | ProblemKind::DatabaseUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -161,10 +169,13 @@ impl ProblemKind {
             ProblemKind::OtherOrder => "The document belongs to another order",
             ProblemKind::OrderDiffers => "The queue has this order with other content",
             ProblemKind::KeyInUse => "The idempotency key belongs to another order",
+            ProblemKind::IdInUse => "The order belongs to another tenant",
             ProblemKind::NotEnded => "The order has not ended",
             ProblemKind::StillRunning => "The order still runs",
             ProblemKind::TooManyStreams => "Too many streams of events are open",
             ProblemKind::TooManyChanges => "Too many changes go on",
+            ProblemKind::TooManyReplays => "Another attempt is being replayed",
+            ProblemKind::RateLimited => "Too many requests of one token",
             ProblemKind::Timeout => "The request took too long",
             ProblemKind::DatabaseUnavailable => "The database cannot be used",
             ProblemKind::Internal => "The host failed",
@@ -232,6 +243,7 @@ impl ProblemKind {
                  gives the order the new document"
             }
             ProblemKind::KeyInUse => "give each order an idempotency key of its own",
+            ProblemKind::IdInUse => "give the order another id, and another idempotency key",
             ProblemKind::NotEnded => "wait for it, or cancel it first",
             ProblemKind::StillRunning => "send the request again when the order has ended",
             ProblemKind::TooManyStreams => {
@@ -239,6 +251,10 @@ impl ProblemKind {
                  `server.connections`: a token may have a quarter of them"
             }
             ProblemKind::TooManyChanges => "wait until one has ended, or stop it",
+            ProblemKind::TooManyReplays => "wait until it has ended",
+            ProblemKind::RateLimited => {
+                "wait as long as `Retry-After` says, or raise the key of the configuration in `key`"
+            }
             ProblemKind::Timeout => "send the request again, or raise `server.request_ms`",
             ProblemKind::DatabaseUnavailable => {
                 "send the request again; if this lasts, `sitewright doctor` says why"
@@ -293,6 +309,13 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl serde::Serialize) -> Self {
         self.members.insert(name.to_owned(), json!(value));
+        self
+    }
+
+    /// Says when the request may be sent again.
+    #[must_use]
+    pub fn retrying_after(mut self, seconds: u64) -> Self {
+        self.headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
         self
     }
 
@@ -366,6 +389,7 @@ impl From<sitewright_control::Error> for Problem {
         use sitewright_control::Error;
         match error {
             Error::Database(error) => error.into(),
+            Error::OfAnother { .. } => Problem::of(ProblemKind::IdInUse, &error),
             Error::StillRunning { .. } => Problem::of(ProblemKind::StillRunning, &error),
             Error::NoSuchRelease { .. } => Problem::of(ProblemKind::NoSuchRelease, &error),
             Error::Store(_) | Error::Sites(_) | Error::Host(_) => {

@@ -12,13 +12,18 @@ use super::extract::{Fields, Id, MAX_ID, Parameters, answer};
 use super::orders::page;
 use super::problem::{Problem, ProblemKind};
 use super::templates;
+use super::tenancy::Tenant;
 
 /// Maximum length of the reason of a hold, in characters.
 const MAX_REASON: usize = 1_000;
 
 /// `GET /v1/stats`.
-pub(crate) async fn stats(State(app): State<App>) -> Result<Response, Problem> {
-    Ok(answer(StatusCode::OK, &app.database.stats().await?))
+pub(crate) async fn stats(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
+    let stats = match tenant.as_deref() {
+        Some(tenant) => app.database.stats_of_tenant(tenant).await?,
+        None => app.database.stats().await?,
+    };
+    Ok(answer(StatusCode::OK, &stats))
 }
 
 /// `POST /v1/queue/pause`.

@@ -19,8 +19,8 @@ use super::console::{
 };
 use super::problem::{Problem, ProblemKind};
 use super::{
-    bulk, cost, events, failures, health, hooks, metrics, openapi, orders, queue, templates,
-    webhooks,
+    bulk, cost, events, failures, health, hooks, metrics, openapi, orders, queue, replays,
+    templates, webhooks,
 };
 
 /// A route.
@@ -148,6 +148,13 @@ static API: &[Route] = &[
         None,
         get(failures::record),
         "Show one failure record"
+    ),
+    route!(
+        POST "/v1/failures/records/{id}/replay",
+        OPERATE,
+        Some("failure.replay"),
+        post(replays::replay),
+        "Repeat the attempt of a failure record, offline"
     ),
     route!(GET "/v1/stats", READ, None, get(queue::stats), "The queue at this moment"),
     route!(GET "/v1/cost", READ, None, get(cost::list), "What AI calls cost"),
@@ -337,7 +344,7 @@ static CONSOLE: &[Route] = &[
     route!(
         POST "/console/bulk",
         OPERATE,
-        Some("orders.bulk"),
+        Some("bulk.start"),
         post(many::begin),
         "Retry or cancel all orders that fit"
     ),
@@ -345,7 +352,7 @@ static CONSOLE: &[Route] = &[
     route!(
         POST "/console/bulk/{id}/stop",
         OPERATE,
-        Some("orders.bulk.stop"),
+        Some("bulk.stop"),
         post(many::stop),
         "Stop a change of many orders"
     ),
@@ -372,6 +379,13 @@ static CONSOLE: &[Route] = &[
         None,
         get(shown::markdown),
         "A failure record as Markdown"
+    ),
+    route!(
+        POST "/console/records/{id}/replay",
+        OPERATE,
+        Some("failure.replay"),
+        post(shown::replay),
+        "Repeat the attempt of a failure record"
     ),
     route!(GET "/console/ai", READ, None, get(shown::ai), "AI and cost"),
     route!(GET "/console/templates", READ, None, get(shown::templates), "Templates and workers"),

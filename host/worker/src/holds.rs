@@ -14,12 +14,12 @@ use tokio::sync::Notify;
 
 use super::circuit::{CircuitSettings, Circuits, Opened};
 use super::fault::{self, Fault};
-use sitewright_ai::{Gateway, Journal, JournalEntry, JournalKey, Recalled, Request};
+use sitewright_ai::{Gateway, Journal, JournalEntry, JournalKey, Recalled, Request, UnusableReply};
 use sitewright_jobs::{
     Backoff, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue,
     Probing, Served, Sweep,
 };
-use sitewright_model::ai::CallId;
+use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -487,5 +487,13 @@ impl Journal for ProbeJournal {
             self.holds.release(&route, "its provider answers again").await;
         }
         self.journal.store(entry).await
+    }
+
+    fn failed(&self, attempt: &Attempt, kind: AiErrorKind) {
+        self.journal.failed(attempt, kind);
+    }
+
+    async fn account(&self, unusable: &UnusableReply) -> Result<(), Message> {
+        self.journal.account(unusable).await
     }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use sitewright_ai::{Journal, JournalEntry, JournalKey, UnusableReply};
-use sitewright_jobs::{Claimed, Database, Error, NewAiCall};
+use sitewright_jobs::{AiFailureSeries, Claimed, Database, Error, NewAiCall};
+use sitewright_model::ai::{AiErrorKind, Attempt};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -126,6 +127,15 @@ impl Journal for OrderJournal {
                 None
             }
         }
+    }
+
+    fn failed(&self, attempt: &Attempt, kind: AiErrorKind) {
+        self.database.ai_counts().add_failure(AiFailureSeries {
+            provider: attempt.provider.clone(),
+            model: attempt.model.clone(),
+            kind: kind.as_str(),
+            sent: !attempt.not_sent,
+        });
     }
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {

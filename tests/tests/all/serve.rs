@@ -42,7 +42,11 @@ impl Listening {
 }
 
 fn order(id: &str) -> Value {
-    let mut order = faulty("ok", json!({}));
+    order_with("ok", id)
+}
+
+fn order_with(fault: &str, id: &str) -> Value {
+    let mut order = faulty(fault, json!({}));
     order["order"]["id"] = json!(id);
     order
 }
@@ -88,6 +92,20 @@ async fn an_order_goes_from_a_request_to_a_site() {
     assert!(metrics.contains(counted), "{metrics}");
     assert_eq!(client.get(worker.url("/v1/stats")).send().await.unwrap().status(), 404);
 
+    // A failed attempt is repeated by a process of its own.
+    let add = client.post(server.url("/v1/orders?template=faulty"));
+    let added = add.json(&order_with("error", "25")).send().await.unwrap();
+    assert_eq!(added.status(), 202);
+    factory.until_state("25", OrderState::Failed).await;
+    let failures = client.get(server.url("/v1/failures?flat=true&order=25")).send().await.unwrap();
+    let failures: Value = failures.json().await.unwrap();
+    let record = failures["failures"][0]["id"].as_str().unwrap();
+    let path = format!("/v1/failures/records/{record}/replay");
+    let replayed = client.post(server.url(&path)).send().await.unwrap();
+    let (status, report): (_, Value) = (replayed.status(), replayed.json().await.unwrap());
+    assert_eq!((status.as_u16(), &report["verdict"]), (200, &json!("reproduced")), "{report}");
+    assert_eq!(report["order"], "25", "{report}");
+
     // With the first token, both ask for one at once.
     let made = factory.command(&["token", "create", "crm", "--scope", "read"]).output().unwrap();
     let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
@@ -125,6 +143,7 @@ async fn what_cannot_be_served_says_why() {
         (&["token", "create", "x", "--scope", "all"], 2, "submit, read, operate and admin"),
         (&["token", "create", " ", "--scope", "read"], 2, "between 1 and 100 characters"),
         (&["token", "create", "x", "--scope", "read", "--expires", "2020-01-01"], 2, "is past"),
+        (&["token", "create", "x", "--scope", "read", "--tenant", " "], 2, "its tenant must be"),
         (&["token", "revoke", "x"], 2, "sitewright token list"),
     ] {
         let done = factory.command(arguments).output().unwrap();

@@ -123,6 +123,9 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// The reply could not be stored.
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message>;
 
+    /// Called for each attempt that failed, for journals that count them. The default does nothing.
+    fn failed(&self, _attempt: &Attempt, _kind: AiErrorKind) {}
+
     /// Accounts for a reply that cannot be used. The default does nothing: only a ledger needs them.
     ///
     /// # Errors
@@ -225,7 +228,8 @@ impl RunJournal {
         }
     }
 
-    /// Accounts for a failed attempt that was answered. An error status costs nothing.
+    /// Counts a failed attempt, and accounts for one that was answered. An error status costs
+    /// nothing.
     pub(super) async fn account(
         &self,
         key: &JournalKey,
@@ -234,6 +238,7 @@ impl RunJournal {
         attempt: &Attempt,
     ) {
         let AttemptOutcome::Failed(kind) = attempt.outcome else { return };
+        self.journal.failed(attempt, kind);
         let answered = attempt.status.is_some_and(|status| (200..300).contains(&status));
         if !answered && attempt.usage == Usage::default() {
             return;

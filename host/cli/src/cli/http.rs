@@ -15,7 +15,8 @@ use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, CallbackRules, Expired, Server, ServerConfig, ServerParts, Surface, TemplateNames,
+    Alive, CallbackRules, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface,
+    TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
 use sitewright_webhooks::Hooks;
@@ -44,7 +45,7 @@ pub(super) async fn bind(
     database: Database,
     surface: Surface,
     listen: Option<SocketAddr>,
-    alive: Alive,
+    (alive, replay): (Alive, Replay),
 ) -> Result<Server, SetupError> {
     let folder = config.templates.clone();
     let templates: TemplateNames = Arc::new(move || {
@@ -85,6 +86,7 @@ pub(super) async fn bind(
         templates,
         languages: Setup::languages(config),
         expired,
+        replay,
         callbacks: config
             .callbacks
             .as_ref()
@@ -193,7 +195,13 @@ impl Status {
             }
             _ => Ok(()),
         });
-        let server = bind(config, database, Surface::Status, Some(listen), alive).await?;
+        // It has no route for that.
+        let replay: Replay = Arc::new(|_, _| {
+            let none = message!("the status of a worker replays nothing");
+            Box::pin(std::future::ready(Err(ReplayError::Host(none))))
+        });
+        let doing = (alive, replay);
+        let server = bind(config, database, Surface::Status, Some(listen), doing).await?;
         let (address, stop) = (server.address(), CancellationToken::new());
         let serving = tokio::spawn(server.serve(stop.clone()));
         Ok(Status { address, liveness, stop, serving })

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::Exit;
 use super::http;
 use super::output;
+use super::replay_child;
 use super::setup::{Setup, SetupError};
 use super::signals::StopSignals;
 use sitewright_jobs::Database;
@@ -45,7 +46,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let stop = stop_on_signal()?;
     let database = Setup::served(&config).await?;
     let alive: Alive = Arc::new(|| Ok(()));
-    let server = http::bind(&config, database.clone(), Surface::Api, args.listen, alive).await?;
+    let doing = (alive, replay_child::replays(setup));
+    let server = http::bind(&config, database.clone(), Surface::Api, args.listen, doing).await?;
     let dispatch = Setup::dispatch(&config, &database, &sitewright_http::client()?).await?;
     let address = server.address();
     let wants_link = args.link || (!json && std::io::stdout().is_terminal());

@@ -112,7 +112,8 @@ impl SetupError {
             },
             SetupError::Control(error) => match error {
                 sitewright_control::Error::Database(error) => error.is_usage(),
-                sitewright_control::Error::NoSuchRelease { .. } => true,
+                sitewright_control::Error::NoSuchRelease { .. }
+                | sitewright_control::Error::OfAnother { .. } => true,
                 sitewright_control::Error::Sites(_)
                 | sitewright_control::Error::Store(_)
                 | sitewright_control::Error::StillRunning { .. }

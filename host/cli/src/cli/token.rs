@@ -19,7 +19,8 @@ pub(super) enum Command {
     /// Create a token and print it, once: only its digest is stored.
     #[command(after_help = "Examples:\n  \
         sitewright token create crm --scope submit --scope read\n  \
-        sitewright token create prometheus --scope read --expires 365d\n\n\
+        sitewright token create prometheus --scope read --expires 365d\n  \
+        sitewright token create acme --scope submit,read --tenant acme\n\n\
         Scopes: submit adds orders and changes their documents; read reads everything but the \
         audit log; operate also cancels, retries, holds, pauses; admin also erases and reads the audit \
         log.")]
@@ -40,6 +41,10 @@ pub(super) enum Command {
         /// 2026-11-23T08:00:00Z [default: never].
         #[arg(long, value_name = "TIME", value_parser = when::until)]
         expires: Option<i64>,
+        /// Label of the only orders that it is for: it sees, adds and changes no others [default:
+        /// all orders].
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
     },
     /// List tokens, without the tokens themselves.
     List,
@@ -61,8 +66,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     let config = setup.config()?;
     let database = Setup::orders_or_new(&config).await?;
     let done = match command {
-        Command::Create { name, scope, expires } => {
-            create(&database, name, scope, expires, json).await
+        Command::Create { name, scope, expires, tenant } => {
+            let scopes = scope.into_iter().collect();
+            create(&database, Wanted { name, scopes, expires_at: expires, tenant }, json).await
         }
         Command::List => list(&database, json).await,
         Command::Revoke { id } => revoke(&database, &id, json).await,
@@ -71,19 +77,21 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     done
 }
 
-async fn create(
-    database: &Database,
+/// A token to be made.
+struct Wanted {
     name: String,
-    scopes: Vec<Scope>,
+    scopes: BTreeSet<Scope>,
     expires_at: Option<i64>,
-    json: bool,
-) -> Result<Exit, SetupError> {
+    tenant: Option<String>,
+}
+
+async fn create(database: &Database, wanted: Wanted, json: bool) -> Result<Exit, SetupError> {
     let secret = new_token()?;
     let Some(digest) = digest_of(&secret) else {
         return Err(SetupError::Host(message!("the token that was made is not one")));
     };
-    let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
-    let token = database.add_token(NewToken { name, digest, scopes, expires_at }).await?;
+    let Wanted { name, scopes, expires_at, tenant } = wanted;
+    let token = database.add_token(NewToken { name, digest, scopes, expires_at, tenant }).await?;
     audit(database, "token.create", &token).await?;
     if json {
         output::print_json(&json!({
@@ -93,10 +101,11 @@ async fn create(
         // Alone on stdout, so that a script can take it.
         output::print(&format!("{}\n", secret.expose_secret()));
         output::complain(&format!(
-            "token {} of {} ({}){}; it is not shown again\n",
+            "token {} of {} ({}){}{}; it is not shown again\n",
             token.id,
             clean(&token.name),
             scopes_text(&token),
+            tenancy(&token),
             expiry(&token),
         ));
     }
@@ -119,10 +128,11 @@ async fn list(database: &Database, json: bool) -> Result<Exit, SetupError> {
             |used| format!("used {}", when::distance(used)),
         );
         text.push_str(&format!(
-            "{}  {:<20}  {}{}, {used}\n",
+            "{}  {:<20}  {}{}{}, {used}\n",
             token.id,
             output::one_line(&token.name, 40),
             scopes_text(token),
+            tenancy(token),
             expiry(token),
         ));
     }
@@ -149,6 +159,11 @@ async fn revoke(database: &Database, id: &str, json: bool) -> Result<Exit, Setup
 fn scopes_text(token: &Token) -> String {
     let scopes: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
     scopes.join(", ")
+}
+
+fn tenancy(token: &Token) -> String {
+    let tenant = token.tenant.as_deref().map(|tenant| output::one_line(tenant, 40));
+    tenant.map_or_else(String::new, |tenant| format!(" for tenant {tenant}"))
 }
 
 fn expiry(token: &Token) -> String {

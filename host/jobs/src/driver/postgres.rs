@@ -9,9 +9,10 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use sitewright_model::time::{millis, now_ms};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::time::{Instant, timeout_at};
+use ulid::Ulid;
 
 use super::river::QUEUE;
 use super::statement::render;
@@ -22,6 +23,10 @@ use crate::open_cause::OpenCause;
 /// Timeout of a ping, before and after a connection is used: its last user may have dropped it in
 /// the middle of a statement.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection that listens waits for an answer.
+const LISTEN_WITHIN: Duration = Duration::from_secs(5);
+/// How long triggers tell of changes after somebody has said that they watch.
+const WATCHED_FOR: Duration = Duration::from_secs(30);
 /// Key of the advisory lock for rescue: `siteresc` as a number.
 const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
 /// Key of the advisory lock for migration: `sitewrig` as a number.
@@ -244,6 +249,57 @@ async fn backend(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
 pub(crate) async fn is_transaction_pooled(pool: &PgPool) -> Result<bool, sqlx::Error> {
     let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
     changes_sessions(&mut one, &mut other).await
+}
+
+/// Hears that orders or events have changed, on a connection of its own.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    listener: PgListener,
+    /// As the table of those who watch calls this connection.
+    id: String,
+}
+
+impl Changes {
+    /// Begins to listen, and says that somebody watches.
+    pub(crate) async fn listen(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        // A pool of its own, so that the listener can connect again without taking a connection
+        // from whoever uses the other one.
+        let own = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(LISTEN_WITHIN)
+            .connect_lazy_with((*pool.connect_options()).clone());
+        let mut listener = PgListener::connect_with(&own).await?;
+        listener.listen("sitewright_changed").await?;
+        let mut changes = Changes { listener, id: Ulid::generate().to_string() };
+        changes.keep().await?;
+        Ok(changes)
+    }
+
+    /// Waits for the next change. Returns also if the connection was lost: then some may have been
+    /// missed.
+    pub(crate) async fn next(&mut self) -> Result<(), sqlx::Error> {
+        self.listener.try_recv().await?;
+        while self.listener.next_buffered().is_some() {}
+        Ok(())
+    }
+
+    /// Says that somebody watches for some more time, and forgets who did so long ago.
+    pub(crate) async fn keep(&mut self) -> Result<(), sqlx::Error> {
+        static KEEP: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "WITH gone AS (DELETE FROM sitewright_watchers WHERE until < {0} - 3600000)
+                 INSERT INTO sitewright_watchers (id, until) VALUES ($1, {0} + $2)
+                 ON CONFLICT (id) DO UPDATE SET until = excluded.until",
+                QUERIES.now_ms
+            )
+        });
+        let ms = i64::try_from(WATCHED_FOR.as_millis()).unwrap_or(i64::MAX);
+        let keep = sqlx::query(KEEP.as_str()).bind(&self.id).bind(ms).execute(&mut self.listener);
+        tokio::time::timeout(LISTEN_WITHIN, keep).await.map_err(|_| silent(LISTEN_WITHIN))??;
+        Ok(())
+    }
 }
 
 fn silent(within: Duration) -> sqlx::Error {

@@ -47,7 +47,15 @@ mod tests {
             ),
             (Selection { since: Some(i64::MAX), ..selected(&failed) }, &[]),
             (Selection { limit: Some(2), ..selected(&failed) }, &["a", "b"]),
+            (Selection { text: Some("B".to_owned()), ..selected(&failed) }, &["b"]),
+            (Selection { until: Some(0), ..selected(&failed) }, &[]),
+            (Selection { tenant: Some("acme".to_owned()), ..selected(&failed) }, &[]),
         ] {
+            let counts = database.count_selected(&selection).await.unwrap();
+            let found: i64 = counts.iter().map(|(_, orders)| orders).sum();
+            if selection.limit.is_none() {
+                assert_eq!(usize::try_from(found).unwrap(), ids.len(), "{selection:?}");
+            }
             assert_eq!(database.select(&selection).await.unwrap(), ids, "{selection:?}");
         }
         // The template of an order, which is a file, is not the name in its failure.

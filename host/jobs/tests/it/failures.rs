@@ -64,12 +64,15 @@ mod tests {
             );
         }
         assert_eq!(database.failures_in_brief(&all, 2).await.unwrap().len(), 2);
-        assert_eq!(database.orders_of_failures(&many.fingerprint).await.unwrap(), ["c", "b", "a"]);
+        assert_eq!(
+            database.orders_of_failures(&many.fingerprint, None).await.unwrap(),
+            ["c", "b", "a"]
+        );
         assert_eq!(
             database.fingerprints_like(&many.fingerprint[..6]).await.unwrap(),
             std::slice::from_ref(&many.fingerprint)
         );
-        assert_eq!(database.failures_of(&many.fingerprint, 3).await.unwrap().len(), 3);
+        assert_eq!(database.failures_of(&many.fingerprint, None, 3).await.unwrap().len(), 3);
         let ids = [many.newest.clone(), "none".to_owned()];
         assert_eq!(database.known_failures(&ids).await.unwrap(), [many.newest.clone()].into());
         let attempts = database.attempts_by_template(&all).await.unwrap();

@@ -339,7 +339,7 @@ mod tests {
             state,
             template: template.map(str::to_owned),
             limit,
-            after: None,
+            ..Filter::default()
         };
         let list = |filter: Filter| {
             let database = database.clone();

@@ -76,11 +76,18 @@ mod tests {
             true => "DROP TRIGGER sitewright_orders_webhooks",
             false => "DROP TRIGGER sitewright_orders_webhooks ON sitewright_orders",
         };
+        if !place.is_sqlite() {
+            place.sql("DROP TRIGGER sitewright_events_changed ON sitewright_events").await;
+            place.sql("DROP TRIGGER sitewright_orders_changed ON sitewright_orders").await;
+            place.sql("DROP TABLE sitewright_watchers").await;
+        }
         for sql in [
             "DROP TABLE sitewright_hook_deliveries",
             "DROP TABLE sitewright_bulk_runs",
             "DROP INDEX sitewright_ai_calls_at",
             trigger,
+            "DROP INDEX sitewright_orders_of_tenant",
+            "DROP INDEX sitewright_orders_states_of_tenant",
             "ALTER TABLE sitewright_orders DROP COLUMN tenant",
             "DROP TABLE sitewright_cached_replies",
             "DROP TABLE sitewright_webhooks",

@@ -403,7 +403,7 @@ mod tests {
             (Some(OrderState::Cancelled), Some("t")),
         ] {
             let template = template.map(str::to_owned);
-            let filter = Filter { state, template, after: None, limit: 50 };
+            let filter = Filter { state, template, limit: 50, ..Filter::default() };
             let begin = Instant::now();
             let listed = database.orders(&filter).await.unwrap();
             slowest = slowest.max(begin.elapsed());

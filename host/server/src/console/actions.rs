@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::extract::Id;
 use crate::problem::{Problem, ProblemKind};
 use crate::queue::{hold_id, new_hold};
+use crate::tenancy::Tenant;
 
 /// The page at this address, which says what was done.
 pub(super) fn done(page: &str, did: &str) -> Result<Response, Problem> {
@@ -75,6 +76,7 @@ pub(crate) async fn erase(
 pub(crate) async fn retry_cause(
     State(app): State<App>,
     Id(fingerprint): Id,
+    tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
     // What the page before said, so that no more are retried than somebody agreed to.
@@ -83,7 +85,7 @@ pub(crate) async fn retry_cause(
         let detail = "the form does not say how many orders are to be retried";
         Problem::new(ProblemKind::BadRequest, detail)
     })?;
-    let orders = app.database.orders_to_retry(&fingerprint, most).await?;
+    let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), most).await?;
     let orders: Vec<String> = orders.into_iter().map(|order| order.id).collect();
     let states = [OrderState::Failed, OrderState::Dead];
     let (mut queued, mut left) = (0_usize, 0_usize);

@@ -2,21 +2,21 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use sitewright_console::{BulkKind, BulkPreview, Section, address};
-use sitewright_jobs::{Matching, OrderState, Stats, WorkerStats};
+use sitewright_console::{BulkPreview, Section, Wanted, address, goes_on};
+use sitewright_jobs::{BulkAction, Selection, Stats, WorkerStats};
 use sitewright_model::time::now_ms;
 
-use super::changes::Plan;
-use super::guard::Sender;
-use super::pages::{SILENT_MS, wanted};
+use super::pages::{SILENT_MS, queued, wanted};
 use super::visit::{Fields, Visit, page, see};
-use crate::access::Audited;
+use crate::access::{Audited, Sender};
 use crate::app::App;
+use crate::bulk::{begin as begin_run, run_of, states_of};
 use crate::extract::Id;
 use crate::problem::{Problem, ProblemKind};
+use crate::tenancy::Tenant;
 
-/// What the change is, of a query or a form.
-fn kind(fields: &Fields) -> Result<BulkKind, Problem> {
+/// What is done, of a query or a form.
+fn action(fields: &Fields) -> Result<BulkAction, Problem> {
     let name = fields.text("do").unwrap_or_default();
     name.parse().map_err(|_| {
         let detail = format!("`do` is {name:?} and must be retry or cancel");
@@ -24,52 +24,41 @@ fn kind(fields: &Fields) -> Result<BulkKind, Problem> {
     })
 }
 
-/// The states of orders that are changed: of the one that is looked for, or of all that can be.
-fn states(kind: BulkKind, chosen: Option<OrderState>) -> Vec<OrderState> {
-    let fits = |state: &OrderState| match kind {
-        BulkKind::Retry => state.has_ended(),
-        BulkKind::Cancel => !state.has_ended(),
-    };
-    match chosen {
-        Some(state) => Some(state).filter(fits).into_iter().collect(),
-        None => match kind {
-            BulkKind::Retry => vec![OrderState::Failed, OrderState::Dead],
-            BulkKind::Cancel => {
-                vec![OrderState::Queued, OrderState::Waiting, OrderState::Running]
-            }
-        },
+/// The orders that fit, if their state has not changed since `until`.
+fn selection(action: BulkAction, wanted: &Wanted, tenant: &Tenant, until: i64) -> Selection {
+    let Wanted { state, template, kind, text } = wanted.clone();
+    Selection {
+        states: states_of(action, state),
+        template,
+        kind,
+        text,
+        tenant: tenant.as_deref().map(str::to_owned),
+        until: Some(until),
+        ..Selection::default()
     }
 }
 
 /// `GET /console/bulk`.
-pub(crate) async fn preview(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
-    let kind = kind(&visit.query)?;
+pub(crate) async fn preview(
+    State(app): State<App>,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let action = action(&visit.query)?;
     let wanted = wanted(&visit.query)?;
-    let until = now_ms();
-    let matching = Matching {
-        template: wanted.template.clone(),
-        kind: wanted.kind.clone(),
-        text: wanted.text.clone(),
-        until,
-    };
-    let mut counts = Vec::new();
-    for state in states(kind, wanted.state) {
-        let orders = app.database.count_matching(state, &matching).await?;
-        if orders > 0 {
-            counts.push((state, orders));
-        }
-    }
-    let Stats { holds, paused, workers, orders, .. } = app.database.stats().await?;
+    let selection = selection(action, &wanted, &tenant, now_ms());
+    let counts = app.database.count_selected(&selection).await?;
+    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let facts = BulkPreview {
-        kind,
+        action,
+        selection,
         wanted,
-        until,
         counts,
         holds,
         is_paused: paused,
         workers: workers.iter().filter(live).count(),
-        queued: orders.get(&OrderState::Queued).copied().unwrap_or_default(),
+        queued: queued(&app, &tenant).await?,
     };
     let frame = visit.frame(Section::Orders, "Change many orders?");
     page(sitewright_console::bulk_preview(&frame, &facts))
@@ -79,9 +68,10 @@ pub(crate) async fn preview(State(app): State<App>, visit: Visit) -> Result<Resp
 pub(crate) async fn begin(
     State(app): State<App>,
     Sender(actor): Sender,
+    tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let kind = kind(&visit.form)?;
+    let action = action(&visit.form)?;
     let wanted = wanted(&visit.form)?;
     let number = |name: &str| {
         let number = visit.form.get(name).and_then(|text| text.parse::<i64>().ok());
@@ -92,29 +82,14 @@ pub(crate) async fn begin(
     };
     // What the page before said: no order that came later, and not more than somebody agreed to.
     let (until, most) = (number("until")?.min(now_ms()), number("most")?);
-    let what = sitewright_console::wanted_in_words(&wanted);
-    let plan = Plan {
-        kind,
-        states: states(kind, wanted.state),
-        matching: Matching {
-            template: wanted.template,
-            kind: wanted.kind,
-            text: wanted.text,
-            until,
-        },
-        most: usize::try_from(most).unwrap_or(usize::MAX),
-        what: what.clone(),
-    };
-    let id = app.changes.begin(&app, plan, actor)?;
-    let mut response = see(&address::bulk(&id))?;
-    response.extensions_mut().insert(Audited::Target(format!("{kind}: {most} orders, {what}")));
+    let selection = selection(action, &wanted, &tenant, until);
+    let what = sitewright_console::selection_in_words(&selection);
+    let selected = usize::try_from(most).unwrap_or(usize::MAX);
+    let run = begin_run(&app, action, selection, selected, &actor).await?;
+    let mut response = see(&address::bulk(&run.id))?;
+    let target = format!("{}: {action}, {most} orders, {what}", run.id);
+    response.extensions_mut().insert(Audited::Target(target));
     Ok(response)
-}
-
-fn no_change(id: &str) -> Problem {
-    let id: String = id.chars().take(40).collect();
-    let detail = format!("there is no change {id:?}: this server has begun no such, or restarted");
-    Problem::new(ProblemKind::NoSuchPath, detail)
 }
 
 /// `GET /console/bulk/{id}`.
@@ -123,10 +98,10 @@ pub(crate) async fn progress(
     Id(id): Id,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let facts = app.changes.of(&id).ok_or_else(|| no_change(&id))?;
+    let run = run_of(&app, &id).await?;
     let mut frame = visit.frame(Section::Orders, "A change of many orders");
-    frame.events = facts.end.is_none().then(|| "/console/events".to_owned());
-    page(sitewright_console::bulk_progress(&frame, &facts))
+    frame.events = goes_on(run.state).then(|| "/console/events".to_owned());
+    page(sitewright_console::bulk_progress(&frame, &run))
 }
 
 /// `POST /console/bulk/{id}/stop`.
@@ -135,7 +110,11 @@ pub(crate) async fn stop(
     Id(id): Id,
     _: Visit,
 ) -> Result<Response, Problem> {
-    let went_on = app.changes.stop(&id).ok_or_else(|| no_change(&id))?;
-    let did = if went_on { "bulk_stopping" } else { "bulk_ended" };
+    run_of(&app, &id).await?;
+    let stopped = app.database.stop_bulk(&id).await?;
+    let did = match stopped.is_some_and(|run| goes_on(run.state)) {
+        true => "bulk_stopping",
+        false => "bulk_ended",
+    };
     see(&address::with(&address::bulk(&id), &[("did", Some(did))]))
 }

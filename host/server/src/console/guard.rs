@@ -1,10 +1,9 @@
 //! Who may see a page or do something, and is a form one of ours?
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sitewright_console::address;
@@ -14,30 +13,18 @@ use super::identity::enter;
 use super::refusal::as_page;
 use super::session::is_same;
 use super::visit::{DID, Fields, Visit, see};
-use crate::access::{self, Access, Actor, Client};
+use crate::access::{self, Access, Actor, Client, Sender};
 use crate::app::App;
 use crate::extract::{MAX_SMALL_BODY, read};
 use crate::problem::{Problem, ProblemKind, Told};
+use crate::rates::Rated;
 use crate::refusals;
 use crate::revocation::TokenId;
 use crate::routes::Route;
+use crate::tenancy::{self, Tenant};
 
 /// The form that has a document in it.
 const DOCUMENT_FORM: &str = "/console/orders/{id}/revise";
-
-/// Who sent a form, for what goes on after its answer. The guard adds it.
-#[derive(Debug, Clone)]
-pub(crate) struct Sender(pub(crate) Actor);
-
-impl<S: Send + Sync> FromRequestParts<S> for Sender {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Sender>().cloned().ok_or_else(|| {
-            Problem::new(ProblemKind::Internal, "the route of this form has no guard")
-        })
-    }
-}
 
 /// Lets a request through that may see the page or do what it asks for.
 pub(crate) async fn guard(
@@ -46,7 +33,8 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let asked = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let (answer, viewer) = answer(app.clone(), route, request, next, &asked).await;
+    let mut rated = Rated::default();
+    let (answer, viewer) = answer(app.clone(), route, request, next, (&asked, &mut rated)).await;
     if let (Some(_), Some(visit)) = (route.action, &viewer) {
         let next = answer.headers().get(LOCATION).and_then(|next| next.to_str().ok());
         app.outcomes.lead(&visit.csrf, next.unwrap_or_default());
@@ -57,6 +45,7 @@ pub(crate) async fn guard(
         Some(told) => as_page(&told, viewer),
     };
     secure(answer.headers_mut());
+    rated.add_to(answer.headers_mut());
     answer
 }
 
@@ -65,7 +54,7 @@ async fn answer(
     route: &'static Route,
     request: Request,
     next: Next,
-    asked: &str,
+    (asked, rated): (&str, &mut Rated),
 ) -> (Response, Option<Visit>) {
     let (mut parts, body) = request.into_parts();
     if route.access == Access::Public {
@@ -85,8 +74,15 @@ async fn answer(
     if visit.query.get(DID).is_some() && !app.outcomes.see(&visit.csrf, asked) {
         visit.query.forget(DID);
     }
+    parts.extensions.insert(Tenant::of(&actor));
+    let has_room;
+    (*rated, has_room) = app.rates.take(&actor, route);
+    let allowed = match has_room.and_then(|()| access::needs(route, &actor)) {
+        Ok(()) => tenancy::check(&app, route, &mut parts, &actor).await,
+        refused => refused,
+    };
     let Some(action) = route.action else {
-        let answer = match access::needs(route, &actor) {
+        let answer = match allowed {
             Err(problem) => problem.into_response(),
             Ok(()) => {
                 if let Actor::Token(token) = &actor {
@@ -99,7 +95,7 @@ async fn answer(
         return (answer, Some(visit));
     };
     let subject = access::subject(&mut parts).await;
-    let checked = match access::needs(route, &actor) {
+    let checked = match allowed {
         Err(problem) => Err(problem),
         Ok(()) => form(&app, route, &parts.headers, body, &visit.csrf).await,
     };

@@ -32,6 +32,7 @@ pub(super) async fn enter(
             may_submit: scope.includes(Scope::Submit),
             may_operate: scope.includes(Scope::Operate),
             may_admin: scope.includes(Scope::Admin),
+            tenant: None,
             has_session: false,
         };
         let csrf = app.sessions.of_name(&name)?;
@@ -90,6 +91,7 @@ fn local(has_session: bool) -> Viewer {
         may_submit: true,
         may_operate: true,
         may_admin: true,
+        tenant: None,
         has_session,
     }
 }
@@ -100,6 +102,7 @@ fn viewer(token: &Token) -> Viewer {
         may_submit: token.may(Scope::Submit),
         may_operate: token.may(Scope::Operate),
         may_admin: token.may(Scope::Admin),
+        tenant: token.tenant.clone(),
         has_session: true,
     }
 }

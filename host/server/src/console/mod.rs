@@ -12,7 +12,7 @@
 //! | `pages` | what is read for each page? |
 //! | `releases` | what is read and done for the releases of an order? |
 //! | `revise` | how does an order get another document? |
-//! | `bulk`, `changes` | how are many orders changed, and how far is it? |
+//! | `bulk` | how are many orders changed, and how far is it? |
 //! | `webhooks` | who is told of orders, and what has expired? |
 //! | `actions`, `outcomes` | what do forms do, and who is told? |
 //!
@@ -24,7 +24,6 @@
 
 pub(crate) mod actions;
 pub(crate) mod bulk;
-mod changes;
 pub(crate) mod entrance;
 pub(crate) mod guard;
 mod headers;
@@ -39,7 +38,6 @@ mod session;
 mod visit;
 pub(crate) mod webhooks;
 
-pub(crate) use changes::Changes;
 pub(crate) use link::Link;
 pub(crate) use outcomes::Outcomes;
 pub(crate) use session::{Sessions, is_same, random};

@@ -22,16 +22,20 @@ use sitewright_model::time::now_ms;
 use super::visit::{Fields, Visit, page, see};
 use crate::app::App;
 use crate::extract::Id;
-use crate::failures::parsed;
+use crate::failures::{no_record, parsed};
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
+use crate::replays::report;
 use crate::templates::known;
+use crate::tenancy::Tenant;
 
 /// Hours of the chart.
 const HOURS: usize = 24;
 const HOUR_MS: i64 = 3_600_000;
 /// Orders of a page.
 const ORDERS: u32 = 40;
+/// Changes of many orders beside them.
+const CHANGES: u32 = 5;
 /// Causes of a page; and of the first page.
 const CAUSES: usize = 50;
 const NEWEST_CAUSES: usize = 5;
@@ -91,22 +95,40 @@ pub(super) async fn template_names(app: &App) -> Result<Vec<String>, Problem> {
     Ok(templates.into_iter().map(|template| template.name).take(200).collect())
 }
 
+/// The number of orders in the queue, as far as a tenant may know.
+pub(super) async fn queued(app: &App, tenant: &Tenant) -> Result<i64, Problem> {
+    let stats = match tenant.as_deref() {
+        Some(tenant) => app.database.stats_of_tenant(tenant).await?,
+        None => app.database.stats().await?,
+    };
+    Ok(stats.count(OrderState::Queued))
+}
+
 /// The causes of failures, the newest first.
-async fn causes(app: &App, filter: &Filter) -> Result<Vec<Cause>, Problem> {
-    let mut causes = by_cause(app.database.failure_groups(filter).await?);
+async fn causes(app: &App, filter: &Filter, tenant: &Tenant) -> Result<Vec<Cause>, Problem> {
+    let groups = app.database.failure_groups_of(filter, tenant.as_deref()).await?;
+    let mut causes = by_cause(groups);
     causes.sort_by_key(|cause| (Reverse(cause.group.last_at), Reverse(cause.group.newest.clone())));
     Ok(causes)
 }
 
 /// `GET /console`.
-pub(crate) async fn now(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+pub(crate) async fn now(
+    State(app): State<App>,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    if tenant.as_deref().is_some() {
+        // It is about workers, and the orders of all tenants.
+        return see("/console/orders");
+    }
     let mut frame = visit.frame(Section::Now, "Now");
     frame.events = Some("/console/events".to_owned());
     // Whole hours, so that a bar is the same with each look.
     let hours = i64::try_from(HOURS).unwrap_or(1);
     let since = (frame.now / HOUR_MS + 1 - hours) * HOUR_MS;
     let recent = Filter { since: Some(since), ..Filter::default() };
-    let mut newest = causes(&app, &recent).await?;
+    let mut newest = causes(&app, &recent, &tenant).await?;
     newest.truncate(NEWEST_CAUSES);
     let facts = NowFacts {
         stats: app.database.stats().await?,
@@ -119,7 +141,11 @@ pub(crate) async fn now(State(app): State<App>, visit: Visit) -> Result<Response
 }
 
 /// `GET /console/orders`.
-pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+pub(crate) async fn orders(
+    State(app): State<App>,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Orders, "Orders");
     let wanted = wanted(&visit.query)?;
     let after = visit.query.get("cursor").map(cursor).transpose()?;
@@ -129,8 +155,12 @@ pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Respo
     if let Some(id) = wanted.text.as_deref().filter(|_| is_id_alone) {
         // Who types a whole id wants that order, however old it is.
         match app.database.order(id).await {
-            Ok(order) => return see(&address::order(&order.id)),
-            Err(sitewright_jobs::Error::NoSuchOrder { .. }) => {}
+            Ok(order)
+                if tenant.as_deref().is_none_or(|own| order.tenant.as_deref() == Some(own)) =>
+            {
+                return see(&address::order(&order.id));
+            }
+            Ok(_) | Err(sitewright_jobs::Error::NoSuchOrder { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -139,13 +169,14 @@ pub(crate) async fn orders(State(app): State<App>, visit: Visit) -> Result<Respo
         template: wanted.template.clone(),
         kind: wanted.kind.clone(),
         text: wanted.text.clone(),
+        tenant: tenant.as_deref().map(str::to_owned),
         after,
         limit: ORDERS,
     };
     let found = app.database.search(&search).await?;
     let next = found.next.as_ref().map(written);
     let templates = template_names(&app).await?;
-    let changes = app.changes.all();
+    let changes = app.database.bulk_runs(tenant.as_deref(), CHANGES).await?;
     let facts = OrdersFacts { wanted, found, next, is_later, templates, changes };
     page(sitewright_console::orders(&frame, &facts))
 }
@@ -186,7 +217,11 @@ pub(crate) async fn erase(
 }
 
 /// `GET /console/failures`.
-pub(crate) async fn failures(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+pub(crate) async fn failures(
+    State(app): State<App>,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Failures, "Failures");
     let since = match visit.query.get("since") {
         None => Since::default(),
@@ -202,7 +237,7 @@ pub(crate) async fn failures(State(app): State<App>, visit: Visit) -> Result<Res
         since: since.ms().map(|ms| frame.now - ms),
         order: None,
     };
-    let mut causes = causes(&app, &wanted).await?;
+    let mut causes = causes(&app, &wanted, &tenant).await?;
     let more = causes.len() > CAUSES;
     causes.truncate(CAUSES);
     let templates = template_names(&app).await?;
@@ -211,8 +246,8 @@ pub(crate) async fn failures(State(app): State<App>, visit: Visit) -> Result<Res
 }
 
 /// A cause, and the title of its pages.
-async fn cause_of(app: &App, fingerprint: &str) -> Result<Cause, Problem> {
-    app.database.cause(fingerprint).await?.ok_or_else(|| {
+async fn cause_of(app: &App, fingerprint: &str, tenant: &Tenant) -> Result<Cause, Problem> {
+    app.database.cause(fingerprint, tenant.as_deref()).await?.ok_or_else(|| {
         let detail = format!("no failure has the fingerprint {fingerprint:?}");
         Problem::new(ProblemKind::NoSuchFailure, detail)
     })
@@ -222,21 +257,23 @@ async fn cause_of(app: &App, fingerprint: &str) -> Result<Cause, Problem> {
 pub(crate) async fn cause(
     State(app): State<App>,
     Id(fingerprint): Id,
+    tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let cause = cause_of(&app, &fingerprint).await?;
+    let cause = cause_of(&app, &fingerprint, &tenant).await?;
     let frame = visit.frame(Section::Failures, format!("{} failures", cause.group.kind));
-    let failures = app.database.failures_of(&fingerprint, FAILURES).await?;
+    let failures = app.database.failures_of(&fingerprint, tenant.as_deref(), FAILURES).await?;
     let records = failures.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
     let briefs = records.iter().map(Brief::of).collect();
     let newest = records.into_iter().next().ok_or_else(|| {
         let detail = format!("the failures with the fingerprint {fingerprint:?} are gone");
         Problem::new(ProblemKind::NoSuchFailure, detail)
     })?;
-    let mut orders = app.database.orders_of_failures(&fingerprint).await?;
+    let mut orders = app.database.orders_of_failures(&fingerprint, tenant.as_deref()).await?;
     let order_count = orders.len();
     orders.truncate(ORDERS_OF_CAUSE);
-    let retriable = app.database.orders_to_retry(&fingerprint, usize::MAX).await?.len();
+    let retriable =
+        app.database.orders_to_retry(&fingerprint, tenant.as_deref(), usize::MAX).await?.len();
     let facts = CauseFacts {
         cause,
         newest: Box::new(newest),
@@ -252,20 +289,21 @@ pub(crate) async fn cause(
 pub(crate) async fn retry(
     State(app): State<App>,
     Id(fingerprint): Id,
+    tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let cause = cause_of(&app, &fingerprint).await?;
+    let cause = cause_of(&app, &fingerprint, &tenant).await?;
     let frame = visit.frame(Section::Failures, "Retry the orders of a cause?");
-    let Stats { holds, paused, workers, orders: counts, .. } = app.database.stats().await?;
+    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let workers = workers.iter().filter(live).count();
     let served = template_names(&app).await?;
-    let orders = app.database.orders_to_retry(&fingerprint, usize::MAX).await?;
+    let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), usize::MAX).await?;
     let facts = RetryFacts {
-        ever: app.database.orders_of_failures(&fingerprint).await?.len(),
+        ever: app.database.orders_of_failures(&fingerprint, tenant.as_deref()).await?.len(),
         is_paused: paused,
         workers,
-        queued: counts.get(&OrderState::Queued).copied().unwrap_or_default(),
+        queued: queued(&app, &tenant).await?,
         unserved: unserved(&orders, &served, workers),
         orders: orders.into_iter().map(|order| order.id).collect(),
         holds,
@@ -295,11 +333,6 @@ pub(crate) async fn record(
     page(sitewright_console::failure(&frame, &record))
 }
 
-fn no_record(id: &str) -> Problem {
-    let detail = format!("there is no failure record {id:?}");
-    Problem::new(ProblemKind::NoSuchFailure, detail)
-}
-
 /// `GET /console/records/{id}/markdown`.
 pub(crate) async fn markdown(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
     let failure = app.database.failure(&id).await?.ok_or_else(|| no_record(&id))?;
@@ -308,8 +341,23 @@ pub(crate) async fn markdown(State(app): State<App>, Id(id): Id) -> Result<Respo
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
+/// `POST /console/records/{id}/replay`.
+pub(crate) async fn replay(
+    State(app): State<App>,
+    Id(id): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let report = report(&app, &id).await?;
+    let frame = visit.frame(Section::Failures, "Replay of an attempt");
+    page(sitewright_console::replayed(&frame, &id, &report))
+}
+
 /// `GET /console/ai`.
-pub(crate) async fn ai(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+pub(crate) async fn ai(
+    State(app): State<App>,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Ai, "AI and cost");
     let period = match visit.query.get("since") {
         None => Period::default(),
@@ -322,13 +370,16 @@ pub(crate) async fn ai(State(app): State<App>, visit: Visit) -> Result<Response,
     let (_, span_ms) = period.spans();
     let failed = FailureKind::Ai.as_str().to_owned();
     let recent = Filter { kind: Some(failed), since: Some(since), ..Filter::default() };
-    let mut causes = causes(&app, &recent).await?;
+    let mut causes = causes(&app, &recent, &tenant).await?;
     causes.sort_by_key(|cause| Reverse(cause.group.count));
     let facts = AiFacts {
         period,
-        spend: app.database.spend_since(since, span_ms).await?,
+        spend: app.database.spend_since(since, span_ms, tenant.as_deref()).await?,
         causes,
-        holds: app.database.holds().await?,
+        holds: match tenant.as_deref() {
+            Some(_) => Vec::new(),
+            None => app.database.holds().await?,
+        },
     };
     page(sitewright_console::ai(&frame, &facts))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -10,10 +11,9 @@ use sitewright_model::time::now_ms;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
 use super::tail::Tail;
 
-/// Time between two looks into the database. Workers store what follows closely up to 500 ms later.
-const LOOK: Duration = Duration::from_millis(150);
 /// Time between two looks while the database is away.
 const LOOK_LATER: Duration = Duration::from_secs(2);
 /// Events that are read at a time.
@@ -52,6 +52,8 @@ struct Inner {
     database: Database,
     stop: CancellationToken,
     listeners: Mutex<Listeners>,
+    /// Whether the log has why changes are not told of.
+    said: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,8 @@ impl Hub {
     pub(crate) fn new(database: Database, stop: CancellationToken) -> Self {
         let all = broadcast::Sender::new(OF_ALL);
         let listeners = Mutex::new(Listeners { orders: HashMap::new(), all, is_read: false });
-        Hub { inner: Arc::new(Inner { database, stop, listeners }) }
+        let said = AtomicBool::new(false);
+        Hub { inner: Arc::new(Inner { database, stop, listeners, said }) }
     }
 
     /// The updates of one order.
@@ -124,6 +127,7 @@ impl Inner {
     async fn read(self: Arc<Self>) {
         let mut position = None;
         let mut is_away = false;
+        let mut pace = Pace::new(self.database.clone());
         while let Some(wanted) = self.wanted() {
             let looked = self.look(&mut position, &wanted).await;
             if let Err(error) = &looked
@@ -132,7 +136,10 @@ impl Inner {
                 tracing::warn!(%error, "events cannot be read; it is tried again");
             }
             is_away = looked.is_err();
-            tokio::time::sleep(if is_away { LOOK_LATER } else { LOOK }).await;
+            match is_away {
+                true => tokio::time::sleep(LOOK_LATER).await,
+                false => pace.wait(&self.said).await,
+            }
         }
     }
 

@@ -1,9 +1,16 @@
 //! `/v1/bulk`: many orders at once, in the background.
 
-on_both!(many_orders_are_changed_in_the_background, a_bulk_action_is_stopped);
+on_both!(
+    many_orders_are_changed_in_the_background,
+    a_bulk_action_is_stopped,
+    a_bulk_action_goes_on_in_the_next_server,
+    not_too_many_bulk_actions_wait,
+);
 
 mod tests {
-    use sitewright_jobs::{BulkAction, NewOrder};
+    use sitewright_jobs::{
+        BulkAction, BulkState, MAX_BULK_RUNS, NewBulkRun, NewOrder, OrderState, Selection,
+    };
 
     use crate::*;
 
@@ -46,8 +53,19 @@ mod tests {
             (&json!(450), &json!(10))
         );
         let audit = api.database.audit_log(i64::MAX, 10).await.unwrap();
-        assert_eq!(audit[0].action, "bulk.start");
-        assert_eq!(audit[0].target.as_deref(), run["id"].as_str());
+        let id = run["id"].as_str().unwrap();
+        let actions: Vec<(&str, &str)> = audit
+            .iter()
+            .map(|entry| (entry.action.as_str(), entry.target.as_deref().unwrap()))
+            .collect();
+        let end = format!("{id}: cancel, 450 of 450 orders");
+        assert!(actions.contains(&("bulk.start", id)), "{actions:?}");
+        assert!(actions.contains(&("bulk.end", &end)), "{actions:?}");
+        assert_eq!(run["outcomes"], json!({ "cancelled": 450 }));
+        assert_eq!(
+            (&run["actor"], &run["selection"]["template"]),
+            (&json!("local"), &json!("flora"))
+        );
 
         let retry = json!({
             "action": "retry", "filter": { "states": ["cancelled"], "limit": 3 },
@@ -74,20 +92,28 @@ mod tests {
     }
 
     pub(super) async fn a_bulk_action_is_stopped(place: Place) {
+        // One that another server makes: it stops with the next batch.
+        let database = place.database().await;
+        let orders = (0..300).map(|n| NewOrder::new(format!("first{n}"), "fauna", "{}"));
+        database.enqueue_all(orders.collect()).await.unwrap();
+        let run = database.begin_bulk(cancel("fauna", 300)).await.unwrap().unwrap();
+        let mut claimed = database.claim_bulk().await.unwrap().unwrap();
+        assert!(database.step_bulk(&mut claimed, None).await.unwrap());
         let api = place.serve().await;
-        // Of a process that does not go on: the order to stop is seen by whoever records.
-        let run = api.database.begin_bulk(BulkAction::Cancel, 500).await.unwrap();
-        assert!(!api.database.record_bulk(&run.id, 199, 1).await.unwrap());
         let path = format!("/v1/bulk/{}", run.id);
         let shown = api.get(&path).await.body;
-        assert_eq!((&shown["state"], &shown["changed"]), (&json!("running"), &json!(199)));
+        assert_eq!((&shown["state"], &shown["changed"]), (&json!("running"), &json!(200)));
         let stopping = send(api.request(Method::DELETE, &path)).await;
         assert_eq!(stopping.status, StatusCode::ACCEPTED, "{stopping:?}");
         assert_eq!(stopping.body["outcome"], "stopping");
-        assert!(api.database.record_bulk(&run.id, 200, 0).await.unwrap());
+        assert!(!database.step_bulk(&mut claimed, None).await.unwrap());
+        let shown = api.get(&path).await.body;
+        assert_eq!((&shown["state"], &shown["changed"]), (&json!("stopped"), &json!(200)));
+        assert_eq!(shown["reason"], "somebody stopped it");
         // And one that a server has: it ends before it has seen all orders, or with them.
         add(&api, 0..1_000, "flora").await;
-        let body = json!({ "action": "cancel", "filter": { "states": ["queued"] } });
+        let filter = json!({ "states": ["queued"], "template": "flora" });
+        let body = json!({ "action": "cancel", "filter": filter });
         let started = bulk(&api, body).await;
         let path = format!("/v1/bulk/{}", started.body["run"]["id"].as_str().unwrap());
         send(api.request(Method::DELETE, &path)).await;
@@ -98,5 +124,54 @@ mod tests {
             "done" => assert_eq!(changed, 1_000, "{run}"),
             other => panic!("{other}: {run}"),
         }
+    }
+
+    fn cancel(template: &str, selected: usize) -> NewBulkRun {
+        NewBulkRun {
+            action: BulkAction::Cancel,
+            selection: Selection {
+                states: vec![OrderState::Queued],
+                template: Some(template.to_owned()),
+                ..Selection::default()
+            },
+            selected,
+            token: None,
+            actor: "somebody".to_owned(),
+        }
+    }
+
+    pub(super) async fn a_bulk_action_goes_on_in_the_next_server(place: Place) {
+        let first = place.serve().await;
+        add(&first, 0..2_000, "flora").await;
+        let body = json!({ "action": "cancel", "filter": { "template": "flora" } });
+        let started = bulk(&first, body).await;
+        let path = format!("/v1/bulk/{}", started.body["run"]["id"].as_str().unwrap());
+        until("it has begun", || async { first.get(&path).await.body["changed"] != 0 }).await;
+        first.stop.cancel();
+        first.serving.await.unwrap();
+        let id = started.body["run"]["id"].as_str().unwrap();
+        let left = first.database.bulk_run(id).await.unwrap().unwrap();
+        assert!(matches!(left.state, BulkState::Running | BulkState::Done), "{left:?}");
+
+        let second = place.serve().await;
+        let run = ended(&second, &started).await;
+        assert_eq!((&run["state"], &run["changed"]), (&json!("done"), &json!(2_000)), "{run}");
+        assert_eq!(run["outcomes"], json!({ "cancelled": 2_000 }));
+        let stats = second.database.stats().await.unwrap();
+        assert_eq!(stats.count(OrderState::Cancelled), 2_000);
+        // The claim of the first server is gone: what it may still do changes nothing.
+        assert!(second.database.claim_bulk().await.unwrap().is_none());
+    }
+
+    pub(super) async fn not_too_many_bulk_actions_wait(place: Place) {
+        let database = place.database().await;
+        for _ in 0..MAX_BULK_RUNS {
+            assert!(database.begin_bulk(cancel("flora", 1)).await.unwrap().is_some());
+            // Another server has it, and makes it slowly.
+            assert!(database.claim_bulk().await.unwrap().is_some());
+        }
+        let api = place.serve().await;
+        let body = json!({ "action": "cancel", "filter": { "template": "flora" } });
+        bulk(&api, body).await.is_problem(429, "too_many_changes");
     }
 }

@@ -322,7 +322,7 @@ mod tests {
         let secret = sitewright_control::new_token().unwrap();
         let digest = sitewright_control::digest_of(&secret).unwrap();
         let scopes = BTreeSet::from([Scope::Admin]);
-        let token = NewToken { name, digest, scopes, expires_at: None };
+        let token = NewToken { name, digest, scopes, expires_at: None, tenant: None };
         api.database.add_token(token).await.unwrap();
         use secrecy::ExposeSecret as _;
         browser.log_in(secret.expose_secret()).await;

@@ -107,13 +107,28 @@ mod tests {
         let bulk: Vec<(&str, Option<&str>)> = log
             .iter()
             .rev()
-            .filter(|entry| entry.action.starts_with("orders.bulk") && entry.status < 400)
+            .filter(|entry| entry.action.starts_with("bulk.") && entry.status < 400)
             .map(|entry| (entry.action.as_str(), entry.target.as_deref()))
             .collect();
-        let wanted = "retry: 230 orders, state failed, failed with trap, id with SAME-";
-        assert_eq!(bulk[0], ("orders.bulk", Some(wanted)), "{bulk:?}");
-        assert!(bulk.contains(&("orders.bulk.end", Some("retry: 230 of 230 orders"))), "{bulk:?}");
-        assert!(bulk.contains(&("orders.bulk.end", Some("cancel: 2 of 2 orders"))), "{bulk:?}");
+        let begun = "retry, 230 orders, state failed, failed with trap, id with SAME-";
+        for (action, says) in [
+            ("bulk.start", begun),
+            ("bulk.end", "retry, 230 of 230 orders"),
+            ("bulk.end", "cancel, 2 of 2 orders"),
+        ] {
+            let is_it = |(known, target): &(&str, Option<&str>)| {
+                *known == action && target.is_some_and(|target| target.ends_with(says))
+            };
+            assert!(bulk.iter().any(is_it), "{action} {says}: {bulk:?}");
+        }
+        // The API has the same run, and stops it.
+        let id = to.split(['/', '?']).nth(3).unwrap();
+        let run = api.get(&format!("/v1/bulk/{id}")).await;
+        assert_eq!(
+            (&run.body["state"], &run.body["changed"]),
+            (&json!("done"), &json!(2)),
+            "{run:?}"
+        );
     }
 
     /// The clock has gone on.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use sitewright_jobs::{AttemptEnd, NewAiCall};
+use sitewright_jobs::{AiFailureSeries, AttemptEnd, NewAiCall};
 
 use crate::*;
 
@@ -40,6 +40,12 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
     let took = Duration::from_millis(1_500);
     api.database.attempt_counts().add(AttemptEnd::Dead, Some("trap"), took);
     api.database.attempt_counts().add_wait(Duration::from_secs(20));
+    api.database.ai_counts().add_failure(AiFailureSeries {
+        provider: "openai".to_owned(),
+        model: "small".to_owned(),
+        kind: "rate_limited",
+        sent: true,
+    });
     let metrics = api.get("/metrics").await;
     for line in [
         "sitewright_attempt_duration_seconds_bucket{le=\"1.0\",outcome=\"dead\"} 0",
@@ -51,6 +57,8 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         "sitewright_ai_replies_total{provider=\"openai\",model=\"small\",outcome=\"used\"} 1",
         "sitewright_ai_replies_total{provider=\"openai\",model=\"small\",outcome=\"unusable\"} 1",
         "sitewright_ai_tokens_total{provider=\"openai\",model=\"small\",kind=\"input\"} 14",
+        "sitewright_ai_failures_total{provider=\"openai\",model=\"small\",kind=\"rate_limited\",\
+         sent=\"true\"} 1",
         "sitewright_ai_cost_usd_total{provider=\"openai\",model=\"small\",outcome=\"used\"} 1.5",
     ] {
         assert!(metrics.text.lines().any(|found| found == line), "{line}: {}", metrics.text);

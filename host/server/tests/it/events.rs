@@ -4,7 +4,8 @@ on_both!(
     an_order_is_followed_to_its_end,
     a_listener_that_connects_again_misses_nothing,
     a_stream_ends_with_its_token,
-    all_orders
+    all_orders,
+    an_event_reaches_a_listener_soon,
 );
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +32,7 @@ async fn a_quiet_stream_has_heartbeats_and_ends_with_the_server() {
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
-mod tests {
+pub(crate) mod tests {
     use futures::StreamExt as _;
 
     use crate::*;
@@ -39,21 +40,21 @@ mod tests {
 
     /// An event as a client reads it.
     #[derive(Debug, Clone, PartialEq)]
-    pub(super) struct Sent {
-        pub(super) id: Option<i64>,
-        pub(super) name: String,
-        pub(super) data: Value,
+    pub(crate) struct Sent {
+        pub(crate) id: Option<i64>,
+        pub(crate) name: String,
+        pub(crate) data: Value,
     }
 
     /// A stream of events.
-    pub(super) struct Stream {
+    pub(crate) struct Stream {
         chunks: std::pin::Pin<Box<dyn futures::Stream<Item = String> + Send>>,
         text: String,
         pub(super) heartbeats: usize,
     }
 
     impl Stream {
-        pub(super) async fn open(api: &Api, path: &str, last: Option<i64>) -> Self {
+        pub(crate) async fn open(api: &Api, path: &str, last: Option<i64>) -> Self {
             let mut request = api.request(Method::GET, path);
             if let Some(last) = last {
                 request = request.header("last-event-id", last);
@@ -81,7 +82,7 @@ mod tests {
         }
 
         /// The next event; `None` at the end of the stream.
-        pub(super) async fn next(&mut self) -> Option<Sent> {
+        pub(crate) async fn next(&mut self) -> Option<Sent> {
             loop {
                 while let Some((block, rest)) = self.text.split_once("\n\n") {
                     let (block, rest) = (block.to_owned(), rest.to_owned());
@@ -234,6 +235,31 @@ mod tests {
         // The others go on.
         progress(&api, "1", &["a"]).await;
         assert_eq!(other.stage().await.1, "a");
+    }
+
+    /// On PostgreSQL the database is looked at every 5 s if nothing is told: what comes sooner was
+    /// told of. Most are enough, since the machine may be busy.
+    pub(super) async fn an_event_reaches_a_listener_soon(place: Place) {
+        let api = place.serve().await;
+        api.add("1").await;
+        let mut stream = Stream::open(&api, "/v1/orders/1/events", None).await;
+        stream.state("1", "queued").await;
+        // It listens by now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut soon = 0;
+        for (number, pause) in [300, 700, 500, 900, 600].into_iter().enumerate() {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let began = Instant::now();
+            let stage = format!("s{number}");
+            progress(&api, "1", &[&stage]).await;
+            assert_eq!(stream.stage().await.1, stage);
+            soon += usize::from(began.elapsed() < Duration::from_millis(300));
+        }
+        assert!(soon >= 4, "{soon} of 5 came within 300 ms");
+        let began = Instant::now();
+        api.claim("1").await;
+        stream.state("1", "running").await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     pub(super) async fn all_orders(place: Place) {

@@ -54,7 +54,10 @@ mod failures;
 mod hooks;
 mod hostile;
 mod orders;
+mod rates;
+mod replays;
 mod status;
+mod tenants;
 mod visitor;
 mod webhooks;
 
@@ -135,6 +138,9 @@ impl Place {
                 fallback: None,
             },
             expired: Arc::new(|| Box::pin(async { Ok(vec![("failed orders".to_owned(), 7)]) })),
+            replay: Arc::new(|record, _| {
+                Box::pin(async move { Ok(json!({ "verdict": "reproduced", "attempt": record })) })
+            }),
             callbacks: Some(CallbackRules { allow_private: false }),
             hooks: hooks::hooks(),
             alive: Arc::new(|| Ok(())),
@@ -297,12 +303,25 @@ async fn send(request: RequestBuilder) -> Answer {
 }
 
 async fn new_token(database: &Database, scopes: &[Scope], expires_at: Option<i64>) -> String {
+    token_of(database, scopes, expires_at, None).await
+}
+
+/// A token, for the orders of a tenant if one is named.
+async fn token_of(
+    database: &Database,
+    scopes: &[Scope],
+    expires_at: Option<i64>,
+    tenant: Option<&str>,
+) -> String {
     use secrecy::ExposeSecret as _;
     let secret = sitewright_control::new_token().unwrap();
     let digest = sitewright_control::digest_of(&secret).unwrap();
     let scopes: BTreeSet<Scope> = scopes.iter().copied().collect();
     let name = format!("{scopes:?}").to_lowercase();
-    database.add_token(NewToken { name, digest, scopes, expires_at }).await.unwrap();
+    database
+        .add_token(NewToken { name, digest, scopes, expires_at, tenant: tenant.map(str::to_owned) })
+        .await
+        .unwrap();
     secret.expose_secret().to_owned()
 }
 

@@ -84,7 +84,7 @@ impl Sources {
             let both = match (groups.remove(&key), &self.database) {
                 (Some(known), Some(database)) => {
                     // An order that failed with `generate` and in the queue counts once.
-                    let there = database.orders_of_failures(&group.fingerprint).await?;
+                    let there = database.orders_of_failures(&group.fingerprint, None).await?;
                     for order in &there {
                         orders.remove(order);
                     }
@@ -232,10 +232,10 @@ impl Sources {
     ) -> Result<(Vec<FailureRecord>, Vec<String>), SetupError> {
         let (mut records, mut orders) = (Vec::new(), Vec::new());
         if let Some(database) = &self.database {
-            for failure in database.failures_of(fingerprint, limit).await? {
+            for failure in database.failures_of(fingerprint, None, limit).await? {
                 records.push(parsed(&failure)?);
             }
-            orders = database.orders_of_failures(fingerprint).await?;
+            orders = database.orders_of_failures(fingerprint, None).await?;
         }
         let mut files: Vec<Brief> = Vec::new();
         self.in_files_alone(&Filter::default(), |(briefs, _)| {

@@ -93,6 +93,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     let submissions = documents.iter().zip(notices).map(|(document, notices)| Submission {
         callback: callback.clone(),
         tenant: args.tenant.clone(),
+        only_own: false,
         notices,
         order: document.order.clone(),
         template: args.template.clone(),

@@ -295,6 +295,9 @@ fn selection(change: Change<'_>, args: &Args) -> Result<Option<Selection>, Setup
         kind: args.kind.map(|kind| kind.as_str().to_owned()),
         fingerprint: args.fingerprint.clone(),
         since: args.since,
+        until: None,
+        text: None,
+        tenant: None,
         limit: args.limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX)),
     }))
 }

@@ -36,7 +36,8 @@ const WIDEST: usize = 40;
 pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<Exit, SetupError> {
     let Args { state, template, limit } = args;
     // One more, to detect that there are more.
-    let filter = Filter { state, template, after: None, limit: limit.saturating_add(1) };
+    let limit_and_one = limit.saturating_add(1);
+    let filter = Filter { state, template, limit: limit_and_one, ..Filter::default() };
     let mut orders = database.orders(&filter).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = orders.len() > limit;
