@@ -126,8 +126,8 @@ impl Gateway {
             routes,
             transport,
             jitter: Jitter::from_clock(),
-            budget: config.budget,
-            days: DayBudgets::new(config.budget),
+            budget: config.budget.clone(),
+            days: DayBudgets::new(config.budget.clone()),
             schemas: KnownSchemas::default(),
         })
     }
@@ -157,7 +157,9 @@ impl Gateway {
 
     /// A new budget for one order, to be shared by its calls.
     pub fn order_budget(&self) -> Arc<OrderBudget> {
-        Arc::new(OrderBudget::new(self.budget))
+        // Only a day has budgets of tenants.
+        let of_order = BudgetConfig { tenants: BTreeMap::new(), ..self.budget };
+        Arc::new(OrderBudget::new(of_order))
     }
 
     /// The cache of compiled reply schemas.

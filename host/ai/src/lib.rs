@@ -99,7 +99,8 @@ pub use config::{
     AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CacheTime,
     CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, EnvSource,
     FileSource, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi, OpenAiConfig,
-    PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TextSource,
+    PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TenantBudgetConfig,
+    TextSource,
 };
 pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{

@@ -179,6 +179,22 @@ fn a_budget_that_cannot_be_kept_is_named() {
             "",
             Some("ai.prices.\"m\": there is none, but ai.budget.tenant_day_usd"),
         ),
+        ("tenants.acme = { day_tokens = 1, day_usd = 0.01 }", price, None),
+        (
+            "tenants.acme.day_tokens = 0",
+            "",
+            Some("ai.budget.tenants.\"acme\".day_tokens: it is 0"),
+        ),
+        (
+            "tenants.acme.day_usd = 0.0",
+            price,
+            Some("ai.budget.tenants.\"acme\".day_usd: it is 0"),
+        ),
+        (
+            "tenants.acme.day_usd = 1.0",
+            "",
+            Some("ai.prices.\"m\": there is none, but ai.budget.tenants.\"acme\".day_usd"),
+        ),
         ("day_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.day_usd")),
         ("cost_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.cost_usd")),
     ] {
