@@ -30,6 +30,9 @@ pub struct Submission {
     pub callback: Option<String>,
     /// A label of whoever the order is for. An order that the queue has keeps its own.
     pub tenant: Option<String>,
+    /// Whether nobody waits for it: its AI calls may go through the provider's batches. An order that
+    /// the queue has keeps its own.
+    pub batch: bool,
     /// What was found beside the order's own notices, to be answered with them.
     pub notices: Vec<Notice>,
 }
@@ -163,6 +166,7 @@ pub async fn submit(
         idempotency_key: submission.idempotency_key.clone(),
         callback: submission.callback.clone(),
         tenant: submission.tenant.clone(),
+        batch: submission.batch,
         sent_digest: Some(sent_digest(&submission.order, submission.order.document())),
         ..NewOrder::new(
             submission.order.id().to_string(),

@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -394,6 +394,48 @@ CREATE TABLE sitewright_bulk_runs (
 );
 CREATE INDEX sitewright_audit_at ON sitewright_audit (at);
 CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
+",
+    // AI calls that wait for a batch. The bodies are last, so that SQLite does not read past them.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN batch BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE sitewright_orders ADD COLUMN awaits_batch BIGINT;
+CREATE INDEX sitewright_orders_batched ON sitewright_orders (updated_at) WHERE awaits_batch = 1;
+CREATE TABLE sitewright_batches (
+    id TEXT PRIMARY KEY,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    worker TEXT,
+    taken BIGINT NOT NULL DEFAULT 0,
+    remote_id TEXT,
+    looks BIGINT NOT NULL DEFAULT 0,
+    error TEXT,
+    created_at BIGINT NOT NULL,
+    due_at BIGINT NOT NULL
+);
+CREATE INDEX sitewright_batches_due ON sitewright_batches (due_at);
+CREATE TABLE sitewright_batch_items (
+    id TEXT PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    request TEXT NOT NULL,
+    occurrence BIGINT NOT NULL,
+    purpose TEXT NOT NULL,
+    route TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'open'
+        CHECK (state IN ('open', 'sent', 'answered', 'used', 'direct')),
+    batch_id TEXT,
+    reason TEXT,
+    bytes BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    answer TEXT,
+    body TEXT NOT NULL,
+    UNIQUE (order_id, request, occurrence)
+);
+CREATE INDEX sitewright_batch_items_open ON sitewright_batch_items (created_at, id)
+    WHERE state = 'open';
+CREATE INDEX sitewright_batch_items_sent ON sitewright_batch_items (batch_id) WHERE state = 'sent';
 ",
 ];
 

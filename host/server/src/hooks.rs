@@ -160,6 +160,7 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
         idempotency_key: None,
         callback: None,
         tenant: None,
+        batch: hook.batch,
         notices,
     };
     let submitted = submit(&app.database, vec![submission], None).await;

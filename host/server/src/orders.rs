@@ -54,6 +54,10 @@ pub(crate) struct Add {
     /// Label of whoever the order is for: `[ai.budget]` can limit each tenant. At most 100
     /// characters.
     tenant: Option<String>,
+    /// Nobody waits for the order: its AI calls go through the provider's batches, which answer
+    /// within a day at a lower price.
+    #[serde(default)]
+    batch: bool,
 }
 
 fn default_priority() -> i64 {
@@ -80,9 +84,17 @@ pub(crate) async fn add(
         let body = Checked { outcome: Outcome::Valid, order: id, warnings };
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
-    let Add { template, tenant, .. } = parameters;
-    let submission =
-        Submission { order, template, priority, idempotency_key, callback, tenant, notices };
+    let Add { template, tenant, batch, .. } = parameters;
+    let submission = Submission {
+        order,
+        template,
+        priority,
+        idempotency_key,
+        callback,
+        tenant,
+        batch,
+        notices,
+    };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
     let response = match submitted.map(|all| all.into_iter().next()) {
