@@ -1,5 +1,5 @@
-//! A server for the batch APIs of OpenAI and Anthropic, and for calls without a batch, whose answers
-//! and faults a test selects.
+//! A server for the batch APIs of OpenAI and Anthropic, and for calls without a batch, whose
+//! answers and faults a test selects.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write as _};
@@ -100,8 +100,8 @@ struct Batch {
 
 impl BatchServer {
     /// Starts a server on a free port. `choose` decides about each call of a batch by its body;
-    /// [`Item::Good`] answers, and those without a batch, come from the rules of `script`, for which
-    /// the model is the purpose.
+    /// [`Item::Good`] answers, and those without a batch, come from the rules of `script`, for
+    /// which the model is the purpose.
     pub fn start(
         wire: Wire,
         script: &str,
@@ -206,7 +206,10 @@ impl Shared {
                 let file = body["input_file_id"].as_str().unwrap_or_default();
                 let calls = lines(state.files.get(file).expect("the file was uploaded"));
                 let calls = calls.into_iter().map(|line| {
-                    assert_eq!((&line["method"], &line["url"]), (&json!("POST"), &body["endpoint"]));
+                    assert_eq!(
+                        (&line["method"], &line["url"]),
+                        (&json!("POST"), &body["endpoint"])
+                    );
                     (line["custom_id"].as_str().unwrap().to_owned(), line["body"].clone())
                 });
                 let calls = calls.collect();

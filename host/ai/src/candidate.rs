@@ -169,8 +169,8 @@ impl Candidate {
         self.ended((route, call), &span, &redactor, attempt, result)
     }
 
-    /// The result of a call that a batch has answered with this body: what [`attempt`](Self::attempt)
-    /// would have returned, at a part of the price.
+    /// The result of a call that a batch has answered with this body: what
+    /// [`attempt`](Self::attempt) would have returned, at a part of the price.
     pub(super) async fn read_batched(
         &self,
         at: Place<'_>,
@@ -208,8 +208,7 @@ impl Candidate {
         let mut attempt = self.new_attempt(started);
         attempt.duration_ms = millis(begin.elapsed());
         attempt.batch = true;
-        let (mut attempt, result) =
-            self.ended((route, call), &span, &redactor, attempt, result);
+        let (mut attempt, result) = self.ended((route, call), &span, &redactor, attempt, result);
         let whole = attempt.cost_usd;
         attempt.cost_usd = whole.map(|cost| Usd::from_dollars(cost.dollars() * price));
         (attempt, result)

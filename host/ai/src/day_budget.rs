@@ -400,7 +400,14 @@ mod tests {
         let named = |day_tokens, day_usd| TenantBudgetConfig { day_tokens, day_usd };
         let all = (Some(1_000), Some(1.0));
         for (general, of, tenant, tokens, dollars, says) in [
-            (all, named(Some(9_000), None), "small", 1_000, 0.0, Some("tenant_day_tokens in [ai.b")),
+            (
+                all,
+                named(Some(9_000), None),
+                "small",
+                1_000,
+                0.0,
+                Some("tenant_day_tokens in [ai.b"),
+            ),
             (all, named(Some(9_000), None), "big", 1_000, 0.0, None),
             (
                 all,

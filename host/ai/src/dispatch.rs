@@ -157,7 +157,8 @@ pub(super) struct Ready {
     pub(super) charge: Charge,
     pub(super) permit: Box<Permit>,
     pub(super) notes: Notes,
-    /// Of an order whose other calls wait for batches: it does not end its attempt before this call.
+    /// Of an order whose other calls wait for batches: it does not end its attempt before this
+    /// call.
     pub(super) direct: Option<Box<dyn Send + Sync>>,
 }
 
@@ -522,8 +523,8 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// What an attempt is charged with. What a provider does not count is estimated: it is charged to the
-/// budget all the same.
+/// What an attempt is charged with. What a provider does not count is estimated: it is charged to
+/// the budget all the same.
 pub(super) fn charged(
     attempt: &Attempt,
     result: &Result<(Completion, Option<String>), FailedAttempt>,

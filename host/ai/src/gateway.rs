@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::batch::{Batched, BatchedEnd};
 use super::budget::OrderBudget;
 use super::candidate::Candidate;
-use super::batch::{Batched, BatchedEnd};
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
 use super::day_budget::DayBudgets;
 use super::dispatch::Dispatch;
@@ -240,8 +240,7 @@ impl Gateway {
             None => None,
             Some((journal, key, queue)) => {
                 let of = (*journal, *key);
-                let batched =
-                    self.batched(call, request, (name, route), of, &days, queue.as_ref());
+                let batched = self.batched(call, request, (name, route), of, &days, queue.as_ref());
                 Some(Box::pin(batched).await)
             }
         };

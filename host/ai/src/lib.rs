@@ -97,16 +97,16 @@ mod usage;
 mod wire;
 
 pub use batch::{
-    Batch, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchResult, BatchResults, BatchedCall,
-    BatchedEnd, EndedBatch, NewBatchCall,
+    Batch, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchResult, BatchResults,
+    BatchedCall, BatchedEnd, EndedBatch, NewBatchCall,
 };
 pub use budget::{OrderBudget, Spent};
 pub use config::{
-    AiConfig, AnthropicConfig, AnthropicJson, BatchApi, BatchConfig, BreakerConfig,
-    BudgetConfig, CacheTime, CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, EnvSource,
-    FileSource, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi, OpenAiConfig,
-    PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TenantBudgetConfig,
-    TextSource,
+    AiConfig, AnthropicConfig, AnthropicJson, BatchApi, BatchConfig, BreakerConfig, BudgetConfig,
+    CacheTime, CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig,
+    EnvSource, FileSource, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi,
+    OpenAiConfig, PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig,
+    TenantBudgetConfig, TextSource,
 };
 pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{

@@ -195,8 +195,7 @@ impl Transport {
         }
         let (sending, _) = connect_within(provider.connect_limit(), request.send());
         let sent = timeout(within, sending).await.map_err(|_| late(within, "the request"))?;
-        let mut response =
-            sent.map_err(|error| client_error::failure(error, "the request"))?;
+        let mut response = sent.map_err(|error| client_error::failure(error, "the request"))?;
         let head = HttpHead {
             status: response.status().as_u16(),
             headers: std::mem::take(response.headers_mut()),

@@ -30,8 +30,8 @@ pub struct Submission {
     pub callback: Option<String>,
     /// A label of whoever the order is for. An order that the queue has keeps its own.
     pub tenant: Option<String>,
-    /// Whether nobody waits for it: its AI calls may go through the provider's batches. An order that
-    /// the queue has keeps its own.
+    /// Whether nobody waits for it: its AI calls may go through the provider's batches. An order
+    /// that the queue has keeps its own.
     pub batch: bool,
     /// What was found beside the order's own notices, to be answered with them.
     pub notices: Vec<Notice>,

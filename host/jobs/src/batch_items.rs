@@ -5,8 +5,8 @@
 //! order without an open item is due again, and its next attempt finds the answers.
 //!
 //! **Invariant:** an item is sent only while its order waits for it, and belongs to at most one
-//! batch. The row of a batch is there before anything is sent, so that a worker that ends in between
-//! leaves a trace.
+//! batch. The row of a batch is there before anything is sent, so that a worker that ends in
+//! between leaves a trace.
 //!
 //! **Invariant:** whatever happens to an item, its order is due by itself after [`WAITS_AT_MOST`].
 
@@ -298,7 +298,8 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (batch, remote) = &*shared;
-                let sql = "UPDATE sitewright_batches SET remote_id = $2, worker = NULL, due_at = $3,
+                let sql =
+                    "UPDATE sitewright_batches SET remote_id = $2, worker = NULL, due_at = $3,
                         looks = 0, error = NULL WHERE id = $1";
                 let due = now_ms().saturating_add(ms(wait));
                 tx.execute(sql, args![batch, remote, due]).await.map(drop)
@@ -331,8 +332,8 @@ impl Database {
         .await
     }
 
-    /// Stores what a batch says of its items. Items that are not the batch's, or have an answer, are
-    /// left as they are.
+    /// Stores what a batch says of its items. Items that are not the batch's, or have an answer,
+    /// are left as they are.
     ///
     /// # Errors
     /// If the database fails.
@@ -519,8 +520,9 @@ async fn collect_in(
     let now = now_ms();
     // A template may have dropped a call, and an order may have ended meanwhile.
     let dropped = sql!(
-        "DELETE FROM sitewright_batch_items WHERE state = 'open' AND order_id IN
-            (SELECT id FROM sitewright_orders WHERE state || '' IN {ended})"
+        "DELETE FROM sitewright_batch_items WHERE state = 'open' AND order_id IN (
+            SELECT o.id FROM sitewright_batch_items i JOIN sitewright_orders o ON o.id = i.order_id
+            WHERE i.state = 'open' AND o.state || '' IN {ended})"
     );
     tx.execute(dropped, vec![]).await?;
     let open = sql!(

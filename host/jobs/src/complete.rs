@@ -236,7 +236,8 @@ async fn complete_in(
                     .map(Message::as_str)
                     .or(error.as_deref())
             ),
-            // A hold or a batch ends when it ends; that the job becomes due meanwhile is a safeguard.
+            // A hold or a batch ends when it ends; that the job becomes due meanwhile is a
+            // safeguard.
             next.filter(|_| hold.is_none() && batch_reason.is_none()),
             plan.order.has_ended().then_some(now),
             &hold_id,

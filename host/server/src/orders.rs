@@ -85,16 +85,8 @@ pub(crate) async fn add(
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
     let Add { template, tenant, batch, .. } = parameters;
-    let submission = Submission {
-        order,
-        template,
-        priority,
-        idempotency_key,
-        callback,
-        tenant,
-        batch,
-        notices,
-    };
+    let submission =
+        Submission { order, template, priority, idempotency_key, callback, tenant, batch, notices };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
     let response = match submitted.map(|all| all.into_iter().next()) {

@@ -2,8 +2,8 @@
 //! reads their answers.
 //!
 //! Of the workers one sees to a batch at a time. What it does is repeated by another one if its
-//! process ends: a batch that may have been sent without its id being stored is looked for before it
-//! is sent again.
+//! process ends: a batch that may have been sent without its id being stored is looked for before
+//! it is sent again.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -200,7 +200,11 @@ impl BatchQueue for OrderBatches {
             self.database.end_batch_item(&self.order, &key.request, key.occurrence, end).await;
         if let Err(error) = ended {
             // Its reply is in the journal, which is asked first.
-            tracing::warn!(order = self.order, %error, "it cannot be stored that a batched AI call has ended");
+            tracing::warn!(
+                order = self.order,
+                %error,
+                "it cannot be stored that a batched AI call has ended"
+            );
         }
     }
 
@@ -274,11 +278,8 @@ impl Batches {
     }
 
     async fn see_to(&self, due: &DueBatch, config: &BatchConfig) -> Result<(), Error> {
-        let batch = Batch {
-            id: due.id.clone(),
-            provider: due.provider.clone(),
-            model: due.model.clone(),
-        };
+        let batch =
+            Batch { id: due.id.clone(), provider: due.provider.clone(), model: due.model.clone() };
         let done = match &due.remote {
             None => self.send(due, &batch, config).await?,
             Some(remote) => self.look(due, &batch, remote, config).await?,

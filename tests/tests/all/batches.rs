@@ -1,5 +1,5 @@
-//! Orders nobody waits for: their AI calls go through the provider's batches, by whatever happens to
-//! the batch or to the worker.
+//! Orders nobody waits for: their AI calls go through the provider's batches, by whatever happens
+//! to the batch or to the worker.
 
 use serde_json::{Value, json};
 use sitewright_jobs::{AttemptEnd, BatchItem, BatchItemState, CancelAnswer, NewOrder, OrderState};
@@ -54,6 +54,7 @@ fn calls_at_once(id: &str, count: u32) -> Value {
 async fn rounds(base: Base, wire: Wire) {
     let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
     let factory = factory(base, &server, wire).await;
+    let factory = factory.with("ai.batch.collect_ms", 60_000).with("ai.batch.max_items", 2);
     server.set_fault(Fault::Held);
     enqueue(&factory, "faulty", [calls_in_turn("a", 2), calls_in_turn("b", 2)]).await;
     factory.enqueue_all([calls_in_turn("now", 2)]).await;
@@ -174,6 +175,7 @@ async fn faults(base: Base, wire: Wire) {
 async fn restarts(base: Base, wire: Wire) {
     let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
     let factory = factory(base, &server, wire).await;
+    let factory = factory.with("ai.batch.collect_ms", 60_000).with("ai.batch.max_items", 6);
     server.set_fault(Fault::Held);
     let orders = ["a", "cancelled", "erased"].map(|id| calls_at_once(id, 2));
     enqueue(&factory, "faulty", orders).await;

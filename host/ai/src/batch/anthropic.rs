@@ -27,8 +27,8 @@ pub(super) fn create(requests: &[RequestToSend]) -> Value {
     json!({ "requests": requests.collect::<Vec<_>>() })
 }
 
-/// What a batch says of itself. Its answers are read at its own address: the one that it names could
-/// be anybody's.
+/// What a batch says of itself. Its answers are read at its own address: the one that it names
+/// could be anybody's.
 pub(super) fn progress(batch: &Value) -> BatchProgress {
     if batch["processing_status"] != "ended" {
         return BatchProgress::Running;

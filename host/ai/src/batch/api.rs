@@ -155,8 +155,8 @@ impl Gateway {
         created["id"].as_str().map(str::to_owned).ok_or_else(|| api.without_id("the batch"))
     }
 
-    /// The provider's id of a batch that was sent without its id being stored. `None` if the provider
-    /// does not have it, or has no way to find it: Anthropic's API keeps no id of ours.
+    /// The provider's id of a batch that was sent without its id being stored. `None` if the
+    /// provider does not have it, or has no way to find it: Anthropic's API keeps no id of ours.
     ///
     /// # Errors
     /// As [`send_batch`](Gateway::send_batch).
@@ -227,8 +227,8 @@ impl Gateway {
         });
         of_candidate.ok_or_else(|| BatchError {
             message: message!(
-                "no route of the configuration tries the model {:?} of a provider `{}` with a batch \
-                 API",
+                "no route of the configuration tries the model {:?} of a provider `{}` with a \
+                 batch API",
                 batch.model,
                 batch.provider
             ),
@@ -271,7 +271,8 @@ impl Api<'_> {
         let deadline = Instant::now() + HEAD_WITHIN;
         let key = self.candidate.provider.key(deadline).await;
         let key = key.map_err(|failure| self.error(&failure))?;
-        let headers: HeaderMap = self.http.adapter.headers(&self.candidate.settings, key.as_deref());
+        let headers: HeaderMap =
+            self.http.adapter.headers(&self.candidate.settings, key.as_deref());
         let request = HttpRequest { url, headers, body };
         let transport = self.gateway.transport();
         let open = transport.open(self.http, method, request, kind, HEAD_WITHIN).await;
@@ -404,8 +405,8 @@ impl BatchResults<'_> {
     fn too_large(&self) -> BatchError {
         BatchError {
             message: message!(
-                "the answers of a batch of the provider `{}` are larger than {} MiB, or one of them \
-                 is larger than {} MiB",
+                "the answers of a batch of the provider `{}` are larger than {} MiB, or one of \
+                 them is larger than {} MiB",
                 self.api.candidate.provider_name,
                 MAX_RESULTS_BYTES >> 20,
                 MAX_LINE_BYTES >> 20

@@ -77,15 +77,15 @@ pub enum BatchedEnd {
 /// Keeps the calls of one attempt that wait for batches.
 #[async_trait]
 pub trait BatchQueue: fmt::Debug + Send + Sync {
-    /// Stores a call durably, and tells what is known of it. A queue that fails lets the call be made
-    /// without a batch.
+    /// Stores a call durably, and tells what is known of it. A queue that fails lets the call be
+    /// made without a batch.
     async fn add(&self, call: NewBatchCall) -> BatchedCall;
 
     /// Stores how a call ended.
     async fn end(&self, key: &JournalKey, end: BatchedEnd);
 
-    /// A call that is made without a batch, or whose answer is read. The attempt does not end before
-    /// this is dropped.
+    /// A call that is made without a batch, or whose answer is read. The attempt does not end
+    /// before this is dropped.
     fn directly(&self) -> Box<dyn Send + Sync>;
 }
 
@@ -97,8 +97,8 @@ pub(super) enum Batched {
 }
 
 impl Gateway {
-    /// Lets a call wait for a batch, if its candidate has such an API. Waits for ever if it does: the
-    /// attempt is ended from outside.
+    /// Lets a call wait for a batch, if its candidate has such an API. Waits for ever if it does:
+    /// the attempt is ended from outside.
     pub(super) async fn batched(
         &self,
         call: &CallContext,

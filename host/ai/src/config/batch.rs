@@ -33,8 +33,8 @@ impl BatchApi {
 #[serde(deny_unknown_fields, default)]
 #[derive(schemars::JsonSchema)]
 pub struct BatchConfig {
-    /// How long an attempt waits for further calls of its template after one that waits for a batch,
-    /// in milliseconds. Default: 500. 1 to 60,000.
+    /// How long an attempt waits for further calls of its template after one that waits for a
+    /// batch, in milliseconds. Default: 500. 1 to 60,000.
     pub gather_ms: u64,
     /// How long calls of all orders are collected before a batch is sent, in milliseconds. Default:
     /// 60,000 (1 min). At most 3,600,000 (1 h).

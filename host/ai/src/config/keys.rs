@@ -73,9 +73,9 @@ provider_keys! {
     #[schemars(extend("x-default" = "of the kind"))]
     base_url: String,
     /// All but `scripted`: the batch API, for orders that are added with `--batch`: `auto` (that of
-    /// OpenAI and Anthropic at their own addresses, none elsewhere), `openai` (kind `openai`: `files`
-    /// and `batches` beside the endpoint), `anthropic` (kind `anthropic`: `messages/batches`), or
-    /// `none`.
+    /// OpenAI and Anthropic at their own addresses, none elsewhere), `openai` (kind `openai`:
+    /// `files` and `batches` beside the endpoint), `anthropic` (kind `anthropic`:
+    /// `messages/batches`), or `none`.
     #[schemars(extend("x-default" = "`auto`"))]
     batch: BatchApi,
     /// When the circuit breaker opens.

@@ -107,7 +107,8 @@ pub struct BudgetConfig {
     /// no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_day_usd: Option<f64>,
-    /// Tenants with a budget of their own, by their label: `[ai.budget.tenants.NAME]`. Default: none.
+    /// Tenants with a budget of their own, by their label: `[ai.budget.tenants.NAME]`. Default:
+    /// none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, TenantBudgetConfig>,
 }

@@ -67,7 +67,9 @@ pub(super) use endpoint::CALL_MS;
 pub use endpoint::EndpointConfig;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use keys::{Kind, ProviderKeys};
-pub use limits::{BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig, TenantBudgetConfig};
+pub use limits::{
+    BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig, TenantBudgetConfig,
+};
 pub use providers::{
     AnthropicConfig, AnthropicJson, CloudflareConfig, GeminiConfig, GeminiJson, OllamaConfig,
     OpenAiApi, OpenAiConfig, ProviderConfig, ScriptedConfig,

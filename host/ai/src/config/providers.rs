@@ -8,7 +8,8 @@ use super::super::openai::Dialect;
 use super::endpoint::CALL_MS;
 use super::keys::{Kind, KindName, ProviderKeys, StructuredOutput};
 use super::{
-    BatchApi, BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint, is_blank,
+    BatchApi, BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint,
+    is_blank,
 };
 use sitewright_model::message;
 

@@ -110,7 +110,10 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
         text.push('\n');
     }
     if stats.batch_items > 0 {
-        text.push_str(&format!("  {:<10} {:>7}  AI calls in batches\n", "waiting", stats.batch_items));
+        text.push_str(&format!(
+            "  {:<10} {:>7}  AI calls in batches\n",
+            "waiting", stats.batch_items
+        ));
     }
     text.push('\n');
     for hold in &stats.holds {

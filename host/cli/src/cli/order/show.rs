@@ -51,7 +51,8 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
 }
 
 fn text(detail: &OrderDetail, width: usize) -> String {
-    let OrderDetail { order, attempts, cost, batch_items, limits, last_failure, record, .. } = detail;
+    let OrderDetail { order, attempts, cost, batch_items, limits, last_failure, record, .. } =
+        detail;
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
     let mut row = |name: &str, value: String| {
