@@ -216,6 +216,16 @@ impl BatchQueue for OrderBatches {
     }
 }
 
+/// Why a batch could not be seen to.
+#[derive(Debug, thiserror::Error)]
+enum NotDone {
+    #[error(transparent)]
+    Database(#[from] Error),
+    /// The provider.
+    #[error(transparent)]
+    Api(#[from] BatchError),
+}
+
 /// Sends batches and reads their answers.
 pub(super) struct Batches {
     database: Database,
@@ -281,10 +291,14 @@ impl Batches {
         let batch =
             Batch { id: due.id.clone(), provider: due.provider.clone(), model: due.model.clone() };
         let done = match &due.remote {
-            None => self.send(due, &batch, config).await?,
-            Some(remote) => self.look(due, &batch, remote, config).await?,
+            None => self.send(due, &batch, config).await,
+            Some(remote) => self.look(due, &batch, remote, config).await,
         };
-        let Err(error) = done else { return Ok(()) };
+        let error = match done {
+            Ok(()) => return Ok(()),
+            Err(NotDone::Database(error)) => return Err(error),
+            Err(NotDone::Api(error)) => error,
+        };
         let age = now_ms().saturating_sub(due.created_at);
         let too_old = age > i64::from(config.give_up_h).saturating_mul(3_600_000);
         if !error.retryable || too_old {
@@ -306,30 +320,28 @@ impl Batches {
         due: &DueBatch,
         batch: &Batch,
         config: &BatchConfig,
-    ) -> Result<Result<(), BatchError>, Error> {
+    ) -> Result<(), NotDone> {
         let items = self.database.items_of_batch(&due.id).await?;
         if items.is_empty() {
             // Their orders were cancelled or erased meanwhile.
             self.database.end_batch(&due.id, "no order waits for it").await?;
-            return Ok(Ok(()));
+            return Ok(());
         }
-        let known = if due.may_be_sent { self.gateway.find_batch(batch).await } else { Ok(None) };
-        let (count, found) = (items.len(), matches!(known, Ok(Some(_))));
-        let sent = match known {
-            Err(error) => return Ok(Err(error)),
-            Ok(Some(remote)) => Ok(remote),
-            Ok(None) => {
+        let known = match due.may_be_sent {
+            true => self.gateway.find_batch(batch).await?,
+            false => None,
+        };
+        let (count, found) = (items.len(), known.is_some());
+        let remote = match known {
+            Some(remote) => remote,
+            None => {
                 let requests = items.into_iter().map(|item| BatchRequest {
                     id: item.id,
                     route: item.route,
                     body: item.body,
                 });
-                self.gateway.send_batch(batch, requests.collect()).await
+                self.gateway.send_batch(batch, requests.collect()).await?
             }
-        };
-        let remote = match sent {
-            Ok(remote) => remote,
-            Err(error) => return Ok(Err(error)),
         };
         self.database.batch_was_sent(&due.id, &remote, distance(config, 0)).await?;
         tracing::info!(
@@ -341,7 +353,7 @@ impl Batches {
             found,
             "a batch of AI calls was sent"
         );
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Looks whether a batch has ended, and reads its answers.
@@ -351,11 +363,10 @@ impl Batches {
         batch: &Batch,
         remote: &str,
         config: &BatchConfig,
-    ) -> Result<Result<(), BatchError>, Error> {
-        match self.gateway.batch_progress(batch, remote).await {
-            Err(error) => Ok(Err(error)),
-            Ok(BatchProgress::Ended(ended)) => self.read(due, batch, &ended).await,
-            Ok(BatchProgress::Running) => {
+    ) -> Result<(), NotDone> {
+        match self.gateway.batch_progress(batch, remote).await? {
+            BatchProgress::Ended(ended) => self.read(due, batch, &ended).await,
+            BatchProgress::Running => {
                 let age = now_ms().saturating_sub(due.created_at);
                 if age > i64::from(config.give_up_h).saturating_mul(3_600_000) {
                     let why = format!("its batch has not ended within {} h", config.give_up_h);
@@ -364,28 +375,20 @@ impl Batches {
                     let wait = distance(config, due.looks.saturating_add(1));
                     self.database.postpone_batch(&due.id, wait, None).await?;
                 }
-                Ok(Ok(()))
+                Ok(())
             }
         }
     }
 
-    async fn read(
-        &self,
-        due: &DueBatch,
-        batch: &Batch,
-        ended: &EndedBatch,
-    ) -> Result<Result<(), BatchError>, Error> {
-        let mut results = match self.gateway.batch_results(batch, ended) {
-            Ok(results) => results,
-            Err(error) => return Ok(Err(error)),
-        };
+    async fn read(&self, due: &DueBatch, batch: &Batch, ended: &EndedBatch) -> Result<(), NotDone> {
+        let mut results = self.gateway.batch_results(batch, ended)?;
         let (mut answers, mut bytes, mut count): (Vec<ItemAnswer>, _, _) = (Vec::new(), 0, 0);
         loop {
             let next = match results.next().await {
                 Ok(next) => next,
                 Err(error) => {
                     self.database.store_batch_answers(&due.id, answers).await?;
-                    return Ok(Err(error));
+                    return Err(error.into());
                 }
             };
             let is_last = next.is_none();
@@ -411,7 +414,7 @@ impl Batches {
             unanswered,
             "a batch of AI calls has ended"
         );
-        Ok(Ok(()))
+        Ok(())
     }
 
     async fn give_up(&self, due: &DueBatch, why: &str) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
+use super::openai::Listed;
 use super::{BatchWire, anthropic, openai};
 use crate::candidate::Candidate;
 use crate::failure::AttemptFailure;
@@ -173,9 +174,9 @@ impl Gateway {
                 url.query_pairs_mut().append_pair("after", after);
             }
             match openai::find(&api.get(url).await?, &batch.id) {
-                Ok(found) => return Ok(found),
-                Err(None) => return Ok(None),
-                Err(next) => after = next,
+                Listed::Found(remote) => return Ok(Some(remote)),
+                Listed::After(last) => after = Some(last),
+                Listed::NotThere => return Ok(None),
             }
         }
         Ok(None)

@@ -55,17 +55,27 @@ pub(super) fn create(endpoint: &Url, id: &str, file: &str) -> Value {
     })
 }
 
-/// The provider's id of the batch that we have sent under this id, in a page of its list; or the id
-/// after which the next page begins.
-pub(super) fn find(page: &Value, id: &str) -> Result<Option<String>, Option<String>> {
+/// Whether a batch is in a page of the provider's list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// The provider's id of it.
+    Found(String),
+    /// Not in this page; the next one begins after this id.
+    After(String),
+    NotThere,
+}
+
+/// Looks for the batch that we have sent under this id in a page of the list.
+pub(super) fn find(page: &Value, id: &str) -> Listed {
     let empty = Vec::new();
     let batches = page["data"].as_array().unwrap_or(&empty);
     let ours = batches.iter().find(|batch| batch["metadata"][OUR_ID] == id);
     let remote = |batch: &Value| batch["id"].as_str().map(str::to_owned);
-    match ours.and_then(remote) {
-        Some(found) => Ok(Some(found)),
-        None if page["has_more"] == true => Err(batches.last().and_then(remote)),
-        None => Ok(None),
+    let next = batches.last().filter(|_| page["has_more"] == true).and_then(remote);
+    match (ours.and_then(remote), next) {
+        (Some(found), _) => Listed::Found(found),
+        (None, Some(last)) => Listed::After(last),
+        (None, None) => Listed::NotThere,
     }
 }
 
@@ -121,6 +131,24 @@ mod tests {
         ] {
             assert_eq!(url(&Url::parse(endpoint).unwrap(), "files").as_str(), expected);
         }
+    }
+
+    #[test]
+    fn our_batch_is_found_by_its_metadata() {
+        let list = json!([
+            {"id": "b1", "metadata": null},
+            {"id": "b2", "metadata": {OUR_ID: "x"}},
+            {"id": "b3"},
+        ]);
+        for (id, more, expected) in [
+            ("x", true, Listed::Found("b2".to_owned())),
+            ("y", true, Listed::After("b3".to_owned())),
+            ("y", false, Listed::NotThere),
+        ] {
+            let page = json!({"data": list, "has_more": more});
+            assert_eq!(find(&page, id), expected, "{id} {more}");
+        }
+        assert_eq!(find(&json!({"data": [], "has_more": true}), "x"), Listed::NotThere);
     }
 
     #[test]
