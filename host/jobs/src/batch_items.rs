@@ -225,8 +225,8 @@ impl Database {
         .await
     }
 
-    /// Takes a batch that is due, or that a worker has taken that is gone. It is this worker's for
-    /// `lease`. `None` if there is none.
+    /// Takes a batch that is due, that a worker has taken that is gone, or that this one has taken
+    /// before and not ended with. It is this worker's for `lease`. `None` if there is none.
     ///
     /// # Errors
     /// If the database fails.
@@ -236,10 +236,11 @@ impl Database {
         lease: Duration,
     ) -> Result<Option<DueBatch>, Error> {
         let doing = "looking for batches of AI calls that are due";
-        let due = "SELECT id FROM sitewright_batches b WHERE due_at <= $1 OR (worker IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM sitewright_workers w WHERE w.client_id = b.worker))
+        let due = "SELECT id FROM sitewright_batches b WHERE due_at <= $1 OR worker = $2
+                OR (worker IS NOT NULL AND NOT EXISTS
+                    (SELECT 1 FROM sitewright_workers w WHERE w.client_id = b.worker))
              ORDER BY due_at LIMIT 1";
-        let rows = self.read(doing, due, args![now_ms()]).await?;
+        let rows = self.read(doing, due, args![now_ms(), worker]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let id = row.text("id").map_err(|error| Error::database(doing, error))?;
         let shared = Arc::new((id, worker.to_owned()));
@@ -252,7 +253,8 @@ impl Database {
                 let Some(before) = tx.optional(before, args![id]).await? else { return Ok(None) };
                 let may_be_sent = before.int("taken")? > 0;
                 let sql = "UPDATE sitewright_batches SET worker = $2, due_at = $3, taken = 1
-                     WHERE id = $1 AND (due_at <= $4 OR (worker IS NOT NULL AND NOT EXISTS
+                     WHERE id = $1 AND (due_at <= $4 OR worker = $2
+                        OR (worker IS NOT NULL AND NOT EXISTS
                         (SELECT 1 FROM sitewright_workers w
                             WHERE w.client_id = sitewright_batches.worker)))
                      RETURNING id, provider, model, remote_id, looks, created_at";

@@ -34,6 +34,10 @@ const LEASE: Duration = Duration::from_secs(30 * 60);
 /// Maximum time between two passes.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
 
+/// How often, and after which time, the id of a batch that was sent is stored again.
+const STORE_TRIES: u32 = 300;
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Answers that are stored in one transaction: at most this many, or bytes.
 const STORE_ITEMS: usize = 100;
 const STORE_BYTES: usize = 4 << 20;
@@ -343,7 +347,7 @@ impl Batches {
                 self.gateway.send_batch(batch, requests.collect()).await?
             }
         };
-        self.database.batch_was_sent(&due.id, &remote, distance(config, 0)).await?;
+        self.store_sent(due, &remote, distance(config, 0)).await?;
         tracing::info!(
             batch = due.id,
             remote,
@@ -354,6 +358,28 @@ impl Batches {
             "a batch of AI calls was sent"
         );
         Ok(())
+    }
+
+    /// Stores that a batch was sent. A database that is away is waited for: not every provider finds
+    /// a batch again whose id is lost.
+    async fn store_sent(&self, due: &DueBatch, remote: &str, wait: Duration) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            match self.database.batch_was_sent(&due.id, remote, wait).await {
+                Err(error) if error.is_transient() && tries < STORE_TRIES => {
+                    tries += 1;
+                    tracing::warn!(
+                        batch = due.id,
+                        remote,
+                        tries,
+                        %error,
+                        "the id of a batch that was sent cannot be stored; it is tried again"
+                    );
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+                stored => return stored,
+            }
+        }
     }
 
     /// Looks whether a batch has ended, and reads its answers.
