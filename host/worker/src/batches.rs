@@ -25,7 +25,7 @@ use sitewright_jobs::{
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_model::time::now_ms;
+use sitewright_model::time::{millis, now_ms};
 
 /// A batch is a worker's for this long; a worker that is gone loses it at once. Sending one and
 /// reading its answers take less.
@@ -117,12 +117,12 @@ impl OrderBatches {
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         };
         let count = calls.waiting;
-        let calls_wait = if count == 1 { "AI call waits" } else { "AI calls wait" };
+        let plural = if count == 1 { "" } else { "s" };
         message!(
-            "{count} {calls_wait} ({}) for a batch of the provider {}, which answers within \
-             a day; `sitewright order show` lists them",
-            list(&calls.purposes),
-            list(&calls.providers)
+            "a batch of the provider {} has to answer {count} AI call{plural} ({}), which takes up \
+             to a day; `sitewright order show` lists what waits",
+            list(&calls.providers),
+            list(&calls.purposes)
         )
     }
 }
@@ -312,7 +312,7 @@ impl Batches {
         tracing::warn!(
             batch = due.id,
             provider = due.provider,
-            again_in_ms = wait.as_millis(),
+            again_in_ms = millis(wait),
             "a batch of AI calls cannot be seen to now: {error}"
         );
         self.database.postpone_batch(&due.id, wait, Some(error.message.as_str())).await

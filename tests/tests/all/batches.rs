@@ -67,7 +67,7 @@ async fn rounds(base: Base, wire: Wire) {
         let order = factory.order(id).await;
         assert_eq!((order.state, order.attempts), (OrderState::Waiting, 0), "{order:?}");
         let reason = order.waiting_reason.unwrap();
-        assert!(reason.contains("1 AI call waits") && reason.contains("`local`"), "{reason}");
+        assert!(reason.contains("`local` has to answer 1 AI call (`copywriting`)"), "{reason}");
         assert_eq!(order.next_attempt_at, None, "a batch ends when it ends");
     }
     until("both wait for it", || async { open(&factory).await == 2 }).await;
