@@ -87,7 +87,6 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     batches: Vec<Batch>,
     direct: Vec<Value>,
-    keys: Vec<Option<String>>,
 }
 
 struct Batch {
@@ -157,11 +156,6 @@ impl BatchServer {
         self.state().direct.clone()
     }
 
-    /// The keys of all requests so far.
-    pub fn keys(&self) -> Vec<Option<String>> {
-        self.state().keys.clone()
-    }
-
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.shared.state.lock().expect("no thread panicked")
     }
@@ -189,7 +183,6 @@ impl Shared {
     /// Status and body; `None` to end the connection.
     fn answer(&self, request: &Request) -> Option<(u16, String)> {
         let mut state = self.state.lock().expect("no thread panicked");
-        state.keys.push(request.authorization.clone());
         let json = || serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
         let target = request.target.as_str();
         let path = target.split('?').next().unwrap_or(target);

@@ -554,7 +554,7 @@ async fn collect_in(
             continue;
         }
         for batch in split(items, collecting) {
-            if make_batch(tx, worker, (&provider, &model), &batch, now).await? {
+            if make_batch(tx, worker, (provider.as_str(), model.as_str()), &batch, now).await? {
                 made += 1;
             }
         }
