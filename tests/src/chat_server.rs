@@ -254,7 +254,7 @@ fn completion(call: &Call, content: &str, finish: &str) -> String {
     .to_string()
 }
 
-fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+pub(crate) fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let content_type = if body.starts_with('<') { "text/html" } else { "application/json" };
     let mut text = format!(
         "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\nx-request-id: \
@@ -269,6 +269,25 @@ fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
 
 /// Reads the next request of a connection; `None` if the client has closed it.
 fn read_call(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>> {
+    let Some(request) = read_request(reader)? else { return Ok(None) };
+    Ok(Some(Call {
+        target: request.target,
+        authorization: request.authorization,
+        body: serde_json::from_slice(&request.body).unwrap_or_default(),
+    }))
+}
+
+/// A request as it came.
+pub(crate) struct Request {
+    /// Method and path.
+    pub(crate) target: String,
+    /// `authorization` header.
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Reads the next request of a connection; `None` if the client has closed it.
+pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -281,15 +300,11 @@ fn read_call(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>>
         let Some((name, value)) = line.trim().split_once(':') else { break };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().unwrap_or(0),
-            "authorization" => authorization = Some(value.trim().to_owned()),
+            "authorization" | "x-api-key" => authorization = Some(value.trim().to_owned()),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Call {
-        target,
-        authorization,
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-    }))
+    Ok(Some(Request { target, authorization, body }))
 }

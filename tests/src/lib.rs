@@ -11,6 +11,7 @@
 )]
 
 pub mod author;
+pub mod batch_server;
 pub mod chat_server;
 pub mod crafted;
 pub mod disk;

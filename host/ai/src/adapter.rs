@@ -18,6 +18,7 @@ use super::error_body;
 use super::failure::AttemptFailure;
 use super::parameters::Shape;
 use super::secret::Key;
+use super::settings::Settings;
 use super::stream::looks_like_sse;
 use super::stream_deltas::{DeltaDecoder, Framing, StreamDeltas};
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
@@ -82,6 +83,15 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
     /// The request with this key, and with the headers and fields that the operator adds or drops.
     /// A header with a key is marked sensitive, so `Debug` does not print it.
     fn build(&self, prompt: &Prompt<'_>, key: Option<&Key>) -> HttpRequest {
+        HttpRequest {
+            url: self.url(prompt.model),
+            headers: self.headers(prompt.settings, key),
+            body: prompt.settings.set_fields(self.body(prompt)),
+        }
+    }
+
+    /// The headers of a request with this key, and with those that the operator adds.
+    fn headers(&self, settings: &Settings, key: Option<&Key>) -> HeaderMap {
         let Endpoint { headers, key: header, .. } = self.endpoint();
         let mut headers = headers.clone();
         if let (Some(header), Some(key)) = (header, key)
@@ -89,12 +99,8 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
         {
             headers.insert(header.name.clone(), value);
         }
-        prompt.settings.set_headers(&mut headers);
-        HttpRequest {
-            url: self.url(prompt.model),
-            headers,
-            body: prompt.settings.set_fields(self.body(prompt)),
-        }
+        settings.set_headers(&mut headers);
+        headers
     }
 
     /// What no model of this provider takes.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use reqwest::header::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -17,15 +18,15 @@ use super::gateway::CallContext;
 use super::hint::{self, Location};
 use super::judge::judged;
 use super::limiter::Limiter;
-use super::parameters::{Adjusted, Refusal, Shape};
+use super::parameters::{Adjusted, Parameter, Refusal, Shape};
 use super::provider::Provider;
 use super::redact::Redactor;
 use super::reply_check::checked;
 use super::request::{Format, Request};
 use super::settings::Settings;
 use super::text::TextSink;
-use super::transport::{Live, Transport};
-use super::wire::Prompt;
+use super::transport::{self, Live, Transport};
+use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::{
     AiError, AiErrorKind, Attempt, AttemptOutcome, Completion, FinishReason, Usage, Usd,
 };
@@ -165,6 +166,78 @@ impl Candidate {
         attempt.connect_ms = live.timing.connect.map(millis);
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
         attempt.first_token_ms = live.timing.first_token.map(millis);
+        self.ended((route, call), &span, &redactor, attempt, result)
+    }
+
+    /// The result of a call that a batch has answered with this body: what
+    /// [`attempt`](Self::attempt) would have returned, at a part of the price.
+    pub(super) async fn read_batched(
+        &self,
+        at: Place<'_>,
+        request: &Request,
+        answer: &str,
+        price: f64,
+    ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
+        let Place { route, call, .. } = at;
+        let span = self.span(route, request, call);
+        let (started, begin) = (SystemTime::now(), Instant::now());
+        let redactor = self.provider.redactor();
+        let shape = self.batch_shape(&request.format);
+        let prompt = self.prompt(request, &shape);
+        let head = HttpHead { status: 200, headers: HeaderMap::new(), received: started };
+        let http = HttpReply { head, body: answer.as_bytes().to_vec() };
+        let reply = async {
+            let Provider::Http(provider) = self.provider.as_ref() else {
+                let detail = "its provider has no batch API any more";
+                return Err(AttemptFailure::new(AiErrorKind::Other, detail));
+            };
+            let adapter = provider.adapter.as_ref();
+            let reply = transport::whole(
+                &http,
+                |http| adapter.whole(http),
+                |http| adapter.map_error(http),
+            )?;
+            let mut reply = reply.within(adapter.silent_limit(&prompt), prompt.max_tokens())?;
+            // A model that knows stop texts has stopped before the first one.
+            reply.cut_at(&request.stop);
+            let (reply, raw) = checked(reply, &request.format, call.deadline).await?;
+            let (reply, raw) = without_key(&redactor, reply, raw).await?;
+            judged(reply, raw, request, call).await
+        };
+        let result = reply.instrument(span.clone()).await;
+        let mut attempt = self.new_attempt(started);
+        attempt.duration_ms = millis(begin.elapsed());
+        attempt.batch = true;
+        let (mut attempt, result) = self.ended((route, call), &span, &redactor, attempt, result);
+        let whole = attempt.cost_usd;
+        attempt.cost_usd = whole.map(|cost| Usd::from_dollars(cost.dollars() * price));
+        (attempt, result)
+    }
+
+    /// The body of a call in a batch; `None` if its provider has no batch API.
+    pub(super) fn batch_body(&self, request: &Request) -> Option<String> {
+        self.batch_api()?;
+        let Provider::Http(http) = self.provider.as_ref() else { return None };
+        let shape = self.batch_shape(&request.format);
+        String::from_utf8(http.adapter.body(&self.prompt(request, &shape))).ok()
+    }
+
+    /// How a request is sent in a batch, whose answers come whole.
+    fn batch_shape(&self, format: &Format) -> Shape {
+        let mut shape = self.first_shape(format).shape;
+        shape.omit(Parameter::Stream);
+        shape
+    }
+
+    /// Records how an attempt ended.
+    fn ended(
+        &self,
+        (route, call): (&str, &CallContext),
+        span: &tracing::Span,
+        redactor: &Redactor,
+        mut attempt: Attempt,
+        result: Result<(Reply, Option<String>), AttemptFailure>,
+    ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
         let result = match result {
             Ok((reply, raw)) => {
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
@@ -189,7 +262,7 @@ impl Candidate {
                 Ok((completion, raw))
             }
             Err(failure) => {
-                let mut failed = self.describe(route, failure, &redactor);
+                let mut failed = self.describe(route, failure, redactor);
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
                 attempt.usage = *failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
@@ -406,6 +479,7 @@ impl Candidate {
             backoff_ms: 0,
             asked_again: false,
             hedge: false,
+            batch: false,
             end_unsaid: false,
             not_sent: false,
             connect_ms: None,

@@ -36,7 +36,12 @@ pub(super) struct DayBudgets {
 
 impl DayBudgets {
     pub(super) fn new(limits: BudgetConfig) -> Self {
-        let all = DayBudget::new(limits.day_tokens, limits.day_usd, "the day's budget", "day_");
+        let of_day = |key: &str| format!("{key} in [ai.budget]");
+        let all = DayBudget::new(
+            Limited::new(limits.day_tokens, of_day("day_tokens")),
+            Limited::new(limits.day_usd, of_day("day_usd")),
+            "the day's budget",
+        );
         DayBudgets { all, limits, tenants: Mutex::default() }
     }
 
@@ -47,8 +52,10 @@ impl DayBudgets {
     }
 
     fn of_tenant(&self, tenant: &str) -> Option<Arc<DayBudget>> {
-        let BudgetConfig { tenant_day_tokens: tokens, tenant_day_usd: cost, .. } = self.limits;
-        if tokens.is_none() && cost.is_none() {
+        let named = self.limits.tenants.get(tenant).copied().unwrap_or_default();
+        let BudgetConfig { tenant_day_tokens, tenant_day_usd, .. } = self.limits;
+        let has_tokens = named.day_tokens.or(tenant_day_tokens).is_some();
+        if !has_tokens && named.day_usd.or(tenant_day_usd).is_none() {
             return None;
         }
         let mut tenants = self.tenants.lock();
@@ -60,9 +67,29 @@ impl DayBudgets {
             tenants.retain(|_, budget| budget.is_in_use(today));
         }
         let whose = format!("the budget of the tenant `{tenant}` for a day");
-        let budget = DayBudget::new(tokens, cost, whose, "tenant_day_")?;
+        let of_tenant = |key: &str| format!("{key} in [ai.budget.tenants.{tenant:?}]");
+        let of_all = |key: &str| format!("{key} in [ai.budget]");
+        let tokens = Limited::new(named.day_tokens, of_tenant("day_tokens"))
+            .or_else(|| Limited::new(tenant_day_tokens, of_all("tenant_day_tokens")));
+        let dollars = Limited::new(named.day_usd, of_tenant("day_usd"))
+            .or_else(|| Limited::new(tenant_day_usd, of_all("tenant_day_usd")));
+        let budget = DayBudget::new(tokens, dollars, whose)?;
         tenants.insert(tenant.to_owned(), budget.clone());
         Some(budget)
+    }
+}
+
+/// A limit, with its key in the configuration.
+#[derive(Debug, Clone)]
+struct Limited<T> {
+    most: T,
+    /// As in a message.
+    key: String,
+}
+
+impl<T> Limited<T> {
+    fn new(most: Option<T>, key: String) -> Option<Self> {
+        most.map(|most| Limited { most, key })
     }
 }
 
@@ -71,10 +98,8 @@ impl DayBudgets {
 pub(super) struct DayBudget {
     /// As in a message.
     whose: String,
-    /// The keys in `[ai.budget]` begin with this.
-    prefix: &'static str,
-    tokens: Option<u64>,
-    cost: Option<Usd>,
+    tokens: Option<Limited<u64>>,
+    cost: Option<Limited<Usd>>,
     state: Mutex<State>,
     /// Notified when a call gives back what it has reserved.
     freed: Notify,
@@ -114,15 +139,16 @@ pub(super) enum PutOff {
 impl DayBudget {
     /// `None` if a day has no budget.
     fn new(
-        tokens: Option<u64>,
-        dollars: Option<f64>,
+        tokens: Option<Limited<u64>>,
+        dollars: Option<Limited<f64>>,
         whose: impl Into<String>,
-        prefix: &'static str,
     ) -> Option<Arc<Self>> {
-        let (whose, cost) = (whose.into(), dollars.map(Usd::from_dollars));
+        let whose = whose.into();
+        let cost =
+            dollars.map(|Limited { most, key }| Limited { most: Usd::from_dollars(most), key });
         (tokens.is_some() || cost.is_some()).then(|| {
             let (state, freed) = (Mutex::default(), Notify::new());
-            Arc::new(DayBudget { whose, prefix, tokens, cost, state, freed })
+            Arc::new(DayBudget { whose, tokens, cost, state, freed })
         })
     }
 
@@ -191,21 +217,18 @@ impl DayBudget {
 
     /// Which limit is used up.
     fn reached(&self, spent: Spent) -> Option<String> {
-        let prefix = self.prefix;
-        if let Some(most) = self.tokens.filter(|most| spent.tokens >= *most) {
-            let used = spent.tokens;
-            return Some(format!(
-                "of {most} tokens is used up ({used}; {prefix}tokens in [ai.budget])"
-            ));
+        let tokens = self.tokens.as_ref().filter(|limit| spent.tokens >= limit.most);
+        if let Some(Limited { most, key }) = tokens {
+            return Some(format!("of {most} tokens is used up ({}; {key})", spent.tokens));
         }
-        let most = self.cost.filter(|most| spent.cost_usd >= *most)?;
-        let used = spent.cost_usd;
-        Some(format!("of {most} is used up ({used}; {prefix}usd in [ai.budget])"))
+        let cost = self.cost.as_ref().filter(|limit| spent.cost_usd >= limit.most);
+        let Limited { most, key } = cost?;
+        Some(format!("of {most} is used up ({}; {key})", spent.cost_usd))
     }
 
     fn is_exceeded(&self, spent: Spent) -> bool {
-        self.tokens.is_some_and(|most| spent.tokens > most)
-            || self.cost.is_some_and(|most| spent.cost_usd > most)
+        self.tokens.as_ref().is_some_and(|limit| spent.tokens > limit.most)
+            || self.cost.as_ref().is_some_and(|limit| spent.cost_usd > limit.most)
     }
 }
 
@@ -269,10 +292,12 @@ fn put_off(whose: &str, why: &str, left: Duration) -> AttemptFailure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::TenantBudgetConfig;
     use super::*;
 
     fn budget(tokens: u64) -> Arc<DayBudget> {
-        DayBudget::new(Some(tokens), None, "the day's budget", "day_").unwrap()
+        let tokens = Limited::new(Some(tokens), "day_tokens in [ai.budget]".to_owned());
+        DayBudget::new(tokens, None, "the day's budget").unwrap()
     }
 
     fn estimate(prompt: u64, output: u32) -> Estimate {
@@ -320,14 +345,19 @@ mod tests {
 
     #[test]
     fn a_limit_of_dollars_counts_models_with_a_price() {
-        let budget = DayBudget::new(None, Some(0.5), "the day's budget", "day_").unwrap();
+        let budget = DayBudget::new(
+            None,
+            Limited::new(Some(0.5), "day_usd in [ai.budget]".to_owned()),
+            "the day's budget",
+        )
+        .unwrap();
         for dollars in [0.3, 0.3] {
             let call = budget.try_reserve(estimate(1, 1), at(60)).unwrap().unwrap();
             call.commit(1_000_000, Usd::from_dollars(dollars));
         }
         let refused = budget.try_reserve(estimate(1, 1), at(60)).unwrap_err();
         assert!(refused.detail.contains("day_usd"), "{refused:?}");
-        assert!(DayBudget::new(None, None, "", "").is_none());
+        assert!(DayBudget::new(None, None, "").is_none());
     }
 
     #[test]
@@ -355,5 +385,60 @@ mod tests {
         assert!(of("acme").try_reserve(estimate(1, 1), at(60)).is_err(), "its use is remembered");
         let none = DayBudgets::new(BudgetConfig::default());
         assert!(none.of(Some("acme")).is_empty());
+    }
+
+    #[test]
+    fn a_named_tenant_has_limits_of_its_own_and_the_general_ones_where_it_has_none() {
+        let config = |general: (Option<u64>, Option<f64>), named: TenantBudgetConfig| {
+            DayBudgets::new(BudgetConfig {
+                tenant_day_tokens: general.0,
+                tenant_day_usd: general.1,
+                tenants: BTreeMap::from([("big".to_owned(), named)]),
+                ..BudgetConfig::default()
+            })
+        };
+        let named = |day_tokens, day_usd| TenantBudgetConfig { day_tokens, day_usd };
+        let all = (Some(1_000), Some(1.0));
+        for (general, of, tenant, tokens, dollars, says) in [
+            (
+                all,
+                named(Some(9_000), None),
+                "small",
+                1_000,
+                0.0,
+                Some("tenant_day_tokens in [ai.b"),
+            ),
+            (all, named(Some(9_000), None), "big", 1_000, 0.0, None),
+            (
+                all,
+                named(Some(9_000), None),
+                "big",
+                9_000,
+                0.0,
+                Some("9000 tokens is used up (9000; day_tokens in [ai.budget.tenants.\"big\"])"),
+            ),
+            (all, named(Some(9_000), None), "big", 1, 1.0, Some("tenant_day_usd in [ai.budget]")),
+            (all, named(None, Some(5.0)), "big", 1, 4.9, None),
+            (all, named(None, Some(5.0)), "big", 1, 5.0, Some("day_usd in [ai.budget.tenants.")),
+            (all, named(None, None), "big", 1_000, 0.0, Some("tenant_day_tokens in [ai.budget]")),
+            ((None, None), named(Some(10), None), "big", 10, 0.0, Some("[ai.budget.tenants.")),
+            ((None, None), named(Some(10), None), "small", 10, 0.0, None),
+        ] {
+            let budgets = config(general, of);
+            let budget = || budgets.of(Some(tenant)).pop();
+            if let Some(budget) = budget() {
+                let call = budget.try_reserve(estimate(1, 1), at(60)).unwrap().unwrap();
+                call.commit(tokens, Usd::from_dollars(dollars));
+            }
+            let refused = budget().and_then(|one| one.try_reserve(estimate(1, 1), at(60)).err());
+            let detail = refused.map(|refused| refused.detail);
+            match says {
+                None => assert_eq!(detail, None, "{general:?} {of:?} {tenant}"),
+                Some(says) => {
+                    let detail = detail.unwrap_or_default();
+                    assert!(detail.contains(says), "{general:?} {of:?} {tenant}: {detail}");
+                }
+            }
+        }
     }
 }

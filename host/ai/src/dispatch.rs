@@ -98,7 +98,7 @@ impl Charge {
         }
     }
 
-    fn commit(self, tokens: u64, cost: Usd) {
+    pub(super) fn commit(self, tokens: u64, cost: Usd) {
         if let Some(reserved) = self.reserved {
             reserved.commit(tokens, cost);
         }
@@ -108,11 +108,58 @@ impl Charge {
     }
 }
 
+/// Why nothing is charged: the attempt does not begin.
+pub(super) enum NotCharged {
+    /// The order's budget is too small.
+    OverBudget(Message),
+    /// The budget of the day is used up.
+    PutOff(Box<AttemptFailure>),
+    /// The order's deadline passed.
+    Late,
+}
+
+/// Reserves what an attempt may use, and waits until the budgets have room for it.
+pub(super) async fn charge(
+    call: &CallContext,
+    days: &[Arc<DayBudget>],
+    estimate: Estimate,
+) -> Result<Charge, NotCharged> {
+    let reserved = match &call.budget {
+        None => None,
+        Some(budget) => {
+            // Boxed, because few orders have a budget.
+            match Box::pin(budget.reserve(estimate, call.deadline)).await {
+                Ok(reserved) => Some(reserved),
+                Err(Refused::TooSmall(message)) => return Err(NotCharged::OverBudget(message)),
+                Err(Refused::Deadline) => return Err(NotCharged::Late),
+            }
+        }
+    };
+    let mut charge = Charge { reserved, of_days: Vec::new(), prompt: estimate.prompt };
+    for day in days {
+        // Boxed, because few days have a budget.
+        match Box::pin(day.reserve(estimate, call.deadline)).await {
+            Ok(of_day) => charge.of_days.push(*of_day),
+            Err(put_off) => {
+                charge.release();
+                return Err(match put_off {
+                    PutOff::Reached(failure) => NotCharged::PutOff(failure),
+                    PutOff::Deadline => NotCharged::Late,
+                });
+            }
+        }
+    }
+    Ok(charge)
+}
+
 /// An attempt that may begin.
 pub(super) struct Ready {
     pub(super) charge: Charge,
     pub(super) permit: Box<Permit>,
     pub(super) notes: Notes,
+    /// Of an order whose other calls wait for batches: it does not end its attempt before this
+    /// call.
+    pub(super) direct: Option<Box<dyn Send + Sync>>,
 }
 
 impl Ready {
@@ -176,7 +223,7 @@ impl<'a> Dispatch<'a> {
     /// Calls the candidates in order, until one returns a complete, checked reply.
     pub(super) async fn run(mut self, route: &Route) -> Result<Completed, AiError> {
         let candidates = route.candidates.as_slice();
-        let first = first(candidates, self.jitter);
+        let first = first(candidates, |most| self.jitter.up_to(most));
         // The first one, and then the others in their order.
         let at = |step: usize| match step {
             0 => candidates.get(first),
@@ -267,6 +314,12 @@ impl<'a> Dispatch<'a> {
         self.end(candidate, ready, attempt, result)
     }
 
+    /// Keeps the attempt of an order from ending whose other calls wait for batches.
+    pub(super) fn directly(&self) -> Option<Box<dyn Send + Sync>> {
+        let (journal, _) = self.journal?;
+        Some(journal.batches()?.directly())
+    }
+
     pub(super) fn place(&self) -> Place<'a> {
         let (route, call, transport) = (self.route, self.call, self.transport);
         Place { route, call, transport, first_token: None }
@@ -283,38 +336,26 @@ impl<'a> Dispatch<'a> {
         notes: Notes,
     ) -> Result<Ready, Tried> {
         let estimate = estimate(candidate, request);
-        let reserved = match &self.call.budget {
-            None => None,
-            Some(budget) => {
-                // Boxed, because few orders have a budget.
-                match Box::pin(budget.reserve(estimate, self.call.deadline)).await {
-                    Ok(reserved) => Some(reserved),
-                    Err(Refused::TooSmall(message)) => return Err(Tried::OverBudget(message)),
-                    Err(Refused::Deadline) => return Err(Tried::Late),
-                }
+        let charge = match charge(self.call, self.days, estimate).await {
+            Ok(charge) => charge,
+            Err(NotCharged::OverBudget(message)) => return Err(Tried::OverBudget(message)),
+            Err(NotCharged::Late) => return Err(Tried::Late),
+            Err(NotCharged::PutOff(failure)) => {
+                // The other candidates have the same budget.
+                self.reject(candidate, *failure, notes);
+                return Err(Tried::PutOff);
             }
         };
-        let mut charge = Charge { reserved, of_days: Vec::new(), prompt: estimate.prompt };
-        for day in self.days {
-            // Boxed, because few days have a budget.
-            match Box::pin(day.reserve(estimate, self.call.deadline)).await {
-                Ok(of_day) => charge.of_days.push(*of_day),
-                Err(put_off) => {
-                    charge.release();
-                    let PutOff::Reached(failure) = put_off else { return Err(Tried::Late) };
-                    // The other candidates have the same budget.
-                    self.reject(candidate, *failure, notes);
-                    return Err(Tried::PutOff);
-                }
-            }
-        }
         let begin = Instant::now();
         let deadline = self.call.deadline;
         let permit = candidate.limiter.acquire(&candidate.model, estimate.prompt, deadline).await;
         let notes = Notes { waited_ms: millis(begin.elapsed()), ..notes };
         match permit {
             // Boxed to keep the future of a call that waits for the model small.
-            Ok(permit) => Ok(Ready { charge, permit: Box::new(permit), notes }),
+            Ok(permit) => {
+                let permit = Box::new(permit);
+                Ok(Ready { charge, permit, notes, direct: self.directly() })
+            }
             Err(failure) => {
                 charge.release();
                 self.reject(candidate, failure, notes);
@@ -339,30 +380,9 @@ impl<'a> Dispatch<'a> {
         result: Result<(Completion, Option<String>), FailedAttempt>,
     ) -> Tried {
         let most_output = ready.most_output();
-        let Ready { charge, permit, notes } = ready;
-        // What a provider does not count is estimated: it is charged to the budget all the same.
-        let charged = match attempt.usage {
-            unknown @ Usage { input_tokens: None, output_tokens: None, .. }
-                if result.as_ref().is_err_and(|failed| !has_reply(failed)) =>
-            {
-                unknown
-            }
-            known => {
-                let reply = match &result {
-                    Ok((completion, _)) => completion.content.len(),
-                    Err(failed) => {
-                        failed.failure.unusable.as_ref().map_or(0, |one| one.reply.len())
-                    }
-                };
-                Usage {
-                    input_tokens: known.input_tokens.or(Some(charge.prompt)),
-                    output_tokens: known.output_tokens.or_else(|| Some(estimated_tokens(reply))),
-                    ..known
-                }
-            }
-        };
-        let count = |tokens: Option<u64>| tokens.unwrap_or(0);
-        let tokens = count(charged.input_tokens).saturating_add(count(charged.output_tokens));
+        let Ready { charge, permit, notes, direct: _direct } = ready;
+        let charged = charged(&attempt, &result, charge.prompt);
+        let tokens = total(charged);
         candidate.limiter.record_tokens(&permit, tokens);
         charge.commit(tokens, candidate.cost(charged).unwrap_or_default());
         permit.complete(result.as_ref().err().map(|failed| &failed.failure));
@@ -503,6 +523,39 @@ impl<'a> Dispatch<'a> {
     }
 }
 
+/// What an attempt is charged with. What a provider does not count is estimated: it is charged to
+/// the budget all the same.
+pub(super) fn charged(
+    attempt: &Attempt,
+    result: &Result<(Completion, Option<String>), FailedAttempt>,
+    prompt: u64,
+) -> Usage {
+    match attempt.usage {
+        unknown @ Usage { input_tokens: None, output_tokens: None, .. }
+            if result.as_ref().is_err_and(|failed| !has_reply(failed)) =>
+        {
+            unknown
+        }
+        known => {
+            let reply = match result {
+                Ok((completion, _)) => completion.content.len(),
+                Err(failed) => failed.failure.unusable.as_ref().map_or(0, |one| one.reply.len()),
+            };
+            Usage {
+                input_tokens: known.input_tokens.or(Some(prompt)),
+                output_tokens: known.output_tokens.or_else(|| Some(estimated_tokens(reply))),
+                ..known
+            }
+        }
+    }
+}
+
+/// All tokens.
+pub(super) fn total(usage: Usage) -> u64 {
+    let count = |tokens: Option<u64>| tokens.unwrap_or(0);
+    count(usage.input_tokens).saturating_add(count(usage.output_tokens))
+}
+
 /// What an attempt at this candidate will use.
 pub(super) fn estimate(candidate: &Candidate, request: &Request) -> Estimate {
     let bytes = request.messages.iter().map(|message| message.content.len()).sum();
@@ -510,14 +563,15 @@ pub(super) fn estimate(candidate: &Candidate, request: &Request) -> Estimate {
     Estimate { prompt: estimated_tokens(bytes), max_output, price }
 }
 
-/// The candidate that is asked first: one of those with a weight, or the first.
-fn first(candidates: &[Candidate], jitter: &Jitter) -> usize {
+/// The candidate that is asked first: one of those with a weight, or the first. `up_to` is a random
+/// number from 0 to its argument.
+pub(super) fn first(candidates: &[Candidate], up_to: impl FnOnce(u64) -> u64) -> usize {
     let weights = || candidates.iter().map(|candidate| u64::from(candidate.weight));
     let all: u64 = weights().sum();
     if all == 0 {
         return 0;
     }
-    let mut left = jitter.up_to(all - 1);
+    let mut left = up_to(all - 1);
     for (index, weight) in weights().enumerate() {
         if left < weight {
             return index;

@@ -178,6 +178,7 @@ fn provider<C: Kind, A: Adapter + 'static>(
     let adapter = Box::new(make(&C::take(&mut keys).ok()?, &key).ok()?);
     let limits = LimitsByModel::of(&EndpointConfig::default());
     Some(Provider::Http(Box::new(HttpProvider {
+        batch: None,
         adapter,
         key: Arc::new(key),
         limits,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::batch::{Batched, BatchedEnd};
 use super::budget::OrderBudget;
 use super::candidate::Candidate;
-use super::config::{AiConfig, BudgetConfig, ConfigError};
+use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
 use super::day_budget::DayBudgets;
 use super::dispatch::Dispatch;
 use super::journal::RunJournal;
@@ -34,6 +35,7 @@ pub struct Gateway {
     jitter: Jitter,
     budget: BudgetConfig,
     days: DayBudgets,
+    batch: BatchConfig,
     schemas: KnownSchemas,
 }
 
@@ -126,8 +128,9 @@ impl Gateway {
             routes,
             transport,
             jitter: Jitter::from_clock(),
-            budget: config.budget,
-            days: DayBudgets::new(config.budget),
+            budget: config.budget.clone(),
+            days: DayBudgets::new(config.budget.clone()),
+            batch: config.batch,
             schemas: KnownSchemas::default(),
         })
     }
@@ -143,6 +146,7 @@ impl Gateway {
             jitter: Jitter::from_clock(),
             budget: BudgetConfig::default(),
             days: DayBudgets::new(BudgetConfig::default()),
+            batch: BatchConfig::default(),
             schemas: KnownSchemas::default(),
         }
     }
@@ -157,7 +161,9 @@ impl Gateway {
 
     /// A new budget for one order, to be shared by its calls.
     pub fn order_budget(&self) -> Arc<OrderBudget> {
-        Arc::new(OrderBudget::new(self.budget))
+        // Only a day has budgets of tenants.
+        let of_order = BudgetConfig { tenants: BTreeMap::new(), ..self.budget };
+        Arc::new(OrderBudget::new(of_order))
     }
 
     /// The cache of compiled reply schemas.
@@ -227,15 +233,35 @@ impl Gateway {
             return Ok(Box::pin(journal.share(key.clone(), call.call_id, entry)).await);
         }
         let paid = journal.as_ref().map(|(journal, key)| (journal.as_ref(), key));
-        let dispatch = Dispatch::new(&self.transport, &self.jitter, call, name, request, text);
-        // Boxed too: it would be moved several times on its way to the one who waits.
         let tenant = call.journal.as_ref().and_then(|journal| journal.tenant());
         let days = self.days.of(tenant);
-        let dispatch = dispatch.accounted(paid).within(&days);
-        let completed = Box::pin(dispatch.run(route)).await?;
+        let queue = paid.and_then(|(journal, key)| Some((journal, key, journal.batches()?)));
+        let batched = match &queue {
+            None => None,
+            Some((journal, key, queue)) => {
+                let of = (*journal, *key);
+                let batched = self.batched(call, request, (name, route), of, &days, queue.as_ref());
+                Some(Box::pin(batched).await)
+            }
+        };
+        let (completed, of_batch) = match batched {
+            Some(Batched::Completed(completed)) => {
+                (*completed, queue.map(|(_, key, queue)| (queue, key.clone())))
+            }
+            Some(Batched::Direct) | None => {
+                let dispatch =
+                    Dispatch::new(&self.transport, &self.jitter, call, name, request, text);
+                let dispatch = dispatch.accounted(paid).within(&days);
+                // Boxed too: it would be moved several times on its way to the one who waits.
+                (Box::pin(dispatch.run(route)).await?, None)
+            }
+        };
         let Some((journal, key)) = journal else { return Ok(completed) };
         let (completed, entry) =
             Box::pin(journal.record(key, call.call_id, request, completed)).await;
+        if let Some((queue, key)) = of_batch {
+            Box::pin(queue.end(&key, BatchedEnd::Used)).await;
+        }
         if let Some((cache, cached, keep)) = cache.filter(|_| entry.is_whole())
             && let Err(message) = Box::pin(cache.store(&cached, &entry, keep)).await
         {
@@ -243,6 +269,11 @@ impl Gateway {
             tracing::warn!(call = %call.call_id, "{message}");
         }
         Ok(completed)
+    }
+
+    /// How calls are collected into batches.
+    pub fn batch_config(&self) -> &BatchConfig {
+        &self.batch
     }
 
     /// The name of the route that serves a purpose; `None` if none does.

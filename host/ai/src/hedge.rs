@@ -220,7 +220,12 @@ impl Dispatch<'_> {
             }
             Hedged::Made(permit, made) => {
                 let (attempt, result) = *made;
-                self.end(other, Ready { charge, permit, notes: HEDGE }, attempt, result)
+                self.end(
+                    other,
+                    Ready { charge, permit, notes: HEDGE, direct: None },
+                    attempt,
+                    result,
+                )
             }
         }
     }

@@ -16,6 +16,7 @@
 //! | `retry`, `limiter`, `learned_limit` | when again, and how many at once? |
 //! | `budget`, `day_budget` | how much in total? |
 //! | `journal`, `reply_cache` | which replies were paid for already, by the order or by another? |
+//! | `batch` | which calls wait for a batch, and how is one sent and read? |
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
@@ -36,6 +37,7 @@
 mod adapter;
 mod answer;
 mod anthropic;
+mod batch;
 mod budget;
 mod candidate;
 mod client_error;
@@ -94,12 +96,17 @@ mod transport;
 mod usage;
 mod wire;
 
+pub use batch::{
+    Batch, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchResult, BatchResults,
+    BatchedCall, BatchedEnd, EndedBatch, NewBatchCall,
+};
 pub use budget::{OrderBudget, Spent};
 pub use config::{
-    AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CacheTime,
-    CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, EnvSource,
-    FileSource, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi, OpenAiConfig,
-    PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig, TextSource,
+    AiConfig, AnthropicConfig, AnthropicJson, BatchApi, BatchConfig, BreakerConfig, BudgetConfig,
+    CacheTime, CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig,
+    EnvSource, FileSource, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig, OpenAiApi,
+    OpenAiConfig, PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig,
+    TenantBudgetConfig, TextSource,
 };
 pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{

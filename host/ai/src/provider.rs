@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::adapter::Adapter;
 use super::answer::Reply;
+use super::batch::BatchWire;
 use super::config::{CALL_MS, EndpointConfig, Reasoning};
 use super::failure::{AttemptFailure, Unsent};
 use super::large_replies::LargeReplies;
@@ -96,6 +97,8 @@ pub(super) struct HttpProvider {
     pub(super) limits: LimitsByModel,
     /// The client with the provider's own proxy and certificates; `None` for the one of the process.
     pub(super) client: Option<Client>,
+    /// Its batch API, if it has one that is known.
+    pub(super) batch: Option<BatchWire>,
     /// What its models refuse.
     pub(super) refused: Refused,
     /// Its replies that are larger than usual.
@@ -161,6 +164,11 @@ fn hash(format: &Format) -> Option<u64> {
 }
 
 impl HttpProvider {
+    /// The timeout for connecting, which does not depend on the model.
+    pub(super) fn connect_limit(&self) -> Duration {
+        self.limits.quick.connect
+    }
+
     /// The timeouts of a call with this prompt.
     pub(super) fn limits(&self, prompt: &Prompt<'_>) -> &CallLimits {
         let thinks = match prompt.settings.reasoning {

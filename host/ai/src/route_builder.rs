@@ -11,6 +11,7 @@ use url::Url;
 
 use super::adapter::Adapter;
 use super::anthropic::Anthropic;
+use super::batch::BatchWire;
 use super::candidate::Candidate;
 use super::cloudflare::Cloudflare;
 use super::config::{
@@ -227,7 +228,9 @@ fn http(
     let limits = LimitsByModel::of(config);
     let adapter = adapter(&key).map_err(|message| ("base_url", message))?;
     let client = client(config, from)?;
+    let batch = BatchWire::of(config.batch, adapter.as_ref());
     Ok(Provider::Http(Box::new(HttpProvider {
+        batch,
         adapter,
         key: Arc::new(key),
         limits,

@@ -257,6 +257,7 @@ pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
         panic!("no key is needed")
     };
     Provider::Http(Box::new(HttpProvider {
+        batch: None,
         adapter: Box::new(adapter),
         key: Arc::new(key),
         limits,

@@ -3,9 +3,10 @@
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::adapter::{Adapter, StreamDecoder, StreamEvent};
 use super::answer::{Answer, Reply};
@@ -19,7 +20,7 @@ use super::provider::{CallLimits, HttpProvider};
 use super::secret::{ApiKey, Key};
 use super::text::TextSink;
 use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
-use sitewright_http::{Client, ConnectWatch, Connecting, connect_within, was_closed};
+use sitewright_http::{Client, ConnectWatch, Connecting, Shard, connect_within, was_closed};
 use sitewright_model::ai::{AiError, AiErrorKind, Limit};
 
 /// Maximum size of a whole response body. No usable reply is longer.
@@ -36,6 +37,9 @@ const MAX_STREAM_BYTES: usize = 16 * MAX_BODY_BYTES;
 /// How long to wait for the end of the body after a stream's final marker, so that the connection
 /// can be reused.
 const LINGER: Duration = Duration::from_millis(100);
+
+/// Maximum time between two chunks of a response of an API beside that of calls.
+const CHUNK_WITHIN: Duration = Duration::from_secs(60);
 
 /// Number of bytes that are read to distinguish a stream from a whole body.
 const SNIFF_BYTES: usize = 16;
@@ -162,6 +166,71 @@ impl Transport {
             Err(failure) => Err(failure.of_answer(&head, &read)),
         }
     }
+}
+
+/// A response whose body is still to be read.
+pub(super) struct OpenAnswer {
+    pub(super) head: HttpHead,
+    response: reqwest::Response,
+    /// Held until the response was read.
+    _shard: Shard,
+}
+
+impl Transport {
+    /// Sends one request to an API beside that of calls, and waits for the head of its response, at
+    /// most `within`.
+    pub(super) async fn open(
+        &self,
+        provider: &HttpProvider,
+        method: Method,
+        request: HttpRequest,
+        content_type: Option<&str>,
+        within: Duration,
+    ) -> Result<OpenAnswer, AttemptFailure> {
+        let shard = provider.client.as_ref().unwrap_or(&self.client).shard();
+        let HttpRequest { url, headers, body } = request;
+        let mut request = shard.client().request(method, url).headers(headers);
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
+        }
+        let (sending, _) = connect_within(provider.connect_limit(), request.send());
+        let sent = timeout(within, sending).await.map_err(|_| late(within, "the request"))?;
+        let mut response = sent.map_err(|error| client_error::failure(error, "the request"))?;
+        let head = HttpHead {
+            status: response.status().as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            received: SystemTime::now(),
+        };
+        Ok(OpenAnswer { head, response, _shard: shard })
+    }
+}
+
+impl OpenAnswer {
+    /// The next bytes of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, AttemptFailure> {
+        let chunk = timeout(CHUNK_WITHIN, self.response.chunk()).await;
+        let chunk = chunk.map_err(|_| late(CHUNK_WITHIN, "the answer"))?;
+        let chunk = chunk.map_err(|error| client_error::failure(error, "the answer"))?;
+        Ok(chunk.map(|chunk| chunk.to_vec()))
+    }
+
+    /// The whole body, of at most `max` bytes.
+    pub(super) async fn whole(&mut self, max: usize) -> Result<Vec<u8>, AttemptFailure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > max {
+                let detail = format!("its answer is larger than {} MiB", max >> 20);
+                return Err(AttemptFailure::new(AiErrorKind::Protocol, detail));
+            }
+        }
+        Ok(body)
+    }
+}
+
+fn late(within: Duration, what: &str) -> AttemptFailure {
+    let detail = format!("{what} took longer than {} ms", within.as_millis());
+    AttemptFailure::new(AiErrorKind::Timeout, detail)
 }
 
 fn post(client: &reqwest::Client, request: HttpRequest) -> reqwest::RequestBuilder {

@@ -288,6 +288,7 @@ mod tests {
             oldest_running_ms: None,
             next_due_at: None,
             paused: false,
+            batch_items: 0,
             holds: Vec::new(),
             workers: vec![WorkerStats {
                 client_id: "w".to_owned(),

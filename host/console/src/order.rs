@@ -227,6 +227,9 @@ fn all_facts(order: &Order, now: i64) -> Vec<Fact> {
     facts.extend(code("Configuration", &order.config_version));
     facts.extend(code("Idempotency key", &order.idempotency_key));
     facts.extend(code("Tenant", &order.tenant));
+    if order.batch {
+        facts.push(text("AI calls", "through batches: nobody waits for it".to_owned()));
+    }
     facts
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use sitewright_failure::store;
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
+use sitewright_jobs::{Attempt, BatchItem, Cost, Database, Failure, Order, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::failure::{Diagnostic, FailureRecord};
 use sitewright_site::{Manifest, OrderDir, SiteProblem, SitesRoot, list_releases};
@@ -21,6 +21,8 @@ pub struct OrderDetail {
     /// The oldest first.
     pub attempts: Vec<Attempt>,
     pub cost: Cost,
+    /// AI calls that went through batches, or wait for one; the oldest first.
+    pub batch_items: Vec<BatchItem>,
     pub last_failure: Option<LastFailure>,
     /// What the last attempt used of its limits: from its failure record, or from the release's
     /// manifest if the sites are on this machine.
@@ -76,6 +78,7 @@ impl OrderDetail {
         let warnings = warnings(database, reading, id).await?;
         let attempts = database.attempts(id).await?;
         let cost = database.cost(id).await?;
+        let batch_items = if order.batch { database.batch_items(id).await? } else { Vec::new() };
         let failure = match &order.last_failure {
             Some(failure) => database.failure(failure).await?,
             None => None,
@@ -103,6 +106,7 @@ impl OrderDetail {
             order,
             attempts,
             cost,
+            batch_items,
             last_failure,
             limits,
             warnings,

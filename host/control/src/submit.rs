@@ -33,6 +33,9 @@ pub struct Submission {
     /// Whether it is an error if the queue has the order with another label: then nothing is said
     /// about that order, and nothing is changed.
     pub only_own: bool,
+    /// Whether nobody waits for it: its AI calls may go through the provider's batches. An order
+    /// that the queue has keeps its own.
+    pub batch: bool,
     /// What was found beside the order's own notices, to be answered with them.
     pub notices: Vec<Notice>,
 }
@@ -167,6 +170,7 @@ pub async fn submit(
         idempotency_key: submission.idempotency_key.clone(),
         callback: submission.callback.clone(),
         tenant: submission.tenant.clone(),
+        batch: submission.batch,
         sent_digest: Some(sent_digest(&submission.order, submission.order.document())),
         ..NewOrder::new(
             submission.order.id().to_string(),

@@ -130,6 +130,7 @@ impl ClaimOrder {
             order: self.order.clone(),
             template: row.text("template")?,
             tenant: row.opt_text("tenant")?,
+            batch: row.int("batch")? == 1,
             config_version: row.opt_text("config_version")?,
             attempt: self.attempt,
             number: row.int("runs")?,
@@ -179,7 +180,7 @@ impl Coalesced for ClaimOrder {
                 AND (state || '' = {queued} OR (state || '' = {waiting} AND job_id = CAST(t.value \
              ->> 3 AS BIGINT)))
              RETURNING owner_attempt, document, template, config_version, runs, attempts,
-                 suspected_at, revision, priority, held_by, tenant"
+                 suspected_at, revision, priority, held_by, tenant, batch"
         );
         let mut given = HashMap::with_capacity(writes.len());
         for row in tx.all(sql, args![&wanted, now]).await? {
@@ -244,7 +245,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     next_attempt_at = NULL, updated_at = $6
                  WHERE id = $1 AND (state = {queued} OR (state = {waiting} AND job_id = $4))
                  RETURNING document, template, config_version, runs, attempts, suspected_at, revision,
-                    priority, held_by, tenant"
+                    priority, held_by, tenant, batch"
             ),
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
@@ -280,7 +281,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             let existing = tx
                 .optional(
                     "SELECT document, template, config_version, runs, attempts, state, \
-                     owner_attempt, suspected_at, revision, tenant
+                     owner_attempt, suspected_at, revision, tenant, batch
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
                 )

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
+use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
 
+use super::batch_items::{self, WAITS_AT_MOST};
 use super::coalesced::{Coalesced, json_rows, over_json};
 use super::database::Database;
 use super::driver::river::{self, JobEnd};
@@ -189,6 +191,13 @@ async fn complete_in(
             job
         }
     };
+    let batch_reason = match resolution {
+        Resolution::AwaitBatch { reason } if plan.order == OrderState::Waiting => Some(reason),
+        _ => None,
+    };
+    if plan.order.has_ended() {
+        batch_items::drop_unread(tx, &claimed.order).await?;
+    }
     let release = match resolution {
         Resolution::Succeeded { release } => Some(release.as_str()),
         _ => None,
@@ -212,7 +221,7 @@ async fn complete_in(
             current_release = coalesce($5, current_release), last_failure = coalesce($6, \
          last_failure), waiting_reason = $7,
             next_attempt_at = $8, finished_at = $9, held_by = $10,
-            suspected_at = CASE WHEN $11 = 1 THEN suspected_at END
+            suspected_at = CASE WHEN $11 = 1 THEN suspected_at END, awaits_batch = $12
          WHERE id = $1",
         args![
             &claimed.order,
@@ -221,13 +230,20 @@ async fn complete_in(
             i64::from(plan.uses_attempt),
             release,
             failure.map(|failure| &*failure.id),
-            next.and(hold.map(|hold| hold.reason.as_str()).or(error.as_deref())),
-            // A hold ends when it ends; that the job becomes due meanwhile is a safeguard.
-            next.filter(|_| hold.is_none()),
+            next.and(
+                hold.map(|hold| &hold.reason)
+                    .or(batch_reason)
+                    .map(Message::as_str)
+                    .or(error.as_deref())
+            ),
+            // A hold or a batch ends when it ends; that the job becomes due meanwhile is a
+            // safeguard.
+            next.filter(|_| hold.is_none() && batch_reason.is_none()),
             plan.order.has_ended().then_some(now),
             &hold_id,
             // An attempt that came to an end cleared the order of ending its process.
-            i64::from(plan.attempt == AttemptEnd::Returned)
+            i64::from(plan.attempt == AttemptEnd::Returned),
+            batch_reason.map(|_| 1_i64)
         ],
     )
     .await?;
@@ -355,6 +371,7 @@ impl Plan {
             Resolution::Retry { .. }
             | Resolution::Snooze { .. }
             | Resolution::Hold { .. }
+            | Resolution::AwaitBatch { .. }
             | Resolution::ReturnToQueue
                 if cancel_requested =>
             {
@@ -366,6 +383,7 @@ impl Plan {
             Resolution::Retry { after, .. } => waits(AttemptEnd::Retry, true, *after),
             Resolution::Snooze { after, .. } => waits(AttemptEnd::Snoozed, false, *after),
             Resolution::Hold { .. } => waits(AttemptEnd::Snoozed, false, PARKED_AT_MOST),
+            Resolution::AwaitBatch { .. } => waits(AttemptEnd::Snoozed, false, WAITS_AT_MOST),
             Resolution::ReturnToQueue => ends(AttemptEnd::Returned, OrderState::Queued, false),
         }
     }

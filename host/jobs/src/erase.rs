@@ -386,7 +386,13 @@ async fn remove_rows_in(tx: &mut Tx, orders: &[String]) -> Result<RemovedRows, s
         "DELETE FROM sitewright_callbacks WHERE order_id IN (SELECT t.value ->> 0 FROM ",
         ")"
     );
+    let batched = over_json!(
+        tx,
+        "DELETE FROM sitewright_batch_items WHERE order_id IN (SELECT t.value ->> 0 FROM ",
+        ")"
+    );
     let cached = reply_cache::remove_of_orders(tx, &list).await?;
+    tx.execute(batched, args![&list]).await?;
     tx.execute(revisions, args![&list]).await?;
     tx.execute(callbacks, args![&list]).await?;
     Ok(RemovedRows {

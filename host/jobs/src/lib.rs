@@ -27,6 +27,7 @@
 //! | `marks` | is a process of this machine dead, and whose code did it die in? |
 //! | `stall_detector` | does a worker claim nothing although orders are due? |
 //! | `reply_journal` | which AI replies were paid for? |
+//! | `batch_items` | which AI calls wait for a batch, and what came of it? |
 //! | `reply_cache` | which of them answer equal requests of other orders? |
 //! | `ledger` | what did AI calls cost, by day, model, purpose and template? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
@@ -60,6 +61,7 @@ mod attempt;
 mod background;
 mod backup;
 mod batch;
+mod batch_items;
 mod bulk;
 mod bulk_runs;
 mod coalesced;
@@ -107,6 +109,10 @@ mod worker;
 pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
+pub use batch_items::{
+    AddedItem, BatchItem, BatchItemEnd, BatchItemState, Collecting, DueBatch, ItemAnswer,
+    ItemToSend, NewBatchItem,
+};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
 pub use counts::AttemptCounts;

@@ -169,6 +169,8 @@ pub struct NewOrder {
     /// A label of whoever the order is for: `[ai.budget]` limits the orders of each. 1 to 100
     /// characters, none of them a control character.
     pub tenant: Option<String>,
+    /// Whether nobody waits for it: its AI calls may go through the provider's batches.
+    pub batch: bool,
     /// A digest of the document as it was sent, by which who adds orders knows it again.
     pub sent_digest: Option<String>,
 }
@@ -195,6 +197,7 @@ impl NewOrder {
             idempotency_key: None,
             callback: None,
             tenant: None,
+            batch: false,
             sent_digest: None,
         }
     }
@@ -273,6 +276,8 @@ pub struct Order {
     pub idempotency_key: Option<String>,
     /// A label of whoever it is for.
     pub tenant: Option<String>,
+    /// Whether nobody waits for it: its AI calls may go through the provider's batches.
+    pub batch: bool,
     pub state: OrderState,
     /// The attempt that owns it, while it runs.
     pub owner_attempt: Option<String>,
@@ -296,7 +301,7 @@ pub struct Order {
     pub last_failure: Option<String>,
     pub waiting_reason: Option<String>,
     /// When its next attempt is due, in milliseconds since the Unix epoch, like all times here. `None`
-    /// while it waits for a hold.
+    /// while it waits for a hold or for a batch.
     pub next_attempt_at: Option<i64>,
     pub cancel_requested_at: Option<i64>,
     pub created_at: i64,
@@ -314,6 +319,7 @@ impl Order {
                 config_version: row.opt_text("config_version")?,
                 idempotency_key: row.opt_text("idempotency_key")?,
                 tenant: row.opt_text("tenant")?,
+                batch: row.int("batch")? == 1,
                 state: OrderState::Queued,
                 owner_attempt: row.opt_text("owner_attempt")?,
                 owner_worker: row.opt_text("owner_worker")?,
@@ -423,7 +429,7 @@ pub enum AttemptEnd {
     Failed,
     /// With a failure that another attempt may not meet.
     Retry,
-    /// It has to wait for a provider's rate limit, or for a hold; no attempt was used.
+    /// It has to wait for a provider's rate limit, for a hold, or for a batch; no attempt was used.
     Snoozed,
     /// With the last failure that the limits allow.
     Dead,
@@ -516,6 +522,8 @@ pub struct Claimed {
     pub template: String,
     /// A label of whoever the order is for.
     pub tenant: Option<String>,
+    /// Whether the order's AI calls may go through the provider's batches.
+    pub batch: bool,
     /// The configuration of the order's first attempt. The worker's own may be newer (failure
     /// catalogue E13).
     pub config_version: Option<String>,
@@ -646,6 +654,11 @@ pub enum Resolution {
     /// It met a cause that is not the order's. The hold is set and the order waits for it. Uses no
     /// attempt.
     Hold { failure: NewFailure, hold: Box<NewHold> },
+    /// Its AI calls wait for batches, and the order waits until they are answered. Uses no attempt.
+    AwaitBatch {
+        /// As the order shows it.
+        reason: Message,
+    },
     /// Given up.
     Dead { failure: NewFailure },
     /// The order was cancelled.
@@ -667,6 +680,7 @@ impl Resolution {
             | Resolution::Dead { failure }
             | Resolution::Cancelled { failure: Some(failure) } => Some(failure),
             Resolution::Succeeded { .. }
+            | Resolution::AwaitBatch { .. }
             | Resolution::Cancelled { failure: None }
             | Resolution::ReturnToQueue => None,
         }

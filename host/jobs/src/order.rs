@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use sitewright_model::time::now_ms;
 
+use super::batch_items;
 use super::coalesced::{Coalesced, json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, args, river, sql};
@@ -21,7 +22,7 @@ macro_rules! select_orders {
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at, revision, tenant FROM sitewright_orders ",
+             updated_at, finished_at, revision, tenant, batch FROM sitewright_orders ",
             $($rest)+
         )
     };
@@ -354,8 +355,8 @@ async fn enqueue_in(
         .execute(
             "INSERT INTO sitewright_orders
                 (id, document, template, priority, config_version, idempotency_key, created_at, \
-             updated_at, tenant, sent_digest)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) ON CONFLICT DO NOTHING",
+             updated_at, tenant, sent_digest, batch)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
             args![
                 &order.id,
                 &order.document,
@@ -365,7 +366,8 @@ async fn enqueue_in(
                 &order.idempotency_key,
                 now,
                 &order.tenant,
-                &order.sent_digest
+                &order.sent_digest,
+                i64::from(order.batch)
             ],
         )
         .await?;
@@ -438,6 +440,9 @@ pub(super) async fn cancel_in(
     );
     for (sql, answer) in [(unclaimed, CancelAnswer::Cancelled), (running, CancelAnswer::Stopping)] {
         if let Some(row) = tx.optional(sql, args![order, now]).await? {
+            if answer == CancelAnswer::Cancelled {
+                batch_items::drop_unread(tx, order).await?;
+            }
             if let Some(job) = row.opt_int("job_id")? {
                 river::cancel(river, tx, job).await?;
             }

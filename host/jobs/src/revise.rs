@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sitewright_model::time::now_ms;
 
+use super::batch_items;
 use super::database::Database;
 use super::driver::{Row, Tx, args, river, sql};
 use super::error::Error;
@@ -187,6 +188,7 @@ async fn revise_in(
         args![&new.order, &new.document, wanted, revision + 1, &new.config, now, &new.sent_digest],
     )
     .await?;
+    batch_items::drop_open(tx, &new.order).await?;
     let priority = row.int("priority")?;
     let job = match row.opt_int("job_id")?.filter(|_| state.is_unclaimed()) {
         Some(old) => river::replace(river, tx, &new.order, priority, Some(old), None, None).await?,

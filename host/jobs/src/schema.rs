@@ -395,9 +395,47 @@ CREATE TABLE sitewright_bulk_runs (
 CREATE INDEX sitewright_audit_at ON sitewright_audit (at);
 CREATE INDEX sitewright_ai_calls_at ON sitewright_ai_calls (created_at);
 ",
-    // Nothing: version 15 is reserved.
+    // AI calls that wait for a batch. The bodies are last, so that SQLite does not read past them.
     "
-SELECT 1;
+ALTER TABLE sitewright_orders ADD COLUMN batch BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE sitewright_orders ADD COLUMN awaits_batch BIGINT;
+CREATE INDEX sitewright_orders_batched ON sitewright_orders (updated_at) WHERE awaits_batch = 1;
+CREATE TABLE sitewright_batches (
+    id TEXT PRIMARY KEY,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    worker TEXT,
+    taken BIGINT NOT NULL DEFAULT 0,
+    remote_id TEXT,
+    looks BIGINT NOT NULL DEFAULT 0,
+    error TEXT,
+    created_at BIGINT NOT NULL,
+    due_at BIGINT NOT NULL
+);
+CREATE INDEX sitewright_batches_due ON sitewright_batches (due_at);
+CREATE TABLE sitewright_batch_items (
+    id TEXT PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    request TEXT NOT NULL,
+    occurrence BIGINT NOT NULL,
+    purpose TEXT NOT NULL,
+    route TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'open'
+        CHECK (state IN ('open', 'sent', 'answered', 'used', 'direct')),
+    batch_id TEXT,
+    reason TEXT,
+    bytes BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    answer TEXT,
+    body TEXT NOT NULL,
+    UNIQUE (order_id, request, occurrence)
+);
+CREATE INDEX sitewright_batch_items_open ON sitewright_batch_items (created_at, id)
+    WHERE state = 'open';
+CREATE INDEX sitewright_batch_items_sent ON sitewright_batch_items (batch_id) WHERE state = 'sent';
 ",
     // Bulk actions outlive their servers, tokens belong to tenants, and PostgreSQL tells those who
     // watch that something has changed, also if a producer made it who may not read who watches.

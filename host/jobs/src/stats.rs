@@ -26,6 +26,8 @@ pub struct Stats {
     /// When the next waiting order is due, in milliseconds since the Unix epoch.
     pub next_due_at: Option<i64>,
     pub paused: bool,
+    /// AI calls that wait for a batch, or for the answer of one.
+    pub batch_items: i64,
     /// What orders wait for besides their time, and what to do about it.
     pub holds: Vec<Hold>,
     pub workers: Vec<WorkerStats>,
@@ -131,6 +133,7 @@ impl Database {
             oldest_running_ms: age(row.opt_int("running").map_err(failed)?),
             next_due_at: row.opt_int("due").map_err(failed)?,
             paused: self.is_paused().await?,
+            batch_items: self.open_batch_items().await?,
             holds: self.holds().await?,
             workers: known,
         })

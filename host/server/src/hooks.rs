@@ -161,6 +161,7 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
         callback: None,
         tenant: None,
         only_own: false,
+        batch: hook.batch,
         notices,
     };
     let submitted = submit(&app.database, vec![submission], None).await;

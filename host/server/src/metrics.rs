@@ -67,6 +67,9 @@ async fn registry(database: &Database, listeners: usize) -> Result<Registry, Err
     }
     metrics.number("queue_paused", "Whether the queue is paused", i64::from(stats.paused));
 
+    let help = "AI calls that wait for a batch, or for the answer of one";
+    metrics.number("batch_items", help, stats.batch_items);
+
     let holds = metrics.numbers("held_orders", "Orders that wait for a hold");
     for (index, hold) in stats.holds.iter().enumerate() {
         let cause: &'static str = hold.cause.into();

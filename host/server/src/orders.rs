@@ -55,6 +55,10 @@ pub(crate) struct Add {
     /// Label of whoever the order is for: `[ai.budget]` can limit each tenant. At most 100
     /// characters. That of the token, if it is for one tenant.
     tenant: Option<String>,
+    /// Nobody waits for the order: its AI calls go through the provider's batches, which answer
+    /// within a day at a lower price.
+    #[serde(default)]
+    batch: bool,
 }
 
 fn default_priority() -> i64 {
@@ -83,7 +87,7 @@ pub(crate) async fn add(
         let body = Checked { outcome: Outcome::Valid, order: id, warnings };
         return Ok(with(Audited::Nothing, answer(StatusCode::OK, &body)));
     }
-    let Add { template, .. } = parameters;
+    let Add { template, batch, .. } = parameters;
     let submission = Submission {
         order,
         template,
@@ -92,6 +96,7 @@ pub(crate) async fn add(
         callback,
         only_own: of.as_deref().is_some(),
         tenant,
+        batch,
         notices,
     };
     let revise = revises.then_some(app.config_version.as_str());

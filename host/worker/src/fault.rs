@@ -140,6 +140,7 @@ mod tests {
             backoff_ms: 0,
             asked_again: false,
             hedge: false,
+            batch: false,
             end_unsaid: false,
             not_sent: false,
             connect_ms: None,

@@ -28,6 +28,7 @@
 //! attempt is a call of the runtime, a site is a release id.
 
 mod activate;
+mod batches;
 mod circuit;
 mod clock;
 mod config;

@@ -2,12 +2,14 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
+use super::batches::OrderBatches;
 use super::holds::Holds;
 use super::journal::OrderJournal;
 use super::progress::Progress;
@@ -87,7 +89,16 @@ impl Handler for Orders {
             let shared = SharedReplies::new(self.database.clone(), claimed);
             journal = journal.with_cache(Arc::new(shared));
         }
+        let batches = (claimed.batch && claimed.probes.is_empty()).then(|| {
+            let config = self.services.gateway.batch_config();
+            Arc::new(OrderBatches::new(self.database.clone(), claimed, config))
+        });
+        if let Some(batches) = &batches {
+            journal = journal.with_batches(batches.clone());
+        }
         let journal = Arc::new(journal);
+        let cancel = stop.token().child_token();
+        let waits = Arc::new(AtomicBool::new(false));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
             document: document.into_bytes(),
@@ -97,7 +108,7 @@ impl Handler for Orders {
             revision: Some(claimed.revision),
             journal: JournalUse::Of(journal.clone()),
             publication: Publication::Place(self.batcher.clone()),
-            cancel: stop.token().clone(),
+            cancel: cancel.clone(),
             progress,
         };
         // Boxed: the future is large, and thousands wait.
@@ -105,6 +116,7 @@ impl Handler for Orders {
             witness: self.witness.clone(),
             on_trial: claimed.suspected,
             shutting_down: stop.shutting_down(),
+            waits: waits.clone(),
         };
         if claimed.suspected {
             tracing::info!(
@@ -117,10 +129,19 @@ impl Handler for Orders {
             );
         }
         let made = Box::pin(supervised(&self.services, request, supervision));
+        let gathered = async {
+            if let Some(batches) = &batches {
+                batches.until_gathered().await;
+                waits.store(true, Ordering::Release);
+                cancel.cancel();
+            }
+            std::future::pending().await
+        };
         let outcome = tokio::select! {
             outcome = made => outcome,
             // Ends only when the attempt's sender does; then the attempt has ended too.
             () = async { self.progress.watch(claimed, watcher).await; std::future::pending().await } => unreachable!("pending never ends"),
+            () = gathered => unreachable!("pending never ends"),
         };
         match outcome {
             Outcome::Released(released) => {
@@ -137,6 +158,21 @@ impl Handler for Orders {
                     is_stopped(&record, stop) && stop.reason() == StopReason::WorkerShutdown;
                 if returned {
                     return Resolution::ReturnToQueue;
+                }
+                if let Some(batches) = batches
+                    && record.kind == FailureKind::Cancelled
+                    && waits.load(Ordering::Acquire)
+                    && !stop.token().is_cancelled()
+                {
+                    let reason = batches.reason();
+                    tracing::info!(
+                        order = claimed.order,
+                        job = claimed.job,
+                        attempt = %claimed.attempt,
+                        trace_id = claimed.trace_id,
+                        "the order waits and uses no attempt: {reason}"
+                    );
+                    return Resolution::AwaitBatch { reason };
                 }
                 if let Err(message) = stored {
                     tracing::error!(

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::activate::Releases;
+use super::batches::Batches;
 use super::circuit::CircuitSettings;
 use super::holds::{HoldSettings, Holds};
 use super::orders::Orders;
@@ -226,6 +227,7 @@ impl Worker {
         );
         spawn_until(&stop_tasks, swept);
         spawn_until(&stop_tasks, clock::watch());
+        let gateway = services.gateway.clone();
         let orders = Orders {
             services,
             database: database.clone(),
@@ -238,10 +240,13 @@ impl Worker {
             holds: holds.clone(),
         };
         let publisher = Arc::new(releases.clone());
+        let batches = database.clone();
         let serving = serve(database, settings, Arc::new(orders), publisher).await?;
         let sweep_every = options.heartbeat_every.min(SWEEP_EVERY);
         let keep = holds.keep(serving.client_id().to_owned(), serving.own_queue(), sweep_every);
         spawn_until(&stop_tasks, keep);
+        let batches = Batches::new(batches, gateway, serving.client_id().to_owned());
+        spawn_until(&stop_tasks, batches.keep());
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
         let progress = writing;

@@ -23,6 +23,7 @@
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
 //! | `serve` | the HTTP API, tokens, and the status of a worker, as processes |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
+//! | `batches` | orders nobody waits for, by the batches of providers |
 //! | `holds` | faults that are not the order's cost no order; what is held resumes |
 //! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
 //! | `storm_processes` | processes that end charge no order that did not end them |
@@ -49,6 +50,7 @@ mod ai_stream;
 mod ai_wire;
 mod alone;
 mod author;
+mod batches;
 mod blocking;
 mod checks;
 mod cli;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::keys::ProviderKeys;
-use super::{BreakerConfig, LimitsConfig, Problems, RetryConfig, TextSource, is_blank};
+use super::{BatchApi, BreakerConfig, LimitsConfig, Problems, RetryConfig, TextSource, is_blank};
 use sitewright_model::message;
 
 /// Default of `call_ms` for models that do not think.
@@ -84,6 +84,9 @@ pub struct EndpointConfig {
     /// min); 900,000 (15 min) for models that think. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_ms: Option<u64>,
+    /// The batch API. Default: that of OpenAI and Anthropic at their own addresses, none elsewhere.
+    #[serde(skip_serializing_if = "BatchApi::is_auto")]
+    pub batch: BatchApi,
     /// Rate limits, shared by providers with the same endpoint and key, whose values must be equal.
     /// Default: no limits.
     pub limits: LimitsConfig,
@@ -111,6 +114,7 @@ impl Default for EndpointConfig {
             first_token_ms: None,
             idle_ms: None,
             call_ms: None,
+            batch: BatchApi::Auto,
             limits: LimitsConfig::default(),
             breaker: BreakerConfig::default(),
             retry: None,
@@ -142,6 +146,7 @@ impl EndpointConfig {
             first_token_ms: keys.first_token_ms.take(),
             idle_ms: keys.idle_ms.take(),
             call_ms: keys.call_ms.take(),
+            batch: keys.batch.take().unwrap_or_default(),
             limits: keys.limits.take().unwrap_or(default.limits),
             breaker: keys.breaker.take().unwrap_or(default.breaker),
             retry: keys.retry.take(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::super::openai::Dialect;
-use super::{BreakerConfig, LimitsConfig, OpenAiApi, RetryConfig, TextSource};
+use super::{BatchApi, BreakerConfig, LimitsConfig, OpenAiApi, RetryConfig, TextSource};
 
 /// The configuration of one kind of provider.
 pub(crate) trait Kind: Sized {
@@ -72,6 +72,12 @@ provider_keys! {
     /// `http://127.0.0.1:11434` (`ollama`), `https://api.cloudflare.com/client/v4`.
     #[schemars(extend("x-default" = "of the kind"))]
     base_url: String,
+    /// All but `scripted`: the batch API, for orders that are added with `--batch`: `auto` (that of
+    /// OpenAI and Anthropic at their own addresses, none elsewhere), `openai` (kind `openai`:
+    /// `files` and `batches` beside the endpoint), `anthropic` (kind `anthropic`:
+    /// `messages/batches`), or `none`.
+    #[schemars(extend("x-default" = "`auto`"))]
+    batch: BatchApi,
     /// When the circuit breaker opens.
     breaker: BreakerConfig,
     /// Timeout of one whole attempt, connecting included. At least 1.

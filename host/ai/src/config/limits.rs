@@ -1,6 +1,6 @@
 //! Retries, rate limits, circuit breaker, budget and prices.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -72,8 +72,8 @@ impl Default for BreakerConfig {
     }
 }
 
-/// Limits of all AI calls of one order, retries included: `[ai.budget]`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+/// Limits of all AI calls of one order, retries included, and of a day: `[ai.budget]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[derive(schemars::JsonSchema)]
 pub struct BudgetConfig {
@@ -107,6 +107,26 @@ pub struct BudgetConfig {
     /// no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_day_usd: Option<f64>,
+    /// Tenants with a budget of their own, by their label: `[ai.budget.tenants.NAME]`. Default:
+    /// none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<String, TenantBudgetConfig>,
+}
+
+/// The budget of a day of one tenant, instead of that of every tenant:
+/// `[ai.budget.tenants.NAME]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
+pub struct TenantBudgetConfig {
+    /// Maximum number of tokens of the tenant's orders in a day, instead of `tenant_day_tokens`.
+    /// Default: `tenant_day_tokens`. At least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_tokens: Option<u64>,
+    /// The same in US dollars, instead of `tenant_day_usd`, more than 0. Requires a price of every
+    /// model in the routes. Default: `tenant_day_usd`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_usd: Option<f64>,
 }
 
 /// The price of a model's tokens: `[ai.prices."MODEL"]`.
@@ -181,9 +201,12 @@ impl AiConfig {
         }
         let BudgetConfig { day_tokens, day_usd, tenant_day_tokens, tenant_day_usd, .. } =
             self.budget;
-        for (field, tokens) in
-            [("day_tokens", day_tokens), ("tenant_day_tokens", tenant_day_tokens)]
-        {
+        let tenants = || self.budget.tenants.iter();
+        let general = [("day_tokens", day_tokens), ("tenant_day_tokens", tenant_day_tokens)]
+            .map(|(field, tokens)| (field.to_owned(), tokens));
+        let named = tenants()
+            .map(|(name, tenant)| (format!("tenants.{name:?}.day_tokens"), tenant.day_tokens));
+        for (field, tokens) in general.into_iter().chain(named) {
             if tokens == Some(0) {
                 problems.add(
                     format!("ai.budget.{field}"),
@@ -191,7 +214,12 @@ impl AiConfig {
                 );
             }
         }
-        for (field, dollars) in [("day_usd", day_usd), ("tenant_day_usd", tenant_day_usd)] {
+        let general = [("day_usd", day_usd), ("tenant_day_usd", tenant_day_usd)]
+            .map(|(field, dollars)| (field.to_owned(), dollars));
+        let named =
+            tenants().map(|(name, tenant)| (format!("tenants.{name:?}.day_usd"), tenant.day_usd));
+        let dollars: Vec<(String, Option<f64>)> = general.into_iter().chain(named).collect();
+        for (field, dollars) in &dollars {
             if let Some(value) = dollars.filter(|value| !amount(*value) || *value == 0.0) {
                 problems.add(
                     format!("ai.budget.{field}"),
@@ -199,12 +227,9 @@ impl AiConfig {
                 );
             }
         }
-        let limit = [
-            ("cost_usd", self.budget.cost_usd),
-            ("day_usd", day_usd),
-            ("tenant_day_usd", tenant_day_usd),
-        ];
-        if let Some((limit, _)) = limit.into_iter().find(|(_, value)| value.is_some()) {
+        let mut limits = std::iter::once(("cost_usd", self.budget.cost_usd))
+            .chain(dollars.iter().map(|(field, dollars)| (field.as_str(), *dollars)));
+        if let Some((limit, _)) = limits.find(|(_, value)| value.is_some()) {
             let candidates = self.routes.values().flat_map(|route| &route.candidates);
             let models: BTreeSet<&str> =
                 candidates.filter_map(|candidate| candidate.model.as_deref()).collect();

@@ -7,6 +7,7 @@
 //! | `keys` | how is the table of a provider read? |
 //! | `routes` | which candidates serve a purpose? |
 //! | `cache_time` | how long is a reply used again? |
+//! | `batch` | which batch API has a provider, and how large are batches? |
 //! | `limits` | retries, rates, circuit breaker, budget and prices |
 //! | `address` | how is a base URL completed? |
 //!
@@ -44,6 +45,7 @@
 //! ```
 
 mod address;
+mod batch;
 mod cache_time;
 mod endpoint;
 mod keys;
@@ -59,12 +61,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(super) use address::{base, endpoint};
+pub use batch::{BatchApi, BatchConfig};
 pub use cache_time::CacheTime;
 pub(super) use endpoint::CALL_MS;
 pub use endpoint::EndpointConfig;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use keys::{Kind, ProviderKeys};
-pub use limits::{BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig};
+pub use limits::{
+    BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig, TenantBudgetConfig,
+};
 pub use providers::{
     AnthropicConfig, AnthropicJson, CloudflareConfig, GeminiConfig, GeminiJson, OllamaConfig,
     OpenAiApi, OpenAiConfig, ProviderConfig, ScriptedConfig,
@@ -89,6 +94,8 @@ pub struct AiConfig {
     pub retry: Option<RetryConfig>,
     /// Limits of one order, and of all orders of a day. Default: no limits.
     pub budget: BudgetConfig,
+    /// How the calls of orders nobody waits for are collected into batches.
+    pub batch: BatchConfig,
     /// Prices of tokens, by the name of the model in routes. Default: none.
     pub prices: BTreeMap<String, PriceConfig>,
 }
@@ -132,6 +139,7 @@ impl AiConfig {
             provider.check(&key, &mut problems);
         }
         self.check_amounts(&mut problems);
+        self.check_batch(&mut problems);
         for (name, route) in &self.routes {
             self.check_route(&format!("ai.routes.{name}"), route, &mut problems);
         }

@@ -8,7 +8,8 @@ use super::super::openai::Dialect;
 use super::endpoint::CALL_MS;
 use super::keys::{Kind, KindName, ProviderKeys, StructuredOutput};
 use super::{
-    BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint, is_blank,
+    BatchApi, BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint,
+    is_blank,
 };
 use sitewright_model::message;
 
@@ -102,6 +103,20 @@ impl ProviderConfig {
         }
         if let Some(endpoint) = self.endpoint() {
             endpoint.check(key, problems);
+            let fits = match endpoint.batch {
+                BatchApi::Auto | BatchApi::None => true,
+                BatchApi::Openai => matches!(self, ProviderConfig::Openai(_)),
+                BatchApi::Anthropic => matches!(self, ProviderConfig::Anthropic(_)),
+            };
+            if !fits {
+                problems.add(
+                    key("batch"),
+                    message!(
+                        "this batch API takes the requests of another kind of provider; leave it \
+                         out, or set `none`"
+                    ),
+                );
+            }
         }
     }
 }

@@ -179,6 +179,14 @@ fn a_budget_that_cannot_be_kept_is_named() {
             "",
             Some("ai.prices.\"m\": there is none, but ai.budget.tenant_day_usd"),
         ),
+        ("tenants.acme = { day_tokens = 1, day_usd = 0.01 }", price, None),
+        ("tenants.acme.day_tokens = 0", "", Some("ai.budget.tenants.\"acme\".day_tokens: it is 0")),
+        ("tenants.acme.day_usd = 0.0", price, Some("ai.budget.tenants.\"acme\".day_usd: it is 0")),
+        (
+            "tenants.acme.day_usd = 1.0",
+            "",
+            Some("ai.prices.\"m\": there is none, but ai.budget.tenants.\"acme\".day_usd"),
+        ),
         ("day_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.day_usd")),
         ("cost_usd = 1.0", "", Some("ai.prices.\"m\": there is none, but ai.budget.cost_usd")),
     ] {
@@ -187,6 +195,42 @@ fn a_budget_that_cannot_be_kept_is_named() {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         match expected {
             None => assert!(problems.is_empty(), "{problems:?}"),
+            Some(says) => {
+                assert!(problems.len() == 1 && problems[0].starts_with(says), "{problems:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_have_bounds_and_an_api_of_their_provider() {
+    let provider = |kind: &str, batch: &str| {
+        format!(
+            "[providers.p]\nkind = {kind:?}\nbase_url = \"http://h/v1\"\nbatch = {batch:?}\n\
+             [routes.default]\ntry = [{{ provider = \"p\", model = \"m\" }}]\n"
+        )
+    };
+    for (text, expected) in [
+        (provider("openai", "auto"), None),
+        (provider("openai", "openai"), None),
+        (provider("anthropic", "anthropic"), None),
+        (provider("gemini", "none"), None),
+        (provider("ollama", "auto"), None),
+        (provider("openai", "anthropic"), Some("ai.providers.p.batch: this batch API takes")),
+        (provider("anthropic", "openai"), Some("ai.providers.p.batch: this batch API takes")),
+        (provider("ollama", "openai"), Some("ai.providers.p.batch: this batch API takes")),
+        ("[batch]\ncollect_ms = 0\nprice = 1.0".to_owned(), None),
+        ("[batch]\ngather_ms = 0".to_owned(), Some("ai.batch.gather_ms: it is 0; give 1 to")),
+        ("[batch]\npoll_ms = 9".to_owned(), Some("ai.batch.poll_ms: it is 9; give 10 to")),
+        ("[batch]\nmax_items = 50001".to_owned(), Some("ai.batch.max_items: it is 50001")),
+        ("[batch]\ngive_up_h = 0".to_owned(), Some("ai.batch.give_up_h: it is 0")),
+        ("[batch]\nprice = 1.5".to_owned(), Some("ai.batch.price: it is 1.5")),
+        ("[batch]\nprice = nan".to_owned(), Some("ai.batch.price: it is NaN")),
+    ] {
+        let problems = toml::from_str::<AiConfig>(&text).unwrap().check();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        match expected {
+            None => assert!(problems.is_empty(), "{text}: {problems:?}"),
             Some(says) => {
                 assert!(problems.len() == 1 && problems[0].starts_with(says), "{problems:?}");
             }

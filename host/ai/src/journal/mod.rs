@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use file::{FileJournal, read_journal};
 
+use super::batch::BatchQueue;
 use super::reply_cache::ReplyCache;
 use super::request::{Format, Request};
 use super::text::TextSink;
@@ -140,6 +141,7 @@ pub trait Journal: fmt::Debug + Send + Sync {
 pub struct RunJournal {
     journal: Arc<dyn Journal>,
     cache: Option<Arc<dyn ReplyCache>>,
+    batches: Option<Arc<dyn BatchQueue>>,
     /// Whose budget of a day its calls use.
     tenant: Option<String>,
     asked: Mutex<Asked>,
@@ -154,13 +156,23 @@ struct Asked {
 
 impl RunJournal {
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        RunJournal { journal, cache: None, tenant: None, asked: Mutex::default() }
+        RunJournal { journal, cache: None, batches: None, tenant: None, asked: Mutex::default() }
     }
 
     /// The same journal, with replies that other orders paid for, on routes that share them.
     #[must_use]
     pub fn with_cache(self, cache: Arc<dyn ReplyCache>) -> Self {
         RunJournal { cache: Some(cache), ..self }
+    }
+
+    /// The same journal, of an order nobody waits for: its calls may wait for batches.
+    #[must_use]
+    pub fn with_batches(self, batches: Arc<dyn BatchQueue>) -> Self {
+        RunJournal { batches: Some(batches), ..self }
+    }
+
+    pub(super) fn batches(&self) -> Option<Arc<dyn BatchQueue>> {
+        self.batches.clone()
     }
 
     /// The same journal, of an order with the label of this tenant.

@@ -141,6 +141,7 @@ fn table(attempts: &[Attempt]) -> String {
         parts.extend(attempt.status.map(|status| status.to_string()));
         parts.extend(latency(attempt));
         parts.extend(attempt.hedge.then(|| "hedge".to_owned()));
+        parts.extend(attempt.batch.then(|| "batch".to_owned()));
         parts.extend(attempt.end_unsaid.then(|| "no finish reason".to_owned()));
         let usage = attempt.usage;
         let tokens = [

@@ -109,6 +109,12 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    if stats.batch_items > 0 {
+        text.push_str(&format!(
+            "  {:<10} {:>7}  AI calls in batches\n",
+            "waiting", stats.batch_items
+        ));
+    }
     text.push('\n');
     for hold in &stats.holds {
         text.push_str(&hold_text(hold, stats.at));

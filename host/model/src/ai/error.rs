@@ -124,6 +124,10 @@ pub struct Attempt {
     /// (`hedge_ms` of the route). One of the two may be cancelled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hedge: bool,
+    /// Whether the reply came by a batch of the provider, which costs less: then `started_ms` and
+    /// `duration_ms` are those of reading it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch: bool,
     /// Whether the provider did not say why the model stopped, although its protocol has a field for
     /// that: nothing shows whether the text is whole. Not of JSON, which shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

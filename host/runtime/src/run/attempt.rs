@@ -60,9 +60,10 @@ pub fn supervised(
         attempt = %request.id,
         trace_id = request.id.trace_id(),
     );
-    let Supervision { witness, on_trial, shutting_down } = supervision;
+    let Supervision { witness, on_trial, shutting_down, waits } = supervision;
+    let returns = [shutting_down, waits];
     let witnessed = Witnessed::new(witness, request.id.into(), on_trial);
-    let given = Box::new(Given { request, witnessed: witnessed.clone(), shutting_down });
+    let given = Box::new(Given { request, witnessed: witnessed.clone(), returns });
     witnessed
         .polls(async move { within_span(services, given, &span).instrument(span.clone()).await })
 }
@@ -71,7 +72,8 @@ pub fn supervised(
 struct Given {
     request: AttemptRequest,
     witnessed: Witnessed,
-    shutting_down: Arc<AtomicBool>,
+    /// Whether it goes back to the queue if it is cancelled: one of them is set.
+    returns: [Arc<AtomicBool>; 2],
 }
 
 async fn within_span(services: &Services, given: Box<Given>, span: &tracing::Span) -> Outcome {
@@ -97,12 +99,13 @@ pub(super) struct Attempt<'a> {
     pub(super) state: AttemptState,
     /// For work on the blocking pool.
     pub(super) witnessed: Witnessed,
-    shutting_down: Arc<AtomicBool>,
+    /// Whether it goes back to the queue if it is cancelled: one of them is set.
+    returns: [Arc<AtomicBool>; 2],
 }
 
 impl<'a> Attempt<'a> {
     fn new(services: &'a Services, given: Given, span: &'a tracing::Span) -> Self {
-        let Given { request, witnessed, shutting_down } = given;
+        let Given { request, witnessed, returns } = given;
         let trace = RunTrace::new(&services.limits, request.progress.clone());
         let (trace, deadline) = match &request.journal {
             JournalUse::Replay(input) => {
@@ -135,13 +138,14 @@ impl<'a> Attempt<'a> {
             totals: None,
         };
         let trace = Arc::new(trace);
-        Attempt { services, request, trace, span, deadline, state, witnessed, shutting_down }
+        Attempt { services, request, trace, span, deadline, state, witnessed, returns }
     }
 
-    /// Whether the attempt was cancelled because its worker shuts down: its order goes back to the
-    /// queue.
+    /// Whether the attempt was cancelled because its worker shuts down, or its AI calls wait for
+    /// batches: its order goes back to the queue.
     pub(super) fn is_returned(&self) -> bool {
-        self.request.cancel.is_cancelled() && self.shutting_down.load(Ordering::Acquire)
+        let returns = self.returns.iter().any(|returns| returns.load(Ordering::Acquire));
+        self.request.cancel.is_cancelled() && returns
     }
 
     async fn run_stages(&mut self) -> Result<Box<Release>, Box<AttemptError>> {

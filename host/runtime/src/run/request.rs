@@ -78,6 +78,8 @@ pub struct Supervision {
     /// Whether an attempt that is cancelled now goes back to its queue. Then nothing has happened
     /// to the order, and no failure record is stored.
     pub shutting_down: Arc<AtomicBool>,
+    /// The same of an attempt that is cancelled because its AI calls wait for batches.
+    pub waits: Arc<AtomicBool>,
 }
 
 /// Where an attempt's AI replies come from, and whether they are kept.

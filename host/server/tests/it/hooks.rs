@@ -26,6 +26,7 @@ pub(crate) fn hooks() -> Hooks {
         secret_file: None,
         template: template.to_owned(),
         priority: 3,
+        batch: false,
         id: Some("/order/number".to_owned()),
         document: None,
         map: BTreeMap::from([

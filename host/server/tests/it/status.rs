@@ -25,6 +25,7 @@ mod tests {
             "sitewright_held_orders{hold=\"template:flora\",cause=\"operator\"} 0",
             "sitewright_holds 1",
             "sitewright_queue_paused 0",
+            "sitewright_batch_items 0",
             "sitewright_workers{state=\"alive\"} 0",
             "sitewright_oldest_heartbeat_seconds 0.0",
             "# EOF",

@@ -38,6 +38,10 @@ pub struct HookConfig {
     /// Priority of the orders: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[serde(default = "default_priority")]
     pub priority: i64,
+    /// Nobody waits for the orders: their AI calls go through the provider's batches, which answer
+    /// within a day at a lower price.
+    #[serde(default)]
+    pub batch: bool,
     /// JSON pointer to the id of the order, in what is sent: `/order/number`.
     #[schemars(extend("x-default" = "that of the document"))]
     pub id: Option<String>,

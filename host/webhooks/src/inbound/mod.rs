@@ -37,6 +37,8 @@ pub struct Hook {
     pub template: String,
     /// Priority of its orders: 1 to 4.
     pub priority: i64,
+    /// Whether nobody waits for its orders.
+    pub batch: bool,
     proof: Proof,
     mapping: Mapping,
 }
@@ -77,7 +79,8 @@ impl Hook {
         let mapping = Mapping::new(config).map_err(|(at, why)| wrong(at, why))?;
         let from = Source { env: &config.secret_env, file: config.secret_file.as_deref() };
         let proof = from.read_as(&key, base, env, |text| Proof::new(config.kind, text))?;
-        Ok(Hook { template: config.template.clone(), priority: config.priority, proof, mapping })
+        let HookConfig { priority, batch, .. } = *config;
+        Ok(Hook { template: config.template.clone(), priority, batch, proof, mapping })
     }
 
     /// Checks what the headers say. `header` returns the value of a header; `None` if the request

@@ -19,6 +19,7 @@ fn config(change: impl FnOnce(&mut HookConfig)) -> HookConfig {
         secret_file: None,
         template: "flora".to_owned(),
         priority: 2,
+        batch: false,
         id: None,
         document: None,
         map: BTreeMap::new(),

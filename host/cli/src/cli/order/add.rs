@@ -38,6 +38,10 @@ pub(in crate::cli) struct Args {
     /// characters.
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
+    /// Nobody waits for the orders: their AI calls go through the provider's batches, which answer
+    /// within a day at a lower price. An order that the queue has keeps its own.
+    #[arg(long)]
+    batch: bool,
     /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
@@ -94,6 +98,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         callback: callback.clone(),
         tenant: args.tenant.clone(),
         only_own: false,
+        batch: args.batch,
         notices,
         order: document.order.clone(),
         template: args.template.clone(),

@@ -8,7 +8,7 @@ use crate::config::Config;
 use sitewright_control::OrderDetail;
 use sitewright_failure::render::{self, clean};
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, Database, OrderState};
+use sitewright_jobs::{Attempt, BatchItem, BatchItemState, Database, OrderState};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -51,7 +51,8 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
 }
 
 fn text(detail: &OrderDetail, width: usize) -> String {
-    let OrderDetail { order, attempts, cost, limits, last_failure, record, .. } = detail;
+    let OrderDetail { order, attempts, cost, batch_items, limits, last_failure, record, .. } =
+        detail;
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
     let mut row = |name: &str, value: String| {
@@ -99,11 +100,17 @@ fn text(detail: &OrderDetail, width: usize) -> String {
     }
     row("release", order.current_release.clone().unwrap_or_else(|| "none yet".to_owned()));
     row("AI", output::cost(cost));
+    if order.batch {
+        row("batches", batches(batch_items));
+    }
     let crashes =
         if order.crashes > 0 { format!(", {} crashes", order.crashes) } else { String::new() };
     row("attempts", format!("{} begun, {} used up{crashes}", order.runs, order.attempts));
     for attempt in attempts {
         text.push_str(&attempt_text(attempt, width));
+    }
+    for item in batch_items {
+        text.push_str(&batch_item_text(item, width));
     }
     if !limits.is_empty() {
         text.push_str(&format!("  {DIM}used{DIM:#}\n{}", render::limits_used(limits, width)));
@@ -127,6 +134,47 @@ fn text(detail: &OrderDetail, width: usize) -> String {
     };
     text.push_str(&format!("    sitewright {next} {}\n", clean(&order.id)));
     text
+}
+
+/// How many AI calls of an order went through batches, or wait for one.
+fn batches(items: &[BatchItem]) -> String {
+    if items.is_empty() {
+        return "no AI call so far".to_owned();
+    }
+    let count = |states: &[BatchItemState]| {
+        items.iter().filter(|item| states.contains(&item.state)).count()
+    };
+    format!(
+        "{} AI calls wait, {} answered, {} made without one",
+        count(&[BatchItemState::Open, BatchItemState::Sent]),
+        count(&[BatchItemState::Answered, BatchItemState::Used]),
+        count(&[BatchItemState::Direct]),
+    )
+}
+
+/// One line of an AI call that went through a batch, or waits for one.
+fn batch_item_text(item: &BatchItem, width: usize) -> String {
+    let state = match item.state {
+        BatchItemState::Open => "waits for a batch",
+        BatchItemState::Sent => "in a batch",
+        BatchItemState::Answered => "answered",
+        BatchItemState::Used => "answered by a batch",
+        BatchItemState::Direct => "without a batch",
+    };
+    let mut line = format!(
+        "{}  {}  {state}, {} {}",
+        item.purpose,
+        when::time(item.at),
+        item.provider,
+        item.model
+    );
+    if let Some(batch) = &item.batch {
+        line.push_str(&format!(" {batch}"));
+    }
+    if let Some(reason) = &item.reason {
+        line.push_str(&format!(": {reason}"));
+    }
+    format!("    {}\n", output::one_line(&line, width.saturating_sub(4)))
 }
 
 /// Two lines: time, worker and outcome; then its result.

@@ -1,0 +1,233 @@
+//! Batches: AI calls of orders nobody waits for, which providers answer within a day at a lower
+//! price.
+//!
+//! | file | question |
+//! |---|---|
+//! | `mod` | which call waits for a batch, and what does its answer mean? |
+//! | `api` | how is a batch sent, found again, looked at and read? |
+//! | `openai`, `anthropic` | what does each API send and answer? |
+//!
+//! The body of a call in a batch is the one that the adapter makes for a call without a stream, and
+//! the answer is read as that of such a call. Who collects the calls, and keeps them, is not known
+//! here: see [`BatchQueue`].
+
+mod anthropic;
+mod api;
+mod openai;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::adapter::Adapter;
+use super::candidate::{Candidate, Place};
+use super::config::BatchApi;
+use super::day_budget::{DayBudget, DayReserved};
+use super::dispatch::{self, Charge};
+use super::gateway::{CallContext, Gateway};
+use super::journal::{JournalKey, RunJournal};
+use super::provider::Provider;
+use super::request::Request;
+use super::route::Route;
+use sitewright_model::ai::{Completed, ReplySource};
+
+pub use api::{
+    Batch, BatchError, BatchProgress, BatchRequest, BatchResult, BatchResults, EndedBatch,
+};
+
+/// A call that is to wait for a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBatchCall {
+    pub key: JournalKey,
+    pub purpose: String,
+    /// The name of the route that serves it.
+    pub route: String,
+    pub provider: String,
+    pub model: String,
+    /// The body, JSON, without what the operator adds to it: that may be secret.
+    pub body: String,
+}
+
+/// What is known of a call that is to wait for a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BatchedCall {
+    /// It waits, and its attempt ends soon.
+    Waits,
+    /// A batch has answered it.
+    Answered {
+        provider: String,
+        model: String,
+        /// The body of the answer, as that of a call.
+        answer: String,
+    },
+    /// It is made without a batch.
+    Direct,
+}
+
+/// How a call that waited for a batch ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BatchedEnd {
+    /// Its answer is in the journal.
+    Used,
+    /// Its answer cannot be used, for this reason: the call is made without a batch.
+    Direct(String),
+}
+
+/// Keeps the calls of one attempt that wait for batches.
+#[async_trait]
+pub trait BatchQueue: fmt::Debug + Send + Sync {
+    /// Stores a call durably, and tells what is known of it. A queue that fails lets the call be
+    /// made without a batch.
+    async fn add(&self, call: NewBatchCall) -> BatchedCall;
+
+    /// Stores how a call ended.
+    async fn end(&self, key: &JournalKey, end: BatchedEnd);
+
+    /// A call that is made without a batch, or whose answer is read. The attempt does not end
+    /// before this is dropped.
+    fn directly(&self) -> Box<dyn Send + Sync>;
+}
+
+/// What a call does that may wait for a batch.
+pub(super) enum Batched {
+    Completed(Box<Completed>),
+    /// It is made without a batch.
+    Direct,
+}
+
+impl Gateway {
+    /// Lets a call wait for a batch, if its candidate has such an API. Waits for ever if it does:
+    /// the attempt is ended from outside.
+    pub(super) async fn batched(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        (name, route): (&str, &Route),
+        (journal, key): (&RunJournal, &JournalKey),
+        days: &[Arc<DayBudget>],
+        queue: &dyn BatchQueue,
+    ) -> Batched {
+        let first = dispatch::first(&route.candidates, |most| number(&key.request, most));
+        let Some(candidate) = route.candidates.get(first) else { return Batched::Direct };
+        let Some(body) = candidate.batch_body(request) else {
+            tracing::info!(
+                call = %call.call_id,
+                provider = candidate.provider_name,
+                model = candidate.model,
+                "the provider has no batch API that is known, so the call is made at once and \
+                 costs its full price"
+            );
+            return Batched::Direct;
+        };
+        let estimate = dispatch::estimate(candidate, request);
+        // A budget that is used up is told by the call that is made directly.
+        let Ok(charge) = dispatch::charge(call, days, estimate).await else {
+            return Batched::Direct;
+        };
+        let added = queue.add(NewBatchCall {
+            key: key.clone(),
+            purpose: request.purpose.to_string(),
+            route: name.to_owned(),
+            provider: candidate.provider_name.clone(),
+            model: candidate.model.clone(),
+            body,
+        });
+        match added.await {
+            BatchedCall::Waits => {
+                // Further calls of the order must fit into its budget beside this one. Of the day
+                // nothing is used before the answer.
+                let Charge { reserved, of_days, .. } = charge;
+                of_days.into_iter().for_each(DayReserved::release);
+                let _reserved = reserved;
+                std::future::pending().await
+            }
+            BatchedCall::Direct => {
+                charge.release();
+                Batched::Direct
+            }
+            BatchedCall::Answered { provider, model, answer } => {
+                let _reading = queue.directly();
+                let asked = |one: &&Candidate| one.provider_name == provider && one.model == model;
+                let Some(candidate) = route.candidates.iter().find(asked) else {
+                    charge.release();
+                    let why = format!(
+                        "the route `{name}` no longer tries the model {model:?} of the provider \
+                         `{provider}`, which has answered"
+                    );
+                    queue.end(key, BatchedEnd::Direct(why)).await;
+                    return Batched::Direct;
+                };
+                let at =
+                    Place { route: name, call, transport: self.transport(), first_token: None };
+                let price = self.batch_config().price;
+                let (attempt, result) =
+                    Box::pin(candidate.read_batched(at, request, &answer, price)).await;
+                let charged = dispatch::charged(&attempt, &result, charge.prompt);
+                let cost = attempt.cost_usd.unwrap_or_default();
+                charge.commit(dispatch::total(charged), cost);
+                match result {
+                    Ok((completion, raw_reply)) => Batched::Completed(Box::new(Completed {
+                        completion,
+                        end_unsaid: attempt.end_unsaid,
+                        attempts: vec![attempt],
+                        raw_reply,
+                        source: ReplySource::Provider,
+                    })),
+                    Err(failed) => {
+                        journal.account(key, call.call_id, request, &attempt).await;
+                        let why = failed.message.to_string();
+                        queue.end(key, BatchedEnd::Direct(why)).await;
+                        Batched::Direct
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a provider of a route has a batch API.
+    pub fn has_batches(&self) -> bool {
+        let mut candidates = self.route_table().values().flat_map(|route| &route.candidates);
+        candidates.any(|candidate| candidate.batch_api().is_some())
+    }
+}
+
+impl Candidate {
+    /// The batch API of its provider.
+    pub(super) fn batch_api(&self) -> Option<BatchWire> {
+        match self.provider.as_ref() {
+            Provider::Http(http) => http.batch,
+            Provider::Scripted(_) => None,
+        }
+    }
+}
+
+/// A number from 0 to `most`, the same for each attempt at a call: a call that waits must find its
+/// candidate again.
+fn number(digest: &str, most: u64) -> u64 {
+    let number = digest.get(..15).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.unwrap_or_default() % most.saturating_add(1)
+}
+
+/// A batch API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BatchWire {
+    Openai,
+    Anthropic,
+}
+
+impl BatchWire {
+    /// The API of a provider with this adapter; `None` if it has none that is known.
+    pub(super) fn of(configured: BatchApi, adapter: &dyn Adapter) -> Option<BatchWire> {
+        match configured {
+            BatchApi::Openai => Some(BatchWire::Openai),
+            BatchApi::Anthropic => Some(BatchWire::Anthropic),
+            BatchApi::None => None,
+            BatchApi::Auto => match (adapter.kind(), adapter.endpoint().url.host_str()) {
+                ("openai", Some("api.openai.com")) => Some(BatchWire::Openai),
+                ("anthropic", Some("api.anthropic.com")) => Some(BatchWire::Anthropic),
+                _ => None,
+            },
+        }
+    }
+}

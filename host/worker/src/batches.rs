@@ -1,0 +1,477 @@
+//! Batches of AI calls: what an attempt does whose calls wait, and the task that sends batches and
+//! reads their answers.
+//!
+//! Of the workers one sees to a batch at a time. What it does is repeated by another one if its
+//! process ends: a batch that may have been sent without its id being stored is looked for before
+//! it is sent again.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use sitewright_ai::{
+    Batch, BatchConfig, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchedCall,
+    BatchedEnd, EndedBatch, Gateway, JournalKey, NewBatchCall,
+};
+use sitewright_jobs::{
+    AddedItem, BatchItemEnd, Claimed, Collecting, Database, DueBatch, Error, ItemAnswer,
+    NewBatchItem,
+};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_model::time::{millis, now_ms};
+
+/// A batch is a worker's for this long; a worker that is gone loses it at once. Sending one and
+/// reading its answers take less.
+const LEASE: Duration = Duration::from_secs(30 * 60);
+
+/// Maximum time between two passes.
+const LONGEST_PASS: Duration = Duration::from_secs(5);
+
+/// How often, and after which time, the id of a batch that was sent is stored again.
+const STORE_TRIES: u32 = 300;
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Answers that are stored in one transaction: at most this many, or bytes.
+const STORE_ITEMS: usize = 100;
+const STORE_BYTES: usize = 4 << 20;
+
+/// The calls of one attempt that wait for batches.
+pub(super) struct OrderBatches {
+    database: Database,
+    order: String,
+    /// How long further calls are waited for.
+    gather: Duration,
+    state: Arc<Gathering>,
+}
+
+#[derive(Default)]
+struct Gathering {
+    calls: Mutex<Calls>,
+    changed: Notify,
+}
+
+struct Calls {
+    /// Calls that wait.
+    waiting: usize,
+    /// Their purposes, and providers.
+    purposes: BTreeSet<String>,
+    providers: BTreeSet<String>,
+    /// Calls without a batch that are under way.
+    direct: usize,
+    /// When the last of them began or ended.
+    last: Instant,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Calls {
+            waiting: 0,
+            purposes: BTreeSet::new(),
+            providers: BTreeSet::new(),
+            direct: 0,
+            last: Instant::now(),
+        }
+    }
+}
+
+impl OrderBatches {
+    pub(super) fn new(database: Database, claimed: &Claimed, config: &BatchConfig) -> Self {
+        OrderBatches {
+            database,
+            order: claimed.order.clone(),
+            gather: Duration::from_millis(config.gather_ms),
+            state: Arc::default(),
+        }
+    }
+
+    /// Waits until calls wait for batches and no further one came for a while, and no other call is
+    /// under way.
+    pub(super) async fn until_gathered(&self) {
+        loop {
+            // Registered before the look, so that no notice is missed.
+            let mut changed = std::pin::pin!(self.state.changed.notified());
+            changed.as_mut().enable();
+            let ends = {
+                let calls = self.state.calls.lock();
+                (calls.waiting > 0 && calls.direct == 0).then(|| calls.last + self.gather)
+            };
+            match ends {
+                Some(ends) if ends <= Instant::now() => return,
+                Some(ends) => drop(timeout_at(ends, changed).await),
+                None => changed.await,
+            }
+        }
+    }
+
+    /// What the order waits for, as it shows it.
+    pub(super) fn reason(&self) -> Message {
+        let calls = self.state.calls.lock();
+        let list = |names: &BTreeSet<String>| {
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let count = calls.waiting;
+        let plural = if count == 1 { "" } else { "s" };
+        message!(
+            "a batch of the provider {} has to answer {count} AI call{plural} ({}), which takes up \
+             to a day; `sitewright order show` lists what waits",
+            list(&calls.providers),
+            list(&calls.purposes)
+        )
+    }
+}
+
+impl fmt::Debug for OrderBatches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderBatches").field("order", &self.order).finish_non_exhaustive()
+    }
+}
+
+/// A call without a batch that is under way.
+struct DirectCall(Arc<Gathering>);
+
+impl Drop for DirectCall {
+    fn drop(&mut self) {
+        let mut calls = self.0.calls.lock();
+        calls.direct = calls.direct.saturating_sub(1);
+        // What came of it is stored meanwhile.
+        calls.last = Instant::now();
+        drop(calls);
+        self.0.changed.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl BatchQueue for OrderBatches {
+    async fn add(&self, call: NewBatchCall) -> BatchedCall {
+        let item = NewBatchItem {
+            request: call.key.request,
+            occurrence: call.key.occurrence,
+            purpose: call.purpose,
+            route: call.route,
+            provider: call.provider,
+            model: call.model,
+            body: call.body,
+        };
+        let (purpose, provider) = (item.purpose.clone(), item.provider.clone());
+        match self.database.add_batch_item(&self.order, item).await {
+            Ok(AddedItem::Waits) => {
+                let mut calls = self.state.calls.lock();
+                calls.waiting += 1;
+                calls.purposes.insert(purpose);
+                calls.providers.insert(provider);
+                calls.last = Instant::now();
+                drop(calls);
+                self.state.changed.notify_waiters();
+                BatchedCall::Waits
+            }
+            Ok(AddedItem::Answered { provider, model, answer }) => {
+                BatchedCall::Answered { provider, model, answer }
+            }
+            Ok(AddedItem::Direct) => BatchedCall::Direct,
+            Err(error) => {
+                tracing::warn!(
+                    order = self.order,
+                    purpose,
+                    %error,
+                    "an AI call cannot be stored for a batch, so it is made at once and costs its \
+                     full price"
+                );
+                BatchedCall::Direct
+            }
+        }
+    }
+
+    async fn end(&self, key: &JournalKey, end: BatchedEnd) {
+        let end = match end {
+            BatchedEnd::Used => BatchItemEnd::Used,
+            BatchedEnd::Direct(reason) => {
+                tracing::warn!(
+                    order = self.order,
+                    reason,
+                    "the answer of a batch cannot be used, so its AI call is made without one"
+                );
+                BatchItemEnd::Direct(reason)
+            }
+        };
+        let ended =
+            self.database.end_batch_item(&self.order, &key.request, key.occurrence, end).await;
+        if let Err(error) = ended {
+            // Its reply is in the journal, which is asked first.
+            tracing::warn!(
+                order = self.order,
+                %error,
+                "it cannot be stored that a batched AI call has ended"
+            );
+        }
+    }
+
+    fn directly(&self) -> Box<dyn Send + Sync> {
+        let mut calls = self.state.calls.lock();
+        calls.direct += 1;
+        calls.last = Instant::now();
+        Box::new(DirectCall(self.state.clone()))
+    }
+}
+
+/// Why a batch could not be seen to.
+#[derive(Debug, thiserror::Error)]
+enum NotDone {
+    #[error(transparent)]
+    Database(#[from] Error),
+    /// The provider.
+    #[error(transparent)]
+    Api(#[from] BatchError),
+}
+
+/// Sends batches and reads their answers.
+pub(super) struct Batches {
+    database: Database,
+    gateway: Arc<Gateway>,
+    /// The worker's id in the queue.
+    worker: String,
+}
+
+impl Batches {
+    pub(super) fn new(database: Database, gateway: Arc<Gateway>, worker: String) -> Self {
+        Batches { database, gateway, worker }
+    }
+
+    /// Sees to batches until it is dropped.
+    pub(super) async fn keep(self) {
+        let config = *self.gateway.batch_config();
+        let every = Duration::from_millis(config.poll_ms.min(config.collect_ms.max(100)));
+        let mut ticks = tokio::time::interval(every.min(LONGEST_PASS));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failures = 0u32;
+        loop {
+            ticks.tick().await;
+            match self.pass(&config).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    if failures == 1 || failures.is_multiple_of(60) {
+                        tracing::warn!(
+                            failures,
+                            %error,
+                            "batches of AI calls are not seen to while the database fails; it is \
+                             tried again"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    async fn pass(&self, config: &BatchConfig) -> Result<(), Error> {
+        // Workers without batches in their configuration release orders too.
+        if self.gateway.has_batches() {
+            let collecting = Collecting {
+                wait: Duration::from_millis(config.collect_ms),
+                items: usize::try_from(config.max_items).unwrap_or(usize::MAX),
+                bytes: BatchConfig::MAX_BYTES,
+            };
+            self.database.collect_batches(&self.worker, collecting).await?;
+            while let Some(due) = self.database.take_due_batch(&self.worker, LEASE).await? {
+                self.see_to(&due, config).await?;
+            }
+        }
+        loop {
+            let released = self.database.release_batched_orders().await?;
+            if released == 0 {
+                return Ok(());
+            }
+            tracing::info!(orders = released, "orders whose batches are answered are due");
+        }
+    }
+
+    async fn see_to(&self, due: &DueBatch, config: &BatchConfig) -> Result<(), Error> {
+        let batch =
+            Batch { id: due.id.clone(), provider: due.provider.clone(), model: due.model.clone() };
+        let done = match &due.remote {
+            None => self.send(due, &batch, config).await,
+            Some(remote) => self.look(due, &batch, remote, config).await,
+        };
+        let error = match done {
+            Ok(()) => return Ok(()),
+            Err(NotDone::Database(error)) => return Err(error),
+            Err(NotDone::Api(error)) => error,
+        };
+        let age = now_ms().saturating_sub(due.created_at);
+        let too_old = age > i64::from(config.give_up_h).saturating_mul(3_600_000);
+        if !error.retryable || too_old {
+            return self.give_up(due, error.message.as_str()).await;
+        }
+        let wait = distance(config, due.looks);
+        tracing::warn!(
+            batch = due.id,
+            provider = due.provider,
+            again_in_ms = millis(wait),
+            "a batch of AI calls cannot be seen to now: {error}"
+        );
+        self.database.postpone_batch(&due.id, wait, Some(error.message.as_str())).await
+    }
+
+    /// Sends a batch, unless the provider has it already.
+    async fn send(
+        &self,
+        due: &DueBatch,
+        batch: &Batch,
+        config: &BatchConfig,
+    ) -> Result<(), NotDone> {
+        let items = self.database.items_of_batch(&due.id).await?;
+        if items.is_empty() {
+            // Their orders were cancelled or erased meanwhile.
+            self.database.end_batch(&due.id, "no order waits for it").await?;
+            return Ok(());
+        }
+        let known = match due.may_be_sent {
+            true => self.gateway.find_batch(batch).await?,
+            false => None,
+        };
+        let (count, found) = (items.len(), known.is_some());
+        let remote = match known {
+            Some(remote) => remote,
+            None => {
+                let requests = items.into_iter().map(|item| BatchRequest {
+                    id: item.id,
+                    route: item.route,
+                    body: item.body,
+                });
+                self.gateway.send_batch(batch, requests.collect()).await?
+            }
+        };
+        self.store_sent(due, &remote, distance(config, 0)).await?;
+        tracing::info!(
+            batch = due.id,
+            remote,
+            provider = due.provider,
+            model = due.model,
+            calls = count,
+            found,
+            "a batch of AI calls was sent"
+        );
+        Ok(())
+    }
+
+    /// Stores that a batch was sent. A database that is away is waited for: not every provider finds
+    /// a batch again whose id is lost.
+    async fn store_sent(&self, due: &DueBatch, remote: &str, wait: Duration) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            match self.database.batch_was_sent(&due.id, remote, wait).await {
+                Err(error) if error.is_transient() && tries < STORE_TRIES => {
+                    tries += 1;
+                    tracing::warn!(
+                        batch = due.id,
+                        remote,
+                        tries,
+                        %error,
+                        "the id of a batch that was sent cannot be stored; it is tried again"
+                    );
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+                stored => return stored,
+            }
+        }
+    }
+
+    /// Looks whether a batch has ended, and reads its answers.
+    async fn look(
+        &self,
+        due: &DueBatch,
+        batch: &Batch,
+        remote: &str,
+        config: &BatchConfig,
+    ) -> Result<(), NotDone> {
+        match self.gateway.batch_progress(batch, remote).await? {
+            BatchProgress::Ended(ended) => self.read(due, batch, &ended).await,
+            BatchProgress::Running => {
+                let age = now_ms().saturating_sub(due.created_at);
+                if age > i64::from(config.give_up_h).saturating_mul(3_600_000) {
+                    let why = format!("its batch has not ended within {} h", config.give_up_h);
+                    self.give_up(due, &why).await?;
+                } else {
+                    let wait = distance(config, due.looks.saturating_add(1));
+                    self.database.postpone_batch(&due.id, wait, None).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn read(&self, due: &DueBatch, batch: &Batch, ended: &EndedBatch) -> Result<(), NotDone> {
+        let mut results = self.gateway.batch_results(batch, ended)?;
+        let (mut answers, mut bytes, mut count): (Vec<ItemAnswer>, _, _) = (Vec::new(), 0, 0);
+        loop {
+            let next = match results.next().await {
+                Ok(next) => next,
+                Err(error) => {
+                    self.database.store_batch_answers(&due.id, answers).await?;
+                    return Err(error.into());
+                }
+            };
+            let is_last = next.is_none();
+            if let Some(result) = next {
+                bytes += result.answer.as_ref().map_or(0, String::len);
+                count += 1;
+                answers.push((result.id, result.answer));
+            }
+            if is_last || answers.len() >= STORE_ITEMS || bytes >= STORE_BYTES {
+                self.database.store_batch_answers(&due.id, std::mem::take(&mut answers)).await?;
+                bytes = 0;
+            }
+            if is_last {
+                break;
+            }
+        }
+        let unanswered = self.database.end_batch(&due.id, &ended.why).await?;
+        tracing::info!(
+            batch = due.id,
+            provider = due.provider,
+            model = due.model,
+            answers = count,
+            unanswered,
+            "a batch of AI calls has ended"
+        );
+        Ok(())
+    }
+
+    async fn give_up(&self, due: &DueBatch, why: &str) -> Result<(), Error> {
+        let calls = self.database.end_batch(&due.id, why).await?;
+        tracing::error!(
+            batch = due.id,
+            provider = due.provider,
+            model = due.model,
+            calls,
+            "a batch of AI calls is given up, and its calls are made without one: {why}"
+        );
+        Ok(())
+    }
+}
+
+/// Time before the next look at a batch: it doubles up to ten times the first one.
+fn distance(config: &BatchConfig, looks: u32) -> Duration {
+    let first = Duration::from_millis(config.poll_ms);
+    let doubled = 2u32.checked_pow(looks.min(4)).unwrap_or(10);
+    first.saturating_mul(doubled.min(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_a_batch_are_further_apart_each_time_up_to_a_bound() {
+        let config = BatchConfig { poll_ms: 100, ..BatchConfig::default() };
+        for (looks, ms) in [(0, 100), (1, 200), (2, 400), (3, 800), (4, 1000), (u32::MAX, 1000)] {
+            assert_eq!(distance(&config, looks).as_millis(), ms, "{looks}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Orders nobody waits for: their AI calls go through the provider's batches, by whatever happens
+//! to the batch or to the worker.
+
+use serde_json::{Value, json};
+use sitewright_jobs::{AttemptEnd, BatchItem, BatchItemState, CancelAnswer, NewOrder, OrderState};
+use sitewright_tests::batch_server::{BatchServer, Fault, Item, TOKENS, Wire};
+use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good, named, until};
+use sitewright_tests::{ANY_ANSWER, faulty, order, root, template};
+
+const WIRES: [Wire; 2] = [Wire::Openai, Wire::Anthropic];
+
+/// Cost of a call without a batch, in billionths of a dollar: 1 and 2 dollars for a million tokens.
+const CALL_NANO_USD: i64 = TOKENS.0 as i64 * 1_000 + TOKENS.1 as i64 * 2_000;
+
+/// Workers whose AI calls go to this server.
+async fn factory(base: Base, server: &BatchServer, wire: Wire) -> Factory {
+    let unused = Model::start(good);
+    Factory::new(base, &unused)
+        .await
+        .with("ai.providers.local.base_url", server.base_url())
+        .with("ai.providers.local.kind", wire.as_str())
+        .with("ai.providers.local.batch", wire.as_str())
+        .with("ai.batch.gather_ms", 150)
+        .with("ai.batch.collect_ms", 300)
+        .with("ai.batch.poll_ms", 100)
+        .with("ai.prices.m.input_per_million", 1.0)
+        .with("ai.prices.m.output_per_million", 2.0)
+}
+
+/// Adds orders nobody waits for.
+async fn enqueue(factory: &Factory, template: &str, documents: impl IntoIterator<Item = Value>) {
+    let orders = documents.into_iter().map(|document| {
+        let id = document["order"]["id"].as_str().unwrap().to_owned();
+        NewOrder { batch: true, ..NewOrder::new(id, template, document.to_string()) }
+    });
+    factory.database.enqueue_all(orders.collect()).await.unwrap();
+}
+
+async fn items(factory: &Factory, order: &str) -> Vec<BatchItem> {
+    factory.database.batch_items(order).await.unwrap()
+}
+
+async fn open(factory: &Factory) -> i64 {
+    factory.database.stats().await.unwrap().batch_items
+}
+
+/// `many-calls` makes its calls at the same time.
+fn calls_at_once(id: &str, count: u32) -> Value {
+    named(id, faulty("many-calls", json!({ "n": count })))
+}
+
+/// Calls that need each other go through one batch after the other, together with those of other
+/// orders; an order that somebody waits for does not wait.
+async fn rounds(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, wire).await;
+    let factory = factory.with("ai.batch.collect_ms", 60_000).with("ai.batch.max_items", 2);
+    server.set_fault(Fault::Held);
+    enqueue(&factory, "faulty", [calls_in_turn("a", 2), calls_in_turn("b", 2)]).await;
+    factory.enqueue_all([calls_in_turn("now", 2)]).await;
+    let worker = factory.worker(&[]);
+    until("a batch is made", || async { !server.batches().is_empty() }).await;
+    factory.until_state("now", OrderState::Succeeded).await;
+    assert_eq!(server.direct().len(), 2);
+    assert_eq!(server.batches()[0].len(), 2, "one of each order: {:?}", server.batches());
+    for id in ["a", "b"] {
+        let order = factory.order(id).await;
+        assert_eq!((order.state, order.attempts), (OrderState::Waiting, 0), "{order:?}");
+        let reason = order.waiting_reason.unwrap();
+        assert!(reason.contains("`local` has to answer 1 AI call (`copywriting`)"), "{reason}");
+        assert_eq!(order.next_attempt_at, None, "a batch ends when it ends");
+    }
+    until("both wait for it", || async { open(&factory).await == 2 }).await;
+
+    server.set_fault(Fault::None);
+    for id in ["a", "b"] {
+        factory.until_state(id, OrderState::Succeeded).await;
+        factory.assert_done_once(id, 2).await;
+        let attempts = factory.database.attempts(id).await.unwrap();
+        let waited = attempts.iter().filter(|one| one.outcome == Some(AttemptEnd::Snoozed)).count();
+        assert_eq!(waited, attempts.len() - 1, "{attempts:?}");
+        assert!(factory.database.failures(id).await.unwrap().is_empty(), "to wait is no failure");
+        let items = items(&factory, id).await;
+        assert!(items.iter().all(|item| item.state == BatchItemState::Used), "{items:?}");
+        assert_eq!(items.len(), 2);
+        let cost = factory.database.cost(id).await.unwrap();
+        assert_eq!((cost.calls, cost.nano_usd), (2, CALL_NANO_USD), "half of two calls");
+    }
+    let cost = factory.database.cost("now").await.unwrap();
+    assert_eq!((cost.calls, cost.nano_usd), (2, 2 * CALL_NANO_USD));
+    assert_eq!(server.batches().iter().map(Vec::len).sum::<usize>(), 4, "each call is sent once");
+    assert_eq!(open(&factory).await, 0);
+
+    let shown = factory.command(&["--json", "order", "show", "a"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["order"]["batch"], true);
+    assert_eq!(shown["batch_items"][0]["state"], "used", "{shown}");
+    drop(worker);
+}
+
+/// Calls that a batch does not answer are made without one, and say why.
+async fn unanswered(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |body| {
+        let text = body["messages"].to_string();
+        match text.as_str() {
+            text if text.contains("call 1") => Item::Errored("no such parameter"),
+            text if text.contains("call 2") => Item::Expired,
+            text if text.contains("call 3") => Item::Missing,
+            text if text.contains("call 4") => Item::Reply(" "),
+            _ => Item::Good,
+        }
+    });
+    let factory = factory(base, &server, wire).await;
+    enqueue(&factory, "faulty", [calls_at_once("a", 5)]).await;
+    let log = factory.drain().await;
+    factory.assert_done_once("a", 5).await;
+    assert_eq!(server.batches().iter().map(Vec::len).collect::<Vec<_>>(), [5], "{log}");
+    assert_eq!(server.direct().len(), 4);
+    let mut reasons: Vec<String> = Vec::new();
+    for item in items(&factory, "a").await {
+        match item.state {
+            BatchItemState::Direct => reasons.push(item.reason.unwrap()),
+            state => assert_eq!((state, item.reason), (BatchItemState::Used, None)),
+        }
+    }
+    for says in ["no such parameter", "expired", "ended without an answer", "empty"] {
+        assert!(reasons.iter().any(|reason| reason.contains(says)), "{says}: {reasons:?}");
+    }
+    let cost = factory.database.cost("a").await.unwrap();
+    let half = CALL_NANO_USD / 2;
+    assert_eq!(cost.nano_usd, 2 * half + 4 * CALL_NANO_USD, "the empty reply is paid for too");
+}
+
+/// Whatever happens to a batch as a whole, its order is made, and no call is sent twice that can be
+/// found again.
+async fn faults(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, wire).await;
+    let mut worker = factory.worker(&[]);
+    let mut batches = 0;
+    for (number, (fault, sent, direct, says)) in [
+        (Fault::Refused(400), 0, 2, "no batch now"),
+        (Fault::Refused(401), 0, 2, "no batch now"),
+        (Fault::Refused(503), 1, 0, "cannot be seen to now"),
+        (Fault::LostAnswer, if wire == Wire::Openai { 1 } else { 2 }, 0, "cannot be seen to now"),
+        (Fault::Failed, 1, 2, if wire == Wire::Openai { "file is odd" } else { "expired" }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (id, before) = (format!("o{number}"), server.direct().len());
+        server.set_fault(fault);
+        enqueue(&factory, "faulty", [calls_at_once(&id, 2)]).await;
+        if fault == Fault::Refused(503) {
+            worker.until_log_contains(says).await;
+            server.set_fault(Fault::None);
+        }
+        factory.until_state(&id, OrderState::Succeeded).await;
+        factory.assert_done_once(&id, 2).await;
+        batches += sent;
+        assert_eq!(server.batches().len(), batches, "{fault:?}");
+        assert_eq!(server.direct().len() - before, direct, "{fault:?}");
+        if direct > 0 {
+            let items = items(&factory, &id).await;
+            let reason = items[0].reason.clone().unwrap_or_default();
+            assert!(reason.contains(says), "{fault:?}: {items:?}");
+        } else {
+            worker.until_log_contains(says).await;
+        }
+    }
+}
+
+/// A worker that is killed while a batch runs is followed by another one, which reads the answers.
+/// An order that is cancelled or erased meanwhile is forgotten.
+async fn restarts(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, wire).await;
+    let factory = factory.with("ai.batch.collect_ms", 60_000).with("ai.batch.max_items", 6);
+    server.set_fault(Fault::Held);
+    let orders = ["a", "cancelled", "erased"].map(|id| calls_at_once(id, 2));
+    enqueue(&factory, "faulty", orders).await;
+    let mut first = factory.worker(&[]);
+    until("the batch is known to be sent", || async {
+        let items = items(&factory, "a").await;
+        items.len() == 2 && items.iter().all(|item| item.batch.is_some())
+    })
+    .await;
+    first.kill();
+    let answer = factory.database.cancel("cancelled").await.unwrap();
+    assert_eq!(answer, CancelAnswer::Cancelled);
+    factory.database.erase("erased").await.unwrap();
+    for id in ["cancelled", "erased"] {
+        assert!(items(&factory, id).await.is_empty(), "{id}");
+    }
+
+    let _second = factory.worker(&[]);
+    server.set_fault(Fault::None);
+    factory.until_state("a", OrderState::Succeeded).await;
+    factory.assert_done_once("a", 2).await;
+    assert_eq!(server.batches().iter().map(Vec::len).sum::<usize>(), 6, "nothing is sent again");
+    assert!(server.direct().is_empty());
+    assert_eq!(factory.order("cancelled").await.state, OrderState::Cancelled);
+    assert_eq!(open(&factory).await, 0);
+}
+
+macro_rules! on_both {
+    ($($name:ident, $sqlite:ident, $postgres:ident;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $sqlite() {
+                for wire in WIRES {
+                    $name(Base::Sqlite, wire).await;
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $postgres() {
+                for wire in WIRES {
+                    let Some(base) = Base::postgres("batches on PostgreSQL") else { return };
+                    $name(base, wire).await;
+                }
+            }
+        )*
+    };
+}
+
+on_both! {
+    rounds, calls_go_through_one_batch_after_the_other_on_sqlite,
+        calls_go_through_one_batch_after_the_other_on_postgres;
+    unanswered, unanswered_calls_are_made_without_a_batch_on_sqlite,
+        unanswered_calls_are_made_without_a_batch_on_postgres;
+    faults, a_batch_that_fails_fails_no_order_on_sqlite,
+        a_batch_that_fails_fails_no_order_on_postgres;
+    restarts, a_killed_worker_loses_no_batch_on_sqlite,
+        a_killed_worker_loses_no_batch_on_postgres;
+}
+
+/// The demo order with a real template: its texts need the strategy, so there are two rounds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_template_makes_its_site_by_batches() {
+    let rules =
+        std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap();
+    for wire in WIRES {
+        let server = BatchServer::start(wire, &rules, |_| Item::Good);
+        let factory = factory(Base::Sqlite, &server, wire).await;
+        let more = if wire == Wire::Anthropic { "structured_output = \"prompt\"" } else { "" };
+        let route = |purpose: &str| {
+            let entry = format!("{{ provider = \"local\", model = \"{purpose}\" }}");
+            format!("[ai.routes.{purpose}]\ntry = [{entry}]\n")
+        };
+        let config = factory.bench.path().join("sitewright.toml");
+        let config = std::fs::read_to_string(config).unwrap();
+        let (config, _) = config.split_once("[ai.providers.local]").unwrap();
+        factory.bench.write(
+            "sitewright.toml",
+            format!(
+                "default_locale = \"pt-BR\"\n{config}[ai.providers.local]\n{more}\n{}{}",
+                route("strategy"),
+                route("copywriting")
+            ),
+        );
+        let file = factory.bench.path().join("templates/local-business.wasm");
+        std::fs::copy(template("local-business"), file).unwrap();
+        enqueue(&factory, "local-business", [order("01-restaurant-ptbr-full")]).await;
+        let log = factory.drain().await;
+        let order = factory.order("101").await;
+        assert_eq!((order.state, order.attempts), (OrderState::Succeeded, 1), "{log}");
+        assert_eq!(factory.active_release("101"), order.current_release);
+        assert!(server.direct().is_empty(), "{log}");
+        let batches = server.batches();
+        let models: Vec<&str> =
+            batches.iter().map(|batch| batch[0]["model"].as_str().unwrap()).collect();
+        assert_eq!(models, ["strategy", "copywriting"], "{log}");
+        assert!(batches[1].len() > 2, "the pages are written at the same time");
+    }
+}
+
+/// A provider without a batch API is asked at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_without_batches_is_asked_at_once() {
+    let server = BatchServer::start(Wire::Openai, ANY_ANSWER, |_| Item::Good);
+    for batch in ["auto", "none"] {
+        let factory = factory(Base::Sqlite, &server, Wire::Openai).await;
+        let factory = factory.with("ai.providers.local.batch", batch);
+        enqueue(&factory, "faulty", [calls_in_turn("a", 1)]).await;
+        let log = factory.drain().await;
+        factory.assert_done_once("a", 1).await;
+        assert_eq!(factory.order("a").await.runs, 1);
+        assert!(log.contains("has no batch API"), "{log}");
+    }
+    assert_eq!((server.batches().len(), server.direct().len()), (0, 2));
+}
