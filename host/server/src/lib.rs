@@ -67,7 +67,7 @@ pub use app::{
 };
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
-pub use listen::{Server, ServerError};
+pub use listen::{ConsoleLink, Server, ServerError};
 pub use openapi::description;
 pub use problem::{Problem, ProblemKind};
 pub use routes::{Route, pages, routes};

@@ -41,7 +41,7 @@ pub(super) async fn enter(
     }
     let is_open = app.lock.is_open(&app.database).await?;
     if is_open {
-        access::only_for_this_machine(headers)?;
+        access::only_for_this_machine(app, headers)?;
         if !app.link.is_needed() {
             let csrf = app.sessions.local()?;
             return Ok(Some((Actor::Local, visit(local(false), csrf, None))));

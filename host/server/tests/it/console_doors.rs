@@ -2,7 +2,7 @@
 //! have an address of their own; and the pages of webhooks and of what has expired.
 
 use sitewright_jobs::{Seen, WebhookEvent};
-use sitewright_server::{ConsoleConfig, ProxyScope};
+use sitewright_server::{ConsoleConfig, ConsoleLink, ProxyScope};
 
 use crate::console_order::publish;
 use crate::visitor::{Browser, is_secure, secret};
@@ -13,8 +13,11 @@ async fn a_link_leads_into_the_console_once() {
     let place = Place::sqlite();
     let database = place.database().await;
     let server = Server::bind(place.parts(database.clone(), settings())).await.unwrap();
-    let link = server.console_link().await.unwrap().unwrap();
+    let ConsoleLink { authority, path: link } = server.console_link().await.unwrap().unwrap();
     let api = Api::of(server, database);
+    let port = api.address.port();
+    let host = authority.strip_suffix(&format!(".localhost:{port}")).unwrap();
+    assert!(host.len() == 32 && host.bytes().all(|byte| byte.is_ascii_hexdigit()), "{host}");
     let browser = Browser::new(&api);
     // From now on the console needs a session, also on this machine.
     let to = browser.get("/console").await.header("location").to_owned();
@@ -36,8 +39,37 @@ async fn a_link_leads_into_the_console_once() {
         let answer = api.raw(head.as_bytes(), Duration::from_secs(5)).await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{header}: {answer}");
     }
-    let answer = browser.get(&link).await;
+    // Who only looks at it does not use it.
+    for (ask, status) in [
+        (format!("HEAD {link} HTTP/1.1\r\nHost: {authority}"), "200"),
+        (format!("GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch"), "503"),
+        (
+            format!(
+                "GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch;prerender"
+            ),
+            "503",
+        ),
+        (format!("GET {link} HTTP/1.1\r\nHost: localhost\r\nPurpose: prefetch"), "503"),
+        (format!("GET {link} HTTP/1.1\r\nHost: localhost\r\nX-Moz: prefetch"), "503"),
+    ] {
+        let head = format!("{ask}\r\nConnection: close\r\n\r\n");
+        let answer = api.raw(head.as_bytes(), Duration::from_secs(5)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{ask}: {answer}");
+        assert!(!answer.to_lowercase().contains("set-cookie"), "{ask}: {answer}");
+    }
+    // It is for its own host, whose name nobody else has: a cookie knows no ports.
+    let at = |host: &str, path: &str| {
+        let url = format!("http://{}{path}", api.address);
+        api.client.get(url).header("host", host)
+    };
+    let answer = browser.send(at(&authority, &link)).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/console"));
+    assert!(!answer.header("set-cookie").contains("Domain"), "{answer:?}");
+    let page = browser.send(at(&authority, "/console")).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    let other = format!("{}.localhost:{port}", "0".repeat(32));
+    let refused = browser.send(at(&other, "/console")).await;
+    assert!(refused.text.contains("This server answers to other names"), "{refused:?}");
     assert!(browser.page("/console").await.contains("this machine"));
     browser.act("/console/queue/pause", &[]).await;
     assert!(api.database.is_paused().await.unwrap());
