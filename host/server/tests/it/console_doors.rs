@@ -172,6 +172,26 @@ async fn a_proxy_that_is_believed_says_who_sends_a_request() {
         let stats = send(named(api.client.get(url("/v1/stats")), "alice")).await;
         stats.is_problem(401, "unauthorized");
     }
+    // Who logs in with a token is who has the token, and who they were before when it is revoked or
+    // they log out.
+    let proxied = place.serve_with(behind_a_proxy("127.0.0.0/8", ProxyScope::Operate)).await;
+    let api = &proxied;
+    let admin = new_token(&api.database, &[Scope::Admin], None).await;
+    let browser = Browser::new(api);
+    let named = async |path: &str| {
+        let url = format!("http://{}{path}", api.address);
+        browser.send(api.client.get(url).header("x-forwarded-user", "alice")).await
+    };
+    assert_eq!(named("/console/audit").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(browser.log_in(&admin).await.status, StatusCode::SEE_OTHER);
+    let audit = named("/console/audit").await;
+    assert_eq!(audit.status, StatusCode::OK, "{audit:?}");
+    assert!(audit.text.contains("{admin}") && audit.text.contains("/console/logout"));
+    let to = browser.act("/console/logout", &[]).await;
+    assert_eq!(to, "/console/login");
+    assert_eq!(named("/console/audit").await.status, StatusCode::FORBIDDEN);
+    let page = named("/console/settings").await;
+    assert!(page.text.contains("alice") && !page.text.contains("/console/logout"), "{page:?}");
     // Somebody else is not believed.
     let api = place.serve_with(behind_a_proxy("192.0.2.1", ProxyScope::Admin)).await;
     let url = format!("http://{}/console", api.address);
