@@ -55,7 +55,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The parameters of the query. Unknown ones are an error, so that a misspelt filter is not
+/// Parameters that say something if they are empty: to add up everything, and that a callback is no
+/// address.
+const MAY_BE_EMPTY: [&str; 2] = ["by", "callback"];
+
+/// The parameters of the query. Unknown and empty ones are an error, so that a misspelt filter is not
 /// ignored.
 #[derive(Debug)]
 pub(crate) struct Parameters<T>(pub(crate) T);
@@ -64,6 +68,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        let says_nothing = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
+            let is_empty = value.trim().is_empty() && !MAY_BE_EMPTY.contains(&name.as_ref());
+            is_empty || value.contains('\0')
+        };
+        if let Some((name, value)) = form_urlencoded::parse(query).find(says_nothing) {
+            let name: String = name.chars().take(50).collect();
+            let what = if value.contains('\0') { "has a zero character" } else { "is empty" };
+            let detail = format!("the parameter {name:?} {what}; leave it out to say nothing");
+            return Err(Problem::new(ProblemKind::BadRequest, detail));
+        }
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(parameters)) => Ok(Parameters(parameters)),
             Err(error) => {

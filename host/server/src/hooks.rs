@@ -22,7 +22,7 @@ use super::access::Client;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
 use super::app::App;
 use super::extract::{Id, Parameters, answer, read_hook};
-use super::orders::{language, page};
+use super::orders::{language, page, position, read_position};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 
@@ -205,14 +205,15 @@ pub(crate) async fn deliveries(
     Parameters(List { hook, state, order, limit, cursor }): Parameters<List>,
 ) -> Result<Response, Problem> {
     let limit = page(limit)?;
+    let before = cursor.map(|cursor| read_position(&cursor)).transpose()?.map(|(_, id)| id);
     // One more, to know whether there is a next page.
     let limit_and_one = limit.saturating_add(1);
-    let filter = HookDeliveryFilter { hook, state, order, before: cursor, limit: limit_and_one };
+    let filter = HookDeliveryFilter { hook, state, order, before, limit: limit_and_one };
     let mut deliveries = app.database.hook_deliveries(&filter).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = deliveries.len() > limit;
     deliveries.truncate(limit);
-    let next = deliveries.last().filter(|_| more).map(|last| last.id.clone());
+    let next = deliveries.last().filter(|_| more).map(|last| position(last.at, &last.id));
     Ok(answer(StatusCode::OK, &HookDeliveryPage { deliveries, next }))
 }
 

@@ -7,7 +7,7 @@
 //! | `listen` | how are connections accepted, bounded and ended? |
 //! | `access`, `tenancy` | who may do what, to whose orders, and who did what? |
 //! | `rates`, `streams`, `places`, `hook_bodies` | how much may one token, and one address, have? |
-//! | `extract` | what is read of a request, and how much? |
+//! | `extract`, `moment` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
 //! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
@@ -45,6 +45,7 @@ mod hook_bodies;
 mod hooks;
 mod listen;
 mod metrics;
+mod moment;
 mod openapi;
 mod orders;
 mod places;
