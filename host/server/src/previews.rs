@@ -5,7 +5,7 @@
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
     X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -14,11 +14,11 @@ use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 use sitewright_control::release_store;
 use sitewright_site::store::content::content_type;
-use sitewright_site::{OrderDir, ReleaseId, SitePath};
+use sitewright_site::{OrderDir, ReleaseId, SitePath, SiteStore};
 
 use super::app::App;
 use super::console::is_same;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 
 /// Maximum bytes of a file: 32 MiB.
 const MAX_FILE: u64 = 32 << 20;
@@ -73,6 +73,9 @@ async fn preview(State(app): State<App>, request: Request) -> Response {
     };
     let all = [
         (CONTENT_SECURITY_POLICY, POLICY),
+        // The page has no origin, and asks for its own fonts, modules and data as a stranger. Who
+        // knows the address knows the key; there are no cookies.
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (X_FRAME_OPTIONS, "DENY"),
         // The key is in the address.
         (REFERRER_POLICY, "no-referrer"),
@@ -107,15 +110,7 @@ async fn file(app: &App, path: &str) -> Result<Response, Problem> {
     if !is_same(&previews.key(&order, &release), &key) {
         return Ok(nothing());
     }
-    let Some(rest) = part() else {
-        // Relative links of the page need the slash.
-        let address = format!("{}/", path.trim_end_matches('/'));
-        let address = HeaderValue::from_str(&address).map_err(|error| {
-            let detail = format!("the address of a preview cannot be written: {error}");
-            Problem::new(super::problem::ProblemKind::Internal, detail)
-        })?;
-        return Ok((StatusCode::PERMANENT_REDIRECT, [(LOCATION, address)]).into_response());
-    };
+    let Some(rest) = part() else { return with_slash(path) };
     let (Ok(folder), Ok(id)) = (OrderDir::new(&order), release.parse::<ReleaseId>()) else {
         return Ok(nothing());
     };
@@ -123,12 +118,38 @@ async fn file(app: &App, path: &str) -> Result<Response, Problem> {
         return Ok(nothing());
     };
     for name in candidates(&rest) {
-        let Ok(path) = SitePath::try_from(name) else { continue };
-        if let Some(bytes) = store.file(&folder, id, &path, MAX_FILE).await? {
-            return Ok(([(CONTENT_TYPE, content_type(&path))], bytes).into_response());
+        if let Some(found) = found(&store, &folder, id, name).await? {
+            return Ok(found);
         }
     }
+    let index = format!("{rest}/index.html");
+    let is_folder = !rest.is_empty() && !rest.ends_with('/');
+    if is_folder && found(&store, &folder, id, index).await?.is_some() {
+        return with_slash(path);
+    }
     Ok(nothing())
+}
+
+/// A file of a release; `None` if it has none with this name.
+async fn found(
+    store: &SiteStore,
+    folder: &OrderDir,
+    id: ReleaseId,
+    name: String,
+) -> Result<Option<Response>, Problem> {
+    let Ok(path) = SitePath::try_from(name) else { return Ok(None) };
+    let bytes = store.file(folder, id, &path, MAX_FILE).await?;
+    Ok(bytes.map(|bytes| ([(CONTENT_TYPE, content_type(&path))], bytes).into_response()))
+}
+
+/// Leads to the same path with a slash at its end, which relative links of the page need.
+fn with_slash(path: &str) -> Result<Response, Problem> {
+    let address = format!("/{}/", path.trim_matches('/'));
+    let address = HeaderValue::from_str(&address).map_err(|error| {
+        let detail = format!("the address of a preview cannot be written: {error}");
+        Problem::new(ProblemKind::Internal, detail)
+    })?;
+    Ok((StatusCode::PERMANENT_REDIRECT, [(LOCATION, address)]).into_response())
 }
 
 /// The files that a web server looks for.

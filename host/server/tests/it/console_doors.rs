@@ -243,12 +243,28 @@ async fn a_preview_is_on_an_address_of_its_own() {
             assert_eq!(page.header(name), value, "{link}");
         }
         assert!(page.headers.get("set-cookie").is_none());
+        // Its modules, fonts and data are asked for by a page without an origin.
+        assert_eq!(page.header("access-control-allow-origin"), "*", "{link}");
     }
     let robots = send(api.client.get(format!("{old}robots.txt"))).await;
     assert_eq!(robots.header("content-type"), "text/plain; charset=utf-8");
     // Without the slash, relative links would lead elsewhere.
     let bare = send(api.client.get(old.trim_end_matches('/'))).await;
     assert!(bare.status == StatusCode::PERMANENT_REDIRECT || bare.text.contains("Rye"), "{bare:?}");
+
+    // Relative links of a folder's page need the slash as well.
+    let folder = place.sites().join("public/1/releases").join(&first).join("about");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("index.html"), "About us").unwrap();
+    let about = send(api.client.get(format!("{old}about/"))).await;
+    assert_eq!((about.status, about.text.as_str()), (StatusCode::OK, "About us"));
+    let (origin, path) = old.split_at(old.match_indices('/').nth(2).unwrap().0);
+    let mut stream = TcpStream::connect(origin.trim_start_matches("http://")).await.unwrap();
+    let ask = format!("GET {path}about HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let answer = read_until_closed(&mut stream, Duration::from_secs(5)).await;
+    let to = format!("location: {path}about/\r\n");
+    assert!(answer.starts_with("HTTP/1.1 308") && answer.contains(&to), "{answer}");
 
     // Nothing but files of the release that the key is for.
     let swapped = old.replace(&first, &second);
@@ -259,6 +275,10 @@ async fn a_preview_is_on_an_address_of_its_own() {
         &format!("{old}..%2F..%2F..%2Forders.db"),
         &format!("{old}%2e%2e/{second}/index.html"),
         &format!("{old}a//b"),
+        &format!("{old}index.html/"),
+        &format!("{old}index.html/x"),
+        &format!("{old}about/x"),
+        &format!("{old}robots.txt/index.html"),
         &format!("{old}%00"),
         origin,
         &format!("{origin}/console"),
