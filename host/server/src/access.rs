@@ -393,7 +393,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 
 /// `127.0.0.1`, `[::1]`, `localhost` or the host of the link to the console, with any port: it may be
 /// forwarded.
-fn names_this_machine(host: &str, of_link: Option<&str>) -> bool {
+pub(crate) fn names_this_machine(host: &str, of_link: Option<&str>) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     if authority.as_str().contains('@') {
         return false;

@@ -58,6 +58,12 @@ pub enum ServerError {
          address, or port 0 for any free one"
     )]
     BindPreviews { address: SocketAddr, source: std::io::Error },
+    /// What a template made would be on the origin of the console.
+    #[error(
+        "`server.console.previews_url` is {url:?}, which {why}; write how browsers reach \
+         `server.console.previews`, like https://previews.example"
+    )]
+    PreviewsUrl { url: String, why: &'static str },
     #[error("the server cannot start: {0}")]
     Random(String),
     /// Whoever reaches the address could do everything.
@@ -107,6 +113,10 @@ impl Server {
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let has_proxy = parts.settings.console.proxy_header.is_some();
+        if let Some(url) = &parts.settings.console.previews_url {
+            let wrong = |why| ServerError::PreviewsUrl { url: url.clone(), why };
+            previews::check_url(url, address).map_err(wrong)?;
+        }
         let previews = match (parts.surface, parts.settings.console.previews) {
             (Surface::Api, Some(wanted)) => Some(bind_previews(wanted).await?),
             _ => None,

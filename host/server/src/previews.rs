@@ -2,13 +2,15 @@
 //! it, is never on the origin of the console. Nobody logs in here: the console knows a key for each
 //! release, which is a part of the address.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
@@ -16,6 +18,7 @@ use sitewright_control::release_store;
 use sitewright_site::store::content::content_type;
 use sitewright_site::{OrderDir, ReleaseId, SitePath, SiteStore};
 
+use super::access::{is_loopback, names_this_machine};
 use super::app::App;
 use super::console::is_same;
 use super::problem::{Problem, ProblemKind};
@@ -37,7 +40,43 @@ pub(crate) struct Previews {
     pub(crate) secret: String,
 }
 
+/// Checks how browsers reach previews, for a console at this address. Behind a proxy the console has
+/// another origin, which only its requests tell: [`Previews::are_at`].
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn check_url(url: &str, console: SocketAddr) -> Result<(), &'static str> {
+    let Ok(uri) = url.parse::<Uri>() else { return Err("is no address") };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err("has no http:// or https:// before its host");
+    };
+    let port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err("has no http:// or https:// before its host"),
+    };
+    if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
+        return Err("has more than a scheme, a host and a port");
+    }
+    if authority.port_u16().unwrap_or(port) != console.port() {
+        return Ok(());
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let is_same = host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == console.ip());
+    let is_this_machine = is_loopback(console.ip()) || console.ip().is_unspecified();
+    if is_same || (is_this_machine && names_this_machine(authority.as_str(), None)) {
+        return Err("is the origin of the console");
+    }
+    Ok(())
+}
+
 impl Previews {
+    /// Whether a request for this host came to the origin of previews.
+    pub(crate) fn are_at(&self, host: &str) -> bool {
+        let own = self.origin.split_once("://").map(|(_, authority)| authority);
+        own.is_some_and(|own| own.eq_ignore_ascii_case(host))
+    }
+
     /// The address of the preview of a release.
     pub(crate) fn address(&self, order: &str, release: &str) -> String {
         let key = self.key(order, release);
@@ -164,6 +203,34 @@ fn candidates(path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_origin_of_the_console_is_not_that_of_previews() {
+        for (console, url, is_right) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080", false),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/", false),
+            ("127.0.0.1:8080", "http://LOCALHOST:8080", false),
+            ("127.0.0.1:8080", "http://[::1]:8080", false),
+            ("[::1]:80", "http://localhost", false),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080", false),
+            ("10.0.0.7:8080", "http://10.0.0.7:8080", false),
+            ("10.0.0.7:443", "https://10.0.0.7", false),
+            ("127.0.0.1:8080", "previews.example", false),
+            ("127.0.0.1:8080", "//previews.example", false),
+            ("127.0.0.1:8080", "ftp://previews.example", false),
+            ("127.0.0.1:8080", "https://a@previews.example", false),
+            ("127.0.0.1:8080", "https://previews.example/x", false),
+            ("127.0.0.1:8080", "https://previews.example/?x", false),
+            ("127.0.0.1:8080", "", false),
+            ("127.0.0.1:8080", "http://127.0.0.1:8081", true),
+            ("127.0.0.1:8080", "https://previews.example", true),
+            ("127.0.0.1:8080", "https://previews.example:8080/", true),
+            ("10.0.0.7:8080", "http://10.0.0.8:8080", true),
+        ] {
+            let checked = check_url(url, console.parse().unwrap());
+            assert_eq!(checked.is_ok(), is_right, "{console} {url}: {checked:?}");
+        }
+    }
 
     #[test]
     fn each_release_has_a_key_of_its_own() {

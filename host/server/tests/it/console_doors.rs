@@ -292,6 +292,45 @@ async fn a_preview_is_on_an_address_of_its_own() {
     assert_eq!(send(api.client.post(old)).await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
+/// What a template made is never on the origin of the console.
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_are_not_at_the_origin_of_the_console() {
+    let place = Place::sqlite();
+    let with = |url: &str| {
+        let console = ConsoleConfig {
+            previews: Some("127.0.0.1:0".parse().unwrap()),
+            previews_url: Some(url.to_owned()),
+            ..ConsoleConfig::default()
+        };
+        ServerConfig { console, ..settings() }
+    };
+    // A port that is free at this moment.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for url in [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}/")] {
+        let settings = ServerConfig {
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], port)),
+            ..with(&url)
+        };
+        let error = Server::bind(place.parts(place.database().await, settings)).await.err();
+        let error = error.unwrap();
+        assert!(matches!(error, ServerError::PreviewsUrl { .. }), "{error}");
+        assert!(error.to_string().contains("is the origin of the console"), "{error}");
+    }
+    // Nor behind a proxy, whose name only requests tell.
+    let api = place.serve_with(with("https://console.example")).await;
+    api.add("1").await;
+    publish(&api, &place, "1", "Rye bread", true).await;
+    let url = format!("http://{}/console/orders/1/releases", api.address);
+    let page = send(api.client.get(&url)).await;
+    assert!(page.text.contains("https://console.example/"), "{page:?}");
+    let token = new_token(&api.database, &[Scope::Read], None).await;
+    let browser = Browser::new(&api);
+    browser.log_in(&token).await;
+    let page = browser.send(api.client.get(&url).header("host", "console.example")).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    assert!(!page.text.contains("https://console.example/"), "{page:?}");
+}
+
 on_both!(deliveries_are_shown_and_made_again);
 
 mod tests {
