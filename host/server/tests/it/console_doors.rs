@@ -377,6 +377,7 @@ mod tests {
         }
         let expired = browser.page("/console/retention").await;
         assert!(expired.contains("failed orders"), "{expired}");
+        assert!(expired.contains("what is still in the database"), "{expired}");
         let log = api.database.audit_log(i64::MAX, 100).await.unwrap();
         let did: Vec<(&str, Option<&str>)> = log
             .iter()

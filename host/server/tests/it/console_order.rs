@@ -238,6 +238,18 @@ mod tests {
             assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{fields:?}: {answer:?}");
             assert!(answer.text.contains(says), "{says}: {}", answer.text);
         }
+        // What is wrong has a subject, also if it is all of it.
+        for (document, says) in [
+            ("", "the document is empty"),
+            ("  ", "the document is empty"),
+            ("{", "is not JSON"),
+            ("[1]", ""),
+        ] {
+            let answer = send(&[("document", document), ("revision", "1"), ("step", "check")]).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{document:?}: {answer:?}");
+            let subject = answer.text.contains("<code>the document</code> ");
+            assert!(subject && answer.text.contains(says), "{document:?}: {}", answer.text);
+        }
         assert_eq!(revision().await, 1);
 
         // The page before says what would happen, with the warnings of the intake.
