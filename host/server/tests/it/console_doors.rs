@@ -331,10 +331,72 @@ async fn previews_are_not_at_the_origin_of_the_console() {
     assert!(!page.text.contains("https://console.example/"), "{page:?}");
 }
 
-on_both!(deliveries_are_shown_and_made_again);
+on_both!(deliveries_are_shown_and_made_again, what_webhooks_of_others_brought_is_shown);
 
 mod tests {
     use super::*;
+
+    pub(super) async fn what_webhooks_of_others_brought_is_shown(place: Place) {
+        use sitewright_jobs::{HookOutcome, NewHookDelivery};
+
+        let mut api = place.serve().await;
+        let evil = "<script>alert(1)</script>";
+        let keep = async |hook: &str, event: String, outcome: Option<HookOutcome>| {
+            let new = NewHookDelivery { hook: hook.to_owned(), event_id: event, body: "{}".into() };
+            let own = Duration::from_secs(600);
+            let (delivery, _) = api.database.store_hook_delivery(new, own).await.unwrap();
+            if let Some(outcome) = outcome {
+                api.database.record_hook_delivery(&delivery.id, outcome).await.unwrap();
+            }
+        };
+        assert!(Browser::new(&api).page("/console/hooks").await.contains("Nothing was received"));
+        api.add("1").await;
+        let accepted = HookOutcome::Accepted { order: "1".to_owned() };
+        keep("shop", "a".to_owned(), Some(accepted)).await;
+        let reason = format!("it has no mail address {evil}");
+        let refused = HookOutcome::Refused { order: Some("2".to_owned()), reason };
+        keep("github", "b".to_owned(), Some(refused)).await;
+        keep("whole", "c".to_owned(), None).await;
+        api.log_in(&[Scope::Read]).await;
+        let token = api.token.clone().unwrap();
+        let browser = Browser::new(&api);
+        browser.log_in(&token).await;
+        assert!(browser.page("/console/settings").await.contains("/console/hooks"));
+        let all = browser.page("/console/hooks").await;
+        for says in ["accepted", "refused", "pending", "/console/orders/1\"", "no mail address"] {
+            assert!(all.contains(says), "{says}: {all}");
+        }
+        assert!(!all.contains(evil) && !all.contains("/console/orders/2"), "{all}");
+        for (query, number) in [
+            ("hook=shop", 1),
+            ("hook=shop&state=refused", 0),
+            ("state=refused", 1),
+            ("order=2", 1),
+            ("hook=gone", 0),
+            ("hook=&order=&state=", 3),
+        ] {
+            let html = browser.page(&format!("/console/hooks?{query}")).await;
+            assert_eq!(html.matches("<th scope=\"row\">").count(), number, "{query}: {html}");
+        }
+        for query in ["state=nothing", "cursor=x"] {
+            let answer = browser.get(&format!("/console/hooks?{query}")).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}: {answer:?}");
+        }
+        // More than a page.
+        for number in 0..60 {
+            keep("shop", format!("more {number}"), None).await;
+        }
+        let mut next = Some("/console/hooks?hook=shop".to_owned());
+        let mut seen = 0;
+        while let Some(address) = next {
+            let html = browser.page(&address).await;
+            seen += html.matches("<th scope=\"row\">").count();
+            let link = html.split_once("rel=\"next\" href=\"").map(|(_, rest)| rest);
+            let link = link.and_then(|rest| rest.split('"').next());
+            next = link.map(|link| link.replace("&#38;", "&"));
+        }
+        assert_eq!(seen, 61);
+    }
 
     pub(super) async fn deliveries_are_shown_and_made_again(place: Place) {
         let mut api = place.serve().await;
