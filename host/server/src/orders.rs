@@ -395,7 +395,8 @@ mod tests {
             let wanted = OrderCursor { created_at: 1_700_000_000_000, id: id.to_owned() };
             assert_eq!(read, Some(wanted));
         }
-        for text in ["", "-", "1", "1-", "1-0", "1-zz", "1-ff", "x-00", "1-ü", "99999999999999999999-00"]
+        for text in
+            ["", "-", "1", "1-", "1-0", "1-zz", "1-ff", "x-00", "1-ü", "99999999999999999999-00"]
         {
             assert!(cursor(text).is_err(), "{text:?}");
         }

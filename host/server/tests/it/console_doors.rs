@@ -44,9 +44,7 @@ async fn a_link_leads_into_the_console_once() {
         (format!("HEAD {link} HTTP/1.1\r\nHost: {authority}"), "200"),
         (format!("GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch"), "503"),
         (
-            format!(
-                "GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch;prerender"
-            ),
+            format!("GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch;prerender"),
             "503",
         ),
         (format!("GET {link} HTTP/1.1\r\nHost: localhost\r\nPurpose: prefetch"), "503"),

@@ -245,7 +245,8 @@ mod tests {
             ("{", "is not JSON"),
             ("[1]", ""),
         ] {
-            let answer = send(&[("document", document), ("revision", "1"), ("step", "check")]).await;
+            let answer =
+                send(&[("document", document), ("revision", "1"), ("step", "check")]).await;
             assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{document:?}: {answer:?}");
             let subject = answer.text.contains("<code>the document</code> ");
             assert!(subject && answer.text.contains(says), "{document:?}: {}", answer.text);

@@ -92,7 +92,17 @@ mod tests {
         }
         let hour = api.get("/v1/cost?since=1h").await;
         assert_eq!(hour.body["total"]["calls"], 5, "{hour:?}");
-        for query in ["since=1s&until=1h", "since=", "until=soon", "by=colour", "by=day,", "since=0", "since=9&until=8", "since=x", "days=3"] {
+        for query in [
+            "since=1s&until=1h",
+            "since=",
+            "until=soon",
+            "by=colour",
+            "by=day,",
+            "since=0",
+            "since=9&until=8",
+            "since=x",
+            "days=3",
+        ] {
             api.get(&format!("/v1/cost?{query}")).await.is_problem(400, "bad_request");
         }
         // What is erased is not counted any more.

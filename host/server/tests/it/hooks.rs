@@ -139,12 +139,12 @@ async fn bodies_that_never_arrive_stall_no_webhook() {
     .into_iter()
     .enumerate()
     {
-        let stalled =
-            (0..connections).map(|_| stall("127.0.0.1", &api, framing, sent));
+        let stalled = (0..connections).map(|_| stall("127.0.0.1", &api, framing, sent));
         let mut stalled = futures::future::join_all(stalled).await;
         for (address, padding) in [("127.0.0.1", 0), ("127.0.0.2", 0), ("127.0.0.2", 900_000)] {
             let began = Instant::now();
-            let answer = send_from(address, &api, &format!("n{number}-{address}-{padding}"), padding);
+            let answer =
+                send_from(address, &api, &format!("n{number}-{address}-{padding}"), padding);
             let answer = answer.await;
             let took = began.elapsed();
             assert!(answer.starts_with("HTTP/1.1 202"), "{framing}, {sent}: {answer}");
