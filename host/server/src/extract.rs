@@ -240,7 +240,8 @@ async fn collect(
                 && !room.charge(chunk.len(), began.elapsed()).await
             {
                 let detail = "the bodies that are being read have all the memory for them";
-                return Err(Problem::new(ProblemKind::Timeout, detail));
+                let problem = Problem::new(ProblemKind::Timeout, detail);
+                return Err(problem.hinting("send the request again when `Retry-After` is over"));
             }
             bytes.extend_from_slice(&chunk);
         }
