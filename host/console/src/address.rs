@@ -4,6 +4,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The first page.
 pub const HOME: &str = "/console";
+/// What webhooks of others brought.
+pub const HOOKS: &str = "/console/hooks";
 
 /// Everything but unreserved characters (RFC 3986).
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

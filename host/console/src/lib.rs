@@ -12,6 +12,7 @@
 //! | `ai` | what was spent on what, and which AI calls fail? |
 //! | `templates`, `settings` | what can be paused, who may do what, and who did what? |
 //! | `webhooks` | who is told of orders, and what became of each delivery? |
+//! | `hooks` | what did webhooks of others bring, and what became of it? |
 //! | `entrance` | how does one log in, and what does a page say that cannot be shown? |
 //! | `chart`, `text`, `escape` | charts, amounts and times, and nothing that a browser would obey |
 //! | `address`, `assets` | where are pages and files? |
@@ -32,6 +33,7 @@ mod entrance;
 mod escape;
 mod failures;
 mod frame;
+mod hooks;
 mod now;
 mod order;
 mod orders;
@@ -51,6 +53,7 @@ pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_w
 pub use entrance::{login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};
+pub use hooks::{HooksFacts, WantedHookDeliveries, hooks};
 pub use now::{NowFacts, now};
 pub use order::{EraseFacts, OrderFacts, erase, order};
 pub use orders::{OrdersFacts, Wanted, orders};

@@ -264,6 +264,8 @@ struct ChoosePage<'a> {
     compare: Option<String>,
     /// What the database has as current, so that the form replaces no other.
     expected: &'a str,
+    /// Visitors see it already, and the database says so.
+    is_current: bool,
     is_unfinished: bool,
     is_older_document: bool,
 }
@@ -294,6 +296,7 @@ pub fn choose(frame: &Frame, facts: &ChoiceFacts) -> Result<String, askama::Erro
             .as_ref()
             .map(|current| address::compare_releases(&order.id, &current.id.to_string(), &release)),
         expected: order.current_release.as_deref().unwrap_or_default(),
+        is_current: chosen.current && order.current_release.as_ref() == Some(&release),
         is_unfinished: !order.state.has_ended(),
         is_older_document: revision.is_some_and(|revision| revision < order.revision),
         release,

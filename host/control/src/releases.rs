@@ -75,9 +75,28 @@ pub async fn release(
 /// one; without it, any is replaced. `keep` is the number of releases of an order that are kept.
 ///
 /// # Errors
-/// [`Error::NoSuchRelease`]; or database or store fail. If the store fails, the database has the
-/// choice, and a worker follows it.
+/// If there is no such order, or it is erased meanwhile; [`Error::NoSuchRelease`]; or database or
+/// store fail. If the store fails, the database has the choice, and a worker follows it.
 pub async fn choose_release(
+    database: &Database,
+    store: &SiteStore,
+    order: &str,
+    id: &str,
+    expected: Option<&str>,
+    keep: usize,
+) -> Result<ReleaseChoice, Error> {
+    let failed = match choose(database, store, order, id, expected, keep).await {
+        Ok(choice) => return Ok(choice),
+        Err(error) => error,
+    };
+    // An order that is erased meanwhile loses its files in the middle of this.
+    match database.order(order).await {
+        Err(gone @ DatabaseError::NoSuchOrder { .. }) => Err(gone.into()),
+        _ => Err(failed),
+    }
+}
+
+async fn choose(
     database: &Database,
     store: &SiteStore,
     order: &str,

@@ -22,6 +22,23 @@ const MAX_MESSAGE: usize = 2 << 10;
 /// Length of a fingerprint, in hexadecimal digits.
 const DIGITS: usize = 16;
 
+/// Minimum number of digits with which a fingerprint is written.
+const MIN_DIGITS: usize = 4;
+
+/// The beginning of a fingerprint that somebody has typed, as fingerprints have it.
+///
+/// # Errors
+/// What is wrong with it, for whoever typed it.
+pub fn beginning(text: &str) -> Result<String, String> {
+    if text.len() >= MIN_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!(
+        "a fingerprint is written with at least {MIN_DIGITS} hexadecimal digits, as \
+         `sitewright failures list` shows it"
+    ))
+}
+
 /// The record with its fingerprint.
 pub fn stamped(record: FailureRecord) -> FailureRecord {
     let fingerprint = Some(of(&record));
@@ -279,6 +296,14 @@ fn without_digits(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_beginning_of_a_fingerprint_is_hexadecimal() {
+        assert_eq!(beginning("3FA9c1"), Ok("3fa9c1".to_owned()));
+        for text in ["", "3fa", "trap", "3fa9 ", "%", "3fa%"] {
+            assert!(beginning(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_message_keeps_its_words_and_loses_its_values() {

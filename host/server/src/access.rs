@@ -268,7 +268,7 @@ async fn admit(
     }
     let unknown = |problem| (problem, None);
     if app.lock.is_open(&app.database).await.map_err(unknown)? {
-        only_for_this_machine(headers).map_err(unknown)?;
+        only_for_this_machine(app, headers).map_err(unknown)?;
         return Ok(Some(Actor::Local));
     }
     let token = token(&app.database, headers).await.map_err(unknown)?;
@@ -332,9 +332,9 @@ async fn token(database: &Database, headers: &HeaderMap) -> Result<Token, Proble
 
 /// Refuses requests that a web page sends from the browser of somebody on this machine: with DNS
 /// rebinding to another name of it, or from its own origin.
-pub(crate) fn only_for_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn only_for_this_machine(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let host = only(headers, &HOST)?.unwrap_or_default();
-    if !names_this_machine(host) {
+    if !names_this_machine(host, app.link.host()) {
         let detail = format!("the request is for the host {host:?}, and this server has no tokens");
         return Err(Problem::new(ProblemKind::WrongHost, detail));
     }
@@ -391,15 +391,17 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
     }
 }
 
-/// `127.0.0.1`, `[::1]` or `localhost`, with any port: it may be forwarded.
-fn names_this_machine(host: &str) -> bool {
+/// `127.0.0.1`, `[::1]`, `localhost` or the host of the link to the console, with any port: it may be
+/// forwarded.
+pub(crate) fn names_this_machine(host: &str, of_link: Option<&str>) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     if authority.as_str().contains('@') {
         return false;
     }
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_loopback)
+    let is_own = |own: &str| name.eq_ignore_ascii_case(own);
+    is_own("localhost") || of_link.is_some_and(is_own) || address.is_ok_and(is_loopback)
 }
 
 /// What something is done to, and the address of the client.
@@ -443,7 +445,14 @@ mod tests {
     #[test]
     fn only_names_of_this_machine_are_its_own() {
         for host in ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:80"] {
-            assert!(names_this_machine(host), "{host}");
+            assert!(names_this_machine(host, None), "{host}");
+        }
+        let of_link = Some("0f.localhost");
+        for host in ["0f.localhost:8080", "0F.localhost", "localhost:8080", "127.0.0.1"] {
+            assert!(names_this_machine(host, of_link), "{host}");
+        }
+        for host in ["1f.localhost:8080", "x.0f.localhost", "0f.localhost.evil.example"] {
+            assert!(!names_this_machine(host, of_link), "{host}");
         }
         for host in [
             "",
@@ -455,8 +464,9 @@ mod tests {
             "[::2]",
             "localhost:80, evil.example",
             "127.0.0.1 evil",
+            "0f.localhost",
         ] {
-            assert!(!names_this_machine(host), "{host}");
+            assert!(!names_this_machine(host, None), "{host}");
         }
     }
 }

@@ -19,6 +19,7 @@ use super::config::ServerConfig;
 use super::console::{Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
+use super::hook_bodies::HookBodies;
 use super::previews::Previews;
 use super::rates::Rates;
 use super::refusals::Refusals;
@@ -27,9 +28,6 @@ use super::streams::Streams;
 
 /// Bytes that the bodies of all requests together may have at the same time.
 const BODIES: usize = 64 << 20;
-/// Bytes that the bodies of webhooks together may have. Their senders are not known before the body
-/// was read, so they have a part of their own.
-const HOOK_BODIES: usize = 16 << 20;
 /// Maximum bytes of the body of a webhook.
 const MAX_HOOK_BODY: usize = 1 << 20;
 
@@ -150,8 +148,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) rates: Rates,
     pub(crate) outcomes: Outcomes,
-    /// The same for bodies of webhooks.
-    pub(crate) hook_bodies: Arc<Semaphore>,
+    /// The memory for bodies of webhooks, whose senders are not known before they were read.
+    pub(crate) hook_bodies: HookBodies,
     /// Changes that have begun. They go on when their clients hang up.
     pub(crate) actions: TaskTracker,
     /// Cancelled when the server stops: streams end.
@@ -192,7 +190,7 @@ impl App {
             refusals: Refusals::default(),
             rates: Rates::new(&settings),
             outcomes: Outcomes::default(),
-            hook_bodies: Arc::new(Semaphore::new(HOOK_BODIES)),
+            hook_bodies: HookBodies::new(),
             actions: TaskTracker::new(),
             database,
             sites,

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use sitewright_failure::fingerprint::beginning;
 use sitewright_jobs::{
     BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun, OrderState, Selection,
 };
@@ -17,6 +18,8 @@ use super::access::{Actor, Audited, Sender};
 use super::answers::{BulkAnswer, Outcome};
 use super::app::App;
 use super::extract::{Fields, Id, answer};
+use super::failures;
+use super::moment::Moment;
 use super::problem::{Problem, ProblemKind};
 use super::tenancy::Tenant;
 
@@ -53,16 +56,18 @@ pub(crate) struct Body {
 struct Filter {
     /// One of these states. Default: `failed` and `dead` to retry; `queued`, `waiting` and `running`
     /// to cancel.
-    states: Vec<OrderState>,
+    #[schemars(with = "Vec<OrderState>")]
+    states: Vec<String>,
     template: Option<String>,
     /// The kind of the last failure.
     kind: Option<String>,
-    /// The beginning of the fingerprint of the last failure.
+    /// The beginning of the fingerprint of the last failure: at least 4 hexadecimal digits.
     fingerprint: Option<String>,
     /// Label of whoever the orders are for. That of the token, if it is for one tenant.
     tenant: Option<String>,
-    /// Only orders whose state changed since then, in milliseconds since the Unix epoch.
-    since: Option<i64>,
+    /// Only orders whose state changed since then: a time before now (90s, 30m, 2h, 7d, 2w), a day
+    /// (2026-11-23), a time (2026-11-23T08:00:00Z), or milliseconds since the Unix epoch.
+    since: Option<Moment>,
     /// Maximum number of orders, those first whose state changed first.
     limit: Option<u32>,
 }
@@ -85,23 +90,52 @@ impl Filter {
                           `tenant` or `since`";
             return Err(wrong(detail.to_owned()));
         }
-        if let Some(state) = self.states.iter().find(|state| !fits(action, **state)) {
-            let detail = match action {
-                BulkAction::Retry => format!("`states` has {state}: such an order has not ended"),
-                BulkAction::Cancel => format!("`states` has {state}: such an order has ended"),
-            };
-            return Err(wrong(detail));
-        }
-        let states = match self.states.as_slice() {
-            [] => states_of(action, None),
-            states => states.to_vec(),
+        let Filter { states, template, kind, fingerprint, tenant, since, limit } = self;
+        let state = |(at, name): (usize, String)| {
+            let at = format!("/filter/states/{at}");
+            let state: OrderState =
+                name.parse().map_err(|why: String| wrong(format!("`{at}`: {why}")))?;
+            match (fits(action, state), action) {
+                (true, _) => Ok(state),
+                (false, BulkAction::Retry) => {
+                    Err(wrong(format!("`{at}` is {state}: such an order has not ended")))
+                }
+                (false, BulkAction::Cancel) => {
+                    Err(wrong(format!("`{at}` is {state}: such an order has ended")))
+                }
+            }
         };
-        let limit = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let Filter { template, kind, fingerprint, tenant, since, .. } = self;
-        // Orders that change later are left alone.
-        let until = Some(now_ms());
-        let text = None;
-        Ok(Selection { states, template, kind, fingerprint, text, tenant, since, until, limit })
+        let states = states.into_iter().enumerate().map(state).collect::<Result<Vec<_>, _>>()?;
+        let states = if states.is_empty() { states_of(action, None) } else { states };
+        // A condition that says nothing would select all orders, and a slip of the pen none.
+        let text = |name: &str, text: Option<String>| match text {
+            Some(text) if text.trim().is_empty() || text.contains('\0') => {
+                let detail = format!("`/filter/{name}` is {text:?}; leave it out for all orders");
+                Err(wrong(detail))
+            }
+            text => Ok(text),
+        };
+        let (template, tenant) = (text("template", template)?, text("tenant", tenant)?);
+        let kind = kind.map(|name| failures::kind("/filter/kind", &name)).transpose()?;
+        let fingerprint = fingerprint.map(|text| beginning(&text)).transpose();
+        let fingerprint =
+            fingerprint.map_err(|why| wrong(format!("`/filter/fingerprint`: {why}")))?;
+        let since = since.map(|since| since.read("/filter/since")).transpose()?;
+        if limit == Some(0) {
+            return Err(wrong("`/filter/limit` is 0; leave it out for all orders".to_owned()));
+        }
+        Ok(Selection {
+            states,
+            template,
+            kind: kind.map(|kind| kind.as_str().to_owned()),
+            fingerprint,
+            text: None,
+            tenant,
+            since,
+            // Orders that change later are left alone.
+            until: Some(now_ms()),
+            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        })
     }
 }
 

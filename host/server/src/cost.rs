@@ -11,6 +11,7 @@ use strum::VariantArray as _;
 use super::answers::CostList;
 use super::app::App;
 use super::extract::{Parameters, answer};
+use super::moment::moment;
 use super::problem::{Problem, ProblemKind};
 use super::tenancy::Tenant;
 
@@ -24,11 +25,12 @@ const MAX_DAYS: i64 = 366;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct List {
-    /// Calls from this time on, in milliseconds since the Unix epoch. Default: 29 days before the
-    /// beginning of this day in UTC. At most 366 days before `until`.
-    since: Option<i64>,
-    /// Calls before this time, in milliseconds since the Unix epoch. Default: now.
-    until: Option<i64>,
+    /// Calls from this time on: a time before now (90s, 30m, 2h, 7d, 2w), a day (2026-11-23), a
+    /// time (2026-11-23T08:00:00Z), or milliseconds since the Unix epoch. Default: 29 days before
+    /// the beginning of this day in UTC. At most 366 days before `until`.
+    since: Option<String>,
+    /// Calls before this time, written like `since`. Default: now.
+    until: Option<String>,
     /// What to add up by: `day`, `provider`, `model`, `purpose`, `template`, with commas between
     /// them. Default: `day`.
     by: Option<String>,
@@ -42,6 +44,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let wrong = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     let now = now_ms();
+    let since = since.map(|since| moment("since", &since)).transpose()?;
+    let until = until.map(|until| moment("until", &until)).transpose()?;
     let until = until.unwrap_or(now.saturating_add(1));
     let since = since.unwrap_or_else(|| (now.div_euclid(DAY_MS) - (DAYS - 1)) * DAY_MS);
     let days = until.saturating_sub(since);

@@ -1,7 +1,9 @@
 //! What handlers read of a request, with bounds, and with a problem for what cannot be read.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -13,9 +15,10 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use sitewright_intake::folder_id;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
+use super::hook_bodies::HookBody;
 use super::problem::{Problem, ProblemKind};
 
 /// Maximum length of an id in a path, in characters; no id in the database is longer.
@@ -52,7 +55,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The parameters of the query. Unknown ones are an error, so that a misspelt filter is not
+/// Parameters that say something if they are empty: to add up everything, and that a callback is no
+/// address.
+const MAY_BE_EMPTY: [&str; 2] = ["by", "callback"];
+
+/// The parameters of the query. Unknown and empty ones are an error, so that a misspelt filter is not
 /// ignored.
 #[derive(Debug)]
 pub(crate) struct Parameters<T>(pub(crate) T);
@@ -61,6 +68,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        let says_nothing = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
+            let is_empty = value.trim().is_empty() && !MAY_BE_EMPTY.contains(&name.as_ref());
+            is_empty || value.contains('\0')
+        };
+        if let Some((name, value)) = form_urlencoded::parse(query).find(says_nothing) {
+            let name: String = name.chars().take(50).collect();
+            let what = if value.contains('\0') { "has a zero character" } else { "is empty" };
+            let detail = format!("the parameter {name:?} {what}; leave it out to say nothing");
+            return Err(Problem::new(ProblemKind::BadRequest, detail));
+        }
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(parameters)) => Ok(Parameters(parameters)),
             Err(error) => {
@@ -142,56 +160,94 @@ pub(crate) async fn read(
     app: &App,
     most: usize,
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
-    read_into(&app.bodies, headers, body, app, most).await
+    let expected = expected(headers, app, most)?;
+    let permits = u32::try_from(expected).unwrap_or(u32::MAX);
+    let room = Arc::clone(&app.bodies).acquire_many_owned(permits).await.map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
+    })?;
+    Ok((collect(body, app, most, None).await?, room))
 }
 
-/// As [`read`], with a part of this room.
-pub(crate) async fn read_into(
-    room: &Arc<Semaphore>,
+/// The whole body of a webhook, whose sender is not known yet, with what it has of their memory.
+pub(crate) async fn read_hook(
     headers: &HeaderMap,
     body: Body,
     app: &App,
-    most: usize,
-) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
-    let too_large = || {
-        let detail = format!("the body has more than {most} bytes");
-        let problem = Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most);
-        // The others have a limit that no key changes.
-        let is_document = most == app.settings.max_body();
-        if is_document { problem } else { problem.hinting("send less: no key raises this limit") }
-    };
+    client: IpAddr,
+) -> Result<(Vec<u8>, HookBody), Problem> {
+    let most = app.max_hook_body();
+    expected(headers, app, most)?;
+    let mut room = app.hook_bodies.begin(client);
+    let bytes = collect(body, app, most, Some(&mut room)).await?;
+    Ok((bytes, room))
+}
+
+fn too_large(app: &App, most: usize) -> Problem {
+    let detail = format!("the body has more than {most} bytes");
+    let problem = Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", most);
+    // The others have a limit that no key changes.
+    let is_document = most == app.settings.max_body();
+    if is_document { problem } else { problem.hinting("send less: no key raises this limit") }
+}
+
+/// The length of a body, at most; refuses one that is encoded, or says that it is too large.
+fn expected(headers: &HeaderMap, app: &App, most: usize) -> Result<usize, Problem> {
     is_plain(headers)?;
     let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let expected = match length.map(usize::try_from) {
-        Some(Ok(length)) if length <= most => length,
-        Some(_) => return Err(too_large()),
-        None => most,
+    match length.map(usize::try_from) {
+        Some(Ok(length)) if length <= most => Ok(length),
+        Some(_) => Err(too_large(app, most)),
+        None => Ok(most),
+    }
+}
+
+/// Reads a body that arrives in time. `of_hook` charges that of a webhook.
+async fn collect(
+    body: Body,
+    app: &App,
+    most: usize,
+    mut of_hook: Option<&mut HookBody>,
+) -> Result<Vec<u8>, Problem> {
+    let late = |within: Duration| {
+        let detail = format!("the body did not arrive within {} ms", within.as_millis());
+        Problem::new(ProblemKind::BodyTimeout, detail)
     };
-    let permits = u32::try_from(expected).unwrap_or(u32::MAX);
-    let room = Arc::clone(room).acquire_many_owned(permits).await.map_err(|error| {
-        Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
-    })?;
     let mut chunks = body.into_data_stream();
     let collect = async {
         let mut bytes = Vec::new();
-        while let Some(chunk) = chunks.next().await {
+        loop {
+            let began = Instant::now();
+            let chunk = match &of_hook {
+                None => chunks.next().await,
+                Some(room) => {
+                    let next = tokio::time::timeout(room.within(), chunks.next()).await;
+                    next.map_err(|_| {
+                        let detail = format!("the body stopped after {} bytes", bytes.len());
+                        let problem = Problem::new(ProblemKind::BodyTimeout, detail);
+                        problem.hinting("send the body at once: a slow one is not waited for")
+                    })?
+                }
+            };
+            let Some(chunk) = chunk else { return Ok(bytes) };
             let chunk = chunk.map_err(|error| {
                 Problem::new(ProblemKind::BadRequest, format!("the body did not arrive: {error}"))
             })?;
             if bytes.len().saturating_add(chunk.len()) > most {
-                return Err(too_large());
+                return Err(too_large(app, most));
+            }
+            if let Some(room) = &mut of_hook
+                && !room.charge(chunk.len(), began.elapsed()).await
+            {
+                let detail = "the bodies that are being read have all the memory for them";
+                let problem = Problem::new(ProblemKind::Timeout, detail);
+                return Err(problem.hinting("send the request again when `Retry-After` is over"));
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(bytes)
     };
     let within = app.settings.body_within();
-    let bytes = tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
-        let detail = format!("the body did not arrive within {} ms", within.as_millis());
-        Err(Problem::new(ProblemKind::BodyTimeout, detail))
-    })?;
-    Ok((bytes, room))
+    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| Err(late(within)))
 }
 
 /// Which form of a failure record a client wants.

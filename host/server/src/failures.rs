@@ -13,12 +13,10 @@ use sitewright_failure::group::{Brief, Filter, by_cause};
 use sitewright_failure::{render, store};
 use sitewright_jobs::Failure;
 use sitewright_model::failure::{FailureKind, FailureRecord};
-use sitewright_model::time::now_ms;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::app::App;
 use super::extract::{Form, Id, Parameters, answer, form};
+use super::moment::moment;
 use super::orders::page;
 use super::problem::{Problem, ProblemKind};
 use super::tenancy::Tenant;
@@ -55,8 +53,8 @@ pub(crate) async fn list(
     Parameters(list): Parameters<List>,
 ) -> Result<Response, Problem> {
     let limit = usize::try_from(page(list.limit)?).unwrap_or(usize::MAX);
-    let kind = list.kind.as_deref().map(kind).transpose()?;
-    let since = list.since.as_deref().map(since).transpose()?;
+    let kind = list.kind.map(|name| kind("kind", &name)).transpose()?;
+    let since = list.since.map(|since| moment("since", &since)).transpose()?;
     let filter = Filter {
         template: list.template,
         kind: kind.map(|kind| kind.as_str().to_owned()),
@@ -75,48 +73,14 @@ pub(crate) async fn list(
     Ok(answer(StatusCode::OK, &json!({ "groups": causes, "more": more })))
 }
 
-fn kind(name: &str) -> Result<FailureKind, Problem> {
+/// The kind of failures with this name. `at` is what the request calls it.
+pub(crate) fn kind(at: &str, name: &str) -> Result<FailureKind, Problem> {
     let known = FailureKind::ALL.into_iter().find(|kind| kind.as_str() == name);
     known.ok_or_else(|| {
         let names = FailureKind::ALL.map(FailureKind::as_str).join(", ");
-        let detail = format!("`kind` is {name:?}; the kinds of failures are {names}");
+        let detail = format!("`{at}` is {name:?}; the kinds of failures are {names}");
         Problem::new(ProblemKind::BadRequest, detail)
     })
-}
-
-fn since(text: &str) -> Result<i64, Problem> {
-    if let Ok(ms) = text.parse() {
-        return Ok(ms);
-    }
-    if let Some(ms) = span(text) {
-        return Ok(now_ms().saturating_sub(ms));
-    }
-    let time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    match OffsetDateTime::parse(&time, &Rfc3339) {
-        Ok(time) => Ok(time.unix_timestamp().saturating_mul(1_000)),
-        Err(_) => {
-            let detail = format!(
-                "`since` is {text:?}; write 30m, 2h, 7d, 2026-11-23, 2026-11-23T08:00:00Z, or \
-                 milliseconds since the Unix epoch"
-            );
-            Err(Problem::new(ProblemKind::BadRequest, detail))
-        }
-    }
-}
-
-/// `90s`, `30m`, `2h`, `7d` or `2w` in milliseconds, as the command line reads it.
-fn span(text: &str) -> Option<i64> {
-    let unit = text.chars().last()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        'w' => 7 * 86_400,
-        _ => return None,
-    };
-    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
-    Some(i64::from(number).saturating_mul(seconds * 1_000))
 }
 
 /// `GET /v1/failures/{fingerprint}`.

@@ -4,6 +4,7 @@
 //! `POST /v1/orders` does it. If the process ends in between, any server that has the hook in its
 //! configuration maps it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -17,15 +18,18 @@ use sitewright_jobs::{
 use sitewright_model::time::now_ms;
 use sitewright_webhooks::Hook;
 
+use super::access::Client;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
 use super::app::App;
-use super::extract::{Id, Parameters, answer, read_into};
-use super::orders::{language, page};
+use super::extract::{Id, Parameters, answer, read_hook};
+use super::orders::{language, page, position, read_position};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 
 /// Time between two looks for deliveries that nobody has mapped.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The address of a client whose connection has none: all of them are one.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The process that has stored a delivery has mapped it within this time, or has ended.
 const OWN: Duration = Duration::from_secs(30);
 
@@ -52,8 +56,8 @@ pub(crate) async fn receive(
         };
         hook.begin(&header, now_ms().div_euclid(1_000)).map_err(|why| refused(&why))?
     };
-    let most = app.max_hook_body();
-    let (bytes, _room) = read_into(&app.hook_bodies, &parts.headers, body, &app, most).await?;
+    let client = parts.extensions.get::<Client>().map_or(UNKNOWN, |Client(address)| address.ip());
+    let (bytes, _room) = read_hook(&parts.headers, body, &app, client).await?;
     let event_id = begun.finish(&bytes).map_err(|why| refused(&why))?;
     let body = String::from_utf8(bytes).map_err(|_| {
         Problem::new(ProblemKind::BadRequest, "the body is not UTF-8, and so not JSON")
@@ -202,14 +206,15 @@ pub(crate) async fn deliveries(
     Parameters(List { hook, state, order, limit, cursor }): Parameters<List>,
 ) -> Result<Response, Problem> {
     let limit = page(limit)?;
+    let before = cursor.map(|cursor| read_position(&cursor)).transpose()?.map(|(_, id)| id);
     // One more, to know whether there is a next page.
     let limit_and_one = limit.saturating_add(1);
-    let filter = HookDeliveryFilter { hook, state, order, before: cursor, limit: limit_and_one };
+    let filter = HookDeliveryFilter { hook, state, order, before, limit: limit_and_one };
     let mut deliveries = app.database.hook_deliveries(&filter).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = deliveries.len() > limit;
     deliveries.truncate(limit);
-    let next = deliveries.last().filter(|_| more).map(|last| last.id.clone());
+    let next = deliveries.last().filter(|_| more).map(|last| position(last.at, &last.id));
     Ok(answer(StatusCode::OK, &HookDeliveryPage { deliveries, next }))
 }
 

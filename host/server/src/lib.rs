@@ -6,8 +6,8 @@
 //! | `routes` | which routes are there, what does each need, and what does the audit log call it? |
 //! | `listen` | how are connections accepted, bounded and ended? |
 //! | `access`, `tenancy` | who may do what, to whose orders, and who did what? |
-//! | `rates`, `streams`, `places` | how much may one token, and one address, have? |
-//! | `extract` | what is read of a request, and how much? |
+//! | `rates`, `streams`, `places`, `hook_bodies` | how much may one token, and one address, have? |
+//! | `extract`, `moment` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
 //! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
@@ -41,9 +41,11 @@ mod events;
 mod extract;
 mod failures;
 mod health;
+mod hook_bodies;
 mod hooks;
 mod listen;
 mod metrics;
+mod moment;
 mod openapi;
 mod orders;
 mod places;
@@ -66,7 +68,7 @@ pub use app::{
 };
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
-pub use listen::{Server, ServerError};
+pub use listen::{ConsoleLink, Server, ServerError};
 pub use openapi::description;
 pub use problem::{Problem, ProblemKind};
 pub use routes::{Route, pages, routes};

@@ -1,7 +1,7 @@
 //! The listener: connections with bounds, and a shutdown that lets requests end.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,6 +58,12 @@ pub enum ServerError {
          address, or port 0 for any free one"
     )]
     BindPreviews { address: SocketAddr, source: std::io::Error },
+    /// What a template made would be on the origin of the console.
+    #[error(
+        "`server.console.previews_url` is {url:?}, which {why}; write how browsers reach \
+         `server.console.previews`, like https://previews.example"
+    )]
+    PreviewsUrl { url: String, why: &'static str },
     #[error("the server cannot start: {0}")]
     Random(String),
     /// Whoever reaches the address could do everything.
@@ -68,6 +74,16 @@ pub enum ServerError {
     NoTokens { address: SocketAddr },
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+/// A one-time link to the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleLink {
+    /// Host and port: `RANDOM.localhost:8080`. Browsers look for such a host on their own machine;
+    /// the address of the server is the same place for programs that do not.
+    pub authority: String,
+    /// `/console/enter?key=…`.
+    pub path: String,
 }
 
 /// A server that listens.
@@ -97,6 +113,10 @@ impl Server {
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let has_proxy = parts.settings.console.proxy_header.is_some();
+        if let Some(url) = &parts.settings.console.previews_url {
+            let wrong = |why| ServerError::PreviewsUrl { url: url.clone(), why };
+            previews::check_url(url, address).map_err(wrong)?;
+        }
         let previews = match (parts.surface, parts.settings.console.previews) {
             (Surface::Api, Some(wanted)) => Some(bind_previews(wanted).await?),
             _ => None,
@@ -122,15 +142,23 @@ impl Server {
     }
 
     /// Makes a one-time link to the console, if the server has no tokens and only this machine
-    /// reaches it: its path. From then on the console needs the session that it begins.
+    /// reaches it. From then on the console needs the session that it begins.
     ///
     /// # Errors
     /// If the database fails, or the system has no random numbers.
-    pub async fn console_link(&self) -> Result<Option<String>, Problem> {
+    pub async fn console_link(&self) -> Result<Option<ConsoleLink>, Problem> {
         if !self.app.lock.is_open(&self.app.database).await? {
             return Ok(None);
         }
-        Ok(Some(format!("{CONSOLE}/enter?key={}", self.app.link.make()?)))
+        let (key, host) = self.app.link.make()?;
+        let authority = match self.address.ip().to_canonical() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => {
+                format!("{host}:{}", self.address.port())
+            }
+            // Such a host does not lead to 127.0.0.2.
+            _ => self.address.to_string(),
+        };
+        Ok(Some(ConsoleLink { authority, path: format!("{CONSOLE}/enter?key={key}") }))
     }
 
     /// Answers requests until `stop` is cancelled. Then no connection is accepted, streams of

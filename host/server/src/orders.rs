@@ -291,7 +291,7 @@ pub(crate) fn position(at: i64, id: &str) -> String {
 pub(crate) fn read_position(text: &str) -> Result<(i64, String), Problem> {
     let read = || {
         let (at, id) = text.split_once('-')?;
-        let id = String::from_utf8(hex::decode(id).ok()?).ok()?;
+        let id = String::from_utf8(hex::decode(id).ok()?).ok().filter(|id| !id.is_empty())?;
         Some((at.parse().ok()?, id))
     };
     read().ok_or_else(|| {
@@ -400,7 +400,8 @@ mod tests {
             let wanted = OrderCursor { created_at: 1_700_000_000_000, id: id.to_owned() };
             assert_eq!(read, Some(wanted));
         }
-        for text in ["", "-", "1", "1-0", "1-zz", "1-ff", "x-00", "1-ü", "99999999999999999999-00"]
+        for text in
+            ["", "-", "1", "1-", "1-0", "1-zz", "1-ff", "x-00", "1-ü", "99999999999999999999-00"]
         {
             assert!(cursor(text).is_err(), "{text:?}");
         }

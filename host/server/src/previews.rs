@@ -2,23 +2,26 @@
 //! it, is never on the origin of the console. Nobody logs in here: the console knows a key for each
 //! release, which is a part of the address.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
-    X_FRAME_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    LOCATION, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 use sitewright_control::release_store;
 use sitewright_site::store::content::content_type;
-use sitewright_site::{OrderDir, ReleaseId, SitePath};
+use sitewright_site::{OrderDir, ReleaseId, SitePath, SiteStore};
 
+use super::access::{is_loopback, names_this_machine};
 use super::app::App;
 use super::console::is_same;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 
 /// Maximum bytes of a file: 32 MiB.
 const MAX_FILE: u64 = 32 << 20;
@@ -37,7 +40,43 @@ pub(crate) struct Previews {
     pub(crate) secret: String,
 }
 
+/// Checks how browsers reach previews, for a console at this address. Behind a proxy the console has
+/// another origin, which only its requests tell: [`Previews::are_at`].
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn check_url(url: &str, console: SocketAddr) -> Result<(), &'static str> {
+    let Ok(uri) = url.parse::<Uri>() else { return Err("is no address") };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err("has no http:// or https:// before its host");
+    };
+    let port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err("has no http:// or https:// before its host"),
+    };
+    if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
+        return Err("has more than a scheme, a host and a port");
+    }
+    if authority.port_u16().unwrap_or(port) != console.port() {
+        return Ok(());
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let is_same = host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == console.ip());
+    let is_this_machine = is_loopback(console.ip()) || console.ip().is_unspecified();
+    if is_same || (is_this_machine && names_this_machine(authority.as_str(), None)) {
+        return Err("is the origin of the console");
+    }
+    Ok(())
+}
+
 impl Previews {
+    /// Whether a request for this host came to the origin of previews.
+    pub(crate) fn are_at(&self, host: &str) -> bool {
+        let own = self.origin.split_once("://").map(|(_, authority)| authority);
+        own.is_some_and(|own| own.eq_ignore_ascii_case(host))
+    }
+
     /// The address of the preview of a release.
     pub(crate) fn address(&self, order: &str, release: &str) -> String {
         let key = self.key(order, release);
@@ -73,6 +112,9 @@ async fn preview(State(app): State<App>, request: Request) -> Response {
     };
     let all = [
         (CONTENT_SECURITY_POLICY, POLICY),
+        // The page has no origin, and asks for its own fonts, modules and data as a stranger. Who
+        // knows the address knows the key; there are no cookies.
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (X_FRAME_OPTIONS, "DENY"),
         // The key is in the address.
         (REFERRER_POLICY, "no-referrer"),
@@ -107,15 +149,7 @@ async fn file(app: &App, path: &str) -> Result<Response, Problem> {
     if !is_same(&previews.key(&order, &release), &key) {
         return Ok(nothing());
     }
-    let Some(rest) = part() else {
-        // Relative links of the page need the slash.
-        let address = format!("{}/", path.trim_end_matches('/'));
-        let address = HeaderValue::from_str(&address).map_err(|error| {
-            let detail = format!("the address of a preview cannot be written: {error}");
-            Problem::new(super::problem::ProblemKind::Internal, detail)
-        })?;
-        return Ok((StatusCode::PERMANENT_REDIRECT, [(LOCATION, address)]).into_response());
-    };
+    let Some(rest) = part() else { return with_slash(path) };
     let (Ok(folder), Ok(id)) = (OrderDir::new(&order), release.parse::<ReleaseId>()) else {
         return Ok(nothing());
     };
@@ -123,12 +157,38 @@ async fn file(app: &App, path: &str) -> Result<Response, Problem> {
         return Ok(nothing());
     };
     for name in candidates(&rest) {
-        let Ok(path) = SitePath::try_from(name) else { continue };
-        if let Some(bytes) = store.file(&folder, id, &path, MAX_FILE).await? {
-            return Ok(([(CONTENT_TYPE, content_type(&path))], bytes).into_response());
+        if let Some(found) = found(&store, &folder, id, name).await? {
+            return Ok(found);
         }
     }
+    let index = format!("{rest}/index.html");
+    let is_folder = !rest.is_empty() && !rest.ends_with('/');
+    if is_folder && found(&store, &folder, id, index).await?.is_some() {
+        return with_slash(path);
+    }
     Ok(nothing())
+}
+
+/// A file of a release; `None` if it has none with this name.
+async fn found(
+    store: &SiteStore,
+    folder: &OrderDir,
+    id: ReleaseId,
+    name: String,
+) -> Result<Option<Response>, Problem> {
+    let Ok(path) = SitePath::try_from(name) else { return Ok(None) };
+    let bytes = store.file(folder, id, &path, MAX_FILE).await?;
+    Ok(bytes.map(|bytes| ([(CONTENT_TYPE, content_type(&path))], bytes).into_response()))
+}
+
+/// Leads to the same path with a slash at its end, which relative links of the page need.
+fn with_slash(path: &str) -> Result<Response, Problem> {
+    let address = format!("/{}/", path.trim_matches('/'));
+    let address = HeaderValue::from_str(&address).map_err(|error| {
+        let detail = format!("the address of a preview cannot be written: {error}");
+        Problem::new(ProblemKind::Internal, detail)
+    })?;
+    Ok((StatusCode::PERMANENT_REDIRECT, [(LOCATION, address)]).into_response())
 }
 
 /// The files that a web server looks for.
@@ -143,6 +203,34 @@ fn candidates(path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_origin_of_the_console_is_not_that_of_previews() {
+        for (console, url, is_right) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080", false),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/", false),
+            ("127.0.0.1:8080", "http://LOCALHOST:8080", false),
+            ("127.0.0.1:8080", "http://[::1]:8080", false),
+            ("[::1]:80", "http://localhost", false),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080", false),
+            ("10.0.0.7:8080", "http://10.0.0.7:8080", false),
+            ("10.0.0.7:443", "https://10.0.0.7", false),
+            ("127.0.0.1:8080", "previews.example", false),
+            ("127.0.0.1:8080", "//previews.example", false),
+            ("127.0.0.1:8080", "ftp://previews.example", false),
+            ("127.0.0.1:8080", "https://a@previews.example", false),
+            ("127.0.0.1:8080", "https://previews.example/x", false),
+            ("127.0.0.1:8080", "https://previews.example/?x", false),
+            ("127.0.0.1:8080", "", false),
+            ("127.0.0.1:8080", "http://127.0.0.1:8081", true),
+            ("127.0.0.1:8080", "https://previews.example", true),
+            ("127.0.0.1:8080", "https://previews.example:8080/", true),
+            ("10.0.0.7:8080", "http://10.0.0.8:8080", true),
+        ] {
+            let checked = check_url(url, console.parse().unwrap());
+            assert_eq!(checked.is_ok(), is_right, "{console} {url}: {checked:?}");
+        }
+    }
 
     #[test]
     fn each_release_has_a_key_of_its_own() {

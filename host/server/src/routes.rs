@@ -434,6 +434,7 @@ static CONSOLE: &[Route] = &[
         post(receivers::redeliver),
         "Deliver again"
     ),
+    route!(GET "/console/hooks", READ, None, get(receivers::received), "Webhooks of others"),
     route!(GET "/console/retention", OPERATE, None, get(receivers::retention), "What has expired"),
     route!(GET "/console/audit", ADMIN, None, get(shown::audit), "The audit log"),
 ];

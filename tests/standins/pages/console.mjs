@@ -287,6 +287,7 @@ for (const colorScheme of ['light', 'dark']) {
     bulk: '/console/bulk?do=retry&state=failed&text=mouth',
     ai: '/console/ai?since=month',
     webhooks: '/console/webhooks',
+    hooks: '/console/hooks',
     delivery,
     retention: '/console/retention',
     failures: '/console/failures?since=ever',

@@ -130,6 +130,7 @@ fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> 
         (format!("webhooks.{name}"), format!("{host} ({})", events.join(", ")))
     }));
     let tables = [
+        ("hooks", json!(config.hooks)),
         ("server", json!(config.server)),
         ("worker", json!(config.worker)),
         ("retention", json!(config.retention.in_force())),
@@ -150,6 +151,7 @@ fn flatten(name: &str, value: &Value, shown: &mut Vec<(String, String)>) {
             }
         }
         Value::String(text) => shown.push((name.to_owned(), text.clone())),
+        Value::Null => shown.push((name.to_owned(), "none".to_owned())),
         other => shown.push((name.to_owned(), other.to_string())),
     }
 }

@@ -62,18 +62,18 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             "--link: the server has tokens, or other machines reach it; log in with a token"
         )));
     }
+    let link = link.map(|link| format!("http://{}{}", link.authority, link.path));
     tracing::info!(%address, "ready");
     if json {
         let console = format!("http://{address}{CONSOLE}");
-        let link = link.map(|path| format!("http://{address}{path}"));
         let line =
             json!({ "event": "ready", "address": address, "console": console, "link": link });
         output::print(&format!("{line}\n"));
     } else {
         let console = match link {
-            Some(path) => format!(
-                "Open the console once, within 15 minutes, with\n  http://{address}{path}\n"
-            ),
+            Some(link) => {
+                format!("Open the console once, within 15 minutes, with\n  {link}\n")
+            }
             None => format!("The console is at http://{address}{CONSOLE}\n"),
         };
         output::print(&format!("{console}The API is at http://{address}/v1\n"));

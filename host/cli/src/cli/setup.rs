@@ -121,7 +121,8 @@ impl SetupError {
             },
             #[cfg(feature = "server")]
             SetupError::Server(error) => match error {
-                sitewright_server::ServerError::NoTokens { .. } => true,
+                sitewright_server::ServerError::NoTokens { .. }
+                | sitewright_server::ServerError::PreviewsUrl { .. } => true,
                 sitewright_server::ServerError::Bind { .. }
                 | sitewright_server::ServerError::BindPreviews { .. }
                 | sitewright_server::ServerError::Random(_) => false,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use secrecy::SecretString;
 use sitewright_console::{Frame, address, assets, login as login_page};
@@ -29,6 +29,12 @@ const NEEDS_LINK: &str =
     "this server has printed a link to its console, and nobody gets in without";
 /// Set by proxies.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Where browsers say that they prefetch or prerender a page; the last two are those of older ones.
+const PURPOSES: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 /// `GET /`.
 pub(crate) async fn home() -> Result<Response, Problem> {
@@ -68,7 +74,14 @@ pub(crate) async fn by_link(State(app): State<App>, request: Request) -> Result<
     if !app.lock.is_open(&app.database).await? {
         return see("/console/login");
     }
-    access::only_for_this_machine(&parts.headers)?;
+    access::only_for_this_machine(&app, &parts.headers)?;
+    if parts.method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
+    if is_prefetch(&parts.headers) {
+        // Not a success: a browser would keep that as the page.
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
     let query = Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
     let key = query.text("key").unwrap_or_default();
     let is_right = app.link.is_used_with(&key, Instant::now());
@@ -83,6 +96,15 @@ pub(crate) async fn by_link(State(app): State<App>, request: Request) -> Result<
     let mut response = see(address::HOME)?;
     set_cookie(&mut response, &parts.headers, SESSION, &id, LASTS_MS / 1_000)?;
     Ok(response)
+}
+
+/// Whether a browser looks at a link before anybody has followed it.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName| {
+        let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.any(|value| value.to_ascii_lowercase().contains("prefetch"))
+    };
+    PURPOSES.iter().any(says)
 }
 
 /// The form for a token, with a secret that its cookie has as well.

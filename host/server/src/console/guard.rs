@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sitewright_console::address;
 
+use super::fields::{check_form, check_query};
 use super::headers::secure;
 use super::identity::enter;
 use super::refusal::as_page;
@@ -81,6 +82,7 @@ async fn answer(
         Ok(()) => tenancy::check(&app, route, &mut parts, &actor).await,
         refused => refused,
     };
+    let allowed = allowed.and_then(|()| check_query(route, &visit.query));
     let Some(action) = route.action else {
         let answer = match allowed {
             Err(problem) => problem.into_response(),
@@ -130,6 +132,7 @@ async fn form(
         let detail = "the form is not one of this session: it is older, or from another page";
         return Err(Problem::new(ProblemKind::CrossOrigin, detail));
     }
+    check_form(route, &fields)?;
     Ok(fields)
 }
 

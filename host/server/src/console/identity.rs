@@ -19,12 +19,20 @@ pub(crate) const SESSION: &str = "sitewright_session";
 /// Characters of a name that a proxy gives.
 const MAX_NAME: usize = 100;
 
-/// Who sent a request; `None` if they have to log in.
+/// Who sent a request; `None` if they have to log in. Who has logged in is who they logged in as, also
+/// if a proxy names them.
 pub(super) async fn enter(
     app: &App,
     headers: &HeaderMap,
     client: Option<IpAddr>,
 ) -> Result<Option<(Actor, Visit)>, Problem> {
+    let is_open = app.lock.is_open(&app.database).await?;
+    if is_open {
+        access::only_for_this_machine(app, headers)?;
+    }
+    if let Some(entered) = with_session(app, headers, is_open).await? {
+        return Ok(Some(entered));
+    }
     if let Some(name) = named_by_proxy(app, headers, client) {
         let scope = Scope::from(app.settings.console.proxy_scope);
         let viewer = Viewer {
@@ -39,14 +47,19 @@ pub(super) async fn enter(
         let actor = Actor::Proxy { name: format!("proxy: {name}"), scope };
         return Ok(Some((actor, visit(viewer, csrf, None))));
     }
-    let is_open = app.lock.is_open(&app.database).await?;
-    if is_open {
-        access::only_for_this_machine(headers)?;
-        if !app.link.is_needed() {
-            let csrf = app.sessions.local()?;
-            return Ok(Some((Actor::Local, visit(local(false), csrf, None))));
-        }
+    if is_open && !app.link.is_needed() {
+        let csrf = app.sessions.local()?;
+        return Ok(Some((Actor::Local, visit(local(false), csrf, None))));
     }
+    Ok(None)
+}
+
+/// Who has the session in the cookie of a request; `None` if there is none that is valid.
+async fn with_session(
+    app: &App,
+    headers: &HeaderMap,
+    is_open: bool,
+) -> Result<Option<(Actor, Visit)>, Problem> {
     let Some(id) = cookie(headers, SESSION) else { return Ok(None) };
     let now = now_ms();
     let Some(session) = app.sessions.of(&id, now) else { return Ok(None) };

@@ -1,6 +1,11 @@
 //! The one-time link to the console of a server without tokens, which `sitewright serve` prints:
 //! who has it gets a session. Other users of the machine do not see it.
+//!
+//! The link has a host of its own, `RANDOM.localhost`, which browsers look for on their own machine.
+//! A browser sends a cookie to all ports of a host: with the session of 127.0.0.1, any page could lead
+//! it to the port of another user. The host of the link is known to nobody else.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -10,11 +15,14 @@ use crate::problem::Problem;
 
 /// How long a link can be used: 15 min.
 const LASTS: Duration = Duration::from_secs(15 * 60);
+/// Hexadecimal digits of the host's random label: 128 bits. A label has at most 63 characters.
+const LABEL: usize = 32;
 
 /// The link of this process, if one was made.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     state: Mutex<State>,
+    host: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -30,14 +38,21 @@ enum State {
 }
 
 impl Link {
-    /// Makes a link. Its key. From now on the console needs a session.
+    /// Makes a link: its key, and its host. From now on the console needs a session.
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub(crate) fn make(&self) -> Result<String, Problem> {
-        let key = random()?;
+    pub(crate) fn make(&self) -> Result<(String, String), Problem> {
+        let (key, label) = (random()?, random()?);
+        let label: String = label.chars().take(LABEL).collect();
+        let host = self.host.get_or_init(|| format!("{label}.localhost")).clone();
         *self.state.lock() = State::Made { key: key.clone(), at: Instant::now() };
-        Ok(key)
+        Ok((key, host))
+    }
+
+    /// The host of the link, if one was made.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.get().map(String::as_str)
     }
 
     /// Whether nobody gets in without a session.
@@ -70,8 +85,10 @@ mod tests {
         let link = Link::default();
         let now = Instant::now();
         assert!(!link.is_needed() && !link.is_used_with("", now));
-        let key = link.make().unwrap();
+        assert_eq!(link.host(), None);
+        let (key, host) = link.make().unwrap();
         assert!(link.is_needed());
+        assert_eq!(link.host(), Some(host.as_str()));
         for wrong in ["", "0", &key[1..]] {
             assert!(!link.is_used_with(wrong, now), "{wrong}");
         }

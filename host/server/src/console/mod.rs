@@ -3,6 +3,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `guard` | who may see a page or do something, and is a form one of ours? |
+//! | `fields` | which fields has a form that changes something? |
 //! | `refusal` | what does a browser see in place of a page? |
 //! | `headers` | which headers has every page? |
 //! | `identity`, `link` | who sent a request, and who has the one-time link? |
@@ -25,6 +26,7 @@
 pub(crate) mod actions;
 pub(crate) mod bulk;
 pub(crate) mod entrance;
+mod fields;
 pub(crate) mod guard;
 mod headers;
 mod identity;

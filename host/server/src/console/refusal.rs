@@ -61,8 +61,9 @@ fn hint(kind: ProblemKind) -> &'static str {
         ProblemKind::Unauthorized => "Log in with a token that is valid.",
         ProblemKind::LinkNeeded => {
             "Open the link that `sitewright serve` printed: it is valid once, for 15 minutes. \
-             Starting it again prints another; with a token (`sitewright token create NAME --scope SCOPE`) there is a \
-             form to log in."
+             Its session is of the host in that link, and of no other. Starting it again prints \
+             another; with a token (`sitewright token create NAME --scope SCOPE`) there is a form to \
+             log in."
         }
         ProblemKind::Forbidden => {
             "Log in with a token that has the scope; `sitewright token create NAME --scope SCOPE` \

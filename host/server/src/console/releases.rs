@@ -1,6 +1,8 @@
 //! What is read and done for the releases of an order.
 
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
 use axum::response::Response;
 use sitewright_console::{ChoiceFacts, ReleasesFacts, Section, address};
 use sitewright_control::{choose_release, compare as differences, release_store};
@@ -44,6 +46,7 @@ fn named(fields: &Fields, name: &str) -> Result<String, Problem> {
 pub(crate) async fn list(
     State(app): State<App>,
     Id(id): Id,
+    headers: HeaderMap,
     visit: Visit,
 ) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Orders, format!("Releases of order {id}"));
@@ -52,7 +55,13 @@ pub(crate) async fn list(
         Some(store) => Some(sitewright_control::releases(&app.database, &store, &id).await?),
         None => None,
     };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let previews = match (app.previews.get(), &releases) {
+        (Some(previews), Some(_)) if previews.are_at(host) => {
+            let why = "`server.console.previews_url` is the origin of the console";
+            tracing::error!(host, why, "previews are not offered");
+            Vec::new()
+        }
         (Some(previews), Some(releases)) => {
             releases.iter().map(|release| previews.address(&id, &release.id.to_string())).collect()
         }

@@ -65,7 +65,7 @@ pub(crate) async fn send(
         let known = app.database.document(&id).await?;
         let notices = snapshot.order().notices.iter();
         let step = ReviseStep::Confirm {
-            warnings: notices.map(|one| (one.pointer.clone(), one.message.clone())).collect(),
+            warnings: notices.map(|one| (place(&one.pointer), one.message.clone())).collect(),
             fields: different_fields(&known, snapshot.document()),
         };
         return unchanged(shown(&app, &visit, StatusCode::OK, order, typed, step).await?);
@@ -99,7 +99,7 @@ async fn checked(
         Document::Order(snapshot) => snapshot,
         Document::Invalid(invalid) => {
             let problem =
-                |one: &sitewright_intake::Problem| (one.pointer.clone(), one.message.clone());
+                |one: &sitewright_intake::Problem| (place(&one.pointer), one.message.clone());
             return Ok(Err(invalid.problems().map(problem).collect()));
         }
     };
@@ -113,6 +113,11 @@ async fn checked(
         return refused(format!("The template cannot be used: {}.", problem.detail));
     }
     Ok(Ok(snapshot))
+}
+
+/// What a message is about, whose pointer is that of the whole document without one.
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { "the document".to_owned() } else { pointer.to_owned() }
 }
 
 async fn shown(

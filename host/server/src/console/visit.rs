@@ -49,6 +49,11 @@ impl Fields {
         value.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
     }
 
+    /// The names, as they came.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Removes all values with this name.
     pub(crate) fn forget(&mut self, name: &str) {
         self.0.retain(|(known, _)| known != name);

@@ -1,9 +1,16 @@
-//! Webhooks at the console: what is read of them, enable, deliver again; and what has expired.
+//! Webhooks at the console: what is read of them, enable, deliver again; what those of others brought;
+//! and what has expired.
 
 use axum::extract::State;
 use axum::response::Response;
-use sitewright_console::{DeliveryFacts, Section, WantedDeliveries, WebhooksFacts, address};
-use sitewright_jobs::{DeliveryCursor, DeliveryFilter, DeliveryState};
+use sitewright_console::{
+    DeliveryFacts, HooksFacts, Section, WantedDeliveries, WantedHookDeliveries, WebhooksFacts,
+    address,
+};
+use sitewright_jobs::{
+    DeliveryCursor, DeliveryFilter, DeliveryState, HookDeliveryFilter, HookDeliveryState,
+};
+use strum::VariantArray as _;
 
 use super::actions::done;
 use super::pages::filter;
@@ -54,6 +61,42 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit) -> Result<Respons
     let webhooks = app.database.webhooks().await?;
     let facts = WebhooksFacts { webhooks, wanted, deliveries, next, is_later };
     page(sitewright_console::webhooks(&frame, &facts))
+}
+
+/// `GET /console/hooks`.
+pub(crate) async fn received(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
+    let frame = visit.frame(Section::Settings, "Webhooks of others");
+    let state = match visit.query.get("state") {
+        None => None,
+        Some(name) => Some(name.parse::<HookDeliveryState>().map_err(|_| {
+            let known = HookDeliveryState::VARIANTS.iter().map(ToString::to_string);
+            let known = known.collect::<Vec<_>>().join(", ");
+            let detail = format!("`state` is {name:?} and must be one of {known}");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?),
+    };
+    let wanted = WantedHookDeliveries {
+        hook: filter(&visit.query, "hook")?,
+        order: filter(&visit.query, "order")?,
+        state,
+    };
+    let cursor = visit.query.get("cursor").map(read_position).transpose()?;
+    let is_later = cursor.is_some();
+    // One more, to know whether there is a next page.
+    let all = HookDeliveryFilter {
+        hook: wanted.hook.clone(),
+        order: wanted.order.clone(),
+        state,
+        before: cursor.map(|(_, id)| id),
+        limit: u32::try_from(DELIVERIES).unwrap_or_default().saturating_add(1),
+    };
+    let mut deliveries = app.database.hook_deliveries(&all).await?;
+    let more = deliveries.len() > DELIVERIES;
+    deliveries.truncate(DELIVERIES);
+    let next = deliveries.last().filter(|_| more).map(|last| position(last.at, &last.id));
+    let hooks = app.hooks.keys().cloned().collect();
+    let facts = HooksFacts { hooks, wanted, deliveries, next, is_later };
+    page(sitewright_console::hooks(&frame, &facts))
 }
 
 fn no_delivery(id: &str) -> Problem {

@@ -87,6 +87,46 @@ mod tests {
         ] {
             bulk(&api, body).await.is_problem(400, "bad_request");
         }
+        // What no order can have is named, also if nothing would be changed.
+        for (name, value) in [
+            ("states/0", json!({ "states": ["nope"] })),
+            ("states/1", json!({ "states": ["failed", ""] })),
+            ("states/0", json!({ "states": ["running"] })),
+            ("template", json!({ "template": "" })),
+            ("template", json!({ "template": "  " })),
+            ("tenant", json!({ "tenant": "" })),
+            ("tenant", json!({ "tenant": "a\0" })),
+            ("kind", json!({ "kind": "" })),
+            ("kind", json!({ "kind": "nope" })),
+            ("fingerprint", json!({ "fingerprint": "" })),
+            ("fingerprint", json!({ "fingerprint": "%" })),
+            ("fingerprint", json!({ "fingerprint": "abc" })),
+            ("fingerprint", json!({ "fingerprint": "0123456g" })),
+            ("since", json!({ "since": "" })),
+            ("since", json!({ "since": "soon" })),
+            ("limit", json!({ "template": "flora", "limit": 0 })),
+        ] {
+            let body = json!({ "action": "retry", "filter": value, "dry_run": true });
+            let refused = bulk(&api, body).await;
+            refused.is_problem(400, "bad_request");
+            let named = format!("`/filter/{name}`");
+            assert!(refused.body["detail"].as_str().unwrap().contains(&named), "{refused:?}");
+        }
+        // Times are those of all other requests.
+        let ago = sitewright_model::time::now_ms() - 3_600_000;
+        for (since, selected) in [
+            (json!("1h"), 10),
+            (json!(ago), 10),
+            (json!(ago.to_string()), 10),
+            (json!("2020-01-01"), 10),
+            (json!("2020-01-01T08:00:00Z"), 10),
+            (json!("2990-01-01"), 0),
+        ] {
+            let filter = json!({ "template": "fauna", "since": since });
+            let body = json!({ "action": "cancel", "filter": filter, "dry_run": true });
+            let dry = bulk(&api, body).await;
+            assert_eq!(dry.body["selected"], selected, "{since}: {dry:?}");
+        }
         api.get("/v1/bulk/nothing").await.is_problem(404, "no_such_bulk");
         send(api.request(Method::DELETE, "/v1/bulk/nothing")).await.is_problem(404, "no_such_bulk");
     }

@@ -2,7 +2,7 @@
 //! have an address of their own; and the pages of webhooks and of what has expired.
 
 use sitewright_jobs::{Seen, WebhookEvent};
-use sitewright_server::{ConsoleConfig, ProxyScope};
+use sitewright_server::{ConsoleConfig, ConsoleLink, ProxyScope};
 
 use crate::console_order::publish;
 use crate::visitor::{Browser, is_secure, secret};
@@ -13,8 +13,11 @@ async fn a_link_leads_into_the_console_once() {
     let place = Place::sqlite();
     let database = place.database().await;
     let server = Server::bind(place.parts(database.clone(), settings())).await.unwrap();
-    let link = server.console_link().await.unwrap().unwrap();
+    let ConsoleLink { authority, path: link } = server.console_link().await.unwrap().unwrap();
     let api = Api::of(server, database);
+    let port = api.address.port();
+    let host = authority.strip_suffix(&format!(".localhost:{port}")).unwrap();
+    assert!(host.len() == 32 && host.bytes().all(|byte| byte.is_ascii_hexdigit()), "{host}");
     let browser = Browser::new(&api);
     // From now on the console needs a session, also on this machine.
     let to = browser.get("/console").await.header("location").to_owned();
@@ -36,8 +39,35 @@ async fn a_link_leads_into_the_console_once() {
         let answer = api.raw(head.as_bytes(), Duration::from_secs(5)).await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{header}: {answer}");
     }
-    let answer = browser.get(&link).await;
+    // Who only looks at it does not use it.
+    for (ask, status) in [
+        (format!("HEAD {link} HTTP/1.1\r\nHost: {authority}"), "200"),
+        (format!("GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch"), "503"),
+        (
+            format!("GET {link} HTTP/1.1\r\nHost: {authority}\r\nSec-Purpose: prefetch;prerender"),
+            "503",
+        ),
+        (format!("GET {link} HTTP/1.1\r\nHost: localhost\r\nPurpose: prefetch"), "503"),
+        (format!("GET {link} HTTP/1.1\r\nHost: localhost\r\nX-Moz: prefetch"), "503"),
+    ] {
+        let head = format!("{ask}\r\nConnection: close\r\n\r\n");
+        let answer = api.raw(head.as_bytes(), Duration::from_secs(5)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{ask}: {answer}");
+        assert!(!answer.to_lowercase().contains("set-cookie"), "{ask}: {answer}");
+    }
+    // It is for its own host, whose name nobody else has: a cookie knows no ports.
+    let at = |host: &str, path: &str| {
+        let url = format!("http://{}{path}", api.address);
+        api.client.get(url).header("host", host)
+    };
+    let answer = browser.send(at(&authority, &link)).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/console"));
+    assert!(!answer.header("set-cookie").contains("Domain"), "{answer:?}");
+    let page = browser.send(at(&authority, "/console")).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    let other = format!("{}.localhost:{port}", "0".repeat(32));
+    let refused = browser.send(at(&other, "/console")).await;
+    assert!(refused.text.contains("This server answers to other names"), "{refused:?}");
     assert!(browser.page("/console").await.contains("this machine"));
     browser.act("/console/queue/pause", &[]).await;
     assert!(api.database.is_paused().await.unwrap());
@@ -140,6 +170,26 @@ async fn a_proxy_that_is_believed_says_who_sends_a_request() {
         let stats = send(named(api.client.get(url("/v1/stats")), "alice")).await;
         stats.is_problem(401, "unauthorized");
     }
+    // Who logs in with a token is who has the token, and who they were before when it is revoked or
+    // they log out.
+    let proxied = place.serve_with(behind_a_proxy("127.0.0.0/8", ProxyScope::Operate)).await;
+    let api = &proxied;
+    let admin = new_token(&api.database, &[Scope::Admin], None).await;
+    let browser = Browser::new(api);
+    let named = async |path: &str| {
+        let url = format!("http://{}{path}", api.address);
+        browser.send(api.client.get(url).header("x-forwarded-user", "alice")).await
+    };
+    assert_eq!(named("/console/audit").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(browser.log_in(&admin).await.status, StatusCode::SEE_OTHER);
+    let audit = named("/console/audit").await;
+    assert_eq!(audit.status, StatusCode::OK, "{audit:?}");
+    assert!(audit.text.contains("{admin}") && audit.text.contains("/console/logout"));
+    let to = browser.act("/console/logout", &[]).await;
+    assert_eq!(to, "/console/login");
+    assert_eq!(named("/console/audit").await.status, StatusCode::FORBIDDEN);
+    let page = named("/console/settings").await;
+    assert!(page.text.contains("alice") && !page.text.contains("/console/logout"), "{page:?}");
     // Somebody else is not believed.
     let api = place.serve_with(behind_a_proxy("192.0.2.1", ProxyScope::Admin)).await;
     let url = format!("http://{}/console", api.address);
@@ -191,12 +241,28 @@ async fn a_preview_is_on_an_address_of_its_own() {
             assert_eq!(page.header(name), value, "{link}");
         }
         assert!(page.headers.get("set-cookie").is_none());
+        // Its modules, fonts and data are asked for by a page without an origin.
+        assert_eq!(page.header("access-control-allow-origin"), "*", "{link}");
     }
     let robots = send(api.client.get(format!("{old}robots.txt"))).await;
     assert_eq!(robots.header("content-type"), "text/plain; charset=utf-8");
     // Without the slash, relative links would lead elsewhere.
     let bare = send(api.client.get(old.trim_end_matches('/'))).await;
     assert!(bare.status == StatusCode::PERMANENT_REDIRECT || bare.text.contains("Rye"), "{bare:?}");
+
+    // Relative links of a folder's page need the slash as well.
+    let folder = place.sites().join("public/1/releases").join(&first).join("about");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("index.html"), "About us").unwrap();
+    let about = send(api.client.get(format!("{old}about/"))).await;
+    assert_eq!((about.status, about.text.as_str()), (StatusCode::OK, "About us"));
+    let (origin, path) = old.split_at(old.match_indices('/').nth(2).unwrap().0);
+    let mut stream = TcpStream::connect(origin.trim_start_matches("http://")).await.unwrap();
+    let ask = format!("GET {path}about HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let answer = read_until_closed(&mut stream, Duration::from_secs(5)).await;
+    let to = format!("location: {path}about/\r\n");
+    assert!(answer.starts_with("HTTP/1.1 308") && answer.contains(&to), "{answer}");
 
     // Nothing but files of the release that the key is for.
     let swapped = old.replace(&first, &second);
@@ -207,6 +273,10 @@ async fn a_preview_is_on_an_address_of_its_own() {
         &format!("{old}..%2F..%2F..%2Forders.db"),
         &format!("{old}%2e%2e/{second}/index.html"),
         &format!("{old}a//b"),
+        &format!("{old}index.html/"),
+        &format!("{old}index.html/x"),
+        &format!("{old}about/x"),
+        &format!("{old}robots.txt/index.html"),
         &format!("{old}%00"),
         origin,
         &format!("{origin}/console"),
@@ -220,10 +290,111 @@ async fn a_preview_is_on_an_address_of_its_own() {
     assert_eq!(send(api.client.post(old)).await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
-on_both!(deliveries_are_shown_and_made_again);
+/// What a template made is never on the origin of the console.
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_are_not_at_the_origin_of_the_console() {
+    let place = Place::sqlite();
+    let with = |url: &str| {
+        let console = ConsoleConfig {
+            previews: Some("127.0.0.1:0".parse().unwrap()),
+            previews_url: Some(url.to_owned()),
+            ..ConsoleConfig::default()
+        };
+        ServerConfig { console, ..settings() }
+    };
+    // A port that is free at this moment.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for url in [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}/")] {
+        let settings = ServerConfig {
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], port)),
+            ..with(&url)
+        };
+        let error = Server::bind(place.parts(place.database().await, settings)).await.err();
+        let error = error.unwrap();
+        assert!(matches!(error, ServerError::PreviewsUrl { .. }), "{error}");
+        assert!(error.to_string().contains("is the origin of the console"), "{error}");
+    }
+    // Nor behind a proxy, whose name only requests tell.
+    let api = place.serve_with(with("https://console.example")).await;
+    api.add("1").await;
+    publish(&api, &place, "1", "Rye bread", true).await;
+    let url = format!("http://{}/console/orders/1/releases", api.address);
+    let page = send(api.client.get(&url)).await;
+    assert!(page.text.contains("https://console.example/"), "{page:?}");
+    let token = new_token(&api.database, &[Scope::Read], None).await;
+    let browser = Browser::new(&api);
+    browser.log_in(&token).await;
+    let page = browser.send(api.client.get(&url).header("host", "console.example")).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    assert!(!page.text.contains("https://console.example/"), "{page:?}");
+}
+
+on_both!(deliveries_are_shown_and_made_again, what_webhooks_of_others_brought_is_shown);
 
 mod tests {
     use super::*;
+
+    pub(super) async fn what_webhooks_of_others_brought_is_shown(place: Place) {
+        use sitewright_jobs::{HookOutcome, NewHookDelivery};
+
+        let mut api = place.serve().await;
+        let evil = "<script>alert(1)</script>";
+        let keep = async |hook: &str, event: String, outcome: Option<HookOutcome>| {
+            let new = NewHookDelivery { hook: hook.to_owned(), event_id: event, body: "{}".into() };
+            let own = Duration::from_secs(600);
+            let (delivery, _) = api.database.store_hook_delivery(new, own).await.unwrap();
+            if let Some(outcome) = outcome {
+                api.database.record_hook_delivery(&delivery.id, outcome).await.unwrap();
+            }
+        };
+        assert!(Browser::new(&api).page("/console/hooks").await.contains("Nothing was received"));
+        api.add("1").await;
+        let accepted = HookOutcome::Accepted { order: "1".to_owned() };
+        keep("shop", "a".to_owned(), Some(accepted)).await;
+        let reason = format!("it has no mail address {evil}");
+        let refused = HookOutcome::Refused { order: Some("2".to_owned()), reason };
+        keep("github", "b".to_owned(), Some(refused)).await;
+        keep("whole", "c".to_owned(), None).await;
+        api.log_in(&[Scope::Read]).await;
+        let token = api.token.clone().unwrap();
+        let browser = Browser::new(&api);
+        browser.log_in(&token).await;
+        assert!(browser.page("/console/settings").await.contains("/console/hooks"));
+        let all = browser.page("/console/hooks").await;
+        for says in ["accepted", "refused", "pending", "/console/orders/1\"", "no mail address"] {
+            assert!(all.contains(says), "{says}: {all}");
+        }
+        assert!(!all.contains(evil) && !all.contains("/console/orders/2"), "{all}");
+        for (query, number) in [
+            ("hook=shop", 1),
+            ("hook=shop&state=refused", 0),
+            ("state=refused", 1),
+            ("order=2", 1),
+            ("hook=gone", 0),
+            ("hook=&order=&state=", 3),
+        ] {
+            let html = browser.page(&format!("/console/hooks?{query}")).await;
+            assert_eq!(html.matches("<th scope=\"row\">").count(), number, "{query}: {html}");
+        }
+        for query in ["state=nothing", "cursor=x"] {
+            let answer = browser.get(&format!("/console/hooks?{query}")).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}: {answer:?}");
+        }
+        // More than a page.
+        for number in 0..60 {
+            keep("shop", format!("more {number}"), None).await;
+        }
+        let mut next = Some("/console/hooks?hook=shop".to_owned());
+        let mut seen = 0;
+        while let Some(address) = next {
+            let html = browser.page(&address).await;
+            seen += html.matches("<th scope=\"row\">").count();
+            let link = html.split_once("rel=\"next\" href=\"").map(|(_, rest)| rest);
+            let link = link.and_then(|rest| rest.split('"').next());
+            next = link.map(|link| link.replace("&#38;", "&"));
+        }
+        assert_eq!(seen, 61);
+    }
 
     pub(super) async fn deliveries_are_shown_and_made_again(place: Place) {
         let mut api = place.serve().await;
@@ -266,6 +437,7 @@ mod tests {
         }
         let expired = browser.page("/console/retention").await;
         assert!(expired.contains("failed orders"), "{expired}");
+        assert!(expired.contains("what is still in the database"), "{expired}");
         let log = api.database.audit_log(i64::MAX, 100).await.unwrap();
         let did: Vec<(&str, Option<&str>)> = log
             .iter()

@@ -96,6 +96,39 @@ mod tests {
             assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
             is_secure(path, &answer);
         }
+        // A filter that there is not, or that is there twice, is not left out.
+        let csrf = browser.any_secret().await.unwrap();
+        for path in [
+            "/console/bulk?do=retry&q=x",
+            "/console/bulk?do=retry&State=failed",
+            "/console/bulk?do=retry&text=a&text=b",
+            "/console/bulk?do=retry&fingerprint=",
+            "/console/orders/same-1/use?release=x&order=2",
+            "/console/orders/same-1/revise?template=flora&temlpate=fauna",
+            "/console/failures/0000/retry?template=flora",
+        ] {
+            let answer = browser.get(path).await;
+            assert_eq!(answer.status.as_u16(), 400, "{path}: {answer:?}");
+            assert!(answer.text.contains("nothing was done"), "{path}: {}", answer.text);
+            is_secure(path, &answer);
+        }
+        let late = sitewright_model::time::now_ms().to_string();
+        for (path, fields) in [
+            ("/console/queue/pause?until=1h", &[][..]),
+            ("/console/queue/pause", &[("until", "1h")]),
+            ("/console/queue/pause", &[("csrf", "1")]),
+            (
+                "/console/bulk",
+                &[("do", "retry"), ("until", late.as_str()), ("most", "9"), ("q", "x")],
+            ),
+            ("/console/bulk?text=a", &[("do", "retry"), ("until", late.as_str()), ("most", "9")]),
+        ] {
+            let fields: Vec<(&str, &str)> =
+                [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+            let answer = browser.form(path, &fields).await;
+            assert_eq!(answer.status.as_u16(), 400, "{path} {fields:?}: {answer:?}");
+        }
+        assert!(!api.database.is_paused().await.unwrap());
         let nothing = browser.page("/console/bulk?do=cancel&state=failed").await;
         assert!(nothing.contains("There is nothing to cancel"), "{nothing}");
         // A form that does not say how many does nothing.

@@ -70,12 +70,35 @@ async fn seen(place: &Place, id: &str) -> String {
 }
 
 on_both!(
+    an_order_that_is_erased_meanwhile_is_not_there,
     two_releases_are_compared_and_one_is_made_current,
     an_order_gets_another_document_after_it_was_checked,
 );
 
 mod tests {
     use super::*;
+
+    pub(super) async fn an_order_that_is_erased_meanwhile_is_not_there(place: Place) {
+        let api = place.serve().await;
+        let browser = Browser::new(&api);
+        let csrf = browser.any_secret().await.unwrap();
+        for round in 0..8 {
+            let id = format!("e{round}");
+            api.add(&id).await;
+            let first = publish(&api, &place, &id, "Rye bread", true).await;
+            api.database.reopen(&id, None).await.unwrap();
+            publish(&api, &place, &id, "Sourdough", false).await;
+            let path = format!("/console/orders/{id}/use");
+            let fields = [("csrf", csrf.as_str()), ("release", first.as_str())];
+            let erased = async {
+                tokio::time::sleep(Duration::from_millis(round)).await;
+                send(api.request(Method::DELETE, &format!("/v1/orders/{id}"))).await
+            };
+            let (chosen, erased) = tokio::join!(browser.form(&path, &fields), erased);
+            assert!(matches!(chosen.status.as_u16(), 303 | 404), "{round}: {chosen:?}");
+            assert_eq!(erased.status, StatusCode::OK, "{round}: {erased:?}");
+        }
+    }
 
     pub(super) async fn two_releases_are_compared_and_one_is_made_current(place: Place) {
         let mut api = place.serve().await;
@@ -135,6 +158,10 @@ mod tests {
         assert!(browser.page("/console/orders/1").await.contains("an operator made"));
         let to = browser.act("/console/orders/1/use", &[("release", first.as_str())]).await;
         assert!(to.ends_with("did=chosen_before"), "{to}");
+        // What visitors see already is not asked about.
+        let asked = browser.page(&ask).await;
+        assert!(asked.contains("It is the current release already"), "{asked}");
+        assert!(!asked.contains("Make it current") && !asked.contains("within seconds"), "{asked}");
 
         // What there is not.
         let other = Ulid::generate().to_string();
@@ -210,6 +237,19 @@ mod tests {
             let answer = send(&fields).await;
             assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{fields:?}: {answer:?}");
             assert!(answer.text.contains(says), "{says}: {}", answer.text);
+        }
+        // What is wrong has a subject, also if it is all of it.
+        for (document, says) in [
+            ("", "the document is empty"),
+            ("  ", "the document is empty"),
+            ("{", "is not JSON"),
+            ("[1]", ""),
+        ] {
+            let answer =
+                send(&[("document", document), ("revision", "1"), ("step", "check")]).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{document:?}: {answer:?}");
+            let subject = answer.text.contains("<code>the document</code> ");
+            assert!(subject && answer.text.contains(says), "{document:?}: {}", answer.text);
         }
         assert_eq!(revision().await, 1);
 

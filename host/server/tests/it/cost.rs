@@ -85,7 +85,24 @@ mod tests {
             let none = api.get(&format!("/v1/cost?{query}")).await;
             assert_eq!(none.body["total"]["calls"], 0, "{query}: {none:?}");
         }
-        for query in ["by=colour", "by=day,", "since=0", "since=9&until=8", "since=x", "days=3"] {
+        let today = format!("since={}", &day[..10]);
+        for query in ["since=1h", "since=7d&until=0s", "since=2w&until=1s", today.as_str()] {
+            let answer = api.get(&format!("/v1/cost?{query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{query}: {answer:?}");
+        }
+        let hour = api.get("/v1/cost?since=1h").await;
+        assert_eq!(hour.body["total"]["calls"], 5, "{hour:?}");
+        for query in [
+            "since=1s&until=1h",
+            "since=",
+            "until=soon",
+            "by=colour",
+            "by=day,",
+            "since=0",
+            "since=9&until=8",
+            "since=x",
+            "days=3",
+        ] {
             api.get(&format!("/v1/cost?{query}")).await.is_problem(400, "bad_request");
         }
         // What is erased is not counted any more.

@@ -89,6 +89,77 @@ async fn count(api: &Api, query: &str) -> usize {
     page.body["deliveries"].as_array().unwrap().len()
 }
 
+/// Bodies that never arrive, of senders who prove nothing: a head without its body, and what of the
+/// body is sent.
+async fn stall(address: &str, api: &Api, body: &str, sent: usize) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(api.address).await.unwrap();
+    let signature = "0".repeat(64);
+    let head = format!(
+        "POST /hooks/github HTTP/1.1\r\nHost: localhost\r\n{body}\r\n\
+         X-Hub-Signature-256: sha256={signature}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The server may take only a part of it.
+    let rest = "x".repeat(sent);
+    tokio::time::timeout(Duration::from_millis(500), stream.write_all(rest.as_bytes())).await.ok();
+    stream
+}
+
+/// A webhook of a real sender, from this address.
+async fn send_from(address: &str, api: &Api, number: &str, padding: usize) -> String {
+    let mut body: Value = serde_json::from_str(&body(number)).unwrap();
+    body["padding"] = json!("x".repeat(padding));
+    let body = body.to_string();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(api.address).await.unwrap();
+    let request = format!(
+        "POST /hooks/shop HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {SECRET}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    read_until_closed(&mut stream, Duration::from_secs(10)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_arrive_stall_no_webhook() {
+    const MIB: usize = 1 << 20;
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let declared = format!("Content-Length: {MIB}");
+    for (number, (connections, framing, sent)) in [
+        (120, declared.as_str(), 0),
+        (120, declared.as_str(), 1),
+        (120, "Transfer-Encoding: chunked", 0),
+        // What did arrive: more than one address may have.
+        (12, declared.as_str(), MIB - 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stalled = (0..connections).map(|_| stall("127.0.0.1", &api, framing, sent));
+        let mut stalled = futures::future::join_all(stalled).await;
+        for (address, padding) in [("127.0.0.1", 0), ("127.0.0.2", 0), ("127.0.0.2", 900_000)] {
+            let began = Instant::now();
+            let answer =
+                send_from(address, &api, &format!("n{number}-{address}-{padding}"), padding);
+            let answer = answer.await;
+            let took = began.elapsed();
+            assert!(answer.starts_with("HTTP/1.1 202"), "{framing}, {sent}: {answer}");
+            assert!(took < Duration::from_secs(2), "{framing}, {sent}: {took:?}");
+        }
+        // And they are ended soon.
+        let began = Instant::now();
+        let first = read_until_closed(&mut stalled[0], Duration::from_secs(10)).await;
+        let status = first.split(' ').nth(1).unwrap_or_default();
+        assert!(["408", "503"].contains(&status), "{framing}, {sent}: {first}");
+        assert!(began.elapsed() < Duration::from_secs(6), "{framing}, {sent}");
+    }
+}
+
 mod tests {
     use super::*;
 

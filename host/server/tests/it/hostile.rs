@@ -164,6 +164,35 @@ async fn ids_lead_nowhere() {
     assert!(place.sites().join("5").exists());
 }
 
+/// A filter without a value would be no filter, or one that nothing fits.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_list_can_look_for_is_refused() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    for (path, names) in [
+        ("/v1/orders", &["state", "template", "tenant", "limit", "cursor"][..]),
+        ("/v1/failures", &["template", "kind", "since", "order", "limit"]),
+        ("/v1/webhooks/deliveries", &["webhook", "order", "state", "limit", "cursor"]),
+        ("/v1/hooks/deliveries", &["hook", "order", "state", "limit", "cursor"]),
+        ("/v1/cost", &["since", "until"]),
+        ("/v1/audit", &["limit", "before"]),
+    ] {
+        for name in names {
+            for value in ["", "%20", "%00", "x%00"] {
+                let answer = api.get(&format!("{path}?{name}={value}")).await;
+                answer.is_problem(400, "bad_request");
+                assert!(answer.body["detail"].to_string().contains(name), "{answer:?}");
+            }
+            if ["state", "kind", "since", "until", "limit", "cursor", "before"].contains(name) {
+                for value in ["x", "1-", "-1-00", "99999999999999999999"] {
+                    let answer = api.get(&format!("{path}?{name}={value}")).await;
+                    answer.is_problem(400, "bad_request");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_bounded_and_the_next_one_waits() {
     let place = Place::sqlite();

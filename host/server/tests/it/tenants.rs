@@ -155,15 +155,18 @@ mod tests {
                 }
                 browser.get(&path).await
             } else {
-                let fields = [
-                    ("csrf", csrf.as_str()),
-                    ("do", "retry"),
-                    ("state", "dead"),
-                    ("until", "0"),
-                    ("most", "9"),
-                    ("confirm", "foreign-1"),
-                    ("hold", "route:default"),
-                ];
+                // Fields that a form does not have are refused before it does anything.
+                let own: &[(&str, &str)] = match page.path {
+                    "/console/bulk" => {
+                        &[("do", "retry"), ("state", "dead"), ("until", "0"), ("most", "9")]
+                    }
+                    "/console/orders/{id}/erase" => &[("confirm", "foreign-1")],
+                    "/console/failures/{fingerprint}/retry" => &[("most", "9")],
+                    "/console/holds/set" | "/console/holds/release" => &[("hold", "route:default")],
+                    _ => &[],
+                };
+                let csrf = [("csrf", csrf.as_str())];
+                let fields: Vec<(&str, &str)> = csrf.iter().chain(own).copied().collect();
                 browser.form(&path, &fields).await
             };
             // The cause of failures of others is not known: nothing is retried.

@@ -95,7 +95,8 @@ async fn file_in(
     let read = tokio::task::spawn_blocking(read).await;
     match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
         Ok(read) => Ok(read),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Also what is a folder, or would be in a file.
+        Err(error) if is_no_file(error.kind()) => Ok(None),
         Err(error) => {
             let message = message!(
                 "the file `{path}` of the release `{id}` of the order `{order}` cannot be read: \
@@ -104,4 +105,9 @@ async fn file_in(
             Err(StoreError::new(StoreErrorKind::Folder, message))
         }
     }
+}
+
+fn is_no_file(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(kind, NotFound | IsADirectory | NotADirectory)
 }

@@ -16,6 +16,7 @@ use crate::cli::setup::SetupError;
 use crate::cli::signals::StopSignals;
 use crate::cli::when;
 use crate::config::Config;
+use sitewright_failure::fingerprint::beginning;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{BULK_BATCH, BulkOutcome, CancelAnswer, Database, OrderState, Selection};
 use sitewright_model::failure::FailureKind;
@@ -39,7 +40,7 @@ pub(in crate::cli) struct Args {
     kind: Option<FailureKind>,
     /// Select orders whose last failure has this fingerprint, or one that begins like this, as
     /// `failures list` shows it.
-    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    #[arg(long, value_name = "FINGERPRINT", value_parser = beginning)]
     fingerprint: Option<String>,
     /// Select orders whose state changed since then: 30m, 2h, 7d, or a time like
     /// 2026-11-23T08:00:00Z.
@@ -59,24 +60,12 @@ pub(in crate::cli) struct Args {
 
 const FILTERS: [&str; 6] = ["state", "template", "kind", "fingerprint", "since", "limit"];
 
-/// Shortest prefix of a fingerprint that selects orders.
-const MIN_FINGERPRINT: usize = 4;
 /// Number of orders that a dry run prints as text.
 const SHOWN: usize = 20;
 /// Time between two lines of progress if stderr is not a terminal.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Longest pause between two batches, in which workers write to SQLite.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-fn fingerprint(text: &str) -> Result<String, String> {
-    if text.len() >= MIN_FINGERPRINT && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(text.to_ascii_lowercase());
-    }
-    Err(format!(
-        "a fingerprint is written with at least {MIN_FINGERPRINT} hexadecimal digits, as \
-         `sitewright failures list` shows it"
-    ))
-}
 
 /// Orders in a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -538,14 +527,6 @@ mod tests {
         let rate: Rate = "2/s".parse().unwrap();
         for (ms, allowed) in [(0, 1), (499, 1), (500, 2), (1_000, 3), (60_000, 121)] {
             assert_eq!(rate.allowed(Duration::from_millis(ms)), allowed, "{ms}");
-        }
-    }
-
-    #[test]
-    fn a_fingerprint_is_hexadecimal() {
-        assert_eq!(fingerprint("3FA9c1"), Ok("3fa9c1".to_owned()));
-        for text in ["", "3fa", "trap", "3fa9 "] {
-            assert!(fingerprint(text).is_err(), "{text:?}");
         }
     }
 }

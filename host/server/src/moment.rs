@@ -1,0 +1,67 @@
+//! Times as clients write them, the same in every query and body.
+
+use serde::Deserialize;
+use sitewright_model::time::now_ms;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::problem::{Problem, ProblemKind};
+
+/// A time before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day (`2026-11-23`), a time
+/// (`2026-11-23T08:00:00Z`), or milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a time must be a text like `7d` or `2026-11-23T08:00:00Z`, or milliseconds since \
+                 the Unix epoch"
+)]
+pub(crate) enum Moment {
+    Ms(i64),
+    Text(String),
+}
+
+impl Moment {
+    /// Milliseconds since the Unix epoch. `name` is what the request calls it.
+    pub(crate) fn read(&self, name: &str) -> Result<i64, Problem> {
+        match self {
+            Moment::Ms(ms) => Ok(*ms),
+            Moment::Text(text) => moment(name, text),
+        }
+    }
+}
+
+/// The time that a parameter with this name says, in milliseconds since the Unix epoch.
+pub(crate) fn moment(name: &str, text: &str) -> Result<i64, Problem> {
+    if let Ok(ms) = text.parse() {
+        return Ok(ms);
+    }
+    if let Some(ms) = span(text) {
+        return Ok(now_ms().saturating_sub(ms));
+    }
+    let time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    match OffsetDateTime::parse(&time, &Rfc3339) {
+        Ok(time) => Ok(time.unix_timestamp().saturating_mul(1_000)),
+        Err(_) => {
+            let detail = format!(
+                "`{name}` is {text:?}; write 30m, 2h, 7d, 2026-11-23, 2026-11-23T08:00:00Z, or \
+                 milliseconds since the Unix epoch"
+            );
+            Err(Problem::new(ProblemKind::BadRequest, detail))
+        }
+    }
+}
+
+/// `90s`, `30m`, `2h`, `7d` or `2w` in milliseconds, as the command line reads it.
+fn span(text: &str) -> Option<i64> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return None,
+    };
+    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+    Some(i64::from(number).saturating_mul(seconds * 1_000))
+}
