@@ -129,7 +129,7 @@ pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
-    Resolution, WorkerId,
+    Resolution, WorkerId, is_tenant,
 };
 pub use open_cause::OpenCause;
 pub use releases::ReleaseChoice;

@@ -216,7 +216,7 @@ impl NewOrder {
         if !self.callback.as_ref().is_none_or(is_url) {
             return invalid("`callback` must be a URL of at most 2000 characters");
         }
-        if !self.tenant.as_ref().is_none_or(is_tenant) {
+        if !self.tenant.as_deref().is_none_or(is_tenant) {
             return invalid("`tenant` must be a text of 1 to 100 characters on one line");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
@@ -340,8 +340,8 @@ impl Order {
     }
 }
 
-/// Whether a text can label whoever an order is for.
-pub(crate) fn is_tenant(label: &String) -> bool {
+/// Whether a text can label whoever an order is for: see [`NewOrder::tenant`].
+pub fn is_tenant(label: &str) -> bool {
     (1..=MAX_TENANT).contains(&label.chars().count())
         && !label.trim().is_empty()
         && !label.contains(char::is_control)

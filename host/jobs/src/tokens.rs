@@ -191,7 +191,7 @@ impl Database {
         if token.scopes.is_empty() {
             return Err(wrong("it has no scope: give it submit, read, operate or admin"));
         }
-        if !token.tenant.as_ref().is_none_or(is_tenant) {
+        if !token.tenant.as_deref().is_none_or(is_tenant) {
             return Err(wrong("its tenant must be a text of 1 to 100 characters on one line"));
         }
         let stored = Token {

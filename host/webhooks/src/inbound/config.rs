@@ -38,6 +38,9 @@ pub struct HookConfig {
     /// Priority of the orders: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[serde(default = "default_priority")]
     pub priority: i64,
+    /// Label of whoever the orders are for: `[ai.budget]` can limit each tenant. At most 100
+    /// characters. An event about an order that the queue has with another label is refused.
+    pub tenant: Option<String>,
     /// JSON pointer to the id of the order, in what is sent: `/order/number`.
     #[schemars(extend("x-default" = "that of the document"))]
     pub id: Option<String>,

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use sitewright_jobs::is_tenant;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -37,6 +38,8 @@ pub struct Hook {
     pub template: String,
     /// Priority of its orders: 1 to 4.
     pub priority: i64,
+    /// Label of whoever its orders are for.
+    pub tenant: Option<String>,
     proof: Proof,
     mapping: Mapping,
 }
@@ -74,10 +77,20 @@ impl Hook {
             let why = message!("is {}, but must be between 1 and 4", config.priority);
             return Err(wrong("priority", why));
         }
+        if !config.tenant.as_deref().is_none_or(is_tenant) {
+            let why = message!("must be a text of 1 to 100 characters on one line");
+            return Err(wrong("tenant", why));
+        }
         let mapping = Mapping::new(config).map_err(|(at, why)| wrong(at, why))?;
         let from = Source { env: &config.secret_env, file: config.secret_file.as_deref() };
         let proof = from.read_as(&key, base, env, |text| Proof::new(config.kind, text))?;
-        Ok(Hook { template: config.template.clone(), priority: config.priority, proof, mapping })
+        Ok(Hook {
+            template: config.template.clone(),
+            priority: config.priority,
+            tenant: config.tenant.clone(),
+            proof,
+            mapping,
+        })
     }
 
     /// Checks what the headers say. `header` returns the value of a header; `None` if the request
