@@ -8,6 +8,7 @@ use super::setup::{Setup, SetupError};
 use super::table::{Align, table};
 use super::webhook_received as received;
 use super::when;
+use super::words::one_of;
 use crate::config::Config;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{
@@ -36,8 +37,8 @@ pub(super) enum Command {
         /// List only deliveries about this order.
         #[arg(long, value_name = "ORDER")]
         order: Option<String>,
-        /// List only this state: pending, delivered or given_up.
-        #[arg(long)]
+        /// List only this state.
+        #[arg(long, value_name = "STATE", value_parser = one_of::<DeliveryState>())]
         state: Option<DeliveryState>,
         /// List at most this number of deliveries.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -73,8 +74,8 @@ pub(super) enum Command {
         /// List only deliveries that became this order, or were to become it.
         #[arg(long, value_name = "ORDER")]
         order: Option<String>,
-        /// List only this state: pending, accepted, refused or erased.
-        #[arg(long)]
+        /// List only this state.
+        #[arg(long, value_name = "STATE", value_parser = one_of::<HookDeliveryState>())]
         state: Option<HookDeliveryState>,
         /// List at most this number of deliveries.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -123,15 +124,15 @@ async fn act(
         Command::Deliveries { id: Some(id), .. } => show(database, &id, json).await,
         Command::Deliveries { id: None, webhook, order, state, limit } => {
             let filter = DeliveryFilter { webhook, order, state, after: None, limit };
-            deliveries(database, filter, json).await
+            deliveries(database, config, filter, json).await
         }
         Command::Redeliver { ids } => redeliver(database, ids, json).await,
         Command::Received { id: Some(id), .. } => received::show(database, &id, json).await,
         Command::Received { id: None, hook, order, state, limit } => {
             let filter = HookDeliveryFilter { hook, order, state, before: None, limit };
-            received::list(database, filter, json).await
+            received::list(database, config, filter, json).await
         }
-        Command::Replay { ids } => received::replay(database, ids, json).await,
+        Command::Replay { ids } => received::replay(database, config, ids, json).await,
         Command::Enable { name } => enable(database, &name, json).await,
         Command::Test { name } => test(database, config, &name, json).await,
     }
@@ -187,6 +188,7 @@ fn webhook_text(webhook: &Webhook) -> String {
 
 async fn deliveries(
     database: &Database,
+    config: &Config,
     filter: DeliveryFilter,
     json: bool,
 ) -> Result<Exit, SetupError> {
@@ -194,6 +196,9 @@ async fn deliveries(
     // One more, to detect that there are more.
     let filter = DeliveryFilter { limit: filter.limit.saturating_add(1), ..filter };
     let mut deliveries = database.deliveries(&filter).await?;
+    if let (true, Some(name)) = (deliveries.is_empty(), &filter.webhook) {
+        check_webhook(database, config, name).await?;
+    }
     let more = deliveries.len() > limit;
     deliveries.truncate(limit);
     if json {
@@ -223,6 +228,27 @@ async fn deliveries(
     }
     output::print(&text);
     Ok(Exit::Done)
+}
+
+/// Refuses a name that no webhook has, neither of the configuration nor of the queue or its log.
+async fn check_webhook(
+    database: &Database,
+    config: &Config,
+    name: &str,
+) -> Result<(), SetupError> {
+    if name == CALLBACK || config.webhooks.contains_key(name) {
+        return Ok(());
+    }
+    let known = database.webhooks().await?;
+    let filter =
+        DeliveryFilter { webhook: Some(name.to_owned()), limit: 1, ..DeliveryFilter::default() };
+    if known.iter().any(|one| one.name == name) || !database.deliveries(&filter).await?.is_empty() {
+        return Ok(());
+    }
+    Err(SetupError::Usage(message!(
+        "there is no webhook {name:?}; `sitewright webhook list` shows those there are, and \
+         `{CALLBACK}` means the callbacks of orders"
+    )))
 }
 
 fn row(delivery: &Delivery) -> [String; 7] {
