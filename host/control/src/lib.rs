@@ -34,8 +34,8 @@ pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
 pub use languages::{FindLanguages, Languages};
 pub use releases::{
-    DiffLine, FileChange, FileDiff, LineChange, ReleaseDiff, activate_release, choose_release,
-    compare, parse_ids, release, release_store, releases,
+    DiffLine, FileChange, FileDiff, FileNote, LineChange, ReleaseDiff, activate_release,
+    choose_release, compare, parse_ids, release, release_store, releases,
 };
 pub use submit::{
     Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, different_fields,

@@ -24,8 +24,8 @@ pub(super) fn misspelt(config: &HookConfig, locale: &Locale) -> Vec<String> {
         let is_near = wrong <= MOST_WRONG && wrong * PER_WRONG <= meant.len();
         (wrong > 0 && is_near && is_unknown(field, locale)).then(|| {
             format!(
-                "`map` has {field:?}, which is not a field of an order and is kept as further data; \
-                 did you mean `{meant}`?"
+                "`map` has {field:?}, which is not a field of an order and is kept as further \
+                 data; did you mean `{meant}`?"
             )
         })
     };
@@ -59,7 +59,8 @@ mod tests {
     fn only_a_slip_of_the_pen_is_told_of() {
         let locale: Locale = "en".parse().unwrap();
         let said = |field: &str| {
-            let mut config = json!({ "kind": "bearer", "template": "flora", "map": { "id": "/id" } });
+            let mut config =
+                json!({ "kind": "bearer", "template": "flora", "map": { "id": "/id" } });
             config["map"][field] = json!("/a");
             misspelt(&serde_json::from_value(config).unwrap(), &locale).join(" ")
         };

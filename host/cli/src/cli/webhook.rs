@@ -231,11 +231,7 @@ async fn deliveries(
 }
 
 /// Refuses a name that no webhook has, neither of the configuration nor of the queue or its log.
-async fn check_webhook(
-    database: &Database,
-    config: &Config,
-    name: &str,
-) -> Result<(), SetupError> {
+async fn check_webhook(database: &Database, config: &Config, name: &str) -> Result<(), SetupError> {
     if name == CALLBACK || config.webhooks.contains_key(name) {
         return Ok(());
     }

@@ -32,8 +32,8 @@ pub enum Unproven {
     #[error("its header `webhook-id` does not have 1 to {MAX_ID} bytes")]
     IdLength,
     #[error(
-        "its header `webhook-id` has a dot, which Standard Webhooks does not allow in an id: id and \
-         time could change places in what is signed; the sender must use another id"
+        "its header `webhook-id` has a dot, which Standard Webhooks does not allow in an id: id \
+         and time could change places in what is signed; the sender must use another id"
     )]
     IdWithDot,
     #[error("it was signed more than 5 minutes ago, or the clocks differ")]
@@ -252,8 +252,8 @@ fn texts(text: &SecretString) -> Result<Vec<SecretString>, Message> {
             Err(message!("has a secret with less than {MIN_SECRET} characters"))
         }
         1..=MAX_SECRETS if !secrets.iter().all(is_plain) => Err(message!(
-            "has a secret with a character that is not visible ASCII, perhaps one that nobody sees; \
-             write it again, with letters, digits and signs"
+            "has a secret with a character that is not visible ASCII, perhaps one that nobody \
+             sees; write it again, with letters, digits and signs"
         )),
         1..=MAX_SECRETS => Ok(secrets),
         more => Err(message!("has {more} secrets; a sender can have at most {MAX_SECRETS}")),
