@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use sitewright_failure::store;
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
+use sitewright_jobs::{Attempt, Callback, Cost, Database, Failure, Order, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::failure::{Diagnostic, FailureRecord};
 use sitewright_site::{Manifest, OrderDir, SiteProblem, SitesRoot, list_releases};
@@ -21,6 +21,8 @@ pub struct OrderDetail {
     /// The oldest first.
     pub attempts: Vec<Attempt>,
     pub cost: Cost,
+    /// The URL that is told of the order beside the webhooks.
+    pub callback: Option<Callback>,
     pub last_failure: Option<LastFailure>,
     /// What the last attempt used of its limits: from its failure record, or from the release's
     /// manifest if the sites are on this machine.
@@ -76,6 +78,7 @@ impl OrderDetail {
         let warnings = warnings(database, reading, id).await?;
         let attempts = database.attempts(id).await?;
         let cost = database.cost(id).await?;
+        let callback = database.callback(id).await?;
         let failure = match &order.last_failure {
             Some(failure) => database.failure(failure).await?,
             None => None,
@@ -103,6 +106,7 @@ impl OrderDetail {
             order,
             attempts,
             cost,
+            callback,
             last_failure,
             limits,
             warnings,

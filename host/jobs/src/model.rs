@@ -13,6 +13,7 @@ use ulid::Ulid;
 use super::driver::{Row, parsed};
 use super::error::Error;
 use super::holds::{HoldId, NewHold};
+use super::webhooks::check_callback;
 
 /// The state of an order. One that has ended does not change, whatever late workers write (failure
 /// catalogue D1); only [`Database::reopen`](crate::Database::reopen) requeues it.
@@ -211,10 +212,8 @@ impl NewOrder {
         if self.idempotency_key.as_ref().is_some_and(|key| key.trim().is_empty()) {
             return invalid("`idempotency_key` must not be empty; leave it out instead");
         }
-        let is_url =
-            |url: &String| (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0');
-        if !self.callback.as_ref().is_none_or(is_url) {
-            return invalid("`callback` must be a URL of at most 2000 characters");
+        if let Some(url) = &self.callback {
+            check_callback(&self.id, url)?;
         }
         if !self.tenant.as_deref().is_none_or(is_tenant) {
             return invalid("`tenant` must be a text of 1 to 100 characters on one line");
@@ -338,6 +337,11 @@ impl Order {
         let state = parsed("sitewright_orders", "state", &state)?;
         Ok(Order { state, priority: Priority::try_from(priority).map_err(wrong)?, ..order })
     }
+}
+
+/// Whether a text can be stored as [`NewOrder::callback`].
+pub(crate) fn is_callback(url: &str) -> bool {
+    (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0')
 }
 
 /// Whether a text can label whoever an order is for: see [`NewOrder::tenant`].

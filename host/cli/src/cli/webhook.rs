@@ -55,10 +55,16 @@ pub(super) enum Command {
         ids: Vec<String>,
     },
     /// Enable a webhook that its receiver disabled with 410 Gone.
+    #[command(after_help = "Examples:\n  \
+        sitewright webhook enable crm\n  \
+        sitewright webhook enable callback --order 102")]
     Enable {
-        /// Name of the webhook.
+        /// Name of the webhook; `callback` for the callbacks of all orders.
         #[arg(value_name = "NAME")]
         name: String,
+        /// Enable only the callback of this order.
+        #[arg(long, value_name = "ORDER")]
+        order: Option<String>,
     },
     /// List what webhooks of others brought, newest first; or show one with its body.
     #[command(after_help = "Examples:\n  \
@@ -133,7 +139,13 @@ async fn act(
             received::list(database, config, filter, json).await
         }
         Command::Replay { ids } => received::replay(database, config, ids, json).await,
-        Command::Enable { name } => enable(database, &name, json).await,
+        Command::Enable { name, order } if name == CALLBACK => {
+            enable_callbacks(database, order.as_deref(), json).await
+        }
+        Command::Enable { order: Some(_), .. } => Err(SetupError::Usage(message!(
+            "--order is for the callbacks of orders: write `webhook enable {CALLBACK} --order ORDER`"
+        ))),
+        Command::Enable { name, order: None } => enable(database, &name, json).await,
         Command::Test { name } => test(database, config, &name, json).await,
     }
 }
@@ -168,6 +180,9 @@ fn webhook_text(webhook: &Webhook) -> String {
             when::distance(*at),
             output::lines(disabled_reason.as_deref().unwrap_or("no reason was recorded"), "  ")
         ),
+        None if webhook.disabled_callbacks > 0 => {
+            format!("enabled, but those of {} orders are disabled", webhook.disabled_callbacks)
+        }
         None => "enabled".to_owned(),
     };
     let pending = match webhook.pending_since {
@@ -349,6 +364,30 @@ async fn enable(database: &Database, name: &str, json: bool) -> Result<Exit, Set
     } else {
         output::print(&format!("webhook {} is enabled\n", clean(name)));
     }
+    Ok(Exit::Done)
+}
+
+/// Enables the callback of an order, or those of all orders.
+async fn enable_callbacks(
+    database: &Database,
+    order: Option<&str>,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    if let Some(order) = order {
+        database.order(order).await?;
+    }
+    let enabled = database.enable_callbacks(order).await?;
+    audit(database, "webhook.enable", order.unwrap_or(CALLBACK), 200).await?;
+    if json {
+        output::print_json(&json!({ "outcome": "enabled", "order": order, "callbacks": enabled }));
+        return Ok(Exit::Done);
+    }
+    output::print(&match (enabled, order.map(clean)) {
+        (0, Some(id)) => format!("order {id} has no callback that is disabled\n"),
+        (0, None) => "no order has a callback that is disabled\n".to_owned(),
+        (_, Some(id)) => format!("the callback of order {id} is enabled\n"),
+        (_, None) => format!("{enabled} callbacks of orders are enabled\n"),
+    });
     Ok(Exit::Done)
 }
 

@@ -8,7 +8,7 @@ use crate::config::Config;
 use sitewright_control::OrderDetail;
 use sitewright_failure::render::{self, clean};
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, Database, OrderState};
+use sitewright_jobs::{Attempt, Callback, Database, OrderState};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -51,7 +51,7 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
 }
 
 fn text(detail: &OrderDetail, width: usize) -> String {
-    let OrderDetail { order, attempts, cost, limits, last_failure, record, .. } = detail;
+    let OrderDetail { order, attempts, cost, callback, limits, last_failure, record, .. } = detail;
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
     let mut row = |name: &str, value: String| {
@@ -89,6 +89,12 @@ fn text(detail: &OrderDetail, width: usize) -> String {
     }
     if let Some(tenant) = &order.tenant {
         row("tenant", tenant.clone());
+    }
+    if let Some(Callback { url, created_at, disabled_at }) = callback {
+        let since = when::distance(*created_at);
+        let disabled = disabled_at
+            .map(|at| format!(", disabled {}: it answered 410 Gone", when::distance(at)));
+        row("callback", format!("{url} from {since}{}", disabled.unwrap_or_default()));
     }
     if let Some(job) = order.job_id {
         row("job", job.to_string());
