@@ -28,7 +28,7 @@ mod submit;
 mod token;
 
 pub use detail::{LastFailure, OrderDetail};
-pub use document::{Document, Reading, read};
+pub use document::{Document, Reading, editable, read};
 pub use erase::{Erased, erase};
 pub use error::Error;
 pub use files::{remove_failures, remove_order_files};

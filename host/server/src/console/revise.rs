@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sitewright_console::{ReviseFacts, ReviseStep, Section, address};
-use sitewright_control::{Document, different_fields, read, sent_digest};
+use sitewright_control::{Document, different_fields, editable, read, sent_digest};
 use sitewright_intake::OrderSnapshot;
 use sitewright_jobs::{Order, Revised, Revision};
 
@@ -31,7 +31,7 @@ pub(crate) async fn form(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let order = app.database.order(&id).await?;
-    let document = app.database.document(&id).await?;
+    let document = editable(app.database.document(&id).await?, &app.reading).await?;
     let typed = Typed { document, template: order.template.clone() };
     let step = ReviseStep::Edit { problems: Vec::new() };
     shown(&app, &visit, StatusCode::OK, order, typed, step).await
