@@ -29,7 +29,7 @@ pub enum Unproven {
     NoHeader(&'static str),
     #[error("its header `{0}` cannot be read")]
     Unreadable(&'static str),
-    #[error("its header `webhook-id` does not have 1 to {MAX_ID} bytes")]
+    #[error("its header `webhook-id` does not have 1 to 200 bytes")]
     IdLength,
     #[error(
         "its header `webhook-id` has a dot, which Standard Webhooks does not allow in an id: id \

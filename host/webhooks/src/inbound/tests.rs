@@ -94,7 +94,7 @@ fn standard_webhooks_are_proven_by_any_secret_and_signature_within_five_minutes(
         ("msg_1", NOW + 301, Unproven::TooOld),
         ("a.1", NOW, Unproven::IdWithDot),
         ("", NOW, Unproven::IdLength),
-        (&"a".repeat(201), NOW, Unproven::IdLength),
+        ("a".repeat(201).as_str(), NOW, Unproven::IdLength),
     ] {
         let (text, signature) = (at.to_string(), standard(SECRET, id, at, "{}"));
         let headers = [
