@@ -112,7 +112,8 @@ mod tests {
         assert_eq!(shown["reason"], "somebody stopped it");
         // And one that a server has: it ends before it has seen all orders, or with them.
         add(&api, 0..1_000, "flora").await;
-        let body = json!({ "action": "cancel", "filter": { "states": ["queued"] } });
+        let filter = json!({ "states": ["queued"], "template": "flora" });
+        let body = json!({ "action": "cancel", "filter": filter });
         let started = bulk(&api, body).await;
         let path = format!("/v1/bulk/{}", started.body["run"]["id"].as_str().unwrap());
         send(api.request(Method::DELETE, &path)).await;
