@@ -26,12 +26,12 @@ use super::templates;
 
 /// Time between two looks for deliveries that nobody has mapped.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The process that has stored a delivery has mapped it within this time, or has ended.
+const OWN: Duration = Duration::from_secs(30);
 /// Time after which a delivery is refused whose hook no server has: a day.
 const ORPHANED_AFTER_MS: i64 = 24 * 3_600_000;
 /// Time between two looks for such deliveries: 10 min.
 const ORPHANS_EVERY_MS: i64 = 600_000;
-/// The process that has stored a delivery has mapped it within this time, or has ended.
-const OWN: Duration = Duration::from_secs(30);
 
 /// `POST /hooks/{source}`.
 pub(crate) async fn receive(
