@@ -32,8 +32,8 @@ pub enum Unproven {
     #[error("its header `webhook-id` does not have 1 to 200 bytes")]
     IdLength,
     #[error(
-        "its header `webhook-id` has a dot, which Standard Webhooks does not allow in an id: id \
-         and time could change places in what is signed; the sender must use another id"
+        "its header `webhook-id` has a dot, by which id and time could change places in what is \
+         signed; the sender must use another id"
     )]
     IdWithDot,
     #[error("it was signed more than 5 minutes ago, or the clocks differ")]
