@@ -56,9 +56,8 @@ pub(crate) fn run(workspace: &Workspace, keep: bool) -> anyhow::Result<ExitCode>
         log.display()
     ));
     let mut serve = host.command(&["serve", "--listen", "127.0.0.1:0", "--link"]);
-    let status = serve
-        .status()
-        .with_context(|| format!("cannot start {}", host.binary.display()))?;
+    let status =
+        serve.status().with_context(|| format!("cannot start {}", host.binary.display()))?;
     drop(worker);
     Ok(process::exit_code(status))
 }

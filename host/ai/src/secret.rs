@@ -478,7 +478,8 @@ pub(super) fn from_file(path: &Path) -> Result<String, Message> {
              key"
         )
     })?;
-    let text = text.trim();
+    // Some editors on Windows write a byte order mark.
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(message!("the key file {shown} is empty; put the provider's key there"));
     }

@@ -546,6 +546,17 @@ impl Config {
             );
             problems.push(("worker.max_orders", most));
         }
+        let (kept, least) =
+            (self.retention.hook_deliveries, RetentionConfig::LEAST_HOOK_DELIVERIES);
+        if kept.is_shorter_than(least) {
+            let least = String::from(least);
+            let why = format!(
+                "is {}, but must be at least {least}: an event that is sent again is known for \
+                 this time only",
+                String::from(kept)
+            );
+            problems.push(("retention.hook_deliveries", why));
+        }
         let connections = self.database_options.connections;
         if connections > MOST_CONNECTIONS {
             let most = format!("is {connections}, but must be at most {MOST_CONNECTIONS}");

@@ -168,6 +168,8 @@ struct FileRow<'a> {
     bytes: String,
     lines: Vec<LineRow<'a>>,
     is_cut: bool,
+    /// What the lines do not say.
+    note: Option<String>,
 }
 
 struct LineRow<'a> {
@@ -235,6 +237,7 @@ fn file_row<'a>(file: &'a FileDiff, room: &mut usize) -> FileRow<'a> {
             (one, other) => one.or(other).map(size).unwrap_or_default(),
         },
         is_cut: file.is_cut || lines.len() < file.lines.len(),
+        note: file.note.map(|note| format!("It {note}.")),
         lines,
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use sitewright_failure::store;
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, BatchItem, Cost, Database, Failure, Order, OrderState};
+use sitewright_jobs::{Attempt, BatchItem, Callback, Cost, Database, Failure, Order, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::failure::{Diagnostic, FailureRecord};
 use sitewright_site::{Manifest, OrderDir, SiteProblem, SitesRoot, list_releases};
@@ -23,6 +23,8 @@ pub struct OrderDetail {
     pub cost: Cost,
     /// AI calls that went through batches, or wait for one; the oldest first.
     pub batch_items: Vec<BatchItem>,
+    /// The URL that is told of the order beside the webhooks.
+    pub callback: Option<Callback>,
     pub last_failure: Option<LastFailure>,
     /// What the last attempt used of its limits: from its failure record, or from the release's
     /// manifest if the sites are on this machine.
@@ -79,6 +81,7 @@ impl OrderDetail {
         let attempts = database.attempts(id).await?;
         let cost = database.cost(id).await?;
         let batch_items = if order.batch { database.batch_items(id).await? } else { Vec::new() };
+        let callback = database.callback(id).await?;
         let failure = match &order.last_failure {
             Some(failure) => database.failure(failure).await?,
             None => None,
@@ -107,6 +110,7 @@ impl OrderDetail {
             attempts,
             cost,
             batch_items,
+            callback,
             last_failure,
             limits,
             warnings,

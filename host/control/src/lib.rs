@@ -28,14 +28,14 @@ mod submit;
 mod token;
 
 pub use detail::{LastFailure, OrderDetail};
-pub use document::{Document, Reading, read};
+pub use document::{Document, Reading, editable, read};
 pub use erase::{Erased, erase};
 pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
 pub use languages::{FindLanguages, Languages};
 pub use releases::{
-    DiffLine, FileChange, FileDiff, LineChange, ReleaseDiff, activate_release, choose_release,
-    compare, parse_ids, release, release_store, releases,
+    DiffLine, FileChange, FileDiff, FileNote, LineChange, ReleaseDiff, activate_release,
+    choose_release, compare, parse_ids, release, release_store, releases,
 };
 pub use submit::{
     Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, different_fields,

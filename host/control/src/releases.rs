@@ -10,7 +10,7 @@ use sitewright_jobs::{Database, Error as DatabaseError, ReleaseChoice};
 use sitewright_model::message;
 use sitewright_site::{OrderDir, ReleaseId, SiteStore, SitesRoot, StoredRelease};
 
-pub use compare::{DiffLine, FileChange, FileDiff, LineChange, ReleaseDiff, compare};
+pub use compare::{DiffLine, FileChange, FileDiff, FileNote, LineChange, ReleaseDiff, compare};
 
 use super::error::Error;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sitewright_intake::{Notice, OrderId, OrderSnapshot};
-use sitewright_jobs::{Database, Enqueued, NewOrder, OrderState, Priority, Revised};
+use sitewright_jobs::{Database, Enqueued, NewOrder, OrderState, Priority, Revised, Revision};
 use sitewright_model::message;
 
 use super::Error;
@@ -26,7 +26,8 @@ pub struct Submission {
     pub priority: Priority,
     /// A second key under which the same order may be sent twice.
     pub idempotency_key: Option<String>,
-    /// A URL that is told how the order ends. An order that the queue has keeps its own.
+    /// A URL that is told how the order ends. An order that the queue has keeps its own, unless it
+    /// is revised.
     pub callback: Option<String>,
     /// A label of whoever the order is for. An order that the queue has keeps its own.
     pub tenant: Option<String>,
@@ -155,7 +156,7 @@ pub enum SubmissionOutcome {
 
 /// Adds orders to the queue, all or none. One that the queue has already stays as it is, unless
 /// `revise` is the version of a configuration: then one with another document or template gets the
-/// new one.
+/// new one, and one gets the new callback, if there is one.
 ///
 /// # Errors
 /// [`Error::OfAnother`]; if an order cannot be stored or, to be revised, runs; or the database
@@ -195,8 +196,21 @@ pub async fn submit(
                 let text = submission.order.document();
                 let (id, template) = (answer.order(), Some(submission.template.as_str()));
                 let sent = sent_digest(&submission.order, text);
-                let config = Some(config_version);
-                Some(database.revise_sent(id, text, template, config, Some(&sent)).await?)
+                let revision = Revision {
+                    document: text,
+                    template,
+                    config_version: Some(config_version),
+                    sent_digest: Some(&sent),
+                    callback: submission.callback.as_deref(),
+                };
+                Some(database.revise_as(id, revision).await?)
+            }
+            Some(_) if is_own && !is_new => {
+                // Its document stays as it is, which may be normalised otherwise.
+                if let Some(url) = &submission.callback {
+                    database.set_callback(answer.order(), url).await?;
+                }
+                None
             }
             _ => None,
         };

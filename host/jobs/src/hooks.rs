@@ -291,6 +291,36 @@ impl Database {
         .await
     }
 
+    /// Refuses pending deliveries that were due before `due_before` (milliseconds since the Unix
+    /// epoch) and are of none of these hooks, so that they do not wait for ever. Their number.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn refuse_orphaned_hook_deliveries(
+        &self,
+        hooks: &[String],
+        due_before: i64,
+    ) -> Result<u64, Error> {
+        let known = json_rows(hooks.iter().map(|hook| vec![json!(hook)]));
+        self.write("refusing webhooks whose hook is gone", move |tx| {
+            let known = known.clone();
+            Box::pin(async move {
+                let sql = over_json!(
+                    tx,
+                    "UPDATE sitewright_hook_deliveries
+                     SET state = 'refused', ended_at = $2, reason = 'no server has the hook ' ||
+                        hook || ' in its configuration any more; add [hooks.' || hook ||
+                        '] again, then replay this'
+                     WHERE state = 'pending' AND due_at < $3
+                        AND hook NOT IN (SELECT t.value ->> 0 FROM ",
+                    ")"
+                );
+                tx.execute(sql, args![&known, now_ms(), due_before]).await
+            })
+        })
+        .await
+    }
+
     /// Removes up to `limit` deliveries that were mapped, refused or erased before `before`
     /// (milliseconds since the Unix epoch). Their number. With `dry_run` all of them are counted,
     /// and none is removed.

@@ -135,7 +135,7 @@ pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
     Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
-    Resolution, WorkerId,
+    Resolution, WorkerId, is_tenant,
 };
 pub use open_cause::OpenCause;
 pub use releases::ReleaseChoice;
@@ -145,7 +145,7 @@ pub use reply_cache::{
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
-pub use revise::{OldRevision, Revised};
+pub use revise::{OldRevision, Revised, Revision};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
@@ -156,6 +156,6 @@ pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};
 pub use webhooks::{
-    AttemptResult, CALLBACK, ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryCursor,
+    AttemptResult, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryCursor,
     DeliveryFilter, DeliveryRecord, DeliveryState, Seen, Webhook, WebhookEvent,
 };

@@ -13,6 +13,7 @@ use ulid::Ulid;
 use super::driver::{Row, parsed};
 use super::error::Error;
 use super::holds::{HoldId, NewHold};
+use super::webhooks::check_callback;
 
 /// The state of an order. One that has ended does not change, whatever late workers write (failure
 /// catalogue D1); only [`Database::reopen`](crate::Database::reopen) requeues it.
@@ -214,10 +215,8 @@ impl NewOrder {
         if self.idempotency_key.as_ref().is_some_and(|key| key.trim().is_empty()) {
             return invalid("`idempotency_key` must not be empty; leave it out instead");
         }
-        let is_url =
-            |url: &String| (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0');
-        if !self.callback.as_ref().is_none_or(is_url) {
-            return invalid("`callback` must be a URL of at most 2000 characters");
+        if let Some(url) = &self.callback {
+            check_callback(&self.id, url)?;
         }
         if !self.tenant.as_deref().is_none_or(is_tenant) {
             return invalid("`tenant` must be a text of 1 to 100 characters on one line");
@@ -346,8 +345,13 @@ impl Order {
     }
 }
 
-/// Whether a text can label whoever an order is for.
-pub(crate) fn is_tenant(label: &str) -> bool {
+/// Whether a text can be stored as [`NewOrder::callback`].
+pub(crate) fn is_callback(url: &str) -> bool {
+    (1..=MAX_CALLBACK).contains(&url.chars().count()) && !url.contains('\0')
+}
+
+/// Whether a text can label whoever an order is for: see [`NewOrder::tenant`].
+pub fn is_tenant(label: &str) -> bool {
     (1..=MAX_TENANT).contains(&label.chars().count())
         && !label.trim().is_empty()
         && !label.contains(char::is_control)

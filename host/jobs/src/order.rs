@@ -15,6 +15,7 @@ use super::erase::{WasErased, check_not_erased};
 use super::error::Error;
 use super::fair_share::FairShare;
 use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
+use super::webhooks::set_callback_in;
 
 macro_rules! select_orders {
     ($($rest:tt)+) => {
@@ -375,10 +376,7 @@ async fn enqueue_in(
         check_spelling(tx, &order.id).await?;
         check_not_erased(tx, &order.id).await?;
         if let Some(url) = &order.callback {
-            let sql = "INSERT INTO sitewright_callbacks (order_id, url, created_at)
-                 VALUES ($1, $2, $3) ON CONFLICT (order_id) DO UPDATE
-                 SET url = excluded.url, created_at = excluded.created_at, disabled_at = NULL";
-            tx.execute(sql, args![&order.id, url, now]).await?;
+            set_callback_in(tx, &order.id, url).await?;
         }
         let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
         let job = river::insert(river, tx, &order.id, priority, None).await?;

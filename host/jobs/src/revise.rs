@@ -12,6 +12,7 @@ use super::driver::{Row, Tx, args, river, sql};
 use super::error::Error;
 use super::fair_share::FairShare;
 use super::model::OrderState;
+use super::webhooks::{check_callback, set_callback_in};
 
 /// The answer to revising an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +26,21 @@ pub enum Revised {
     },
     /// Document and template are those that the order has.
     Unchanged { revision: i64 },
+}
+
+/// What is new in an order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Revision<'a> {
+    /// The order document, JSON.
+    pub document: &'a str,
+    /// Name of the template. Default: that of the order.
+    pub template: Option<&'a str>,
+    /// Configuration of its attempts. Default: that of the order.
+    pub config_version: Option<&'a str>,
+    /// [`NewOrder::sent_digest`](crate::NewOrder::sent_digest) of the document.
+    pub sent_digest: Option<&'a str>,
+    /// [`NewOrder::callback`](crate::NewOrder::callback). Default: that of the order.
+    pub callback: Option<&'a str>,
 }
 
 /// A document that an order had before.
@@ -58,22 +74,20 @@ impl Database {
         template: Option<&str>,
         config_version: Option<&str>,
     ) -> Result<Revised, Error> {
-        self.revise_sent(id, document, template, config_version, None).await
+        let revision = Revision { document, template, config_version, ..Revision::default() };
+        self.revise_as(id, revision).await
     }
 
-    /// As [`Database::revise`], with [`NewOrder::sent_digest`](crate::NewOrder::sent_digest) of the
-    /// new document.
+    /// As [`Database::revise`], with all that can be new. A callback replaces the one that the order
+    /// has, also if the document is unchanged.
     ///
     /// # Errors
     /// As [`Database::revise`].
-    pub async fn revise_sent(
-        &self,
-        id: &str,
-        document: &str,
-        template: Option<&str>,
-        config_version: Option<&str>,
-        sent_digest: Option<&str>,
-    ) -> Result<Revised, Error> {
+    pub async fn revise_as(&self, id: &str, revision: Revision<'_>) -> Result<Revised, Error> {
+        let Revision { document, template, config_version, sent_digest, callback } = revision;
+        if let Some(url) = callback {
+            check_callback(id, url)?;
+        }
         if document.contains('\0') {
             return Err(Error::Invalid {
                 order: id.to_owned(),
@@ -88,6 +102,7 @@ impl Database {
             template: template.map(str::to_owned),
             config: config_version.map(str::to_owned),
             sent_digest: sent_digest.map(str::to_owned),
+            callback: callback.map(str::to_owned),
         });
         let answer = self.write(format!("revising order {id:?}"), move |tx| {
             let (new, river) = (new.clone(), river.clone());
@@ -147,6 +162,7 @@ struct NewRevision {
     template: Option<String>,
     config: Option<String>,
     sent_digest: Option<String>,
+    callback: Option<String>,
 }
 
 async fn revise_in(
@@ -165,11 +181,15 @@ async fn revise_in(
     let (document, template) = (row.text("document")?, row.text("template")?);
     let revision = row.int("revision")?;
     let wanted = new.template.as_deref().unwrap_or(&template);
-    if document == new.document && template == wanted {
-        return Ok(Answer::Revised(Revised::Unchanged { revision }));
-    }
-    if state == OrderState::Running {
+    let is_unchanged = document == new.document && template == wanted;
+    if state == OrderState::Running && !is_unchanged {
         return Ok(Answer::Running);
+    }
+    if let Some(url) = &new.callback {
+        set_callback_in(tx, &new.order, url).await?;
+    }
+    if is_unchanged {
+        return Ok(Answer::Revised(Revised::Unchanged { revision }));
     }
     tx.execute(
         "INSERT INTO sitewright_revisions (order_id, revision, document, template, replaced_at)

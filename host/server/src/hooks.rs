@@ -32,6 +32,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The process that has stored a delivery has mapped it within this time, or has ended.
 const OWN: Duration = Duration::from_secs(30);
+/// Time after which a delivery is refused whose hook no server has: a day.
+const ORPHANED_AFTER_MS: i64 = 24 * 3_600_000;
+/// Time between two looks for such deliveries: 10 min.
+const ORPHANS_EVERY_MS: i64 = 600_000;
 
 /// `POST /hooks/{source}`.
 pub(crate) async fn receive(
@@ -81,12 +85,18 @@ async fn map(app: &App, id: &str) {
     }
 }
 
-/// Maps what processes left that ended, and what is replayed, until the server stops.
+/// Maps what processes left that ended, and what is replayed, until the server stops. What waits
+/// for a hook that no server has is refused after a day.
 pub(crate) async fn map_due(app: App) {
     let hooks: Vec<String> = app.hooks.keys().cloned().collect();
+    let mut orphans_from = now_ms();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while app.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if now_ms() >= orphans_from {
+            orphans_from = now_ms().saturating_add(ORPHANS_EVERY_MS);
+            refuse_orphans(&app, &hooks).await;
+        }
         match app.database.due_hook_deliveries(&hooks).await {
             Ok(due) => {
                 for id in due {
@@ -98,6 +108,20 @@ pub(crate) async fn map_due(app: App) {
             }
             Err(error) => tracing::debug!(%error, "cannot look for webhooks that are not mapped"),
         }
+    }
+}
+
+/// Refuses what was due a day ago and whose hook this server does not have: one that has it would
+/// have mapped it.
+async fn refuse_orphans(app: &App, hooks: &[String]) {
+    let due_before = now_ms().saturating_sub(ORPHANED_AFTER_MS);
+    match app.database.refuse_orphaned_hook_deliveries(hooks, due_before).await {
+        Ok(0) => {}
+        Ok(refused) => tracing::warn!(
+            refused,
+            "webhooks were refused: no server has their hook in its configuration"
+        ),
+        Err(error) => tracing::debug!(%error, "cannot look for webhooks whose hook is gone"),
     }
 }
 
@@ -163,8 +187,8 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
         priority,
         idempotency_key: None,
         callback: None,
-        tenant: None,
-        only_own: false,
+        tenant: hook.tenant.clone(),
+        only_own: hook.tenant.is_some(),
         batch: hook.batch,
         notices,
     };

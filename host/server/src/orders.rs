@@ -14,7 +14,9 @@ use sitewright_control::{
     sent_digest, submit,
 };
 use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
-use sitewright_jobs::{CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised};
+use sitewright_jobs::{
+    CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised, Revision,
+};
 use sitewright_site::OrderDir;
 
 use super::access::Audited;
@@ -50,7 +52,7 @@ pub(crate) struct Add {
     #[serde(default)]
     revise: bool,
     /// URL that is told how the order ends, signed, as `[callbacks]` says. An order that the queue
-    /// has keeps its own.
+    /// has keeps its own, unless `revise=true`.
     callback: Option<String>,
     /// Label of whoever the order is for: `[ai.budget]` can limit each tenant. At most 100
     /// characters. That of the token, if it is for one tenant.
@@ -319,15 +321,18 @@ pub(crate) async fn show_document(State(app): State<App>, Id(id): Id) -> Result<
 pub(crate) struct Revise {
     /// Make it with this template from now on.
     template: Option<String>,
+    /// URL that is told how the order ends, in the place of the one that it has.
+    callback: Option<String>,
 }
 
 /// `PUT /v1/orders/{id}/document`.
 pub(crate) async fn revise(
     State(app): State<App>,
     Id(id): Id,
-    Parameters(Revise { template }): Parameters<Revise>,
+    Parameters(Revise { template, callback: url }): Parameters<Revise>,
     DocumentBody { bytes, _room }: DocumentBody,
 ) -> Result<Response, Problem> {
+    let callback = url.map(|url| callback(&app, &url)).transpose()?;
     let order = document(&app, bytes).await?;
     let own: &str = order.id().as_ref();
     if own != id {
@@ -342,10 +347,15 @@ pub(crate) async fn revise(
         None => app.database.order(&id).await?.template,
     };
     language(&app, &order, &known).await?;
-    let (text, version) = (order.document(), Some(app.config_version.as_str()));
-    let sent = sent_digest(&order, text);
-    let template = template.as_deref();
-    let revised = app.database.revise_sent(&id, text, template, version, Some(&sent)).await?;
+    let sent = sent_digest(&order, order.document());
+    let revision = Revision {
+        document: order.document(),
+        template: template.as_deref(),
+        config_version: Some(app.config_version.as_str()),
+        sent_digest: Some(&sent),
+        callback: callback.as_deref(),
+    };
+    let revised = app.database.revise_as(&id, revision).await?;
     let (status, outcome, revision, job) = match revised {
         Revised::Queued { revision, job } => {
             (StatusCode::ACCEPTED, Outcome::Queued, revision, Some(job))

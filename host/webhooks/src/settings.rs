@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sitewright_jobs::{CALLBACK, Seen, WebhookEvent};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -212,6 +212,9 @@ impl Source<'_> {
             }
         };
         let secrets = text.and_then(|(from, text)| {
+            // Some editors on Windows write a byte order mark.
+            let text = text.expose_secret().trim_start_matches('\u{feff}');
+            let text = SecretString::from(text);
             read(&text).map_err(|why| message!("names {from}, which {why}"))
         });
         secrets.map_err(|why| WebhooksError::Secret { key: key(at), why })

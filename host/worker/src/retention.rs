@@ -49,6 +49,15 @@ impl Keep {
         Keep::For(Duration::from_secs(days * 24 * 3_600))
     }
 
+    /// Whether it is a shorter time than the other one.
+    pub fn is_shorter_than(self, other: Keep) -> bool {
+        match (self, other) {
+            (Keep::Forever, _) => false,
+            (Keep::For(_), Keep::Forever) => true,
+            (Keep::For(one), Keep::For(other)) => one < other,
+        }
+    }
+
     /// What ended before this time has expired; `None` if nothing expires.
     fn before(self) -> Option<i64> {
         match self {
@@ -150,7 +159,8 @@ pub struct RetentionConfig {
     #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
     pub deliveries: Keep,
     /// What webhooks of others brought (`[hooks.NAME]`), after it became an order or was refused.
-    /// Default: `30d`.
+    /// At least `1d`: an event that its sender, or somebody else, sends again is known for this time
+    /// only. Default: `30d`.
     #[schemars(with = "String", extend("x-type" = "time, or `forever`"))]
     pub hook_deliveries: Keep,
     /// Entries of the audit log. Default: `forever`.
@@ -180,6 +190,10 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
+    /// Least time that [`RetentionConfig::hook_deliveries`] can have: a sender repeats an event for
+    /// hours, and whoever has an old body of `github` or `bearer` could make an order of it again.
+    pub const LEAST_HOOK_DELIVERIES: Keep = Keep::days(1);
+
     fn of(&self, what: ExpiredRows) -> [(OrderState, Keep); 4] {
         match what {
             ExpiredRows::Events => self.events.states(KEEP_EVENTS),

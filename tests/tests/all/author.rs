@@ -147,8 +147,7 @@ fn native_tests_pass_and_fail(desk: &Desk, path: &Path, source: &str, broken: (&
     assert!(!desk.path().join(NAME).join("dist").exists());
 
     // The same while the command waits for saved files.
-    let mut command =
-        desk.command(NAME, &["--json", "template", "test", "--native", "--watch"]);
+    let mut command = desk.command(NAME, &["--json", "template", "test", "--native", "--watch"]);
     command.env("PATH", path_with(&[path]));
     let watching = DevServer::watching(command);
     assert_eq!(watching.next()["native"], "failed");

@@ -296,6 +296,13 @@ fn templates_are_listed_and_inspected_and_a_broken_one_says_why() {
         assert_eq!(done.code, 2, "{name}: {}", done.stdout);
         assert!(done.stderr.contains(says), "{name}: {}", done.stderr);
     }
+
+    // Orders name a template by its file, whatever its manifest calls it.
+    std::fs::copy(guest("guest-faulty"), bench.path().join("templates/other.wasm")).unwrap();
+    let done = bench.run(&["template", "list"]);
+    assert!(done.stdout.contains("other (manifest: faulty)"), "{}", done.stdout);
+    let list = bench.run(&["--json", "template", "list"]).json()["templates"].clone();
+    assert_eq!((&list[2]["name"], &list[2]["manifest_name"]), (&json!("other"), &json!("faulty")));
 }
 
 #[test]

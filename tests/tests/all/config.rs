@@ -197,6 +197,10 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
             "[worker]\nsilent_ms = 100".into(),
             &["`worker.silent_ms` is 100, but must be at least 15000"],
         ),
+        (
+            "[retention]\nhook_deliveries = \"23h\"".into(),
+            &["`retention.hook_deliveries` is 23h, but must be at least 1d"],
+        ),
         ("[ai.nonsense]".into(), &["`ai.nonsense`"]),
         (provider("api_key = \"k\""), &["`ai.providers.x.api_key`", "api_key_env"]),
         (provider("call_ms = \"fast\""), &["`ai.providers.x.call_ms`", "\"fast\""]),

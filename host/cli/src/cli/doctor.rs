@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::exit::Exit;
+use super::hook_map::misspelt;
 use super::output;
 use super::setup::{Setup, SetupError};
 use super::table::{Align, table};
@@ -125,6 +126,9 @@ fn webhooks(config: &Config) -> Vec<Check> {
         checks.push(Check::new("hooks", says.map_err(|error| whole(&error))));
     }
     for (name, hook) in &config.hooks {
+        for says in misspelt(hook, &config.default_locale) {
+            checks.push(Check::new(format!("map of hook {name}"), Err(says)));
+        }
         let file = config.templates.join(format!("{}.wasm", hook.template));
         if config.templates.is_dir() && !file.is_file() {
             let says = format!("there is no template {:?} in the templates folder", hook.template);
@@ -161,14 +165,15 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
                     checks.push(match template {
                         Ok(template) => {
                             let manifest = &template.manifest;
+                            let name = template.name().into_owned();
                             purposes.extend(
                                 manifest
                                     .ai_purposes
                                     .iter()
-                                    .map(|purpose| (manifest.name.clone(), purpose.name.clone())),
+                                    .map(|purpose| (name.clone(), purpose.name.clone())),
                             );
                             Check::new(
-                                format!("template {}", manifest.name),
+                                format!("template {name}"),
                                 Ok(format!("{} {}", manifest.version, template.digest())),
                             )
                         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::hook_map::misspelt;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_jobs::{Database, Liveness};
@@ -72,6 +73,11 @@ pub(super) async fn bind(
         Surface::Api => Setup::hooks(config)?,
         Surface::Status => Hooks::new(),
     };
+    for (hook, one) in config.hooks.iter().filter(|(name, _)| hooks.contains_key(*name)) {
+        for says in misspelt(one, &config.default_locale) {
+            tracing::warn!(hook, "{says}");
+        }
+    }
     let listen = listen.unwrap_or(config.server.listen);
     let configuration = configuration(config, &database);
     let parts = ServerParts {

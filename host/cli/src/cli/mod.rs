@@ -29,6 +29,8 @@
 //! | `exit` | exit codes |
 //! | `output` | what is printed, and how |
 //! | `when` | times as text |
+//! | `words` | flags whose value is one of a few words |
+//! | `hook_map` | misspelt fields of `[hooks.NAME] map` |
 //! | `http` | the HTTP server of `serve` and `worker --listen` |
 
 #[cfg(not(all(feature = "author", feature = "conformance", feature = "server")))]
@@ -45,6 +47,7 @@ mod failures;
 mod generate;
 #[cfg(feature = "server")]
 mod health;
+mod hook_map;
 #[cfg(feature = "server")]
 mod http;
 mod migrate;
@@ -69,6 +72,7 @@ mod token;
 mod webhook;
 mod webhook_received;
 mod when;
+mod words;
 mod worker;
 
 #[cfg(not(feature = "conformance"))]

@@ -1,5 +1,7 @@
 //! `sitewright route`: the routes of AI calls, and what orders wait for because it is held.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,6 +18,7 @@ use sitewright_jobs::{Database, Hold, HoldId, HoldKind, NewHold};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
+use sitewright_runtime::plugin::template_names;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -143,6 +146,9 @@ async fn hold(
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
         )));
     }
+    if id.kind == HoldKind::Template {
+        check_template(database, config, &id.name).await?;
+    }
     let hold = NewHold::by_operator(id.clone(), reason.as_deref());
     let new = database.hold(hold).await?;
     audit::done(database, "hold.set", Some(id.to_string())).await?;
@@ -150,6 +156,36 @@ async fn hold(
     let says = if new { "is held: its orders wait" } else { "was held already; its reason is new" };
     report(outcome, &id, says, json);
     Ok(Exit::Done)
+}
+
+/// A name that neither a worker nor the templates folder has is a slip of the pen: its orders would
+/// go on. If the folder cannot be read here, and no worker has a template, nobody knows.
+async fn check_template(
+    database: &Database,
+    config: &Config,
+    name: &str,
+) -> Result<(), SetupError> {
+    let mut known: BTreeSet<String> =
+        database.templates().await?.into_iter().map(|template| template.name).collect();
+    match template_names(&config.templates).await {
+        Ok(names) => known.extend(names),
+        Err(error) if known.is_empty() => {
+            output::complain(&format!(
+                "warning: cannot check whether the template `{}` exists: {error}\n",
+                clean(name)
+            ));
+            return Ok(());
+        }
+        Err(_) => {}
+    }
+    if known.contains(name) {
+        return Ok(());
+    }
+    let known: Vec<String> = known.into_iter().collect();
+    Err(SetupError::Usage(message!(
+        "there is no template `{name}`, so nothing was held; the templates are: {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )))
 }
 
 async fn release(database: &Database, name: &str, json: bool) -> Result<Exit, SetupError> {

@@ -8,6 +8,7 @@ use super::setup::{Setup, SetupError};
 use super::table::{Align, table};
 use super::webhook_received as received;
 use super::when;
+use super::words::one_of;
 use crate::config::Config;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{
@@ -36,8 +37,8 @@ pub(super) enum Command {
         /// List only deliveries about this order.
         #[arg(long, value_name = "ORDER")]
         order: Option<String>,
-        /// List only this state: pending, delivered or given_up.
-        #[arg(long)]
+        /// List only this state.
+        #[arg(long, value_name = "STATE", value_parser = one_of::<DeliveryState>())]
         state: Option<DeliveryState>,
         /// List at most this number of deliveries.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -54,10 +55,16 @@ pub(super) enum Command {
         ids: Vec<String>,
     },
     /// Enable a webhook that its receiver disabled with 410 Gone.
+    #[command(after_help = "Examples:\n  \
+        sitewright webhook enable crm\n  \
+        sitewright webhook enable callback --order 102")]
     Enable {
-        /// Name of the webhook.
+        /// Name of the webhook; `callback` for the callbacks of all orders.
         #[arg(value_name = "NAME")]
         name: String,
+        /// Enable only the callback of this order.
+        #[arg(long, value_name = "ORDER")]
+        order: Option<String>,
     },
     /// List what webhooks of others brought, newest first; or show one with its body.
     #[command(after_help = "Examples:\n  \
@@ -73,8 +80,8 @@ pub(super) enum Command {
         /// List only deliveries that became this order, or were to become it.
         #[arg(long, value_name = "ORDER")]
         order: Option<String>,
-        /// List only this state: pending, accepted, refused or erased.
-        #[arg(long)]
+        /// List only this state.
+        #[arg(long, value_name = "STATE", value_parser = one_of::<HookDeliveryState>())]
         state: Option<HookDeliveryState>,
         /// List at most this number of deliveries.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -123,16 +130,22 @@ async fn act(
         Command::Deliveries { id: Some(id), .. } => show(database, &id, json).await,
         Command::Deliveries { id: None, webhook, order, state, limit } => {
             let filter = DeliveryFilter { webhook, order, state, after: None, limit };
-            deliveries(database, filter, json).await
+            deliveries(database, config, filter, json).await
         }
         Command::Redeliver { ids } => redeliver(database, ids, json).await,
         Command::Received { id: Some(id), .. } => received::show(database, &id, json).await,
         Command::Received { id: None, hook, order, state, limit } => {
             let filter = HookDeliveryFilter { hook, order, state, before: None, limit };
-            received::list(database, filter, json).await
+            received::list(database, config, filter, json).await
         }
-        Command::Replay { ids } => received::replay(database, ids, json).await,
-        Command::Enable { name } => enable(database, &name, json).await,
+        Command::Replay { ids } => received::replay(database, config, ids, json).await,
+        Command::Enable { name, order } if name == CALLBACK => {
+            enable_callbacks(database, order.as_deref(), json).await
+        }
+        Command::Enable { order: Some(_), .. } => Err(SetupError::Usage(message!(
+            "--order is for the callbacks of orders: write `webhook enable {CALLBACK} --order ORDER`"
+        ))),
+        Command::Enable { name, order: None } => enable(database, &name, json).await,
         Command::Test { name } => test(database, config, &name, json).await,
     }
 }
@@ -167,6 +180,9 @@ fn webhook_text(webhook: &Webhook) -> String {
             when::distance(*at),
             output::lines(disabled_reason.as_deref().unwrap_or("no reason was recorded"), "  ")
         ),
+        None if webhook.disabled_callbacks > 0 => {
+            format!("enabled, but those of {} orders are disabled", webhook.disabled_callbacks)
+        }
         None => "enabled".to_owned(),
     };
     let pending = match webhook.pending_since {
@@ -187,6 +203,7 @@ fn webhook_text(webhook: &Webhook) -> String {
 
 async fn deliveries(
     database: &Database,
+    config: &Config,
     filter: DeliveryFilter,
     json: bool,
 ) -> Result<Exit, SetupError> {
@@ -194,6 +211,9 @@ async fn deliveries(
     // One more, to detect that there are more.
     let filter = DeliveryFilter { limit: filter.limit.saturating_add(1), ..filter };
     let mut deliveries = database.deliveries(&filter).await?;
+    if let (true, Some(name)) = (deliveries.is_empty(), &filter.webhook) {
+        check_webhook(database, config, name).await?;
+    }
     let more = deliveries.len() > limit;
     deliveries.truncate(limit);
     if json {
@@ -223,6 +243,23 @@ async fn deliveries(
     }
     output::print(&text);
     Ok(Exit::Done)
+}
+
+/// Refuses a name that no webhook has, neither of the configuration nor of the queue or its log.
+async fn check_webhook(database: &Database, config: &Config, name: &str) -> Result<(), SetupError> {
+    if name == CALLBACK || config.webhooks.contains_key(name) {
+        return Ok(());
+    }
+    let known = database.webhooks().await?;
+    let filter =
+        DeliveryFilter { webhook: Some(name.to_owned()), limit: 1, ..DeliveryFilter::default() };
+    if known.iter().any(|one| one.name == name) || !database.deliveries(&filter).await?.is_empty() {
+        return Ok(());
+    }
+    Err(SetupError::Usage(message!(
+        "there is no webhook {name:?}; `sitewright webhook list` shows those there are, and \
+         `{CALLBACK}` means the callbacks of orders"
+    )))
 }
 
 fn row(delivery: &Delivery) -> [String; 7] {
@@ -327,6 +364,30 @@ async fn enable(database: &Database, name: &str, json: bool) -> Result<Exit, Set
     } else {
         output::print(&format!("webhook {} is enabled\n", clean(name)));
     }
+    Ok(Exit::Done)
+}
+
+/// Enables the callback of an order, or those of all orders.
+async fn enable_callbacks(
+    database: &Database,
+    order: Option<&str>,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    if let Some(order) = order {
+        database.order(order).await?;
+    }
+    let enabled = database.enable_callbacks(order).await?;
+    audit(database, "webhook.enable", order.unwrap_or(CALLBACK), 200).await?;
+    if json {
+        output::print_json(&json!({ "outcome": "enabled", "order": order, "callbacks": enabled }));
+        return Ok(Exit::Done);
+    }
+    output::print(&match (enabled, order.map(clean)) {
+        (0, Some(id)) => format!("order {id} has no callback that is disabled\n"),
+        (0, None) => "no order has a callback that is disabled\n".to_owned(),
+        (_, Some(id)) => format!("the callback of order {id} is enabled\n"),
+        (_, None) => format!("{enabled} callbacks of orders are enabled\n"),
+    });
     Ok(Exit::Done)
 }
 

@@ -8,12 +8,14 @@ use super::setup::SetupError;
 use super::table::{Align, table};
 use super::webhook::audit;
 use super::when;
+use crate::config::Config;
 use sitewright_failure::render::clean;
-use sitewright_jobs::{Database, HookDelivery, HookDeliveryFilter};
+use sitewright_jobs::{Database, HookDelivery, HookDeliveryFilter, HookDeliveryState};
 use sitewright_model::message;
 
 pub(super) async fn list(
     database: &Database,
+    config: &Config,
     filter: HookDeliveryFilter,
     json: bool,
 ) -> Result<Exit, SetupError> {
@@ -21,6 +23,9 @@ pub(super) async fn list(
     // One more, to detect that there are more.
     let filter = HookDeliveryFilter { limit: filter.limit.saturating_add(1), ..filter };
     let mut deliveries = database.hook_deliveries(&filter).await?;
+    if let (true, Some(name)) = (deliveries.is_empty(), &filter.hook) {
+        check_hook(database, config, name).await?;
+    }
     let more = deliveries.len() > limit;
     deliveries.truncate(limit);
     if json {
@@ -42,6 +47,29 @@ pub(super) async fn list(
     }
     output::print(&text);
     Ok(Exit::Done)
+}
+
+/// Refuses a name that no hook has, neither of the configuration nor of what was received.
+async fn check_hook(database: &Database, config: &Config, name: &str) -> Result<(), SetupError> {
+    if config.hooks.contains_key(name) {
+        return Ok(());
+    }
+    let hook = Some(name.to_owned());
+    let filter = HookDeliveryFilter { hook, limit: 1, ..HookDeliveryFilter::default() };
+    if database.hook_deliveries(&filter).await?.is_empty() {
+        return Err(SetupError::Usage(message!(
+            "there is no hook {name:?}, and none has brought anything; the configuration has \
+             these: {}",
+            known(config)
+        )));
+    }
+    Ok(())
+}
+
+/// The hooks of the configuration.
+fn known(config: &Config) -> String {
+    let names: Vec<&str> = config.hooks.keys().map(String::as_str).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn row(delivery: &HookDelivery) -> [String; 6] {
@@ -87,29 +115,68 @@ pub(super) async fn show(database: &Database, id: &str, json: bool) -> Result<Ex
 
 pub(super) async fn replay(
     database: &Database,
+    config: &Config,
     ids: Vec<String>,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let mut deliveries = Vec::with_capacity(ids.len());
+    // All are looked at before one is changed.
+    let mut before = Vec::with_capacity(ids.len());
     for id in &ids {
-        let replayed = database.replay_hook_delivery(id).await?;
-        deliveries.push(replayed.ok_or_else(|| no_delivery(id))?);
-        audit(database, "hook.replay", id, 202).await?;
+        let (delivery, _) = database.hook_delivery(id).await?.ok_or_else(|| no_delivery(id))?;
+        check_replay(config, &delivery)?;
+        before.push(delivery);
+    }
+    let (mut deliveries, mut text, mut any) = (Vec::with_capacity(ids.len()), String::new(), false);
+    for found in before {
+        let is_due = found.state == HookDeliveryState::Refused;
+        let delivery = if is_due {
+            let replayed = database.replay_hook_delivery(&found.id).await?;
+            audit(database, "hook.replay", &found.id, 202).await?;
+            replayed.ok_or_else(|| no_delivery(&found.id))?
+        } else {
+            found
+        };
+        any |= is_due;
+        text.push_str(&replayed(&delivery, is_due));
+        deliveries.push(delivery);
     }
     if json {
-        output::print_json(&json!({ "outcome": "queued", "deliveries": deliveries }));
+        let outcome = if any { "queued" } else { "unchanged" };
+        output::print_json(&json!({ "outcome": outcome, "deliveries": deliveries }));
     } else {
-        let line = |delivery: &HookDelivery| {
-            format!(
-                "delivery {} of {} is {}\n",
-                clean(&delivery.id),
-                clean(&delivery.hook),
-                delivery.state
-            )
-        };
-        output::print(&deliveries.iter().map(line).collect::<String>());
+        output::print(&text);
     }
     Ok(Exit::Done)
+}
+
+/// One whose hook no server has would wait for nobody.
+fn check_replay(config: &Config, delivery: &HookDelivery) -> Result<(), SetupError> {
+    let is_to_be_mapped =
+        matches!(delivery.state, HookDeliveryState::Refused | HookDeliveryState::Pending);
+    if is_to_be_mapped && !config.hooks.contains_key(&delivery.hook) {
+        return Err(SetupError::Usage(message!(
+            "delivery {} is of the hook {:?}, which the configuration does not have, so that no \
+             server could map it; the hooks are: {}; nothing was changed",
+            delivery.id,
+            delivery.hook,
+            known(config)
+        )));
+    }
+    Ok(())
+}
+
+/// What became of a delivery that was to be replayed.
+fn replayed(delivery: &HookDelivery, is_due: bool) -> String {
+    let order = delivery.order.as_deref().map(|order| format!(" (order {})", clean(order)));
+    let order = order.unwrap_or_default();
+    let what = match delivery.state {
+        _ if is_due => "is due: a server maps it within seconds".to_owned(),
+        HookDeliveryState::Pending => "is pending already; nothing was done".to_owned(),
+        HookDeliveryState::Accepted => format!("became an order before{order}; nothing was done"),
+        HookDeliveryState::Erased => format!("was erased with its order{order}; nothing was done"),
+        HookDeliveryState::Refused => "was refused meanwhile; replay it again".to_owned(),
+    };
+    format!("delivery {} of {} {what}\n", clean(&delivery.id), clean(&delivery.hook))
 }
 
 fn no_delivery(id: &str) -> SetupError {

@@ -50,6 +50,7 @@ pub(super) fn since(text: &str) -> Result<i64, String> {
 pub(super) fn until(text: &str) -> Result<i64, String> {
     let (at, now) = (parse(text)?, now_ms());
     match at {
+        Parsed::Span(0) => Err(format!("{text:?} is over at once; write a time that is to come")),
         Parsed::Span(ms) => Ok(now.saturating_add(ms)),
         Parsed::At(at) if at > now => Ok(at),
         Parsed::At(_) => Err(format!("{text:?} is past; write a time that is to come")),
@@ -127,7 +128,7 @@ mod tests {
         let away = until("2h").unwrap_or_default() - now_ms();
         assert!((7_190_000..=7_200_000).contains(&away), "{away}");
         assert!(until("2999-01-01").is_ok());
-        for text in ["2023-11-14", "2023-11-14T22:13:20Z", "", "2x"] {
+        for text in ["2023-11-14", "2023-11-14T22:13:20Z", "", "2x", "0s", "0d", "00m"] {
             assert!(until(text).is_err(), "{text:?}");
         }
     }

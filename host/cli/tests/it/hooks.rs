@@ -127,16 +127,53 @@ fn what_a_mapping_refused_is_replayed_when_it_is_mended() {
     let text = String::from_utf8(run(folder, &["webhook", "received"]).stdout).unwrap();
     assert!(text.contains(&id) && text.contains("accepted") && text.contains("shop"), "{text}");
 
+    // What became an order is not mapped again, and that is said.
+    let nothing = run(folder, &["webhook", "replay", &id]);
+    let text = String::from_utf8_lossy(&nothing.stdout);
+    assert!(text.contains("became an order before (order 102); nothing was done"), "{nothing:?}");
+    assert_eq!(run_json(folder, &["webhook", "replay", &id])["outcome"], "unchanged");
+
     for (args, says) in [
         (&["webhook", "received", "nothing"][..], "webhook received"),
+        (&["webhook", "received", "--hook", "shpo"], "there is no hook \"shpo\""),
+        (&["webhook", "deliveries", "--webhook", "crn"], "there is no webhook \"crn\""),
+        (&["webhook", "deliveries", "--state", "lost"], "pending, delivered, given_up"),
         (&["webhook", "replay", "nothing"], "webhook received"),
-        (&["webhook", "received", "--state", "lost"], "lost"),
+        (&["webhook", "received", "--state", "lost"], "pending, accepted, refused, erased"),
     ] {
         let done = run(folder, args);
         let stderr = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(stderr.contains(says), "{args:?}: {stderr}");
     }
+    assert!(run(folder, &["webhook", "deliveries", "--webhook", "callback"]).status.success());
+}
+
+#[test]
+fn what_no_server_could_map_is_not_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("templates")).unwrap();
+    std::fs::write(folder.join("secret"), format!("\u{feff}{SECRET}\r\n")).unwrap();
+    write_config(folder, "");
+    let served = Served::start(folder);
+    assert_eq!(served.post("not json"), "202");
+    let id = newest_in(folder, "refused")["id"].as_str().unwrap().to_owned();
+    drop(served);
+    std::fs::write(
+        folder.join("sitewright.toml"),
+        "[database]\nurl = \"sqlite://orders.db\"\n\n[hooks.other]\nkind = \"bearer\"\n\
+         secret_file = \"secret\"\ntemplate = \"flora\"\n",
+    )
+    .unwrap();
+    let refused = run(folder, &["webhook", "replay", &id]);
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("\"shop\"") && stderr.contains("the hooks are: other"), "{stderr}");
+    // It keeps its reason, and can still be found by the name of its hook.
+    let listed = run_json(folder, &["webhook", "received", "--hook", "shop"]);
+    assert_eq!(listed["deliveries"][0]["state"], "refused", "{listed}");
+    assert!(listed["deliveries"][0]["reason"].is_string(), "{listed}");
 }
 
 #[test]
@@ -169,4 +206,8 @@ fn doctor_and_serve_say_what_is_wrong_with_a_hook() {
     assert_eq!(check(&found, "hooks"), json!({ "what": "hooks", "ok": true, "says": "shop" }));
     let all = found.as_array().unwrap();
     assert!(all.iter().all(|check| check["what"] != "template of hook shop"), "{found}");
+    write_config(folder, "map = { id = \"/id\", busines_name = \"/a\", cart = \"/b\" }");
+    let map = check(&checks(folder), "map of hook shop");
+    assert_eq!(map["ok"], false, "{map}");
+    assert!(map["says"].as_str().unwrap().contains("did you mean `business_name`?"), "{map}");
 }

@@ -88,3 +88,28 @@ async fn what_the_command_line_does_is_in_the_audit_log() {
         ]
     );
 }
+
+/// What would be said to be done, and never has an effect.
+#[test]
+fn what_would_have_no_effect_is_refused() {
+    let folder = with_orders(&["1"]);
+    let folder = folder.path();
+    for (args, says) in [
+        (&["route", "hold", "template:nope"][..], "the templates are: flora"),
+        (&["route", "hold", "nope"], "the routes are: default"),
+        (&["token", "create", "ci", "--scope", "read", "--expires", "0s"], "over at once"),
+        (&["token", "create", "ci", "--scope", "read", "--expires", "2001-01-01"], "is past"),
+    ] {
+        let refused = run(folder, args);
+        let stderr = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(says), "{args:?}: {stderr}");
+    }
+    done(folder, &["route", "hold", "template:flora"]);
+    assert!(done(folder, &["token", "list"]).contains("No tokens"));
+    // Where the folder cannot be read, a worker elsewhere may have it.
+    std::fs::remove_dir_all(folder.join("templates")).unwrap();
+    let held = run(folder, &["route", "hold", "template:elsewhere"]);
+    assert!(held.status.success(), "{held:?}");
+    assert!(String::from_utf8_lossy(&held.stderr).contains("cannot check"), "{held:?}");
+}

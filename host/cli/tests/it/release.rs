@@ -108,6 +108,7 @@ async fn a_release_is_listed_compared_and_made_current() {
     let shown = command(path, &["order", "release", "diff", "24", &first, &second]).output();
     let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
     assert!(shown.contains("- Rye bread\n") && shown.contains("+ Sourdough\n"), "{shown}");
+    assert!(!shown.contains("it ends"), "{shown}");
 
     let (used, code) = run(path, &["order", "release", "use", "24", &first]);
     assert_eq!((code, &used["outcome"], &used["before"]), (0, &json!("chosen"), &json!(second)));

@@ -244,3 +244,74 @@ fn a_webhook_is_tried_listed_and_sent_again() {
     assert_eq!(done.status.code(), Some(1), "it may be mounted later: {stderr}");
     assert!(stderr.contains("`webhooks.crm.secret_file`"), "{stderr}");
 }
+
+#[test]
+fn a_callback_is_shown_and_replaced_by_a_revision() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_config(folder, "sqlite://orders.db", 9);
+    let config = folder.join("sitewright.toml");
+    let with =
+        std::fs::read_to_string(&config).unwrap() + "\n[callbacks]\nsecret_file = \"secret\"\n";
+    std::fs::write(&config, with).unwrap();
+    std::fs::create_dir(folder.join("templates")).unwrap();
+    std::fs::write(folder.join("templates/flora.wasm"), "").unwrap();
+    let order = |name: &str| {
+        let order = serde_json::json!({
+            "id": "1", "business_name": name, "business_email": "a@flora.example",
+        });
+        std::fs::write(folder.join("order.json"), order.to_string()).unwrap();
+    };
+    let shown = || {
+        let shown = run(folder, &["--json", "order", "show", "1"]);
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        shown["callback"]["url"].as_str().unwrap_or_default().to_owned()
+    };
+    let add = ["order", "add", "order.json", "--template", "flora"];
+    for (name, args, wanted) in [
+        (
+            "Flora",
+            &[&add[..], &["--callback", "https://a.example/x"]].concat()[..],
+            "https://a.example/",
+        ),
+        (
+            "Flora",
+            &[&add[..], &["--callback", "https://b.example/x"]].concat(),
+            "https://a.example/",
+        ),
+        (
+            "Fauna",
+            &[&add[..], &["--revise", "--callback", "https://c.example/x"]].concat(),
+            "https://c.example/",
+        ),
+        (
+            "Lora",
+            &["order", "revise", "1", "order.json", "--callback", "https://d.example:1/x"],
+            "https://d.example:1/",
+        ),
+    ] {
+        order(name);
+        let done = run(folder, args);
+        assert!(done.status.success(), "{args:?}: {done:?}");
+        assert_eq!(shown(), wanted, "{args:?}");
+    }
+    let text = String::from_utf8(run(folder, &["order", "show", "1"]).stdout).unwrap();
+    assert!(text.contains("callback") && text.contains("https://d.example:1/ from"), "{text}");
+    for (args, code, says) in [
+        (&["webhook", "enable", "callback"][..], 0, "no order has a callback that is disabled"),
+        (&["webhook", "enable", "callback", "--order", "1"], 0, "order 1 has no callback that is"),
+        (&["webhook", "enable", "callback", "--order", "9"], 2, "9"),
+        (&["webhook", "enable", "crm", "--order", "1"], 2, "webhook enable callback --order"),
+        (
+            &["order", "revise", "1", "order.json", "--callback", "http://a.example"],
+            2,
+            "--callback",
+        ),
+    ] {
+        let done = run(folder, args);
+        let said = [&done.stdout[..], &done.stderr[..]].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(done.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+}

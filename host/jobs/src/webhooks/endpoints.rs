@@ -42,6 +42,8 @@ pub struct Webhook {
     /// enabled.
     pub disabled_at: Option<i64>,
     pub disabled_reason: Option<String>,
+    /// Orders whose callback its receiver disabled; 0 for other webhooks than callbacks.
+    pub disabled_callbacks: i64,
     /// Deliveries that are due or wait for their next attempt.
     pub pending: i64,
     /// When the oldest of them happened, in milliseconds since the Unix epoch.
@@ -68,6 +70,7 @@ impl Webhook {
             seen_at: row.int("seen_at")?,
             disabled_at: row.opt_int("disabled_at")?,
             disabled_reason: row.opt_text("disabled_reason")?,
+            disabled_callbacks: row.int("disabled_callbacks")?,
             pending: row.int("pending")?,
             pending_since: row.opt_int("pending_since")?,
         })
@@ -79,6 +82,8 @@ macro_rules! select_webhooks {
         concat!(
             "SELECT w.name AS name, w.url AS url, w.events AS events, w.seen_at AS seen_at,
                 w.disabled_at AS disabled_at, w.disabled_reason AS disabled_reason,
+                (SELECT count(*) FROM sitewright_callbacks c
+                    WHERE w.name = 'callback' AND c.disabled_at IS NOT NULL) AS disabled_callbacks,
                 (SELECT count(*) FROM sitewright_deliveries d
                     WHERE d.webhook = w.name AND d.state = 'pending') AS pending,
                 (SELECT min(d.at) FROM sitewright_deliveries d
@@ -156,7 +161,8 @@ impl Database {
         webhooks.map_err(|error| Error::database(doing, error))
     }
 
-    /// Enables a webhook that its receiver disabled. `None` if there is none with this name.
+    /// Enables a webhook that its receiver disabled; with the name [`CALLBACK`](super::CALLBACK),
+    /// the callbacks of all orders. `None` if there is none with this name.
     ///
     /// # Errors
     /// If the database fails.
@@ -168,6 +174,9 @@ impl Database {
                 let sql = "UPDATE sitewright_webhooks
                      SET disabled_at = NULL, disabled_reason = NULL WHERE name = $1";
                 tx.execute(sql, args![&name]).await?;
+                if name == super::CALLBACK {
+                    super::callbacks::enable_callbacks_in(tx, None).await?;
+                }
                 let row = tx.optional(select_webhooks!("WHERE w.name = $1"), args![&name]).await?;
                 row.as_ref().map(Webhook::read).transpose()
             })

@@ -9,11 +9,13 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `mod` | the types |
+//! | `callbacks` | which address is told of a single order? |
 //! | `endpoints` | which webhooks do the configurations of live processes have? |
 //! | `outbox` | which deliveries are due, and how did an attempt end? |
 //! | `payload` | what does a receiver get? |
 //! | `log` | what was delivered to whom; deliver again; what is removed after a time |
 
+mod callbacks;
 mod endpoints;
 mod log;
 mod outbox;
@@ -21,6 +23,8 @@ mod payload;
 
 use serde::{Deserialize, Serialize};
 
+pub use callbacks::Callback;
+pub(crate) use callbacks::{check_callback, set_callback_in};
 pub use endpoints::{Seen, Webhook};
 pub use log::{Delivery, DeliveryAttempt, DeliveryCursor, DeliveryFilter};
 pub use outbox::{AttemptResult, ClaimedDelivery, DeliveryRecord};

@@ -324,11 +324,13 @@ async fn disable(
              WHERE name = $1 AND disabled_at IS NULL";
         return tx.execute(sql, args![&claimed.webhook, now, reason]).await.map(drop);
     }
+    // The order may have another one by now, which has said nothing.
     let sql = "UPDATE sitewright_callbacks SET disabled_at = $2
-         WHERE order_id = $1 AND disabled_at IS NULL";
-    tx.execute(sql, args![&claimed.order, now]).await?;
+         WHERE order_id = $1 AND disabled_at IS NULL AND url = $3";
+    tx.execute(sql, args![&claimed.order, now, &claimed.url]).await?;
     let sql = "UPDATE sitewright_deliveries
          SET state = 'given_up', next_at = NULL, lease = NULL, ended_at = $2
-         WHERE order_id = $1 AND webhook = $3 AND state = 'pending'";
-    tx.execute(sql, args![&claimed.order, now, CALLBACK]).await.map(drop)
+         WHERE order_id = $1 AND webhook = $3 AND state = 'pending' AND url = $4";
+    let values = args![&claimed.order, now, CALLBACK, &claimed.url];
+    tx.execute(sql, values).await.map(drop)
 }

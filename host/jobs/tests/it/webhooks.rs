@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sitewright_jobs::{
     AttemptResult, CALLBACK, ClaimedDelivery, DeliveryFilter, DeliveryRecord, DeliveryState,
-    HoldCause, HoldId, HoldKind, NewHold, Probing, Seen, WebhookEvent,
+    HoldCause, HoldId, HoldKind, NewHold, Probing, Revised, Revision, Seen, WebhookEvent,
 };
 use sitewright_model::time::now_ms;
 
@@ -17,6 +17,7 @@ on_both!(
     a_hold_is_told_once,
     a_payload_says_what_happened_and_nothing_of_the_document,
     a_callback_is_told_of_its_order,
+    a_callback_that_is_gone_is_enabled_or_replaced,
     a_lease_is_for_one,
     a_delivery_is_given_up_after_a_day,
     a_receiver_that_is_gone_is_not_called_again,
@@ -263,6 +264,66 @@ mod tests {
         for wrong in [String::new(), "x".repeat(2_001)] {
             let refused = database.enqueue(NewOrder { callback: Some(wrong), ..new_order("3") });
             assert!(matches!(refused.await, Err(Error::Invalid { .. })));
+        }
+    }
+
+    pub(super) async fn a_callback_that_is_gone_is_enabled_or_replaced(place: Place) {
+        let database = told(&place).await;
+        let gone = || AttemptResult::Gone { reason: "gone".to_owned() };
+        let disabled = async |order: &str| {
+            database.callback(order).await.unwrap().map(|one| (one.url, one.disabled_at.is_some()))
+        };
+        let old = Some("https://old.example/a?key=1".to_owned());
+        database.enqueue(NewOrder { callback: old.clone(), ..new_order("1") }).await.unwrap();
+        database.enqueue(new_order("2")).await.unwrap();
+        database.cancel("1").await.unwrap();
+        let sent = claim_all(&database, CALLBACK).await;
+        database.record_delivery(&sent[0], record(Some(410)), gone()).await.unwrap();
+        assert_eq!(disabled("1").await, Some(("https://old.example/".to_owned(), true)));
+        assert_eq!(disabled("2").await, None);
+
+        // It is enabled: that of the order, or all of them.
+        assert_eq!(database.enable_callbacks(Some("2")).await.unwrap(), 0);
+        assert_eq!(database.enable_callbacks(Some("1")).await.unwrap(), 1);
+        assert_eq!(disabled("1").await, Some(("https://old.example/".to_owned(), false)));
+        place.sql("UPDATE sitewright_callbacks SET disabled_at = 1").await;
+        database.see_webhooks(vec![seen(CALLBACK, &[])]).await.unwrap();
+        let listed = database.webhooks().await.unwrap();
+        let counts: BTreeMap<&str, i64> =
+            listed.iter().map(|one| (one.name.as_str(), one.disabled_callbacks)).collect();
+        assert_eq!(counts, BTreeMap::from([(CALLBACK, 1), ("crm", 0)]));
+        let enabled = database.enable_webhook(CALLBACK).await.unwrap().unwrap();
+        assert_eq!(enabled.disabled_callbacks, 0);
+        database.reopen("1", None).await.unwrap();
+        database.cancel("1").await.unwrap();
+        let sent = claim_all(&database, CALLBACK).await;
+        assert_eq!(sent[0].url, old, "it is told again");
+
+        // Another one takes its place, also while the old one is being told that it is gone.
+        let new = "https://new.example:8443/b?key=2";
+        let revision =
+            Revision { document: "{\"v\":2}", callback: Some(new), ..Revision::default() };
+        let revised = database.revise_as("1", revision).await.unwrap();
+        assert!(matches!(revised, Revised::Queued { revision: 2, .. }), "{revised:?}");
+        database.record_delivery(&sent[0], record(Some(410)), gone()).await.unwrap();
+        assert_eq!(disabled("1").await, Some(("https://new.example:8443/".to_owned(), false)));
+        database.cancel("1").await.unwrap();
+        let sent = claim_all(&database, CALLBACK).await;
+        assert_eq!(sent.iter().map(|one| one.url.as_deref()).collect::<Vec<_>>(), [Some(new)]);
+        // Also if nothing else is new, and for an order that had none.
+        let revision = Revision { callback: old.as_deref(), ..revision };
+        let revised = database.revise_as("1", revision).await.unwrap();
+        assert_eq!(revised, Revised::Unchanged { revision: 2 });
+        assert_eq!(disabled("1").await, Some(("https://old.example/".to_owned(), false)));
+        database.set_callback("2", new).await.unwrap();
+        assert_eq!(disabled("2").await, Some(("https://new.example:8443/".to_owned(), false)));
+        for (order, url) in [("nobody", new), ("2", ""), ("2", "https://a.example/\0")] {
+            let refused = database.set_callback(order, url).await.unwrap_err();
+            let is_right = match order {
+                "nobody" => matches!(refused, Error::NoSuchOrder { .. }),
+                _ => matches!(refused, Error::Invalid { .. }),
+            };
+            assert!(is_right, "{order} {url:?}: {refused}");
         }
     }
 

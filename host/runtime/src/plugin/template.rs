@@ -1,5 +1,6 @@
 //! Loads one template: reads, compiles, links and describes it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -349,6 +350,11 @@ impl Template {
     /// `sha256:` and the file's digest in hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(self.digest))
+    }
+
+    /// The name by which orders name it: that of its file. Its manifest may have another one.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.path.file_stem().unwrap_or_default().to_string_lossy()
     }
 
     /// Name, version and digest, for records.

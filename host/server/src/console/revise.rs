@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sitewright_console::{ReviseFacts, ReviseStep, Section, address};
-use sitewright_control::{Document, different_fields, read, sent_digest};
+use sitewright_control::{Document, different_fields, editable, read, sent_digest};
 use sitewright_intake::OrderSnapshot;
-use sitewright_jobs::{Order, Revised};
+use sitewright_jobs::{Order, Revised, Revision};
 
 use super::actions::done;
 use super::pages::template_names;
@@ -31,7 +31,7 @@ pub(crate) async fn form(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let order = app.database.order(&id).await?;
-    let document = app.database.document(&id).await?;
+    let document = editable(app.database.document(&id).await?, &app.reading).await?;
     let typed = Typed { document, template: order.template.clone() };
     let step = ReviseStep::Edit { problems: Vec::new() };
     shown(&app, &visit, StatusCode::OK, order, typed, step).await
@@ -70,11 +70,15 @@ pub(crate) async fn send(
         };
         return unchanged(shown(&app, &visit, StatusCode::OK, order, typed, step).await?);
     }
-    let (template, version) = (Some(typed.template.as_str()), Some(app.config_version.as_str()));
     let sent = sent_digest(&snapshot, snapshot.document());
-    let revised =
-        app.database.revise_sent(&id, snapshot.document(), template, version, Some(&sent));
-    let did = match revised.await? {
+    let revision = Revision {
+        document: snapshot.document(),
+        template: Some(typed.template.as_str()),
+        config_version: Some(app.config_version.as_str()),
+        sent_digest: Some(&sent),
+        callback: None,
+    };
+    let did = match app.database.revise_as(&id, revision).await? {
         Revised::Queued { .. } => "revised",
         Revised::Unchanged { .. } => "revised_same",
     };

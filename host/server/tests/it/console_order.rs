@@ -73,6 +73,7 @@ on_both!(
     an_order_that_is_erased_meanwhile_is_not_there,
     two_releases_are_compared_and_one_is_made_current,
     an_order_gets_another_document_after_it_was_checked,
+    what_follows_from_a_document_follows_from_the_new_one,
 );
 
 mod tests {
@@ -301,5 +302,67 @@ mod tests {
             .collect();
         revised.sort_unstable();
         assert_eq!(revised, [303, 303, 409], "only what was done, or refused at the end");
+    }
+
+    /// The form has neither what the first reading remarked nor what it derived: both are made anew
+    /// of what is changed.
+    pub(super) async fn what_follows_from_a_document_follows_from_the_new_one(place: Place) {
+        let mut api = place.serve().await;
+        let sent = json!({
+            "id": "1", "business_name": "Flora", "business_email": "hello@flora.example",
+            "services": ["Bouquets", "Weddings"], "years_in_business": "many",
+            "business_phone": "+49 30 901820",
+        });
+        let added = api.send(Method::POST, "/v1/orders?template=flora", &sent).await;
+        assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        let stored: Value =
+            serde_json::from_str(&api.database.document("1").await.unwrap()).unwrap();
+        assert_eq!(
+            (&stored["primary_service"], &stored["country"]),
+            (&json!("Bouquets"), &json!("DE"))
+        );
+        assert!(stored["notices"].to_string().contains("/years_in_business"), "{stored}");
+        api.log_in(&[Scope::Admin]).await;
+        let token = api.token.clone().unwrap();
+        let browser = Browser::new(&api);
+        browser.log_in(&token).await;
+        let path = "/console/orders/1/revise";
+        let form = browser.page(path).await;
+        let typed = form.split("<textarea").nth(1).unwrap().split_once('>').unwrap().1;
+        let typed = typed.split("</textarea>").next().unwrap().replace("&#34;", "\"");
+        let mut typed: Value = serde_json::from_str(&typed).unwrap();
+        for derived in ["notices", "primary_service", "country"] {
+            assert!(typed.get(derived).is_none(), "{derived}: {typed}");
+        }
+        assert_eq!(typed["services"], stored["services"], "{typed}");
+        assert_eq!(typed["locale"], stored["locale"], "a language does not change by itself");
+
+        let csrf = browser.any_secret().await.unwrap();
+        let send = async |typed: &Value, step: &str| {
+            let typed = typed.to_string();
+            let fields =
+                [("document", &*typed), ("revision", "1"), ("step", step), ("csrf", &*csrf)];
+            browser.form(path, &fields).await
+        };
+        // As it is, it means the same.
+        let same = send(&typed, "check").await;
+        assert!(same.text.contains("It says the same"), "{}", same.text);
+        typed["business_name"] = json!("Fauna");
+        typed["services"] = json!(["Dog walks"]);
+        typed["business_phone"] = json!("+33 1 42 68 53 00");
+        let checked = send(&typed, "check").await;
+        for says in ["/business_name", "/services/0", "/primary_service", "/country"] {
+            assert!(checked.text.contains(says), "{says}: {}", checked.text);
+        }
+        let answer = send(&typed, "send").await;
+        assert_eq!(answer.header("location"), "/console/orders/1?did=revised", "{answer:?}");
+        let stored: Value =
+            serde_json::from_str(&api.database.document("1").await.unwrap()).unwrap();
+        assert_eq!(
+            (&stored["primary_service"], &stored["country"]),
+            (&json!("Dog walks"), &json!("FR"))
+        );
+        let shown = api.get("/v1/orders/1").await;
+        assert!(!shown.body["warnings"].to_string().contains("years_in_business"), "{shown:?}");
     }
 }

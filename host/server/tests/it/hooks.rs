@@ -27,6 +27,7 @@ pub(crate) fn hooks() -> Hooks {
         template: template.to_owned(),
         priority: 3,
         batch: false,
+        tenant: None,
         id: Some("/order/number".to_owned()),
         document: None,
         map: BTreeMap::from([
@@ -299,6 +300,20 @@ mod tests {
         .await;
         assert_eq!(state(&api, &ids[1]).await, "pending", "another server may have the hook");
         assert_eq!(state(&api, &ids[2]).await, "pending", "its process may live");
+        // No server has had it in its configuration for a day: it does not wait for ever.
+        let refuse = |due_before| {
+            let hooks = ["shop".to_owned()];
+            let database = api.database.clone();
+            async move { database.refuse_orphaned_hook_deliveries(&hooks, due_before).await }
+        };
+        assert_eq!(refuse(0).await.unwrap(), 0);
+        assert_eq!(refuse(i64::MAX).await.unwrap(), 1);
+        let orphan = api.get(&format!("/v1/hooks/deliveries/{}", ids[1])).await.body;
+        assert_eq!(orphan["delivery"]["state"], "refused", "{orphan}");
+        let reason = orphan["delivery"]["reason"].as_str().unwrap();
+        assert!(reason.contains("[hooks.unknown]"), "{reason}");
+        assert_eq!(state(&api, &ids[2]).await, "pending", "its hook is known");
+        assert!(api.database.expire_hook_deliveries(i64::MAX, 0, true).await.unwrap() >= 1);
         assert!(api.database.replay_hook_delivery("nothing").await.unwrap().is_none());
         let refused = post_with_token(&api, "shop", "not json").await;
         let refused = mapped(&api, &refused).await["delivery"]["id"].as_str().unwrap().to_owned();

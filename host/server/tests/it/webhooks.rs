@@ -131,6 +131,28 @@ mod tests {
         assert_eq!(urls, ["https://crm.example/done?order=1&x=%C3%A4"]);
         let erased = send(api.request(Method::DELETE, "/v1/orders/1")).await;
         assert_eq!(erased.body["rows"]["deliveries"], 1, "{erased:?}");
+
+        // A revision brings another one, whatever became of the old one.
+        let shown = async || api.get("/v1/orders/r").await.body["callback"].clone();
+        let mut body = document("r");
+        for (method, path, name, url) in [
+            (Method::POST, "/v1/orders?template=flora", "Flora", "https://a.example/"),
+            (Method::POST, "/v1/orders?template=flora&revise=true", "Fauna", "https://b.example/"),
+            (Method::POST, "/v1/orders?template=flora&revise=true", "Fauna", "https://c.example/"),
+            (Method::PUT, "/v1/orders/r/document?template=flora", "Lora", "https://d.example/"),
+            (Method::PUT, "/v1/orders/r/document?template=flora", "Lora", "https://e.example/"),
+        ] {
+            body["business_name"] = json!(name);
+            let with = api.send(method, &format!("{path}&callback={url}key"), &body).await;
+            assert!(with.status.is_success(), "{url}: {with:?}");
+            let shown = shown().await;
+            assert_eq!((&shown["url"], &shown["disabled_at"]), (&json!(url), &Value::Null));
+        }
+        let path = "/v1/orders/r/document?callback=http://a.example/";
+        api.send(Method::PUT, path, &body).await.is_problem(422, "callback_refused");
+        assert_eq!(shown().await["url"], "https://e.example/");
+        let erased = send(api.request(Method::DELETE, "/v1/orders/r")).await;
+        assert_eq!(erased.status, StatusCode::OK, "{erased:?}");
         let left = api.database.deliveries(&DeliveryFilter::default()).await.unwrap();
         assert_eq!(left, []);
 

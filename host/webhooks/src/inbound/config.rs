@@ -42,6 +42,9 @@ pub struct HookConfig {
     /// within a day at a lower price.
     #[serde(default)]
     pub batch: bool,
+    /// Label of whoever the orders are for: `[ai.budget]` can limit each tenant. At most 100
+    /// characters. An event about an order that the queue has with another label is refused.
+    pub tenant: Option<String>,
     /// JSON pointer to the id of the order, in what is sent: `/order/number`.
     #[schemars(extend("x-default" = "that of the document"))]
     pub id: Option<String>,

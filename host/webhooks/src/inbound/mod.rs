@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use sitewright_jobs::is_tenant;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -39,6 +40,8 @@ pub struct Hook {
     pub priority: i64,
     /// Whether nobody waits for its orders.
     pub batch: bool,
+    /// Label of whoever its orders are for.
+    pub tenant: Option<String>,
     proof: Proof,
     mapping: Mapping,
 }
@@ -76,11 +79,21 @@ impl Hook {
             let why = message!("is {}, but must be between 1 and 4", config.priority);
             return Err(wrong("priority", why));
         }
+        if !config.tenant.as_deref().is_none_or(is_tenant) {
+            let why = message!("must be a text of 1 to 100 characters on one line");
+            return Err(wrong("tenant", why));
+        }
         let mapping = Mapping::new(config).map_err(|(at, why)| wrong(at, why))?;
         let from = Source { env: &config.secret_env, file: config.secret_file.as_deref() };
         let proof = from.read_as(&key, base, env, |text| Proof::new(config.kind, text))?;
-        let HookConfig { priority, batch, .. } = *config;
-        Ok(Hook { template: config.template.clone(), priority, batch, proof, mapping })
+        Ok(Hook {
+            template: config.template.clone(),
+            priority: config.priority,
+            batch: config.batch,
+            tenant: config.tenant.clone(),
+            proof,
+            mapping,
+        })
     }
 
     /// Checks what the headers say. `header` returns the value of a header; `None` if the request

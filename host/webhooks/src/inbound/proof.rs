@@ -29,6 +29,13 @@ pub enum Unproven {
     NoHeader(&'static str),
     #[error("its header `{0}` cannot be read")]
     Unreadable(&'static str),
+    #[error("its header `webhook-id` does not have 1 to 200 bytes")]
+    IdLength,
+    #[error(
+        "its header `webhook-id` has a dot, by which id and time could change places in what is \
+         signed; the sender must use another id"
+    )]
+    IdWithDot,
     #[error("it was signed more than 5 minutes ago, or the clocks differ")]
     TooOld,
     #[error("its signature is not that of a secret")]
@@ -132,9 +139,12 @@ impl Proof {
         let says = match self {
             Proof::Standard(secrets) => {
                 let id = one("webhook-id")?;
-                // A dot would let an id and a time change places in what is signed.
-                if id.is_empty() || id.len() > MAX_ID || id.contains('.') {
-                    return Err(Unproven::Unreadable("webhook-id"));
+                if id.is_empty() || id.len() > MAX_ID {
+                    return Err(Unproven::IdLength);
+                }
+                // It would let an id and a time change places in what is signed.
+                if id.contains('.') {
+                    return Err(Unproven::IdWithDot);
                 }
                 let sent = one("webhook-timestamp")?.parse::<i64>();
                 let sent = sent.map_err(|_| Unproven::Unreadable("webhook-timestamp"))?;
@@ -145,14 +155,13 @@ impl Proof {
             Proof::Stripe(keys) => {
                 let wrong = Unproven::Unreadable("stripe-signature");
                 let (mut sent, mut signatures) = (None, Vec::new());
+                // One that cannot be read is as good as one by another secret: it proves nothing,
+                // and the next one may.
                 for part in one("stripe-signature")?.split(',').take(MAX_SIGNATURES) {
                     match part.trim().split_once('=') {
                         Some(("t", time)) => sent = Some(time),
-                        Some(("v1", digits)) => {
-                            signatures.push(bytes_of(digits).ok_or(wrong)?);
-                        }
-                        Some(_) => {}
-                        None => return Err(wrong),
+                        Some(("v1", digits)) => signatures.extend(bytes_of(digits)),
+                        Some(_) | None => {}
                     }
                 }
                 let sent = sent.ok_or(wrong)?;
@@ -229,16 +238,23 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     hex::decode(digits).ok().filter(|bytes| bytes.len() == digest::SHA256_OUTPUT_LEN)
 }
 
-/// Secrets that are texts, with white space between them.
+/// Secrets that are texts, with white space between them. Only characters that a person sees and
+/// a header can have: an editor or a copy may have added others, and no sender would be known then.
 fn texts(text: &SecretString) -> Result<Vec<SecretString>, Message> {
     let secrets: Vec<SecretString> =
         text.expose_secret().split_whitespace().map(SecretString::from).collect();
     let is_short = |secret: &SecretString| secret.expose_secret().len() < MIN_SECRET;
+    let is_plain =
+        |secret: &SecretString| secret.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
     match secrets.len() {
         0 => Err(message!("is empty; put a secret there")),
         1..=MAX_SECRETS if secrets.iter().any(is_short) => {
             Err(message!("has a secret with less than {MIN_SECRET} characters"))
         }
+        1..=MAX_SECRETS if !secrets.iter().all(is_plain) => Err(message!(
+            "has a secret with a character that is not visible ASCII, perhaps one that nobody \
+             sees; write it again, with letters, digits and signs"
+        )),
         1..=MAX_SECRETS => Ok(secrets),
         more => Err(message!("has {more} secrets; a sender can have at most {MAX_SECRETS}")),
     }

@@ -20,6 +20,7 @@ fn config(change: impl FnOnce(&mut HookConfig)) -> HookConfig {
         template: "flora".to_owned(),
         priority: 2,
         batch: false,
+        tenant: None,
         id: None,
         document: None,
         map: BTreeMap::new(),
@@ -71,7 +72,8 @@ fn prove(hook: &Hook, headers: &[(&str, &str)], body: &str) -> Result<String, Un
 fn standard_webhooks_are_proven_by_any_secret_and_signature_within_five_minutes() {
     let hook = of_kind(HookKind::StandardWebhooks, &format!("{SECRET}\n{OTHER}"));
     for (secret, at) in [(SECRET, NOW), (OTHER, NOW), (SECRET, NOW - 300), (SECRET, NOW + 300)] {
-        let signature = format!("v2,x v1,AAAA {} v1a,y", standard(secret, "msg_1", at, "{}"));
+        let signature =
+            format!("v2,x v1,AAAA v1, v1 v1,! {} v1a,y", standard(secret, "msg_1", at, "{}"));
         let at = at.to_string();
         let headers = [
             ("webhook-id", "msg_1"),
@@ -91,8 +93,9 @@ fn standard_webhooks_are_proven_by_any_secret_and_signature_within_five_minutes(
     for (id, at, wrong) in [
         ("msg_1", NOW - 301, Unproven::TooOld),
         ("msg_1", NOW + 301, Unproven::TooOld),
-        ("a.1", NOW, Unproven::Unreadable("webhook-id")),
-        ("", NOW, Unproven::Unreadable("webhook-id")),
+        ("a.1", NOW, Unproven::IdWithDot),
+        ("", NOW, Unproven::IdLength),
+        ("a".repeat(201).as_str(), NOW, Unproven::IdLength),
     ] {
         let (text, signature) = (at.to_string(), standard(SECRET, id, at, "{}"));
         let headers = [
@@ -126,6 +129,18 @@ fn stripe_signs_the_time_and_its_events_have_an_id() {
     for header in ["", "t=1", "v1=00", &format!("t={NOW},v1=zz"), &format!("t={NOW},v1")] {
         let refused = prove(&hook, &[("stripe-signature", header)], body);
         assert!(refused.is_err(), "{header:?}");
+    }
+    // What cannot be read proves nothing, wherever it is, and does not hide what does.
+    let good = format!("v1={}", hex(&mac(PLAIN.as_bytes(), &format!("{NOW}.{body}"))));
+    for malformed in ["v1=00", "v1=", "v1=zz", "v1", "", "=", "v1==,x", "ü"] {
+        for header in [
+            format!("t={NOW},{malformed},{good}"),
+            format!("{good},{malformed},t={NOW}"),
+            format!("{malformed},t={NOW},{good},{malformed}"),
+        ] {
+            let proven = prove(&hook, &[("stripe-signature", &header)], body);
+            assert_eq!(proven, Ok("evt_1".to_owned()), "{header:?}");
+        }
     }
     // Signed, but without a signature.
     let none = format!("t={NOW}");
@@ -167,10 +182,20 @@ fn a_bearer_has_one_of_the_secrets() {
 #[test]
 fn what_is_wrong_names_its_key() {
     type Change = fn(&mut HookConfig);
-    let cases: [(Change, &str); 11] = [
+    let cases: [(Change, &str); 15] = [
         (|config| config.template = " ".to_owned(), "`hooks.shop.template` is empty"),
         (|config| config.priority = 0, "`hooks.shop.priority` is 0"),
         (|config| config.priority = 5, "`hooks.shop.priority` is 5"),
+        (|config| config.tenant = Some(" ".to_owned()), "`hooks.shop.tenant` must be a text"),
+        (|config| config.tenant = Some("a".repeat(101)), "`hooks.shop.tenant` must be a text"),
+        (|config| config.tenant = Some("a\nb".to_owned()), "`hooks.shop.tenant` must be a text"),
+        (
+            |config| {
+                config.kind = HookKind::Bearer;
+                config.secret_env = Some("a-secret-of-\u{200b}a-shop".to_owned());
+            },
+            "which has a secret with a character that is not visible ASCII",
+        ),
         (|config| config.id = Some("number".to_owned()), "`hooks.shop.id` is not a JSON pointer"),
         (|config| config.document = Some("/a~2".to_owned()), "`hooks.shop.document` is not"),
         (
@@ -204,6 +229,26 @@ fn what_is_wrong_names_its_key() {
     for (change, says) in cases {
         let error = read(config(change)).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+/// Some editors on Windows write a byte order mark, and others end a file with a line break.
+#[test]
+fn a_secret_is_that_of_a_file_without_what_editors_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "{}";
+    for text in [PLAIN.to_owned(), format!("\u{feff}{PLAIN}\r\n"), format!(" \t{PLAIN}\n\n")] {
+        std::fs::write(folder.path().join("secret"), &text).unwrap();
+        let config = config(|config| {
+            config.kind = HookKind::Bearer;
+            config.secret_env = None;
+            config.secret_file = Some("secret".into());
+        });
+        let hooks = BTreeMap::from([("shop".to_owned(), config)]);
+        let mut hooks = Hook::read_all(&hooks, folder.path(), &|_| None).unwrap();
+        let hook = hooks.remove("shop").unwrap();
+        let token = format!("Bearer {PLAIN}");
+        assert!(prove(&hook, &[("authorization", &token)], body).is_ok(), "{text:?}");
     }
 }
 

@@ -49,7 +49,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     revise: bool,
     /// URL that is told how the orders end, signed, as `[callbacks]` says. An order that the queue
-    /// has keeps its own.
+    /// has keeps its own, unless it is revised.
     #[arg(long, value_name = "URL")]
     callback: Option<String>,
     /// Wait until the orders have ended; report and exit as `generate` does. Ctrl-C ends the
@@ -137,7 +137,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
 }
 
 /// A callback that may be called, as with the HTTP API.
-fn callback(config: &Config, url: &str) -> Result<String, SetupError> {
+pub(super) fn callback(config: &Config, url: &str) -> Result<String, SetupError> {
     let refused = |why: Message| SetupError::Usage(message!("--callback {why}"));
     let Some(callbacks) = &config.callbacks else {
         return Err(refused(message!(

@@ -193,7 +193,10 @@ fn file_text(file: &FileDiff) -> String {
             LineChange::Gap => format!("  {DIM}...{DIM:#}\n"),
         });
     }
-    if file.is_cut {
+    if let Some(note) = file.note {
+        text.push_str(&format!("  {DIM}it {note}{DIM:#}\n"));
+    }
+    if file.is_cut && !file.lines.is_empty() {
         text.push_str(&format!("  {DIM}more lines differ{DIM:#}\n"));
     }
     text

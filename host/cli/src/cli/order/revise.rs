@@ -11,7 +11,7 @@ use crate::cli::setup::SetupError;
 use crate::config::Config;
 use sitewright_control::sent_digest;
 use sitewright_failure::render::clean;
-use sitewright_jobs::{Database, Revised};
+use sitewright_jobs::{Database, Revised, Revision};
 use sitewright_model::message;
 
 /// Make an order again with a changed document.
@@ -33,6 +33,9 @@ pub(in crate::cli) struct Args {
     /// Make it with this template from now on.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
+    /// URL that is told how the order ends, in the place of the one that it has.
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
 }
 
 pub(super) async fn run(
@@ -41,7 +44,8 @@ pub(super) async fn run(
     args: Args,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let Args { order: id, file, template } = args;
+    let Args { order: id, file, template, callback } = args;
+    let callback = callback.as_deref().map(|url| add::callback(config, url)).transpose()?;
     if let Some(template) = &template {
         add::check_template(config, template).await?;
     }
@@ -73,8 +77,14 @@ pub(super) async fn run(
     }
     let text = document.order.document();
     let sent = sent_digest(&document.order, text);
-    let (template, version) = (template.as_deref(), Some(config.version.as_str()));
-    let revised = database.revise_sent(&id, text, template, version, Some(&sent)).await?;
+    let revision = Revision {
+        document: text,
+        template: template.as_deref(),
+        config_version: Some(config.version.as_str()),
+        sent_digest: Some(&sent),
+        callback: callback.as_deref(),
+    };
+    let revised = database.revise_as(&id, revision).await?;
     if json {
         let mut value = json!(revised);
         if let serde_json::Value::Object(fields) = &mut value {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use sitewright_control::OrderDetail;
 use sitewright_failure::render::{self, clean};
 use sitewright_intake::Notice;
-use sitewright_jobs::{Attempt, BatchItem, BatchItemState, Database, OrderState};
+use sitewright_jobs::{Attempt, BatchItem, BatchItemState, Callback, Database, OrderState};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -51,8 +51,17 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
 }
 
 fn text(detail: &OrderDetail, width: usize) -> String {
-    let OrderDetail { order, attempts, cost, batch_items, limits, last_failure, record, .. } =
-        detail;
+    let OrderDetail {
+        order,
+        attempts,
+        cost,
+        batch_items,
+        callback,
+        limits,
+        last_failure,
+        record,
+        ..
+    } = detail;
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
     let mut row = |name: &str, value: String| {
@@ -90,6 +99,12 @@ fn text(detail: &OrderDetail, width: usize) -> String {
     }
     if let Some(tenant) = &order.tenant {
         row("tenant", tenant.clone());
+    }
+    if let Some(Callback { url, created_at, disabled_at }) = callback {
+        let since = when::distance(*created_at);
+        let disabled = disabled_at
+            .map(|at| format!(", disabled {}: it answered 410 Gone", when::distance(at)));
+        row("callback", format!("{url} from {since}{}", disabled.unwrap_or_default()));
     }
     if let Some(job) = order.job_id {
         row("job", job.to_string());

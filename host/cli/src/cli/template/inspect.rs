@@ -41,7 +41,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 pub(super) fn describe(template: &Template) -> Value {
     let target = &template.target;
     json!({
-        "name": template.manifest.name,
+        "name": template.name(),
+        "manifest_name": template.manifest.name,
         "version": template.manifest.version,
         "summary": template.manifest.summary,
         "contract": format!("{PACKAGE}@{}", target.contract.version),

@@ -55,11 +55,17 @@ pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
     Ok(if broken == 0 { Exit::Done } else { Exit::Template })
 }
 
-/// The row of a template: its name, version, size, summary.
+/// The row of a template: the name by which orders name it, version, size, summary; and the name of
+/// its manifest if that is another one.
 fn row(template: &Arc<Template>) -> [String; 4] {
     let manifest = &template.manifest;
+    let name = template.name();
+    let own = match name == manifest.name {
+        true => String::new(),
+        false => format!(" (manifest: {})", manifest.name),
+    };
     [
-        manifest.name.clone(),
+        render::clean(&format!("{name}{own}")),
         manifest.version.clone(),
         render::bytes(template.bytes),
         render::clean(&manifest.summary),

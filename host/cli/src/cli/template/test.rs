@@ -87,9 +87,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 /// The files that start another run.
 fn named(project: &Project, saved: &SavedFiles) -> String {
     let names = saved.paths.iter().take(NAMED_FILES);
-    let names = names.map(|path| {
-        path.strip_prefix(&project.folder).unwrap_or(path).display().to_string()
-    });
+    let names =
+        names.map(|path| path.strip_prefix(&project.folder).unwrap_or(path).display().to_string());
     let names = names.collect::<Vec<_>>().join(", ");
     match saved.paths.len().saturating_sub(NAMED_FILES) {
         0 => format!("saved: {names}"),

@@ -1,0 +1,127 @@
+//! The callbacks of single orders: which address is told of an order, and whether it wants that.
+
+use serde::Serialize;
+use sitewright_model::time::now_ms;
+use url::Url;
+
+use crate::database::Database;
+use crate::driver::{Row, Tx, args};
+use crate::error::Error;
+use crate::model::is_callback;
+
+/// The callback of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Callback {
+    /// The host, with scheme and port: its path may be a key.
+    pub url: String,
+    /// Since when the order has it, in milliseconds since the Unix epoch.
+    pub created_at: i64,
+    /// Since when nothing is sent to it, in milliseconds since the Unix epoch; null if it is
+    /// enabled.
+    pub disabled_at: Option<i64>,
+}
+
+impl Callback {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Callback {
+            url: shown(&row.text("url")?),
+            created_at: row.int("created_at")?,
+            disabled_at: row.opt_int("disabled_at")?,
+        })
+    }
+}
+
+/// What of a URL may be shown. One of a producer that writes into the tables may be none.
+fn shown(url: &str) -> String {
+    let parsed = Url::parse(url).ok();
+    let parts = parsed.as_ref().and_then(|url| Some((url.scheme(), url.host_str()?, url.port())));
+    match parts {
+        Some((scheme, host, Some(port))) => format!("{scheme}://{host}:{port}/"),
+        Some((scheme, host, None)) => format!("{scheme}://{host}/"),
+        None => "not a URL".to_owned(),
+    }
+}
+
+impl Database {
+    /// The callback of an order; `None` if it has none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn callback(&self, order: &str) -> Result<Option<Callback>, Error> {
+        let doing = "reading the callback of an order";
+        let sql = "SELECT url, created_at, disabled_at FROM sitewright_callbacks
+             WHERE order_id = $1";
+        let rows = self.read(doing, sql, args![order]).await?;
+        let found = rows.first().map(Callback::read).transpose();
+        found.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Gives an order another callback, which is enabled. Events that happened before are told to
+    /// the one that it had then.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NoSuchOrder`]; or the database fails.
+    pub async fn set_callback(&self, order: &str, url: &str) -> Result<(), Error> {
+        check_callback(order, url)?;
+        let what = std::sync::Arc::new((order.to_owned(), url.to_owned()));
+        let set = self.write("changing the callback of an order", move |tx| {
+            let what = what.clone();
+            Box::pin(async move {
+                let sql = "SELECT id FROM sitewright_orders WHERE id = $1";
+                if tx.optional(sql, args![&what.0]).await?.is_none() {
+                    return Ok(false);
+                }
+                set_callback_in(tx, &what.0, &what.1).await?;
+                Ok(true)
+            })
+        });
+        match set.await? {
+            true => Ok(()),
+            false => Err(Error::NoSuchOrder { order: order.to_owned() }),
+        }
+    }
+
+    /// Enables callbacks that their receivers disabled: that of an order, or all. Their number.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn enable_callbacks(&self, order: Option<&str>) -> Result<u64, Error> {
+        let order = order.map(str::to_owned);
+        self.write("enabling callbacks", move |tx| {
+            let order = order.clone();
+            Box::pin(async move { enable_callbacks_in(tx, order.as_deref()).await })
+        })
+        .await
+    }
+}
+
+/// # Errors
+/// [`Error::Invalid`] if it is no URL that can be stored.
+pub(crate) fn check_callback(order: &str, url: &str) -> Result<(), Error> {
+    if is_callback(url) {
+        return Ok(());
+    }
+    let why = "`callback` must be a URL of at most 2000 characters".to_owned();
+    Err(Error::Invalid { order: order.to_owned(), why })
+}
+
+/// Stores the callback of an order in the place of the one that it has.
+pub(crate) async fn set_callback_in(
+    tx: &mut Tx,
+    order: &str,
+    url: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO sitewright_callbacks (order_id, url, created_at)
+         VALUES ($1, $2, $3) ON CONFLICT (order_id) DO UPDATE
+         SET url = excluded.url, created_at = excluded.created_at, disabled_at = NULL";
+    tx.execute(sql, args![order, url, now_ms()]).await.map(drop)
+}
+
+pub(super) async fn enable_callbacks_in(
+    tx: &mut Tx,
+    order: Option<&str>,
+) -> Result<u64, sqlx::Error> {
+    let sql = "UPDATE sitewright_callbacks SET disabled_at = NULL
+         WHERE disabled_at IS NOT NULL AND ($1 IS NULL OR order_id = $1)";
+    tx.execute(sql, args![order]).await
+}
