@@ -448,6 +448,17 @@ impl Database {
         let count = rows.first().map_or(Ok(0), |row| row.int("items"));
         count.map_err(|error| Error::database(doing, error))
     }
+
+    /// As [`Database::open_batch_items`], of the orders of one tenant.
+    pub(super) async fn open_batch_items_of(&self, tenant: &str) -> Result<i64, Error> {
+        let doing = "counting AI calls of a tenant that wait for a batch";
+        let sql = "SELECT count(*) AS items FROM sitewright_batch_items i
+             JOIN sitewright_orders o ON o.id = i.order_id
+             WHERE o.tenant = $1 AND i.state IN ('open', 'sent')";
+        let rows = self.read(doing, sql, args![tenant]).await?;
+        let count = rows.first().map_or(Ok(0), |row| row.int("items"));
+        count.map_err(|error| Error::database(doing, error))
+    }
 }
 
 async fn add_in(tx: &mut Tx, order: &str, item: &NewBatchItem) -> Result<AddedItem, sqlx::Error> {

@@ -176,6 +176,7 @@ impl Database {
             oldest_running_ms: age(row.opt_int("running").map_err(failed)?),
             next_due_at: row.opt_int("due").map_err(failed)?,
             paused: self.is_paused().await?,
+            batch_items: self.open_batch_items_of(tenant).await?,
             holds: Vec::new(),
             workers: Vec::new(),
         })

@@ -96,6 +96,10 @@ pub(super) struct Cascade<'a> {
     left: Cell<usize>,
 }
 
+/// A declaration for an element: its rank, how surely it applies, and the sheet and rule that have
+/// it; `None` if the element's own `style` has it.
+type Found<'a> = (Rank, &'a Declaration, Applies, Option<(usize, usize)>);
+
 /// A declaration for an element, in the order of the cascade.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -132,7 +136,7 @@ impl<'a> Cascade<'a> {
         let text = element.attr("style").unwrap_or_default();
         self.spend(SHEET_STEPS * text.len());
         let attribute = style::read_attribute(text);
-        let mut found: Vec<(Rank, &Declaration, Applies, Option<(usize, usize)>)> = Vec::new();
+        let mut found: Vec<Found<'_>> = Vec::new();
         for (number, declaration) in attribute.iter().enumerate() {
             let important = declaration.important;
             let specificity = [0; 3];

@@ -335,11 +335,11 @@ impl Judge<'_> {
             };
             let Some(around) = looks.last() else { return };
             match node.value() {
-                Node::Text(text) if !around.is_skipped => {
-                    if text.chars().any(char::is_alphanumeric) {
-                        let line = node.parent().and_then(|of| page.lines.get(&of.id())).copied();
-                        self.text(around, text, line);
-                    }
+                Node::Text(text)
+                    if !around.is_skipped && text.chars().any(char::is_alphanumeric) =>
+                {
+                    let line = node.parent().and_then(|of| page.lines.get(&of.id())).copied();
+                    self.text(around, text, line);
                 }
                 Node::Element(_) => {
                     let Some(element) = ElementRef::wrap(node) else { continue };

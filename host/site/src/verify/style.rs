@@ -592,7 +592,7 @@ impl Scanned {
     fn name(&mut self, mark: &str, name: &str) {
         self.write(mark);
         // Writing to a string does not fail.
-        drop(serialize_identifier(name, &mut self.text));
+        let _infallible = serialize_identifier(name, &mut self.text);
     }
 
     /// Leaves a part out that decides whether the selector matches.
