@@ -65,10 +65,10 @@ mod tests {
             misspelt(&serde_json::from_value(config).unwrap(), &locale).join(" ")
         };
         for (field, meant) in [
-            ("busines_name", "business_name"),
-            ("business_nmae", "business_name"),
+            ("business_nam", "business_name"),
+            ("business_nmae", "business_name"), // typos:ignore
             ("business_email_", "business_email"),
-            ("primary_serivce", "primary_service"),
+            ("primary_serivce", "primary_service"), // typos:ignore
             ("testimonial", "testimonials"),
             ("selected_page", "selected_pages"),
         ] {
@@ -77,7 +77,7 @@ mod tests {
             let is_right = said.is_empty() && !is_unknown(field, &locale);
             assert!(is_right || said.ends_with(&format!("did you mean `{meant}`?")), "{said}");
         }
-        assert!(said("busines_name").contains("\"busines_name\""));
+        assert!(said("business_nam").contains("\"business_nam\""));
         for field in ["business_name", "businessName", "phone", "locale", "cart", "menus_of_week"] {
             assert_eq!(said(field), "", "{field}");
         }
