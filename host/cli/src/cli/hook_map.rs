@@ -65,7 +65,7 @@ mod tests {
             misspelt(&serde_json::from_value(config).unwrap(), &locale).join(" ")
         };
         for (field, meant) in [
-            ("business_nam", "business_name"),
+            ("business_names", "business_name"),
             ("business_nmae", "business_name"), // typos:ignore
             ("business_email_", "business_email"),
             ("primary_serivce", "primary_service"), // typos:ignore
@@ -77,7 +77,7 @@ mod tests {
             let is_right = said.is_empty() && !is_unknown(field, &locale);
             assert!(is_right || said.ends_with(&format!("did you mean `{meant}`?")), "{said}");
         }
-        assert!(said("business_nam").contains("\"business_nam\""));
+        assert!(said("business_names").contains("\"business_names\""));
         for field in ["business_name", "businessName", "phone", "locale", "cart", "menus_of_week"] {
             assert_eq!(said(field), "", "{field}");
         }

@@ -206,7 +206,7 @@ fn doctor_and_serve_say_what_is_wrong_with_a_hook() {
     assert_eq!(check(&found, "hooks"), json!({ "what": "hooks", "ok": true, "says": "shop" }));
     let all = found.as_array().unwrap();
     assert!(all.iter().all(|check| check["what"] != "template of hook shop"), "{found}");
-    write_config(folder, "map = { id = \"/id\", business_nam = \"/a\", cart = \"/b\" }");
+    write_config(folder, "map = { id = \"/id\", business_names = \"/a\", cart = \"/b\" }");
     let map = check(&checks(folder), "map of hook shop");
     assert_eq!(map["ok"], false, "{map}");
     assert!(map["says"].as_str().unwrap().contains("did you mean `business_name`?"), "{map}");
