@@ -263,7 +263,7 @@ fn site() -> Vec<Variant> {
         extra("site/button-text", "", "<button></button>"),
         extra("site/frame-title", "", "<iframe src=\"index.html\"></iframe>"),
         spoiled("site/zoom", "initial-scale=1", "user-scalable=no"),
-        extra("site/contrast", "", black),
+        extra("site/inline-contrast", "", black),
         extra("site/tab-order", "", "<button tabindex=\"3\">First</button>"),
         extra("site/external", "", "<img src=\"https://pixel.example/p.gif\" alt=\"\">"),
         Variant {

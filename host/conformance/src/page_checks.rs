@@ -338,7 +338,7 @@ impl PageCheck<'_> {
                 "text in {ink} on {background} has a contrast of {contrast:.1}:1, less than \
                  {wanted}:1"
             );
-            self.add(PageRule::Contrast, Some(element), message);
+            self.add(PageRule::InlineContrast, Some(element), message);
         }
     }
 

@@ -168,7 +168,8 @@ pub enum PageRule {
     ButtonText,
     FrameTitle,
     Zoom,
-    Contrast,
+    /// Beside the warning `contrast` of the site checks, which looks at style sheets too.
+    InlineContrast,
     TabOrder,
     External,
     Weight,
@@ -272,7 +273,7 @@ impl SuiteRule {
                 PageRule::ButtonText => "each button has text",
                 PageRule::FrameTitle => "each frame has a title",
                 PageRule::Zoom => "visitors can zoom",
-                PageRule::Contrast => {
+                PageRule::InlineContrast => {
                     "inline text colours have enough contrast with their background (4.5:1)"
                 }
                 PageRule::TabOrder => "the tab order follows the page",
@@ -364,7 +365,7 @@ impl SuiteRule {
                 }
                 PageRule::FrameTitle => "Set `title` on the `<iframe>`.",
                 PageRule::Zoom => "Remove `user-scalable` and `maximum-scale` from the viewport.",
-                PageRule::Contrast => {
+                PageRule::InlineContrast => {
                     "Choose a darker or lighter colour for the text or its background."
                 }
                 PageRule::TabOrder => "Remove `tabindex`, or set it to 0 or -1.",

@@ -22,7 +22,8 @@ pub(super) fn misspelt(config: &HookConfig, locale: &Locale) -> Vec<String> {
             .map(|known| (strsim::damerau_levenshtein(field, known), known))
             .min_by_key(|(wrong, _)| *wrong)?;
         let is_near = wrong <= MOST_WRONG && wrong * PER_WRONG <= meant.len();
-        (wrong > 0 && is_near && is_unknown(field, locale)).then(|| {
+        let is_slip = is_near && bare(field) != bare(meant);
+        (wrong > 0 && is_slip && is_unknown(field, locale)).then(|| {
             format!(
                 "`map` has {field:?}, which is not a field of an order and is kept as further \
                  data; did you mean `{meant}`?"
@@ -38,6 +39,11 @@ fn names() -> Vec<String> {
     let fields = schema.pointer("/$defs/business/properties").and_then(Value::as_object);
     let fields = fields.into_iter().flat_map(|fields| fields.keys().cloned());
     fields.chain(["id", "locale"].map(str::to_owned)).collect()
+}
+
+/// A name without what notations differ in, which the reader does not mind: `businessName`.
+fn bare(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Whether a document with this field has it among its further data. The reader knows more names
