@@ -237,7 +237,9 @@ impl Shared {
             (Wire::Openai, ["POST ", "v1", "chat", "completions"])
             | (Wire::Anthropic, ["POST ", "v1", "messages"]) => {
                 let body = json();
-                state.direct.push(body.clone());
+                if !is_probe(&body) {
+                    state.direct.push(body.clone());
+                }
                 self.reply(&body, &self.scripted(&body))
             }
             _ => return Some((404, json!({ "error": { "message": target } }).to_string())),
@@ -389,6 +391,14 @@ impl Shared {
             }),
         }
     }
+}
+
+/// Whether a worker asks only to see whether the provider answers.
+fn is_probe(body: &Value) -> bool {
+    let mut messages = Vec::new();
+    collect(&body["system"], &mut messages);
+    collect(&body["messages"], &mut messages);
+    messages.iter().any(|message| message == "You check a connection.")
 }
 
 /// The texts of messages, whichever notation they have.

@@ -165,7 +165,7 @@ const tasks = {
     await by.press(page, page.getByRole('link', { name: 'Cancel them…' }));
     await says(page, 'Cancel 4 orders?');
     await by.press(page, page.getByRole('button', { name: 'Cancel 4' }));
-    await page.waitForURL(/\/console\/bulk\/[0-9a-f]+$/);
+    await page.waitForURL(/\/console\/bulk\/[0-9A-Z]{26}$/);
     for (let looks = 0; looks < 50; looks += 1) {
       if (await page.getByText('It is done').isVisible()) break;
       await page.reload();

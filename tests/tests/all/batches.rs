@@ -30,7 +30,8 @@ async fn factory(base: Base, server: &BatchServer, wire: Wire) -> Factory {
 /// Adds orders nobody waits for.
 async fn enqueue(factory: &Factory, template: &str, documents: impl IntoIterator<Item = Value>) {
     let orders = documents.into_iter().map(|document| {
-        let id = document["order"]["id"].as_str().unwrap().to_owned();
+        let id = &document["order"]["id"];
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         NewOrder { batch: true, ..NewOrder::new(id, template, document.to_string()) }
     });
     factory.database.enqueue_all(orders.collect()).await.unwrap();

@@ -311,7 +311,7 @@ mod tests {
         let sent = json!({
             "id": "1", "business_name": "Flora", "business_email": "hello@flora.example",
             "services": ["Bouquets", "Weddings"], "years_in_business": "many",
-            "business_phone": "+49 30 901820",
+            "business_phone": "+49 30 901820", "locale": "en",
         });
         let added = api.send(Method::POST, "/v1/orders?template=flora", &sent).await;
         assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");

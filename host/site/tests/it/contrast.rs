@@ -230,7 +230,6 @@ fn what_is_not_certain_is_not_judged() {
         (":root{color-scheme:light dark}", "<p style='color:#aaa'>x</p>"),
         // A sheet that is not understood.
         ("p{color:#999;background:#fff}@property --x{syntax:'*'}", "<p>x</p>"),
-        ("p{color:#999;background:#fff}p:is(", "<p>x</p>"),
         ("@keyframes k{to{color:#000}}p{color:#999;background:#fff;animation:k 1s}", "<p>x</p>"),
     ];
     for (css, body) in rows {
