@@ -398,7 +398,7 @@ fn is_probe(body: &Value) -> bool {
     let mut messages = Vec::new();
     collect(&body["system"], &mut messages);
     collect(&body["messages"], &mut messages);
-    messages.iter().any(|message| message == "You check a connection.")
+    messages.iter().any(|message| message.starts_with("You check a connection."))
 }
 
 /// The texts of messages, whichever notation they have.

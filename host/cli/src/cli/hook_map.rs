@@ -73,7 +73,7 @@ mod tests {
         for (field, meant) in [
             ("business_names", "business_name"),
             ("business_nmae", "business_name"), // typos:ignore
-            ("business_email_", "business_email"),
+            ("business_emails", "business_email"),
             ("primary_serivce", "primary_service"), // typos:ignore
             ("testimonial", "testimonials"),
             ("selected_page", "selected_pages"),
