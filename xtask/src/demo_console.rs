@@ -16,6 +16,8 @@ use crate::workspace::{Group, Workspace};
 /// The template of the orders that succeed.
 const GOOD: &str = "local-business";
 /// The guest of the tests that fails as an order asks for.
+const FAULTY_GUEST: &str = "guest-faulty";
+/// Its name as a template.
 const FAULTY: &str = "faulty";
 
 /// Orders that fail: the id, the business, and the fault that [`FAULTY`] is asked for.
@@ -81,9 +83,11 @@ impl Host {
         let templates = self.folder.join("templates");
         fs::create_dir_all(&templates)
             .with_context(|| format!("cannot make {}", templates.display()))?;
-        for (group, name) in [(Group::Templates, GOOD), (Group::TestGuests, FAULTY)] {
-            let file = format!("{name}.wasm");
-            copy(&workspace.components(group).join(&file), &templates.join(&file))?;
+        for (group, guest, name) in
+            [(Group::Templates, GOOD, GOOD), (Group::TestGuests, FAULTY_GUEST, FAULTY)]
+        {
+            let component = workspace.components(group).join(format!("{guest}.wasm"));
+            copy(&component, &templates.join(format!("{name}.wasm")))?;
         }
         for file in ["sitewright.toml", "ai.toml"] {
             copy(&demo.join(file), &self.folder.join(file))?;
