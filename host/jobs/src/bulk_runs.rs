@@ -189,7 +189,9 @@ impl ClaimedBulk {
             id: row.text("id")?,
             owner,
             action: row.parsed("action")?,
-            selection: json(row, "selection")?.unwrap_or_default(),
+            // Never all orders because nothing says which.
+            selection: json(row, "selection")?
+                .ok_or_else(|| sqlx::Error::ColumnNotFound("selection".to_owned()))?,
             cursor: json(row, "position")?.unwrap_or_default(),
             left: usize::try_from(left).unwrap_or_default(),
         })
