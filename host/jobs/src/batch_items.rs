@@ -27,6 +27,9 @@ use super::error::Error;
 /// attempt finds the items that it has and waits again.
 pub(super) const WAITS_AT_MOST: Duration = Duration::from_secs(60 * 60);
 
+/// Maximum number of batches among which one is looked for.
+const MOST_DUE: i64 = 1_000;
+
 /// Maximum number of orders that one transaction makes due.
 const CHUNK: i64 = 500;
 
@@ -226,7 +229,8 @@ impl Database {
     }
 
     /// Takes a batch that is due, that a worker has taken that is gone, or that this one has taken
-    /// before and not ended with. It is this worker's for `lease`. `None` if there is none.
+    /// before and not ended with. It is this worker's for `lease`. `may` says by id and provider
+    /// whether it is wanted. `None` if there is none.
     ///
     /// # Errors
     /// If the database fails.
@@ -234,15 +238,23 @@ impl Database {
         &self,
         worker: &str,
         lease: Duration,
+        may: &(dyn Fn(&str, &str) -> bool + Sync),
     ) -> Result<Option<DueBatch>, Error> {
         let doing = "looking for batches of AI calls that are due";
-        let due = "SELECT id FROM sitewright_batches b WHERE due_at <= $1 OR worker = $2
+        let failed = |error| Error::database(doing, error);
+        let due = "SELECT id, provider FROM sitewright_batches b WHERE due_at <= $1 OR worker = $2
                 OR (worker IS NOT NULL AND NOT EXISTS
                     (SELECT 1 FROM sitewright_workers w WHERE w.client_id = b.worker))
-             ORDER BY due_at LIMIT 1";
-        let rows = self.read(doing, due, args![now_ms(), worker]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let id = row.text("id").map_err(|error| Error::database(doing, error))?;
+             ORDER BY due_at LIMIT $3";
+        let mut wanted = None;
+        for row in self.read(doing, due, args![now_ms(), worker, MOST_DUE]).await? {
+            let id = row.text("id").map_err(failed)?;
+            if may(&id, &row.text("provider").map_err(failed)?) {
+                wanted = Some(id);
+                break;
+            }
+        }
+        let Some(id) = wanted else { return Ok(None) };
         let shared = Arc::new((id, worker.to_owned()));
         self.write("taking a batch of AI calls", move |tx| {
             let shared = shared.clone();

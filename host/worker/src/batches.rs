@@ -5,7 +5,7 @@
 //! process ends: a batch that may have been sent without its id being stored is looked for before
 //! it is sent again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use sitewright_ai::{
     Batch, BatchConfig, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchedCall,
@@ -27,9 +28,17 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::{millis, now_ms};
 
-/// A batch is a worker's for this long; a worker that is gone loses it at once. Sending one and
-/// reading its answers take less.
+/// A batch is a worker's for this long; a worker that is gone loses it at once.
 const LEASE: Duration = Duration::from_secs(30 * 60);
+
+/// Maximum time to send a batch, or to read its answers: less than the lease, so that nobody else
+/// begins meanwhile.
+const SEEN_TO_WITHIN: Duration = Duration::from_secs(25 * 60);
+
+/// Batches that a worker sees to at the same time, of all providers and of one: a slow provider
+/// holds up no other.
+const AT_ONCE: usize = 8;
+const AT_ONCE_OF_PROVIDER: usize = 2;
 
 /// Maximum time between two passes.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
@@ -230,6 +239,35 @@ enum NotDone {
     Api(#[from] BatchError),
 }
 
+/// The batches that are seen to at the moment.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<Result<(), Error>>,
+    /// Id and provider of the batch of each task.
+    batches: HashMap<tokio::task::Id, (String, String)>,
+}
+
+impl UnderWay {
+    /// How the next of them ended; `None` if there is none. Cancel-safe.
+    async fn next(&mut self) -> Option<Result<(), Error>> {
+        let (id, done) = match self.tasks.join_next_with_id().await? {
+            Ok((id, done)) => (id, done),
+            Err(error) => {
+                // It is this worker's still, and is taken again.
+                tracing::error!(%error, "the host failed while it saw to a batch of AI calls");
+                (error.id(), Ok(()))
+            }
+        };
+        self.batches.remove(&id);
+        Some(done)
+    }
+
+    fn has_room_for(&self, batch: &str, provider: &str) -> bool {
+        let of_provider = self.batches.values().filter(|(_, of)| of == provider).count();
+        of_provider < AT_ONCE_OF_PROVIDER && self.batches.values().all(|(id, _)| id != batch)
+    }
+}
+
 /// Sends batches and reads their answers.
 pub(super) struct Batches {
     database: Database,
@@ -245,14 +283,19 @@ impl Batches {
 
     /// Sees to batches until it is dropped.
     pub(super) async fn keep(self) {
-        let config = *self.gateway.batch_config();
+        let batches = Arc::new(self);
+        let config = *batches.gateway.batch_config();
         let every = Duration::from_millis(config.poll_ms.min(config.collect_ms.max(100)));
         let mut ticks = tokio::time::interval(every.min(LONGEST_PASS));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut under_way = UnderWay::default();
         let mut failures = 0u32;
         loop {
-            ticks.tick().await;
-            match self.pass(&config).await {
+            let done = tokio::select! {
+                _ = ticks.tick() => batches.pass(&config, &mut under_way).await,
+                Some(done) = under_way.next() => done,
+            };
+            match done {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -269,7 +312,12 @@ impl Batches {
         }
     }
 
-    async fn pass(&self, config: &BatchConfig) -> Result<(), Error> {
+    /// Begins to see to the batches that are due, and releases orders whose batches have ended.
+    async fn pass(
+        self: &Arc<Self>,
+        config: &BatchConfig,
+        under_way: &mut UnderWay,
+    ) -> Result<(), Error> {
         // Workers without batches in their configuration release orders too.
         if self.gateway.has_batches() {
             let collecting = Collecting {
@@ -278,8 +326,15 @@ impl Batches {
                 bytes: BatchConfig::MAX_BYTES,
             };
             self.database.collect_batches(&self.worker, collecting).await?;
-            while let Some(due) = self.database.take_due_batch(&self.worker, LEASE).await? {
-                self.see_to(&due, config).await?;
+            while under_way.tasks.len() < AT_ONCE {
+                let may = |id: &str, provider: &str| under_way.has_room_for(id, provider);
+                let due = self.database.take_due_batch(&self.worker, LEASE, &may).await?;
+                let Some(due) = due else { break };
+                let (batches, config) = (self.clone(), *config);
+                let batch = (due.id.clone(), due.provider.clone());
+                let task =
+                    under_way.tasks.spawn(async move { batches.see_to(&due, &config).await });
+                under_way.batches.insert(task.id(), batch);
             }
         }
         loop {
@@ -294,10 +349,17 @@ impl Batches {
     async fn see_to(&self, due: &DueBatch, config: &BatchConfig) -> Result<(), Error> {
         let batch =
             Batch { id: due.id.clone(), provider: due.provider.clone(), model: due.model.clone() };
-        let done = match &due.remote {
-            None => self.send(due, &batch, config).await,
-            Some(remote) => self.look(due, &batch, remote, config).await,
+        let done = async {
+            match &due.remote {
+                None => self.send(due, &batch, config).await,
+                Some(remote) => self.look(due, &batch, remote, config).await,
+            }
         };
+        let done = timeout(SEEN_TO_WITHIN, done).await.unwrap_or_else(|_| {
+            let minutes = SEEN_TO_WITHIN.as_secs() / 60;
+            let message = message!("the provider took more than {minutes} min");
+            Err(NotDone::Api(BatchError { message, retryable: true }))
+        });
         let error = match done {
             Ok(()) => return Ok(()),
             Err(NotDone::Database(error)) => return Err(error),

@@ -216,7 +216,7 @@ impl Gateway {
     ) -> Result<BatchResults<'_>, BatchError> {
         let api = self.batch_api(batch)?;
         let files = ended.results.iter().cloned().collect();
-        Ok(BatchResults { api, files, open: None, buffer: Vec::new(), read: 0 })
+        Ok(BatchResults { api, files, open: None, buffer: Vec::new(), looked_at: 0, read: 0 })
     }
 
     fn batch_api(&self, batch: &Batch) -> Result<Api<'_>, BatchError> {
@@ -330,6 +330,8 @@ pub struct BatchResults<'a> {
     open: Option<OpenAnswer>,
     /// What was read of the next lines.
     buffer: Vec<u8>,
+    /// Bytes at its beginning that have no end of a line: nothing is looked through twice.
+    looked_at: usize,
     /// Bytes of all files so far.
     read: u64,
 }
@@ -341,13 +343,16 @@ impl BatchResults<'_> {
     /// As [`Gateway::send_batch`]. Answers that were read stay valid.
     pub async fn next(&mut self) -> Result<Option<BatchResult>, BatchError> {
         loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+            let rest = self.buffer.get(self.looked_at..).unwrap_or_default();
+            if let Some(end) = memchr::memchr(b'\n', rest) {
+                let line: Vec<u8> = self.buffer.drain(..=self.looked_at + end).collect();
+                self.looked_at = 0;
                 match self.result(&line) {
                     Some(result) => return Ok(Some(result)),
                     None => continue,
                 }
             }
+            self.looked_at = self.buffer.len();
             let Some(open) = &mut self.open else {
                 match self.files.pop_front() {
                     None => return Ok(None),
