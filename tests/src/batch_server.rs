@@ -63,6 +63,8 @@ pub enum Fault {
     Refused(u16),
     /// They fail as a whole.
     Failed,
+    /// Who asks about them gets no answer.
+    Silent,
 }
 
 /// A running server; it stops on drop.
@@ -134,12 +136,14 @@ impl BatchServer {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// What happens to batches that are made from now on. Held ones end as soon as none is held.
+    /// What happens to batches that are made from now on. Held and silent ones end as
+    /// soon as that fault is set no more.
     pub fn set_fault(&self, fault: Fault) {
         let mut state = self.state();
         state.fault = fault;
-        if fault != Fault::Held {
-            for batch in state.batches.iter_mut().filter(|batch| batch.fault == Fault::Held) {
+        for waiting in [Fault::Held, Fault::Silent].into_iter().filter(|waiting| fault != *waiting)
+        {
+            for batch in state.batches.iter_mut().filter(|batch| batch.fault == waiting) {
                 batch.fault = Fault::None;
             }
         }
@@ -174,10 +178,19 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
         while let Some(request) = read_request(&mut reader)? {
+            while self.is_silent(&request) && !self.stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
             let Some((status, body)) = self.answer(&request) else { return Ok(()) };
             reader.get_mut().write_all(&http(status, &[], &body))?;
         }
         Ok(())
+    }
+
+    fn is_silent(&self, request: &Request) -> bool {
+        let state = self.state.lock().expect("no thread panicked");
+        let mut silent = state.batches.iter().filter(|batch| batch.fault == Fault::Silent);
+        request.target.starts_with("GET ") && silent.any(|batch| request.target.contains(&batch.id))
     }
 
     /// Status and body; `None` to end the connection.

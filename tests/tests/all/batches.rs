@@ -204,6 +204,44 @@ async fn restarts(base: Base, wire: Wire) {
     assert_eq!(open(&factory).await, 0);
 }
 
+/// Providers that say nothing about their batches hold up no batch of another provider.
+async fn silence(base: Base, wire: Wire) {
+    let servers = [(); 2].map(|()| BatchServer::start(wire, ANY_ANSWER, |_| Item::Good));
+    let [silent, server] = &servers;
+    silent.set_fault(Fault::Silent);
+    let factory = factory(base, server, wire).await.with("ai.batch.max_items", 1);
+    let config = factory.bench.path().join("sitewright.toml");
+    let config = std::fs::read_to_string(config).unwrap();
+    let (kind, address) = (wire.as_str(), silent.base_url());
+    factory.bench.write(
+        "sitewright.toml",
+        format!(
+            "{config}\n[ai.routes.strategy]\ntry = [{{ provider = \"silent\", model = \"m\" \
+             }}]\n[ai.providers.silent]\nkind = \"{kind}\"\nbatch = \"{kind}\"\nbase_url = \
+             \"{address}\"\nbreaker = {{ failures = 0 }}\n"
+        ),
+    );
+    let silent_orders = ["s1", "s2", "s3"].map(|id| {
+        let params = json!({ "prompt": format!("[[{id}]] "), "purpose": "strategy" });
+        named(id, faulty("ai-echo", params))
+    });
+    enqueue(&factory, "faulty", silent_orders).await;
+    let _worker = factory.worker(&[]);
+    until("batches are sent to it", || async { silent.batches().len() >= 2 }).await;
+
+    enqueue(&factory, "faulty", ["a", "b"].map(|id| calls_in_turn(id, 2))).await;
+    for id in ["a", "b"] {
+        factory.until_state(id, OrderState::Succeeded).await;
+    }
+    assert_eq!(open(&factory).await, 3, "the provider still says nothing");
+
+    silent.set_fault(Fault::None);
+    for id in ["s1", "s2", "s3"] {
+        factory.until_state(id, OrderState::Succeeded).await;
+    }
+    assert!(silent.direct().is_empty() && server.direct().is_empty());
+}
+
 macro_rules! on_both {
     ($($name:ident, $sqlite:ident, $postgres:ident;)*) => {
         $(
@@ -232,6 +270,8 @@ on_both! {
         unanswered_calls_are_made_without_a_batch_on_postgres;
     faults, a_batch_that_fails_fails_no_order_on_sqlite,
         a_batch_that_fails_fails_no_order_on_postgres;
+    silence, a_silent_provider_holds_up_no_other_on_sqlite,
+        a_silent_provider_holds_up_no_other_on_postgres;
     restarts, a_killed_worker_loses_no_batch_on_sqlite,
         a_killed_worker_loses_no_batch_on_postgres;
 }
