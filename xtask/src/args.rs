@@ -192,6 +192,7 @@ impl TestArgs {
         cargo xtask bench neighbours    Healthy orders beside each order of the hostile corpus\n  \
         cargo xtask bench soak          Whether a worker that removes what has expired grows\n  \
         cargo xtask bench bulk          Requeuing many orders, and what others wait for it\n  \
+        cargo xtask bench server        Orders accepted, pages over many orders, listeners\n  \
         cargo xtask bench conformance   Duration of the conformance suite for a template\n  \
         cargo xtask bench -- --help     List the benchmarks")]
 pub(crate) struct BenchArgs {

@@ -12,8 +12,10 @@ mod model;
 mod neighbours;
 mod overhead;
 mod process;
+mod server;
 mod setup;
 mod soak;
+mod table;
 mod templates;
 mod traps;
 mod waiting;
@@ -70,6 +72,9 @@ enum Bench {
     Soak(soak::Args),
     /// Measure requeuing many orders, and how long others that write wait for it
     Bulk(bulk::Args),
+    /// Measure the server on SQLite and PostgreSQL: orders accepted, answers and pages over many
+    /// orders, listeners of events
+    Server(server::Args),
     /// Measure the duration of the conformance suite for a template
     Conformance(conformance::Args),
     /// Measure the time from saving a file to the new page in `template dev`, for each language
@@ -107,6 +112,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Neighbours(args) => neighbours::measure(&args).await?,
         Bench::Soak(args) => soak::measure(&args).await?,
         Bench::Bulk(args) => bulk::measure(&args).await?,
+        Bench::Server(args) => server::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,
         Bench::Dev(args) => dev::measure(args).await?,
         Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,

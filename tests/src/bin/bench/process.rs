@@ -1,5 +1,7 @@
-//! `sitewright worker` as a separate process, and its CPU time and memory from `/proc`.
+//! `sitewright worker` and `sitewright serve` as separate processes, and their CPU time and memory
+//! from `/proc`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -29,32 +31,46 @@ impl Worker {
         max_orders: u32,
         certificate: Option<&Path>,
     ) -> anyhow::Result<Worker> {
+        let max_orders = max_orders.to_string();
+        let arguments = ["worker", "--max-orders", &max_orders];
+        Ok(Worker::spawn(folder, &arguments, certificate).await?.0)
+    }
+
+    /// Starts the binary with these arguments, the first of which is a command that prints a
+    /// `ready` event. Returns that line, too.
+    async fn spawn(
+        folder: &Path,
+        arguments: &[&str],
+        certificate: Option<&Path>,
+    ) -> anyhow::Result<(Worker, String)> {
+        let name = arguments.first().copied().unwrap_or_default();
         let mut command = std::process::Command::new(sitewright_tests::binary());
         sitewright_tests::forget_settings(&mut command);
         command.envs(certificate.map(|file| ("SSL_CERT_FILE", file)));
         command.current_dir(folder);
-        let log = std::fs::File::create(folder.join("worker.log"))?;
+        let log_file = folder.join(format!("{name}.log"));
+        let log = std::fs::File::create(&log_file)?;
         let start = Instant::now();
         let mut process = Command::from(command)
-            .args(["--config", "sitewright.toml", "--json", "--log-format", "json", "worker"])
-            .args(["--max-orders", &max_orders.to_string()])
+            .args(["--config", "sitewright.toml", "--json", "--log-format", "json"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .context("the worker does not start")?;
+            .with_context(|| format!("`sitewright {name}` does not start"))?;
         let stdout = process.stdout.take().context("the child has no stdout")?;
         let mut stdout = BufReader::new(stdout).lines();
-        let line = stdout.next_line().await?;
+        let line = stdout.next_line().await?.unwrap_or_default();
         let ready = start.elapsed();
         ensure!(
-            line.as_ref().is_some_and(|line| line.contains("\"ready\"")),
-            "the worker printed {line:?}; its log is\n{}",
-            std::fs::read_to_string(folder.join("worker.log")).unwrap_or_default()
+            line.contains("\"ready\""),
+            "`sitewright {name}` printed {line:?}; its log is\n{}",
+            std::fs::read_to_string(&log_file).unwrap_or_default()
         );
-        let pid = process.id().context("the worker has exited")?;
-        Ok(Worker { process, stdout, pid, ready })
+        let pid = process.id().with_context(|| format!("`sitewright {name}` has exited"))?;
+        Ok((Worker { process, stdout, pid, ready }, line))
     }
 
     /// CPU time of all threads.
@@ -94,6 +110,30 @@ impl Worker {
         kill_process(pid, Signal::TERM)?;
         while self.stdout.next_line().await?.is_some() {}
         let status = self.process.wait().await?;
-        if status.success() { Ok(()) } else { Err(anyhow!("the worker exited with {status}")) }
+        if status.success() { Ok(()) } else { Err(anyhow!("the process exited with {status}")) }
+    }
+}
+
+/// `sitewright serve`; it is killed on drop.
+pub(crate) struct Server {
+    /// Its process, with the same readings as a worker's.
+    pub(crate) process: Worker,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server with the configuration `sitewright.toml` of the folder, on a free port of
+    /// the loopback interface.
+    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Server> {
+        let arguments = ["serve", "--listen", "127.0.0.1:0"];
+        let (process, line) = Worker::spawn(folder, &arguments, None).await?;
+        let ready: serde_json::Value = serde_json::from_str(&line)?;
+        let address = ready["address"].as_str().context("the event has no address")?.parse()?;
+        Ok(Server { process, address })
+    }
+
+    /// URL of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 }

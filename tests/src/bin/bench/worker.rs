@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::model::{Answering, Model, more_files};
 use crate::process::Worker;
 use crate::setup::median;
+use crate::table::{Row, count, print_table};
 
 const TEMPLATE: &str = "guest-one-page";
 
@@ -86,13 +87,6 @@ enum Protocol {
     Http1,
     /// With TLS and up to 100 calls per connection, as hosted models have it.
     Http2,
-}
-
-/// A row of the table: a measure and its value on each database.
-struct Row {
-    name: String,
-    values: Vec<String>,
-    target: Option<String>,
 }
 
 pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
@@ -517,53 +511,4 @@ fn order(kind: &str, number: usize) -> NewOrder {
     let mut document = sitewright_tests::order("02-dentist-us-minimal");
     document["order"]["id"] = json!(id);
     NewOrder::new(id, TEMPLATE, document.to_string())
-}
-
-impl Row {
-    fn new(name: &str, value: String) -> Row {
-        Row { name: name.to_owned(), values: vec![value], target: None }
-    }
-
-    fn target(mut self, target: String, met: bool) -> Row {
-        let verdict = if met { "met" } else { "MISSED" };
-        if let Some(value) = self.values.first_mut() {
-            value.push_str(&format!(" ({verdict})"));
-        }
-        self.target = Some(target);
-        self
-    }
-}
-
-fn count(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut shown = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
-/// Prints a Markdown table.
-fn print_table(names: &[String], columns: Vec<Vec<Row>>) {
-    let mut rows: Vec<[String; 2]> = Vec::new();
-    let mut cells: Vec<Vec<String>> = Vec::new();
-    for (column, lines) in columns.into_iter().enumerate() {
-        for (row, line) in lines.into_iter().enumerate() {
-            if column == 0 {
-                let target = line.target.unwrap_or_default();
-                rows.push([line.name, target]);
-                cells.push(Vec::new());
-            }
-            if let Some(cells) = cells.get_mut(row) {
-                cells.extend(line.values);
-            }
-        }
-    }
-    println!("| | {} | target |\n|---|{}---|", names.join(" | "), "--:|".repeat(names.len()));
-    for ([name, target], cells) in rows.into_iter().zip(cells) {
-        println!("| {name} | {} | {target} |", cells.join(" | "));
-    }
 }
