@@ -179,7 +179,7 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         while let Some(request) = read_request(&mut reader)? {
             while self.is_silent(&request) && !self.stopped.load(Ordering::Relaxed) {
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::thread::park_timeout(std::time::Duration::from_millis(20));
             }
             let Some((status, body)) = self.answer(&request) else { return Ok(()) };
             reader.get_mut().write_all(&http(status, &[], &body))?;
