@@ -262,6 +262,16 @@ impl PageCheck<'_> {
         if name == "script" {
             self.script(element, inside, line);
         }
+        if !inside.template {
+            let handlers = element
+                .value()
+                .attrs()
+                .filter(|(name, _)| name.len() > 2 && name.starts_with("on"));
+            for (_, value) in handlers {
+                let line = line.unwrap_or(1);
+                report_script(self.file, value, Kind::Handler, line, self.work, self.problems);
+            }
+        }
         if name == "style" {
             self.sheet(&own_text(element), line);
         }

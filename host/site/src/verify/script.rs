@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Module,
     /// A file that is a module if it imports or exports something.
     Either,
+    /// The value of an attribute such as `onclick`: the body of a function.
+    Handler,
 }
 
 /// A place where a script does not parse.
@@ -92,11 +94,15 @@ pub(super) fn parse(text: &str, kind: Kind, work: &Work) -> Parsed {
 fn errors(text: &str, kind: Kind) -> Vec<ScriptError> {
     let allocator = Allocator::default();
     let source_type = match kind {
-        Kind::Classic => SourceType::script(),
+        Kind::Classic | Kind::Handler => SourceType::script(),
         Kind::Module => SourceType::mjs(),
         Kind::Either => SourceType::unambiguous(),
     };
-    let options = ParseOptions { parse_regular_expression: true, ..ParseOptions::default() };
+    let options = ParseOptions {
+        parse_regular_expression: true,
+        allow_return_outside_function: kind == Kind::Handler,
+        ..ParseOptions::default()
+    };
     let parsed = Parser::new(&allocator, text, source_type).with_options(options).parse();
     let errors = parsed.diagnostics.errors().take(MAX_ERRORS).map(|error| {
         let offset = error.labels.first().map_or(0, |label| label.offset() as usize);

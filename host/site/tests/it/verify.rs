@@ -186,6 +186,7 @@ fn f5_each_rule_is_enforced_alone() {
             Body("<script>document.write(\"<script src='a.js'></script>\")</script>"),
         ),
         (Rule::ScriptSyntax, Body("<script>import a from './a.js'</script>")),
+        (Rule::ScriptSyntax, Body("<p onclick=\"go('it's')\">x</p>")),
         (Rule::ScriptSyntax, Body("<script>const text = 'It's new'</script>")),
         (Rule::ScriptSyntax, Body("<script>if (/(/.test(a)) b()</script>")),
         (Rule::ScriptSyntax, Head("<script type=\"module\">var a = ;</script>")),
@@ -470,7 +471,9 @@ fn f5_a_problem_names_file_line_and_text() {
 fn f5_a_script_that_does_not_parse_is_named_with_the_place_and_its_line() {
     let mut files = good_site();
     let before = "let before = 1;".repeat(20);
-    let body = format!("<p>um</p>\n<script>\n  let a = 1;\n  {before} let b = [2;\n</script>");
+    let body = format!(
+        "<p onclick=\"return um()\">um</p>\n<script>\n  let a = 1;\n  {before} let b = [2;\n</script>"
+    );
     files.insert(path("extra.html"), page("", &body).into_bytes());
     files.insert(path("js/a.js"), b"let c = 1;\nlet d = 'fim\n".to_vec());
     let found = problems(&files);
