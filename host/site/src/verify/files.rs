@@ -8,6 +8,7 @@ use super::data::{JsonText, XmlPart};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::script::{self, Kind, MAX_NESTING, Parsed};
 use super::unused::Search;
 use super::work::Work;
 use super::{css, data, html};
@@ -35,6 +36,39 @@ pub(super) fn is_text(path: &SitePath) -> bool {
         "rss",
     ];
     path.extension().is_some_and(|extension| TEXT.contains(&extension.as_str()))
+}
+
+/// Reports what keeps a script from being JavaScript. It begins in `first_line` of the file.
+pub(super) fn report_script(
+    file: &SitePath,
+    text: &str,
+    kind: Kind,
+    first_line: u64,
+    work: &Work,
+    problems: &mut Problems,
+) {
+    let errors = match script::parse(text, kind, work) {
+        Parsed::Errors(errors) => errors,
+        Parsed::Later => return,
+        Parsed::TooDeep => {
+            let message = message!(
+                "the script nests deeper than {MAX_NESTING} brackets, conditions and prefixes, so \
+                 it was not checked; make it simpler"
+            );
+            problems.add(file, Rule::TooLarge, Some(first_line), None, message);
+            return;
+        }
+    };
+    for error in errors {
+        let message = message!(
+            "the script does not parse, so browsers run none of it: {} at character {} of the \
+             line; correct it",
+            shown(&error.why),
+            error.column
+        );
+        let line = first_line + error.line;
+        problems.add(file, Rule::ScriptSyntax, Some(line), Some(&error.source), message);
+    }
 }
 
 /// The check of one file on its own.
@@ -72,6 +106,8 @@ impl FileCheck<'_> {
             Some("css") => self.css(text, facts),
             Some("json" | "webmanifest" | "map") => self.json(text, facts),
             Some("xml" | "svg" | "rss") => self.xml(text, facts),
+            Some("js") => self.script(text, Kind::Either, facts),
+            Some("mjs") => self.script(text, Kind::Module, facts),
             Some("txt") => {
                 if self.file.as_str() == "robots.txt"
                     && let Some(line) = super::robots::keeps_all_out(text)
@@ -113,6 +149,11 @@ impl FileCheck<'_> {
             facts.refer(url, "style sheet's `url()`", Some(u64::from(*line) + 1), false);
         }
         facts.refer_more(sheet.more_urls);
+        facts
+    }
+
+    fn script(&mut self, text: &str, kind: Kind, facts: Facts) -> Facts {
+        report_script(self.file, text, kind, 1, self.work, self.problems);
         facts
     }
 

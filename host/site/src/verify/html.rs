@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use super::copy::Blocks;
 use super::data::read_json;
-use super::files::FileCheck;
+use super::files::{FileCheck, report_script};
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::script::Kind;
 use super::unused::Search;
 use super::work::Work;
 use super::{contrast, css, json_ld};
@@ -259,7 +260,17 @@ impl PageCheck<'_> {
             }
         }
         if name == "script" {
-            self.script(element, line);
+            self.script(element, inside, line);
+        }
+        if !inside.template {
+            let handlers = element
+                .value()
+                .attrs()
+                .filter(|(name, _)| name.len() > 2 && name.starts_with("on"));
+            for (_, value) in handlers {
+                let line = line.unwrap_or(1);
+                report_script(self.file, value, Kind::Handler, line, self.work, self.problems);
+            }
         }
         if name == "style" {
             self.sheet(&own_text(element), line);
@@ -344,11 +355,17 @@ impl PageCheck<'_> {
         }
     }
 
-    fn script(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
-        match ScriptType::of(element) {
-            ScriptType::JsonLd => self.json_ld(element, line),
-            ScriptType::Json => self.json(element, line),
-            ScriptType::Other => {}
+    fn script(&mut self, element: &ElementRef<'_>, inside: Inside, line: Option<u64>) {
+        let kind = match ScriptType::of(element) {
+            ScriptType::JsonLd => return self.json_ld(element, line),
+            ScriptType::Json => return self.json(element, line),
+            ScriptType::Data => return,
+            ScriptType::JavaScript(kind) => kind,
+        };
+        // Browsers ignore the text of a script that has an address, and do not run templates.
+        if element.attr("src").is_none() && !inside.template {
+            let text = own_text(element);
+            report_script(self.file, &text, kind, line.unwrap_or(1), self.work, self.problems);
         }
     }
 
@@ -426,10 +443,11 @@ impl PageCheck<'_> {
 
 /// What the content of a `<script>` is.
 enum ScriptType {
+    JavaScript(Kind),
     JsonLd,
-    /// What browsers read as JSON, or scripts do.
     Json,
-    Other,
+    /// What browsers do not look at.
+    Data,
 }
 
 impl ScriptType {
@@ -438,7 +456,16 @@ impl ScriptType {
         match kind.as_str() {
             "application/ld+json" => ScriptType::JsonLd,
             "application/json" | "importmap" | "speculationrules" => ScriptType::Json,
-            _ => ScriptType::Other,
+            "module" => ScriptType::JavaScript(Kind::Module),
+            // The types of JavaScript in the HTML standard, with the forms that are still in use.
+            ""
+            | "text/javascript"
+            | "application/javascript"
+            | "text/ecmascript"
+            | "application/ecmascript"
+            | "application/x-javascript"
+            | "text/x-javascript" => ScriptType::JavaScript(Kind::Classic),
+            _ => ScriptType::Data,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `files` | which checks a kind of file gets; style sheets, JSON and XML |
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
+//! | `script` | whether scripts parse as JavaScript |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
@@ -46,6 +47,7 @@ mod problem;
 mod published;
 mod reference;
 mod robots;
+mod script;
 mod site;
 mod style;
 mod unused;

@@ -175,6 +175,8 @@ pub enum Rule {
     /// Where style sheets make the colours of a text and of its background certain, their contrast
     /// is that of WCAG 2 level AA: 4.5:1, or 3:1 for large text.
     Contrast,
+    /// Scripts parse as JavaScript.
+    ScriptSyntax,
     /// [`CopyRule::Refusal`].
     CopyRefusal,
     /// [`CopyRule::Placeholder`].
@@ -242,6 +244,7 @@ impl Rule {
             | Rule::Placeholder
             | Rule::Sitemap
             | Rule::TooLarge
+            | Rule::ScriptSyntax
             | Rule::CopyRefusal
             | Rule::CopyPlaceholder
             | Rule::CopyLeftOver
@@ -326,6 +329,7 @@ impl Rule {
             Rule::ImageFile => "images are of the format that their name says",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
+            Rule::ScriptSyntax => "scripts parse as JavaScript",
             Rule::CopyRefusal => CopyRule::Refusal.demand(),
             Rule::CopyPlaceholder => CopyRule::Placeholder.demand(),
             Rule::CopyLeftOver => CopyRule::LeftOver.demand(),

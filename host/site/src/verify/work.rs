@@ -17,28 +17,41 @@ const QUICK: u64 = 256 << 10;
 pub struct Work {
     used: Cell<u64>,
     max: u64,
+    is_quick: bool,
 }
 
 impl Work {
     /// Counts without a limit.
     pub fn unlimited() -> Self {
-        Work { used: Cell::new(0), max: u64::MAX }
+        Work { used: Cell::new(0), max: u64::MAX, is_quick: false }
     }
 
     /// What one file of `bytes` bytes may take: linear in its size.
     pub fn of_file(bytes: usize) -> Self {
-        Work { used: Cell::new(0), max: (bytes as u64).saturating_mul(PER_BYTE) + PER_FILE }
+        let max = (bytes as u64).saturating_mul(PER_BYTE) + PER_FILE;
+        Work { max, ..Work::unlimited() }
     }
 
     /// What a whole site of `bytes` bytes may take where nothing can stop its check: a few
     /// milliseconds.
     pub(super) fn quick(bytes: u64) -> Self {
-        Work { used: Cell::new(0), max: bytes.saturating_mul(QUICK_PER_BYTE) + QUICK }
+        let max = bytes.saturating_mul(QUICK_PER_BYTE) + QUICK;
+        Work { max, is_quick: true, ..Work::unlimited() }
     }
 
     /// Counts steps.
     pub fn spend(&self, steps: usize) {
         self.used.set(self.used.get().saturating_add(steps as u64));
+    }
+
+    /// Whether nothing can stop the check: work whose steps are not known must wait.
+    pub(super) fn is_quick(&self) -> bool {
+        self.is_quick
+    }
+
+    /// Lets the check end.
+    pub(super) fn exhaust(&self) {
+        self.used.set(u64::MAX);
     }
 
     /// Steps that were made.

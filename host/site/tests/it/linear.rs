@@ -157,6 +157,14 @@ const FAMILIES: &[Family] = &[
     family("css selectors in selectors", "x.css", |n| format!("{}a", ":is(a,".repeat(n))),
     family("css rules", "x.css", |n| numbered(n, |n| format!(".a{n}{{color:red}}"))),
     family("css custom properties", "x.css", |n| numbered(n, |n| format!("--a{n}:var(--b);"))),
+    family("script brackets", "x.js", |n| "(".repeat(n)),
+    family("script values in templates", "x.js", |n| "`${a".repeat(n)),
+    family("script regular expressions", "x.js", |n| "/(".repeat(n)),
+    family("script statements", "x.js", |n| "if(a){b=1}else c;\n".repeat(n)),
+    family("script functions", "x.js", |n| format!("{}a", "a=>".repeat(n))),
+    family("script strings", "x.js", |n| "'\\'\n".repeat(n)),
+    family("script comments", "x.js", |n| "/*/**/<!--\n".repeat(n)),
+    family("script errors", "x.js", |n| "let a = ;\n".repeat(n)),
     family("css urls", "x.css", |n| "url(a)".repeat(n)),
     family("css brackets", "x.css", |n| ")".repeat(n)),
     family("css in brackets", "x.css", |n| format!("({}", ")]}".repeat(n))),
@@ -259,6 +267,9 @@ fn f2_what_a_file_has_too_much_of_is_named() {
         ("xml depth", 6_000, "it nests elements deeper than 256"),
         ("xml attributes", 6_000, "an element has more than 256 attributes"),
         ("json depth", 6_000, "recursion limit exceeded"),
+        ("script brackets", 6_000, "nests deeper than 1000 brackets"),
+        ("script values in templates", 6_000, "nests deeper than 1000 brackets"),
+        ("script functions", 6_000, "nests deeper than 1000 brackets"),
     ];
     for (name, n, words) in rows {
         let family = FAMILIES.iter().find(|family| family.name == name).unwrap();

@@ -180,6 +180,21 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::JsonSyntax, Put("site.webmanifest", b"nada".to_vec())),
         (Rule::JsonSyntax, Head("<script type=\"importmap\">{imports: {}}</script>")),
         (Rule::JsonSyntax, Body("<script type=\"application/json\">{\"a\": 1,}</script>")),
+        (Rule::ScriptSyntax, Body("<script>const a = (1;</script>")),
+        (
+            Rule::ScriptSyntax,
+            Body("<script>document.write(\"<script src='a.js'></script>\")</script>"),
+        ),
+        (Rule::ScriptSyntax, Body("<script>import a from './a.js'</script>")),
+        (Rule::ScriptSyntax, Body("<p onclick=\"go('it's')\">x</p>")),
+        (Rule::ScriptSyntax, Body("<script>const text = 'It's new'</script>")),
+        (Rule::ScriptSyntax, Body("<script>if (/(/.test(a)) b()</script>")),
+        (Rule::ScriptSyntax, Head("<script type=\"module\">var a = ;</script>")),
+        (Rule::ScriptSyntax, Put("js/a.js", b"function a( { return 1 }".to_vec())),
+        (Rule::ScriptSyntax, Put("js/a.js", b"const a: string = 'typed'".to_vec())),
+        (Rule::ScriptSyntax, Put("js/a.js", b"const a = <p>x</p>".to_vec())),
+        (Rule::ScriptSyntax, Put("js/a.js", b"```js\nlet a = 1\n```".to_vec())),
+        (Rule::ScriptSyntax, Put("js/a.mjs", b"return 1".to_vec())),
         (Rule::JsonLd, Head("<script type=\"application/ld+json\">{\"a\": \"b\" \"c\"}</script>")),
         (Rule::Language, Replace(" lang=\"pt-BR\"", "")),
         (Rule::Language, Replace("pt-BR", "portugues-do-brasil")),
@@ -453,6 +468,26 @@ fn f5_a_problem_names_file_line_and_text() {
 }
 
 #[test]
+fn f5_a_script_that_does_not_parse_is_named_with_the_place_and_its_line() {
+    let mut files = good_site();
+    let before = "let before = 1;".repeat(20);
+    let body = format!(
+        "<p onclick=\"return um()\">um</p>\n<script>\n  let a = 1;\n  {before} let b = [2;\n</script>"
+    );
+    files.insert(path("extra.html"), page("", &body).into_bytes());
+    files.insert(path("js/a.js"), b"let c = 1;\nlet d = 'fim\n".to_vec());
+    let found = problems(&files);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let text = page("", &body);
+    let line = text.lines().position(|line| line.contains("let b")).unwrap() as u64 + 1;
+    assert_eq!((found[0].rule, found[0].line), (Rule::ScriptSyntax, Some(line)));
+    assert!(found[0].excerpt.as_deref().unwrap().contains("let b = [2;"), "{found:#?}");
+    assert!(found[0].message.as_str().contains(" at character 31"), "{found:#?}");
+    assert_eq!((found[1].rule, found[1].line), (Rule::ScriptSyntax, Some(2)));
+    assert_eq!(found[1].excerpt.as_deref(), Some("let d = 'fim"));
+}
+
+#[test]
 fn f5_a_near_miss_in_case_is_named() {
     let mut files = good_site();
     files.insert(path("extra.html"), page("", "<img src=\"/IMG/Pao.png\" alt=\"\">").into_bytes());
@@ -656,7 +691,7 @@ proptest! {
     #[test]
     fn f5_no_file_makes_the_checks_fail_themselves(text in odd_file()) {
         let options = VerifyOptions { literal_texts: vec!["a {{ é".into(), "${ … }}".into()], ..options() };
-        let names = ["index.html", "x.css", "x.svg", "sitemap.xml", "x.json", "x.webmanifest", "x.txt"];
+        let names = ["index.html", "x.css", "x.svg", "sitemap.xml", "x.json", "x.webmanifest", "x.txt", "x.js"];
         let files: Files = names.into_iter().map(|name| (path(name), text.clone().into_bytes())).collect();
         let verdict = verify(&files, &options).unwrap();
         prop_assert!(!verdict.is_good());
