@@ -76,8 +76,8 @@ pub struct AiFacts {
     pub tenants: Vec<TenantSpend>,
     /// How long replies of the period took.
     pub latencies: Vec<AiLatency>,
-    /// Attempts of the period that failed, the most frequent first. `None` for a visitor of a tenant:
-    /// it is not known of which orders they were.
+    /// Attempts of the period that failed, the most frequent first. `None` for a visitor of a
+    /// tenant: it is not known of which orders they were.
     pub errors: Option<Vec<AiErrorCount>>,
     /// Causes of AI failures in the period, those with the most failures first.
     pub causes: Vec<Cause>,

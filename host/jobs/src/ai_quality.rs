@@ -50,9 +50,9 @@ pub struct AiErrorCount {
 }
 
 impl Database {
-    /// How long the replies from `since` to before `until` (milliseconds since the Unix epoch) took,
-    /// by provider and model, those with the most replies first. Replies of batches and of other
-    /// orders do not count. With a tenant, only of its orders.
+    /// How long the replies from `since` to before `until` (milliseconds since the Unix epoch)
+    /// took, by provider and model, those with the most replies first. Replies of batches and of
+    /// other orders do not count. With a tenant, only of its orders.
     ///
     /// # Errors
     /// If the database fails.
@@ -97,9 +97,9 @@ impl Database {
         latencies.map_err(|error| Error::database(doing, error))
     }
 
-    /// Attempts at AI calls that failed, from the beginning of the hour of `since` to before `until`
-    /// (milliseconds since the Unix epoch), the most frequent first; at most 100. Workers store them
-    /// with a delay of seconds. It is not known of which orders they were.
+    /// Attempts at AI calls that failed, from the beginning of the hour of `since` to before
+    /// `until` (milliseconds since the Unix epoch), the most frequent first; at most 100. Workers
+    /// store them with a delay of seconds. It is not known of which orders they were.
     ///
     /// # Errors
     /// If the database fails.

@@ -52,8 +52,8 @@ pub(super) struct Period {
     pub(super) by_tenant: bool,
 }
 
-/// The sums of [`Cost::read`]. A number that a provider invented is cut, so that sums of millions of
-/// replies fit.
+/// The sums of [`Cost::read`]. A number that a provider invented is cut, so that sums of millions
+/// of replies fit.
 macro_rules! sums {
     () => {
         "count(*) AS calls,
@@ -86,8 +86,8 @@ impl Database {
         self.spend(period, MAX_ROWS).await
     }
 
-    /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by the
-    /// tenants of their orders, the dearest first; at most `most`.
+    /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
+    /// the tenants of their orders, the dearest first; at most `most`.
     ///
     /// # Errors
     /// If the database fails.

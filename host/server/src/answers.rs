@@ -148,8 +148,8 @@ pub(crate) struct CostList {
     pub(crate) rows: Vec<CostRow>,
     /// How long replies took, by provider and model; at most 50, those with the most replies first.
     pub(crate) latencies: Vec<AiLatency>,
-    /// Attempts that failed, in whole hours, the most frequent first; at most 100. It is not known of
-    /// which orders they were: null for a token of a tenant.
+    /// Attempts that failed, in whole hours, the most frequent first; at most 100. It is not known
+    /// of which orders they were: null for a token of a tenant.
     pub(crate) errors: Option<Vec<AiErrorCount>>,
 }
 

@@ -61,8 +61,8 @@ pub struct JournalEntry {
     /// `cost_usd` are what that order paid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
-    /// Milliseconds that the attempt took which got the reply, for statistics; not a part of what is
-    /// stored. `None` for a reply of a batch, of another order, or that was read from a journal.
+    /// Milliseconds that the attempt took which got the reply, for statistics; not a part of what
+    /// is stored. `None` for a reply of a batch, of another order, or that was read from a journal.
     #[serde(skip)]
     pub took_ms: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! `/v1/cost`: what AI calls cost, how long they took, and how they failed; the same in the console.
+//! `/v1/cost`: what AI calls cost, how long they took, and how they failed; the same in the
+//! console.
 
 on_both!(
     costs_are_added_up_by_what_is_asked,

@@ -231,7 +231,8 @@ impl Fill {
         format!(
             "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, started_at,
                 last_seen, beats)
-             SELECT 'bench-worker-' || w, 'boot', 'machine-' || w, 100 + w, 5000, {begin}, {later}, 1
+             SELECT 'bench-worker-' || w, 'boot', 'machine-' || w, 100 + w, 5000, {begin}, {later},
+                1
              FROM {workers} AS workers;
              INSERT INTO sitewright_templates (worker, template, digest)
              SELECT 'bench-worker-' || w, template, '{digest}'
