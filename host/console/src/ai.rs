@@ -1,10 +1,10 @@
-//! AI and cost: what was spent on what, which calls fail, and what is held.
+//! AI and cost: what was spent on what, how long calls take, which fail, and what is held.
 
 use std::collections::BTreeMap;
 
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{Cost, Hold, Spend};
+use sitewright_jobs::{AiErrorCount, AiLatency, Cost, Hold, Spend, TenantSpend};
 
 use super::address;
 use super::chart::{self, Chart};
@@ -72,6 +72,13 @@ pub struct AiFacts {
     pub period: Period,
     /// Of the period, in its spans.
     pub spend: Vec<Spend>,
+    /// The same by tenant, the dearest first. Empty for a visitor of a tenant.
+    pub tenants: Vec<TenantSpend>,
+    /// How long replies of the period took.
+    pub latencies: Vec<AiLatency>,
+    /// Attempts of the period that failed, the most frequent first. `None` for a visitor of a
+    /// tenant: it is not known of which orders they were.
+    pub errors: Option<Vec<AiErrorCount>>,
     /// Causes of AI failures in the period, those with the most failures first.
     pub causes: Vec<Cause>,
     pub holds: Vec<Hold>,
@@ -90,6 +97,10 @@ struct Page<'a> {
     per: &'static str,
     spans: Vec<Line>,
     tables: Vec<Table>,
+    latencies: Vec<LatencyRow>,
+    more_latencies: usize,
+    errors: Option<Vec<ErrorRow>>,
+    more_errors: usize,
     causes: Vec<CauseRow>,
     more_causes: usize,
     holds: Vec<HoldRow>,
@@ -106,7 +117,8 @@ struct Table {
     name: &'static str,
     title: &'static str,
     lines: Vec<Line>,
-    more: usize,
+    /// What is said of further lines; empty if there are none.
+    more: String,
 }
 
 struct Line {
@@ -116,6 +128,24 @@ struct Line {
     output: String,
     cost: String,
     /// Of the whole, for the bar.
+    percent: i64,
+}
+
+/// How long the replies of a model took.
+struct LatencyRow {
+    name: String,
+    replies: String,
+    p50: String,
+    p95: String,
+    p99: String,
+}
+
+/// Attempts that failed alike.
+struct ErrorRow {
+    name: String,
+    kind: String,
+    failures: String,
+    /// Of all that are known.
     percent: i64,
 }
 
@@ -143,17 +173,24 @@ impl Sum {
     }
 
     fn line(self, name: String, all: i64) -> Line {
-        let percent = match all {
-            0 => 0,
-            all => (i128::from(self.cost.nano_usd) * 100 / i128::from(all)).clamp(0, 100),
-        };
         Line {
             name,
             replies: count(self.cost.calls),
             input: count(self.cost.input_tokens),
             output: count(self.cost.output_tokens),
             cost: dollars(self.cost.nano_usd),
-            percent: i64::try_from(percent).unwrap_or_default(),
+            percent: percent(self.cost.nano_usd, all),
+        }
+    }
+}
+
+/// The share of a part in percent, from 0 to 100.
+fn percent(part: i64, all: i64) -> i64 {
+    match all {
+        0 => 0,
+        all => {
+            let share = (i128::from(part) * 100 / i128::from(all)).clamp(0, 100);
+            i64::try_from(share).unwrap_or_default()
         }
     }
 }
@@ -163,7 +200,7 @@ impl Sum {
 /// # Errors
 /// Never, as far as is known.
 pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
-    let AiFacts { period, spend, causes, holds } = facts;
+    let AiFacts { period, spend, tenants, latencies, errors, causes, holds } = facts;
     let (spans, span_ms) = period.spans();
     let since = period.since(frame.now);
     let mut of_spans = vec![Sum::default(); spans];
@@ -192,8 +229,17 @@ pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
     let label = format!("Spent in {}: {}", period.label(), dollars(total));
     let table = |name, title, key: fn(&Spend) -> String| {
         let (lines, more) = by(spend, total, key);
+        let more = if more == 0 { String::new() } else { format!("and {more} more") };
         Table { name, title, lines, more }
     };
+    let mut tables = vec![
+        table("Model", "model", |one| of_model(&one.model, &one.provider)),
+        table("Purpose", "purpose", |one| one.purpose.clone()),
+        table("Template", "template", |one| {
+            one.template.clone().unwrap_or_else(|| "of orders that were removed".to_owned())
+        }),
+    ];
+    tables.extend(by_tenant(tenants, total));
     Page {
         f: frame,
         periods: Period::ALL
@@ -211,13 +257,11 @@ pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
         chart: chart::costs(&costs, &names, label),
         per: if *period == Period::Day { "hour" } else { "day" },
         spans: lines.map(|(sum, name)| sum.line(name.clone(), total)).collect(),
-        tables: vec![
-            table("Model", "model", |one| format!("{} · {}", one.model, one.provider)),
-            table("Purpose", "purpose", |one| one.purpose.clone()),
-            table("Template", "template", |one| {
-                one.template.clone().unwrap_or_else(|| "of orders that were removed".to_owned())
-            }),
-        ],
+        tables,
+        latencies: latencies.iter().take(SHOWN).map(one_latency).collect(),
+        more_latencies: latencies.len().saturating_sub(SHOWN),
+        errors: errors.as_deref().map(rows_of_errors),
+        more_errors: errors.as_ref().map_or(0, Vec::len).saturating_sub(SHOWN),
         causes: causes.iter().take(SHOWN).map(|cause| one_cause(cause, frame.now)).collect(),
         more_causes: causes.len().saturating_sub(SHOWN),
         holds: holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
@@ -238,6 +282,51 @@ fn by(spend: &[Spend], total: i64, key: fn(&Spend) -> String) -> (Vec<Line>, usi
     let more = sums.len().saturating_sub(SHOWN);
     let lines = sums.into_iter().take(SHOWN).map(|(key, sum)| sum.line(short(&key, 80), total));
     (lines.collect(), more)
+}
+
+/// A model, and who serves it.
+fn of_model(model: &str, provider: &str) -> String {
+    format!("{model} · {provider}")
+}
+
+/// The cost by tenant; `None` if there are no tenants.
+fn by_tenant(tenants: &[TenantSpend], total: i64) -> Option<Table> {
+    if tenants.iter().all(|one| one.tenant.is_none()) {
+        return None;
+    }
+    let line = |one: &TenantSpend| {
+        let name = one.tenant.as_deref().unwrap_or("without a tenant, or removed");
+        Sum { cost: one.cost }.line(short(name, 80), total)
+    };
+    Some(Table {
+        name: "Tenant",
+        title: "tenant",
+        lines: tenants.iter().take(SHOWN).map(line).collect(),
+        // Not all are read.
+        more: if tenants.len() > SHOWN { "and others".to_owned() } else { String::new() },
+    })
+}
+
+fn one_latency(latency: &AiLatency) -> LatencyRow {
+    let ms = |ms: i64| format!("{} ms", count(ms));
+    LatencyRow {
+        name: short(&of_model(&latency.model, &latency.provider), 80),
+        replies: count(latency.replies),
+        p50: ms(latency.p50_ms),
+        p95: ms(latency.p95_ms),
+        p99: ms(latency.p99_ms),
+    }
+}
+
+fn rows_of_errors(errors: &[AiErrorCount]) -> Vec<ErrorRow> {
+    let all = errors.iter().fold(0_i64, |all, one| all.saturating_add(one.failures));
+    let row = |one: &AiErrorCount| ErrorRow {
+        name: short(&of_model(&one.model, &one.provider), 80),
+        kind: one.kind.clone(),
+        failures: count(one.failures),
+        percent: percent(one.failures, all),
+    };
+    errors.iter().take(SHOWN).map(row).collect()
 }
 
 fn one_cause(cause: &Cause, now: i64) -> CauseRow {

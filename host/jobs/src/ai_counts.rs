@@ -55,12 +55,16 @@ pub struct AiFailureSeries {
     pub sent: bool,
 }
 
+/// Failed attempts that are not in the database yet, by provider, requested model and kind.
+pub(super) type Unstored = BTreeMap<(String, String, &'static str), u64>;
+
 /// Counts replies by provider, model and use, and failed attempts by provider, model and kind, in a
 /// bounded number of series.
 #[derive(Debug, Default)]
 pub struct AiCounts {
     series: Mutex<BTreeMap<AiSeries, AiTotals>>,
     failures: Mutex<BTreeMap<AiFailureSeries, u64>>,
+    unstored: Mutex<Unstored>,
 }
 
 impl AiCounts {
@@ -93,8 +97,24 @@ impl AiCounts {
             failed =
                 AiFailureSeries { provider: OTHER.to_owned(), model: OTHER.to_owned(), ..failed };
         }
+        let AiFailureSeries { provider, model, kind, .. } = failed.clone();
+        self.add_unstored(Unstored::from([((provider, model, kind), 1)]));
         let count = failures.entry(failed).or_default();
         *count = count.saturating_add(1);
+    }
+
+    /// The attempts that failed since the last time that this was called.
+    pub(super) fn take_unstored(&self) -> Unstored {
+        std::mem::take(&mut *self.unstored.lock())
+    }
+
+    /// Adds to what [`AiCounts::take_unstored`] returns the next time.
+    pub(super) fn add_unstored(&self, failures: Unstored) {
+        let mut unstored = self.unstored.lock();
+        for (series, failures) in failures {
+            let count = unstored.entry(series).or_default();
+            *count = count.saturating_add(failures);
+        }
     }
 
     /// The attempts that failed: at most about [`MAX_MODELS`] series, and those of further kinds of
@@ -126,6 +146,7 @@ mod tests {
                 cost_nano_usd: Some(u64::MAX),
                 input_tokens: Some(2),
                 output_tokens: None,
+                took_ms: None,
                 entry: serde_json::Value::Null,
             };
             for reply in [ReplyUse::Used, ReplyUse::Unusable] {
@@ -148,5 +169,9 @@ mod tests {
         let failures = counts.failures();
         assert!(failures.len() <= MAX_MODELS + 2, "{}", failures.len());
         assert_eq!(failures.values().sum::<u64>(), 1_000);
+        let unstored = counts.take_unstored();
+        assert!(unstored.len() <= MAX_MODELS + 2, "{}", unstored.len());
+        assert_eq!(unstored.values().sum::<u64>(), 1_000);
+        assert!(counts.take_unstored().is_empty());
     }
 }

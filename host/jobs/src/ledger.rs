@@ -40,6 +40,8 @@ pub enum CostBy {
     /// Purposes of templates: `copywriting`.
     Purpose,
     Template,
+    /// Labels of whoever the orders are for.
+    Tenant,
 }
 
 /// What the calls cost that have these things in common. What was not asked for is null.
@@ -52,16 +54,18 @@ pub struct CostRow {
     pub purpose: Option<String>,
     /// Template that the order has now.
     pub template: Option<String>,
+    /// Label of whoever the order is for; empty if it has none, or was removed.
+    pub tenant: Option<String>,
     pub cost: Cost,
 }
 
 /// In the sequence of their columns, so that rows are sorted by day first.
-type Key = [Option<String>; 5];
+type Key = [Option<String>; 6];
 
 impl Database {
     /// What the AI calls from `since` to before `until` (milliseconds since the Unix epoch) cost,
-    /// added up by these things: sorted by day, provider, model, purpose and template. The second
-    /// value is the total. With a tenant, only of its orders.
+    /// added up by these things: sorted by day, provider, model, purpose, template and tenant. The
+    /// second value is the total. With a tenant, only of its orders.
     ///
     /// # Errors
     /// If the database fails.
@@ -73,7 +77,8 @@ impl Database {
         tenant: Option<&str>,
     ) -> Result<(Vec<CostRow>, Cost), Error> {
         let tenant = tenant.map(str::to_owned);
-        let period = Period { since, until, origin: 0, span_ms: DAY_MS, tenant };
+        let by_tenant = by.contains(&CostBy::Tenant);
+        let period = Period { since, until, origin: 0, span_ms: DAY_MS, tenant, by_tenant };
         let mut costs: BTreeMap<Key, Cost> = BTreeMap::new();
         let mut total = Cost::default();
         for spend in self.spend(period, i64::MAX).await? {
@@ -81,13 +86,8 @@ impl Database {
             add(costs.entry(key(spend, by)).or_default(), cost);
             add(&mut total, cost);
         }
-        let row = |([day, provider, model, purpose, template], cost): (Key, Cost)| CostRow {
-            day,
-            provider,
-            model,
-            purpose,
-            template,
-            cost,
+        let row = |([day, provider, model, purpose, template, tenant], cost): (Key, Cost)| {
+            CostRow { day, provider, model, purpose, template, tenant, cost }
         };
         Ok((costs.into_iter().map(row).collect(), total))
     }
@@ -103,6 +103,7 @@ fn key(spend: Spend, by: &[CostBy]) -> Key {
         only(CostBy::Model, spend.model),
         only(CostBy::Purpose, spend.purpose),
         only(CostBy::Template, spend.template.unwrap_or_default()),
+        only(CostBy::Tenant, spend.tenant.unwrap_or_default()),
     ]
 }
 

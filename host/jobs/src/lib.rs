@@ -16,6 +16,7 @@
 //! | `complete` | how does an attempt end: order, record and job in one transaction? |
 //! | `counts`, `distribution` | how did attempts of this process end, and after how long? |
 //! | `ai_counts` | which AI replies has this process paid for, and which calls failed? |
+//! | `ai_quality` | how long did AI calls take, and how did attempts at them fail? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -29,11 +30,11 @@
 //! | `reply_journal` | which AI replies were paid for? |
 //! | `batch_items` | which AI calls wait for a batch, and what came of it? |
 //! | `reply_cache` | which of them answer equal requests of other orders? |
-//! | `ledger` | what did AI calls cost, by day, model, purpose and template? |
+//! | `ledger` | what did AI calls cost, by day, model, purpose, template and tenant? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `releases` | which release is the current one, if an operator chooses? |
 //! | `search` | which orders have a text in their id, or failed in a way? |
-//! | `spend` | what have AI replies cost, by time, purpose, model and template? |
+//! | `spend` | what have AI replies cost, by time, purpose, model and template, or by tenant? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `signals` | how does PostgreSQL tell that something changed? |
@@ -57,6 +58,7 @@
 //! **Invariant:** every change of an order's state is one transaction that checks its owner.
 
 mod ai_counts;
+mod ai_quality;
 mod attempt;
 mod background;
 mod backup;
@@ -107,6 +109,7 @@ mod webhooks;
 mod worker;
 
 pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
+pub use ai_quality::{AiErrorCount, AiLatency};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use batch_items::{
@@ -151,7 +154,7 @@ pub use search::{Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
 pub use signals::Signals;
-pub use spend::Spend;
+pub use spend::{Spend, TenantSpend};
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};

@@ -29,6 +29,10 @@ pub struct NewAiCall {
     pub cost_nano_usd: Option<u64>,
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
+    /// Milliseconds from the request to the whole reply. `None` if no provider was asked just for
+    /// this reply: it came from a batch, or from another order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
     /// The gateway's journal entry: content, finish reason, raw reply and so on.
     pub entry: Json,
 }
@@ -79,6 +83,7 @@ impl AiCall {
                 cost_nano_usd: loaded(row.opt_int("cost_nano_usd")?),
                 input_tokens: loaded(row.opt_int("input_tokens")?),
                 output_tokens: loaded(row.opt_int("output_tokens")?),
+                took_ms: loaded(row.opt_int("took_ms")?),
                 entry: Json::Null,
             };
             let read = AiCall {
@@ -125,6 +130,7 @@ impl Coalesced for StoreReply {
                 json!(stored(call.input_tokens)),
                 json!(stored(call.output_tokens)),
                 json!(call.entry.to_string()),
+                json!(stored(call.took_ms)),
             ]
         }));
         // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
@@ -132,12 +138,12 @@ impl Coalesced for StoreReply {
             tx,
             "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
              purpose, provider, model,
-                cost_nano_usd, input_tokens, output_tokens, entry, created_at)
+                cost_nano_usd, input_tokens, output_tokens, entry, created_at, took_ms)
              SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, CAST(t.value ->> 3 AS BIGINT), 1, \
              t.value ->> 4, t.value ->> 5,
                 t.value ->> 6, CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT), \
              CAST(t.value ->> 9 AS BIGINT),
-                t.value ->> 10, CAST($2 AS BIGINT)
+                t.value ->> 10, CAST($2 AS BIGINT), CAST(t.value ->> 11 AS BIGINT)
              FROM ",
             " WHERE true ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING
              RETURNING order_id, attempt_id, request, occurrence"
@@ -177,13 +183,14 @@ impl Coalesced for StoreReply {
                 stored(call.input_tokens),
                 stored(call.output_tokens),
                 &call.entry.to_string(),
-                now_ms()
+                now_ms(),
+                stored(call.took_ms)
             ]
         };
         let insert = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, \
                       current, purpose, provider,
-                model, cost_nano_usd, input_tokens, output_tokens, entry, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                model, cost_nano_usd, input_tokens, output_tokens, entry, created_at, took_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING";
         let counts = tx.execute(insert, values(1)).await? == 1;
         if !counts {
@@ -262,8 +269,8 @@ impl Database {
                 let (order, attempt, call) = &*shared;
                 let sql = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, \
                            occurrence, current, purpose, provider, model, cost_nano_usd, \
-                           input_tokens, output_tokens, entry, created_at)
-                     VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12)";
+                           input_tokens, output_tokens, entry, created_at, took_ms)
+                     VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
                 let values = args![
                     order,
                     attempt,
@@ -276,7 +283,8 @@ impl Database {
                     stored(call.input_tokens),
                     stored(call.output_tokens),
                     &call.entry.to_string(),
-                    now_ms()
+                    now_ms(),
+                    stored(call.took_ms)
                 ];
                 tx.execute(sql, values).await
             })

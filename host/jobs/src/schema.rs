@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -462,6 +462,24 @@ CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, st
 {postgres}CREATE TRIGGER sitewright_orders_changed AFTER INSERT OR DELETE OR UPDATE OF state, \
      current_release, last_failure, waiting_reason ON sitewright_orders \
      FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
+",
+    // How long AI calls took and how they failed. Both indexes take the place of narrower ones, so
+    // that pages about costs read no documents and no replies.
+    "
+ALTER TABLE sitewright_ai_calls ADD COLUMN took_ms BIGINT;
+CREATE INDEX sitewright_ai_calls_took ON sitewright_ai_calls (created_at, provider, model, \
+     took_ms, order_id);
+DROP INDEX sitewright_ai_calls_at;
+{sqlite}DROP INDEX sitewright_orders_named;
+{sqlite}CREATE INDEX sitewright_orders_named ON sitewright_orders (id, template, tenant);
+CREATE TABLE sitewright_ai_errors (
+    hour BIGINT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    failures BIGINT NOT NULL,
+    PRIMARY KEY (hour, provider, model, kind)
+);
 ",
 ];
 

@@ -1,4 +1,4 @@
-//! What AI replies have cost, by time, purpose, model and template.
+//! What AI replies have cost, by time, purpose, model and template, or by tenant.
 
 use serde::Serialize;
 
@@ -20,10 +20,21 @@ pub struct Spend {
     pub model: String,
     /// The template of the order; `None` if the order was removed.
     pub template: Option<String>,
+    /// The label of whoever the order is for. `None` if it has none, or if replies are not added up
+    /// by it.
+    pub tenant: Option<String>,
     #[serde(flatten)]
     pub cost: Cost,
     /// Replies of which the price is not known.
     pub unpriced: i64,
+}
+
+/// AI replies of the orders with a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantSpend {
+    /// `None` for orders without a label, and those that were removed.
+    pub tenant: Option<String>,
+    pub cost: Cost,
 }
 
 /// Which AI replies are added up.
@@ -37,6 +48,22 @@ pub(super) struct Period {
     pub(super) span_ms: i64,
     /// The label of whoever the orders are for; `None` for all.
     pub(super) tenant: Option<String>,
+    /// Whether they are also added up by that label.
+    pub(super) by_tenant: bool,
+}
+
+/// The sums of [`Cost::read`]. A number that a provider invented is cut, so that sums of millions
+/// of replies fit.
+macro_rules! sums {
+    () => {
+        "count(*) AS calls,
+                CAST(coalesce(sum(CASE WHEN c.cost_nano_usd > 1099511627776
+                    THEN 1099511627776 ELSE c.cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
+                CAST(coalesce(sum(CASE WHEN c.input_tokens > 1099511627776
+                    THEN 1099511627776 ELSE c.input_tokens END), 0) AS BIGINT) AS input_tokens,
+                CAST(coalesce(sum(CASE WHEN c.output_tokens > 1099511627776
+                    THEN 1099511627776 ELSE c.output_tokens END), 0) AS BIGINT) AS output_tokens"
+    };
 }
 
 impl Database {
@@ -54,30 +81,50 @@ impl Database {
         tenant: Option<&str>,
     ) -> Result<Vec<Spend>, Error> {
         let tenant = tenant.map(str::to_owned);
-        let period = Period { since, until: i64::MAX, origin: since, span_ms, tenant };
+        let (until, by_tenant) = (i64::MAX, false);
+        let period = Period { since, until, origin: since, span_ms, tenant, by_tenant };
         self.spend(period, MAX_ROWS).await
+    }
+
+    /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
+    /// the tenants of their orders, the dearest first; at most `most`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn spend_by_tenant(&self, since: i64, most: u32) -> Result<Vec<TenantSpend>, Error> {
+        let doing = "adding up AI calls by tenant";
+        let sql = concat!(
+            "SELECT o.tenant AS label, ",
+            sums!(),
+            " FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
+             WHERE c.created_at >= $1
+             GROUP BY o.tenant ORDER BY nano_usd DESC, calls DESC, label LIMIT $2"
+        );
+        let rows = self.read(doing, sql, args![since, i64::from(most)]).await?;
+        let read = |row: &Row| -> Result<TenantSpend, sqlx::Error> {
+            Ok(TenantSpend { tenant: row.opt_text("label")?, cost: Cost::read(row)? })
+        };
+        let spend = rows.iter().map(read).collect::<Result<_, _>>();
+        spend.map_err(|error| Error::database(doing, error))
     }
 
     /// As [`Database::spend_since`], of a period, and at most `most` combinations.
     pub(super) async fn spend(&self, period: Period, most: i64) -> Result<Vec<Spend>, Error> {
-        let Period { since, until, origin, span_ms, tenant } = period;
+        let Period { since, until, origin, span_ms, tenant, by_tenant } = period;
         let doing = "adding up AI calls";
-        // A number that a provider invented is cut, so that sums of millions of replies fit.
-        let sql = "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
+        let sql = concat!(
+            "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
                 c.provider AS provider, c.model AS model, o.template AS template,
-                count(*) AS calls,
-                CAST(coalesce(sum(CASE WHEN c.cost_nano_usd > 1099511627776
-                    THEN 1099511627776 ELSE c.cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
-                CAST(coalesce(sum(CASE WHEN c.input_tokens > 1099511627776
-                    THEN 1099511627776 ELSE c.input_tokens END), 0) AS BIGINT) AS input_tokens,
-                CAST(coalesce(sum(CASE WHEN c.output_tokens > 1099511627776
-                    THEN 1099511627776 ELSE c.output_tokens END), 0) AS BIGINT) AS output_tokens,
-                CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
+                CASE WHEN CAST($7 AS BIGINT) = 1 THEN o.tenant END AS label, ",
+            sums!(),
+            ", CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
                     AS BIGINT) AS unpriced
              FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
              WHERE c.created_at >= $3 AND c.created_at < $4 AND ($6 IS NULL OR o.tenant = $6)
-             GROUP BY span, c.purpose, c.provider, c.model, o.template LIMIT $5";
-        let args = args![origin, span_ms.max(1), since, until, most, &tenant];
+             GROUP BY span, c.purpose, c.provider, c.model, o.template, label LIMIT $5"
+        );
+        let by_tenant = i64::from(by_tenant);
+        let args = args![origin, span_ms.max(1), since, until, most, &tenant, by_tenant];
         let rows = self.read(doing, sql, args).await?;
         let read = |row: &Row| -> Result<Spend, sqlx::Error> {
             Ok(Spend {
@@ -86,6 +133,7 @@ impl Database {
                 provider: row.text("provider")?,
                 model: row.text("model")?,
                 template: row.opt_text("template")?,
+                tenant: row.opt_text("label")?,
                 cost: Cost::read(row)?,
                 unpriced: row.int("unpriced")?,
             })

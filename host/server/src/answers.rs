@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AuditEntry, BulkRun, Cost, CostRow, Delivery, DeliveryAttempt, Hold, HoldId, HookDelivery,
-    Order, OrderState, RemovedRows, Webhook,
+    AiErrorCount, AiLatency, AuditEntry, BulkRun, Cost, CostRow, Delivery, DeliveryAttempt, Hold,
+    HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
 
@@ -146,6 +146,11 @@ pub(crate) struct CostList {
     pub(crate) until: i64,
     pub(crate) total: Cost,
     pub(crate) rows: Vec<CostRow>,
+    /// How long replies took, by provider and model; at most 50, those with the most replies first.
+    pub(crate) latencies: Vec<AiLatency>,
+    /// Attempts that failed, in whole hours, the most frequent first; at most 100. It is not known
+    /// of which orders they were: null for a token of a tenant.
+    pub(crate) errors: Option<Vec<AiErrorCount>>,
 }
 
 /// The templates that orders may name.

@@ -1,4 +1,5 @@
-//! `/v1/cost`: what AI calls cost, by day, provider, model, purpose and template.
+//! `/v1/cost`: what AI calls cost, by day, provider, model, purpose, template and tenant; how long
+//! they took, and how attempts at them failed.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -31,8 +32,8 @@ pub(crate) struct List {
     since: Option<String>,
     /// Calls before this time, written like `since`. Default: now.
     until: Option<String>,
-    /// What to add up by: `day`, `provider`, `model`, `purpose`, `template`, with commas between
-    /// them. Default: `day`.
+    /// What to add up by: `day`, `provider`, `model`, `purpose`, `template`, `tenant`, with commas
+    /// between them. Default: `day`.
     by: Option<String>,
 }
 
@@ -70,6 +71,12 @@ pub(crate) async fn list(
             names.split(',').map(read).collect::<Result<_, _>>()?
         }
     };
-    let (rows, total) = app.database.costs(since, until, &by, tenant.as_deref()).await?;
-    Ok(answer(StatusCode::OK, &CostList { since, until, total, rows }))
+    let tenant = tenant.as_deref();
+    let (rows, total) = app.database.costs(since, until, &by, tenant).await?;
+    let latencies = app.database.ai_latencies(since, until, tenant).await?;
+    let errors = match tenant {
+        Some(_) => None,
+        None => Some(app.database.ai_errors(since, until).await?),
+    };
+    Ok(answer(StatusCode::OK, &CostList { since, until, total, rows, latencies, errors }))
 }

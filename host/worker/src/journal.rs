@@ -155,6 +155,7 @@ impl Journal for OrderJournal {
             cost_nano_usd: entry.cost_usd.map(|cost| if entry.cached { 0 } else { cost.nanos() }),
             input_tokens: entry.usage.input_tokens.filter(|_| !entry.cached),
             output_tokens: entry.usage.output_tokens.filter(|_| !entry.cached),
+            took_ms: entry.took_ms,
             entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,
         };
         let kept = self.until_it_answers("store an AI reply", || {
@@ -197,6 +198,8 @@ impl OrderJournal {
             cost_nano_usd: unusable.cost_usd.map(|cost| cost.nanos()),
             input_tokens: unusable.usage.input_tokens,
             output_tokens: unusable.usage.output_tokens,
+            // It would count among the times of good replies, and may be that of a time-out.
+            took_ms: None,
             entry,
         };
         let stored = self.until_it_answers("store the cost of an AI reply", || {
@@ -230,12 +233,15 @@ mod tests {
             panic!("not claimed");
         };
         let journal = OrderJournal::new(database.clone(), &claimed, Duration::from_secs(20));
-        let entry: JournalEntry = serde_json::from_value(json!({
+        let mut entry: JournalEntry = serde_json::from_value(json!({
             "request": "q", "occurrence": 0, "purpose": "copywriting", "content": "Bread.", "finish_reason": "stop",
             "usage": { "input_tokens": 1, "output_tokens": 1 }, "provider": "p", "model": "m"
         }))
         .unwrap();
+        entry.took_ms = Some(12);
         journal.store(&entry).await.unwrap();
+        let latencies = database.ai_latencies(0, i64::MAX, None).await.unwrap();
+        assert_eq!(latencies.iter().map(|of| of.p50_ms).collect::<Vec<_>>(), [12]);
         // The answer was lost with its connection, and the reply is stored once more.
         journal.store(&entry).await.unwrap();
 

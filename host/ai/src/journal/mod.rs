@@ -61,6 +61,10 @@ pub struct JournalEntry {
     /// `cost_usd` are what that order paid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+    /// Milliseconds that the attempt took which got the reply, for statistics; not a part of what
+    /// is stored. `None` for a reply of a batch, of another order, or that was read from a journal.
+    #[serde(skip)]
+    pub took_ms: Option<u64>,
 }
 
 impl JournalEntry {
@@ -279,18 +283,20 @@ impl RunJournal {
         completed: Completed,
     ) -> (Completed, JournalEntry) {
         let completion = &completed.completion;
+        let last = completed.attempts.last();
         let entry = JournalEntry {
             key,
             purpose: request.purpose.to_string(),
             content: completion.content.clone(),
             finish_reason: completion.finish_reason,
             usage: completion.usage,
-            cost_usd: completed.attempts.last().and_then(|attempt| attempt.cost_usd),
+            cost_usd: last.and_then(|attempt| attempt.cost_usd),
             provider: completion.provider.clone(),
             model: completion.model.clone(),
             raw_reply: completed.raw_reply.clone(),
             end_unsaid: completed.end_unsaid,
             cached: false,
+            took_ms: last.filter(|attempt| !attempt.batch).map(|attempt| attempt.duration_ms),
         };
         if let Err(message) = self.journal.store(&entry).await {
             // The reply is valid; only a retry has to pay for it again.
@@ -306,7 +312,7 @@ impl RunJournal {
         call_id: CallId,
         entry: JournalEntry,
     ) -> Completed {
-        let entry = JournalEntry { key, cached: true, ..entry };
+        let entry = JournalEntry { key, cached: true, took_ms: None, ..entry };
         if let Err(message) = self.journal.store(&entry).await {
             tracing::error!(call = %call_id, "{message}");
         }

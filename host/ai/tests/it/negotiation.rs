@@ -546,6 +546,7 @@ impl Journal for Ledger {
     }
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
+        assert!(entry.took_ms.is_some(), "a provider was asked");
         self.stored.lock().push(entry.cost_usd.map(|cost| cost.dollars()));
         Ok(())
     }

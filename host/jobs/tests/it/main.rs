@@ -377,6 +377,7 @@ fn reply(request: &str, occurrence: u32) -> NewAiCall {
         cost_nano_usd: Some(1_000),
         input_tokens: Some(10),
         output_tokens: None,
+        took_ms: None,
         entry: json!({ "content": format!("answer {occurrence}"), "raw_reply": "\u{0}" }),
     }
 }

@@ -39,6 +39,8 @@ const CHANGES: u32 = 5;
 /// Causes of a page; and of the first page.
 const CAUSES: usize = 50;
 const NEWEST_CAUSES: usize = 5;
+/// Tenants whose costs are listed; one more is read to know whether there are others.
+const TENANTS: u32 = 15;
 /// Failures of a cause that are listed; its orders.
 const FAILURES: usize = 10;
 const ORDERS_OF_CAUSE: usize = 60;
@@ -372,14 +374,23 @@ pub(crate) async fn ai(
     let recent = Filter { kind: Some(failed), since: Some(since), ..Filter::default() };
     let mut causes = causes(&app, &recent, &tenant).await?;
     causes.sort_by_key(|cause| Reverse(cause.group.count));
+    let of_tenant = tenant.as_deref();
+    let (tenants, errors, holds) = match of_tenant {
+        Some(_) => (Vec::new(), None, Vec::new()),
+        None => (
+            app.database.spend_by_tenant(since, TENANTS + 1).await?,
+            Some(app.database.ai_errors(since, i64::MAX).await?),
+            app.database.holds().await?,
+        ),
+    };
     let facts = AiFacts {
         period,
-        spend: app.database.spend_since(since, span_ms, tenant.as_deref()).await?,
+        spend: app.database.spend_since(since, span_ms, of_tenant).await?,
+        tenants,
+        latencies: app.database.ai_latencies(since, i64::MAX, of_tenant).await?,
+        errors,
         causes,
-        holds: match tenant.as_deref() {
-            Some(_) => Vec::new(),
-            None => app.database.holds().await?,
-        },
+        holds,
     };
     page(sitewright_console::ai(&frame, &facts))
 }

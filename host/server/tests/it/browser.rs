@@ -149,6 +149,7 @@ async fn fail(api: &Api, id: &str, record: FailureRecord) {
         cost_nano_usd: Some(1_840_000),
         input_tokens: Some(2_140),
         output_tokens: Some(812),
+        took_ms: None,
         entry: json!({}),
     };
     api.database.keep_reply(id, &attempt, call).await.unwrap();

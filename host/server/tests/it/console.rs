@@ -308,6 +308,7 @@ mod tests {
             cost_nano_usd: Some(1_000),
             input_tokens: Some(1),
             output_tokens: Some(2),
+            took_ms: None,
             entry: json!({}),
         };
         api.database.keep_reply(&id, &attempt, call).await.unwrap();

@@ -201,6 +201,7 @@ mod tests {
                     cost_nano_usd: cost,
                     input_tokens: Some(1_000),
                     output_tokens: None,
+                    took_ms: None,
                     entry: json!({}),
                 };
                 api.database.keep_reply(id, &attempt, call).await.unwrap();

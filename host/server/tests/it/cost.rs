@@ -1,11 +1,18 @@
-//! `/v1/cost`: what AI calls cost.
+//! `/v1/cost`: what AI calls cost, how long they took, and how they failed; the same in the
+//! console.
 
-on_both!(costs_are_added_up_by_what_is_asked);
+on_both!(
+    costs_are_added_up_by_what_is_asked,
+    percentiles_are_those_of_each_model,
+    attempts_that_failed_are_added_up_by_kind,
+    tenants_are_told_apart,
+);
 
 mod tests {
-    use sitewright_jobs::NewAiCall;
+    use sitewright_jobs::{AiFailureSeries, NewAiCall, NewOrder};
     use sitewright_model::time::now_ms;
 
+    use crate::visitor::Browser;
     use crate::*;
 
     const DAY_MS: i64 = 24 * 3_600_000;
@@ -20,6 +27,7 @@ mod tests {
             cost_nano_usd: cost,
             input_tokens: Some(10),
             output_tokens: Some(u64::from(n)),
+            took_ms: None,
             entry: json!({}),
         }
     }
@@ -109,5 +117,125 @@ mod tests {
         send(api.request(Method::DELETE, "/v1/orders/2")).await;
         let left = api.get("/v1/cost").await;
         assert_eq!(left.body["total"]["nano_usd"], 2_100, "{left:?}");
+    }
+    pub(super) async fn percentiles_are_those_of_each_model(place: Place) {
+        let api = place.serve().await;
+        api.add("1").await;
+        let none = api.get("/v1/cost").await;
+        assert_eq!(none.body["latencies"], json!([]), "{none:?}");
+        // 1 to 100 ms in no order, and a model with a single reply.
+        for n in 0..100_u32 {
+            let took_ms = Some(u64::from(n * 37 % 100 + 1));
+            let call = NewAiCall { took_ms, ..call(n, "copywriting", "many", None) };
+            api.database.keep_reply("1", "a", call).await.unwrap();
+        }
+        for (n, model, took_ms) in [(100, "one", Some(70_000)), (101, "of-a-batch", None)] {
+            let call = NewAiCall { took_ms, ..call(n, "copywriting", model, None) };
+            api.database.keep_reply("1", "a", call).await.unwrap();
+        }
+        // A reply that cannot be used says nothing about good ones.
+        api.database.keep_unusable("1", "a", call(102, "code", "refused", None)).await.unwrap();
+        let row = |model: &str, replies: u32, ms: [u32; 3]| {
+            let [p50_ms, p95_ms, p99_ms] = ms;
+            json!({
+                "provider": "openai", "model": model, "replies": replies,
+                "p50_ms": p50_ms, "p95_ms": p95_ms, "p99_ms": p99_ms,
+            })
+        };
+        let answer = api.get("/v1/cost").await;
+        let rows = json!([row("many", 100, [50, 95, 99]), row("one", 1, [70_000; 3])]);
+        assert_eq!(answer.body["latencies"], rows, "{answer:?}");
+        let before = api.get("/v1/cost?since=2d&until=1d").await;
+        assert_eq!(before.body["latencies"], json!([]), "{before:?}");
+        let page = Browser::new(&api).page("/console/ai").await;
+        for says in ["many · openai", ">95 ms<", ">70\u{202f}000 ms<"] {
+            assert!(page.contains(says), "{says}: {page}");
+        }
+    }
+
+    pub(super) async fn attempts_that_failed_are_added_up_by_kind(place: Place) {
+        let mut api = place.serve().await;
+        let failed = |model: &str, kind, sent| {
+            let (provider, model) = ("openai".to_owned(), model.to_owned());
+            api.database.ai_counts().add_failure(AiFailureSeries { provider, model, kind, sent });
+        };
+        for sent in [true, false, true] {
+            failed("small", "rate_limited", sent);
+        }
+        failed("small", "timeout", true);
+        api.database.store_ai_errors().await.unwrap();
+        // What is stored is not stored again, and what comes later is added to it.
+        api.database.store_ai_errors().await.unwrap();
+        failed("small", "rate_limited", true);
+        failed("large", "timeout", true);
+        api.database.store_ai_errors().await.unwrap();
+        let row = |model: &str, kind: &str, failures: u32| {
+            let provider = "openai";
+            json!({ "provider": provider, "model": model, "kind": kind, "failures": failures })
+        };
+        let answer = api.get("/v1/cost?since=1h").await;
+        let rows = json!([
+            row("small", "rate_limited", 4),
+            row("large", "timeout", 1),
+            row("small", "timeout", 1),
+        ]);
+        assert_eq!(answer.body["errors"], rows, "{answer:?}");
+        let before = api.get("/v1/cost?since=3d&until=2d").await;
+        assert_eq!(before.body["errors"], json!([]), "{before:?}");
+        let page = Browser::new(&api).page("/console/ai").await;
+        for says in ["Attempts at AI calls that failed", "<code>rate_limited</code>", "66 %"] {
+            assert!(page.contains(says), "{says}: {page}");
+        }
+        // They are not those of a tenant.
+        let token = token_of(&api.database, &[Scope::Read], None, Some("acme")).await;
+        api.token = Some(token.clone());
+        let answer = api.get("/v1/cost").await;
+        assert_eq!(answer.body["errors"], Value::Null, "{answer:?}");
+        let browser = Browser::new(&api);
+        browser.log_in(&token).await;
+        let page = browser.page("/console/ai").await;
+        assert!(!page.contains("Attempts at AI calls"), "{page}");
+    }
+
+    pub(super) async fn tenants_are_told_apart(place: Place) {
+        let mut api = place.serve().await;
+        let page = Browser::new(&api).page("/console/ai").await;
+        assert!(!page.contains("By tenant"), "{page}");
+        for (n, id, tenant) in [(1, "1", Some("acme")), (2, "2", Some("zeta")), (3, "3", None)] {
+            let tenant = tenant.map(str::to_owned);
+            let order = NewOrder { tenant, ..NewOrder::new(id, "flora", document(id).to_string()) };
+            api.database.enqueue(order).await.unwrap();
+            let took_ms = Some(u64::from(n) * 10);
+            let call = NewAiCall { took_ms, ..call(n, "copywriting", "small", Some(1_000)) };
+            api.database.keep_reply(id, "a", call).await.unwrap();
+        }
+        let by = api.get("/v1/cost?by=tenant").await;
+        let tenants: Vec<(String, i64)> = by.body["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                let tenant = row["tenant"].as_str().unwrap().to_owned();
+                (tenant, row["cost"]["nano_usd"].as_i64().unwrap())
+            })
+            .collect();
+        let row = |tenant: &str| (tenant.to_owned(), 1_000);
+        assert_eq!(tenants, [row(""), row("acme"), row("zeta")], "{by:?}");
+        assert!(api.get("/v1/cost").await.body["rows"][0]["tenant"].is_null());
+        let page = Browser::new(&api).page("/console/ai").await;
+        for says in ["By tenant", ">acme<", ">zeta<", "without a tenant"] {
+            assert!(page.contains(says), "{says}: {page}");
+        }
+        // One of them sees its own calls only.
+        let token = token_of(&api.database, &[Scope::Read], None, Some("acme")).await;
+        api.token = Some(token.clone());
+        let own = api.get("/v1/cost").await;
+        assert_eq!(own.body["total"]["calls"], 1, "{own:?}");
+        assert_eq!(own.body["latencies"][0]["replies"], 1, "{own:?}");
+        assert_eq!(own.body["latencies"][0]["p50_ms"], 10, "{own:?}");
+        let browser = Browser::new(&api);
+        browser.log_in(&token).await;
+        let page = browser.page("/console/ai").await;
+        assert!(!page.contains("zeta") && !page.contains("By tenant"), "{page}");
     }
 }

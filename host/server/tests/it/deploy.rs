@@ -33,6 +33,7 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         cost_nano_usd: Some(1_500_000_000),
         input_tokens: Some(7),
         output_tokens: Some(8),
+        took_ms: None,
         entry: json!({}),
     };
     api.database.keep_reply("1", "a", call.clone()).await.unwrap();

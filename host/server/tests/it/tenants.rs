@@ -42,6 +42,7 @@ mod tests {
             cost_nano_usd: Some(1_000),
             input_tokens: Some(10),
             output_tokens: Some(10),
+            took_ms: None,
             entry: json!({}),
         };
         api.database.keep_reply(id, &claimed.attempt.to_string(), call).await.unwrap();

@@ -2,7 +2,8 @@
 //! orders, listeners of events, and what triggers cost.
 //!
 //! The server is the real binary, without tokens. The clients are this process and share the
-//! machine with it. The number of queries of a page is not measured: the server does not count them.
+//! machine with it. The number of queries of a page is not measured: the server does not count
+//! them.
 
 mod accept;
 mod fill;

@@ -185,7 +185,8 @@ impl Fill {
                 'src/page.rs:' || (i % 199)
              FROM {shape} WHERE state IN ('failed', 'dead');
              INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, purpose,
-                provider, model, cost_nano_usd, input_tokens, output_tokens, entry, created_at)
+                provider, model, cost_nano_usd, input_tokens, output_tokens, entry, created_at,
+                took_ms)
              SELECT id, '01KA0000000000000' || number,
                 '000000000000000000000000000000000000000000000000000000' || k || number, 0,
                 CASE k WHEN 0 THEN 'copywriting' ELSE 'seo' END,
@@ -193,7 +194,8 @@ impl Fill {
                 CASE i % 3 WHEN 0 THEN 'claude-haiku' WHEN 1 THEN 'gpt-mini' ELSE 'gpt' END,
                 100000 * (1 + i * 31 % 97), 400 + i % 300, 200 + i * 17 % 900,
                 '{{\"content\": \"Bright rooms, honest prices, and somebody who comes when they \
-             say so.\", \"finish_reason\": \"stop\"}}', at + 5000 + k * 3000
+             say so.\", \"finish_reason\": \"stop\"}}', at + 5000 + k * 3000,
+                600 + i * 37 % 4000
              FROM {shape} CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1) AS calls
              WHERE state IN ('succeeded', 'failed', 'dead');
              INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total)
@@ -222,22 +224,30 @@ impl Fill {
         )
     }
 
-    /// Four workers, which stay live while the benchmark runs.
+    /// Four workers, which stay live while the benchmark runs, and failed AI calls of each hour.
     fn workers(&self) -> String {
         let later = self.now + DAY_MS;
         let workers = "(SELECT 0 AS w UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)";
         format!(
             "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, started_at,
                 last_seen, beats)
-             SELECT 'bench-worker-' || w, 'boot', 'machine-' || w, 100 + w, 5000, {begin}, {later}, 1
+             SELECT 'bench-worker-' || w, 'boot', 'machine-' || w, 100 + w, 5000, {begin}, {later},
+                1
              FROM {workers} AS workers;
              INSERT INTO sitewright_templates (worker, template, digest)
              SELECT 'bench-worker-' || w, template, '{digest}'
              FROM {workers} AS workers CROSS JOIN (SELECT 'local-business' AS template
                 UNION ALL SELECT 'landing-py' UNION ALL SELECT 'landing-js'
-                UNION ALL SELECT 'guest-one-page') AS templates;",
+                UNION ALL SELECT 'guest-one-page') AS templates;
+             INSERT INTO sitewright_ai_errors (hour, provider, model, kind, failures)
+             SELECT {hour} + 3600000 * h, 'openai', model, kind, 1 + h % 7
+             FROM (WITH RECURSIVE n(h) AS (SELECT CAST(0 AS BIGINT)
+                UNION ALL SELECT h + 1 FROM n WHERE h < 24 * {DAYS}) SELECT h FROM n) AS hours
+             CROSS JOIN (SELECT 'gpt' AS model UNION ALL SELECT 'gpt-mini') AS models
+             CROSS JOIN (SELECT 'rate_limited' AS kind UNION ALL SELECT 'timeout') AS kinds;",
             begin = self.begin,
             digest = "0".repeat(64),
+            hour = self.begin / 3_600_000 * 3_600_000,
         )
     }
 }
