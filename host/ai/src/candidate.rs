@@ -28,7 +28,8 @@ use super::text::TextSink;
 use super::transport::{self, Live, Transport};
 use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::{
-    AiError, AiErrorKind, Attempt, AttemptOutcome, Completion, FinishReason, Usage, Usd,
+    AiError, AiErrorKind, Attempt, AttemptOutcome, BreakerOpened, Completion, FinishReason, Usage,
+    Usd,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -433,11 +434,18 @@ impl Candidate {
         failure: AttemptFailure,
     ) -> (Attempt, FailedAttempt) {
         let failed = self.describe(route, failure, &self.provider.redactor());
+        // Redacted when it was recorded.
+        let opened_by = failed.failure.opened_by.as_deref().map(|opened| {
+            let status = opened.http.as_ref().map(|http| http.status);
+            let message = hint::message(&self.location(route), opened);
+            Box::new(BreakerOpened { status, message })
+        });
         let attempt = Attempt {
             outcome: AttemptOutcome::Failed(failed.failure.kind),
             message: Some(failed.message.clone()),
             limit: failed.failure.limit,
             not_sent: true,
+            opened_by,
             ..self.new_attempt(SystemTime::now())
         };
         tracing::warn!(
@@ -482,6 +490,7 @@ impl Candidate {
             batch: false,
             end_unsaid: false,
             not_sent: false,
+            opened_by: None,
             connect_ms: None,
             first_byte_ms: None,
             first_token_ms: None,

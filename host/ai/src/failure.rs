@@ -43,6 +43,8 @@ pub(super) struct AttemptFailure {
     pub(super) asked: bool,
     /// Why nothing was sent, if the provider is not the reason.
     pub(super) unsent: Option<Unsent>,
+    /// The failure that opened the circuit breaker which rejected this request.
+    pub(super) opened_by: Option<Box<AttemptFailure>>,
     /// Whether no connection could be made, so that the provider cannot have seen the request.
     pub(super) unconnected: bool,
     /// The model's reply, if it is not what was requested.
@@ -66,6 +68,7 @@ impl AttemptFailure {
             limit: None,
             asked: true,
             unsent: None,
+            opened_by: None,
             unconnected: false,
             unusable: None,
             fields: Vec::new(),

@@ -159,6 +159,15 @@ impl Gateway {
         }
     }
 
+    /// Lets calls of this route through at once, also those that an open circuit breaker would
+    /// reject: its providers may answer again. A breaker opens again with the next failure. Does
+    /// nothing if the route does not exist.
+    pub fn half_open(&self, route: &str) {
+        for candidate in self.routes.get(route).into_iter().flat_map(|route| &route.candidates) {
+            candidate.limiter.half_open(&candidate.model);
+        }
+    }
+
     /// A new budget for one order, to be shared by its calls.
     pub fn order_budget(&self) -> Arc<OrderBudget> {
         // Only a day has budgets of tenants.

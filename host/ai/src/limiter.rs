@@ -26,8 +26,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::config::{BreakerConfig, LimitsConfig};
 use super::failure::AttemptFailure;
 use super::learned_limit::{LearnedLimit, LearnedSlot};
-use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit};
-use sitewright_model::message::Message;
+use sitewright_model::ai::{AiErrorKind, Limit};
 
 /// The limits of one endpoint with its key, shared by all configured providers that have both in
 /// common.
@@ -220,6 +219,13 @@ impl Limiter {
         Ok(Permit { _slot: slot, learned, address, model, estimate: tokens })
     }
 
+    /// Lets calls of this model through at once, also if a breaker would reject them: somebody has
+    /// a reason to think that the provider answers again. The next failure opens the breaker again.
+    pub(super) fn half_open(&self, model: &str) {
+        self.address.half_open();
+        self.of(model).breaker.half_open();
+    }
+
     /// Records the tokens that a call used.
     pub(super) fn record_tokens(&self, permit: &Permit, tokens: u64) {
         if self.tokens.is_some() {
@@ -314,17 +320,10 @@ enum State {
     /// Calls are let through. `failures` is the number of consecutive failures.
     Closed { failures: u32 },
     /// Calls are rejected until `until`; then one is let through as a probe.
-    Open { until: Instant, failures: u32, last: Box<LastFailure>, probing: bool },
-}
-
-/// The failure that opened the breaker. Rejected calls report it, so that no record ends with
-/// "nothing was sent" (failure catalogue A2).
-#[derive(Debug, Clone)]
-struct LastFailure {
-    kind: AiErrorKind,
-    detail: String,
-    http: Option<Box<HttpDetail>>,
-    causes: Vec<Message>,
+    ///
+    /// `last` is the failure that opened the breaker. Rejected calls report it, so that no record
+    /// ends with "nothing was sent" (failure catalogue A2).
+    Open { until: Instant, failures: u32, last: Box<AttemptFailure>, probing: bool },
 }
 
 impl CircuitBreaker {
@@ -397,14 +396,20 @@ impl CircuitBreaker {
         let was_open = matches!(&*state, State::Open { .. });
         if self.config.failures > 0 && (at_once || was_open || failures >= self.config.failures) {
             let until = Instant::now() + Duration::from_millis(self.config.cool_down_ms);
-            let last = Box::new(LastFailure {
-                kind: failure.kind,
-                detail: failure.detail.clone(),
-                http: failure.http.clone(),
-                causes: failure.causes.clone(),
-            });
+            let last = Box::new(failure.clone());
             *state = State::Open { until, failures, last, probing: false };
         } else {
+            *state = State::Closed { failures };
+        }
+    }
+
+    /// Lets calls through at once, if it rejects them. The next failure that counts opens it again,
+    /// as if it had not been closed.
+    fn half_open(&self) {
+        let mut state = self.state.lock();
+        if let State::Open { failures, .. } = &*state {
+            // As long as nothing succeeds, the failures are in a row.
+            let failures = (*failures).max(self.config.failures.saturating_sub(1));
             *state = State::Closed { failures };
         }
     }
@@ -416,7 +421,7 @@ impl CircuitBreaker {
     }
 }
 
-fn rejected(until: Instant, failures: u32, last: &LastFailure) -> AttemptFailure {
+fn rejected(until: Instant, failures: u32, last: &AttemptFailure) -> AttemptFailure {
     let closed_for = until.saturating_duration_since(Instant::now());
     let wait = closed_for.as_secs_f64();
     let times =
@@ -438,6 +443,7 @@ fn rejected(until: Instant, failures: u32, last: &LastFailure) -> AttemptFailure
     // Not waited for: the route's next candidate is faster.
     AttemptFailure {
         asked: false,
+        opened_by: Some(Box::new(last.clone())),
         causes: last.causes.clone(),
         closed_for_ms: NonZeroU32::new(u32::try_from(closed_for.as_millis()).unwrap_or(u32::MAX)),
         ..AttemptFailure::new(last.kind, detail)
@@ -452,6 +458,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use sitewright_model::ai::HttpDetail;
 
     const MODEL: &str = "m";
 
@@ -495,6 +502,37 @@ mod tests {
         advance(Duration::from_millis(1000)).await;
         limiter.acquire(MODEL, 0, later()).await.unwrap().complete(None);
         assert!(!limiter.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn a_breaker_that_is_half_opened_lets_calls_through_until_one_fails() {
+        use AiErrorKind::*;
+        for (kind, failures) in [(Auth, 1), (Overloaded, 3), (Connection, 3)] {
+            let limiter = limiter(LimitsConfig::default());
+            limiter.half_open(MODEL);
+            for left in (0..failures).rev() {
+                assert!(!limiter.is_open(), "{kind}: {left}");
+                fails(&limiter, kind).await;
+            }
+            let rejected = limiter.acquire(MODEL, 0, later()).await.unwrap_err();
+            let opened_by = rejected.opened_by.map(|opened| (opened.kind, opened.asked));
+            assert_eq!((opened_by, rejected.asked), (Some((kind, true)), false));
+            limiter.half_open(MODEL);
+            let (one, other) = (
+                limiter.acquire(MODEL, 0, later()).await.unwrap(),
+                limiter.acquire(MODEL, 0, later()).await.unwrap(),
+            );
+            one.complete(Some(&AttemptFailure::new(kind, "")));
+            assert!(limiter.is_open(), "{kind}: a failed try opens it again");
+            limiter.half_open(MODEL);
+            other.complete(None);
+            for _ in 1..3 {
+                assert!(!limiter.is_open(), "{kind}");
+                fails(&limiter, Overloaded).await;
+            }
+            assert!(!limiter.is_open(), "{kind}: a success begins a new count");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,8 +7,11 @@
 //! **Invariant:** the inputs of the hash do not change with the version of the record: AI error
 //! kinds go in as in the contract (`rate-limited`).
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 
+use sitewright_model::ai::AiError;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::failure::{Frame, TrapRecord};
@@ -61,10 +64,10 @@ pub fn of(record: &FailureRecord) -> String {
                 parts.add("ai", ai.kind.as_str());
                 parts.add("purpose", &ai.purpose);
                 parts.add("provider", last.map(|attempt| &*attempt.provider).unwrap_or_default());
-                let status =
-                    last.and_then(|attempt| attempt.status).map(|status| status.to_string());
+                let (status, message) = seen(ai);
+                let status = status.map(|status| status.to_string());
                 parts.add("status", &status.unwrap_or_default());
-                parts.add("message", &normalised(ai.message.as_str()));
+                parts.add("message", &normalised(&message));
             }
             None => parts.add("message", &normalised(record.message.as_str())),
         },
@@ -105,6 +108,20 @@ pub fn of(record: &FailureRecord) -> String {
         }
     }
     parts.digest()
+}
+
+/// Status and message of a failed call: those of the failure that opened the circuit breaker, if
+/// the breaker rejected the last attempt. What was not sent has the same cause.
+fn seen(ai: &AiError) -> (Option<u16>, Cow<'_, str>) {
+    let message = ai.message.as_str();
+    let Some(last) = ai.attempts.last() else { return (None, Cow::Borrowed(message)) };
+    match (&last.opened_by, &last.message) {
+        (Some(opened), Some(rejected)) => {
+            let message = message.replace(rejected.as_str(), opened.message.as_str());
+            (opened.status, Cow::Owned(message))
+        }
+        _ => (last.status, Cow::Borrowed(message)),
+    }
 }
 
 /// The fingerprint of a failure of which only kind and message are known.

@@ -112,7 +112,7 @@ impl ClaimOrder {
         let gate = self.gate.as_ref().map(|gate| gate.holds_of(&template)).unwrap_or_default();
         let held_by = row.opt_text("held_by")?;
         if gate.is_empty() && held_by.is_none() {
-            return Ok(Admitted::Runs { probes: Vec::new() });
+            return Ok(Admitted::Runs { probes: Vec::new(), released: Vec::new() });
         }
         let attempt = self.attempt.to_string();
         let asking = Asking {
@@ -122,7 +122,11 @@ impl ClaimOrder {
             priority: row.int("priority")?,
             config_version: self.worker.config_version.as_deref(),
         };
-        admit(tx, &self.river, &asking, gate, held_by.as_deref(), now).await
+        let admitted = admit(tx, &self.river, &asking, gate, held_by.as_deref(), now).await?;
+        if let (Some(gate), Admitted::Runs { released, .. }) = (&self.gate, &admitted) {
+            released.iter().for_each(|id| gate.released(id));
+        }
+        Ok(admitted)
     }
 
     fn claimed(&self, row: &Row, probes: Vec<HoldId>) -> Result<Claimed, sqlx::Error> {
@@ -195,7 +199,7 @@ impl Coalesced for ClaimOrder {
                 continue;
             };
             let probes = match claim.admit(tx, &row, now).await? {
-                Admitted::Runs { probes } => probes,
+                Admitted::Runs { probes, .. } => probes,
                 Admitted::Parked { hold, reason } => {
                     answers.push(Some(Claim::Parked { hold, reason }));
                     continue;
@@ -254,7 +258,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
     let row = match claimed {
         Some(row) => {
             match claim.admit(tx, &row, now).await? {
-                Admitted::Runs { probes: of } => probes = of,
+                Admitted::Runs { probes: of, .. } => probes = of,
                 Admitted::Parked { hold, reason } => return Ok(Claim::Parked { hold, reason }),
             }
             let begun = row.opt_text("config_version")?;

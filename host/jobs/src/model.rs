@@ -657,7 +657,11 @@ pub enum Resolution {
     },
     /// It met a cause that is not the order's. The hold is set and the order waits for it. Uses no
     /// attempt.
-    Hold { failure: NewFailure, hold: Box<NewHold> },
+    Hold {
+        /// `None` if no request was sent, so that nothing happened which is not recorded yet.
+        failure: Option<NewFailure>,
+        hold: Box<NewHold>,
+    },
     /// Its AI calls wait for batches, and the order waits until they are answered. Uses no attempt.
     AwaitBatch {
         /// As the order shows it.
@@ -680,10 +684,11 @@ impl Resolution {
             Resolution::Failed { failure }
             | Resolution::Retry { failure, .. }
             | Resolution::Snooze { failure, .. }
-            | Resolution::Hold { failure, .. }
+            | Resolution::Hold { failure: Some(failure), .. }
             | Resolution::Dead { failure }
             | Resolution::Cancelled { failure: Some(failure) } => Some(failure),
             Resolution::Succeeded { .. }
+            | Resolution::Hold { failure: None, .. }
             | Resolution::AwaitBatch { .. }
             | Resolution::Cancelled { failure: None }
             | Resolution::ReturnToQueue => None,

@@ -17,13 +17,19 @@ use super::fair_share::FairShare;
 use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
 use super::webhooks::set_callback_in;
 
+/// A waiting order has the reason of its hold as it is now: another cause may have taken the place
+/// of the one that the order was parked for.
 macro_rules! select_orders {
     ($($rest:tt)+) => {
         concat!(
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
-             last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at, revision, tenant, batch FROM sitewright_orders ",
+             last_failure, next_attempt_at, cancel_requested_at, created_at, \
+             updated_at, finished_at, revision, tenant, batch, \
+             coalesce((SELECT h.reason FROM sitewright_holds h \
+                WHERE h.id = sitewright_orders.held_by AND h.released_at IS NULL \
+                AND sitewright_orders.state = 'waiting'), waiting_reason) AS waiting_reason \
+             FROM sitewright_orders ",
             $($rest)+
         )
     };

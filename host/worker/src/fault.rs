@@ -66,6 +66,18 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
     }
 }
 
+/// Whether the failure is a fault for which nothing was sent, because circuit breakers were open:
+/// what opened them is recorded already.
+pub(super) fn is_unsent(record: &FailureRecord) -> bool {
+    let is_rejected = |attempt: &Attempt| attempt.opened_by.is_some();
+    record.kind == FailureKind::Ai
+        && record
+            .ai
+            .as_ref()
+            .is_some_and(|ai| !ai.attempts.is_empty() && ai.attempts.iter().all(is_rejected))
+        && of(record).is_some()
+}
+
 /// Whether a provider answered a call of such a purpose, well or badly: the route itself works.
 pub(super) fn has_answer(record: &FailureRecord, purpose: impl Fn(&str) -> bool) -> bool {
     let of_calls = record.ai_calls.iter().map(|call| (&call.purpose, &call.attempts));
@@ -143,6 +155,7 @@ mod tests {
             batch: false,
             end_unsaid: false,
             not_sent: false,
+            opened_by: None,
             connect_ms: None,
             first_byte_ms: None,
             first_token_ms: None,

@@ -63,6 +63,8 @@ struct KnownHold {
     cause: HoldCause,
     reason: String,
     fingerprint: Option<String>,
+    /// When it was set, in milliseconds since the Unix epoch, if it is in the database.
+    since: Option<i64>,
     /// When this worker found the cause, if the database did not have the hold then. It is stored
     /// together with the end of its attempt.
     found: Option<Instant>,
@@ -151,6 +153,8 @@ impl Holds {
         if probes.is_empty() {
             return journal;
         }
+        // It is to find out whether the provider answers again, so it must ask.
+        probes.iter().for_each(|probe| self.gateway.half_open(&probe.name));
         Arc::new(ProbeJournal { journal, holds: self.clone(), probes })
     }
 
@@ -243,6 +247,7 @@ impl Holds {
             cause: hold.cause,
             reason: hold.reason.to_string(),
             fingerprint: hold.fingerprint.clone(),
+            since: None,
             found: Some(Instant::now()),
         };
         known.insert(hold.id.clone(), found);
@@ -358,6 +363,8 @@ impl Holds {
             started_at: self.started_at,
             template_grace: self.settings.template_grace,
         };
+        // Before the orders of a released hold are due, so that they meet no open circuit breaker.
+        self.learn(self.database.holds().await?);
         let swept = self.database.sweep_holds(&sweep, Some(own)).await?;
         if swept.released + swept.taken > 0 {
             tracing::info!(
@@ -366,7 +373,6 @@ impl Holds {
                 "orders that waited for a hold are due"
             );
         }
-        self.learn(self.database.holds().await?);
         Ok(())
     }
 
@@ -378,6 +384,16 @@ impl Holds {
         }
     }
 
+    /// Acts on a hold that is not set any more, although this worker did not release it. The cause
+    /// may be gone, so the next order asks the provider, also if a circuit breaker is open.
+    fn ended(&self, id: &HoldId) {
+        self.circuits.forget(id);
+        if id.kind == HoldKind::Route {
+            self.gateway.half_open(&id.name);
+        }
+        tracing::info!(hold = %id, "orders no longer wait for this hold");
+    }
+
     /// Keeps the holds as they are now, and raises the alarm once for each.
     fn learn(&self, holds: Vec<Hold>) {
         let mut now = BTreeMap::new();
@@ -386,6 +402,7 @@ impl Holds {
                 cause: hold.cause,
                 reason: hold.reason.clone(),
                 fingerprint: hold.fingerprint.clone(),
+                since: Some(hold.since),
                 found: None,
             };
             now.insert(hold.id.clone(), known);
@@ -397,6 +414,14 @@ impl Holds {
                 let is_being_stored =
                     before.found.is_some_and(|found| found.elapsed() < STORED_WITHIN);
                 match now.entry(id.clone()) {
+                    // Released and set again since the last look.
+                    Entry::Occupied(entry)
+                        if id.kind == HoldKind::Route
+                            && before.since.is_some()
+                            && before.since != entry.get().since =>
+                    {
+                        self.gateway.half_open(&id.name);
+                    }
                     Entry::Occupied(_) => {}
                     Entry::Vacant(entry) if is_being_stored => {
                         entry.insert(before.clone());
@@ -411,8 +436,7 @@ impl Holds {
             alarm(&hold.id, hold.cause, &hold.reason);
         }
         for id in gone {
-            self.circuits.forget(&id);
-            tracing::info!(hold = %id, "orders no longer wait for this hold");
+            self.ended(&id);
         }
     }
 }
@@ -454,6 +478,17 @@ impl Gate for Holds {
         let own = HoldId::new(HoldKind::Template, template);
         let needed = std::iter::once(own).chain(self.routes_of_template(template));
         needed.filter(|id| known.contains_key(id)).collect()
+    }
+
+    fn released(&self, id: &HoldId) {
+        let mut known = self.known.write();
+        // One that this worker has found is not in the database yet.
+        if known.get(id).is_none_or(|known| known.found.is_some()) {
+            return;
+        }
+        known.remove(id);
+        drop(known);
+        self.ended(id);
     }
 }
 

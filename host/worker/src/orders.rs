@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::batches::OrderBatches;
+use super::fault;
 use super::holds::Holds;
 use super::journal::OrderJournal;
 use super::progress::Progress;
@@ -117,6 +118,7 @@ impl Handler for Orders {
             on_trial: claimed.suspected,
             shutting_down: stop.shutting_down(),
             waits: waits.clone(),
+            unrecorded: Some(fault::is_unsent),
         };
         if claimed.suspected {
             tracing::info!(
@@ -174,7 +176,9 @@ impl Handler for Orders {
                     );
                     return Resolution::AwaitBatch { reason };
                 }
-                if let Err(message) = stored {
+                if let Err(message) = stored
+                    && !fault::is_unsent(&record)
+                {
                     tracing::error!(
                         order = claimed.order,
                         job = claimed.job,
@@ -263,10 +267,11 @@ impl Orders {
         }
         let counts = !matches!(class, RetryClass::Limited { .. });
         let hold = self.holds.judge(claimed, &record, counts).await;
-        let failure = NewFailure::from(&record);
         if let Some(hold) = hold {
+            let failure = (!fault::is_unsent(&record)).then(|| NewFailure::from(&record));
             return Resolution::Hold { failure, hold: Box::new(hold) };
         }
+        let failure = NewFailure::from(&record);
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
 

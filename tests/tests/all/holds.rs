@@ -44,6 +44,7 @@ on_both! {
     d1d_an_account_without_credit_holds_its_orders_until_there_is_some,
     d1d_a_provider_that_nobody_can_reach_is_waited_for,
     d1d_an_operator_holds_and_releases_a_route,
+    d1d_a_release_asks_a_provider_whose_breaker_is_open,
     a_circuit_pauses_a_template_whose_orders_all_fail_alike,
 }
 
@@ -316,6 +317,51 @@ mod cases {
         assert_all_done(&factory, 20).await;
         let again = sitewright(&factory, &["--json", "route", "release", "default"]).json();
         assert_eq!(again["outcome"], "not_held", "{again:#}");
+        drop(worker);
+    }
+
+    pub(super) async fn d1d_a_release_asks_a_provider_whose_breaker_is_open(base: Base) {
+        const ORDERS: usize = 4;
+        let is_valid = Arc::new(AtomicBool::new(false));
+        let refused = Arc::new(AtomicUsize::new(0));
+        let (valid, counted) = (is_valid.clone(), refused.clone());
+        let model = Model::start(move |call: &RecordedCall| {
+            if valid.load(Ordering::SeqCst) {
+                return good(call);
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            http(401, "the key is not known")
+        });
+        // Nothing but a release lets an order through in time.
+        let factory = factory(base, &model)
+            .await
+            .with("worker.retry_base_ms", 600_000)
+            .with("worker.retry_max_ms", 600_000)
+            .with("ai.providers.local.breaker.cool_down_ms", 600_000);
+        factory.enqueue_all(orders(ORDERS)).await;
+        let worker = factory.worker(&[]);
+        for is_mended in [false, true] {
+            until("all orders wait", || async { stats(&factory)["holds"][0]["orders"] == ORDERS })
+                .await;
+            let before = refused.load(Ordering::SeqCst);
+            is_valid.store(is_mended, Ordering::SeqCst);
+            let released = sitewright(&factory, &["route", "release", "default"]);
+            assert_eq!(released.code, 0, "{released:?}");
+            if !is_mended {
+                until("the provider is asked again", || async {
+                    refused.load(Ordering::SeqCst) > before
+                })
+                .await;
+            }
+        }
+        assert_all_done(&factory, ORDERS).await;
+        // What was not sent has no record of its own.
+        for number in 0..ORDERS {
+            for failure in factory.database.failures(&format!("o{number}")).await.unwrap() {
+                let record = failure.record;
+                assert_eq!(record["ai"]["attempts"][0]["status"], 401, "{record}");
+            }
+        }
         drop(worker);
     }
 

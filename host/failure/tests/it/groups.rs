@@ -162,7 +162,28 @@ fn what_a_message_says_of_one_order_only_does_not_count() {
             });
         })
     };
+    // What an open circuit breaker rejects has the cause that opened it.
+    let unsent = |opened_by: u16| {
+        let provider = "first";
+        let rejected = "the provider `first` is overloaded: nothing was sent, it failed 5 times";
+        trap(|record| {
+            (record["kind"], record["trap"]) = (json!("ai"), Value::Null);
+            record["message"] = json!(rejected);
+            record["ai"] = json!({
+                "kind": "overloaded", "message": rejected, "call_id": "call-8",
+                "purpose": "copywriting", "retryable": true, "attempts": [{
+                    "provider": provider, "model": "m", "started_ms": 1, "duration_ms": 0,
+                    "outcome": "overloaded", "not_sent": true, "message": rejected, "usage": {},
+                    "opened_by": {
+                        "status": opened_by,
+                        "message": format!("the provider `{provider}` is overloaded"),
+                    },
+                }],
+            });
+        })
+    };
     let rows = [
+        (ai("bakery", "x", "first", 503), unsent(503), unsent(529)),
         (
             error("no dish 3 of \"Soup\" in /tmp/x/y, call 01M8357K477S54PXCWJ5Y3G5CR", "c"),
             error("no dish 12 of \"Cake\" in /srv/z, call 01M8357K477S54PXCWJ5Y3GZZZ", "c"),

@@ -14,12 +14,21 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// The holds that an order of this template has to pass on this worker. Called for each claim,
     /// so it must be fast and must not wait; empty if nothing is held.
     fn holds_of(&self, template: &str) -> Vec<HoldId>;
+
+    /// A hold that [`holds_of`](Self::holds_of) named is not in the database: it has been released
+    /// since this worker read the holds, and its order runs. Called before it runs; must be fast.
+    fn released(&self, _id: &HoldId) {}
 }
 
 /// The answer for one order.
 pub(crate) enum Admitted {
-    /// It may run. It is the probe of these holds.
-    Runs { probes: Vec<HoldId> },
+    /// It may run.
+    Runs {
+        /// It is the probe of these holds.
+        probes: Vec<HoldId>,
+        /// These are not set any more.
+        released: Vec<HoldId>,
+    },
     /// It is parked.
     Parked { hold: HoldId, reason: String },
 }
@@ -50,10 +59,11 @@ pub(crate) async fn admit(
     // worker's affair: the gate knows.
     let before = held_by.and_then(|id| id.parse::<HoldId>().ok());
     ids.extend(before.filter(|id| id.kind != HoldKind::Missing));
-    let mut due = Vec::new();
+    let (mut due, mut released) = (Vec::new(), Vec::new());
     for id in ids {
         match passes(tx, &id, now).await? {
             Passes::Free => {}
+            Passes::Released => released.push(id),
             Passes::Probe { before } => due.push((id, before)),
             Passes::No { reason } => {
                 park(tx, river, asking, &id, &reason, now).await?;
@@ -79,7 +89,7 @@ pub(crate) async fn admit(
         }
         probes.push(id);
     }
-    Ok(Admitted::Runs { probes })
+    Ok(Admitted::Runs { probes, released })
 }
 
 /// The holds that an attempt is the probe of.
@@ -92,6 +102,8 @@ pub(crate) async fn probed_by(tx: &mut Tx, attempt: &str) -> Result<Vec<HoldId>,
 
 enum Passes {
     Free,
+    /// The hold is not set any more.
+    Released,
     /// If no other order becomes the probe first; `before` is the last attempt that was it.
     Probe {
         before: Option<String>,
@@ -119,8 +131,7 @@ async fn passes(tx: &mut Tx, id: &HoldId, now: i64) -> Result<Passes, sqlx::Erro
                 set(tx, &hold, None, now).await?;
                 Ok(Passes::No { reason: hold.reason.to_string() })
             }
-            // Released since the worker read the holds.
-            HoldKind::Route | HoldKind::Template => Ok(Passes::Free),
+            HoldKind::Route | HoldKind::Template => Ok(Passes::Released),
         };
     };
     let reason = row.text("reason")?;

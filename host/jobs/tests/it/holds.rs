@@ -172,7 +172,7 @@ mod tests {
                 }
             };
             let resolution = Resolution::Hold {
-                failure: failure("ai", "401"),
+                failure: Some(failure("ai", "401")),
                 hold: Box::new(hold(route(), Duration::from_secs(1))),
             };
             let outcome =
@@ -251,7 +251,7 @@ mod tests {
         assert!(database.hold(by_operator.clone()).await.unwrap());
         assert!(!database.hold(by_operator).await.unwrap());
         let resolution = Resolution::Hold {
-            failure: failure("ai", "401"),
+            failure: Some(failure("ai", "401")),
             hold: Box::new(hold(route(), Duration::ZERO)),
         };
         database.complete(&before, &resolution, AttemptLimits::default()).await.unwrap();

@@ -84,7 +84,7 @@ async fn complete(database: &Database, claimed: &Claimed, resolution: Resolution
 
 fn held(name: &str) -> Resolution {
     Resolution::Hold {
-        failure: failure("ai", "refused"),
+        failure: Some(failure("ai", "refused")),
         hold: Box::new(NewHold {
             id: HoldId::new(HoldKind::Route, name),
             cause: HoldCause::Auth,

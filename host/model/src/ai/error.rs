@@ -136,6 +136,9 @@ pub struct Attempt {
     /// time, or no connection could be made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
+    /// The failure that opened the circuit breaker, of an attempt that the breaker rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<Box<BreakerOpened>>,
     /// Milliseconds to connect; missing if a connection was open already or none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
@@ -165,6 +168,16 @@ pub struct Attempt {
     /// Cost of the tokens, if the model has a configured price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
+}
+
+/// The failure that opened a circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakerOpened {
+    /// The HTTP status; missing if there was no response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong, redacted.
+    pub message: Message,
 }
 
 fn is_zero(value: &u64) -> bool {

@@ -7,5 +7,7 @@ mod usd;
 
 pub use call_id::{CallId, CallIdError};
 pub use completion::{Completed, Completion, FinishReason, ReplySource, Usage};
-pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
+pub use error::{
+    AiError, AiErrorKind, Attempt, AttemptOutcome, BreakerOpened, HttpDetail, Limit, UnknownKind,
+};
 pub use usd::Usd;

@@ -28,7 +28,7 @@ use super::witness::Witnessed;
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::host_functions::RunTrace;
 use crate::plugin::Limits;
-use sitewright_model::failure::TemplateRef;
+use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_site::Release;
 
 /// Minimum deadline of a replay, in milliseconds: its machine may be slower than the recorded one.
@@ -60,10 +60,10 @@ pub fn supervised(
         attempt = %request.id,
         trace_id = request.id.trace_id(),
     );
-    let Supervision { witness, on_trial, shutting_down, waits } = supervision;
+    let Supervision { witness, on_trial, shutting_down, waits, unrecorded } = supervision;
     let returns = [shutting_down, waits];
     let witnessed = Witnessed::new(witness, request.id.into(), on_trial);
-    let given = Box::new(Given { request, witnessed: witnessed.clone(), returns });
+    let given = Box::new(Given { request, witnessed: witnessed.clone(), returns, unrecorded });
     witnessed
         .polls(async move { within_span(services, given, &span).instrument(span.clone()).await })
 }
@@ -74,6 +74,7 @@ struct Given {
     witnessed: Witnessed,
     /// Whether it goes back to the queue if it is cancelled: one of them is set.
     returns: [Arc<AtomicBool>; 2],
+    unrecorded: Option<fn(&FailureRecord) -> bool>,
 }
 
 async fn within_span(services: &Services, given: Box<Given>, span: &tracing::Span) -> Outcome {
@@ -101,11 +102,12 @@ pub(super) struct Attempt<'a> {
     pub(super) witnessed: Witnessed,
     /// Whether it goes back to the queue if it is cancelled: one of them is set.
     returns: [Arc<AtomicBool>; 2],
+    unrecorded: Option<fn(&FailureRecord) -> bool>,
 }
 
 impl<'a> Attempt<'a> {
     fn new(services: &'a Services, given: Given, span: &'a tracing::Span) -> Self {
-        let Given { request, witnessed, returns } = given;
+        let Given { request, witnessed, returns, unrecorded } = given;
         let trace = RunTrace::new(&services.limits, request.progress.clone());
         let (trace, deadline) = match &request.journal {
             JournalUse::Replay(input) => {
@@ -138,7 +140,7 @@ impl<'a> Attempt<'a> {
             totals: None,
         };
         let trace = Arc::new(trace);
-        Attempt { services, request, trace, span, deadline, state, witnessed, returns }
+        Attempt { services, request, trace, span, deadline, state, witnessed, returns, unrecorded }
     }
 
     /// Whether the attempt was cancelled because its worker shuts down, or its AI calls wait for
@@ -146,6 +148,11 @@ impl<'a> Attempt<'a> {
     pub(super) fn is_returned(&self) -> bool {
         let returns = self.returns.iter().any(|returns| returns.load(Ordering::Acquire));
         self.request.cancel.is_cancelled() && returns
+    }
+
+    /// Whether the order waits for this failure as if it had not been attempted.
+    pub(super) fn is_unrecorded(&self, record: &FailureRecord) -> bool {
+        self.unrecorded.is_some_and(|unrecorded| unrecorded(record))
     }
 
     async fn run_stages(&mut self) -> Result<Box<Release>, Box<AttemptError>> {

@@ -83,6 +83,8 @@ impl Attempt<'_> {
         let stored = if record.kind == FailureKind::Cancelled && self.is_returned() {
             // Nothing has happened to the order: another worker makes its site.
             Err(message!("the order goes back to the queue, so its record is not stored"))
+        } else if self.is_unrecorded(&record) {
+            Err(message!("the order waits as if it had not been attempted: no record is stored"))
         } else {
             let stored = store(self.services.sites.clone(), record.clone()).await;
             sitewright_failure::emit(&record);

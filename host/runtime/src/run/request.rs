@@ -12,6 +12,7 @@ use super::witness::Witness;
 use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal};
+use sitewright_model::failure::FailureRecord;
 use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
 
 /// What all attempts share. Made once at start and never changed while an attempt runs (catalogue
@@ -80,6 +81,9 @@ pub struct Supervision {
     pub shutting_down: Arc<AtomicBool>,
     /// The same of an attempt that is cancelled because its AI calls wait for batches.
     pub waits: Arc<AtomicBool>,
+    /// Whether a failure is one that the order waits for as if it had not been attempted. Then no
+    /// failure record is stored or logged.
+    pub unrecorded: Option<fn(&FailureRecord) -> bool>,
 }
 
 /// Where an attempt's AI replies come from, and whether they are kept.

@@ -122,7 +122,7 @@ async fn fill(api: &Api, place: &Place) {
             not_before: Duration::ZERO,
         },
     };
-    let failure = NewFailure::from(&record);
+    let failure = Some(NewFailure::from(&record));
     api.complete(&claimed, Resolution::Hold { failure, hold: Box::new(hold) }).await;
 }
 
