@@ -6,6 +6,7 @@
 //! | `config` | which keys does the operator set, and which values are allowed? |
 //! | `terminal` | what may reach a terminal, whoever wrote it? |
 //! | `telemetry` | what is logged, and what happens if stderr is slow? |
+//! | `log_fields` | how are the values of log lines cleaned? |
 //!
 //! **Invariant:** only `main` starts a runtime (clippy's `disallowed-methods`).
 //!
@@ -17,5 +18,6 @@
 
 pub mod cli;
 pub mod config;
+mod log_fields;
 pub mod telemetry;
 mod terminal;

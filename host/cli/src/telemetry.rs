@@ -15,6 +15,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log_fields::CleanFields;
 use crate::terminal::{Guard, Guarded};
 use sitewright_ai::Redactor;
 
@@ -87,7 +88,7 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
         Backpressure::Wait => {
             let log = log.with_writer(Leveled { to: move || Redacted { format }, levels });
             match format {
-                LogFormat::Pretty => log.with_ansi(colours).init(),
+                LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
             }
             Logging { _writer: None }
@@ -106,7 +107,7 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             drop(counter.set(writer.error_counter()));
             let log = log.with_writer(Leveled { to: writer, levels });
             match format {
-                LogFormat::Pretty => log.with_ansi(colours).init(),
+                LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
             }
             Logging { _writer: Some(guard) }

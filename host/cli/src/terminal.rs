@@ -19,6 +19,8 @@ pub(crate) enum Guard {
     Text,
     /// One line of the log, with its end: line breaks inside are shown as escapes.
     Line,
+    /// A value in such a line: it has no colours.
+    Value,
     /// JSON: the characters are escaped, so that the values stay the same.
     Json,
 }
@@ -28,13 +30,13 @@ impl Guard {
     pub(crate) fn cleaned(self, text: &str) -> Cow<'_, str> {
         let allowed = |c: char| match self {
             Guard::Text => c == '\n' || c == '\t' || !is_obeyed(c),
-            Guard::Line => !is_obeyed(c),
+            Guard::Line | Guard::Value => !is_obeyed(c),
             Guard::Json => c == '\n' || !is_obeyed(c),
         };
         // The end of the line is the log's own.
         let (body, end) = match self {
             Guard::Line => text.strip_suffix('\n').map_or((text, ""), |body| (body, "\n")),
-            Guard::Text | Guard::Json => (text, ""),
+            Guard::Text | Guard::Value | Guard::Json => (text, ""),
         };
         if body.chars().all(allowed) {
             return Cow::Borrowed(text);
@@ -46,6 +48,7 @@ impl Guard {
             rest = &rest[at..];
             let length = match self {
                 Guard::Json => escaped(&mut clean, rest),
+                Guard::Value => shown(self, &mut clean, rest),
                 Guard::Text | Guard::Line => match style(rest) {
                     Some(length) => {
                         clean.push_str(&rest[..length]);
@@ -66,9 +69,9 @@ impl Guard {
 fn shown(guard: Guard, clean: &mut String, text: &str) -> usize {
     match (guard, text.as_bytes()) {
         (Guard::Text, [b'\r', b'\n', ..]) => {}
-        (Guard::Line, [b'\n', ..]) => clean.push_str("\\n"),
-        (Guard::Line, [b'\r', ..]) => clean.push_str("\\r"),
-        (Guard::Line, [b'\t', ..]) => clean.push(' '),
+        (Guard::Line | Guard::Value, [b'\n', ..]) => clean.push_str("\\n"),
+        (Guard::Line | Guard::Value, [b'\r', ..]) => clean.push_str("\\r"),
+        (Guard::Line | Guard::Value, [b'\t', ..]) => clean.push(' '),
         _ => clean.push('\u{fffd}'),
     }
     text.chars().next().map_or(0, char::len_utf8)
