@@ -286,7 +286,8 @@ impl Hold {
 }
 
 impl Database {
-    /// The holds that are set, the oldest first.
+    /// The holds that are set, the oldest first. A missing template is not one of them while a live
+    /// worker has it, which takes its orders within about a second, or no order waits for it.
     ///
     /// # Errors
     /// If the database fails.
@@ -301,7 +302,14 @@ impl Database {
                     AS probe_order,
                 (SELECT count(*) FROM sitewright_orders o
                     WHERE o.held_by = h.id AND o.state = {waiting}) AS orders
-             FROM sitewright_holds h WHERE h.released_at IS NULL ORDER BY h.since, h.id"
+             FROM sitewright_holds h WHERE h.released_at IS NULL
+                AND (h.kind <> 'missing' OR h.expired_at IS NOT NULL
+                    OR EXISTS (SELECT 1 FROM sitewright_orders o
+                        WHERE o.held_by = h.id AND o.state = {waiting}))
+                AND (h.kind <> 'missing' OR NOT EXISTS (SELECT 1 FROM sitewright_templates t
+                    JOIN sitewright_workers w ON w.client_id = t.worker
+                    WHERE t.template = h.name))
+             ORDER BY h.since, h.id"
         );
         let rows = self.read(doing, sql, vec![]).await?;
         let holds = rows.iter().map(Hold::read).collect::<Result<_, _>>();

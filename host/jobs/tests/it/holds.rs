@@ -15,6 +15,8 @@ on_both! {
     a_probe_whose_attempt_is_gone_frees_the_next_one,
     a_released_hold_makes_all_its_orders_due,
     an_operators_hold_is_not_probed_and_stays,
+    an_order_shows_the_cause_that_its_hold_has_now,
+    a_gate_learns_that_a_hold_has_been_released,
     many_claims_at_once_are_parked_alike,
     orders_without_their_template_go_to_the_worker_that_has_it,
     what_a_worker_took_and_did_not_begin_is_for_all_again,
@@ -262,6 +264,49 @@ mod tests {
         parked(&database, "b", &[route()]).await;
     }
 
+    pub(super) async fn an_order_shows_the_cause_that_its_hold_has_now(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a"]).await;
+        database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        parked(&database, "a", &[route()]).await;
+        let reason = async || database.order("a").await.unwrap().waiting_reason.unwrap();
+        assert!(reason().await.contains("LOCAL_KEY"));
+        let by_operator = NewHold::by_operator(route(), Some("the bill is being paid"));
+        database.hold(by_operator).await.unwrap();
+        assert!(reason().await.contains("the bill is being paid"));
+    }
+
+    pub(super) async fn a_gate_learns_that_a_hold_has_been_released(place: Place) {
+        #[derive(Debug, Default)]
+        struct Watching(std::sync::Mutex<Vec<HoldId>>);
+
+        impl Gate for Watching {
+            fn holds_of(&self, _: &str) -> Vec<HoldId> {
+                vec![route()]
+            }
+
+            fn released(&self, id: &HoldId) {
+                self.0.lock().unwrap().push(id.clone());
+            }
+        }
+
+        let database = place.open().await;
+        enqueue(&database, &["a", "b"]).await;
+        let gate = Arc::new(Watching::default());
+        database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        for (id, released) in [("a", false), ("b", true)] {
+            if released {
+                database.release_hold(&route()).await.unwrap();
+            }
+            let (job, worker) = (job_of(&database, id).await, ghost("w-1"));
+            let through: Arc<dyn Gate> = gate.clone();
+            let attempt = Ulid::generate();
+            let claim = database.claim_through(id, job, &worker, attempt, Some(through)).await;
+            assert_eq!(matches!(claim.unwrap(), Claim::Claimed(..)), released, "{id}");
+            assert_eq!(!gate.0.lock().unwrap().is_empty(), released, "{id}");
+        }
+    }
+
     pub(super) async fn many_claims_at_once_are_parked_alike(place: Place) {
         let database = place.open().await;
         let ids: Vec<String> = (0..60).map(|number| format!("o{number}")).collect();
@@ -310,6 +355,7 @@ mod tests {
             let order = parked(&database, id, &[missing()]).await;
             assert_eq!((order.state, order.runs), (OrderState::Waiting, 0));
         }
+        assert!(database.holds().await.unwrap().is_empty(), "a live worker has it");
         // The worker without the template takes none, the other one as many as it has room for.
         let swept = database.sweep_holds(&sweep("w-1", &["other"]), None).await.unwrap();
         assert_eq!((swept.taken, swept.released), (0, 0));
@@ -341,6 +387,10 @@ mod tests {
         database.sweep_holds(&sweep("w-1", &[]), None).await.unwrap();
         assert!(is_due_in(&place, &database, "a", "default").await);
         parked(&database, "a", &[missing()]).await;
+        assert_eq!(only_hold(&database).await.id, missing());
+        // Nothing waits for it any more.
+        assert!(database.cancel("a").await.is_ok());
+        assert!(database.holds().await.unwrap().is_empty());
     }
 
     pub(super) async fn a_template_that_nobody_has_fails_its_orders_after_the_grace_time(
