@@ -627,6 +627,12 @@ impl DatabaseKeys {
                 return Err(UrlProblem::Wrong(problem.to_owned()));
             }
         };
+        // Before its path becomes a name that messages show.
+        if sitewright_jobs::has_sqlite_password(&url) {
+            let problem = "has a user name and a password, and SQLite is a file, which has none; \
+                           write it like sqlite://sitewright.db, or postgres://... for a server";
+            return Err(UrlProblem::Wrong(problem.to_owned()));
+        }
         let url = match url.strip_prefix("sqlite://") {
             Some(path) if !path.starts_with('/') && !path.starts_with(":memory:") => {
                 let path = base.join(path);

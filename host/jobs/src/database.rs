@@ -11,7 +11,7 @@ use super::counts::AttemptCounts;
 #[cfg(feature = "postgres")]
 use super::driver::postgres;
 use super::driver::river::JobClient;
-use super::driver::url::PostgresUrl;
+use super::driver::url::{PostgresUrl, has_sqlite_password};
 use super::driver::{DatabaseOptions, OpenError, Operation, Pool, Row, Value, sqlite};
 use super::error::Error;
 use super::open_cause::OpenCause;
@@ -44,6 +44,32 @@ fn unanswered(within: Duration) -> sqlx::Error {
         within.as_secs_f64()
     );
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+}
+
+/// Refuses a URL of SQLite whose path begins as a server's URL with a password does: the path would
+/// become the name of a file, and messages would show it.
+fn refuse_password(url: &str) -> Result<(), Error> {
+    if has_sqlite_password(url) {
+        let why = "it has a user name and a password, and SQLite is a file, which has none";
+        return Err(Error::Url { why: why.to_owned() });
+    }
+    Ok(())
+}
+
+/// Checks that the file of SQLite exists; a server is not asked.
+async fn must_exist(url: &str) -> Result<(), Error> {
+    if url.starts_with("sqlite:") {
+        refuse_password(url)?;
+    }
+    let Some(file) = sqlite::file_of(url) else { return Ok(()) };
+    match tokio::fs::try_exists(file).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::NoFile { shown: url.to_owned() }),
+        Err(error) => {
+            let error = OpenError::Connect(OpenCause::File, sqlx::Error::Io(error));
+            Err(failed(error, url))
+        }
+    }
 }
 
 /// Limits how long an answer is waited for.
@@ -97,6 +123,7 @@ impl Database {
     #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite only"))]
     async fn open_for(url: &str, options: &DatabaseOptions, user: User) -> Result<Self, Error> {
         let (pool, file, shown) = if url.starts_with("sqlite:") {
+            refuse_password(url)?;
             let shown = url.to_owned();
             let opened = sqlite::open(url).await;
             let (pool, file) = opened.map_err(|error| failed(error, &shown))?;
@@ -141,7 +168,7 @@ impl Database {
     /// Like [`Database::open`], but creates no file: for commands that only read.
     ///
     /// # Errors
-    /// As [`Database::open`], and [`Error::OlderSchema`] if there is no file.
+    /// As [`Database::open`], and [`Error::NoFile`] if there is no file.
     pub async fn open_existing(url: &str) -> Result<Self, Error> {
         Self::open_existing_with(url, &DatabaseOptions::default()).await
     }
@@ -151,17 +178,20 @@ impl Database {
     /// # Errors
     /// As [`Database::open_existing`].
     pub async fn open_existing_with(url: &str, options: &DatabaseOptions) -> Result<Self, Error> {
-        if let Some(file) = sqlite::file_of(url) {
-            match tokio::fs::try_exists(file).await {
-                Ok(true) => {}
-                Ok(false) => return Err(Error::no_tables(url.to_owned())),
-                Err(error) => {
-                    let error = OpenError::Connect(OpenCause::File, sqlx::Error::Io(error));
-                    return Err(failed(error, url));
-                }
-            }
-        }
+        must_exist(url).await?;
         Self::open_with(url, options).await
+    }
+
+    /// Like [`Database::open_for_worker`], but creates no file: for a worker that does not migrate.
+    ///
+    /// # Errors
+    /// As [`Database::open_for_worker`], and [`Error::NoFile`] if there is no file.
+    pub async fn open_existing_for_worker(
+        url: &str,
+        options: &DatabaseOptions,
+    ) -> Result<Self, Error> {
+        must_exist(url).await?;
+        Self::open_for_worker(url, options).await
     }
 
     /// The URL without its password.

@@ -36,6 +36,15 @@ pub enum Error {
         /// Not a cause of its own: the message has its words.
         error: Arc<sqlx::Error>,
     },
+    /// There is no file of SQLite, and none is to be made.
+    #[error(
+        "there is no database {shown}: correct `database.url`, or run `sitewright migrate`, which \
+         creates it"
+    )]
+    NoFile {
+        /// The URL.
+        shown: String,
+    },
     /// A pooler gives each transaction another session of the server.
     #[error(
         "the database {shown} is behind a pooler that gives each transaction another session, as \
@@ -192,19 +201,12 @@ impl Error {
         Error::River { doing: doing.into(), source: Arc::new(source) }
     }
 
-    /// The error of a database that was never migrated.
-    pub(super) fn no_tables(shown: String) -> Self {
-        Error::OlderSchema {
-            shown,
-            of: "sitewright's",
-            found: 0,
-            known: super::schema::SCHEMA_VERSION,
-        }
-    }
-
-    /// Whether the database was never migrated, so that it is empty.
+    /// Whether the database was never migrated, so that it is empty or is not there.
     pub fn is_without_tables(&self) -> bool {
-        matches!(self, Error::OlderSchema { of: "sitewright's", found: 0, .. })
+        matches!(
+            self,
+            Error::NoFile { .. } | Error::OlderSchema { of: "sitewright's", found: 0, .. }
+        )
     }
 
     /// Whether the caller can fix it with other arguments, or the configuration alone shows that it
@@ -218,6 +220,7 @@ impl Error {
             | Error::Token { .. }
             | Error::Invalid { .. } => true,
             Error::Open { .. }
+            | Error::NoFile { .. }
             | Error::TransactionPooling { .. }
             | Error::TooFewPlaces { .. }
             | Error::MigrationLocked { .. }

@@ -122,6 +122,7 @@ pub use counts::AttemptCounts;
 pub use database::Database;
 pub use distribution::Distribution;
 pub use driver::DatabaseOptions;
+pub use driver::url::has_sqlite_password;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};

@@ -359,6 +359,7 @@ impl From<DatabaseError> for Problem {
             DatabaseError::NotEnded { .. } => ProblemKind::NotEnded,
             DatabaseError::Invalid { .. } => ProblemKind::OrderRefused,
             DatabaseError::Open { .. }
+            | DatabaseError::NoFile { .. }
             | DatabaseError::TransactionPooling { .. }
             | DatabaseError::TooFewPlaces { .. }
             | DatabaseError::MigrationLocked { .. }

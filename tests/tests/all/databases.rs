@@ -37,6 +37,37 @@ const COMMANDS: [&[&str]; 6] = [
     &["worker", "--drain"],
 ];
 
+#[test]
+fn what_only_reads_makes_no_file_and_a_file_has_no_password() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let folder = bench.path().join("none/deep");
+    let url = format!("sqlite://{}/orders.db", folder.display());
+    for arguments in [
+        &["order", "list"][..],
+        &["queue", "stats"],
+        &["route", "list"],
+        &["token", "list"],
+        &["backup", "copy.db"],
+        &["worker", "--no-migrate"],
+    ] {
+        let done = run(&bench, &url, arguments);
+        assert_eq!(done.code, 1, "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains("there is no database"), "{arguments:?}: {}", done.stderr);
+        assert!(!folder.exists(), "{arguments:?}");
+    }
+    for arguments in COMMANDS {
+        let done = run(&bench, "sqlite://sw:Zq8xw@host/q.db", arguments);
+        assert_eq!(done.code, 2, "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains("SQLite is a file"), "{arguments:?}: {}", done.stderr);
+        let shown = format!("{}{}", done.stdout, done.stderr);
+        assert!(!shown.contains("Zq8xw"), "{arguments:?}: {shown}");
+    }
+    let names = std::fs::read_dir(bench.path()).unwrap();
+    for name in names.map(|entry| entry.unwrap().file_name()) {
+        assert!(!name.to_string_lossy().contains("Zq8xw"), "{name:?}");
+    }
+}
+
 /// Raw characters that end a part of a URL, at each place of a password.
 #[test]
 fn d4_no_command_shows_a_password_with_raw_characters() {
@@ -184,6 +215,10 @@ async fn no_migrate(url: &str, bench: &Workbench) {
     let refused = worker(&["worker", "--drain", "--no-migrate"]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     assert!(refused.stderr.contains("run `sitewright migrate`"), "{}", refused.stderr);
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        assert!(refused.stderr.contains("there is no database"), "{}", refused.stderr);
+        assert!(!std::path::Path::new(path).exists(), "nothing was made");
+    }
     let database = Database::open(url).await.unwrap();
     assert!(database.check_schema().await.unwrap_err().is_without_tables(), "nothing was made");
     assert_eq!(worker(&["migrate"]).code, 0);

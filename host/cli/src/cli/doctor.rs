@@ -94,7 +94,7 @@ async fn database(config: &Config) -> Result<String, String> {
         Ok(database) => {
             // A worker needs more connections than a command, and sessions of its own.
             database.close().await;
-            Setup::worker_database(config).await
+            Setup::existing_worker_database(config).await
         }
         Err(error) => Err(error),
     };

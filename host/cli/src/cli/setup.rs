@@ -201,6 +201,12 @@ impl Setup {
         Ok(Database::open_for_worker(url, options).await?)
     }
 
+    /// As [`worker_database`](Self::worker_database), but creates no file.
+    pub(super) async fn existing_worker_database(config: &Config) -> Result<Database, SetupError> {
+        let (url, options) = (config.database.expose(), &config.database_options);
+        Ok(Database::open_existing_for_worker(url, options).await?)
+    }
+
     /// The store where a worker keeps releases: `sites.store`, or the folder `sites`.
     pub(super) async fn store(
         config: &Config,

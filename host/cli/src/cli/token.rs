@@ -64,7 +64,10 @@ fn scope(text: &str) -> Result<Scope, String> {
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
-    let database = Setup::orders_or_new(&config).await?;
+    let database = match &command {
+        Command::Create { .. } => Setup::orders_or_new(&config).await?,
+        Command::List | Command::Revoke { .. } => Setup::orders(&config).await?,
+    };
     let done = match command {
         Command::Create { name, scope, expires, tenant } => {
             let scopes = scope.into_iter().collect();

@@ -99,11 +99,14 @@ async fn prepare(
     no_migrate: bool,
     client: &Client,
 ) -> Result<WorkerParts, SetupError> {
-    let database = Setup::worker_database(config).await?;
-    if no_migrate {
+    let database = if no_migrate {
+        let database = Setup::existing_worker_database(config).await?;
         // What has the versions of this program is not migrated below.
         database.check_schema().await?;
-    }
+        database
+    } else {
+        Setup::worker_database(config).await?
+    };
     let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
     let store = Setup::store(config, &host.sites, client).await?;
     let options =

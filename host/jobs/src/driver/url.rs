@@ -7,6 +7,15 @@
 
 use url::Url;
 
+/// Whether the path of an SQLite URL begins with `user:password@`, as the URL of a server does. A
+/// file whose name has both characters is written with `/` or `./` before it.
+pub fn has_sqlite_password(url: &str) -> bool {
+    let Some(path) = url.strip_prefix("sqlite:") else { return false };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let is_path = ["/", "./", "../"].iter().any(|start| path.starts_with(start));
+    !is_path && path.split_once(':').is_some_and(|(_, rest)| rest.contains('@'))
+}
+
 /// What happens with a parameter of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
@@ -283,6 +292,23 @@ mod tests {
             ("postgres://me:x@[::1]:5433/sites", "postgres://me:***@[::1]:5433/sites"),
         ] {
             assert_eq!(PostgresUrl::parse(url).unwrap().shown, shown);
+        }
+    }
+
+    #[test]
+    fn a_file_has_no_password() {
+        for (url, has) in [
+            ("sqlite://sw:pw@h/q.db", true),
+            ("sqlite:sw:pw@h/q.db", true),
+            ("sqlite://sw:p/w@h/q.db", true),
+            ("sqlite://orders.db", false),
+            ("sqlite://a@b/orders.db", false),
+            ("sqlite:///srv/a:b@c/orders.db", false),
+            ("sqlite://./a:b@c.db", false),
+            ("sqlite://:memory:", false),
+            ("postgres://sw:pw@h/q", false),
+        ] {
+            assert_eq!(has_sqlite_password(url), has, "{url}");
         }
     }
 
