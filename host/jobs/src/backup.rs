@@ -70,6 +70,8 @@ impl Database {
         let mut partial = file.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
+        // SQLite would take the journal of one that was killed for that of this one.
+        remove(&partial).await;
         let written = self.write_backup(&partial).await;
         let moved = match written {
             Ok(backup) => {
@@ -80,11 +82,8 @@ impl Database {
             }
             Err(error) => Err(error),
         };
-        if moved.is_err()
-            && let Err(error) = tokio::fs::remove_file(&partial).await
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(file = %partial.display(), %error, "an unfinished backup was not removed");
+        if moved.is_err() {
+            remove(&partial).await;
         }
         moved
     }
@@ -123,6 +122,20 @@ impl Database {
         let (orders, schema) = checked?;
         let bytes = tokio::fs::metadata(partial).await.map_err(failed)?.len();
         Ok(Backup { file: partial.to_owned(), bytes, orders, schema })
+    }
+}
+
+/// Removes an unfinished backup, and what SQLite has written beside it.
+async fn remove(partial: &Path) {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut file = partial.as_os_str().to_owned();
+        file.push(suffix);
+        let file = PathBuf::from(file);
+        if let Err(error) = tokio::fs::remove_file(&file).await
+            && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        {
+            tracing::warn!(file = %file.display(), %error, "an unfinished backup was not removed");
+        }
     }
 }
 

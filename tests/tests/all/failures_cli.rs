@@ -297,4 +297,13 @@ fn b4_a_file_that_is_no_record_is_told_beside_those_that_are() {
     assert_eq!(list["groups"][0]["count"], 2, "{list:#}");
     let fingerprint = failure["fingerprint"].as_str().unwrap();
     assert_eq!(bench.run(&["--json", "failures", "show", fingerprint]).json()["group"]["count"], 2);
+    // One of a stranger is read up to the length that records have.
+    let mut long = failure.clone();
+    (long["message"], long["stage"]) = (json!("long ".repeat(1 << 20)), json!("last stage"));
+    std::fs::write(bench.path().join("long.json"), long.to_string()).unwrap();
+    let shown = bench.run(&["failures", "show", "./long.json"]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(shown.stdout.len() < 512 << 10, "{} bytes", shown.stdout.len());
+    assert!(shown.stdout.contains("long ...") || shown.stdout.contains("lo..."));
+    assert!(shown.stdout.contains("last stage"));
 }

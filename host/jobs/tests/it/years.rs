@@ -479,6 +479,20 @@ async fn a_backup_made_while_orders_are_added_is_restored() {
     assert!(error.to_string().contains("exists already") && error.is_usage(), "{error}");
     let nowhere = place.folder.path().join("none/backup.db");
     assert!(database.backup(&nowhere).await.is_err());
+    // One that fails leaves nothing, of itself or of one that was killed before.
+    use std::os::unix::ffi::OsStrExt as _;
+    let failed = tempfile::tempdir().unwrap();
+    let name = |suffix: &str| [&b"\xff.db"[..], suffix.as_bytes()].concat();
+    for suffix in [".partial", ".partial-journal", ".partial-wal", ".partial-shm"] {
+        let name = name(suffix);
+        let left = failed.path().join(std::ffi::OsStr::from_bytes(&name));
+        std::fs::write(left, "pages").unwrap();
+    }
+    let name = name("");
+    let unusable = failed.path().join(std::ffi::OsStr::from_bytes(&name));
+    let error = database.backup(&unusable).await.unwrap_err();
+    assert!(error.to_string().contains("not UTF-8"), "{error}");
+    assert_eq!(std::fs::read_dir(failed.path()).unwrap().count(), 0);
     database.close().await;
 
     // Restored as the page says.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::gather::Sources;
 use crate::cli::exit::Exit;
@@ -47,6 +47,13 @@ pub(in crate::cli) struct Args {
 /// Maximum occurrences and orders that are listed.
 const SHOWN: usize = 10;
 
+/// Maximum bytes of one text in the report of a file.
+const MAX_TEXT: usize = 128 << 10;
+/// Maximum bytes of all texts in the report of a file.
+const MAX_TEXTS: usize = 1 << 20;
+/// Bytes of a text that is never cut: an id or the name of a kind.
+const NAME: usize = 64;
+
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
 
 pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit, SetupError> {
@@ -74,6 +81,10 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
             let record = record.await.map_err(|error| {
                 SetupError::Host(message!("reading the record failed: {error}"))
             })??;
+            let record = match shown.face {
+                Face::Json => record,
+                Face::Terminal | Face::Markdown => shortened(record),
+            };
             shown.print(record).await
         }
         (failure, order) => {
@@ -85,6 +96,29 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
             sources.close().await;
             done
         }
+    }
+}
+
+/// A record of a file, which may be anybody's, with texts that are not longer than hosts write them.
+fn shortened(record: FailureRecord) -> FailureRecord {
+    let Ok(mut value) = serde_json::to_value(&record) else { return record };
+    let mut left = MAX_TEXTS;
+    shorten(&mut value, &mut left);
+    serde_json::from_value(value).unwrap_or(record)
+}
+
+fn shorten(value: &mut Value, left: &mut usize) {
+    match value {
+        Value::String(text) => {
+            if text.len() > MAX_TEXT.min(*left).max(NAME) {
+                text.truncate(text.floor_char_boundary(MAX_TEXT.min(*left)));
+                text.push_str("...");
+            }
+            *left = left.saturating_sub(text.len());
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| shorten(value, left)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| shorten(value, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
