@@ -31,10 +31,12 @@ pub struct FilterError {
 }
 
 /// Compiler, engine, queue and database log only warnings unless the filter names them: `trace` is
-/// meant for Sitewright. sqlx's reader of `.pgpass` logs the lines that it cannot read, with their
-/// passwords; its own target is longer than one that a user names, and so decides.
+/// meant for Sitewright. After an outage sqlx's pool warns once for each connection that was waited
+/// for; messages of our own name the outage. sqlx's reader of `.pgpass` logs the lines that it
+/// cannot read, with their passwords; its own target is longer than one that a user names, and so
+/// decides.
 const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn,\
-                     sqlx_postgres::options::pgpass=off";
+                     sqlx::pool=error,sqlx_postgres::options::pgpass=off";
 
 /// Log lines that are buffered for a slow stderr with [`Backpressure::Drop`]; further lines are
 /// dropped and counted.

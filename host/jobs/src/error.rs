@@ -1,5 +1,6 @@
 //! Errors of the queue and its database.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,6 +237,18 @@ impl Error {
         }
     }
 
+    /// Whether the disk of the database is full.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Error::Open { error: source, .. } | Error::Database { source, .. } => is_full(source),
+            Error::River { source, .. } => match &**source {
+                riverqueue::Error::Database(source) => is_full(source),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Whether a retry may succeed: the database is away, locked or busy.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -251,6 +264,9 @@ impl Error {
 
 /// What to do about an error of the database, if more is to be said than its own words.
 fn advice(error: &sqlx::Error) -> &'static str {
+    if is_full(error) {
+        return "; free space on the disk of the database";
+    }
     let sqlx::Error::Database(error) = error else { return "" };
     match error.code().as_deref() {
         // Prepared statements that are gone, or are another client's.
@@ -268,6 +284,22 @@ fn advice(error: &sqlx::Error) -> &'static str {
         }
         Some("25006") => "; the server only reads: it is a stand-by, or its disk is full",
         _ => "",
+    }
+}
+
+/// Whether there is no space: `SQLITE_FULL`, `disk_full` of PostgreSQL, or the system's error.
+fn is_full(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => {
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        }
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            Some("53100") => true,
+            // The extended codes of SQLite carry the primary one in the low byte.
+            Some(code) => code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 13),
+            None => false,
+        },
+        _ => false,
     }
 }
 

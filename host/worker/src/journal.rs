@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use sitewright_ai::{Journal, JournalEntry, JournalKey, UnusableReply};
 use sitewright_jobs::{AiFailureSeries, Claimed, Database, Error, NewAiCall};
@@ -36,6 +37,50 @@ impl OrderJournal {
     }
 }
 
+/// The last report that the database does not answer. Of all orders of this process, which has one
+/// database: thousands of AI calls may wait for it.
+static REPORTED: Mutex<Option<Reported>> = Mutex::new(None);
+
+/// Minimum time between two reports that the database does not answer.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy)]
+struct Reported {
+    at: Instant,
+    /// Whether the reason was a full disk.
+    full: bool,
+}
+
+/// Logs that the database does not answer, unless that was logged lately.
+fn report(doing: &str, tries: u32, error: &Error) {
+    let full = error.is_disk_full();
+    {
+        let mut reported = REPORTED.lock();
+        let is_known = |last: Reported| last.at.elapsed() < REPORT_EVERY && (last.full || !full);
+        if reported.is_some_and(is_known) {
+            return;
+        }
+        *reported = Some(Reported { at: Instant::now(), full });
+    }
+    if full {
+        tracing::warn!(
+            doing,
+            tries,
+            %error,
+            "the disk of the database is full; orders wait until there is space, so that no AI \
+             call is paid for twice"
+        );
+    } else {
+        tracing::warn!(
+            doing,
+            tries,
+            %error,
+            "the database does not answer; the order waits for it, so that no AI call is paid for \
+             twice"
+        );
+    }
+}
+
 impl OrderJournal {
     /// Retries while the database is away: going on without an answer would pay twice, and the
     /// attempt could not be completed either. The attempt's deadline or cancellation ends the wait.
@@ -49,18 +94,9 @@ impl OrderJournal {
     {
         for tries in 1u32.. {
             match ask().await {
-                Err(error) if error.is_transient() => {
-                    if tries == 1 || tries.is_multiple_of(20) {
-                        tracing::warn!(
-                            doing,
-                            tries,
-                            %error,
-                            "the database does not answer; the order waits for it, so that no AI call is paid for twice"
-                        );
-                    }
-                }
+                Err(error) if error.is_transient() => report(doing, tries, &error),
                 answer => {
-                    if tries > 1 {
+                    if tries > 1 && REPORTED.lock().take().is_some() {
                         tracing::info!(doing, tries, "the database answers again");
                     }
                     return answer;

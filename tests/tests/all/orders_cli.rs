@@ -409,6 +409,11 @@ mod tests {
         let database = fixture.open().await;
         let good = fixture.document("24");
         let good = good.as_str();
+        // These are not named as templates.
+        fixture.bench.write("templates/a\nb.wasm", "no component");
+        let dangling = fixture.bench.path().join("templates/dangling.wasm");
+        std::os::unix::fs::symlink("/nowhere", dangling).unwrap();
+        std::fs::create_dir(fixture.bench.path().join("templates/folder.wasm")).unwrap();
         let cases: [(&[&str], &str); 16] = [
             (&["order", "add", good, "--template", "nobody"], "there are: faulty"),
             (&["order", "add", good, "--template", "templates/faulty.wasm"], "give its name"),

@@ -184,7 +184,7 @@ async fn check_template(
     let known: Vec<String> = known.into_iter().collect();
     Err(SetupError::Usage(message!(
         "there is no template `{name}`, so nothing was held; the templates are: {}",
-        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        if known.is_empty() { "none".to_owned() } else { clean(&known.join(", ")) }
     )))
 }
 

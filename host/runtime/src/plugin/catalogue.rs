@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::symbols::DEBUG_SUFFIX;
 use super::template::{Loader, Template, TemplateError};
+use sitewright_failure::render::clean;
 
 /// Finds templates by name or file, and keeps loaded ones: a file is read again only if it has
 /// changed.
@@ -111,7 +113,8 @@ fn names(known: &[String]) -> String {
          (`templates`)"
             .to_owned()
     } else {
-        format!("are: {}", known.join(", "))
+        // A file can have any name.
+        format!("are: {}", clean(&known.join(", ")))
     }
 }
 
@@ -322,6 +325,33 @@ pub async fn template_names(folder: &Path) -> Result<Vec<String>, CatalogueError
         .iter()
         .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
         .collect())
+}
+
+/// Names of the templates in a folder that have a component in a plain file, without loading them:
+/// to be shown to somebody who looks for one that can be used.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub async fn component_names(folder: &Path) -> Result<Vec<String>, CatalogueError> {
+    let mut names = Vec::new();
+    for file in files(folder).await? {
+        if let Some(name) = file.file_stem()
+            && is_component(&file).await
+        {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Whether the file begins as a component does. A named pipe is not opened, because that waits.
+async fn is_component(path: &Path) -> bool {
+    if !tokio::fs::metadata(path).await.is_ok_and(|found| found.is_file()) {
+        return false;
+    }
+    let Ok(mut file) = tokio::fs::File::open(path).await else { return false };
+    let mut begin = [0; 8];
+    file.read_exact(&mut begin).await.is_ok() && begin == *b"\0asm\x0d\0\x01\0"
 }
 
 /// The `.wasm` files of the folder, sorted.

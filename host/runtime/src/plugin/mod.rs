@@ -36,7 +36,7 @@ mod trap_code;
 mod world;
 
 pub use cache::{Cache, CacheOutcome, DEFAULT_CACHE_BYTES};
-pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
+pub use catalogue::{Catalogue, CatalogueError, Change, component_names, template_names};
 pub(crate) use clock::{VirtualClock, link as link_clock};
 pub use compile::{COMPILE_SUBCOMMAND, CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};

@@ -16,7 +16,7 @@ use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{Enqueued, Priority};
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_runtime::plugin::{CatalogueError, template_names};
+use sitewright_runtime::plugin::{CatalogueError, component_names, template_names};
 
 /// Add orders to the queue.
 ///
@@ -179,7 +179,8 @@ fn check_usage(args: &Args) -> Result<(), SetupError> {
 pub(super) async fn check_template(config: &Config, template: &str) -> Result<(), SetupError> {
     match template_names(&config.templates).await {
         Ok(known) if known.iter().any(|name| name == template) => Ok(()),
-        Ok(known) => {
+        Ok(_) => {
+            let known = component_names(&config.templates).await?;
             let folder = config.templates.clone();
             Err(CatalogueError::Unknown { name: template.to_owned(), folder, known }.into())
         }
