@@ -191,6 +191,7 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
         only_own: hook.tenant.is_some(),
         batch: hook.batch,
         notices,
+        traceparent: None,
     };
     let submitted = submit(&app.database, vec![submission], None).await;
     let submitted = submitted.map_err(|error| of_order(Problem::from(error)))?;

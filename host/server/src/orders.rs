@@ -17,6 +17,7 @@ use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{
     CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised, Revision,
 };
+use sitewright_model::trace::TraceParent;
 use sitewright_site::OrderDir;
 
 use super::access::Audited;
@@ -30,6 +31,7 @@ use super::templates;
 use super::tenancy::Tenant;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Maximum length of an idempotency key, in characters.
 const MAX_KEY: usize = 200;
 /// Orders of a page: if nothing is said, and at most.
@@ -100,6 +102,7 @@ pub(crate) async fn add(
         tenant,
         batch,
         notices,
+        traceparent: traceparent(&headers),
     };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
@@ -129,6 +132,11 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(Some(text.to_owned()))
+}
+
+/// The trace that the request is a part of. One that cannot be read is ignored, as the standard says.
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// A callback that may be called.
