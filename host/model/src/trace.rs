@@ -99,7 +99,7 @@ mod tests {
             assert_eq!(read.as_str(), format!("00-{TRACE}-{SPAN}-{flags}"), "{header}");
             assert_eq!((read.trace_id(), read.span_id()), (TRACE, SPAN));
             assert_eq!(read.is_sampled(), flags == "01");
-            assert_eq!(read.as_str().parse(), Ok(read));
+            assert_eq!(read.as_str().parse::<TraceParent>().as_ref(), Ok(&read));
         }
     }
 

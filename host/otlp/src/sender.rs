@@ -37,8 +37,8 @@ impl Sender {
         self.reason.clone()
     }
 
-    /// Sends until there is an answer that is worth nothing to ask for again. A connection that
-    /// fails and an answer of a busy server are, says OTLP.
+    /// Sends, and sends again after a connection that failed and after the answer of a busy server,
+    /// as OTLP demands.
     async fn send(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;

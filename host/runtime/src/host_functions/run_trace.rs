@@ -263,7 +263,7 @@ impl RunTrace {
     pub(crate) fn enter(&self, stage: Stage) {
         self.set_progress(stage.into());
         if let Some(spans) = &mut *self.spans.lock() {
-            spans.stage = Span::none();
+            drop(std::mem::replace(&mut spans.stage, Span::none()));
             spans.stage =
                 tracing::info_span!(parent: &spans.attempt, "stage", stage = stage.as_str());
         }
