@@ -463,9 +463,10 @@ CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, st
      current_release, last_failure, waiting_reason ON sitewright_orders \
      FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
 ",
-    // The trace that an order is a part of: the header of whoever sent it.
+    // The trace that an order is a part of: the header of whoever sent it, or a webhook for it.
     "
 ALTER TABLE sitewright_orders ADD COLUMN traceparent TEXT;
+ALTER TABLE sitewright_hook_deliveries ADD COLUMN traceparent TEXT;
 ",
 ];
 

@@ -17,7 +17,6 @@ use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{
     CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised, Revision,
 };
-use sitewright_model::trace::TraceParent;
 use sitewright_site::OrderDir;
 
 use super::access::Audited;
@@ -25,13 +24,12 @@ use super::answers::{
     CancelledOrder, Checked, ErasedOrder, OrderPage, Outcome, RetriedOrder, RevisedOrder,
 };
 use super::app::App;
-use super::extract::{DocumentBody, Id, Parameters, answer};
+use super::extract::{DocumentBody, Id, Parameters, answer, traceparent};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 use super::tenancy::Tenant;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Maximum length of an idempotency key, in characters.
 const MAX_KEY: usize = 200;
 /// Orders of a page: if nothing is said, and at most.
@@ -132,11 +130,6 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(Some(text.to_owned()))
-}
-
-/// The trace that the request is a part of. One that cannot be read is ignored, as the standard says.
-fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
-    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// A callback that may be called.
