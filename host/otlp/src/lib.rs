@@ -38,7 +38,7 @@ use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, RetryPolicy, SpanExporter, WithHttpConfig as _,
 };
 use opentelemetry_sdk::logs::{LogExporter as _, SdkLoggerProvider};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter as _};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{EnvFilter, FilterExt};
@@ -92,26 +92,29 @@ pub fn start(
     let resource = settings.resource();
     let stop = CancellationToken::new();
     let (mut layers, mut tasks): (Vec<BoxedLayer>, _) = (Vec::new(), Vec::new());
-    if let Some(traces) = &settings.traces {
-        let sender = Sender::new(client.clone(), traces.timeout);
-        let reason = sender.reason();
-        // Retries are those of `Sender`: the exporter's own block the thread.
-        let mut exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(sender)
-            .with_retry_policy(RetryPolicy::disabled())
-            .build()?;
-        exporter.set_resource(&resource);
-        let (outlet, task) = outlet::open(exporter, "traces", traces.batches, reason, &stop);
-        tasks.push(task);
-        let provider = SdkTracerProvider::builder()
-            .with_resource(resource.clone())
-            .with_id_generator(Ids::default())
-            .with_span_processor(SpanProcessor(outlet))
-            .build();
-        let spans = Spans::new(provider.tracer(SCOPE), redact);
-        layers.push(filtered(spans, spans::exported()));
-    }
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_id_generator(Ids::default());
+    let provider = match &settings.traces {
+        Some(traces) => {
+            let sender = Sender::new(client.clone(), traces.timeout);
+            let reason = sender.reason();
+            // Retries are those of `Sender`: the exporter's own block the thread.
+            let mut exporter = SpanExporter::builder()
+                .with_http()
+                .with_http_client(sender)
+                .with_retry_policy(RetryPolicy::disabled())
+                .build()?;
+            exporter.set_resource(&resource);
+            let (outlet, task) = outlet::open(exporter, "traces", traces.batches, reason, &stop);
+            tasks.push(task);
+            provider.with_span_processor(SpanProcessor(outlet)).build()
+        }
+        // The spans are made all the same: lines of the log get their order and trace from them.
+        None => provider.with_sampler(Sampler::AlwaysOff).build(),
+    };
+    let spans = Spans::new(provider.tracer(SCOPE), redact);
+    layers.push(filtered(spans, spans::exported()));
     if let Some(logs) = &settings.logs {
         let sender = Sender::new(client.clone(), logs.timeout);
         let reason = sender.reason();
@@ -128,7 +131,7 @@ pub fn start(
             .with_log_processor(LogProcessor(outlet))
             .build();
         let logs = Logs::new(provider.logger(SCOPE), redact);
-        // A line is found in the trace of its span, so the spans must be there.
+        // Spans are enabled whatever the filter says: lines name the order of theirs.
         layers.push(filtered(logs, FilterExt::<Registry>::or(spans::exported(), filter)));
     }
     Ok((Export { stop, tasks }, layers))

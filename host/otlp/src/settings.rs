@@ -80,6 +80,11 @@ impl Settings {
         Settings::read(&|name| std::env::var(name).ok())
     }
 
+    /// Whether spans are exported, and not only lines of the log.
+    pub fn has_traces(&self) -> bool {
+        self.traces.is_some()
+    }
+
     fn read(env: Env<'_>) -> Result<Option<Self>, SettingsError> {
         let env: Env<'_> = &|name| env(name).filter(|value| !value.trim().is_empty());
         if env("OTEL_SDK_DISABLED").is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {

@@ -54,7 +54,9 @@ pub(super) fn start(filter: &str) -> Result<Exported, LogError> {
     let filter = parsed(filter, OWN)?;
     let started = sitewright_otlp::start(&settings, &client, redact, filter);
     let (export, layers) = started.map_err(ExportError::from)?;
-    sitewright_ai::propagate_with(sitewright_otlp::traceparent_of);
+    if settings.has_traces() {
+        sitewright_ai::propagate_with(sitewright_otlp::traceparent_of);
+    }
     Ok(Exported { export: Export(Some(export)), layers })
 }
 
