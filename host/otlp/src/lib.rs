@@ -1,6 +1,6 @@
 //! Traces and logs for an OpenTelemetry collector, by OTLP over HTTP.
 //!
-//! Nothing is sent unless the environment names an endpoint, see [`Settings::from_env`].
+//! Nothing is sent unless the environment names an endpoint, see [`OtlpSettings::from_env`].
 //!
 //! | file | question |
 //! |---|---|
@@ -48,7 +48,7 @@ use tracing_subscriber::{Layer, Registry};
 use logs::{LogProcessor, Logs};
 use outlet::Outlet;
 use sender::Sender;
-pub use settings::{Settings, SettingsError};
+pub use settings::{OtlpSettings, SettingsError};
 pub use spans::traceparent_of;
 use spans::{Ids, SpanProcessor, Spans};
 
@@ -64,14 +64,14 @@ const SCOPE: &str = "sitewright";
 /// The export cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("what is sent to the OpenTelemetry collector cannot be set up: {source}")]
-pub struct ExportError {
+pub struct ExporterError {
     #[from]
     source: ExporterBuildError,
 }
 
-/// The tasks that send. Call [`Export::finish`] at the end of the program.
+/// The tasks that send. Call [`Exporters::finish`] at the end of the program.
 #[must_use = "what waits at the end of the program is lost without `finish`"]
-pub struct Export {
+pub struct Exporters {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -84,11 +84,11 @@ pub struct Export {
 /// # Errors
 /// The SDK does not accept a variable of the environment.
 pub fn start(
-    settings: &Settings,
+    settings: &OtlpSettings,
     client: &sitewright_http::Client,
     redact: Redact,
     filter: EnvFilter,
-) -> Result<(Export, Vec<BoxedLayer>), ExportError> {
+) -> Result<(Exporters, Vec<BoxedLayer>), ExporterError> {
     let resource = settings.resource();
     let stop = CancellationToken::new();
     let (mut layers, mut tasks): (Vec<BoxedLayer>, _) = (Vec::new(), Vec::new());
@@ -134,7 +134,7 @@ pub fn start(
         // Spans are enabled whatever the filter says: lines name the order of theirs.
         layers.push(filtered(logs, FilterExt::<Registry>::or(spans::exported(), filter)));
     }
-    Ok((Export { stop, tasks }, layers))
+    Ok((Exporters { stop, tasks }, layers))
 }
 
 fn filtered<L, F>(layer: L, filter: F) -> BoxedLayer
@@ -145,7 +145,7 @@ where
     Box::new(layer.with_filter(filter))
 }
 
-impl Export {
+impl Exporters {
     /// Sends what waits, for at most `within`; what is left then is lost, and the log says so.
     pub async fn finish(self, within: Duration) {
         self.stop.cancel();

@@ -21,13 +21,13 @@ use super::settings::Batches;
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Sends batches. Its errors are final: the batch is lost.
-pub(super) trait Export: Send + Sync + 'static {
+pub(super) trait BatchExporter: Send + Sync + 'static {
     type Item: Send + 'static;
 
     fn export(&self, batch: Vec<Self::Item>) -> impl Future<Output = OTelSdkResult> + Send;
 }
 
-impl Export for opentelemetry_otlp::SpanExporter {
+impl BatchExporter for opentelemetry_otlp::SpanExporter {
     type Item = SpanData;
 
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
@@ -35,7 +35,7 @@ impl Export for opentelemetry_otlp::SpanExporter {
     }
 }
 
-impl Export for opentelemetry_otlp::LogExporter {
+impl BatchExporter for opentelemetry_otlp::LogExporter {
     type Item = (SdkLogRecord, InstrumentationScope);
 
     async fn export(&self, batch: Vec<Self::Item>) -> OTelSdkResult {
@@ -61,7 +61,7 @@ impl<T> Outlet<T> {
 }
 
 /// Opens a queue, and starts the task that empties it until `stop`.
-pub(super) fn open<E: Export>(
+pub(super) fn open<E: BatchExporter>(
     exporter: E,
     signal: &'static str,
     batches: Batches,
@@ -126,7 +126,7 @@ struct Emptying<E> {
     stop: CancellationToken,
 }
 
-impl<E: Export> Emptying<E> {
+impl<E: BatchExporter> Emptying<E> {
     async fn run(mut self, mut waiting: mpsc::Receiver<E::Item>) {
         let mut batch = Vec::new();
         while self.gather(&mut waiting, &mut batch).await {
@@ -201,7 +201,7 @@ mod tests {
     use tokio::sync::Notify;
     use tokio_util::sync::CancellationToken;
 
-    use super::{Export, open};
+    use super::{BatchExporter, open};
     use crate::settings::Batches;
 
     /// Sends nothing until it is told to.
@@ -212,7 +212,7 @@ mod tests {
         goes_on: Arc<Notify>,
     }
 
-    impl Export for Slow {
+    impl BatchExporter for Slow {
         type Item = u32;
 
         async fn export(&self, batch: Vec<u32>) -> OTelSdkResult {
@@ -258,7 +258,7 @@ mod tests {
 
     struct Down;
 
-    impl Export for Down {
+    impl BatchExporter for Down {
         type Item = u32;
 
         async fn export(&self, _: Vec<u32>) -> OTelSdkResult {

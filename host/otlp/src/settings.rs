@@ -11,7 +11,7 @@ use url::Url;
 
 /// What is exported, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct OtlpSettings {
     pub(super) traces: Option<Signal>,
     pub(super) logs: Option<Signal>,
     service_name: Option<String>,
@@ -69,7 +69,7 @@ const SAMPLERS: [&str; 6] = [
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-impl Settings {
+impl OtlpSettings {
     /// What the environment of the process says; `None` if nothing is exported: no endpoint is named
     /// in `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
     /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, or `OTEL_SDK_DISABLED` is `true`.
@@ -77,7 +77,7 @@ impl Settings {
     /// # Errors
     /// A variable has a value that cannot be followed, such as the protocol `grpc`.
     pub fn from_env() -> Result<Option<Self>, SettingsError> {
-        Settings::read(&|name| std::env::var(name).ok())
+        OtlpSettings::read(&|name| std::env::var(name).ok())
     }
 
     /// Whether spans are exported, and not only lines of the log.
@@ -95,7 +95,7 @@ impl Settings {
             return Ok(None);
         }
         check_sampler(env)?;
-        Ok(Some(Settings { traces, logs, service_name: env("OTEL_SERVICE_NAME") }))
+        Ok(Some(OtlpSettings { traces, logs, service_name: env("OTEL_SERVICE_NAME") }))
     }
 
     /// What the spans and lines come from. The SDK adds `OTEL_RESOURCE_ATTRIBUTES`.
@@ -191,16 +191,16 @@ fn check_sampler(env: Env<'_>) -> Result<(), SettingsError> {
 mod tests {
     use std::time::Duration;
 
-    use super::Settings;
+    use super::OtlpSettings;
 
     const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
 
-    fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, String> {
+    fn read(variables: &[(&str, &str)]) -> Result<Option<OtlpSettings>, String> {
         let env = |name: &str| {
             let found = variables.iter().rev().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Settings::read(&env).map_err(|error| error.to_string())
+        OtlpSettings::read(&env).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sitewright_ai::Redactor;
-use sitewright_otlp::Settings;
+use sitewright_otlp::OtlpSettings;
 
 use super::{BoxedLayer, LogError, parsed};
 
@@ -16,7 +16,7 @@ pub enum ExportError {
     Settings(#[from] sitewright_otlp::SettingsError),
     /// The SDK does not accept what the environment says.
     #[error(transparent)]
-    Setup(#[from] sitewright_otlp::ExportError),
+    Setup(#[from] sitewright_otlp::ExporterError),
     /// There is no HTTP client.
     #[error(transparent)]
     Client(#[from] sitewright_http::ClientError),
@@ -27,7 +27,7 @@ const OWN: &str = ",hyper=off,hyper_util=off,h2=off,reqwest=off,rustls=off,sitew
 
 /// The tasks that send; none if nothing is exported.
 #[derive(Default)]
-pub(super) struct Export(Option<sitewright_otlp::Export>);
+pub(super) struct Export(Option<sitewright_otlp::Exporters>);
 
 impl Export {
     pub(super) async fn finish(&mut self, within: Duration) {
@@ -47,7 +47,7 @@ pub(super) struct Exported {
 /// Starts what the environment says: nothing, if it names no collector. `filter` selects the lines of
 /// the log.
 pub(super) fn start(filter: &str) -> Result<Exported, LogError> {
-    let Some(settings) = Settings::from_env().map_err(ExportError::from)? else {
+    let Some(settings) = OtlpSettings::from_env().map_err(ExportError::from)? else {
         return Ok(Exported::default());
     };
     let client = sitewright_http::client().map_err(ExportError::from)?;
