@@ -85,11 +85,12 @@ pub struct Logging {
     _writer: Option<WorkerGuard>,
 }
 
-/// Maximum time at the end of the program in which what waits for a collector is sent.
-const EXPORT_WITHIN: Duration = Duration::from_secs(5);
+/// Maximum time at the end of the program in which what waits for a collector is sent: less than
+/// the 5 s that a worker has after its grace time, in which it also returns its orders.
+const EXPORT_WITHIN: Duration = Duration::from_secs(3);
 
 impl Logging {
-    /// Sends what waits for the OpenTelemetry collector, for at most 5 s. Lines that are logged
+    /// Sends what waits for the OpenTelemetry collector, for at most 3 s. Lines that are logged
     /// afterwards are on stderr only.
     pub(crate) async fn finish_export(&mut self) {
         self.export.finish(EXPORT_WITHIN).await;
