@@ -234,7 +234,8 @@ fn late(within: Duration, what: &str) -> AttemptFailure {
     AttemptFailure::new(AiErrorKind::Timeout, detail)
 }
 
-/// The request of a call. Called within the span of the attempt, which the provider may get to know.
+/// The request of a call. Called within the span of the attempt, which the provider may get to
+/// know.
 fn built(provider: &HttpProvider, prompt: &Prompt<'_>, key: Option<&Key>) -> HttpRequest {
     let mut request = provider.adapter.build(prompt, key);
     if provider.propagates_trace {

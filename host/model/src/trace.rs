@@ -85,7 +85,7 @@ mod tests {
     use super::{NotATraceParent, TraceParent};
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-    const SPAN: &str = "00f067aa0ba902b7";
+    const SPAN: &str = "b7ad6b7169203331";
 
     #[test]
     fn a_header_is_read_as_far_as_it_is_known() {

@@ -11,7 +11,8 @@
 //! | `outlet` | what waits for the collector, what is dropped, and who is told? |
 //! | `sender` | how is a batch sent, and how often? |
 //!
-//! **Invariant:** no order waits for a collector. What cannot be sent in time is dropped and counted.
+//! **Invariant:** no order waits for a collector. What cannot be sent in time is dropped and
+//! counted.
 //!
 //! **Invariant:** no thread and no runtime of its own: the batch processors of the SDK have one
 //! thread each, which blocks. Batches are sent by tasks of the one runtime.

@@ -70,8 +70,8 @@ const SAMPLERS: [&str; 6] = [
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl OtlpSettings {
-    /// What the environment of the process says; `None` if nothing is exported: no endpoint is named
-    /// in `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
+    /// What the environment of the process says; `None` if nothing is exported: no endpoint is
+    /// named in `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
     /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, or `OTEL_SDK_DISABLED` is `true`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The spans of attempts, of their stages and of their AI calls.
 //!
-//! Not `tracing-opentelemetry`: an attempt has a trace id already, which is in its failure record, in
-//! the database and in each line of the log, and its span must have the same. Its parent may be in
+//! Not `tracing-opentelemetry`: an attempt has a trace id already, which is in its failure record,
+//! in the database and in each line of the log, and its span must have the same. Its parent may be in
 //! another program, and what it says must pass the redactor.
 
 use std::cell::Cell;

@@ -268,7 +268,8 @@ pub(crate) fn form(headers: &HeaderMap) -> Form {
     if is_markdown { Form::Markdown } else { Form::Json }
 }
 
-/// The trace that the request is a part of. One that cannot be read is ignored, as the standard says.
+/// The trace that the request is a part of. One that cannot be read is ignored, as the standard
+/// says.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }

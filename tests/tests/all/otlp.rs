@@ -1,5 +1,5 @@
-//! What an OpenTelemetry collector receives of real processes, what providers get to know of a trace,
-//! and that a collector can delay or fail no order.
+//! What an OpenTelemetry collector receives of real processes, what providers get to know of a
+//! trace, and that a collector can delay or fail no order.
 
 use serde_json::json;
 use sitewright_jobs::{NewOrder, OrderState};
@@ -14,7 +14,7 @@ const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// The span of a CRM, in which it sends an order.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
+const SPAN: &str = "b7ad6b7169203331";
 
 const KEY: &str = "sk-a-key-that-nobody-must-see-0123456789";
 
@@ -183,8 +183,8 @@ fn nothing_is_sent_that_nobody_asked_for() {
         assert!(server.calls().iter().all(|call| call.traceparent.is_none()), "{variables:?}");
     }
 
-    // Of an order that nobody sent with a trace, the attempt is one: that of its failure record. The
-    // log selects nothing, and the provider is not told.
+    // Of an order that nobody sent with a trace, the attempt is one: that of its failure record.
+    // The log selects nothing, and the provider is not told.
     let name = ("OTEL_SERVICE_NAME", "sites".to_owned());
     let (done, server) = generate(&[endpoint(), name], "");
     let spans = collector.spans();

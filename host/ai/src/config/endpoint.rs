@@ -51,8 +51,8 @@ pub struct EndpointConfig {
     /// expires. Default: 300,000 (5 min). 1,000 (1 s) to 86,400,000 (1 day).
     #[serde(skip_serializing_if = "is_default_lifetime_ms")]
     pub api_key_lifetime_ms: u64,
-    /// Whether requests have the header `traceparent` of their span, if traces are exported. Default:
-    /// `false`.
+    /// Whether requests have the header `traceparent` of their span, if traces are exported.
+    /// Default: `false`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub propagate_trace: bool,
     /// The proxy: `none`, `env` for what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, or a URL; one

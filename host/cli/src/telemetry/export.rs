@@ -44,8 +44,8 @@ pub(super) struct Exported {
     pub(super) layers: Vec<BoxedLayer>,
 }
 
-/// Starts what the environment says: nothing, if it names no collector. `filter` selects the lines of
-/// the log.
+/// Starts what the environment says: nothing, if it names no collector. `filter` selects the lines
+/// of the log.
 pub(super) fn start(filter: &str) -> Result<Exported, LogError> {
     let Some(settings) = OtlpSettings::from_env().map_err(ExportError::from)? else {
         return Ok(Exported::default());

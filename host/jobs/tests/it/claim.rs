@@ -62,7 +62,7 @@ mod tests {
     pub(super) async fn attempts_are_a_part_of_the_trace_of_their_order(place: Place) {
         const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
         let database = place.open().await;
-        let header = format!("00-{TRACE}-00f067aa0ba902b7-01");
+        let header = format!("00-{TRACE}-b7ad6b7169203331-01");
         let traceparent = Some(header.parse().unwrap());
         database.enqueue(NewOrder { traceparent, ..new_order("24") }).await.unwrap();
         let first = taken_by(&database, "24", "w").await;

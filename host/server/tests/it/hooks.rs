@@ -15,7 +15,7 @@ on_both!(
 );
 
 /// The header `traceparent` of a shop.
-const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01";
 
 const SECRET: &str = "a-secret-of-a-shop";
 /// What `openssl dgst -sha256 -hmac a-secret-of-a-shop` says of `signed()`.
