@@ -117,6 +117,8 @@ impl Handler for Orders {
             on_trial: claimed.suspected,
             shutting_down: stop.shutting_down(),
             waits: waits.clone(),
+            number: Some(claimed.number),
+            traceparent: claimed.traceparent.clone(),
         };
         if claimed.suspected {
             tracing::info!(

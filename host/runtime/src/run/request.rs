@@ -12,6 +12,7 @@ use super::witness::Witness;
 use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal};
+use sitewright_model::trace::TraceParent;
 use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
 
 /// What all attempts share. Made once at start and never changed while an attempt runs (catalogue
@@ -80,6 +81,10 @@ pub struct Supervision {
     pub shutting_down: Arc<AtomicBool>,
     /// The same of an attempt that is cancelled because its AI calls wait for batches.
     pub waits: Arc<AtomicBool>,
+    /// Counts the order's attempts, from 1.
+    pub number: Option<i64>,
+    /// The trace that the order is a part of. Without one, the attempt is a trace of its own.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// Where an attempt's AI replies come from, and whether they are kept.
