@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::console_config::ConsoleConfig;
+use super::oidc::OidcConfig;
 
 /// `[server]`: `sitewright serve`, and `worker --listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub heartbeat_ms: u64,
     /// Who else may use the console, and where previews are.
     pub console: ConsoleConfig,
+    /// The identity provider that people log in to the console with. Default: none.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Default for ServerConfig {
@@ -58,6 +61,7 @@ impl Default for ServerConfig {
             grace_ms: 10_000,
             heartbeat_ms: 15_000,
             console: ConsoleConfig::default(),
+            oidc: None,
         }
     }
 }
