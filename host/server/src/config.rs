@@ -12,8 +12,8 @@ use super::oidc::OidcConfig;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// Address and port of `sitewright serve`. Without tokens it must be one of the loopback
-    /// interface. Default: 127.0.0.1:8080.
+    /// Address and port of `sitewright serve`. Without tokens and `server.oidc` it must be one
+    /// of the loopback interface. Default: 127.0.0.1:8080.
     #[schemars(with = "String", extend("x-type" = "address"))]
     pub listen: SocketAddr,
     /// Maximum bytes of a request's body. An order document may have `limits.order_bytes`. Default:

@@ -45,7 +45,7 @@ fn configured(app: &App) -> Result<&Oidc, Problem> {
 }
 
 /// The cookie of a login.
-fn login_cookie(value: &str, oidc: &Oidc) -> Cookie<'_> {
+fn login_cookie<'a>(value: &'a str, oidc: &Oidc) -> Cookie<'a> {
     Cookie {
         name: LOGIN,
         value,

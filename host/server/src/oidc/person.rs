@@ -66,33 +66,44 @@ impl Person {
         };
         let tenant = match &config.tenant_claim {
             None => None,
-            Some(claim) => tenant(config, claim, claims).ok_or_else(|| LoginRefusal::NoTenant {
-                name: name.clone(),
-                claim: claim.clone(),
-                subject: subject.clone(),
-            })?,
+            Some(claim) => match sees(config, claim, claims) {
+                Sees::All => None,
+                Sees::Tenant(tenant) => Some(tenant),
+                Sees::Nothing => {
+                    return Err(LoginRefusal::NoTenant { name, claim: claim.clone(), subject });
+                }
+            },
         };
         Ok(Person { subject, name, scope: Scope::from(scope), tenant })
     }
 }
 
-/// The one tenant of a claim: `Some(None)` is all of them, `None` is none or several.
-fn tenant(config: &OidcConfig, claim: &str, claims: &Map<String, Value>) -> Option<Option<String>> {
+/// Whose orders somebody sees.
+enum Sees {
+    All,
+    Tenant(String),
+    /// The claim names no tenant, or several.
+    Nothing,
+}
+
+fn sees(config: &OidcConfig, claim: &str, claims: &Map<String, Value>) -> Sees {
     let values = values(claims, claim);
     if config.tenants.is_empty() {
-        // A provider's value is never all tenants.
-        let [tenant] = values.as_slice() else { return None };
-        return (tenant != ALL && is_tenant(tenant)).then(|| Some(tenant.clone()));
+        return match values.as_slice() {
+            // What the provider calls a tenant is never all of them.
+            [tenant] if tenant != ALL && is_tenant(tenant) => Sees::Tenant(tenant.clone()),
+            _ => Sees::Nothing,
+        };
     }
     let known: BTreeSet<&String> =
         values.iter().filter_map(|value| config.tenants.get(value)).collect();
     if known.iter().any(|tenant| *tenant == ALL) {
-        return Some(None);
+        return Sees::All;
     }
     let mut known = known.into_iter();
     match (known.next(), known.next()) {
-        (Some(tenant), None) => Some(Some(tenant.clone())),
-        _ => None,
+        (Some(tenant), None) => Sees::Tenant(tenant.clone()),
+        _ => Sees::Nothing,
     }
 }
 
