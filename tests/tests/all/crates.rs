@@ -133,6 +133,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "sitewright-console",
             "sitewright-control",
             "sitewright-failure",
+            "sitewright-http",
             "sitewright-intake",
             "sitewright-jobs",
             "sitewright-model",
@@ -185,7 +186,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
 ];
 
 /// Libraries, and the only crate of the host that may depend on each.
-const OWNERS: [(&str, &str); 9] = [
+const OWNERS: [(&str, &str); 10] = [
     ("wasmtime", "sitewright-runtime"),
     ("wasmtime-wasi", "sitewright-runtime"),
     ("sqlx", "sitewright-jobs"),
@@ -195,6 +196,7 @@ const OWNERS: [(&str, &str); 9] = [
     ("gimli", "sitewright-failure"),
     ("landlock", "sitewright-confined"),
     ("seccompiler", "sitewright-confined"),
+    ("openidconnect", "sitewright-server"),
 ];
 
 /// What does I/O or waits: no part of `sitewright-model`, nor of its dependencies' names.
