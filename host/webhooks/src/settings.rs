@@ -191,8 +191,8 @@ impl Source<'_> {
         self.read_as(key, base, env, Secret::read_all)
     }
 
-    /// Reads the text and makes a secret of it. Blocks on file I/O. `key` is the whole name of a key
-    /// of the table.
+    /// Reads the text and makes a secret of it. Blocks on file I/O. `key` is the whole name of a
+    /// key of the table.
     ///
     /// # Errors
     /// A key is wrong, the text cannot be read, or `read` refuses it.

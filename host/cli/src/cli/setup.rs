@@ -222,7 +222,8 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
-    /// The receivers of webhooks, with their secrets. Blocking: call it at the start of the process.
+    /// The receivers of webhooks, with their secrets. Blocking: call it at the start of the
+    /// process.
     pub(super) fn webhooks(config: &Config) -> Result<Webhooks, SetupError> {
         let variable = |name: &str| std::env::var_os(name);
         let callbacks = config.callbacks.as_ref();
@@ -236,8 +237,8 @@ impl Setup {
         Ok(Hook::read_all(&config.hooks, &config.base, &variable)?)
     }
 
-    /// How people log in to the console with an identity provider, with the client secret. Blocking:
-    /// call it at the start of the process.
+    /// How people log in to the console with an identity provider, with the client secret.
+    /// Blocking: call it at the start of the process.
     #[cfg(feature = "server")]
     pub(super) fn oidc(config: &Config) -> Result<Option<sitewright_server::Oidc>, SetupError> {
         let Some(oidc) = &config.server.oidc else { return Ok(None) };

@@ -1,10 +1,11 @@
 //! Logging in with an identity provider: the way to it, and back.
 //!
-//! The cookie of a login that has begun is `SameSite=Lax`: it is the page of the provider, on another
-//! site, that leads the browser back, and a `Strict` cookie is not sent then. With `Lax` it is sent if
-//! somebody follows a link, and not with forms, images and scripts of other sites. The cookie of the
-//! session stays `Strict`. For the same reason the way back ends with a page that leads on, and not
-//! with a redirect: what a browser follows from the provider it does without that cookie.
+//! The cookie of a login that has begun is `SameSite=Lax`: it is the page of the provider, on
+//! another site, that leads the browser back, and a `Strict` cookie is not sent then. With `Lax` it
+//! is sent if somebody follows a link, and not with forms, images and scripts of other sites. The
+//! cookie of the session stays `Strict`. For the same reason the way back ends with a page that
+//! leads on, and not with a redirect: what a browser follows from the provider it does without that
+//! cookie.
 
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
@@ -29,8 +30,8 @@ const LOGIN: &str = "sitewright_oidc";
 /// Where a login begins.
 const BEGIN: &str = "/console/oidc/begin";
 
-/// The button of the page to log in. Its address is that of the host that the provider leads back to:
-/// a cookie of another one would not come along.
+/// The button of the page to log in. Its address is that of the host that the provider leads back
+/// to: a cookie of another one would not come along.
 pub(super) fn provider(oidc: &Oidc, next: &str) -> Provider {
     let begin = address::with(BEGIN, &[("next", Some(next))]);
     let label = oidc.label().to_owned();

@@ -43,11 +43,11 @@ pub struct OidcConfig {
         extend("x-type" = "table of scopes", "x-default" = "none")
     )]
     pub scopes: BTreeMap<String, ProxyScope>,
-    /// Claim of the ID token that says which tenant's orders somebody sees. Without a tenant, they do
-    /// not get in. Default: none, everybody sees the orders of all tenants.
+    /// Claim of the ID token that says which tenant's orders somebody sees. Without a tenant, they
+    /// do not get in. Default: none, everybody sees the orders of all tenants.
     pub tenant_claim: Option<String>,
-    /// The tenants that the values of that claim mean; `*` is all tenants. Default: none, a value is
-    /// the tenant.
+    /// The tenants that the values of that claim mean; `*` is all tenants. Default: none, a value
+    /// is the tenant.
     #[serde(default)]
     #[schemars(
         with = "Option<BTreeMap<String, String>>",

@@ -9,8 +9,8 @@
 //! | `person` | what may somebody do with these claims? |
 //! | `refusal` | why does somebody not get in, and what can they do? |
 //!
-//! **Invariant:** nobody gets in whose ID token was not verified: signature, issuer, audience, nonce
-//! and times.
+//! **Invariant:** nobody gets in whose ID token was not verified: signature, issuer, audience,
+//! nonce and times.
 //!
 //! **Invariant:** it does not know sessions, pages and the audit log.
 

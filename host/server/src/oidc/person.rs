@@ -152,7 +152,12 @@ mod tests {
             "issuer": "https://login.example",
             "client_id": "sitewright",
             "console_url": "https://console.example",
-            "scopes": { "staff": "read", "ops": "operate", "root": "admin", "a@b.example": "admin" },
+            "scopes": {
+                "staff": "read",
+                "ops": "operate",
+                "root": "admin",
+                "a@b.example": "admin",
+            },
         }))
         .unwrap();
         change(&mut config);

@@ -10,13 +10,13 @@ const MAX_SHOWN: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LoginRefusal {
     #[error(
-        "The identity provider cannot be used at the moment: {0}. Try it again in a minute, or log \
-         in with a token."
+        "The identity provider cannot be used at the moment: {0}. Try it again in a minute, or \
+         log in with a token."
     )]
     Unavailable(String),
     #[error(
-        "This login was not begun in this browser, was begun more than 10 minutes ago, or has ended \
-         already. Begin it again; the browser must accept cookies."
+        "This login was not begun in this browser, was begun more than 10 minutes ago, or has \
+         ended already. Begin it again; the browser must accept cookies."
     )]
     NotBegun,
     #[error(
@@ -25,8 +25,8 @@ pub(crate) enum LoginRefusal {
     )]
     ByProvider(String),
     #[error(
-        "The identity provider sent the browser back without a code. Begin the login again; if this \
-         lasts, look at the log of the provider."
+        "The identity provider sent the browser back without a code. Begin the login again; if \
+         this lasts, look at the log of the provider."
     )]
     NoCode,
     #[error(
@@ -36,13 +36,13 @@ pub(crate) enum LoginRefusal {
     OtherIssuer(String),
     #[error(
         "The identity provider did not accept the code of the login: {0}. Begin it again; if this \
-         lasts, compare `client_id`, the secret and the redirect URI in `[server.oidc]` with what the \
-         provider has."
+         lasts, compare `client_id`, the secret and the redirect URI in `[server.oidc]` with what \
+         the provider has."
     )]
     Code(String),
     #[error(
-        "The identity provider sent no ID token. Check that the application there is one for OpenID \
-         Connect with the scope `openid`."
+        "The identity provider sent no ID token. Check that the application there is one for \
+         OpenID Connect with the scope `openid`."
     )]
     NoIdToken,
     #[error(
@@ -51,13 +51,13 @@ pub(crate) enum LoginRefusal {
     )]
     Clock(String),
     #[error(
-        "The ID token is for another application: {0}. Compare `server.oidc.client_id` with what the \
-         provider has."
+        "The ID token is for another application: {0}. Compare `server.oidc.client_id` with what \
+         the provider has."
     )]
     Audience(String),
     #[error(
-        "The ID token is not the one of this login: {0}. Begin it again; if this lasts, somebody may \
-         try to log you in as somebody else."
+        "The ID token is not the one of this login: {0}. Begin it again; if this lasts, somebody \
+         may try to log you in as somebody else."
     )]
     Nonce(String),
     #[error(
@@ -66,14 +66,14 @@ pub(crate) enum LoginRefusal {
     )]
     Signature(String),
     #[error(
-        "The ID token cannot be used: {0}. Look at the log of the server and at the settings of the \
-         application at the identity provider."
+        "The ID token cannot be used: {0}. Look at the log of the server and at the settings of \
+         the application at the identity provider."
     )]
     Unusable(String),
     #[error(
         "You are {name}, and none of your values of the claim `{claim}` may use this console. Ask \
-         whoever administers the server for an entry in `[server.oidc.scopes]`, or to be put into a \
-         group that has one."
+         whoever administers the server for an entry in `[server.oidc.scopes]`, or to be put into \
+         a group that has one."
     )]
     NoScope { name: String, claim: String, subject: String },
     #[error(
@@ -82,9 +82,9 @@ pub(crate) enum LoginRefusal {
     )]
     NoTenant { name: String, claim: String, subject: String },
     #[error(
-        "You are {name}, and the identity provider does not say that your mail address is verified, \
-         which decides what you may do. Verify it there, or let `server.oidc.scope_claim` name \
-         another claim."
+        "You are {name}, and the identity provider does not say that your mail address is \
+         verified, which decides what you may do. Verify it there, or let \
+         `server.oidc.scope_claim` name another claim."
     )]
     UnverifiedMail { name: String, subject: String },
 }
