@@ -134,6 +134,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
             "sitewright-console",
             "sitewright-control",
             "sitewright-failure",
+            "sitewright-http",
             "sitewright-intake",
             "sitewright-jobs",
             "sitewright-model",
@@ -187,7 +188,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Libraries, and the only crate of the host that may depend on each.
-const OWNERS: [(&str, &str); 13] = [
+const OWNERS: [(&str, &str); 14] = [
     ("wasmtime", "sitewright-runtime"),
     ("wasmtime-wasi", "sitewright-runtime"),
     ("sqlx", "sitewright-jobs"),
@@ -201,6 +202,7 @@ const OWNERS: [(&str, &str); 13] = [
     ("opentelemetry_sdk", "sitewright-otlp"),
     ("opentelemetry-otlp", "sitewright-otlp"),
     ("opentelemetry-http", "sitewright-otlp"),
+    ("openidconnect", "sitewright-server"),
 ];
 
 /// What does I/O or waits: no part of `sitewright-model`, nor of its dependencies' names.
