@@ -25,6 +25,8 @@ pub struct Call {
     pub target: String,
     /// `authorization` header.
     pub authorization: Option<String>,
+    /// `traceparent` header.
+    pub traceparent: Option<String>,
     /// Body; null if it is not JSON.
     pub body: Value,
 }
@@ -273,6 +275,7 @@ fn read_call(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>>
     Ok(Some(Call {
         target: request.target,
         authorization: request.authorization,
+        traceparent: request.traceparent,
         body: serde_json::from_slice(&request.body).unwrap_or_default(),
     }))
 }
@@ -283,6 +286,8 @@ pub(crate) struct Request {
     pub(crate) target: String,
     /// `authorization` header.
     pub(crate) authorization: Option<String>,
+    /// `traceparent` header.
+    pub(crate) traceparent: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -293,7 +298,7 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result
         return Ok(None);
     }
     let target = line.rsplit_once(' ').map_or(line.as_str(), |(target, _)| target).to_owned();
-    let (mut length, mut authorization) = (0, None);
+    let (mut length, mut authorization, mut traceparent) = (0, None, None);
     loop {
         line.clear();
         reader.read_line(&mut line)?;
@@ -301,10 +306,11 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().unwrap_or(0),
             "authorization" | "x-api-key" => authorization = Some(value.trim().to_owned()),
+            "traceparent" => traceparent = Some(value.trim().to_owned()),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Request { target, authorization, body }))
+    Ok(Some(Request { target, authorization, traceparent, body }))
 }

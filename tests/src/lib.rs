@@ -21,6 +21,7 @@ pub mod h2_server;
 pub mod hostile;
 pub mod languages;
 pub mod nonconforming;
+pub mod otlp_server;
 pub mod postgres;
 pub mod standins;
 pub mod stream_server;

@@ -38,6 +38,9 @@ pub const MODEL: Packages = Packages::of("model");
 /// A program in Python that enqueues orders: River's Python client, in transactions of SQLAlchemy.
 pub const PRODUCER: Packages = Packages::of("producer");
 
+/// An OpenID Connect provider for tests of its clients.
+pub const OIDC: Packages = Packages::of("oidc");
+
 impl Packages {
     /// The stand-in of this name in the table.
     pub const fn of(name: &'static str) -> Self {
@@ -140,6 +143,21 @@ impl Standin {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Standin {
             child: child.expect("the mock starts"),
+            _stdin: None,
+            origin: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Starts the OpenID Connect provider with one user, whose claims these are, `sub` included. It
+    /// may not listen yet.
+    pub fn oidc(programs: &Path, user: &Value) -> Self {
+        let port = free_port();
+        let mut command = Command::new(programs.join("oidc-provider-mock"));
+        command.args(["--port", &port.to_string(), "--user-claims", &user.to_string()]);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Standin {
+            child: child.expect("the OpenID Connect provider starts"),
             _stdin: None,
             origin: format!("http://127.0.0.1:{port}"),
         }

@@ -183,6 +183,7 @@ fn provider<C: Kind, A: Adapter + 'static>(
         key: Arc::new(key),
         limits,
         client: None,
+        propagates_trace: false,
         refused: Refused::default(),
         large: LargeReplies::default(),
     })))

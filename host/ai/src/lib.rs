@@ -24,6 +24,7 @@
 //! | `error_body`, `error_words`, `in_between`, `compressed` | what is an error, and who sent it? |
 //! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
+//! | `propagation` | which trace does a provider get to know? |
 //! | `reply_check`, `nulls`, `text` | how is a reply checked, and how is its text forwarded? |
 //! | `hint`, `redact` | what does an error say, and what must it not contain? |
 //!
@@ -73,6 +74,7 @@ mod ollama;
 mod openai;
 mod parameters;
 mod probe;
+mod propagation;
 mod provider;
 mod reading;
 mod redact;
@@ -118,6 +120,7 @@ pub use judge::{ReplyJudge, ToJudge};
 pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
 pub use probe::Probe;
+pub use propagation::propagate_with;
 pub use redact::Redactor;
 pub use reply_cache::{CacheKey, ReplyCache};
 pub use request::{ChatMessage, Format, Purpose, PurposeError, Request, Role};

@@ -97,6 +97,8 @@ pub(super) struct HttpProvider {
     pub(super) limits: LimitsByModel,
     /// The client with the provider's own proxy and certificates; `None` for the one of the process.
     pub(super) client: Option<Client>,
+    /// Whether requests have the header `traceparent`.
+    pub(super) propagates_trace: bool,
     /// Its batch API, if it has one that is known.
     pub(super) batch: Option<BatchWire>,
     /// What its models refuse.

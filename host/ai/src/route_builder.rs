@@ -235,6 +235,7 @@ fn http(
         key: Arc::new(key),
         limits,
         client,
+        propagates_trace: config.propagate_trace,
         refused: Refused::default(),
         large: LargeReplies::default(),
     })))

@@ -262,6 +262,7 @@ pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
         key: Arc::new(key),
         limits,
         client: None,
+        propagates_trace: false,
         refused: Refused::default(),
         large: LargeReplies::default(),
     }))

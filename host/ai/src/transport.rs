@@ -16,6 +16,7 @@ use super::compressed;
 use super::failure::AttemptFailure;
 use super::in_between;
 use super::large_replies::{Admission, LARGE_BYTES};
+use super::propagation;
 use super::provider::{CallLimits, HttpProvider};
 use super::secret::{ApiKey, Key};
 use super::text::TextSink;
@@ -109,7 +110,7 @@ impl Transport {
         // Held until the whole response was read.
         let shard = client.shard();
         let first = {
-            let post = post(shard.client(), adapter.build(prompt, key));
+            let post = post(shard.client(), built(provider, prompt, key));
             let (sending, connecting) = connect_within(limits.connect, post.send());
             let sending = std::pin::pin!(sending);
             sent(sending, &connecting, &clock, limits, &mut live.timing).await
@@ -125,7 +126,7 @@ impl Transport {
                 );
                 // Boxed, because it is rare.
                 let again = Box::pin(async {
-                    let post = post(client.fresh(), adapter.build(prompt, key));
+                    let post = post(client.fresh(), built(provider, prompt, key));
                     let (sending, connecting) = connect_within(limits.connect, post.send());
                     let sending = std::pin::pin!(sending);
                     sent(sending, &connecting, &clock, limits, &mut live.timing).await
@@ -231,6 +232,16 @@ impl OpenAnswer {
 fn late(within: Duration, what: &str) -> AttemptFailure {
     let detail = format!("{what} took longer than {} ms", within.as_millis());
     AttemptFailure::new(AiErrorKind::Timeout, detail)
+}
+
+/// The request of a call. Called within the span of the attempt, which the provider may get to
+/// know.
+fn built(provider: &HttpProvider, prompt: &Prompt<'_>, key: Option<&Key>) -> HttpRequest {
+    let mut request = provider.adapter.build(prompt, key);
+    if provider.propagates_trace {
+        propagation::add(&mut request.headers);
+    }
+    request
 }
 
 fn post(client: &reqwest::Client, request: HttpRequest) -> reqwest::RequestBuilder {

@@ -1,4 +1,5 @@
 //! Logs on stderr. No line contains an API key, at any level and from any crate (catalogue A8).
+//! What goes to an OpenTelemetry collector is in `export`.
 //!
 //! If stderr is systemd's journal, each line of text begins with its level, `<3>` for an error, which
 //! the journal removes and files it by: `journalctl -p err` shows errors only.
@@ -12,22 +13,40 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::log_fields::CleanFields;
 use crate::terminal::{Guard, Guarded};
+use export::{Export, ExportError, Exported};
 use sitewright_ai::Redactor;
 
-/// The log filter does not parse.
+#[cfg(feature = "otlp")]
+mod export;
+#[cfg(not(feature = "otlp"))]
+#[path = "telemetry/no_export.rs"]
+mod export;
+
+/// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the log filter {filter:?} (--log) is wrong: {source}; write it like `info` or \
-     `sitewright=debug`"
-)]
-pub struct FilterError {
-    filter: String,
-    source: tracing_subscriber::filter::ParseError,
+pub enum LogError {
+    /// The log filter does not parse.
+    #[error(
+        "the log filter {filter:?} (--log) is wrong: {source}; write it like `info` or \
+         `sitewright=debug`"
+    )]
+    Filter {
+        /// As it was given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// What the environment says about an OpenTelemetry collector cannot be followed.
+    #[error(transparent)]
+    Export(#[from] ExportError),
 }
 
 /// Compiler, engine, queue and database log only warnings unless the filter names them: `trace` is
@@ -65,35 +84,65 @@ pub enum Backpressure {
 /// A started log. Dropping it writes the buffered lines, for at most one second.
 #[must_use = "dropping it writes the buffered lines"]
 pub struct Logging {
+    export: Export,
     _writer: Option<WorkerGuard>,
 }
 
-/// Starts logging what `filter` selects. Call it once.
+/// Maximum time at the end of the program in which what waits for a collector is sent: less than
+/// the 5 s that a worker has after its grace time, in which it also returns its orders.
+const EXPORT_WITHIN: Duration = Duration::from_secs(3);
+
+impl Logging {
+    /// Sends what waits for the OpenTelemetry collector, for at most 3 s. Lines that are logged
+    /// afterwards are on stderr only.
+    pub(crate) async fn finish_export(&mut self) {
+        self.export.finish(EXPORT_WITHIN).await;
+    }
+}
+
+/// The layer that writes to stderr.
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn parsed(filter: &str, and: &str) -> Result<EnvFilter, LogError> {
+    // Later directives win: those of the user.
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{filter}{and}"))
+        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
+/// Starts logging what `filter` selects. With `exports`, spans and log lines also go to the
+/// OpenTelemetry collector that the environment names. Call it once, in the runtime.
 ///
 /// # Errors
-/// If the filter does not parse.
-pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logging, FilterError> {
+/// If the filter does not parse, or the variables about the collector cannot be followed.
+pub fn start(
+    filter: &str,
+    format: LogFormat,
+    slow: Backpressure,
+    exports: bool,
+) -> Result<Logging, LogError> {
     let asked = filter.to_owned();
-    let filter = EnvFilter::builder()
-        // Later directives win: those of the user.
-        .parse(format!("{QUIET},{filter}"))
-        .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
+    let filter = parsed(&asked, "")?;
+    let Exported { export, layers } = match exports {
+        true => export::start(&asked)?,
+        false => Exported::default(),
+    };
     // The compiler asks for every instruction whether a line is logged. Answering that question
     // alone makes a template compile for minutes.
     let compiler_is_wanted =
         ["cranelift", "regalloc2", "wasmtime"].iter().any(|name| asked.contains(name));
     // No colours in a file, which is read with grep.
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+    let log = fmt::layer::<Registry>().with_target(true);
     let levels = format == LogFormat::Pretty && stderr_is_journal();
-    let logging = match slow {
+    let (log, writer): (BoxedLayer, _) = match slow {
         Backpressure::Wait => {
             let log = log.with_writer(Leveled { to: move || Redacted { format }, levels });
-            match format {
-                LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).init(),
-                LogFormat::Json => log.json().init(),
-            }
-            Logging { _writer: None }
+            let log = match format {
+                LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).boxed(),
+                LogFormat::Json => log.json().boxed(),
+            };
+            (log, None)
         }
         Backpressure::Drop => {
             let lossy =
@@ -108,13 +157,22 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             // Nothing is logged before the subscriber is installed, so this is in time.
             drop(counter.set(writer.error_counter()));
             let log = log.with_writer(Leveled { to: writer, levels });
-            match format {
-                LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).init(),
-                LogFormat::Json => log.json().init(),
-            }
-            Logging { _writer: Some(guard) }
+            let log = match format {
+                LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).boxed(),
+                LogFormat::Json => log.json().boxed(),
+            };
+            (log, Some(guard))
         }
     };
+    match layers.is_empty() {
+        true => tracing_subscriber::registry().with(log).with(filter).init(),
+        // Each layer has a filter of its own: what is exported does not depend on `--log`.
+        false => {
+            let log = log.with_filter(filter).boxed();
+            let layers: Vec<BoxedLayer> = layers.into_iter().chain([log]).collect();
+            tracing_subscriber::registry().with(layers).init();
+        }
+    }
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("<unnamed>");
@@ -132,7 +190,7 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
     if !compiler_is_wanted {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
-    Ok(logging)
+    Ok(Logging { export, _writer: writer })
 }
 
 /// Whether stderr is a stream to systemd's journal: then its device and inode are in the variable

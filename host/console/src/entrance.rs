@@ -10,14 +10,45 @@ struct LoginPage<'a> {
     f: &'a Frame,
     next: &'a str,
     complaint: Option<&'a str>,
+    provider: Option<&'a Provider>,
 }
 
-/// The form for a token. `next` is the page that is shown afterwards.
+/// An identity provider that people can log in with.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// What people call it.
+    pub label: String,
+    /// Where the login begins.
+    pub href: String,
+}
+
+/// The form for a token, and the button of the identity provider. `next` is the page that is shown
+/// afterwards.
 ///
 /// # Errors
 /// Never, as far as is known.
-pub fn login(frame: &Frame, next: &str, complaint: Option<&str>) -> Result<String, askama::Error> {
-    LoginPage { f: frame, next, complaint }.render()
+pub fn login(
+    frame: &Frame,
+    next: &str,
+    complaint: Option<&str>,
+    provider: Option<&Provider>,
+) -> Result<String, askama::Error> {
+    LoginPage { f: frame, next, complaint, provider }.render()
+}
+
+#[derive(askama::Template)]
+#[template(path = "entered.html")]
+struct EnteredPage<'a> {
+    f: &'a Frame,
+    next: &'a str,
+}
+
+/// Says that somebody is logged in, and leads on to the page `next`.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn entered(frame: &Frame, next: &str) -> Result<String, askama::Error> {
+    EnteredPage { f: frame, next }.render()
 }
 
 #[derive(askama::Template)]

@@ -50,7 +50,7 @@ mod webhooks;
 pub use ai::{AiFacts, Period, ai};
 pub use askama::Error;
 pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_words};
-pub use entrance::{login, refused};
+pub use entrance::{Provider, entered, login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};
 pub use hooks::{HooksFacts, WantedHookDeliveries, hooks};

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use sitewright_intake::{Notice, OrderId, OrderSnapshot};
 use sitewright_jobs::{Database, Enqueued, NewOrder, OrderState, Priority, Revised, Revision};
 use sitewright_model::message;
+use sitewright_model::trace::TraceParent;
 
 use super::Error;
 
@@ -39,6 +40,8 @@ pub struct Submission {
     pub batch: bool,
     /// What was found beside the order's own notices, to be answered with them.
     pub notices: Vec<Notice>,
+    /// The trace that its attempts are a part of. An order that the queue has keeps its own.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// A part of an order in the queue that is not the one that was sent now.
@@ -172,6 +175,7 @@ pub async fn submit(
         callback: submission.callback.clone(),
         tenant: submission.tenant.clone(),
         batch: submission.batch,
+        traceparent: submission.traceparent.clone(),
         sent_digest: Some(sent_digest(&submission.order, submission.order.document())),
         ..NewOrder::new(
             submission.order.id().to_string(),

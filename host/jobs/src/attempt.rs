@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::json;
 use sitewright_model::time::now_ms;
+use sitewright_model::trace::TraceParent;
 use ulid::Ulid;
 
 use super::coalesced::{Coalesced, json_rows, over_json};
@@ -93,6 +94,17 @@ pub(super) fn trace_id(attempt: Ulid) -> String {
     format!("{:032x}", attempt.0)
 }
 
+/// The trace that an order is a part of. Anybody may write the column: what is no `traceparent`
+/// counts as none.
+fn traceparent(row: &Row) -> Result<Option<TraceParent>, sqlx::Error> {
+    Ok(row.opt_text("traceparent")?.and_then(|header| header.parse().ok()))
+}
+
+/// The trace id of an attempt at an order that is a part of this trace.
+fn trace_id_in(order: Option<&TraceParent>, attempt: Ulid) -> String {
+    order.map_or_else(|| trace_id(attempt), |order| order.trace_id().to_owned())
+}
+
 /// Claims one order.
 #[derive(Clone)]
 struct ClaimOrder {
@@ -130,6 +142,7 @@ impl ClaimOrder {
     }
 
     fn claimed(&self, row: &Row, probes: Vec<HoldId>) -> Result<Claimed, sqlx::Error> {
+        let traceparent = traceparent(row)?;
         Ok(Claimed {
             order: self.order.clone(),
             template: row.text("template")?,
@@ -141,7 +154,8 @@ impl ClaimOrder {
             attempts_used: row.int("attempts")?,
             job: self.job,
             revision: row.int("revision")?,
-            trace_id: trace_id(self.attempt),
+            trace_id: trace_id_in(traceparent.as_ref(), self.attempt),
+            traceparent,
             worker: self.worker.client.clone(),
             suspected: row.opt_int("suspected_at")?.is_some(),
             probes,
@@ -184,7 +198,7 @@ impl Coalesced for ClaimOrder {
                 AND (state || '' = {queued} OR (state || '' = {waiting} AND job_id = CAST(t.value \
              ->> 3 AS BIGINT)))
              RETURNING owner_attempt, document, template, config_version, runs, attempts,
-                 suspected_at, revision, priority, held_by, tenant, batch"
+                 suspected_at, revision, priority, held_by, tenant, batch, traceparent"
         );
         let mut given = HashMap::with_capacity(writes.len());
         for row in tx.all(sql, args![&wanted, now]).await? {
@@ -249,7 +263,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     next_attempt_at = NULL, updated_at = $6
                  WHERE id = $1 AND (state = {queued} OR (state = {waiting} AND job_id = $4))
                  RETURNING document, template, config_version, runs, attempts, suspected_at, revision,
-                    priority, held_by, tenant, batch"
+                    priority, held_by, tenant, batch, traceparent"
             ),
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
@@ -273,7 +287,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
                     row.int("runs")?,
                     &worker.client,
                     job,
-                    &trace_id(*attempt),
+                    &trace_id_in(traceparent(&row)?.as_ref(), *attempt),
                     config,
                     now
                 ],
@@ -285,7 +299,7 @@ async fn claim_in(tx: &mut Tx, claim: &ClaimOrder) -> Result<Claim, sqlx::Error>
             let existing = tx
                 .optional(
                     "SELECT document, template, config_version, runs, attempts, state, \
-                     owner_attempt, suspected_at, revision, tenant, batch
+                     owner_attempt, suspected_at, revision, tenant, batch, traceparent
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
                 )

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sitewright_model::time::{millis, now_ms};
+use sitewright_model::trace::TraceParent;
 use ulid::Ulid;
 
 use super::coalesced::{json_rows, over_json};
@@ -65,6 +66,8 @@ pub struct NewHookDelivery {
     pub event_id: String,
     /// As it came.
     pub body: String,
+    /// The trace that its order is to be a part of.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// A delivery, without its body.
@@ -156,10 +159,12 @@ impl Database {
                 let bytes = i64::try_from(new.body.len()).unwrap_or(i64::MAX);
                 let now = now_ms();
                 let sql = "INSERT INTO sitewright_hook_deliveries
-                        (id, hook, event_id, at, due_at, bytes, body)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+                        (id, hook, event_id, at, due_at, bytes, body, traceparent)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
                 let due = now.saturating_add(own);
-                let values = args![&id, &new.hook, &new.event_id, now, due, bytes, &new.body];
+                let trace = new.traceparent.as_ref().map(TraceParent::as_str);
+                let values =
+                    args![&id, &new.hook, &new.event_id, now, due, bytes, &new.body, trace];
                 let is_new = tx.execute(sql, values).await? == 1;
                 let sql = select_hook_deliveries!("WHERE hook = $1 AND event_id = $2");
                 let row = tx.optional(sql, args![&new.hook, &new.event_id]).await?;
@@ -205,6 +210,20 @@ impl Database {
         let read = |row: &Row| Ok((HookDelivery::read(row)?, row.text("body")?));
         let found = rows.first().map(read).transpose();
         found.map_err(|error| Error::database(doing, error))
+    }
+
+    /// The trace that the order of a delivery is to be a part of; `None` if its sender named none,
+    /// or there is no delivery with this id.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn hook_delivery_trace(&self, id: &str) -> Result<Option<TraceParent>, Error> {
+        let doing = "reading the trace of a webhook";
+        let sql = "SELECT traceparent FROM sitewright_hook_deliveries WHERE id = $1";
+        let rows = self.read(doing, sql, args![id]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let header = row.opt_text("traceparent").map_err(|error| Error::database(doing, error))?;
+        Ok(header.and_then(|header| header.parse().ok()))
     }
 
     /// Deliveries of these hooks that are to be mapped now, the oldest first; at most 100.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sitewright_model::failure::{FailureRecord, OfAttempt};
 use sitewright_model::message::Message;
+use sitewright_model::trace::TraceParent;
 use ulid::Ulid;
 
 use super::driver::{Row, parsed};
@@ -174,6 +175,8 @@ pub struct NewOrder {
     pub batch: bool,
     /// A digest of the document as it was sent, by which who adds orders knows it again.
     pub sent_digest: Option<String>,
+    /// The trace that its attempts are a part of. Default: each attempt begins a trace of its own.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// Maximum length of [`NewOrder::tenant`], in characters.
@@ -200,6 +203,7 @@ impl NewOrder {
             tenant: None,
             batch: false,
             sent_digest: None,
+            traceparent: None,
         }
     }
 
@@ -539,8 +543,10 @@ pub struct Claimed {
     pub job: i64,
     /// Counts the documents of the order, from 1: the one that this attempt has.
     pub revision: i64,
-    /// 32 hexadecimal digits.
+    /// 32 hexadecimal digits: of the order's trace, or else of the attempt's own.
     pub trace_id: String,
+    /// The trace that the order is a part of.
+    pub traceparent: Option<TraceParent>,
     pub worker: String,
     /// Whether its code ran when a process ended: it is tried with no other order's code beside it.
     pub suspected: bool,

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde_json::json;
 use sitewright_model::time::now_ms;
+use sitewright_model::trace::TraceParent;
 
 use super::batch_items;
 use super::coalesced::{Coalesced, json_rows, over_json};
@@ -362,8 +363,8 @@ async fn enqueue_in(
         .execute(
             "INSERT INTO sitewright_orders
                 (id, document, template, priority, config_version, idempotency_key, created_at, \
-             updated_at, tenant, sent_digest, batch)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+             updated_at, tenant, sent_digest, batch, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
             args![
                 &order.id,
                 &order.document,
@@ -374,7 +375,8 @@ async fn enqueue_in(
                 now,
                 &order.tenant,
                 &order.sent_digest,
-                i64::from(order.batch)
+                i64::from(order.batch),
+                order.traceparent.as_ref().map(TraceParent::as_str)
             ],
         )
         .await?;

@@ -38,7 +38,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 17] = [
+const MIGRATIONS: [&str; 18] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -463,6 +463,11 @@ CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, st
      current_release, last_failure, waiting_reason ON sitewright_orders \
      FOR EACH STATEMENT EXECUTE FUNCTION sitewright_changed();
 ",
+    // The trace that an order is a part of: the header of whoever sent it, or a webhook for it.
+    "
+ALTER TABLE sitewright_orders ADD COLUMN traceparent TEXT;
+ALTER TABLE sitewright_hook_deliveries ADD COLUMN traceparent TEXT;
+ ",
     // How long AI calls took and how they failed. Both indexes take the place of narrower ones, so
     // that pages about costs read no documents and no replies.
     "

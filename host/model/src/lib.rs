@@ -7,6 +7,7 @@
 //! | [`ai`] | how AI calls end: attempts, errors, usage, cost |
 //! | [`backoff`] | how long to wait before the next try |
 //! | [`Measure`] | a limit and its usage |
+//! | [`trace`] | the trace that an order is a part of |
 //! | [`time`] | points in time and durations as records write them |
 //! | [`text`] | text on one line |
 //! | [`panic`] | the message of a caught panic |
@@ -24,5 +25,6 @@ pub mod message;
 pub mod panic;
 pub mod text;
 pub mod time;
+pub mod trace;
 
 pub use measure::Measure;

@@ -50,10 +50,12 @@ pub(crate) enum Actor {
     /// Whoever can reach the loopback interface of a server without tokens.
     Local,
     Token(Box<Token>),
-    /// Somebody whom a proxy names that is believed.
-    Proxy {
+    /// Somebody whom a proxy names that is believed, or who logged in with OpenID Connect.
+    Person {
+        /// Begins with what says so: `proxy: ` or `oidc: `.
         name: String,
         scope: Scope,
+        tenant: Option<String>,
     },
 }
 
@@ -63,22 +65,31 @@ impl Actor {
         match self {
             Actor::Local => "local",
             Actor::Token(token) => &token.name,
-            Actor::Proxy { name, .. } => name,
+            Actor::Person { name, .. } => name,
+        }
+    }
+
+    /// What stands before the name where it is said that they may not do something.
+    pub(crate) fn called(&self) -> &'static str {
+        match self {
+            Actor::Local | Actor::Person { .. } => "who is called",
+            Actor::Token(_) => "the token",
         }
     }
 
     /// The label of the only orders that they may read and change; `None` for all.
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
-            Actor::Local | Actor::Proxy { .. } => None,
+            Actor::Local => None,
             Actor::Token(token) => token.tenant.as_deref(),
+            Actor::Person { tenant, .. } => tenant.as_deref(),
         }
     }
 
     /// Id of the token, if they have one.
     pub(crate) fn token(&self) -> Option<&str> {
         match self {
-            Actor::Local | Actor::Proxy { .. } => None,
+            Actor::Local | Actor::Person { .. } => None,
             Actor::Token(token) => Some(&token.id),
         }
     }
@@ -118,9 +129,10 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// A server behind a proxy is never open: its requests come from this machine, and are not.
-    pub(crate) fn new(listen: SocketAddr, has_proxy: bool) -> Self {
-        let is_local = is_loopback(listen.ip()) && !has_proxy;
+    /// `has_logins`: people log in without a token, through a proxy or with OpenID Connect. Such a
+    /// server is never open: requests through a proxy in front come from this machine, and are not.
+    pub(crate) fn new(listen: SocketAddr, has_logins: bool) -> Self {
+        let is_local = is_loopback(listen.ip()) && !has_logins;
         Lock { is_local, has_tokens: AtomicBool::new(false) }
     }
 
@@ -285,15 +297,15 @@ async fn admit(
 /// Refuses whoever has not the scope of a route.
 pub(crate) fn needs(route: &Route, actor: &Actor) -> Result<(), Problem> {
     let Access::Scope(wanted) = route.access else { return Ok(()) };
-    let (whose, may) = match actor {
-        Actor::Local => return Ok(()),
-        Actor::Token(token) => ("the token", token.may(wanted)),
-        Actor::Proxy { scope, .. } => ("who is called", scope.includes(wanted)),
+    let may = match actor {
+        Actor::Local => true,
+        Actor::Token(token) => token.may(wanted),
+        Actor::Person { scope, .. } => scope.includes(wanted),
     };
     if may {
         return Ok(());
     }
-    let name = actor.name();
+    let (whose, name) = (actor.called(), actor.name());
     let detail = format!("{whose} {name:?} has not the scope `{wanted}`, which this needs");
     Err(Problem::new(ProblemKind::Forbidden, detail).with("scope", wanted))
 }

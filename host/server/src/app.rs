@@ -20,6 +20,7 @@ use super::console::{Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::Health;
 use super::hook_bodies::HookBodies;
+use super::oidc::Oidc;
 use super::previews::Previews;
 use super::rates::Rates;
 use super::refusals::Refusals;
@@ -102,6 +103,8 @@ pub struct ServerParts {
     pub callbacks: Option<CallbackRules>,
     /// Whose webhooks become orders.
     pub hooks: Hooks,
+    /// How people log in to the console with an identity provider; `None` if they do not.
+    pub oidc: Option<Oidc>,
     pub alive: Alive,
     pub settings: ServerConfig,
     pub surface: Surface,
@@ -130,6 +133,7 @@ pub(crate) struct Shared {
     pub(crate) replaying: Semaphore,
     pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) hooks: Hooks,
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) settings: ServerConfig,
     pub(crate) surface: Surface,
     pub(crate) lock: Lock,
@@ -173,6 +177,7 @@ impl App {
             replay,
             callbacks,
             hooks,
+            oidc,
             alive,
             settings,
             surface,
@@ -207,6 +212,7 @@ impl App {
             replaying: Semaphore::new(1),
             callbacks,
             hooks,
+            oidc,
             settings,
             surface,
             lock,

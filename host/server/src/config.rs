@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::console_config::ConsoleConfig;
+use super::oidc::OidcConfig;
 
 /// `[server]`: `sitewright serve`, and `worker --listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// Address and port of `sitewright serve`. Without tokens it must be one of the loopback
-    /// interface. Default: 127.0.0.1:8080.
+    /// Address and port of `sitewright serve`. Without tokens and `server.oidc` it must be one
+    /// of the loopback interface. Default: 127.0.0.1:8080.
     #[schemars(with = "String", extend("x-type" = "address"))]
     pub listen: SocketAddr,
     /// Maximum bytes of a request's body. An order document may have `limits.order_bytes`. Default:
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub heartbeat_ms: u64,
     /// Who else may use the console, and where previews are.
     pub console: ConsoleConfig,
+    /// The identity provider that people log in to the console with. Default: none.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Default for ServerConfig {
@@ -58,6 +61,7 @@ impl Default for ServerConfig {
             grace_ms: 10_000,
             heartbeat_ms: 15_000,
             console: ConsoleConfig::default(),
+            oidc: None,
         }
     }
 }

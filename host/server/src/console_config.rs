@@ -30,9 +30,19 @@ pub struct ConsoleConfig {
     pub previews_url: Option<String>,
 }
 
-/// What somebody may do who did not log in with a token.
+/// What somebody may do who did not log in with a token, the least first.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyScope {

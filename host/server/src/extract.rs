@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use sitewright_intake::folder_id;
+use sitewright_model::trace::TraceParent;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
@@ -265,6 +266,12 @@ pub(crate) fn form(headers: &HeaderMap) -> Form {
         text.split(',').any(|kind| kind.split(';').next().map(str::trim) == Some("text/markdown"))
     });
     if is_markdown { Form::Markdown } else { Form::Json }
+}
+
+/// The trace that the request is a part of. One that cannot be read is ignored, as the standard
+/// says.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 /// A JSON body with a status.

@@ -16,12 +16,13 @@ use sitewright_jobs::{
     HookDelivery, HookDeliveryFilter, HookDeliveryState, HookOutcome, NewHookDelivery, Priority,
 };
 use sitewright_model::time::now_ms;
+use sitewright_model::trace::TraceParent;
 use sitewright_webhooks::Hook;
 
 use super::access::Client;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
 use super::app::App;
-use super::extract::{Id, Parameters, answer, read_hook};
+use super::extract::{Id, Parameters, answer, read_hook, traceparent};
 use super::orders::{language, page, position, read_position};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
@@ -66,7 +67,8 @@ pub(crate) async fn receive(
     let body = String::from_utf8(bytes).map_err(|_| {
         Problem::new(ProblemKind::BadRequest, "the body is not UTF-8, and so not JSON")
     })?;
-    let new = NewHookDelivery { hook: name.clone(), event_id, body };
+    let traceparent = traceparent(&parts.headers);
+    let new = NewHookDelivery { hook: name.clone(), event_id, body, traceparent };
     let (delivery, is_new) = app.database.store_hook_delivery(new, OWN).await?;
     let id = delivery.id;
     if !is_new {
@@ -137,7 +139,8 @@ async fn process(app: &App, id: &str) -> Result<HookDelivery, Problem> {
         let detail = format!("the configuration has no hook {:?}", delivery.hook);
         Problem::new(ProblemKind::NoSuchHook, detail)
     })?;
-    let outcome = match order_of(app, hook, body).await {
+    let traceparent = app.database.hook_delivery_trace(id).await?;
+    let outcome = match order_of(app, hook, body, traceparent).await {
         Ok(order) => HookOutcome::Accepted { order },
         Err(NoOrder { problem, .. }) if problem.kind == ProblemKind::DatabaseUnavailable => {
             return Err(problem);
@@ -159,7 +162,12 @@ struct NoOrder {
 }
 
 /// Adds the order that a body means; its id.
-async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrder> {
+async fn order_of(
+    app: &App,
+    hook: &Hook,
+    body: String,
+    traceparent: Option<TraceParent>,
+) -> Result<String, NoOrder> {
     let unknown = |problem: Problem| NoOrder { order: None, problem };
     let document = hook
         .document(body.as_bytes())
@@ -191,6 +199,7 @@ async fn order_of(app: &App, hook: &Hook, body: String) -> Result<String, NoOrde
         only_own: hook.tenant.is_some(),
         batch: hook.batch,
         notices,
+        traceparent,
     };
     let submitted = submit(&app.database, vec![submission], None).await;
     let submitted = submitted.map_err(|error| of_order(Problem::from(error)))?;

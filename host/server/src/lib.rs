@@ -14,6 +14,7 @@
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
+//! | `oidc/` | who is somebody, from an identity provider? |
 //! | `metrics`, `health` | what do Prometheus and supervisors see? |
 //! | `openapi` | how is the API described? |
 //! | `previews` | how are releases shown that visitors do not see? |
@@ -46,6 +47,7 @@ mod hooks;
 mod listen;
 mod metrics;
 mod moment;
+mod oidc;
 mod openapi;
 mod orders;
 mod places;
@@ -69,6 +71,7 @@ pub use app::{
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
 pub use listen::{ConsoleLink, Server, ServerError};
+pub use oidc::{Oidc, OidcConfig, OidcError};
 pub use openapi::description;
 pub use problem::{Problem, ProblemKind};
 pub use routes::{Route, pages, routes};

@@ -103,7 +103,9 @@ impl Server {
     pub async fn bind(parts: ServerParts) -> Result<Self, ServerError> {
         let wanted = parts.settings.listen;
         // The status of a worker answers probes without a token, and nothing else.
+        // With an identity provider nobody gets in without a login either.
         if parts.surface == Surface::Api
+            && parts.oidc.is_none()
             && !is_loopback(wanted.ip())
             && !parts.database.has_tokens().await?
         {
@@ -112,7 +114,7 @@ impl Server {
         let failed = |source| ServerError::Bind { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let has_proxy = parts.settings.console.proxy_header.is_some();
+        let has_logins = parts.settings.console.proxy_header.is_some() || parts.oidc.is_some();
         if let Some(url) = &parts.settings.console.previews_url {
             let wrong = |why| ServerError::PreviewsUrl { url: url.clone(), why };
             previews::check_url(url, address).map_err(wrong)?;
@@ -121,7 +123,7 @@ impl Server {
             (Surface::Api, Some(wanted)) => Some(bind_previews(wanted).await?),
             _ => None,
         };
-        let app = App::new(parts, Lock::new(address, has_proxy));
+        let app = App::new(parts, Lock::new(address, has_logins));
         let previews = match previews {
             Some((listener, address)) => {
                 let url = app.settings.console.previews_url.clone();

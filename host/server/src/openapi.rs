@@ -113,6 +113,13 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             "description": "A second key under which the same order may be sent twice.",
             "schema": { "type": "string", "maxLength": 200 },
         }));
+        parameters.push(json!({
+            "name": "traceparent",
+            "in": "header",
+            "description": "The trace that the order's attempts become a part of (W3C Trace \
+                            Context). One that cannot be read is ignored.",
+            "schema": { "type": "string" },
+        }));
     }
     if route.path.ends_with("/events") {
         parameters.push(json!({

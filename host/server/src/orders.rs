@@ -24,7 +24,7 @@ use super::answers::{
     CancelledOrder, Checked, ErasedOrder, OrderPage, Outcome, RetriedOrder, RevisedOrder,
 };
 use super::app::App;
-use super::extract::{DocumentBody, Id, Parameters, answer};
+use super::extract::{DocumentBody, Id, Parameters, answer, traceparent};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 use super::tenancy::Tenant;
@@ -100,6 +100,7 @@ pub(crate) async fn add(
         tenant,
         batch,
         notices,
+        traceparent: traceparent(&headers),
     };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;

@@ -14,7 +14,7 @@ use super::app::{App, Surface};
 use super::console;
 use super::console::refusal::is_page;
 use super::console::{
-    actions, bulk as many, entrance, pages as shown, releases as chosen, revise,
+    actions, bulk as many, entrance, oidc, pages as shown, releases as chosen, revise,
     webhooks as receivers,
 };
 use super::problem::{Problem, ProblemKind};
@@ -256,6 +256,14 @@ static CONSOLE: &[Route] = &[
     route!(GET "/console/assets/{name}", PUBLIC, None, get(entrance::asset), "Style and script"),
     route!(GET "/console/login", PUBLIC, None, get(entrance::login), "The form for a token"),
     route!(GET "/console/enter", PUBLIC, None, get(entrance::by_link), "The one-time link"),
+    route!(GET "/console/oidc/begin", PUBLIC, None, get(oidc::begin), "To the identity provider"),
+    route!(
+        GET "/console/oidc/callback",
+        PUBLIC,
+        None,
+        get(oidc::callback),
+        "Back from the identity provider"
+    ),
     route!(POST "/console/login", PUBLIC, Some("session.begin"), post(entrance::begin), "Log in"),
     route!(POST "/console/logout", READ, Some("session.end"), post(entrance::end), "Log out"),
     route!(GET "/console", READ, None, get(shown::now), "Is all well?"),

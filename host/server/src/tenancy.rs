@@ -114,9 +114,9 @@ pub(crate) async fn check(
         }
         Subject::Orders | Subject::Shared => return Ok(()),
         Subject::Others => {
-            let name = actor.name();
+            let (whose, name) = (actor.called(), actor.name());
             let detail =
-                format!("the token {name:?} is for one tenant, and this is about all of them");
+                format!("{whose} {name:?} is for one tenant, and this is about all of them");
             let problem = Problem::new(ProblemKind::Forbidden, detail);
             return Err(problem.hinting(
                 "use a token without a tenant; `sitewright token create NAME --scope SCOPE` makes \

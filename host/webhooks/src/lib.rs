@@ -31,5 +31,5 @@ pub use dispatch::{Dispatch, LEASE_MARGIN, Pace};
 pub use inbound::{Begun, Hook, HookConfig, HookKind, Hooks, Unproven};
 pub use secret::Secret;
 pub use sender::{Answer, Redact, Sender};
-pub use settings::{Receiver, Webhooks, WebhooksError};
+pub use settings::{Receiver, Source, Webhooks, WebhooksError};
 pub use target::{callback, shown, target};

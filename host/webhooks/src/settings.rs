@@ -172,10 +172,13 @@ fn timeout(ms: u64) -> Result<Duration, Message> {
     Err(message!("is {ms}, but must be between {least} and {most}"))
 }
 
-/// Where secrets are read from.
-pub(crate) struct Source<'a> {
-    pub(crate) env: &'a Option<String>,
-    pub(crate) file: Option<&'a Path>,
+/// Where a secret is read from: the keys `secret_env` and `secret_file` of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Name of an environment variable.
+    pub env: &'a Option<String>,
+    /// Relative to the folder of the configuration.
+    pub file: Option<&'a Path>,
 }
 
 impl Source<'_> {
@@ -188,11 +191,12 @@ impl Source<'_> {
         self.read_as(key, base, env, Secret::read_all)
     }
 
-    /// Reads the text and makes secrets of it.
+    /// Reads the text and makes a secret of it. Blocks on file I/O. `key` is the whole name of a
+    /// key of the table.
     ///
     /// # Errors
     /// A key is wrong, the text cannot be read, or `read` refuses it.
-    pub(crate) fn read_as<T>(
+    pub fn read_as<T>(
         &self,
         key: &dyn Fn(&str) -> String,
         base: &Path,

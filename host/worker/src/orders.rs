@@ -119,6 +119,8 @@ impl Handler for Orders {
             shutting_down: stop.shutting_down(),
             waits: waits.clone(),
             unrecorded: Some(fault::is_unsent),
+            number: Some(claimed.number),
+            traceparent: claimed.traceparent.clone(),
         };
         if claimed.suspected {
             tracing::info!(

@@ -9,7 +9,7 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 25] = [
+const ARROWS: [(&str, &[&str]); 26] = [
     ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     ("sitewright-model", &["sitewright-rules"]),
     ("sitewright-confined", &["sitewright-model"]),
     ("sitewright-http", &["sitewright-model"]),
+    ("sitewright-otlp", &["sitewright-http", "sitewright-model"]),
     ("sitewright-json-schema", &["sitewright-confined", "sitewright-model", "sitewright-order"]),
     ("sitewright-intake", &["sitewright-json-schema", "sitewright-model", "sitewright-order"]),
     (
@@ -133,6 +134,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "sitewright-console",
             "sitewright-control",
             "sitewright-failure",
+            "sitewright-http",
             "sitewright-intake",
             "sitewright-jobs",
             "sitewright-model",
@@ -172,6 +174,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "sitewright-json-schema",
             "sitewright-model",
             "sitewright-order",
+            "sitewright-otlp",
             "sitewright-replay",
             "sitewright-runtime",
             "sitewright-server",
@@ -185,7 +188,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
 ];
 
 /// Libraries, and the only crate of the host that may depend on each.
-const OWNERS: [(&str, &str); 9] = [
+const OWNERS: [(&str, &str); 14] = [
     ("wasmtime", "sitewright-runtime"),
     ("wasmtime-wasi", "sitewright-runtime"),
     ("sqlx", "sitewright-jobs"),
@@ -195,6 +198,11 @@ const OWNERS: [(&str, &str); 9] = [
     ("gimli", "sitewright-failure"),
     ("landlock", "sitewright-confined"),
     ("seccompiler", "sitewright-confined"),
+    ("opentelemetry", "sitewright-otlp"),
+    ("opentelemetry_sdk", "sitewright-otlp"),
+    ("opentelemetry-otlp", "sitewright-otlp"),
+    ("opentelemetry-http", "sitewright-otlp"),
+    ("openidconnect", "sitewright-server"),
 ];
 
 /// What does I/O or waits: no part of `sitewright-model`, nor of its dependencies' names.
@@ -287,8 +295,13 @@ fn a_library_with_an_owner_is_used_by_no_other_crate_of_the_host() {
             "only {owner} may depend on {library}, and these do: {users:?}"
         );
     }
-    for owner in ["sitewright-runtime", "sitewright-jobs", "sitewright-site", "sitewright-failure"]
-    {
+    for owner in [
+        "sitewright-runtime",
+        "sitewright-jobs",
+        "sitewright-site",
+        "sitewright-failure",
+        "sitewright-otlp",
+    ] {
         let used = dependencies(host[owner]);
         let owned = OWNERS.into_iter().filter(|(_, of)| *of == owner);
         assert!(

@@ -12,14 +12,14 @@ use sitewright_tests::factory::{Base, Factory, Model};
 use sitewright_tests::faulty;
 
 /// A process whose first line says where it listens.
-struct Listening {
+pub(crate) struct Listening {
     child: Child,
     address: SocketAddr,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Listening {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -30,12 +30,12 @@ impl Listening {
         Listening { child, address, _stdout: stdout }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Sends SIGTERM and returns the exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
     }

@@ -51,6 +51,10 @@ pub struct EndpointConfig {
     /// expires. Default: 300,000 (5 min). 1,000 (1 s) to 86,400,000 (1 day).
     #[serde(skip_serializing_if = "is_default_lifetime_ms")]
     pub api_key_lifetime_ms: u64,
+    /// Whether requests have the header `traceparent` of their span, if traces are exported.
+    /// Default: `false`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub propagate_trace: bool,
     /// The proxy: `none`, `env` for what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, or a URL; one
     /// with a password from `{ env = "NAME" }` or `{ file = "PATH" }`. Default: `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +109,7 @@ impl Default for EndpointConfig {
             api_key_command: None,
             api_key_command_ms: KEY_COMMAND_MS,
             api_key_lifetime_ms: KEY_LIFETIME_MS,
+            propagate_trace: false,
             proxy: None,
             ca_file: None,
             client_cert_file: None,
@@ -137,6 +142,7 @@ impl EndpointConfig {
                 .api_key_lifetime_ms
                 .take()
                 .unwrap_or(default.api_key_lifetime_ms),
+            propagate_trace: keys.propagate_trace.take().unwrap_or(default.propagate_trace),
             proxy: keys.proxy.take(),
             ca_file: keys.ca_file.take(),
             client_cert_file: keys.client_cert_file.take(),

@@ -118,6 +118,10 @@ provider_keys! {
     /// `anthropic`, `cloudflare`: tokens of a reply, if neither route nor request say. At least 1.
     #[schemars(extend("x-default" = "8192 (`anthropic`), 4096 (`cloudflare`)"))]
     max_output_tokens: u32,
+    /// All but `scripted`: whether each request has the header `traceparent` of its span, so that
+    /// the server's spans become a part of the order's trace. Only while traces are exported.
+    #[schemars(extend("x-default" = false))]
+    propagate_trace: bool,
     /// All but `scripted`: the proxy: `none`, `env` (what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
     /// `NO_PROXY` say), or the URL of an HTTP proxy. A URL with a password is read from
     /// `{ env = "NAME" }` or `{ file = "PATH" }`.

@@ -112,7 +112,8 @@ async fn database(config: &Config) -> Result<String, String> {
     }
 }
 
-/// Whether receivers and senders of webhooks can be used, if the configuration has any.
+/// Whether receivers and senders of webhooks and the identity provider can be used, if the
+/// configuration has any.
 fn webhooks(config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
     if !config.webhooks.is_empty() || config.callbacks.is_some() {
@@ -124,6 +125,12 @@ fn webhooks(config: &Config) -> Vec<Check> {
         let read = Setup::hooks(config);
         let says = read.map(|hooks| hooks.keys().cloned().collect::<Vec<_>>().join(", "));
         checks.push(Check::new("hooks", says.map_err(|error| whole(&error))));
+    }
+    #[cfg(feature = "server")]
+    if let Some(oidc) = &config.server.oidc {
+        // The provider is not asked: the server starts without it.
+        let says = Setup::oidc(config).map(|_| oidc.issuer.clone());
+        checks.push(Check::new("oidc", says.map_err(|error| whole(&error))));
     }
     for (name, hook) in &config.hooks {
         for says in misspelt(hook, &config.default_locale) {

@@ -73,6 +73,10 @@ pub(super) async fn bind(
         Surface::Api => Setup::hooks(config)?,
         Surface::Status => Hooks::new(),
     };
+    let oidc = match surface {
+        Surface::Api => Setup::oidc(config)?,
+        Surface::Status => None,
+    };
     for (hook, one) in config.hooks.iter().filter(|(name, _)| hooks.contains_key(*name)) {
         for says in misspelt(one, &config.default_locale) {
             tracing::warn!(hook, "{says}");
@@ -98,6 +102,7 @@ pub(super) async fn bind(
             .as_ref()
             .map(|callbacks| CallbackRules { allow_private: callbacks.allow_private }),
         hooks,
+        oidc,
         alive,
         settings: ServerConfig { listen, ..config.server.clone() },
         surface,

@@ -221,7 +221,10 @@ impl Cli {
             _ => ("error", Backpressure::Wait),
         };
         let filter = cli.log.as_deref().unwrap_or(default);
-        match crate::telemetry::start(filter, cli.log_format, slow) {
+        // Attempts are made by these; the variables may be set for all programs of a machine.
+        let exports =
+            matches!(&cli.command, Command::Worker(_) | Command::Serve(_) | Command::Generate(_));
+        match crate::telemetry::start(filter, cli.log_format, slow, exports) {
             Ok(logging) => Ok((cli, logging)),
             Err(error) => {
                 let error = setup::SetupError::Usage(sitewright_model::message!(
@@ -234,8 +237,8 @@ impl Cli {
     }
 
     /// Runs the command and returns its exit code, after all output and all waiting log lines are
-    /// written.
-    pub async fn run(self, _logging: Logging) -> ExitCode {
+    /// written, and what is exported was sent.
+    pub async fn run(self, mut logging: Logging) -> ExitCode {
         let Cli { config, templates, out, json, color: _, log: _, log_format: _, command } = self;
         let setup = setup::Setup { config, templates, out };
         let exit = match command {
@@ -263,12 +266,14 @@ impl Cli {
                 sitewright_model::message!("`compile-template` is for this program itself"),
             )),
         };
-        match exit {
-            Ok(exit) => exit.into(),
+        let exit = match exit {
+            Ok(exit) => exit,
             Err(error) => {
                 output::refuse(&error, json);
-                Exit::from(&error).into()
+                Exit::from(&error)
             }
-        }
+        };
+        logging.finish_export().await;
+        exit.into()
     }
 }

@@ -59,7 +59,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     };
     if args.link && link.is_none() {
         return Err(SetupError::Usage(message!(
-            "--link: the server has tokens, or other machines reach it; log in with a token"
+            "--link: the server has tokens or an identity provider, or other machines reach it; \
+             log in with a token or an account there"
         )));
     }
     let link = link.map(|link| format!("http://{}{}", link.authority, link.path));

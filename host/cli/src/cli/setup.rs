@@ -13,6 +13,7 @@
 //! | `served` | the same, for many at once | `serve` |
 //! | `store` | store of releases | `worker` |
 //! | `hooks` | senders of webhooks that become orders | `serve`, `doctor` |
+//! | `oidc` | identity provider of the console, with the client secret | `serve`, `doctor` |
 //! | `webhooks`, `dispatch` | receivers with their secrets, and the deliveries to them | `webhook`, `worker`, `serve` |
 
 use std::path::{Path, PathBuf};
@@ -77,6 +78,9 @@ pub(super) enum SetupError {
     #[cfg(feature = "server")]
     #[error(transparent)]
     Server(#[from] sitewright_server::ServerError),
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Oidc(#[from] sitewright_server::OidcError),
     /// Wrong flags, arguments or input files.
     #[error("{0}")]
     Usage(Message),
@@ -98,6 +102,13 @@ impl SetupError {
             | SetupError::Templates(_)
             | SetupError::Usage(_) => true,
             SetupError::Webhooks(error) => matches!(error, WebhooksError::Wrong { .. }),
+            #[cfg(feature = "server")]
+            SetupError::Oidc(error) => match error {
+                sitewright_server::OidcError::Wrong { .. } => true,
+                sitewright_server::OidcError::Secret(error) => {
+                    matches!(error, WebhooksError::Wrong { .. })
+                }
+            },
             SetupError::Store(error) => error.kind == StoreErrorKind::Configuration,
             SetupError::Failures(error) => {
                 // A wrong file name is the caller's error; the folder of records is the host's.
@@ -217,7 +228,8 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
-    /// The receivers of webhooks, with their secrets. Blocking: call it at the start of the process.
+    /// The receivers of webhooks, with their secrets. Blocking: call it at the start of the
+    /// process.
     pub(super) fn webhooks(config: &Config) -> Result<Webhooks, SetupError> {
         let variable = |name: &str| std::env::var_os(name);
         let callbacks = config.callbacks.as_ref();
@@ -229,6 +241,16 @@ impl Setup {
     pub(super) fn hooks(config: &Config) -> Result<Hooks, SetupError> {
         let variable = |name: &str| std::env::var_os(name);
         Ok(Hook::read_all(&config.hooks, &config.base, &variable)?)
+    }
+
+    /// How people log in to the console with an identity provider, with the client secret.
+    /// Blocking: call it at the start of the process.
+    #[cfg(feature = "server")]
+    pub(super) fn oidc(config: &Config) -> Result<Option<sitewright_server::Oidc>, SetupError> {
+        let Some(oidc) = &config.server.oidc else { return Ok(None) };
+        let variable = |name: &str| std::env::var_os(name);
+        let client = http::client()?;
+        Ok(Some(sitewright_server::Oidc::new(oidc, &config.base, &variable, client)?))
     }
 
     /// Removes API keys from what receivers of webhooks answer.

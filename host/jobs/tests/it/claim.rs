@@ -5,6 +5,7 @@ use super::*;
 on_both!(
     an_order_is_taken_by_one,
     taking_and_settling_may_be_asked_twice,
+    attempts_are_a_part_of_the_trace_of_their_order,
     a_worker_that_wakes_up_late_changes_nothing,
     a_late_write_of_the_queue_meets_no_job,
     two_workers_share_a_database,
@@ -56,6 +57,24 @@ mod tests {
         assert_eq!(first, again);
         assert_eq!(database.attempts("24").await.unwrap()[0].lease_lost_at, None);
         assert_eq!(database.failures("24").await.unwrap().len(), 1);
+    }
+
+    pub(super) async fn attempts_are_a_part_of_the_trace_of_their_order(place: Place) {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let database = place.open().await;
+        let header = format!("00-{TRACE}-b7ad6b7169203331-01");
+        let traceparent = Some(header.parse().unwrap());
+        database.enqueue(NewOrder { traceparent, ..new_order("24") }).await.unwrap();
+        let first = taken_by(&database, "24", "w").await;
+        let read = first.traceparent.as_ref().map(ToString::to_string);
+        assert_eq!((&*first.trace_id, read), (TRACE, Some(header)));
+        assert_eq!(database.attempts("24").await.unwrap()[0].trace_id, TRACE);
+        // Producers of other programs write what they like.
+        database.enqueue(new_order("25")).await.unwrap();
+        let sql = "UPDATE sitewright_orders SET traceparent = 'no trace' WHERE id = '25'";
+        place.sql(sql).await;
+        let other = taken_by(&database, "25", "w").await;
+        assert_eq!((other.trace_id.len(), other.traceparent), (32, None));
     }
 
     pub(super) async fn a_worker_that_wakes_up_late_changes_nothing(place: Place) {

@@ -110,6 +110,7 @@ mod tests {
             "DROP TABLE sitewright_batch_items",
             "ALTER TABLE sitewright_orders DROP COLUMN held_by",
             "ALTER TABLE sitewright_orders DROP COLUMN sent_digest",
+            "ALTER TABLE sitewright_orders DROP COLUMN traceparent",
             "ALTER TABLE sitewright_orders DROP COLUMN suspected_at",
             "ALTER TABLE sitewright_workers DROP COLUMN marks",
             "ALTER TABLE sitewright_workers DROP COLUMN stale_since",

@@ -9,10 +9,12 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::recorder::{Recorded, Recorder};
 use super::replay_cursor::ReplayCursor;
 use crate::plugin::{Limits, Tail};
+use crate::run::Stage;
 use sitewright_model::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use sitewright_model::failure::{
     AiCallTries, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail, TrailEntry,
@@ -92,6 +94,16 @@ pub struct RunTrace {
     /// In a replay only.
     cursor: Option<Arc<ReplayCursor>>,
     inner: Mutex<Inner>,
+    /// `None` if the attempt has no span, or has ended.
+    spans: Mutex<Option<StageSpans>>,
+}
+
+/// The spans of an attempt and of its current stage. That of the stage is never entered: log lines
+/// do not name it.
+#[derive(Debug)]
+struct StageSpans {
+    attempt: Span,
+    stage: Span,
 }
 
 #[derive(Debug)]
@@ -128,6 +140,7 @@ impl RunTrace {
             over: AtomicBool::new(false),
             order: OnceLock::new(),
             cursor: None,
+            spans: Mutex::new(None),
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
                 recorder: Recorder::default(),
@@ -238,6 +251,27 @@ impl RunTrace {
         inner.trail.progress(at, &progress.stage, progress.done, progress.total);
         drop(inner);
         self.set_progress(progress);
+    }
+
+    /// Each stage that is entered becomes a span below that of the attempt.
+    pub(crate) fn within(self, attempt: Span) -> Self {
+        let spans = StageSpans { attempt, stage: Span::none() };
+        RunTrace { spans: Mutex::new(Some(spans)), ..self }
+    }
+
+    /// Begins a stage of the host, which ends the one before.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.set_progress(stage.into());
+        if let Some(spans) = &mut *self.spans.lock() {
+            drop(std::mem::replace(&mut spans.stage, Span::none()));
+            spans.stage =
+                tracing::info_span!(parent: &spans.attempt, "stage", stage = stage.as_str());
+        }
+    }
+
+    /// Ends the last stage. A release that comes too late enters none any more.
+    pub(crate) fn leave_stages(&self) {
+        self.spans.lock().take();
     }
 
     /// Sets the stage without an entry in the trail.

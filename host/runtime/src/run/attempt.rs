@@ -18,6 +18,7 @@ use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::outcome::Outcome;
 use super::prepare::Prepared;
@@ -29,6 +30,7 @@ use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::host_functions::RunTrace;
 use crate::plugin::Limits;
 use sitewright_model::failure::{FailureRecord, TemplateRef};
+use sitewright_model::trace::TraceParent;
 use sitewright_site::Release;
 
 /// Minimum deadline of a replay, in milliseconds: its machine may be slower than the recorded one.
@@ -52,18 +54,31 @@ pub fn supervised(
     request: AttemptRequest,
     supervision: Supervision,
 ) -> impl Future<Output = Outcome> + Send {
-    // Every log line of the attempt names its order (catalogue B8).
+    let Supervision { witness, on_trial, shutting_down, waits, unrecorded, number, traceparent } =
+        supervision;
+    let trace_id = match &traceparent {
+        Some(order) => order.trace_id().to_owned(),
+        None => request.id.trace_id(),
+    };
+    // Every log line of the attempt names its order (catalogue B8). The fields from `template` on
+    // are for the exported span, and recorded when the attempt has ended.
     let span = tracing::info_span!(
         "attempt",
-        order = tracing::field::Empty,
+        order = Empty,
         job = request.job,
         attempt = %request.id,
-        trace_id = request.id.trace_id(),
+        trace_id,
+        number,
+        traceparent = traceparent.as_ref().map(TraceParent::as_str),
+        template = Empty,
+        outcome = Empty,
+        error.type = Empty,
+        fingerprint = Empty,
     );
-    let Supervision { witness, on_trial, shutting_down, waits, unrecorded } = supervision;
     let returns = [shutting_down, waits];
     let witnessed = Witnessed::new(witness, request.id.into(), on_trial);
-    let given = Box::new(Given { request, witnessed: witnessed.clone(), returns, unrecorded });
+    let given =
+        Box::new(Given { request, trace_id, witnessed: witnessed.clone(), returns, unrecorded });
     witnessed
         .polls(async move { within_span(services, given, &span).instrument(span.clone()).await })
 }
@@ -71,6 +86,7 @@ pub fn supervised(
 /// What an attempt is made with.
 struct Given {
     request: AttemptRequest,
+    trace_id: String,
     witnessed: Witnessed,
     /// Whether it goes back to the queue if it is cancelled: one of them is set.
     returns: [Arc<AtomicBool>; 2],
@@ -94,6 +110,8 @@ pub(super) struct Attempt<'a> {
     pub(super) services: &'a Services,
     /// Its document is taken out when it is read: it is not needed during the run.
     pub(super) request: AttemptRequest,
+    /// 32 hexadecimal digits.
+    pub(super) trace_id: String,
     pub(super) trace: Arc<RunTrace>,
     pub(super) span: &'a tracing::Span,
     pub(super) deadline: Instant,
@@ -107,8 +125,8 @@ pub(super) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(services: &'a Services, given: Given, span: &'a tracing::Span) -> Self {
-        let Given { request, witnessed, returns, unrecorded } = given;
-        let trace = RunTrace::new(&services.limits, request.progress.clone());
+        let Given { request, trace_id, witnessed, returns, unrecorded } = given;
+        let trace = RunTrace::new(&services.limits, request.progress.clone()).within(span.clone());
         let (trace, deadline) = match &request.journal {
             JournalUse::Replay(input) => {
                 let deadline_ms = services.limits.deadline_ms.max(REPLAY_DEADLINE_MS);
@@ -140,7 +158,18 @@ impl<'a> Attempt<'a> {
             totals: None,
         };
         let trace = Arc::new(trace);
-        Attempt { services, request, trace, span, deadline, state, witnessed, returns, unrecorded }
+        Attempt {
+            services,
+            request,
+            trace_id,
+            trace,
+            span,
+            deadline,
+            state,
+            witnessed,
+            returns,
+            unrecorded,
+        }
     }
 
     /// Whether the attempt was cancelled because its worker shuts down, or its AI calls wait for
@@ -185,7 +214,7 @@ impl<'a> Attempt<'a> {
 
     pub(super) fn enter_stage(&mut self, stage: Stage) {
         self.state.stage = stage;
-        self.trace.set_progress(stage.into());
+        self.trace.enter(stage);
     }
 }
 

@@ -346,7 +346,7 @@ impl Finish {
 
     /// Checks the site if it is small. Blocking.
     fn check_quickly(self) -> Result<(VerifiedSite, ReleaseInfo), Unready> {
-        self.trace.set_progress(Stage::Checks.into());
+        self.trace.enter(Stage::Checks);
         let Prepared { document, locale, template, staging, .. } = &self.prepared;
         let staged = staging.clone().seal().map_err(|error| {
             let message = message!("the site could not be read back: {error}");
@@ -391,7 +391,7 @@ impl Finish {
         if !self.gate.begin_release() {
             return Err(Unready::Stopped);
         }
-        self.trace.set_progress(Stage::Release.into());
+        self.trace.enter(Stage::Release);
         self.info.usage["limits"][Totals::CHECKS]["used"] = self.checks.lock().ms.into();
         self.info.warnings = site.verdict().warnings.clone();
         let mut reported = self.trace.diagnostics().0;

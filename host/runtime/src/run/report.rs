@@ -29,10 +29,26 @@ impl Attempt<'_> {
         self: Box<Self>,
         result: Result<Box<Release>, Box<AttemptError>>,
     ) -> Outcome {
-        match result {
+        self.trace.leave_stages();
+        let span = self.span;
+        let outcome = match result {
             Ok(release) => self.released(release).await,
             Err(error) => self.failed(*error).await,
+        };
+        match &outcome {
+            Outcome::Released(released) => {
+                span.record("template", released.template.name.as_str());
+                span.record("outcome", "released");
+            }
+            Outcome::Failed { record, .. } => {
+                let is_cancelled = record.kind == FailureKind::Cancelled;
+                span.record("template", record.template.name.as_str());
+                span.record("outcome", if is_cancelled { "cancelled" } else { "failed" });
+                span.record("error.type", record.kind.as_str());
+                span.record("fingerprint", record.fingerprint.as_deref());
+            }
         }
+        outcome
     }
 
     async fn released(mut self: Box<Self>, release: Box<Release>) -> Outcome {
@@ -201,7 +217,7 @@ impl Attempt<'_> {
             order: state.order.clone(),
             job: self.request.job.clone(),
             attempt: self.request.id.to_string(),
-            trace_id: self.request.id.trace_id(),
+            trace_id: self.trace_id.clone(),
             template: state.template.clone(),
             host_build: host_build().to_owned(),
             config_version: self.services.config_version.clone(),

@@ -13,6 +13,7 @@ use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal};
 use sitewright_model::failure::FailureRecord;
+use sitewright_model::trace::TraceParent;
 use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
 
 /// What all attempts share. Made once at start and never changed while an attempt runs (catalogue
@@ -84,6 +85,10 @@ pub struct Supervision {
     /// Whether a failure is one that the order waits for as if it had not been attempted. Then no
     /// failure record is stored or logged.
     pub unrecorded: Option<fn(&FailureRecord) -> bool>,
+    /// Counts the order's attempts, from 1.
+    pub number: Option<i64>,
+    /// The trace that the order is a part of. Without one, the attempt is a trace of its own.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// Where an attempt's AI replies come from, and whether they are kept.

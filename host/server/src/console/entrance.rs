@@ -13,6 +13,7 @@ use sitewright_model::time::now_ms;
 
 use super::guard::{fields, own};
 use super::identity::{SESSION, cookie};
+use super::oidc::provider;
 use super::refusal::outside;
 use super::session::{Holder, LASTS_MS, is_same, random};
 use super::visit::{Fields, Visit, page_with, see};
@@ -65,7 +66,7 @@ pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Re
     }
     let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes());
     let next = query.get("next").and_then(own).unwrap_or_default();
-    form(request.headers(), StatusCode::OK, next, None)
+    form(&app, request.headers(), StatusCode::OK, next, None)
 }
 
 /// `GET /console/enter`: the one-time link that `sitewright serve` prints.
@@ -94,12 +95,12 @@ pub(crate) async fn by_link(State(app): State<App>, request: Request) -> Result<
     }
     let id = app.sessions.begin(Holder::Link, now_ms())?;
     let mut response = see(address::HOME)?;
-    set_cookie(&mut response, &parts.headers, SESSION, &id, LASTS_MS / 1_000)?;
+    Cookie::session(&id, is_https(&parts.headers)).set(&mut response)?;
     Ok(response)
 }
 
 /// Whether a browser looks at a link before anybody has followed it.
-fn is_prefetch(headers: &HeaderMap) -> bool {
+pub(super) fn is_prefetch(headers: &HeaderMap) -> bool {
     let says = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.any(|value| value.to_ascii_lowercase().contains("prefetch"))
@@ -107,8 +108,10 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     PURPOSES.iter().any(says)
 }
 
-/// The form for a token, with a secret that its cookie has as well.
-fn form(
+/// The form for a token, with a secret that its cookie has as well, and the way to the identity
+/// provider.
+pub(super) fn form(
+    app: &App,
     headers: &HeaderMap,
     status: StatusCode,
     next: &str,
@@ -116,8 +119,9 @@ fn form(
 ) -> Result<Response, Problem> {
     let secret = random()?;
     let frame = Frame { csrf: secret.clone(), ..outside("Log in") };
-    let mut response = page_with(status, login_page(&frame, next, complaint))?;
-    set_cookie(&mut response, headers, FORM, &secret, 3_600)?;
+    let provider = app.oidc.as_ref().map(|oidc| provider(oidc, next));
+    let mut response = page_with(status, login_page(&frame, next, complaint, provider.as_ref()))?;
+    Cookie::form(&secret, is_https(headers)).set(&mut response)?;
     Ok(response)
 }
 
@@ -131,14 +135,14 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
     let secret = cookie(headers, FORM).unwrap_or_default();
     if !fields.get("csrf").is_some_and(|given| is_same(given, &secret)) {
         let why = "The form was too old. Send it again; the browser must accept cookies.";
-        return form(headers, StatusCode::FORBIDDEN, next, Some(why));
+        return form(&app, headers, StatusCode::FORBIDDEN, next, Some(why));
     }
     let Some(token) = valid(&app, &fields).await? else {
         tracing::warn!(client = subject.1, "a login was refused: its token is not valid");
         refusals::record_unknown(&app, "session.begin", subject, 401).await;
         // One text for all: it says nothing about which tokens there are.
         let why = "The token is not known, has expired or was revoked.";
-        return form(headers, StatusCode::UNAUTHORIZED, next, Some(why));
+        return form(&app, headers, StatusCode::UNAUTHORIZED, next, Some(why));
     };
     let actor = Actor::Token(Box::new(token.clone()));
     let status = if token.may(Scope::Read) { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
@@ -146,15 +150,16 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
     if !token.may(Scope::Read) {
         let why = "This token may not read. The console needs one with the scope read, operate or \
                    admin.";
-        return form(headers, StatusCode::FORBIDDEN, next, Some(why));
+        return form(&app, headers, StatusCode::FORBIDDEN, next, Some(why));
     }
     if let Some(before) = cookie(headers, SESSION) {
         app.sessions.end(&before);
     }
     let id = app.sessions.begin(Holder::Token(token.id.clone()), now_ms())?;
     let mut response = see(next)?;
-    set_cookie(&mut response, headers, SESSION, &id, LASTS_MS / 1_000)?;
-    set_cookie(&mut response, headers, FORM, "", 0)?;
+    let is_secure = is_https(headers);
+    Cookie::session(&id, is_secure).set(&mut response)?;
+    Cookie::form("", is_secure).removed().set(&mut response)?;
     Ok(response)
 }
 
@@ -180,27 +185,59 @@ pub(crate) async fn end(
     };
     app.sessions.end(&session);
     let mut response = see("/console/login")?;
-    set_cookie(&mut response, &headers, SESSION, "", 0)?;
+    Cookie::session("", is_https(&headers)).removed().set(&mut response)?;
     Ok(response)
 }
 
-/// Sets a cookie for the console, for this many seconds; 0 removes it.
-fn set_cookie(
-    response: &mut Response,
-    headers: &HeaderMap,
-    name: &str,
-    value: &str,
-    seconds: i64,
-) -> Result<(), Problem> {
-    let secure = if is_https(headers) { "; Secure" } else { "" };
-    let text = format!(
-        "{name}={value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"
-    );
-    let value = HeaderValue::from_str(&text).map_err(|error| {
-        Problem::new(ProblemKind::Internal, format!("a cookie cannot be written: {error}"))
-    })?;
-    response.headers_mut().append(SET_COOKIE, value);
-    Ok(())
+/// A cookie of the console, which no script reads.
+pub(super) struct Cookie<'a> {
+    pub(super) name: &'static str,
+    pub(super) value: &'a str,
+    pub(super) path: &'static str,
+    /// `Strict` or `Lax`.
+    pub(super) same_site: &'static str,
+    /// How long it lasts.
+    pub(super) seconds: i64,
+    /// Whether it is sent with TLS only.
+    pub(super) is_secure: bool,
+}
+
+impl<'a> Cookie<'a> {
+    /// The one with the id of a session.
+    pub(super) fn session(id: &'a str, is_secure: bool) -> Self {
+        let seconds = LASTS_MS / 1_000;
+        Cookie { name: SESSION, value: id, seconds, ..Cookie::form(id, is_secure) }
+    }
+
+    /// The one with the secret of the form for a token.
+    fn form(secret: &'a str, is_secure: bool) -> Self {
+        Cookie {
+            name: FORM,
+            value: secret,
+            path: "/console",
+            same_site: "Strict",
+            seconds: 3_600,
+            is_secure,
+        }
+    }
+
+    /// Makes the browser forget it.
+    pub(super) fn removed(self) -> Self {
+        Cookie { value: "", seconds: 0, ..self }
+    }
+
+    pub(super) fn set(&self, response: &mut Response) -> Result<(), Problem> {
+        let Cookie { name, value, path, same_site, seconds, is_secure } = self;
+        let secure = if *is_secure { "; Secure" } else { "" };
+        let text = format!(
+            "{name}={value}; Path={path}; HttpOnly; SameSite={same_site}; Max-Age={seconds}{secure}"
+        );
+        let value = HeaderValue::from_str(&text).map_err(|error| {
+            Problem::new(ProblemKind::Internal, format!("a cookie cannot be written: {error}"))
+        })?;
+        response.headers_mut().append(SET_COOKIE, value);
+        Ok(())
+    }
 }
 
 /// Whether the browser came with TLS, as its own header of a form says, or the proxy in front. Who

@@ -35,16 +35,9 @@ pub(super) async fn enter(
     }
     if let Some(name) = named_by_proxy(app, headers, client) {
         let scope = Scope::from(app.settings.console.proxy_scope);
-        let viewer = Viewer {
-            name: name.clone(),
-            may_submit: scope.includes(Scope::Submit),
-            may_operate: scope.includes(Scope::Operate),
-            may_admin: scope.includes(Scope::Admin),
-            tenant: None,
-            has_session: false,
-        };
         let csrf = app.sessions.of_name(&name)?;
-        let actor = Actor::Proxy { name: format!("proxy: {name}"), scope };
+        let viewer = of_person(&name, scope, None, false);
+        let actor = Actor::Person { name: format!("proxy: {name}"), scope, tenant: None };
         return Ok(Some((actor, visit(viewer, csrf, None))));
     }
     if is_open && !app.link.is_needed() {
@@ -69,6 +62,10 @@ async fn with_session(
             return Ok(Some((Actor::Local, visit(local(true), session.csrf, Some(id)))));
         }
         Holder::Link => None,
+        Holder::Person(person) => {
+            let viewer = of_person(&person.name, person.scope, person.tenant.as_deref(), true);
+            return Ok(Some((person.actor(), visit(viewer, session.csrf, Some(id)))));
+        }
         Holder::Token(token) => app.database.token(token).await?,
     };
     let Some(token) = token.filter(|token| token.is_valid_at(now)) else {
@@ -105,6 +102,18 @@ fn local(has_session: bool) -> Viewer {
         may_operate: true,
         may_admin: true,
         tenant: None,
+        has_session,
+    }
+}
+
+/// Somebody whom a proxy names, or who logged in with OpenID Connect.
+fn of_person(name: &str, scope: Scope, tenant: Option<&str>, has_session: bool) -> Viewer {
+    Viewer {
+        name: name.to_owned(),
+        may_submit: scope.includes(Scope::Submit),
+        may_operate: scope.includes(Scope::Operate),
+        may_admin: scope.includes(Scope::Admin),
+        tenant: tenant.map(str::to_owned),
         has_session,
     }
 }

@@ -9,7 +9,7 @@
 //! | `identity`, `link` | who sent a request, and who has the one-time link? |
 //! | `session` | who is logged in? |
 //! | `visit` | what do handlers know of a request, and how do they answer? |
-//! | `entrance` | how does one log in and out? |
+//! | `entrance`, `oidc` | how does one log in and out, with a token or an identity provider? |
 //! | `pages` | what is read for each page? |
 //! | `releases` | what is read and done for the releases of an order? |
 //! | `revise` | how does an order get another document? |
@@ -21,7 +21,7 @@
 //! of this server; and what it did is in the audit log.
 //!
 //! **Invariant:** an address that a request names is never redirected to, unless it is one of the
-//! console's own.
+//! console's own. The page of the identity provider is named by the configuration.
 
 pub(crate) mod actions;
 pub(crate) mod bulk;
@@ -31,6 +31,7 @@ pub(crate) mod guard;
 mod headers;
 mod identity;
 mod link;
+pub(crate) mod oidc;
 mod outcomes;
 pub(crate) mod pages;
 pub(crate) mod refusal;

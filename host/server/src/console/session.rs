@@ -1,4 +1,4 @@
-//! Sessions: who logged in with which token. They are in the memory of this process: a restart ends
+//! Sessions: who logged in, and how. They are in the memory of this process: a restart ends
 //! them all, and logging out ends one at once.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sitewright_model::time::now_ms;
 use tokio::sync::Notify;
 
+use crate::oidc::Person;
 use crate::problem::{Problem, ProblemKind};
 
 /// How long a session lasts: 12 h.
@@ -37,6 +38,8 @@ pub(crate) enum Holder {
     Token(String),
     /// Who had the one-time link of a server without tokens.
     Link,
+    /// Who logged in with OpenID Connect, with what they may do until the session ends.
+    Person(Person),
 }
 
 /// All sessions.

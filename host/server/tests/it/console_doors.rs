@@ -341,7 +341,12 @@ mod tests {
         let evil = "<script>alert(1)</script>";
         let database = api.database.clone();
         let keep = async |hook: &str, event: String, outcome: Option<HookOutcome>| {
-            let new = NewHookDelivery { hook: hook.to_owned(), event_id: event, body: "{}".into() };
+            let new = NewHookDelivery {
+                hook: hook.to_owned(),
+                event_id: event,
+                body: "{}".into(),
+                traceparent: None,
+            };
             let own = Duration::from_secs(600);
             let (delivery, _) = database.store_hook_delivery(new, own).await.unwrap();
             if let Some(outcome) = outcome {

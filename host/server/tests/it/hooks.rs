@@ -14,6 +14,9 @@ on_both!(
     an_erased_order_takes_what_was_sent_with_it,
 );
 
+/// The header `traceparent` of a shop.
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01";
+
 const SECRET: &str = "a-secret-of-a-shop";
 /// What `openssl dgst -sha256 -hmac a-secret-of-a-shop` says of `signed()`.
 const SIGNATURE: &str = "a9690951557630be0804b0cde6bf76d668ada27f185a8813bcd267a65aa2e8d7";
@@ -286,7 +289,8 @@ mod tests {
         let mut ids = Vec::new();
         for (hook, order) in [("shop", "left"), ("unknown", "kept"), ("shop", "own")] {
             let (hook, body) = (hook.to_owned(), body(order));
-            let new = NewHookDelivery { hook, event_id: order.to_owned(), body };
+            let traceparent = (order == "left").then(|| PARENT.parse().unwrap());
+            let new = NewHookDelivery { hook, event_id: order.to_owned(), body, traceparent };
             let own = Duration::from_secs(if order == "own" { 3_600 } else { 0 });
             let (delivery, is_new) = database.store_hook_delivery(new, own).await.unwrap();
             assert!(is_new);
@@ -297,6 +301,8 @@ mod tests {
             api.get("/v1/orders/left").await.status == StatusCode::OK
         })
         .await;
+        let claimed = api.claim("left").await;
+        assert_eq!(claimed.traceparent.map(|trace| trace.to_string()).as_deref(), Some(PARENT));
         assert_eq!(state(&api, &ids[1]).await, "pending", "another server may have the hook");
         assert_eq!(state(&api, &ids[2]).await, "pending", "its process may live");
         // No server has had it in its configuration for a day: it does not wait for ever.
@@ -353,6 +359,7 @@ mod tests {
             hook: "unknown".to_owned(),
             event_id: "p".to_owned(),
             body: body("p"),
+            traceparent: None,
         };
         api.database.store_hook_delivery(pending, Duration::ZERO).await.unwrap();
         let expire = |before, dry| api.database.expire_hook_deliveries(before, 3, dry);

@@ -53,6 +53,8 @@ mod events;
 mod failures;
 mod hooks;
 mod hostile;
+mod identity_provider;
+mod oidc;
 mod orders;
 mod rates;
 mod replays;
@@ -143,6 +145,7 @@ impl Place {
             }),
             callbacks: Some(CallbackRules { allow_private: false }),
             hooks: hooks::hooks(),
+            oidc: None,
             alive: Arc::new(|| Ok(())),
             settings,
             surface: Surface::Api,

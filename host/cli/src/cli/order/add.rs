@@ -104,6 +104,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         template: args.template.clone(),
         priority,
         idempotency_key: args.key.clone(),
+        traceparent: None,
     });
     let database = Setup::orders_or_new(config).await?;
     let revise = args.revise.then_some(config.version.as_str());
