@@ -136,7 +136,7 @@ impl ClaimOrder {
         };
         let admitted = admit(tx, &self.river, &asking, gate, held_by.as_deref(), now).await?;
         if let (Some(gate), Admitted::Runs { released, .. }) = (&self.gate, &admitted) {
-            released.iter().for_each(|id| gate.released(id));
+            released.iter().for_each(|(id, at)| gate.released(id, *at));
         }
         Ok(admitted)
     }

@@ -63,8 +63,8 @@ struct KnownHold {
     cause: HoldCause,
     reason: String,
     fingerprint: Option<String>,
-    /// When it was set, in milliseconds since the Unix epoch, if it is in the database.
-    since: Option<i64>,
+    /// When it was set or found, in milliseconds since the Unix epoch.
+    since: i64,
     /// When this worker found the cause, if the database did not have the hold then. It is stored
     /// together with the end of its attempt.
     found: Option<Instant>,
@@ -247,7 +247,7 @@ impl Holds {
             cause: hold.cause,
             reason: hold.reason.to_string(),
             fingerprint: hold.fingerprint.clone(),
-            since: None,
+            since: now_ms(),
             found: Some(Instant::now()),
         };
         known.insert(hold.id.clone(), found);
@@ -402,7 +402,7 @@ impl Holds {
                 cause: hold.cause,
                 reason: hold.reason.clone(),
                 fingerprint: hold.fingerprint.clone(),
-                since: Some(hold.since),
+                since: hold.since,
                 found: None,
             };
             now.insert(hold.id.clone(), known);
@@ -417,7 +417,7 @@ impl Holds {
                     // Released and set again since the last look.
                     Entry::Occupied(entry)
                         if id.kind == HoldKind::Route
-                            && before.since.is_some()
+                            && before.found.is_none()
                             && before.since != entry.get().since =>
                     {
                         self.gateway.half_open(&id.name);
@@ -480,10 +480,10 @@ impl Gate for Holds {
         needed.filter(|id| known.contains_key(id)).collect()
     }
 
-    fn released(&self, id: &HoldId) {
+    fn released(&self, id: &HoldId, at: i64) {
         let mut known = self.known.write();
-        // One that this worker has found is not in the database yet.
-        if known.get(id).is_none_or(|known| known.found.is_some()) {
+        // One that this worker has found since is not in the database yet.
+        if known.get(id).is_none_or(|known| known.since > at) {
             return;
         }
         known.remove(id);

@@ -15,9 +15,10 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// so it must be fast and must not wait; empty if nothing is held.
     fn holds_of(&self, template: &str) -> Vec<HoldId>;
 
-    /// A hold that [`holds_of`](Self::holds_of) named is not in the database: it has been released
-    /// since this worker read the holds, and its order runs. Called before it runs; must be fast.
-    fn released(&self, _id: &HoldId) {}
+    /// A hold that [`holds_of`](Self::holds_of) named was released at `at`, in milliseconds since the
+    /// Unix epoch, perhaps since this worker read the holds, and its order runs. Called before it
+    /// runs; must be fast.
+    fn released(&self, _id: &HoldId, _at: i64) {}
 }
 
 /// The answer for one order.
@@ -26,8 +27,8 @@ pub(crate) enum Admitted {
     Runs {
         /// It is the probe of these holds.
         probes: Vec<HoldId>,
-        /// These are not set any more.
-        released: Vec<HoldId>,
+        /// These are not set any more, and since when.
+        released: Vec<(HoldId, i64)>,
     },
     /// It is parked.
     Parked { hold: HoldId, reason: String },
@@ -63,7 +64,7 @@ pub(crate) async fn admit(
     for id in ids {
         match passes(tx, &id, now).await? {
             Passes::Free => {}
-            Passes::Released => released.push(id),
+            Passes::Released { at } => released.push((id, at)),
             Passes::Probe { before } => due.push((id, before)),
             Passes::No { reason } => {
                 park(tx, river, asking, &id, &reason, now).await?;
@@ -103,7 +104,9 @@ pub(crate) async fn probed_by(tx: &mut Tx, attempt: &str) -> Result<Vec<HoldId>,
 enum Passes {
     Free,
     /// The hold is not set any more.
-    Released,
+    Released {
+        at: i64,
+    },
     /// If no other order becomes the probe first; `before` is the last attempt that was it.
     Probe {
         before: Option<String>,
@@ -118,20 +121,24 @@ async fn passes(tx: &mut Tx, id: &HoldId, now: i64) -> Result<Passes, sqlx::Erro
         .optional(
             "SELECT h.reason AS reason, h.next_probe_at AS next_probe_at,
                 h.probe_attempt AS probe_attempt, h.expired_at AS expired_at,
+                h.released_at AS released_at,
                 (SELECT o.id FROM sitewright_orders o
                     WHERE o.id = h.probe_order AND o.owner_attempt = h.probe_attempt) AS probing
-             FROM sitewright_holds h WHERE h.id = $1 AND h.released_at IS NULL",
+             FROM sitewright_holds h WHERE h.id = $1",
             args![&id.to_string()],
         )
         .await?;
-    let Some(row) = row else {
-        return match id.kind {
-            HoldKind::Missing => {
+    let released = row.as_ref().map(|row| row.opt_int("released_at")).transpose()?.flatten();
+    let Some(row) = row.filter(|_| released.is_none()) else {
+        return match (id.kind, released) {
+            (HoldKind::Missing, _) => {
                 let hold = missing(id);
                 set(tx, &hold, None, now).await?;
                 Ok(Passes::No { reason: hold.reason.to_string() })
             }
-            HoldKind::Route | HoldKind::Template => Ok(Passes::Released),
+            (HoldKind::Route | HoldKind::Template, Some(at)) => Ok(Passes::Released { at }),
+            // The worker has just found it, and it is not stored yet.
+            (HoldKind::Route | HoldKind::Template, None) => Ok(Passes::Free),
         };
     };
     let reason = row.text("reason")?;

@@ -285,7 +285,8 @@ mod tests {
                 vec![route()]
             }
 
-            fn released(&self, id: &HoldId) {
+            fn released(&self, id: &HoldId, at: i64) {
+                assert!(at > 0 && at <= now_ms());
                 self.0.lock().unwrap().push(id.clone());
             }
         }
