@@ -56,6 +56,11 @@ pub fn binary() -> PathBuf {
     built("TESTS_BINARY", "target/debug/sitewright")
 }
 
+/// The program of `cargo xtask`: `TESTS_XTASK` or the debug build.
+pub fn xtask() -> PathBuf {
+    built("TESTS_XTASK", "target/debug/xtask")
+}
+
 /// A built template of `plugins/`.
 pub fn template(name: &str) -> PathBuf {
     built("TESTS_TEMPLATES_DIR", "target/templates").join(format!("{name}.wasm"))

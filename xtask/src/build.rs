@@ -121,11 +121,14 @@ pub(crate) fn binary_of(workspace: &Workspace, profile: Profile) -> PathBuf {
 /// Sets the variables by which a test or benchmark finds the host, the components and the
 /// stand-ins.
 pub(crate) fn with_paths<'a>(command: Cmd<'a>, workspace: &Workspace, binary: &PathBuf) -> Cmd<'a> {
+    // Not the path of this process: the build of the tests may have replaced its file.
+    let xtask =
+        workspace.target.join("debug").join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
     command
         .env("TESTS_BINARY", binary)
         .env("TESTS_TEMPLATES_DIR", workspace.components(Group::Templates))
         .env("TESTS_GUESTS_DIR", workspace.components(Group::TestGuests))
         .env("TESTS_STANDINS_DIR", crate::standins::folder(workspace))
-        .env("TESTS_XTASK", std::env::current_exe().unwrap_or_else(|_| "cargo-xtask".into()))
+        .env("TESTS_XTASK", xtask)
         .env("TESTS_SKIPPED", crate::skipped::file(workspace))
 }
