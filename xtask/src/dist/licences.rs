@@ -160,9 +160,9 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
-        write("one/LICENSE-MIT", "Copyright Ana\r\n\r\nPermission is  granted\r\n");
+        write("one/LICENSE-MIT", "Copyright Ana\r\n\r\nYou may  copy it\r\n");
         write("one/src/license.rs", "fn licence() {}");
-        write("two/COPYING", "Copyright Ana\n\nPermission is granted\n");
+        write("two/COPYING", "Copyright Ana\n\nYou may copy it\n");
         write("two/sources/lib/LICENSE.txt", "Licence of a library in C");
         write("two/tests/LICENSE", "Licence of a test");
         fs::create_dir(root.path().join("three")).unwrap();
@@ -173,7 +173,7 @@ mod tests {
             part("three", "Apache-2.0 WITH LLVM-exception OR Zlib", Some(&folder("three"))),
         ];
         let text = text(parts.iter()).unwrap();
-        assert_eq!(text.matches("Permission is  granted").count(), 1, "{text}");
+        assert_eq!(text.matches("You may  copy it").count(), 1, "{text}");
         for contained in [
             "3 packages",
             "one 1.0.0\n    MIT\n    https://example.com/one\n",
@@ -185,7 +185,7 @@ mod tests {
         ] {
             assert!(text.contains(contained), "{contained:?} is missing in\n{text}");
         }
-        assert!(!text.contains("Permission is granted") && !text.contains("of a test"), "{text}");
+        assert!(!text.contains("You may copy it") && !text.contains("of a test"), "{text}");
         assert!(!text.contains("fn licence"), "{text}");
     }
 

@@ -105,7 +105,7 @@ fn tree(
         return Ok(BTreeSet::new());
     }
     let sh = workspace.shell()?;
-    let selected = packages.iter().flat_map(|name| ["--package", name]);
+    let selected = packages.iter().flat_map(|name| ["--package", *name]);
     let text = process::cargo(&sh)
         .args(["tree", "--locked", "--edges", "normal,no-proc-macro", "--target", target])
         .args(["--prefix", "none", "--format", "{p}"])
