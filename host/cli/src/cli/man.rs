@@ -27,33 +27,37 @@ pub(super) struct Args {
     folder: PathBuf,
 }
 
-pub(super) fn run(args: Args, json: bool) -> Result<Exit, SetupError> {
-    let mut root = Cli::command().disable_help_subcommand(true);
-    // Gives the subcommands their whole names: `sitewright-order-add`.
-    root.build();
-    let mut names = Vec::new();
-    std::fs::create_dir_all(&args.folder)
-        .and_then(|()| write(root, &args.folder, &mut names))
-        .map_err(|error| {
-            SetupError::Host(message!(
-                "the manual pages cannot be written to {}: {error}; name a folder that this user \
-                 may write",
-                args.folder.display()
-            ))
-        })?;
-    names.sort();
+pub(super) async fn run(args: Args, json: bool) -> Result<Exit, SetupError> {
+    let shown = args.folder.display().to_string();
+    let written = tokio::task::spawn_blocking(move || write_all(&args.folder)).await;
+    let names = written.map_err(io::Error::from).flatten().map_err(|error| {
+        SetupError::Host(message!(
+            "the manual pages cannot be written to {shown}: {error}; name a folder that this user \
+             may write"
+        ))
+    })?;
     if json {
-        output::print_json(&json!({
-            "outcome": "written", "folder": args.folder.display().to_string(), "files": names,
-        }));
+        output::print_json(&json!({ "outcome": "written", "folder": shown, "files": names }));
     } else {
         output::print(&format!(
             "{} manual pages were written to {}\n",
             names.len(),
-            render::clean(&args.folder.display().to_string())
+            render::clean(&shown)
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Writes all pages and returns their names, sorted.
+fn write_all(folder: &Path) -> io::Result<Vec<String>> {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    // Gives the subcommands their whole names: `sitewright-order-add`.
+    root.build();
+    std::fs::create_dir_all(folder)?;
+    let mut names = Vec::new();
+    write(root, folder, &mut names)?;
+    names.sort();
+    Ok(names)
 }
 
 /// Writes the pages of a command and of all visible commands below it.

@@ -265,7 +265,7 @@ impl Cli {
             Command::Token(command) => token::run(&setup, command, json).await,
             Command::Webhook(command) => webhook::run(&setup, command, json).await,
             Command::Completions(args) => completions::run(args),
-            Command::Man(args) => man::run(args, json),
+            Command::Man(args) => man::run(args, json).await,
             Command::Reference(args) => Ok(reference::run(args)),
             // A child of this program has not come here, see `child`.
             Command::CompileTemplate(_) => Err(setup::SetupError::Usage(
