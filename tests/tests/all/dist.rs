@@ -56,7 +56,7 @@ fn lines<'a>(job: &'a Value, list: &str) -> Vec<&'a str> {
 fn verifies(script: &str) {
     let at = |text: &str| script.find(text).unwrap_or_else(|| panic!("{text} not in {script}"));
     assert!(at("sha256sum --check --strict") < at("tar -xzf"), "{script}");
-    assert!(script.contains("$SITEWRIGHT_RELEASES/v$SITEWRIGHT_VERSION/"), "{script}");
+    assert!(script.contains("$HOST_RELEASES/v$HOST_VERSION/"), "{script}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn the_workflows_of_all_languages_verify_and_cache_what_they_install() {
     for (language, tools, _) in LANGUAGES {
         let workflow = workflow("github", language);
         assert_eq!(workflow["on"], json!(["push", "pull_request"]), "{language}");
-        assert_eq!(workflow["env"]["SITEWRIGHT_VERSION"], VERSION, "{language}");
+        assert_eq!(workflow["env"]["HOST_VERSION"], VERSION, "{language}");
         let steps = workflow["jobs"]["template"]["steps"].as_array().unwrap();
         for used in steps.iter().filter_map(|step| step["uses"].as_str()) {
             assert!(used.contains("@v"), "{language}: {used} has no version");
@@ -73,13 +73,16 @@ fn the_workflows_of_all_languages_verify_and_cache_what_they_install() {
         let cached = steps.iter().find(|step| step["id"] == "installed").unwrap();
         assert_eq!(cached["with"]["path"], "${{ runner.temp }}/sitewright", "{language}");
         let key = cached["with"]["key"].as_str().unwrap();
-        assert!(key.contains("env.SITEWRIGHT_VERSION") && key.contains("runner.arch"), "{key}");
+        assert!(key.contains("env.HOST_VERSION") && key.contains("runner.arch"), "{key}");
 
         let scripts = scripts(&workflow);
         for (name, script) in &scripts {
             // What the service would insert, a test could not run.
             assert!(!script.contains("${{"), "{language}, {name}: {script}");
         }
+        // Variables with this prefix are keys of the configuration, and unknown ones an error.
+        let variables = workflow["env"].as_object().unwrap();
+        assert!(!variables.keys().any(|name| name.starts_with("SITEWRIGHT_")), "{variables:?}");
         assert!(scripts.iter().any(|(_, script)| script.contains(tools)), "{language}");
         let last: Vec<&str> = scripts.iter().rev().take(3).rev().map(|(_, run)| *run).collect();
         assert_eq!(last, CHECKS, "{language}");
@@ -94,9 +97,11 @@ fn the_workflows_of_all_languages_verify_and_cache_what_they_install() {
         let workflow = workflow("gitlab", language);
         let job = &workflow["template"];
         assert_eq!(job["image"], image, "{language}");
-        assert_eq!(job["variables"]["SITEWRIGHT_VERSION"], VERSION, "{language}");
-        assert_eq!(job["cache"][0]["key"], "sitewright-$SITEWRIGHT_VERSION", "{language}");
+        assert_eq!(job["variables"]["HOST_VERSION"], VERSION, "{language}");
+        assert_eq!(job["cache"][0]["key"], "sitewright-$HOST_VERSION", "{language}");
         assert_eq!(job["cache"][0]["paths"], json!([".ci/sitewright"]), "{language}");
+        let variables = job["variables"].as_object().unwrap();
+        assert!(!variables.keys().any(|name| name.starts_with("SITEWRIGHT_")), "{variables:?}");
         let script = lines(job, "script");
         assert!(script.contains(&tools), "{language}: {script:?}");
         assert!(script.ends_with(&CHECKS), "{language}: {script:?}");
@@ -141,8 +146,8 @@ impl<'a> Machine<'a> {
             .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
             .current_dir(&project)
             .env("PATH", &self.path)
-            .env("SITEWRIGHT_VERSION", VERSION)
-            .env("SITEWRIGHT_RELEASES", &self.releases)
+            .env("HOST_VERSION", VERSION)
+            .env("HOST_RELEASES", &self.releases)
             .env("SITEWRIGHT_CACHE", compile_cache())
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_PATH", &added)
