@@ -76,7 +76,11 @@ fn write(command: Command, folder: &Path, names: &mut Vec<String>) -> io::Result
 fn page(command: Command) -> io::Result<(String, Vec<u8>)> {
     let notes = command.get_after_help().map(ToString::to_string);
     let has_commands = command.get_subcommands().any(|command| !command.is_hide_set());
-    let man = Man::new(command).source(format!("sitewright {}", host_build())).manual("Sitewright");
+    // An empty date would be missing in the heading, and the source would be in its place.
+    let man = Man::new(command)
+        .date(" ")
+        .source(format!("sitewright {}", host_build()))
+        .manual("Sitewright");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
