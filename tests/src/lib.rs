@@ -45,7 +45,7 @@ fn built(variable: &str, default: &str) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(|| root().join(default), PathBuf::from);
     assert!(
         path.exists(),
-        "{} is not built: run `cargo xtask build --all && cargo build -p sitewright`",
+        "{} is not built: run `cargo xtask build --all && cargo build -p sitewright -p xtask`",
         path.display()
     );
     path

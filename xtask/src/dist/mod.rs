@@ -198,7 +198,11 @@ fn completions(sh: &Shell, binary: &Path) -> anyhow::Result<Vec<Entry>> {
         .map(|(shell, name)| {
             let script =
                 cmd!(sh, "{binary} completions {shell}").quiet().read().with_context(|| {
-                    format!("{} has made no completions of {shell}", binary.display())
+                    format!(
+                        "{} has made no completions of {shell}; if it is older than this checkout, \
+                         build it again",
+                        binary.display()
+                    )
                 })?;
             Ok(Entry::made(format!("completions/{name}"), format!("{script}\n")))
         })
