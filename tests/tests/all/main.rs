@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `dist` | release archives, and the workflows of `docs/ci` that install them |
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
@@ -66,6 +67,7 @@ mod crates;
 mod databases;
 mod delimiter;
 mod deploy;
+mod dist;
 mod doctor;
 mod engine;
 mod failures;
