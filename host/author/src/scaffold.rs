@@ -71,11 +71,14 @@ const JS: &[ScaffoldFile] = files! {
     "test/orders.test.js" from "js/test/orders.test.js",
 };
 
-/// Files of a starter in place of those of the page that every language has: in any language, in
-/// Rust, and in JavaScript.
+/// The style sheet of all starters but the one page.
+const STYLE: &str = include_str!("scaffold/starters/site.css");
+
+/// Files of a starter in place of those of the one page: in any language, and in each.
 struct StarterFiles {
     common: &'static [ScaffoldFile],
     rust: &'static [ScaffoldFile],
+    python: &'static [ScaffoldFile],
     js: &'static [ScaffoldFile],
 }
 
@@ -89,9 +92,9 @@ macro_rules! starter {
                     include_str!(concat!("scaffold/starters/", $name, "/order.json")),
                 ),
                 ("ai.toml", include_str!(concat!("scaffold/starters/", $name, "/ai.toml"))),
-                ("assets/site.css", include_str!("scaffold/starters/site.css")),
             ],
             rust: &[
+                ("assets/site.css", STYLE),
                 (
                     "src/lib.rs",
                     include_str!(concat!("scaffold/starters/", $name, "/rust/src/lib.rs")),
@@ -105,7 +108,23 @@ macro_rules! starter {
                     include_str!(concat!("scaffold/starters/", $name, "/rust/tests/orders.rs")),
                 ),
             ],
+            python: &[
+                ("src/assets/site.css", STYLE),
+                (
+                    "src/app.py",
+                    include_str!(concat!("scaffold/starters/", $name, "/python/src/app.py")),
+                ),
+                (
+                    "tests/test_orders.py",
+                    include_str!(concat!(
+                        "scaffold/starters/",
+                        $name,
+                        "/python/tests/test_orders.py"
+                    )),
+                ),
+            ],
             js: &[
+                ("assets/site.css", STYLE),
                 (
                     "src/template.js",
                     include_str!(concat!("scaffold/starters/", $name, "/js/src/template.js")),
@@ -138,12 +157,12 @@ const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Starter {
-    /// One page, in any language.
+    /// One page.
     #[default]
     OnePage,
-    /// Four pages whose texts are asked for at the same time, in Rust and JavaScript.
+    /// Four pages whose texts are asked for at the same time.
     MultiPage,
-    /// A restaurant with its menu and its hours, in Rust and JavaScript.
+    /// A restaurant with its menu and its hours.
     Restaurant,
 }
 
@@ -157,19 +176,19 @@ impl Starter {
         }
     }
 
-    /// Its files in a language, in place of those of the one page; `None` if there is none.
-    fn files(self, language: Language) -> Option<Vec<&'static ScaffoldFile>> {
+    /// Its files in a language, in place of those of the one page.
+    fn files(self, language: Language) -> Vec<&'static ScaffoldFile> {
         let files = match self {
-            Starter::OnePage => return Some(Vec::new()),
+            Starter::OnePage => return Vec::new(),
             Starter::MultiPage => MULTI_PAGE,
             Starter::Restaurant => RESTAURANT,
         };
         let own = match language {
             Language::Rust => files.rust,
+            Language::Python => files.python,
             Language::Js => files.js,
-            Language::Python => return None,
         };
-        Some(own.iter().chain(files.common).collect())
+        own.iter().chain(files.common).collect()
     }
 }
 
@@ -243,12 +262,6 @@ pub enum NewError {
     /// The name is reserved in the language.
     #[error("{0}")]
     Name(Message),
-    /// The starter does not exist in the language.
-    #[error(
-        "the starter `{starter}` is not written in {language}: use `--lang rust` or `--lang js`, \
-         or `--starter one-page`"
-    )]
-    Starter { starter: Starter, language: Language },
     /// The folder is not empty.
     #[error(
         "{} exists and is not empty, and nothing is ever overwritten: choose another name, or \
@@ -275,7 +288,7 @@ impl NewProject {
     /// If the name is reserved, the folder is not empty, or a file cannot be written.
     pub fn create(&self) -> Result<Vec<String>, NewError> {
         self.check_name()?;
-        let files = self.files()?;
+        let files = self.files();
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| NewError::Io { path, source }
@@ -359,20 +372,20 @@ impl NewProject {
     }
 
     /// The files of the starter, and those of every project that they do not replace.
-    fn files(&self) -> Result<Vec<&'static ScaffoldFile>, NewError> {
+    fn files(&self) -> Vec<&'static ScaffoldFile> {
         let NewProject { starter, language, .. } = *self;
         let own = match language {
             Language::Rust => RUST,
             Language::Python => PYTHON,
             Language::Js => JS,
         };
-        let mut files = starter.files(language).ok_or(NewError::Starter { starter, language })?;
+        let mut files = starter.files(language);
         let replaced: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
         // The pages of a starter are other ones.
         let is_page = |path: &str| path.starts_with("templates/") && starter != Starter::OnePage;
         let kept = own.iter().chain(COMMON);
         files.extend(kept.filter(|(path, _)| !replaced.contains(path) && !is_page(path)));
-        Ok(files)
+        files
     }
 
     fn value(&self, key: &str, place: &Path) -> Option<String> {
@@ -467,11 +480,7 @@ mod tests {
         {
             let into = folder.path().join(format!("{language}-{starter}"));
             let project = NewProject { language, starter, ..project("green-gate", into.clone()) };
-            let files = match project.create() {
-                Ok(files) => files,
-                Err(NewError::Starter { .. }) if language == Language::Python => continue,
-                Err(error) => panic!("{error}"),
-            };
+            let files = project.create().unwrap();
             made += 1;
             assert!(files.contains(&"order.json".to_owned()), "{files:?}");
             for file in files.iter().filter(|file| !file.ends_with('/')) {

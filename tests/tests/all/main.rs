@@ -6,7 +6,8 @@
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
-//! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
+//! | `author`, `author_rust` | the commands for template authors, those that call cargo apart |
+//! | `conformance`, `conformance_rules` | the conformance suite |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
 //! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
 //! | `orders`, `pages`, `output`, `template_languages` | orders become correct sites |
@@ -50,6 +51,7 @@ mod ai_stream;
 mod ai_wire;
 mod alone;
 mod author;
+mod author_rust;
 mod batches;
 mod blocking;
 mod checks;
