@@ -1,26 +1,15 @@
 //! The templates in Python and JavaScript: the parts they share with Rust, and their failures.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sitewright_tests::languages::{javascript_guest, native_python, python_guide};
-use sitewright_tests::standins::skipped;
+use sitewright_tests::languages::{javascript_guest, native_python, plugin, python_guide};
 use sitewright_tests::{
     ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, order, root, template,
 };
 
 const NAMES: [&str; 2] = ["landing-py", "landing-js"];
-
-fn built(name: &str, test: &str) -> Option<PathBuf> {
-    let file = template("local-business").with_file_name(format!("{name}.wasm"));
-    if !file.is_file() {
-        skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
-        return None;
-    }
-    Some(file)
-}
 
 /// The rules of a template's demo, preceded by other rules.
 fn rules(name: &str, before: &str) -> String {
@@ -78,7 +67,7 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
         (blank, "template_error", "the model's reply has nothing in `about.paragraphs`", "call-3"),
     ];
     for name in NAMES {
-        let Some(file) = built(name, TEST) else { continue };
+        let Some(file) = plugin(name, TEST) else { continue };
         for (before, kind, message, call) in rows {
             let bench = Workbench::scripted(&rules(name, before), "");
             let record = bench.generate(&file, &order("02-dentist-us-minimal")).failure();
@@ -98,7 +87,7 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
 fn the_same_order_gives_the_same_bytes_in_either_language() {
     const TEST: &str = "the_same_order_gives_the_same_bytes_in_either_language";
     for name in NAMES {
-        let Some(file) = built(name, TEST) else { continue };
+        let Some(file) = plugin(name, TEST) else { continue };
         let made = || {
             let bench = Workbench::scripted(&rules(name, ""), "default_locale = \"es\"");
             let mut document = order("01-restaurant-ptbr-full");
