@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::build::js;
 use super::name::TemplateName;
 use super::project::Language;
 use super::sdk::Sdk;
@@ -141,6 +142,12 @@ macro_rules! starter {
 const MULTI_PAGE: StarterFiles = starter!("multi-page", "page.html");
 const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
 
+/// The one page in TypeScript. The other starters are in JavaScript.
+const TYPESCRIPT: &[ScaffoldFile] = files! {
+    "src/template.ts" from "starters/typescript/template.ts",
+    "tsconfig.json" from "starters/typescript/tsconfig.json",
+};
+
 /// The site with which a new project begins.
 #[derive(
     Debug,
@@ -164,22 +171,27 @@ pub enum Starter {
     MultiPage,
     /// A restaurant with its menu and its hours.
     Restaurant,
+    /// One page in TypeScript, with types of the order. With `--lang js` only.
+    Typescript,
 }
 
 impl Starter {
     /// One sentence about the site.
     fn summary(self) -> &'static str {
         match self {
-            Starter::OnePage => "A site of one page.",
+            Starter::OnePage | Starter::Typescript => "A site of one page.",
             Starter::MultiPage => "A site of four pages: home, services, about and contact.",
             Starter::Restaurant => "The site of a restaurant, with its menu and its opening hours.",
         }
     }
 
-    /// Its files in a language, in place of those of the one page.
-    fn files(self, language: Language) -> Vec<&'static ScaffoldFile> {
+    /// Its files in a language, in place of those of the one page; `None` if there is none.
+    fn files(self, language: Language) -> Option<Vec<&'static ScaffoldFile>> {
         let files = match self {
-            Starter::OnePage => return Vec::new(),
+            Starter::OnePage => return Some(Vec::new()),
+            Starter::Typescript => {
+                return (language == Language::Js).then(|| TYPESCRIPT.iter().collect());
+            }
             Starter::MultiPage => MULTI_PAGE,
             Starter::Restaurant => RESTAURANT,
         };
@@ -188,7 +200,7 @@ impl Starter {
             Language::Python => files.python,
             Language::Js => files.js,
         };
-        own.iter().chain(files.common).collect()
+        Some(own.iter().chain(files.common).collect())
     }
 }
 
@@ -262,6 +274,11 @@ pub enum NewError {
     /// The name is reserved in the language.
     #[error("{0}")]
     Name(Message),
+    /// The starter does not exist in the language.
+    #[error(
+        "the starter `{starter}` is not written in {language}: use `--lang js`, or another starter"
+    )]
+    Starter { starter: Starter, language: Language },
     /// The folder is not empty.
     #[error(
         "{} exists and is not empty, and nothing is ever overwritten: choose another name, or \
@@ -288,7 +305,7 @@ impl NewProject {
     /// If the name is reserved, the folder is not empty, or a file cannot be written.
     pub fn create(&self) -> Result<Vec<String>, NewError> {
         self.check_name()?;
-        let files = self.files();
+        let files = self.files()?;
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| NewError::Io { path, source }
@@ -372,26 +389,32 @@ impl NewProject {
     }
 
     /// The files of the starter, and those of every project that they do not replace.
-    fn files(&self) -> Vec<&'static ScaffoldFile> {
+    fn files(&self) -> Result<Vec<&'static ScaffoldFile>, NewError> {
         let NewProject { starter, language, .. } = *self;
         let own = match language {
             Language::Rust => RUST,
             Language::Python => PYTHON,
             Language::Js => JS,
         };
-        let mut files = starter.files(language);
+        let mut files = starter.files(language).ok_or(NewError::Starter { starter, language })?;
         let replaced: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
         // The pages of a starter are other ones.
-        let is_page = |path: &str| path.starts_with("templates/") && starter != Starter::OnePage;
+        let is_page = |path: &str| match starter {
+            Starter::OnePage => false,
+            Starter::Typescript => path == js::ENTRY,
+            Starter::MultiPage | Starter::Restaurant => path.starts_with("templates/"),
+        };
         let kept = own.iter().chain(COMMON);
         files.extend(kept.filter(|(path, _)| !replaced.contains(path) && !is_page(path)));
-        files
+        Ok(files)
     }
 
     fn value(&self, key: &str, place: &Path) -> Option<String> {
         Some(match key {
             "name" => self.name.to_string(),
             "summary" => self.starter.summary().to_owned(),
+            "main" if self.starter == Starter::Typescript => js::TYPED_ENTRY.to_owned(),
+            "main" => js::ENTRY.to_owned(),
             "ident" => self.name.module(),
             "type" => self.name.type_name(),
             "sdk" => self.sdk.cargo_dependency(place),
@@ -480,7 +503,15 @@ mod tests {
         {
             let into = folder.path().join(format!("{language}-{starter}"));
             let project = NewProject { language, starter, ..project("green-gate", into.clone()) };
-            let files = project.create().unwrap();
+            let files = match project.create() {
+                Ok(files) => files,
+                Err(NewError::Starter { .. })
+                    if starter == Starter::Typescript && language != Language::Js =>
+                {
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
             made += 1;
             assert!(files.contains(&"order.json".to_owned()), "{files:?}");
             for file in files.iter().filter(|file| !file.ends_with('/')) {

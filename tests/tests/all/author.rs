@@ -253,12 +253,9 @@ fn the_starter_of_a_restaurant_in_javascript_builds_runs_and_conforms_as_it_is()
     );
 }
 
-/// A test in each language that writes the pages of all orders of a folder: the file, and its text.
-const PAGES_OF_ALL_ORDERS: [(&str, &str, &str); 2] = [
-    (
-        "js",
-        "test/pages.test.js",
-        "import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+/// A test in JavaScript that writes the pages of all orders of a folder.
+const JAVASCRIPT_PAGES: &str =
+    "import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { Harness } from 'sitewright/testing';
@@ -277,12 +274,10 @@ test('the pages are written', () => {
     }
   }
 });
-",
-    ),
-    (
-        "python",
-        "tests/test_pages.py",
-        "import json
+";
+
+/// The same in Python.
+const PYTHON_PAGES: &str = "import json
 import os
 import unittest
 from pathlib import Path
@@ -301,9 +296,45 @@ class Pages(unittest.TestCase):
                 file = Path('pages', order.name, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(run.text(path), 'utf-8')
-",
-    ),
-];
+";
+
+/// The files of the sites of all test orders, made by the project on the desk in this interpreter,
+/// without a component. `code` is one of the tests above, and `file` where it goes.
+fn pages_of_all_orders(
+    desk: &Desk,
+    (file, code): (&str, &str),
+    path: &[&Path],
+) -> BTreeMap<PathBuf, String> {
+    let project = desk.path().join(NAME);
+    fs::write(project.join(file), code).unwrap();
+    let mut command = desk.command(NAME, &["template", "test", "--native"]);
+    command.env("PATH", path_with(path)).env("TESTS_ORDERS", root().join("tests/orders"));
+    let done = Done::from(command.output().unwrap());
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let pages = project.join("pages");
+    let files = files_below(&pages).into_iter().map(|file| {
+        let text = fs::read_to_string(&file).unwrap();
+        (file.strip_prefix(&pages).unwrap().to_owned(), text)
+    });
+    files.collect()
+}
+
+/// Fails with the file that differs.
+fn are_alike(
+    what: &str,
+    one: &BTreeMap<PathBuf, String>,
+    other: &BTreeMap<PathBuf, String>,
+    page: &str,
+) {
+    for order in sitewright_tests::ORDERS {
+        let page = Path::new(&format!("{order}.json")).join(page);
+        assert!(one.contains_key(&page), "{what}: {}", page.display());
+    }
+    assert_eq!(one.len(), other.len(), "{what}");
+    for (path, text) in one {
+        assert_eq!(other.get(path), Some(text), "{what}: {}", path.display());
+    }
+}
 
 /// The starters in Python make the pages of those in JavaScript, byte by byte, of which the whole
 /// conformance suite runs: a component with an interpreter takes minutes to build and compile.
@@ -311,39 +342,48 @@ class Pages(unittest.TestCase):
 fn every_starter_in_python_makes_the_pages_of_the_one_in_javascript() {
     let test = "every_starter_in_python_makes_the_pages_of_the_one_in_javascript";
     let Some(python) = languages::native_python(test) else { return };
+    let desk = Desk::clean("starters-native");
     for (starter, page) in STARTERS {
-        let mut sites = Vec::new();
-        for (language, file, code) in PAGES_OF_ALL_ORDERS {
-            let desk = Desk::clean(&format!("starters-{language}-native"));
-            begin(&desk, language, starter);
-            let project = desk.path().join(NAME);
-            fs::write(project.join(file), code).unwrap();
-            let mut command = desk.command(NAME, &["template", "test", "--native"]);
-            command
-                .env("PATH", path_with(&[&python]))
-                .env("TESTS_ORDERS", root().join("tests/orders"));
-            let done = Done::from(command.output().unwrap());
-            assert_eq!(done.code, 0, "{language} {starter}: {}{}", done.stdout, done.stderr);
-            let pages = project.join("pages");
-            let site: BTreeMap<PathBuf, String> = files_below(&pages)
-                .into_iter()
-                .map(|file| {
-                    let text = fs::read_to_string(&file).unwrap();
-                    (file.strip_prefix(&pages).unwrap().to_owned(), text)
-                })
-                .collect();
-            sites.push(site);
-        }
-        let [javascript, python] = <[_; 2]>::try_from(sites).unwrap();
-        for order in sitewright_tests::ORDERS {
-            let page = Path::new(&format!("{order}.json")).join(page);
-            assert!(javascript.contains_key(&page), "{starter}: {}", page.display());
-        }
-        assert_eq!(javascript.len(), python.len(), "{starter}");
-        for (path, text) in &javascript {
-            assert_eq!(python.get(path), Some(text), "{starter}: {}", path.display());
-        }
+        desk.empty();
+        begin(&desk, "js", starter);
+        let javascript = pages_of_all_orders(&desk, ("test/pages.test.js", JAVASCRIPT_PAGES), &[]);
+        desk.empty();
+        begin(&desk, "python", starter);
+        let python = pages_of_all_orders(&desk, ("tests/test_pages.py", PYTHON_PAGES), &[&python]);
+        are_alike(starter, &javascript, &python, page);
     }
+}
+
+#[test]
+fn the_starter_in_typescript_is_the_page_in_javascript() {
+    let test = "the_starter_in_typescript_is_the_page_in_javascript";
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean("typescript");
+    begin(&desk, "js", "one-page");
+    let javascript = pages_of_all_orders(&desk, ("test/pages.test.js", JAVASCRIPT_PAGES), &[]);
+    desk.empty();
+    begin(&desk, "js", "typescript");
+    let project = desk.path().join(NAME);
+    assert!(!project.join("src/template.js").exists());
+
+    // A build bundles it. What makes the component of a bundle knows no TypeScript, and is left out.
+    let stub = desk.path().join("stub");
+    fs::create_dir(&stub).unwrap();
+    let tool = stub.join("componentize-js");
+    fs::write(&tool, "#!/bin/sh\necho left out >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut build = desk.command(NAME, &["template", "build"]);
+    build.env("PATH", path_with(&[&stub, &tools.join("node_modules/.bin")]));
+    let built = Done::from(build.output().unwrap());
+    assert!(built.code == 4 && built.stderr.contains("left out"), "{}", built.stderr);
+    let bundle = project.join(".sitewright/build").join(NAME).with_extension("js");
+    assert!(fs::read_to_string(bundle).unwrap().contains("Write the copy of a one-page website"));
+
+    // The native tests need the bundler, which `npm install` brings.
+    std::os::unix::fs::symlink(tools.join("node_modules"), project.join("node_modules")).unwrap();
+    let code = JAVASCRIPT_PAGES.replace("template.js", "template.ts");
+    let typescript = pages_of_all_orders(&desk, ("test/pages.test.js", &code), &[]);
+    are_alike("typescript", &javascript, &typescript, "index.html");
 }
 
 #[test]
@@ -501,12 +541,13 @@ fn a_new_project_is_refused_with_the_reason() {
     let desk = Desk::clean("refused");
     fs::create_dir(desk.path().join("taken")).unwrap();
     fs::write(desk.path().join("taken/notes.txt"), "mine").unwrap();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["Green"], "capital letter 'G'"),
         (&["fn"], "means something already"),
         (&["taken"], "nothing is ever overwritten"),
         (&["new", "--sdk", "taken"], "--sdk"),
         (&["new", "--lang", "cobol"], "rust"),
+        (&["new", "--starter", "typescript"], "`--lang js`"),
     ];
     for (arguments, says) in cases {
         let done = desk.run("", &[&["template", "new"], arguments].concat());

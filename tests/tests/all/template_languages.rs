@@ -53,6 +53,30 @@ fn the_order_in_python_has_every_field_of_the_schema() {
     }
 }
 
+/// The types of the order for TypeScript: each field is there, and optional if the schema says so.
+#[test]
+fn the_order_in_typescript_has_every_field_of_the_schema() {
+    let schema = schema();
+    let text = fs::read_to_string(root().join("guest-sdk/js/order.d.ts")).unwrap();
+    let types = schema["$defs"].as_object().unwrap().iter();
+    for (name, of_type) in types.chain([(&"Order".to_owned(), &schema)]) {
+        let Some(fields) = of_type["properties"].as_object() else {
+            assert!(text.contains(&format!("export type {name} =")), "{name} is missing");
+            continue;
+        };
+        let (_, body) = text
+            .split_once(&format!("export interface {name} {{\n"))
+            .unwrap_or_else(|| panic!("{name} is missing"));
+        let (body, _) = body.split_once("\n}\n").unwrap();
+        let required = of_type["required"].as_array();
+        for field in fields.keys() {
+            let is_required = required.is_some_and(|all| all.iter().any(|one| one == field));
+            let mark = if is_required { ":" } else { "?:" };
+            assert!(format!("\n{body}").contains(&format!("\n  {field}{mark} ")), "{name}.{field}");
+        }
+    }
+}
+
 /// Each row: AI rules, and the expected kind, message and blamed call of the record.
 #[test]
 fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {

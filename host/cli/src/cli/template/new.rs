@@ -144,7 +144,9 @@ async fn fetched(
 fn refused(error: &NewError) -> SetupError {
     let message = message!("no project is made: {error}");
     match error {
-        NewError::Name(_) | NewError::Taken(_) | NewError::Io { .. } => SetupError::Usage(message),
+        NewError::Name(_) | NewError::Starter { .. } | NewError::Taken(_) | NewError::Io { .. } => {
+            SetupError::Usage(message)
+        }
         NewError::Scaffold { .. } => SetupError::Host(message),
     }
 }
