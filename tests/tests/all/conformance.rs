@@ -123,9 +123,12 @@ fn the_report_for_people_says_where_what_and_what_to_do() {
 #[test]
 fn github_is_told_in_one_line_for_each_broken_rule() {
     let (bench, file) = faulty();
+    let summary = bench.write("summary.md", "before\n");
     let mut command =
         bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
-    let done = Done::from(command.env("GITHUB_ACTIONS", "true").output().unwrap());
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let done = Done::from(command.output().unwrap());
+    assert_eq!(done.code, 10, "{}", done.stderr);
     let lines: Vec<&str> =
         done.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
     assert_eq!(lines.len(), 1, "{}", done.stdout);
@@ -133,11 +136,6 @@ fn github_is_told_in_one_line_for_each_broken_rule() {
         format!("::error file={},title=nonconforming breaks behaviour/values::", file.display());
     assert!(lines[0].starts_with(&begin), "{}", lines[0]);
     // The summary of the job has the broken rule; what was in it stays.
-    let summary = bench.write("summary.md", "before\n");
-    let mut command =
-        bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
-    let done = Done::from(command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap());
-    assert_eq!(done.code, 10, "{}", done.stderr);
     let summary = std::fs::read_to_string(summary).unwrap();
     for part in [
         "before\n## ❌ nonconforming ",
