@@ -32,11 +32,17 @@ pub const FAST: Profile = &[
     ("DEBUG", "line-tables-only"),
     ("DEBUG_ASSERTIONS", "true"),
 ];
-/// A fast profile for projects without a vendored SDK. Their flags are others than those of
-/// [`Desk::rust`], and cargo puts two builds that differ in remapped paths only in the same place:
-/// with another profile, neither replaces the dependencies of the other.
-pub const FAST_UNVENDORED: Profile =
-    &[("LTO", "false"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "false")];
+/// [`FAST`] for projects without a vendored SDK, and without debug information. Their flags are others
+/// than those of [`Desk::rust`], and cargo puts two builds that differ only in remapped paths into
+/// the same place: with another profile, neither replaces the dependencies of the other.
+pub const FAST_UNVENDORED: Profile = &[
+    ("LTO", "false"),
+    ("OPT_LEVEL", "1"),
+    ("CODEGEN_UNITS", "16"),
+    ("INCREMENTAL", "true"),
+    ("DEBUG", "false"),
+    ("DEBUG_ASSERTIONS", "true"),
+];
 
 /// A folder of projects, locked until this is dropped.
 pub struct Desk {
@@ -117,7 +123,9 @@ impl Desk {
     pub fn for_cargo(&self, command: &mut Command) {
         command
             .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TARGET_DIR", root().join("target/author/target"));
+            .env("CARGO_TARGET_DIR", root().join("target/author/target"))
+            // Nothing reads that of native tests.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false");
         for (option, value) in self.profile {
             command.env(format!("CARGO_PROFILE_RELEASE_{option}"), value);
         }
