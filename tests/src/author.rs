@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{Done, binary, compile_cache, forget_settings, root};
+use crate::{Done, binary, compile_cache, disk, forget_settings, root};
 
 /// Longer than the slowest build takes on a busy machine.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(900);
@@ -114,6 +114,9 @@ impl Desk {
             .args(arguments)
             .env("SITEWRIGHT_CACHE", compile_cache())
             .stdin(Stdio::null());
+        if arguments.contains(&"conformance") || arguments.ends_with(&["template", "test"]) {
+            disk::in_memory(&mut command);
+        }
         self.for_cargo(&mut command);
         command
     }
