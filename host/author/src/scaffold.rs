@@ -141,6 +141,7 @@ macro_rules! starter {
 
 const MULTI_PAGE: StarterFiles = starter!("multi-page", "page.html");
 const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
+const PORTFOLIO: StarterFiles = starter!("portfolio", "index.html");
 
 /// The one page in TypeScript. The other starters are in JavaScript.
 const TYPESCRIPT: &[ScaffoldFile] = files! {
@@ -171,6 +172,8 @@ pub enum Starter {
     MultiPage,
     /// A restaurant with its menu and its hours.
     Restaurant,
+    /// A portfolio with links to photos of the work, and what clients say.
+    Portfolio,
     /// One page in TypeScript, with types of the order. With `--lang js` only.
     Typescript,
 }
@@ -182,6 +185,7 @@ impl Starter {
             Starter::OnePage | Starter::Typescript => "A site of one page.",
             Starter::MultiPage => "A site of four pages: home, services, about and contact.",
             Starter::Restaurant => "The site of a restaurant, with its menu and its opening hours.",
+            Starter::Portfolio => "A portfolio, with work and what clients say about it.",
         }
     }
 
@@ -194,6 +198,7 @@ impl Starter {
             }
             Starter::MultiPage => MULTI_PAGE,
             Starter::Restaurant => RESTAURANT,
+            Starter::Portfolio => PORTFOLIO,
         };
         let own = match language {
             Language::Rust => files.rust,
@@ -402,7 +407,9 @@ impl NewProject {
         let is_page = |path: &str| match starter {
             Starter::OnePage => false,
             Starter::Typescript => path == js::ENTRY,
-            Starter::MultiPage | Starter::Restaurant => path.starts_with("templates/"),
+            Starter::MultiPage | Starter::Restaurant | Starter::Portfolio => {
+                path.starts_with("templates/")
+            }
         };
         let kept = own.iter().chain(COMMON);
         files.extend(kept.filter(|(path, _)| !replaced.contains(path) && !is_page(path)));

@@ -202,8 +202,11 @@ fn a_project_for_a_published_sdk_names_the_version() {
 }
 
 /// The starters beside the one page, which other tests build, and a page of each.
-pub(crate) const STARTERS: [(&str, &str); 2] =
-    [("multi-page", "services/index.html"), ("restaurant", "index.html")];
+pub(crate) const STARTERS: [(&str, &str); 3] = [
+    ("multi-page", "services/index.html"),
+    ("restaurant", "index.html"),
+    ("portfolio", "index.html"),
+];
 
 /// Makes a project of a starter.
 fn begin(desk: &Desk, language: &str, starter: &str) {
@@ -256,21 +259,22 @@ fn the_starter_of_a_restaurant_in_javascript_builds_runs_and_conforms_as_it_is()
 /// A test in JavaScript that writes the pages of all orders of a folder.
 const JAVASCRIPT_PAGES: &str =
     "import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
 import { Harness } from 'sitewright/testing';
 import { generatorSync } from '../src/template.js';
 
 test('the pages are written', () => {
   const script = readFileSync('ai.toml', 'utf8');
-  const orders = process.env.TESTS_ORDERS;
-  for (const name of readdirSync(orders)) {
-    const order = readFileSync(join(orders, name), 'utf8');
+  const folder = process.env.TESTS_ORDERS;
+  const orders = readdirSync(folder).map((name) => join(folder, name));
+  for (const path of ['order.json', ...orders]) {
+    const [name, order] = [basename(path), readFileSync(path, 'utf8')];
     const run = Harness.scripted(script).run(generatorSync, order).ok();
-    for (const path of run.files.keys()) {
-      const file = join('pages', name, path);
+    for (const written of run.files.keys()) {
+      const file = join('pages', name, written);
       mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, run.text(path));
+      writeFileSync(file, run.text(written));
     }
   }
 });
@@ -290,7 +294,7 @@ import app
 class Pages(unittest.TestCase):
     def test_the_pages_are_written(self):
         script = Path('ai.toml').read_text()
-        for order in Path(os.environ['TESTS_ORDERS']).iterdir():
+        for order in [Path('order.json'), *Path(os.environ['TESTS_ORDERS']).iterdir()]:
             run = Harness.scripted(script).run(app.Generator, json.loads(order.read_text())).ok()
             for path in run.files:
                 file = Path('pages', order.name, path)
