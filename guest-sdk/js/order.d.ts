@@ -1,4 +1,4 @@
-/** The order, generated from `order.schema.json`. A missing text, list or object is absent. */
+/** The types of `order.schema.json`. A missing text, list or object is absent. */
 
 /** The normalized order document. */
 export interface Order {

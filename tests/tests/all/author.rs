@@ -340,8 +340,8 @@ fn are_alike(
     }
 }
 
-/// The starters in Python make the pages of those in JavaScript, byte by byte, of which the whole
-/// conformance suite runs: a component with an interpreter takes minutes to build and compile.
+/// The starters in Python make the pages of those in JavaScript, byte by byte. So the suite runs for
+/// one language: a component with an interpreter takes minutes to build and compile.
 #[test]
 fn every_starter_in_python_makes_the_pages_of_the_one_in_javascript() {
     let test = "every_starter_in_python_makes_the_pages_of_the_one_in_javascript";
@@ -386,7 +386,7 @@ fn the_starter_in_typescript_is_the_page_in_javascript() {
     // The native tests need the bundler, which `npm install` brings.
     std::os::unix::fs::symlink(tools.join("node_modules"), project.join("node_modules")).unwrap();
     let code = JAVASCRIPT_PAGES.replace("template.js", "template.ts");
-    let typescript = pages_of_all_orders(&desk, ("test/pages.test.js", &code), &[]);
+    let typescript = pages_of_all_orders(&desk, ("test/pages.test.js", code.as_str()), &[]);
     are_alike("typescript", &javascript, &typescript, "index.html");
 }
 
