@@ -256,6 +256,9 @@ impl Workbench {
             .args(["--config", "sitewright.toml"])
             .args(arguments)
             .stdin(Stdio::null());
+        if arguments.contains(&"conformance") {
+            disk::in_memory(&mut command);
+        }
         command
     }
 
