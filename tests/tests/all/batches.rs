@@ -99,12 +99,16 @@ async fn rounds(base: Base, wire: Wire) {
     drop(worker);
 }
 
+/// A reason that is longer than a line.
+const LONG_REASON: &str = "no such parameter: this model takes none of those that its predecessor \
+                           took, and names none of those that it takes instead of them";
+
 /// Calls that a batch does not answer are made without one, and say why.
 async fn unanswered(base: Base, wire: Wire) {
     let server = BatchServer::start(wire, ANY_ANSWER, |body| {
         let text = body["messages"].to_string();
         match text.as_str() {
-            text if text.contains("call 1") => Item::Errored("no such parameter"),
+            text if text.contains("call 1") => Item::Errored(LONG_REASON),
             text if text.contains("call 2") => Item::Expired,
             text if text.contains("call 3") => Item::Missing,
             text if text.contains("call 4") => Item::Reply(" "),
@@ -124,9 +128,12 @@ async fn unanswered(base: Base, wire: Wire) {
             state => assert_eq!((state, item.reason), (BatchItemState::Used, None)),
         }
     }
-    for says in ["no such parameter", "expired", "ended without an answer", "empty"] {
+    for says in [LONG_REASON, "expired", "ended without an answer", "empty"] {
         assert!(reasons.iter().any(|reason| reason.contains(says)), "{says}: {reasons:?}");
     }
+    let shown = factory.command(&["order", "show", "a"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(LONG_REASON), "a pipe gets it whole: {shown}");
     let warning = "a batch has not answered all of its AI calls";
     assert_eq!(log.matches(warning).count(), 1, "one for all of them: {log}");
     assert!(log.contains("answers=2 unanswered=3"), "{log}");
