@@ -13,31 +13,90 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{Done, binary, compile_cache, forget_settings, root};
+use crate::{Done, binary, compile_cache, disk, forget_settings, root};
 
 /// Longer than the slowest build takes on a busy machine.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// Options of cargo's release profile, by their names in variables.
+type Profile = &'static [(&'static str, &'static str)];
+
+/// The profile of a new project, as it is: one that makes components small and takes minutes.
+pub const SHIPPED: Profile = &[];
+/// The profile of `template dev`, with whose builds it shares the dependencies.
+pub const FAST: Profile = &[
+    ("LTO", "false"),
+    ("OPT_LEVEL", "1"),
+    ("CODEGEN_UNITS", "16"),
+    ("INCREMENTAL", "true"),
+    ("DEBUG", "line-tables-only"),
+    ("DEBUG_ASSERTIONS", "true"),
+];
+/// [`FAST`] for projects without a vendored SDK, and without debug information. Their flags are others
+/// than those of [`Desk::rust`], and cargo puts two builds that differ only in remapped paths into
+/// the same place: with another profile, neither replaces the dependencies of the other.
+pub const FAST_UNVENDORED: Profile = &[
+    ("LTO", "false"),
+    ("OPT_LEVEL", "1"),
+    ("CODEGEN_UNITS", "16"),
+    ("INCREMENTAL", "true"),
+    ("DEBUG", "false"),
+    ("DEBUG_ASSERTIONS", "true"),
+];
+
 /// A folder of projects, locked until this is dropped.
 pub struct Desk {
     folder: PathBuf,
+    /// What was in the folder before.
+    before: PathBuf,
+    profile: Profile,
     _lock: File,
 }
 
 impl Desk {
-    /// Locks and empties the folder `target/author/<name>`. Its path is fixed, so that cargo reuses
-    /// earlier builds.
+    /// Locks and empties the folder `target/author/<name>`.
     pub fn clean(name: &str) -> Self {
         let all = root().join("target/author");
         fs::create_dir_all(&all).expect("the folder can be made");
         let lock = File::create(all.join(format!("{name}.lock"))).expect("a lock");
         lock.lock().expect("the lock can be taken");
-        let folder = all.join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).expect("the folder can be emptied");
+        let (folder, before) = (all.join(name), all.join(format!("{name}.before")));
+        let desk = Desk { folder, before, profile: SHIPPED, _lock: lock };
+        desk.empty();
+        desk
+    }
+
+    /// The desk of all tests that build Rust. The path of a project is in the flags and the names of
+    /// its crates: in one folder, all projects share the dependencies and the SDK, which a project
+    /// in another folder would compile again.
+    pub fn rust(profile: Profile) -> Self {
+        Desk { profile, ..Desk::clean("rust") }
+    }
+
+    /// Begins with an empty folder again.
+    pub fn empty(&self) {
+        if self.before.exists() {
+            fs::remove_dir_all(&self.before).expect("the folder can be removed");
         }
-        fs::create_dir(&folder).expect("the folder can be made");
-        Desk { folder, _lock: lock }
+        if self.folder.exists() {
+            fs::rename(&self.folder, &self.before).expect("the folder can be moved");
+        }
+        fs::create_dir(&self.folder).expect("the folder can be made");
+    }
+
+    /// Gives the files of a new project the times of the same files with the same content that were
+    /// in the folder before, so that cargo does not compile the SDK again.
+    pub fn keep_times(&self, project: &str) {
+        let (new, old) = (self.folder.join(project), self.before.join(project));
+        for file in files_below(&new) {
+            let before = old.join(file.strip_prefix(&new).expect("it is below"));
+            let Ok(content) = fs::read(&before) else { continue };
+            if fs::read(&file).expect("the file is there") == content {
+                let changed = fs::metadata(&before).and_then(|metadata| metadata.modified());
+                let file = File::options().write(true).open(&file).expect("it can be written");
+                file.set_modified(changed.expect("a time")).expect("the time can be set");
+            }
+        }
     }
 
     /// Path of the folder.
@@ -55,15 +114,24 @@ impl Desk {
             .args(arguments)
             .env("SITEWRIGHT_CACHE", compile_cache())
             .stdin(Stdio::null());
+        if arguments.contains(&"conformance") || arguments.ends_with(&["template", "test"]) {
+            disk::in_memory(&mut command);
+        }
         self.for_cargo(&mut command);
         command
     }
 
-    /// Makes cargo work offline and build into one target folder for all desks.
+    /// Makes cargo work offline, build with the desk's profile, and into one target folder for all
+    /// desks.
     pub fn for_cargo(&self, command: &mut Command) {
         command
             .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TARGET_DIR", root().join("target/author/target"));
+            .env("CARGO_TARGET_DIR", root().join("target/author/target"))
+            // Nothing reads that of native tests.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false");
+        for (option, value) in self.profile {
+            command.env(format!("CARGO_PROFILE_RELEASE_{option}"), value);
+        }
     }
 
     /// Runs the binary and waits for its exit.
@@ -79,6 +147,13 @@ impl Desk {
         assert_ne!(before, after, "{file} was not changed");
         fs::write(path, after).expect("the file can be written");
     }
+}
+
+/// All files below a folder.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// A running `sitewright template dev`; it is killed on drop.

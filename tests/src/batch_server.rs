@@ -15,6 +15,12 @@ use crate::chat_server::{Request, http, read_request};
 /// Token usage in each successful answer: prompt and completion.
 pub const TOKENS: (u64, u64) = (1000, 100);
 
+/// A key that the server repeats in what it says.
+pub const KEY: &str = "sk-proj-SECRETKEYabcdef1234567890XYZ";
+
+/// The page of a proxy.
+const PAGE: &str = "<html><body>Are you human?</body></html>";
+
 /// Whose API the server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
@@ -61,8 +67,14 @@ pub enum Fault {
     LostAnswer,
     /// They are refused with this status.
     Refused(u16),
-    /// They fail as a whole.
+    /// They fail as a whole; what OpenAI's says of that contains [`KEY`].
     Failed,
+    /// Who first asks about them gets this status and the page of a proxy.
+    LookOnce(u16),
+    /// The same for who first reads their answers.
+    ResultsOnce(u16),
+    /// Their id is [`KEY`].
+    KeyAsId,
     /// Who asks about them gets no answer.
     Silent,
 }
@@ -237,14 +249,25 @@ impl Shared {
             }
             (Wire::Openai, ["GET ", "v1", "batches", id])
             | (Wire::Anthropic, ["GET ", "v1", "messages", "batches", id]) => {
-                let batch = state.batches.iter().find(|batch| batch.id == *id);
-                self.shown(batch.expect("the batch is there"))
+                let batch = state.batches.iter_mut().find(|batch| batch.id == *id);
+                let batch = batch.expect("the batch is there");
+                if let Fault::LookOnce(status) = batch.fault {
+                    batch.fault = Fault::None;
+                    return Some((status, PAGE.to_owned()));
+                }
+                self.shown(batch)
             }
             (Wire::Openai, ["GET ", "v1", "files", file, "content"]) => {
                 let (kind, id) = file.split_once('-').expect("a file of answers");
+                if let Some(page) = page_for_results(&mut state, id) {
+                    return Some(page);
+                }
                 return Some((200, self.results(&state, id, Some(kind == "errors"))));
             }
             (Wire::Anthropic, ["GET ", "v1", "messages", "batches", id, "results"]) => {
+                if let Some(page) = page_for_results(&mut state, id) {
+                    return Some(page);
+                }
                 return Some((200, self.results(&state, id, None)));
             }
             (Wire::Openai, ["POST ", "v1", "chat", "completions"])
@@ -274,7 +297,10 @@ impl Shared {
         let models: Vec<&Value> = calls.iter().map(|(_, body)| &body["model"]).collect();
         assert!(models.windows(2).all(|two| two[0] == two[1]), "one model for each batch");
         assert!(calls.iter().all(|(_, body)| body["stream"] != true), "answers come whole");
-        let id = format!("batch{}", state.batches.len());
+        let id = match fault {
+            Fault::KeyAsId => KEY.to_owned(),
+            _ => format!("batch{}", state.batches.len()),
+        };
         let batch = Batch { id, metadata, calls, fault };
         let shown = self.shown(&batch);
         state.batches.push(batch);
@@ -295,7 +321,10 @@ impl Shared {
                 "id": id,
                 "status": "failed",
                 "metadata": batch.metadata,
-                "errors": { "object": "list", "data": [{ "message": "the file is odd" }] },
+                "errors": {
+                    "object": "list",
+                    "data": [{ "message": format!("the file is odd, says {KEY}") }],
+                },
             }),
             Wire::Openai => json!({
                 "id": id,
@@ -404,6 +433,14 @@ impl Shared {
             }),
         }
     }
+}
+
+/// What the reader of a batch's answers gets instead of them.
+fn page_for_results(state: &mut State, id: &str) -> Option<(u16, String)> {
+    let batch = state.batches.iter_mut().find(|batch| batch.id == id)?;
+    let Fault::ResultsOnce(status) = batch.fault else { return None };
+    batch.fault = Fault::None;
+    Some((status, PAGE.to_owned()))
 }
 
 /// Whether a worker asks only to see whether the provider answers.

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::root;
 use crate::standins::{Packages, node_modules, skipped};
+use crate::{Workbench, root, template};
 
 /// Compiler from Python to components.
 const PYTHON: Packages = Packages::of("python-guest");
@@ -22,6 +22,36 @@ const WASM_TOOLS: Packages = Packages::of("wasm-tools");
 /// Path of `wasm-tools`; `None` if it cannot be installed.
 pub fn wasm_tools(test: &str) -> Option<PathBuf> {
     Some(WASM_TOOLS.ready(test)?.join("wasm-tools"))
+}
+
+/// A template of `plugins/` in a language whose tools may be missing, compiled. `None` if it is not
+/// built.
+pub fn plugin(name: &str, test: &str) -> Option<PathBuf> {
+    let file = template("local-business").with_file_name(format!("{name}.wasm"));
+    if !file.is_file() {
+        skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
+        return None;
+    }
+    let _lock = locked(name);
+    compile(&file);
+    Some(file)
+}
+
+/// Locks what only one test at a time may make, until the result is dropped.
+fn locked(name: &str) -> fs::File {
+    let folder = root().join("target/language-guests");
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    let lock = fs::File::create(folder.join(format!("{name}.lock"))).expect("a lock");
+    lock.lock().expect("the lock can be taken");
+    lock
+}
+
+/// Puts a template into the compile cache of the tests, under a lock: two processes that do not find
+/// it there would both compile it, which takes a minute for one with an interpreter.
+fn compile(component: &Path) {
+    let done =
+        Workbench::configured("").run(&["template", "inspect", &component.to_string_lossy()]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
 }
 
 /// Folder of `componentize-py`; `None` if it cannot be installed.
@@ -225,24 +255,21 @@ fn files_in(folders: &[&Path]) -> Vec<PathBuf> {
 }
 
 /// Calls `build` with a source folder and an output path unless its inputs are unchanged, and
-/// returns the component. Reports the test as skipped if the build fails.
+/// returns the component, compiled. Reports the test as skipped if the build fails.
 fn build_cached(
     test: &str,
     name: &str,
     inputs: &[PathBuf],
     build: impl Fn(&Path, &Path) -> Result<(), String>,
 ) -> Option<PathBuf> {
-    let folder = root().join("target/language-guests");
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let lock = fs::File::create(folder.join(format!("{name}.lock"))).expect("a lock");
-    lock.lock().expect("the lock can be taken");
+    let _lock = locked(name);
     let mut digest = Sha256::new();
     for file in inputs {
         digest.update(fs::read(file).expect("a source"));
     }
     let digest: String = digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     // In the folder's name, because records contain the file name of the template.
-    let folder = folder.join(digest);
+    let folder = root().join("target/language-guests").join(digest);
     let component = folder.join(format!("{name}-guest.wasm"));
     if !component.is_file() {
         // A copy, because tools write files beside the sources.
@@ -254,6 +281,7 @@ fn build_cached(
         }
         fs::rename(&unfinished, &component).expect("the component is in place");
     }
+    compile(&component);
     Some(component)
 }
 

@@ -46,7 +46,7 @@ fn built(variable: &str, default: &str) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(|| root().join(default), PathBuf::from);
     assert!(
         path.exists(),
-        "{} is not built: run `cargo xtask build --all && cargo build -p sitewright`",
+        "{} is not built: run `cargo xtask build --all && cargo build -p sitewright -p xtask`",
         path.display()
     );
     path
@@ -55,6 +55,11 @@ fn built(variable: &str, default: &str) -> PathBuf {
 /// The `sitewright` binary: `TESTS_BINARY` or the debug build.
 pub fn binary() -> PathBuf {
     built("TESTS_BINARY", "target/debug/sitewright")
+}
+
+/// The program of `cargo xtask`: `TESTS_XTASK` or the debug build.
+pub fn xtask() -> PathBuf {
+    built("TESTS_XTASK", "target/debug/xtask")
 }
 
 /// A built template of `plugins/`.
@@ -251,6 +256,9 @@ impl Workbench {
             .args(["--config", "sitewright.toml"])
             .args(arguments)
             .stdin(Stdio::null());
+        if arguments.contains(&"conformance") {
+            disk::in_memory(&mut command);
+        }
         command
     }
 

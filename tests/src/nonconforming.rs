@@ -24,6 +24,9 @@ pub struct Variant {
     pub settings: Vec<(&'static str, &'static str)>,
     /// Files of the author's cases: path and content.
     pub author: Vec<(&'static str, String)>,
+    /// The page that it adds to each site, if that is all it does. Pages of several variants can be
+    /// in one component, see [`with_pages`].
+    pub page: Option<String>,
 }
 
 /// The guest without a deviation.
@@ -50,6 +53,16 @@ pub fn with_deviation(deviation: &Value) -> Vec<u8> {
     bytes
 }
 
+/// The guest that adds these pages to each site, and their paths in it.
+pub fn with_pages(pages: &[&str]) -> (Vec<String>, Vec<u8>) {
+    let paths: Vec<String> =
+        (0..pages.len()).map(|number| format!("extra-{number}.html")).collect();
+    let files: serde_json::Map<String, Value> =
+        paths.iter().cloned().zip(pages.iter().map(|page| json!(page))).collect();
+    let bytes = with_deviation(&json!({ "files": files }));
+    (paths, bytes)
+}
+
 /// The guest with each occurrence of `from` replaced by `to`, which must have the same length.
 fn patched(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
@@ -63,7 +76,14 @@ fn patched(from: &str, to: &str) -> Vec<u8> {
 }
 
 fn variant(rule: &'static str, bytes: Vec<u8>) -> Variant {
-    Variant { rule, what: rule.to_owned(), bytes, settings: Vec::new(), author: Vec::new() }
+    Variant {
+        rule,
+        what: rule.to_owned(),
+        bytes,
+        settings: Vec::new(),
+        author: Vec::new(),
+        page: None,
+    }
 }
 
 fn fault(rule: &'static str, fault: &str, n: usize) -> Variant {
@@ -86,8 +106,13 @@ fn page(head: &str, body: &str) -> String {
     )
 }
 
+/// Adds a page.
+fn added(rule: &'static str, page: String) -> Variant {
+    Variant { page: Some(page.clone()), ..files(rule, json!({ "extra.html": page })) }
+}
+
 fn extra(rule: &'static str, head: &str, body: &str) -> Variant {
-    files(rule, json!({ "extra.html": page(head, body) }))
+    added(rule, page(head, body))
 }
 
 /// Adds a page in which `from` is replaced by `to`.
@@ -95,7 +120,7 @@ fn spoiled(rule: &'static str, from: &str, to: &str) -> Variant {
     let good = page("", "");
     let bad = good.replacen(from, to, 1);
     assert_ne!(good, bad);
-    files(rule, json!({ "extra.html": bad }))
+    added(rule, bad)
 }
 
 /// All faulty templates.

@@ -33,6 +33,7 @@ pub(crate) enum Command {
     /// run`: a test never installs anything, and says SKIPPED if its stand-in is missing.
     Standins,
     Bench(BenchArgs),
+    Dist(DistArgs),
 }
 
 /// Build the templates to target/templates/<name>.wasm
@@ -206,6 +207,58 @@ pub(crate) struct BenchArgs {
     pub(crate) rest: Vec<String>,
 }
 
+/// Make a release archive of this machine's target
+///
+/// target/dist/sitewright-<version>-<target>.tar.gz has the host, the templates, the files of
+/// deploy/, completions, manual pages, the licences of dependencies, and a bill of materials
+/// (CycloneDX). SHA256SUMS beside it has the checksums of all archives in the folder.
+///
+/// The archive has the same bytes wherever the host and the templates have: files are sorted, belong
+/// to nobody, and have the time of the commit, or SOURCE_DATE_EPOCH (seconds since 1970).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+        cargo xtask dist                  Build everything and make the archive\n  \
+        cargo xtask dist --no-build       Use target/release/sitewright as it is\n  \
+        cargo xtask dist --profile dev    Use target/debug/sitewright as it is, for tests\n  \
+        (cd target/dist && sha256sum --check SHA256SUMS)")]
+pub(crate) struct DistArgs {
+    /// The build of the host. `dev` is the one of `cargo xtask test` and `demo`; it is not built
+    /// again, nor are the templates, and the archive is not compressed
+    #[arg(long, value_name = "PROFILE", default_value = "release")]
+    pub(crate) profile: Profile,
+    /// Use the host and the templates that are built
+    #[arg(long)]
+    no_build: bool,
+    /// The folder of the archive [default: target/dist; with `--profile dev` target/dist-dev]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A build of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    Release,
+    Dev,
+}
+
+impl Profile {
+    /// The folder of its archives, relative to the target folder. An archive for tests must not be
+    /// taken for a release.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Profile::Release => "dist",
+            Profile::Dev => "dist-dev",
+        }
+    }
+}
+
+impl DistArgs {
+    /// Whether host and templates are built first.
+    pub(crate) fn builds(&self) -> bool {
+        self.profile == Profile::Release && !self.no_build
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -264,6 +317,21 @@ mod tests {
             [Part::Typos, Part::DocTests]
         );
         assert!(parse(&["test", "--only", "typos", "--no-lint"]).is_err());
+    }
+
+    #[test]
+    fn only_an_archive_of_a_release_is_built() {
+        for (line, profile, builds) in [
+            (&["dist"][..], Profile::Release, true),
+            (&["dist", "--no-build"], Profile::Release, false),
+            (&["dist", "--profile", "dev"], Profile::Dev, false),
+        ] {
+            let Command::Dist(dist) = parse(line).unwrap().command else {
+                panic!("{line:?} is not dist")
+            };
+            assert_eq!((dist.profile, dist.builds()), (profile, builds), "{line:?}");
+        }
+        assert!(parse(&["dist", "--profile", "debug"]).is_err());
     }
 
     #[test]

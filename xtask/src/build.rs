@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use xshell::Cmd;
 
+use crate::args::Profile;
 use crate::messages::{self, Diagnostics};
 use crate::process;
 use crate::toolchain::Toolchain;
@@ -105,17 +106,29 @@ pub(crate) fn host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result
 
 /// The path of the binary `sitewright`.
 pub(crate) fn binary(workspace: &Workspace) -> PathBuf {
-    let name = format!("sitewright{}", std::env::consts::EXE_SUFFIX);
-    workspace.target.join("debug").join(name)
+    binary_of(workspace, Profile::Dev)
+}
+
+/// The path of the binary `sitewright` of a profile.
+pub(crate) fn binary_of(workspace: &Workspace, profile: Profile) -> PathBuf {
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    workspace.target.join(folder).join(format!("sitewright{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Sets the variables by which a test or benchmark finds the host, the components and the
 /// stand-ins.
 pub(crate) fn with_paths<'a>(command: Cmd<'a>, workspace: &Workspace, binary: &PathBuf) -> Cmd<'a> {
+    // Not the path of this process: the build of the tests may have replaced its file.
+    let xtask =
+        workspace.target.join("debug").join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
     command
         .env("TESTS_BINARY", binary)
         .env("TESTS_TEMPLATES_DIR", workspace.components(Group::Templates))
         .env("TESTS_GUESTS_DIR", workspace.components(Group::TestGuests))
         .env("TESTS_STANDINS_DIR", crate::standins::folder(workspace))
+        .env("TESTS_XTASK", xtask)
         .env("TESTS_SKIPPED", crate::skipped::file(workspace))
 }

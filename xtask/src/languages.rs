@@ -44,6 +44,50 @@ impl Language {
     }
 }
 
+/// A part of the interpreter that is in the components of a language.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    pub(crate) name: &'static str,
+    /// A licence expression of SPDX.
+    pub(crate) licence: &'static str,
+    /// Where its sources are.
+    pub(crate) address: &'static str,
+}
+
+/// What componentize-py puts into a component.
+const OF_PYTHON: [Runtime; 2] = [
+    Runtime {
+        name: "componentize-py",
+        licence: "Apache-2.0 WITH LLVM-exception",
+        address: "https://github.com/bytecodealliance/componentize-py",
+    },
+    Runtime { name: "CPython", licence: "PSF-2.0", address: "https://github.com/python/cpython" },
+];
+
+/// What componentize-js puts into a component.
+const OF_JAVASCRIPT: [Runtime; 4] = [
+    Runtime {
+        name: "componentize-js",
+        licence: "Apache-2.0 WITH LLVM-exception",
+        address: "https://github.com/bytecodealliance/ComponentizeJS",
+    },
+    Runtime {
+        name: "StarlingMonkey",
+        licence: "Apache-2.0 WITH LLVM-exception",
+        address: "https://github.com/bytecodealliance/StarlingMonkey",
+    },
+    Runtime {
+        name: "SpiderMonkey",
+        licence: "MPL-2.0",
+        address: "https://github.com/mozilla-firefox/firefox",
+    },
+    Runtime {
+        name: "OpenSSL",
+        licence: "Apache-2.0",
+        address: "https://github.com/openssl/openssl",
+    },
+];
+
 /// A template in Python or JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -113,6 +157,31 @@ pub(crate) fn build(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> any
 }
 
 impl Template {
+    /// The package that makes its component.
+    pub(crate) fn maker(&self) -> &'static str {
+        match self.language {
+            Language::Python => "componentize-py",
+            Language::JavaScript => "@bytecodealliance/componentize-js",
+        }
+    }
+
+    /// The version of [`Template::maker`].
+    pub(crate) fn maker_version(
+        &self,
+        workspace: &Workspace,
+        standins: &Standins,
+    ) -> Option<String> {
+        standins.version(workspace, self.language.tools(), self.maker())
+    }
+
+    /// The parts of its interpreter.
+    pub(crate) fn runtimes(&self) -> &'static [Runtime] {
+        match self.language {
+            Language::Python => &OF_PYTHON,
+            Language::JavaScript => &OF_JAVASCRIPT,
+        }
+    }
+
     /// A hash of everything that the component is made of.
     fn stamp(&self, workspace: &Workspace, standins: &Standins) -> anyhow::Result<String> {
         let mut hasher = DefaultHasher::new();
@@ -191,7 +260,7 @@ impl Template {
 }
 
 /// Every file below a folder, sorted, without the caches of interpreters.
-fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?

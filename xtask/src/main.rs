@@ -1,7 +1,7 @@
 //! `cargo xtask …`: the build logic of this repository.
 //!
 //! - [`args`]: the command line
-//! - [`test`], [`demo`], [`demo_console`], [`bench`]: the commands
+//! - [`test`], [`demo`], [`demo_console`], [`bench`], [`dist`]: the commands
 //! - [`build`]: one build of the workspace for lints, demo and tests
 //! - [`guests`], [`languages`]: components in Rust, and in Python and JavaScript
 //! - [`toolchain`], [`remap`], [`install`]: the target, reproducible paths, atomic copies
@@ -21,6 +21,7 @@ mod console;
 mod demo;
 mod demo_console;
 mod disk;
+mod dist;
 mod guests;
 mod install;
 mod languages;
@@ -72,6 +73,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => demo::run(&workspace, &demo),
         Command::Test(test) => test::run(&workspace, &test),
         Command::Standins => Standins::load(&workspace)?.install_all(&workspace).map(done),
+        Command::Dist(dist) => dist::run(&workspace, &dist).map(done),
         Command::Bench(bench) => bench::run(&workspace, &bench),
     }
 }

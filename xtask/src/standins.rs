@@ -60,6 +60,24 @@ impl Standins {
         }
     }
 
+    /// The version of a package in a stand-in; `None` if it has no such package.
+    pub(crate) fn version(
+        &self,
+        workspace: &Workspace,
+        name: &str,
+        package: &str,
+    ) -> Option<String> {
+        if let Some(python) = self.python.get(name) {
+            let mut packages = python.packages.iter();
+            return packages
+                .find_map(|wanted| wanted.strip_prefix(package)?.strip_prefix("=="))
+                .map(str::to_owned);
+        }
+        let lock: serde_json::Value = serde_json::from_str(&self.key(workspace, name)).ok()?;
+        let locked = &lock["packages"][format!("node_modules/{package}")];
+        locked["version"].as_str().map(str::to_owned)
+    }
+
     /// Installs all stand-ins and prints which cannot be installed.
     pub(crate) fn install_all(&self, workspace: &Workspace) -> anyhow::Result<()> {
         let names: Vec<&String> = self.python.keys().chain(self.npm.keys()).collect();
@@ -106,6 +124,22 @@ mod tests {
             let lock_file = workspace.root.join(manifest).join("package-lock.json");
             assert!(lock_file.is_file(), "{}", lock_file.display());
         }
+    }
+
+    #[test]
+    fn the_version_of_a_package_is_known() {
+        let workspace = Workspace::load().unwrap();
+        let standins = Standins::load(&workspace).unwrap();
+        let version = |name: &str, package: &str| standins.version(&workspace, name, package);
+        for (name, package) in [
+            ("python-guest", "componentize-py"),
+            ("javascript", "@bytecodealliance/componentize-js"),
+        ] {
+            let found = version(name, package).unwrap();
+            assert!(found.split('.').count() == 3, "{package} {found}");
+        }
+        assert_eq!(version("javascript", "no-such-package"), None);
+        assert_eq!(version("no-such-standin", "esbuild"), None);
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(crate) const TARGET: &str = "wasm32-wasip2";
 /// The compiler of the repository.
 pub(crate) struct Toolchain {
     sysroot: PathBuf,
-    commit: Option<String>,
+    /// What `rustc --version --verbose` prints.
+    verbose: String,
 }
 
 impl Toolchain {
@@ -26,8 +27,22 @@ impl Toolchain {
         let sh = workspace.shell()?;
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let sysroot = PathBuf::from(cmd!(sh, "{rustc} --print sysroot").quiet().read()?);
-        let commit = remap::commit(&cmd!(sh, "{rustc} --version --verbose").quiet().read()?);
-        Ok(Toolchain { sysroot, commit })
+        let verbose = cmd!(sh, "{rustc} --version --verbose").quiet().read()?;
+        Ok(Toolchain { sysroot, verbose })
+    }
+
+    /// The target of this machine: `x86_64-unknown-linux-gnu`.
+    pub(crate) fn host(&self) -> anyhow::Result<&str> {
+        self.field("host").context("`rustc --version --verbose` does not say its host")
+    }
+
+    /// The version of the compiler: `1.95.0`.
+    pub(crate) fn version(&self) -> &str {
+        self.field("release").unwrap_or("unknown")
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.verbose.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     /// Finds the compiler and adds the target of templates if it is not installed.
@@ -70,11 +85,9 @@ impl Toolchain {
             registries = remap::registries(&cargo_home)?;
         }
         let folder = self.sysroot.join("lib/rustlib/src/rust");
-        let std_sources = self
-            .commit
-            .as_ref()
+        let std_sources = remap::commit(&self.verbose)
             .filter(|_| folder.is_dir())
-            .map(|commit| StdSources { folder, commit: commit.clone() });
+            .map(|commit| StdSources { folder, commit });
         Ok(Origins {
             workspace: workspace.root.clone(),
             registries,

@@ -15,7 +15,10 @@ fn xtask(arguments: &[&str]) -> Output {
 #[test]
 fn every_command_has_a_help_text() {
     for (arguments, contained) in [
-        (&["--help"][..], &["build", "demo", "test", "standins", "bench", "CONTRIBUTING.md"][..]),
+        (
+            &["--help"][..],
+            &["build", "demo", "test", "standins", "bench", "dist", "CONTRIBUTING.md"][..],
+        ),
         (
             &["build", "--help"],
             &["target/templates/<name>.wasm", "wasm32-wasip2", "--all", "Examples:"],
@@ -27,6 +30,10 @@ fn every_command_has_a_help_text() {
         (&["test", "--help"], &["--no-lint", "--only", "--storm", "clippy", "Examples:"]),
         (&["standins", "--help"], &["target/standins", "SKIPPED"]),
         (&["bench", "--help"], &["release", "Examples:"]),
+        (
+            &["dist", "--help"],
+            &["target/dist", "--profile", "--no-build", "SHA256SUMS", "SOURCE_DATE_EPOCH"],
+        ),
     ] {
         let output = xtask(arguments);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -48,6 +55,7 @@ fn wrong_arguments_are_an_error_before_anything_is_built() {
         (&["demo", "--template", "no-such-template"], 1, &["no-such-template", "plugins/"]),
         (&["build", "--all", "--tests-only"], 2, &["--all", "--tests-only"]),
         (&["test", "--only", "typo"], 2, &["typo", "typos"]),
+        (&["dist", "--profile", "debug"], 2, &["debug", "release", "dev"]),
         (&["biuld"], 2, &["biuld", "build"]), // typos:ignore
         (&[], 2, &["Usage"]),
     ] {

@@ -124,8 +124,10 @@ pub(super) enum Refused {
 }
 
 impl OrderBudget {
-    pub fn new(limits: BudgetConfig) -> Self {
-        OrderBudget { limits, state: Mutex::default(), freed: Notify::new() }
+    /// A budget of which earlier attempts of the order have used `spent`.
+    pub fn new(limits: BudgetConfig, spent: Spent) -> Self {
+        let state = Mutex::new(State { spent, in_flight: 0 });
+        OrderBudget { limits, state, freed: Notify::new() }
     }
 
     pub fn spent(&self) -> Spent {
@@ -149,6 +151,12 @@ impl OrderBudget {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Adds what was used without a reservation.
+    pub(super) fn add(&self, used: Spent) {
+        let mut state = self.lock();
+        state.spent = state.spent.and(used);
     }
 
     /// Reserves what one request may use. Waits while other calls of the order have reserved too

@@ -26,6 +26,7 @@ use super::request::{Format, Request};
 use super::settings::Settings;
 use super::text::TextSink;
 use super::transport::{self, Live, Transport};
+use super::usage;
 use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::{
     AiError, AiErrorKind, Attempt, AttemptOutcome, BreakerOpened, Completion, FinishReason, Usage,
@@ -239,17 +240,32 @@ impl Candidate {
         mut attempt: Attempt,
         result: Result<(Reply, Option<String>), AttemptFailure>,
     ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
+        let said = match &result {
+            Ok((reply, _)) => reply.usage,
+            Err(failure) => *failure.usage,
+        };
+        let (usage, is_odd) = usage::believed(said);
+        if is_odd {
+            span.in_scope(|| {
+                tracing::warn!(
+                    input_tokens = said.input_tokens,
+                    output_tokens = said.output_tokens,
+                    "the provider counts more tokens than a call can have: its counts are not \
+                     believed, and tokens are estimated for budgets and limits"
+                );
+            });
+        }
+        attempt.usage = usage;
         let result = match result {
             Ok((reply, raw)) => {
                 let name = |text: String| redactor.redact_beginning(&text, MAX_NAME_BYTES);
-                attempt.usage = reply.usage;
                 attempt.end_unsaid = reply.end_unsaid;
                 attempt.status = Some(reply.http.status);
                 attempt.request_id = reply.http.request_id.map(name);
                 let completion = Completion {
                     content: reply.content,
                     finish_reason: reply.finish_reason,
-                    usage: reply.usage,
+                    usage,
                     provider: self.provider_name.clone(),
                     model: reply.model.map_or_else(|| self.model.clone(), name),
                     call_id: call.call_id,
@@ -265,7 +281,6 @@ impl Candidate {
             Err(failure) => {
                 let mut failed = self.describe(route, failure, redactor);
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
-                attempt.usage = *failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
                 attempt.limit = failed.failure.limit;
                 attempt.not_sent = failed.failure.unconnected || !failed.failure.asked;

@@ -192,6 +192,14 @@ impl DayBudget {
         self.try_reserve(estimate, SystemTime::now()).ok().flatten()
     }
 
+    /// Adds what was used without a reservation.
+    pub(super) fn add(&self, used: Spent) {
+        let (day, _) = day_of(SystemTime::now());
+        let mut state = self.state.lock();
+        state.begin(day);
+        state.spent = state.spent.and(used);
+    }
+
     /// The reservation; `None` if it must wait for others.
     fn try_reserve(
         self: &Arc<Self>,

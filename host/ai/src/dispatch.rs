@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::budget::{Estimate, Refused, Reserved, estimated_tokens};
+use super::budget::{Estimate, Refused, Reserved, Spent, estimated_tokens};
 use super::candidate::{Candidate, FailedAttempt, Place, Reading};
 use super::day_budget::{DayBudget, DayReserved, PutOff};
 use super::failure::AttemptFailure;
@@ -150,6 +150,17 @@ pub(super) async fn charge(
         }
     }
     Ok(charge)
+}
+
+/// Charges the budgets with a call that is paid for already, whatever they have left.
+pub(super) fn charge_paid(call: &CallContext, days: &[Arc<DayBudget>], tokens: u64, cost_usd: Usd) {
+    let used = Spent { calls: 1, tokens, cost_usd };
+    if let Some(budget) = &call.budget {
+        budget.add(used);
+    }
+    for day in days {
+        day.add(used);
+    }
 }
 
 /// An attempt that may begin.

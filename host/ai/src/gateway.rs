@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::batch::{Batched, BatchedEnd};
-use super::budget::OrderBudget;
+use super::budget::{OrderBudget, Spent};
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
 use super::day_budget::DayBudgets;
@@ -170,9 +170,20 @@ impl Gateway {
 
     /// A new budget for one order, to be shared by its calls.
     pub fn order_budget(&self) -> Arc<OrderBudget> {
+        self.order_budget_after(Spent::default())
+    }
+
+    /// The budget of one order of which its earlier attempts have used `spent`.
+    pub fn order_budget_after(&self, spent: Spent) -> Arc<OrderBudget> {
         // Only a day has budgets of tenants.
         let of_order = BudgetConfig { tenants: BTreeMap::new(), ..self.budget };
-        Arc::new(OrderBudget::new(of_order))
+        Arc::new(OrderBudget::new(of_order, spent))
+    }
+
+    /// Whether an order has a budget of its own.
+    pub fn has_order_budget(&self) -> bool {
+        let BudgetConfig { calls, tokens, cost_usd, .. } = self.budget;
+        calls.is_some() || tokens.is_some() || cost_usd.is_some()
     }
 
     /// The cache of compiled reply schemas.

@@ -99,8 +99,8 @@ mod usage;
 mod wire;
 
 pub use batch::{
-    Batch, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchResult, BatchResults,
-    BatchedCall, BatchedEnd, EndedBatch, NewBatchCall,
+    Batch, BatchAnswer, BatchError, BatchErrorKind, BatchProgress, BatchQueue, BatchRequest,
+    BatchResult, BatchResults, BatchedCall, BatchedEnd, EndedBatch, NewBatchCall,
 };
 pub use budget::{OrderBudget, Spent};
 pub use config::{

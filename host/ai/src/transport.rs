@@ -516,10 +516,21 @@ pub(super) fn whole(
             Err(AttemptFailure::new(AiErrorKind::Empty, "its answer has an empty body"))
         }
         200..=299 => success(http).and_then(|answer| answer.judge(&http.head)),
-        300..=399 => Err(redirect(&http.head)),
-        _ => Err(in_between::failure(http).unwrap_or_else(|| map_error(http))),
+        _ => Err(refused(http, map_error)),
     };
     judged.map_err(|failure| failure.of_answer(&http.head, &http.body))
+}
+
+/// The failure that a status beside those of success means: of a redirect, of something between here
+/// and the provider, or of the provider.
+pub(super) fn refused(
+    http: &HttpReply,
+    map_error: impl FnOnce(&HttpReply) -> AttemptFailure,
+) -> AttemptFailure {
+    match http.head.status {
+        300..=399 => redirect(&http.head),
+        _ => in_between::failure(http).unwrap_or_else(|| map_error(http)),
+    }
 }
 
 fn redirect(head: &HttpHead) -> AttemptFailure {

@@ -60,6 +60,32 @@ pub(super) fn add(tokens: Fields<'_>, usage: &mut Usage) -> bool {
     input.is_some() || output.is_some()
 }
 
+/// Maximum number of tokens of one call, of its prompt or its reply, that is believed: a hundred
+/// times what the models with the longest contexts take.
+const MAX_TOKENS: u64 = 100_000_000;
+
+/// Drops counts that no call can have: they are unknown, and estimated where a number is needed. One
+/// invented number would use up the budget of everybody for a day. The second value is whether there
+/// was one.
+pub(super) fn believed(usage: Usage) -> (Usage, bool) {
+    let believed = |count: Option<u64>| count.filter(|count| *count <= MAX_TOKENS);
+    let Usage {
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        reasoning_tokens,
+    } = usage;
+    let possible = Usage {
+        input_tokens: believed(input_tokens),
+        output_tokens: believed(output_tokens),
+        cache_read_tokens: believed(cache_read_tokens),
+        cache_write_tokens: believed(cache_write_tokens),
+        reasoning_tokens: believed(reasoning_tokens),
+    };
+    (possible, possible != usage)
+}
+
 /// Zero says nothing.
 pub(super) fn positive(count: Option<u64>) -> Option<u64> {
     count.filter(|count| *count > 0)
@@ -91,6 +117,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn counts_that_no_call_can_have_are_unknown() {
+        let cached = Usage { cache_read_tokens: Some(u64::MAX), ..Usage::of(11, 7) };
+        for (usage, expected) in [
+            (Usage::of(MAX_TOKENS, 7), Usage::of(MAX_TOKENS, 7)),
+            (Usage::of(MAX_TOKENS + 1, 7), Usage { output_tokens: Some(7), ..Usage::default() }),
+            (Usage::of(u64::MAX, u64::MAX), Usage::default()),
+            (cached, Usage::of(11, 7)),
+            (Usage::default(), Usage::default()),
+        ] {
+            assert_eq!(believed(usage), (expected, usage != expected), "{usage:?}");
+        }
+    }
 
     #[test]
     fn counts_are_found_under_every_name() {

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::build::js;
 use super::name::TemplateName;
 use super::project::Language;
 use super::sdk::Sdk;
@@ -71,11 +72,14 @@ const JS: &[ScaffoldFile] = files! {
     "test/orders.test.js" from "js/test/orders.test.js",
 };
 
-/// Files of a starter in place of those of the page that every language has: in any language, in
-/// Rust, and in JavaScript.
+/// The style sheet of all starters but the one page.
+const STYLE: &str = include_str!("scaffold/starters/site.css");
+
+/// Files of a starter in place of those of the one page: in any language, and in each.
 struct StarterFiles {
     common: &'static [ScaffoldFile],
     rust: &'static [ScaffoldFile],
+    python: &'static [ScaffoldFile],
     js: &'static [ScaffoldFile],
 }
 
@@ -89,9 +93,9 @@ macro_rules! starter {
                     include_str!(concat!("scaffold/starters/", $name, "/order.json")),
                 ),
                 ("ai.toml", include_str!(concat!("scaffold/starters/", $name, "/ai.toml"))),
-                ("assets/site.css", include_str!("scaffold/starters/site.css")),
             ],
             rust: &[
+                ("assets/site.css", STYLE),
                 (
                     "src/lib.rs",
                     include_str!(concat!("scaffold/starters/", $name, "/rust/src/lib.rs")),
@@ -105,7 +109,23 @@ macro_rules! starter {
                     include_str!(concat!("scaffold/starters/", $name, "/rust/tests/orders.rs")),
                 ),
             ],
+            python: &[
+                ("src/assets/site.css", STYLE),
+                (
+                    "src/app.py",
+                    include_str!(concat!("scaffold/starters/", $name, "/python/src/app.py")),
+                ),
+                (
+                    "tests/test_orders.py",
+                    include_str!(concat!(
+                        "scaffold/starters/",
+                        $name,
+                        "/python/tests/test_orders.py"
+                    )),
+                ),
+            ],
             js: &[
+                ("assets/site.css", STYLE),
                 (
                     "src/template.js",
                     include_str!(concat!("scaffold/starters/", $name, "/js/src/template.js")),
@@ -121,6 +141,13 @@ macro_rules! starter {
 
 const MULTI_PAGE: StarterFiles = starter!("multi-page", "page.html");
 const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
+const PORTFOLIO: StarterFiles = starter!("portfolio", "index.html");
+
+/// The one page in TypeScript. The other starters are in JavaScript.
+const TYPESCRIPT: &[ScaffoldFile] = files! {
+    "src/template.ts" from "starters/typescript/template.ts",
+    "tsconfig.json" from "starters/typescript/tsconfig.json",
+};
 
 /// The site with which a new project begins.
 #[derive(
@@ -138,22 +165,27 @@ const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Starter {
-    /// One page, in any language.
+    /// One page.
     #[default]
     OnePage,
-    /// Four pages whose texts are asked for at the same time, in Rust and JavaScript.
+    /// Four pages whose texts are asked for at the same time.
     MultiPage,
-    /// A restaurant with its menu and its hours, in Rust and JavaScript.
+    /// A restaurant with its menu and its hours.
     Restaurant,
+    /// A portfolio with links to photos of the work, and what clients say.
+    Portfolio,
+    /// One page in TypeScript, with types of the order. With `--lang js` only.
+    Typescript,
 }
 
 impl Starter {
     /// One sentence about the site.
     fn summary(self) -> &'static str {
         match self {
-            Starter::OnePage => "A site of one page.",
+            Starter::OnePage | Starter::Typescript => "A site of one page.",
             Starter::MultiPage => "A site of four pages: home, services, about and contact.",
             Starter::Restaurant => "The site of a restaurant, with its menu and its opening hours.",
+            Starter::Portfolio => "A portfolio, with work and what clients say about it.",
         }
     }
 
@@ -161,13 +193,17 @@ impl Starter {
     fn files(self, language: Language) -> Option<Vec<&'static ScaffoldFile>> {
         let files = match self {
             Starter::OnePage => return Some(Vec::new()),
+            Starter::Typescript => {
+                return (language == Language::Js).then(|| TYPESCRIPT.iter().collect());
+            }
             Starter::MultiPage => MULTI_PAGE,
             Starter::Restaurant => RESTAURANT,
+            Starter::Portfolio => PORTFOLIO,
         };
         let own = match language {
             Language::Rust => files.rust,
+            Language::Python => files.python,
             Language::Js => files.js,
-            Language::Python => return None,
         };
         Some(own.iter().chain(files.common).collect())
     }
@@ -245,8 +281,7 @@ pub enum NewError {
     Name(Message),
     /// The starter does not exist in the language.
     #[error(
-        "the starter `{starter}` is not written in {language}: use `--lang rust` or `--lang js`, \
-         or `--starter one-page`"
+        "the starter `{starter}` is not written in {language}: use `--lang js`, or another starter"
     )]
     Starter { starter: Starter, language: Language },
     /// The folder is not empty.
@@ -369,7 +404,13 @@ impl NewProject {
         let mut files = starter.files(language).ok_or(NewError::Starter { starter, language })?;
         let replaced: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
         // The pages of a starter are other ones.
-        let is_page = |path: &str| path.starts_with("templates/") && starter != Starter::OnePage;
+        let is_page = |path: &str| match starter {
+            Starter::OnePage => false,
+            Starter::Typescript => path == js::ENTRY,
+            Starter::MultiPage | Starter::Restaurant | Starter::Portfolio => {
+                path.starts_with("templates/")
+            }
+        };
         let kept = own.iter().chain(COMMON);
         files.extend(kept.filter(|(path, _)| !replaced.contains(path) && !is_page(path)));
         Ok(files)
@@ -379,6 +420,8 @@ impl NewProject {
         Some(match key {
             "name" => self.name.to_string(),
             "summary" => self.starter.summary().to_owned(),
+            "main" if self.starter == Starter::Typescript => js::TYPED_ENTRY.to_owned(),
+            "main" => js::ENTRY.to_owned(),
             "ident" => self.name.module(),
             "type" => self.name.type_name(),
             "sdk" => self.sdk.cargo_dependency(place),
@@ -469,7 +512,11 @@ mod tests {
             let project = NewProject { language, starter, ..project("green-gate", into.clone()) };
             let files = match project.create() {
                 Ok(files) => files,
-                Err(NewError::Starter { .. }) if language == Language::Python => continue,
+                Err(NewError::Starter { .. })
+                    if starter == Starter::Typescript && language != Language::Js =>
+                {
+                    continue;
+                }
                 Err(error) => panic!("{error}"),
             };
             made += 1;

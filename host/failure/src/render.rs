@@ -29,7 +29,7 @@ use calls::{ai_call, timeline};
 pub use markdown::markdown;
 use text::{MIN_WIDTH, amount, wrapped, wrapped_after};
 pub use text::{bytes, duration, measure};
-pub use text::{clean, columns, is_obeyed, paragraph, shortened};
+pub use text::{clean, columns, hanging, is_obeyed, paragraph, shortened};
 
 const TITLE: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();

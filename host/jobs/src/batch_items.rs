@@ -140,8 +140,29 @@ pub struct DueBatch {
     pub may_be_sent: bool,
     /// The number of times that a worker has seen to it.
     pub looks: u32,
+    /// Why nothing could be done the last time, if so.
+    pub error: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub created_at: i64,
+}
+
+/// What became of items of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// Items that have an answer.
+    pub answers: u64,
+    /// Items that are made without a batch.
+    pub unanswered: u64,
+    /// Why one of these has no answer.
+    pub reason: Option<String>,
+}
+
+impl std::ops::AddAssign for BatchOutcome {
+    fn add_assign(&mut self, other: Self) {
+        self.answers += other.answers;
+        self.unanswered += other.unanswered;
+        self.reason = self.reason.take().or(other.reason);
+    }
 }
 
 /// An item as it is sent.
@@ -172,6 +193,27 @@ impl Database {
             Box::pin(async move { add_in(tx, &shared.0, &shared.1).await })
         })
         .await
+    }
+
+    /// The provider, the model and the body of the answer that a batch gave to a call of an order and
+    /// that no attempt has read; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn batch_answer(
+        &self,
+        order: &str,
+        request: &str,
+        occurrence: u32,
+    ) -> Result<Option<(String, String, String)>, Error> {
+        let doing = "looking for the answer of a batch";
+        let sql = "SELECT provider, model, answer FROM sitewright_batch_items
+             WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND state = 'answered'
+                AND answer IS NOT NULL";
+        let rows = self.read(doing, sql, args![order, request, i64::from(occurrence)]).await?;
+        let read = |row: &Row| Ok((row.text("provider")?, row.text("model")?, row.text("answer")?));
+        let answer = rows.first().map(read).transpose();
+        answer.map_err(|error| Error::database(doing, error))
     }
 
     /// Ends an item for its order.
@@ -269,7 +311,7 @@ impl Database {
                         OR (worker IS NOT NULL AND NOT EXISTS
                         (SELECT 1 FROM sitewright_workers w
                             WHERE w.client_id = sitewright_batches.worker)))
-                     RETURNING id, provider, model, remote_id, looks, created_at";
+                     RETURNING id, provider, model, remote_id, looks, error, created_at";
                 let until = now.saturating_add(ms(lease));
                 let taken = tx.optional(sql, args![id, worker, until, now]).await?;
                 taken.map(|row| due_batch(&row, may_be_sent)).transpose()
@@ -346,8 +388,8 @@ impl Database {
         .await
     }
 
-    /// Stores what a batch says of its items. Items that are not the batch's, or have an answer,
-    /// are left as they are.
+    /// Stores what a batch says of its items, and tells what became of them. Items that are not the
+    /// batch's, or have an answer, are left as they are and do not count.
     ///
     /// # Errors
     /// If the database fails.
@@ -355,7 +397,7 @@ impl Database {
         &self,
         batch: &str,
         answers: Vec<ItemAnswer>,
-    ) -> Result<(), Error> {
+    ) -> Result<BatchOutcome, Error> {
         let shared = Arc::new((batch.to_owned(), answers));
         self.write("storing answers of a batch of AI calls", move |tx| {
             let shared = shared.clone();
@@ -372,9 +414,23 @@ impl Database {
                      FROM ",
                     " WHERE sitewright_batch_items.id = t.value ->> 0
                         AND sitewright_batch_items.batch_id = $2
-                        AND sitewright_batch_items.state = 'sent'"
+                        AND sitewright_batch_items.state = 'sent'
+                     RETURNING state, reason"
                 );
-                tx.execute(sql, args![&json_rows(rows), batch, now_ms()]).await.map(drop)
+                let mut outcome = BatchOutcome::default();
+                for row in tx.all(sql, args![&json_rows(rows), batch, now_ms()]).await? {
+                    outcome += match row.parsed("state")? {
+                        BatchItemState::Answered => {
+                            BatchOutcome { answers: 1, ..BatchOutcome::default() }
+                        }
+                        _ => BatchOutcome {
+                            answers: 0,
+                            unanswered: 1,
+                            reason: row.opt_text("reason")?,
+                        },
+                    };
+                }
+                Ok(outcome)
             })
         })
         .await
@@ -671,6 +727,7 @@ fn due_batch(row: &Row, may_be_sent: bool) -> Result<DueBatch, sqlx::Error> {
         remote: row.opt_text("remote_id")?,
         may_be_sent,
         looks: u32::try_from(row.int("looks")?).unwrap_or(u32::MAX),
+        error: row.opt_text("error")?,
         created_at: row.int("created_at")?,
     })
 }

@@ -110,14 +110,9 @@ impl Database {
                 if state == Some(OrderState::Running) {
                     return Ok(None);
                 }
-                // SQLite leaves deleted bytes in the file otherwise. PostgreSQL's vacuum reuses
-                // them.
-                let secure = tx.pick("PRAGMA secure_delete = ON", "SELECT 1").to_owned();
-                let normal = tx.pick("PRAGMA secure_delete = OFF", "SELECT 1").to_owned();
-                tx.script(secure).await?;
+                // SQLite overwrites what is deleted (`secure_delete`). PostgreSQL's vacuum reuses it.
                 let removed = remove_in(tx, &order[..], RemovalCause::Erased, now_ms()).await?;
                 let jobs = river::delete_all_of(tx, &order[0]).await?;
-                tx.script(normal).await?;
                 Ok(Some(RemovedRows { jobs: removed.jobs + jobs, ..removed }))
             })
         });

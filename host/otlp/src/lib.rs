@@ -47,7 +47,6 @@ use tracing_subscriber::layer::Filter;
 use tracing_subscriber::{Layer, Registry};
 
 use logs::{LogProcessor, Logs};
-use outlet::Outlet;
 use sender::Sender;
 pub use settings::{OtlpSettings, SettingsError};
 pub use spans::traceparent_of;

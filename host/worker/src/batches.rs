@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use sitewright_ai::{
-    Batch, BatchConfig, BatchError, BatchProgress, BatchQueue, BatchRequest, BatchedCall,
-    BatchedEnd, EndedBatch, Gateway, JournalKey, NewBatchCall,
+    Batch, BatchAnswer, BatchConfig, BatchError, BatchErrorKind, BatchProgress, BatchQueue,
+    BatchRequest, BatchedCall, BatchedEnd, EndedBatch, Gateway, JournalKey, NewBatchCall,
 };
 use sitewright_jobs::{
-    AddedItem, BatchItemEnd, Claimed, Collecting, Database, DueBatch, Error, ItemAnswer,
-    NewBatchItem,
+    AddedItem, BatchItemEnd, BatchOutcome, Claimed, Collecting, Database, DueBatch, Error,
+    ItemAnswer, NewBatchItem,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -50,6 +50,13 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// Answers that are stored in one transaction: at most this many, or bytes.
 const STORE_ITEMS: usize = 100;
 const STORE_BYTES: usize = 4 << 20;
+
+/// A batch that its provider does not find is gone after this many looks of this worker, ...
+const MISSING_LOOKS: u32 = 3;
+
+/// ... the first and last of which are this far apart: a batch that was just made may not be found,
+/// nor one whose provider has a bad minute.
+const MISSING_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// The calls of one attempt that wait for batches.
 pub(super) struct OrderBatches {
@@ -158,6 +165,23 @@ impl Drop for DirectCall {
 
 #[async_trait]
 impl BatchQueue for OrderBatches {
+    async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer> {
+        match self.database.batch_answer(&self.order, &key.request, key.occurrence).await {
+            Ok(found) => {
+                found.map(|(provider, model, answer)| BatchAnswer { provider, model, answer })
+            }
+            Err(error) => {
+                // It is looked for again when the call is added.
+                tracing::warn!(
+                    order = self.order,
+                    %error,
+                    "it cannot be read whether a batch has answered an AI call"
+                );
+                None
+            }
+        }
+    }
+
     async fn add(&self, call: NewBatchCall) -> BatchedCall {
         let item = NewBatchItem {
             request: call.key.request,
@@ -181,7 +205,7 @@ impl BatchQueue for OrderBatches {
                 BatchedCall::Waits
             }
             Ok(AddedItem::Answered { provider, model, answer }) => {
-                BatchedCall::Answered { provider, model, answer }
+                BatchedCall::Answered(BatchAnswer { provider, model, answer })
             }
             Ok(AddedItem::Direct) => BatchedCall::Direct,
             Err(error) => {
@@ -274,11 +298,32 @@ pub(super) struct Batches {
     gateway: Arc<Gateway>,
     /// The worker's id in the queue.
     worker: String,
+    /// By batch.
+    looked: Mutex<HashMap<String, Looked>>,
+}
+
+/// What this worker remembers of a batch that it could not read to its end.
+#[derive(Debug, Default)]
+struct Looked {
+    /// Looks in a row for which the provider did not find the batch, and when the first of them was.
+    missing: u32,
+    since: Option<Instant>,
+    /// What was stored of its answers.
+    outcome: BatchOutcome,
+}
+
+impl Looked {
+    /// Whether a batch that was not found at this time either is gone.
+    fn is_gone(&mut self, now: Instant) -> bool {
+        self.missing = self.missing.saturating_add(1);
+        let since = *self.since.get_or_insert(now);
+        self.missing >= MISSING_LOOKS && now.saturating_duration_since(since) >= MISSING_FOR
+    }
 }
 
 impl Batches {
     pub(super) fn new(database: Database, gateway: Arc<Gateway>, worker: String) -> Self {
-        Batches { database, gateway, worker }
+        Batches { database, gateway, worker, looked: Mutex::default() }
     }
 
     /// Sees to batches until it is dropped.
@@ -358,7 +403,7 @@ impl Batches {
         let done = timeout(SEEN_TO_WITHIN, done).await.unwrap_or_else(|_| {
             let minutes = SEEN_TO_WITHIN.as_secs() / 60;
             let message = message!("the provider took more than {minutes} min");
-            Err(NotDone::Api(BatchError { message, retryable: true }))
+            Err(NotDone::Api(BatchError { message, kind: BatchErrorKind::Transient }))
         });
         let error = match done {
             Ok(()) => return Ok(()),
@@ -367,16 +412,21 @@ impl Batches {
         };
         let age = now_ms().saturating_sub(due.created_at);
         let too_old = age > i64::from(config.give_up_h).saturating_mul(3_600_000);
-        if !error.retryable || too_old {
-            return self.give_up(due, error.message.as_str()).await;
+        if error.kind != BatchErrorKind::Transient || too_old {
+            return self.ended(due, error.message.as_str()).await;
         }
         let wait = distance(config, due.looks);
-        tracing::warn!(
-            batch = due.id,
-            provider = due.provider,
-            again_in_ms = millis(wait),
-            "a batch of AI calls cannot be seen to now: {error}"
-        );
+        // Once for each reason: a key that is refused all day must not fill the log.
+        if due.error.as_deref() != Some(error.message.as_str()) {
+            tracing::warn!(
+                batch = due.id,
+                provider = due.provider,
+                again_in_ms = millis(wait),
+                give_up_h = config.give_up_h,
+                "a batch of AI calls cannot be seen to now, and is tried again until it is given \
+                 up: {error}"
+            );
+        }
         self.database.postpone_batch(&due.id, wait, Some(error.message.as_str())).await
     }
 
@@ -394,7 +444,11 @@ impl Batches {
             return Ok(());
         }
         let known = match due.may_be_sent {
-            true => self.gateway.find_batch(batch).await?,
+            // A provider without a list of batches answers that it does not find it.
+            true => self.gateway.find_batch(batch).await.map_err(|error| match error.kind {
+                BatchErrorKind::Refused => later(error),
+                _ => error,
+            })?,
             false => None,
         };
         let (count, found) = (items.len(), known.is_some());
@@ -452,13 +506,21 @@ impl Batches {
         remote: &str,
         config: &BatchConfig,
     ) -> Result<(), NotDone> {
-        match self.gateway.batch_progress(batch, remote).await? {
+        // The batch is paid for: nothing but its end, as its provider tells it, ends it early.
+        let progress = self.gateway.batch_progress(batch, remote).await.map_err(|error| {
+            let is_gone = error.kind == BatchErrorKind::NotFound && self.is_gone(&due.id);
+            if is_gone { error } else { later(error) }
+        })?;
+        if let Some(looked) = self.looked.lock().get_mut(&due.id) {
+            (looked.missing, looked.since) = (0, None);
+        }
+        match progress {
             BatchProgress::Ended(ended) => self.read(due, batch, &ended).await,
             BatchProgress::Running => {
                 let age = now_ms().saturating_sub(due.created_at);
                 if age > i64::from(config.give_up_h).saturating_mul(3_600_000) {
                     let why = format!("its batch has not ended within {} h", config.give_up_h);
-                    self.give_up(due, &why).await?;
+                    self.ended(due, &why).await?;
                 } else {
                     let wait = distance(config, due.looks.saturating_add(1));
                     self.database.postpone_batch(&due.id, wait, None).await?;
@@ -468,53 +530,84 @@ impl Batches {
         }
     }
 
+    /// Notes that the provider does not find a batch. Whether it is gone.
+    fn is_gone(&self, batch: &str) -> bool {
+        self.looked.lock().entry(batch.to_owned()).or_default().is_gone(Instant::now())
+    }
+
+    /// Adds what was stored of a batch to what this worker has stored of it before.
+    fn add(&self, batch: &str, outcome: BatchOutcome) {
+        self.looked.lock().entry(batch.to_owned()).or_default().outcome += outcome;
+    }
+
     async fn read(&self, due: &DueBatch, batch: &Batch, ended: &EndedBatch) -> Result<(), NotDone> {
         let mut results = self.gateway.batch_results(batch, ended)?;
-        let (mut answers, mut bytes, mut count): (Vec<ItemAnswer>, _, _) = (Vec::new(), 0, 0);
+        let (mut answers, mut bytes): (Vec<ItemAnswer>, _) = (Vec::new(), 0);
         loop {
             let next = match results.next().await {
                 Ok(next) => next,
                 Err(error) => {
-                    self.database.store_batch_answers(&due.id, answers).await?;
-                    return Err(error.into());
+                    let stored = self.database.store_batch_answers(&due.id, answers).await?;
+                    self.add(&due.id, stored);
+                    return Err(later(error).into());
                 }
             };
             let is_last = next.is_none();
             if let Some(result) = next {
                 bytes += result.answer.as_ref().map_or(0, String::len);
-                count += 1;
                 answers.push((result.id, result.answer));
             }
             if is_last || answers.len() >= STORE_ITEMS || bytes >= STORE_BYTES {
-                self.database.store_batch_answers(&due.id, std::mem::take(&mut answers)).await?;
+                let answers = std::mem::take(&mut answers);
+                let stored = self.database.store_batch_answers(&due.id, answers).await?;
+                self.add(&due.id, stored);
                 bytes = 0;
             }
             if is_last {
                 break;
             }
         }
-        let unanswered = self.database.end_batch(&due.id, &ended.why).await?;
-        tracing::info!(
-            batch = due.id,
-            provider = due.provider,
-            model = due.model,
-            answers = count,
-            unanswered,
-            "a batch of AI calls has ended"
-        );
-        Ok(())
+        Ok(self.ended(due, &ended.why).await?)
     }
 
-    async fn give_up(&self, due: &DueBatch, why: &str) -> Result<(), Error> {
-        let calls = self.database.end_batch(&due.id, why).await?;
-        tracing::error!(
-            batch = due.id,
-            provider = due.provider,
-            model = due.model,
-            calls,
-            "a batch of AI calls is given up, and its calls are made without one: {why}"
-        );
+    /// Ends a batch, because of `why` if calls have no answer, and says how many are made without it.
+    async fn ended(&self, due: &DueBatch, why: &str) -> Result<(), Error> {
+        let left = self.database.end_batch(&due.id, why).await?;
+        let looked = self.looked.lock().remove(&due.id);
+        let mut outcome = looked.map(|looked| looked.outcome).unwrap_or_default();
+        let reason = (left > 0).then(|| why.to_owned());
+        outcome += BatchOutcome { answers: 0, unanswered: left, reason };
+        let BatchOutcome { answers, unanswered, reason } = outcome;
+        if unanswered == 0 {
+            tracing::info!(
+                batch = due.id,
+                provider = due.provider,
+                model = due.model,
+                answers,
+                unanswered,
+                "a batch of AI calls has ended"
+            );
+        } else {
+            tracing::warn!(
+                batch = due.id,
+                provider = due.provider,
+                model = due.model,
+                answers,
+                unanswered,
+                "a batch has not answered all of its AI calls: those without an answer are made \
+                 without one, at their full price: {}",
+                reason.as_deref().unwrap_or("the provider gives no reason")
+            );
+        }
         Ok(())
+    }
+}
+
+/// The error of a request that is tried again, unless none can succeed.
+fn later(error: BatchError) -> BatchError {
+    match error.kind {
+        BatchErrorKind::Final => error,
+        _ => BatchError { kind: BatchErrorKind::Transient, ..error },
     }
 }
 
@@ -528,6 +621,24 @@ fn distance(config: &BatchConfig, looks: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_gone_after_some_looks_over_some_time() {
+        let begin = Instant::now();
+        for (minutes, expected) in [
+            (&[0, 10][..], false),
+            (&[0, 1, 2, 3, 9][..], false),
+            (&[0, 1, 10][..], true),
+            (&[0, 30, 60][..], true),
+        ] {
+            let mut looked = Looked::default();
+            let mut is_gone = false;
+            for minute in minutes {
+                is_gone = looked.is_gone(begin + Duration::from_secs(minute * 60));
+            }
+            assert_eq!(is_gone, expected, "{minutes:?}");
+        }
+    }
 
     #[test]
     fn looks_at_a_batch_are_further_apart_each_time_up_to_a_bound() {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use sitewright_ai::{Journal, JournalEntry, JournalKey, UnusableReply};
+use sitewright_ai::{Journal, JournalEntry, JournalKey, Spent, UnusableReply};
 use sitewright_jobs::{AiFailureSeries, Claimed, Database, Error, NewAiCall};
-use sitewright_model::ai::{AiErrorKind, Attempt};
+use sitewright_model::ai::{AiErrorKind, Attempt, Usd};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -109,6 +109,23 @@ impl OrderJournal {
 }
 
 impl OrderJournal {
+    /// What the order has used of its budget before this attempt: the replies that were paid for, in
+    /// all attempts and of all its documents. A database that is away is waited for.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(super) async fn spent(&self) -> Result<Spent, Error> {
+        let cost = self
+            .until_it_answers("read what the order has cost", || self.database.cost(&self.order))
+            .await?;
+        let number = |number: i64| u64::try_from(number).unwrap_or_default();
+        Ok(Spent {
+            calls: number(cost.calls),
+            tokens: number(cost.input_tokens).saturating_add(number(cost.output_tokens)),
+            cost_usd: Usd::from_nanos(number(cost.nano_usd)),
+        })
+    }
+
     /// Whether another attempt owns the order. A reply may also be stored already because the
     /// answer to storing it was lost with a connection, or because it could not be looked up.
     async fn is_lost(&self) -> bool {

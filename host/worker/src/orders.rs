@@ -15,7 +15,7 @@ use super::holds::Holds;
 use super::journal::OrderJournal;
 use super::progress::Progress;
 use super::reply_cache::SharedReplies;
-use sitewright_ai::{Journal, RunJournal};
+use sitewright_ai::{RunJournal, Spent};
 use sitewright_jobs::{
     Backoff, Claimed, Database, Gate, Handler, NewFailure, Resolution, RetryClass, Stop,
     StopReason, class as retry_class,
@@ -81,10 +81,31 @@ impl Handler for Orders {
                 "the order began with another configuration"
             );
         }
-        let kept: Arc<dyn Journal> =
-            Arc::new(OrderJournal::new(self.database.clone(), claimed, self.stale_after));
-        let mut journal = RunJournal::new(self.holds.watch_replies(claimed, kept))
-            .of_tenant(claimed.tenant.clone());
+        let kept = OrderJournal::new(self.database.clone(), claimed, self.stale_after);
+        let mut spent = Spent::default();
+        if self.services.gateway.has_order_budget() {
+            let before = tokio::select! {
+                before = kept.spent() => before,
+                () = stop.token().cancelled() => {
+                    return match stop.reason() {
+                        StopReason::WorkerShutdown => Resolution::ReturnToQueue,
+                        StopReason::OrderCancelled => Resolution::Cancelled { failure: None },
+                    };
+                }
+            };
+            match before {
+                Ok(before) => spent = before,
+                Err(error) => {
+                    let message = message!(
+                        "it cannot be read what the order has used of [ai.budget] so far: {error}"
+                    );
+                    return self.retry_later(claimed, host_failure(claimed, message)).await;
+                }
+            }
+        }
+        let mut journal = RunJournal::new(self.holds.watch_replies(claimed, Arc::new(kept)))
+            .of_tenant(claimed.tenant.clone())
+            .after(spent);
         // A probe finds out whether a provider answers again, so it must ask.
         if claimed.probes.is_empty() {
             let shared = SharedReplies::new(self.database.clone(), claimed);

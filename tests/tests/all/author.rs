@@ -1,22 +1,22 @@
-//! The commands for template authors in an empty folder: `new`, build, `generate`,
-//! `conformance` and `dev`.
+//! The commands for template authors in an empty folder: `new`, build, `generate` and
+//! `conformance`, for all languages, in Python and in JavaScript. `author_rust` has what calls cargo.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sitewright_tests::author::{Desk, DevServer};
-use sitewright_tests::chat_server::{Answer, ChatServer};
+use sitewright_tests::author::{Desk, DevServer, files_below};
 use sitewright_tests::{Done, languages, root, standins};
 
 /// Name of the new project.
-const NAME: &str = "green-gate";
+pub(crate) const NAME: &str = "green-gate";
 
 /// A new project with the SDK that the binary carries, in whose files no folder of this machine is
 /// named.
-fn new(desk: &Desk, arguments: &[&str]) -> Value {
+pub(crate) fn new(desk: &Desk, arguments: &[&str]) -> Value {
     let made = desk.run("", &[&["--json", "template", "new", NAME], arguments].concat());
     assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
     let here = [desk.path(), &root()].map(|path| path.display().to_string());
@@ -25,78 +25,12 @@ fn new(desk: &Desk, arguments: &[&str]) -> Value {
         let text = String::from_utf8_lossy(&content);
         assert!(!here.iter().any(|folder| text.contains(folder)), "{}", file.display());
     }
+    desk.keep_times(NAME);
     made.json()
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
-}
-
-/// Runs the conformance suite over a component.
-fn conforms(desk: &Desk, component: &str) {
-    let done = desk.run(NAME, &["conformance", component, "--cases", "conformance"]);
-    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
-}
-
-#[test]
-fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
-    let desk = Desk::clean("rust");
-    let made = new(&desk, &["--lang", "rust"]);
-    assert_eq!((made["language"].as_str(), made["name"].as_str()), (Some("rust"), Some(NAME)));
-    for file in made["files"].as_array().unwrap() {
-        let path = file.as_str().unwrap();
-        assert_eq!(desk.path().join(NAME).join(path).is_dir(), path.ends_with('/'), "{file}");
-        assert!(desk.path().join(NAME).join(path).exists(), "{file}");
-    }
-
-    for early in [
-        &["generate", "--template", NAME, "--order", "order.json"][..],
-        &["conformance", "dist"],
-        &["conformance", "dist/green-gate.wasm"],
-    ] {
-        let done = desk.run(NAME, early);
-        assert_eq!(done.code, 2, "{}{}", done.stdout, done.stderr);
-        assert!(done.stderr.contains("run `sitewright template build .` first"), "{}", done.stderr);
-    }
-
-    let built = desk.run(NAME, &["--json", "template", "build"]);
-    assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
-    let built = built.json();
-    assert_eq!(built["contract"]["version"], "0.1.0");
-    assert_eq!(built["contract"]["world"], "template");
-    assert!(
-        built["imports"].as_array().unwrap().contains(&"sitewright:template/ai@0.1.0".into()),
-        "{built}"
-    );
-    let component = desk.path().join(NAME).join("dist/green-gate.wasm");
-    let debug = desk.path().join(NAME).join("dist/green-gate.debug.wasm");
-    assert_eq!(built["bytes"].as_u64().unwrap(), fs::metadata(&component).unwrap().len());
-    assert!(fs::metadata(&component).unwrap().len() < 1 << 20, "{built}");
-    let wasm = fs::read(&debug).unwrap();
-    let has = |text: &str| wasm.windows(text.len()).any(|part| part == text.as_bytes());
-    // Debug information names relative source files, and no folder of this machine.
-    assert!(has("src/lib.rs") && has(".debug_line"));
-    assert!(!has(desk.path().to_str().unwrap()), "the component tells the project's folder");
-    assert!(!has(root().to_str().unwrap()), "the component tells the SDK's folder");
-
-    let report =
-        desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
-    assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
-    let page = desk.path().join(NAME).join(".sitewright/sites/1/current/index.html");
-    assert!(fs::read_to_string(page).unwrap().contains("Green Gate Gardens"));
-
-    // The same with file names that contain the version.
-    let named = desk.run(NAME, &["--json", "template", "build", "--release-name"]).json();
-    assert!(named["file"].as_str().unwrap().ends_with("dist/green-gate-0.1.0.wasm"), "{named}");
-    assert_eq!(named["digest"], built["digest"], "the same source, the same bytes");
-    assert!(desk.path().join(NAME).join("dist/green-gate-0.1.0.debug.wasm").is_file());
-
-    conforms(&desk, named["file"].as_str().unwrap());
-}
-
 /// Builds a new project and makes its site, with the assertions that hold for every language.
-fn builds_and_generates(desk: &Desk, world: &str, path: Option<&Path>) {
+pub(crate) fn builds_and_generates(desk: &Desk, world: &str, path: Option<&Path>) {
     let with_tools = |arguments: &[&str]| {
         let mut command = desk.command(NAME, arguments);
         if let Some(path) = path {
@@ -239,75 +173,8 @@ fn the_native_tests_of_the_book_pass() {
     }
 }
 
-/// The starters beside the one page, which other tests build.
-const STARTERS: [(&str, &str); 2] =
-    [("multi-page", "services/index.html"), ("restaurant", "index.html")];
-
-/// Each starter passes its own tests and the conformance suite, and makes the site of its order.
-fn every_starter_is_whole(desk: &Desk, language: &str, path: &[&Path]) {
-    for (starter, page) in STARTERS {
-        let name = format!("{language}-{starter}");
-        let arguments = ["template", "new", &name, "--lang", language, "--starter", starter];
-        let made = desk.run("", &arguments);
-        assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
-        let mut command = desk.command(&name, &["template", "test"]);
-        let tested = Done::from(command.env("PATH", path_with(path)).output().unwrap());
-        assert_eq!(tested.code, 0, "{name}: {}\n{}", tested.stdout, tested.stderr);
-        assert!(tested.stderr.contains("the native tests pass"), "{name}: {}", tested.stderr);
-        let generate = ["generate", "--template", &name, "--order", "order.json"];
-        let generated = desk.run(&name, &generate);
-        assert_eq!(generated.code, 0, "{name}: {}\n{}", generated.stdout, generated.stderr);
-        let site = desk.path().join(&name).join(".sitewright/sites/1/current");
-        assert!(site.join(page).is_file(), "{name} has no {page}");
-    }
-}
-
 #[test]
-fn every_starter_in_rust_builds_runs_and_conforms_as_it_is() {
-    let desk = Desk::clean("starters-rust");
-    every_starter_is_whole(&desk, "rust", &[]);
-}
-
-#[test]
-fn every_starter_in_javascript_builds_runs_and_conforms_as_it_is() {
-    let test = "every_starter_in_javascript_builds_runs_and_conforms_as_it_is";
-    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
-    let desk = Desk::clean("starters-js");
-    every_starter_is_whole(&desk, "js", &[&tools.join("node_modules/.bin")]);
-    // A starter that a language does not have is refused with those that have it.
-    let refused =
-        desk.run("", &["template", "new", "a", "--lang", "python", "--starter", "restaurant"]);
-    assert_eq!(refused.code, 2, "{}", refused.stderr);
-    assert!(refused.stderr.contains("--lang js"), "{}", refused.stderr);
-}
-
-/// Runs cargo in the project; panics with its output if it fails.
-fn cargo(desk: &Desk, arguments: &[&str]) {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    desk.for_cargo(&mut cargo);
-    let done =
-        Done::from(cargo.args(arguments).current_dir(desk.path().join(NAME)).output().unwrap());
-    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
-}
-
-#[test]
-fn the_tests_of_a_new_rust_template_pass_as_they_are_and_fail_for_a_broken_one() {
-    let desk = Desk::clean("own-tests");
-    new(&desk, &[]);
-    cargo(&desk, &["test", "--quiet"]);
-    desk.edit("green-gate/templates/index.html", |text| {
-        text.replace("{{ service }}", "{{ order.id }}")
-    });
-    let mut broken = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    desk.for_cargo(&mut broken);
-    let done =
-        broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
-    let stdout = String::from_utf8_lossy(&done.stdout);
-    assert!(!done.status.success() && stdout.contains("Lawn care</li> is missing"), "{stdout}");
-}
-
-#[test]
-fn a_project_for_a_published_sdk_names_the_version_and_builds_with_it() {
+fn a_project_for_a_published_sdk_names_the_version() {
     let desk = Desk::clean("published");
     for (language, file, dependency) in [
         ("rust", "Cargo.toml", "sitewright-sdk = \"0.1\""),
@@ -332,67 +199,195 @@ fn a_project_for_a_published_sdk_names_the_version_and_builds_with_it() {
         assert!(text.contains("../../../../guest-sdk") && !text.contains(&checkout), "{text}");
         assert!(!desk.path().join(&name).join("vendor").exists());
     }
-    let made = desk.run("", &["template", "new", NAME, "--sdk", "0.1"]);
-    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
-    // The local SDK in place of the version in a registry.
-    let sdk = root().join("guest-sdk").display().to_string();
-    fs::create_dir(desk.path().join(NAME).join(".cargo")).unwrap();
-    fs::write(
-        desk.path().join(NAME).join(".cargo/config.toml"),
-        format!("[patch.crates-io]\nsitewright-sdk = {{ path = {sdk:?} }}\n"),
-    )
-    .unwrap();
-    builds_and_generates(&desk, "template", None);
+}
+
+/// The starters beside the one page, which other tests build, and a page of each.
+pub(crate) const STARTERS: [(&str, &str); 3] = [
+    ("multi-page", "services/index.html"),
+    ("restaurant", "index.html"),
+    ("portfolio", "index.html"),
+];
+
+/// Makes a project of a starter.
+fn begin(desk: &Desk, language: &str, starter: &str) {
+    let made = desk.run("", &["template", "new", NAME, "--lang", language, "--starter", starter]);
+    assert_eq!(made.code, 0, "{language} {starter}: {}{}", made.stdout, made.stderr);
+}
+
+/// A starter passes its own tests and the conformance suite, and makes the site of its order.
+pub(crate) fn starter_is_whole(
+    desk: &Desk,
+    language: &str,
+    (starter, page): (&str, &str),
+    path: &[&Path],
+) {
+    begin(desk, language, starter);
+    desk.keep_times(NAME);
+    let mut command = desk.command(NAME, &["template", "test"]);
+    let tested = Done::from(command.env("PATH", path_with(path)).output().unwrap());
+    assert_eq!(tested.code, 0, "{starter}: {}\n{}", tested.stdout, tested.stderr);
+    assert!(tested.stderr.contains("the native tests pass"), "{starter}: {}", tested.stderr);
+    let generated = desk.run(NAME, &["generate", "--template", NAME, "--order", "order.json"]);
+    assert_eq!(generated.code, 0, "{starter}: {}\n{}", generated.stdout, generated.stderr);
+    let site = desk.path().join(NAME).join(".sitewright/sites/1/current");
+    assert!(site.join(page).is_file(), "{starter} has no {page}");
+}
+
+/// Builds a starter in JavaScript. Each has a test of its own, so that they run at the same time.
+fn javascript_starter(at: usize, test: &str) {
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean(&format!("starters-js-{at}"));
+    starter_is_whole(&desk, "js", STARTERS[at], &[&tools.join("node_modules/.bin")]);
 }
 
 #[test]
-fn dev_asks_a_real_model_each_question_once() {
-    let desk = Desk::clean("recorded");
-    new(&desk, &[]);
-    let script = fs::read_to_string(desk.path().join("green-gate/ai.toml")).unwrap();
-    let model =
-        ChatServer::start(&script.replace("purpose = \"copywriting\"\n", ""), |_| Answer::Good);
-    let configuration = format!(
-        "[ai.providers.model]\nkind = \"openai\"\nbase_url = {:?}\n[ai.routes.default]\ntry = [{{ \
-         provider = \"model\", model = \"small\" }}]\n",
-        model.base_url()
+fn the_starter_of_many_pages_in_javascript_builds_runs_and_conforms_as_it_is() {
+    javascript_starter(
+        0,
+        "the_starter_of_many_pages_in_javascript_builds_runs_and_conforms_as_it_is",
     );
-    fs::write(desk.path().join("green-gate/sitewright.toml"), configuration).unwrap();
-    let start = || {
-        let server = DevServer::start(desk.command(
-            NAME,
-            &["--json", "template", "dev", "--order", "order.json", "--ai", "recorded"],
-        ));
-        server.until("shown");
-        server
-    };
-    let server = start();
-    assert!(server.get("/").body.contains("A garden you look forward to"));
-    assert_eq!(model.calls().len(), 1);
+}
 
-    // Another page with the same answers.
-    desk.edit("green-gate/templates/index.html", |text| {
-        text.replace("</footer>", "<p>Again.</p></footer>")
+#[test]
+fn the_starter_of_a_restaurant_in_javascript_builds_runs_and_conforms_as_it_is() {
+    javascript_starter(
+        1,
+        "the_starter_of_a_restaurant_in_javascript_builds_runs_and_conforms_as_it_is",
+    );
+}
+
+/// A test in JavaScript that writes the pages of all orders of a folder.
+const JAVASCRIPT_PAGES: &str =
+    "import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import test from 'node:test';
+import { Harness } from 'sitewright/testing';
+import { generatorSync } from '../src/template.js';
+
+test('the pages are written', () => {
+  const script = readFileSync('ai.toml', 'utf8');
+  const folder = process.env.TESTS_ORDERS;
+  const orders = readdirSync(folder).map((name) => join(folder, name));
+  for (const path of ['order.json', ...orders]) {
+    const [name, order] = [basename(path), readFileSync(path, 'utf8')];
+    const run = Harness.scripted(script).run(generatorSync, order).ok();
+    for (const written of run.files.keys()) {
+      const file = join('pages', name, written);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, run.text(written));
+    }
+  }
+});
+";
+
+/// The same in Python.
+const PYTHON_PAGES: &str = "import json
+import os
+import unittest
+from pathlib import Path
+
+from sitewright.testing import Harness
+
+import app
+
+
+class Pages(unittest.TestCase):
+    def test_the_pages_are_written(self):
+        script = Path('ai.toml').read_text()
+        for order in [Path('order.json'), *Path(os.environ['TESTS_ORDERS']).iterdir()]:
+            run = Harness.scripted(script).run(app.Generator, json.loads(order.read_text())).ok()
+            for path in run.files:
+                file = Path('pages', order.name, path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(run.text(path), 'utf-8')
+";
+
+/// The files of the sites of all test orders, made by the project on the desk in this interpreter,
+/// without a component. `code` is one of the tests above, and `file` where it goes.
+fn pages_of_all_orders(
+    desk: &Desk,
+    (file, code): (&str, &str),
+    path: &[&Path],
+) -> BTreeMap<PathBuf, String> {
+    let project = desk.path().join(NAME);
+    fs::write(project.join(file), code).unwrap();
+    let mut command = desk.command(NAME, &["template", "test", "--native"]);
+    command.env("PATH", path_with(path)).env("TESTS_ORDERS", root().join("tests/orders"));
+    let done = Done::from(command.output().unwrap());
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let pages = project.join("pages");
+    let files = files_below(&pages).into_iter().map(|file| {
+        let text = fs::read_to_string(&file).unwrap();
+        (file.strip_prefix(&pages).unwrap().to_owned(), text)
     });
-    server.until("shown");
-    assert!(server.get("/").body.contains("Again."));
-    assert_eq!(model.calls().len(), 1, "the answer was kept");
+    files.collect()
+}
 
-    // A new question, and the first one, whose answer is cached.
-    desk.edit("green-gate/order.json", |text| text.replace("Lawn care", "Lawns"));
-    server.until("shown");
-    assert_eq!(model.calls().len(), 2);
-    assert!(model.calls()[1].contains("Lawns"));
-    desk.edit("green-gate/order.json", |text| text.replace("Lawns", "Lawn care"));
-    server.until("shown");
-    assert_eq!(model.calls().len(), 2);
-    assert_eq!(server.interrupt(), 0);
+/// Fails with the file that differs.
+fn are_alike(
+    what: &str,
+    one: &BTreeMap<PathBuf, String>,
+    other: &BTreeMap<PathBuf, String>,
+    page: &str,
+) {
+    for order in sitewright_tests::ORDERS {
+        let page = Path::new(&format!("{order}.json")).join(page);
+        assert!(one.contains_key(&page), "{what}: {}", page.display());
+    }
+    assert_eq!(one.len(), other.len(), "{what}");
+    for (path, text) in one {
+        assert_eq!(other.get(path), Some(text), "{what}: {}", path.display());
+    }
+}
 
-    // Also in a later process.
-    let server = start();
-    assert!(server.get("/").body.contains("A garden you look forward to"));
-    assert_eq!(model.calls().len(), 2);
-    assert_eq!(server.interrupt(), 0);
+/// The starters in Python make the pages of those in JavaScript, byte by byte. So the suite runs for
+/// one language: a component with an interpreter takes minutes to build and compile.
+#[test]
+fn every_starter_in_python_makes_the_pages_of_the_one_in_javascript() {
+    let test = "every_starter_in_python_makes_the_pages_of_the_one_in_javascript";
+    let Some(python) = languages::native_python(test) else { return };
+    let desk = Desk::clean("starters-native");
+    for (starter, page) in STARTERS {
+        desk.empty();
+        begin(&desk, "js", starter);
+        let javascript = pages_of_all_orders(&desk, ("test/pages.test.js", JAVASCRIPT_PAGES), &[]);
+        desk.empty();
+        begin(&desk, "python", starter);
+        let python = pages_of_all_orders(&desk, ("tests/test_pages.py", PYTHON_PAGES), &[&python]);
+        are_alike(starter, &javascript, &python, page);
+    }
+}
+
+#[test]
+fn the_starter_in_typescript_is_the_page_in_javascript() {
+    let test = "the_starter_in_typescript_is_the_page_in_javascript";
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean("typescript");
+    begin(&desk, "js", "one-page");
+    let javascript = pages_of_all_orders(&desk, ("test/pages.test.js", JAVASCRIPT_PAGES), &[]);
+    desk.empty();
+    begin(&desk, "js", "typescript");
+    let project = desk.path().join(NAME);
+    assert!(!project.join("src/template.js").exists());
+
+    // A build bundles it. What makes the component of a bundle knows no TypeScript, and is left out.
+    let stub = desk.path().join("stub");
+    fs::create_dir(&stub).unwrap();
+    let tool = stub.join("componentize-js");
+    fs::write(&tool, "#!/bin/sh\necho left out >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut build = desk.command(NAME, &["template", "build"]);
+    build.env("PATH", path_with(&[&stub, &tools.join("node_modules/.bin")]));
+    let built = Done::from(build.output().unwrap());
+    assert!(built.code == 4 && built.stderr.contains("left out"), "{}", built.stderr);
+    let bundle = project.join(".sitewright/build").join(NAME).with_extension("js");
+    assert!(fs::read_to_string(bundle).unwrap().contains("Write the copy of a one-page website"));
+
+    // The native tests need the bundler, which `npm install` brings.
+    std::os::unix::fs::symlink(tools.join("node_modules"), project.join("node_modules")).unwrap();
+    let code = JAVASCRIPT_PAGES.replace("template.js", "template.ts");
+    let typescript = pages_of_all_orders(&desk, ("test/pages.test.js", code.as_str()), &[]);
+    are_alike("typescript", &javascript, &typescript, "index.html");
 }
 
 #[test]
@@ -439,16 +434,22 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
     let test = "a_new_javascript_template_builds_runs_and_conforms_as_it_is";
     let desk = Desk::clean("js");
     new(&desk, &["--lang", "js"]);
-    let project = desk.path().join(NAME);
     let done = desk.run(NAME, &["template", "build"]);
     assert!(done.code == 2 && done.stderr.contains("npm install"), "{}", done.stderr);
     // The SDK needs no `npm install`, and neither do tools on the PATH.
     let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", tools.join("node_modules/.bin").display());
+    let path = path_with(&[&tools.join("node_modules/.bin")]);
     builds_and_generates(&desk, "template-sync", Some(Path::new(&path)));
+}
 
-    // Images are bytes, fonts too; an exception is told with the author's file and line.
+/// Images are bytes, fonts too; an exception is told with the author's file and line.
+#[test]
+fn what_a_javascript_template_prints_and_where_it_fails_is_shown() {
+    let test = "what_a_javascript_template_prints_and_where_it_fails_is_shown";
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean("js-edited");
+    new(&desk, &["--lang", "js"]);
+    let project = desk.path().join(NAME);
     fs::write(project.join("assets/dot.png"), b"\x89PNG\r\n\x1a\n\xff\x00").unwrap();
     desk.edit("green-gate/src/template.js", |text| {
         format!("import dot from '../assets/dot.png';\n{text}").replace(
@@ -462,7 +463,8 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
         text.replace("template, writeFile", "template, warn, writeFile")
     });
     let mut build = desk.command(NAME, &["--json", "template", "build"]);
-    let built = Done::from(build.env("PATH", &path).output().unwrap());
+    build.env("PATH", path_with(&[&tools.join("node_modules/.bin")]));
+    let built = Done::from(build.output().unwrap());
     assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
     let generate = ["generate", "--template", NAME, "--order", "order.json"];
     let made = desk.run(NAME, &generate);
@@ -486,140 +488,6 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
     );
     let stack = record["stderr"].as_str().unwrap();
     assert!(stack.contains(&format!("at price (src/template.js:{line})")), "{stack}");
-}
-
-#[test]
-fn dev_shows_each_version_and_each_failure_in_the_open_page() {
-    let desk = Desk::clean("dev");
-    new(&desk, &[]);
-    let source = "green-gate/src/lib.rs";
-    let server = DevServer::start(
-        desk.command(NAME, &["--json", "template", "dev", "--order", "order.json"]),
-    );
-    let first = server.until("shown");
-    assert!(first["build_ms"].is_u64(), "{first}");
-    // What is not seen on the page: in the event, and in a drawer of the page.
-    assert!(first["notes"]["warnings"].to_string().contains("preview-image"), "{first}");
-    let notes = server.get("/__sitewright/notes");
-    assert!(notes.body.contains("preview-image"), "{}", notes.body);
-    let page = server.get("/");
-    assert_eq!(page.status, 200, "{page:?}");
-    assert!(page.body.contains("<li>Lawn care</li>"), "{}", page.body);
-    assert!(page.head.contains("cache-control: no-store"), "{}", page.head);
-    let style = server.get("/assets/site.css");
-    assert!(style.status == 200 && style.head.contains("content-type: text/css"), "{}", style.head);
-    assert!(server.get("/__sitewright/reload.js").body.contains("EventSource"));
-    // The release on disk has no reload script.
-    let released = desk.path().join("green-gate/.sitewright/sites/1/current/index.html");
-    assert!(!fs::read_to_string(released).unwrap().contains("__sitewright"));
-
-    // Requests for other host names, and for files outside the site, are rejected.
-    let port = server.address.rsplit(':').next().unwrap();
-    for (host, status) in [
-        (format!("localhost:{port}"), 200),
-        ("evil.example".to_owned(), 421),
-        (format!("evil.example:{port}"), 421),
-        ("127.0.0.1:1".to_owned(), 421),
-        (String::new(), 421),
-    ] {
-        assert_eq!(server.get_as(&host, "/").status, status, "{host}");
-    }
-    for path in [
-        "/manifest.json",
-        "/../manifest.json",
-        "/%2e%2e/manifest.json",
-        "/..%2f..%2fCargo.toml",
-        "/order.json",
-        "/%ff",
-    ] {
-        assert!([400, 404].contains(&server.get(path).status), "{path}");
-    }
-
-    // After a change, the open page is notified and loads the new version.
-    let mut versions = server.versions();
-    desk.edit("green-gate/templates/index.html", |text| {
-        text.replace("</footer>", "<p>Written twice.</p></footer>")
-    });
-    server.until("shown");
-    let next = versions.other_than(&page.version());
-    let page = server.get("/");
-    assert_eq!(page.version(), next);
-    assert!(page.body.contains("Written twice."), "{}", page.body);
-
-    // A change of the order alone builds nothing.
-    desk.edit("green-gate/order.json", |text| text.replace("Lawn care", "Lawns & hedges"));
-    let shown = server.until("shown");
-    assert!(shown["build_ms"].is_null(), "{shown}");
-    assert!(server.get("/").body.contains("Lawns &#38; hedges"));
-
-    // A compile error is shown with the compiler's message.
-    desk.edit(source, |text| {
-        text.replace("progress(\"page\", 0, 1);", "progress(\"page\", <String>::nothing, 1);")
-    });
-    server.until("failed");
-    let page = server.get("/");
-    assert_eq!(page.status, 503);
-    assert!(
-        page.body.contains("The template was not built") && page.body.contains("src/lib.rs"),
-        "{}",
-        page.body
-    );
-    assert!(page.body.contains("&lt;") && !page.body.contains("<String>"), "{}", page.body);
-
-    // A runtime error is shown as its record, with the line in the author's source.
-    desk.edit(source, |text| {
-        text.replace(
-            "progress(\"page\", <String>::nothing, 1);",
-            "panic!(\"the <gate> is shut\");\n#[allow(unreachable_code)]\n",
-        )
-    });
-    server.until("failed");
-    let page = server.get("/");
-    assert!(
-        page.body.contains("No site was made") && page.body.contains("the &lt;gate&gt; is shut"),
-        "{}",
-        page.body
-    );
-    assert!(page.body.contains("src/lib.rs:"), "{}", page.body);
-
-    // Files of the project open in the editor.
-    let file = desk.path().canonicalize().unwrap().join(source);
-    let link = format!("<a href=\"vscode://file{}:", file.display());
-    assert!(page.body.contains(&link), "{link} is missing in {}", page.body);
-
-    // And fixed.
-    desk.edit(source, |text| {
-        text.replace("panic!(\"the <gate> is shut\");\n#[allow(unreachable_code)]\n", "")
-    });
-    server.until("shown");
-    assert!(server.get("/").body.contains("Written twice."));
-    let widths = server.get("/__sitewright/widths");
-    assert!(widths.status == 200 && widths.body.contains("<main>"), "{widths:?}");
-    assert_eq!(server.interrupt(), 0);
-
-    // A folder of orders: the browser chooses one.
-    let orders = desk.path().join("green-gate/orders");
-    fs::create_dir(&orders).unwrap();
-    let order = fs::read_to_string(desk.path().join("green-gate/order.json")).unwrap();
-    for name in ["a", "b"] {
-        let text = order.replace("Green Gate Gardens", &format!("Gardens of {name}"));
-        fs::write(orders.join(format!("{name}.json")), text).unwrap();
-    }
-    fs::write(orders.join("notes.txt"), "no order").unwrap();
-    let server =
-        DevServer::start(desk.command(NAME, &["--json", "template", "dev", "--order", "orders"]));
-    server.until("shown");
-    let known =
-        || -> Value { serde_json::from_str(&server.get("/__sitewright/orders").body).unwrap() };
-    assert_eq!(known(), json!({ "orders": ["a.json", "b.json"], "chosen": 0 }));
-    assert!(server.get("/").body.contains("Gardens of a"));
-    assert_eq!(server.put("/__sitewright/orders/2").status, 404);
-    assert_eq!(server.put("/__sitewright/orders/1").status, 204);
-    let shown = server.until("shown");
-    assert!(shown["build_ms"].is_null(), "{shown}");
-    assert!(server.get("/").body.contains("Gardens of b"));
-    assert_eq!(known()["chosen"], 1);
-    assert_eq!(server.interrupt(), 0);
 }
 
 #[test]
@@ -677,12 +545,13 @@ fn a_new_project_is_refused_with_the_reason() {
     let desk = Desk::clean("refused");
     fs::create_dir(desk.path().join("taken")).unwrap();
     fs::write(desk.path().join("taken/notes.txt"), "mine").unwrap();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["Green"], "capital letter 'G'"),
         (&["fn"], "means something already"),
         (&["taken"], "nothing is ever overwritten"),
         (&["new", "--sdk", "taken"], "--sdk"),
         (&["new", "--lang", "cobol"], "rust"),
+        (&["new", "--starter", "typescript"], "`--lang js`"),
     ];
     for (arguments, says) in cases {
         let done = desk.run("", &[&["template", "new"], arguments].concat());

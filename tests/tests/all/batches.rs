@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use sitewright_jobs::{AttemptEnd, BatchItem, BatchItemState, CancelAnswer, NewOrder, OrderState};
-use sitewright_tests::batch_server::{BatchServer, Fault, Item, TOKENS, Wire};
+use sitewright_tests::batch_server::{BatchServer, Fault, Item, KEY, TOKENS, Wire};
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good, named, until};
 use sitewright_tests::{ANY_ANSWER, faulty, order, root, template};
 
@@ -99,12 +99,16 @@ async fn rounds(base: Base, wire: Wire) {
     drop(worker);
 }
 
+/// A reason that is longer than a line.
+const LONG_REASON: &str = "no such parameter: this model takes none of those that its predecessor \
+                           took, and names none of those that it takes instead of them";
+
 /// Calls that a batch does not answer are made without one, and say why.
 async fn unanswered(base: Base, wire: Wire) {
     let server = BatchServer::start(wire, ANY_ANSWER, |body| {
         let text = body["messages"].to_string();
         match text.as_str() {
-            text if text.contains("call 1") => Item::Errored("no such parameter"),
+            text if text.contains("call 1") => Item::Errored(LONG_REASON),
             text if text.contains("call 2") => Item::Expired,
             text if text.contains("call 3") => Item::Missing,
             text if text.contains("call 4") => Item::Reply(" "),
@@ -124,9 +128,15 @@ async fn unanswered(base: Base, wire: Wire) {
             state => assert_eq!((state, item.reason), (BatchItemState::Used, None)),
         }
     }
-    for says in ["no such parameter", "expired", "ended without an answer", "empty"] {
+    for says in [LONG_REASON, "expired", "ended without an answer", "empty"] {
         assert!(reasons.iter().any(|reason| reason.contains(says)), "{says}: {reasons:?}");
     }
+    let shown = factory.command(&["order", "show", "a"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(LONG_REASON), "a pipe gets it whole: {shown}");
+    let warning = "a batch has not answered all of its AI calls";
+    assert_eq!(log.matches(warning).count(), 1, "one for all of them: {log}");
+    assert!(log.contains("answers=2 unanswered=3"), "{log}");
     let cost = factory.database.cost("a").await.unwrap();
     let half = CALL_NANO_USD / 2;
     assert_eq!(cost.nano_usd, 2 * half + 4 * CALL_NANO_USD, "the empty reply is paid for too");
@@ -145,6 +155,15 @@ async fn faults(base: Base, wire: Wire) {
         (Fault::Refused(503), 1, 0, "cannot be seen to now"),
         (Fault::LostAnswer, if wire == Wire::Openai { 1 } else { 2 }, 0, "cannot be seen to now"),
         (Fault::Failed, 1, 2, if wire == Wire::Openai { "file is odd" } else { "expired" }),
+        (Fault::KeyAsId, 1, 2, "an id that cannot be used"),
+        // A batch that a provider has made is paid: it is looked at again.
+        (Fault::LookOnce(401), 1, 0, "answered with the status 401"),
+        (Fault::LookOnce(403), 1, 0, "answered with the status 403"),
+        (Fault::LookOnce(404), 1, 0, "answered with the status 404"),
+        (Fault::LookOnce(302), 1, 0, "redirects are not followed"),
+        (Fault::LookOnce(200), 1, 0, "not JSON"),
+        (Fault::ResultsOnce(404), 1, 0, "answered with the status 404"),
+        (Fault::ResultsOnce(200), 1, 0, "not the answers of a batch"),
     ]
     .into_iter()
     .enumerate()
@@ -165,10 +184,45 @@ async fn faults(base: Base, wire: Wire) {
             let items = items(&factory, &id).await;
             let reason = items[0].reason.clone().unwrap_or_default();
             assert!(reason.contains(says), "{fault:?}: {items:?}");
+            assert!(!format!("{items:?}").contains(KEY), "{fault:?}: {items:?}");
         } else {
             worker.until_log_contains(says).await;
         }
     }
+    assert!(!worker.log().contains(KEY), "{}", worker.log());
+}
+
+/// What an order uses of its budget is counted over all rounds and retries.
+async fn budget(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, wire).await;
+    let factory = factory.with("ai.batch.collect_ms", 50).with("ai.budget.tokens", 3_000);
+    enqueue(&factory, "faulty", [calls_in_turn("a", 5)]).await;
+    let _worker = factory.worker(&[]);
+    let used = 3 * (TOKENS.0 + TOKENS.1);
+    for runs in 1.. {
+        factory.until_state("a", OrderState::Failed).await;
+        let cost = factory.database.cost("a").await.unwrap();
+        assert_eq!(cost.calls, 3, "the third exceeds it");
+        let shown = factory.command(&["--json", "order", "show", "a"]).output().unwrap();
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        assert_eq!(shown["limits"]["ai_budget_tokens"]["used"], used, "{shown}");
+        let id = shown["last_failure"]["id"].as_str().unwrap();
+        let record = factory.command(&["--json", "failures", "show", id]).output().unwrap();
+        let record = String::from_utf8(record.stdout).unwrap();
+        for says in ["3300 are used", "`tokens` in [ai.budget]", "Raise the limit of `[ai.budget]`"]
+        {
+            assert!(record.contains(says), "{says}: {record}");
+        }
+        if runs == 2 {
+            break;
+        }
+        let before = factory.order("a").await.runs;
+        assert!(factory.command(&["order", "retry", "a"]).output().unwrap().status.success());
+        until("it is tried again", || async { factory.order("a").await.runs > before }).await;
+    }
+    assert_eq!(server.batches().iter().map(Vec::len).sum::<usize>(), 3);
+    assert!(server.direct().is_empty());
 }
 
 /// A worker that is killed while a batch runs is followed by another one, which reads the answers.
@@ -270,6 +324,8 @@ on_both! {
         unanswered_calls_are_made_without_a_batch_on_postgres;
     faults, a_batch_that_fails_fails_no_order_on_sqlite,
         a_batch_that_fails_fails_no_order_on_postgres;
+    budget, a_budget_counts_all_rounds_and_retries_on_sqlite,
+        a_budget_counts_all_rounds_and_retries_on_postgres;
     silence, a_silent_provider_holds_up_no_other_on_sqlite,
         a_silent_provider_holds_up_no_other_on_postgres;
     restarts, a_killed_worker_loses_no_batch_on_sqlite,
@@ -330,4 +386,18 @@ async fn a_provider_without_batches_is_asked_at_once() {
         assert!(log.contains("has no batch API"), "{log}");
     }
     assert_eq!((server.batches().len(), server.direct().len()), (0, 2));
+}
+
+/// The budget of a day holds no answer that is there already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_of_a_day_holds_no_answer_that_is_there() {
+    let server = BatchServer::start(Wire::Openai, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(Base::Sqlite, &server, Wire::Openai).await;
+    // The first answer uses it up.
+    let factory = factory.with("ai.budget.day_tokens", 1_000);
+    enqueue(&factory, "faulty", [calls_at_once("a", 3)]).await;
+    let log = factory.drain().await;
+    factory.assert_done_once("a", 3).await;
+    assert_eq!(server.batches().iter().map(Vec::len).collect::<Vec<_>>(), [3], "{log}");
+    assert!(server.direct().is_empty(), "{log}");
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sitewright_conformance::SuiteRule;
 use sitewright_conformance::report::REPORT_SCHEMA;
 use sitewright_tests::chat_server::{Answer, ChatServer};
+use sitewright_tests::languages::plugin;
 use sitewright_tests::nonconforming::{good, with_deviation};
 use sitewright_tests::standins::Packages;
 use sitewright_tests::{Done, Workbench, order, root, template};
@@ -15,22 +16,55 @@ use sitewright_tests::{Done, Workbench, order, root, template};
 /// Validates XML.
 const XML_SCHEMA: Packages = Packages::of("xml-schema");
 
-#[test]
-fn our_own_templates_keep_every_rule() {
-    let folder = template("local-business").parent().unwrap().to_owned();
-    let mut sources = String::new();
-    for entry in std::fs::read_dir(root().join("plugins")).unwrap() {
-        let source = entry.unwrap().path();
-        let name = source.file_name().unwrap().to_string_lossy().into_owned();
-        sources
-            .push_str(&format!("[template.{name}]\nsource = {:?}\n", source.display().to_string()));
-    }
-    let bench = Workbench::configured(&sources);
-    let done = bench.run(&["conformance", &folder.to_string_lossy()]);
+/// The templates of `plugins/`. Each has a test of its own, so that they run at the same time.
+const OWN: [&str; 3] = ["landing-js", "landing-py", "local-business"];
+
+fn keeps_every_rule(name: &str, file: &Path) {
+    let source = root().join("plugins").join(name).display().to_string();
+    let bench = Workbench::configured(&format!("[template.{name}]\nsource = {source:?}\n"));
+    let done = bench.run(&["conformance", &file.to_string_lossy()]);
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
     for rule in SuiteRule::all() {
         assert!(done.stdout.contains(&rule.id()), "{rule} is not told of");
     }
+}
+
+#[test]
+fn our_own_template_in_rust_keeps_every_rule() {
+    keeps_every_rule("local-business", &template("local-business"));
+}
+
+#[test]
+fn our_own_template_in_python_keeps_every_rule() {
+    let Some(file) = plugin("landing-py", "our_own_template_in_python_keeps_every_rule") else {
+        return;
+    };
+    keeps_every_rule("landing-py", &file);
+}
+
+#[test]
+fn our_own_template_in_javascript_keeps_every_rule() {
+    let Some(file) = plugin("landing-js", "our_own_template_in_javascript_keeps_every_rule") else {
+        return;
+    };
+    keeps_every_rule("landing-js", &file);
+}
+
+#[test]
+fn every_template_of_a_folder_is_checked() {
+    let plugins = std::fs::read_dir(root().join("plugins")).unwrap();
+    let mut names: Vec<String> =
+        plugins.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, OWN, "a template without a test above");
+    let folder = template("local-business").parent().unwrap().to_owned();
+    let bench = Workbench::configured("");
+    let path = folder.display().to_string();
+    let done = bench.run(&["--json", "conformance", &path, "--filter", "contract/"]);
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+    let of_folder = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let built = of_folder.filter(|path| path.extension().is_some_and(|end| end == "wasm")).count();
+    assert_eq!(done.json()["templates"].as_array().unwrap().len(), built);
 }
 
 /// A workbench with a template that breaks a rule, and the path of the template.
@@ -89,9 +123,12 @@ fn the_report_for_people_says_where_what_and_what_to_do() {
 #[test]
 fn github_is_told_in_one_line_for_each_broken_rule() {
     let (bench, file) = faulty();
+    let summary = bench.write("summary.md", "before\n");
     let mut command =
         bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
-    let done = Done::from(command.env("GITHUB_ACTIONS", "true").output().unwrap());
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let done = Done::from(command.output().unwrap());
+    assert_eq!(done.code, 10, "{}", done.stderr);
     let lines: Vec<&str> =
         done.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
     assert_eq!(lines.len(), 1, "{}", done.stdout);
@@ -99,11 +136,6 @@ fn github_is_told_in_one_line_for_each_broken_rule() {
         format!("::error file={},title=nonconforming breaks behaviour/values::", file.display());
     assert!(lines[0].starts_with(&begin), "{}", lines[0]);
     // The summary of the job has the broken rule; what was in it stays.
-    let summary = bench.write("summary.md", "before\n");
-    let mut command =
-        bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
-    let done = Done::from(command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap());
-    assert_eq!(done.code, 10, "{}", done.stderr);
     let summary = std::fs::read_to_string(summary).unwrap();
     for part in [
         "before\n## ❌ nonconforming ",

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use sitewright_conformance::{Level, SuiteRule};
 use sitewright_tests::Workbench;
-use sitewright_tests::nonconforming::{Variant, good, variants};
+use sitewright_tests::nonconforming::{Variant, good, variants, with_pages};
 
 /// The rules that a template breaks, and the whole report.
 fn broken(variant: &Variant) -> (Vec<String>, Value) {
@@ -48,12 +48,53 @@ fn rules_text(report: &Value) -> String {
     lines.collect()
 }
 
+/// The variants of a level: those that add one page, and all others.
+fn of_level(level: Level) -> (Vec<Variant>, Vec<Variant>) {
+    let begin = format!("{}/", level.as_str());
+    let variants = variants().into_iter().filter(|variant| variant.rule.starts_with(&begin));
+    variants.partition(|variant| variant.page.is_some())
+}
+
+/// Whether the host publishes no site that breaks the rule.
+fn is_of_the_host(rule: &str) -> bool {
+    matches!(rule.parse::<SuiteRule>(), Ok(SuiteRule::Site(_)))
+}
+
+/// Puts the pages into the site of one template: the suite finds each rule broken in its page, and
+/// nothing else. A run of the suite for each page would say the same, and take a minute and a half.
+fn each_page_breaks_its_rule(variants: &[Variant]) {
+    let pages: Vec<&str> = variants.iter().filter_map(|variant| variant.page.as_deref()).collect();
+    let (paths, bytes) = with_pages(&pages);
+    let of_all = Variant {
+        rule: "site",
+        what: "the pages of many rules".to_owned(),
+        bytes,
+        settings: Vec::new(),
+        author: Vec::new(),
+        page: None,
+    };
+    let (_, report) = broken(&of_all);
+    let rules = report["templates"][0]["rules"].as_array().unwrap();
+    let mut found = BTreeSet::new();
+    for rule in rules.iter().filter(|rule| rule["verdict"] == "failed") {
+        assert!(!rule["hint"].as_str().unwrap().is_empty(), "{rule}");
+        assert_eq!(rule["more"], 0, "{rule}");
+        for finding in rule["findings"].as_array().unwrap() {
+            assert!(!finding["message"].as_str().unwrap().is_empty(), "{finding}");
+            // With the line, if there is one.
+            let file = finding["file"].as_str().and_then(|file| file.split(':').next());
+            found.insert((rule["rule"].as_str().unwrap(), file.unwrap_or_default()));
+        }
+    }
+    let expected: BTreeSet<(&str, &str)> =
+        variants.iter().map(|variant| variant.rule).zip(paths.iter().map(String::as_str)).collect();
+    assert_eq!(found, expected, "{}", rules_text(&report));
+}
+
 fn each_breaks_its_rule(level: Level) {
     let mut wrong = Vec::new();
-    for variant in variants()
-        .iter()
-        .filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
-    {
+    // Those that add a page have tests of their own.
+    for variant in &of_level(level).1 {
         let (broken, report) = broken(variant);
         // What depends on the order of answers is random if all arrive at the same time.
         let by_chance =
@@ -101,6 +142,7 @@ fn without_a_fault_the_same_template_keeps_every_rule() {
         bytes: good(),
         settings: Vec::new(),
         author: Vec::new(),
+        page: None,
     };
     let (broken, report) = broken(&variant);
     assert!(broken.is_empty(), "{}", rules_text(&report));
@@ -137,6 +179,22 @@ fn limits() {
 #[test]
 fn site() {
     each_breaks_its_rule(Level::Site);
+}
+
+#[test]
+fn pages_that_the_host_does_not_publish() {
+    let (pages, _) = of_level(Level::Site);
+    let pages: Vec<Variant> =
+        pages.into_iter().filter(|variant| is_of_the_host(variant.rule)).collect();
+    each_page_breaks_its_rule(&pages);
+}
+
+#[test]
+fn pages_that_only_the_suite_refuses() {
+    let (pages, _) = of_level(Level::Site);
+    let pages: Vec<Variant> =
+        pages.into_iter().filter(|variant| !is_of_the_host(variant.rule)).collect();
+    each_page_breaks_its_rule(&pages);
 }
 
 #[test]

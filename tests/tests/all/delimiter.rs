@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::languages::python_tools;
+use sitewright_tests::languages::{plugin, python_tools};
 use sitewright_tests::standins::skipped;
-use sitewright_tests::{Workbench, order, root, template};
+use sitewright_tests::{Workbench, order, root};
 
 #[test]
 fn e14_every_sdk_passes_the_table_of_delimiters() {
@@ -68,11 +68,7 @@ fn e14_the_mark_is_the_order_s_in_every_language() {
     other["onboarding"]["design_notes"] = json!("a note that no prompt contains");
     let mut seen = Vec::new();
     for name in ["local-business", "landing-py", "landing-js"] {
-        let file = template("local-business").with_file_name(format!("{name}.wasm"));
-        if !file.is_file() {
-            skipped(TEST, &format!("{name} is not built: see what `cargo xtask build` says"));
-            continue;
-        }
+        let Some(file) = plugin(name, TEST) else { continue };
         let marks: Vec<String> = [&one, &one, &other]
             .into_iter()
             .map(|order| {

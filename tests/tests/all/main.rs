@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `dist` | release archives, and the workflows of `docs/ci` that install them |
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
-//! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
+//! | `author`, `author_rust` | the commands for template authors, those that call cargo apart |
+//! | `conformance`, `conformance_rules` | the conformance suite |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
 //! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
 //! | `orders`, `pages`, `output`, `template_languages` | orders become correct sites |
@@ -51,6 +53,7 @@ mod ai_stream;
 mod ai_wire;
 mod alone;
 mod author;
+mod author_rust;
 mod batches;
 mod blocking;
 mod checks;
@@ -66,6 +69,7 @@ mod crates;
 mod databases;
 mod delimiter;
 mod deploy;
+mod dist;
 mod doctor;
 mod engine;
 mod failures;

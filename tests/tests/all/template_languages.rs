@@ -1,26 +1,15 @@
 //! The templates in Python and JavaScript: the parts they share with Rust, and their failures.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sitewright_tests::languages::{javascript_guest, native_python, python_guide};
-use sitewright_tests::standins::skipped;
+use sitewright_tests::languages::{javascript_guest, native_python, plugin, python_guide};
 use sitewright_tests::{
     ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, order, root, template,
 };
 
 const NAMES: [&str; 2] = ["landing-py", "landing-js"];
-
-fn built(name: &str, test: &str) -> Option<PathBuf> {
-    let file = template("local-business").with_file_name(format!("{name}.wasm"));
-    if !file.is_file() {
-        skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
-        return None;
-    }
-    Some(file)
-}
 
 /// The rules of a template's demo, preceded by other rules.
 fn rules(name: &str, before: &str) -> String {
@@ -64,6 +53,30 @@ fn the_order_in_python_has_every_field_of_the_schema() {
     }
 }
 
+/// The types of the order for TypeScript: each field is there, and optional if the schema says so.
+#[test]
+fn the_order_in_typescript_has_every_field_of_the_schema() {
+    let schema = schema();
+    let text = fs::read_to_string(root().join("guest-sdk/js/order.d.ts")).unwrap();
+    let types = schema["$defs"].as_object().unwrap().iter();
+    for (name, of_type) in types.chain([(&"Order".to_owned(), &schema)]) {
+        let Some(fields) = of_type["properties"].as_object() else {
+            assert!(text.contains(&format!("export type {name} =")), "{name} is missing");
+            continue;
+        };
+        let (_, body) = text
+            .split_once(&format!("export interface {name} {{\n"))
+            .unwrap_or_else(|| panic!("{name} is missing"));
+        let (body, _) = body.split_once("\n}\n").unwrap();
+        let required = of_type["required"].as_array();
+        for field in fields.keys() {
+            let is_required = required.is_some_and(|all| all.iter().any(|one| one == field));
+            let mark = if is_required { ":" } else { "?:" };
+            assert!(format!("\n{body}").contains(&format!("\n  {field}{mark} ")), "{name}.{field}");
+        }
+    }
+}
+
 /// Each row: AI rules, and the expected kind, message and blamed call of the record.
 #[test]
 fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
@@ -78,7 +91,7 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
         (blank, "template_error", "the model's reply has nothing in `about.paragraphs`", "call-3"),
     ];
     for name in NAMES {
-        let Some(file) = built(name, TEST) else { continue };
+        let Some(file) = plugin(name, TEST) else { continue };
         for (before, kind, message, call) in rows {
             let bench = Workbench::scripted(&rules(name, before), "");
             let record = bench.generate(&file, &order("02-dentist-us-minimal")).failure();
@@ -98,7 +111,7 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
 fn the_same_order_gives_the_same_bytes_in_either_language() {
     const TEST: &str = "the_same_order_gives_the_same_bytes_in_either_language";
     for name in NAMES {
-        let Some(file) = built(name, TEST) else { continue };
+        let Some(file) = plugin(name, TEST) else { continue };
         let made = || {
             let bench = Workbench::scripted(&rules(name, ""), "default_locale = \"es\"");
             let mut document = order("01-restaurant-ptbr-full");

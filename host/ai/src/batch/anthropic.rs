@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::api::{BatchProgress, BatchResult, EndedBatch, RequestToSend};
+use super::api::{LineOfResults, RequestToSend, SaidProgress};
+use super::said::Said;
 
 /// The URL of the batches, or of a part of one.
 pub(super) fn url(endpoint: &Url, path: &str) -> Url {
@@ -27,32 +28,31 @@ pub(super) fn create(requests: &[RequestToSend]) -> Value {
     json!({ "requests": requests.collect::<Vec<_>>() })
 }
 
-/// What a batch says of itself. Its answers are read at its own address: the one that it names
-/// could be anybody's.
-pub(super) fn progress(batch: &Value) -> BatchProgress {
+/// What the batch with this id says of itself. Its answers are read at its own address: the one that
+/// it names could be anybody's.
+pub(super) fn progress(batch: &Value, remote: &str) -> SaidProgress {
     if batch["processing_status"] != "ended" {
-        return BatchProgress::Running;
+        return SaidProgress::Running;
     }
-    let results = batch["id"].as_str().map(str::to_owned).into_iter().collect();
-    let why = "its batch ended without an answer to it".to_owned();
-    BatchProgress::Ended(EndedBatch { results, why })
+    let why = Said::new("its batch ended without an answer to it");
+    SaidProgress::Ended { results: vec![Said::new(remote)], why }
 }
 
 /// One line of the answers.
-pub(super) fn result(line: &Value) -> Option<BatchResult> {
+pub(super) fn result(line: &Value) -> Option<LineOfResults> {
     let id = line["custom_id"].as_str()?.to_owned();
     let result = &line["result"];
     let answer = match result["type"].as_str()? {
-        "succeeded" => Ok(result["message"].to_string()),
+        "succeeded" => Ok(Said::new(result["message"].to_string())),
         "errored" => {
             let error = &result["error"]["error"];
             let kind = error["type"].as_str().unwrap_or("error");
             let said = error["message"].as_str().unwrap_or("no reason");
-            Err(format!("the provider did not answer it: {said} ({kind})"))
+            Err(Said::new(format!("the provider did not answer it: {said} ({kind})")))
         }
-        other => Err(format!("the provider did not answer it: {other}")),
+        other => Err(Said::new(format!("the provider did not answer it: {other}"))),
     };
-    Some(BatchResult { id, answer })
+    Some(LineOfResults { id, answer })
 }
 
 #[cfg(test)]
@@ -76,11 +76,11 @@ mod tests {
         ] {
             match (result(&line), expected) {
                 (None, None) => {}
-                (Some(BatchResult { answer: Ok(answer), .. }), Some(Ok(body))) => {
-                    assert_eq!(answer, body);
+                (Some(LineOfResults { answer: Ok(answer), .. }), Some(Ok(body))) => {
+                    assert_eq!(answer.as_str(), body);
                 }
-                (Some(BatchResult { answer: Err(why), .. }), Some(Err(says))) => {
-                    assert!(why.contains(says), "{line}: {why}");
+                (Some(LineOfResults { answer: Err(why), .. }), Some(Err(says))) => {
+                    assert!(why.as_str().contains(says), "{line}: {why:?}");
                 }
                 (read, _) => panic!("{line}: {read:?}"),
             }

@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::openai::Listed;
+use super::said::Said;
 use super::{BatchWire, anthropic, openai};
 use crate::candidate::Candidate;
 use crate::failure::AttemptFailure;
 use crate::gateway::Gateway;
 use crate::provider::{HttpProvider, Provider};
-use crate::transport::{MAX_BODY_BYTES, OpenAnswer};
+use crate::transport::{self, MAX_BODY_BYTES, OpenAnswer};
 use crate::wire::{HttpReply, HttpRequest};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -34,9 +35,6 @@ const MAX_RESULTS_BYTES: u64 = 1 << 30;
 
 /// Maximum number of pages of the list of batches in which one is looked for, with 100 each.
 const MAX_PAGES: usize = 10;
-
-/// Maximum number of characters of what a provider says in a message.
-const MAX_DETAIL: usize = 800;
 
 /// A batch: whose it is, and our id of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,12 +71,24 @@ pub enum BatchProgress {
     Ended(EndedBatch),
 }
 
+/// The same as its provider says it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SaidProgress {
+    Running,
+    Ended {
+        /// Where its answers are.
+        results: Vec<Said>,
+        /// Why a call has no answer that is not among them.
+        why: Said,
+    },
+}
+
 /// A batch that has ended, with or without answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedBatch {
     /// Where its answers are.
     pub(super) results: Vec<String>,
-    /// Why a call has no answer that is not among them.
+    /// Why a call has no answer that is not among them, redacted.
     pub why: String,
 }
 
@@ -90,14 +100,35 @@ pub struct BatchResult {
     pub answer: Result<String, String>,
 }
 
+/// The same as its provider says it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LineOfResults {
+    /// Ours.
+    pub(super) id: String,
+    pub(super) answer: Result<Said, Said>,
+}
+
 /// Why a batch could not be sent or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BatchError {
     /// Redacted.
     pub message: Message,
-    /// Whether it may succeed later.
-    pub retryable: bool,
+    pub kind: BatchErrorKind,
+}
+
+/// What an error says about the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchErrorKind {
+    /// It may succeed later.
+    Transient,
+    /// The request was refused: its key, its address or its content. A batch that the provider has
+    /// may be read later all the same.
+    Refused,
+    /// The provider does not have what was asked for.
+    NotFound,
+    /// No later request can succeed.
+    Final,
 }
 
 /// The batch API of a provider, for one model.
@@ -129,7 +160,7 @@ impl Gateway {
             let body = candidate.settings.set_fields(body.into_bytes());
             let body = serde_json::from_slice(&body).map_err(|error| BatchError {
                 message: message!("a call of the batch is not JSON: {error}"),
-                retryable: false,
+                kind: BatchErrorKind::Final,
             })?;
             whole.push(RequestToSend { id, body });
         }
@@ -139,10 +170,8 @@ impl Gateway {
                 let (body, kind) = openai::upload(&endpoint, &whole);
                 drop(whole);
                 let file = api.post(openai::url(&endpoint, "files"), body, &kind).await?;
-                let Some(file) = file["id"].as_str() else {
-                    return Err(api.without_id("the uploaded file"));
-                };
-                let body = openai::create(&endpoint, &batch.id, file).to_string();
+                let file = api.id(&file, "the uploaded file")?;
+                let body = openai::create(&endpoint, &batch.id, &file).to_string();
                 let url = openai::url(&endpoint, "batches");
                 api.post(url, body.into_bytes(), "application/json").await?
             }
@@ -153,7 +182,7 @@ impl Gateway {
                 api.post(url, body.into_bytes(), "application/json").await?
             }
         };
-        created["id"].as_str().map(str::to_owned).ok_or_else(|| api.without_id("the batch"))
+        api.id(&created, "the batch")
     }
 
     /// The provider's id of a batch that was sent without its id being stored. `None` if the
@@ -174,8 +203,8 @@ impl Gateway {
                 url.query_pairs_mut().append_pair("after", after);
             }
             match openai::find(&api.get(url).await?, &batch.id) {
-                Listed::Found(remote) => return Ok(Some(remote)),
-                Listed::After(last) => after = Some(last),
+                Listed::Found(remote) => return api.usable(&remote, "the batch").map(Some),
+                Listed::After(last) => after = Some(api.usable(&last, "a batch")?),
                 Listed::NotThere => return Ok(None),
             }
         }
@@ -193,16 +222,21 @@ impl Gateway {
     ) -> Result<BatchProgress, BatchError> {
         let api = self.batch_api(batch)?;
         let endpoint = api.endpoint();
-        Ok(match api.wire {
+        let said = match api.wire {
             BatchWire::Openai => {
                 let url = openai::url(&endpoint, &format!("batches/{}", segment(remote)));
                 openai::progress(&api.get(url).await?)
             }
             BatchWire::Anthropic => {
                 let url = anthropic::url(&endpoint, &format!("/{}", segment(remote)));
-                anthropic::progress(&api.get(url).await?)
+                anthropic::progress(&api.get(url).await?, remote)
             }
-        })
+        };
+        let SaidProgress::Ended { results, why } = said else { return Ok(BatchProgress::Running) };
+        let results = results.iter().map(|id| api.usable(id, "the answers of the batch"));
+        let results = results.collect::<Result<Vec<_>, _>>()?;
+        let why = why.message(&api.candidate.provider.redactor());
+        Ok(BatchProgress::Ended(EndedBatch { results, why }))
     }
 
     /// The answers of a batch that has ended, to be read one by one.
@@ -216,7 +250,16 @@ impl Gateway {
     ) -> Result<BatchResults<'_>, BatchError> {
         let api = self.batch_api(batch)?;
         let files = ended.results.iter().cloned().collect();
-        Ok(BatchResults { api, files, open: None, buffer: Vec::new(), looked_at: 0, read: 0 })
+        Ok(BatchResults {
+            api,
+            files,
+            open: None,
+            buffer: Vec::new(),
+            looked_at: 0,
+            read: 0,
+            lines: 0,
+            results: 0,
+        })
     }
 
     fn batch_api(&self, batch: &Batch) -> Result<Api<'_>, BatchError> {
@@ -233,7 +276,7 @@ impl Gateway {
                 batch.model,
                 batch.provider
             ),
-            retryable: false,
+            kind: BatchErrorKind::Final,
         })
     }
 }
@@ -284,41 +327,72 @@ impl Api<'_> {
         // What an error says is at its beginning; a body that breaks off tells enough.
         let body = open.whole(MAX_STATUS_BYTES).await.unwrap_or_default();
         let http = HttpReply { head: open.head, body };
-        Err(self.error(&self.http.adapter.map_error(&http)))
+        let failure = transport::refused(&http, |http| self.http.adapter.map_error(http));
+        Err(self.error(&failure.of_answer(&http.head, &http.body)))
     }
 
     async fn value(&self, mut open: OpenAnswer) -> Result<Value, BatchError> {
         let body = open.whole(MAX_STATUS_BYTES).await.map_err(|failure| self.error(&failure))?;
         serde_json::from_slice(&body).map_err(|error| BatchError {
             message: message!(
-                "the batch API of the provider `{}` answered something that is not JSON: {error}",
+                "the batch API of the provider `{}` answered with something that is not JSON: \
+                 {error}",
                 self.candidate.provider_name
             ),
-            retryable: true,
+            kind: BatchErrorKind::Transient,
         })
     }
 
     fn error(&self, failure: &AttemptFailure) -> BatchError {
         let redactor = self.candidate.provider.redactor();
-        let said = redactor.redact_beginning(&failure.detail, MAX_DETAIL);
-        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        let causes = failure.causes.iter().map(Message::as_str);
+        let said = std::iter::once(failure.detail.as_str()).chain(causes);
+        let said: Vec<&str> = said.map(str::trim).filter(|text| !text.is_empty()).collect();
+        let said = match said.as_slice() {
+            [] => String::new(),
+            said => format!(": {}", Said::new(said.join(": ")).message(&redactor)),
+        };
+        let status = failure.http.as_ref().map(|http| http.status);
+        let answered =
+            status.map_or_else(String::new, |status| format!(" answered with the status {status}"));
+        let kind = match status {
+            Some(404 | 410) => BatchErrorKind::NotFound,
+            _ if failure.retryable => BatchErrorKind::Transient,
+            _ => BatchErrorKind::Refused,
+        };
         BatchError {
             message: message!(
-                "the batch API of the provider `{}`: {}{said}",
+                "the batch API of the provider `{}`{answered} ({}){said}",
                 self.candidate.provider_name,
                 failure.kind
             ),
-            retryable: failure.retryable,
+            kind,
         }
     }
 
-    fn without_id(&self, what: &str) -> BatchError {
+    /// The id in an answer.
+    fn id(&self, answer: &Value, what: &str) -> Result<String, BatchError> {
+        match answer["id"].as_str() {
+            Some(id) => self.usable(&Said::new(id), what),
+            None => Err(self.without_id(what, "no id")),
+        }
+    }
+
+    fn usable(&self, id: &Said, what: &str) -> Result<String, BatchError> {
+        id.id(&self.candidate.provider.redactor()).ok_or_else(|| {
+            let why = "an id that cannot be used: it has a key in it, more than 200 characters, or \
+                       others than letters, digits, `-` and `_`";
+            self.without_id(what, why)
+        })
+    }
+
+    fn without_id(&self, what: &str, why: &str) -> BatchError {
         BatchError {
             message: message!(
-                "the batch API of the provider `{}` gave {what} no id",
+                "the batch API of the provider `{}` gave {what} {why}",
                 self.candidate.provider_name
             ),
-            retryable: false,
+            kind: BatchErrorKind::Refused,
         }
     }
 }
@@ -334,26 +408,39 @@ pub struct BatchResults<'a> {
     looked_at: usize,
     /// Bytes of all files so far.
     read: u64,
+    /// Lines of the present file that are not empty, and those of them that say something of a call.
+    lines: u64,
+    results: u64,
 }
 
 impl BatchResults<'_> {
     /// The next answer; `None` after the last one. Lines that say nothing of a call are left out.
     ///
     /// # Errors
-    /// As [`Gateway::send_batch`]. Answers that were read stay valid.
+    /// As [`Gateway::send_batch`]; also if no line of a file says anything of a call: then it is the
+    /// page of a proxy. Answers that were read stay valid.
     pub async fn next(&mut self) -> Result<Option<BatchResult>, BatchError> {
         loop {
             let rest = self.buffer.get(self.looked_at..).unwrap_or_default();
             if let Some(end) = memchr::memchr(b'\n', rest) {
                 let line: Vec<u8> = self.buffer.drain(..=self.looked_at + end).collect();
                 self.looked_at = 0;
+                self.lines += u64::from(!line.trim_ascii().is_empty());
                 match self.result(&line) {
-                    Some(result) => return Ok(Some(result)),
+                    Some(result) => {
+                        self.results += 1;
+                        return Ok(Some(result));
+                    }
                     None => continue,
                 }
             }
             self.looked_at = self.buffer.len();
             let Some(open) = &mut self.open else {
+                let (lines, results) = (self.lines, self.results);
+                (self.lines, self.results) = (0, 0);
+                if lines > 0 && results == 0 {
+                    return Err(self.not_results());
+                }
                 match self.files.pop_front() {
                     None => return Ok(None),
                     Some(file) => self.open = Some(self.open_file(&file).await?),
@@ -395,17 +482,28 @@ impl BatchResults<'_> {
             BatchWire::Openai => openai::result(&line),
             BatchWire::Anthropic => anthropic::result(&line),
         };
-        let BatchResult { id, answer } = result?;
+        let LineOfResults { id, answer } = result?;
         let redactor = self.api.candidate.provider.redactor();
         let answer = match answer {
             Ok(body) if body.len() > MAX_BODY_BYTES => {
                 Err(format!("its answer is larger than {} MiB", MAX_BODY_BYTES >> 20))
             }
             // It is stored before it is read.
-            Ok(body) => Ok(redactor.redact_reply(&body).into_owned()),
-            Err(why) => Err(redactor.redact_beginning(&why, MAX_DETAIL)),
+            Ok(body) => Ok(body.answer(&redactor)),
+            Err(why) => Err(why.message(&redactor)),
         };
         Some(BatchResult { id, answer })
+    }
+
+    fn not_results(&self) -> BatchError {
+        BatchError {
+            message: message!(
+                "the batch API of the provider `{}` answered with something that is not the \
+                 answers of a batch",
+                self.api.candidate.provider_name
+            ),
+            kind: BatchErrorKind::Transient,
+        }
     }
 
     fn too_large(&self) -> BatchError {
@@ -417,7 +515,7 @@ impl BatchResults<'_> {
                 MAX_RESULTS_BYTES >> 20,
                 MAX_LINE_BYTES >> 20
             ),
-            retryable: false,
+            kind: BatchErrorKind::Final,
         }
     }
 }

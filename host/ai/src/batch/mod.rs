@@ -6,6 +6,7 @@
 //! | `mod` | which call waits for a batch, and what does its answer mean? |
 //! | `api` | how is a batch sent, found again, looked at and read? |
 //! | `openai`, `anthropic` | what does each API send and answer? |
+//! | `said` | what of an answer may be stored, shown and logged? |
 //!
 //! The body of a call in a batch is the one that the adapter makes for a call without a stream, and
 //! the answer is read as that of such a call. Who collects the calls, and keeps them, is not known
@@ -14,6 +15,7 @@
 mod anthropic;
 mod api;
 mod openai;
+mod said;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,10 +32,11 @@ use super::journal::{JournalKey, RunJournal};
 use super::provider::Provider;
 use super::request::Request;
 use super::route::Route;
-use sitewright_model::ai::{Completed, ReplySource};
+use sitewright_model::ai::{Completed, ReplySource, Usd};
 
 pub use api::{
-    Batch, BatchError, BatchProgress, BatchRequest, BatchResult, BatchResults, EndedBatch,
+    Batch, BatchError, BatchErrorKind, BatchProgress, BatchRequest, BatchResult, BatchResults,
+    EndedBatch,
 };
 
 /// A call that is to wait for a batch.
@@ -55,14 +58,18 @@ pub enum BatchedCall {
     /// It waits, and its attempt ends soon.
     Waits,
     /// A batch has answered it.
-    Answered {
-        provider: String,
-        model: String,
-        /// The body of the answer, as that of a call.
-        answer: String,
-    },
+    Answered(BatchAnswer),
     /// It is made without a batch.
     Direct,
+}
+
+/// The answer of a batch to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchAnswer {
+    pub provider: String,
+    pub model: String,
+    /// The body of the answer, as that of a call.
+    pub answer: String,
 }
 
 /// How a call that waited for a batch ends.
@@ -77,6 +84,9 @@ pub enum BatchedEnd {
 /// Keeps the calls of one attempt that wait for batches.
 #[async_trait]
 pub trait BatchQueue: fmt::Debug + Send + Sync {
+    /// The answer of a batch to this call that was not read yet, if there is one.
+    async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer>;
+
     /// Stores a call durably, and tells what is known of it. A queue that fails lets the call be
     /// made without a batch.
     async fn add(&self, call: NewBatchCall) -> BatchedCall;
@@ -97,8 +107,8 @@ pub(super) enum Batched {
 }
 
 impl Gateway {
-    /// Lets a call wait for a batch, if its candidate has such an API. Waits for ever if it does:
-    /// the attempt is ended from outside.
+    /// Lets a call wait for a batch, if its candidate has such an API, or reads the answer of one.
+    /// Waits for ever if it waits: the attempt is ended from outside.
     pub(super) async fn batched(
         &self,
         call: &CallContext,
@@ -108,8 +118,63 @@ impl Gateway {
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
     ) -> Batched {
+        // Before any budget is asked: an answer that is there is paid for.
+        let answer = match queue.answer(key).await {
+            Some(answer) => answer,
+            None => {
+                let queued = self.queued(call, request, (name, route), key, days, queue);
+                let Some(answer) = queued.await else { return Batched::Direct };
+                answer
+            }
+        };
+        let _reading = queue.directly();
+        let BatchAnswer { provider, model, answer } = answer;
+        let asked = |one: &&Candidate| one.provider_name == provider && one.model == model;
+        let Some(candidate) = route.candidates.iter().find(asked) else {
+            let why = format!(
+                "the route `{name}` no longer tries the model {model:?} of the provider \
+                 `{provider}`, which has answered"
+            );
+            queue.end(key, BatchedEnd::Direct(why)).await;
+            return Batched::Direct;
+        };
+        let at = Place { route: name, call, transport: self.transport(), first_token: None };
+        let price = self.batch_config().price;
+        let (attempt, result) = Box::pin(candidate.read_batched(at, request, &answer, price)).await;
+        let prompt = dispatch::estimate(candidate, request).prompt;
+        let charged = dispatch::charged(&attempt, &result, prompt);
+        let cost = candidate.cost(charged).unwrap_or_default().dollars() * price;
+        dispatch::charge_paid(call, days, dispatch::total(charged), Usd::from_dollars(cost));
+        match result {
+            Ok((completion, raw_reply)) => Batched::Completed(Box::new(Completed {
+                completion,
+                end_unsaid: attempt.end_unsaid,
+                attempts: vec![attempt],
+                raw_reply,
+                source: ReplySource::Provider,
+            })),
+            Err(failed) => {
+                journal.account(key, call.call_id, request, &attempt).await;
+                let why = failed.message.to_string();
+                queue.end(key, BatchedEnd::Direct(why)).await;
+                Batched::Direct
+            }
+        }
+    }
+
+    /// Adds a call to the queue, and waits for ever if it waits there. `None` if it is made without a
+    /// batch.
+    async fn queued(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        (name, route): (&str, &Route),
+        key: &JournalKey,
+        days: &[Arc<DayBudget>],
+        queue: &dyn BatchQueue,
+    ) -> Option<BatchAnswer> {
         let first = dispatch::first(&route.candidates, |most| number(&key.request, most));
-        let Some(candidate) = route.candidates.get(first) else { return Batched::Direct };
+        let candidate = route.candidates.get(first)?;
         let Some(body) = candidate.batch_body(request) else {
             tracing::info!(
                 call = %call.call_id,
@@ -118,13 +183,11 @@ impl Gateway {
                 "the provider has no batch API that is known, so the call is made at once and \
                  costs its full price"
             );
-            return Batched::Direct;
+            return None;
         };
         let estimate = dispatch::estimate(candidate, request);
         // A budget that is used up is told by the call that is made directly.
-        let Ok(charge) = dispatch::charge(call, days, estimate).await else {
-            return Batched::Direct;
-        };
+        let charge = dispatch::charge(call, days, estimate).await.ok()?;
         let added = queue.add(NewBatchCall {
             key: key.clone(),
             purpose: request.purpose.to_string(),
@@ -144,43 +207,11 @@ impl Gateway {
             }
             BatchedCall::Direct => {
                 charge.release();
-                Batched::Direct
+                None
             }
-            BatchedCall::Answered { provider, model, answer } => {
-                let _reading = queue.directly();
-                let asked = |one: &&Candidate| one.provider_name == provider && one.model == model;
-                let Some(candidate) = route.candidates.iter().find(asked) else {
-                    charge.release();
-                    let why = format!(
-                        "the route `{name}` no longer tries the model {model:?} of the provider \
-                         `{provider}`, which has answered"
-                    );
-                    queue.end(key, BatchedEnd::Direct(why)).await;
-                    return Batched::Direct;
-                };
-                let at =
-                    Place { route: name, call, transport: self.transport(), first_token: None };
-                let price = self.batch_config().price;
-                let (attempt, result) =
-                    Box::pin(candidate.read_batched(at, request, &answer, price)).await;
-                let charged = dispatch::charged(&attempt, &result, charge.prompt);
-                let cost = attempt.cost_usd.unwrap_or_default();
-                charge.commit(dispatch::total(charged), cost);
-                match result {
-                    Ok((completion, raw_reply)) => Batched::Completed(Box::new(Completed {
-                        completion,
-                        end_unsaid: attempt.end_unsaid,
-                        attempts: vec![attempt],
-                        raw_reply,
-                        source: ReplySource::Provider,
-                    })),
-                    Err(failed) => {
-                        journal.account(key, call.call_id, request, &attempt).await;
-                        let why = failed.message.to_string();
-                        queue.end(key, BatchedEnd::Direct(why)).await;
-                        Batched::Direct
-                    }
-                }
+            BatchedCall::Answered(answer) => {
+                charge.release();
+                Some(answer)
             }
         }
     }

@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::api::{BatchProgress, BatchResult, EndedBatch, RequestToSend};
+use super::api::{LineOfResults, RequestToSend, SaidProgress};
+use super::said::Said;
 
 /// The key in a batch's metadata by which it is found again.
 const OUR_ID: &str = "sitewright_batch";
@@ -59,9 +60,9 @@ pub(super) fn create(endpoint: &Url, id: &str, file: &str) -> Value {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Listed {
     /// The provider's id of it.
-    Found(String),
+    Found(Said),
     /// Not in this page; the next one begins after this id.
-    After(String),
+    After(Said),
     NotThere,
 }
 
@@ -70,7 +71,7 @@ pub(super) fn find(page: &Value, id: &str) -> Listed {
     let empty = Vec::new();
     let batches = page["data"].as_array().unwrap_or(&empty);
     let ours = batches.iter().find(|batch| batch["metadata"][OUR_ID] == id);
-    let remote = |batch: &Value| batch["id"].as_str().map(str::to_owned);
+    let remote = |batch: &Value| batch["id"].as_str().map(Said::new);
     let next = batches.last().filter(|_| page["has_more"] == true).and_then(remote);
     match (ours.and_then(remote), next) {
         (Some(found), _) => Listed::Found(found),
@@ -80,13 +81,13 @@ pub(super) fn find(page: &Value, id: &str) -> Listed {
 }
 
 /// What a batch says of itself.
-pub(super) fn progress(batch: &Value) -> BatchProgress {
+pub(super) fn progress(batch: &Value) -> SaidProgress {
     let status = batch["status"].as_str().unwrap_or_default();
     if !matches!(status, "completed" | "failed" | "expired" | "cancelled") {
-        return BatchProgress::Running;
+        return SaidProgress::Running;
     }
     let files = ["output_file_id", "error_file_id"].iter();
-    let results = files.filter_map(|file| batch[file].as_str().map(str::to_owned)).collect();
+    let results = files.filter_map(|file| batch[file].as_str().map(Said::new)).collect();
     let errors = batch["errors"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     let first = errors.iter().find_map(|error| error["message"].as_str());
     let why = match (status, first) {
@@ -94,28 +95,28 @@ pub(super) fn progress(batch: &Value) -> BatchProgress {
         (status, None) => format!("its batch is {status}"),
         (status, Some(error)) => format!("its batch is {status}: {error}"),
     };
-    BatchProgress::Ended(EndedBatch { results, why })
+    SaidProgress::Ended { results, why: Said::new(why) }
 }
 
 /// One line of a file of answers.
-pub(super) fn result(line: &Value) -> Option<BatchResult> {
+pub(super) fn result(line: &Value) -> Option<LineOfResults> {
     let id = line["custom_id"].as_str()?.to_owned();
     let response = &line["response"];
     let body = &response["body"];
     let message = |error: &Value| error["message"].as_str().map(str::to_owned);
     let answer = match response["status_code"].as_u64() {
-        Some(200..=299) => Ok(body.to_string()),
+        Some(200..=299) => Ok(Said::new(body.to_string())),
         Some(status) => {
             let said = message(&body["error"]).unwrap_or_default();
-            Err(format!("the provider answered with the status {status}: {said}"))
+            Err(Said::new(format!("the provider answered with the status {status}: {said}")))
         }
         None => {
             let said = message(&line["error"]).unwrap_or_else(|| "no reason".to_owned());
             let code = line["error"]["code"].as_str().unwrap_or("error");
-            Err(format!("the provider did not answer it: {said} ({code})"))
+            Err(Said::new(format!("the provider did not answer it: {said} ({code})")))
         }
     };
-    Some(BatchResult { id, answer })
+    Some(LineOfResults { id, answer })
 }
 
 #[cfg(test)]
@@ -141,8 +142,8 @@ mod tests {
             {"id": "b3"},
         ]);
         for (id, more, expected) in [
-            ("x", true, Listed::Found("b2".to_owned())),
-            ("y", true, Listed::After("b3".to_owned())),
+            ("x", true, Listed::Found(Said::new("b2"))),
+            ("y", true, Listed::After(Said::new("b3"))),
             ("y", false, Listed::NotThere),
         ] {
             let page = json!({"data": list, "has_more": more});
@@ -171,10 +172,11 @@ mod tests {
             ),
         ] {
             match (progress(&batch), expected) {
-                (BatchProgress::Running, None) => {}
-                (BatchProgress::Ended(ended), Some((results, why))) => {
-                    assert_eq!(ended.results, results, "{batch}");
-                    assert!(ended.why.contains(why), "{batch}: {}", ended.why);
+                (SaidProgress::Running, None) => {}
+                (SaidProgress::Ended { results: files, why: said }, Some((results, why))) => {
+                    let files: Vec<&str> = files.iter().map(Said::as_str).collect();
+                    assert_eq!(files, results, "{batch}");
+                    assert!(said.as_str().contains(why), "{batch}: {said:?}");
                 }
                 (progress, _) => panic!("{batch}: {progress:?}"),
             }
@@ -206,11 +208,11 @@ mod tests {
             let read = result(&line);
             match (read, expected) {
                 (None, None) => {}
-                (Some(BatchResult { id, answer: Ok(answer) }), Some(Ok(body))) => {
-                    assert_eq!((&*id, &*answer), ("a", body));
+                (Some(LineOfResults { id, answer: Ok(answer) }), Some(Ok(body))) => {
+                    assert_eq!((&*id, answer.as_str()), ("a", body));
                 }
-                (Some(BatchResult { answer: Err(why), .. }), Some(Err(says))) => {
-                    assert!(why.contains(says), "{line}: {why}");
+                (Some(LineOfResults { answer: Err(why), .. }), Some(Err(says))) => {
+                    assert!(why.as_str().contains(says), "{line}: {why:?}");
                 }
                 (read, _) => panic!("{line}: {read:?}"),
             }

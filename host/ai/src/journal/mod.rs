@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 pub use file::{FileJournal, read_journal};
 
 use super::batch::BatchQueue;
+use super::budget::Spent;
 use super::reply_cache::ReplyCache;
 use super::request::{Format, Request};
 use super::text::TextSink;
@@ -148,6 +149,8 @@ pub struct RunJournal {
     batches: Option<Arc<dyn BatchQueue>>,
     /// Whose budget of a day its calls use.
     tenant: Option<String>,
+    /// What earlier attempts of the order have used of its budget.
+    spent: Spent,
     asked: Mutex<Asked>,
 }
 
@@ -160,7 +163,14 @@ struct Asked {
 
 impl RunJournal {
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        RunJournal { journal, cache: None, batches: None, tenant: None, asked: Mutex::default() }
+        RunJournal {
+            journal,
+            cache: None,
+            batches: None,
+            tenant: None,
+            spent: Spent::default(),
+            asked: Mutex::default(),
+        }
     }
 
     /// The same journal, with replies that other orders paid for, on routes that share them.
@@ -183,6 +193,17 @@ impl RunJournal {
     #[must_use]
     pub fn of_tenant(self, tenant: Option<String>) -> Self {
         RunJournal { tenant, ..self }
+    }
+
+    /// The same journal, of an order whose earlier attempts have used this much of its budget.
+    #[must_use]
+    pub fn after(self, spent: Spent) -> Self {
+        RunJournal { spent, ..self }
+    }
+
+    /// What earlier attempts of the order have used of its budget.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     pub(super) fn tenant(&self) -> Option<&str> {

@@ -9,7 +9,9 @@ use super::{BuildError, contract, source_map};
 use crate::project::Project;
 
 /// The file that exports `generatorSync`.
-const ENTRY: &str = "src/template.js";
+pub(crate) const ENTRY: &str = "src/template.js";
+/// The same in TypeScript, which is taken if both are there. The bundler drops the types.
+pub(crate) const TYPED_ENTRY: &str = "src/template.ts";
 /// What the bundler does with files and syntax. Native tests read the same table.
 const TABLE: &str = include_str!("../../../../guest-sdk/js/build.json");
 
@@ -57,13 +59,13 @@ pub(super) async fn build(
     );
     let map = bundle.with_extension("js.map");
     let found = project.clone();
-    let sdk = tokio::task::spawn_blocking(move || sdk(&found))
+    let (sdk, entry) = tokio::task::spawn_blocking(move || (sdk(&found), entry(&found)))
         .await
         .map_err(|error| BuildError::Unexpected(format!("finding the SDK failed: {error}")))?;
     let table = Table::read()?;
     let esbuild = tool(project, "esbuild").configure(|command| {
         command.args([
-            ENTRY,
+            entry,
             "--bundle",
             "--format=esm",
             "--external:sitewright:*",
@@ -101,6 +103,11 @@ pub(super) async fn build(
         return Err(ended.failed("componentize-js"));
     }
     Ok(out)
+}
+
+/// The file that is bundled. Blocking.
+fn entry(project: &Project) -> &'static str {
+    if project.folder.join(TYPED_ENTRY).is_file() { TYPED_ENTRY } else { ENTRY }
 }
 
 /// The folder of the SDK, if package.json names one; otherwise esbuild looks in `node_modules`.

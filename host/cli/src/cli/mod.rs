@@ -21,6 +21,7 @@
 //! | `ai` | one AI call by hand |
 //! | `doctor` | checks configuration, folders, database, templates and routes |
 //! | `confined` | hidden: work on a stranger's bytes, in a child process |
+//! | `completions`, `man` | hidden: completions of shells, manual pages |
 //! | `reference/` | hidden: prints the generated pages of the documentation |
 //!
 //! | file | what commands share |
@@ -38,6 +39,7 @@ mod absent;
 mod ai;
 mod audit;
 mod backup;
+mod completions;
 mod confined;
 #[cfg(feature = "conformance")]
 mod conformance;
@@ -50,6 +52,7 @@ mod health;
 mod hook_map;
 #[cfg(feature = "server")]
 mod http;
+mod man;
 mod migrate;
 mod order;
 mod output;
@@ -196,6 +199,10 @@ enum Command {
     /// program with it, so that a compiler that fails or hangs is another process.
     #[command(hide = true)]
     CompileTemplate(CompileArgs),
+    #[command(hide = true)]
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
     /// Print a page of the documentation's reference as Markdown.
     #[command(hide = true)]
     Reference(reference::Args),
@@ -260,6 +267,8 @@ impl Cli {
             Command::Health(args) => health::run(&setup, args, json).await,
             Command::Token(command) => token::run(&setup, command, json).await,
             Command::Webhook(command) => webhook::run(&setup, command, json).await,
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args, json).await,
             Command::Reference(args) => Ok(reference::run(args)),
             // A child of this program has not come here, see `child`.
             Command::CompileTemplate(_) => Err(setup::SetupError::Usage(

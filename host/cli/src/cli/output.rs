@@ -41,11 +41,20 @@ impl Color {
 
 /// Columns of the terminal; 100 without a terminal.
 pub(super) fn width() -> usize {
+    columns().unwrap_or(100)
+}
+
+/// Maximum length of a line that is cut or wrapped: of the terminal. Without a terminal there is no
+/// such limit, because a program or a file gets the text.
+pub(super) fn line_width() -> usize {
+    columns().unwrap_or(usize::MAX)
+}
+
+fn columns() -> Option<usize> {
     rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()
         .map(|size| usize::from(size.ws_col))
         .filter(|columns| *columns > 0)
-        .unwrap_or(100)
 }
 
 /// Whether stderr is a terminal.

@@ -113,6 +113,14 @@ pub fn paragraph(text: &str, indent: &str, width: usize) -> String {
     out
 }
 
+/// The same, the first line behind `first`, which has as many columns as `indent`.
+pub fn hanging(text: &str, first: &str, indent: &str, width: usize) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = wrapped_after(&mut out, text, first, indent, width.max(MIN_WIDTH));
+    out
+}
+
 pub(super) fn wrapped(
     out: &mut String,
     text: &str,

@@ -39,6 +39,9 @@ pub(crate) async fn open(url: &str) -> Result<(SqlitePool, PathBuf), OpenError> 
         .pragma("cache_size", format!("-{CACHE_KIB}"))
         // A transaction that changes more than the cache holds writes to the file at its end only.
         .pragma("cache_spill", "OFF")
+        // What is deleted or replaced is overwritten, on every connection: what a customer wants
+        // erased may be in rows that were deleted long before (prompts that a batch has answered).
+        .pragma("secure_delete", "ON")
         .foreign_keys(false)
         .optimize_on_close(true, None);
     let file = options.get_filename().to_owned();

@@ -3,10 +3,13 @@
 
 use std::time::Instant;
 
+use sitewright_jobs::{BatchItemEnd, NewBatchItem};
+
 use super::*;
 
 on_both!(
     d10_an_erased_order_leaves_its_id_only,
+    d10_what_was_replaced_before_an_erasure_is_overwritten,
     d10_a_running_order_is_not_erased,
     d10_expired_orders_are_removed_in_small_batches,
     d10_rows_of_ended_orders_expire_once,
@@ -197,6 +200,38 @@ mod tests {
         database.cache_reply("a", cached("last", "q", "bread", day)).await.unwrap();
         assert_eq!(place.number(rows).await, i64::from(MAX_CACHED_REPLIES));
         assert!(found("next").await && found("last").await);
+    }
+
+    /// Larger than a page of SQLite, so that it has pages of its own.
+    fn large(text: &str) -> String {
+        format!(r#"{{"owner":"{}"}}"#, text.repeat(1_000))
+    }
+
+    pub(super) async fn d10_what_was_replaced_before_an_erasure_is_overwritten(place: Place) {
+        let database = place.open().await;
+        database.enqueue(NewOrder::new("a", "bakery", large("rosebud 1 "))).await.unwrap();
+        database.revise("a", &large("rosebud 2 "), None, None).await.unwrap();
+        let item = NewBatchItem {
+            request: "q".to_owned(),
+            occurrence: 0,
+            purpose: "copywriting".to_owned(),
+            route: "default".to_owned(),
+            provider: "p".to_owned(),
+            model: "m".to_owned(),
+            body: large("rosebud 3 "),
+        };
+        database.add_batch_item("a", item).await.unwrap();
+        let end = BatchItemEnd::Direct("no answer".to_owned());
+        database.end_batch_item("a", "q", 0, end).await.unwrap();
+        assert_eq!(database.erase("a").await.unwrap().orders, 1);
+        database.close().await;
+        // PostgreSQL's vacuum does that, in its own time.
+        for suffix in ["", "-wal"].into_iter().filter(|_| place.is_sqlite()) {
+            let file = place.folder.path().join(format!("orders.db{suffix}"));
+            let bytes = std::fs::read(&file).unwrap_or_default();
+            let found = bytes.windows(7).any(|part| part == b"rosebud");
+            assert!(!found, "{}", file.display());
+        }
     }
 
     pub(super) async fn d10_a_running_order_is_not_erased(place: Place) {

@@ -17,6 +17,11 @@ impl Usd {
         Usd((dollars * Self::NANOS).round() as u64)
     }
 
+    /// An amount in billionths of a dollar.
+    pub fn from_nanos(nanos: u64) -> Self {
+        Usd(nanos)
+    }
+
     pub fn dollars(self) -> f64 {
         self.0 as f64 / Self::NANOS
     }

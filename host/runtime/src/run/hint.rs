@@ -24,9 +24,15 @@ pub(super) fn hint(classified: &Classified, gateway: &Gateway) -> Message {
 /// AI calls that the operator's routes and providers have nothing to do with.
 fn of_call(ai: &AiError, gateway: &Gateway) -> Option<Message> {
     let purpose = &ai.purpose;
+    if ai.kind == AiErrorKind::BudgetExceeded {
+        return Some(message!(
+            "Raise the limit of `[ai.budget]` that is used up (`calls`, `tokens` or `cost_usd`: the \
+             message names it), or find out why the order needs that much; then run it again with \
+             `sitewright order retry`. What it has used so far still counts."
+        ));
+    }
     let Some(last) = ai.attempts.last() else {
-        // The host refused the request itself. A missing route and a spent budget are the
-        // operator's.
+        // The host refused the request itself. A missing route is the operator's.
         return (ai.kind == AiErrorKind::InvalidRequest).then(|| {
             message!(
                 "This is a bug in the template, and no model was asked: its author corrects the \

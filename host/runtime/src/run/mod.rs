@@ -101,7 +101,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
     let memory_peak = Arc::new(AtomicU64::new(0));
     let meter = Arc::new(CpuMeter::default());
-    let budget = request.gateway.order_budget();
+    let spent = request.journal.as_ref().map(|journal| journal.spent()).unwrap_or_default();
+    let budget = request.gateway.order_budget_after(spent);
     let purposes: Arc<[String]> =
         request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(

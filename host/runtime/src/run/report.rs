@@ -145,7 +145,8 @@ impl Attempt<'_> {
         let budget = match &state.run {
             Some(end) => &end.budget,
             None => {
-                unspent = self.services.gateway.order_budget().measures();
+                let spent = self.request.journal.spent();
+                unspent = self.services.gateway.order_budget_after(spent).measures();
                 &unspent
             }
         };

@@ -11,7 +11,7 @@ use super::outcome::AttemptId;
 use super::witness::Witness;
 use crate::host_functions::{ReplayCursor, RunProgress};
 use crate::plugin::{Catalogue, Limits};
-use sitewright_ai::{Gateway, RunJournal};
+use sitewright_ai::{Gateway, RunJournal, Spent};
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::trace::TraceParent;
 use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
@@ -105,6 +105,16 @@ pub enum JournalUse {
     Of(Arc<RunJournal>),
     /// Every reply comes from a recording, and nothing is kept.
     Replay(ReplayInput),
+}
+
+impl JournalUse {
+    /// What earlier attempts of the order have used of its budget.
+    pub(super) fn spent(&self) -> Spent {
+        match self {
+            JournalUse::Of(journal) => journal.spent(),
+            _ => Spent::default(),
+        }
+    }
 }
 
 /// What makes an attempt a replay.

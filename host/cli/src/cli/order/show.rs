@@ -24,7 +24,7 @@ pub(super) async fn run(
         output::print_json(&detail);
         return Ok(Exit::Done);
     }
-    let mut text = text(&detail, output::width());
+    let mut text = text(&detail, output::width(), output::line_width());
     text.push_str(&notices_text(&detail.warnings, output::width()));
     if !detail.template_warnings.is_empty() {
         text.push_str(&format!("\n  {DIM}template{DIM:#}\n"));
@@ -50,7 +50,8 @@ fn notices_text(notices: &[Notice], width: usize) -> String {
     text
 }
 
-fn text(detail: &OrderDetail, width: usize) -> String {
+/// `width` is that of paragraphs, `line` that of lines that hold one value.
+fn text(detail: &OrderDetail, width: usize, line: usize) -> String {
     let OrderDetail {
         order,
         attempts,
@@ -64,20 +65,21 @@ fn text(detail: &OrderDetail, width: usize) -> String {
     } = detail;
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
+    if order.state == OrderState::Waiting {
+        let reason = order.waiting_reason.as_deref().unwrap_or("no reason was recorded");
+        let first = format!("  {DIM}{:<14}{DIM:#} ", "waits because");
+        text.push_str(&render::hanging(reason, &first, &" ".repeat(17), line));
+    }
     let mut row = |name: &str, value: String| {
         text.push_str(&format!(
             "  {DIM}{name:<14}{DIM:#} {}\n",
-            output::one_line(&value, width.saturating_sub(17))
+            output::one_line(&value, line.saturating_sub(17))
         ));
     };
-    if order.state == OrderState::Waiting {
-        row(
-            "waits because",
-            order.waiting_reason.clone().unwrap_or_else(|| "no reason was recorded".to_owned()),
-        );
-        if let Some(due) = order.next_attempt_at {
-            row("next attempt", when::time_and_distance(due));
-        }
+    if order.state == OrderState::Waiting
+        && let Some(due) = order.next_attempt_at
+    {
+        row("next attempt", when::time_and_distance(due));
     }
     if let Some(worker) = &order.owner_worker {
         row("worker", worker.clone());
@@ -122,10 +124,10 @@ fn text(detail: &OrderDetail, width: usize) -> String {
         if order.crashes > 0 { format!(", {} crashes", order.crashes) } else { String::new() };
     row("attempts", format!("{} begun, {} used up{crashes}", order.runs, order.attempts));
     for attempt in attempts {
-        text.push_str(&attempt_text(attempt, width));
+        text.push_str(&attempt_text(attempt, line));
     }
     for item in batch_items {
-        text.push_str(&batch_item_text(item, width));
+        text.push_str(&batch_item_text(item, line));
     }
     if !limits.is_empty() {
         text.push_str(&format!("  {DIM}used{DIM:#}\n{}", render::limits_used(limits, width)));
@@ -167,7 +169,7 @@ fn batches(items: &[BatchItem]) -> String {
     )
 }
 
-/// One line of an AI call that went through a batch, or waits for one.
+/// An AI call that went through a batch, or waits for one; behind it why it has no answer.
 fn batch_item_text(item: &BatchItem, width: usize) -> String {
     let state = match item.state {
         BatchItemState::Open => "waits for a batch",
@@ -186,10 +188,11 @@ fn batch_item_text(item: &BatchItem, width: usize) -> String {
     if let Some(batch) = &item.batch {
         line.push_str(&format!(" {batch}"));
     }
+    let mut text = format!("    {}\n", output::one_line(&line, width.saturating_sub(4)));
     if let Some(reason) = &item.reason {
-        line.push_str(&format!(": {reason}"));
+        text.push_str(&render::paragraph(reason, "       ", width));
     }
-    format!("    {}\n", output::one_line(&line, width.saturating_sub(4)))
+    text
 }
 
 /// Two lines: time, worker and outcome; then its result.

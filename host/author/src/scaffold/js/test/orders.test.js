@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { Harness, sampleOrder } from 'sitewright/testing';
-import { generatorSync } from '../src/template.js';
+import { generatorSync } from '../@@main@@';
 
 const read = (name) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
 const script = read('ai.toml');
