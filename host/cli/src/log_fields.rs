@@ -1,8 +1,8 @@
 //! How the values of log lines for people are written.
 //!
 //! Values contain text of templates, customers and providers. Each is cleaned before the colours of
-//! the line are added: the writer behind lets the sequences of our own colours pass, so a value must
-//! not contain any.
+//! the line are added: the writer behind lets the sequences of our own colours pass, so a value
+//! must not contain any.
 
 use std::error::Error;
 use std::fmt;
@@ -143,7 +143,7 @@ mod tests {
             tracing::error!(reason = %text, "an AI attempt failed: {text}");
             tracing::error!(reason = ?text, name = text, r#type = 7, "it has other fields");
             let error = Failure(text.to_owned());
-            tracing::error!(error = &error as &dyn Error, "it has an error");
+            tracing::error!(error = &error as &(dyn Error + 'static), "it has an error");
         });
         let bytes = written.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()

@@ -15,9 +15,9 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// so it must be fast and must not wait; empty if nothing is held.
     fn holds_of(&self, template: &str) -> Vec<HoldId>;
 
-    /// A hold that [`holds_of`](Self::holds_of) named was released at `at`, in milliseconds since the
-    /// Unix epoch, perhaps since this worker read the holds, and its order runs. Called before it
-    /// runs; must be fast.
+    /// A hold that [`holds_of`](Self::holds_of) named was released at `at`, in milliseconds since
+    /// the Unix epoch, perhaps since this worker read the holds, and its order runs. Called before
+    /// it runs; must be fast.
     fn released(&self, _id: &HoldId, _at: i64) {}
 }
 

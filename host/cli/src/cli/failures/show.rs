@@ -99,7 +99,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     }
 }
 
-/// A record of a file, which may be anybody's, with texts that are not longer than hosts write them.
+/// A record of a file, which may be anybody's, with texts that are not longer than those of hosts.
 fn shortened(record: FailureRecord) -> FailureRecord {
     let Ok(mut value) = serde_json::to_value(&record) else { return record };
     let mut left = MAX_TEXTS;
