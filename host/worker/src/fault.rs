@@ -32,10 +32,15 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
                 _ => cause_of(&ai.attempts)?,
             };
             let not_before = ai.retry_after_ms.map_or(0, |ms| u64::from(ms.get()));
+            let message = match ai.attempts.as_slice() {
+                // That nothing was sent says less than what opened the breaker.
+                [Attempt { opened_by: Some(opened), .. }] => &opened.message,
+                _ => &ai.message,
+            };
             Some(Fault {
                 cause,
                 purpose: ai.purpose.clone(),
-                message: ai.message.clone(),
+                message: message.clone(),
                 not_before: Duration::from_millis(not_before),
             })
         }

@@ -343,6 +343,9 @@ mod cases {
         for is_mended in [false, true] {
             until("all orders wait", || async { stats(&factory)["holds"][0]["orders"] == ORDERS })
                 .await;
+            let stated = stats(&factory);
+            let reason = stated["holds"][0]["reason"].as_str().unwrap();
+            assert!(reason.contains("(401)"), "what the provider said: {reason}");
             let before = refused.load(Ordering::SeqCst);
             is_valid.store(is_mended, Ordering::SeqCst);
             let released = sitewright(&factory, &["route", "release", "default"]);
