@@ -228,6 +228,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn a_slow_collector_costs_memory_for_one_queue_and_one_batch() {
         let slow = Slow::default();
         let (sent, begun) = (slow.sent.clone(), slow.begun.clone());
@@ -267,6 +268,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn a_collector_that_is_down_ends_nothing() {
         let stop = CancellationToken::new();
         let reason = super::Reason::default();

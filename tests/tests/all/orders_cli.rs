@@ -223,6 +223,7 @@ async fn ai_call(database: &Database, claimed: &Claimed) {
         cost_nano_usd: Some(12_300_000),
         input_tokens: Some(120),
         output_tokens: Some(34),
+        took_ms: None,
         entry: json!({ "content": "an answer" }),
     };
     database.keep_reply(&claimed.order, &claimed.attempt.to_string(), call).await.unwrap();

@@ -22,7 +22,7 @@ pub(super) fn serve(answers: Vec<String>) -> u16 {
                 let text = String::from_utf8_lossy(read);
                 let (head, body) = text.split_once("\r\n\r\n")?;
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-                (body.len() >= length.parse().ok()?).then_some(())
+                (body.len() >= length.parse::<usize>().ok()?).then_some(())
             };
             while whole(&read).is_none() {
                 let count = stream.read(&mut buffer).unwrap();

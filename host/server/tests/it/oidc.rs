@@ -483,7 +483,8 @@ async fn a_provider_that_is_away_stops_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_discovery_document_is_bounded_and_checked() {
-    let cases: [(&str, fn(&mut Script), &str); 8] = [
+    type Change = fn(&mut Script);
+    let cases: [(&str, Change, &str); 8] = [
         ("without end", |script| script.documents = Manner::Huge, "more than 256 KiB"),
         ("never", |script| script.documents = Manner::Never, "no answer within 500 ms"),
         ("gone", |script| script.documents = Manner::With(404, "{}"), "404"),
