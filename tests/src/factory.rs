@@ -466,15 +466,21 @@ impl Process {
     /// Waits until the log contains this text. Panics after [`WAIT_TIMEOUT`], or if the process
     /// exits without it.
     pub async fn until_log_contains(&mut self, text: &str) {
+        self.until_log_contains_after(0, text).await;
+    }
+
+    /// The same for what is logged after the first `from` bytes.
+    pub async fn until_log_contains_after(&mut self, from: usize, text: &str) {
         let begin = Instant::now();
-        while !self.log().contains(text) {
+        let has = |log: &str| log.get(from..).is_some_and(|new| new.contains(text));
+        while !has(&self.log()) {
             assert!(
                 begin.elapsed() < WAIT_TIMEOUT,
                 "the log does not contain {text:?}:\n{}",
                 self.log()
             );
             assert!(
-                self.runs() || self.log().contains(text),
+                self.runs() || has(&self.log()),
                 "the worker exited before its log contained {text:?}:\n{}",
                 self.log()
             );

@@ -453,7 +453,7 @@ impl Candidate {
         let opened_by = failed.failure.opened_by.as_deref().map(|opened| {
             let status = opened.http.as_ref().map(|http| http.status);
             let message = hint::message(&self.location(route), opened);
-            Box::new(BreakerOpened { status, message })
+            Box::new(BreakerOpened { status, message, of_probe: opened.of_probe })
         });
         let attempt = Attempt {
             outcome: AttemptOutcome::Failed(failed.failure.kind),
@@ -516,6 +516,7 @@ impl Candidate {
             problems: Vec::new(),
             usage: Usage::default(),
             cost_usd: None,
+            estimated: None,
         }
     }
 

@@ -21,7 +21,7 @@ use super::route::Route;
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_model::ai::{
-    AiError, AiErrorKind, Attempt, Completed, Completion, ReplySource, Usage, Usd,
+    AiError, AiErrorKind, Attempt, Completed, Completion, EstimatedUse, ReplySource, Usage, Usd,
 };
 use sitewright_model::backoff::Jitter;
 use sitewright_model::message;
@@ -393,9 +393,10 @@ impl<'a> Dispatch<'a> {
         let most_output = ready.most_output();
         let Ready { charge, permit, notes, direct: _direct } = ready;
         let charged = charged(&attempt, &result, charge.prompt);
-        let tokens = total(charged);
+        let (tokens, cost) = (total(charged), candidate.cost(charged).unwrap_or_default());
         candidate.limiter.record_tokens(&permit, tokens);
-        charge.commit(tokens, candidate.cost(charged).unwrap_or_default());
+        charge.commit(tokens, cost);
+        let attempt = Attempt { estimated: estimated(attempt.usage, charged, cost), ..attempt };
         permit.complete(result.as_ref().err().map(|failed| &failed.failure));
         self.attempts.push(notes.on(attempt));
         match result {
@@ -559,6 +560,17 @@ pub(super) fn charged(
             }
         }
     }
+}
+
+/// What an attempt is charged with, if its provider did not count all of it: later attempts of the
+/// order start from there.
+pub(super) fn estimated(
+    counted: Usage,
+    charged: Usage,
+    cost_usd: Usd,
+) -> Option<Box<EstimatedUse>> {
+    let tokens = total(charged);
+    (counted != charged).then(|| Box::new(EstimatedUse { tokens, cost_usd }))
 }
 
 /// All tokens.

@@ -45,6 +45,8 @@ pub(super) struct AttemptFailure {
     pub(super) unsent: Option<Unsent>,
     /// The failure that opened the circuit breaker which rejected this request.
     pub(super) opened_by: Option<Box<AttemptFailure>>,
+    /// Whether a probe met it, and no order.
+    pub(super) of_probe: bool,
     /// Whether no connection could be made, so that the provider cannot have seen the request.
     pub(super) unconnected: bool,
     /// The model's reply, if it is not what was requested.
@@ -69,6 +71,7 @@ impl AttemptFailure {
             asked: true,
             unsent: None,
             opened_by: None,
+            of_probe: false,
             unconnected: false,
             unusable: None,
             fields: Vec::new(),

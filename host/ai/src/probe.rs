@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::budget::estimated_tokens;
 use super::candidate::{Candidate, FailedAttempt, Place, Reading};
+use super::failure::AttemptFailure;
 use super::gateway::{CallContext, Gateway};
 use super::json::ReplySchema;
 use super::provider::Provider;
@@ -108,7 +109,11 @@ impl Gateway {
             let (attempt, result) =
                 candidate.attempt(at, &request, &adjusted, Reading::Any, text).await;
             let failed = result.err();
-            permit.complete(failed.as_ref().map(|failed| &failed.failure));
+            // Orders that a breaker rejects for it have to say what it was: nobody else does.
+            let failure = failed
+                .as_ref()
+                .map(|failed| AttemptFailure { of_probe: true, ..failed.failure.clone() });
+            permit.complete(failure.as_ref());
             let refusal = failed.as_ref().and_then(|failed| failed.refusal.as_ref());
             match refusal.and_then(|refusal| candidate.after(&request, &adjusted, refusal)) {
                 Some(next) if Instant::now() < deadline => adjusted = next,

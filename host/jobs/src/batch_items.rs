@@ -142,8 +142,18 @@ pub struct DueBatch {
     pub looks: u32,
     /// Why nothing could be done the last time, if so.
     pub error: Option<String>,
-    /// Milliseconds since the Unix epoch.
-    pub created_at: i64,
+    /// When it was sent, or made if it was not, in milliseconds since the Unix epoch.
+    pub since: i64,
+}
+
+/// A batch that a worker may see to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedBatch {
+    pub id: String,
+    pub provider: String,
+    pub model: String,
+    /// As in [`DueBatch`].
+    pub since: i64,
 }
 
 /// What became of items of a batch.
@@ -271,8 +281,8 @@ impl Database {
     }
 
     /// Takes a batch that is due, that a worker has taken that is gone, or that this one has taken
-    /// before and not ended with. It is this worker's for `lease`. `may` says by id and provider
-    /// whether it is wanted. `None` if there is none.
+    /// before and not ended with. It is this worker's for `lease`. `may` says whether it is wanted.
+    /// `None` if there is none.
     ///
     /// # Errors
     /// If the database fails.
@@ -280,19 +290,20 @@ impl Database {
         &self,
         worker: &str,
         lease: Duration,
-        may: &(dyn Fn(&str, &str) -> bool + Sync),
+        may: &(dyn Fn(&OfferedBatch) -> bool + Sync),
     ) -> Result<Option<DueBatch>, Error> {
         let doing = "looking for batches of AI calls that are due";
         let failed = |error| Error::database(doing, error);
-        let due = "SELECT id, provider FROM sitewright_batches b WHERE due_at <= $1 OR worker = $2
+        let due = "SELECT id, provider, model, created_at FROM sitewright_batches b
+             WHERE due_at <= $1 OR worker = $2
                 OR (worker IS NOT NULL AND NOT EXISTS
                     (SELECT 1 FROM sitewright_workers w WHERE w.client_id = b.worker))
              ORDER BY due_at LIMIT $3";
         let mut wanted = None;
         for row in self.read(doing, due, args![now_ms(), worker, MOST_DUE]).await? {
-            let id = row.text("id").map_err(failed)?;
-            if may(&id, &row.text("provider").map_err(failed)?) {
-                wanted = Some(id);
+            let offered = offered_batch(&row).map_err(failed)?;
+            if may(&offered) {
+                wanted = Some(offered.id);
                 break;
             }
         }
@@ -339,7 +350,8 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
-    /// Stores the provider's id of a batch that was sent, and looks again after `wait`.
+    /// Stores the provider's id of a batch that was sent, and looks again after `wait`. Its age
+    /// begins now.
     ///
     /// # Errors
     /// If the database fails.
@@ -356,9 +368,10 @@ impl Database {
                 let (batch, remote) = &*shared;
                 let sql =
                     "UPDATE sitewright_batches SET remote_id = $2, worker = NULL, due_at = $3,
-                        looks = 0, error = NULL WHERE id = $1";
-                let due = now_ms().saturating_add(ms(wait));
-                tx.execute(sql, args![batch, remote, due]).await.map(drop)
+                        looks = 0, error = NULL, created_at = $4 WHERE id = $1";
+                let now = now_ms();
+                let due = now.saturating_add(ms(wait));
+                tx.execute(sql, args![batch, remote, due, now]).await.map(drop)
             })
         })
         .await
@@ -719,6 +732,15 @@ pub(super) async fn drop_unread(tx: &mut Tx, order: &str) -> Result<(), sqlx::Er
     tx.execute(sql, args![order]).await.map(drop)
 }
 
+fn offered_batch(row: &Row) -> Result<OfferedBatch, sqlx::Error> {
+    Ok(OfferedBatch {
+        id: row.text("id")?,
+        provider: row.text("provider")?,
+        model: row.text("model")?,
+        since: row.int("created_at")?,
+    })
+}
+
 fn due_batch(row: &Row, may_be_sent: bool) -> Result<DueBatch, sqlx::Error> {
     Ok(DueBatch {
         id: row.text("id")?,
@@ -728,7 +750,7 @@ fn due_batch(row: &Row, may_be_sent: bool) -> Result<DueBatch, sqlx::Error> {
         may_be_sent,
         looks: u32::try_from(row.int("looks")?).unwrap_or(u32::MAX),
         error: row.opt_text("error")?,
-        created_at: row.int("created_at")?,
+        since: row.int("created_at")?,
     })
 }
 

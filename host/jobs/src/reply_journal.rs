@@ -339,7 +339,19 @@ impl Database {
         self.read("reading AI calls", sql, args![order]).await?.iter().map(AiCall::read).collect()
     }
 
-    /// What an order has cost so far; its budget starts from there.
+    /// The replies of an order whose tokens are not all known, the oldest first: their providers did
+    /// not count them, or another order has paid for them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn uncounted_replies(&self, order: &str) -> Result<Vec<AiCall>, Error> {
+        let sql = "SELECT * FROM sitewright_ai_calls WHERE order_id = $1
+             AND (input_tokens IS NULL OR output_tokens IS NULL) ORDER BY id";
+        let rows = self.read("reading AI calls without tokens", sql, args![order]).await?;
+        rows.iter().map(AiCall::read).collect()
+    }
+
+    /// What an order has cost so far, as far as it is known.
     ///
     /// # Errors
     /// If the database fails.

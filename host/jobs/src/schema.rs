@@ -23,6 +23,9 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// running workers stop ([`Database::until_outdated`]).
 const MINIMUM_VERSION: i64 = 3;
 
+/// The version since which the tables say the oldest usable one.
+const MINIMUM_SINCE: i64 = 6;
+
 /// Time between two checks whether a newer program has migrated the database.
 const OUTDATED_EVERY: Duration = Duration::from_secs(10);
 
@@ -468,13 +471,13 @@ CREATE INDEX sitewright_orders_states_of_tenant ON sitewright_orders (tenant, st
 ALTER TABLE sitewright_orders ADD COLUMN traceparent TEXT;
 ALTER TABLE sitewright_hook_deliveries ADD COLUMN traceparent TEXT;
  ",
-    // How long AI calls took and how they failed. Both indexes take the place of narrower ones, so
-    // that pages about costs read no documents and no replies.
+    // How long AI calls took and how they failed. Replies of batches and of other orders took no
+    // time, and may be almost all: the index leaves them out. That of orders takes the place of a
+    // narrower one, so that pages about costs read no documents.
     "
 ALTER TABLE sitewright_ai_calls ADD COLUMN took_ms BIGINT;
 CREATE INDEX sitewright_ai_calls_took ON sitewright_ai_calls (created_at, provider, model, \
-     took_ms, order_id);
-DROP INDEX sitewright_ai_calls_at;
+     took_ms, order_id) WHERE took_ms IS NOT NULL;
 {sqlite}DROP INDEX sitewright_orders_named;
 {sqlite}CREATE INDEX sitewright_orders_named ON sitewright_orders (id, template, tenant);
 CREATE TABLE sitewright_ai_errors (
@@ -568,9 +571,13 @@ impl Database {
         let (ours, _) = self.versions().await?;
         let river = self.migrate_river().await?;
         let failed = |error| Error::database("migrating sitewright's tables", error);
-        let mut tx = self.pool().begin().await.map_err(failed)?;
-        apply(&mut tx, ours).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        let mut from = ours;
+        for to in steps(ours) {
+            let mut tx = self.pool().begin().await.map_err(failed)?;
+            apply(&mut tx, from, to).await.map_err(failed)?;
+            tx.commit().await.map_err(failed)?;
+            from = to;
+        }
         self.fill_index().await?;
         Ok(Migrated { from: ours, to: SCHEMA_VERSION.max(ours), river })
     }
@@ -676,7 +683,18 @@ impl Database {
     }
 }
 
-async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
+/// The versions after each of which the migration commits: a table that one version has locked must
+/// not stay locked while the next one builds an index. New tables are made at once, because nobody
+/// uses them.
+fn steps(from: i64) -> Vec<i64> {
+    match from {
+        0 => vec![SCHEMA_VERSION],
+        from => (from.saturating_add(1)..=SCHEMA_VERSION).collect(),
+    }
+}
+
+/// Brings the tables from one version to another one.
+async fn apply(tx: &mut Tx, from: i64, to: i64) -> Result<(), sqlx::Error> {
     let queries = tx.queries();
     #[cfg(feature = "postgres")]
     if let Tx::Postgres(_) = tx {
@@ -689,7 +707,7 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
     let (sqlite, postgres) = (tx.pick("", "-- "), tx.pick("-- ", ""));
     let insert = INSERT_DELIVERIES.replace("{unique}", &queries.unique);
     for (version, migration) in (1..).zip(MIGRATIONS) {
-        if version > from {
+        if version > from && version <= to {
             let script = migration.replace("{now}", now).replace("{sequence}", sequence);
             let script = script.replace("{sqlite}", sqlite).replace("{postgres}", postgres);
             tx.script(script.replace("{insert}", &insert)).await?;
@@ -700,9 +718,13 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
             .await?;
         }
     }
+    if to < MINIMUM_SINCE {
+        return Ok(());
+    }
+    // Also of the versions in between: running programs read all that are newer than theirs.
     tx.execute(
-        "UPDATE sitewright_schema SET minimum = $1 WHERE version = $2",
-        args![MINIMUM_VERSION, SCHEMA_VERSION],
+        "UPDATE sitewright_schema SET minimum = $1 WHERE version > $2 AND version <= $3",
+        args![MINIMUM_VERSION, from, to],
     )
     .await
     .map(drop)

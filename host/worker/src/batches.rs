@@ -22,11 +22,13 @@ use sitewright_ai::{
 };
 use sitewright_jobs::{
     AddedItem, BatchItemEnd, BatchOutcome, Claimed, Collecting, Database, DueBatch, Error,
-    ItemAnswer, NewBatchItem,
+    ItemAnswer, NewBatchItem, OfferedBatch,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::{millis, now_ms};
+
+use super::journal::until_it_answers;
 
 /// A batch is a worker's for this long; a worker that is gone loses it at once.
 const LEASE: Duration = Duration::from_secs(30 * 60);
@@ -57,6 +59,14 @@ const MISSING_LOOKS: u32 = 3;
 /// ... the first and last of which are this far apart: a batch that was just made may not be found,
 /// nor one whose provider has a bad minute.
 const MISSING_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// A batch that is too old is given up once this worker has failed with it for this long: after all
+/// workers were away for days, its answers may be there.
+const FAILING_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// What a worker remembers of a batch is forgotten this long after its last look: another worker may
+/// have ended the batch. Looks are at most ten hours apart.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The calls of one attempt that wait for batches.
 pub(super) struct OrderBatches {
@@ -166,7 +176,10 @@ impl Drop for DirectCall {
 #[async_trait]
 impl BatchQueue for OrderBatches {
     async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer> {
-        match self.database.batch_answer(&self.order, &key.request, key.occurrence).await {
+        let found = until_it_answers("look for the answer of a batch", || {
+            self.database.batch_answer(&self.order, &key.request, key.occurrence)
+        });
+        match found.await {
             Ok(found) => {
                 found.map(|(provider, model, answer)| BatchAnswer { provider, model, answer })
             }
@@ -193,7 +206,10 @@ impl BatchQueue for OrderBatches {
             body: call.body,
         };
         let (purpose, provider) = (item.purpose.clone(), item.provider.clone());
-        match self.database.add_batch_item(&self.order, item).await {
+        let added = until_it_answers("store an AI call for a batch", || {
+            self.database.add_batch_item(&self.order, item.clone())
+        });
+        match added.await {
             Ok(AddedItem::Waits) => {
                 let mut calls = self.state.calls.lock();
                 calls.waiting += 1;
@@ -303,16 +319,43 @@ pub(super) struct Batches {
 }
 
 /// What this worker remembers of a batch that it could not read to its end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Looked {
     /// Looks in a row for which the provider did not find the batch, and when the first of them was.
     missing: u32,
     since: Option<Instant>,
+    /// When the first of the looks in a row was that failed.
+    failing_since: Option<Instant>,
     /// What was stored of its answers.
     outcome: BatchOutcome,
+    /// Whether it was logged that this worker cannot see to it.
+    is_foreign: bool,
+    /// When this was last changed.
+    at: Instant,
+}
+
+impl Default for Looked {
+    fn default() -> Self {
+        Looked {
+            missing: 0,
+            since: None,
+            failing_since: None,
+            outcome: BatchOutcome::default(),
+            is_foreign: false,
+            at: Instant::now(),
+        }
+    }
 }
 
 impl Looked {
+    /// Whether a batch that is too old, and could not be seen to at this time either, is given up.
+    /// `is_first`: the last look of all workers did not fail.
+    fn is_given_up(&mut self, is_first: bool, now: Instant) -> bool {
+        let before = self.failing_since.filter(|_| !is_first);
+        let since = *self.failing_since.insert(before.unwrap_or(now));
+        now.saturating_duration_since(since) >= FAILING_FOR
+    }
+
     /// Whether a batch that was not found at this time either is gone.
     fn is_gone(&mut self, now: Instant) -> bool {
         self.missing = self.missing.saturating_add(1);
@@ -371,8 +414,12 @@ impl Batches {
                 bytes: BatchConfig::MAX_BYTES,
             };
             self.database.collect_batches(&self.worker, collecting).await?;
+            self.looked.lock().retain(|_, looked| looked.at.elapsed() < FORGET_AFTER);
             while under_way.tasks.len() < AT_ONCE {
-                let may = |id: &str, provider: &str| under_way.has_room_for(id, provider);
+                let may = |offered: &OfferedBatch| {
+                    under_way.has_room_for(&offered.id, &offered.provider)
+                        && self.is_wanted(offered, config)
+                };
                 let due = self.database.take_due_batch(&self.worker, LEASE, &may).await?;
                 let Some(due) = due else { break };
                 let (batches, config) = (self.clone(), *config);
@@ -389,6 +436,27 @@ impl Batches {
             }
             tracing::info!(orders = released, "orders whose batches are answered are due");
         }
+    }
+
+    /// Whether this worker can see to a batch, or has to end it: its configuration may be older or
+    /// newer than that of the worker that has sent it, which is paid for.
+    fn is_wanted(&self, offered: &OfferedBatch, config: &BatchConfig) -> bool {
+        let OfferedBatch { id, provider, model, since } = offered;
+        if self.gateway.tries_in_batch(provider, model) || is_too_old(*since, config) {
+            return true;
+        }
+        let is_known = self.change(id, |looked| std::mem::replace(&mut looked.is_foreign, true));
+        if !is_known {
+            tracing::warn!(
+                batch = id,
+                provider,
+                model,
+                give_up_h = config.give_up_h,
+                "no route of this worker's configuration tries this model of a provider with a \
+                 batch API, so a batch is left to other workers until it is given up"
+            );
+        }
+        false
     }
 
     async fn see_to(&self, due: &DueBatch, config: &BatchConfig) -> Result<(), Error> {
@@ -410,9 +478,10 @@ impl Batches {
             Err(NotDone::Database(error)) => return Err(error),
             Err(NotDone::Api(error)) => error,
         };
-        let age = now_ms().saturating_sub(due.created_at);
-        let too_old = age > i64::from(config.give_up_h).saturating_mul(3_600_000);
-        if error.kind != BatchErrorKind::Transient || too_old {
+        let is_given_up =
+            self.change(&due.id, |looked| looked.is_given_up(due.error.is_none(), Instant::now()));
+        let is_over = is_given_up && is_too_old(due.since, config);
+        if error.kind != BatchErrorKind::Transient || is_over {
             return self.ended(due, error.message.as_str()).await;
         }
         let wait = distance(config, due.looks);
@@ -444,11 +513,13 @@ impl Batches {
             return Ok(());
         }
         let known = match due.may_be_sent {
-            // A provider without a list of batches answers that it does not find it.
-            true => self.gateway.find_batch(batch).await.map_err(|error| match error.kind {
-                BatchErrorKind::Refused => later(error),
-                _ => error,
-            })?,
+            true => {
+                let found = self.gateway.find_batch(batch).await;
+                // A provider without a list of batches answers that it does not find it, each time.
+                let found = found.map_err(|error| self.unless_gone(&due.id, error))?;
+                self.found(&due.id);
+                found
+            }
             false => None,
         };
         let (count, found) = (items.len(), known.is_some());
@@ -460,7 +531,12 @@ impl Batches {
                     route: item.route,
                     body: item.body,
                 });
-                self.gateway.send_batch(batch, requests.collect()).await?
+                let sent = self.gateway.send_batch(batch, requests.collect()).await;
+                // Somebody mends the key or the account: directly, the calls would fare no better.
+                sent.map_err(|error| match error.kind {
+                    BatchErrorKind::Denied => later(error),
+                    _ => error,
+                })?
             }
         };
         self.store_sent(due, &remote, distance(config, 0)).await?;
@@ -507,18 +583,13 @@ impl Batches {
         config: &BatchConfig,
     ) -> Result<(), NotDone> {
         // The batch is paid for: nothing but its end, as its provider tells it, ends it early.
-        let progress = self.gateway.batch_progress(batch, remote).await.map_err(|error| {
-            let is_gone = error.kind == BatchErrorKind::NotFound && self.is_gone(&due.id);
-            if is_gone { error } else { later(error) }
-        })?;
-        if let Some(looked) = self.looked.lock().get_mut(&due.id) {
-            (looked.missing, looked.since) = (0, None);
-        }
+        let progress = self.gateway.batch_progress(batch, remote).await;
+        let progress = progress.map_err(|error| self.unless_gone(&due.id, error))?;
+        self.found(&due.id);
         match progress {
             BatchProgress::Ended(ended) => self.read(due, batch, &ended).await,
             BatchProgress::Running => {
-                let age = now_ms().saturating_sub(due.created_at);
-                if age > i64::from(config.give_up_h).saturating_mul(3_600_000) {
+                if is_too_old(due.since, config) {
                     let why = format!("its batch has not ended within {} h", config.give_up_h);
                     self.ended(due, &why).await?;
                 } else {
@@ -530,14 +601,31 @@ impl Batches {
         }
     }
 
-    /// Notes that the provider does not find a batch. Whether it is gone.
-    fn is_gone(&self, batch: &str) -> bool {
-        self.looked.lock().entry(batch.to_owned()).or_default().is_gone(Instant::now())
+    /// Changes what this worker remembers of a batch.
+    fn change<T>(&self, batch: &str, change: impl FnOnce(&mut Looked) -> T) -> T {
+        let mut all = self.looked.lock();
+        let looked = all.entry(batch.to_owned()).or_default();
+        looked.at = Instant::now();
+        change(looked)
+    }
+
+    /// The error of a look at a batch, which is tried again unless the batch is gone.
+    fn unless_gone(&self, batch: &str, error: BatchError) -> BatchError {
+        let is_gone = error.kind == BatchErrorKind::NotFound
+            && self.change(batch, |looked| looked.is_gone(Instant::now()));
+        if is_gone { error } else { later(error) }
+    }
+
+    /// Notes that a look at a batch was answered.
+    fn found(&self, batch: &str) {
+        if let Some(looked) = self.looked.lock().get_mut(batch) {
+            (looked.missing, looked.since) = (0, None);
+        }
     }
 
     /// Adds what was stored of a batch to what this worker has stored of it before.
     fn add(&self, batch: &str, outcome: BatchOutcome) {
-        self.looked.lock().entry(batch.to_owned()).or_default().outcome += outcome;
+        self.change(batch, |looked| looked.outcome += outcome);
     }
 
     async fn read(&self, due: &DueBatch, batch: &Batch, ended: &EndedBatch) -> Result<(), NotDone> {
@@ -603,6 +691,12 @@ impl Batches {
     }
 }
 
+/// Whether a batch is so old that it has ended at its provider.
+fn is_too_old(since: i64, config: &BatchConfig) -> bool {
+    let age = now_ms().saturating_sub(since);
+    age > i64::from(config.give_up_h).saturating_mul(3_600_000)
+}
+
 /// The error of a request that is tried again, unless none can succeed.
 fn later(error: BatchError) -> BatchError {
     match error.kind {
@@ -637,6 +731,30 @@ mod tests {
                 is_gone = looked.is_gone(begin + Duration::from_secs(minute * 60));
             }
             assert_eq!(is_gone, expected, "{minutes:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_given_up_after_an_hour_of_failures_in_a_row() {
+        let begin = Instant::now();
+        // Minutes, and whether the look before failed.
+        for (looks, expected) in [
+            (&[(0, false)][..], false),
+            // No worker looked for days.
+            (&[(0, true)][..], false),
+            (&[(0, false), (59, true)][..], false),
+            (&[(0, false), (30, true), (60, true)][..], true),
+            (&[(0, true), (60, true)][..], true),
+            (&[(0, false), (30, false), (60, true)][..], false),
+            (&[(0, false), (30, false), (90, true)][..], true),
+        ] {
+            let mut looked = Looked::default();
+            let mut is_given_up = false;
+            for (minute, failed_before) in looks {
+                let now = begin + Duration::from_secs(minute * 60);
+                is_given_up = looked.is_given_up(!failed_before, now);
+            }
+            assert_eq!(is_given_up, expected, "{looks:?}");
         }
     }
 

@@ -72,9 +72,10 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
 }
 
 /// Whether the failure is a fault for which nothing was sent, because circuit breakers were open:
-/// what opened them is recorded already.
+/// what opened them is recorded already, unless a worker met it when it checked its providers.
 pub(super) fn is_unsent(record: &FailureRecord) -> bool {
-    let is_rejected = |attempt: &Attempt| attempt.opened_by.is_some();
+    let is_rejected =
+        |attempt: &Attempt| attempt.opened_by.as_ref().is_some_and(|opened| !opened.of_probe);
     record.kind == FailureKind::Ai
         && record
             .ai
@@ -171,6 +172,7 @@ mod tests {
             problems: Vec::new(),
             usage: Usage::default(),
             cost_usd: None,
+            estimated: None,
         }
     }
 

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use sitewright_ai::{Journal, JournalEntry, JournalKey, Spent, UnusableReply};
-use sitewright_jobs::{AiFailureSeries, Claimed, Database, Error, NewAiCall};
-use sitewright_model::ai::{AiErrorKind, Attempt, Usd};
+use sitewright_jobs::{AiCall, AiFailureSeries, Claimed, Database, Error, NewAiCall};
+use sitewright_model::ai::{AiErrorKind, Attempt, EstimatedUse, Usd};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -81,57 +83,82 @@ fn report(doing: &str, tries: u32, error: &Error) {
     }
 }
 
-impl OrderJournal {
-    /// Retries while the database is away: going on without an answer would pay twice, and the
-    /// attempt could not be completed either. The attempt's deadline or cancellation ends the wait.
-    async fn until_it_answers<T, F>(
-        &self,
-        doing: &str,
-        mut ask: impl FnMut() -> F + Send,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>> + Send,
-    {
-        for tries in 1u32.. {
-            match ask().await {
-                Err(error) if error.is_transient() => report(doing, tries, &error),
-                answer => {
-                    if tries > 1 && REPORTED.lock().take().is_some() {
-                        tracing::info!(doing, tries, "the database answers again");
-                    }
-                    return answer;
+/// Retries while the database is away: going on without an answer would pay twice, and the attempt
+/// could not be completed either. The attempt's deadline or cancellation ends the wait.
+pub(super) async fn until_it_answers<T, F>(
+    doing: &str,
+    mut ask: impl FnMut() -> F + Send,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>> + Send,
+{
+    for tries in 1u32.. {
+        match ask().await {
+            Err(error) if error.is_transient() => report(doing, tries, &error),
+            answer => {
+                if tries > 1 && REPORTED.lock().take().is_some() {
+                    tracing::info!(doing, tries, "the database answers again");
                 }
+                return answer;
             }
-            tokio::time::sleep(Duration::from_millis(50u64 << tries.min(5))).await;
         }
-        unreachable!("the loop has no end")
+        tokio::time::sleep(Duration::from_millis(50u64 << tries.min(5))).await;
     }
+    unreachable!("the loop has no end")
+}
+
+/// The field of a stored reply that has what budgets were charged with for it, if that was estimated.
+const ESTIMATED: &str = "estimated";
+
+/// What is stored of a reply.
+fn with_estimate(mut entry: Value, estimated: Option<&EstimatedUse>) -> Value {
+    if let (Some(entry), Some(estimated)) = (entry.as_object_mut(), estimated) {
+        entry.insert(ESTIMATED.to_owned(), serde_json::json!(estimated));
+    }
+    entry
 }
 
 impl OrderJournal {
     /// What the order has used of its budget before this attempt: the replies that were paid for, in
-    /// all attempts and of all its documents. A database that is away is waited for.
+    /// all attempts and of all its documents. Tokens that a provider did not count are estimated, as
+    /// they were when the reply came. A database that is away is waited for.
     ///
     /// # Errors
     /// If the database fails.
     pub(super) async fn spent(&self) -> Result<Spent, Error> {
-        let cost = self
-            .until_it_answers("read what the order has cost", || self.database.cost(&self.order))
-            .await?;
-        let number = |number: i64| u64::try_from(number).unwrap_or_default();
-        Ok(Spent {
-            calls: number(cost.calls),
-            tokens: number(cost.input_tokens).saturating_add(number(cost.output_tokens)),
-            cost_usd: Usd::from_nanos(number(cost.nano_usd)),
+        let (cost, uncounted) = until_it_answers("read what the order has cost", || async {
+            let cost = self.database.cost(&self.order).await?;
+            let uncounted = self.database.uncounted_replies(&self.order).await?;
+            Ok::<_, Error>((cost, uncounted))
         })
+        .await?;
+        let number = |number: i64| u64::try_from(number).unwrap_or_default();
+        let mut calls = number(cost.calls);
+        let mut tokens = number(cost.input_tokens).saturating_add(number(cost.output_tokens));
+        let mut nanos = number(cost.nano_usd);
+        for AiCall { call, .. } in uncounted {
+            // The order that shared the reply has paid for it.
+            if call.entry["cached"] == true {
+                calls = calls.saturating_sub(1);
+                continue;
+            }
+            let estimated = EstimatedUse::deserialize(&call.entry[ESTIMATED]);
+            let Ok(EstimatedUse { tokens: charged, cost_usd }) = estimated else { continue };
+            let [input, output, paid] = [call.input_tokens, call.output_tokens, call.cost_nano_usd]
+                .map(Option::unwrap_or_default);
+            let counted = input.saturating_add(output);
+            tokens = tokens.saturating_add(charged.saturating_sub(counted));
+            nanos = nanos.saturating_add(cost_usd.nanos().saturating_sub(paid));
+        }
+        Ok(Spent { calls, tokens, cost_usd: Usd::from_nanos(nanos) })
     }
 
     /// Whether another attempt owns the order. A reply may also be stored already because the
     /// answer to storing it was lost with a connection, or because it could not be looked up.
     async fn is_lost(&self) -> bool {
-        let order = self
-            .until_it_answers("read the owner of the order", || self.database.order(&self.order))
-            .await;
+        let order =
+            until_it_answers("read the owner of the order", || self.database.order(&self.order))
+                .await;
         match order {
             Ok(order) => order.owner_attempt.as_deref() != Some(&*self.attempt),
             Err(error) => {
@@ -157,11 +184,10 @@ impl Journal for OrderJournal {
         if self.alone_until.is_some_and(|until| Instant::now() < until) {
             return None;
         }
-        let found = self
-            .until_it_answers("look up an AI reply", || {
-                self.database.reply(&self.order, &key.request, key.occurrence)
-            })
-            .await;
+        let found = until_it_answers("look up an AI reply", || {
+            self.database.reply(&self.order, &key.request, key.occurrence)
+        })
+        .await;
         let call = match found {
             Ok(call) => call?,
             Err(error) => {
@@ -209,9 +235,12 @@ impl Journal for OrderJournal {
             input_tokens: entry.usage.input_tokens.filter(|_| !entry.cached),
             output_tokens: entry.usage.output_tokens.filter(|_| !entry.cached),
             took_ms: entry.took_ms,
-            entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,
+            entry: with_estimate(
+                serde_json::to_value(entry).map_err(|error| failed(&error))?,
+                entry.estimated.as_deref(),
+            ),
         };
-        let kept = self.until_it_answers("store an AI reply", || {
+        let kept = until_it_answers("store an AI reply", || {
             self.database.keep_reply(&self.order, &self.attempt, call.clone())
         });
         match kept.await {
@@ -242,6 +271,7 @@ impl OrderJournal {
             )
         };
         let entry = serde_json::json!({ "unusable": unusable });
+        let entry = with_estimate(entry, unusable.estimated.as_deref());
         let call = NewAiCall {
             request: unusable.key.request.clone(),
             occurrence: unusable.key.occurrence,
@@ -255,7 +285,7 @@ impl OrderJournal {
             took_ms: None,
             entry,
         };
-        let stored = self.until_it_answers("store the cost of an AI reply", || {
+        let stored = until_it_answers("store the cost of an AI reply", || {
             self.database.keep_unusable(&self.order, &self.attempt, call.clone())
         });
         stored.await.map_err(|error| failed(&error))
@@ -270,6 +300,7 @@ mod tests {
 
     use super::*;
     use sitewright_jobs::{Claim, NewOrder, Resolution, WorkerId};
+    use sitewright_model::ai::Usage;
 
     #[tokio::test]
     async fn d1_a_reply_that_is_there_already_ends_the_run_only_when_the_order_is_lost() {
@@ -304,8 +335,9 @@ mod tests {
             purpose: "copywriting".to_owned(),
             provider: "p".to_owned(),
             model: "m".to_owned(),
-            usage: sitewright_model::ai::Usage::of(100, 50),
-            cost_usd: Some(sitewright_model::ai::Usd::from_dollars(0.5)),
+            usage: Usage::of(100, 50),
+            cost_usd: Some(Usd::from_dollars(0.5)),
+            estimated: None,
             kind: sitewright_model::ai::AiErrorKind::Truncated,
             message: None,
         };
@@ -316,6 +348,37 @@ mod tests {
         assert_eq!((cost.calls, cost.input_tokens, cost.output_tokens), (3, 201, 101));
         assert_eq!(cost.nano_usd, 1_000_000_000);
         assert!(database.reply("24", "q2", 0).await.unwrap().is_none());
+
+        // The budget goes on from what it was charged with: what a provider did not count was
+        // estimated, and a reply of another order is free.
+        let used = EstimatedUse { tokens: 40, cost_usd: Usd::from_dollars(0.25) };
+        let estimated = Some(Box::new(used));
+        let uncounted = Usage { input_tokens: Some(30), ..Usage::default() };
+        let of = |request: &str| JournalKey { request: request.to_owned(), occurrence: 0 };
+        for entry in [
+            JournalEntry { key: of("q3"), cached: true, ..entry.clone() },
+            JournalEntry {
+                key: of("q4"),
+                usage: Usage::default(),
+                estimated: estimated.clone(),
+                ..entry.clone()
+            },
+            JournalEntry {
+                key: of("q5"),
+                usage: uncounted,
+                estimated: estimated.clone(),
+                ..entry.clone()
+            },
+        ] {
+            journal.store(&entry).await.unwrap();
+            let stored = database.reply("24", &entry.key.request, 0).await.unwrap().unwrap();
+            serde_json::from_value::<JournalEntry>(stored.call.entry).unwrap();
+        }
+        let lost = UnusableReply { usage: Usage::default(), cost_usd: None, estimated, ..unusable };
+        journal.account(&lost).await.unwrap();
+        let spent = journal.spent().await.unwrap();
+        assert_eq!((spent.calls, spent.tokens), (6, 302 + 3 * 40));
+        assert_eq!(spent.cost_usd, Usd::from_dollars(1.0 + 3.0 * 0.25));
 
         database
             .complete(

@@ -151,8 +151,11 @@ async fn faults(base: Base, wire: Wire) {
     let mut batches = 0;
     for (number, (fault, sent, direct, says)) in [
         (Fault::Refused(400), 0, 2, "no batch now"),
-        (Fault::Refused(401), 0, 2, "no batch now"),
-        (Fault::Refused(503), 1, 0, "cannot be seen to now"),
+        // Whoever runs the worker mends the key or the account. Directly, the calls would be refused
+        // as well, or cost their full price.
+        (Fault::Refused(401), 1, 0, "answered with the status 401"),
+        (Fault::Refused(402), 1, 0, "answered with the status 402"),
+        (Fault::Refused(503), 1, 0, "answered with the status 503"),
         (Fault::LostAnswer, if wire == Wire::Openai { 1 } else { 2 }, 0, "cannot be seen to now"),
         (Fault::Failed, 1, 2, if wire == Wire::Openai { "file is odd" } else { "expired" }),
         (Fault::KeyAsId, 1, 2, "an id that cannot be used"),
@@ -169,10 +172,16 @@ async fn faults(base: Base, wire: Wire) {
     .enumerate()
     {
         let (id, before) = (format!("o{number}"), server.direct().len());
+        let logged = worker.log().len();
         server.set_fault(fault);
         enqueue(&factory, "faulty", [calls_at_once(&id, 2)]).await;
-        if fault == Fault::Refused(503) {
-            worker.until_log_contains(says).await;
+        if matches!(fault, Fault::Refused(401 | 402 | 503)) {
+            worker.until_log_contains_after(logged, says).await;
+            until("the order shows what it waits for", || async {
+                let items = items(&factory, &id).await;
+                items.iter().all(|item| item.reason.as_deref().is_some_and(|it| it.contains(says)))
+            })
+            .await;
             server.set_fault(Fault::None);
         }
         factory.until_state(&id, OrderState::Succeeded).await;
@@ -186,7 +195,7 @@ async fn faults(base: Base, wire: Wire) {
             assert!(reason.contains(says), "{fault:?}: {items:?}");
             assert!(!format!("{items:?}").contains(KEY), "{fault:?}: {items:?}");
         } else {
-            worker.until_log_contains(says).await;
+            worker.until_log_contains_after(logged, says).await;
         }
     }
     assert!(!worker.log().contains(KEY), "{}", worker.log());
@@ -248,6 +257,17 @@ async fn restarts(base: Base, wire: Wire) {
         assert!(items(&factory, id).await.is_empty(), "{id}");
     }
 
+    if wire == Wire::Openai {
+        // One whose configuration has another model does not end what is paid for.
+        let file = factory.bench.path().join("sitewright.toml");
+        let config = std::fs::read_to_string(file).unwrap();
+        let changed = config.replace("model = \"m\"", "model = \"another\"");
+        factory.bench.write("sitewright.toml", changed);
+        let mut other = factory.worker(&[]);
+        other.until_log_contains("a batch is left to other workers").await;
+        other.kill();
+        factory.bench.write("sitewright.toml", config);
+    }
     let _second = factory.worker(&[]);
     server.set_fault(Fault::None);
     factory.until_state("a", OrderState::Succeeded).await;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
-use sitewright_tests::chat_server::Answer;
+use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::factory::{
     Base, Factory, Model, RecordedCall, calls_in_turn, good, named, until,
 };
-use sitewright_tests::{Done, faulty, guest};
+use sitewright_tests::{ANY_ANSWER, Done, faulty, guest};
 
 /// Defines a test on both databases.
 macro_rules! on_both {
@@ -41,6 +41,7 @@ on_both! {
     d1c_a_template_that_is_away_for_a_moment_costs_no_order,
     d1c_a_template_that_nobody_has_fails_its_orders_after_the_grace_time,
     d1d_one_refused_key_costs_no_order,
+    d1d_a_key_that_is_refused_at_the_start_is_on_record,
     d1d_an_account_without_credit_holds_its_orders_until_there_is_some,
     d1d_a_provider_that_nobody_can_reach_is_waited_for,
     d1d_an_operator_holds_and_releases_a_route,
@@ -226,6 +227,29 @@ mod cases {
         assert!(log.contains("a hold is released"), "{log}");
     }
 
+    /// Its breaker is open before the first order, so no order is refused by the provider itself.
+    pub(super) async fn d1d_a_key_that_is_refused_at_the_start_is_on_record(base: Base) {
+        let unused = Model::start(good);
+        let server = ChatServer::start(ANY_ANSWER, |_| http(401, "the key is not known"));
+        let factory = factory(base, &unused)
+            .await
+            .with("worker.retry_base_ms", 600_000)
+            .with("worker.retry_max_ms", 600_000)
+            .with("ai.providers.local.base_url", server.base_url())
+            .with("ai.providers.local.breaker.failures", 3)
+            .with("ai.providers.local.breaker.cool_down_ms", 600_000);
+        let mut worker = factory.worker(&[]);
+        worker.until_log_contains("the route does not answer").await;
+        factory.enqueue_all(orders(1)).await;
+        until("the order waits", || async { stats(&factory)["holds"][0]["orders"] == 1 }).await;
+        let failures = factory.database.failures("o0").await.unwrap();
+        assert_eq!(failures.len(), 1, "{}", worker.log());
+        let attempt = &failures[0].record["ai"]["attempts"][0];
+        assert_eq!(attempt["opened_by"]["status"], 401, "{attempt}");
+        let order = factory.order("o0").await;
+        assert_eq!((order.attempts, order.last_failure.is_some()), (0, true), "{order:?}");
+    }
+
     pub(super) async fn d1d_an_account_without_credit_holds_its_orders_until_there_is_some(
         base: Base,
     ) {
@@ -358,13 +382,19 @@ mod cases {
             }
         }
         assert_all_done(&factory, ORDERS).await;
-        // What was not sent has no record of its own.
+        // What was not sent has no record of its own, unless the worker itself was refused when it
+        // began: then no order has one of what opened the breaker.
+        let mut records = 0;
         for number in 0..ORDERS {
             for failure in factory.database.failures(&format!("o{number}")).await.unwrap() {
-                let record = failure.record;
-                assert_eq!(record["ai"]["attempts"][0]["status"], 401, "{record}");
+                let attempt = &failure.record["ai"]["attempts"][0];
+                let sent = attempt.get("status");
+                let status = sent.unwrap_or(&attempt["opened_by"]["status"]);
+                assert_eq!(*status, 401, "{}", failure.record);
+                records += 1;
             }
         }
+        assert!(records > 0, "the cause is on record");
         drop(worker);
     }
 

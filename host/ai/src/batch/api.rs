@@ -18,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::provider::{HttpProvider, Provider};
 use crate::transport::{self, MAX_BODY_BYTES, OpenAnswer};
 use crate::wire::{HttpReply, HttpRequest};
+use sitewright_model::ai::AiErrorKind;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -122,8 +123,11 @@ pub struct BatchError {
 pub enum BatchErrorKind {
     /// It may succeed later.
     Transient,
-    /// The request was refused: its key, its address or its content. A batch that the provider has
-    /// may be read later all the same.
+    /// The key or the account was refused (401, 402, 403), or no key could be read. It may succeed
+    /// once somebody has mended that.
+    Denied,
+    /// The request was refused: its address or its content. A batch that the provider has may be
+    /// read later all the same.
     Refused,
     /// The provider does not have what was asked for.
     NotFound,
@@ -242,7 +246,8 @@ impl Gateway {
     /// The answers of a batch that has ended, to be read one by one.
     ///
     /// # Errors
-    /// The provider is not in the configuration any more.
+    /// The provider or the model is not in the configuration any more: that is transient, because
+    /// another worker, or the next configuration, may have it.
     pub fn batch_results(
         &self,
         batch: &Batch,
@@ -276,9 +281,14 @@ impl Gateway {
                 batch.model,
                 batch.provider
             ),
-            kind: BatchErrorKind::Final,
+            kind: BatchErrorKind::Transient,
         })
     }
+}
+
+/// Whether the next batch would be refused as well, until somebody mends the key or the account.
+fn is_denied(kind: AiErrorKind) -> bool {
+    matches!(kind, AiErrorKind::Auth | AiErrorKind::Permission | AiErrorKind::QuotaExhausted)
 }
 
 fn is_of(candidate: &Candidate, batch: &Batch) -> bool {
@@ -357,6 +367,7 @@ impl Api<'_> {
             status.map_or_else(String::new, |status| format!(" answered with the status {status}"));
         let kind = match status {
             Some(404 | 410) => BatchErrorKind::NotFound,
+            _ if is_denied(failure.kind) => BatchErrorKind::Denied,
             _ if failure.retryable => BatchErrorKind::Transient,
             _ => BatchErrorKind::Refused,
         };

@@ -23,16 +23,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::adapter::Adapter;
+use super::budget::estimated_tokens;
 use super::candidate::{Candidate, Place};
 use super::config::BatchApi;
 use super::day_budget::{DayBudget, DayReserved};
 use super::dispatch::{self, Charge};
 use super::gateway::{CallContext, Gateway};
-use super::journal::{JournalKey, RunJournal};
+use super::journal::{JournalKey, RunJournal, UnusableReply};
 use super::provider::Provider;
 use super::request::Request;
 use super::route::Route;
-use sitewright_model::ai::{Completed, ReplySource, Usd};
+use sitewright_model::ai::{AiErrorKind, Completed, EstimatedUse, ReplySource, Usage, Usd};
+use sitewright_model::message;
 
 pub use api::{
     Batch, BatchError, BatchErrorKind, BatchProgress, BatchRequest, BatchResult, BatchResults,
@@ -131,20 +133,40 @@ impl Gateway {
         let BatchAnswer { provider, model, answer } = answer;
         let asked = |one: &&Candidate| one.provider_name == provider && one.model == model;
         let Some(candidate) = route.candidates.iter().find(asked) else {
-            let why = format!(
+            let why = message!(
                 "the route `{name}` no longer tries the model {model:?} of the provider \
                  `{provider}`, which has answered"
             );
-            queue.end(key, BatchedEnd::Direct(why)).await;
+            // It is paid for. How it counts tokens is not known any more, nor what they cost.
+            let prompt = request.messages.iter().map(|message| message.content.len()).sum();
+            let tokens = estimated_tokens(prompt).saturating_add(estimated_tokens(answer.len()));
+            let used = EstimatedUse { tokens, cost_usd: Usd::default() };
+            dispatch::charge_paid(call, days, used.tokens, used.cost_usd);
+            let unusable = UnusableReply {
+                key: key.clone(),
+                purpose: request.purpose.to_string(),
+                provider,
+                model,
+                usage: Usage::default(),
+                cost_usd: None,
+                estimated: Some(Box::new(used)),
+                kind: AiErrorKind::NoRoute,
+                message: Some(why.clone()),
+            };
+            journal.account_unusable(&unusable, call.call_id).await;
+            queue.end(key, BatchedEnd::Direct(why.to_string())).await;
             return Batched::Direct;
         };
         let at = Place { route: name, call, transport: self.transport(), first_token: None };
         let price = self.batch_config().price;
-        let (attempt, result) = Box::pin(candidate.read_batched(at, request, &answer, price)).await;
+        let (mut attempt, result) =
+            Box::pin(candidate.read_batched(at, request, &answer, price)).await;
         let prompt = dispatch::estimate(candidate, request).prompt;
         let charged = dispatch::charged(&attempt, &result, prompt);
         let cost = candidate.cost(charged).unwrap_or_default().dollars() * price;
-        dispatch::charge_paid(call, days, dispatch::total(charged), Usd::from_dollars(cost));
+        let cost = Usd::from_dollars(cost);
+        dispatch::charge_paid(call, days, dispatch::total(charged), cost);
+        attempt.estimated = dispatch::estimated(attempt.usage, charged, cost);
         match result {
             Ok((completion, raw_reply)) => Batched::Completed(Box::new(Completed {
                 completion,
@@ -214,6 +236,15 @@ impl Gateway {
                 Some(answer)
             }
         }
+    }
+
+    /// Whether a route tries this model of this provider, and the provider has a batch API: then its
+    /// batches can be sent and read.
+    pub fn tries_in_batch(&self, provider: &str, model: &str) -> bool {
+        let mut candidates = self.route_table().values().flat_map(|route| &route.candidates);
+        candidates.any(|one| {
+            one.provider_name == provider && one.model == model && one.batch_api().is_some()
+        })
     }
 
     /// Whether a provider of a route has a batch API.

@@ -44,8 +44,9 @@ pub struct BatchConfig {
     pub poll_ms: u64,
     /// Maximum number of calls of a batch. Default: 10,000. 1 to 50,000.
     pub max_items: u32,
-    /// Hours after which a batch without an end, or whose answers cannot be read, is given up: its
-    /// calls are made without a batch. Default: 26. 1 to 200.
+    /// Hours after it was sent after which a batch without an end, or whose answers cannot be read,
+    /// is given up: its calls are made without a batch. Also of one that cannot be sent, from when
+    /// it was made. Default: 26. 1 to 200.
     pub give_up_h: u32,
     /// What a call in a batch costs, as a part of its price. Default: 0.5. 0 to 1.
     pub price: f64,

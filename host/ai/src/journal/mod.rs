@@ -20,8 +20,8 @@ use super::reply_cache::ReplyCache;
 use super::request::{Format, Request};
 use super::text::TextSink;
 use sitewright_model::ai::{
-    AiError, AiErrorKind, Attempt, AttemptOutcome, CallId, Completed, Completion, FinishReason,
-    ReplySource, Usage, Usd,
+    AiError, AiErrorKind, Attempt, AttemptOutcome, CallId, Completed, Completion, EstimatedUse,
+    FinishReason, ReplySource, Usage, Usd,
 };
 use sitewright_model::message::Message;
 
@@ -62,6 +62,10 @@ pub struct JournalEntry {
     /// `cost_usd` are what that order paid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+    /// What budgets were charged with, if the provider did not count all tokens; not a part of what
+    /// is stored here.
+    #[serde(skip)]
+    pub estimated: Option<Box<EstimatedUse>>,
     /// Milliseconds that the attempt took which got the reply, for statistics; not a part of what
     /// is stored. `None` for a reply of a batch, of another order, or that was read from a journal.
     #[serde(skip)]
@@ -89,6 +93,9 @@ pub struct UnusableReply {
     pub model: String,
     pub usage: Usage,
     pub cost_usd: Option<Usd>,
+    /// As in [`JournalEntry`].
+    #[serde(skip)]
+    pub estimated: Option<Box<EstimatedUse>>,
     pub kind: AiErrorKind,
     /// What was wrong, redacted.
     pub message: Option<Message>,
@@ -287,10 +294,16 @@ impl RunJournal {
             model: attempt.model.clone(),
             usage: attempt.usage,
             cost_usd: attempt.cost_usd,
+            estimated: attempt.estimated.clone(),
             kind,
             message: attempt.message.clone(),
         };
-        if let Err(message) = self.journal.account(&unusable).await {
+        self.account_unusable(&unusable, call_id).await;
+    }
+
+    /// Accounts for a reply that was paid for.
+    pub(super) async fn account_unusable(&self, unusable: &UnusableReply, call_id: CallId) {
+        if let Err(message) = self.journal.account(unusable).await {
             tracing::error!(call = %call_id, "{message}");
         }
     }
@@ -317,6 +330,7 @@ impl RunJournal {
             raw_reply: completed.raw_reply.clone(),
             end_unsaid: completed.end_unsaid,
             cached: false,
+            estimated: last.and_then(|attempt| attempt.estimated.clone()),
             took_ms: last.filter(|attempt| !attempt.batch).map(|attempt| attempt.duration_ms),
         };
         if let Err(message) = self.journal.store(&entry).await {
@@ -333,7 +347,7 @@ impl RunJournal {
         call_id: CallId,
         entry: JournalEntry,
     ) -> Completed {
-        let entry = JournalEntry { key, cached: true, took_ms: None, ..entry };
+        let entry = JournalEntry { key, cached: true, estimated: None, took_ms: None, ..entry };
         if let Err(message) = self.journal.store(&entry).await {
             tracing::error!(call = %call_id, "{message}");
         }

@@ -85,6 +85,7 @@ mod tests {
             "DROP TABLE sitewright_hook_deliveries",
             "DROP TABLE sitewright_bulk_runs",
             "DROP INDEX sitewright_ai_calls_took",
+            "DROP INDEX sitewright_ai_calls_at",
             "ALTER TABLE sitewright_ai_calls DROP COLUMN took_ms",
             "DROP TABLE sitewright_ai_errors",
             "DROP INDEX IF EXISTS sitewright_orders_named",
@@ -144,6 +145,13 @@ mod tests {
         );
         let migrated = database.migrate().await.unwrap();
         assert_eq!((migrated.from, migrated.to), (1, SCHEMA_VERSION));
+        let refusing = "SELECT count(*) FROM sitewright_schema WHERE minimum IS NULL
+            AND version > 5";
+        assert_eq!(place.number(refusing).await, 0, "running workers of version 6 go on");
+        if !place.is_sqlite() {
+            let commits = "SELECT count(DISTINCT xmin::text) FROM sitewright_schema";
+            assert_eq!(place.number(commits).await, SCHEMA_VERSION, "one for each version");
+        }
         let after = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(after, before);
         assert_eq!(

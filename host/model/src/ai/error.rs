@@ -168,6 +168,19 @@ pub struct Attempt {
     /// Cost of the tokens, if the model has a configured price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
+    /// What budgets are charged with, if the provider did not count all tokens; not a part of
+    /// records.
+    #[serde(skip)]
+    pub estimated: Option<Box<EstimatedUse>>,
+}
+
+/// What budgets are charged with for a reply whose provider did not count all tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EstimatedUse {
+    /// Input and output tokens, those included that the provider has counted.
+    pub tokens: u64,
+    /// Their cost; 0 if the model has no price.
+    pub cost_usd: Usd,
 }
 
 /// The failure that opened a circuit breaker.
@@ -178,6 +191,10 @@ pub struct BreakerOpened {
     pub status: Option<u16>,
     /// What went wrong, redacted.
     pub message: Message,
+    /// Whether a worker met it when it checked the provider, so that no order has a record of it;
+    /// not a part of records.
+    #[serde(skip)]
+    pub of_probe: bool,
 }
 
 fn is_zero(value: &u64) -> bool {

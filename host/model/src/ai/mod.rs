@@ -8,6 +8,7 @@ mod usd;
 pub use call_id::{CallId, CallIdError};
 pub use completion::{Completed, Completion, FinishReason, ReplySource, Usage};
 pub use error::{
-    AiError, AiErrorKind, Attempt, AttemptOutcome, BreakerOpened, HttpDetail, Limit, UnknownKind,
+    AiError, AiErrorKind, Attempt, AttemptOutcome, BreakerOpened, EstimatedUse, HttpDetail, Limit,
+    UnknownKind,
 };
 pub use usd::Usd;
