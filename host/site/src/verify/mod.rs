@@ -10,6 +10,7 @@
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
 //! | `script` | whether scripts parse as JavaScript |
+//! | `handlers` | which attributes are scripts |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
@@ -34,6 +35,7 @@ mod copy;
 pub mod css;
 mod data;
 mod files;
+mod handlers;
 mod head;
 mod hosts;
 mod html;
