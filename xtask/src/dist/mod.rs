@@ -262,13 +262,29 @@ fn repository_files(workspace: &Workspace) -> anyhow::Result<Vec<Entry>> {
     let root = &workspace.root;
     let mut entries: Vec<Entry> =
         FILES.iter().map(|(from, to)| Entry::copied(*to, root.join(from))).collect();
-    let deploy = root.join("deploy");
-    for path in files_below(&deploy)? {
-        if !NOT_DEPLOYED.contains(&path.as_str()) {
-            entries.push(Entry::copied(format!("deploy/{path}"), deploy.join(&path)));
+    for path in committed_files(workspace, "deploy")? {
+        if !NOT_DEPLOYED.iter().any(|name| path == format!("deploy/{name}")) {
+            let file = root.join(&path);
+            entries.push(Entry::copied(path, file));
         }
     }
     Ok(entries)
+}
+
+/// The files of a folder that git knows, by their paths in the repository. Others, such as a `.env`
+/// with keys, must not get into an archive.
+fn committed_files(workspace: &Workspace, folder: &str) -> anyhow::Result<Vec<String>> {
+    let sh = workspace.shell()?;
+    let listed = cmd!(sh, "git ls-files -z -- {folder}").quiet().read().with_context(|| {
+        format!(
+            "git does not list the files of {folder}/, and an archive has no others; make it in a \
+             checkout of the repository"
+        )
+    })?;
+    let paths: Vec<String> =
+        listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+    anyhow::ensure!(!paths.is_empty(), "git knows no files in {folder}/ of this checkout");
+    Ok(paths)
 }
 
 /// The files below a folder, with `/` in their relative paths.
@@ -313,6 +329,23 @@ mod tests {
             assert!(workspace.root.join("deploy").join(name).is_file(), "{name}");
             assert!(!paths.contains(&format!("deploy/{name}").as_str()), "{name}");
         }
+    }
+
+    #[test]
+    fn files_that_git_does_not_know_are_not_in_an_archive() {
+        let root = tempfile::tempdir().unwrap();
+        let sh = Shell::new().unwrap();
+        sh.change_dir(root.path());
+        let workspace = Workspace::at(root.path());
+        cmd!(sh, "git init --quiet").quiet().run().unwrap();
+        for name in ["deploy/a.service", "deploy/b/c.yaml", "deploy/.env"] {
+            sh.write_file(name, "").unwrap();
+        }
+        let error = committed_files(&workspace, "deploy").unwrap_err().to_string();
+        assert!(error.contains("knows no files in deploy/"), "{error}");
+        cmd!(sh, "git add deploy/a.service deploy/b").quiet().run().unwrap();
+        let found = committed_files(&workspace, "deploy").unwrap();
+        assert_eq!(found, ["deploy/a.service", "deploy/b/c.yaml"]);
     }
 
     #[test]

@@ -439,8 +439,9 @@ impl Finish {
             ConfinedError::Crashed(why) => (
                 None,
                 message!(
-                    "the checks of the site crashed, which is a bug in Sitewright: {why}; \
-                     {largest}; report it with the site"
+                    "the checks of the site crashed: {why}; {largest}: a script in it nests too \
+                     deep, or this is a bug in Sitewright; make the site simpler, or report it \
+                     with the site"
                 ),
             ),
             ConfinedError::Deadline => {

@@ -15,13 +15,15 @@ use tokio::sync::Semaphore;
 use super::files::is_text;
 use super::work::Work;
 use super::{
-    SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check, images, verify,
+    SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check, cpu, images,
+    verify,
 };
+use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use crate::storage::{StorageError, blocking};
 
-/// Maximum bytes of text of a site that [`StagedSite::verify_quickly`] checks. 192 KiB: the sites of the shipped
-/// templates have 50 to 150.
+/// Maximum bytes of text of a site that [`StagedSite::verify_quickly`] checks. 192 KiB: the sites of
+/// the shipped templates have 50 to 150.
 pub const QUICK_BYTES: u64 = 192 << 10;
 /// Maximum number of files of such a site.
 const QUICK_FILES: usize = 200;
@@ -38,6 +40,9 @@ const LARGE_KIB: u32 = 96 << 10;
 
 /// The check of a site as work of a child. Its input and output are of the same build.
 pub static SITE_CHECK: Task = Task { name: "site-check", run: run_task };
+
+/// Maximum characters of what a child says in place of a result.
+const WHY: usize = 400;
 
 /// The result of a check, and what it used.
 #[derive(Debug)]
@@ -65,17 +70,17 @@ pub struct CheckStopped {
 }
 
 impl StagedSite {
-    /// Checks a small site at once: at most 192 KiB of text in at most 200 files, with work of a few
-    /// milliseconds. Blocking.
+    /// Checks a small site at once: at most 192 KiB of text in at most 200 files, with work of a
+    /// few milliseconds. Blocking.
     pub fn verify_quickly(self, options: &VerifyOptions) -> Checked<QuickCheck> {
-        let started = thread_cpu();
+        let started = cpu::used();
         let verdict = self.quick_verdict(options);
         let result = match verdict {
             Ok(Some(verdict)) => self.verified(verdict).map(QuickCheck::Verified),
             Ok(None) => Ok(QuickCheck::Undecided(self)),
             Err(error) => Err(error.into()),
         };
-        Checked { cpu: thread_cpu().saturating_sub(started), result }
+        Checked { cpu: cpu::used().saturating_sub(started), result }
     }
 
     fn quick_verdict(&self, options: &VerifyOptions) -> Result<Option<Verdict>, StorageError> {
@@ -136,9 +141,10 @@ impl StagedSite {
             Ok(Answer { verdict, cpu_us }) => {
                 Checked { cpu: Duration::from_micros(cpu_us), result: staged.verified(verdict) }
             }
-            Err(error) => {
-                let error = ConfinedError::Crashed(format!("its answer cannot be read: {error}"));
-                stopped(error, Duration::ZERO)
+            // What kept the child from checking the site.
+            Err(_) => {
+                let why = excerpt(&String::from_utf8_lossy(&answer), WHY);
+                stopped(ConfinedError::Crashed(why), Duration::ZERO)
             }
         }
     }
@@ -264,19 +270,13 @@ fn decode(input: &[u8]) -> Result<(VerifyOptions, Framed<'_>), String> {
 
 /// [`SITE_CHECK`] in the child. It may panic: the child is then replaced.
 fn run_task(input: &[u8]) -> Vec<u8> {
-    let started = thread_cpu();
+    let started = cpu::used();
     let answer = decode(input).and_then(|(options, files)| {
         let verdict = verify(&files, &options).map_err(|error| error.to_string())?;
-        let cpu = thread_cpu().saturating_sub(started);
+        let cpu = cpu::used().saturating_sub(started);
         let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
         serde_json::to_vec(&Answer { verdict, cpu_us }).map_err(|error| error.to_string())
     });
-    // The host reads an answer that is not JSON as a crash, and shows it.
+    // The host shows an answer that is no `Answer`, as it shows the last words of a crash.
     answer.unwrap_or_else(String::into_bytes)
-}
-
-/// Processor time of this thread.
-fn thread_cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }

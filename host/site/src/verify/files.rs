@@ -50,6 +50,7 @@ pub(super) fn report_script(
     let errors = match script::parse(text, kind, work) {
         Parsed::Errors(errors) => errors,
         Parsed::Later => return,
+        Parsed::Failed(error) => return problems.fail(error),
         Parsed::TooDeep => {
             let message = message!(
                 "the script nests deeper than {MAX_NESTING} brackets, conditions and prefixes, so \

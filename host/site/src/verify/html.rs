@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::copy::Blocks;
 use super::data::read_json;
 use super::files::{FileCheck, report_script};
+use super::handlers::is_handler;
 use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
@@ -263,11 +264,7 @@ impl PageCheck<'_> {
             self.script(element, inside, line);
         }
         if !inside.template {
-            let handlers = element
-                .value()
-                .attrs()
-                .filter(|(name, _)| name.len() > 2 && name.starts_with("on"));
-            for (_, value) in handlers {
+            for (_, value) in element.value().attrs().filter(|(name, _)| is_handler(name)) {
                 let line = line.unwrap_or(1);
                 report_script(self.file, value, Kind::Handler, line, self.work, self.problems);
             }

@@ -9,7 +9,8 @@
 //! | `files` | which checks a kind of file gets; style sheets, JSON and XML |
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
-//! | `script` | whether scripts parse as JavaScript |
+//! | `script`, `nesting` | whether scripts parse as JavaScript; how deep they nest |
+//! | `handlers` | which attributes are scripts |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
@@ -19,7 +20,7 @@
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
-//! | `work` | how many steps a check may take |
+//! | `work`, `cpu` | how many steps a check may take; how much processor time it took |
 //! | `confined` | how a site is checked in a child process, with limits on time and memory |
 //!
 //! A template writes what is checked, so every parser here reads each byte a bounded number of
@@ -31,9 +32,11 @@ mod cascade;
 mod confined;
 mod contrast;
 mod copy;
+mod cpu;
 pub mod css;
 mod data;
 mod files;
+mod handlers;
 mod head;
 mod hosts;
 mod html;
@@ -41,6 +44,7 @@ mod images;
 mod json_ld;
 mod links;
 mod markup;
+mod nesting;
 pub mod page;
 mod placeholders;
 mod problem;
@@ -364,6 +368,9 @@ fn check(
             problems: &mut problems,
         };
         let found = check.check(&content, Facts::new(references, anchors));
+        if let Some(error) = problems.take_failure() {
+            return Err(StorageError::on("check the scripts of", path.as_str())(error));
+        }
         references -= found.references();
         anchors -= found.anchors();
         if whole.is_none() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -464,6 +465,8 @@ pub(super) struct Problems {
     levels: Levels,
     /// The numbers of listed problems and warnings.
     of_file: HashMap<SitePath, [usize; 2]>,
+    /// Why something could not be checked: nothing is known of the site.
+    failure: Option<io::Error>,
 }
 
 impl Problems {
@@ -497,6 +500,15 @@ impl Problems {
         listed[of_level] += 1;
         let excerpt = excerpt.map(|text| cut(text, EXCERPT)).filter(|text| !text.is_empty());
         list.push(SiteProblem { file: file.clone(), rule, message, line, excerpt });
+    }
+
+    /// Lets the check of the site fail.
+    pub(super) fn fail(&mut self, error: io::Error) {
+        self.failure = self.failure.take().or(Some(error));
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// Counts problems that are not listed.

@@ -74,6 +74,7 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Body("<noscript><p>sem scripts</p></noscript><details><summary>x</summary>y</details>"),
         Change::Body("<svg viewBox='0 0 1 1'><title>x</title><path d='M0 0'/></svg><math><mi>x</mi></math>"),
         Change::Body("<p data-a='{\"a\": {\"b\": 1}}' onclick='if (a) { if (b) { c() }}'>x</p>"),
+        Change::Body("<p once='a b' only='let it be'>x</p>"),
         Change::Body("<table><tr><td>1<tr><td>2</table><dl><dt>a<dd>b</dl>"),
         Change::Body("<video poster='img/pao.png' controls><source src='img/pao.png'></video>"),
         Change::Head("<link rel='preconnect' href='https://fonts.example'><link rel='alternate' hreflang='en' href='https://padaria.example/sobre/'>"),
