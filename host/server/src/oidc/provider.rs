@@ -261,3 +261,21 @@ fn unavailable(error: &DiscoveryError<FetchError>, what: &str) -> LoginRefusal {
     };
     LoginRefusal::Unavailable(format!("{what} cannot be had: {}", said(&why)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_make_up_keeps_few_requests_at_the_provider() {
+        let client = sitewright_http::client().unwrap();
+        let http = ProviderHttp { client, within: Duration::from_secs(1) };
+        let issuer = IssuerUrl::new("https://login.example".to_owned()).unwrap();
+        let provider = Provider::new(issuer, http);
+        let mut permits: Vec<_> = (0..MAX_LOGINS).map(|_| provider.permit().unwrap()).collect();
+        let refusal = provider.permit().unwrap_err().to_string();
+        assert!(refusal.contains("16 logins wait for it already"), "{refusal}");
+        drop(permits.pop());
+        assert!(provider.permit().is_ok());
+    }
+}
