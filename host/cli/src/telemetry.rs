@@ -21,7 +21,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::log_fields::CleanFields;
 use crate::terminal::{Guard, Guarded};
-use export::{Export, ExportError, Exported};
+use export::{Export, Exported};
 use sitewright_ai::Redactor;
 
 #[cfg(feature = "otlp")]
@@ -44,9 +44,6 @@ pub enum LogError {
         /// What is wrong with it.
         source: ParseError,
     },
-    /// What the environment says about an OpenTelemetry collector cannot be followed.
-    #[error(transparent)]
-    Export(#[from] ExportError),
 }
 
 /// Compiler, engine, queue and database log only warnings unless the filter names them: `trace` is
@@ -88,16 +85,22 @@ pub struct Logging {
     _writer: Option<WorkerGuard>,
 }
 
-/// Maximum time at the end of the program in which what waits for a collector is sent: less than
-/// the 5 s that a worker has after its grace time, in which it also returns its orders.
-const EXPORT_WITHIN: Duration = Duration::from_secs(3);
+/// Maximum time at the end of a program in which what waits for a collector is sent. A worker has
+/// less.
+pub(crate) const EXPORT_WITHIN: Duration = Duration::from_secs(3);
 
 impl Logging {
-    /// Sends what waits for the OpenTelemetry collector, for at most 3 s. Lines that are logged
+    /// Sends what waits for the OpenTelemetry collector, for at most `within`. Lines that are logged
     /// afterwards are on stderr only.
-    pub(crate) async fn finish_export(&mut self) {
-        self.export.finish(EXPORT_WITHIN).await;
+    pub(crate) async fn finish_export(&mut self, within: Duration) {
+        self.export.finish(within).await;
     }
+}
+
+/// What the environment says about an OpenTelemetry collector: what is sent, or why nothing is.
+/// `None` if it names no collector.
+pub(crate) fn examine_export() -> Option<Result<&'static str, String>> {
+    export::examine()
 }
 
 /// The layer that writes to stderr.
@@ -111,10 +114,12 @@ fn parsed(filter: &str, and: &str) -> Result<EnvFilter, LogError> {
 }
 
 /// Starts logging what `filter` selects. With `exports`, spans and log lines also go to the
-/// OpenTelemetry collector that the environment names. Call it once, in the runtime.
+/// OpenTelemetry collector that the environment names. If that cannot be followed, an error is
+/// logged and nothing is sent: the variables may be meant for other programs of the machine. Call it
+/// once, in the runtime.
 ///
 /// # Errors
-/// If the filter does not parse, or the variables about the collector cannot be followed.
+/// If the filter does not parse.
 pub fn start(
     filter: &str,
     format: LogFormat,
@@ -123,8 +128,8 @@ pub fn start(
 ) -> Result<Logging, LogError> {
     let asked = filter.to_owned();
     let filter = parsed(&asked, "")?;
-    let Exported { export, layers } = match exports {
-        true => export::start(&asked)?,
+    let Exported { export, layers, refused } = match exports {
+        true => export::start(parsed(&asked, export::OWN)?),
         false => Exported::default(),
     };
     // The compiler asks for every instruction whether a line is logged. Answering that question
@@ -187,6 +192,9 @@ pub fn start(
         let text = for_journal(&text);
         drop(Guarded::new(io::stderr(), Guard::Text).write_all(text.as_bytes()));
     }));
+    if let Some(why) = refused {
+        tracing::error!("nothing is sent to an OpenTelemetry collector: {why}");
+    }
     if !compiler_is_wanted {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }

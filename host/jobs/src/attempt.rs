@@ -90,18 +90,18 @@ impl Database {
 }
 
 /// An attempt's trace id: 32 hexadecimal digits.
-pub(super) fn trace_id(attempt: Ulid) -> String {
+fn trace_id(attempt: Ulid) -> String {
     format!("{:032x}", attempt.0)
 }
 
 /// The trace that an order is a part of. Anybody may write the column: what is no `traceparent`
 /// counts as none.
-fn traceparent(row: &Row) -> Result<Option<TraceParent>, sqlx::Error> {
+pub(super) fn traceparent(row: &Row) -> Result<Option<TraceParent>, sqlx::Error> {
     Ok(row.opt_text("traceparent")?.and_then(|header| header.parse().ok()))
 }
 
 /// The trace id of an attempt at an order that is a part of this trace.
-fn trace_id_in(order: Option<&TraceParent>, attempt: Ulid) -> String {
+pub(super) fn trace_id_in(order: Option<&TraceParent>, attempt: Ulid) -> String {
     order.map_or_else(|| trace_id(attempt), |order| order.trace_id().to_owned())
 }
 

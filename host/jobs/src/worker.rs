@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use ulid::Ulid;
 
-use super::attempt::trace_id;
 use super::database::Database;
 use super::driver::river::OrderJob;
 use super::error::Error;
@@ -114,7 +113,7 @@ impl<H: Handler, P: Publisher> Worker<OrderJob> for OrderWorker<H, P> {
             let attempt = Ulid::generate();
             let _running = self.running.enter(attempt);
             let span = tracing::info_span!(
-                "claim", order, job = id, %attempt, trace_id = trace_id(attempt)
+                "claim", order, job = id, %attempt, trace_id = tracing::field::Empty
             );
             // Boxed, so that a waiting order holds no memory for it.
             let claim = Box::pin(self.claim(&order, id, attempt, &token).instrument(span));
@@ -151,6 +150,8 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
                 .await
             {
                 Ok(Claim::Claimed(claimed, document)) => {
+                    // Only now: the order may be a part of a trace of others.
+                    tracing::Span::current().record("trace_id", claimed.trace_id.as_str());
                     backoff.log_recovery();
                     return ClaimedJob::Order(claimed, document);
                 }

@@ -73,7 +73,7 @@ pub struct ExporterError {
 #[must_use = "what waits at the end of the program is lost without `finish`"]
 pub struct Exporters {
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<u64>>,
 }
 
 /// Starts the tasks that send what `settings` says, and returns the layers that feed them. `filter`
@@ -98,7 +98,7 @@ pub fn start(
     let provider = match &settings.traces {
         Some(traces) => {
             let sender = Sender::new(client.clone(), traces.timeout);
-            let reason = sender.reason();
+            let answers = sender.answers();
             // Retries are those of `Sender`: the exporter's own block the thread.
             let mut exporter = SpanExporter::builder()
                 .with_http()
@@ -106,7 +106,7 @@ pub fn start(
                 .with_retry_policy(RetryPolicy::disabled())
                 .build()?;
             exporter.set_resource(&resource);
-            let (outlet, task) = outlet::open(exporter, "traces", traces.batches, reason, &stop);
+            let (outlet, task) = outlet::open(exporter, "traces", traces.batches, answers, &stop);
             tasks.push(task);
             provider.with_span_processor(SpanProcessor(outlet)).build()
         }
@@ -117,14 +117,14 @@ pub fn start(
     layers.push(filtered(spans, spans::exported()));
     if let Some(logs) = &settings.logs {
         let sender = Sender::new(client.clone(), logs.timeout);
-        let reason = sender.reason();
+        let answers = sender.answers();
         let mut exporter = LogExporter::builder()
             .with_http()
             .with_http_client(sender)
             .with_retry_policy(RetryPolicy::disabled())
             .build()?;
         exporter.set_resource(&resource);
-        let (outlet, task) = outlet::open(exporter, "logs", logs.batches, reason, &stop);
+        let (outlet, task) = outlet::open(exporter, "logs", logs.batches, answers, &stop);
         tasks.push(task);
         let provider = SdkLoggerProvider::builder()
             .with_resource(resource)
@@ -163,5 +163,14 @@ impl Exporters {
     }
 }
 
-/// The reason why the last batch was not sent, for the log.
-type Reason = Arc<parking_lot::Mutex<Option<String>>>;
+/// What became of the last batch.
+#[derive(Debug, Default)]
+struct Answer {
+    /// Why it was not taken, or not all of it, for the log.
+    reason: Option<String>,
+    /// The number of items that were refused of a batch that was taken.
+    rejected: u64,
+}
+
+/// Shared by who sends and who counts.
+type Answers = Arc<parking_lot::Mutex<Answer>>;

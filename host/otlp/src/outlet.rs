@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
 
-use super::Reason;
 use super::settings::Batches;
+use super::{Answer, Answers};
 
 /// Minimum time between two reports of what was lost: a collector may be away for days.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -60,19 +60,21 @@ impl<T> Outlet<T> {
     }
 }
 
-/// Opens a queue, and starts the task that empties it until `stop`.
+/// Opens a queue, and starts the task that empties it until `stop`; it returns how many items were
+/// lost.
 pub(super) fn open<E: BatchExporter>(
     exporter: E,
     signal: &'static str,
     batches: Batches,
-    reason: Reason,
+    answers: Answers,
     stop: &CancellationToken,
-) -> (Outlet<E::Item>, JoinHandle<()>) {
+) -> (Outlet<E::Item>, JoinHandle<u64>) {
     let (queue, waiting) = mpsc::channel(batches.queue);
     let dropped = Arc::<AtomicU64>::default();
     let losses = Losses {
         signal,
-        reason,
+        answers,
+        because: None,
         dropped: dropped.clone(),
         failed: 0,
         reported: 0,
@@ -85,10 +87,12 @@ pub(super) fn open<E: BatchExporter>(
 /// What was lost, and what of it the log knows.
 struct Losses {
     signal: &'static str,
-    reason: Reason,
+    answers: Answers,
+    /// Why something was lost last that the log does not know of yet.
+    because: Option<String>,
     /// Because the queue was full.
     dropped: Arc<AtomicU64>,
-    /// Because a batch could not be sent.
+    /// Because a batch could not be sent, or was refused in part.
     failed: u64,
     reported: u64,
     reported_at: Option<Instant>,
@@ -101,12 +105,16 @@ impl Losses {
         }
     }
 
+    fn lost(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed) + self.failed
+    }
+
     fn report(&mut self) {
-        let lost = self.dropped.load(Ordering::Relaxed) + self.failed;
+        let lost = self.lost();
         if lost == self.reported {
             return;
         }
-        let reason = self.reason.lock().take();
+        let reason = self.because.take();
         tracing::warn!(
             signal = self.signal,
             lost = lost - self.reported,
@@ -127,7 +135,7 @@ struct Emptying<E> {
 }
 
 impl<E: BatchExporter> Emptying<E> {
-    async fn run(mut self, mut waiting: mpsc::Receiver<E::Item>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<E::Item>) -> u64 {
         let mut batch = Vec::new();
         while self.gather(&mut waiting, &mut batch).await {
             self.send(&mut batch).await;
@@ -146,6 +154,7 @@ impl<E: BatchExporter> Emptying<E> {
             }
         }
         self.losses.report();
+        self.losses.lost()
     }
 
     /// Waits until a batch is full, or the time of its first item has come. Returns `false` at the
@@ -184,9 +193,14 @@ impl<E: BatchExporter> Emptying<E> {
         let count = items.len() as u64;
         // What is said while a batch is sent must not become the next batch.
         let sent = self.exporter.export(items).with_subscriber(tracing::Dispatch::none()).await;
-        if let Err(error) = sent {
-            self.losses.failed += count;
-            self.losses.reason.lock().get_or_insert_with(|| error.to_string());
+        let Answer { reason, rejected } = std::mem::take(&mut *self.losses.answers.lock());
+        let (lost, because) = match sent {
+            Err(error) => (count, reason.or_else(|| Some(error.to_string()))),
+            Ok(()) => (rejected.min(count), reason),
+        };
+        if lost > 0 {
+            self.losses.failed += lost;
+            self.losses.because = because;
         }
     }
 }
@@ -203,6 +217,7 @@ mod tests {
 
     use super::{BatchExporter, open};
     use crate::settings::Batches;
+    use crate::{Answer, Answers};
 
     /// Sends nothing until it is told to.
     #[derive(Default)]
@@ -251,7 +266,7 @@ mod tests {
             }
         }
         goes_on.notify_one();
-        task.await.unwrap();
+        assert_eq!(task.await.unwrap(), 4);
         assert_eq!(*sent.lock(), [vec![0, 1], vec![2, 3], vec![4, 5]]);
         outlet.push(10);
         assert_eq!(outlet.dropped.load(std::sync::atomic::Ordering::Relaxed), 5);
@@ -271,14 +286,35 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn a_collector_that_is_down_ends_nothing() {
         let stop = CancellationToken::new();
-        let reason = super::Reason::default();
-        let (outlet, task) = open(Down, "logs", batches(), reason, &stop);
+        let (outlet, task) = open(Down, "logs", batches(), Arc::default(), &stop);
         for item in 0..3 {
             outlet.push(item);
             tokio::time::sleep(Duration::from_secs(6)).await;
         }
         assert!(!task.is_finished());
         stop.cancel();
-        task.await.unwrap();
+        assert_eq!(task.await.unwrap(), 3);
+    }
+
+    /// Takes batches, and refuses one item of each.
+    struct Choosy(Answers);
+
+    impl BatchExporter for Choosy {
+        type Item = u32;
+
+        async fn export(&self, _: Vec<u32>) -> OTelSdkResult {
+            *self.0.lock() = Answer { reason: Some("too old".to_owned()), rejected: 1 };
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn what_is_refused_of_a_batch_is_lost() {
+        let (stop, answers) = (CancellationToken::new(), Answers::default());
+        let (outlet, task) = open(Choosy(answers.clone()), "traces", batches(), answers, &stop);
+        (0..4).for_each(|item| outlet.push(item));
+        stop.cancel();
+        assert_eq!(task.await.unwrap(), 2);
     }
 }

@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
 use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
+use sitewright_model::text::one_line;
 
-use super::Reason;
+use super::{Answer, Answers};
 
 /// Wait before a batch is sent again; it doubles with each further attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -18,23 +21,26 @@ const ATTEMPTS: u32 = 4;
 /// What is read of a response: it says how many items were refused.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
+/// Characters of what a collector says that the log shows.
+const MAX_SHOWN: usize = 300;
+
 /// The HTTP client of one signal.
 #[derive(Debug)]
 pub(super) struct Sender {
     client: sitewright_http::Client,
     within: Duration,
-    reason: Reason,
+    answers: Answers,
 }
 
 impl Sender {
     /// `within` is for a batch, with all repetitions.
     pub(super) fn new(client: sitewright_http::Client, within: Duration) -> Self {
-        Sender { client, within, reason: Reason::default() }
+        Sender { client, within, answers: Answers::default() }
     }
 
-    /// Why the last batch was not sent: the exporter's own errors do not say it.
-    pub(super) fn reason(&self) -> Reason {
-        self.reason.clone()
+    /// What became of the last batch: the exporter's own errors do not say it.
+    pub(super) fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     /// Sends, and sends again after a connection that failed and after the answer of a busy server,
@@ -77,15 +83,34 @@ impl Sender {
 
     /// Keeps why the batch was not taken. The URL is left out: it may have a key.
     fn note(&self, answer: &Result<Response<Bytes>, HttpError>) {
-        *self.reason.lock() = match answer {
-            Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("it answers with status {}", response.status().as_u16())),
-            Err(error) => Some(match error.source() {
+        let because = |reason| Answer { reason: Some(reason), rejected: 0 };
+        *self.answers.lock() = match answer {
+            Ok(response) if response.status().is_success() => taken(response.body()),
+            Ok(response) => {
+                because(format!("it answers with status {}", response.status().as_u16()))
+            }
+            Err(error) => because(match error.source() {
                 Some(source) => innermost(source),
                 None => "it cannot be reached".to_owned(),
             }),
         };
     }
+}
+
+/// What a collector says of a batch that it has taken: a part may be refused all the same.
+fn taken(body: &Bytes) -> Answer {
+    // The answer about lines of the log has the same fields.
+    let answer = ExportTraceServiceResponse::decode(body.clone()).ok();
+    let Some(partial) = answer.and_then(|answer| answer.partial_success) else {
+        return Answer::default();
+    };
+    let rejected = u64::try_from(partial.rejected_spans).unwrap_or_default();
+    if rejected == 0 {
+        return Answer::default();
+    }
+    let why: String = one_line(&partial.error_message).chars().take(MAX_SHOWN).collect();
+    let why = if why.is_empty() { "it does not say why" } else { why.as_str() };
+    Answer { reason: Some(format!("it refused a part of a batch: {why}")), rejected }
 }
 
 /// The cause of an error that has no cause itself.
@@ -109,9 +134,37 @@ impl HttpClient for Sender {
             Ok(answer) => answer,
             Err(late) => {
                 let reason = format!("no answer came within {} ms", self.within.as_millis());
-                self.reason.lock().get_or_insert(reason);
+                self.answers.lock().reason.get_or_insert(reason);
                 Err(late.into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_that_is_taken_in_part_says_so() {
+        let answer = |rejected, message: &str| {
+            let partial = ExportTracePartialSuccess {
+                rejected_spans: rejected,
+                error_message: message.to_owned(),
+            };
+            let response = ExportTraceServiceResponse { partial_success: Some(partial) };
+            taken(&Bytes::from(response.encode_to_vec()))
+        };
+        let full = answer(3, "too\nold");
+        assert_eq!(full.rejected, 3);
+        let reason = full.reason.unwrap();
+        assert!(reason.contains("refused a part of a batch: too old"), "{reason}");
+        assert!(answer(1, "").reason.unwrap().contains("does not say why"));
+        for all in [answer(0, "use the new port"), answer(-1, ""), taken(&Bytes::new())] {
+            assert_eq!((all.rejected, all.reason), (0, None));
+        }
+        assert_eq!(taken(&Bytes::from_static(b"{\"partialSuccess\":{}}")).rejected, 0);
     }
 }

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue, Uri};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector as _};
+use percent_encoding::percent_decode_str;
 use sitewright_model::build::host_build;
 use url::Url;
 
@@ -49,13 +51,16 @@ pub struct SettingsError {
 struct Names {
     /// `TRACES`, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
     signal: &'static str,
+    /// What is appended to `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    path: &'static str,
     /// `BSP`, as in `OTEL_BSP_SCHEDULE_DELAY`.
     processor: &'static str,
     delay_ms: u64,
 }
 
-const TRACES: Names = Names { signal: "TRACES", processor: "BSP", delay_ms: 5_000 };
-const LOGS: Names = Names { signal: "LOGS", processor: "BLRP", delay_ms: 1_000 };
+const TRACES: Names =
+    Names { signal: "TRACES", path: "v1/traces", processor: "BSP", delay_ms: 5_000 };
+const LOGS: Names = Names { signal: "LOGS", path: "v1/logs", processor: "BLRP", delay_ms: 1_000 };
 
 /// Where sampling is decided; all names that the SDK knows.
 const SAMPLERS: [&str; 6] = [
@@ -83,6 +88,11 @@ impl OtlpSettings {
     /// Whether spans are exported, and not only lines of the log.
     pub fn has_traces(&self) -> bool {
         self.traces.is_some()
+    }
+
+    /// Whether lines of the log are exported, and not only spans.
+    pub fn has_logs(&self) -> bool {
+        self.logs.is_some()
     }
 
     fn read(env: Env<'_>) -> Result<Option<Self>, SettingsError> {
@@ -127,7 +137,12 @@ impl Signal {
         };
         let Some((variable, endpoint)) = either("ENDPOINT") else { return Ok(None) };
         let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        if !Url::parse(&endpoint).is_ok_and(|url| is_http(&url)) {
+        // Both: the SDK shows what it cannot read, and there may be a key in it.
+        let whole = match variable == of("ENDPOINT") {
+            true => endpoint.clone(),
+            false => format!("{}/{}", endpoint.trim_end_matches('/'), names.path),
+        };
+        if !Url::parse(&endpoint).is_ok_and(|url| is_http(&url)) || whole.parse::<Uri>().is_err() {
             return Err(wrong(variable, "is no URL; write it like http://localhost:4318"));
         }
         if let Some((variable, protocol)) = either("PROTOCOL")
@@ -136,6 +151,18 @@ impl Signal {
             let why = "names a protocol that is not supported; set http/protobuf, which collectors \
                        receive at port 4318 (grpc is at 4317)";
             return Err(wrong(variable, why));
+        }
+        if let Some((variable, compression)) = either("COMPRESSION")
+            && !compression.trim().eq_ignore_ascii_case("none")
+        {
+            let why = "names a compression, but bodies are not compressed; set none";
+            return Err(wrong(variable, why));
+        }
+        // The SDK sends those of both, and leaves out what it cannot read.
+        for variable in [of("HEADERS"), "OTEL_EXPORTER_OTLP_HEADERS".to_owned()] {
+            if env(&variable).is_some_and(|list| !are_headers(&list)) {
+                return Err(wrong(variable, "is no list of headers; write it like api-key=…,b=…"));
+            }
         }
         let timeout = match either("TIMEOUT") {
             Some((variable, value)) => positive(variable, &value)?,
@@ -170,6 +197,16 @@ fn positive(variable: String, value: &str) -> Result<u64, SettingsError> {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(wrong(variable, "must be a whole number above 0")),
     }
+}
+
+/// Whether it is a list of headers, `name=value` with commas between them; values may have `%2C`.
+fn are_headers(list: &str) -> bool {
+    list.split_terminator(',').all(|header| {
+        let Some((name, value)) = header.split_once('=') else { return false };
+        let value = percent_decode_str(value.trim()).decode_utf8();
+        HeaderName::try_from(name.trim()).is_ok()
+            && value.is_ok_and(|value| !value.is_empty() && HeaderValue::from_str(&value).is_ok())
+    })
 }
 
 fn check_sampler(env: Env<'_>) -> Result<(), SettingsError> {
@@ -244,6 +281,12 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json", "http/protobuf"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "is no URL"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://secret@x:4317", "is no URL"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret key@x:4318", "is no URL"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", " http://secret.example:4318", "is no URL"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "not compressed"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key secret", "is no list of headers"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,api key=secret", "is no list of headers"),
+            ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "api-key=secret%0A", "is no list of headers"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole number"),
             ("OTEL_BSP_SCHEDULE_DELAY", "0", "above 0"),
             ("OTEL_TRACES_EXPORTER", "console", "`otlp` or `none`"),
@@ -252,6 +295,13 @@ mod tests {
             let error = read(&[ALL, (variable, value)]).unwrap_err();
             assert!(error.contains(variable) && error.contains(says), "{error}");
             assert!(!error.contains("secret"), "{error}");
+        }
+        for (variable, value) in [
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%2Cb==, b=c,"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://key@x.example/otlp/?a=b"),
+        ] {
+            assert!(read(&[ALL, (variable, value)]).is_ok(), "{variable}={value}");
         }
         let ratio = [ALL, ("OTEL_TRACES_SAMPLER", "traceidratio")];
         assert!(read(&ratio).unwrap_err().contains("OTEL_TRACES_SAMPLER_ARG"));

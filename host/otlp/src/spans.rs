@@ -25,7 +25,7 @@ use super::fields::{Fields, names_order};
 use super::outlet::Outlet;
 
 /// Whether it is a span that is exported.
-fn is_exported(metadata: &Metadata<'_>) -> bool {
+pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
     let of = metadata.target().split("::").next();
     metadata.is_span()
         && matches!(

@@ -51,5 +51,5 @@ pub use config::{MOST_ORDERS, WorkerConfig};
 pub use retention::{
     Keep, KeepByState, RetentionConfig, SweepMode, Swept, sweep_database, sweep_files,
 };
-pub use watchdog::{FORCED_EXIT, Watchdog};
+pub use watchdog::{ENDS_WITHIN, FORCED_EXIT, Watchdog};
 pub use worker::{PrepareError, Worker, WorkerOptions, WorkerParts};

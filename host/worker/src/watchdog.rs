@@ -18,6 +18,10 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 /// Exit code of a worker that did not end in time after SIGTERM or SIGINT.
 pub const FORCED_EXIT: u8 = 11;
 
+/// How long the process of a worker may still take after the worker has stopped, such as to send
+/// what waits for a collector. With more, a clean stop could end with [`FORCED_EXIT`].
+pub const ENDS_WITHIN: Duration = Duration::from_millis(800);
+
 /// The times of a watchdog.
 #[derive(Debug, Clone, Copy)]
 struct Times {
@@ -274,7 +278,8 @@ mod tests {
     #[test]
     fn a_worker_has_time_to_return_its_orders() {
         let grace = Duration::from_secs(60);
-        assert!(Times::with_grace(grace).exit_after >= grace + sitewright_jobs::STOPS_WITHIN);
+        let stopped = grace + sitewright_jobs::STOPS_WITHIN;
+        assert!(Times::with_grace(grace).exit_after >= stopped + ENDS_WITHIN);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::signals::StopSignals;
 use crate::config::Config;
+use crate::telemetry::{EXPORT_WITHIN, Logging};
 use sitewright_failure::render;
 use sitewright_intake as order;
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -66,7 +67,12 @@ pub(super) struct Report<'a> {
     pub(super) failure_file: Option<PathBuf>,
 }
 
-pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+pub(super) async fn run(
+    setup: &Setup,
+    args: Args,
+    json: bool,
+    logging: &mut Logging,
+) -> Result<Exit, SetupError> {
     let mut config = setup.config()?;
     if let Some(source) = &args.source {
         check_source(source)?;
@@ -159,6 +165,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             }
             if record.kind == FailureKind::Cancelled && record.stage == "template" {
                 // No guest runs yet. Do not wait for a template that is still being compiled.
+                logging.finish_export(EXPORT_WITHIN).await;
                 leave(Exit::Cancelled);
             }
             record.kind.into()

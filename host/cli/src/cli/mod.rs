@@ -95,7 +95,7 @@ use clap::{Parser, Subcommand};
 pub use confined::child;
 pub use exit::Exit;
 
-use crate::telemetry::{Backpressure, LogFormat, Logging};
+use crate::telemetry::{Backpressure, EXPORT_WITHIN, LogFormat, Logging};
 use sitewright_runtime::plugin::CompileArgs;
 
 /// Turn website orders into finished websites: sandboxed WebAssembly templates, AI calls, and one
@@ -248,8 +248,13 @@ impl Cli {
     pub async fn run(self, mut logging: Logging) -> ExitCode {
         let Cli { config, templates, out, json, color: _, log: _, log_format: _, command } = self;
         let setup = setup::Setup { config, templates, out };
+        let export_within = match &command {
+            // The watchdog ends a process that takes longer.
+            Command::Worker(_) => sitewright_worker::ENDS_WITHIN,
+            _ => EXPORT_WITHIN,
+        };
         let exit = match command {
-            Command::Generate(args) => generate::run(&setup, args, json).await,
+            Command::Generate(args) => generate::run(&setup, args, json, &mut logging).await,
             Command::Order(command) => order::run(&setup, command, json).await,
             Command::Queue(command) => queue::run(&setup, command, json).await,
             Command::Route(command) => route::run(&setup, command, json).await,
@@ -282,7 +287,7 @@ impl Cli {
                 Exit::from(&error)
             }
         };
-        logging.finish_export().await;
+        logging.finish_export(export_within).await;
         exit.into()
     }
 }

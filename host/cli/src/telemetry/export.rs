@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sitewright_ai::Redactor;
 use sitewright_otlp::OtlpSettings;
+use tracing_subscriber::EnvFilter;
 
-use super::{BoxedLayer, LogError, parsed};
+use super::BoxedLayer;
 
 /// Why nothing can be exported.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+enum ExportError {
     /// A variable has a value that cannot be followed.
     #[error(transparent)]
     Settings(#[from] sitewright_otlp::SettingsError),
@@ -22,8 +23,10 @@ pub enum ExportError {
     Client(#[from] sitewright_http::ClientError),
 }
 
-/// What libraries say while they send to the collector: it would be sent too, without an end.
-const OWN: &str = ",hyper=off,hyper_util=off,h2=off,reqwest=off,rustls=off,sitewright_http=off";
+/// Added to the filter of what is exported. What libraries say while they send to the collector
+/// would be sent too, without an end.
+pub(super) const OWN: &str =
+    ",hyper=off,hyper_util=off,h2=off,reqwest=off,rustls=off,sitewright_http=off";
 
 /// The tasks that send; none if nothing is exported.
 #[derive(Default)]
@@ -42,22 +45,40 @@ impl Export {
 pub(super) struct Exported {
     pub(super) export: Export,
     pub(super) layers: Vec<BoxedLayer>,
+    /// Why nothing is exported although the environment names a collector.
+    pub(super) refused: Option<String>,
 }
 
 /// Starts what the environment says: nothing, if it names no collector. `filter` selects the lines
 /// of the log.
-pub(super) fn start(filter: &str) -> Result<Exported, LogError> {
-    let Some(settings) = OtlpSettings::from_env().map_err(ExportError::from)? else {
-        return Ok(Exported::default());
-    };
-    let client = sitewright_http::client().map_err(ExportError::from)?;
-    let filter = parsed(filter, OWN)?;
-    let started = sitewright_otlp::start(&settings, &client, redact, filter);
-    let (export, layers) = started.map_err(ExportError::from)?;
+pub(super) fn start(filter: EnvFilter) -> Exported {
+    begin(filter).unwrap_or_else(|error| Exported {
+        refused: Some(error.to_string()),
+        ..Exported::default()
+    })
+}
+
+fn begin(filter: EnvFilter) -> Result<Exported, ExportError> {
+    let Some(settings) = OtlpSettings::from_env()? else { return Ok(Exported::default()) };
+    let client = sitewright_http::client()?;
+    let (export, layers) = sitewright_otlp::start(&settings, &client, redact, filter)?;
     if settings.has_traces() {
         sitewright_ai::propagate_with(sitewright_otlp::traceparent_of);
     }
-    Ok(Exported { export: Export(Some(export)), layers })
+    Ok(Exported { export: Export(Some(export)), layers, refused: None })
+}
+
+/// What the environment says; `None` if it names no collector.
+pub(super) fn examine() -> Option<Result<&'static str, String>> {
+    let settings = match OtlpSettings::from_env() {
+        Ok(settings) => settings?,
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    Some(Ok(match (settings.has_traces(), settings.has_logs()) {
+        (true, true) => "traces and logs",
+        (true, false) => "traces",
+        (false, _) => "logs",
+    }))
 }
 
 fn redact(text: &str) -> Cow<'_, str> {

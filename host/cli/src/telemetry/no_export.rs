@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::{BoxedLayer, LogError};
+use tracing_subscriber::EnvFilter;
 
-/// The environment names a collector.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the environment variable {0} is set, but this program was built without the feature `otlp`; \
-     unset it, or build with `--features otlp`"
-)]
-pub struct ExportError(&'static str);
+use super::BoxedLayer;
+
+/// Added to the filter of what is exported.
+pub(super) const OWN: &str = "";
 
 #[derive(Default)]
 pub(super) struct Export;
@@ -24,20 +21,30 @@ impl Export {
 pub(super) struct Exported {
     pub(super) export: Export,
     pub(super) layers: Vec<BoxedLayer>,
+    /// Why nothing is exported although the environment names a collector.
+    pub(super) refused: Option<String>,
 }
 
-pub(super) fn start(_: &str) -> Result<Exported, LogError> {
-    let endpoints = [
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-    ];
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let disabled = std::env::var("OTEL_SDK_DISABLED").unwrap_or_default();
-    match endpoints.into_iter().find(is_set) {
-        Some(name) if !disabled.trim().eq_ignore_ascii_case("true") => {
-            Err(ExportError(name).into())
-        }
-        _ => Ok(Exported::default()),
+#[allow(clippy::needless_pass_by_value, reason = "as with the feature")]
+pub(super) fn start(_: EnvFilter) -> Exported {
+    Exported { refused: examine().and_then(Result::err), ..Exported::default() }
+}
+
+/// What the environment says; `None` if it names no collector.
+pub(super) fn examine() -> Option<Result<&'static str, String>> {
+    let text = |name: &str| std::env::var(name).unwrap_or_default().trim().to_owned();
+    if text("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true") {
+        return None;
     }
+    let signals = [
+        ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("OTEL_LOGS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"),
+    ];
+    let wanted = signals.into_iter().filter(|(exporter, _)| text(exporter) != "none");
+    let mut endpoints = wanted.flat_map(|(_, own)| [own, "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+    let named = endpoints.find(|name| !text(name).is_empty())?;
+    Some(Err(format!(
+        "the environment variable {named} is set, but this program was built without the feature \
+         `otlp`; unset it, or build with `--features otlp`"
+    )))
 }

@@ -10,7 +10,7 @@ use sitewright_model::time::now_ms;
 
 use super::blame::{self, Blame};
 use super::{CHUNK, Rescued, Rescuer};
-use crate::attempt::trace_id;
+use crate::attempt::{trace_id_in, traceparent};
 use crate::complete::{end_attempt, insert_failure};
 use crate::driver::river::{self, JobEnd};
 use crate::driver::{Row, Tx, args, sql};
@@ -266,8 +266,8 @@ impl Rescuer {
                 })
             });
             let Some(ends) = done.await? else { return Ok(false) };
-            for (owned, (state, blame)) in ends {
-                log(&owned, &case, state, blame);
+            for (owned, RescuedOrder { state, blame, trace_id }) in ends {
+                log(&owned, &case, state, blame, &trace_id);
                 let order = owned.order;
                 match state {
                     OrderState::Dead => rescued.dead.push(order),
@@ -285,10 +285,17 @@ impl Rescuer {
     }
 }
 
+/// An order that was taken from its attempt.
+struct RescuedOrder {
+    state: OrderState,
+    blame: Blame,
+    /// Of the attempt.
+    trace_id: String,
+}
+
 /// One line for each order; a warning for one that may be to blame.
-fn log(owned: &Owned, case: &Case, state: OrderState, blame: Blame) {
+fn log(owned: &Owned, case: &Case, state: OrderState, blame: Blame, trace_id: &str) {
     let Owned { order, attempt, job } = owned;
-    let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
     let reason = case.reason;
     match blame {
         Blame::Innocent => tracing::info!(
@@ -318,14 +325,14 @@ async fn may_rescue(tx: &mut Tx, case: &Case) -> Result<bool, sqlx::Error> {
     Ok(row.map(|row| row.int("beats")).transpose()? == Some(heartbeats))
 }
 
-/// Takes an order from an attempt that will not complete it. The order's new state, and whether it
-/// is to blame; `None` if the attempt no longer owns it.
+/// Takes an order from an attempt that will not complete it; `None` if the attempt no longer owns
+/// it.
 async fn rescue_in(
     tx: &mut Tx,
     river: &river::JobClient,
     owned: &Owned,
     case: &Case,
-) -> Result<Option<(OrderState, Blame)>, sqlx::Error> {
+) -> Result<Option<RescuedOrder>, sqlx::Error> {
     let Case { client: worker, reason, limits, .. } = case;
     let (now, order, attempt) = (now_ms(), owned.order.as_str(), owned.attempt.as_str());
     let row = tx
@@ -334,7 +341,7 @@ async fn rescue_in(
                 "UPDATE sitewright_orders SET updated_at = $3
                  WHERE id = $1 AND owner_attempt = $2 AND state = {running}
                  RETURNING crashes, priority, job_id, cancel_requested_at, template,
-                    config_version, suspected_at"
+                    config_version, suspected_at, traceparent"
             ),
             args![order, attempt, now],
         )
@@ -449,7 +456,9 @@ async fn rescue_in(
         ],
     )
     .await?;
-    Ok(Some((state, blame)))
+    let parent = traceparent(&row)?;
+    let trace_id = attempt.parse().map(|attempt| trace_id_in(parent.as_ref(), attempt));
+    Ok(Some(RescuedOrder { state, blame, trace_id: trace_id.unwrap_or_default() }))
 }
 
 /// What the order's history says of a rescue that leaves no failure record.

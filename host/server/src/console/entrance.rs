@@ -12,7 +12,7 @@ use sitewright_jobs::{Scope, Token};
 use sitewright_model::time::now_ms;
 
 use super::guard::{fields, own};
-use super::identity::{SESSION, cookie};
+use super::identity::{SESSION, has_own_cookies, kept};
 use super::oidc::provider;
 use super::refusal::outside;
 use super::session::{Holder, LASTS_MS, is_same, random};
@@ -95,7 +95,7 @@ pub(crate) async fn by_link(State(app): State<App>, request: Request) -> Result<
     }
     let id = app.sessions.begin(Holder::Link, now_ms())?;
     let mut response = see(address::HOME)?;
-    Cookie::session(&id, is_https(&parts.headers)).set(&mut response)?;
+    Cookie::session(&id, Protection::of(&app, &parts.headers)).set(&mut response)?;
     Ok(response)
 }
 
@@ -121,7 +121,7 @@ pub(super) fn form(
     let frame = Frame { csrf: secret.clone(), ..outside("Log in") };
     let provider = app.oidc.as_ref().map(|oidc| provider(oidc, next));
     let mut response = page_with(status, login_page(&frame, next, complaint, provider.as_ref()))?;
-    Cookie::form(&secret, is_https(headers)).set(&mut response)?;
+    Cookie::form(&secret, Protection::of(app, headers)).set(&mut response)?;
     Ok(response)
 }
 
@@ -132,7 +132,7 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
     let headers = &parts.headers;
     let fields = fields(&app, headers, body, MAX_SMALL_BODY).await?;
     let next = fields.get("next").and_then(own).unwrap_or(address::HOME);
-    let secret = cookie(headers, FORM).unwrap_or_default();
+    let secret = kept(&app, headers, FORM).unwrap_or_default();
     if !fields.get("csrf").is_some_and(|given| is_same(given, &secret)) {
         let why = "The form was too old. Send it again; the browser must accept cookies.";
         return form(&app, headers, StatusCode::FORBIDDEN, next, Some(why));
@@ -152,14 +152,14 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
                    admin.";
         return form(&app, headers, StatusCode::FORBIDDEN, next, Some(why));
     }
-    if let Some(before) = cookie(headers, SESSION) {
+    if let Some(before) = kept(&app, headers, SESSION) {
         app.sessions.end(&before);
     }
     let id = app.sessions.begin(Holder::Token(token.id.clone()), now_ms())?;
     let mut response = see(next)?;
-    let is_secure = is_https(headers);
-    Cookie::session(&id, is_secure).set(&mut response)?;
-    Cookie::form("", is_secure).removed().set(&mut response)?;
+    let protection = Protection::of(&app, headers);
+    Cookie::session(&id, protection).set(&mut response)?;
+    Cookie::form("", protection).removed().set(&mut response)?;
     Ok(response)
 }
 
@@ -185,39 +185,70 @@ pub(crate) async fn end(
     };
     app.sessions.end(&session);
     let mut response = see("/console/login")?;
-    Cookie::session("", is_https(&headers)).removed().set(&mut response)?;
+    Cookie::session("", Protection::of(&app, &headers)).removed().set(&mut response)?;
     Ok(response)
+}
+
+/// Where a cookie is sent, and who can set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protection {
+    /// Without TLS, too.
+    None,
+    /// With TLS only.
+    Secure,
+    /// With TLS only, and no other host can set it (`__Host-`): a page of a sibling host could log
+    /// somebody in as somebody else with a cookie for all hosts of their domain.
+    OwnHost,
+}
+
+impl Protection {
+    /// Of cookies that answer this request.
+    fn of(app: &App, headers: &HeaderMap) -> Self {
+        if has_own_cookies(app) {
+            Protection::OwnHost
+        } else if is_https(headers) {
+            Protection::Secure
+        } else {
+            Protection::None
+        }
+    }
+}
+
+/// The name of a cookie that no other host can set.
+pub(super) fn of_own_host(name: &str) -> String {
+    format!("__Host-{name}")
 }
 
 /// A cookie of the console, which no script reads.
 pub(super) struct Cookie<'a> {
+    /// Without `__Host-`.
     pub(super) name: &'static str,
     pub(super) value: &'a str,
+    /// With [`Protection::OwnHost`] it is `/` in its place.
     pub(super) path: &'static str,
     /// `Strict` or `Lax`.
     pub(super) same_site: &'static str,
     /// How long it lasts.
     pub(super) seconds: i64,
-    /// Whether it is sent with TLS only.
-    pub(super) is_secure: bool,
+    pub(super) protection: Protection,
 }
 
 impl<'a> Cookie<'a> {
     /// The one with the id of a session.
-    pub(super) fn session(id: &'a str, is_secure: bool) -> Self {
+    pub(super) fn session(id: &'a str, protection: Protection) -> Self {
         let seconds = LASTS_MS / 1_000;
-        Cookie { name: SESSION, value: id, seconds, ..Cookie::form(id, is_secure) }
+        Cookie { name: SESSION, value: id, seconds, ..Cookie::form(id, protection) }
     }
 
     /// The one with the secret of the form for a token.
-    fn form(secret: &'a str, is_secure: bool) -> Self {
+    fn form(secret: &'a str, protection: Protection) -> Self {
         Cookie {
             name: FORM,
             value: secret,
             path: "/console",
             same_site: "Strict",
             seconds: 3_600,
-            is_secure,
+            protection,
         }
     }
 
@@ -227,8 +258,12 @@ impl<'a> Cookie<'a> {
     }
 
     pub(super) fn set(&self, response: &mut Response) -> Result<(), Problem> {
-        let Cookie { name, value, path, same_site, seconds, is_secure } = self;
-        let secure = if *is_secure { "; Secure" } else { "" };
+        let Cookie { name, value, path, same_site, seconds, protection } = self;
+        let (name, path, secure) = match protection {
+            Protection::None => ((*name).to_owned(), *path, ""),
+            Protection::Secure => ((*name).to_owned(), *path, "; Secure"),
+            Protection::OwnHost => (of_own_host(name), "/", "; Secure"),
+        };
         let text = format!(
             "{name}={value}; Path={path}; HttpOnly; SameSite={same_site}; Max-Age={seconds}{secure}"
         );

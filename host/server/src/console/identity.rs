@@ -8,14 +8,16 @@ use sitewright_console::Viewer;
 use sitewright_jobs::{Scope, Token};
 use sitewright_model::time::now_ms;
 
+use super::entrance::of_own_host;
 use super::session::Holder;
 use super::visit::{Fields, Visit};
 use crate::access::{self, Actor};
 use crate::app::App;
+use crate::oidc::Oidc;
 use crate::problem::Problem;
 
 /// The cookie with the id of a session.
-pub(crate) const SESSION: &str = "sitewright_session";
+pub(super) const SESSION: &str = "sitewright_session";
 /// Characters of a name that a proxy gives.
 const MAX_NAME: usize = 100;
 
@@ -53,7 +55,7 @@ async fn with_session(
     headers: &HeaderMap,
     is_open: bool,
 ) -> Result<Option<(Actor, Visit)>, Problem> {
-    let Some(id) = cookie(headers, SESSION) else { return Ok(None) };
+    let Some(id) = kept(app, headers, SESSION) else { return Ok(None) };
     let now = now_ms();
     let Some(session) = app.sessions.of(&id, now) else { return Ok(None) };
     let token = match &session.holder {
@@ -133,8 +135,22 @@ fn visit(viewer: Viewer, csrf: String, session: Option<String>) -> Visit {
     Visit { viewer, csrf, session, query: Fields::default(), form: Fields::default() }
 }
 
+/// Whether no other host can set the console's cookies: its address is known, and has TLS.
+pub(super) fn has_own_cookies(app: &App) -> bool {
+    app.oidc.as_ref().is_some_and(Oidc::is_https)
+}
+
+/// The value of a cookie of the console, whose name is given without `__Host-`. One that another
+/// host may have set does not count where the console's have that prefix.
+pub(super) fn kept(app: &App, headers: &HeaderMap, name: &str) -> Option<String> {
+    match has_own_cookies(app) {
+        true => cookie(headers, &of_own_host(name)),
+        false => cookie(headers, name),
+    }
+}
+
 /// The value of a cookie; `None` if there is none, or more than one with this name.
-pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
     let pairs = all.flat_map(|header| header.split(';')).filter_map(|pair| {
         let (known, value) = pair.trim().split_once('=')?;

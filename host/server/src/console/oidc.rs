@@ -13,9 +13,9 @@ use axum::response::{IntoResponse as _, Response};
 use sitewright_console::{Provider, address, entered};
 use sitewright_model::time::now_ms;
 
-use super::entrance::{Cookie, form, is_prefetch};
+use super::entrance::{Cookie, Protection, form, is_prefetch};
 use super::guard::own;
-use super::identity::{SESSION, cookie};
+use super::identity::{SESSION, kept};
 use super::refusal::outside;
 use super::session::{Holder, random};
 use super::visit::{Fields, page_with, see};
@@ -53,8 +53,13 @@ fn login_cookie<'a>(value: &'a str, oidc: &Oidc) -> Cookie<'a> {
         path: "/console/oidc",
         same_site: "Lax",
         seconds: LASTS_SECONDS,
-        is_secure: oidc.is_https(),
+        protection: protection(oidc),
     }
+}
+
+/// Of the cookies of this console.
+fn protection(oidc: &Oidc) -> Protection {
+    if oidc.is_https() { Protection::OwnHost } else { Protection::None }
 }
 
 /// `GET /console/oidc/begin`. A link and no form: the policy of the pages permits no form that is
@@ -88,9 +93,13 @@ pub(crate) async fn callback(
 ) -> Result<Response, Problem> {
     let oidc = configured(&app)?;
     let (mut parts, _) = request.into_parts();
+    if parts.method == Method::HEAD || is_prefetch(&parts.headers) {
+        // It would use up the code.
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
     let (_, client) = access::subject(&mut parts).await;
-    let kept = cookie(&parts.headers, LOGIN).unwrap_or_default();
-    let (secret, next) = kept.split_once(':').unwrap_or_default();
+    let begun = kept(&app, &parts.headers, LOGIN).unwrap_or_default();
+    let (secret, next) = begun.split_once(':').unwrap_or_default();
     let next = own(next).unwrap_or_default();
     let query = Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
     let reply = Reply {
@@ -100,10 +109,13 @@ pub(crate) async fn callback(
         error: query.get("error"),
         error_description: query.get("error_description"),
     };
-    let mut response = match oidc.finish(secret, &reply).await {
+    let finished = oidc.finish(secret, &reply).await;
+    // A login ends once. One that another tab has begun meanwhile goes on.
+    let has_ended = !matches!(finished, Err(LoginRefusal::NotBegun));
+    let mut response = match finished {
         Ok(person) => {
             // A session from before is not sent from another site; it ends by itself.
-            if let Some(before) = cookie(&parts.headers, SESSION) {
+            if let Some(before) = kept(&app, &parts.headers, SESSION) {
                 app.sessions.end(&before);
             }
             enter(&app, oidc, person, next, client).await?
@@ -118,8 +130,9 @@ pub(crate) async fn callback(
             form(&app, &parts.headers, status, next, Some(&why))?
         }
     };
-    // A login ends once.
-    login_cookie("", oidc).removed().set(&mut response)?;
+    if has_ended {
+        login_cookie("", oidc).removed().set(&mut response)?;
+    }
     Ok(response)
 }
 
@@ -137,7 +150,7 @@ async fn enter(
     let id = app.sessions.begin(Holder::Person(person), now_ms())?;
     let next = if next.is_empty() { address::HOME } else { next };
     let mut response = page_with(StatusCode::OK, entered(&outside("Logged in"), next))?;
-    Cookie::session(&id, oidc.is_https()).set(&mut response)?;
+    Cookie::session(&id, protection(oidc)).set(&mut response)?;
     Ok(response)
 }
 

@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -101,7 +101,7 @@ pub enum OidcError {
 pub struct Oidc {
     config: Arc<OidcConfig>,
     secret: Option<SecretString>,
-    /// Without a slash at the end.
+    /// An origin: without a slash at the end.
     console_url: String,
     redirect: RedirectUrl,
     label: String,
@@ -145,8 +145,7 @@ impl Oidc {
             wrong("issuer", message!("is no address: {error}; write https://login.example"))
         })?;
         check_url(issuer.url()).map_err(|why| wrong("issuer", why))?;
-        let console_url = config.console_url.trim_end_matches('/').to_owned();
-        let parsed = Url::parse(&console_url).map_err(|error| {
+        let parsed = Url::parse(config.console_url.trim_end_matches('/')).map_err(|error| {
             wrong("console_url", message!("is no address: {error}; write https://console.example"))
         })?;
         check_url(&parsed).map_err(|why| wrong("console_url", why))?;
@@ -154,6 +153,8 @@ impl Oidc {
             let why = message!("has a path; the console is at /console of a host of its own");
             return Err(wrong("console_url", why));
         }
+        // As browsers write it: `HTTPS://Console.example:443` is the same origin.
+        let console_url = parsed.origin().ascii_serialization();
         let redirect = RedirectUrl::new(format!("{console_url}{CALLBACK}"));
         let redirect =
             redirect.map_err(|error| wrong("console_url", message!("is no address: {error}")))?;
@@ -254,6 +255,9 @@ impl Oidc {
         }
         let code = reply.code.ok_or(LoginRefusal::NoCode)?;
         let (keys, keys_at) = (metadata.jwks().clone(), metadata.jwks_uri().clone());
+        let known_at = Instant::now();
+        // Until the end: what others make up must not become more requests than these.
+        let _permit = self.provider.permit()?;
         let client = self.client(metadata);
         let request = client.exchange_code(AuthorizationCode::new(code.to_owned()));
         let request = request.map_err(|_| {
@@ -266,8 +270,8 @@ impl Oidc {
         let token = answer.id_token().ok_or(LoginRefusal::NoIdToken)?;
         let nonce = Nonce::new(Part::Nonce.of(secret));
         let mut verified = self.verify(keys, token, &nonce);
-        if verified == Err(NO_KEY) {
-            let keys = self.provider.new_keys(&keys_at).await?;
+        if verified.as_ref().is_err_and(may_be_of_new_key) {
+            let keys = self.provider.new_keys(&keys_at, known_at).await?;
             verified = self.verify(keys, token, &nonce);
         }
         verified.map_err(|error| not_verified(&error))?;
@@ -338,9 +342,18 @@ impl Oidc {
     }
 }
 
-/// A token is signed with a key that is not known.
-const NO_KEY: ClaimsVerificationError =
-    ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey);
+/// Whether a token may be signed with a key that is not known. A provider whose tokens do not name
+/// their key (`kid`) replaces it all the same: then the old one does not fit, or several do.
+fn may_be_of_new_key(error: &ClaimsVerificationError) -> bool {
+    matches!(
+        error,
+        ClaimsVerificationError::SignatureVerification(
+            SignatureVerificationError::NoMatchingKey
+                | SignatureVerificationError::AmbiguousKeyId(_)
+                | SignatureVerificationError::CryptoError(_)
+        )
+    )
+}
 
 /// Refuses an address that others can read, or that has more than it should.
 fn check_url(url: &Url) -> Result<(), Message> {
@@ -434,6 +447,10 @@ mod tests {
         assert_eq!(oidc.secret.as_ref().unwrap().expose_secret(), "secret");
         assert!(!format!("{oidc:?}").contains("secret\""));
         assert!(read("").unwrap().secret.is_none(), "a public client");
+        let loud = read(", \"console_url\": \"HTTPS://Console.example:443/\"").unwrap();
+        assert!(loud.is_https() && loud.console_url() == "https://console.example");
+        let local = read(", \"console_url\": \"http://localhost:8080\"").unwrap();
+        assert!(!local.is_https() && local.console_url() == "http://localhost:8080");
         for issuer in ["http://localhost:1", "http://127.0.0.1:9400/", "http://[::1]/x"] {
             assert!(read(&format!(", \"issuer\": {issuer:?}")).is_ok(), "{issuer}");
         }

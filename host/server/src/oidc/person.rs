@@ -31,9 +31,10 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// As the audit log knows them.
+    /// As the audit log knows them. With the subject: people choose their name, and may choose that
+    /// of somebody else.
     pub(crate) fn actor(&self) -> Actor {
-        let name = format!("oidc: {}", self.name);
+        let name = format!("oidc: {} ({})", self.name, self.subject);
         Actor::Person { name, scope: self.scope, tenant: self.tenant.clone() }
     }
 

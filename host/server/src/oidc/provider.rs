@@ -17,7 +17,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use sitewright_http::{Client, causes_with_self};
 use sitewright_model::message::Message;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::refusal::{LoginRefusal, said};
 
@@ -25,6 +25,9 @@ use super::refusal::{LoginRefusal, said};
 const MAX_ANSWER: usize = 256 << 10;
 /// How long a discovery document and its keys are used before they are asked for again: 1 h.
 const FRESH: Duration = Duration::from_secs(60 * 60);
+/// Logins that may be with the provider at once. Anybody can make up a cookie and a code, each pair
+/// of which is a request to its token endpoint.
+const MAX_LOGINS: usize = 16;
 
 /// What a provider says of itself, with its keys.
 pub(super) type Metadata = ProviderMetadata<
@@ -121,6 +124,9 @@ pub(super) struct Provider {
     issuer: IssuerUrl,
     http: ProviderHttp,
     known: Mutex<Known>,
+    logins: Semaphore,
+    /// When its keys were asked for again last, with success.
+    keys_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +138,13 @@ struct Known {
 
 impl Provider {
     pub(super) fn new(issuer: IssuerUrl, http: ProviderHttp) -> Self {
-        Provider { issuer, http, known: Mutex::default() }
+        Provider {
+            issuer,
+            http,
+            known: Mutex::default(),
+            logins: Semaphore::new(MAX_LOGINS),
+            keys_at: Mutex::default(),
+        }
     }
 
     pub(super) fn issuer(&self) -> &IssuerUrl {
@@ -141,6 +153,17 @@ impl Provider {
 
     pub(super) fn http(&self) -> &ProviderHttp {
         &self.http
+    }
+
+    /// For the part of a login that asks the token endpoint.
+    ///
+    /// # Errors
+    /// As many as may be are there already.
+    pub(super) fn permit(&self) -> Result<SemaphorePermit<'_>, LoginRefusal> {
+        self.logins.try_acquire().map_err(|_| {
+            let why = format!("{MAX_LOGINS} logins wait for it already");
+            LoginRefusal::Unavailable(why)
+        })
     }
 
     /// What it says of itself, asked for if it is not known or an hour old. One caller asks and the
@@ -191,20 +214,29 @@ impl Provider {
         Ok(metadata)
     }
 
-    /// Asks for the keys again, because a token is signed with another one: providers replace
-    /// them. Only the provider itself can cause it, with a token of its token endpoint.
+    /// Asks for the keys again, because a token fits none of those that were known at `known_at`:
+    /// providers replace them. Only the provider itself can cause it, with a token of its token
+    /// endpoint. One caller asks, and the others wait for its answer.
     ///
     /// # Errors
     /// They cannot be had.
     pub(super) async fn new_keys(
         &self,
         at: &JsonWebKeySetUrl,
+        known_at: Instant,
     ) -> Result<CoreJsonWebKeySet, LoginRefusal> {
+        let mut keys_at = self.keys_at.lock().await;
+        if keys_at.is_some_and(|asked| asked > known_at)
+            && let Some((_, metadata)) = &self.known.lock().await.metadata
+        {
+            return Ok(metadata.jwks().clone());
+        }
         let fetched = CoreJsonWebKeySet::fetch_async(at, &self.http).await;
         let keys = fetched.map_err(|error| unavailable(&error, "its keys"))?;
         if let Some((_, metadata)) = &mut self.known.lock().await.metadata {
             *metadata = metadata.clone().set_jwks(keys.clone());
         }
+        *keys_at = Some(Instant::now());
         Ok(keys)
     }
 }
@@ -228,4 +260,22 @@ fn unavailable(error: &DiscoveryError<FetchError>, what: &str) -> LoginRefusal {
         other => other.to_string(),
     };
     LoginRefusal::Unavailable(format!("{what} cannot be had: {}", said(&why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_make_up_keeps_few_requests_at_the_provider() {
+        let client = sitewright_http::client().unwrap();
+        let http = ProviderHttp { client, within: Duration::from_secs(1) };
+        let issuer = IssuerUrl::new("https://login.example".to_owned()).unwrap();
+        let provider = Provider::new(issuer, http);
+        let mut permits: Vec<_> = (0..MAX_LOGINS).map(|_| provider.permit().unwrap()).collect();
+        let refusal = provider.permit().unwrap_err().to_string();
+        assert!(refusal.contains("16 logins wait for it already"), "{refusal}");
+        drop(permits.pop());
+        assert!(provider.permit().is_ok());
+    }
 }

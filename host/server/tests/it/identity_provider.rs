@@ -19,6 +19,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use ring::{digest, hmac};
 use serde_json::{Map, Value, json};
 use sitewright_model::time::now_ms;
+use tokio::net::TcpListener;
 
 /// What the provider calls the console, and what they share.
 pub(crate) const CLIENT: (&str, &str) = ("sitewright", "s3cret:+/");
@@ -95,9 +96,13 @@ pub(crate) struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// A provider on this port of the loopback interface; 0 for a free one.
-    pub(crate) async fn start(port: u16) -> Self {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    /// A provider on a free port of the loopback interface.
+    pub(crate) async fn start() -> Self {
+        IdentityProvider::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    /// A provider that answers there.
+    pub(crate) fn on(listener: TcpListener) -> Self {
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             issuer,

@@ -14,6 +14,11 @@ use crate::*;
 
 /// How browsers reach the console. The browser of these tests knows where that is.
 const CONSOLE: &str = "https://console.example";
+/// The cookies of a login that has begun, and of a session: no other host can set them.
+const LOGIN: &str = "__Host-sitewright_oidc";
+const SESSION: &str = "__Host-sitewright_session";
+/// As the audit log knows whom the provider's tokens name.
+const ANN: &str = "oidc: ann (248289761001)";
 /// Milliseconds in which the provider must answer: more than a busy machine needs.
 const TIMEOUT_MS: u64 = 10_000;
 /// The same for what never comes.
@@ -93,7 +98,7 @@ mod tests {
     use super::*;
 
     pub(super) async fn somebody_logs_in_with_an_identity_provider(place: Place) {
-        let provider = IdentityProvider::start(0).await;
+        let provider = IdentityProvider::start().await;
         let api = serve(&place, provider.issuer(), json!({})).await;
         // Without a token, and on this machine: nobody is in.
         let browser = Browser::new(&api);
@@ -106,11 +111,12 @@ mod tests {
         let led = browser.get(&begin).await;
         assert_eq!(led.status, StatusCode::SEE_OTHER, "{led:?}");
         let cookie = led.header("set-cookie").to_owned();
-        for part in ["Path=/console/oidc;", "Max-Age=600", "; Secure"] {
+        assert!(cookie.starts_with(LOGIN), "{cookie}");
+        for part in ["Path=/;", "Max-Age=600", "; Secure"] {
             assert!(cookie.contains(part), "{cookie}");
         }
         // What is in the address says nothing of what is in the cookie.
-        let secret = browser.cookies.borrow()["sitewright_oidc"].clone();
+        let secret = browser.cookies.borrow()[LOGIN].clone();
         let (secret, _) = secret.split_once(':').unwrap();
         assert!(secret.len() == 64 && !led.header("location").contains(secret), "{led:?}");
         let back = provider.log_in(led.header("location"));
@@ -120,8 +126,8 @@ mod tests {
         // No redirect: the cookie of the session would not come along.
         let on = "content=\"0; url=/console/orders?state=failed&#38;text=a\"";
         assert!(entered.text.contains(on), "{}", entered.text);
-        assert!(!browser.cookies.borrow().contains_key("sitewright_oidc"));
-        let session = browser.cookies.borrow()["sitewright_session"].clone();
+        assert!(!browser.cookies.borrow().contains_key(LOGIN));
+        let session = browser.cookies.borrow()[SESSION].clone();
         let page = browser.page("/console/orders").await;
         assert!(page.contains("title=\"ann\"") && !page.contains("read only"), "{page}");
         browser.act("/console/queue/pause", &[]).await;
@@ -137,17 +143,24 @@ mod tests {
         assert_eq!(browser.get("/console").await.status, StatusCode::OK, "still logged in");
         // Each login has a session of its own.
         assert_eq!(log_in(&browser, &provider).await.status, StatusCode::OK);
-        assert_ne!(browser.cookies.borrow()["sitewright_session"], session);
+        assert_ne!(browser.cookies.borrow()[SESSION], session);
+        // A cookie that another host of the domain can set is none of the console.
+        let id = browser.cookies.borrow()[SESSION].clone();
+        let url = format!("http://{}/console", api.address);
+        for (name, status) in [(SESSION, 200), ("sitewright_session", 303)] {
+            let request = api.client.get(&url).header("cookie", format!("{name}={id}"));
+            assert_eq!(send(request).await.status.as_u16(), status, "{name}");
+        }
         assert_eq!(browser.act("/console/logout", &[]).await, "/console/login");
         assert_eq!(browser.get("/console").await.header("location"), "/console/login");
 
         let of_ann = Some("oidc, subject 248289761001".to_owned());
-        let good = ("oidc: ann".to_owned(), 200, of_ann);
+        let good = (ANN.to_owned(), 200, of_ann);
         let bad = ("unknown".to_owned(), 403, Some("oidc".to_owned()));
         assert_eq!(logins(&api).await, [good.clone(), bad, good]);
         let log = api.database.audit_log(i64::MAX, 200).await.unwrap();
         let paused = log.iter().find(|entry| entry.action == "queue.pause").unwrap();
-        assert_eq!(paused.actor, "oidc: ann");
+        assert_eq!(paused.actor, ANN);
     }
 }
 
@@ -182,7 +195,7 @@ async fn a_conforming_provider_of_others_says_who_logs_in() {
     let page = browser.page("/console/orders").await;
     assert!(page.contains("title=\"ann\"") && page.contains(">acme</span>"), "{page}");
     assert_eq!(browser.get("/console/settings").await.status, StatusCode::FORBIDDEN);
-    let good = ("oidc: ann".to_owned(), 200, Some("oidc, subject 7".to_owned()));
+    let good = ("oidc: ann (7)".to_owned(), 200, Some("oidc, subject 7".to_owned()));
     assert_eq!(logins(&api).await, [good]);
 }
 
@@ -306,6 +319,28 @@ const CASES: &[Case] = &[
     ),
     ("keys that were replaced again", |_| {}, 200, "You are logged in"),
     (
+        "keys that were replaced, of tokens that do not name theirs",
+        |script| {
+            script.key = 1;
+            script.published = 1;
+            script.header = json!({ "kid": null });
+        },
+        200,
+        "You are logged in",
+    ),
+    (
+        "a time as text, as Auth0 writes it",
+        |script| script.claims = json!({ "updated_at": "2026-11-30T01:02:03.456Z" }),
+        200,
+        "You are logged in",
+    ),
+    (
+        "a truth value as text, as Apple writes it",
+        |script| script.claims = json!({ "email": "a@b.example", "email_verified": "true" }),
+        200,
+        "You are logged in",
+    ),
+    (
         "no token at all",
         |script| script.token = json!({ "id_token": null }),
         403,
@@ -348,7 +383,7 @@ const CASES: &[Case] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_wrong_in_one_thing_lets_nobody_in() {
-    let provider = IdentityProvider::start(0).await;
+    let provider = IdentityProvider::start().await;
     let place = Place::sqlite();
     let api = serve(&place, provider.issuer(), json!({})).await;
     for (name, change, status, says) in CASES {
@@ -377,7 +412,7 @@ async fn a_token_that_is_wrong_in_one_thing_lets_nobody_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_did_not_begin_the_login_is_not_let_in() {
-    let provider = IdentityProvider::start(0).await;
+    let provider = IdentityProvider::start().await;
     let place = Place::sqlite();
     let api = serve(&place, provider.issuer(), json!({})).await;
     // Somebody leads another browser to the end of their own login.
@@ -391,16 +426,22 @@ async fn a_browser_that_did_not_begin_the_login_is_not_let_in() {
     let (begin, _) = button(&victim, "").await;
     victim.get(&begin).await;
     is_refused("another login", &victim, &victim.get(&back).await, 403, not_begun).await;
+    assert!(victim.cookies.borrow().contains_key(LOGIN), "a login in another tab goes on");
     // A secret that anybody knows, or none.
-    for secret in ["", "0", ":", "sitewright_oidc"] {
+    for secret in ["", "0", ":", LOGIN] {
         let hash =
             ring::digest::digest(&ring::digest::SHA256, format!("state:{secret}").as_bytes());
         let path = format!("/console/oidc/callback?code=1&state={}", hex::encode(hash));
         let url = format!("http://{}{path}", api.address);
-        let request = api.client.get(url).header("cookie", format!("sitewright_oidc={secret}:"));
+        let request = api.client.get(url).header("cookie", format!("{LOGIN}={secret}:"));
         let answer = send(request).await;
         assert!(answer.text.contains(not_begun), "{secret:?}: {answer:?}");
     }
+    // Who looks ahead does not use up the code.
+    let url = format!("http://{}{back}", api.address);
+    assert_eq!(attacker.send(api.client.head(&url)).await.status.as_u16(), 503);
+    let ahead = api.client.get(&url).header("sec-purpose", "prefetch");
+    assert_eq!(attacker.send(ahead).await.status.as_u16(), 503);
     // The one that began it gets in.
     assert_eq!(attacker.get(&back).await.status, StatusCode::OK);
 
@@ -437,11 +478,11 @@ async fn a_browser_that_did_not_begin_the_login_is_not_let_in() {
         let browser = Browser::new(&api);
         let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
         let led = browser.get(&format!("/console/oidc/begin?next={next}")).await;
-        let kept = browser.cookies.borrow()["sitewright_oidc"].clone();
+        let kept = browser.cookies.borrow()[LOGIN].clone();
         assert!(kept.ends_with(':'), "{kept}");
         // Nor by a cookie that somebody changed.
         let changed = format!("{kept}//evil.example");
-        browser.cookies.borrow_mut().insert("sitewright_oidc".to_owned(), changed);
+        browser.cookies.borrow_mut().insert(LOGIN.to_owned(), changed);
         let back = own(&provider.log_in(led.header("location"))).to_owned();
         let entered = browser.get(&back).await;
         assert!(entered.text.contains("content=\"0; url=/console\""), "{next}: {entered:?}");
@@ -454,8 +495,10 @@ async fn a_browser_that_did_not_begin_the_login_is_not_let_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_away_stops_nobody_else() {
-    // A port where nobody listens at this moment.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // A port that belongs to this test, and where nobody listens yet.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let place = Place::sqlite();
     // For as long the provider is not asked again.
     let more = json!({ "timeout_ms": 2_000 });
@@ -469,7 +512,7 @@ async fn a_provider_that_is_away_stops_nobody_else() {
     assert_eq!(browser.log_in(&token).await.status, StatusCode::SEE_OTHER);
     assert_eq!(browser.get("/console").await.status, StatusCode::OK);
     // And so does the provider when it is back.
-    let provider = IdentityProvider::start(port).await;
+    let provider = IdentityProvider::on(socket.listen(64).unwrap());
     let browser = Browser::new(&api);
     until("the provider is asked again", || async {
         browser.get(&begin).await.status == StatusCode::SEE_OTHER
@@ -508,7 +551,7 @@ async fn a_discovery_document_is_bounded_and_checked() {
     ];
     let place = Place::sqlite();
     for (name, change, says) in cases {
-        let provider = IdentityProvider::start(0).await;
+        let provider = IdentityProvider::start().await;
         provider.does(change);
         let timeout_ms = if name == "never" { SHORT_MS } else { TIMEOUT_MS };
         let more = json!({ "timeout_ms": timeout_ms });
@@ -518,7 +561,7 @@ async fn a_discovery_document_is_bounded_and_checked() {
         is_refused(name, &browser, &browser.get(&begin).await, 503, says).await;
     }
     // Some providers take the client secret in the body only, and say that they name themselves.
-    let provider = IdentityProvider::start(0).await;
+    let provider = IdentityProvider::start().await;
     provider.does(|script| {
         script.discovery = json!({
             "token_endpoint_auth_methods_supported": ["client_secret_post"],
@@ -539,7 +582,7 @@ async fn a_discovery_document_is_bounded_and_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_never_answers_is_not_waited_for() {
-    let provider = IdentityProvider::start(0).await;
+    let provider = IdentityProvider::start().await;
     let place = Place::sqlite();
     let api = serve(&place, provider.issuer(), json!({ "timeout_ms": SHORT_MS })).await;
     let browser = Browser::new(&api);
@@ -561,7 +604,7 @@ async fn a_provider_that_never_answers_is_not_waited_for() {
 /// Other machines may reach a server that has no token, because nobody gets in without a login.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_an_identity_provider_needs_no_token() {
-    let provider = IdentityProvider::start(0).await;
+    let provider = IdentityProvider::start().await;
     let place = Place::sqlite();
     let config = json!({
         "issuer": provider.issuer(),

@@ -25,7 +25,7 @@ impl<'a> Browser<'a> {
         for header in answer.headers.get_all("set-cookie") {
             let text = header.to_str().unwrap();
             // Only the cookie of a login comes along from the page of an identity provider.
-            let is_of_login = text.starts_with("sitewright_oidc=");
+            let is_of_login = text.contains("sitewright_oidc=");
             let same_site = if is_of_login { "Lax" } else { "Strict" };
             assert!(text.contains(&format!("; HttpOnly; SameSite={same_site};")), "{text}");
             let (name, value) = text.split(';').next().unwrap().split_once('=').unwrap();
