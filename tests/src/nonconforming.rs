@@ -234,6 +234,7 @@ fn site() -> Vec<Variant> {
             json!({ "icon.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"><g></svg>" }),
         ),
         files("site/json-syntax", json!({ "more.json": "{ no json" })),
+        extra("site/script-syntax", "", "<p onclick=\"open('it's')\">A paragraph.</p>"),
         extra("site/json-ld", "<script type=\"application/ld+json\">{ no json</script>", ""),
         spoiled("site/language", "(locale)", "de"),
         spoiled("site/title", "<title>Extra</title>", ""),
