@@ -361,6 +361,7 @@ mod cases {
             .await
             .with("worker.retry_base_ms", 600_000)
             .with("worker.retry_max_ms", 600_000)
+            .with("ai.providers.local.breaker.failures", 5)
             .with("ai.providers.local.breaker.cool_down_ms", 600_000);
         factory.enqueue_all(orders(ORDERS)).await;
         let worker = factory.worker(&[]);
