@@ -190,6 +190,8 @@ impl Confined {
         };
         match budget.deadline {
             None => running.await,
+            // Not begun, whoever would be first.
+            Some(deadline) if deadline <= Instant::now() => Err(ConfinedError::Deadline),
             Some(deadline) => tokio::time::timeout_at(deadline.into(), running)
                 .await
                 .unwrap_or(Err(ConfinedError::Deadline)),

@@ -365,6 +365,7 @@ async fn here<T: Send + 'static>(
     }
     let done = match deadline {
         None => blocking(work).await,
+        Some(deadline) if deadline <= Instant::now() => return Err(CheckError::Deadline),
         Some(deadline) => tokio::time::timeout_at(deadline.into(), blocking(work))
             .await
             .map_err(|_| CheckError::Deadline)?,
