@@ -6,6 +6,7 @@
 //! answered when its commit is on the disk, as if it were alone.
 
 use std::any::Any;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::coalesced::{Coalesced, CoalescedWrite};
 use super::database::answered;
 use super::driver::{Operation, Pool, Tx};
+use super::error::is_full;
 
 /// Maximum number of writes in one commit, so that other waiters for a lock are not delayed.
 const BATCH: usize = 256;
@@ -290,6 +292,9 @@ pub(super) fn copy(error: &sqlx::Error) -> sqlx::Error {
         sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
         sqlx::Error::Io(error) => {
             sqlx::Error::Io(std::io::Error::new(error.kind(), error.to_string()))
+        }
+        other if is_full(other) => {
+            sqlx::Error::Io(std::io::Error::new(ErrorKind::StorageFull, other.to_string()))
         }
         other => sqlx::Error::Io(std::io::Error::other(other.to_string())),
     }

@@ -8,7 +8,7 @@ use std::{io, thread};
 
 use oxc_allocator::Allocator;
 use oxc_parser::{ParseOptions, Parser};
-use oxc_span::SourceType;
+use oxc_span::{GetSpan as _, SourceType};
 
 use super::cpu;
 use super::nesting::nesting;
@@ -121,7 +121,16 @@ fn errors(text: &str, kind: Kind) -> Vec<ScriptError> {
         };
         located(text, offset, why)
     });
-    errors.collect()
+    let mut errors: Vec<ScriptError> = errors.collect();
+    // The parser accepts them everywhere.
+    if errors.is_empty() && matches!(kind, Kind::Classic | Kind::Handler) {
+        let modular = parsed.program.body.iter().find(|line| line.is_module_declaration());
+        errors.extend(modular.map(|line| {
+            let why = "`import` and `export` are for modules: give the script `type=\"module\"`";
+            located(text, line.span().start as usize, why.to_owned())
+        }));
+    }
+    errors
 }
 
 /// An error with its line.
