@@ -191,7 +191,7 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::ScriptSyntax, Put("js/a.js", b"function a( { return 1 }".to_vec())),
         (Rule::ScriptSyntax, Put("js/a.js", b"const a: string = 'typed'".to_vec())),
         (Rule::ScriptSyntax, Put("js/a.js", b"const a = <p>x</p>".to_vec())),
-        (Rule::ScriptSyntax, Put("js/a.js", b"```js\nlet a = 1\n```".to_vec())),
+        (Rule::ScriptSyntax, Put("js/a.js", b"Here is the script:\nlet a = 1".to_vec())),
         (Rule::ScriptSyntax, Put("js/a.mjs", b"return 1".to_vec())),
         (Rule::JsonLd, Head("<script type=\"application/ld+json\">{\"a\": \"b\" \"c\"}</script>")),
         (Rule::Language, Replace(" lang=\"pt-BR\"", "")),
