@@ -6,7 +6,6 @@
 //! answered when its commit is on the disk, as if it were alone.
 
 use std::any::Any;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,6 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::coalesced::{Coalesced, CoalescedWrite};
 use super::database::answered;
 use super::driver::{Operation, Pool, Tx};
-use super::error::is_full;
 
 /// Maximum number of writes in one commit, so that other waiters for a lock are not delayed.
 const BATCH: usize = 256;
@@ -66,7 +64,7 @@ pub(super) trait Write: Send {
     /// Whether it failed with a serialization failure, so that a retry may succeed.
     fn is_serialization_failure(&self) -> bool;
     /// Answers the caller: with `failed` if the commit failed, otherwise with the write's result.
-    fn answer(self: Box<Self>, failed: Option<sqlx::Error>);
+    fn answer(self: Box<Self>, failed: Option<Arc<sqlx::Error>>);
     /// Merges another write of the same kind into this one; returns one of another kind.
     fn merge(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>>;
     /// The writes that were merged, one by one.
@@ -78,7 +76,7 @@ pub(super) trait Write: Send {
 struct Pending<T, F> {
     operation: F,
     result: Option<Result<T, sqlx::Error>>,
-    reply: oneshot::Sender<Result<T, sqlx::Error>>,
+    reply: oneshot::Sender<Result<T, Arc<sqlx::Error>>>,
 }
 
 #[async_trait]
@@ -95,12 +93,12 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
         matches!(&self.result, Some(Err(error)) if is_serialization_failure(error))
     }
 
-    fn answer(self: Box<Self>, failed: Option<sqlx::Error>) {
+    fn answer(self: Box<Self>, failed: Option<Arc<sqlx::Error>>) {
         let Pending { result, reply, .. } = *self;
         let answer = match (failed, result) {
             (Some(error), Some(Ok(_)) | None) => Err(error),
-            (_, Some(result)) => result,
-            (None, None) => Err(sqlx::Error::WorkerCrashed),
+            (_, Some(result)) => result.map_err(Arc::new),
+            (None, None) => Err(Arc::new(sqlx::Error::WorkerCrashed)),
         };
         // The caller may have given up; the write is done all the same.
         drop(reply.send(answer));
@@ -157,7 +155,7 @@ impl Writer {
         &self,
         urgent: bool,
         operation: F,
-    ) -> Option<Result<T, sqlx::Error>>
+    ) -> Option<Result<T, Arc<sqlx::Error>>>
     where
         T: Send + 'static,
         F: Operation<T>,
@@ -172,7 +170,7 @@ impl Writer {
     pub(super) async fn write_coalesced<A: Coalesced>(
         &self,
         one: A,
-    ) -> Option<Result<A::Answer, sqlx::Error>> {
+    ) -> Option<Result<A::Answer, Arc<sqlx::Error>>> {
         let (reply, answer) = oneshot::channel();
         self.queue.send(Box::new(CoalescedWrite::of(one, reply))).await.ok()?;
         answer.await.ok()
@@ -216,7 +214,7 @@ async fn commit(target: &Target, batch: Vec<Box<dyn Write>>) {
         Failed::Nothing => batch.into_iter().for_each(|write| write.answer(None)),
         Failed::Commit(error) => {
             for write in batch {
-                write.answer(Some(copy(&error)));
+                write.answer(Some(error.clone()));
             }
         }
         Failed::One => {
@@ -256,7 +254,7 @@ pub(super) fn is_serialization_failure(error: &sqlx::Error) -> bool {
 enum Failed {
     Nothing,
     One,
-    Commit(sqlx::Error),
+    Commit(Arc<sqlx::Error>),
 }
 
 async fn group_commit(
@@ -264,13 +262,13 @@ async fn group_commit(
     mut batch: Vec<Box<dyn Write>>,
 ) -> (Vec<Box<dyn Write>>, Failed) {
     let failed = answered(target.answer_within, run_all(&target.pool, &mut batch)).await;
-    (batch, failed.unwrap_or_else(Failed::Commit))
+    (batch, failed.unwrap_or_else(|error| Failed::Commit(Arc::new(error))))
 }
 
 async fn run_all(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
     let mut tx = match pool.begin().await {
         Ok(tx) => tx,
-        Err(error) => return Failed::Commit(error),
+        Err(error) => return Failed::Commit(Arc::new(error)),
     };
     for write in batch {
         if !write.run(&mut tx).await {
@@ -281,21 +279,6 @@ async fn run_all(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
     }
     match tx.commit().await {
         Ok(()) => Failed::Nothing,
-        Err(error) => Failed::Commit(error),
-    }
-}
-
-/// `sqlx::Error` cannot be cloned: each write of a batch gets an equivalent one.
-pub(super) fn copy(error: &sqlx::Error) -> sqlx::Error {
-    match error {
-        sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
-        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
-        sqlx::Error::Io(error) => {
-            sqlx::Error::Io(std::io::Error::new(error.kind(), error.to_string()))
-        }
-        other if is_full(other) => {
-            sqlx::Error::Io(std::io::Error::new(ErrorKind::StorageFull, other.to_string()))
-        }
-        other => sqlx::Error::Io(std::io::Error::other(other.to_string())),
+        Err(error) => Failed::Commit(Arc::new(error)),
     }
 }

@@ -5,6 +5,7 @@
 //! times each; coalesced, all that are pending pay it once.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value as Json;
@@ -29,12 +30,12 @@ pub(super) trait Coalesced: Clone + Send + Sync + 'static {
 /// Writes of one kind, with the channels of their callers.
 pub(super) struct CoalescedWrite<A: Coalesced> {
     writes: Vec<A>,
-    replies: Vec<oneshot::Sender<Result<A::Answer, sqlx::Error>>>,
+    replies: Vec<oneshot::Sender<Result<A::Answer, Arc<sqlx::Error>>>>,
     results: Vec<Result<A::Answer, sqlx::Error>>,
 }
 
 impl<A: Coalesced> CoalescedWrite<A> {
-    pub(super) fn of(one: A, reply: oneshot::Sender<Result<A::Answer, sqlx::Error>>) -> Self {
+    pub(super) fn of(one: A, reply: oneshot::Sender<Result<A::Answer, Arc<sqlx::Error>>>) -> Self {
         CoalescedWrite { writes: vec![one], replies: vec![reply], results: Vec::new() }
     }
 
@@ -71,14 +72,14 @@ impl<A: Coalesced> Write for CoalescedWrite<A> {
         matches!(self.results.last(), Some(Err(error)) if is_serialization_failure(error))
     }
 
-    fn answer(self: Box<Self>, failed: Option<sqlx::Error>) {
+    fn answer(self: Box<Self>, failed: Option<Arc<sqlx::Error>>) {
         let CoalescedWrite { replies, results, .. } = *self;
         let mut results = results.into_iter();
         for reply in replies {
             let answer = match (&failed, results.next()) {
-                (Some(error), Some(Ok(_)) | None) => Err(super::batch::copy(error)),
-                (_, Some(result)) => result,
-                (None, None) => Err(sqlx::Error::WorkerCrashed),
+                (Some(error), Some(Ok(_)) | None) => Err(error.clone()),
+                (_, Some(result)) => result.map_err(Arc::new),
+                (None, None) => Err(Arc::new(sqlx::Error::WorkerCrashed)),
             };
             // The caller may have given up; the write is done all the same.
             drop(reply.send(answer));

@@ -278,10 +278,12 @@ impl Database {
     fn done<T>(
         &self,
         doing: impl Into<String>,
-        answer: Option<Result<T, sqlx::Error>>,
+        answer: Option<Result<T, Arc<sqlx::Error>>>,
     ) -> Result<T, Error> {
         match answer {
-            Some(result) => result.map_err(|error| Error::database(doing, error)),
+            Some(result) => {
+                result.map_err(|source| Error::Database { doing: doing.into(), source })
+            }
             None => Err(Error::Closed { doing: doing.into() }),
         }
     }

@@ -288,7 +288,7 @@ fn advice(error: &sqlx::Error) -> &'static str {
 }
 
 /// Whether there is no space: `SQLITE_FULL`, `disk_full` of PostgreSQL, or the system's error.
-pub(super) fn is_full(error: &sqlx::Error) -> bool {
+fn is_full(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {
             matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
