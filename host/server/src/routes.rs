@@ -376,9 +376,9 @@ static CONSOLE: &[Route] = &[
     route!(
         POST "/console/failures/{fingerprint}/retry",
         OPERATE,
-        Some("failures.retry"),
-        post(actions::retry_cause),
-        "Queue the orders of a cause again"
+        Some("bulk.start"),
+        post(many::retry_cause),
+        "Retry the orders of a cause"
     ),
     route!(GET "/console/records/{id}", READ, None, get(shown::record), "One failure record"),
     route!(
