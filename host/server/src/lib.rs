@@ -11,7 +11,7 @@
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
 //! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
-//! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
+//! | `webhooks`, `callbacks`, `hooks` | the handlers of outgoing webhooks, of the callbacks of single orders, and of webhooks of others |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
 //! | `oidc/` | who is somebody, from an identity provider? |
@@ -34,6 +34,7 @@ mod access;
 mod answers;
 mod app;
 mod bulk;
+mod callbacks;
 mod config;
 mod console;
 mod console_config;

@@ -24,6 +24,7 @@ use super::answers::{
     CancelledOrder, Checked, ErasedOrder, OrderPage, Outcome, RetriedOrder, RevisedOrder,
 };
 use super::app::App;
+use super::callbacks;
 use super::extract::{DocumentBody, Id, Parameters, answer, traceparent};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
@@ -132,18 +133,9 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
-/// A callback that may be called.
+/// A callback of a query that may be called.
 fn callback(app: &App, url: &str) -> Result<String, Problem> {
-    let refused = |why: &str| {
-        Problem::new(ProblemKind::CallbackRefused, format!("the parameter `callback` {why}"))
-    };
-    let Some(rules) = app.callbacks else {
-        return Err(refused("is not accepted: the configuration has no table `[callbacks]`"));
-    };
-    match sitewright_webhooks::callback(url, rules.allow_private) {
-        Ok(url) => Ok(url.to_string()),
-        Err(why) => Err(refused(why.as_str())),
-    }
+    callbacks::allowed(app, "the parameter `callback`", url)
 }
 
 /// The order of a document, or all of its problems.

@@ -307,6 +307,19 @@ fn a_callback_is_shown_and_replaced_by_a_revision() {
             2,
             "--callback",
         ),
+        (
+            &["order", "callback", "set", "1", "http://a.example/"],
+            2,
+            "the callback begins with http://",
+        ),
+        (&["order", "callback", "set", "9", "https://e.example/x"], 2, "9"),
+        (&["order", "callback", "set", "1", "https://e.example/x"], 0, "has this callback now"),
+        (&["order", "callback", "set", "1", "https://e.example/x"], 0, "has this callback already"),
+        (&["--json", "order", "callback", "set", "1", "https://f.example/x"], 0, "\"set\""),
+        (&["order", "show", "1"], 0, "https://f.example/ from"),
+        (&["order", "callback", "remove", "1"], 0, "order 1 has no callback any more"),
+        (&["order", "callback", "remove", "1"], 0, "order 1 has no callback"),
+        (&["order", "callback", "remove", "9"], 2, "9"),
     ] {
         let done = run(folder, args);
         let said = [&done.stdout[..], &done.stderr[..]].concat();

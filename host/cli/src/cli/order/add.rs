@@ -79,7 +79,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     check_template(config, &args.template).await?;
     let priority = Priority::try_from(args.priority)
         .map_err(|error| SetupError::Usage(message!("--priority: {error}")))?;
-    let callback = args.callback.as_deref().map(|url| callback(config, url)).transpose()?;
+    let callback = callback_option(config, args.callback.as_deref())?;
     let documents = match read_all(config, &args.files).await? {
         Ok(documents) => documents,
         Err(invalid) => {
@@ -137,19 +137,26 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     exit
 }
 
-/// A callback that may be called, as with the HTTP API.
-pub(super) fn callback(config: &Config, url: &str) -> Result<String, SetupError> {
-    let refused = |why: Message| SetupError::Usage(message!("--callback {why}"));
+/// A callback that may be called, as with the HTTP API; or why it may not, as the rest of a
+/// sentence about it.
+pub(super) fn callback(config: &Config, url: &str) -> Result<String, Message> {
     let Some(callbacks) = &config.callbacks else {
-        return Err(refused(message!(
+        return Err(message!(
             "is not accepted: the configuration has no table `[callbacks]`, which names the secret \
              that signs"
-        )));
+        ));
     };
-    match sitewright_webhooks::callback(url, callbacks.allow_private) {
-        Ok(url) => Ok(url.to_string()),
-        Err(why) => Err(refused(why)),
-    }
+    let read = sitewright_webhooks::callback(url, callbacks.allow_private);
+    read.map(|url| url.to_string())
+}
+
+/// The callback of the option `--callback`.
+pub(super) fn callback_option(
+    config: &Config,
+    url: Option<&str>,
+) -> Result<Option<String>, SetupError> {
+    let read = url.map(|url| callback(config, url)).transpose();
+    read.map_err(|why| SetupError::Usage(message!("--callback {why}")))
 }
 
 fn check_usage(args: &Args) -> Result<(), SetupError> {
