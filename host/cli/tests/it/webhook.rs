@@ -297,6 +297,22 @@ fn a_callback_is_shown_and_replaced_by_a_revision() {
     }
     let text = String::from_utf8(run(folder, &["order", "show", "1"]).stdout).unwrap();
     assert!(text.contains("callback") && text.contains("https://d.example:1/ from"), "{text}");
+    // The same order with another callback, or the same, or none.
+    for (callback, differs) in [
+        (&["--callback", "https://b.example/x"][..], Value::from("callback")),
+        (&["--callback", "https://d.example:1/x"], Value::Null),
+        (&[], Value::Null),
+    ] {
+        let args = [&["--json"][..], &add, callback].concat();
+        let told = run(folder, &args);
+        assert_eq!(told.status.code(), Some(0), "{args:?}: {told:?}");
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!(told["orders"][0]["differs"], differs, "{args:?}: {told}");
+    }
+    let told = run(folder, &[&add[..], &["--callback", "https://b.example/x"]].concat());
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("another callback than was sent now"), "{told}");
+    assert_eq!(shown(), "https://d.example:1/");
     for (args, code, says) in [
         (&["webhook", "enable", "callback"][..], 0, "no order has a callback that is disabled"),
         (&["webhook", "enable", "callback", "--order", "1"], 0, "order 1 has no callback that is"),

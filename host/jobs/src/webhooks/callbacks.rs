@@ -45,6 +45,12 @@ fn shown(url: &str) -> String {
     }
 }
 
+/// Whether two addresses are the same. A producer that writes into the tables may write it
+/// differently.
+fn is_same(known: &str, url: &str) -> bool {
+    known == url || Url::parse(known).ok().is_some_and(|known| Url::parse(url) == Ok(known))
+}
+
 impl Database {
     /// The callback of an order; `None` if it has none.
     ///
@@ -57,6 +63,19 @@ impl Database {
         let rows = self.read(doing, sql, args![order]).await?;
         let found = rows.first().map(Callback::read).transpose();
         found.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Whether an order has this callback, enabled or not.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn has_callback(&self, order: &str, url: &str) -> Result<bool, Error> {
+        let doing = "comparing the callback of an order";
+        let sql = "SELECT url FROM sitewright_callbacks WHERE order_id = $1";
+        let rows = self.read(doing, sql, args![order]).await?;
+        let known = rows.first().map(|row| row.text("url")).transpose();
+        let known = known.map_err(|error| Error::database(doing, error))?;
+        Ok(known.is_some_and(|known| is_same(&known, url)))
     }
 
     /// Gives an order another callback, which is enabled. Events that happened before are told to

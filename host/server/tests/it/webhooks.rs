@@ -127,7 +127,25 @@ mod tests {
         api.get("/v1/orders/1").await.is_problem(404, "no_such_order");
         let added = add("1", "https://crm.example/done?order=1&x=\u{e4}").await;
         assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
-        assert_eq!(add("1", "https://other.example/").await.status, StatusCode::OK);
+        // The same order with another callback is told so, and keeps the one that it has.
+        let differs = add("1", "https://other.example/").await;
+        differs.is_problem(409, "order_differs");
+        assert_eq!(
+            (&differs.body["differs"], &differs.body["fields"]),
+            (&json!("callback"), &json!([])),
+            "{differs:?}"
+        );
+        assert!(!differs.text.contains("crm.example"), "{differs:?}");
+        let same = add("1", "https://crm.example/done?order=1&x=%C3%A4").await;
+        assert_eq!((same.status, &same.body["differs"]), (StatusCode::OK, &Value::Null));
+        let path = "/v1/orders?template=flora";
+        let without = api.send(Method::POST, path, &document("1")).await;
+        assert_eq!(without.status, StatusCode::OK, "it says nothing about the callback");
+        // One that had none would never be told.
+        api.add("none").await;
+        let differs = add("none", "https://crm.example/").await;
+        assert_eq!(differs.body["differs"], "callback", "{differs:?}");
+        assert_eq!(api.get("/v1/orders/none").await.body["callback"], Value::Null);
         api.post("/v1/orders/1/cancel").await;
         let lease = Duration::from_secs(60);
         let claimed = api.database.claim_deliveries(CALLBACK, 5, lease).await.unwrap();

@@ -10,7 +10,7 @@ use crate::cli::generate::read_document;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
-use sitewright_control::{Document as Read, Submission, Submitted, submit};
+use sitewright_control::{Document as Read, Part, Submission, Submitted, submit};
 use sitewright_failure::render::{clean, paragraph};
 use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{Enqueued, Priority};
@@ -45,11 +45,13 @@ pub(in crate::cli) struct Args {
     /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
-    /// Revise orders that the queue has with another document or template, as `order revise` does.
+    /// Revise orders that the queue has with another document or template, as `order revise` does,
+    /// and give those with another callback the new one.
     #[arg(long)]
     revise: bool,
     /// URL that is told how the orders end, signed, as `[callbacks]` says. An order that the queue
-    /// has keeps its own, unless it is revised.
+    /// has with another one, or with none, is reported and keeps what it has, unless `--revise` is
+    /// given.
     #[arg(long, value_name = "URL")]
     callback: Option<String>,
     /// Wait until the orders have ended; report and exit as `generate` does. Ctrl-C ends the
@@ -66,6 +68,7 @@ Examples:
 
 In the JSON, `orders[].outcome` is new, revised, already_queued, already_running or already_done; all of \
                         these exit with 0.
+`orders[].differs` is document, template or callback if the order in the queue has another one.
 To run an order again that has ended: `sitewright order retry ID`.";
 
 /// A document that is a valid order.
@@ -326,11 +329,16 @@ impl Added<'_> {
             let sign = if notice.is_warning() { "!" } else { "·" };
             text.push_str(&paragraph(&format!("{sign} {notice}"), "  ", output::width()));
         }
-        if let Some(differs) = differs {
-            let what = differs.part.as_str();
-            text.push_str(&format!(
-                "  its {what} is not the one that was sent now; the queue keeps the one it has\n"
-            ));
+        match differs.as_ref().map(|differs| differs.part) {
+            Some(part @ (Part::Document | Part::Template)) => text.push_str(&format!(
+                "  its {} is not the one that was sent now; the queue keeps the one it has\n",
+                part.as_str()
+            )),
+            Some(Part::Callback) => text.push_str(&format!(
+                "  it has another callback than was sent now, or none, and keeps that\n  to give \
+                 it this one: sitewright order callback set {order} URL, or --revise\n"
+            )),
+            None => {}
         }
         text
     }
