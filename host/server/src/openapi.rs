@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sitewright_control::{OrderDetail, SubmissionReport};
 use sitewright_jobs::{BulkRun, Stats};
 use sitewright_model::failure::FailureRecord;
+use sitewright_model::replay::{NoReplay, ReplayReport};
 use strum::VariantArray as _;
 
 use super::access::Access;
@@ -333,6 +334,12 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("POST", "/v1/hooks/deliveries/{id}/replay") => {
             json!({ "200": of("What it came to.", schema.of::<HookReplay>()) })
         }
+        ("POST", "/v1/failures/records/{id}/replay") => json!({
+            "200": of(
+                "What the replay came to, or what is missing for one.",
+                json!({ "anyOf": [schema.of::<ReplayReport>(), schema.of::<NoReplay>()] }),
+            ),
+        }),
         ("GET", "/v1/failures/records/{id}") => {
             json!({ "200": of("The record.", schema.of::<FailureRecord>()) })
         }

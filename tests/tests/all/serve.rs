@@ -105,6 +105,7 @@ async fn an_order_goes_from_a_request_to_a_site() {
     let (status, report): (_, Value) = (replayed.status(), replayed.json().await.unwrap());
     assert_eq!((status.as_u16(), &report["verdict"]), (200, &json!("reproduced")), "{report}");
     assert_eq!(report["order"], "25", "{report}");
+    is_as_described(&server, client, "/v1/failures/records/{id}/replay", "post", &report).await;
 
     // With the first token, both ask for one at once.
     let made = factory.command(&["token", "create", "crm", "--scope", "read"]).output().unwrap();
@@ -129,6 +130,30 @@ async fn an_order_goes_from_a_request_to_a_site() {
 
     assert_eq!(server.stop(), Some(0));
     assert_eq!(worker.stop(), Some(0));
+}
+
+/// Asserts that an answer has the form that the description of the API says.
+async fn is_as_described(
+    server: &Listening,
+    client: &reqwest::Client,
+    path: &str,
+    method: &str,
+    answer: &Value,
+) {
+    let description = client.get(server.url("/v1/openapi.json")).send().await.unwrap();
+    let description: Value = description.json().await.unwrap();
+    let answers = &description["paths"][path][method]["responses"];
+    let mut schema = answers["200"]["content"]["application/json"]["schema"].clone();
+    assert!(schema["anyOf"].is_array(), "{answers}");
+    schema["components"] = description["components"].clone();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let wrong: Vec<String> = validator
+        .iter_errors(answer)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new(), "{answer}");
+    // Not because anything fits.
+    assert!(!validator.is_valid(&json!({ "verdict": "reproduced" })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
