@@ -61,9 +61,9 @@ pub enum Error {
     /// statements of a client are unknown.
     #[error(
         "the database {shown} is behind a pooler that gives each transaction another session and \
-         loses prepared statements with it, as PgBouncer does with `pool_mode = transaction` before \
-         version 1.21, or with `max_prepared_statements = 0`: set `pool_mode = session` for this \
-         database and user, set `max_prepared_statements`, or name PostgreSQL's own port"
+         loses prepared statements with it, as PgBouncer does with `pool_mode = transaction` \
+         before version 1.21, or with `max_prepared_statements = 0`: set `pool_mode = session` for \
+         this database and user, set `max_prepared_statements`, or name PostgreSQL's own port"
     )]
     StatementsLost {
         /// The URL without its password.

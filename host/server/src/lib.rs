@@ -11,7 +11,8 @@
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
 //! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
-//! | `webhooks`, `callbacks`, `hooks` | the handlers of outgoing webhooks, of the callbacks of single orders, and of webhooks of others |
+//! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
+//! | `callbacks` | the handlers of the callbacks of single orders |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
 //! | `oidc/` | who is somebody, from an identity provider? |

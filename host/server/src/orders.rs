@@ -195,8 +195,8 @@ fn accepted(submitted: &Submitted) -> Response {
                  `revise=true`, makes the order with the other template",
             ),
             Part::Callback => problem.hinting(
-                "the queue keeps what it has: PUT /v1/orders/{id}/callback, or `revise=true`, gives \
-                 the order this callback and makes nothing again",
+                "the queue keeps what it has: PUT /v1/orders/{id}/callback, or `revise=true`, \
+                 gives the order this callback and makes nothing again",
             ),
         };
         return problem.into_response();

@@ -159,8 +159,8 @@ async fn is_as_described(
     assert!(!validator.is_valid(&json!({ "verdict": "reproduced" })));
 }
 
-/// With a session of its own PostgreSQL tells the server of changes; behind a pooler that gives each
-/// transaction another one it looks for them, or says at the start why it cannot be used.
+/// With a session of its own PostgreSQL tells the server of changes; behind a pooler that gives
+/// each transaction another one it looks for them, or says at the start why it cannot be used.
 #[tokio::test(flavor = "multi_thread")]
 async fn d8_a_server_behind_a_pooler_streams_what_happens_or_says_why_not() {
     const NAME: &str = "d8_a_server_behind_a_pooler_streams_what_happens_or_says_why_not";

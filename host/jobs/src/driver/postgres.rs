@@ -208,8 +208,9 @@ pub(crate) async fn open_for_worker(
     open_pool(&connect, options, connections).await
 }
 
-/// Like [`open`], for a server: refuses a pooler that gives each transaction another session in which
-/// its prepared statements are unknown. They would fail at random, one request and not the next.
+/// Like [`open`], for a server: refuses a pooler that gives each transaction another session, in
+/// which its prepared statements are unknown. They would fail at random, one request and not the
+/// next.
 pub(crate) async fn open_for_server(
     url: &PostgresUrl,
     options: &DatabaseOptions,
@@ -293,8 +294,8 @@ async fn listens(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
 enum Pooling {
     /// Until it is closed.
     Session,
-    /// During a transaction, behind a pooler: `LISTEN`, settings and perhaps prepared statements are
-    /// lost with it.
+    /// During a transaction, behind a pooler: `LISTEN`, settings and perhaps prepared statements
+    /// are lost with it.
     Transaction,
     /// During a statement, behind a pooler that allows no transactions.
     Statement,
