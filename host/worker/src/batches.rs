@@ -21,8 +21,7 @@ use sitewright_ai::{
     BatchRequest, BatchedCall, BatchedEnd, EndedBatch, Gateway, JournalKey, NewBatchCall,
 };
 use sitewright_jobs::{
-    AddedItem, BatchItemEnd, BatchOutcome, Claimed, Collecting, Database, DueBatch, Error,
-    ItemAnswer, NewBatchItem, OfferedBatch,
+    BatchOutcome, Claimed, Collecting, Database, DueBatch, Error, ItemAnswer, OfferedBatch,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -177,12 +176,10 @@ impl Drop for DirectCall {
 impl BatchQueue for OrderBatches {
     async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer> {
         let found = until_it_answers("look for the answer of a batch", || {
-            self.database.batch_answer(&self.order, &key.request, key.occurrence)
+            self.database.batch_answer(&self.order, key)
         });
         match found.await {
-            Ok(found) => {
-                found.map(|(provider, model, answer)| BatchAnswer { provider, model, answer })
-            }
+            Ok(found) => found,
             Err(error) => {
                 // It is looked for again when the call is added.
                 tracing::warn!(
@@ -196,21 +193,13 @@ impl BatchQueue for OrderBatches {
     }
 
     async fn add(&self, call: NewBatchCall) -> BatchedCall {
-        let item = NewBatchItem {
-            request: call.key.request,
-            occurrence: call.key.occurrence,
-            purpose: call.purpose,
-            route: call.route,
-            provider: call.provider,
-            model: call.model,
-            body: call.body,
-        };
-        let (purpose, provider) = (item.purpose.clone(), item.provider.clone());
         let added = until_it_answers("store an AI call for a batch", || {
-            self.database.add_batch_item(&self.order, item.clone())
+            self.database.add_batch_item(&self.order, call.clone())
         });
-        match added.await {
-            Ok(AddedItem::Waits) => {
+        let added = added.await;
+        let NewBatchCall { purpose, provider, .. } = call;
+        match added {
+            Ok(BatchedCall::Waits) => {
                 let mut calls = self.state.calls.lock();
                 calls.waiting += 1;
                 calls.purposes.insert(purpose);
@@ -220,10 +209,7 @@ impl BatchQueue for OrderBatches {
                 self.state.changed.notify_waiters();
                 BatchedCall::Waits
             }
-            Ok(AddedItem::Answered { provider, model, answer }) => {
-                BatchedCall::Answered(BatchAnswer { provider, model, answer })
-            }
-            Ok(AddedItem::Direct) => BatchedCall::Direct,
+            Ok(known @ (BatchedCall::Answered(_) | BatchedCall::Direct)) => known,
             Err(error) => {
                 tracing::warn!(
                     order = self.order,
@@ -238,20 +224,14 @@ impl BatchQueue for OrderBatches {
     }
 
     async fn end(&self, key: &JournalKey, end: BatchedEnd) {
-        let end = match end {
-            BatchedEnd::Used => BatchItemEnd::Used,
-            BatchedEnd::Direct(reason) => {
-                tracing::warn!(
-                    order = self.order,
-                    reason,
-                    "the answer of a batch cannot be used, so its AI call is made without one"
-                );
-                BatchItemEnd::Direct(reason)
-            }
-        };
-        let ended =
-            self.database.end_batch_item(&self.order, &key.request, key.occurrence, end).await;
-        if let Err(error) = ended {
+        if let BatchedEnd::Direct(reason) = &end {
+            tracing::warn!(
+                order = self.order,
+                reason,
+                "the answer of a batch cannot be used, so its AI call is made without one"
+            );
+        }
+        if let Err(error) = self.database.end_batch_item(&self.order, key, end).await {
             // Its reply is in the journal, which is asked first.
             tracing::warn!(
                 order = self.order,

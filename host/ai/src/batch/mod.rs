@@ -40,48 +40,7 @@ pub use api::{
     Batch, BatchError, BatchErrorKind, BatchProgress, BatchRequest, BatchResult, BatchResults,
     EndedBatch,
 };
-
-/// A call that is to wait for a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewBatchCall {
-    pub key: JournalKey,
-    pub purpose: String,
-    /// The name of the route that serves it.
-    pub route: String,
-    pub provider: String,
-    pub model: String,
-    /// The body, JSON, without what the operator adds to it: that may be secret.
-    pub body: String,
-}
-
-/// What is known of a call that is to wait for a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BatchedCall {
-    /// It waits, and its attempt ends soon.
-    Waits,
-    /// A batch has answered it.
-    Answered(BatchAnswer),
-    /// It is made without a batch.
-    Direct,
-}
-
-/// The answer of a batch to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchAnswer {
-    pub provider: String,
-    pub model: String,
-    /// The body of the answer, as that of a call.
-    pub answer: String,
-}
-
-/// How a call that waited for a batch ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BatchedEnd {
-    /// Its answer is in the journal.
-    Used,
-    /// Its answer cannot be used, for this reason: the call is made without a batch.
-    Direct(String),
-}
+pub use sitewright_model::ai::{BatchAnswer, BatchedCall, BatchedEnd, NewBatchCall};
 
 /// Keeps the calls of one attempt that wait for batches.
 #[async_trait]

@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use sitewright_jobs::{BatchItemEnd, NewBatchItem, RemovalCause, RemovedOrder};
+use sitewright_jobs::{RemovalCause, RemovedOrder};
+use sitewright_model::ai::{BatchedEnd, JournalKey, NewBatchCall};
 
 use super::*;
 
@@ -225,18 +226,18 @@ mod tests {
         let database = place.open().await;
         database.enqueue(NewOrder::new("a", "bakery", large("rosebud 1 "))).await.unwrap();
         database.revise("a", &large("rosebud 2 "), None, None).await.unwrap();
-        let item = NewBatchItem {
-            request: "q".to_owned(),
-            occurrence: 0,
+        let key = JournalKey { request: "q".to_owned(), occurrence: 0 };
+        let call = NewBatchCall {
+            key: key.clone(),
             purpose: "copywriting".to_owned(),
             route: "default".to_owned(),
             provider: "p".to_owned(),
             model: "m".to_owned(),
             body: large("rosebud 3 "),
         };
-        database.add_batch_item("a", item).await.unwrap();
-        let end = BatchItemEnd::Direct("no answer".to_owned());
-        database.end_batch_item("a", "q", 0, end).await.unwrap();
+        database.add_batch_item("a", call).await.unwrap();
+        let end = BatchedEnd::Direct("no answer".to_owned());
+        database.end_batch_item("a", &key, end).await.unwrap();
         assert_eq!(database.erase("a").await.unwrap().orders, 1);
         database.close().await;
         // PostgreSQL's vacuum does that, in its own time.
