@@ -92,7 +92,7 @@ const COUNTRIES: &[Row] = &[
     ("SG", "sgp", "en", &["singapore"]),
     ("SI", "svn", "sl", &["slovenia", "slovenija", "slowenien"]),
     ("SK", "svk", "sk", &["slovakia", "slovensko", "slowakei"]),
-    ("TH", "tha", "th", &["thailand", "ประเทศไทย"]),
+    ("TH", "tha", "th", &["thailand", "ประเทศไทย"]), // typos:ignore
     ("TN", "tun", "ar", &["tunisia", "tunisie", "تونس"]),
     ("TR", "tur", "tr", &["turkey", "turkiye"]),
     ("TW", "twn", "zh", &["taiwan", "台灣", "臺灣"]),
@@ -105,7 +105,7 @@ const COUNTRIES: &[Row] = &[
     ),
     ("UY", "ury", "es", &["uruguay"]),
     ("VE", "ven", "es", &["venezuela"]),
-    ("VN", "vnm", "vi", &["vietnam", "viet nam"]),
+    ("VN", "vnm", "vi", &["vietnam", "viet nam"]), // typos:ignore
     ("ZA", "zaf", "en", &["south africa"]),
 ];
 

@@ -30,8 +30,16 @@ const AMOUNT: [&str; 14] = [
 ];
 /// Names of a field for a currency.
 const CURRENCY: [&str; 4] = ["currency", "currency_code", "moeda", "moneda"];
-const DESCRIPTION: [&str; 8] =
-    ["description", "details", "text", "note", "notes", "beschreibung", "descripcion", "descricao"];
+const DESCRIPTION: [&str; 8] = [
+    "description",
+    "details",
+    "text",
+    "note",
+    "notes",
+    "beschreibung",
+    "descripcion", // typos:ignore
+    "descricao",
+];
 
 /// The lists of prices that forms send, and the group that each becomes.
 const PRICE_LISTS: [(&str, &str); 10] = [
@@ -422,8 +430,9 @@ pub(super) fn address<'a>(f: &mut Fields<'a>, names: &[&'a str]) -> Address {
                     &[
                         &street[..],
                         &["address_line1", "address_line_1", "addr_line1", "address"],
-                        &["street_name", "logradouro", "rua", "calle", "rue", "strasse", "straße"],
+                        &["street_name", "logradouro", "rua", "rue", "strasse", "straße"],
                         &["via", "indirizzo", "ulica", "straat"],
+                        &["calle"], // typos:ignore
                     ]
                     .concat(),
                     MAX_TEXT,
