@@ -213,12 +213,19 @@ fn move_sections(fields: &Map<String, Value>) -> Option<Unpacked> {
     const MAX_NAME: usize = 60;
     /// Maximum number of entries of a section.
     const MAX_FIELDS: usize = 100;
+    /// Names of a field for the name of a person.
+    const PERSON: [&str; 4] = ["name", "first_name", "last_name", "full_name"];
     let mut unpacked: Option<Unpacked> = None;
     for (section, value) in fields.iter().filter(|(name, _)| name.len() <= MAX_NAME) {
         let meant = meant_name(section);
         let Some((_, field_of)) = SECTIONS.iter().find(|(name, _)| *name == meant) else {
             continue;
         };
+        // A person may be whom the CRM talks to, and not whom visitors write to.
+        let is_person = |name: &String| PERSON.contains(&meant_name(name).as_str());
+        if value.as_object().is_some_and(|inner| inner.keys().take(MAX_FIELDS).any(is_person)) {
+            continue;
+        }
         // Each with its pointer from the section.
         let inner: Vec<(String, String, Value)> = match value {
             Value::Object(inner) => inner
