@@ -1,7 +1,7 @@
 //! Values as databases, CRMs and form builders wrap them: with their type, or with the question that
 //! they answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -216,6 +216,8 @@ fn move_sections(fields: &Map<String, Value>) -> Option<Unpacked> {
     /// Names of a field for the name of a person.
     const PERSON: [&str; 4] = ["name", "first_name", "last_name", "full_name"];
     let mut unpacked: Option<Unpacked> = None;
+    // The fields that are beside the sections, in whatever way their names are written.
+    let mut beside: Option<HashSet<&'static str>> = None;
     for (section, value) in fields.iter().filter(|(name, _)| name.len() <= MAX_NAME) {
         let meant = meant_name(section);
         let Some((_, field_of)) = SECTIONS.iter().find(|(name, _)| *name == meant) else {
@@ -260,11 +262,22 @@ fn move_sections(fields: &Map<String, Value>) -> Option<Unpacked> {
         };
         let target = unpacked
             .get_or_insert_with(|| Unpacked { fields: fields.clone(), moved: HashMap::new() });
+        let beside = beside.get_or_insert_with(|| {
+            let said = fields
+                .iter()
+                .filter(|(name, value)| name.len() <= MAX_NAME && !is_empty(value))
+                .map(|(name, _)| meant_name(name));
+            said.flat_map(|name| [of_contact(&name), of_branding(&name), of_social(&name)])
+                .flatten()
+                .collect()
+        });
         let mut left = value.clone();
         let mut taken = Vec::new();
+        let sent = inner.len();
         for (field, key, value) in inner {
-            // What is beside the section counts.
-            if target.fields.get(&field).is_some_and(|value| !is_empty(value)) {
+            // What is beside the section counts, and what was there before.
+            let is_moved = target.moved.contains_key(&field);
+            if is_moved || beside.contains(field.as_str()) {
                 continue;
             }
             let at = child("", section);
@@ -283,7 +296,7 @@ fn move_sections(fields: &Map<String, Value>) -> Option<Unpacked> {
                     is_left
                 });
             }
-            left if !taken.is_empty() => *left = Value::Null,
+            left if !taken.is_empty() && taken.len() == sent => *left = Value::Null,
             _ => {}
         }
         if is_empty(&left) {
