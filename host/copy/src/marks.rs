@@ -498,7 +498,7 @@ mod tests {
     #[test]
     fn marks_are_told_from_text() {
         use CopyRule::{LeftOver, Markdown, Placeholder};
-        let table: [(&str, Option<CopyRule>); 44] = [
+        let table: [(&str, Option<CopyRule>); 46] = [
             ("Call [Business Name] today", Some(Placeholder)),
             ("[CITY]", Some(Placeholder)),
             ("[Ihr Name]", Some(Placeholder)),

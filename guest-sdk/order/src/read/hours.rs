@@ -340,8 +340,8 @@ impl Week<'_> {
             },
             Value::Array(entries) => {
                 // `["09:00", "17:00"]`: opening and closing times.
-                let pairs = pairs(entries);
-                let entries = pairs.as_ref().unwrap_or(entries);
+                let paired = pairs(entries);
+                let entries = paired.as_ref().unwrap_or(entries);
                 let mut ranges = Vec::new();
                 for entry in entries.iter().filter(|entry| !is_empty(entry)) {
                     let read = match entry {
