@@ -22,7 +22,7 @@ use super::route_builder::{self, Sources};
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_http::Client;
-use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed};
+use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, Usd};
 use sitewright_model::backoff::Jitter;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -289,6 +289,12 @@ impl Gateway {
             tracing::warn!(call = %call.call_id, "{message}");
         }
         Ok(completed)
+    }
+
+    /// Charges the budgets of the day with a call that is paid for already.
+    pub(super) fn charge_days(&self, tenant: Option<&str>, tokens: u64, cost_usd: Usd) {
+        let used = Spent { calls: 1, tokens, cost_usd };
+        self.days.of(tenant).iter().for_each(|day| day.add(used));
     }
 
     /// How calls are collected into batches.

@@ -114,7 +114,7 @@ pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use batch_items::{
     AddedItem, BatchItem, BatchItemEnd, BatchItemState, BatchOutcome, Collecting, DueBatch,
-    ItemAnswer, ItemToSend, NewBatchItem, OfferedBatch,
+    ItemAnswer, ItemToSend, KnownItem, NewBatchItem, OfferedBatch, UnreadAnswer,
 };
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};

@@ -74,6 +74,17 @@ pub struct BatchAnswer {
     pub answer: String,
 }
 
+/// What is known of a call before it is added to a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KnownCall {
+    /// A batch that has it has not answered it. The call waits, and its attempt ends soon.
+    Waits,
+    /// A batch has answered it, and no attempt has read that.
+    Answered(BatchAnswer),
+    /// No batch has it.
+    Unknown,
+}
+
 /// How a call that waited for a batch ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchedEnd {
@@ -86,8 +97,8 @@ pub enum BatchedEnd {
 /// Keeps the calls of one attempt that wait for batches.
 #[async_trait]
 pub trait BatchQueue: fmt::Debug + Send + Sync {
-    /// The answer of a batch to this call that was not read yet, if there is one.
-    async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer>;
+    /// What batches have of this call.
+    async fn known(&self, key: &JournalKey) -> KnownCall;
 
     /// Stores a call durably, and tells what is known of it. A queue that fails lets the call be
     /// made without a batch.
@@ -120,10 +131,21 @@ impl Gateway {
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
     ) -> Batched {
-        // Before any budget is asked: an answer that is there is paid for.
-        let answer = match queue.answer(key).await {
-            Some(answer) => answer,
-            None => {
+        // Before any budget is asked: what a batch has, answered or not, is paid for.
+        let answer = match queue.known(key).await {
+            KnownCall::Answered(answer) => answer,
+            KnownCall::Waits => {
+                let candidate = first_in_batch(route, key);
+                let estimate = candidate.map(|candidate| dispatch::estimate(candidate, request));
+                // Further calls of the order must fit into its budget beside this one.
+                let _reserved = call
+                    .budget
+                    .as_ref()
+                    .zip(estimate)
+                    .map(|(budget, estimate)| budget.reserve_paid(estimate));
+                std::future::pending().await
+            }
+            KnownCall::Unknown => {
                 let queued = self.queued(call, request, (name, route), key, days, queue);
                 let Some(answer) = queued.await else { return Batched::Direct };
                 answer
@@ -195,8 +217,7 @@ impl Gateway {
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
     ) -> Option<BatchAnswer> {
-        let first = dispatch::first(&route.candidates, |most| number(&key.request, most));
-        let candidate = route.candidates.get(first)?;
+        let candidate = first_in_batch(route, key)?;
         let Some(body) = candidate.batch_body(request) else {
             tracing::info!(
                 call = %call.call_id,
@@ -238,6 +259,40 @@ impl Gateway {
         }
     }
 
+    /// What an answer of a batch has used and cost that no call reads, because its order has ended.
+    /// Charges the budgets of the day. Tokens are estimated if the provider does not count them, or
+    /// the configuration does not know its model any more.
+    pub fn unread_answer(
+        &self,
+        key: JournalKey,
+        purpose: String,
+        tenant: Option<&str>,
+        answer: &BatchAnswer,
+    ) -> UnusableReply {
+        let BatchAnswer { provider, model, answer } = answer;
+        let mut candidates = self.route_table().values().flat_map(|route| &route.candidates);
+        let candidate =
+            candidates.find(|one| one.provider_name == *provider && one.model == *model);
+        let usage = candidate.map(|candidate| candidate.batched_usage(answer)).unwrap_or_default();
+        let output_tokens = usage.output_tokens.or_else(|| Some(estimated_tokens(answer.len())));
+        let charged = Usage { output_tokens, ..usage };
+        let price = self.batch_config().price;
+        let cost = |usage| Some(Usd::from_dollars(candidate?.cost(usage)?.dollars() * price));
+        let of_charged = cost(charged).unwrap_or_default();
+        self.charge_days(tenant, dispatch::total(charged), of_charged);
+        UnusableReply {
+            key,
+            purpose,
+            provider: provider.clone(),
+            model: model.clone(),
+            usage,
+            cost_usd: cost(usage),
+            estimated: dispatch::estimated(usage, charged, of_charged),
+            kind: AiErrorKind::Cancelled,
+            message: Some(message!("its order had ended before a batch answered it")),
+        }
+    }
+
     /// Whether a route tries this model of this provider, and the provider has a batch API: then its
     /// batches can be sent and read.
     pub fn tries_in_batch(&self, provider: &str, model: &str) -> bool {
@@ -262,6 +317,12 @@ impl Candidate {
             Provider::Scripted(_) => None,
         }
     }
+}
+
+/// The candidate of a call that may wait for a batch.
+fn first_in_batch<'a>(route: &'a Route, key: &JournalKey) -> Option<&'a Candidate> {
+    let first = dispatch::first(&route.candidates, |most| number(&key.request, most));
+    route.candidates.get(first)
 }
 
 /// A number from 0 to `most`, the same for each attempt at a call: a call that waits must find its
