@@ -124,7 +124,7 @@ enum Cancelled {
     No,
     /// Until somebody has seen that.
     Soon,
-    /// Its first call is answered, and no other one.
+    /// All of its calls but the last one are answered.
     Done,
 }
 
@@ -411,7 +411,7 @@ impl Shared {
         for (number, (id, body)) in batch.calls.iter().enumerate().rev() {
             let item = match (batch.fault, batch.cancelled) {
                 (Fault::Failed, _) => Item::Expired,
-                (_, Cancelled::Done) if number > 0 => match self.wire {
+                (_, Cancelled::Done) if number + 1 == batch.calls.len() => match self.wire {
                     Wire::Openai => Item::Missing,
                     Wire::Anthropic => Item::Expired,
                 },
