@@ -12,8 +12,8 @@ use super::budget::{OrderBudget, Spent};
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
 use super::day_budget::DayBudgets;
-use super::dispatch::Dispatch;
-use super::journal::RunJournal;
+use super::dispatch::{self, Dispatch};
+use super::journal::{RunJournal, UnusableReply};
 use super::judge::{ReplyJudge, accepts};
 use super::known_schemas::KnownSchemas;
 use super::request::{Purpose, Request};
@@ -22,7 +22,7 @@ use super::route_builder::{self, Sources};
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_http::Client;
-use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, Usd};
+use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed};
 use sitewright_model::backoff::Jitter;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -291,8 +291,12 @@ impl Gateway {
         Ok(completed)
     }
 
-    /// Charges the budgets of the day with a call that is paid for already.
-    pub(super) fn charge_days(&self, tenant: Option<&str>, tokens: u64, cost_usd: Usd) {
+    /// Charges the budgets of the day, and those of this tenant, with a reply that is paid for.
+    pub fn charge_days(&self, tenant: Option<&str>, paid: &UnusableReply) {
+        let (tokens, cost_usd) = match &paid.estimated {
+            Some(used) => (used.tokens, used.cost_usd),
+            None => (dispatch::total(paid.usage), paid.cost_usd.unwrap_or_default()),
+        };
         let used = Spent { calls: 1, tokens, cost_usd };
         self.days.of(tenant).iter().for_each(|day| day.add(used));
     }

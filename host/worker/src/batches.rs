@@ -465,8 +465,9 @@ impl Batches {
             let (provider, model, answer) = (unread.provider, unread.model, unread.answer);
             let answer = BatchAnswer { provider, model, answer };
             let key = JournalKey { request, occurrence };
-            let unusable = self.gateway.unread_answer(key, purpose, tenant.as_deref(), &answer);
+            let unusable = self.gateway.unread_answer(key, purpose, &answer);
             if self.database.charge_unread(&id, unusable_call(&unusable)).await? {
+                self.gateway.charge_days(tenant.as_deref(), &unusable);
                 tracing::info!(
                     order,
                     provider = unusable.provider,

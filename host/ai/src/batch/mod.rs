@@ -260,13 +260,12 @@ impl Gateway {
     }
 
     /// What an answer of a batch has used and cost that no call reads, because its order has ended.
-    /// Charges the budgets of the day. Tokens are estimated if the provider does not count them, or
-    /// the configuration does not know its model any more.
+    /// Tokens are estimated if the provider does not count them, or the configuration does not know
+    /// its model any more.
     pub fn unread_answer(
         &self,
         key: JournalKey,
         purpose: String,
-        tenant: Option<&str>,
         answer: &BatchAnswer,
     ) -> UnusableReply {
         let BatchAnswer { provider, model, answer } = answer;
@@ -279,7 +278,6 @@ impl Gateway {
         let price = self.batch_config().price;
         let cost = |usage| Some(Usd::from_dollars(candidate?.cost(usage)?.dollars() * price));
         let of_charged = cost(charged).unwrap_or_default();
-        self.charge_days(tenant, dispatch::total(charged), of_charged);
         UnusableReply {
             key,
             purpose,
