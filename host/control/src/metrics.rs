@@ -126,26 +126,28 @@ pub fn metrics_of_process(database: &Database, listeners: usize) -> Vec<MetricFa
     let waited = vec![(Vec::new(), histogram(&counts.waited()))];
     let listeners = i64::try_from(listeners).unwrap_or(i64::MAX);
 
-    let mut families = vec![gauges(
-        "build_info",
-        "Version of the program; always 1",
-        vec![(version, MetricValue::Whole(1))],
-    )];
-    families.push(counters(
-        "attempts",
-        "Attempts of this process that ended, by outcome and kind of failure",
-        ended.collect(),
-    ));
-    families.push(MetricFamily {
-        name: "attempt_duration_seconds",
-        help: "Seconds from claiming an order to completing the attempt, of this process",
-        points: MetricPoints::Histograms(took.collect()),
-    });
-    families.push(MetricFamily {
-        name: "queue_wait_seconds",
-        help: "Seconds for which orders were due before this process claimed them",
-        points: MetricPoints::Histograms(waited),
-    });
+    let mut families = vec![
+        gauges(
+            "build_info",
+            "Version of the program; always 1",
+            vec![(version, MetricValue::Whole(1))],
+        ),
+        counters(
+            "attempts",
+            "Attempts of this process that ended, by outcome and kind of failure",
+            ended.collect(),
+        ),
+        MetricFamily {
+            name: "attempt_duration_seconds",
+            help: "Seconds from claiming an order to completing the attempt, of this process",
+            points: MetricPoints::Histograms(took.collect()),
+        },
+        MetricFamily {
+            name: "queue_wait_seconds",
+            help: "Seconds for which orders were due before this process claimed them",
+            points: MetricPoints::Histograms(waited),
+        },
+    ];
     families.extend(metrics_of_ai(database));
     families.push(gauge("event_listeners", "Open streams of events of this process", listeners));
     families
