@@ -1,5 +1,5 @@
-//! Metrics: the queue at this moment, and what this process has done. `/metrics` shows them, and the
-//! export by OTLP sends them. Every label has a bounded number of values.
+//! Metrics: the queue at this moment, and what this process has done. `/metrics` shows them, and
+//! OTLP sends them. Every label has a bounded number of values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -241,8 +241,8 @@ impl Database {
         .await
     }
 
-    /// What is known of a call of an order that a batch has; `None` if none has it, or if its answer
-    /// was read.
+    /// What is known of a call of an order that a batch has; `None` if none has it, or if its
+    /// answer was read.
     ///
     /// # Errors
     /// If the database fails.

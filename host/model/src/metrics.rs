@@ -44,8 +44,8 @@ pub enum MetricValue {
 pub struct MetricHistogram {
     /// The sum of all values.
     pub sum: f64,
-    /// Upper bounds, rising, each with the number of values up to it and above the bound before. The
-    /// last bound is `f64::MAX`.
+    /// Upper bounds, rising, each with the number of values up to it and above the bound before.
+    /// The last bound is `f64::MAX`.
     pub buckets: Vec<(f64, u64)>,
 }
 
