@@ -12,6 +12,7 @@
 
 pub mod author;
 pub mod batch_server;
+pub mod bouncer;
 pub mod chat_server;
 pub mod crafted;
 pub mod disk;

@@ -14,6 +14,8 @@ pub struct RetryFacts {
     pub cause: Cause,
     /// Orders that would be queued again, those first whose state changed first.
     pub orders: Vec<String>,
+    /// Orders whose state changes later are left alone, in milliseconds since the Unix epoch.
+    pub until: i64,
     /// The number of orders that ever failed this way.
     pub ever: usize,
     pub holds: Vec<Hold>,
@@ -34,6 +36,7 @@ struct Page<'a> {
     message: String,
     kind: &'a str,
     number: usize,
+    until: i64,
     count: String,
     others: usize,
     shown: Vec<(String, &'a str)>,
@@ -73,6 +76,7 @@ pub fn retry(frame: &Frame, facts: &RetryFacts) -> Result<String, askama::Error>
         message: short(&group.message, 300),
         kind: &group.kind,
         number,
+        until: facts.until,
         count: count_of(number as u64),
         others: facts.ever.saturating_sub(number),
         shown: facts

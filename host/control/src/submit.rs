@@ -28,7 +28,7 @@ pub struct Submission {
     /// A second key under which the same order may be sent twice.
     pub idempotency_key: Option<String>,
     /// A URL that is told how the order ends. An order that the queue has keeps its own, unless it
-    /// is revised.
+    /// is revised; `None` says nothing about it.
     pub callback: Option<String>,
     /// A label of whoever the order is for. An order that the queue has keeps its own.
     pub tenant: Option<String>,
@@ -50,6 +50,8 @@ pub struct Submission {
 pub enum Part {
     Document,
     Template,
+    /// The order has another one, or none.
+    Callback,
 }
 
 impl Part {
@@ -58,6 +60,7 @@ impl Part {
         match self {
             Part::Document => "document",
             Part::Template => "template",
+            Part::Callback => "callback",
         }
     }
 }
@@ -66,7 +69,7 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     pub part: Part,
-    /// JSON pointers into the normalised documents, at most 50. Empty if the templates differ.
+    /// JSON pointers into the normalised documents, at most 50. Empty if another part differs.
     pub fields: Vec<String>,
 }
 
@@ -193,10 +196,14 @@ pub async fn submit(
                 return Err(Error::OfAnother { order: submission.order.id().to_string() });
             }
         }
-        let differs = difference(database, submission, &answer).await?;
+        let mut differs = difference(database, submission, &answer).await?;
         let is_own = answer.order() == submission.order.id().as_ref();
+        let is_made_again = match differs.as_ref().map(|differs| differs.part) {
+            Some(Part::Document | Part::Template) => true,
+            Some(Part::Callback) | None => false,
+        };
         let revised = match revise {
-            Some(config_version) if is_own && differs.is_some() => {
+            Some(config_version) if is_own && is_made_again => {
                 let text = submission.order.document();
                 let (id, template) = (answer.order(), Some(submission.template.as_str()));
                 let sent = sent_digest(&submission.order, text);
@@ -213,6 +220,7 @@ pub async fn submit(
                 // Its document stays as it is, which may be normalised otherwise.
                 if let Some(url) = &submission.callback {
                     database.set_callback(answer.order(), url).await?;
+                    differs = None;
                 }
                 None
             }
@@ -247,8 +255,13 @@ async fn difference(
         })?;
         return Ok(Some(Difference { part: Part::Document, fields }));
     }
-    let is_other = database.order(answer.order()).await?.template != submission.template;
-    Ok(is_other.then_some(Difference { part: Part::Template, fields: Vec::new() }))
+    let without_fields = |part| Some(Difference { part, fields: Vec::new() });
+    if database.order(answer.order()).await?.template != submission.template {
+        return Ok(without_fields(Part::Template));
+    }
+    let Some(url) = &submission.callback else { return Ok(None) };
+    let has_it = database.has_callback(answer.order(), url).await?;
+    Ok(if has_it { None } else { without_fields(Part::Callback) })
 }
 
 /// Digest of an order's document as it was sent, and of what it is normalised to: a program that

@@ -19,6 +19,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
+use sitewright_model::ai::{
+    BatchAnswer, BatchedCall, BatchedEnd, JournalKey, KnownCall, NewBatchCall,
+};
 use sitewright_model::time::{millis, now_ms};
 
 use super::ai_counts::ReplyUse;
@@ -70,46 +73,6 @@ pub enum BatchItemState {
     Direct,
 }
 
-/// An AI call that is to wait for a batch.
-#[derive(Debug, Clone)]
-pub struct NewBatchItem {
-    /// SHA-256 of the request, hexadecimal.
-    pub request: String,
-    /// The number of identical requests before it in the same run.
-    pub occurrence: u32,
-    pub purpose: String,
-    pub route: String,
-    pub provider: String,
-    pub model: String,
-    /// The body that is sent, JSON, without secrets.
-    pub body: String,
-}
-
-/// What an attempt finds of a call that it adds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AddedItem {
-    /// It waits for a batch.
-    Waits,
-    /// A batch has answered it.
-    Answered {
-        provider: String,
-        model: String,
-        /// The body of the answer, as that of a call.
-        answer: String,
-    },
-    /// It is made without a batch.
-    Direct,
-}
-
-/// What is known of a call before it is added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KnownItem {
-    /// A batch has it, and has not answered it.
-    Sent { purpose: String, provider: String },
-    /// A batch has answered it, and no attempt has read that.
-    Answered { provider: String, model: String, answer: String },
-}
-
 /// An answer of a batch to a call of an order that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadAnswer {
@@ -118,24 +81,9 @@ pub struct UnreadAnswer {
     pub order: String,
     /// The label of whoever the order is for.
     pub tenant: Option<String>,
-    /// As in [`NewBatchItem`].
-    pub request: String,
-    /// As in [`NewBatchItem`].
-    pub occurrence: u32,
+    pub key: JournalKey,
     pub purpose: String,
-    pub provider: String,
-    pub model: String,
-    /// The body of the answer, as that of a call.
-    pub answer: String,
-}
-
-/// How an item ends for its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BatchItemEnd {
-    /// Its answer was read, and is in the reply journal.
-    Used,
-    /// There is no answer that can be used, for this reason.
-    Direct(String),
+    pub answer: BatchAnswer,
 }
 
 /// An item as people see it.
@@ -231,9 +179,9 @@ impl Database {
     pub async fn add_batch_item(
         &self,
         order: &str,
-        item: NewBatchItem,
-    ) -> Result<AddedItem, Error> {
-        let shared = Arc::new((order.to_owned(), item));
+        call: NewBatchCall,
+    ) -> Result<BatchedCall, Error> {
+        let shared = Arc::new((order.to_owned(), call));
         self.write(format!("storing an AI call of order {order:?} for a batch"), move |tx| {
             let shared = shared.clone();
             Box::pin(async move { add_in(tx, &shared.0, &shared.1).await })
@@ -241,36 +189,36 @@ impl Database {
         .await
     }
 
-    /// What is known of a call of an order that a batch has; `None` if none has it, or if its
-    /// answer was read.
+    /// What batches have of a call of an order.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn known_batch_item(
+    pub async fn known_batch_call(
         &self,
         order: &str,
-        request: &str,
-        occurrence: u32,
-    ) -> Result<Option<KnownItem>, Error> {
+        key: &JournalKey,
+    ) -> Result<KnownCall, Error> {
         let doing = "looking for the answer of a batch";
         let sql = "SELECT purpose, provider, model, answer, state FROM sitewright_batch_items
              WHERE order_id = $1 AND request = $2 AND occurrence = $3
                 AND state IN ('sent', 'answered')";
-        let rows = self.read(doing, sql, args![order, request, i64::from(occurrence)]).await?;
-        let read = |row: &Row| {
+        let values = args![order, &key.request, i64::from(key.occurrence)];
+        let rows = self.read(doing, sql, values).await?;
+        let read = |row: &Row| -> Result<KnownCall, sqlx::Error> {
             let (provider, answer) = (row.text("provider")?, row.opt_text("answer")?);
             Ok(match (row.parsed("state")?, answer) {
                 (BatchItemState::Answered, Some(answer)) => {
-                    Some(KnownItem::Answered { provider, model: row.text("model")?, answer })
+                    let model = row.text("model")?;
+                    KnownCall::Answered(BatchAnswer { provider, model, answer })
                 }
                 (BatchItemState::Sent, _) => {
-                    Some(KnownItem::Sent { purpose: row.text("purpose")?, provider })
+                    KnownCall::Sent { purpose: row.text("purpose")?, provider }
                 }
-                _ => None,
+                _ => KnownCall::Unknown,
             })
         };
-        let known = rows.first().map_or(Ok(None), read);
-        known.map_err(|error: sqlx::Error| Error::database(doing, error))
+        let known = rows.first().map_or(Ok(KnownCall::Unknown), read);
+        known.map_err(|error| Error::database(doing, error))
     }
 
     /// Ends an item for its order.
@@ -280,25 +228,25 @@ impl Database {
     pub async fn end_batch_item(
         &self,
         order: &str,
-        request: &str,
-        occurrence: u32,
-        end: BatchItemEnd,
+        key: &JournalKey,
+        end: BatchedEnd,
     ) -> Result<(), Error> {
         let (state, reason) = match end {
-            BatchItemEnd::Used => (BatchItemState::Used, None),
-            BatchItemEnd::Direct(reason) => (BatchItemState::Direct, Some(reason)),
+            BatchedEnd::Used => (BatchItemState::Used, None),
+            BatchedEnd::Direct(reason) => (BatchItemState::Direct, Some(reason)),
         };
-        let shared = Arc::new((order.to_owned(), request.to_owned(), reason));
+        let shared = Arc::new((order.to_owned(), key.clone(), reason));
         self.write(format!("ending a batched AI call of order {order:?}"), move |tx| {
             let shared = shared.clone();
             Box::pin(async move {
-                let (order, request, reason) = &*shared;
+                let (order, key, reason) = &*shared;
                 let sql = "UPDATE sitewright_batch_items SET state = $4, reason = $5, body = '',
                         answer = NULL, updated_at = $6
                      WHERE order_id = $1 AND request = $2 AND occurrence = $3";
                 let state: &str = state.into();
-                let key = args![order, request, i64::from(occurrence), state, reason, now_ms()];
-                tx.execute(sql, key).await.map(drop)
+                let occurrence = i64::from(key.occurrence);
+                let values = args![order, &key.request, occurrence, state, reason, now_ms()];
+                tx.execute(sql, values).await.map(drop)
             })
         })
         .await
@@ -426,17 +374,21 @@ impl Database {
              WHERE i.state = 'answered' AND o.state || '' IN {ended} LIMIT $1"
         );
         let rows = self.read(doing, sql, args![MOST_UNREAD]).await?;
-        let read = |row: &Row| {
+        let read = |row: &Row| -> Result<UnreadAnswer, sqlx::Error> {
             Ok(UnreadAnswer {
                 id: row.text("id")?,
                 order: row.text("order_id")?,
                 tenant: row.opt_text("tenant")?,
-                request: row.text("request")?,
-                occurrence: u32::try_from(row.int("occurrence")?).unwrap_or_default(),
+                key: JournalKey {
+                    request: row.text("request")?,
+                    occurrence: u32::try_from(row.int("occurrence")?).unwrap_or_default(),
+                },
                 purpose: row.text("purpose")?,
-                provider: row.text("provider")?,
-                model: row.text("model")?,
-                answer: row.text("answer")?,
+                answer: BatchAnswer {
+                    provider: row.text("provider")?,
+                    model: row.text("model")?,
+                    answer: row.text("answer")?,
+                },
             })
         };
         let unread = rows.iter().map(read).collect::<Result<_, _>>();
@@ -683,10 +635,11 @@ impl Database {
     }
 }
 
-async fn add_in(tx: &mut Tx, order: &str, item: &NewBatchItem) -> Result<AddedItem, sqlx::Error> {
+async fn add_in(tx: &mut Tx, order: &str, call: &NewBatchCall) -> Result<BatchedCall, sqlx::Error> {
     let now = now_ms();
-    let (request, occurrence) = (&item.request, i64::from(item.occurrence));
-    let bytes = i64::try_from(item.body.len()).unwrap_or(i64::MAX);
+    let NewBatchCall { key, purpose, route, provider, model, body } = call;
+    let (request, occurrence) = (&key.request, i64::from(key.occurrence));
+    let bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
     // An id of its own, because what is sent must not name the order.
     let id = ulid::Ulid::generate().to_string();
     let inserted = tx
@@ -696,46 +649,35 @@ async fn add_in(tx: &mut Tx, order: &str, item: &NewBatchItem) -> Result<AddedIt
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
              ON CONFLICT (order_id, request, occurrence) DO NOTHING",
             args![
-                &id,
-                order,
-                request,
-                occurrence,
-                &item.purpose,
-                &item.route,
-                &item.provider,
-                &item.model,
-                &item.body,
-                bytes,
-                now
+                &id, order, request, occurrence, purpose, route, provider, model, body, bytes, now
             ],
         )
         .await?;
     if inserted > 0 {
-        return Ok(AddedItem::Waits);
+        return Ok(BatchedCall::Waits);
     }
     let sql = "SELECT state, provider, model, answer FROM sitewright_batch_items
          WHERE order_id = $1 AND request = $2 AND occurrence = $3";
     let known = tx.optional(sql, args![order, request, occurrence]).await?;
     let known = known.ok_or(sqlx::Error::RowNotFound)?;
     Ok(match (known.parsed("state")?, known.opt_text("answer")?) {
-        (BatchItemState::Open | BatchItemState::Sent, _) => AddedItem::Waits,
-        (BatchItemState::Answered, Some(answer)) => AddedItem::Answered {
+        (BatchItemState::Open | BatchItemState::Sent, _) => BatchedCall::Waits,
+        (BatchItemState::Answered, Some(answer)) => BatchedCall::Answered(BatchAnswer {
             provider: known.text("provider")?,
             model: known.text("model")?,
             answer,
-        },
-        (BatchItemState::Direct, _) => AddedItem::Direct,
+        }),
+        (BatchItemState::Direct, _) => BatchedCall::Direct,
         // Its reply was blamed for a failure.
         (BatchItemState::Used | BatchItemState::Answered, _) => {
             let sql = "UPDATE sitewright_batch_items SET state = 'open', batch_id = NULL,
                     answer = NULL, reason = NULL, route = $4, provider = $5, model = $6, body = $7,
                     bytes = $8, created_at = $9, updated_at = $9
                  WHERE order_id = $1 AND request = $2 AND occurrence = $3";
-            let NewBatchItem { route, provider, model, body, .. } = item;
             let values =
                 args![order, request, occurrence, route, provider, model, body, bytes, now];
             tx.execute(sql, values).await?;
-            AddedItem::Waits
+            BatchedCall::Waits
         }
     })
 }

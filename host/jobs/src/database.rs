@@ -111,6 +111,15 @@ impl Database {
         Self::open_for(url, options, User::Command).await
     }
 
+    /// Like [`Database::open_with`], for a server: also checks that a pooler does not lose its
+    /// prepared statements.
+    ///
+    /// # Errors
+    /// As [`Database::open`]; [`Error::StatementsLost`].
+    pub async fn open_for_server(url: &str, options: &DatabaseOptions) -> Result<Self, Error> {
+        Self::open_for(url, options, User::Server).await
+    }
+
     /// Like [`Database::open_with`], for a worker: also checks that it gets the connections it
     /// needs, and that each has a session of its own.
     ///
@@ -137,6 +146,7 @@ impl Database {
                 log_ignored(&url);
                 let opened = match user {
                     User::Command => postgres::open(&url, options).await,
+                    User::Server => postgres::open_for_server(&url, options).await,
                     User::Worker => postgres::open_for_worker(&url, options).await,
                 };
                 let pool = opened.map_err(|error| failed(error, &url.shown))?;
@@ -304,6 +314,7 @@ impl Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum User {
     Command,
+    Server,
     Worker,
 }
 
@@ -314,6 +325,8 @@ fn failed(error: OpenError, shown: &str) -> Error {
         OpenError::Connect(cause, error) => Error::Open { shown, cause, error: Arc::new(error) },
         #[cfg(feature = "postgres")]
         OpenError::TransactionPooling => Error::TransactionPooling { shown },
+        #[cfg(feature = "postgres")]
+        OpenError::StatementsLost => Error::StatementsLost { shown },
         #[cfg(feature = "postgres")]
         OpenError::TooFewPlaces(places) => Error::TooFewPlaces {
             shown,

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::hooks;
 use super::model::OrderState;
 use super::reply_cache;
+use super::retention::SweepCursor;
 
 /// Why an order was removed.
 #[derive(
@@ -201,28 +202,40 @@ impl Database {
         .await
     }
 
-    /// Orders that were removed at or after this time, in milliseconds since the Unix epoch, and are
-    /// not there again; the oldest first. A worker removes their files, wherever it keeps them.
+    /// Up to `limit` orders that were removed for this cause, from the cursor on and before `until`
+    /// (milliseconds since the Unix epoch), and are not there again; the oldest first. A worker
+    /// removes their files, wherever it keeps them. And where the next step begins; `None` at the
+    /// end.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn removed_orders(&self, since: i64) -> Result<Vec<RemovedOrder>, Error> {
+    pub async fn removed_orders(
+        &self,
+        cause: RemovalCause,
+        from: &SweepCursor,
+        until: i64,
+        limit: u32,
+    ) -> Result<(Vec<RemovedOrder>, Option<SweepCursor>), Error> {
         let doing = "reading which orders were removed";
-        let sql = "SELECT r.id AS id, r.cause AS cause, r.removed_at AS removed_at
+        let sql = "SELECT r.id AS id, r.removed_at AS removed_at
              FROM sitewright_removed_orders r LEFT JOIN sitewright_orders o ON o.id = r.id
-             WHERE r.removed_at >= $1 AND o.id IS NULL ORDER BY r.removed_at, r.id";
-        let rows = self.read(doing, sql, args![since]).await?;
+             WHERE r.cause = $1 AND o.id IS NULL AND r.removed_at >= $2 AND r.removed_at < $3
+                AND (r.removed_at > $2 OR r.id > $4)
+             ORDER BY r.removed_at, r.id LIMIT $5";
+        let values = args![cause.as_str(), from.at, until, &from.order, i64::from(limit)];
+        let rows = self.read(doing, sql, values).await?;
         let read = |row: &Row| {
-            Ok(RemovedOrder {
-                order: row.text("id")?,
-                cause: row.parsed("cause")?,
-                at: row.int("removed_at")?,
-            })
+            Ok(RemovedOrder { order: row.text("id")?, cause, at: row.int("removed_at")? })
         };
-        rows.iter()
+        let removed = rows
+            .iter()
             .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::database(doing, error))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Error::database(doing, error))?;
+        let is_last = removed.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+        let next = removed.last().filter(|_| !is_last);
+        let next = next.map(|last| SweepCursor { at: last.at, order: last.order.clone() });
+        Ok((removed, next))
     }
 
     /// When an order was erased, in milliseconds since the Unix epoch; `None` if it was not.
@@ -239,7 +252,8 @@ impl Database {
     }
 
     /// Removes rows of orders that were removed, which a slow worker wrote afterwards, and the memory
-    /// of expired ones from before `before`. The number of rows.
+    /// of expired ones from before `before`. An order that was added again meanwhile is left alone.
+    /// The number of rows.
     ///
     /// # Errors
     /// If the database fails.
@@ -248,6 +262,15 @@ impl Database {
         self.write("removing what was written late of removed orders", move |tx| {
             let ids = ids.clone();
             Box::pin(async move {
+                let list = json_rows(ids.iter().map(|order| vec![json!(order)]));
+                let sql = over_json!(
+                    tx,
+                    "SELECT r.id AS id FROM sitewright_removed_orders r
+                     WHERE r.id IN (SELECT t.value ->> 0 FROM ",
+                    ")"
+                );
+                let rows = tx.all(sql, args![&list]).await?;
+                let ids = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
                 let rows = remove_rows_in(tx, &ids).await?;
                 let deliveries = remove_deliveries_in(tx, &ids).await?;
                 let sql = "DELETE FROM sitewright_removed_orders

@@ -57,6 +57,18 @@ pub enum Error {
         /// The URL without its password.
         shown: String,
     },
+    /// A pooler gives each transaction another session of the server, in which the prepared
+    /// statements of a client are unknown.
+    #[error(
+        "the database {shown} is behind a pooler that gives each transaction another session and \
+         loses prepared statements with it, as PgBouncer does with `pool_mode = transaction` \
+         before version 1.21, or with `max_prepared_statements = 0`: set `pool_mode = session` for \
+         this database and user, set `max_prepared_statements`, or name PostgreSQL's own port"
+    )]
+    StatementsLost {
+        /// The URL without its password.
+        shown: String,
+    },
     /// The server or a pooler has too few connections for a worker.
     #[error(
         "the database {shown} gives this worker {open} connections at once; it wants {wanted} and \
@@ -223,6 +235,7 @@ impl Error {
             Error::Open { .. }
             | Error::NoFile { .. }
             | Error::TransactionPooling { .. }
+            | Error::StatementsLost { .. }
             | Error::TooFewPlaces { .. }
             | Error::MigrationLocked { .. }
             | Error::Outdated { .. }

@@ -316,7 +316,8 @@ impl Database {
     }
 
     /// The orders that have failed or are dead and whose last failure has this fingerprint, those
-    /// first whose state changed first; at most `limit`. With a tenant, only its own.
+    /// first whose state changed first; only those whose state has not changed since `until`, in
+    /// milliseconds since the Unix epoch. With a tenant, only its own.
     ///
     /// # Errors
     /// If the database fails.
@@ -324,18 +325,17 @@ impl Database {
         &self,
         fingerprint: &str,
         tenant: Option<&str>,
-        limit: usize,
+        until: i64,
     ) -> Result<Vec<OrderToRetry>, Error> {
         let doing = "selecting the orders of a cause";
         let sql = sql!(
             "SELECT o.id AS id, o.template AS template FROM sitewright_failures f
              JOIN sitewright_orders o ON o.id = f.order_id AND o.last_failure = f.id
              WHERE f.fingerprint = $1 AND o.state IN ({failed}, {dead})
-                AND ($2 IS NULL OR o.tenant = $2)
-             ORDER BY o.updated_at, o.id LIMIT $3"
+                AND ($2 IS NULL OR o.tenant = $2) AND o.updated_at <= $3
+             ORDER BY o.updated_at, o.id"
         );
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.read(doing, sql, args![fingerprint, tenant, limit]).await?;
+        let rows = self.read(doing, sql, args![fingerprint, tenant, until]).await?;
         let order = |row: &Row| -> Result<OrderToRetry, sqlx::Error> {
             Ok(OrderToRetry { id: row.text("id")?, template: row.text("template")? })
         };

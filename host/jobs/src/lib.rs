@@ -113,8 +113,8 @@ pub use ai_quality::{AiErrorCount, AiLatency};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use batch_items::{
-    AddedItem, BatchItem, BatchItemEnd, BatchItemState, BatchOutcome, Collecting, DueBatch,
-    ItemAnswer, ItemToSend, KnownItem, NewBatchItem, OfferedBatch, UnreadAnswer,
+    BatchItem, BatchItemState, BatchOutcome, Collecting, DueBatch, ItemAnswer, ItemToSend,
+    OfferedBatch, UnreadAnswer,
 };
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};

@@ -43,9 +43,17 @@ pub enum ExpiredRows {
 /// The last order that a sweep has seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepCursor {
-    /// When it ended, in milliseconds since the Unix epoch.
-    ended_at: i64,
-    order: String,
+    /// When it ended, or was removed, in milliseconds since the Unix epoch.
+    pub(super) at: i64,
+    pub(super) order: String,
+}
+
+impl SweepCursor {
+    /// Before all orders that ended, or were removed, at this time (milliseconds since the Unix
+    /// epoch).
+    pub fn at(at: i64) -> Self {
+        SweepCursor { at, order: String::new() }
+    }
 }
 
 /// One step of a sweep.
@@ -92,7 +100,7 @@ impl Database {
         let rows = self.read(doing, sql, args![&format!("{what}/{state}")]).await?;
         let ended_at = rows.first().map_or(Ok(0), |row| row.int("done_until"));
         let ended_at = ended_at.map_err(|error| Error::database(doing, error))?;
-        Ok(SweepCursor { ended_at, order: String::new() })
+        Ok(SweepCursor::at(ended_at))
     }
 
     /// Removes rows of up to `limit` orders that ended in this state before `before` (milliseconds
@@ -119,16 +127,12 @@ impl Database {
                         AND updated_at < $3 AND (updated_at > $2 OR id > $4)
                      ORDER BY updated_at, id LIMIT $5"
                 );
-                let values =
-                    args![state.as_str(), from.ended_at, before, &from.order, i64::from(limit)];
+                let values = args![state.as_str(), from.at, before, &from.order, i64::from(limit)];
                 let mut orders = Vec::new();
                 let mut last = None;
                 for row in tx.all(sql, values).await? {
                     let order = row.text("id")?;
-                    last = Some(SweepCursor {
-                        ended_at: row.int("updated_at")?,
-                        order: order.clone(),
-                    });
+                    last = Some(SweepCursor { at: row.int("updated_at")?, order: order.clone() });
                     orders.push(order);
                 }
                 let Some(last) = last else {
@@ -187,7 +191,7 @@ impl Database {
                     let sql = "INSERT INTO sitewright_sweeps (name, done_until) VALUES ($1, $2)
                          ON CONFLICT (name) DO UPDATE SET done_until = excluded.done_until";
                     let name = format!("{what}/{state}");
-                    tx.execute(sql, args![&name, last.ended_at]).await?;
+                    tx.execute(sql, args![&name, last.at]).await?;
                     rows
                 };
                 let is_last = orders.len() < usize::try_from(limit).unwrap_or(usize::MAX);

@@ -8,6 +8,7 @@
 //! | [`backoff`] | how long to wait before the next try |
 //! | [`Measure`] | a limit and its usage |
 //! | [`metrics`] | metrics of one moment |
+//! | [`replay`] | what a replay of a recorded attempt came to |
 //! | [`trace`] | the trace that an order is a part of |
 //! | [`time`] | points in time and durations as records write them |
 //! | [`text`] | text on one line |
@@ -25,6 +26,7 @@ mod measure;
 pub mod message;
 pub mod metrics;
 pub mod panic;
+pub mod replay;
 pub mod text;
 pub mod time;
 pub mod trace;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::report::{AttemptEnd, CallDifference, Called, FieldDifference};
 use super::subject::RecordedEnd;
 use sitewright_model::failure::{FailureKind, FailureRecord, TrailEntry};
+use sitewright_model::replay::{CallDifference, Called, FieldDifference, ReplayEnd, ReplayOutcome};
 use sitewright_runtime::host_functions::CallMismatch;
 use sitewright_runtime::run::recording::{Files, Mark, Recording};
 
@@ -38,21 +38,26 @@ const SHOWN: usize = 400;
 const MAX_FILES: usize = 512;
 
 /// How a recorded attempt ended.
-pub(super) fn recorded_end(ended: &RecordedEnd, recording: Option<&Recording>) -> AttemptEnd {
+pub(super) fn recorded_end(ended: &RecordedEnd, recording: Option<&Recording>) -> ReplayEnd {
     let calls = recording.map(|recording| recording.calls_total);
     let files = recording.map(|recording| recording.files.count);
     match ended {
         RecordedEnd::Failed(record) => failed(record, calls, files),
         RecordedEnd::Released(_) => released(calls, files),
-        RecordedEnd::Unknown => {
-            AttemptEnd { outcome: "unknown", kind: None, code: None, message: None, calls, files }
-        }
+        RecordedEnd::Unknown => ReplayEnd {
+            outcome: ReplayOutcome::Unknown,
+            kind: None,
+            code: None,
+            message: None,
+            calls,
+            files,
+        },
     }
 }
 
-pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> AttemptEnd {
-    AttemptEnd {
-        outcome: "failed",
+pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> ReplayEnd {
+    ReplayEnd {
+        outcome: ReplayOutcome::Failed,
         kind: Some(record.kind),
         code: record.code.clone(),
         message: Some(record.message.to_string()),
@@ -61,8 +66,15 @@ pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u
     }
 }
 
-pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> AttemptEnd {
-    AttemptEnd { outcome: "released", kind: None, code: None, message: None, calls, files }
+pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> ReplayEnd {
+    ReplayEnd {
+        outcome: ReplayOutcome::Released,
+        kind: None,
+        code: None,
+        message: None,
+        calls,
+        files,
+    }
 }
 
 /// The first call that differs, with the arguments that the trail has of it.

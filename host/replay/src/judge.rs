@@ -4,9 +4,9 @@ use sha2::Digest as _;
 
 use super::compare;
 use super::drive::ReplayOptions;
-use super::report::{ReplayReport, ReplayVerdict};
 use super::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_model::failure::{FailureKind, FailureRecord, TemplateRef};
+use sitewright_model::replay::{ReplayReport, ReplayVerdict};
 use sitewright_runtime::host_functions::CursorPosition;
 use sitewright_runtime::run::Outcome;
 use sitewright_runtime::run::recording::Recording;

@@ -34,7 +34,7 @@ mod subject;
 pub use bundle::{BundleError, ExportOptions, Exported, export};
 pub use drive::{ReplayError, ReplayOptions, replay};
 pub use find::{FindError, Locations, find};
-pub use report::{ReplayReport, ReplayVerdict};
+pub use report::terminal;
 pub use scratch::Scratch;
 pub use settings::ReplaySettings;
 pub use subject::{NotReplayable, Origin, RecordedAttempt, RecordedEnd};

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AiErrorCount, AiLatency, AuditEntry, BulkRun, Cost, CostRow, Delivery, DeliveryAttempt, Hold,
-    HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
+    AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
+    DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
 
@@ -23,8 +23,11 @@ pub(crate) enum Outcome {
     /// It had ended before; nothing was changed.
     AlreadyEnded,
     Queued,
-    /// The order has this document already.
+    /// The order has it already, or is without it already; nothing was changed.
     Unchanged,
+    /// The order has it from now on.
+    Set,
+    Removed,
     Erased,
     Paused,
     Resumed,
@@ -173,6 +176,15 @@ pub(crate) struct WebhookList {
 pub(crate) struct WebhookChange {
     pub(crate) outcome: Outcome,
     pub(crate) webhook: Webhook,
+}
+
+/// The callback of an order was set, enabled or removed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CallbackChange {
+    pub(crate) outcome: Outcome,
+    pub(crate) order: String,
+    /// What the order has now; null if it has none.
+    pub(crate) callback: Option<Callback>,
 }
 
 /// A page of deliveries, the newest first.

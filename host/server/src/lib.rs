@@ -12,6 +12,7 @@
 //! | `answers` | which bodies are not types of the queue? |
 //! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
+//! | `callbacks` | the handlers of the callbacks of single orders |
 //! | `events/` | how do listeners follow orders? |
 //! | `console/` | how do people use it with a browser? |
 //! | `oidc/` | who is somebody, from an identity provider? |
@@ -34,6 +35,7 @@ mod access;
 mod answers;
 mod app;
 mod bulk;
+mod callbacks;
 mod config;
 mod console;
 mod console_config;

@@ -11,19 +11,20 @@ use serde_json::{Map, Value, json};
 use sitewright_control::{OrderDetail, SubmissionReport};
 use sitewright_jobs::{BulkRun, Stats};
 use sitewright_model::failure::FailureRecord;
+use sitewright_model::replay::{NoReplay, ReplayReport};
 use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, BulkAnswer, CancelledOrder, Checked, CostList, DeliveryDetail, DeliveryPage,
-    ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage, HookReplay, OrderPage,
-    QueueChange, ReceivedHook, Redelivery, RetriedOrder, RevisedOrder, TemplateList, WebhookChange,
-    WebhookList,
+    AuditPage, BulkAnswer, CallbackChange, CancelledOrder, Checked, CostList, DeliveryDetail,
+    DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage,
+    HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, RetriedOrder, RevisedOrder,
+    TemplateList, WebhookChange, WebhookList,
 };
 use super::app::Surface;
 use super::problem::ProblemKind;
 use super::routes::{Route, routes};
-use super::{bulk, cost, failures, hooks, orders, queue, webhooks};
+use super::{bulk, callbacks, cost, failures, hooks, orders, queue, webhooks};
 
 /// Made once: it is answered without a token, and takes longer than any other answer.
 static DOCUMENT: LazyLock<Bytes> =
@@ -222,6 +223,7 @@ fn body(key: (&str, &str)) -> Option<Value> {
             (true, schema)
         }
         ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
+        ("PUT", "/v1/orders/{id}/callback") => (true, inline::<callbacks::Body>()),
         ("POST", "/v1/bulk") => (true, inline::<bulk::Body>()),
         ("POST", "/hooks/{source}") => {
             let schema = json!({ "type": "object", "description": "What the sender sends." });
@@ -278,6 +280,10 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("POST", "/v1/orders/{id}/retry") => {
             json!({ "202": of("The order is queued again.", schema.of::<RetriedOrder>()) })
         }
+        ("PUT" | "DELETE", "/v1/orders/{id}/callback")
+        | ("POST", "/v1/orders/{id}/callback/enable") => {
+            json!({ "200": of("What the order has now.", schema.of::<CallbackChange>()) })
+        }
         ("GET", "/v1/stats") => json!({ "200": of("The queue.", schema.of::<Stats>()) }),
         ("POST", "/v1/bulk") => json!({
             "200": of("What a dry run selects.", schema.of::<BulkAnswer>()),
@@ -328,6 +334,12 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("POST", "/v1/hooks/deliveries/{id}/replay") => {
             json!({ "200": of("What it came to.", schema.of::<HookReplay>()) })
         }
+        ("POST", "/v1/failures/records/{id}/replay") => json!({
+            "200": of(
+                "What the replay came to, or what is missing for one.",
+                json!({ "anyOf": [schema.of::<ReplayReport>(), schema.of::<NoReplay>()] }),
+            ),
+        }),
         ("GET", "/v1/failures/records/{id}") => {
             json!({ "200": of("The record.", schema.of::<FailureRecord>()) })
         }

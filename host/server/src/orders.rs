@@ -24,6 +24,7 @@ use super::answers::{
     CancelledOrder, Checked, ErasedOrder, OrderPage, Outcome, RetriedOrder, RevisedOrder,
 };
 use super::app::App;
+use super::callbacks;
 use super::extract::{DocumentBody, Id, Parameters, answer, traceparent};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
@@ -48,11 +49,12 @@ pub(crate) struct Add {
     /// Check the document and add nothing.
     #[serde(default)]
     dry_run: bool,
-    /// Give an order that the queue has with another document or template the new one.
+    /// Give an order that the queue has with another document, template or callback the new one.
     #[serde(default)]
     revise: bool,
     /// URL that is told how the order ends, signed, as `[callbacks]` says. An order that the queue
-    /// has keeps its own, unless `revise=true`.
+    /// has with another one, or with none, keeps what it has and is answered with 409, unless
+    /// `revise=true`.
     callback: Option<String>,
     /// Label of whoever the order is for: `[ai.budget]` can limit each tenant. At most 100
     /// characters. That of the token, if it is for one tenant.
@@ -132,18 +134,9 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
-/// A callback that may be called.
+/// A callback of a query that may be called.
 fn callback(app: &App, url: &str) -> Result<String, Problem> {
-    let refused = |why: &str| {
-        Problem::new(ProblemKind::CallbackRefused, format!("the parameter `callback` {why}"))
-    };
-    let Some(rules) = app.callbacks else {
-        return Err(refused("is not accepted: the configuration has no table `[callbacks]`"));
-    };
-    match sitewright_webhooks::callback(url, rules.allow_private) {
-        Ok(url) => Ok(url.to_string()),
-        Err(why) => Err(refused(why.as_str())),
-    }
+    callbacks::allowed(app, "the parameter `callback`", url)
 }
 
 /// The order of a document, or all of its problems.
@@ -187,6 +180,9 @@ fn accepted(submitted: &Submitted) -> Response {
         let detail = match part {
             Part::Document => format!("the queue has order {order:?} with another document"),
             Part::Template => format!("the queue has order {order:?} with another template"),
+            Part::Callback => {
+                format!("the queue has order {order:?} with another callback, or with none")
+            }
         };
         let problem = Problem::new(ProblemKind::OrderDiffers, detail)
             .with("order", order)
@@ -197,6 +193,10 @@ fn accepted(submitted: &Submitted) -> Response {
             Part::Template => problem.hinting(
                 "the queue keeps what it has: PUT /v1/orders/{id}/document?template=NAME, or \
                  `revise=true`, makes the order with the other template",
+            ),
+            Part::Callback => problem.hinting(
+                "the queue keeps what it has: PUT /v1/orders/{id}/callback, or `revise=true`, \
+                 gives the order this callback and makes nothing again",
             ),
         };
         return problem.into_response();

@@ -361,6 +361,7 @@ impl From<DatabaseError> for Problem {
             DatabaseError::Open { .. }
             | DatabaseError::NoFile { .. }
             | DatabaseError::TransactionPooling { .. }
+            | DatabaseError::StatementsLost { .. }
             | DatabaseError::TooFewPlaces { .. }
             | DatabaseError::MigrationLocked { .. }
             | DatabaseError::Outdated { .. }

@@ -17,7 +17,9 @@ pub(crate) async fn replay(State(app): State<App>, Id(id): Id) -> Result<Respons
     Ok(answer(StatusCode::OK, &report(&app, &id).await?))
 }
 
-/// Replays the attempt of a failure record. What `sitewright replay --json` says of it.
+/// Replays the attempt of a failure record. What `sitewright replay --json` says of it: a
+/// [`ReplayReport`](sitewright_model::replay::ReplayReport), or a
+/// [`NoReplay`](sitewright_model::replay::NoReplay).
 pub(crate) async fn report(app: &App, id: &str) -> Result<Value, Problem> {
     app.database.failure(id).await?.ok_or_else(|| no_record(id))?;
     let Ok(_only) = app.replaying.try_acquire() else {

@@ -19,8 +19,8 @@ use super::console::{
 };
 use super::problem::{Problem, ProblemKind};
 use super::{
-    bulk, cost, events, failures, health, hooks, metrics, openapi, orders, queue, replays,
-    templates, webhooks,
+    bulk, callbacks, cost, events, failures, health, hooks, metrics, openapi, orders, queue,
+    replays, templates, webhooks,
 };
 
 /// A route.
@@ -104,6 +104,27 @@ static API: &[Route] = &[
         Some("order.retry"),
         post(orders::retry),
         "Queue an order again that has ended"
+    ),
+    route!(
+        PUT "/v1/orders/{id}/callback",
+        SUBMIT,
+        Some("callback.set"),
+        put(callbacks::set),
+        "Give an order another callback"
+    ),
+    route!(
+        DELETE "/v1/orders/{id}/callback",
+        SUBMIT,
+        Some("callback.remove"),
+        delete(callbacks::remove),
+        "Remove the callback of an order"
+    ),
+    route!(
+        POST "/v1/orders/{id}/callback/enable",
+        OPERATE,
+        Some("callback.enable"),
+        post(callbacks::enable),
+        "Enable the callback of an order that its receiver disabled"
     ),
     route!(
         GET "/v1/orders/{id}/events",
@@ -376,9 +397,9 @@ static CONSOLE: &[Route] = &[
     route!(
         POST "/console/failures/{fingerprint}/retry",
         OPERATE,
-        Some("failures.retry"),
-        post(actions::retry_cause),
-        "Queue the orders of a cause again"
+        Some("bulk.start"),
+        post(many::retry_cause),
+        "Retry the orders of a cause"
     ),
     route!(GET "/console/records/{id}", READ, None, get(shown::record), "One failure record"),
     route!(

@@ -20,13 +20,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use sitewright_ai::{
-    Batch, BatchAnswer, BatchConfig, BatchError, BatchErrorKind, BatchProgress, BatchQueue,
-    BatchRequest, BatchedCall, BatchedEnd, EndedBatch, Gateway, JournalKey, KnownCall,
-    NewBatchCall,
+    Batch, BatchConfig, BatchError, BatchErrorKind, BatchProgress, BatchQueue, BatchRequest,
+    BatchedCall, BatchedEnd, EndedBatch, Gateway, JournalKey, KnownCall, NewBatchCall,
 };
 use sitewright_jobs::{
-    AddedItem, BatchItemEnd, BatchOutcome, Claimed, Collecting, Database, DueBatch, Error,
-    ItemAnswer, KnownItem, NewBatchItem, OfferedBatch, UnreadAnswer,
+    BatchOutcome, Claimed, Collecting, Database, DueBatch, Error, ItemAnswer, OfferedBatch,
+    UnreadAnswer,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -194,17 +193,15 @@ impl Drop for DirectCall {
 impl BatchQueue for OrderBatches {
     async fn known(&self, key: &JournalKey) -> KnownCall {
         let found = until_it_answers("look for the answer of a batch", || {
-            self.database.known_batch_item(&self.order, &key.request, key.occurrence)
+            self.database.known_batch_call(&self.order, key)
         });
         match found.await {
-            Ok(Some(KnownItem::Answered { provider, model, answer })) => {
-                KnownCall::Answered(BatchAnswer { provider, model, answer })
+            Ok(known) => {
+                if let KnownCall::Sent { purpose, provider } = &known {
+                    self.state.waits(purpose.clone(), provider.clone());
+                }
+                known
             }
-            Ok(Some(KnownItem::Sent { purpose, provider })) => {
-                self.state.waits(purpose, provider);
-                KnownCall::Waits
-            }
-            Ok(None) => KnownCall::Unknown,
             Err(error) => {
                 // It is looked for again when the call is added.
                 tracing::warn!(
@@ -218,28 +215,17 @@ impl BatchQueue for OrderBatches {
     }
 
     async fn add(&self, call: NewBatchCall) -> BatchedCall {
-        let item = NewBatchItem {
-            request: call.key.request,
-            occurrence: call.key.occurrence,
-            purpose: call.purpose,
-            route: call.route,
-            provider: call.provider,
-            model: call.model,
-            body: call.body,
-        };
-        let (purpose, provider) = (item.purpose.clone(), item.provider.clone());
         let added = until_it_answers("store an AI call for a batch", || {
-            self.database.add_batch_item(&self.order, item.clone())
+            self.database.add_batch_item(&self.order, call.clone())
         });
-        match added.await {
-            Ok(AddedItem::Waits) => {
+        let added = added.await;
+        let NewBatchCall { purpose, provider, .. } = call;
+        match added {
+            Ok(BatchedCall::Waits) => {
                 self.state.waits(purpose, provider);
                 BatchedCall::Waits
             }
-            Ok(AddedItem::Answered { provider, model, answer }) => {
-                BatchedCall::Answered(BatchAnswer { provider, model, answer })
-            }
-            Ok(AddedItem::Direct) => BatchedCall::Direct,
+            Ok(known @ (BatchedCall::Answered(_) | BatchedCall::Direct)) => known,
             Err(error) => {
                 tracing::warn!(
                     order = self.order,
@@ -254,20 +240,14 @@ impl BatchQueue for OrderBatches {
     }
 
     async fn end(&self, key: &JournalKey, end: BatchedEnd) {
-        let end = match end {
-            BatchedEnd::Used => BatchItemEnd::Used,
-            BatchedEnd::Direct(reason) => {
-                tracing::warn!(
-                    order = self.order,
-                    reason,
-                    "the answer of a batch cannot be used, so its AI call is made without one"
-                );
-                BatchItemEnd::Direct(reason)
-            }
-        };
-        let ended =
-            self.database.end_batch_item(&self.order, &key.request, key.occurrence, end).await;
-        if let Err(error) = ended {
+        if let BatchedEnd::Direct(reason) = &end {
+            tracing::warn!(
+                order = self.order,
+                reason,
+                "the answer of a batch cannot be used, so its AI call is made without one"
+            );
+        }
+        if let Err(error) = self.database.end_batch_item(&self.order, key, end).await {
             // Its reply is in the journal, which is asked first.
             tracing::warn!(
                 order = self.order,
@@ -461,10 +441,7 @@ impl Batches {
     /// Charges answers to orders that had ended before they were there.
     async fn charge_unread(&self) -> Result<(), Error> {
         for unread in self.database.unread_answers().await? {
-            let UnreadAnswer { id, order, tenant, request, occurrence, purpose, .. } = unread;
-            let (provider, model, answer) = (unread.provider, unread.model, unread.answer);
-            let answer = BatchAnswer { provider, model, answer };
-            let key = JournalKey { request, occurrence };
+            let UnreadAnswer { id, order, tenant, key, purpose, answer } = unread;
             let unusable = self.gateway.unread_answer(key, purpose, &answer);
             if self.database.charge_unread(&id, unusable_call(&unusable)).await? {
                 self.gateway.charge_days(tenant.as_deref(), &unusable);

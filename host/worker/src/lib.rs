@@ -14,7 +14,8 @@
 //! | `descriptors` | how many files and connections may this process have? |
 //! | `progress` | the stages of all running orders, stored in batches |
 //! | `reload` | how are new and changed templates loaded without a restart? |
-//! | `retention` | what is removed of orders that ended long ago or were erased? |
+//! | `retention` | `[retention]`: how long is what kept? |
+//! | `sweep` | what has expired, or was erased, and is removed from the database and from disk? |
 //! | `clock` | was the machine's clock set? |
 //! | `supervisor` | what is systemd notified of? |
 //! | `watchdog` | is a thread of the runtime stuck, and does the process end when it must? |
@@ -43,13 +44,13 @@ mod reload;
 mod reply_cache;
 mod retention;
 mod supervisor;
+mod sweep;
 mod watchdog;
 mod worker;
 
 pub use circuit::CircuitSettings;
 pub use config::{MOST_ORDERS, WorkerConfig};
-pub use retention::{
-    Keep, KeepByState, RetentionConfig, SweepMode, Swept, sweep_database, sweep_files,
-};
+pub use retention::{Keep, KeepByState, RetentionConfig};
+pub use sweep::{SweepMode, Swept, sweep_database, sweep_files};
 pub use watchdog::{ENDS_WITHIN, FORCED_EXIT, Watchdog};
 pub use worker::{PrepareError, Worker, WorkerOptions, WorkerParts};

@@ -14,7 +14,7 @@ use super::holds::{HoldSettings, Holds};
 use super::orders::Orders;
 use super::progress::Progress;
 use super::watchdog::Watchdog;
-use super::{activate, clock, descriptors, marks, reload, retention, supervisor};
+use super::{activate, clock, descriptors, marks, reload, supervisor, sweep};
 use crate::config::WorkerConfig;
 use crate::retention::RetentionConfig;
 use sitewright_jobs::{
@@ -224,7 +224,7 @@ impl Worker {
         spawn_until(&stop_tasks, watched);
         spawn_until(&stop_tasks, reconcile_releases(releases.clone()));
         spawn_until(&stop_tasks, sweep_sites(services.sites.clone()));
-        let swept = retention::sweep_regularly(
+        let swept = sweep::sweep_regularly(
             database.clone(),
             services.sites.clone(),
             store.clone(),

@@ -4,12 +4,15 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
+use sitewright_tests::bouncer::{Bouncer, MISSING};
 use sitewright_tests::factory::{Base, Factory, Model};
-use sitewright_tests::faulty;
+use sitewright_tests::{faulty, standins};
+use sqlx::{Connection as _, PgConnection};
 
 /// A process whose first line says where it listens.
 pub(crate) struct Listening {
@@ -105,6 +108,7 @@ async fn an_order_goes_from_a_request_to_a_site() {
     let (status, report): (_, Value) = (replayed.status(), replayed.json().await.unwrap());
     assert_eq!((status.as_u16(), &report["verdict"]), (200, &json!("reproduced")), "{report}");
     assert_eq!(report["order"], "25", "{report}");
+    is_as_described(&server, client, "/v1/failures/records/{id}/replay", "post", &report).await;
 
     // With the first token, both ask for one at once.
     let made = factory.command(&["token", "create", "crm", "--scope", "read"]).output().unwrap();
@@ -129,6 +133,88 @@ async fn an_order_goes_from_a_request_to_a_site() {
 
     assert_eq!(server.stop(), Some(0));
     assert_eq!(worker.stop(), Some(0));
+}
+
+/// Asserts that an answer has the form that the description of the API says.
+async fn is_as_described(
+    server: &Listening,
+    client: &reqwest::Client,
+    path: &str,
+    method: &str,
+    answer: &Value,
+) {
+    let description = client.get(server.url("/v1/openapi.json")).send().await.unwrap();
+    let description: Value = description.json().await.unwrap();
+    let answers = &description["paths"][path][method]["responses"];
+    let mut schema = answers["200"]["content"]["application/json"]["schema"].clone();
+    assert!(schema["anyOf"].is_array(), "{answers}");
+    schema["components"] = description["components"].clone();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let wrong: Vec<String> = validator
+        .iter_errors(answer)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new(), "{answer}");
+    // Not because anything fits.
+    assert!(!validator.is_valid(&json!({ "verdict": "reproduced" })));
+}
+
+/// With a session of its own PostgreSQL tells the server of changes; behind a pooler that gives
+/// each transaction another one it looks for them, or says at the start why it cannot be used.
+#[tokio::test(flavor = "multi_thread")]
+async fn d8_a_server_behind_a_pooler_streams_what_happens_or_says_why_not() {
+    const NAME: &str = "d8_a_server_behind_a_pooler_streams_what_happens_or_says_why_not";
+    let Some(base) = Base::postgres(NAME) else { return };
+    let model = Model::slow(10);
+    let factory = Factory::new(base, &model).await;
+    let client = sitewright_http::client().unwrap();
+    let client = client.first();
+    for mode in ["session", "transaction"] {
+        let Some(pooler) = Bouncer::start(&factory.url, mode, 30).await else {
+            return standins::skipped(NAME, MISSING);
+        };
+        let mut command = factory.command(&["--json", "serve", "--listen", "127.0.0.1:0"]);
+        command.env("SITEWRIGHT_DATABASE__URL", &pooler.url);
+        if mode == "transaction" && !pooler.keeps_statements {
+            let refused = command.output().unwrap();
+            let stderr = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(1), "{stderr}");
+            for part in ["pool_mode = session", "max_prepared_statements"] {
+                assert!(stderr.contains(part), "{part}: {stderr}");
+            }
+            continue;
+        }
+        let server = Listening::start(command);
+        let add = client.post(server.url("/v1/orders?template=faulty")).json(&order(mode));
+        assert_eq!(add.send().await.unwrap().status(), 202, "{mode}");
+        let path = format!("/v1/orders/{mode}/events");
+        let events = client.get(server.url(&path)).send().await.unwrap();
+        let ends = async {
+            let begin = Instant::now();
+            // Whoever listens says so.
+            while mode == "session" && watchers(&factory.url).await == 0 {
+                assert!(begin.elapsed() < Duration::from_secs(60), "the server does not listen");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            factory.database.cancel(mode).await.unwrap();
+        };
+        let (events, ()) =
+            tokio::join!(tokio::time::timeout(Duration::from_secs(90), events.text()), ends);
+        let events = events.expect("the stream ends with the order").unwrap();
+        let end = format!("event: end\ndata: {{\"order\":\"{mode}\",\"state\":\"cancelled\"");
+        assert!(events.contains(&end), "{mode}: {events}");
+        assert_eq!(watchers(&factory.url).await > 0, mode == "session", "{mode}");
+        assert_eq!(server.stop(), Some(0));
+        let mut connection = PgConnection::connect(&factory.url).await.unwrap();
+        sqlx::raw_sql("DELETE FROM sitewright_watchers").execute(&mut connection).await.unwrap();
+    }
+}
+
+/// The number of connections on which PostgreSQL tells somebody of changes.
+async fn watchers(url: &str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let sql = "SELECT count(*) FROM sitewright_watchers";
+    sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

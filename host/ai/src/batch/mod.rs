@@ -40,59 +40,7 @@ pub use api::{
     Batch, BatchError, BatchErrorKind, BatchProgress, BatchRequest, BatchResult, BatchResults,
     EndedBatch,
 };
-
-/// A call that is to wait for a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewBatchCall {
-    pub key: JournalKey,
-    pub purpose: String,
-    /// The name of the route that serves it.
-    pub route: String,
-    pub provider: String,
-    pub model: String,
-    /// The body, JSON, without what the operator adds to it: that may be secret.
-    pub body: String,
-}
-
-/// What is known of a call that is to wait for a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BatchedCall {
-    /// It waits, and its attempt ends soon.
-    Waits,
-    /// A batch has answered it.
-    Answered(BatchAnswer),
-    /// It is made without a batch.
-    Direct,
-}
-
-/// The answer of a batch to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchAnswer {
-    pub provider: String,
-    pub model: String,
-    /// The body of the answer, as that of a call.
-    pub answer: String,
-}
-
-/// What is known of a call before it is added to a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KnownCall {
-    /// A batch that has it has not answered it. The call waits, and its attempt ends soon.
-    Waits,
-    /// A batch has answered it, and no attempt has read that.
-    Answered(BatchAnswer),
-    /// No batch has it.
-    Unknown,
-}
-
-/// How a call that waited for a batch ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BatchedEnd {
-    /// Its answer is in the journal.
-    Used,
-    /// Its answer cannot be used, for this reason: the call is made without a batch.
-    Direct(String),
-}
+pub use sitewright_model::ai::{BatchAnswer, BatchedCall, BatchedEnd, KnownCall, NewBatchCall};
 
 /// Keeps the calls of one attempt that wait for batches.
 #[async_trait]
@@ -134,7 +82,7 @@ impl Gateway {
         // Before any budget is asked: what a batch has, answered or not, is paid for.
         let answer = match queue.known(key).await {
             KnownCall::Answered(answer) => answer,
-            KnownCall::Waits => {
+            KnownCall::Sent { .. } => {
                 let candidate = first_in_batch(route, key);
                 let estimate = candidate.map(|candidate| dispatch::estimate(candidate, request));
                 // Further calls of the order must fit into its budget beside this one.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use file::{FileJournal, read_journal};
+pub use sitewright_model::ai::JournalKey;
 
 use super::batch::BatchQueue;
 use super::budget::Spent;
@@ -24,16 +25,6 @@ use sitewright_model::ai::{
     FinishReason, ReplySource, Usage, Usd,
 };
 use sitewright_model::message::Message;
-
-/// Identifies a call of a run by its request and by how often the run made the same request before.
-/// Independent of the order in which concurrent calls begin.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct JournalKey {
-    /// SHA-256 of the request, in hex.
-    pub request: String,
-    /// The number of earlier calls of the run with the same request.
-    pub occurrence: u32,
-}
 
 /// One complete reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

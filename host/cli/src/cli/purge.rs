@@ -37,7 +37,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                     Setup::store(&config, &sites, &client).await?
                 }
             };
-            sweep_files(&database, &sites, &store, &config.retention, mode, 0, &mut swept)
+            sweep_files(&database, &sites, &store, &config.retention, mode, &mut swept)
                 .await
                 .map_err(SetupError::Host)?;
         }

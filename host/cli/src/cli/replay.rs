@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
@@ -11,8 +9,10 @@ use crate::config::Config;
 use sitewright_http as http;
 use sitewright_jobs::Database;
 use sitewright_model::message;
+use sitewright_model::replay::{NoReplay, NoReplayVerdict};
 use sitewright_replay::{
     FindError, Locations, RecordedAttempt, ReplayError, ReplayOptions, Scratch, find, replay,
+    terminal,
 };
 use sitewright_runtime::plugin::Compiler;
 
@@ -77,17 +77,17 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             if json {
                 output::print_json(&report);
             } else {
-                output::print(&report.terminal(output::width()));
+                output::print(&terminal(&report, output::width()));
             }
             Ok(if report.verdict.is_good() { Exit::Done } else { Exit::Diverged })
         }
         Err(ReplayError::NotReplayable(error)) => {
             if json {
-                output::print_json(&json!({
-                    "verdict": "not_replayable",
-                    "attempt": error.attempt,
-                    "missing": error.missing,
-                }));
+                output::print_json(&NoReplay {
+                    verdict: NoReplayVerdict::NotReplayable,
+                    attempt: error.attempt,
+                    missing: error.missing,
+                });
             } else {
                 output::complain(&format!("{}\n", output::lines(&error.to_string(), "  ")));
             }

@@ -291,7 +291,8 @@ impl Setup {
     /// that the first order needs no other command. The tables of a server, and old tables, are
     /// migrated by `sitewright migrate` or a worker.
     pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
-        Self::opened_or_new(config, &Self::one_connection(config)).await
+        let (url, options) = (config.database.expose(), Self::one_connection(config));
+        Self::with_tables(Database::open_with(url, &options).await?).await
     }
 
     /// As [`orders_or_new`](Self::orders_or_new), with `database.connections`. Somebody waits for
@@ -300,14 +301,12 @@ impl Setup {
     pub(super) async fn served(config: &Config) -> Result<Database, SetupError> {
         let acquire_within = std::time::Duration::from_secs(3);
         let options = DatabaseOptions { acquire_within, ..config.database_options.clone() };
-        Self::opened_or_new(config, &options).await
+        let opened = Database::open_for_server(config.database.expose(), &options).await?;
+        Self::with_tables(opened).await
     }
 
-    async fn opened_or_new(
-        config: &Config,
-        options: &DatabaseOptions,
-    ) -> Result<Database, SetupError> {
-        let database = Database::open_with(config.database.expose(), options).await?;
+    /// Creates the tables of an embedded database that has none.
+    async fn with_tables(database: Database) -> Result<Database, SetupError> {
         match database.check_schema().await {
             Err(error) if database.is_embedded() && error.is_without_tables() => {
                 database.migrate().await?;

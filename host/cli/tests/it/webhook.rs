@@ -297,6 +297,22 @@ fn a_callback_is_shown_and_replaced_by_a_revision() {
     }
     let text = String::from_utf8(run(folder, &["order", "show", "1"]).stdout).unwrap();
     assert!(text.contains("callback") && text.contains("https://d.example:1/ from"), "{text}");
+    // The same order with another callback, or the same, or none.
+    for (callback, differs) in [
+        (&["--callback", "https://b.example/x"][..], Value::from("callback")),
+        (&["--callback", "https://d.example:1/x"], Value::Null),
+        (&[], Value::Null),
+    ] {
+        let args = [&["--json"][..], &add, callback].concat();
+        let told = run(folder, &args);
+        assert_eq!(told.status.code(), Some(0), "{args:?}: {told:?}");
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!(told["orders"][0]["differs"], differs, "{args:?}: {told}");
+    }
+    let told = run(folder, &[&add[..], &["--callback", "https://b.example/x"]].concat());
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("another callback than was sent now"), "{told}");
+    assert_eq!(shown(), "https://d.example:1/");
     for (args, code, says) in [
         (&["webhook", "enable", "callback"][..], 0, "no order has a callback that is disabled"),
         (&["webhook", "enable", "callback", "--order", "1"], 0, "order 1 has no callback that is"),
@@ -307,6 +323,19 @@ fn a_callback_is_shown_and_replaced_by_a_revision() {
             2,
             "--callback",
         ),
+        (
+            &["order", "callback", "set", "1", "http://a.example/"],
+            2,
+            "the callback begins with http://",
+        ),
+        (&["order", "callback", "set", "9", "https://e.example/x"], 2, "9"),
+        (&["order", "callback", "set", "1", "https://e.example/x"], 0, "has this callback now"),
+        (&["order", "callback", "set", "1", "https://e.example/x"], 0, "has this callback already"),
+        (&["--json", "order", "callback", "set", "1", "https://f.example/x"], 0, "\"set\""),
+        (&["order", "show", "1"], 0, "https://f.example/ from"),
+        (&["order", "callback", "remove", "1"], 0, "order 1 has no callback any more"),
+        (&["order", "callback", "remove", "1"], 0, "order 1 has no callback"),
+        (&["order", "callback", "remove", "9"], 2, "9"),
     ] {
         let done = run(folder, args);
         let said = [&done.stdout[..], &done.stderr[..]].concat();

@@ -85,6 +85,9 @@ pub(crate) enum OpenError {
     /// A pooler gives each transaction another session.
     #[cfg(feature = "postgres")]
     TransactionPooling,
+    /// As well, and prepared statements are lost with the session.
+    #[cfg(feature = "postgres")]
+    StatementsLost,
     /// The server or a pooler has too few connections for a worker.
     #[cfg(feature = "postgres")]
     TooFewPlaces(postgres::Places),

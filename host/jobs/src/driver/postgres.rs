@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use sitewright_model::time::{millis, now_ms};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::time::{Instant, timeout_at};
@@ -159,10 +160,12 @@ pub(crate) async fn open_for_worker(
     drop(opening);
     if let [one, other, ..] = held.as_mut_slice() {
         let until = within(0.4);
-        let pooled = timeout_at(until, changes_sessions(one, other)).await;
-        match pooled {
-            Ok(Ok(false)) => {}
-            Ok(Ok(true)) => return Err(OpenError::TransactionPooling),
+        let pooling = timeout_at(until, pooling(one, other)).await;
+        match pooling {
+            Ok(Ok(Pooling::Session)) => {}
+            Ok(Ok(Pooling::Transaction | Pooling::Statement)) => {
+                return Err(OpenError::TransactionPooling);
+            }
             Ok(Err(error)) => {
                 let (cause, error) = explain(&connect, error, until).await;
                 return Err(OpenError::Connect(cause, error));
@@ -205,6 +208,79 @@ pub(crate) async fn open_for_worker(
     open_pool(&connect, options, connections).await
 }
 
+/// Like [`open`], for a server: refuses a pooler that gives each transaction another session, in
+/// which its prepared statements are unknown. They would fail at random, one request and not the
+/// next.
+pub(crate) async fn open_for_server(
+    url: &PostgresUrl,
+    options: &DatabaseOptions,
+) -> Result<PgPool, OpenError> {
+    let pool = open(url, options).await?;
+    let within = options.connect_within.mul_f64(0.4);
+    // What cannot be found out in this time shows later, by an error that says the same.
+    match tokio::time::timeout(within, loses_statements(&pool, options)).await {
+        Ok(Ok(true)) => {
+            pool.close().await;
+            Err(OpenError::StatementsLost)
+        }
+        Ok(Ok(false) | Err(_)) | Err(_) => Ok(pool),
+    }
+}
+
+/// Whether a pooler gives each transaction another session, and not its prepared statements.
+async fn loses_statements(pool: &PgPool, options: &DatabaseOptions) -> Result<bool, sqlx::Error> {
+    let (mut one, mut other) = own_sessions(pool).await?;
+    let loses = async {
+        match pooling(&mut one, &mut other).await? {
+            Pooling::Session => return Ok(false),
+            Pooling::Statement => return Ok(true),
+            // Statements without a name are sent and used in two transactions.
+            Pooling::Transaction if options.statement_cache == Some(0) => return Ok(true),
+            Pooling::Transaction => {}
+        }
+        match prepare_side_by_side(&mut one, &mut other).await {
+            Ok(()) => Ok(false),
+            Err(sqlx::Error::Database(error)) if is_of_another_session(&*error) => Ok(true),
+            Err(error) => Err(error),
+        }
+    };
+    let loses = loses.await;
+    close(one, other).await;
+    loses
+}
+
+/// Whether a prepared statement is unknown, or another client's.
+fn is_of_another_session(error: &dyn DatabaseError) -> bool {
+    matches!(error.code().as_deref(), Some("26000" | "42P05"))
+}
+
+/// Prepares statements on both connections, so that one session gets those of both: a pooler gives
+/// the session to the second that the first has just left.
+async fn prepare_side_by_side(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    for sql in ["SELECT 1", "SELECT 2"] {
+        sqlx::query(sql).execute(&mut *one).await?;
+        sqlx::raw_sql("BEGIN").execute(&mut *other).await?;
+        sqlx::query(sql).execute(&mut *other).await?;
+        sqlx::query(sql).execute(&mut *one).await?;
+        sqlx::raw_sql("COMMIT").execute(&mut *other).await?;
+    }
+    Ok(())
+}
+
+/// Two connections of a pool that are the pool's no more: whoever gives up in the middle of a
+/// transaction must not leave it to the next user.
+async fn own_sessions(pool: &PgPool) -> Result<(PgConnection, PgConnection), sqlx::Error> {
+    let one = pool.acquire().await?.detach();
+    Ok((one, pool.acquire().await?.detach()))
+}
+
+async fn close(one: PgConnection, other: PgConnection) {
+    drop(futures::future::join(one.close(), other.close()).await);
+}
+
 /// Connects as River's listener does, and asks something: a pooler lets clients log in for which it
 /// has no place.
 async fn listens(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
@@ -213,12 +289,20 @@ async fn listens(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
     Ok(connection)
 }
 
-/// Whether two connections share the server's sessions, as behind a pooler that gives each
-/// transaction another one: then `LISTEN`, prepared statements and settings are lost.
-async fn changes_sessions(
-    one: &mut PgConnection,
-    other: &mut PgConnection,
-) -> Result<bool, sqlx::Error> {
+/// How long a connection has the same session of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pooling {
+    /// Until it is closed.
+    Session,
+    /// During a transaction, behind a pooler: `LISTEN`, settings and perhaps prepared statements
+    /// are lost with it.
+    Transaction,
+    /// During a statement, behind a pooler that allows no transactions.
+    Statement,
+}
+
+/// Finds out by two connections whether they share the server's sessions.
+async fn pooling(one: &mut PgConnection, other: &mut PgConnection) -> Result<Pooling, sqlx::Error> {
     // Which session such a pooler chooses depends on its settings; three rounds find both.
     for _ in 0..3 {
         let before = backend(one).await?;
@@ -226,18 +310,18 @@ async fn changes_sessions(
         if let Err(sqlx::Error::Database(error)) = &begun
             && error.code().as_deref() == Some("08P01")
         {
-            // A pooler that gives each statement another session allows no transactions.
-            return Ok(true);
+            // It closes the connection, too.
+            return Ok(Pooling::Statement);
         }
         begun?;
         let meanwhile = backend(other).await?;
         let after = backend(one).await?;
         sqlx::raw_sql("COMMIT").execute(&mut *other).await?;
         if before == meanwhile || before != after {
-            return Ok(true);
+            return Ok(Pooling::Transaction);
         }
     }
-    Ok(false)
+    Ok(Pooling::Session)
 }
 
 /// The process of the server that answers.
@@ -247,8 +331,10 @@ async fn backend(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
 
 /// Whether the database is behind a pooler that gives each transaction another session.
 pub(crate) async fn is_transaction_pooled(pool: &PgPool) -> Result<bool, sqlx::Error> {
-    let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
-    changes_sessions(&mut one, &mut other).await
+    let (mut one, mut other) = own_sessions(pool).await?;
+    let pooling = pooling(&mut one, &mut other).await;
+    close(one, other).await;
+    Ok(pooling? != Pooling::Session)
 }
 
 /// Hears that orders or events have changed, on a connection of its own.

@@ -1,9 +1,12 @@
 //! The callbacks of single orders: which address is told of an order, and whether it wants that.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sitewright_model::time::now_ms;
 use url::Url;
 
+use super::CALLBACK;
 use crate::database::Database;
 use crate::driver::{Row, Tx, args};
 use crate::error::Error;
@@ -42,6 +45,12 @@ fn shown(url: &str) -> String {
     }
 }
 
+/// Whether two addresses are the same. A producer that writes into the tables may write it
+/// differently.
+fn is_same(known: &str, url: &str) -> bool {
+    known == url || Url::parse(known).ok().is_some_and(|known| Url::parse(url) == Ok(known))
+}
+
 impl Database {
     /// The callback of an order; `None` if it has none.
     ///
@@ -56,29 +65,59 @@ impl Database {
         found.map_err(|error| Error::database(doing, error))
     }
 
+    /// Whether an order has this callback, enabled or not.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn has_callback(&self, order: &str, url: &str) -> Result<bool, Error> {
+        let doing = "comparing the callback of an order";
+        let sql = "SELECT url FROM sitewright_callbacks WHERE order_id = $1";
+        let rows = self.read(doing, sql, args![order]).await?;
+        let known = rows.first().map(|row| row.text("url")).transpose();
+        let known = known.map_err(|error| Error::database(doing, error))?;
+        Ok(known.is_some_and(|known| is_same(&known, url)))
+    }
+
     /// Gives an order another callback, which is enabled. Events that happened before are told to
-    /// the one that it had then.
+    /// the one that it had then. Returns whether this changed something: not if the order has this
+    /// callback already, and it is enabled.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::NoSuchOrder`]; or the database fails.
-    pub async fn set_callback(&self, order: &str, url: &str) -> Result<(), Error> {
+    pub async fn set_callback(&self, order: &str, url: &str) -> Result<bool, Error> {
         check_callback(order, url)?;
-        let what = std::sync::Arc::new((order.to_owned(), url.to_owned()));
+        let what = Arc::new((order.to_owned(), url.to_owned()));
         let set = self.write("changing the callback of an order", move |tx| {
             let what = what.clone();
             Box::pin(async move {
-                let sql = "SELECT id FROM sitewright_orders WHERE id = $1";
-                if tx.optional(sql, args![&what.0]).await?.is_none() {
-                    return Ok(false);
+                if !is_order(tx, &what.0).await? {
+                    return Ok(None);
                 }
-                set_callback_in(tx, &what.0, &what.1).await?;
-                Ok(true)
+                set_callback_in(tx, &what.0, &what.1).await.map(Some)
             })
         });
-        match set.await? {
-            true => Ok(()),
-            false => Err(Error::NoSuchOrder { order: order.to_owned() }),
-        }
+        set.await?.ok_or_else(|| Error::NoSuchOrder { order: order.to_owned() })
+    }
+
+    /// Removes the callback of an order, and gives up what is pending for it. An attempt that is
+    /// under way is not stopped. Returns whether the order had one.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchOrder`]; or the database fails.
+    pub async fn remove_callback(&self, order: &str) -> Result<bool, Error> {
+        let id = order.to_owned();
+        let removed = self.write("removing the callback of an order", move |tx| {
+            let id = id.clone();
+            Box::pin(async move {
+                if !is_order(tx, &id).await? {
+                    return Ok(None);
+                }
+                give_up_in(tx, &id, None).await?;
+                let sql = "DELETE FROM sitewright_callbacks WHERE order_id = $1";
+                Ok(Some(tx.execute(sql, args![&id]).await? > 0))
+            })
+        });
+        removed.await?.ok_or_else(|| Error::NoSuchOrder { order: order.to_owned() })
     }
 
     /// Enables callbacks that their receivers disabled: that of an order, or all. Their number.
@@ -105,16 +144,40 @@ pub(crate) fn check_callback(order: &str, url: &str) -> Result<(), Error> {
     Err(Error::Invalid { order: order.to_owned(), why })
 }
 
-/// Stores the callback of an order in the place of the one that it has.
+async fn is_order(tx: &mut Tx, id: &str) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT id FROM sitewright_orders WHERE id = $1";
+    Ok(tx.optional(sql, args![id]).await?.is_some())
+}
+
+/// Stores the callback of an order in the place of the one that it has. Returns whether this
+/// changed something.
 pub(crate) async fn set_callback_in(
     tx: &mut Tx,
     order: &str,
     url: &str,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let sql = "INSERT INTO sitewright_callbacks (order_id, url, created_at)
          VALUES ($1, $2, $3) ON CONFLICT (order_id) DO UPDATE
-         SET url = excluded.url, created_at = excluded.created_at, disabled_at = NULL";
-    tx.execute(sql, args![order, url, now_ms()]).await.map(drop)
+         SET url = excluded.url, disabled_at = NULL,
+            created_at = CASE WHEN sitewright_callbacks.url = excluded.url
+                THEN sitewright_callbacks.created_at ELSE excluded.created_at END
+         WHERE sitewright_callbacks.url <> excluded.url
+            OR sitewright_callbacks.disabled_at IS NOT NULL";
+    Ok(tx.execute(sql, args![order, url, now_ms()]).await? > 0)
+}
+
+/// Gives up what is pending for the callbacks of an order: for the one with this address, or for
+/// all that it had.
+pub(super) async fn give_up_in(
+    tx: &mut Tx,
+    order: &str,
+    url: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE sitewright_deliveries
+         SET state = 'given_up', next_at = NULL, lease = NULL, ended_at = $2
+         WHERE order_id = $1 AND webhook = $3 AND state = 'pending'
+            AND ($4 IS NULL OR url = $4)";
+    tx.execute(sql, args![order, now_ms(), CALLBACK, url]).await.map(drop)
 }
 
 pub(super) async fn enable_callbacks_in(

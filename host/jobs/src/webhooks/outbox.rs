@@ -8,6 +8,7 @@ use std::time::Duration;
 use sitewright_model::time::{millis, now_ms};
 use ulid::Ulid;
 
+use super::callbacks::give_up_in;
 use super::payload::payload_of;
 use super::{CALLBACK, DeliveryState, WebhookEvent};
 use crate::database::Database;
@@ -328,9 +329,8 @@ async fn disable(
     let sql = "UPDATE sitewright_callbacks SET disabled_at = $2
          WHERE order_id = $1 AND disabled_at IS NULL AND url = $3";
     tx.execute(sql, args![&claimed.order, now, &claimed.url]).await?;
-    let sql = "UPDATE sitewright_deliveries
-         SET state = 'given_up', next_at = NULL, lease = NULL, ended_at = $2
-         WHERE order_id = $1 AND webhook = $3 AND state = 'pending' AND url = $4";
-    let values = args![&claimed.order, now, CALLBACK, &claimed.url];
-    tx.execute(sql, values).await.map(drop)
+    match (&claimed.order, &claimed.url) {
+        (Some(order), Some(url)) => give_up_in(tx, order, Some(url)).await,
+        _ => Ok(()),
+    }
 }

@@ -3,12 +3,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use sitewright_jobs::{DatabaseOptions, OpenCause};
 
+use super::bouncer::{Bouncer, MISSING};
 use super::*;
 
 /// Opens, and the error that it ends with.
@@ -394,66 +393,13 @@ mod tests {
     }
 }
 
-/// PgBouncer in front of a database of the cluster.
-struct Bouncer {
-    process: Child,
-    url: String,
-    folder: tempfile::TempDir,
-}
-
-impl Bouncer {
-    /// `None` if PgBouncer is not installed.
-    async fn start(place: &Place, mode: &str, size: u32) -> Option<Self> {
-        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer"]
-            .into_iter()
-            .find(|path| Path::new(path).exists());
-        let Some(program) = program else {
-            eprintln!("SKIPPED: PgBouncer is not installed: apt-get install pgbouncer");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let port = closed_port();
-        let shown = folder.path().display();
-        std::fs::write(folder.path().join("users"), "\"sitewright\" \"\"\n").unwrap();
-        let settings = format!(
-            "[databases]\n* = host={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = \
-             {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {shown}/users\npool_mode = \
-             {mode}\ndefault_pool_size = {size}\nlogfile = {shown}/log\npidfile = {shown}/pid\n",
-            folder_of(&place.url).display()
-        );
-        std::fs::write(folder.path().join("ini"), settings).unwrap();
-        let mut command = Command::new(program);
-        // PgBouncer refuses to run as root, like PostgreSQL.
-        if std::fs::metadata(folder.path()).unwrap().uid() == 0 {
-            let mut all = Command::new("chown");
-            assert!(all.args(["-R", "postgres"]).arg(folder.path()).status().unwrap().success());
-            command.args(["-u", "postgres"]);
-        }
-        let process = command
-            .arg(folder.path().join("ini"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        until("PgBouncer listens", || async {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
-        let url = format!("postgres://sitewright@127.0.0.1:{port}/{}", name_of(&place.url));
-        Some(Bouncer { process, url, folder })
+/// PgBouncer in front of a database of the cluster; `None` if it is not installed.
+async fn bouncer(place: &Place, mode: &str, size: u32) -> Option<Bouncer> {
+    let found = Bouncer::start(&place.url, mode, size).await;
+    if found.is_none() {
+        eprintln!("SKIPPED: {MISSING}");
     }
-}
-
-impl Drop for Bouncer {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            eprintln!("{log}");
-        }
-    }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -462,9 +408,9 @@ async fn d8_a_pooler_that_changes_sessions_is_refused_with_words() {
     let Some(place) = Place::postgres().await else { return };
     place.open().await;
     for mode in ["transaction", "statement"] {
-        let Some(bouncer) = Bouncer::start(&place, mode, 20).await else { return };
+        let Some(pooler) = bouncer(&place, mode, 20).await else { return };
         let begin = Instant::now();
-        let opened = Database::open_for_worker(&bouncer.url, &DatabaseOptions::default()).await;
+        let opened = Database::open_for_worker(&pooler.url, &DatabaseOptions::default()).await;
         let Err(error) = opened else { panic!("{mode} was not recognized") };
         assert!(matches!(error, Error::TransactionPooling { .. }), "{mode}: {error:?}");
         assert!(error.to_string().contains("pool_mode = session") && !error.is_usage());
@@ -472,10 +418,50 @@ async fn d8_a_pooler_that_changes_sessions_is_refused_with_words() {
     }
     // A database without tables: a command that migrates.
     let Some(place) = Place::postgres().await else { return };
-    let Some(bouncer) = Bouncer::start(&place, "transaction", 20).await else { return };
-    let error = Database::open(&bouncer.url).await.unwrap().migrate().await.unwrap_err();
+    let Some(pooler) = bouncer(&place, "transaction", 20).await else { return };
+    let error = Database::open(&pooler.url).await.unwrap().migrate().await.unwrap_err();
     let told = error.to_string();
     assert!(told.contains("pool_mode = session"), "{told}");
+}
+
+/// A server needs no session of its own, only prepared statements that survive: what PostgreSQL
+/// would tell it of changes it looks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn d8_a_server_behind_a_pooler_listens_polls_or_is_refused_with_words() {
+    logged();
+    let Some(place) = Place::postgres().await else { return };
+    let direct = place.open().await;
+    for mode in ["session", "transaction", "statement"] {
+        let Some(pooler) = bouncer(&place, mode, 20).await else { return };
+        let works = mode == "session" || (mode == "transaction" && pooler.keeps_statements);
+        let opened = Database::open_for_server(&pooler.url, &DatabaseOptions::default()).await;
+        let database = match opened {
+            Ok(database) => database,
+            Err(error) => {
+                assert!(!works, "{mode}: {error}");
+                assert!(matches!(error, Error::StatementsLost { .. }), "{mode}: {error:?}");
+                let told = error.to_string();
+                for part in ["pool_mode = session", "max_prepared_statements"] {
+                    assert!(told.contains(part) && !error.is_usage(), "{mode}: {told}");
+                }
+                continue;
+            }
+        };
+        assert!(works, "{mode} was not recognized");
+        let mut signals = database.signals().await.unwrap();
+        assert_eq!(signals.is_some(), mode == "session", "{mode}");
+        let orders = (0..20).map(|n| database.enqueue(new_order(&format!("{mode}-{n}"))));
+        // Statements of many connections meet in few sessions.
+        for added in futures::future::join_all(orders.collect::<Vec<_>>()).await {
+            added.unwrap();
+        }
+        if let Some(signals) = &mut signals {
+            direct.enqueue(new_order(&format!("{mode}-told"))).await.unwrap();
+            let heard = tokio::time::timeout(Duration::from_secs(20), signals.changed()).await;
+            heard.expect("PostgreSQL tells of it").unwrap();
+        }
+        database.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -484,9 +470,9 @@ async fn d8_a_pooler_with_few_places_is_used_with_fewer_connections_or_refused()
     let Some(place) = Place::postgres().await else { return };
     place.open().await;
     for (places, works) in [(20, true), (5, true), (4, true), (3, true), (2, false), (1, false)] {
-        let Some(bouncer) = Bouncer::start(&place, "session", places).await else { return };
+        let Some(pooler) = bouncer(&place, "session", places).await else { return };
         let begin = Instant::now();
-        let opened = Database::open_for_worker(&bouncer.url, &DatabaseOptions::default()).await;
+        let opened = Database::open_for_worker(&pooler.url, &DatabaseOptions::default()).await;
         assert!(begin.elapsed() < Duration::from_secs(7), "{places}: {:?}", begin.elapsed());
         let database = match opened {
             Ok(database) => database,
@@ -507,7 +493,7 @@ async fn d8_a_pooler_with_few_places_is_used_with_fewer_connections_or_refused()
         // A place is left for a command, if there are enough.
         if places > 3 {
             let one = DatabaseOptions { connections: 1, ..DatabaseOptions::default() };
-            let command = Database::open_with(&bouncer.url, &one).await.unwrap();
+            let command = Database::open_with(&pooler.url, &one).await.unwrap();
             command.stats().await.unwrap();
             command.close().await;
         }

@@ -38,6 +38,11 @@ macro_rules! on_both {
 #[allow(unreachable_pub, reason = "it is public for the end-to-end tests")]
 mod postgres;
 
+// The same.
+#[path = "../../../../tests/src/bouncer.rs"]
+#[allow(unreachable_pub, reason = "it is public for the end-to-end tests")]
+mod bouncer;
+
 mod black_hole;
 mod bulk;
 mod claim;

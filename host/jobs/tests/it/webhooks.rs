@@ -18,6 +18,7 @@ on_both!(
     a_payload_says_what_happened_and_nothing_of_the_document,
     a_callback_is_told_of_its_order,
     a_callback_that_is_gone_is_enabled_or_replaced,
+    a_callback_that_is_removed_is_told_nothing_more,
     a_lease_is_for_one,
     a_delivery_is_given_up_after_a_day,
     a_receiver_that_is_gone_is_not_called_again,
@@ -315,7 +316,8 @@ mod tests {
         let revised = database.revise_as("1", revision).await.unwrap();
         assert_eq!(revised, Revised::Unchanged { revision: 2 });
         assert_eq!(disabled("1").await, Some(("https://old.example/".to_owned(), false)));
-        database.set_callback("2", new).await.unwrap();
+        assert!(database.set_callback("2", new).await.unwrap());
+        assert!(!database.set_callback("2", new).await.unwrap(), "it has this one");
         assert_eq!(disabled("2").await, Some(("https://new.example:8443/".to_owned(), false)));
         for (order, url) in [("nobody", new), ("2", ""), ("2", "https://a.example/\0")] {
             let refused = database.set_callback(order, url).await.unwrap_err();
@@ -325,6 +327,36 @@ mod tests {
             };
             assert!(is_right, "{order} {url:?}: {refused}");
         }
+    }
+
+    pub(super) async fn a_callback_that_is_removed_is_told_nothing_more(place: Place) {
+        let database = told(&place).await;
+        let url = Some("https://shop.example/a".to_owned());
+        for order in ["1", "2"] {
+            database.enqueue(NewOrder { callback: url.clone(), ..new_order(order) }).await.unwrap();
+            database.cancel(order).await.unwrap();
+        }
+        // One that is disabled keeps the time from which the order has it when it is set again.
+        let since = async || database.callback("1").await.unwrap().unwrap().created_at;
+        let created = since().await;
+        place.sql("UPDATE sitewright_callbacks SET disabled_at = 1 WHERE order_id = '1'").await;
+        assert!(database.set_callback("1", url.as_deref().unwrap()).await.unwrap());
+        assert_eq!(since().await, created);
+        assert_eq!(database.callback("1").await.unwrap().unwrap().disabled_at, None);
+
+        assert!(database.remove_callback("1").await.unwrap());
+        assert!(!database.remove_callback("1").await.unwrap(), "it has none any more");
+        assert_eq!(database.callback("1").await.unwrap(), None);
+        // What was pending for it is given up; other orders and webhooks are told as before.
+        let sent = claim_all(&database, CALLBACK).await;
+        let orders: Vec<_> = sent.iter().map(|one| one.order.as_deref().unwrap()).collect();
+        assert_eq!(orders, ["2"]);
+        assert_eq!(claim_all(&database, "crm").await.len(), 2);
+        database.reopen("1", None).await.unwrap();
+        database.cancel("1").await.unwrap();
+        assert_eq!(claim_all(&database, CALLBACK).await, []);
+        let refused = database.remove_callback("nobody").await.unwrap_err();
+        assert!(matches!(refused, Error::NoSuchOrder { .. }), "{refused:?}");
     }
 
     pub(super) async fn a_lease_is_for_one(place: Place) {

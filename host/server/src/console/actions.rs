@@ -6,16 +6,15 @@ use axum::extract::State;
 use axum::response::Response;
 use sitewright_console::{EraseFacts, Section, address};
 use sitewright_control::erase as erase_order;
-use sitewright_jobs::{BULK_BATCH, BulkOutcome, CancelAnswer, OrderState};
+use sitewright_jobs::CancelAnswer;
 use sitewright_site::OrderDir;
 
 use super::visit::{Visit, page_with, see};
 use crate::access::Audited;
 use crate::app::App;
 use crate::extract::Id;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::queue::{hold_id, new_hold};
-use crate::tenancy::Tenant;
 
 /// The page at this address, which says what was done.
 pub(super) fn done(page: &str, did: &str) -> Result<Response, Problem> {
@@ -70,52 +69,6 @@ pub(crate) async fn erase(
         store.remove_order(&folder).await?;
     }
     done("/console/orders", "erased")
-}
-
-/// `POST /console/failures/{fingerprint}/retry`.
-pub(crate) async fn retry_cause(
-    State(app): State<App>,
-    Id(fingerprint): Id,
-    tenant: Tenant,
-    visit: Visit,
-) -> Result<Response, Problem> {
-    // What the page before said, so that no more are retried than somebody agreed to.
-    let most = visit.form.get("most").and_then(|most| most.parse::<usize>().ok());
-    let most = most.ok_or_else(|| {
-        let detail = "the form does not say how many orders are to be retried";
-        Problem::new(ProblemKind::BadRequest, detail)
-    })?;
-    let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), most).await?;
-    let orders: Vec<String> = orders.into_iter().map(|order| order.id).collect();
-    let states = [OrderState::Failed, OrderState::Dead];
-    let (mut queued, mut left) = (0_usize, 0_usize);
-    for batch in orders.chunks(BULK_BATCH) {
-        let config = Some(app.config_version.as_str());
-        let outcomes = app.database.reopen_all(batch, &states, config).await;
-        let outcomes = outcomes.map_err(|error| {
-            let problem = Problem::from(error);
-            let detail = format!(
-                "{queued} of {} orders are queued again, the others are not: {}",
-                orders.len(),
-                problem.detail
-            );
-            Problem::new(problem.kind, detail)
-        })?;
-        for outcome in outcomes {
-            match outcome {
-                BulkOutcome::Queued { .. } => queued += 1,
-                BulkOutcome::Cancelled
-                | BulkOutcome::Stopping
-                | BulkOutcome::NotEnded { .. }
-                | BulkOutcome::AlreadyEnded { .. }
-                | BulkOutcome::Changed { .. }
-                | BulkOutcome::NoSuchOrder => left += 1,
-            }
-        }
-    }
-    let (count, left) = (queued.to_string(), left.to_string());
-    let parameters = [("did", Some("retried")), ("count", Some(&*count)), ("left", Some(&*left))];
-    see(&address::with(&address::cause(&fingerprint), &parameters))
 }
 
 /// `POST /console/queue/pause`.

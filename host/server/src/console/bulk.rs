@@ -1,4 +1,5 @@
-//! Retrying or cancelling all orders that fit: what would happen, and how far it is.
+//! Retrying or cancelling all orders that fit, or retrying those of a cause: what would happen, and
+//! how far it is.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -6,9 +7,9 @@ use sitewright_console::{BulkPreview, Section, Wanted, address, goes_on};
 use sitewright_jobs::{BulkAction, Selection, Stats, WorkerStats};
 use sitewright_model::time::now_ms;
 
-use super::pages::{SILENT_MS, queued, wanted};
+use super::pages::{SILENT_MS, cause_of, queued, wanted};
 use super::visit::{Fields, Visit, page, see};
-use crate::access::{Audited, Sender};
+use crate::access::{Actor, Audited, Sender};
 use crate::app::App;
 use crate::bulk::{begin as begin_run, run_of, states_of};
 use crate::extract::Id;
@@ -73,19 +74,62 @@ pub(crate) async fn begin(
 ) -> Result<Response, Problem> {
     let action = action(&visit.form)?;
     let wanted = wanted(&visit.form)?;
-    let number = |name: &str| {
-        let number = visit.form.get(name).and_then(|text| text.parse::<i64>().ok());
-        number.filter(|number| *number >= 0).ok_or_else(|| {
-            let detail = format!("the form does not say `{name}`");
-            Problem::new(ProblemKind::BadRequest, detail)
-        })
+    let Agreed { until, most } = Agreed::read(&visit.form)?;
+    begun(&app, action, selection(action, &wanted, &tenant, until), most, &actor).await
+}
+
+/// `POST /console/failures/{fingerprint}/retry`.
+pub(crate) async fn retry_cause(
+    State(app): State<App>,
+    Sender(actor): Sender,
+    Id(fingerprint): Id,
+    tenant: Tenant,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let Agreed { until, most } = Agreed::read(&visit.form)?;
+    // A selection takes the beginning of a fingerprint, and would take those of other causes.
+    let cause = cause_of(&app, &fingerprint, &tenant).await?;
+    let action = BulkAction::Retry;
+    let selection = Selection {
+        fingerprint: Some(cause.group.fingerprint),
+        ..selection(action, &Wanted::default(), &tenant, until)
     };
-    // What the page before said: no order that came later, and not more than somebody agreed to.
-    let (until, most) = (number("until")?.min(now_ms()), number("most")?);
-    let selection = selection(action, &wanted, &tenant, until);
+    begun(&app, action, selection, most, &actor).await
+}
+
+/// What the page before said: no order that came or changed later, and not more than somebody
+/// agreed to.
+struct Agreed {
+    /// In milliseconds since the Unix epoch.
+    until: i64,
+    /// Maximum number of orders.
+    most: usize,
+}
+
+impl Agreed {
+    fn read(form: &Fields) -> Result<Self, Problem> {
+        let number = |name: &str| {
+            let number = form.get(name).and_then(|text| text.parse::<i64>().ok());
+            number.filter(|number| *number >= 0).ok_or_else(|| {
+                let detail = format!("the form does not say `{name}`");
+                Problem::new(ProblemKind::BadRequest, detail)
+            })
+        };
+        let most = usize::try_from(number("most")?).unwrap_or(usize::MAX);
+        Ok(Agreed { until: number("until")?.min(now_ms()), most })
+    }
+}
+
+/// Begins it, and leads to the page that says how far it is.
+async fn begun(
+    app: &App,
+    action: BulkAction,
+    selection: Selection,
+    most: usize,
+    actor: &Actor,
+) -> Result<Response, Problem> {
     let what = sitewright_console::selection_in_words(&selection);
-    let selected = usize::try_from(most).unwrap_or(usize::MAX);
-    let run = begin_run(&app, action, selection, selected, &actor).await?;
+    let run = begin_run(app, action, selection, most, actor).await?;
     let mut response = see(&address::bulk(&run.id))?;
     let target = format!("{}: {action}, {most} orders, {what}", run.id);
     response.extensions_mut().insert(Audited::Target(target));

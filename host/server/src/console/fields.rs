@@ -17,7 +17,7 @@ fn fields(path: &str) -> &'static [&'static str] {
         "/console/orders/{id}/use" => &["release", "expected"],
         "/console/orders/{id}/revise" => &["revision", "template", "document", "step"],
         "/console/orders/{id}/erase" => &["confirm"],
-        "/console/failures/{fingerprint}/retry" => &["most"],
+        "/console/failures/{fingerprint}/retry" => &["until", "most"],
         "/console/holds/set" | "/console/holds/release" => &["hold", "reason", "from"],
         _ => &[],
     }

@@ -247,8 +247,12 @@ pub(crate) async fn failures(
     page(sitewright_console::failures(&frame, &facts))
 }
 
-/// A cause, and the title of its pages.
-async fn cause_of(app: &App, fingerprint: &str, tenant: &Tenant) -> Result<Cause, Problem> {
+/// The cause with this fingerprint, of the orders that somebody may see.
+pub(super) async fn cause_of(
+    app: &App,
+    fingerprint: &str,
+    tenant: &Tenant,
+) -> Result<Cause, Problem> {
     app.database.cause(fingerprint, tenant.as_deref()).await?.ok_or_else(|| {
         let detail = format!("no failure has the fingerprint {fingerprint:?}");
         Problem::new(ProblemKind::NoSuchFailure, detail)
@@ -275,7 +279,7 @@ pub(crate) async fn cause(
     let order_count = orders.len();
     orders.truncate(ORDERS_OF_CAUSE);
     let retriable =
-        app.database.orders_to_retry(&fingerprint, tenant.as_deref(), usize::MAX).await?.len();
+        app.database.orders_to_retry(&fingerprint, tenant.as_deref(), frame.now).await?.len();
     let facts = CauseFacts {
         cause,
         newest: Box::new(newest),
@@ -300,7 +304,7 @@ pub(crate) async fn retry(
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let workers = workers.iter().filter(live).count();
     let served = template_names(&app).await?;
-    let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), usize::MAX).await?;
+    let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), frame.now).await?;
     let facts = RetryFacts {
         ever: app.database.orders_of_failures(&fingerprint, tenant.as_deref()).await?.len(),
         is_paused: paused,
@@ -308,6 +312,7 @@ pub(crate) async fn retry(
         queued: queued(&app, &tenant).await?,
         unserved: unserved(&orders, &served, workers),
         orders: orders.into_iter().map(|order| order.id).collect(),
+        until: frame.now,
         holds,
         cause,
     };

@@ -254,7 +254,7 @@ async fn a_page_says_only_once_what_a_form_did() {
     let lies = [
         "/console/orders/1?did=cancelled",
         "/console/orders?did=erased",
-        "/console/failures?did=retried&count=999999",
+        "/console/failures?did=queued&count=999999",
     ];
     let plain = page(&api, "/console/orders/1", "").await.text;
     assert!(!plain.contains(says), "{plain}");

@@ -13,7 +13,7 @@ use sitewright_model::failure::{
 use sitewright_server::{Access, pages};
 use strum::VariantArray as _;
 
-use crate::visitor::{Browser, is_secure, secret};
+use crate::visitor::{Browser, field, is_secure, secret};
 use crate::*;
 
 /// What strangers write into everything that they can write.
@@ -221,10 +221,12 @@ mod tests {
             ("/console/orders/1?did=queued", "queued")
         );
         let path = format!("/console/failures/{fingerprint}/retry");
-        let to = browser.act(&path, &[("most", "1")]).await;
-        assert!(to.ends_with("?did=retried&count=1&left=0"), "{to}");
+        let counted = field(&browser.page(&path).await, "until");
+        let to = browser.act(&path, &[("until", &counted), ("most", "1")]).await;
+        let run = to.strip_prefix("/console/bulk/").unwrap().to_owned();
+        until("it is done", async || browser.page(&to).await.contains("It is done")).await;
         assert_eq!(state("2").await, "queued");
-        assert!(browser.page(&to).await.contains("1 order is queued again."));
+        assert!(browser.page(&to).await.contains("1 queued again"));
         assert!(browser.page(&path).await.contains("There is nothing to retry"));
 
         // Erasing wants the id.
@@ -249,6 +251,8 @@ mod tests {
         let log = api.database.audit_log(i64::MAX, 100).await.unwrap();
         let mut log: Vec<(String, Option<String>, i64)> = log
             .into_iter()
+            // The server writes it, whenever the change has ended.
+            .filter(|entry| entry.action != "bulk.end")
             .map(|entry| {
                 assert!(entry.client.starts_with("127.0.0.1:"), "{entry:?}");
                 let is_local = entry.action == "order.add";
@@ -258,6 +262,7 @@ mod tests {
             .collect();
         log.reverse();
         let hold = Some("template:flora");
+        let begun = format!("{run}: retry, 1 orders, state failed or dead, cause {fingerprint}");
         let wanted = [
             ("order.add", Some("1"), 202),
             ("order.add", Some("2"), 202),
@@ -269,7 +274,7 @@ mod tests {
             ("hold.release", hold, 303),
             ("order.cancel", Some("1"), 303),
             ("order.retry", Some("1"), 303),
-            ("failures.retry", Some(fingerprint.as_str()), 303),
+            ("bulk.start", Some(begun.as_str()), 303),
             ("order.erase", Some("1"), 400),
             ("order.erase", Some("1"), 303),
             ("session.end", None, 303),
@@ -474,17 +479,43 @@ mod tests {
         assert!(html.contains("Retry 204 orders?"), "{html}");
         assert!(html.contains("1 others that failed this way are left alone"), "{html}");
         let path = format!("/console/failures/{cause}/retry");
-        // Not more than the page said.
-        let to = browser.act(&path, &[("most", "3")]).await;
-        assert!(to.contains("count=3&left=0"), "{to}");
-        let to = browser.act(&path, &[("most", "201")]).await;
-        assert!(to.contains("count=201&left=0"), "{to}");
-        assert!(browser.page(&to).await.contains("201 orders are queued again."));
-        assert_eq!(api.database.order("other").await.unwrap().state.as_str(), "failed");
+        let (counted, most) = (field(&html, "until"), field(&html, "most"));
+        assert_eq!(most, "204");
+        // One that fails after the page was shown is left alone.
+        until_later(&counted).await;
+        fail(&api, "same-late", "same").await;
+        // Not more than somebody agreed to, and those first that failed first.
+        let to = browser.act(&path, &[("until", &counted), ("most", "3")]).await;
+        until("it is done", async || browser.page(&to).await.contains("3 of 3")).await;
+        assert_eq!(api.database.stats().await.unwrap().count(OrderState::Queued), 5);
+        let to = browser.act(&path, &[("until", &counted), ("most", &most)]).await;
+        until("it is done", async || browser.page(&to).await.contains("It is done")).await;
+        let html = browser.page(&to).await;
+        assert!(html.contains("201 queued again"), "{html}");
+        assert!(html.contains(&format!("state failed or dead, cause {cause}")), "{html}");
+        for id in ["other", "same-late"] {
+            assert_eq!(api.database.order(id).await.unwrap().state.as_str(), "failed", "{id}");
+        }
         assert_eq!(api.database.stats().await.unwrap().count(OrderState::Queued), 206);
+        // It is a bulk action of the API as all others.
+        let id = to.strip_prefix("/console/bulk/").unwrap();
+        let run = api.get(&format!("/v1/bulk/{id}")).await.body;
+        assert_eq!((&run["action"], &run["changed"]), (&json!("retry"), &json!(201)), "{run}");
+        assert_eq!(run["selection"]["fingerprint"], json!(cause), "{run}");
         // The beginning of a fingerprint is no fingerprint.
         let beginning = format!("/console/failures/{}/retry", &cause[..4]);
         assert_eq!(browser.get(&beginning).await.status, StatusCode::NOT_FOUND);
+        let csrf = browser.any_secret().await.unwrap();
+        for (path, fields, status) in [
+            (&beginning, &[("until", counted.as_str()), ("most", "9")][..], 404),
+            (&path, &[("most", "9")], 400),
+            (&path, &[("until", counted.as_str())], 400),
+        ] {
+            let fields: Vec<(&str, &str)> =
+                [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+            let answer = browser.form(path, &fields).await;
+            assert_eq!(answer.status.as_u16(), status, "{path} {fields:?}: {answer:?}");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sitewright_jobs::{NewAiCall, NewOrder, OrderState};
 
-use crate::visitor::{Browser, is_secure};
+use crate::visitor::{Browser, field, is_secure};
 use crate::*;
 
 async fn failed(api: &Api, id: &str, kind: &str) {
@@ -12,12 +12,6 @@ async fn failed(api: &Api, id: &str, kind: &str) {
 }
 
 on_both!(all_orders_that_fit_are_changed_and_no_others, what_ai_calls_cost_is_added_up);
-
-/// The value of a hidden field.
-fn field(html: &str, name: &str) -> String {
-    let (_, rest) = html.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
-    rest.split('"').next().unwrap().to_owned()
-}
 
 mod tests {
     use super::*;
@@ -162,13 +156,6 @@ mod tests {
             (&json!("done"), &json!(2)),
             "{run:?}"
         );
-    }
-
-    /// The clock has gone on.
-    async fn until_later(ms: &str) {
-        let ms: i64 = ms.parse().unwrap();
-        super::until("a millisecond has passed", async || sitewright_model::time::now_ms() > ms)
-            .await;
     }
 
     pub(super) async fn what_ai_calls_cost_is_added_up(place: Place) {

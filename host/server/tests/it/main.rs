@@ -353,6 +353,12 @@ async fn in_time(test: impl Future<Output = ()>) {
         .expect("the test did not end within two minutes");
 }
 
+/// Waits until the clock has gone on.
+async fn until_later(ms: &str) {
+    let ms: i64 = ms.parse().unwrap();
+    until("a millisecond has passed", async || sitewright_model::time::now_ms() > ms).await;
+}
+
 /// Waits for a condition, at most half a minute.
 async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
     let begin = Instant::now();

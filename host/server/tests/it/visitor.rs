@@ -91,6 +91,12 @@ pub(crate) fn secret(html: &str) -> Option<String> {
     Some(rest.split('"').next()?.to_owned()).filter(|secret| secret.len() == 64)
 }
 
+/// The value of a hidden field.
+pub(crate) fn field(html: &str, name: &str) -> String {
+    let (_, rest) = html.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
 /// Every answer of the console has these headers.
 #[track_caller]
 pub(crate) fn is_secure(path: &str, answer: &Answer) {

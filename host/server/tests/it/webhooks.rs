@@ -1,6 +1,10 @@
 //! `/v1/webhooks`, and the callbacks of orders.
 
-on_both!(deliveries_are_listed_shown_and_sent_again, callbacks_are_those_that_may_be_called);
+on_both!(
+    deliveries_are_listed_shown_and_sent_again,
+    callbacks_are_those_that_may_be_called,
+    the_callback_of_an_order_is_set_enabled_and_removed,
+);
 
 mod tests {
     use sitewright_jobs::{
@@ -123,7 +127,25 @@ mod tests {
         api.get("/v1/orders/1").await.is_problem(404, "no_such_order");
         let added = add("1", "https://crm.example/done?order=1&x=\u{e4}").await;
         assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
-        assert_eq!(add("1", "https://other.example/").await.status, StatusCode::OK);
+        // The same order with another callback is told so, and keeps the one that it has.
+        let differs = add("1", "https://other.example/").await;
+        differs.is_problem(409, "order_differs");
+        assert_eq!(
+            (&differs.body["differs"], &differs.body["fields"]),
+            (&json!("callback"), &json!([])),
+            "{differs:?}"
+        );
+        assert!(!differs.text.contains("crm.example"), "{differs:?}");
+        let same = add("1", "https://crm.example/done?order=1&x=%C3%A4").await;
+        assert_eq!((same.status, &same.body["differs"]), (StatusCode::OK, &Value::Null));
+        let path = "/v1/orders?template=flora";
+        let without = api.send(Method::POST, path, &document("1")).await;
+        assert_eq!(without.status, StatusCode::OK, "it says nothing about the callback");
+        // One that had none would never be told.
+        api.add("none").await;
+        let differs = add("none", "https://crm.example/").await;
+        assert_eq!(differs.body["differs"], "callback", "{differs:?}");
+        assert_eq!(api.get("/v1/orders/none").await.body["callback"], Value::Null);
         api.post("/v1/orders/1/cancel").await;
         let lease = Duration::from_secs(60);
         let claimed = api.database.claim_deliveries(CALLBACK, 5, lease).await.unwrap();
@@ -162,6 +184,89 @@ mod tests {
         let api = Api::start(parts, database).await;
         let path = "/v1/orders?template=flora&callback=https://crm.example/";
         let refused = api.send(Method::POST, path, &document("2")).await;
+        refused.is_problem(422, "callback_refused");
+    }
+
+    pub(super) async fn the_callback_of_an_order_is_set_enabled_and_removed(place: Place) {
+        let mut api = place.serve().await;
+        let (with, without) = ("/v1/orders/1/callback", "/v1/orders/2/callback");
+        api.add("1").await;
+        api.add("2").await;
+        api.log_in(&[Scope::Submit, Scope::Operate]).await;
+        let api = api;
+        let put =
+            async |path: &str, url: &str| api.send(Method::PUT, path, &json!({ "url": url })).await;
+        let remove = async |path: &str| send(api.request(Method::DELETE, path)).await;
+        let shown = async || api.get("/v1/orders/1").await.body["callback"].clone();
+        for (url, says) in [
+            ("", "not a URL"),
+            ("http://crm.example/", "begins with http://"),
+            ("https://10.0.0.1/", "10.0.0.1"),
+            ("https://[::1]/", "::1"),
+            ("https://user:secret@crm.example/", "user name or password"),
+        ] {
+            let refused = put(with, url).await;
+            refused.is_problem(422, "callback_refused");
+            let detail = refused.body["detail"].as_str().unwrap();
+            assert!(detail.contains(says) && !detail.contains("secret"), "{url}: {detail}");
+        }
+        for body in [json!({}), json!({ "callback": "https://crm.example/" }), json!([])] {
+            api.send(Method::PUT, with, &body).await.is_problem(400, "bad_request");
+        }
+        assert_eq!(shown().await, Value::Null);
+
+        let set = put(with, "https://crm.example/done?key=1").await;
+        assert_eq!((set.status, &set.body["outcome"]), (StatusCode::OK, &json!("set")), "{set:?}");
+        assert_eq!(set.body["callback"]["url"], "https://crm.example/", "its path may be a key");
+        assert_eq!(shown().await, set.body["callback"]);
+        let again = put(with, "https://crm.example/done?key=1").await;
+        assert_eq!(again.body["outcome"], "unchanged", "{again:?}");
+        let enable = async |path: &str| api.post(&format!("{path}/enable")).await;
+        assert_eq!(enable(with).await.body["outcome"], "unchanged");
+
+        // Its receiver disables it.
+        api.database.cancel("1").await.unwrap();
+        let lease = Duration::from_secs(60);
+        let claim = async || api.database.claim_deliveries(CALLBACK, 5, lease).await.unwrap();
+        let claimed = claim().await.remove(0);
+        assert_eq!(claimed.url.as_deref(), Some("https://crm.example/done?key=1"));
+        let gone = AttemptResult::Gone { reason: "410 Gone".to_owned() };
+        api.database.record_delivery(&claimed, record(410), gone).await.unwrap();
+        assert!(!shown().await["disabled_at"].is_null());
+        let enabled = enable(with).await;
+        assert_eq!(enabled.body["outcome"], "enabled", "{enabled:?}");
+        assert!(enabled.body["callback"]["disabled_at"].is_null(), "{enabled:?}");
+
+        // What is pending for it is not sent any more.
+        api.database.reopen("1", None).await.unwrap();
+        api.database.cancel("1").await.unwrap();
+        let removed = remove(with).await;
+        assert_eq!((removed.status, &removed.body["outcome"]), (StatusCode::OK, &json!("removed")));
+        assert_eq!((&removed.body["callback"], shown().await), (&Value::Null, Value::Null));
+        assert_eq!(claim().await, []);
+        assert_eq!(remove(with).await.body["outcome"], "unchanged");
+        enable(without).await.is_problem(404, "no_such_webhook");
+
+        let nobody = "/v1/orders/nobody/callback";
+        put(nobody, "https://crm.example/").await.is_problem(404, "no_such_order");
+        remove(nobody).await.is_problem(404, "no_such_order");
+        enable(nobody).await.is_problem(404, "no_such_order");
+        let log = api.database.audit_log(i64::MAX, 100).await.unwrap();
+        let done: BTreeSet<_> = log
+            .iter()
+            .filter(|entry| entry.status == 200 && entry.target.as_deref() == Some("1"))
+            .map(|entry| entry.action.as_str())
+            .collect();
+        assert_eq!(done, BTreeSet::from(["callback.set", "callback.enable", "callback.remove"]));
+        assert!(!format!("{log:?}").contains("key="), "{log:?}");
+
+        // Without `[callbacks]` there is no secret to sign with.
+        let database = place.database().await;
+        let parts = ServerParts { callbacks: None, ..place.parts(database.clone(), settings()) };
+        let mut other = Api::start(parts, database).await;
+        other.token = api.token.clone();
+        let refused =
+            other.send(Method::PUT, with, &json!({ "url": "https://crm.example/" })).await;
         refused.is_problem(422, "callback_refused");
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::generate::read_document;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
-use sitewright_control::{Document as Read, Submission, Submitted, submit};
+use sitewright_control::{Document as Read, Part, Submission, Submitted, submit};
 use sitewright_failure::render::{clean, paragraph};
 use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{Enqueued, Priority};
@@ -45,11 +45,13 @@ pub(in crate::cli) struct Args {
     /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
-    /// Revise orders that the queue has with another document or template, as `order revise` does.
+    /// Revise orders that the queue has with another document or template, as `order revise` does,
+    /// and give those with another callback the new one.
     #[arg(long)]
     revise: bool,
     /// URL that is told how the orders end, signed, as `[callbacks]` says. An order that the queue
-    /// has keeps its own, unless it is revised.
+    /// has with another one, or with none, is reported and keeps what it has, unless `--revise` is
+    /// given.
     #[arg(long, value_name = "URL")]
     callback: Option<String>,
     /// Wait until the orders have ended; report and exit as `generate` does. Ctrl-C ends the
@@ -66,6 +68,7 @@ Examples:
 
 In the JSON, `orders[].outcome` is new, revised, already_queued, already_running or already_done; all of \
                         these exit with 0.
+`orders[].differs` is document, template or callback if the order in the queue has another one.
 To run an order again that has ended: `sitewright order retry ID`.";
 
 /// A document that is a valid order.
@@ -79,7 +82,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     check_template(config, &args.template).await?;
     let priority = Priority::try_from(args.priority)
         .map_err(|error| SetupError::Usage(message!("--priority: {error}")))?;
-    let callback = args.callback.as_deref().map(|url| callback(config, url)).transpose()?;
+    let callback = callback_option(config, args.callback.as_deref())?;
     let documents = match read_all(config, &args.files).await? {
         Ok(documents) => documents,
         Err(invalid) => {
@@ -137,19 +140,26 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     exit
 }
 
-/// A callback that may be called, as with the HTTP API.
-pub(super) fn callback(config: &Config, url: &str) -> Result<String, SetupError> {
-    let refused = |why: Message| SetupError::Usage(message!("--callback {why}"));
+/// A callback that may be called, as with the HTTP API; or why it may not, as the rest of a
+/// sentence about it.
+pub(super) fn callback(config: &Config, url: &str) -> Result<String, Message> {
     let Some(callbacks) = &config.callbacks else {
-        return Err(refused(message!(
+        return Err(message!(
             "is not accepted: the configuration has no table `[callbacks]`, which names the secret \
              that signs"
-        )));
+        ));
     };
-    match sitewright_webhooks::callback(url, callbacks.allow_private) {
-        Ok(url) => Ok(url.to_string()),
-        Err(why) => Err(refused(why)),
-    }
+    let read = sitewright_webhooks::callback(url, callbacks.allow_private);
+    read.map(|url| url.to_string())
+}
+
+/// The callback of the option `--callback`.
+pub(super) fn callback_option(
+    config: &Config,
+    url: Option<&str>,
+) -> Result<Option<String>, SetupError> {
+    let read = url.map(|url| callback(config, url)).transpose();
+    read.map_err(|why| SetupError::Usage(message!("--callback {why}")))
 }
 
 fn check_usage(args: &Args) -> Result<(), SetupError> {
@@ -319,11 +329,16 @@ impl Added<'_> {
             let sign = if notice.is_warning() { "!" } else { "·" };
             text.push_str(&paragraph(&format!("{sign} {notice}"), "  ", output::width()));
         }
-        if let Some(differs) = differs {
-            let what = differs.part.as_str();
-            text.push_str(&format!(
-                "  its {what} is not the one that was sent now; the queue keeps the one it has\n"
-            ));
+        match differs.as_ref().map(|differs| differs.part) {
+            Some(part @ (Part::Document | Part::Template)) => text.push_str(&format!(
+                "  its {} is not the one that was sent now; the queue keeps the one it has\n",
+                part.as_str()
+            )),
+            Some(Part::Callback) => text.push_str(&format!(
+                "  it has another callback than was sent now, or none, and keeps that\n  to give \
+                 it this one: sitewright order callback set {order} URL, or --revise\n"
+            )),
+            None => {}
         }
         text
     }

@@ -2,6 +2,7 @@
 //! and `retry`, `wait` is `add --wait`.
 
 mod add;
+mod callback;
 mod change;
 mod erase;
 mod events;
@@ -40,6 +41,9 @@ pub(super) enum Command {
     #[command(after_help = RETRY_EXAMPLES)]
     Retry(change::Args),
     Revise(revise::Args),
+    /// Give an order another callback, or remove the one that it has.
+    #[command(subcommand, after_help = CALLBACK_EXAMPLES)]
+    Callback(callback::Command),
     /// List, compare and choose the releases of an order that are kept.
     #[command(subcommand)]
     Release(release::Command),
@@ -57,6 +61,11 @@ const RETRY_EXAMPLES: &str = "Examples:
   sitewright order retry --state failed --template local-business --since 1h --dry-run
   sitewright order retry --fingerprint 3fa9c1d2 --rate 100/m";
 
+const CALLBACK_EXAMPLES: &str = "Examples:
+  sitewright order callback set 24 'https://shop.example/done?order=24'
+  sitewright order callback remove 24
+To enable one that its receiver disabled: `sitewright webhook enable callback --order 24`.";
+
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     if let Command::Add(args) = command {
@@ -71,6 +80,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Cancel(args) => change::cancel(&database, args, json).await,
         Command::Retry(args) => change::retry(&database, &config, args, json).await,
         Command::Revise(args) => revise::run(&database, &config, args, json).await,
+        Command::Callback(command) => callback::run(&database, &config, command, json).await,
         Command::Release(command) => release::run(&database, &config, command, json).await,
         Command::Erase(args) => erase::run(&database, &config, args, json).await,
         Command::Export(args) => export::run(&database, args, json).await,

@@ -45,7 +45,7 @@ pub(super) async fn run(
     json: bool,
 ) -> Result<Exit, SetupError> {
     let Args { order: id, file, template, callback } = args;
-    let callback = callback.as_deref().map(|url| add::callback(config, url)).transpose()?;
+    let callback = add::callback_option(config, callback.as_deref())?;
     if let Some(template) = &template {
         add::check_template(config, template).await?;
     }
