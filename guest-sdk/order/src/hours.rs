@@ -232,7 +232,8 @@ pub fn read_ranges(text: &str) -> Result<Vec<Range>, HoursError> {
         return Ok(vec![Range::ALL_DAY]);
     }
     let separators = [',', ';', '\n', '/', '&', '、', '，', '；', '،'];
-    let listed = [" and ", " und ", " e ", " y ", " et ", " en ", " i ", " oraz ", " och ", " و"];
+    let listed =
+        [" and ", " und ", " u. ", " e ", " y ", " et ", " en ", " i ", " oraz ", " och ", " و"];
     let separate = |text: &str| -> Result<Vec<Range>, HoursError> {
         text.split(separators).map(str::parse).collect()
     };

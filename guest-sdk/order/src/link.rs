@@ -171,18 +171,21 @@ pub fn profile_address(field: &str, text: &str) -> Result<String, LinkError> {
     web_address(&text)
 }
 
-/// The network whose pages a link leads to, if it is another one than that of the field.
-pub(crate) fn other_network(field: &str, address: &str) -> Option<&'static str> {
-    let host = address.split("//").nth(1)?.split(['/', '?', '#', ':']).next()?.to_lowercase();
-    let leads_to = |network: &Network| {
+/// The field of the network whose pages an address leads to.
+pub(crate) fn network_of(address: &str) -> Option<&'static str> {
+    let rest = address.split_once("//").map_or(address, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#', ':']).next()?.to_lowercase();
+    let leads_to = |network: &&Network| {
         network.domains.iter().any(|domain| match domain.strip_suffix('.') {
             Some(name) => host.split('.').any(|label| label == name),
             None => host == *domain || host.ends_with(&format!(".{domain}")),
         })
     };
-    let own = NETWORKS.iter().find(|network| network.field == field)?;
-    if leads_to(own) {
-        return None;
-    }
-    NETWORKS.iter().find(|network| leads_to(network)).map(|network| network.field)
+    NETWORKS.iter().find(leads_to).map(|network| network.field)
+}
+
+/// The network whose pages a link leads to, if it is another one than that of the field.
+pub(crate) fn other_network(field: &str, address: &str) -> Option<&'static str> {
+    let is_network = NETWORKS.iter().any(|network| network.field == field);
+    network_of(address).filter(|other| is_network && *other != field)
 }

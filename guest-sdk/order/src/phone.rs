@@ -79,6 +79,10 @@ impl Phone {
         }
         let (plain, always) = without_hours(plain);
         let plain = plain.replace("(0xx", "(0").replace("(xx", "(");
+        let plain = match plain.trim_start().strip_prefix("0xx") {
+            Some(rest) => format!("0{rest}"),
+            None => plain,
+        };
         let plain = without_label(plain.trim());
         let (first, mut left_out) = first_number(plain);
         left_out.extend(always);

@@ -179,7 +179,9 @@ impl Reply {
 
 /// Whether nobody can see anything of a text.
 fn is_blank(text: &str) -> bool {
-    let invisible =
-        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}');
+    let invisible = |c: char| {
+        let of_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}');
+        of_format || matches!(c, '\u{feff}' | '\u{ad}')
+    };
     text.chars().all(|c| c.is_whitespace() || c.is_control() || invisible(c))
 }

@@ -60,7 +60,27 @@ pub(super) fn says_something(value: &Value) -> bool {
         value => Some(value),
     };
     let only_message = inside.and_then(Value::as_object).is_some_and(|fields| fields.len() == 1);
-    !body.message.trim().is_empty() && (!body.codes.is_empty() || only_message)
+    let said = !body.message.trim().is_empty();
+    said && (!body.codes.is_empty() || only_message || is_called_failure(value))
+}
+
+/// Whether a field says that the value is an error.
+fn is_called_failure(value: &Value) -> bool {
+    let fields = reading::Fields(value);
+    value.get("success") == Some(&Value::Bool(false))
+        || fields.text("object") == Some("error")
+        || fields.list("errors").next().is_some()
+        || fields.count("error_code").is_some_and(|code| code != 0)
+}
+
+/// Whether an event of a stream that has no part of a reply is an error: some servers send one in
+/// an envelope of its own. Events that report progress have messages too.
+pub(super) fn is_failure(event: &Value) -> bool {
+    let body = ErrorBody::read(event);
+    !body.message.trim().is_empty()
+        && (is_called_failure(event)
+            || body.error_status().is_some()
+            || kind(200, &body) != AiErrorKind::Other)
 }
 
 /// The failure of this kind. It has no excerpt: the caller that has the body adds it.
@@ -89,6 +109,22 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
     let by_code = body.kind_of_codes().map(|kind| match (kind, AiErrorKind::of_status(status)) {
         // Some servers use a general code for every error; a timeout status is more specific.
         (AiErrorKind::Overloaded, AiErrorKind::Timeout) => AiErrorKind::Timeout,
+        (AiErrorKind::Overloaded, _) if body.exceeds_context() => AiErrorKind::ContextTooLong,
+        (AiErrorKind::Permission, _) if error_words::says_wrong_key(&body.message) => {
+            AiErrorKind::Auth
+        }
+        // Alibaba has one code for an empty account and for a limit per minute.
+        (AiErrorKind::QuotaExhausted, _)
+            if body.mentions(&["allocated quota exceeded"])
+                && !body.mentions(&["free allocated quota"]) =>
+        {
+            AiErrorKind::RateLimited
+        }
+        (AiErrorKind::RateLimited, _)
+            if body.mentions(&["free allocated quota", "free trial quota"]) =>
+        {
+            AiErrorKind::QuotaExhausted
+        }
         _ => kind,
     });
     // A server of local models answers a wrong path with 200.
@@ -98,12 +134,18 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
     }
     by_code
         .or_else(|| body.kind_of_message(status))
+        .or_else(|| {
+            let behind = body.behind().filter(|_| matches!(status, 400 | 422))?;
+            behind.kind_of_codes().or_else(|| behind.kind_of_message(status))
+        })
         .unwrap_or_else(|| AiErrorKind::of_status(status))
 }
 
 impl ErrorBody {
     /// Reads a body, JSON or not. Of JSON that ends early, what is there counts.
     pub(super) fn parse(body: &[u8]) -> Self {
+        // Some servers refuse a stream with an event.
+        let body = body.strip_prefix(b"data:").unwrap_or(body);
         let value = match reading::parse(body) {
             Err(error) if error.is_eof() => {
                 serde_json::from_str(&closed(&String::from_utf8_lossy(body)))
@@ -122,16 +164,42 @@ impl ErrorBody {
         match value {
             Value::Array(items) => items.first().map(ErrorBody::read).unwrap_or_default(),
             Value::String(text) => ErrorBody { message: cut(text), ..ErrorBody::default() },
-            Value::Object(object) => match object.get("error") {
-                Some(error @ (Value::Object(_) | Value::Array(_))) => ErrorBody::read(error),
-                // `{"error": "text"}`; with a message beside it, `error` is a code.
-                Some(error @ Value::String(_)) if !object.contains_key("message") => {
-                    ErrorBody::read(error)
-                }
-                _ => ErrorBody::of_object(value),
-            },
+            Value::Object(object) => {
+                let has = |name: &str| object.contains_key(name);
+                let error = object.get("error").or_else(|| value.pointer("/Response/Error"));
+                let body = match error {
+                    Some(error @ (Value::Object(_) | Value::Array(_))) => ErrorBody::read(error),
+                    // `{"error": "text"}`; with a message beside it, `error` is a code.
+                    Some(error @ Value::String(_))
+                        if !has("message") && !has("error_description") =>
+                    {
+                        ErrorBody::read(error)
+                    }
+                    _ => ErrorBody::of_object(value),
+                };
+                let retry_after = body.retry_after.or_else(|| retry_after::in_object(value));
+                ErrorBody { retry_after, ..body }
+            }
             _ => ErrorBody::default(),
         }
+    }
+
+    /// The error of the provider behind a relay that has put it into the message: LiteLLM and
+    /// OpenRouter do.
+    fn behind(&self) -> Option<ErrorBody> {
+        let begin = ["Exception - {", "returned error ({"].iter().find_map(|words| {
+            let at = self.message.find(words)?;
+            Some(at + words.len() - 1)
+        })?;
+        let mut values =
+            serde_json::Deserializer::from_str(&self.message[begin..]).into_iter::<Value>();
+        Some(ErrorBody::read(&values.next()?.ok()?))
+    }
+
+    /// Whether a server's own failure is a prompt that is too long.
+    fn exceeds_context(&self) -> bool {
+        error_words::says_too_long(&self.message)
+            && self.mentions(&["exceed", "maximum", "too long"])
     }
 
     /// The numeric code, if it is an HTTP error status.
@@ -158,8 +226,26 @@ impl ErrorBody {
     fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
         // An error inside a success: only its words say what it is.
         let in_success = status < 400;
-        if matches!(status, 401 | 403) && error_words::says_expired(&self.message) {
+        if matches!(status, 401 | 403)
+            && (error_words::says_expired(&self.message)
+                || error_words::says_wrong_key(&self.message))
+        {
             return Some(AiErrorKind::Auth);
+        }
+        if matches!(status, 403 | 424) && error_words::says_filtered(&self.message) {
+            return Some(AiErrorKind::ContentFiltered);
+        }
+        // Azure's gateway: the quota of a period.
+        if status == 403 && self.mentions(&["call volume quota"]) {
+            return Some(AiErrorKind::RateLimited);
+        }
+        match status {
+            // TGI and Bedrock: the model failed.
+            424 => return Some(AiErrorKind::Overloaded),
+            // 446: Portkey's guardrails.
+            446 | 451 => return Some(AiErrorKind::ContentFiltered),
+            500 if self.exceeds_context() => return Some(AiErrorKind::ContextTooLong),
+            _ => {}
         }
         if !matches!(status, 400 | 413 | 422) {
             if error_words::says_no_money(&self.message) {
@@ -172,20 +258,35 @@ impl ErrorBody {
         if error_words::begins_with_no_money(&self.message) {
             return Some(AiErrorKind::QuotaExhausted);
         }
-        if self.mentions(&[
-            "maximum context length",
-            "context size",
-            "context window",
-            "prompt is too long",
-            "context length",
-        ]) {
+        if error_words::says_too_long(&self.message) {
             return Some(AiErrorKind::ContextTooLong);
         }
-        if self.mentions(&["api key not valid", "invalid api key", "incorrect api key"]) {
+        if error_words::says_filtered(&self.message) {
+            return Some(AiErrorKind::ContentFiltered);
+        }
+        if self.mentions(&[
+            "api key not valid",
+            "invalid api key",
+            "incorrect api key",
+            "missing api key",
+        ]) {
             return Some(AiErrorKind::Auth);
         }
-        if self.mentions(&["not a valid model", "model not found", "unknown model"])
-            || (self.mentions(&["model"]) && self.mentions(&["does not exist", "not found"]))
+        if self.mentions(&["organization has been disabled", "user location is not supported"]) {
+            return Some(AiErrorKind::Permission);
+        }
+        // LM Studio, whose models end on their own.
+        if self.mentions(&["model has crashed", "model unloaded"]) {
+            return Some(AiErrorKind::Overloaded);
+        }
+        if self.mentions(&[
+            "not a valid model",
+            "model not found",
+            "unknown model",
+            "invalid model name",
+            "model identifier is invalid",
+            "模型不存在",
+        ]) || (self.mentions(&["model"]) && self.mentions(&["does not exist", "not found"]))
         {
             return Some(AiErrorKind::NotFound);
         }
@@ -204,6 +305,10 @@ impl ErrorBody {
     fn of_object(error: &Value) -> Self {
         let inner = [
             "/code",
+            "/Code",
+            "/__type",
+            "/errors/0/code",
+            "/error",
             "/type",
             "/status",
             "/status_code",
@@ -233,26 +338,40 @@ impl ErrorBody {
         }
         let texts = [
             "/message",
+            "/Message",
             "/message/detail/0/msg",
+            "/message/0/msg",
+            "/message/0",
             "/detail/0/msg",
             "/detail/message",
+            "/detail/error",
             "/detail",
             "/msg",
             "/error_msg",
             "/status_msg",
+            "/error_description",
+            "/errorMessage",
+            "/errors/0/message",
+            "/errors/0/detail",
+            "/fault/faultstring",
+            "/title",
         ];
         let message =
             texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
         // OpenRouter puts the error of the provider behind it here.
-        let raw =
-            error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
+        let raw = error.pointer("/metadata/raw").map(|raw| match raw {
+            Value::String(raw) => cut(raw),
+            Value::Object(_) => cut(&raw.to_string()),
+            _ => String::new(),
+        });
         let message = cut(message);
-        let message = match raw {
-            Some(raw) => format!("{message} ({})", cut(raw)),
+        let message = match raw.filter(|raw| !raw.is_empty()) {
+            Some(raw) => format!("{message} ({raw})"),
             None => message,
         };
         let (fields, headers) = (fields(error), headers(error));
-        ErrorBody { message, codes, number, fields, retry_after: None, headers }
+        let retry_after = retry_after::in_object(error);
+        ErrorBody { message, codes, number, fields, retry_after, headers }
     }
 }
 

@@ -23,6 +23,8 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "apikeyexpired",
             "expiredtoken",
             "expiredtokenexception",
+            "unrecognizedclientexception",
+            "authfailure",
         ],
     ),
     (
@@ -34,6 +36,11 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "accountdeactivated",
             "modelnotallowed",
             "apikeyserviceblocked",
+            "accessdeniedexception",
+            "modeltermsrequired",
+            "organizationrestricted",
+            // Zhipu: the plan does not have the model.
+            "1311",
         ],
     ),
     (
@@ -72,7 +79,15 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "freetieronly",
             "spendlimitexceeded",
             "budgetexceeded",
+            "blockedapiaccess",
+            "setlimitexceeded",
+            "operationdeniedserviceoverdue",
+            "consumertokenquotaexceeded",
+            "pretokenquotafailed",
+            "preconsumetokenquotafailed",
+            // Zhipu: arrears, and a plan that has expired.
             "1113",
+            "1309",
         ],
     ),
     (
@@ -83,6 +98,12 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "contextwindowexceeded",
             "contextwindowexceedederror",
             "maxcontextlengthexceeded",
+            "outofcontexterror",
+            "tokenslimitreached",
+            "modelmaxprompttokensexceeded",
+            // Zhipu and Baidu
+            "1261",
+            "336103",
         ],
     ),
     (
@@ -94,6 +115,13 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "datainspectionfailed",
             "contentmoderation",
             "sensitivecontent",
+            "sensitivecontentdetected",
+            "inputtextsensitivecontentdetected",
+            "outputtextsensitivecontentdetected",
+            "sensitivewordsdetected",
+            "promptblocked",
+            "invalidprompt",
+            "cyberpolicy",
             // Zhipu
             "1301",
         ],
@@ -108,6 +136,14 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "modelnotexist",
             "modeldoesnotexist",
             "unknownurl",
+            "unknownoperationexception",
+            "resourcenotfoundexception",
+            "invalidmodel",
+            "modelnotsupported",
+            "modeldecommissioned",
+            "modelnotopen",
+            // Zhipu
+            "1211",
         ],
     ),
     (
@@ -119,6 +155,7 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "ratelimitreachederror",
             "throttling",
             "throttlingratequota",
+            "throttlingexception",
             "toomanyrequests",
         ],
     ),
@@ -135,17 +172,32 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "internalservererror",
             "serviceunavailable",
             "capacityexceeded",
+            "internalerror",
+            "internalserviceerror",
+            "serviceunavailableexception",
+            "internalserverexception",
+            "modelnotreadyexception",
+            "serverisoverloaded",
+            "slowdown",
+            // MiniMax
+            "1013",
+            "1033",
         ],
     ),
-    (AiErrorKind::Timeout, &["timeouterror", "deadlineexceeded"]),
-    // Groq validates JSON mode itself.
-    (AiErrorKind::Malformed, &["jsonvalidatefailed"]),
+    (AiErrorKind::Timeout, &["timeouterror", "deadlineexceeded", "modeltimeoutexception"]),
+    // Groq validates JSON mode itself, and finds calls of tools that nobody offered.
+    (AiErrorKind::Malformed, &["jsonvalidatefailed", "toolusefailed"]),
 ];
 
-/// The kind that a code means.
+/// The kind that a code means. Some clouds put a namespace before it, as in `com.amazon#Code`, or a
+/// detail behind it, as in `Code.Detail`.
 pub(super) fn kind_of_code(code: &str) -> Option<AiErrorKind> {
-    let code = squash(code);
-    CODES.iter().find_map(|(kind, codes)| codes.contains(&code.as_str()).then_some(*kind))
+    let code = code.rsplit('#').next().unwrap_or(code);
+    let known = |code: &str| {
+        let code = squash(code);
+        CODES.iter().find_map(|(kind, codes)| codes.contains(&code.as_str()).then_some(*kind))
+    };
+    known(code).or_else(|| known(code.split('.').next()?))
 }
 
 /// `insufficient_quota`, `InsufficientQuota` and `Insufficient Quota` are one code.
@@ -203,7 +255,25 @@ const NO_MONEY: &[&str] = &[
     "hard limit has been reached",
     "billing account is not active",
     "billing to be enabled",
+    "key limit exceeded",
+    "free trial quota",
+    "free allocated quota",
+    "daily free allocation",
+    "token quota exhausted",
+    "included credits",
+    "credits are depleted",
+    "failure to pay",
+    "service is overdue",
+    "subscription has expired",
+    "package has expired",
+    "trial has ended",
+    "trial has expired",
     "余额不足",
+    "额度已用完",
+    "余量已用尽",
+    "积分不足",
+    "点数不足",
+    "请充值",
     "额度不足",
     "额度已用尽",
     "欠费",
@@ -213,18 +283,124 @@ const NO_MONEY: &[&str] = &[
 /// says nothing.
 pub(super) fn says_overloaded(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["overload", "at capacity", "too busy", "try again later"]
-        .iter()
-        .any(|words| message.contains(words))
+    [
+        "overload",
+        "at capacity",
+        "over capacity",
+        "maximum capacity",
+        "capacity temporarily exceeded",
+        "too busy",
+        "try again later",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// Whether a message of a 400 begins with a provider's own sentence about money. Other messages of
 /// a 400 may quote the prompt.
 pub(super) fn begins_with_no_money(message: &str) -> bool {
     let message = message.trim_start().to_lowercase();
-    ["your credit balance is too low", "insufficient balance", "your account has insufficient"]
-        .iter()
-        .any(|words| message.starts_with(words))
+    [
+        "your credit balance is too low",
+        "insufficient balance",
+        "your account has insufficient",
+        "you have reached your specified api usage limit",
+        "budget has been exceeded",
+        "exceededbudget",
+    ]
+    .iter()
+    .any(|words| message.starts_with(words))
+}
+
+/// Sentences that say that the prompt does not fit into the context. They are in lower case.
+const TOO_LONG: &[&str] = &[
+    "maximum context length",
+    "context size",
+    "context window",
+    "context length",
+    "contextwindowexceeded",
+    "prompt is too long",
+    "prompt too long",
+    "prompt tokens too long",
+    "prompt length",
+    "prompt token count",
+    "maximum prompt length",
+    "maximum model length",
+    "input is too long",
+    "input token count",
+    "too many input tokens",
+    "too many tokens",
+    "token limit exceeded",
+    "model token limit",
+    "maximum number of tokens allowed",
+    "allowed input length",
+    "range of input length",
+    "max message tokens",
+    "max_num_tokens",
+    "max_seq_len",
+    "supported sequence length",
+    "`inputs` must have less than",
+    "`inputs` tokens + ",
+    "reduce the length of the messages",
+    "上下文长度",
+    "总数超过",
+    "超长",
+];
+
+/// Whether a message says that the prompt is too long for the model.
+pub(super) fn says_too_long(message: &str) -> bool {
+    let message = message.to_lowercase();
+    TOO_LONG.iter().any(|words| message.contains(words))
+}
+
+/// Sentences of a filter or of the model's policy. They are in lower case.
+const FILTERED: &[&str] = &[
+    "content exists risk",
+    "content violates",
+    "content management policy",
+    "content filtering policy",
+    "contentpolicyviolation",
+    "potentially violating",
+    "flagged for possible",
+    "considered high risk",
+    "may contain sensitive information",
+    "may contain inappropriate content",
+    "datainspectionfailed",
+    "sensitive words",
+    "new_sensitive",
+    "content audit failed",
+    "prohibited_content",
+    "blocked due to security",
+    "violated guardrail",
+    "guardrail checks",
+    "敏感信息",
+    "敏感内容",
+    "内容违规",
+];
+
+/// Whether a message says that a filter refused the prompt or the reply.
+pub(super) fn says_filtered(message: &str) -> bool {
+    let message = message.to_lowercase();
+    FILTERED.iter().any(|words| message.contains(words))
+}
+
+/// Whether a message of a 401 or 403 says that the key is wrong: some clouds say so as if it had no
+/// permission.
+pub(super) fn says_wrong_key(message: &str) -> bool {
+    let message = message.to_lowercase();
+    [
+        "reported as leaked",
+        "unregistered callers",
+        "security token included in the request is invalid",
+        "bearer token included in the request is invalid",
+        "authentication error",
+        "api key is not valid",
+        "api key not valid",
+        "invalid api key",
+        "incorrect api key",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// Whether a message says that the key has expired. Some clouds say so with a 403, as if the key
@@ -242,7 +418,12 @@ pub(super) fn says_expired(message: &str) -> bool {
 /// quote the prompt.
 pub(super) fn says_no_money(message: &str) -> bool {
     let message = message.to_lowercase();
-    NO_MONEY.iter().any(|words| message.contains(words))
+    // Gemini says the same of a limit per minute, and then which one.
+    let current_quota = message.contains("exceeded your current quota")
+        && !["quota exceeded for metric", "ai.google.dev", "retry in"]
+            .iter()
+            .any(|words| message.contains(words));
+    current_quota || NO_MONEY.iter().any(|words| message.contains(words))
 }
 
 #[cfg(test)]
@@ -260,6 +441,8 @@ mod tests {
             ("API_KEY_INVALID", Some(AiErrorKind::Auth)),
             ("model_not_found", Some(AiErrorKind::NotFound)),
             ("Throttling.RateQuota", Some(AiErrorKind::RateLimited)),
+            ("com.amazon#ThrottlingException", Some(AiErrorKind::RateLimited)),
+            ("SensitiveContentDetected.SevereViolation", Some(AiErrorKind::ContentFiltered)),
             ("RESOURCE_EXHAUSTED", None),
             ("invalid_request_error", None),
         ] {

@@ -65,6 +65,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "continue",
             "pause_turn",
             "too_long",
+            "max_len",
+            "max_context",
             // Cohere: the context of the model is full.
             "error_limit",
         ],
@@ -92,6 +94,9 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "sensitive",
             "moderation",
             "moderated",
+            "content_moderation",
+            "safety_filter",
+            "model_armor",
             "guardrail",
             "guardrails",
             "guardrail_intervened",

@@ -226,6 +226,8 @@ const REFUSALS: &[&str] = &[
     "forbid",
     "too large",
     "exceed",
+    "not implemented",
+    "should not exist",
 ];
 
 /// `max_tokens`, `maxTokens` and `max-tokens` are one name.

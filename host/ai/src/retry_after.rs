@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -29,7 +30,8 @@ pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Opti
         let text = header("retry-after")?;
         // Two servers in a row may each have added a value: `7, 7`.
         let first = || number(text.split(',').next()?.trim(), 1.0);
-        number(text, 1.0).or_else(|| date(text, now)).or_else(first)
+        let unit = || duration(&text.to_ascii_lowercase());
+        number(text, 1.0).or_else(|| date(text, now)).or_else(first).or_else(unit)
     };
     let delay = milliseconds.or_else(after).or_else(|| in_message(message))?;
     Some(delay.min(MAX))
@@ -157,16 +159,58 @@ pub(super) fn in_field(text: &str) -> Option<Duration> {
     duration(&text.to_ascii_lowercase()).map(|delay| delay.min(MAX))
 }
 
-/// The wait after `try again in` or `retry in`.
-fn in_message(message: &str) -> Option<Duration> {
-    let lower = message.to_ascii_lowercase();
-    let after = ["try again in", "retry in", "retry after"]
-        .iter()
-        .find_map(|words| lower.find(words).map(|at| &lower[at + words.len()..]))?;
-    duration(after)
+/// The wait in a field of an error's JSON that has a name for it, as gateways send it.
+pub(super) fn in_object(error: &Value) -> Option<Duration> {
+    const FIELDS: [(&str, f64); 8] = [
+        ("/retry_after_ms", 0.001),
+        ("/retryAfterMs", 0.001),
+        ("/retry_after", 1.0),
+        ("/retry_after_seconds", 1.0),
+        ("/retryAfter", 1.0),
+        ("/retryAfterSeconds", 1.0),
+        ("/metadata/retry_after_seconds", 1.0),
+        // Hugging Face, while it loads a model.
+        ("/estimated_time", 1.0),
+    ];
+    let wait = FIELDS.iter().find_map(|(field, seconds_each)| match error.pointer(field)? {
+        Value::Number(value) => number(&value.to_string(), *seconds_each),
+        Value::String(text) => number(text.trim(), *seconds_each).or_else(|| in_field(text.trim())),
+        _ => None,
+    })?;
+    Some(wait.min(MAX)).filter(|wait| !wait.is_zero())
 }
 
-/// The duration at the beginning of a text: `1.574s`, `644ms`, `6m0s`, `20 seconds`.
+/// The wait that a message names.
+fn in_message(message: &str) -> Option<Duration> {
+    let lower = message.to_ascii_lowercase();
+    [
+        "try again in",
+        "try again after",
+        "retry in",
+        "retry after",
+        "your request after",
+        "please wait",
+        "replenished in",
+        "请在",
+    ]
+    .iter()
+    .find_map(|words| {
+        let after = &lower[lower.find(words)? + words.len()..];
+        duration(after).or_else(|| clock(after))
+    })
+}
+
+/// The duration at the beginning of a text, as `07:59:15`.
+fn clock(text: &str) -> Option<Duration> {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(text.len());
+    let mut parts = text[..end].split(':').map(|part| part.parse::<u32>().ok());
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    let all = u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds);
+    parts.next().is_none().then(|| Duration::from_secs(all))
+}
+
+/// The duration at the beginning of a text: `1.574s`, `6m0s`, `1 minute and 5 seconds`, `10 秒`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim_start();
     let mut total: Option<Duration> = None;
@@ -174,18 +218,22 @@ fn duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (value, unit) = rest.split_at(digits);
         let unit = unit.trim_start();
-        let letters = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
+        let letters = match unit.chars().next() {
+            Some(unit @ ('秒' | '分')) => unit.len_utf8(),
+            _ => unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len()),
+        };
         let seconds_each = match &unit[..letters] {
             "ms" | "millisecond" | "milliseconds" => 0.001,
-            "s" | "sec" | "second" | "seconds" => 1.0,
-            "m" | "min" | "minute" | "minutes" => 60.0,
+            "s" | "sec" | "second" | "seconds" | "秒" => 1.0,
+            "m" | "min" | "minute" | "minutes" | "分" => 60.0,
             "h" | "hour" | "hours" => 3600.0,
             "d" | "day" | "days" => 86_400.0,
             _ => return total,
         };
         let Some(part) = number(value.trim_end_matches('.'), seconds_each) else { return total };
         total = Some(total.unwrap_or_default().saturating_add(part));
-        rest = &unit[letters..];
+        rest = unit[letters..].trim_start();
+        rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
     }
 }
 
@@ -295,6 +343,33 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_in_words_or_in_a_field_is_read() {
+        for (said, expected) in [
+            ("Please try again in 1 minute and 5 seconds.", Some(65_000)),
+            ("Try again in 1h2m3.5s", Some(3_723_500)),
+            ("Please wait 20 seconds before retrying.", Some(20_000)),
+            ("Please try again after 15 seconds.", Some(15_000)),
+            ("Out of quota. Quota will be replenished in 07:59:15.", Some(28_755_000)),
+            ("请求过于频繁，请在 10 秒后重试", Some(10_000)),
+            ("too many tokens per day, please wait before trying again", None),
+        ] {
+            assert_eq!(in_message(said), expected.map(Duration::from_millis), "{said}");
+        }
+        for (error, expected) in [
+            (serde_json::json!({"retry_after": 12}), Some(12_000)),
+            (serde_json::json!({"retry_after_seconds": "7"}), Some(7000)),
+            (serde_json::json!({"retryAfter": "9s"}), Some(9000)),
+            (serde_json::json!({"retry_after_ms": 1500}), Some(1500)),
+            (serde_json::json!({"metadata": {"retry_after_seconds": 23}}), Some(23_000)),
+            (serde_json::json!({"estimated_time": 20.0}), Some(20_000)),
+            (serde_json::json!({"retry_after": -1}), None),
+            (serde_json::json!({"retry_after": null, "message": "12"}), None),
+        ] {
+            assert_eq!(in_object(&error), expected.map(Duration::from_millis), "{error}");
+        }
+    }
+
+    #[test]
     fn a_requested_wait_is_read_in_every_notation() {
         let rows = [
             ("retry-after", "7", Some(7000)),
@@ -302,6 +377,7 @@ mod tests {
             ("retry-after", "1.5", Some(1500)),
             ("retry-after", "Fri, 15 Jan 2027 08:00:09 GMT", Some(9000)),
             ("retry-after", "2027-01-15T08:00:09Z", Some(9000)),
+            ("retry-after", "30s", Some(30_000)),
             ("retry-after", "later", None),
             ("retry-after-ms", "250", Some(250)),
         ];

@@ -104,7 +104,15 @@ impl DeltaDecoder {
         frame: &SseEvent,
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), AttemptFailure> {
-        let delta = Delta { data: frame.data.trim_ascii(), event: &frame.event };
+        let mut data = frame.data.trim_ascii();
+        // Some relays put events into events, and write the end in another way.
+        if let Some(inner) = data.strip_prefix(b"data:") {
+            data = inner.trim_ascii();
+        }
+        if data.eq_ignore_ascii_case(b"[done]") || data == b"\"[DONE]\"" {
+            data = b"[DONE]";
+        }
+        let delta = Delta { data, event: &frame.event };
         if delta.data.is_empty() || is_heartbeat(&delta) {
             return Ok(());
         }
@@ -128,7 +136,7 @@ impl StreamDecoder for DeltaDecoder {
             .push(bytes)
             .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
         let mut events = Vec::new();
-        for frame in frames {
+        for frame in frames.into_iter().flat_map(apart) {
             self.read(&frame, &mut events)?;
         }
         for event in &mut events {
@@ -153,7 +161,7 @@ impl StreamDecoder for DeltaDecoder {
         // was cut inside it.
         let complete =
             |frame: &SseEvent| frame.data == b"[DONE]" || reading::parse(&frame.data).is_ok();
-        if let Some(frame) = self.framing.rest().filter(complete) {
+        for frame in self.framing.rest().into_iter().flat_map(apart).filter(complete) {
             self.read(&frame, &mut Vec::new())?;
         }
         match self.deltas.end() {
@@ -161,6 +169,21 @@ impl StreamDecoder for DeltaDecoder {
             (answer, false) => Err(AttemptFailure::unfinished(&answer)),
         }
     }
+}
+
+/// The events in one: servers that end an event with a single line feed send several values, which
+/// the specification joins with line feeds.
+fn apart(frame: SseEvent) -> Vec<SseEvent> {
+    let lines = || frame.data.split(|byte| *byte == b'\n');
+    let is_event = |line: &[u8]| {
+        line == b"[DONE]"
+            || (line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok())
+    };
+    if lines().nth(1).is_none() || !lines().all(is_event) {
+        return vec![frame];
+    }
+    let event = &frame.event;
+    lines().map(|line| SseEvent { event: event.clone(), data: line.to_vec() }).collect()
 }
 
 /// Whether the data keeps the connection alive and says nothing: relays turn comments into data
@@ -173,10 +196,11 @@ fn is_heartbeat(delta: &Delta<'_>) -> bool {
         return false;
     };
     let lower = text.to_ascii_lowercase();
-    if matches!(lower.as_str(), "{}" | "null") {
+    if matches!(lower.as_str(), "{}" | "[]" | "null") {
         return delta.event != "error";
     }
-    let inner = lower.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&lower);
+    let lower = lower.trim_matches('"');
+    let inner = lower.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(lower);
     let words = ["ping", "pong", "heartbeat", "keep-alive", "keepalive", "keep_alive", "hb"];
     delta.event != "error" && (lower.starts_with(':') || words.contains(&inner))
 }

@@ -19,6 +19,10 @@ enum Effect {
     Drop,
     /// The reply ends, if it has begun.
     End,
+    /// The reply stands between this mark and [`Unwrap`](Effect::Unwrap), unless it has begun: then
+    /// the mark is a part of it.
+    Wrap,
+    Unwrap,
 }
 
 const fn think(text: &'static str, close: &'static str) -> Mark {
@@ -33,13 +37,27 @@ const fn end(text: &'static str) -> Mark {
     Mark { text, effect: Effect::End }
 }
 
+const fn open_wrap(text: &'static str) -> Mark {
+    Mark { text, effect: Effect::Wrap }
+}
+
+const fn close_wrap(text: &'static str) -> Mark {
+    Mark { text, effect: Effect::Unwrap }
+}
+
 /// With these every mark begins.
 const FIRST: [char; 3] = ['<', '[', '◁'];
 
-/// The last channel of gpt-oss.
-const FINAL: &str = "<|channel|>final<|message|>";
+/// The last channel of gpt-oss. `<|message|>` follows, perhaps after the kind of the text.
+const FINAL: &str = "<|channel|>final";
 
-/// Marks of DeepSeek, Qwen, Kimi, Magistral, Seed, Cohere, gpt-oss, Gemma and Llama.
+/// Thinking and the reply as plain text, in lower case: a server has removed the marks of gpt-oss,
+/// and how Granite thinks.
+const IN_WORDS: [(&str, &str); 2] =
+    [("analysis", "assistantfinal"), ("here is my thought process:", "here is my response:")];
+
+/// Marks of DeepSeek, Qwen, Kimi, Magistral, Seed, Cohere, gpt-oss, Gemma, Llama, GLM, Hunyuan,
+/// Ernie, LongCat, MiniMax, Apertus and Mistral.
 const MARKS: &[Mark] = &[
     think("<think>", "</think>"),
     think("<think ", "</think>"),
@@ -57,9 +75,34 @@ const MARKS: &[Mark] = &[
     think("<|channel|>commentary", FINAL),
     // No tool is ever offered: a call of one is no part of a reply.
     think("<tool_call>", "</tool_call>"),
+    think("<minimax:tool_call>", "</minimax:tool_call>"),
+    think("<function_calls>", "</function_calls>"),
+    think("<function=", "</function>"),
+    think("[tool_calls]", "[/tool_calls]"),
+    think("<|tool_call|>", "<|/tool_call|>"),
+    think("<|python_tag|>", "<|eom_id|>"),
+    think("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+    think("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+    think("<｜dsml｜function_calls>", "</｜dsml｜function_calls>"),
+    think("<thought_process>", "</thought_process>"),
+    think("<reflection>", "</reflection>"),
+    think("<longcat_think>", "</longcat_think>"),
+    think("<|inner_prefix|>", "<|inner_suffix|>"),
+    think("<unused94>", "<unused95>"),
+    think("<|channel>thought", "<channel|>"),
+    open_wrap("<answer>"),
+    close_wrap("</answer>"),
+    open_wrap("<response>"),
+    close_wrap("</response>"),
     drop(FINAL),
-    drop("<|channel|>final"),
+    drop("<|constrain|>"),
+    drop("<|constrain|>json"),
     drop("<|message|>"),
+    drop("<|begin_of_box|>"),
+    drop("<|end_of_box|>"),
+    drop("<｜begin▁of▁sentence｜>"),
+    drop("<｜assistant｜>"),
+    drop("[/inst]"),
     drop("<|start|>assistant"),
     drop("<|im_start|>assistant"),
     drop("<|start_header_id|>assistant<|end_header_id|>"),
@@ -78,6 +121,13 @@ const MARKS: &[Mark] = &[
     end("<|end|>"),
     end("<|end_of_turn_token|>"),
     end("<end_of_turn>"),
+    end("<eos>"),
+    end("<|eot|>"),
+    end("<|eom_id|>"),
+    end("<|user|>"),
+    end("<|observation|>"),
+    end("<|im_start|>user"),
+    end("<start_of_turn>user"),
     end("<｜end▁of▁sentence｜>"),
 ];
 
@@ -92,6 +142,8 @@ pub(super) struct ThinkingFilter {
     begun: bool,
     /// Whether the next text follows a mark.
     after_mark: bool,
+    /// Whether the reply stands between marks.
+    wrapped: bool,
     ended: bool,
 }
 
@@ -123,11 +175,18 @@ impl ThinkingFilter {
                 None => match next_mark(&lower[at..]) {
                     Some((found, mark)) => {
                         self.reply(&pending[at..at + found], &mut out);
-                        at += found + mark.text.len();
+                        let begin = at + found;
+                        at = begin + mark.text.len();
                         match mark.effect {
                             Effect::Think(close) => self.until = Some(close),
                             Effect::End if self.begun => self.ended = true,
+                            Effect::Wrap if !self.begun => self.wrapped = true,
+                            Effect::Unwrap if self.wrapped => self.ended = self.begun,
                             Effect::Drop | Effect::End => {}
+                            Effect::Wrap | Effect::Unwrap => {
+                                self.reply(&pending[begin..at], &mut out);
+                                continue;
+                            }
                         }
                         self.after_mark = true;
                     }
@@ -221,8 +280,17 @@ pub(super) fn strip(text: &str) -> Stripped<'_> {
     let marked = MARKS
         .iter()
         .any(|mark| has(mark.text) || matches!(mark.effect, Effect::Think(close) if has(close)));
+    if let Some(rest) = after_words(text, &lower) {
+        return Stripped { reply: Cow::Borrowed(rest), late: true, unended: false };
+    }
     if !marked || is_json(text) {
-        return Stripped { reply: Cow::Borrowed(text), late: false, unended: false };
+        // The end mark of Llama 2 and Mistral, which is also a tag of HTML.
+        let ended = text.trim_end().strip_suffix("</s>").filter(|_| !has("<s"));
+        return Stripped {
+            reply: Cow::Borrowed(ended.unwrap_or(text)),
+            late: ended.is_some(),
+            unended: false,
+        };
     }
     if let Some(rest) = after_thinking(text, &lower).filter(|rest| is_json(rest)) {
         return Stripped { reply: Cow::Borrowed(rest), late: false, unended: false };
@@ -237,7 +305,7 @@ pub(super) fn strip(text: &str) -> Stripped<'_> {
         .iter()
         .filter_map(|mark| match mark.effect {
             Effect::Think(close) => lower.rfind(close).map(|at| at + close.len()),
-            Effect::Drop | Effect::End => None,
+            _ => None,
         })
         .max();
     match last {
@@ -251,6 +319,19 @@ pub(super) fn strip(text: &str) -> Stripped<'_> {
 
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text.trim()).is_ok()
+}
+
+/// The text after thinking that only words tell apart.
+fn after_words<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
+    let begin = lower.len() - lower.trim_start().len();
+    IN_WORDS.iter().find_map(|(thinking, reply)| {
+        let after = text[begin..].get(thinking.len()..)?;
+        // `analysisThe user`, not a word of a reply.
+        let joined = thinking.ends_with(':') || after.starts_with(char::is_uppercase);
+        let begins = lower[begin..].starts_with(thinking) && joined;
+        let end = lower.rfind(reply).filter(|_| begins)? + reply.len();
+        Some(text[end..].trim_start())
+    })
 }
 
 /// The text after the thinking with which it begins.
@@ -306,6 +387,25 @@ mod tests {
             "Fresh bread.",
             false,
         ),
+        (
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final \
+             <|constrain|>json<|message|>Fresh bread.<|return|>",
+            "Fresh bread.",
+            false,
+        ),
+        ("analysisThe user wants one.assistantfinalFresh bread.", "Fresh bread.", true),
+        (
+            "analysis of bread, by an assistantfinal",
+            "analysis of bread, by an assistantfinal",
+            false,
+        ),
+        ("<think>a</think>\n<answer>Fresh bread.</answer>", "Fresh bread.", false),
+        ("Use <answer> and </answer>.", "Use <answer> and </answer>.", false),
+        ("<|begin_of_box|>Fresh bread.<|end_of_box|>", "Fresh bread.", false),
+        ("Fresh bread.<|user|>\nMore", "Fresh bread.", false),
+        ("Fresh bread.</s>", "Fresh bread.", true),
+        ("Was <s>9</s>", "Was <s>9</s>", false),
+        ("[TOOL_CALLS][{\"name\": \"write\"}]", "", false),
         ("Fresh < bread [1] <thin", "Fresh < bread [1] <thin", false),
         ("I think> so, <b>really</b>", "I think> so, <b>really</b>", false),
     ];

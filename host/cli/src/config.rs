@@ -720,8 +720,8 @@ fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     })
 }
 
-/// Digest of every key's value, defaults included. It contains no secret: API keys are only named
-/// in the configuration.
+/// Digest of the value of every key that an attempt depends on, defaults included. It contains no
+/// secret: API keys are only named in the configuration.
 fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)

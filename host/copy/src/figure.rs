@@ -41,6 +41,9 @@ const BOASTS: &str = "over than nearly almost uber mehr rund fast mais mas cerca
 /// What makes a number a limit.
 const LIMITS: &str = "to up bis ate hasta jusqu fino maximum max";
 
+/// What makes a percentage a share of those, behind it.
+const SHARE: &str = "of der unserer de des dos das dei delle degli di del";
+
 /// The number of words that are looked at in front of a number and behind it.
 const NEAR: usize = 5;
 /// Numbers of customers from here on are a boast without a word for it.
@@ -63,6 +66,11 @@ pub(crate) fn is_unknown(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_
     let has = |list: &str, words: &[&str]| words.iter().any(|word| is_in(word, list));
     let rest = view.folded.get(run.range.end..).unwrap_or_default();
     let has_plus = rest.starts_with('+');
+    // `98% of our clients`
+    if rest.trim_start().starts_with('%') {
+        let is_share = behind.first().is_some_and(|word| is_in(word, SHARE));
+        return is_share && has(COUNTED, &behind) && !facts.has_number(value);
+    }
     let is_years = behind.first().is_some_and(|word| is_in(word, YEARS));
     if is_years {
         let is_of_business = has(OF_BUSINESS, &behind[1..])

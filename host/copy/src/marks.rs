@@ -247,6 +247,15 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             (is_blank(inside) || is_identifier(inside) || is_words(inside))
                 .then_some((Placeholder, open.len() + inside.len() + close.len()))
         }
+        // Statements of template languages.
+        b'<' if text[at..].starts_with("<%") => {
+            let inside = inside(text, at, "<%", "%>")?;
+            Some((Placeholder, inside.len() + 4))
+        }
+        b'{' if text[at..].starts_with("{%") => {
+            let inside = inside(text, at, "{%", "%}")?;
+            Some((Placeholder, inside.len() + 4))
+        }
         b'<' => {
             let inside = inside(text, at, "<", ">")?;
             let element = inside.trim_start_matches('/').split([' ', '/']).next()?;
@@ -497,6 +506,8 @@ mod tests {
             ("<INSERT CITY>", Some(Placeholder)),
             ("Hi {name}", Some(Placeholder)),
             ("Hi {{ name }}", Some(Placeholder)),
+            ("Hi <%= name %>", Some(Placeholder)),
+            ("{% if open %}Open{% endif %}", Some(Placeholder)),
             ("Hi ${user.name}", Some(Placeholder)),
             ("Hi %s, welcome", Some(Placeholder)),
             ("%(name)s", Some(Placeholder)),

@@ -56,7 +56,12 @@ fn is_undefined(view: &View<'_>, index: usize) -> bool {
     ];
     const BEHIND: [&str; 7] =
         ["behaviour", "behavior", "borders", "boundaries", "future", "space", "by"];
-    !BEFORE.contains(&previous(view, index)) && !BEHIND.contains(&view.word(index + 1))
+    // Programs write it in lower case: `Undefined pain? Come in.`
+    let is_capital = view.original_word(index).starts_with(char::is_uppercase);
+    let is_sentence = is_capital && view.words.len() > 2;
+    !is_sentence
+        && !BEFORE.contains(&previous(view, index))
+        && !BEHIND.contains(&view.word(index + 1))
 }
 
 fn is_null(view: &View<'_>, language: &str, index: usize) -> bool {

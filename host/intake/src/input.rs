@@ -1,5 +1,6 @@
 //! Reads an order document.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -45,6 +46,42 @@ pub fn load(
     load_as(bytes, Reading { max_bytes, default_locale, strict: false })
 }
 
+/// JSON that somebody sent, parsed as leniently as a document: without a byte order mark, and with
+/// `\ufffd` in the place of each half of a surrogate pair.
+#[derive(Debug)]
+pub struct Parsed<'a> {
+    /// Of a field that is given more than once, it has the last value.
+    pub value: Value,
+    /// One problem for each field that is given more than once.
+    pub duplicates: Vec<Problem>,
+    /// What was parsed.
+    text: Cow<'a, str>,
+    /// The number of halves of surrogate pairs that were replaced.
+    halves: usize,
+}
+
+/// Parses JSON that may have an order document in it, so that a document means the same in it as
+/// alone.
+///
+/// # Errors
+/// It is not JSON.
+pub fn parse(text: &str) -> Result<Parsed<'_>, InvalidOrder> {
+    // Some editors on Windows write a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (text, halves) = surrogates::mended(text);
+    let (value, duplicates) = json::parse(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let reason = if text.trim().is_empty() {
+            "the document is empty".to_owned()
+        } else {
+            parser_reason(&error)
+        };
+        let message = format!("is not JSON: {reason} (line {line}, column {column})");
+        InvalidOrder::unreadable(InvalidKind::NotJson { line, column }, message)
+    })?;
+    Ok(Parsed { value, duplicates, text, halves })
+}
+
 /// Reads, checks and normalises an order document in either shape.
 ///
 /// What was left out or read for what it means is in the order's `notices`. A document that was
@@ -63,19 +100,7 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         );
         InvalidOrder::unreadable(InvalidKind::NotUtf8 { offset }, message)
     })?;
-    // Some editors on Windows write a byte order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (text, halves) = surrogates::mended(text);
-    let (value, duplicates) = json::parse(&text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let reason = if text.trim().is_empty() {
-            "the document is empty".to_owned()
-        } else {
-            parser_reason(&error)
-        };
-        let message = format!("is not JSON: {reason} (line {line}, column {column})");
-        InvalidOrder::unreadable(InvalidKind::NotJson { line, column }, message)
-    })?;
+    let Parsed { value, duplicates, text, halves } = parse(text)?;
     let id = sitewright_order::read_id(&value).ok().and_then(|id| OrderId::try_from(id).ok());
     let kind =
         if duplicates.is_empty() { InvalidKind::Content } else { InvalidKind::DuplicateFields };

@@ -38,7 +38,7 @@ mod surrogates;
 mod tests;
 
 pub use id::OrderId;
-pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, Reading, load, load_as};
+pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, Parsed, Reading, load, load_as, parse};
 pub use invalid::{InvalidKind, InvalidOrder};
 pub use language_of::other_language;
 pub use sitewright_order::{IdError, Locale, Notice, NoticeLevel, Order, Problem, folder_id};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, Request, Response, StatusCode};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
@@ -23,6 +24,9 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Characters of what a collector says that the log shows.
 const MAX_SHOWN: usize = 300;
+
+/// Minimum bytes of a word of a header that may be a key. Shorter ones are words of any text.
+const MIN_KEY: usize = 8;
 
 /// The HTTP client of one signal.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Sender {
                 Ok(response) => is_busy(response.status()),
                 Err(_) => true,
             };
-            self.note(&answer);
+            self.note(request.headers(), &answer);
             if !again || attempt == ATTEMPTS {
                 return answer;
             }
@@ -81,11 +85,12 @@ impl Sender {
         Ok(answer)
     }
 
-    /// Keeps why the batch was not taken. The URL is left out: it may have a key.
-    fn note(&self, answer: &Result<Response<Bytes>, HttpError>) {
+    /// Keeps why the batch was not taken. The URL is left out: it may have a key. So may the headers
+    /// that were `sent`.
+    fn note(&self, sent: &HeaderMap, answer: &Result<Response<Bytes>, HttpError>) {
         let because = |reason| Answer { reason: Some(reason), rejected: 0 };
         *self.answers.lock() = match answer {
-            Ok(response) if response.status().is_success() => taken(response.body()),
+            Ok(response) if response.status().is_success() => taken(response.body(), sent),
             Ok(response) => {
                 because(format!("it answers with status {}", response.status().as_u16()))
             }
@@ -97,8 +102,9 @@ impl Sender {
     }
 }
 
-/// What a collector says of a batch that it has taken: a part may be refused all the same.
-fn taken(body: &Bytes) -> Answer {
+/// What a collector says of a batch that it has taken: a part may be refused all the same. `sent` are
+/// the headers of the batch.
+fn taken(body: &Bytes, sent: &HeaderMap) -> Answer {
     // The answers about lines of the log and about metrics have the same fields.
     let answer = ExportTraceServiceResponse::decode(body.clone()).ok();
     let Some(partial) = answer.and_then(|answer| answer.partial_success) else {
@@ -108,9 +114,20 @@ fn taken(body: &Bytes) -> Answer {
     if rejected == 0 {
         return Answer::default();
     }
-    let why: String = one_line(&partial.error_message).chars().take(MAX_SHOWN).collect();
+    let why = without_keys(&partial.error_message, sent);
+    let why: String = one_line(&why).chars().take(MAX_SHOWN).collect();
     let why = if why.is_empty() { "it does not say why" } else { why.as_str() };
     Answer { reason: Some(format!("it refused a part of a batch: {why}")), rejected }
+}
+
+/// A text of a collector without the words of the headers that the operator set: one may be a key,
+/// and a collector that refuses it may repeat it, with or without a word such as `Bearer`.
+fn without_keys(text: &str, sent: &HeaderMap) -> String {
+    let common = [ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT];
+    let own = sent.iter().filter(|(name, _)| !common.contains(name));
+    let values = own.filter_map(|(_, value)| value.to_str().ok());
+    let words = values.flat_map(str::split_whitespace).filter(|word| word.len() >= MIN_KEY);
+    words.fold(text.to_owned(), |text, word| text.replace(word, "[header removed]"))
 }
 
 /// The cause of an error that has no cause itself.
@@ -155,16 +172,33 @@ mod tests {
                 error_message: message.to_owned(),
             };
             let response = ExportTraceServiceResponse { partial_success: Some(partial) };
-            taken(&Bytes::from(response.encode_to_vec()))
+            let mut sent = HeaderMap::new();
+            for (name, value) in [
+                ("content-type", "application/x-protobuf"),
+                ("authorization", "Bearer key-0123456789"),
+                ("x-team", "web"),
+            ] {
+                sent.insert(name, value.parse().unwrap());
+            }
+            taken(&Bytes::from(response.encode_to_vec()), &sent)
         };
         let full = answer(3, "too\nold");
         assert_eq!(full.rejected, 3);
         let reason = full.reason.unwrap();
         assert!(reason.contains("refused a part of a batch: too old"), "{reason}");
         assert!(answer(1, "").reason.unwrap().contains("does not say why"));
-        for all in [answer(0, "use the new port"), answer(-1, ""), taken(&Bytes::new())] {
+        for (says, shown) in [
+            ("no key-0123456789!", "no [header removed]!"),
+            ("no Bearer key-0123456789", "no Bearer [header removed]"),
+            ("the team web, application/x-protobuf", "the team web, application/x-protobuf"),
+        ] {
+            let reason = answer(1, says).reason.unwrap();
+            assert!(reason.ends_with(shown), "{reason}");
+        }
+        let none = |body: &'static [u8]| taken(&Bytes::from_static(body), &HeaderMap::new());
+        for all in [answer(0, "use the new port"), answer(-1, ""), none(b"")] {
             assert_eq!((all.rejected, all.reason), (0, None));
         }
-        assert_eq!(taken(&Bytes::from_static(b"{\"partialSuccess\":{}}")).rejected, 0);
+        assert_eq!(none(b"{\"partialSuccess\":{}}").rejected, 0);
     }
 }

@@ -198,10 +198,18 @@ impl Collector {
         let Some((variable, endpoint)) = either("ENDPOINT") else { return Ok(None) };
         let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         // Both: the SDK shows what it cannot read, and there may be a key in it.
-        let whole = match variable == of("ENDPOINT") {
+        let is_whole = variable == of("ENDPOINT");
+        let whole = match is_whole {
             true => endpoint.clone(),
             false => format!("{}/{path}", endpoint.trim_end_matches('/')),
         };
+        if !is_whole && endpoint.contains(['?', '#']) {
+            let why = "has a `?` or `#`, behind which the path of a signal would be lost; name the \
+                       whole URLs in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, \
+                       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT and OTEL_EXPORTER_OTLP_METRICS_ENDPOINT \
+                       instead";
+            return Err(wrong(variable, why));
+        }
         let url = match (Url::parse(&endpoint), whole.parse::<Uri>()) {
             (Ok(parsed), Ok(url)) if is_http(&parsed) => url,
             _ => return Err(wrong(variable, "is no URL; write it like http://localhost:4318")),
@@ -441,6 +449,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://secret@x:4317", "is no URL"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret key@x:4318", "is no URL"),
             ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", " http://secret.example:4318", "is no URL"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://x.example/otlp?key=secret", "TRACES_ENDPOINT"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://x.example/#secret", "LOGS_ENDPOINT"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "not compressed"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key secret", "is no list of headers"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,api key=secret", "is no list of headers"),
@@ -460,7 +470,8 @@ mod tests {
         for (variable, value) in [
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%2Cb==, b=c,"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://key@x.example/otlp/?a=b"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://key@x.example/otlp/"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://key@x.example/otlp/?a=b"),
         ] {
             assert!(read(&[ALL, (variable, value)]).is_ok(), "{variable}={value}");
         }

@@ -161,6 +161,26 @@ struct NoOrder {
     problem: Problem,
 }
 
+/// The order document that a body means.
+///
+/// # Errors
+/// Why it means none.
+fn document(hook: &Hook, body: String) -> Result<Vec<u8>, String> {
+    if hook.is_whole() {
+        // As it came: intake says what is wrong with it, and warns of what it replaces.
+        return Ok(body.into_bytes());
+    }
+    let parsed = sitewright_intake::parse(&body).map_err(|invalid| {
+        let why: Vec<&str> = invalid.problems().map(|problem| problem.message.as_str()).collect();
+        format!("what was sent {}", why.join("; "))
+    })?;
+    // The document would have one of the values without a word.
+    if let Some(twice) = parsed.duplicates.iter().find(|twice| hook.reads(&twice.pointer)) {
+        return Err(format!("what is at {:?} {}", twice.pointer, twice.message));
+    }
+    hook.document(&parsed.value).map_err(|why| why.to_string())
+}
+
 /// Adds the order that a body means; its id.
 async fn order_of(
     app: &App,
@@ -169,9 +189,8 @@ async fn order_of(
     traceparent: Option<TraceParent>,
 ) -> Result<String, NoOrder> {
     let unknown = |problem: Problem| NoOrder { order: None, problem };
-    let document = hook
-        .document(body.as_bytes())
-        .map_err(|why| unknown(Problem::new(ProblemKind::InvalidOrder, why.to_string())))?;
+    let document = document(hook, body)
+        .map_err(|why| unknown(Problem::new(ProblemKind::InvalidOrder, why)))?;
     let read = read(document, &app.reading).await;
     let order = match read.map_err(|error| unknown(Problem::from(error)))? {
         Document::Order(order) => order,

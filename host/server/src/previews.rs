@@ -139,17 +139,23 @@ async fn file(app: &App, path: &str) -> Result<Response, Problem> {
         || text(StatusCode::NOT_FOUND, "There is no such preview, or no such file in it.");
     let Some(previews) = app.previews.get() else { return Ok(nothing()) };
     let mut parts = path.trim_start_matches('/').splitn(4, '/');
-    let mut part = || {
-        let part = percent_decode_str(parts.next()?).decode_utf8().ok()?;
+    let decoded = |part: &str| {
+        let part = percent_decode_str(part).decode_utf8().ok()?;
         Some(part.into_owned())
     };
-    let (Some(key), Some(order), Some(release)) = (part(), part(), part()) else {
+    let (Some(key), Some(order), Some(release)) = (
+        parts.next().and_then(decoded),
+        parts.next().and_then(decoded),
+        parts.next().and_then(decoded),
+    ) else {
         return Ok(nothing());
     };
     if !is_same(&previews.key(&order, &release), &key) {
         return Ok(nothing());
     }
-    let Some(rest) = part() else { return with_slash(path) };
+    let Some(rest) = parts.next() else { return with_slash(path) };
+    // No file has a name that is not UTF-8.
+    let Some(rest) = decoded(rest) else { return Ok(nothing()) };
     let (Ok(folder), Ok(id)) = (OrderDir::new(&order), release.parse::<ReleaseId>()) else {
         return Ok(nothing());
     };

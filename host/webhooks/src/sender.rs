@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
@@ -182,11 +182,20 @@ fn meaning(status: StatusCode, retry_after: Option<Duration>) -> (Option<String>
     (Some(format!("the receiver answered {status}")), refused)
 }
 
-/// The wait that a receiver asks for, if it says so in seconds.
+/// The wait that a receiver asks for, in seconds or as a date.
 fn retry_after(response: &SingleAnswer) -> Option<Duration> {
     let text = response.headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds: u64 = text.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    requested(text.trim(), SystemTime::now())
+}
+
+fn requested(text: &str, now: SystemTime) -> Option<Duration> {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let wait = match is_number {
+        // More seconds than a number holds are as good as the maximum.
+        true => text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs),
+        false => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 /// The beginning of the body, as far as it comes in time.
@@ -211,4 +220,29 @@ async fn beginning(mut response: SingleAnswer) -> Option<Vec<u8>> {
         tracing::debug!("the body of an answer did not arrive in time");
     }
     (!body.is_empty()).then_some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_asks_for_a_wait_in_seconds_or_as_a_date() {
+        let now = httpdate::parse_http_date("Fri, 15 Jan 2027 08:00:00 GMT").unwrap();
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            ("3600", Some(3_600)),
+            ("3601", Some(3_600)),
+            ("99999999999999999999", Some(3_600)),
+            ("Fri, 15 Jan 2027 08:00:09 GMT", Some(9)),
+            ("Fri, 15 Jan 2027 07:00:00 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(3_600)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(requested(text, now), seconds.map(Duration::from_secs), "{text:?}");
+        }
+    }
 }

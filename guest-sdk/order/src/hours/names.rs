@@ -203,6 +203,90 @@ pub(super) const WEEKS: &[(&str, Week)] = &[
             &["pazar", "paz", "pa"],
         ],
     ),
+    (
+        "ko",
+        [
+            &["월요일", "월"],
+            &["화요일", "화"],
+            &["수요일", "수"],
+            &["목요일", "목"],
+            &["금요일", "금"],
+            &["토요일", "토"],
+            &["일요일", "일"],
+        ],
+    ),
+    (
+        "uk",
+        [
+            &["понеділок", "пн"],
+            &["вівторок", "вт"],
+            &["середа", "середу", "ср"],
+            &["четвер", "чт"],
+            &["п'ятниця", "п’ятниця", "пʼятниця", "пт"],
+            &["субота", "суботу", "сб"],
+            &["неділя", "неділю", "нд"],
+        ],
+    ),
+    (
+        "el",
+        [
+            &["δευτέρα", "δευτερα", "δευ"],
+            &["τρίτη", "τριτη", "τρι"],
+            &["τετάρτη", "τεταρτη", "τετ"],
+            &["πέμπτη", "πεμπτη", "πεμ"],
+            &["παρασκευή", "παρασκευη", "παρ"],
+            &["σάββατο", "σαββατο", "σαβ"],
+            &["κυριακή", "κυριακη", "κυρ"],
+        ],
+    ),
+    (
+        "cs",
+        [
+            &["pondeli", "po"],
+            &["utery", "ut"],
+            &["streda", "stredu", "st"],
+            &["ctvrtek", "ct"],
+            &["patek", "pa"],
+            &["sobota", "sobotu", "so"],
+            &["nedele", "nedeli", "ne"],
+        ],
+    ),
+    (
+        "ro",
+        [
+            &["luni", "lun", "lu"],
+            &["marti", "mar", "ma"],
+            &["miercuri", "mie", "mi"],
+            &["joi", "jo"],
+            &["vineri", "vin", "vi"],
+            &["sambata", "sam", "sb"],
+            &["duminica", "dum", "du"],
+        ],
+    ),
+    (
+        "fi",
+        [
+            &["maanantai", "maanantaina", "ma"],
+            &["tiistai", "tiistaina", "ti"],
+            &["keskiviikko", "keskiviikkona", "ke"],
+            &["torstai", "torstaina", "to"],
+            &["perjantai", "perjantaina", "pe"],
+            &["lauantai", "lauantaina", "la"],
+            &["sunnuntai", "sunnuntaina", "su"],
+        ],
+    ),
+    (
+        "hu",
+        [
+            &["hetfo", "h"],
+            &["kedd", "k"],
+            &["szerda", "sze"],
+            &["csutortok", "cs"],
+            &["pentek", "p"],
+            &["szombat", "szo"],
+            &["vasarnap", "v"],
+        ],
+    ),
 ];
 
 /// Words for Monday to Friday.
@@ -238,6 +322,10 @@ pub(super) const WEEKDAYS: &[&str] = &[
     "hverdage",
     "hverdager",
     "будни",
+    "m-f",
+    "m–f",
+    "평일",
+    "будні",
 ];
 
 /// Words for Saturday and Sunday.
@@ -264,6 +352,7 @@ pub(super) const WEEKENDS: &[&str] = &[
     "helger",
     "выходные",
     "haftasonu",
+    "주말",
 ];
 
 /// Words for all days.
@@ -321,6 +410,9 @@ pub(super) const HOLIDAYS: &[&str] = &[
     "publicholidays",
     "bankholidays",
     "bankholiday",
+    "bankhols",
+    "bankhol",
+    "공휴일",
     "federalholidays",
     "feriado",
     "feriados",
@@ -360,6 +452,24 @@ pub(super) const HOLIDAYS: &[&str] = &[
 
 /// Words for a closed day.
 pub(super) const CLOSED: &[&str] = &[
+    "encerra",
+    "encerramos",
+    "stengt",
+    "suljettu",
+    "zavreno",
+    "zarva",
+    "inchis",
+    "κλειστα",
+    "κλειστά",
+    "вихідний",
+    "зачинено",
+    "休診",
+    "休診日",
+    "定休",
+    "휴무",
+    "휴무일",
+    "정기휴무",
+    "휴진",
     "naoabrimos",
     "noabrimos",
     "noabre",
@@ -497,6 +607,7 @@ pub(super) const MORNING: &[&str] = &[
     "sochtends",
     "rano",
     "午前",
+    "오전",
     "上午",
     "早上",
     "صباحا",
@@ -529,6 +640,7 @@ pub(super) const AFTERNOON: &[&str] = &[
     "popoludniu",
     "wieczorem",
     "午後",
+    "오후",
     "下午",
     "晚上",
     "مساء",

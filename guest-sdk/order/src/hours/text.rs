@@ -32,9 +32,15 @@ fn fold_with(text: &str, keep_blanks: bool) -> String {
         .map(|c| match c {
             'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' | 'ą' => 'a',
             'é' | 'è' | 'ê' | 'ë' | 'ę' | 'ě' => 'e',
+            'ř' => 'r',
+            'ý' => 'y',
+            'ő' => 'o',
+            'ă' => 'a',
+            'ș' => 's',
+            'ț' | 'ţ' => 't',
             'í' | 'ì' | 'î' | 'ï' | 'ı' => 'i',
             'ó' | 'ò' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
-            'ú' | 'ù' | 'û' | 'ü' => 'u',
+            'ú' | 'ù' | 'û' | 'ü' | 'ů' => 'u',
             'ç' | 'ć' | 'č' => 'c',
             'ñ' | 'ń' => 'n',
             'ł' => 'l',
@@ -120,6 +126,7 @@ const BETWEEN: &[&str] = &[
     " aos ",
     " ao ",
     " do ",
+    " до ",
     " à ",
     " a ",
     " עד ",
@@ -174,6 +181,8 @@ const BEFORE: &[&str] = &[
     "kl. ",
     "las ",
     "les ",
+    "с ",
+    "з ",
 ];
 
 /// Behind the second time of a range: words that add nothing to it.
@@ -322,8 +331,8 @@ fn clock(text: &str) -> Option<(u16, u16, bool)> {
         .replace("時半", ":30")
         .replace("点半", ":30")
         .replace("點半", ":30")
-        .replace(['時', '点', '點', '时'], "h")
-        .trim_end_matches('分')
+        .replace(['時', '点', '點', '时', '시'], "h")
+        .trim_end_matches(['分', '분'])
         .to_owned();
     let text = text.as_str();
     if let Some(minutes) = fraction(text) {

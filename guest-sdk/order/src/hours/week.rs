@@ -34,6 +34,7 @@ pub(crate) struct Line {
 /// Between the days of a list.
 const LISTED: &[&str] = &[
     " and ", " und ", " u. ", " et ", " oraz ", " e ", " y ", " en ", " i ", " och ", " og ", " ו",
+    " و",
 ];
 /// Between the first and the last day of a range.
 const BETWEEN: &[&str] = &[
@@ -140,7 +141,7 @@ pub(crate) fn days(text: &str, language: &str) -> Option<DaySet> {
     }
     let mut set = DaySet::default();
     let mut parts = 0;
-    let spelled = LISTED.iter().fold(text.replace(" t/m ", " - "), |text, word| {
+    let spelled = LISTED.iter().fold(through(text), |text, word| {
         // The Hebrew `and` is a part of the word that follows it.
         text.replace(word, ",")
     });
@@ -163,6 +164,11 @@ pub(crate) fn days(text: &str, language: &str) -> Option<DaySet> {
     set.days.sort();
     set.days.dedup();
     (parts > 0).then_some(set)
+}
+
+/// The Dutch words of a range have a word of lists in them.
+fn through(text: &str) -> String {
+    text.replace(" t/m ", " - ").replace(" tot en met ", " - ")
 }
 
 /// Adds the days of one part: a day, a group of days, or a range.
@@ -245,7 +251,8 @@ pub(crate) fn lines(text: &str, language: &str) -> Vec<Line> {
         let mut pieces = Vec::new();
         for (at, c) in piece.char_indices() {
             let after = &piece[at + c.len_utf8()..];
-            let separates = matches!(c, ',' | '，' | '/' | '.') && at > start;
+            let separates = matches!(c, ',' | '，' | '、' | '،' | '/' | '.') && at > start;
+            let separates = separates && (c != '.' || ends_a_sentence(&piece[start..at]));
             let has_times = || line(&piece[start..at], language).label.is_some_and(|_| true);
             if separates
                 && piece.chars().count() <= MAX_LINE
@@ -261,6 +268,12 @@ pub(crate) fn lines(text: &str, language: &str) -> Vec<Line> {
         lines.extend(pieces.into_iter().map(|piece| line(piece, language)));
     }
     lines
+}
+
+/// Whether a full stop behind a text ends it, and does not shorten its last word: `9 a.m.`, `u.`
+fn ends_a_sentence(text: &str) -> bool {
+    let last = text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    last == "h" || last.chars().count() > 2 || last.contains(|c: char| c.is_numeric())
 }
 
 /// Whether the first word of a text names a day.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, is_empty};
+use super::fields::{Fields, is_empty, list_inside};
 use super::{MAX_ENTRIES, MAX_NAME, MAX_TEXT, hours};
 use crate::{Legal, MenuItem, MenuSection, Person, Photo, Place, Price, child, excerpt};
 
@@ -12,12 +12,34 @@ use crate::{Legal, MenuItem, MenuSection, Person, Photo, Place, Price, child, ex
 const NAME: [&str; 10] =
     ["name", "title", "service", "item", "plan", "label", "product", "nome", "nombre", "nom"];
 /// Names of a field for a price.
-const AMOUNT: [&str; 11] = [
-    "price", "amount", "cost", "value", "fee", "rate", "preco", "precio", "prix", "preis", "prezzo",
+const AMOUNT: [&str; 14] = [
+    "price",
+    "price_range",
+    "sale_price",
+    "regular_price",
+    "amount",
+    "cost",
+    "value",
+    "fee",
+    "rate",
+    "preco",
+    "precio",
+    "prix",
+    "preis",
+    "prezzo",
 ];
 /// Names of a field for a currency.
-const CURRENCY: [&str; 3] = ["currency", "currency_code", "moeda"];
-const DESCRIPTION: [&str; 5] = ["description", "details", "text", "note", "notes"];
+const CURRENCY: [&str; 4] = ["currency", "currency_code", "moeda", "moneda"];
+const DESCRIPTION: [&str; 8] = [
+    "description",
+    "details",
+    "text",
+    "note",
+    "notes",
+    "beschreibung",
+    "descripcion", // typos:ignore
+    "descricao",
+];
 
 /// The lists of prices that forms send, and the group that each becomes.
 const PRICE_LISTS: [(&str, &str); 10] = [
@@ -45,6 +67,13 @@ fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<Entry<'a>>
     let is_map = |fields: &Map<String, Value>| {
         !fields.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()))
     };
+    // `{"items": […], "total": 3}`
+    if let Value::Object(fields) = value
+        && let Some((name, list)) = list_inside(fields)
+    {
+        others_dropped(f, at, fields, &[name]);
+        return entries(f, &child(at, name), list);
+    }
     match value {
         Value::Object(fields) if is_map(fields) => {
             if fields.len() > MAX_ENTRIES {
@@ -73,6 +102,15 @@ fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<Entry<'a>>
             }
             entries
         }
+    }
+}
+
+/// Names what of an object is not read.
+fn others_dropped(f: &mut Fields<'_>, at: &str, fields: &Map<String, Value>, read: &[&str]) {
+    let is_other = |name: &str, value: &Value| !read.contains(&name) && !is_empty(value);
+    for (name, value) in fields.iter().filter(|(name, value)| is_other(name, value)) {
+        let message = format!("{} is left out: there is no such field here", excerpt(value));
+        f.dropped(&child(at, name), message);
     }
 }
 
@@ -159,7 +197,15 @@ fn price<'a>(f: &mut Fields<'a>, entry: Entry<'a>, group: &str) -> Option<Price>
 fn amount(f: &mut Fields<'_>, entry: &str) -> Option<String> {
     let (price, inner) = match f.first(&AMOUNT) {
         (at, Some(Value::Object(fields))) => f.below(&at, fields, |f| {
-            (f.text(&["amount", "value", "price"], MAX_NAME), f.text(&CURRENCY, 20))
+            let price = f.text(&["amount", "value", "price"], MAX_NAME);
+            // A range, as `{"min": 10, "max": 20}`.
+            let least = f.text(&["min", "minimum", "low"], 60);
+            let most = f.text(&["max", "maximum", "high"], 60);
+            let range = match (least, most) {
+                (Some(least), Some(most)) => Some(format!("{least}-{most}")),
+                (least, most) => least.or(most),
+            };
+            (price.or(range), f.text(&CURRENCY, 20))
         }),
         (at, Some(value)) => (f.as_text(&at, value, MAX_NAME), None),
         (_, None) => (None, None),
@@ -196,7 +242,7 @@ pub(super) fn prices_of_services<'a>(f: &mut Fields<'a>, value: Option<&'a Value
     let mut prices = Vec::new();
     for (index, service) in services.iter().enumerate().take(MAX_ENTRIES) {
         let Value::Object(fields) = service else { continue };
-        if fields.len() < 2 {
+        if fields.len() < 2 || list_of_group(fields).is_some() {
             continue;
         }
         let entry = Entry::Object(child(&at, index), fields);
@@ -206,6 +252,42 @@ pub(super) fn prices_of_services<'a>(f: &mut Fields<'a>, value: Option<&'a Value
         }));
     }
     prices
+}
+
+/// The list of a group of services. A package has a price, and its list is what it includes.
+fn list_of_group(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let is_list = |name: &str, value: &Value| {
+        value.is_array() && (ITEMS.contains(&name) || name == "services")
+    };
+    let has_price = AMOUNT.iter().any(|name| fields.contains_key(*name));
+    let (name, list) = fields.iter().find(|(name, value)| is_list(name, value))?;
+    (!has_price).then_some((name.as_str(), list))
+}
+
+/// The services of a group (`{"category": "Hair", "items": ["Cut", "Colour"]}`) and their prices;
+/// `None` if the entry is no group.
+pub(super) fn services_of_group<'a>(
+    f: &mut Fields<'a>,
+    at: &str,
+    fields: &'a Map<String, Value>,
+) -> Option<(Vec<String>, Vec<Price>)> {
+    const GROUP: [&str; 5] = ["category", "group", "section", "name", "title"];
+    let (list, items) = list_of_group(fields)?;
+    others_dropped(f, at, fields, &[&GROUP[..], &[list]].concat());
+    let at = child(at, list);
+    let group = GROUP
+        .iter()
+        .find_map(|name| fields.get(*name)?.as_str())
+        .and_then(|group| f.as_text(&at, &Value::from(group), MAX_NAME));
+    let entries = entries(f, &at, items);
+    let group = group.unwrap_or_else(|| "services".to_owned());
+    let priced: Vec<Price> =
+        entries.into_iter().filter_map(|entry| price(f, entry, &group)).collect();
+    let names = priced.iter().map(|price| price.name.clone()).collect();
+    let says_more = |price: &Price| {
+        price.price.is_some() || price.duration.is_some() || price.description.is_some()
+    };
+    Some((names, priced.into_iter().filter(says_more).collect()))
 }
 
 /// The menu: sections with dishes, or dishes alone.
@@ -230,6 +312,23 @@ pub(super) fn menu(f: &mut Fields<'_>) -> Vec<MenuSection> {
                     sections.push(MenuSection { section, items });
                 }
             }
+            // `{"category": "Desserts", "name": "Tiramisu", "price": "€6"}`
+            Entry::Object(at, fields) => {
+                let (section, item) = f.below(&at, fields, |f| {
+                    let section = f.text(&["category", "section", "group", "course"], MAX_NAME);
+                    (section, dish_of(f, &at))
+                });
+                let Some(item) = item else { continue };
+                let of_section =
+                    |known: &&mut MenuSection| section.is_some() && known.section == section;
+                match sections.iter_mut().find(of_section) {
+                    Some(known) => known.items.push(item),
+                    None if section.is_some() => {
+                        sections.push(MenuSection { section, items: vec![item] });
+                    }
+                    None => loose.push(item),
+                }
+            }
             entry => loose.extend(dish(f, entry)),
         }
     }
@@ -240,6 +339,8 @@ pub(super) fn menu(f: &mut Fields<'_>) -> Vec<MenuSection> {
 }
 
 const ITEMS: [&str; 4] = ["items", "dishes", "products", "entries"];
+/// Names of a field for the name of a dish.
+const DISH: [&str; 8] = ["name", "title", "dish", "item", "nome", "nombre", "nom", "plat"];
 
 fn has_items(fields: &Map<String, Value>) -> bool {
     ITEMS
@@ -262,28 +363,30 @@ fn dish<'a>(f: &mut Fields<'a>, entry: Entry<'a>) -> Option<MenuItem> {
             allergens: Vec::new(),
         });
     };
-    f.below(&at, fields, |f| {
-        let name = f.text(&["name", "title", "dish", "item"], MAX_NAME);
-        let description = f.text(&DESCRIPTION, MAX_TEXT);
-        let price = amount(f, &at);
-        let allergens = match f.first(&["allergens", "allergies", "contains"]) {
-            (at, Some(Value::String(text))) => {
-                let parts =
-                    text.split([',', ';', '/']).map(str::trim).filter(|part| !part.is_empty());
-                let parts: Vec<_> = parts.map(|part| Cow::Owned(Value::from(part))).collect();
-                f.as_texts(&at, &parts, MAX_NAME)
-            }
-            (at, Some(value)) => {
-                let list = f.as_list(&at, value).unwrap_or_default();
-                f.as_texts(&at, &list, MAX_NAME)
-            }
-            (_, None) => Vec::new(),
-        };
-        if name.is_none() {
-            f.dropped(&at, "has no `name`; left out");
+    f.below(&at, fields, |f| dish_of(f, &at))
+}
+
+/// The dish of an object.
+fn dish_of(f: &mut Fields<'_>, at: &str) -> Option<MenuItem> {
+    let name = f.text(&DISH, MAX_NAME);
+    let description = f.text(&DESCRIPTION, MAX_TEXT);
+    let price = amount(f, at);
+    let allergens = match f.first(&["allergens", "allergies", "contains"]) {
+        (at, Some(Value::String(text))) => {
+            let parts = text.split([',', ';', '/']).map(str::trim).filter(|part| !part.is_empty());
+            let parts: Vec<_> = parts.map(|part| Cow::Owned(Value::from(part))).collect();
+            f.as_texts(&at, &parts, MAX_NAME)
         }
-        Some(MenuItem { name: name?, description, price, allergens })
-    })
+        (at, Some(value)) => {
+            let list = f.as_list(&at, value).unwrap_or_default();
+            f.as_texts(&at, &list, MAX_NAME)
+        }
+        (_, None) => Vec::new(),
+    };
+    if name.is_none() {
+        f.dropped(at, "has no `name`; left out");
+    }
+    Some(MenuItem { name: name?, description, price, allergens })
 }
 
 /// A postal address, which some CRMs send as an object.
@@ -324,32 +427,55 @@ pub(super) fn address<'a>(f: &mut Fields<'a>, names: &[&'a str]) -> Address {
                 let street =
                     ["street", "street_address", "line1", "line_1", "address1", "address_1"];
                 let street = f.text(
-                    &[&street[..], &["address_line1", "address_line_1", "address"]].concat(),
+                    &[
+                        &street[..],
+                        &["address_line1", "address_line_1", "addr_line1", "address"],
+                        &["street_name", "logradouro", "rua", "rue", "strasse", "straße"],
+                        &["via", "indirizzo", "ulica", "straat"],
+                        &["calle"], // typos:ignore
+                    ]
+                    .concat(),
                     MAX_TEXT,
                 );
-                let number = f.text(&["number", "house_number", "street_number", "numero"], 60);
+                let number = f.text(
+                    &["number", "house_number", "street_number", "numero", "hausnummer", "nr"],
+                    60,
+                );
                 let second = ["line2", "line_2", "address2", "address_2", "address_line2", "unit"];
                 let second =
                     f.text(&[&second[..], &["complement", "complemento"]].concat(), MAX_NAME);
-                let city =
-                    f.text(&["city", "town", "locality", "address_locality", "cidade"], MAX_NAME);
+                let district = f.text(&["bairro", "district", "suburb", "barrio"], MAX_NAME);
+                // Names in other languages mean the field of the business.
+                let city = f.text(
+                    &["city", "town", "locality", "address_locality", "cidade", "primary_city"],
+                    MAX_NAME,
+                );
                 let state = f.text(
                     &["state", "region", "province", "county", "address_region", "estado"],
                     MAX_NAME,
                 );
                 let postal_code = f.text(
-                    &["postal_code", "postcode", "zip", "zip_code", "zipcode", "cep", "plz"],
+                    &[
+                        "postal_code",
+                        "postcode",
+                        "zip",
+                        "zip_code",
+                        "zipcode",
+                        "cep",
+                        "plz",
+                        "postal",
+                    ],
                     MAX_NAME,
                 );
                 let country = f
-                    .text(&["country_code", "country", "address_country"], MAX_NAME)
+                    .text(&["country_code", "country", "address_country", "land"], MAX_NAME)
                     .and_then(|country| crate::country_code(&country));
                 f.skip(["type", "@type", "country"]);
                 let street = match (street, number) {
                     (Some(street), Some(number)) => Some(format!("{street} {number}")),
                     (street, number) => street.or(number),
                 };
-                let lines: Vec<_> = [street, second].into_iter().flatten().collect();
+                let lines: Vec<_> = [street, second, district].into_iter().flatten().collect();
                 let lines = (!lines.is_empty()).then(|| lines.join(", "));
                 Address { street: whole.or(lines), city, state, postal_code, country }
             })
@@ -431,8 +557,12 @@ pub(super) fn team(f: &mut Fields<'_>) -> Vec<Person> {
     for entry in entries(f, &at, value) {
         match entry {
             Entry::Object(at, fields) => people.extend(f.below(&at, fields, |f| {
-                let name = f.text(&["name", "full_name"], MAX_NAME);
-                let role = f.text(&["role", "title", "position", "job"], MAX_NAME);
+                let name = f.text(&["name", "full_name", "nome", "nombre", "nom"], MAX_NAME);
+                let first = f.text(&["first_name", "given_name"], MAX_NAME);
+                let last = f.text(&["last_name", "family_name", "surname"], MAX_NAME);
+                let parts: Vec<String> = [first, last].into_iter().flatten().collect();
+                let name = name.or_else(|| (!parts.is_empty()).then(|| parts.join(" ")));
+                let role = f.text(&["role", "title", "position", "job", "job_title"], MAX_NAME);
                 let bio = f.text(&["bio", "about", "description", "text"], MAX_TEXT);
                 let photo_url = f.link(&["photo_url", "photo", "image", "picture", "image_url"]);
                 if name.is_none() {

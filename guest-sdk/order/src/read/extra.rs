@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, is_empty, words};
+use super::fields::{Fields, is_empty, meant_name, words};
 use crate::{MAX_NOTICES, child, excerpt};
 
 /// The CRM's bookkeeping about the order, which templates do not need.
@@ -33,6 +33,9 @@ const BOOKKEEPING: [&str; 22] = [
 
 /// Maximum number of values in all unknown fields together. Real forms send fewer than 500.
 const MAX_EXTRA_VALUES: usize = 5_000;
+
+/// Maximum length of the name of such a field, in bytes.
+const MAX_NAME: usize = 60;
 
 /// What a CRM knows about who ordered, who is not always who is shown on the site.
 const CUSTOMER: [&str; 7] = [
@@ -72,10 +75,21 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
     let business = f.at.clone();
     let unknown: Vec<_> = f.unknown().map(|(name, value)| (name.clone(), value)).collect();
     for (name, value) in unknown {
+        // `ID` is the order's, as `id` is.
+        if name.len() <= MAX_NAME && meant_name(&name) == "id" {
+            continue;
+        }
         if !removed.fits(&child(&business, &name), value) {
             continue;
         }
         let Some(value) = removed.keep(&business, &name, value) else { continue };
+        if let Some(other) = f.other_spelling(&name) {
+            let message = format!(
+                "means the same as `{other}`, which is given too and counts; kept as a further \
+                 field"
+            );
+            f.dropped(&child(&business, &name), message);
+        }
         if kept.contains_key(&name) {
             f.dropped(
                 &child(&at, &name),
@@ -145,8 +159,10 @@ impl Removed {
         if value.is_null() {
             return None;
         }
-        let lower = name.to_ascii_lowercase();
-        if BOOKKEEPING.contains(&lower.as_str()) || CUSTOMER.contains(&lower.as_str()) {
+        // `Created At`, `ID`
+        let meant = meant_name(name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or(name));
+        let is_meant = |names: &[&str]| names.contains(&meant.as_str());
+        if is_meant(&BOOKKEEPING) || is_meant(&CUSTOMER) {
             return None;
         }
         let mut steps = vec![Step::Name(name)];
@@ -287,7 +303,7 @@ const PREFIXES: [&str; 16] = [
 /// Whether a field is a secret or payment data: by the words of its name, or by a value that cannot
 /// be anything else. `pin_code` is a postal code, `key_features` and `payment_methods` are business
 /// data, and a flag is never a secret.
-fn is_secret(name: &str, value: &Value) -> bool {
+pub(super) fn is_secret(name: &str, value: &Value) -> bool {
     if matches!(value, Value::Bool(_)) || is_empty(value) {
         return false;
     }

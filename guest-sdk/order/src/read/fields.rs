@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::findings::Findings;
-use super::{MAX_ENTRIES, MAX_YEARS};
+use super::{MAX_ENTRIES, MAX_YEARS, extra, names};
 use crate::problem::{is_blank, truncated};
 use crate::text::{clean, plain, visible};
 use crate::{Phone, child, excerpt, profile_address, read_email, web_address};
@@ -25,6 +25,8 @@ pub(super) struct Fields<'a> {
     pub(super) findings: Findings,
     /// Whether HTML entities are decoded: not in a document that was read before.
     decode: bool,
+    /// The pointers, from this object, of fields that were sent somewhere else in it.
+    pub(super) moved: HashMap<String, String>,
 }
 
 /// Maximum length of the name of a field that may be written in another way, in bytes.
@@ -47,7 +49,39 @@ impl<'a> Fields<'a> {
                 written.entry(meant).or_insert(name.as_str());
             }
         }
-        Fields { at: at.to_owned(), fields, written, known: Vec::new(), findings, decode }
+        let (at, moved) = (at.to_owned(), HashMap::new());
+        Fields { at, fields, written, known: Vec::new(), findings, decode, moved }
+    }
+
+    /// The field that an unknown one means as well: `Business Name` beside `business_name`. `None`
+    /// if both have the same value.
+    pub(super) fn other_spelling(&self, name: &str) -> Option<&'a str> {
+        if name.len() > MAX_FIELD_NAME || !self.decode {
+            return None;
+        }
+        let meant = meant_name(name);
+        let (other, value) = match self.fields.get_key_value(&meant) {
+            Some((other, value)) => (other.as_str(), value),
+            None => {
+                let written = *self.written.get(&meant)?;
+                (written, self.fields.get(written)?)
+            }
+        };
+        let is_other = other != name && self.known.contains(&other) && !is_empty(value);
+        (is_other && self.fields.get(name) != Some(value)).then_some(other)
+    }
+
+    /// Whether this is a document as it was sent, and not one that was read before.
+    pub(super) fn is_sent(&self) -> bool {
+        self.decode
+    }
+
+    /// The pointer to a field, as it was sent.
+    pub(super) fn place(&self, name: &str) -> String {
+        match self.moved.get(name) {
+            Some(moved) => format!("{}{moved}", self.at),
+            None => child(&self.at, name),
+        }
     }
 
     /// The field of this name, and the name as it was written.
@@ -85,7 +119,13 @@ impl<'a> Fields<'a> {
         let unknown: Vec<_> = inner
             .unknown()
             .filter(|(_, value)| !is_empty(value))
-            .map(|(name, value)| (child(at, name), excerpt(value)))
+            .map(|(name, value)| {
+                // A secret is named without its value.
+                let is_secret = extra::is_secret(name, value);
+                let what =
+                    if is_secret { "what looks like a secret".into() } else { excerpt(value) };
+                (child(at, name), what)
+            })
             .collect();
         for (at, value) in unknown {
             inner.dropped(&at, format!("{value} is left out: there is no such field here"));
@@ -104,7 +144,7 @@ impl<'a> Fields<'a> {
     pub(super) fn first(&mut self, names: &[&'a str]) -> Field<'a> {
         for name in names {
             if let Some((name, value)) = self.get(name).filter(|(_, value)| self.is_filler(value)) {
-                let at = child(&self.at, name);
+                let at = self.place(name);
                 self.dropped(&at, format!("{} says nothing; left out", excerpt(value)));
             }
         }
@@ -114,7 +154,7 @@ impl<'a> Fields<'a> {
         match (found, names.first()) {
             (Some((name, value)), _) => {
                 self.known.push(name);
-                (child(&self.at, name), Some(value))
+                (self.place(name), Some(value))
             }
             (None, first) => {
                 let sent: Vec<_> =
@@ -487,6 +527,15 @@ impl<'a> Fields<'a> {
 
     pub(super) fn as_link(&mut self, at: &str, value: &Value) -> Option<String> {
         let text = self.plain(at, value)?;
+        // The name of a file with blanks: `https://example.com/my menu.pdf`.
+        let encoded = text.trim().replace(' ', "%20");
+        if encoded != text.trim()
+            && is_file(&encoded)
+            && let Ok(address) = web_address(&encoded)
+        {
+            self.findings.note(at, format!("`{}` is read as {address}", truncated(&text)));
+            return Some(address);
+        }
         self.keep(at, web_address(&text))
     }
 
@@ -587,6 +636,26 @@ impl<'a> Fields<'a> {
             Value::Object(fields) if numbered(fields) => {
                 fields.values().map(Cow::Borrowed).collect()
             }
+            // `{"Home": true, "Blog": false}`: what was ticked.
+            Value::Object(fields) if are_flags(fields) => {
+                let ticked = fields.iter().filter(|(_, value)| as_flag(value) == Some(true));
+                let entries: Vec<Cow<'a, Value>> =
+                    ticked.map(|(name, _)| Cow::Owned(Value::from(name.as_str()))).collect();
+                let count = entries.len();
+                let message = format!(
+                    "must be a list, but is {}: read as the {count} that are `true`",
+                    excerpt(value)
+                );
+                self.dropped(at, message);
+                entries
+            }
+            // `{"items": […], "total": 3}`
+            Value::Object(fields) if list_inside(fields).is_some() => {
+                let (name, list) = list_inside(fields)?;
+                let found = excerpt(value);
+                self.dropped(at, format!("must be a list, but is {found}: its `{name}` are read"));
+                return self.as_list(&child(at, name), list);
+            }
             Value::String(text) => {
                 let separator = ['\n', ';', '|', '、', '،', ',']
                     .into_iter()
@@ -638,27 +707,66 @@ impl<'a> Fields<'a> {
         entries: &[Cow<'a, Value>],
         max: usize,
     ) -> Vec<String> {
-        let mut texts = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
-            if is_empty(entry) {
-                continue;
-            }
-            if self.is_filler(entry) {
-                let message = format!("{} says nothing; left out", excerpt(entry));
-                self.dropped(&child(at, index), message);
-                continue;
-            }
-            let named = entry.as_object().and_then(|fields| {
-                [
-                    "name", "title", "label", "text", "value", "url", "service", "nome", "nombre",
-                    "nom",
-                ]
-                .iter()
-                .find_map(|name| fields.get(*name).filter(|value| value.is_string()))
-            });
-            texts.extend(self.as_text(&child(at, index), named.unwrap_or(entry), max));
+        let entries = entries.iter().enumerate();
+        entries.filter_map(|(index, entry)| self.as_entry(&child(at, index), entry, max)).collect()
+    }
+
+    /// The text of an entry of a list.
+    pub(super) fn as_entry(&mut self, at: &str, entry: &Value, max: usize) -> Option<String> {
+        const NAMES: [&str; 12] = [
+            "name", "title", "label", "text", "value", "url", "service", "city", "area", "nome",
+            "nombre", "nom",
+        ];
+        if is_empty(entry) {
+            return None;
         }
-        texts
+        if self.is_filler(entry) {
+            self.dropped(at, format!("{} says nothing; left out", excerpt(entry)));
+            return None;
+        }
+        let named = entry.as_object().and_then(|fields| {
+            NAMES.iter().find_map(|name| fields.get(*name).filter(|value| value.is_string()))
+        });
+        self.as_text(at, named.unwrap_or(entry), max)
+    }
+}
+
+/// Whether a text is the address of one file, by its end.
+fn is_file(address: &str) -> bool {
+    const ENDS: [&str; 7] = [".pdf", ".jpg", ".jpeg", ".png", ".webp", ".svg", ".gif"];
+    let lower = address.to_ascii_lowercase();
+    let is_address = lower.starts_with("https://") || lower.starts_with("http://");
+    let is_one = lower.matches("://").count() == 1;
+    is_address && is_one && ENDS.iter().any(|end| lower.ends_with(end))
+}
+
+/// Whether an object has a flag for each of its names.
+pub(super) fn are_flags(fields: &Map<String, Value>) -> bool {
+    !fields.is_empty() && fields.values().all(Value::is_boolean)
+}
+
+/// The list in an object that has it for a part, with its name: `{"items": [], "total": 3}`.
+pub(super) fn list_inside(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
+    const NAMES: [&str; 14] = [
+        "items",
+        "list",
+        "entries",
+        "values",
+        "data",
+        "results",
+        "nodes",
+        "edges",
+        "members",
+        "people",
+        "categories",
+        "sections",
+        "services",
+        "products",
+    ];
+    let lists = fields.iter().filter(|(_, value)| value.is_array());
+    match lists.take(2).collect::<Vec<_>>().as_slice() {
+        [(name, list)] if NAMES.contains(&name.as_str()) => Some((name.as_str(), *list)),
+        _ => None,
     }
 }
 
@@ -674,15 +782,27 @@ pub(super) fn is_empty(value: &Value) -> bool {
 }
 
 /// The names of the value in an object that a CRM wraps a text in.
-const TEXTS: [&str; 7] = ["value", "text", "content", "name", "title", "label", "code"];
+const TEXTS: [&str; 10] = [
+    "value",
+    "text",
+    "content",
+    "name",
+    "displayName",
+    "display_name",
+    "full_name",
+    "title",
+    "label",
+    "code",
+];
 /// The names of an address, a link, a colour or a code in such an object.
 const VALUES: [&str; 13] = [
     "value", "url", "href", "link", "src", "address", "email", "hex", "code", "number", "text",
     "name", "label",
 ];
 /// The names of a phone number in such an object.
-const PHONES: [&str; 10] = [
+const PHONES: [&str; 11] = [
     "e164",
+    "full",
     "international",
     "number",
     "phone",
@@ -730,7 +850,7 @@ fn with_code(code: &Value, number: &Value) -> Option<String> {
 /// The name that the name of a field means: `business_name` for `businessName`, `Business Name` and
 /// `BUSINESS-NAME`.
 pub(super) fn meant_name(name: &str) -> String {
-    let joined = words(name).join("_");
+    let joined = names::without_additions(name, words(name)).join("_");
     let brands = [
         ("e_mail", "email"),
         ("whats_app", "whatsapp"),
@@ -739,9 +859,10 @@ pub(super) fn meant_name(name: &str) -> String {
         ("tik_tok", "tiktok"),
         ("colour", "color"),
     ];
-    brands.iter().fold(joined, |name, (written, meant)| {
+    let name = brands.iter().fold(joined, |name, (written, meant)| {
         if name.contains(written) { name.replace(written, meant) } else { name }
-    })
+    });
+    names::synonym(&name).map_or(name, str::to_owned)
 }
 
 /// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
@@ -901,7 +1022,9 @@ fn flag_of(text: &str) -> Option<bool> {
     // `Yes, 020 7946 0123` says more than yes.
     let is_short = text.bytes().filter(u8::is_ascii_digit).count() < 4;
     let first = Some(first).filter(|first| is_short && first.chars().count() > 1);
-    known(&folded).or_else(|| known(first?))
+    const POLITE: [&str; 5] = ["please", "bitte", "por favor", "s'il vous plait", "per favore"];
+    let plain = POLITE.iter().find_map(|word| Some(folded.strip_suffix(*word)?.trim_end()));
+    known(&folded).or_else(|| known(plain?)).or_else(|| known(first?))
 }
 
 /// A number without a fraction, as digits.
@@ -943,6 +1066,11 @@ fn stars(text: &str) -> Option<f64> {
     let drawn = text.chars().filter(|c| matches!(c, '★' | '⭐')).count();
     if drawn > 0 && !text.contains(|c: char| c.is_ascii_digit()) {
         return u8::try_from(drawn).ok().map(f64::from);
+    }
+    // The names of the map service of Google.
+    const NAMED: [&str; 5] = ["ONE", "TWO", "THREE", "FOUR", "FIVE"];
+    if let Some((_, stars)) = NAMED.iter().zip(1_u8..).find(|(name, _)| **name == text) {
+        return Some(f64::from(stars));
     }
     let number = text.split(['/', ' ']).next()?.replace(',', ".");
     let of = text.split('/').nth(1).map(str::trim);

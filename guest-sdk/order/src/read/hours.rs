@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, as_flag, is_empty};
+use super::fields::{Fields, as_flag, is_empty, is_filler, words};
 use crate::hours::{DaySet, days, lines, says_nothing};
 use crate::problem::truncated;
 use crate::{Day, DayHours, Hours, HoursError, HoursNote, Range, child, excerpt, read_ranges};
@@ -108,6 +108,9 @@ const CLOSES: [&str; 9] =
 const CLOSED: [&str; 3] = ["closed", "is_closed", "isClosed"];
 /// Flags of a day on which the business is open.
 const IS_OPEN: [&str; 5] = ["is_open", "isOpen", "enabled", "active", "available"];
+/// The names of the ranges of a day in an object.
+const RANGES: [&str; 8] =
+    ["slots", "ranges", "hours", "intervals", "periods", "times", "shifts", "timeSlots"];
 /// The names of a break in the middle of a day.
 const BREAKS: [&str; 3] = ["break", "lunch", "pause"];
 
@@ -134,16 +137,25 @@ fn of_a_map(fields: &Map<String, Value>) -> Option<Vec<Value>> {
     {
         return Some(texts.iter().take(MAX_DAYS).cloned().collect());
     }
-    let Some(Value::Array(periods)) = fields.get("periods") else { return None };
+    let regular = fields.get("regularHours").and_then(|hours| hours.get("periods"));
+    let Some(Value::Array(periods)) = fields.get("periods").or(regular) else { return None };
+    let number = |moment: &Value, names: [&str; 2]| {
+        names.iter().find_map(|name| moment.get(*name)?.as_u64())
+    };
     let time = |moment: &Value| match moment.get("time") {
         Some(Value::String(time)) => Some(time.clone()),
         _ => {
-            let hour = moment.get("hour")?.as_u64()?;
-            let minute = moment.get("minute").and_then(Value::as_u64).unwrap_or(0);
+            let hour = number(moment, ["hour", "hours"])?;
+            let minute = number(moment, ["minute", "minutes"]).unwrap_or(0);
             Some(format!("{hour:02}:{minute:02}"))
         }
     };
     let entry = |period: &Value| {
+        // A profile of a map service has days with names.
+        if let Some(day) = period.get("openDay").and_then(Value::as_str) {
+            let (open, close) = (time(period.get("openTime")?)?, time(period.get("closeTime")?)?);
+            return Some(serde_json::json!({ "day": day, "hours": format!("{open} - {close}") }));
+        }
         let open = period.get("open")?;
         let day = numbered(&open.get("day")?.as_u64()?.to_string())?;
         // Without an end, the day has none: `24/7`.
@@ -161,12 +173,14 @@ fn of_a_map(fields: &Map<String, Value>) -> Option<Vec<Value>> {
 fn paired(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
     let mut days = Map::new();
     for (name, value) in fields {
-        let (day, what) = name.rsplit_once(['_', '-', ' '])?;
-        let what = what.to_lowercase();
+        // `mon_open`, `mondayOpen`, `mon_open_time`
+        let words = words(name);
         let known = [&OPENS[..], &CLOSES[..], &CLOSED[..]].concat();
-        if !known.contains(&what.as_str()) {
-            return None;
-        }
+        let (day, what) = [2, 1].into_iter().find_map(|count| {
+            let (day, what) = words.split_at_checked(words.len().checked_sub(count)?)?;
+            let what = what.join("_");
+            (!day.is_empty() && known.contains(&what.as_str())).then(|| (day.join(" "), what))
+        })?;
         let entry = days.entry(day).or_insert_with(|| Value::Object(Map::new()));
         if let (Value::Object(entry), false) = (entry, is_empty(value)) {
             entry.insert(what, value.clone());
@@ -249,6 +263,11 @@ impl Week<'_> {
                 let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
                 Some(names.join(", ")).filter(|name| !name.is_empty())
             }
+            Some(Value::Number(number)) => numbered(&number.to_string()).map(|name| {
+                let message = format!("`{number}` is read as {name}: days are counted from Monday");
+                f.findings.note(at, message);
+                name.to_owned()
+            }),
             _ => None,
         };
         // schema.org's days are addresses: `https://schema.org/Monday`.
@@ -309,6 +328,9 @@ impl Week<'_> {
     ) {
         match value {
             Value::String(text) if says_nothing(text) => {}
+            Value::String(text) if is_filler(text) => {
+                f.dropped(at, format!("`{}` says nothing; left out", truncated(text)));
+            }
             Value::String(text) => match read_ranges(text) {
                 Ok(ranges) => self.ranges(f, at, set, label, ranges, text),
                 Err(wrong) => {
@@ -325,6 +347,12 @@ impl Week<'_> {
                     let read = match entry {
                         Value::String(text) => read_ranges(text).map_err(|wrong| wrong.to_string()),
                         Value::Object(fields) => times(fields),
+                        // `[["09:00", "12:00"], ["13:00", "17:00"]]`
+                        Value::Array(times) if pairs(times).is_some() => {
+                            let texts = pairs(times).unwrap_or_default();
+                            let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
+                            read_ranges(&texts.join(", ")).map_err(|wrong| wrong.to_string())
+                        }
                         other => Err(format!(
                             "must be a list of texts like `09:00-18:00`, but holds {}",
                             excerpt(other)
@@ -337,6 +365,14 @@ impl Week<'_> {
                 }
                 let text = ranges.iter().map(Range::to_string).collect::<Vec<_>>().join(", ");
                 self.ranges(f, at, set, label, ranges, &text);
+            }
+            // `{"isOpen": true, "slots": [{"start": "09:00", "end": "12:00"}]}`
+            Value::Object(fields)
+                if !is_shut(fields)
+                    && first_of(fields, &RANGES).is_some_and(|value| !value.is_object()) =>
+            {
+                let ranges = first_of(fields, &RANGES).unwrap_or(&Value::Null);
+                self.entry(f, at, set, label, ranges);
             }
             Value::Object(fields) => match times(fields) {
                 Ok(ranges) => {
@@ -476,6 +512,12 @@ fn pairs(entries: &[Value]) -> Option<Vec<Value>> {
         .iter()
         .all(|range| read_ranges(range).is_ok())
         .then(|| ranges.into_iter().map(Value::from).collect())
+}
+
+/// Whether an object says that the business is closed on a day.
+fn is_shut(fields: &Map<String, Value>) -> bool {
+    first_of(fields, &CLOSED).is_some_and(|closed| as_flag(closed) == Some(true))
+        || first_of(fields, &IS_OPEN).is_some_and(|open| as_flag(open) == Some(false))
 }
 
 /// The range of `{open: "09:00", close: "18:00"}`, or none of `{closed: true}`.

@@ -6,7 +6,9 @@ mod extra;
 mod fields;
 mod findings;
 mod hours;
+mod names;
 mod shape;
+mod values;
 
 use std::borrow::Cow;
 
@@ -59,7 +61,7 @@ pub fn read_strictly(document: &Value, default_locale: &Locale) -> Result<Order,
 /// Around it may be envelopes, as in `{"data": {"order": …, "onboarding": …}}`.
 pub fn business_pointer(document: &Value) -> String {
     let opened = envelope::open(document);
-    let section = if shape::is_crm(&opened.order) { "/onboarding" } else { "" };
+    let section = if shape::is_crm(&opened.order) { opened.section.as_str() } else { "" };
     format!("{}{section}", opened.at)
 }
 
@@ -78,6 +80,7 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
     for problem in &shape.problems {
         findings.refuse(&problem.pointer, &problem.message);
     }
+    note_envelopes(&opened, &mut findings);
     let id = match found_id(&opened) {
         Ok(found) => {
             if let Some(wrong) = found.unsafe_name {
@@ -101,9 +104,11 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
     let stored = stored_notices(business.fields);
     // A document with notices was read before: its entities are decoded, its lists are lists.
     let is_sent = stored.is_none() && !strict;
-    let unpacked = if is_sent { envelope::unpacked(business.fields) } else { None };
-    let fields = unpacked.as_ref().unwrap_or(business.fields);
+    let mut unpacked = if is_sent { values::unpacked(business.fields) } else { None };
+    let moved = unpacked.as_mut().map(|unpacked| std::mem::take(&mut unpacked.moved));
+    let fields = unpacked.as_ref().map_or(business.fields, |unpacked| &unpacked.fields);
     let mut f = Fields::new(&business.at, fields, findings, stored.is_none());
+    f.moved = moved.unwrap_or_default();
     // Fields of the order, not of the business: already parsed.
     f.skip(["id", "locale"]);
     if shape::given(&shape.locales).is_some_and(|(at, _)| at.ends_with("/language")) {
@@ -329,28 +334,49 @@ fn found_id(opened: &envelope::Opened<'_>) -> Result<FoundId, Problem> {
     let is_crm = shape::is_crm(document);
     let expected = if is_crm { "/order/id" } else { "/id" };
     // A CRM may send the id next to `order` and `onboarding`; a flat document has no `order`.
-    let pointers: &[&str] = if is_crm {
-        &["/order/id", "/id", "/order/order_id", "/order_id"]
-    } else {
-        &["/id", "/order_id", "/orderId", "/ID", "/Id"]
+    let sections: &[&str] = if is_crm { &["/order", ""] } else { &[""] };
+    let within = |names: &[&str]| {
+        names.iter().find_map(|name| {
+            sections.iter().find_map(|section| {
+                let fields = document.pointer(section)?.as_object()?;
+                let (name, value) = envelope::field_of(fields, name)?;
+                Some((child(&format!("{}{section}", opened.at), name), value))
+            })
+        })
     };
-    let within = pointers.iter().find_map(|pointer| {
-        let value = document.pointer(pointer).filter(|value| !value.is_null())?;
-        Some((format!("{}{pointer}", opened.at), value))
-    });
-    let around = || {
+    let around = |names: &[&str]| {
         opened.around.iter().find_map(|(at, fields)| {
-            ["id", "order_id", "orderId"].iter().find_map(|name| {
-                let value = fields.get(*name).filter(|value| !value.is_null())?;
+            names.iter().find_map(|name| {
+                let (name, value) = envelope::field_of(fields, name)?;
                 Some((child(at, name), value))
             })
         })
     };
-    let Some((at, value)) = within.or_else(around) else {
+    // The hidden fields of a form.
+    let hidden = || {
+        opened.around.iter().find_map(|(at, fields)| {
+            let (section, inner) = ["hidden", "metadata", "custom_data"]
+                .iter()
+                .find_map(|name| envelope::field_of(fields, name))?;
+            let (name, value) = envelope::field_of(inner.as_object()?, "order_id")?;
+            Some((child(&child(at, section), name), value))
+        })
+    };
+    const IDS: [&str; 2] = ["id", "order_id"];
+    // A form that knows no orders has one for each time that it is sent.
+    const OF_FORMS: [&str; 5] =
+        ["submission_id", "response_id", "entry_id", "record_id", "event_id"];
+    let found = within(&IDS)
+        .or_else(hidden)
+        .or_else(|| around(&IDS))
+        .or_else(|| within(&OF_FORMS))
+        .or_else(|| around(&OF_FORMS));
+    let Some((at, value)) = found else {
         let message = "the order's id is missing; it must be a number, or a text like `2026-0117`";
         return Err(Problem::new(format!("{}{expected}", opened.at), message));
     };
-    let sent = match value {
+    let unwrapped = values::plain(value).or_else(|| value.get("value").cloned());
+    let sent = match unwrapped.as_ref().unwrap_or(value) {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
         Value::Number(number) if fields::whole(number).is_some() => {
@@ -364,6 +390,80 @@ fn found_id(opened: &envelope::Opened<'_>) -> Result<FoundId, Problem> {
     let wrong = check_id(&sent).err();
     let id = folder_id(&sent).map_err(|wrong| Problem::new(at.clone(), wrong.to_string()))?;
     Ok(FoundId { at, id: id.into_owned(), unsafe_name: wrong.map(|wrong| wrong.to_string()) })
+}
+
+/// Notes which fields of the envelopes are not read. What programs say about a message (its id, its
+/// type, its times) is no part of an order.
+fn note_envelopes(opened: &envelope::Opened<'_>, findings: &mut Findings) {
+    const OF_MESSAGES: [&str; 45] = [
+        "action",
+        "api_version",
+        "archived",
+        "attempt",
+        "code",
+        "count",
+        "created",
+        "date",
+        "definition",
+        "delivery",
+        "event",
+        "event_type",
+        "form",
+        "form_name",
+        "hidden",
+        "hook",
+        "id",
+        "kind",
+        "live_mode",
+        "livemode",
+        "locale",
+        "meta",
+        "name",
+        "number",
+        "object",
+        "offset",
+        "page",
+        "pending_webhooks",
+        "request",
+        "sent",
+        "source",
+        "status",
+        "success",
+        "time",
+        "timestamp",
+        "title",
+        "topic",
+        "total",
+        "type",
+        "uid",
+        "url",
+        "uuid",
+        "v",
+        "version",
+        "webhook",
+    ];
+    const ENDS: [&str; 6] = ["_id", "_at", "_time", "_date", "_type", "_token"];
+    for (at, fields) in &opened.around {
+        let is_read = |name: &String| opened.at.starts_with(&child(at, name));
+        let names = fields.iter().filter(|(name, value)| {
+            let meant = fields::meant_name(name);
+            name.len() <= 60
+                && !fields::is_empty(value)
+                && !is_read(name)
+                && !OF_MESSAGES.contains(&meant.as_str())
+                && !ENDS.iter().any(|end| meant.ends_with(end))
+        });
+        let names: Vec<String> =
+            names.take(8).map(|(name, _)| format!("`{}`", truncated(name))).collect();
+        if !names.is_empty() {
+            let message = format!(
+                "of what is around the order, {} are not read; send them with the fields of the \
+                 business",
+                names.join(", ")
+            );
+            findings.note(at, message);
+        }
+    }
 }
 
 /// The names of the phone number in forms.
@@ -484,15 +584,56 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
     // `{"Cut": "$45"}`: the names of the services, and their prices.
     if let Value::Object(pairs) = value
         && !pairs.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()))
+        && !fields::are_flags(pairs)
     {
         let found = excerpt(value);
-        f.dropped(&at, format!("must be a list, but is {found}: read as names and prices"));
-        let prices = content::prices_of(f, &at, value, "services");
-        return (prices.iter().map(|price| price.name.clone()).collect(), prices);
+        let message = match fields::list_inside(pairs) {
+            Some((name, _)) => format!("must be a list, but is {found}: its `{name}` are read"),
+            None => format!("must be a list, but is {found}: read as names and prices"),
+        };
+        f.dropped(&at, message);
+        let mut prices = content::prices_of(f, &at, value, "services");
+        let services = prices.iter().map(|price| price.name.clone()).collect();
+        // In a list, one without a price is a service and nothing more.
+        let is_list = fields::list_inside(pairs).is_some();
+        prices.retain(|price| {
+            !is_list
+                || price.price.is_some()
+                || price.duration.is_some()
+                || price.description.is_some()
+        });
+        return (services, prices);
     }
+    let mut services: Vec<String> = Vec::new();
+    let mut prices: Vec<crate::Price> = Vec::new();
     let entries: Vec<Cow<'a, Value>> = f.as_list(&at, value).unwrap_or_default();
-    let services = f.as_texts(&at, &entries, MAX_NAME);
-    (services, content::prices_of_services(f, Some(value)))
+    for (index, entry) in entries.iter().enumerate() {
+        let group = match entry {
+            Cow::Borrowed(Value::Object(fields)) => {
+                content::services_of_group(f, &child(&at, index), fields)
+            }
+            _ => None,
+        };
+        match group {
+            Some((names, of_group)) => {
+                services.extend(names);
+                prices.extend(of_group);
+            }
+            None => services.extend(f.as_entry(&child(&at, index), entry, MAX_NAME)),
+        }
+    }
+    prices.append(&mut content::prices_of_services(f, Some(value)));
+    if f.is_sent() {
+        let sent = services.len();
+        let mut seen = std::collections::HashSet::new();
+        services.retain(|service| seen.insert(service.to_lowercase()));
+        if services.len() < sent {
+            let twice = sent - services.len();
+            f.dropped(&at, format!("has {twice} entries that are there before: left out"));
+        }
+    }
+    services.truncate(MAX_ENTRIES);
+    (services, prices)
 }
 
 /// A colour. Digits without `#` are one, which is said.
@@ -573,6 +714,18 @@ fn form_endpoint(f: &mut Fields<'_>) -> Option<String> {
     }
 }
 
+/// Names of a field for who wrote a testimonial.
+const REVIEWER: [&str; 8] = [
+    "name",
+    "author",
+    "author_name",
+    "reviewer",
+    "reviewer_name",
+    "customer",
+    "customer_name",
+    "client_name",
+];
+
 /// The testimonials that have a text.
 fn testimonials(f: &mut Fields<'_>) -> Vec<Testimonial> {
     let Some((list_at, entries)) = f.list(&["testimonials", "reviews"]) else { return Vec::new() };
@@ -583,9 +736,12 @@ fn testimonials(f: &mut Fields<'_>) -> Vec<Testimonial> {
             entry if fields::is_empty(&entry) => {}
             Cow::Borrowed(Value::Object(fields)) => {
                 testimonials.extend(f.below(&at, fields, |f| {
-                    let name = f.text(&["name", "author", "customer", "customer_name"], MAX_NAME);
-                    let text = f.text(&["text", "quote", "review", "comment", "content"], MAX_TEXT);
-                    let rating = f.rating(&["rating", "stars", "score"]);
+                    let name = f.text(&REVIEWER, MAX_NAME);
+                    let text = f.text(
+                        &["text", "quote", "review", "comment", "content", "review_text", "body"],
+                        MAX_TEXT,
+                    );
+                    let rating = f.rating(&["rating", "stars", "score", "star_rating"]);
                     let role = f.text(&["role", "title", "source"], MAX_NAME);
                     let rest = [name.is_some(), rating.is_some(), role.is_some()];
                     if text.is_none() && rest.contains(&true) {

@@ -35,7 +35,10 @@ pub(super) fn is_crm(document: &Value) -> bool {
 impl<'a> Shape<'a> {
     pub(super) fn of(opened: &'a Opened<'a>) -> Result<Self, Problem> {
         let document = opened.order.as_ref();
-        let at = |pointer: &str| format!("{}{pointer}", opened.at);
+        let at = |pointer: &str| match pointer.strip_prefix("/onboarding") {
+            Some(rest) => format!("{}{}{rest}", opened.at, opened.section),
+            None => format!("{}{pointer}", opened.at),
+        };
         let Value::Object(top) = document else {
             let found = excerpt(document);
             let message = format!(

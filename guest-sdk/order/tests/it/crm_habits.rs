@@ -431,3 +431,30 @@ fn envelopes_are_bounded() {
     document["email"] = json!("a@alpha.fr");
     assert_eq!(read(&document).unwrap().business_name, "Alpha");
 }
+
+/// Documents of `forms.json`, in the shapes in which CRMs, form builders and databases send them:
+/// values of the order by pointer, notices by their beginning or a part, and pointers at which
+/// nothing is.
+#[test]
+fn orders_of_many_programs_are_read_as_they_are_meant() {
+    let cases: Value = serde_json::from_str(include_str!("../forms.json")).unwrap();
+    for case in cases.as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let order =
+            read(&case["document"]).unwrap_or_else(|problems| panic!("{name}: {problems:#?}"));
+        let document = serde_json::to_value(&order).unwrap();
+        for (pointer, expected) in case["order"].as_object().unwrap() {
+            assert_eq!(document.pointer(pointer), Some(expected), "{name}{pointer}: {document:#}");
+        }
+        for pointer in case["absent"].as_array().into_iter().flatten() {
+            let found = document.pointer(pointer.as_str().unwrap());
+            assert_eq!(found, None, "{name}: {document:#}");
+        }
+        let said = notices(&order).join("\n");
+        for notice in case["notices"].as_array().into_iter().flatten() {
+            assert!(said.contains(notice.as_str().unwrap()), "{name}: {notice} in {said}");
+        }
+        assert!(!said.contains("DE8937"), "{name}: {said}");
+        assert_eq!(read(&document), Ok(order), "{name}");
+    }
+}

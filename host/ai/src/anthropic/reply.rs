@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish, WithoutEnd};
+use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{self, worse};
 use super::super::reading::{self, Fields, newest};
@@ -148,7 +149,8 @@ impl StreamDeltas for Deltas {
         let value = stream_deltas::parse(head, data)
             .map_err(|failure| failure.with_usage(self.answer.usage))?;
         let event = Fields(&value);
-        let failed = event.get("error").is_some_and(reading::is_error);
+        let failed = event.get("error").is_some_and(reading::is_error)
+            || (event.text("type").is_none() && error_body::is_failure(&value));
         // Proxies insert errors of their own, without a type.
         if event.text("type") == Some("error") || failed {
             return Err(errors::failure(head, data).with_usage(self.answer.usage));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::error_body::{self, ErrorBody};
+use super::super::error_words;
 use super::super::failure::AttemptFailure;
 use super::super::retry_after;
 use super::super::wire::{HttpHead, HttpReply};
@@ -36,7 +37,7 @@ fn details(error: &Value) -> &[Value] {
 
 fn of_body(head: &HttpHead, status: u16, body: ErrorBody, details: &[Value]) -> AttemptFailure {
     let kind = kind(status, &body, details);
-    let retry_after = retry_delay(details);
+    let retry_after = retry_delay(details).or(body.retry_after);
     error_body::of_kind(head, kind, &ErrorBody { retry_after, ..body })
 }
 
@@ -49,6 +50,9 @@ fn kind(status: u16, body: &ErrorBody, details: &[Value]) -> AiErrorKind {
     let message = body.message.to_lowercase();
     let reason =
         details.iter().find_map(|detail| detail.get("reason")?.as_str()).unwrap_or_default();
+    if error_words::says_wrong_key(&body.message) {
+        return AiErrorKind::Auth;
+    }
     match reason {
         // Sent with status 400.
         "API_KEY_INVALID" | "API_KEY_EXPIRED" | "ACCESS_TOKEN_EXPIRED" | "CREDENTIALS_MISSING" => {

@@ -74,7 +74,8 @@ pub(super) fn stands_for_failure(error: &Value, replied: bool) -> bool {
 /// one that it replaced.
 pub(super) fn calls_tool(choice: Fields<'_>) -> bool {
     ["message", "delta"].into_iter().filter_map(|name| choice.object(name)).any(|text| {
-        text.list("tool_calls").next().is_some()
+        let calls = |call: Fields<'_>| call.0.as_object().is_some_and(|call| !call.is_empty());
+        text.list("tool_calls").any(calls)
             || text.object("function_call").is_some_and(|call| call.text("name").is_some())
     })
 }

@@ -131,6 +131,20 @@ fn calls_tool(item: Fields<'_>) -> bool {
     matches!(item.text("type"), Some("function_call" | "custom_tool_call"))
 }
 
+/// Whether this item of the output is the reply, and not what the model says while it works.
+fn is_reply(item: &Fields<'_>) -> bool {
+    item.text("type").is_none_or(|kind| kind == "message")
+        && item.text("phase") != Some("commentary")
+}
+
+/// The text of an item of the output.
+fn text_of(item: Fields<'_>) -> String {
+    let is_text = |part: &Fields<'_>| {
+        part.text("type").is_none_or(|kind| matches!(kind, "output_text" | "text"))
+    };
+    item.list("content").filter(is_text).filter_map(|part| part.get("text")?.as_str()).collect()
+}
+
 /// Reads a response object: its text unless there is some already, its end, its tokens.
 fn read(
     head: &HttpHead,
@@ -153,10 +167,7 @@ fn read(
         usage::add(tokens, &mut answer.usage);
     }
     answer.calls_tool |= response.list("output").any(calls_tool);
-    let parts = response
-        .list("output")
-        .filter(|item| item.text("type").is_none_or(|kind| kind == "message"))
-        .flat_map(|item| item.list("content"));
+    let parts = response.list("output").filter(is_reply).flat_map(|item| item.list("content"));
     let mut text = String::new();
     for part in parts {
         match part.text("type") {
@@ -187,6 +198,10 @@ fn read(
 struct Deltas {
     answer: Answer,
     ended: bool,
+    /// Whether text of the item of the output that is being read was received.
+    item_has_text: bool,
+    /// Whether that item is not the reply.
+    skips_item: bool,
 }
 
 impl StreamDeltas for Deltas {
@@ -205,7 +220,19 @@ impl StreamDeltas for Deltas {
         let kind = event.text("type").unwrap_or(delta.event);
         let more = || event.get("delta").and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind {
-            "response.output_text.delta" => add_text(&mut self.answer, more(), events),
+            "response.output_text.delta" | "response.output_text.done" if self.skips_item => {
+                events.push(StreamEvent::Thinking);
+            }
+            "response.output_text.delta" => {
+                self.item_has_text = true;
+                add_text(&mut self.answer, more(), events);
+            }
+            // Some relays send the whole text alone.
+            "response.output_text.done" if !self.item_has_text => {
+                let text = event.get("text").and_then(Value::as_str).unwrap_or_default();
+                self.item_has_text = true;
+                add_text(&mut self.answer, text.to_owned(), events);
+            }
             "response.refusal.delta" => {
                 self.answer.refusal.get_or_insert_default().push_str(&more());
             }
@@ -229,7 +256,19 @@ impl StreamDeltas for Deltas {
                 events.extend(self.answer.finish.clone().map(StreamEvent::Finish));
             }
             "response.output_item.added" | "response.output_item.done" => {
-                self.answer.calls_tool |= event.object("item").is_some_and(calls_tool);
+                let item = event.object("item");
+                self.answer.calls_tool |= item.is_some_and(calls_tool);
+                let reply = item.filter(is_reply);
+                self.skips_item = item.is_some() && reply.is_none();
+                if kind == "response.output_item.added" {
+                    self.item_has_text = false;
+                } else {
+                    let had_text = std::mem::replace(&mut self.item_has_text, false);
+                    if let Some(item) = reply.filter(|_| !had_text) {
+                        add_text(&mut self.answer, text_of(item), events);
+                    }
+                    self.skips_item = false;
+                }
             }
             "error" => {
                 let error = event.get("error").unwrap_or(&value);

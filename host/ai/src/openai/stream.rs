@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, WithoutEnd};
+use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{of_choice, worse};
 use super::super::reading::{self, Fields};
@@ -107,6 +108,15 @@ impl StreamDeltas for Deltas {
         }
         if !chunk.is_object() {
             return Err(head.not_protocol("is JSON, but no object", data));
+        }
+        // Groq, MiniMax, and servers that send an error in an envelope of its own.
+        let groq = fields.object("x_groq").and_then(|groq| groq.get("error"));
+        let minimax = fields
+            .get("base_resp")
+            .filter(|status| Fields(status).count("status_code").is_some_and(|code| code != 0));
+        let whole = Some(&chunk).filter(|_| choices.is_empty() && error_body::is_failure(&chunk));
+        if let Some(error) = groq.filter(|error| reading::is_error(error)).or(minimax).or(whole) {
+            return Err(self.error(head, error, data));
         }
         if let Some(model) = fields.text("model") {
             self.answer.model = Some(model.to_owned());

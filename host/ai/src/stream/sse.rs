@@ -85,6 +85,12 @@ impl Sse {
                 }
                 self.event.data.extend_from_slice(value);
             }
+            // llama.cpp puts its errors into a field of their own.
+            b"error" if value.starts_with(b"{") => {
+                self.event.event = "error".to_owned();
+                self.event.data = value.to_vec();
+                self.has_data = true;
+            }
             b"event" => self.event.event = String::from_utf8_lossy(value).into_owned(),
             // Comments (`: keep-alive`), `id`, `retry` and unknown fields.
             _ => {}

@@ -14,15 +14,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreIdTokenVerifier,
-    CoreJsonWebKeySet, CoreJwsSigningAlgorithm, CoreRequestTokenError,
+    CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClientAuthMethod,
+    CoreErrorResponseType, CoreGenderClaim, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
+    CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
+    CoreRequestTokenError, CoreRevocableToken, CoreRevocationErrorResponse,
+    CoreTokenIntrospectionResponse,
 };
 use openidconnect::url::Url;
 use openidconnect::{
     AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, SignatureVerificationError,
-    TokenResponse as _,
+    EmptyAdditionalClaims, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
+    SignatureVerificationError, StandardErrorResponse, TokenResponse as _,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -38,6 +41,7 @@ use super::config::OidcConfig;
 use super::person::{ALL, Person};
 use super::provider::{FetchError, Metadata, Provider, ProviderHttp, is_protected};
 use super::refusal::{LoginRefusal, said};
+use super::token_answer::TokenAnswer;
 use crate::console::is_same;
 
 /// Seconds in which a login must end: 10 min.
@@ -119,7 +123,19 @@ pub(crate) struct Reply<'a> {
     pub(crate) error_description: Option<&'a str>,
 }
 
-type Client = CoreClient<
+/// That of the library, with another answer of the token endpoint.
+type Client = openidconnect::Client<
+    EmptyAdditionalClaims,
+    CoreAuthDisplay,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJsonWebKey,
+    CoreAuthPrompt,
+    StandardErrorResponse<CoreErrorResponseType>,
+    TokenAnswer,
+    CoreTokenIntrospectionResponse,
+    CoreRevocableToken,
+    CoreRevocationErrorResponse,
     EndpointSet,
     EndpointNotSet,
     EndpointNotSet,
@@ -266,8 +282,11 @@ impl Oidc {
         })?;
         let request = request.set_pkce_verifier(PkceCodeVerifier::new(Part::Verifier.of(secret)));
         let answer = request.request_async(self.provider.http()).await;
-        let answer = answer.map_err(|error| not_exchanged(&error))?;
-        let token = answer.id_token().ok_or(LoginRefusal::NoIdToken)?;
+        let answer = answer.map_err(|error| self.not_exchanged(&error))?;
+        let token = answer.id_token().ok_or_else(|| match answer.error() {
+            Some(error) => LoginRefusal::Code(self.shown(error)),
+            None => LoginRefusal::NoIdToken,
+        })?;
         let nonce = Nonce::new(Part::Nonce.of(secret));
         let mut verified = self.verify(keys, token, &nonce);
         if verified.as_ref().is_err_and(may_be_of_new_key) {
@@ -275,7 +294,33 @@ impl Oidc {
             verified = self.verify(keys, token, &nonce);
         }
         verified.map_err(|error| not_verified(&error))?;
-        Person::of(&self.config, &claims(token)?)
+        let claims = claims(token)?;
+        check_begin(&claims)?;
+        Person::of(&self.config, &claims)
+    }
+
+    /// What the provider says of a request, in one short line and without the client secret, which
+    /// was in that request: strangers see the page that shows it.
+    fn shown(&self, text: &str) -> String {
+        match &self.secret {
+            Some(secret) => said(&text.replace(secret.expose_secret(), "[client secret removed]")),
+            None => said(text),
+        }
+    }
+
+    fn not_exchanged(&self, error: &CoreRequestTokenError<FetchError>) -> LoginRefusal {
+        match error {
+            RequestTokenError::ServerResponse(answer) => {
+                LoginRefusal::Code(self.shown(&answer.to_string()))
+            }
+            RequestTokenError::Request(error) => LoginRefusal::Unavailable(error.to_string()),
+            // An ID token is read with the answer that it is in.
+            RequestTokenError::Parse(error, _) => {
+                let why = format!("the answer with it cannot be read: {error}");
+                LoginRefusal::Unusable(self.shown(&why))
+            }
+            RequestTokenError::Other(why) => LoginRefusal::Code(self.shown(why)),
+        }
     }
 
     /// Refuses what another issuer sent the browser back with: a code of it would be given to this
@@ -303,7 +348,7 @@ impl Oidc {
             && takes(CoreClientAuthMethod::ClientSecretPost) == Some(true);
         let secret = self.secret.as_ref();
         let secret = secret.map(|secret| ClientSecret::new(secret.expose_secret().to_owned()));
-        let client = CoreClient::from_provider_metadata(metadata, self.client_id(), secret)
+        let client = Client::from_provider_metadata(metadata, self.client_id(), secret)
             .set_redirect_uri(self.redirect.clone());
         if in_body { client.set_auth_type(AuthType::RequestBody) } else { client }
     }
@@ -318,8 +363,7 @@ impl Oidc {
         token: &CoreIdToken,
         nonce: &Nonce,
     ) -> Result<(), ClaimsVerificationError> {
-        // A time that cannot be told is after the end of every token.
-        let now = DateTime::from_timestamp_millis(now_ms()).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let now = now();
         let latest = now.checked_add_signed(LEEWAY).unwrap_or(now);
         let issuer = self.provider.issuer().clone();
         let verifier = CoreIdTokenVerifier::new_public_client(self.client_id(), issuer, keys)
@@ -396,17 +440,31 @@ fn claims(token: &CoreIdToken) -> Result<Map<String, Value>, LoginRefusal> {
     claims.ok_or_else(|| LoginRefusal::Unusable("its claims are no JSON object".to_owned()))
 }
 
-fn not_exchanged(error: &CoreRequestTokenError<FetchError>) -> LoginRefusal {
-    match error {
-        RequestTokenError::ServerResponse(answer) => LoginRefusal::Code(said(&answer.to_string())),
-        RequestTokenError::Request(error) => LoginRefusal::Unavailable(error.to_string()),
-        // An ID token is read with the answer that it is in.
-        RequestTokenError::Parse(error, _) => {
-            let why = format!("the answer with it cannot be read: {error}");
-            LoginRefusal::Unusable(said(&why))
-        }
-        RequestTokenError::Other(why) => LoginRefusal::Code(said(why)),
+/// Refuses a token before the time that it counts from (`nbf`), which is none of OpenID Connect's
+/// own claims: the library does not look at it.
+fn check_begin(claims: &Map<String, Value>) -> Result<(), LoginRefusal> {
+    let begins = match claims.get("nbf") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(value) => value
+            .as_f64()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .and_then(|since| TimeDelta::from_std(since).ok())
+            .and_then(|since| DateTime::<Utc>::UNIX_EPOCH.checked_add_signed(since)),
+    };
+    let Some(begins) = begins else {
+        return Err(LoginRefusal::Unusable("its claim `nbf` is no time".to_owned()));
+    };
+    let now = now();
+    if begins <= now.checked_add_signed(LEEWAY).unwrap_or(now) {
+        return Ok(());
     }
+    let why = format!("it counts from {begins} on, and the time of the server is {now}");
+    Err(LoginRefusal::Clock(why))
+}
+
+/// A time that cannot be told is after the end of every token.
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(now_ms()).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 fn not_verified(error: &ClaimsVerificationError) -> LoginRefusal {

@@ -6,6 +6,7 @@
 //! | `config` | what does the operator set? |
 //! | `provider` | what does the provider say of itself, and how is it asked? |
 //! | `login` | how does a login begin, and who has come back from the provider? |
+//! | `token_answer` | what does the token endpoint answer? |
 //! | `person` | what may somebody do with these claims? |
 //! | `refusal` | why does somebody not get in, and what can they do? |
 //!
@@ -19,6 +20,7 @@ mod login;
 mod person;
 mod provider;
 mod refusal;
+mod token_answer;
 
 pub use config::OidcConfig;
 pub(crate) use login::{LASTS_SECONDS, Reply};

@@ -11,8 +11,6 @@ use crate::access::Actor;
 
 /// Characters of a name that are kept.
 const MAX_NAME: usize = 100;
-/// Values of a claim that are looked at.
-const MAX_VALUES: usize = 10_000;
 /// In `[server.oidc.tenants]`: all tenants.
 pub(super) const ALL: &str = "*";
 /// The claim that is what somebody typed, unless the provider has checked it.
@@ -89,21 +87,17 @@ enum Sees {
 
 fn sees(config: &OidcConfig, claim: &str, claims: &Map<String, Value>) -> Sees {
     let values = values(claims, claim);
-    if config.tenants.is_empty() {
-        return match values.as_slice() {
-            // What the provider calls a tenant is never all of them.
-            [tenant] if tenant != ALL && is_tenant(tenant) => Sees::Tenant(tenant.clone()),
-            _ => Sees::Nothing,
-        };
-    }
-    let known: BTreeSet<&String> =
-        values.iter().filter_map(|value| config.tenants.get(value)).collect();
-    if known.iter().any(|tenant| *tenant == ALL) {
+    let known: BTreeSet<&String> = match config.tenants.is_empty() {
+        true => values.iter().collect(),
+        false => values.iter().filter_map(|value| config.tenants.get(value)).collect(),
+    };
+    // What the provider calls a tenant is never all of them.
+    if !config.tenants.is_empty() && known.iter().any(|tenant| *tenant == ALL) {
         return Sees::All;
     }
     let mut known = known.into_iter();
     match (known.next(), known.next()) {
-        (Some(tenant), None) => Sees::Tenant(tenant.clone()),
+        (Some(tenant), None) if tenant != ALL && is_tenant(tenant) => Sees::Tenant(tenant.clone()),
         _ => Sees::Nothing,
     }
 }
@@ -117,12 +111,11 @@ fn is_mail_verified(claims: &Map<String, Value>) -> bool {
     }
 }
 
-/// The values of a claim: a text, or the texts of a list.
+/// The values of a claim: a text, or the texts of a list. The bytes of an answer bound their number.
 fn values(claims: &Map<String, Value>, name: &str) -> Vec<String> {
     match find(claims, name) {
         Some(Value::Array(list)) => {
-            let texts = list.iter().filter_map(Value::as_str);
-            texts.take(MAX_VALUES).map(str::to_owned).collect()
+            list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
         }
         Some(Value::String(text)) => vec![text.clone()],
         _ => Vec::new(),
@@ -194,6 +187,10 @@ mod tests {
             let found = person(config, claims.clone()).map(|person| person.scope).ok();
             assert_eq!(found, scope, "{claims}");
         }
+        let mut many: Vec<String> = (0..20_000).map(|number| format!("g{number}")).collect();
+        many.push("ops".to_owned());
+        let of_many = person(&plain, json!({ "sub": "1", "groups": many }));
+        assert_eq!(of_many.map(|person| person.scope).ok(), Some(Scope::Operate));
         let nobody = config(|config| config.scopes.clear());
         let claims = json!({ "sub": "1", "groups": ["root"], "preferred_username": "ann" });
         let refusal = person(&nobody, claims).unwrap_err();
@@ -232,6 +229,7 @@ mod tests {
             (&none, json!("acme"), Some(None)),
             (&raw, json!("acme"), Some(Some("acme"))),
             (&raw, json!(["acme"]), Some(Some("acme"))),
+            (&raw, json!(["acme", "acme"]), Some(Some("acme"))),
             (&raw, json!(["acme", "bolt"]), None),
             (&raw, json!("*"), None),
             (&raw, json!(""), None),

@@ -199,7 +199,8 @@ impl Provider {
 
     async fn discover(&self) -> Result<Metadata, LoginRefusal> {
         let found = Metadata::discover_async(self.issuer.clone(), &self.http).await;
-        let metadata = found.map_err(|error| unavailable(&error, "its discovery document"))?;
+        let metadata =
+            found.map_err(|error| unavailable(&error, "its discovery document, or its keys,"))?;
         let endpoints = [
             Some(metadata.authorization_endpoint().url()),
             metadata.token_endpoint().map(|endpoint| endpoint.url()),

@@ -15,8 +15,9 @@ pub(crate) enum LoginRefusal {
     )]
     Unavailable(String),
     #[error(
-        "This login was not begun in this browser, was begun more than 10 minutes ago, or has \
-         ended already. Begin it again; the browser must accept cookies."
+        "This login was not begun in this browser, was begun more than 10 minutes ago, has ended \
+         already, or was followed by another one in another tab, which counts. Begin it again; the \
+         browser must accept cookies."
     )]
     NotBegun,
     #[error(

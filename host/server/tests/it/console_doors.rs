@@ -278,6 +278,8 @@ async fn a_preview_is_on_an_address_of_its_own() {
         &format!("{old}about/x"),
         &format!("{old}robots.txt/index.html"),
         &format!("{old}%00"),
+        &format!("{old}caf%E9.html"),
+        &format!("{old}%ff/"),
         origin,
         &format!("{origin}/console"),
         &format!("{origin}/v1/stats"),

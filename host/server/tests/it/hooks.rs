@@ -9,6 +9,7 @@ use crate::*;
 
 on_both!(
     what_is_proven_becomes_an_order_once,
+    a_document_means_the_same_in_a_webhook_as_alone,
     what_is_refused_is_kept_and_replayed,
     what_a_process_left_is_mapped_by_the_next,
     an_erased_order_takes_what_was_sent_with_it,
@@ -44,7 +45,9 @@ pub(crate) fn hooks() -> Hooks {
         map: BTreeMap::new(),
         ..config(HookKind::Bearer, "flora")
     };
+    let plain = HookConfig { document: None, ..whole.clone() };
     let configs = BTreeMap::from([
+        ("plain".to_owned(), plain),
         ("shop".to_owned(), config(HookKind::Bearer, "flora")),
         ("github".to_owned(), config(HookKind::Github, "flora")),
         ("whole".to_owned(), whole),
@@ -227,6 +230,45 @@ mod tests {
         api.log_in(&[Scope::Read]).await;
         let answer = post_with_token(&api, "shop", &body("t")).await;
         assert_eq!(mapped(&api, &answer).await["delivery"]["order"], "t");
+    }
+
+    /// As editors, programs and forms write it.
+    pub(super) async fn a_document_means_the_same_in_a_webhook_as_alone(place: Place) {
+        let api = place.serve().await;
+        let text = |id: &str| document(id).to_string();
+        let half = |id: &str| text(id).replace(r#""Flora""#, r#""Flora \ud83d""#);
+        let twice = |id: &str| text(id).replacen('{', r#"{"business_name":"Fauna","#, 1);
+        let data = |inner: String| format!(r#"{{"data":{inner}}}"#);
+        for (hook, body, wanted) in [
+            ("plain", format!("\u{feff}{}", text("p1")), Ok("p1")),
+            ("plain", half("p2"), Ok("p2")),
+            ("plain", twice("p3"), Err("/business_name: is given more than once")),
+            ("plain", "not json".to_owned(), Err("is not JSON")),
+            ("whole", format!("\u{feff}{}", data(text("w1"))), Ok("w1")),
+            ("whole", data(half("w2")), Ok("w2")),
+            ("whole", data(twice("w3")), Err("\"/data/business_name\" is given more than once")),
+            (
+                "whole",
+                data(text("w4")).replacen('{', r#"{"data":1,"#, 1),
+                Err("\"/data\" is given"),
+            ),
+            ("whole", data(text("w5")).replacen('{', r#"{"a":1,"a":2,"#, 1), Ok("w5")),
+            ("whole", json!({ "data": text("w6") }).to_string(), Ok("w6")),
+            ("whole", json!({ "data": "Flora" }).to_string(), Err("is not a JSON object")),
+        ] {
+            let answer = post_with_token(&api, hook, &body).await;
+            let delivery = mapped(&api, &answer).await["delivery"].clone();
+            match wanted {
+                Ok(order) => {
+                    assert_eq!(delivery["state"], "accepted", "{body}: {delivery}");
+                    assert_eq!(delivery["order"], order, "{body}: {delivery}");
+                }
+                Err(says) => {
+                    let reason = delivery["reason"].as_str().unwrap_or_default();
+                    assert!(reason.contains(says), "{body}: {delivery}");
+                }
+            }
+        }
     }
 
     pub(super) async fn what_is_refused_is_kept_and_replayed(place: Place) {

@@ -341,6 +341,51 @@ const CASES: &[Case] = &[
         "You are logged in",
     ),
     (
+        "a token that counts later",
+        |script| script.claims = json!({ "nbf": in_seconds(3_600) }),
+        403,
+        "Compare the clocks",
+    ),
+    (
+        "a token that counts from now on",
+        |script| script.claims = json!({ "nbf": in_seconds(30) }),
+        200,
+        "You are logged in",
+    ),
+    (
+        "a token that counts from no time on",
+        |script| script.claims = json!({ "nbf": "tomorrow" }),
+        403,
+        "its claim `nbf` is no time",
+    ),
+    (
+        "what belongs to the access token, as some write it",
+        |script| script.token = json!({ "expires_in": "3599", "scope": ["openid"] }),
+        200,
+        "You are logged in",
+    ),
+    (
+        "an answer with nothing but the ID token",
+        |script| script.token = json!({ "access_token": null, "token_type": null }),
+        200,
+        "You are logged in",
+    ),
+    (
+        "an error with the status of success",
+        |script| script.token = json!({ "id_token": null, "error": "bad_code" }),
+        403,
+        "did not accept the code of the login: bad_code",
+    ),
+    (
+        "an error that repeats the client secret",
+        |script| {
+            let body = r#"{"error":"invalid_client","error_description":"not s3cret:+/"}"#;
+            script.tokens = Manner::With(401, body);
+        },
+        403,
+        "client secret removed",
+    ),
+    (
         "no token at all",
         |script| script.token = json!({ "id_token": null }),
         403,

@@ -50,19 +50,44 @@ pub fn read(text: &str) -> Sheet {
     sheet
 }
 
+/// What is said of a block, a string or a comment that ends with the style sheet. Browsers close it,
+/// but a sheet that ends in the middle was cut, and what was behind is missing.
+const UNCLOSED: &str = "a block, string or comment that is not closed at its end";
+
 fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
     let mut importing = false;
+    let mut after_slash = false;
     loop {
         let line = parser.current_source_location().line;
-        let Ok(token) = parser.next() else { return };
+        let start = parser.position();
+        let Ok(token) = parser.next_including_whitespace_and_comments() else { return };
         let was_importing = std::mem::take(&mut importing);
+        let was_slash = std::mem::take(&mut after_slash);
         let in_url = match token {
+            Token::WhiteSpace(_) => {
+                importing = was_importing;
+                continue;
+            }
+            Token::Comment(_) => {
+                importing = was_importing;
+                let comment = parser.slice_from(start);
+                if comment.len() < 4 || !comment.ends_with("*/") {
+                    sheet.error(UNCLOSED, line);
+                }
+                continue;
+            }
             Token::UnquotedUrl(url) => {
                 sheet.url(url, line);
                 continue;
             }
-            Token::QuotedString(url) if was_importing => {
-                sheet.url(url, line);
+            Token::QuotedString(url) => {
+                if was_importing {
+                    sheet.url(url, line);
+                }
+                let string = parser.slice_from(start);
+                if string.len() < 2 || !string.ends_with(['"', '\'']) {
+                    sheet.error(UNCLOSED, line);
+                }
                 continue;
             }
             Token::AtKeyword(name) => {
@@ -75,6 +100,22 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
             }
             Token::BadString(_) => {
                 sheet.error("a string that is not closed on its line", line);
+                continue;
+            }
+            // What is in front of the next rule or declaration takes it away.
+            Token::Delim('/') => {
+                if was_slash {
+                    sheet.error("a `//`, which begins no comment and disables what follows", line);
+                }
+                after_slash = !was_slash;
+                continue;
+            }
+            Token::Delim('`') => {
+                sheet.error("a backtick, as around code in Markdown", line);
+                continue;
+            }
+            Token::Delim('<') if depth == 0 => {
+                sheet.error("a `<`, as of HTML around it", line);
                 continue;
             }
             Token::CloseParenthesis | Token::CloseSquareBracket | Token::CloseCurlyBracket => {
@@ -91,15 +132,21 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
             sheet.error("blocks nested deeper than 32", line);
             continue;
         }
+        let mut end = start;
         let inside: Result<(), cssparser::ParseError<()>> = parser.parse_nested_block(|inside| {
             if in_url && let Ok(url) = inside.try_parse(|inside| inside.expect_string().cloned()) {
                 sheet.url(&url, line);
             }
             walk(inside, sheet, depth + 1);
+            end = inside.position();
             Ok(())
         });
         if inside.is_err() {
             sheet.error("a block that cannot be read to its end", line);
+        }
+        // The closing bracket is behind what is inside. One error for all that the end cuts.
+        if parser.position() == end && sheet.errors.iter().all(|(error, _)| *error != UNCLOSED) {
+            sheet.error(UNCLOSED, line);
         }
     }
 }

@@ -191,6 +191,8 @@ struct Open {
     /// Cut, for messages.
     name: String,
     is_location: bool,
+    /// Whether it had text so far.
+    has_text: bool,
     /// Whether its text is code.
     is_code: bool,
     /// The prefixes of namespaces that it declares.
@@ -249,14 +251,16 @@ pub(super) fn read_xml(
     let mut current = String::new();
     let mut roots = 0_u32;
     loop {
-        let line = lines.at(reader.buffer_position());
+        let start = reader.buffer_position();
+        let line = lines.at(start);
         let wrong = |why: String| XmlError { line, why: excerpt(&why, ERROR_CHARS) };
         let event = reader.read_event().map_err(|error| wrong(error.to_string()))?;
         if !matches!(event, Event::Text(_) | Event::CData(_) | Event::GeneralRef(_)) {
             if !current.trim().is_empty() {
-                let Some(parent) = open.last() else {
+                let Some(parent) = open.last_mut() else {
                     return Err(wrong("text outside the root element".to_owned()));
                 };
+                parent.has_text = true;
                 if parent.is_location {
                     each(XmlPart::Location(current.trim()), line);
                 }
@@ -279,18 +283,27 @@ pub(super) fn read_xml(
                 code += usize::from(is_code);
                 let is_location = name == "loc";
                 let name = excerpt(name, NAME_CHARS);
-                open.push(Open { name, is_location, is_code, declared });
+                open.push(Open { name, is_location, has_text: false, is_code, declared });
             }
             Event::Empty(start) => {
                 roots = roots.saturating_add(u32::from(open.is_empty()));
                 let declared = read_start(&start, open.is_empty(), line, &mut prefixes, each)?;
                 prefixes.close(&declared);
+                if start.local_name().into_inner() == "loc" {
+                    each(XmlPart::Location(""), line);
+                }
             }
             Event::End(_) => {
                 if let Some(closed) = open.pop() {
+                    if closed.is_location && !closed.has_text {
+                        each(XmlPart::Location(""), line);
+                    }
                     code -= usize::from(closed.is_code);
                     prefixes.close(&closed.declared);
                 }
+            }
+            Event::Text(text) if text.contains("]]>") => {
+                return Err(wrong("a `]]>` in a text; write it as `]]&gt;`".to_owned()));
             }
             Event::Text(text) => current.push_str(&text),
             Event::CData(text) => current.push_str(&text),
@@ -309,6 +322,13 @@ pub(super) fn read_xml(
                     "a document type with declarations; leave the DOCTYPE out".to_owned(),
                 ));
             }
+            Event::Decl(_) if start > 0 => {
+                let why = "the XML declaration is not the first thing in the file";
+                return Err(wrong(why.to_owned()));
+            }
+            Event::Decl(declaration) if !text.is_ascii() && names_other_encoding(&declaration) => {
+                return Err(wrong("it declares another encoding than UTF-8".to_owned()));
+            }
             Event::DocType(_) | Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
             Event::Eof => {
                 if let Some(Open { name, .. }) = open.last() {
@@ -321,6 +341,39 @@ pub(super) fn read_xml(
             }
         }
     }
+}
+
+/// Whether an XML declaration names an encoding that is not that of the file.
+fn names_other_encoding(declaration: &str) -> bool {
+    let declaration = declaration.to_ascii_lowercase();
+    let encoding = declaration.split_once("encoding").map(|(_, rest)| rest);
+    encoding.is_some_and(|rest| {
+        let name = rest.trim_start_matches([' ', '=', '"', '\'']);
+        !name.starts_with("utf-8") && !name.starts_with("utf8")
+    })
+}
+
+/// Whether a name begins as XML allows.
+fn begins_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | ':') || !c.is_ascii())
+}
+
+/// Whether a blank is missing between two attributes of a tag: `<a b="c"d="e">`.
+fn lacks_blank(tag: &str) -> bool {
+    let mut quote = None;
+    let mut closed = false;
+    for c in tag.chars() {
+        if closed && !c.is_whitespace() && c != '/' {
+            return true;
+        }
+        closed = quote == Some(c);
+        quote = match quote {
+            Some(_) if closed => None,
+            None if matches!(c, '"' | '\'') => Some(c),
+            quote => quote,
+        };
+    }
+    false
 }
 
 fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
@@ -362,6 +415,13 @@ fn read_start(
     let element = start.name().into_inner();
     let own_prefix = element.split_once(':').map(|(prefix, _)| prefix);
     let mut namespace = None;
+    if lacks_blank(start) {
+        return Err(wrong("a blank is missing between two attributes".to_owned()));
+    }
+    if !begins_name(element) {
+        let name = excerpt(element, NAME_CHARS);
+        return Err(wrong(format!("`{name}` is no name of an element")));
+    }
     // The library's own check compares each name with all others, which is quadratic.
     for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| wrong(error.to_string()))?;
@@ -372,6 +432,10 @@ fn read_start(
         if !names.insert(name) {
             let name = excerpt(name, NAME_CHARS);
             return Err(wrong(format!("the attribute `{name}` is given twice in one element")));
+        }
+        if attribute.value.contains('<') {
+            let name = excerpt(name, NAME_CHARS);
+            return Err(wrong(format!("the attribute `{name}` has a `<`; write it as `&lt;`")));
         }
         let value = attribute
             .normalized_value(XmlVersion::Implicit1_0)
@@ -387,6 +451,10 @@ fn read_start(
         match attribute.key.local_name().into_inner() {
             "id" => each(XmlPart::Id(&value), line),
             "href" | "src" => each(XmlPart::Link(&value), line),
+            // An animation of an address.
+            name @ ("to" | "from" | "by" | "values") if leads_to_script(&value) => {
+                each(XmlPart::Script(name), line);
+            }
             name if name.get(..2).is_some_and(|on| on.eq_ignore_ascii_case("on")) => {
                 each(XmlPart::Script(name), line);
             }
@@ -410,6 +478,14 @@ fn read_start(
         each(XmlPart::Script(name), line);
     }
     Ok(declared)
+}
+
+/// Whether one of the addresses of an animation is a script.
+fn leads_to_script(addresses: &str) -> bool {
+    addresses.split(';').any(|address| {
+        let address = address.trim_start();
+        address.get(..11).is_some_and(|scheme| scheme.eq_ignore_ascii_case("javascript:"))
+    })
 }
 
 /// Line numbers of increasing positions, in one pass over the text.

@@ -142,7 +142,7 @@ impl FileCheck<'_> {
         self.styles.add(self.file, text, self.work);
         let sheet = css::read(text);
         for (error, line) in &sheet.errors {
-            let message = message!("the style sheet has {error}; close strings, URLs and blocks");
+            let message = message!("the style sheet has {error}; write it as CSS, and to its end");
             self.add(Rule::CssSyntax, Some(u64::from(*line) + 1), None, message);
         }
         self.problems.omit(sheet.more_errors);
@@ -218,9 +218,10 @@ impl FileCheck<'_> {
                     facts.refer(target, "sitemap's entry", Some(line), true);
                     return;
                 }
+                let listed = if target.is_empty() { "an empty address" } else { target };
                 let message = message!(
                     "the sitemap lists `{}`; sitemaps need whole addresses with `https://`",
-                    shown(target)
+                    shown(listed)
                 );
                 self.add(Rule::Sitemap, Some(line), Some(target), message);
             }

@@ -106,7 +106,7 @@ impl PageCheck<'_> {
         if is("name", "description") {
             head.description = head.description.take().or_else(|| filled(content));
         }
-        head.viewport |= is("name", "viewport");
+        head.viewport |= is("name", "viewport") && filled(content).is_some();
         head.preview |= is("property", "og:image") || is("name", "og:image");
         if is("name", "robots") || is("name", "googlebot") {
             let hides = content

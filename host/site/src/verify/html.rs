@@ -36,6 +36,8 @@ const SEARCH_STEPS: usize = 4;
 const SHOWN: [&str; 5] = ["alt", "aria-label", "title", "placeholder", "value"];
 /// Maximum number of elements of a table or section that are looked at.
 const TABLE_ELEMENTS: usize = 200;
+/// Maximum number of elements of a form that are searched for a button with an address.
+const FORM_ELEMENTS: usize = 1_000;
 
 /// Where an element is. Counted on the way down: looking for ancestors again in each element takes
 /// long in deep pages.
@@ -241,6 +243,28 @@ impl PageCheck<'_> {
             );
             self.add(Rule::ImageAlt, line, Some(&start_tag(element)), message);
         }
+        let is_button = name == "input"
+            && element.attr("type").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("image"));
+        let is_region = name == "area" && element.attr("href").is_some();
+        if (is_button || is_region) && element.attr("alt").is_none() {
+            let message = message!(
+                "the `<{name}>` has no `alt`, so it has no name for those who do not see the \
+                 image; say where it leads or what it does"
+            );
+            self.add(Rule::ImageAlt, line, Some(&start_tag(element)), message);
+        }
+        if matches!(name, "a" | "area")
+            && element.attr("download").is_none()
+            && let Some(target) = element.attr("href")
+            && target.trim().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+        {
+            let message = message!(
+                "the link `{}` contains what it leads to, and browsers do not open that; link to \
+                 a page, or write `download`",
+                shown(target)
+            );
+            self.add(Rule::LinkScheme, line, Some(&start_tag(element)), message);
+        }
         match name {
             "form" => self.form(element, line),
             "table" => self.table(element, line),
@@ -284,7 +308,17 @@ impl PageCheck<'_> {
         // Some static hosts handle a form with this attribute.
         let hosted = element.attr("data-netlify").is_some() || element.attr("netlify").is_some();
         let action = element.attr("action").map(str::trim).unwrap_or_default();
-        if !dialog && !hosted && (action.is_empty() || action.starts_with('#')) {
+        let leads = |address: Option<&str>| {
+            let address = address.map(str::trim).unwrap_or_default();
+            !address.is_empty() && !address.starts_with('#')
+        };
+        // A button may have an address of its own. Forms are not nested, so each element is looked
+        // at once.
+        let by_button = || {
+            let mut inner = element.descendent_elements().take(FORM_ELEMENTS);
+            inner.any(|inner| leads(inner.attr("formaction")))
+        };
+        if !dialog && !hosted && !leads(Some(action)) && !by_button() {
             let message = message!(
                 "the form has no address to send to, so what visitors type is lost; give it an \
                  `action` that a server or mail program takes"
@@ -431,7 +465,7 @@ impl PageCheck<'_> {
                 Rule::CssSyntax,
                 at(*offset),
                 None,
-                message!("the style has {error}; close strings, URLs and blocks"),
+                message!("the style has {error}; write it as CSS, and to its end"),
             );
         }
         self.problems.omit(sheet.more_errors);

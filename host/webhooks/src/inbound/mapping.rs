@@ -50,15 +50,28 @@ impl Mapping {
         Ok(Mapping { id: id.clone(), document, map: map.clone() })
     }
 
+    /// Whether the body is the document.
+    pub(super) fn is_whole(&self) -> bool {
+        self.document.as_deref() == Some("") && self.id.is_none() && self.map.is_empty()
+    }
+
+    /// Whether what is at this place of a body becomes a part of the document, or has a part of it
+    /// inside.
+    pub(super) fn reads(&self, place: &str) -> bool {
+        let mut own = self.map.values().chain(&self.id).chain(&self.document);
+        own.any(|own| is_in(own, place) || is_in(place, own))
+    }
+
     /// # Errors
     /// What of the body is missing.
-    pub(super) fn document(&self, body: &[u8]) -> Result<Vec<u8>, Message> {
-        let body: Value = serde_json::from_slice(body)
-            .map_err(|error| message!("what was sent is not JSON: {error}"))?;
+    pub(super) fn document(&self, body: &Value) -> Result<Vec<u8>, Message> {
         let mut document = match &self.document {
             None => Map::new(),
             Some(pointer) => match body.pointer(pointer) {
                 Some(Value::Object(document)) => document.clone(),
+                // Some senders have fields of text only, and write JSON into them.
+                Some(Value::String(text)) => serde_json::from_str(text)
+                    .map_err(|_| message!("what is at {pointer:?} is not a JSON object"))?,
                 Some(_) => return Err(message!("what is at {pointer:?} is not a JSON object")),
                 None => {
                     return Err(message!("there is nothing at {pointer:?}, where the document is"));
@@ -77,6 +90,11 @@ impl Mapping {
         }
         Ok(Value::Object(document).to_string().into_bytes())
     }
+}
+
+/// Whether a pointer leads to a place, or to something inside of it.
+fn is_in(pointer: &str, place: &str) -> bool {
+    pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// RFC 6901: empty, or `/` before each part; `~` only in `~0` and `~1`.

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use serde_json::Value;
 use sitewright_jobs::is_tenant;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -109,11 +110,22 @@ impl Hook {
         self.proof.begin(header, now)
     }
 
+    /// Whether a body is the order document, without any mapping.
+    pub fn is_whole(&self) -> bool {
+        self.mapping.is_whole()
+    }
+
+    /// Whether what is at this place of a body, a JSON pointer, becomes a part of the document, or
+    /// has a part of it inside.
+    pub fn reads(&self, place: &str) -> bool {
+        self.mapping.reads(place)
+    }
+
     /// The order document that a body means, as JSON.
     ///
     /// # Errors
     /// What of it is missing.
-    pub fn document(&self, body: &[u8]) -> Result<Vec<u8>, Message> {
+    pub fn document(&self, body: &Value) -> Result<Vec<u8>, Message> {
         self.mapping.document(body)
     }
 }

@@ -258,6 +258,7 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
         "order": { "number": 7, "a/b": "x" },
         "company": { "id": "c", "name": "Flora" },
         "none": null,
+        "text": "{\"id\":\"t\"}",
     });
     let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(field, at)| ((*field).to_owned(), (*at).to_owned())).collect()
@@ -275,6 +276,8 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
             Ok(json!({ "id": 7, "name": "Flora" })),
         ),
         (None, Some("/order/number"), map(&[]), Err("is not a JSON object")),
+        (None, Some("/text"), map(&[]), Ok(json!({ "id": "t" }))),
+        (None, Some("/company/id"), map(&[]), Err("is not a JSON object")),
         (None, Some("/lost"), map(&[]), Err("there is nothing at \"/lost\"")),
         (Some("/lost"), None, map(&[]), Err("no id of an order at \"/lost\"")),
         (Some("/none"), None, map(&[]), Err("no id of an order at \"/none\"")),
@@ -286,7 +289,7 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
             config.map = map;
         }))
         .unwrap();
-        let read = hook.document(body.to_string().as_bytes());
+        let read = hook.document(&body);
         match (read, wanted) {
             (Ok(read), Ok(wanted)) => {
                 assert_eq!(serde_json::from_slice::<Value>(&read).unwrap(), wanted);
@@ -294,7 +297,36 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
             (Err(why), Err(says)) => assert!(why.as_str().contains(says), "{why}"),
             (read, wanted) => panic!("{read:?} instead of {wanted:?}"),
         }
-        let wrong = hook.document(b"not json").unwrap_err();
-        assert!(wrong.as_str().contains("is not JSON"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_hook_knows_which_places_of_a_body_it_reads() {
+    let with = |id: Option<&str>, document: Option<&str>, map: &[(&str, &str)]| {
+        read(config(|config| {
+            config.id = id.map(str::to_owned);
+            config.document = document.map(str::to_owned);
+            let own = |(field, at): &(&str, &str)| ((*field).to_owned(), (*at).to_owned());
+            config.map = map.iter().map(own).collect();
+        }))
+        .unwrap()
+    };
+    let whole = with(None, None, &[]);
+    let part = with(Some("/order/number"), Some("/order/site"), &[("name", "/company/name")]);
+    assert!(whole.is_whole() && !part.is_whole());
+    assert!(!with(None, Some(""), &[("name", "/company")]).is_whole());
+    for (place, reads) in [
+        ("", true),
+        ("/order", true),
+        ("/order/number", true),
+        ("/order/site/menu/0", true),
+        ("/order/sites", false),
+        ("/order/numbers", false),
+        ("/company/name/first", true),
+        ("/company/mail", false),
+        ("/sent", false),
+    ] {
+        assert_eq!(part.reads(place), reads, "{place}");
+        assert!(whole.reads(place), "{place}");
     }
 }

@@ -1,0 +1,287 @@
+//! Names of fields as forms write them: in other languages, as questions, and with what CRMs and
+//! form plugins add to a name.
+
+/// Words before the name of a field in a question: `What is your business name?`
+const BEFORE: [&str; 18] = [
+    "what", "which", "where", "when", "who", "whats", "s", "is", "are", "the", "your", "our",
+    "please", "enter", "of", "provide", "a", "list",
+];
+/// Words behind it: `Which services do you offer?`
+const AFTER: [&str; 9] =
+    ["required", "optional", "please", "do", "you", "offer", "provide", "have", "open"];
+
+/// The fields, and other names for each: folded, words joined by `_`. What the reader of a field
+/// knows already is not repeated.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    (
+        "business_name",
+        &[
+            "account_name",
+            "bedrijfsnaam",
+            "business_or_company_name",
+            "company_or_business_name",
+            "denominazione",
+            "firma",
+            "firmenname",
+            "name_of_business",
+            "name_of_your_business",
+            "nazwa_firmy",
+            "nom_commercial",
+            "nom_de_l_entreprise",
+            "nom_de_votre_entreprise",
+            "nom_du_commerce",
+            "nom_entreprise",
+            "nombre_comercial",
+            "nombre_de_la_empresa",
+            "nombre_de_tu_negocio",
+            "nombre_del_negocio",
+            "nombre_empresa",
+            "nombre_negocio",
+            "nome_azienda",
+            "nome_da_empresa",
+            "nome_dell_attivita",
+            "nome_dell_azienda",
+            "nome_do_negocio",
+            "nome_empresa",
+            "nome_fantasia",
+            "organisation_name",
+            "organization_name",
+            "restaurant_name",
+            "shop_name",
+            "store_name",
+            "unternehmen",
+            "unternehmensname",
+        ],
+    ),
+    (
+        "business_phone",
+        &[
+            "business_telephone",
+            "celular",
+            "cellulare",
+            "company_phone",
+            "contact_number",
+            "contact_phone_number",
+            "handy",
+            "numero_de_telefone",
+            "numero_de_telefono",
+            "numero_de_telephone",
+            "phone_no",
+            "tel",
+            "telefon",
+            "telefonnummer",
+            "telefono",
+            "telefoon",
+            "telefoonnummer",
+            "telephone_number",
+            "work_phone",
+        ],
+    ),
+    (
+        "business_email",
+        &[
+            "business_email_address",
+            "company_email",
+            "correo",
+            "correo_electronico",
+            "courriel",
+            "email_adresse",
+            "emailadres",
+            "endereco_de_email",
+            "posta_elettronica",
+            "work_email",
+        ],
+    ),
+    (
+        "whatsapp_number",
+        &["numero_de_whatsapp", "numero_whatsapp", "whatsapp_business", "whatsapp_nummer"],
+    ),
+    (
+        "business_address",
+        &[
+            "adres",
+            "adresse",
+            "anschrift",
+            "billing_street",
+            "company_address",
+            "direccion",
+            "endereco",
+            "full_address",
+            "indirizzo",
+            "street",
+        ],
+    ),
+    (
+        "primary_city",
+        &[
+            "billing_city",
+            "cidade",
+            "citta",
+            "ciudad",
+            "localidad",
+            "miasto",
+            "ort",
+            "plaats",
+            "stad",
+            "stadt",
+            "town",
+            "ville",
+            "woonplaats",
+        ],
+    ),
+    (
+        "state",
+        &["billing_state", "bundesland", "estado", "provincia", "province", "uf", "wojewodztwo"],
+    ),
+    ("country", &["billing_country", "kraj", "paese", "pais", "pays"]),
+    (
+        "postal_code",
+        &[
+            "billing_postal_code",
+            "code_postal",
+            "codigo_postal",
+            "kod_pocztowy",
+            "plz",
+            "post_code",
+            "postcode",
+            "postleitzahl",
+        ],
+    ),
+    (
+        "services",
+        &[
+            "dienstleistungen",
+            "diensten",
+            "leistungen",
+            "our_services",
+            "servicios",
+            "servicos",
+            "servizi",
+            "services_offered",
+            "uslugi",
+        ],
+    ),
+    (
+        "business_hours",
+        &[
+            "geschaftszeiten",
+            "godziny_otwarcia",
+            "heures_d_ouverture",
+            "horaire",
+            "horaires",
+            "horaires_d_ouverture",
+            "horario",
+            "horario_de_atencion",
+            "horario_de_atendimento",
+            "horario_de_funcionamento",
+            "horarios",
+            "hours_of_operation",
+            "office_hours",
+            "openingstijden",
+            "offnungszeiten",
+            "oeffnungszeiten",
+            "opening_times",
+            "orari",
+            "orari_di_apertura",
+            "orario",
+            "orario_di_apertura",
+            "store_hours",
+            "trading_hours",
+            "working_hours",
+        ],
+    ),
+    (
+        "site_description",
+        &[
+            "about_your_business",
+            "beschreibung",
+            "business_description",
+            "company_description",
+            "descricao",
+            "descripcion",
+            "descrizione",
+            "omschrijving",
+            "opis",
+        ],
+    ),
+    ("site_url", &["business_website", "homepage", "website", "website_url"]),
+    (
+        "primary_color",
+        &["brand_color", "cor_principal", "color_principal", "couleur_principale", "main_color"],
+    ),
+    ("logo_url", &["logo_link", "logotipo"]),
+    ("years_in_business", &["anos_de_mercado", "years_of_experience", "years_trading"]),
+    ("social_facebook", &["facebook_page", "facebook_profile"]),
+    (
+        "social_instagram",
+        &["instagram_account", "instagram_handle", "instagram_profile", "instagram_username"],
+    ),
+    ("social_linkedin", &["linkedin_company", "linkedin_page", "linkedin_profile"]),
+    ("social_youtube", &["youtube_channel", "youtube_handle"]),
+    ("social_tiktok", &["tiktok_handle", "tiktok_username"]),
+    ("social_x", &["twitter_handle", "x_handle", "x_url"]),
+];
+
+/// The words of a name without what CRMs and forms add to it: the `__c` of Salesforce, the `q3_` of
+/// Jotform, the question around it.
+pub(super) fn without_additions(name: &str, mut words: Vec<String>) -> Vec<String> {
+    if name.ends_with("__c") && words.len() > 1 {
+        words.pop();
+    }
+    let numbered = words
+        .first()
+        .and_then(|word| word.strip_prefix('q'))
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+    if numbered && words.len() > 1 {
+        words.remove(0);
+    }
+    // `Name` in a question may be that of the person who fills in the form.
+    if name.contains(' ') && words.len() > 2 {
+        let is = |list: &[&str], word: &String| list.contains(&word.as_str());
+        let from = words.iter().take_while(|word| is(&BEFORE, word)).count();
+        let to = words.iter().rev().take_while(|word| is(&AFTER, word)).count();
+        let inner = words.get(from..words.len() - to.min(words.len())).unwrap_or_default();
+        if (from > 0 || to > 0) && !inner.is_empty() && inner != ["name"] {
+            return inner.to_vec();
+        }
+    }
+    words
+}
+
+/// The field that another name means.
+pub(super) fn synonym(name: &str) -> Option<&'static str> {
+    let folded;
+    let name = if name.is_ascii() {
+        name
+    } else {
+        folded = crate::hours::fold_words(name);
+        folded.as_str()
+    };
+    SYNONYMS.iter().find(|(_, names)| names.contains(&name)).map(|(field, _)| *field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::meant_name;
+
+    #[test]
+    fn names_in_other_words_mean_their_field() {
+        for (written, meant) in [
+            ("What is your business name?", "business_name"),
+            ("Which services do you offer?", "services"),
+            ("Nome da empresa", "business_name"),
+            ("Öffnungszeiten", "business_hours"),
+            ("Horário de funcionamento", "business_hours"),
+            ("Nom de l'entreprise *", "business_name"),
+            ("Business_Phone__c", "business_phone"),
+            ("q3_businessName", "business_name"),
+            ("Instagram handle", "social_instagram"),
+            ("Your brand colour", "primary_color"),
+            ("What is your name?", "what_is_your_name"),
+            ("services", "services"),
+            ("q1", "q1"),
+        ] {
+            assert_eq!(meant_name(written), meant, "{written}");
+        }
+    }
+}
