@@ -63,6 +63,10 @@ pub enum Fault {
     None,
     /// They do not end.
     Held,
+    /// All but the first so many batches of the server do not end.
+    HeldAfter(usize),
+    /// They do not end, and who first cancels one gets this status.
+    HeldAndKept(u16),
     /// The connection ends after they were made and before anybody is told.
     LostAnswer,
     /// They are refused with this status.
@@ -101,6 +105,7 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     batches: Vec<Batch>,
     direct: Vec<Value>,
+    cancels: usize,
 }
 
 struct Batch {
@@ -109,6 +114,18 @@ struct Batch {
     /// Id and body of each call.
     calls: Vec<(String, Value)>,
     fault: Fault,
+    cancelled: Cancelled,
+}
+
+/// How far the cancellation of a batch is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Cancelled {
+    #[default]
+    No,
+    /// Until somebody has seen that.
+    Soon,
+    /// All of its calls but the last one are answered.
+    Done,
 }
 
 impl BatchServer {
@@ -146,6 +163,11 @@ impl BatchServer {
     /// The `base_url` of a provider.
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// The number of requests so far that cancel a batch.
+    pub fn cancels(&self) -> usize {
+        self.state().cancels
     }
 
     /// What happens to batches that are made from now on. Held and silent ones end as
@@ -255,6 +277,24 @@ impl Shared {
                     batch.fault = Fault::None;
                     return Some((status, PAGE.to_owned()));
                 }
+                let shown = self.shown(batch);
+                if batch.cancelled == Cancelled::Soon {
+                    batch.cancelled = Cancelled::Done;
+                }
+                shown
+            }
+            (Wire::Openai, ["POST ", "v1", "batches", id, "cancel"])
+            | (Wire::Anthropic, ["POST ", "v1", "messages", "batches", id, "cancel"]) => {
+                assert!(request.body.is_empty(), "there is nothing to say about it");
+                state.cancels += 1;
+                let batch = state.batches.iter_mut().find(|batch| batch.id == *id);
+                let batch = batch.expect("the batch is there");
+                if let Fault::HeldAndKept(status) = batch.fault {
+                    batch.fault = Fault::Held;
+                    return Some((status, PAGE.to_owned()));
+                }
+                assert_eq!((batch.fault, batch.cancelled), (Fault::Held, Cancelled::No), "{id}");
+                batch.cancelled = Cancelled::Soon;
                 self.shown(batch)
             }
             (Wire::Openai, ["GET ", "v1", "files", file, "content"]) => {
@@ -289,7 +329,11 @@ impl Shared {
         calls: Vec<(String, Value)>,
         metadata: Value,
     ) -> Option<(u16, String)> {
-        let fault = state.fault;
+        let fault = match state.fault {
+            Fault::HeldAfter(first) if state.batches.len() < first => Fault::None,
+            Fault::HeldAfter(_) => Fault::Held,
+            fault => fault,
+        };
         if let Fault::Refused(status) = fault {
             let body = json!({ "error": { "message": "no batch now", "type": "refused" } });
             return Some((status, body.to_string()));
@@ -301,7 +345,7 @@ impl Shared {
             Fault::KeyAsId => KEY.to_owned(),
             _ => format!("batch{}", state.batches.len()),
         };
-        let batch = Batch { id, metadata, calls, fault };
+        let batch = Batch { id, metadata, calls, fault, cancelled: Cancelled::No };
         let shown = self.shown(&batch);
         state.batches.push(batch);
         if fault == Fault::LostAnswer {
@@ -313,11 +357,25 @@ impl Shared {
 
     fn shown(&self, batch: &Batch) -> Value {
         let id = &batch.id;
-        match self.wire {
-            Wire::Openai if batch.fault == Fault::Held => {
+        let is_held = matches!(batch.fault, Fault::Held | Fault::HeldAndKept(_));
+        match (self.wire, batch.cancelled) {
+            (Wire::Openai, Cancelled::Soon) => {
+                json!({ "id": id, "status": "cancelling", "metadata": batch.metadata })
+            }
+            (Wire::Openai, Cancelled::Done) => json!({
+                "id": id,
+                "status": "cancelled",
+                "metadata": batch.metadata,
+                "output_file_id": format!("answers-{id}"),
+                "error_file_id": null,
+            }),
+            (Wire::Anthropic, Cancelled::Soon) => {
+                json!({ "id": id, "processing_status": "canceling", "results_url": null })
+            }
+            (Wire::Openai, Cancelled::No) if is_held => {
                 json!({ "id": id, "status": "in_progress", "metadata": batch.metadata })
             }
-            Wire::Openai if batch.fault == Fault::Failed => json!({
+            (Wire::Openai, Cancelled::No) if batch.fault == Fault::Failed => json!({
                 "id": id,
                 "status": "failed",
                 "metadata": batch.metadata,
@@ -326,17 +384,17 @@ impl Shared {
                     "data": [{ "message": format!("the file is odd, says {KEY}") }],
                 },
             }),
-            Wire::Openai => json!({
+            (Wire::Openai, Cancelled::No) => json!({
                 "id": id,
                 "status": "completed",
                 "metadata": batch.metadata,
                 "output_file_id": format!("answers-{id}"),
                 "error_file_id": format!("errors-{id}"),
             }),
-            Wire::Anthropic if batch.fault == Fault::Held => {
+            (Wire::Anthropic, Cancelled::No) if is_held => {
                 json!({ "id": id, "processing_status": "in_progress", "results_url": null })
             }
-            Wire::Anthropic => json!({
+            (Wire::Anthropic, Cancelled::No | Cancelled::Done) => json!({
                 "id": id,
                 "processing_status": "ended",
                 // Nobody may follow it with the key.
@@ -350,9 +408,13 @@ impl Shared {
         let batch = state.batches.iter().find(|batch| batch.id == id).expect("the batch is there");
         let mut text = String::new();
         // Answers come in any order.
-        for (id, body) in batch.calls.iter().rev() {
-            let item = match batch.fault {
-                Fault::Failed => Item::Expired,
+        for (number, (id, body)) in batch.calls.iter().enumerate().rev() {
+            let item = match (batch.fault, batch.cancelled) {
+                (Fault::Failed, _) => Item::Expired,
+                (_, Cancelled::Done) if number + 1 == batch.calls.len() => match self.wire {
+                    Wire::Openai => Item::Missing,
+                    Wire::Anthropic => Item::Expired,
+                },
                 _ => (self.choose)(body),
             };
             let answer = match &item {

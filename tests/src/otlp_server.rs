@@ -7,9 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, HistogramDataPoint, NumberDataPoint,
+};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -27,6 +33,8 @@ pub enum Receives {
     Silently,
     /// It refuses everything with this status.
     Nothing(u16),
+    /// It refuses this number of requests with the status 404, and takes everything after them.
+    AllAfter(usize),
 }
 
 /// A received span. Ids are hexadecimal digits.
@@ -69,12 +77,34 @@ pub struct ReceivedLine {
     pub attributes: Attributes,
 }
 
+/// A received point of a metric.
+#[derive(Debug, Clone)]
+pub struct ReceivedPoint {
+    /// Attributes of the resource.
+    pub resource: Attributes,
+    /// The name of its metric.
+    pub name: String,
+    /// The unit of its metric.
+    pub unit: String,
+    /// Its own attributes.
+    pub labels: Attributes,
+    /// Its number; the sum, if it is of a histogram.
+    pub value: f64,
+    /// When it began and when it was measured, in nanoseconds since the Unix epoch. A gauge begins
+    /// at 0.
+    pub time: (u64, u64),
+    /// Upper bounds and counts of a histogram; the last count has no bound.
+    pub buckets: (Vec<f64>, Vec<u64>),
+}
+
 #[derive(Default)]
 struct Received {
     spans: Vec<ReceivedSpan>,
     lines: Vec<ReceivedLine>,
+    exports: Vec<Vec<ReceivedPoint>>,
     bytes: Vec<u8>,
     requests: usize,
+    authorization: Option<String>,
 }
 
 /// A running receiver; it stops on drop.
@@ -114,6 +144,11 @@ impl OtlpServer {
         self.received().requests
     }
 
+    /// The header `authorization` of the last request.
+    pub fn authorization(&self) -> Option<String> {
+        self.received().authorization.clone()
+    }
+
     /// All spans so far.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.received().spans.clone()
@@ -122,6 +157,11 @@ impl OtlpServer {
     /// All lines so far.
     pub fn lines(&self) -> Vec<ReceivedLine> {
         self.received().lines.clone()
+    }
+
+    /// The points of each export of metrics so far, the oldest first.
+    pub fn exports(&self) -> Vec<Vec<ReceivedPoint>> {
+        self.received().exports.clone()
     }
 
     /// Whether this text is in a body that was received.
@@ -146,25 +186,31 @@ fn serve(stream: TcpStream, receives: Receives, to: &Mutex<Received>) -> std::io
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader)? {
+        let refused;
         {
             let mut received = to.lock().expect("no thread panicked");
             received.requests += 1;
             received.bytes.extend_from_slice(&request.body);
-            if receives == Receives::All {
+            received.authorization = request.authorization;
+            refused = match receives {
+                Receives::AllAfter(first) => (received.requests <= first).then_some(404),
+                Receives::Nothing(status) => Some(status),
+                Receives::All | Receives::Silently => None,
+            };
+            if receives != Receives::Silently && refused.is_none() {
                 match request.target.as_str() {
                     "POST /v1/traces" => received.spans.extend(spans(&request.body)),
                     "POST /v1/logs" => received.lines.extend(lines(&request.body)),
+                    "POST /v1/metrics" => received.exports.push(points(&request.body)),
                     other => panic!("unexpected request {other}"),
                 }
             }
         }
-        let status = match receives {
-            Receives::All => 200,
-            Receives::Nothing(status) => status,
-            Receives::Silently => return reader.read_to_end(&mut Vec::new()).map(drop),
-        };
+        if receives == Receives::Silently {
+            return reader.read_to_end(&mut Vec::new()).map(drop);
+        }
         // An empty body is a response without a field.
-        reader.get_mut().write_all(&http(status, &[], ""))?;
+        reader.get_mut().write_all(&http(refused.unwrap_or(200), &[], ""))?;
     }
     Ok(())
 }
@@ -209,6 +255,70 @@ fn lines(body: &[u8]) -> Vec<ReceivedLine> {
         }
     }
     lines
+}
+
+/// Panics if a sum or a histogram is not what was counted since the start.
+fn points(body: &[u8]) -> Vec<ReceivedPoint> {
+    let request = ExportMetricsServiceRequest::decode(body).expect("it is an OTLP request");
+    let mut points = Vec::new();
+    for of in request.resource_metrics {
+        let resource = attributes(&of.resource.expect("there is a resource").attributes);
+        for metric in of.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
+            let base = ReceivedPoint {
+                resource: resource.clone(),
+                name: metric.name,
+                unit: metric.unit,
+                labels: Attributes::new(),
+                value: 0.0,
+                time: (0, 0),
+                buckets: (Vec::new(), Vec::new()),
+            };
+            let cumulative = AggregationTemporality::Cumulative;
+            match metric.data.expect("a metric has points") {
+                Data::Gauge(gauge) => {
+                    let numbers = gauge.data_points.iter();
+                    points.extend(numbers.map(|number| number_point(&base, number)));
+                }
+                Data::Sum(sum) => {
+                    assert_eq!(sum.aggregation_temporality(), cumulative, "{base:?}");
+                    assert!(sum.is_monotonic, "{base:?}");
+                    let numbers = sum.data_points.iter();
+                    points.extend(numbers.map(|number| number_point(&base, number)));
+                }
+                Data::Histogram(histogram) => {
+                    assert_eq!(histogram.aggregation_temporality(), cumulative, "{base:?}");
+                    let counted = histogram.data_points.iter();
+                    points.extend(counted.map(|counted| histogram_point(&base, counted)));
+                }
+                other => panic!("unexpected data of {base:?}: {other:?}"),
+            }
+        }
+    }
+    points
+}
+
+fn number_point(base: &ReceivedPoint, number: &NumberDataPoint) -> ReceivedPoint {
+    ReceivedPoint {
+        labels: attributes(&number.attributes),
+        value: match number.value.expect("a point has a number") {
+            Number::AsDouble(value) => value,
+            Number::AsInt(value) => value as f64,
+        },
+        time: (number.start_time_unix_nano, number.time_unix_nano),
+        ..base.clone()
+    }
+}
+
+fn histogram_point(base: &ReceivedPoint, counted: &HistogramDataPoint) -> ReceivedPoint {
+    assert_eq!(counted.count, counted.bucket_counts.iter().sum::<u64>(), "{counted:?}");
+    assert_eq!(counted.bucket_counts.len(), counted.explicit_bounds.len() + 1, "{counted:?}");
+    ReceivedPoint {
+        labels: attributes(&counted.attributes),
+        value: counted.sum.expect("durations have a sum"),
+        time: (counted.start_time_unix_nano, counted.time_unix_nano),
+        buckets: (counted.explicit_bounds.clone(), counted.bucket_counts.clone()),
+        ..base.clone()
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -184,6 +184,18 @@ impl OrderBudget {
         }
     }
 
+    /// Reserves what a request may use that was sent before: it is paid for, whatever the budget has
+    /// left.
+    pub(super) fn reserve_paid(self: &Arc<Self>, estimate: Estimate) -> Box<Reserved> {
+        let (prompt, amount) = (estimate.of_prompt(), estimate.expected());
+        let mut state = self.lock();
+        state.spent = state.spent.and(amount);
+        state.in_flight += 1;
+        drop(state);
+        let budget = self.clone();
+        Box::new(Reserved { budget, amount, prompt, max_output: None, done: false })
+    }
+
     /// Reserves what one request may use, if there is room for the whole of it at once.
     pub(super) fn reserve_if_room(self: &Arc<Self>, estimate: Estimate) -> Option<Box<Reserved>> {
         match self.try_reserve(estimate) {

@@ -11,6 +11,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use url::Url;
 
+use super::adapter::Adapter;
 use super::answer::Reply;
 use super::config::{PriceConfig, RetryConfig};
 use super::failure::AttemptFailure;
@@ -186,19 +187,8 @@ impl Candidate {
         let redactor = self.provider.redactor();
         let shape = self.batch_shape(&request.format);
         let prompt = self.prompt(request, &shape);
-        let head = HttpHead { status: 200, headers: HeaderMap::new(), received: started };
-        let http = HttpReply { head, body: answer.as_bytes().to_vec() };
         let reply = async {
-            let Provider::Http(provider) = self.provider.as_ref() else {
-                let detail = "its provider has no batch API any more";
-                return Err(AttemptFailure::new(AiErrorKind::Other, detail));
-            };
-            let adapter = provider.adapter.as_ref();
-            let reply = transport::whole(
-                &http,
-                |http| adapter.whole(http),
-                |http| adapter.map_error(http),
-            )?;
+            let (adapter, reply) = self.batched_reply(answer)?;
             let mut reply = reply.within(adapter.silent_limit(&prompt), prompt.max_tokens())?;
             // A model that knows stop texts has stopped before the first one.
             reply.cut_at(&request.stop);
@@ -214,6 +204,30 @@ impl Candidate {
         let whole = attempt.cost_usd;
         attempt.cost_usd = whole.map(|cost| Usd::from_dollars(cost.dollars() * price));
         (attempt, result)
+    }
+
+    /// What a batch has answered with this body.
+    fn batched_reply(&self, answer: &str) -> Result<(&dyn Adapter, Reply), AttemptFailure> {
+        let Provider::Http(provider) = self.provider.as_ref() else {
+            let detail = "its provider has no batch API any more";
+            return Err(AttemptFailure::new(AiErrorKind::Other, detail));
+        };
+        let received = SystemTime::now();
+        let head = HttpHead { status: 200, headers: HeaderMap::new(), received };
+        let http = HttpReply { head, body: answer.as_bytes().to_vec() };
+        let adapter = provider.adapter.as_ref();
+        let reply =
+            transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http));
+        Ok((adapter, reply?))
+    }
+
+    /// The tokens of an answer of a batch, whether it can be used or not.
+    pub(super) fn batched_usage(&self, answer: &str) -> Usage {
+        let said = match self.batched_reply(answer) {
+            Ok((_, reply)) => reply.usage,
+            Err(failure) => *failure.usage,
+        };
+        usage::believed(said).0
     }
 
     /// The body of a call in a batch; `None` if its provider has no batch API.

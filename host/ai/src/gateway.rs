@@ -12,8 +12,8 @@ use super::budget::{OrderBudget, Spent};
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
 use super::day_budget::DayBudgets;
-use super::dispatch::Dispatch;
-use super::journal::RunJournal;
+use super::dispatch::{self, Dispatch};
+use super::journal::{RunJournal, UnusableReply};
 use super::judge::{ReplyJudge, accepts};
 use super::known_schemas::KnownSchemas;
 use super::request::{Purpose, Request};
@@ -289,6 +289,16 @@ impl Gateway {
             tracing::warn!(call = %call.call_id, "{message}");
         }
         Ok(completed)
+    }
+
+    /// Charges the budgets of the day, and those of this tenant, with a reply that is paid for.
+    pub fn charge_days(&self, tenant: Option<&str>, paid: &UnusableReply) {
+        let (tokens, cost_usd) = match &paid.estimated {
+            Some(used) => (used.tokens, used.cost_usd),
+            None => (dispatch::total(paid.usage), paid.cost_usd.unwrap_or_default()),
+        };
+        let used = Spent { calls: 1, tokens, cost_usd };
+        self.days.of(tenant).iter().for_each(|day| day.add(used));
     }
 
     /// How calls are collected into batches.

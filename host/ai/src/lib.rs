@@ -100,7 +100,7 @@ mod wire;
 
 pub use batch::{
     Batch, BatchAnswer, BatchError, BatchErrorKind, BatchProgress, BatchQueue, BatchRequest,
-    BatchResult, BatchResults, BatchedCall, BatchedEnd, EndedBatch, NewBatchCall,
+    BatchResult, BatchResults, BatchedCall, BatchedEnd, EndedBatch, KnownCall, NewBatchCall,
 };
 pub use budget::{OrderBudget, Spent};
 pub use config::{

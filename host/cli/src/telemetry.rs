@@ -23,6 +23,7 @@ use crate::log_fields::CleanFields;
 use crate::terminal::{Guard, Guarded};
 use export::{Export, Exported};
 use sitewright_ai::Redactor;
+use sitewright_model::metrics::ReadMetrics;
 
 #[cfg(feature = "otlp")]
 mod export;
@@ -90,6 +91,12 @@ pub struct Logging {
 pub(crate) const EXPORT_WITHIN: Duration = Duration::from_secs(3);
 
 impl Logging {
+    /// Sends the metrics that `read` reads to the OpenTelemetry collector at an interval, if the
+    /// environment names one for metrics.
+    pub(crate) fn export_metrics(&mut self, read: ReadMetrics) {
+        self.export.metrics(read);
+    }
+
     /// Sends what waits for the OpenTelemetry collector, for at most `within`. Lines that are logged
     /// afterwards are on stderr only.
     pub(crate) async fn finish_export(&mut self, within: Duration) {
@@ -99,7 +106,7 @@ impl Logging {
 
 /// What the environment says about an OpenTelemetry collector: what is sent, or why nothing is.
 /// `None` if it names no collector.
-pub(crate) fn examine_export() -> Option<Result<&'static str, String>> {
+pub(crate) fn examine_export() -> Option<Result<String, String>> {
     export::examine()
 }
 

@@ -10,6 +10,7 @@
 //! | `erase` | how is everything of an order removed, in database and sites? |
 //! | `files` | which files of an order are removed? |
 //! | `releases/` | which releases has an order, what differs, and which one is current? |
+//! | `metrics` | how is the queue at this moment, and what has this process done? |
 //! | `token` | how is a token of the HTTP API made and recognized? |
 //! | `error` | what can fail? |
 //!
@@ -23,6 +24,7 @@ mod erase;
 mod error;
 mod files;
 mod languages;
+mod metrics;
 mod releases;
 mod submit;
 mod token;
@@ -33,6 +35,7 @@ pub use erase::{Erased, erase};
 pub use error::Error;
 pub use files::{remove_failures, remove_order_files};
 pub use languages::{FindLanguages, Languages};
+pub use metrics::{CountListeners, metrics_of_process, metrics_of_queue, read_metrics};
 pub use releases::{
     DiffLine, FileChange, FileDiff, FileNote, LineChange, ReleaseDiff, activate_release,
     choose_release, compare, parse_ids, release, release_store, releases,

@@ -8,6 +8,9 @@
 //! batch. The row of a batch is there before anything is sent, so that a worker that ends in
 //! between leaves a trace.
 //!
+//! **Invariant:** what a provider has of an order that has ended is still read: its answer is paid
+//! for, and charged to the order. A batch that only such orders have calls in is cancelled.
+//!
 //! **Invariant:** whatever happens to an item, its order is due by itself after [`WAITS_AT_MOST`].
 
 use std::collections::BTreeMap;
@@ -16,13 +19,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
-use sitewright_model::ai::{BatchAnswer, BatchedCall, BatchedEnd, JournalKey, NewBatchCall};
+use sitewright_model::ai::{
+    BatchAnswer, BatchedCall, BatchedEnd, JournalKey, KnownCall, NewBatchCall,
+};
 use sitewright_model::time::{millis, now_ms};
 
+use super::ai_counts::ReplyUse;
 use super::coalesced::{json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, args, held_jobs, river, sql};
 use super::error::Error;
+use super::reply_journal::{NewAiCall, insert_unusable};
 
 /// An order that waits for batches is tried again after this long, even if none of them ends: its
 /// attempt finds the items that it has and waits again.
@@ -33,6 +40,9 @@ const MOST_DUE: i64 = 1_000;
 
 /// Maximum number of orders that one transaction makes due.
 const CHUNK: i64 = 500;
+
+/// Maximum number of answers of ended orders that are read at once: each has up to some megabytes.
+const MOST_UNREAD: i64 = 20;
 
 /// What became of an AI call that waits for a batch.
 #[derive(
@@ -61,6 +71,19 @@ pub enum BatchItemState {
     Used,
     /// There is no answer: an attempt makes the call without a batch.
     Direct,
+}
+
+/// An answer of a batch to a call of an order that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadAnswer {
+    /// The item's id.
+    pub id: String,
+    pub order: String,
+    /// The label of whoever the order is for.
+    pub tenant: Option<String>,
+    pub key: JournalKey,
+    pub purpose: String,
+    pub answer: BatchAnswer,
 }
 
 /// An item as people see it.
@@ -166,31 +189,36 @@ impl Database {
         .await
     }
 
-    /// The answer that a batch gave to a call of an order and that no attempt has read; `None` if
-    /// there is none.
+    /// What batches have of a call of an order.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn batch_answer(
+    pub async fn known_batch_call(
         &self,
         order: &str,
         key: &JournalKey,
-    ) -> Result<Option<BatchAnswer>, Error> {
+    ) -> Result<KnownCall, Error> {
         let doing = "looking for the answer of a batch";
-        let sql = "SELECT provider, model, answer FROM sitewright_batch_items
-             WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND state = 'answered'
-                AND answer IS NOT NULL";
+        let sql = "SELECT purpose, provider, model, answer, state FROM sitewright_batch_items
+             WHERE order_id = $1 AND request = $2 AND occurrence = $3
+                AND state IN ('sent', 'answered')";
         let values = args![order, &key.request, i64::from(key.occurrence)];
         let rows = self.read(doing, sql, values).await?;
-        let read = |row: &Row| {
-            Ok(BatchAnswer {
-                provider: row.text("provider")?,
-                model: row.text("model")?,
-                answer: row.text("answer")?,
+        let read = |row: &Row| -> Result<KnownCall, sqlx::Error> {
+            let (provider, answer) = (row.text("provider")?, row.opt_text("answer")?);
+            Ok(match (row.parsed("state")?, answer) {
+                (BatchItemState::Answered, Some(answer)) => {
+                    let model = row.text("model")?;
+                    KnownCall::Answered(BatchAnswer { provider, model, answer })
+                }
+                (BatchItemState::Sent, _) => {
+                    KnownCall::Sent { purpose: row.text("purpose")?, provider }
+                }
+                _ => KnownCall::Unknown,
             })
         };
-        let answer = rows.first().map(read).transpose();
-        answer.map_err(|error| Error::database(doing, error))
+        let known = rows.first().map_or(Ok(KnownCall::Unknown), read);
+        known.map_err(|error| Error::database(doing, error))
     }
 
     /// Ends an item for its order.
@@ -317,6 +345,87 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
+    /// Whether an order that has not ended waits for an answer of a batch.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn is_batch_wanted(&self, batch: &str) -> Result<bool, Error> {
+        let sql = sql!(
+            "SELECT i.id AS id FROM sitewright_batch_items i
+             JOIN sitewright_orders o ON o.id = i.order_id
+             WHERE i.batch_id = $1 AND i.state = 'sent' AND o.state || '' IN {unfinished} LIMIT 1"
+        );
+        let rows = self.read("looking for orders that wait for a batch", sql, args![batch]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Some answers of batches to calls of orders that have ended. Whoever reads them charges them
+    /// with [`charge_unread`](Database::charge_unread).
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn unread_answers(&self) -> Result<Vec<UnreadAnswer>, Error> {
+        let doing = "looking for answers of batches that no order reads";
+        let sql = sql!(
+            "SELECT i.id AS id, i.order_id AS order_id, o.tenant AS tenant, i.request AS request,
+                i.occurrence AS occurrence, i.purpose AS purpose, i.provider AS provider,
+                i.model AS model, coalesce(i.answer, '') AS answer
+             FROM sitewright_batch_items i JOIN sitewright_orders o ON o.id = i.order_id
+             WHERE i.state = 'answered' AND o.state || '' IN {ended} LIMIT $1"
+        );
+        let rows = self.read(doing, sql, args![MOST_UNREAD]).await?;
+        let read = |row: &Row| -> Result<UnreadAnswer, sqlx::Error> {
+            Ok(UnreadAnswer {
+                id: row.text("id")?,
+                order: row.text("order_id")?,
+                tenant: row.opt_text("tenant")?,
+                key: JournalKey {
+                    request: row.text("request")?,
+                    occurrence: u32::try_from(row.int("occurrence")?).unwrap_or_default(),
+                },
+                purpose: row.text("purpose")?,
+                answer: BatchAnswer {
+                    provider: row.text("provider")?,
+                    model: row.text("model")?,
+                    answer: row.text("answer")?,
+                },
+            })
+        };
+        let unread = rows.iter().map(read).collect::<Result<_, _>>();
+        unread.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Charges an answer that no order reads to its order, and removes its item. Returns `false` if
+    /// it was charged before, or if the order was erased or queued again, so that an attempt may
+    /// read the answer.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn charge_unread(&self, id: &str, call: NewAiCall) -> Result<bool, Error> {
+        let shared = Arc::new((id.to_owned(), call));
+        let counted = Arc::clone(&shared);
+        let charged = self.write("charging an answer of a batch that no order reads", move |tx| {
+            let shared = shared.clone();
+            Box::pin(async move {
+                let (id, call) = &*shared;
+                let sql = sql!(
+                    "DELETE FROM sitewright_batch_items WHERE id = $1 AND state = 'answered'
+                        AND EXISTS (SELECT 1 FROM sitewright_orders o
+                            WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})
+                     RETURNING order_id"
+                );
+                let Some(row) = tx.optional(sql, args![id]).await? else { return Ok(false) };
+                insert_unusable(tx, &row.text("order_id")?, None, call).await?;
+                Ok(true)
+            })
+        });
+        let charged = charged.await?;
+        if charged {
+            self.ai_counts().add(&counted.1, ReplyUse::Unusable);
+        }
+        Ok(charged)
+    }
+
     /// Stores the provider's id of a batch that was sent, and looks again after `wait`. Its age
     /// begins now.
     ///
@@ -397,8 +506,19 @@ impl Database {
                         AND sitewright_batch_items.state = 'sent'
                      RETURNING state, reason"
                 );
+                // Of an order that has ended, a call without an answer is not made.
+                let unwanted = over_json!(
+                    tx,
+                    "DELETE FROM sitewright_batch_items WHERE batch_id = $2 AND state = 'sent'
+                        AND id IN (SELECT t.value ->> 0 FROM ",
+                    " WHERE t.value ->> 1 = 'direct')
+                        AND EXISTS (SELECT 1 FROM sitewright_orders o
+                            WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})"
+                );
+                let rows = json_rows(rows);
+                tx.execute(unwanted, args![&rows, batch]).await?;
                 let mut outcome = BatchOutcome::default();
-                for row in tx.all(sql, args![&json_rows(rows), batch, now_ms()]).await? {
+                for row in tx.all(sql, args![&rows, batch, now_ms()]).await? {
                     outcome += match row.parsed("state")? {
                         BatchItemState::Answered => {
                             BatchOutcome { answers: 1, ..BatchOutcome::default() }
@@ -417,7 +537,7 @@ impl Database {
     }
 
     /// Ends a batch. Those of its items that have no answer are made without a batch, because of
-    /// `reason`. The number of these.
+    /// `reason`, unless their order has ended. The number of these.
     ///
     /// # Errors
     /// If the database fails.
@@ -427,6 +547,12 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (batch, reason) = &*shared;
+                let unwanted = sql!(
+                    "DELETE FROM sitewright_batch_items WHERE batch_id = $1 AND state = 'sent'
+                        AND EXISTS (SELECT 1 FROM sitewright_orders o
+                            WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})"
+                );
+                tx.execute(unwanted, args![batch]).await?;
                 let sql = "UPDATE sitewright_batch_items SET state = 'direct', reason = $2,
                         body = '', updated_at = $3
                      WHERE batch_id = $1 AND state = 'sent'";
@@ -682,10 +808,13 @@ pub(super) async fn drop_open(tx: &mut Tx, order: &str) -> Result<(), sqlx::Erro
     tx.execute(sql, args![order]).await.map(drop)
 }
 
-/// Drops the items of an order that has ended before they were answered and read.
-pub(super) async fn drop_unread(tx: &mut Tx, order: &str) -> Result<(), sqlx::Error> {
+/// Drops the items of an order that has ended which no provider is known to have. The others are
+/// charged when their answers are there.
+pub(super) async fn drop_unsent(tx: &mut Tx, order: &str) -> Result<(), sqlx::Error> {
     let sql = "DELETE FROM sitewright_batch_items
-         WHERE order_id = $1 AND state IN ('open', 'sent', 'answered')";
+         WHERE order_id = $1 AND (state = 'open' OR (state = 'sent' AND NOT EXISTS
+            (SELECT 1 FROM sitewright_batches b
+                WHERE b.id = sitewright_batch_items.batch_id AND b.remote_id IS NOT NULL)))";
     tx.execute(sql, args![order]).await.map(drop)
 }
 

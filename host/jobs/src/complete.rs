@@ -196,7 +196,7 @@ async fn complete_in(
         _ => None,
     };
     if plan.order.has_ended() {
-        batch_items::drop_unread(tx, &claimed.order).await?;
+        batch_items::drop_unsent(tx, &claimed.order).await?;
     }
     let release = match resolution {
         Resolution::Succeeded { release } => Some(release.as_str()),

@@ -114,7 +114,7 @@ pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use batch_items::{
     BatchItem, BatchItemState, BatchOutcome, Collecting, DueBatch, ItemAnswer, ItemToSend,
-    OfferedBatch,
+    OfferedBatch, UnreadAnswer,
 };
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};

@@ -447,7 +447,7 @@ pub(super) async fn cancel_in(
     for (sql, answer) in [(unclaimed, CancelAnswer::Cancelled), (running, CancelAnswer::Stopping)] {
         if let Some(row) = tx.optional(sql, args![order, now]).await? {
             if answer == CancelAnswer::Cancelled {
-                batch_items::drop_unread(tx, order).await?;
+                batch_items::drop_unsent(tx, order).await?;
             }
             if let Some(job) = row.opt_int("job_id")? {
                 river::cancel(river, tx, job).await?;

@@ -267,26 +267,7 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (order, attempt, call) = &*shared;
-                let sql = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, \
-                           occurrence, current, purpose, provider, model, cost_nano_usd, \
-                           input_tokens, output_tokens, entry, created_at, took_ms)
-                     VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-                let values = args![
-                    order,
-                    attempt,
-                    &call.request,
-                    i64::from(call.occurrence),
-                    &call.purpose,
-                    &call.provider,
-                    &call.model,
-                    stored(call.cost_nano_usd),
-                    stored(call.input_tokens),
-                    stored(call.output_tokens),
-                    &call.entry.to_string(),
-                    now_ms(),
-                    stored(call.took_ms)
-                ];
-                tx.execute(sql, values).await
+                insert_unusable(tx, order, Some(attempt.as_str()), call).await
             })
         })
         .await?;
@@ -361,6 +342,36 @@ impl Database {
         let Some(row) = rows.first() else { return Ok(Cost::default()) };
         Cost::read(row).map_err(|error| Error::database(doing, error))
     }
+}
+
+/// Stores a reply that no attempt finds; without an attempt, if none has asked for it any more.
+pub(super) async fn insert_unusable(
+    tx: &mut Tx,
+    order: &str,
+    attempt: Option<&str>,
+    call: &NewAiCall,
+) -> Result<(), sqlx::Error> {
+    let sql =
+        "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
+               purpose, provider, model, cost_nano_usd, input_tokens, output_tokens, entry, \
+               created_at, took_ms)
+         VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let values = args![
+        order,
+        attempt,
+        &call.request,
+        i64::from(call.occurrence),
+        &call.purpose,
+        &call.provider,
+        &call.model,
+        stored(call.cost_nano_usd),
+        stored(call.input_tokens),
+        stored(call.output_tokens),
+        &call.entry.to_string(),
+        now_ms(),
+        stored(call.took_ms)
+    ];
+    tx.execute(sql, values).await.map(drop)
 }
 
 /// `$1`: an order. One row for [`Cost::read`]. A provider may report any number, and a sum that

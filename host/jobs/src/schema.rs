@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 18] = [
+const MIGRATIONS: [&str; 19] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -488,6 +488,11 @@ CREATE TABLE sitewright_ai_errors (
     failures BIGINT NOT NULL,
     PRIMARY KEY (hour, provider, model, kind)
 );
+",
+    // Answers of batches that orders have not read: those of orders that have ended are charged.
+    "
+CREATE INDEX sitewright_batch_items_answered ON sitewright_batch_items (order_id)
+    WHERE state = 'answered';
 ",
 ];
 

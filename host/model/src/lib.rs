@@ -7,6 +7,7 @@
 //! | [`ai`] | how AI calls end: attempts, errors, usage, cost |
 //! | [`backoff`] | how long to wait before the next try |
 //! | [`Measure`] | a limit and its usage |
+//! | [`metrics`] | metrics of one moment |
 //! | [`replay`] | what a replay of a recorded attempt came to |
 //! | [`trace`] | the trace that an order is a part of |
 //! | [`time`] | points in time and durations as records write them |
@@ -23,6 +24,7 @@ pub mod build;
 pub mod failure;
 mod measure;
 pub mod message;
+pub mod metrics;
 pub mod panic;
 pub mod replay;
 pub mod text;

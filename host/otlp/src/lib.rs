@@ -1,4 +1,4 @@
-//! Traces and logs for an OpenTelemetry collector, by OTLP over HTTP.
+//! Traces, logs and metrics for an OpenTelemetry collector, by OTLP over HTTP.
 //!
 //! Nothing is sent unless the environment names an endpoint, see [`OtlpSettings::from_env`].
 //!
@@ -7,6 +7,7 @@
 //! | `settings` | which of the standard variables are set, and may they be followed? |
 //! | `spans` | which spans are exported, and what is their parent? |
 //! | `logs` | what is a line of the log in OTLP? |
+//! | `metrics` | what are the metrics of the host in OTLP, and when are they sent? |
 //! | `fields` | which attribute is a field, and what is removed from its value? |
 //! | `outlet` | what waits for the collector, what is dropped, and who is told? |
 //! | `sender` | how is a batch sent, and how often? |
@@ -20,10 +21,11 @@
 //! **Invariant:** every text passes the redactor of the log before it waits.
 //!
 //! **Invariant:** the only crate that depends on `opentelemetry`. It knows neither orders nor AI
-//! calls, only the names of their spans.
+//! calls, only the names of their spans; metrics are given to it.
 
 mod fields;
 mod logs;
+mod metrics;
 mod outlet;
 mod sender;
 mod settings;
@@ -31,7 +33,7 @@ mod spans;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::logs::LoggerProvider as _;
 use opentelemetry::trace::TracerProvider as _;
@@ -40,6 +42,7 @@ use opentelemetry_otlp::{
 };
 use opentelemetry_sdk::logs::{LogExporter as _, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
+use sitewright_model::metrics::ReadMetrics;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{EnvFilter, FilterExt};
@@ -47,6 +50,7 @@ use tracing_subscriber::layer::Filter;
 use tracing_subscriber::{Layer, Registry};
 
 use logs::{LogProcessor, Logs};
+use metrics::MetricExport;
 use sender::Sender;
 pub use settings::{OtlpSettings, SettingsError};
 pub use spans::traceparent_of;
@@ -74,10 +78,13 @@ pub struct ExporterError {
 pub struct Exporters {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<u64>>,
+    /// Until there are metrics to read.
+    metrics: Option<MetricExport>,
 }
 
 /// Starts the tasks that send what `settings` says, and returns the layers that feed them. `filter`
-/// selects the lines of the log; spans are exported whatever it says.
+/// selects the lines of the log; spans are exported whatever it says. Metrics are sent from
+/// [`Exporters::send_metrics`] on.
 ///
 /// Call it once, in the runtime of the program.
 ///
@@ -115,6 +122,10 @@ pub fn start(
     };
     let spans = Spans::new(provider.tracer(SCOPE), redact);
     layers.push(filtered(spans, spans::exported()));
+    let metrics = settings.metrics.clone().map(|metrics| {
+        let sender = Sender::new(client.clone(), metrics.within);
+        MetricExport::new(metrics, sender, &resource, redact, SystemTime::now())
+    });
     if let Some(logs) = &settings.logs {
         let sender = Sender::new(client.clone(), logs.timeout);
         let answers = sender.answers();
@@ -134,7 +145,7 @@ pub fn start(
         // Spans are enabled whatever the filter says: lines name the order of theirs.
         layers.push(filtered(logs, FilterExt::<Registry>::or(spans::exported(), filter)));
     }
-    Ok((Exporters { stop, tasks }, layers))
+    Ok((Exporters { stop, tasks, metrics }, layers))
 }
 
 fn filtered<L, F>(layer: L, filter: F) -> BoxedLayer
@@ -146,6 +157,14 @@ where
 }
 
 impl Exporters {
+    /// Starts to send what `read` reads, at the interval of the settings and once more in
+    /// [`Exporters::finish`]. Does nothing if metrics are not exported, or at a second call.
+    pub fn send_metrics(&mut self, read: ReadMetrics) {
+        if let Some(export) = self.metrics.take() {
+            self.tasks.push(tokio::spawn(export.run(read, self.stop.clone())));
+        }
+    }
+
     /// Sends what waits, for at most `within`; what is left then is lost, and the log says so.
     pub async fn finish(self, within: Duration) {
         self.stop.cancel();

@@ -105,7 +105,7 @@ impl Sender {
 /// What a collector says of a batch that it has taken: a part may be refused all the same. `sent` are
 /// the headers of the batch.
 fn taken(body: &Bytes, sent: &HeaderMap) -> Answer {
-    // The answer about lines of the log has the same fields.
+    // The answers about lines of the log and about metrics have the same fields.
     let answer = ExportTraceServiceResponse::decode(body.clone()).ok();
     let Some(partial) = answer.and_then(|answer| answer.partial_success) else {
         return Answer::default();

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector as _};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use percent_encoding::percent_decode_str;
 use sitewright_model::build::host_build;
 use url::Url;
@@ -16,10 +17,11 @@ use url::Url;
 pub struct OtlpSettings {
     pub(super) traces: Option<Signal>,
     pub(super) logs: Option<Signal>,
+    pub(super) metrics: Option<MetricSettings>,
     service_name: Option<String>,
 }
 
-/// One signal.
+/// Traces or logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signal {
     /// For a batch, with all repetitions.
@@ -36,6 +38,27 @@ pub(super) struct Batches {
     pub(super) size: usize,
     /// Maximum time that an item waits for others.
     pub(super) delay: Duration,
+}
+
+/// Where metrics go to, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MetricSettings {
+    pub(super) collector: Collector,
+    /// Time between two exports.
+    pub(super) interval: Duration,
+    /// Maximum time to read metrics, and again to send them.
+    pub(super) within: Duration,
+}
+
+/// Where a signal goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Collector {
+    /// The whole URL.
+    pub(super) url: Uri,
+    /// Such as the key of a hosted collector.
+    pub(super) headers: HeaderMap,
+    /// For a batch, with all repetitions.
+    timeout: Duration,
 }
 
 /// A variable that cannot be followed.
@@ -62,6 +85,11 @@ const TRACES: Names =
     Names { signal: "TRACES", path: "v1/traces", processor: "BSP", delay_ms: 5_000 };
 const LOGS: Names = Names { signal: "LOGS", path: "v1/logs", processor: "BLRP", delay_ms: 1_000 };
 
+/// As in `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`.
+const METRICS: &str = "METRICS";
+/// What is appended to `OTEL_EXPORTER_OTLP_ENDPOINT`.
+const METRICS_PATH: &str = "v1/metrics";
+
 /// Where sampling is decided; all names that the SDK knows.
 const SAMPLERS: [&str; 6] = [
     "always_on",
@@ -76,8 +104,9 @@ type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl OtlpSettings {
     /// What the environment of the process says; `None` if nothing is exported: no endpoint is
-    /// named in `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
-    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, or `OTEL_SDK_DISABLED` is `true`.
+    /// named in `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`,
+    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, or
+    /// `OTEL_SDK_DISABLED` is `true`.
     ///
     /// # Errors
     /// A variable has a value that cannot be followed, such as the protocol `grpc`.
@@ -85,14 +114,20 @@ impl OtlpSettings {
         OtlpSettings::read(&|name| std::env::var(name).ok())
     }
 
-    /// Whether spans are exported, and not only lines of the log.
+    /// Whether spans are exported.
     pub fn has_traces(&self) -> bool {
         self.traces.is_some()
     }
 
-    /// Whether lines of the log are exported, and not only spans.
-    pub fn has_logs(&self) -> bool {
-        self.logs.is_some()
+    /// What is exported, for people: `traces, logs, metrics` or some of these.
+    pub fn signals(&self) -> String {
+        let signals = [
+            ("traces", self.traces.is_some()),
+            ("logs", self.logs.is_some()),
+            ("metrics", self.metrics.is_some()),
+        ];
+        let exported = signals.into_iter().filter_map(|(name, is_sent)| is_sent.then_some(name));
+        exported.collect::<Vec<_>>().join(", ")
     }
 
     fn read(env: Env<'_>) -> Result<Option<Self>, SettingsError> {
@@ -101,18 +136,24 @@ impl OtlpSettings {
             return Ok(None);
         }
         let (traces, logs) = (Signal::read(&TRACES, env)?, Signal::read(&LOGS, env)?);
-        if traces.is_none() && logs.is_none() {
+        let metrics = MetricSettings::read(env)?;
+        if traces.is_none() && logs.is_none() && metrics.is_none() {
             return Ok(None);
         }
         check_sampler(env)?;
-        Ok(Some(OtlpSettings { traces, logs, service_name: env("OTEL_SERVICE_NAME") }))
+        Ok(Some(OtlpSettings { traces, logs, metrics, service_name: env("OTEL_SERVICE_NAME") }))
     }
 
-    /// What the spans and lines come from. The SDK adds `OTEL_RESOURCE_ATTRIBUTES`.
+    /// What spans, lines and metrics come from. The SDK adds `OTEL_RESOURCE_ATTRIBUTES`.
     pub(super) fn resource(&self) -> Resource {
-        let named = EnvResourceDetector::new().detect().get(&Key::new("service.name"));
+        let named = EnvResourceDetector::new().detect();
         let resource = Resource::builder();
-        let resource = match (&self.service_name, named) {
+        // Without it, the counters of two workers would be one time series.
+        let resource = match named.get(&Key::new("service.instance.id")) {
+            Some(_) => resource,
+            None => resource.with_attribute(KeyValue::new("service.instance.id", random_uuid())),
+        };
+        let resource = match (&self.service_name, named.get(&Key::new("service.name"))) {
             (Some(name), _) => resource.with_service_name(name.clone()),
             // It counts already.
             (None, Some(_)) => resource,
@@ -122,15 +163,34 @@ impl OtlpSettings {
     }
 }
 
-impl Signal {
-    fn read(names: &Names, env: Env<'_>) -> Result<Option<Self>, SettingsError> {
-        let exporter = format!("OTEL_{}_EXPORTER", names.signal);
+/// A random UUID (version 4).
+fn random_uuid() -> String {
+    let random = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
+    // The version, and the variant of RFC 9562.
+    let id = (random & !(0xf_u128 << 76) & !(0x3_u128 << 62)) | (0x4_u128 << 76) | (0x2_u128 << 62);
+    let part = |from: u32, bits: u32| (id >> from) & ((1_u128 << bits) - 1);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        part(96, 32),
+        part(80, 16),
+        part(64, 16),
+        part(48, 16),
+        part(0, 48)
+    )
+}
+
+impl Collector {
+    /// `None` if the signal is not exported.
+    fn read(signal: &str, path: &str, env: Env<'_>) -> Result<Option<Self>, SettingsError> {
+        let exporter = format!("OTEL_{signal}_EXPORTER");
         match env(&exporter).as_deref().map(str::trim) {
             None | Some("otlp") => {}
             Some("none") => return Ok(None),
+            // `/metrics` has them.
+            Some("prometheus") if signal == METRICS => return Ok(None),
             Some(_) => return Err(wrong(exporter, "must be `otlp` or `none`")),
         }
-        let of = |what: &str| format!("OTEL_EXPORTER_OTLP_{}_{what}", names.signal);
+        let of = |what: &str| format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
         let either = |what: &str| {
             let (own, all) = (of(what), format!("OTEL_EXPORTER_OTLP_{what}"));
             env(&own).map(|value| (own, value)).or_else(|| Some((all.clone(), env(&all)?)))
@@ -141,17 +201,19 @@ impl Signal {
         let is_whole = variable == of("ENDPOINT");
         let whole = match is_whole {
             true => endpoint.clone(),
-            false => format!("{}/{}", endpoint.trim_end_matches('/'), names.path),
+            false => format!("{}/{path}", endpoint.trim_end_matches('/')),
         };
         if !is_whole && endpoint.contains(['?', '#']) {
             let why = "has a `?` or `#`, behind which the path of a signal would be lost; name the \
-                       whole URLs in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and \
-                       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT instead";
+                       whole URLs in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, \
+                       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT and OTEL_EXPORTER_OTLP_METRICS_ENDPOINT \
+                       instead";
             return Err(wrong(variable, why));
         }
-        if !Url::parse(&endpoint).is_ok_and(|url| is_http(&url)) || whole.parse::<Uri>().is_err() {
-            return Err(wrong(variable, "is no URL; write it like http://localhost:4318"));
-        }
+        let url = match (Url::parse(&endpoint), whole.parse::<Uri>()) {
+            (Ok(parsed), Ok(url)) if is_http(&parsed) => url,
+            _ => return Err(wrong(variable, "is no URL; write it like http://localhost:4318")),
+        };
         if let Some((variable, protocol)) = either("PROTOCOL")
             && protocol.trim() != "http/protobuf"
         {
@@ -165,22 +227,33 @@ impl Signal {
             let why = "names a compression, but bodies are not compressed; set none";
             return Err(wrong(variable, why));
         }
-        // The SDK sends those of both, and leaves out what it cannot read.
-        for variable in [of("HEADERS"), "OTEL_EXPORTER_OTLP_HEADERS".to_owned()] {
-            if env(&variable).is_some_and(|list| !are_headers(&list)) {
-                return Err(wrong(variable, "is no list of headers; write it like api-key=…,b=…"));
-            }
-        }
+        // The SDK sends those of the signal, or else those of all, and leaves out what it cannot
+        // read.
+        let list = |variable: String| match env(&variable) {
+            Some(list) => match headers(&list) {
+                Some(headers) => Ok(Some(headers)),
+                None => Err(wrong(variable, "is no list of headers; write it like api-key=…,b=…")),
+            },
+            None => Ok(None),
+        };
+        let (own, all) = (list(of("HEADERS"))?, list("OTEL_EXPORTER_OTLP_HEADERS".to_owned())?);
         let timeout = match either("TIMEOUT") {
             Some((variable, value)) => positive(variable, &value)?,
             None => 10_000,
         };
+        let (headers, timeout) = (own.or(all).unwrap_or_default(), Duration::from_millis(timeout));
+        Ok(Some(Collector { url, headers, timeout }))
+    }
+}
+
+impl Signal {
+    fn read(names: &Names, env: Env<'_>) -> Result<Option<Self>, SettingsError> {
+        let Some(collector) = Collector::read(names.signal, names.path, env)? else {
+            return Ok(None);
+        };
         let processor = |what: &str, default: u64| {
             let variable = format!("OTEL_{}_{what}", names.processor);
-            match env(&variable) {
-                Some(value) => positive(variable, &value),
-                None => Ok(default),
-            }
+            number(variable, default, env)
         };
         let queue = processor("MAX_QUEUE_SIZE", 2_048)?.min(MAX_QUEUE);
         let size = processor("MAX_EXPORT_BATCH_SIZE", 512)?.min(queue);
@@ -188,7 +261,30 @@ impl Signal {
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let delay = Duration::from_millis(delay);
         let batches = Batches { queue: count(queue), size: count(size), delay };
-        Ok(Some(Signal { timeout: Duration::from_millis(timeout), batches }))
+        Ok(Some(Signal { timeout: collector.timeout, batches }))
+    }
+}
+
+impl MetricSettings {
+    fn read(env: Env<'_>) -> Result<Option<Self>, SettingsError> {
+        let Some(collector) = Collector::read(METRICS, METRICS_PATH, env)? else { return Ok(None) };
+        for (what, supported) in [
+            ("TEMPORALITY_PREFERENCE", "cumulative"),
+            ("DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram"),
+        ] {
+            let variable = format!("OTEL_EXPORTER_OTLP_METRICS_{what}");
+            let wanted = env(&variable);
+            if wanted.is_some_and(|wanted| !wanted.trim().eq_ignore_ascii_case(supported)) {
+                let why = format!(
+                    "names what is not supported; set {supported}, or OTEL_METRICS_EXPORTER=none"
+                );
+                return Err(wrong(variable, &why));
+            }
+        }
+        let interval = number("OTEL_METRIC_EXPORT_INTERVAL".to_owned(), 60_000, env)?;
+        let within = number("OTEL_METRIC_EXPORT_TIMEOUT".to_owned(), 30_000, env)?;
+        let within = Duration::from_millis(within).min(collector.timeout);
+        Ok(Some(MetricSettings { collector, interval: Duration::from_millis(interval), within }))
     }
 }
 
@@ -206,14 +302,27 @@ fn positive(variable: String, value: &str) -> Result<u64, SettingsError> {
     }
 }
 
-/// Whether it is a list of headers, `name=value` with commas between them; values may have `%2C`.
-fn are_headers(list: &str) -> bool {
-    list.split_terminator(',').all(|header| {
-        let Some((name, value)) = header.split_once('=') else { return false };
-        let value = percent_decode_str(value.trim()).decode_utf8();
-        HeaderName::try_from(name.trim()).is_ok()
-            && value.is_ok_and(|value| !value.is_empty() && HeaderValue::from_str(&value).is_ok())
-    })
+/// The value of a variable, a whole number above 0, or this default.
+fn number(variable: String, default: u64, env: Env<'_>) -> Result<u64, SettingsError> {
+    match env(&variable) {
+        Some(value) => positive(variable, &value),
+        None => Ok(default),
+    }
+}
+
+/// Reads a list of headers, `name=value` with commas between them; values may have `%2C`. `None` if
+/// it is no such list.
+fn headers(list: &str) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for header in list.split_terminator(',') {
+        let (name, value) = header.split_once('=')?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        let mut value = HeaderValue::from_str(&value).ok().filter(|value| !value.is_empty())?;
+        // It may be a key.
+        value.set_sensitive(true);
+        headers.insert(HeaderName::try_from(name.trim()).ok()?, value);
+    }
+    Some(headers)
 }
 
 fn check_sampler(env: Env<'_>) -> Result<(), SettingsError> {
@@ -235,7 +344,7 @@ fn check_sampler(env: Env<'_>) -> Result<(), SettingsError> {
 mod tests {
     use std::time::Duration;
 
-    use super::OtlpSettings;
+    use super::{OtlpSettings, random_uuid};
 
     const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
 
@@ -254,7 +363,17 @@ mod tests {
             &[("OTEL_SERVICE_NAME", "x"), ("OTEL_TRACES_EXPORTER", "otlp")],
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")],
             &[ALL, ("OTEL_SDK_DISABLED", "True")],
-            &[ALL, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")],
+            &[
+                ALL,
+                ("OTEL_TRACES_EXPORTER", "none"),
+                ("OTEL_LOGS_EXPORTER", "none"),
+                ("OTEL_METRICS_EXPORTER", "none"),
+            ],
+            // Prometheus scrapes them.
+            &[
+                ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://localhost:4318/v1/metrics"),
+                ("OTEL_METRICS_EXPORTER", "prometheus"),
+            ],
         ] {
             assert_eq!(read(variables), Ok(None), "{variables:?}");
         }
@@ -279,6 +398,46 @@ mod tests {
         assert_eq!(logs_only.logs.unwrap().timeout, Duration::from_secs(30));
         let traces_only = read(&[ALL, ("OTEL_LOGS_EXPORTER", "none")]).unwrap().unwrap();
         assert!(traces_only.traces.is_some() && traces_only.logs.is_none());
+        assert_eq!(traces_only.signals(), "traces, metrics");
+    }
+
+    #[test]
+    fn metrics_go_where_the_variables_say() {
+        let by_default = read(&[ALL]).unwrap().unwrap();
+        assert_eq!(by_default.signals(), "traces, logs, metrics");
+        let metrics = by_default.metrics.unwrap();
+        assert_eq!(metrics.collector.url, "http://localhost:4318/v1/metrics");
+        assert_eq!(metrics.interval, Duration::from_secs(60));
+        assert_eq!(metrics.within, Duration::from_secs(10));
+
+        let own = read(&[
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://metrics.example/otlp?a=b"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=for-all"),
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "api-key=secret%2Cb==, c=d,"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Cumulative"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "1500"),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "400"),
+        ]);
+        let own = own.unwrap().unwrap();
+        assert_eq!(own.signals(), "metrics");
+        assert!(!format!("{own:?}").contains("secret"), "{own:?}");
+        let metrics = own.metrics.unwrap();
+        assert_eq!(metrics.collector.url, "https://metrics.example/otlp?a=b");
+        assert_eq!(metrics.collector.headers["api-key"], "secret,b==");
+        assert_eq!(metrics.collector.headers["c"], "d");
+        assert_eq!(metrics.collector.headers.len(), 2);
+        assert_eq!(metrics.interval, Duration::from_millis(1_500));
+        assert_eq!(metrics.within, Duration::from_millis(400));
+    }
+
+    #[test]
+    fn two_processes_have_two_instance_ids() {
+        let (one, other) = (random_uuid(), random_uuid());
+        assert_ne!(one, other);
+        let parts: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{one}");
+        assert!(one.split('-').nth(2).unwrap().starts_with('4'), "{one}");
+        assert!(one.split('-').nth(3).unwrap().starts_with(['8', '9', 'a', 'b']), "{one}");
     }
 
     #[test]
@@ -299,6 +458,9 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole number"),
             ("OTEL_BSP_SCHEDULE_DELAY", "0", "above 0"),
             ("OTEL_TRACES_EXPORTER", "console", "`otlp` or `none`"),
+            ("OTEL_METRICS_EXPORTER", "console", "`otlp` or `none`"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "set cumulative"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "60s", "whole number"),
             ("OTEL_TRACES_SAMPLER", "xray", "always_on"),
         ] {
             let error = read(&[ALL, (variable, value)]).unwrap_err();

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sitewright_control::CountListeners;
 use sitewright_jobs::Error as DatabaseError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -141,6 +142,12 @@ impl Server {
     /// The address, with the port that was chosen for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Counts the open streams of events, from now on and while the server answers.
+    pub fn listeners(&self) -> CountListeners {
+        let hub = self.app.hub.clone();
+        Arc::new(move || hub.listeners())
     }
 
     /// Makes a one-time link to the console, if the server has no tokens and only this machine

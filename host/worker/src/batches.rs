@@ -4,6 +4,9 @@
 //! Of the workers one sees to a batch at a time. What it does is repeated by another one if its
 //! process ends: a batch that may have been sent without its id being stored is looked for before
 //! it is sent again.
+//!
+//! A batch that only orders have calls in that have ended is cancelled at its provider. What was
+//! answered by then is paid for, and charged to these orders.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -17,17 +20,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use sitewright_ai::{
-    Batch, BatchAnswer, BatchConfig, BatchError, BatchErrorKind, BatchProgress, BatchQueue,
-    BatchRequest, BatchedCall, BatchedEnd, EndedBatch, Gateway, JournalKey, NewBatchCall,
+    Batch, BatchConfig, BatchError, BatchErrorKind, BatchProgress, BatchQueue, BatchRequest,
+    BatchedCall, BatchedEnd, EndedBatch, Gateway, JournalKey, KnownCall, NewBatchCall,
 };
 use sitewright_jobs::{
     BatchOutcome, Claimed, Collecting, Database, DueBatch, Error, ItemAnswer, OfferedBatch,
+    UnreadAnswer,
 };
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::{millis, now_ms};
 
-use super::journal::until_it_answers;
+use super::journal::{until_it_answers, unusable_call};
 
 /// A batch is a worker's for this long; a worker that is gone loses it at once.
 const LEASE: Duration = Duration::from_secs(30 * 60);
@@ -106,6 +110,19 @@ impl Default for Calls {
     }
 }
 
+impl Gathering {
+    /// Notes a call that waits.
+    fn waits(&self, purpose: String, provider: String) {
+        let mut calls = self.calls.lock();
+        calls.waiting += 1;
+        calls.purposes.insert(purpose);
+        calls.providers.insert(provider);
+        calls.last = Instant::now();
+        drop(calls);
+        self.changed.notify_waiters();
+    }
+}
+
 impl OrderBatches {
     pub(super) fn new(database: Database, claimed: &Claimed, config: &BatchConfig) -> Self {
         OrderBatches {
@@ -174,12 +191,17 @@ impl Drop for DirectCall {
 
 #[async_trait]
 impl BatchQueue for OrderBatches {
-    async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer> {
+    async fn known(&self, key: &JournalKey) -> KnownCall {
         let found = until_it_answers("look for the answer of a batch", || {
-            self.database.batch_answer(&self.order, key)
+            self.database.known_batch_call(&self.order, key)
         });
         match found.await {
-            Ok(found) => found,
+            Ok(known) => {
+                if let KnownCall::Sent { purpose, provider } = &known {
+                    self.state.waits(purpose.clone(), provider.clone());
+                }
+                known
+            }
             Err(error) => {
                 // It is looked for again when the call is added.
                 tracing::warn!(
@@ -187,7 +209,7 @@ impl BatchQueue for OrderBatches {
                     %error,
                     "it cannot be read whether a batch has answered an AI call"
                 );
-                None
+                KnownCall::Unknown
             }
         }
     }
@@ -200,13 +222,7 @@ impl BatchQueue for OrderBatches {
         let NewBatchCall { purpose, provider, .. } = call;
         match added {
             Ok(BatchedCall::Waits) => {
-                let mut calls = self.state.calls.lock();
-                calls.waiting += 1;
-                calls.purposes.insert(purpose);
-                calls.providers.insert(provider);
-                calls.last = Instant::now();
-                drop(calls);
-                self.state.changed.notify_waiters();
+                self.state.waits(purpose, provider);
                 BatchedCall::Waits
             }
             Ok(known @ (BatchedCall::Answered(_) | BatchedCall::Direct)) => known,
@@ -310,6 +326,8 @@ struct Looked {
     outcome: BatchOutcome,
     /// Whether it was logged that this worker cannot see to it.
     is_foreign: bool,
+    /// Whether its provider has accepted that it is cancelled.
+    is_cancelled: bool,
     /// When this was last changed.
     at: Instant,
 }
@@ -322,6 +340,7 @@ impl Default for Looked {
             failing_since: None,
             outcome: BatchOutcome::default(),
             is_foreign: false,
+            is_cancelled: false,
             at: Instant::now(),
         }
     }
@@ -408,6 +427,7 @@ impl Batches {
                     under_way.tasks.spawn(async move { batches.see_to(&due, &config).await });
                 under_way.batches.insert(task.id(), batch);
             }
+            self.charge_unread().await?;
         }
         loop {
             let released = self.database.release_batched_orders().await?;
@@ -416,6 +436,25 @@ impl Batches {
             }
             tracing::info!(orders = released, "orders whose batches are answered are due");
         }
+    }
+
+    /// Charges answers to orders that had ended before they were there.
+    async fn charge_unread(&self) -> Result<(), Error> {
+        for unread in self.database.unread_answers().await? {
+            let UnreadAnswer { id, order, tenant, key, purpose, answer } = unread;
+            let unusable = self.gateway.unread_answer(key, purpose, &answer);
+            if self.database.charge_unread(&id, unusable_call(&unusable)).await? {
+                self.gateway.charge_days(tenant.as_deref(), &unusable);
+                tracing::info!(
+                    order,
+                    provider = unusable.provider,
+                    model = unusable.model,
+                    "a batch has answered an AI call of an order that had ended: the answer is \
+                     charged to it and not used"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Whether this worker can see to a batch, or has to end it: its configuration may be older or
@@ -487,10 +526,8 @@ impl Batches {
         config: &BatchConfig,
     ) -> Result<(), NotDone> {
         let items = self.database.items_of_batch(&due.id).await?;
-        if items.is_empty() {
-            // Their orders were cancelled or erased meanwhile.
-            self.database.end_batch(&due.id, "no order waits for it").await?;
-            return Ok(());
+        if items.is_empty() && !due.may_be_sent {
+            return Ok(self.nobody_waits(due).await?);
         }
         let known = match due.may_be_sent {
             true => {
@@ -505,6 +542,7 @@ impl Batches {
         let (count, found) = (items.len(), known.is_some());
         let remote = match known {
             Some(remote) => remote,
+            None if count == 0 => return Ok(self.nobody_waits(due).await?),
             None => {
                 let requests = items.into_iter().map(|item| BatchRequest {
                     id: item.id,
@@ -530,6 +568,11 @@ impl Batches {
             "a batch of AI calls was sent"
         );
         Ok(())
+    }
+
+    /// Ends a batch that was not sent, and whose orders were cancelled or erased meanwhile.
+    async fn nobody_waits(&self, due: &DueBatch) -> Result<(), Error> {
+        self.database.end_batch(&due.id, "no order waits for it").await.map(drop)
     }
 
     /// Stores that a batch was sent. A database that is away is waited for: not every provider finds
@@ -568,17 +611,40 @@ impl Batches {
         self.found(&due.id);
         match progress {
             BatchProgress::Ended(ended) => self.read(due, batch, &ended).await,
-            BatchProgress::Running => {
-                if is_too_old(due.since, config) {
-                    let why = format!("its batch has not ended within {} h", config.give_up_h);
-                    self.ended(due, &why).await?;
-                } else {
-                    let wait = distance(config, due.looks.saturating_add(1));
-                    self.database.postpone_batch(&due.id, wait, None).await?;
-                }
-                Ok(())
+            BatchProgress::Running | BatchProgress::Cancelling if is_too_old(due.since, config) => {
+                let why = format!("its batch has not ended within {} h", config.give_up_h);
+                Ok(self.ended(due, &why).await?)
+            }
+            BatchProgress::Running if self.is_unwanted(&due.id).await? => {
+                self.cancel(due, batch, remote).await?;
+                Ok(self.database.postpone_batch(&due.id, distance(config, 0), None).await?)
+            }
+            BatchProgress::Running | BatchProgress::Cancelling => {
+                let wait = distance(config, due.looks.saturating_add(1));
+                Ok(self.database.postpone_batch(&due.id, wait, None).await?)
             }
         }
+    }
+
+    /// Whether a batch that runs has to be cancelled: no order waits for it, and this worker has
+    /// not cancelled it. That another one has, its provider says.
+    async fn is_unwanted(&self, batch: &str) -> Result<bool, Error> {
+        let is_cancelled = self.change(batch, |looked| looked.is_cancelled);
+        Ok(!is_cancelled && !self.database.is_batch_wanted(batch).await?)
+    }
+
+    async fn cancel(&self, due: &DueBatch, batch: &Batch, remote: &str) -> Result<(), NotDone> {
+        // If it cannot be cancelled because it has ended meanwhile, the next look says so.
+        self.gateway.cancel_batch(batch, remote).await.map_err(later)?;
+        self.change(&due.id, |looked| looked.is_cancelled = true);
+        tracing::info!(
+            batch = due.id,
+            remote,
+            provider = due.provider,
+            model = due.model,
+            "a batch of AI calls was cancelled at its provider: all of its orders have ended"
+        );
+        Ok(())
     }
 
     /// Changes what this worker remembers of a batch.

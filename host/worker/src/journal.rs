@@ -270,25 +270,29 @@ impl OrderJournal {
                 self.order
             )
         };
-        let entry = serde_json::json!({ "unusable": unusable });
-        let entry = with_estimate(entry, unusable.estimated.as_deref());
-        let call = NewAiCall {
-            request: unusable.key.request.clone(),
-            occurrence: unusable.key.occurrence,
-            purpose: unusable.purpose.clone(),
-            provider: unusable.provider.clone(),
-            model: unusable.model.clone(),
-            cost_nano_usd: unusable.cost_usd.map(|cost| cost.nanos()),
-            input_tokens: unusable.usage.input_tokens,
-            output_tokens: unusable.usage.output_tokens,
-            // It would count among the times of good replies, and may be that of a time-out.
-            took_ms: None,
-            entry,
-        };
+        let call = unusable_call(unusable);
         let stored = until_it_answers("store the cost of an AI reply", || {
             self.database.keep_unusable(&self.order, &self.attempt, call.clone())
         });
         stored.await.map_err(|error| failed(&error))
+    }
+}
+
+/// What is stored of a reply that was paid for and that no call can use.
+pub(super) fn unusable_call(unusable: &UnusableReply) -> NewAiCall {
+    let entry = serde_json::json!({ "unusable": unusable });
+    NewAiCall {
+        request: unusable.key.request.clone(),
+        occurrence: unusable.key.occurrence,
+        purpose: unusable.purpose.clone(),
+        provider: unusable.provider.clone(),
+        model: unusable.model.clone(),
+        cost_nano_usd: unusable.cost_usd.map(|cost| cost.nanos()),
+        input_tokens: unusable.usage.input_tokens,
+        output_tokens: unusable.usage.output_tokens,
+        // It would count among the times of good replies, and may be that of a time-out.
+        took_ms: None,
+        entry: with_estimate(entry, unusable.estimated.as_deref()),
     }
 }
 

@@ -253,9 +253,7 @@ async fn restarts(base: Base, wire: Wire) {
     let answer = factory.database.cancel("cancelled").await.unwrap();
     assert_eq!(answer, CancelAnswer::Cancelled);
     factory.database.erase("erased").await.unwrap();
-    for id in ["cancelled", "erased"] {
-        assert!(items(&factory, id).await.is_empty(), "{id}");
-    }
+    assert!(items(&factory, "erased").await.is_empty());
 
     if wire == Wire::Openai {
         // One whose configuration has another model does not end what is paid for.
@@ -276,6 +274,113 @@ async fn restarts(base: Base, wire: Wire) {
     assert!(server.direct().is_empty());
     assert_eq!(factory.order("cancelled").await.state, OrderState::Cancelled);
     assert_eq!(open(&factory).await, 0);
+    assert_eq!(server.cancels(), 0, "one of its orders waited");
+    // Its calls were answered too: they are paid for, and nobody reads them.
+    until_charged(&factory, "cancelled").await;
+    let cost = factory.database.cost("cancelled").await.unwrap();
+    assert_eq!((cost.calls, cost.nano_usd), (2, CALL_NANO_USD), "half of two calls");
+}
+
+/// Waits until a worker has charged all answers to an order that has ended.
+async fn until_charged(factory: &Factory, id: &str) {
+    until("what is answered is charged", || async { items(factory, id).await.is_empty() }).await;
+}
+
+/// A batch whose orders have all ended is cancelled, once; what is answered by then is charged.
+async fn unwanted(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, wire).await;
+    let factory = factory.with("ai.batch.collect_ms", 60_000).with("ai.batch.max_items", 6);
+    server.set_fault(Fault::HeldAndKept(503));
+    let orders = ["a", "b", "erased"].map(|id| calls_at_once(id, 2));
+    enqueue(&factory, "faulty", orders).await;
+    let mut worker = factory.worker(&[]);
+    until("the batch is known to be sent", || async {
+        let items = items(&factory, "b").await;
+        items.len() == 2 && items.iter().all(|item| item.batch.is_some())
+    })
+    .await;
+    assert_eq!(factory.database.cancel("a").await.unwrap(), CancelAnswer::Cancelled);
+    factory.database.erase("erased").await.unwrap();
+    let looks = worker.log().len();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(server.cancels(), 0, "one order still waits: {}", &worker.log()[looks..]);
+
+    // The provider refuses it once, and is asked again.
+    assert_eq!(factory.database.cancel("b").await.unwrap(), CancelAnswer::Cancelled);
+    worker.until_log_contains("answered with the status 503").await;
+    worker.until_log_contains("a batch of AI calls was cancelled at its provider").await;
+    for id in ["a", "b"] {
+        until_charged(&factory, id).await;
+    }
+    worker.until_log_contains("a batch of AI calls has ended").await;
+    assert_eq!(server.cancels(), 2, "{}", worker.log());
+    assert_eq!(open(&factory).await, 0);
+    let mut costs = Vec::new();
+    for id in ["a", "b"] {
+        let cost = factory.database.cost(id).await.unwrap();
+        costs.push((cost.calls, cost.nano_usd));
+        let calls = factory.database.ai_calls(id).await.unwrap();
+        assert!(calls.iter().all(|call| !call.current && call.attempt.is_none()), "{calls:?}");
+    }
+    // All calls but one were answered before that. An erased order leaves nothing.
+    let (calls, nanos) = (costs.iter().map(|(calls, _)| calls), costs.iter().map(|(_, it)| it));
+    let (calls, nanos) = (calls.sum::<i64>(), nanos.sum::<i64>());
+    assert!((3..=4).contains(&calls), "{costs:?}");
+    assert_eq!(nanos, calls * CALL_NANO_USD / 2, "{costs:?}");
+    assert!(server.direct().is_empty());
+    assert!(!worker.log().contains("are made without one"), "{}", worker.log());
+
+    // An order that is made again asks again.
+    server.set_fault(Fault::None);
+    worker.kill();
+    assert!(factory.command(&["order", "retry", "b"]).output().unwrap().status.success());
+    let factory = factory.with("ai.batch.max_items", 2);
+    let _second = factory.worker(&[]);
+    factory.until_state("b", OrderState::Succeeded).await;
+    assert!(server.direct().is_empty());
+}
+
+/// A call that a batch has is waited for, also if the budget is used up meanwhile.
+async fn on_its_way(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, wire).await.with("ai.batch.max_items", 1);
+    let config = factory.bench.path().join("sitewright.toml");
+    let config = std::fs::read_to_string(config).unwrap();
+    // Both calls fit, as far as is known before; one answer has more tokens than the budget.
+    let config = config.replace("model = \"m\"", "model = \"m\", max_output_tokens = 200");
+    factory.bench.write("sitewright.toml", config);
+    let factory = factory.with("ai.budget.tokens", 1_000);
+    server.set_fault(Fault::HeldAfter(1));
+    enqueue(&factory, "faulty", [calls_at_once("a", 2)]).await;
+    let _worker = factory.worker(&[]);
+    let states = || async {
+        let mut states: Vec<_> = items(&factory, "a").await.iter().map(|one| one.state).collect();
+        states.sort_by_key(ToString::to_string);
+        states
+    };
+    until("one of two batches is answered", || async {
+        states().await == [BatchItemState::Answered, BatchItemState::Sent]
+    })
+    .await;
+
+    // The order is tried again before the other one is: its document is another one, with the
+    // same calls.
+    let mut document = calls_at_once("a", 2);
+    document["onboarding"]["then_fail"] = json!(false);
+    factory.database.revise("a", &document.to_string(), None, None).await.unwrap();
+    until("the answer is read", || async {
+        states().await == [BatchItemState::Sent, BatchItemState::Used]
+    })
+    .await;
+    factory.until_state("a", OrderState::Waiting).await;
+    let order = factory.order("a").await;
+    assert!(order.waiting_reason.unwrap().contains("has to answer 1 AI call"), "it waits");
+
+    server.set_fault(Fault::None);
+    factory.until_state("a", OrderState::Succeeded).await;
+    factory.assert_done_once("a", 2).await;
+    assert!(server.direct().is_empty() && factory.database.failures("a").await.unwrap().is_empty());
 }
 
 /// Providers that say nothing about their batches hold up no batch of another provider.
@@ -350,6 +455,10 @@ on_both! {
         a_silent_provider_holds_up_no_other_on_postgres;
     restarts, a_killed_worker_loses_no_batch_on_sqlite,
         a_killed_worker_loses_no_batch_on_postgres;
+    unwanted, a_batch_that_no_order_waits_for_is_cancelled_on_sqlite,
+        a_batch_that_no_order_waits_for_is_cancelled_on_postgres;
+    on_its_way, a_used_up_budget_waits_for_what_is_sent_on_sqlite,
+        a_used_up_budget_waits_for_what_is_sent_on_postgres;
 }
 
 /// The demo order with a real template: its texts need the strategy, so there are two rounds.

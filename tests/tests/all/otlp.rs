@@ -1,16 +1,21 @@
 //! What an OpenTelemetry collector receives of real processes, what providers get to know of a
 //! trace, and that a collector can delay or fail no order.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use sitewright_jobs::{NewOrder, OrderState};
 use sitewright_tests::chat_server::{Answer, ChatServer, ClosedPort, TOKENS};
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good, named, until};
-use sitewright_tests::otlp_server::{OtlpServer, ReceivedSpan, Receives};
+use sitewright_tests::otlp_server::{
+    Attributes, OtlpServer, ReceivedPoint, ReceivedSpan, Receives,
+};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest};
 
 use crate::serve::Listening;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 
 /// The span of a CRM, in which it sends an order.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -176,6 +181,8 @@ fn nothing_is_sent_that_nobody_asked_for() {
             ("OTEL_TRACES_EXPORTER", "none".to_owned()),
             ("OTEL_LOGS_EXPORTER", "none".to_owned()),
         ],
+        // One order has no metrics.
+        vec![(METRICS_ENDPOINT, format!("{}/v1/metrics", collector.endpoint()))],
     ] {
         let (done, server) = generate(&variables, "propagate_trace = true");
         done.failure();
@@ -240,6 +247,10 @@ async fn a_collector_that_does_not_answer_delays_and_fails_no_order() {
     // Room for the spans of less than one order: most are dropped.
     factory.set_env("OTEL_BSP_MAX_QUEUE_SIZE", 2);
     factory.set_env("OTEL_EXPORTER_OTLP_TIMEOUT", 600_000);
+    let metrics = OtlpServer::start(Receives::Silently);
+    factory.set_env(METRICS_ENDPOINT, format!("{}/v1/metrics", metrics.endpoint()));
+    factory.set_env("OTEL_METRIC_EXPORT_INTERVAL", 10);
+    factory.set_env("OTEL_METRIC_EXPORT_TIMEOUT", 600_000);
     factory.enqueue_all([calls_in_turn("first", 1)]).await;
     let mut worker = factory.worker(&[]);
     until("the collector has a request", || async { silent.requests() > 0 }).await;
@@ -247,6 +258,7 @@ async fn a_collector_that_does_not_answer_delays_and_fails_no_order() {
     factory.enqueue_all((0..20).map(|n| calls_in_turn(&format!("o{n}"), 2))).await;
     factory.until_count(OrderState::Succeeded, 21).await;
     assert_eq!(silent.requests(), 1, "a batch waits for the one before");
+    assert_eq!(metrics.requests(), 1, "so do metrics");
     worker.signal(rustix::process::Signal::TERM);
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
     let says = "the OpenTelemetry collector does not answer";
@@ -269,4 +281,159 @@ async fn what_a_collector_refuses_is_counted_in_the_log() {
     assert!(log.contains("it answers with status 400"), "{log}");
     // The sender of the order does not record its trace, so nobody else does.
     assert!(!collector.has_received("sitewright.stage.run"), "{log}");
+}
+
+/// Numbers by the names and labels of their points.
+type Numbers = BTreeMap<(String, BTreeMap<String, String>), f64>;
+
+/// What Prometheus reads in `/metrics`. Of a histogram, its sum.
+fn scraped(text: &str) -> Numbers {
+    let mut numbers = Numbers::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, number) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        if name.ends_with("_bucket") || name.ends_with("_count") {
+            continue;
+        }
+        let name = name.strip_suffix("_sum").unwrap_or(name).to_owned();
+        let labels = labels.strip_suffix("\"}").unwrap_or_default().split("\",");
+        let labels = labels.filter(|label| !label.is_empty()).map(|label| {
+            let (name, value) = label.split_once("=\"").unwrap();
+            (name.to_owned(), value.to_owned())
+        });
+        let before = numbers.insert((name, labels.collect()), number.parse().unwrap());
+        assert_eq!(before, None, "{line} is there twice");
+    }
+    numbers
+}
+
+fn exported(points: &[ReceivedPoint]) -> Numbers {
+    let labels = |labels: &Attributes| {
+        let labels = labels.iter();
+        labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+    };
+    points.iter().map(|one| ((one.name.clone(), labels(&one.labels)), one.value)).collect()
+}
+
+/// The number of attempts that have succeeded.
+fn succeeded(points: &[ReceivedPoint]) -> f64 {
+    let of = |point: &&ReceivedPoint| {
+        point.name == "sitewright_attempts_total" && point.labels["outcome"] == "succeeded"
+    };
+    points.iter().find(of).map_or(0.0, |point| point.value)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_the_metrics_that_prometheus_scrapes() {
+    let places = [("sqlite", Some(Base::Sqlite)), ("postgres", Base::postgres("otlp_metrics"))];
+    for (place, base) in places.into_iter().filter_map(|(place, base)| Some((place, base?))) {
+        let collector = OtlpServer::start(Receives::All);
+        let model = Model::start(good);
+        let mut factory = Factory::new(base, &model).await;
+        factory.set_env(METRICS_ENDPOINT, format!("{}/v1/metrics", collector.endpoint()));
+        factory.set_env("OTEL_METRIC_EXPORT_INTERVAL", 100);
+        factory.set_env("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "authorization=Bearer%20x");
+        factory.enqueue_all([calls_in_turn("24", 1)]).await;
+        let mut command = factory.command(&["--json"]);
+        command.args(["worker", "--listen", "127.0.0.1:0"]);
+        let worker = Listening::start(command);
+        until("the attempt is counted", || async {
+            collector.exports().last().is_some_and(|points| succeeded(points) == 1.0)
+        })
+        .await;
+        let client = sitewright_http::client().unwrap();
+        let scrape = client.first().get(worker.url("/metrics")).send().await.unwrap();
+        let scrape = scraped(&scrape.text().await.unwrap());
+        let before = collector.exports().len();
+        until("an export is newer", || async { collector.exports().len() > before + 1 }).await;
+        assert_eq!(worker.stop(), Some(0), "{place}");
+
+        let exports = collector.exports();
+        let export = exported(&exports[before + 1]);
+        let names = |numbers: &Numbers| numbers.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&export), names(&scrape), "{place}");
+        let counted = |(key, _): &(&(String, BTreeMap<String, String>), &f64)| {
+            key.0.ends_with("_total") || key.0.ends_with("_duration_seconds")
+        };
+        assert!(scrape.iter().filter(counted).eq(export.iter().filter(counted)), "{export:?}");
+        let orders = |state: &str| {
+            let state = BTreeMap::from([("state".to_owned(), state.to_owned())]);
+            export[&("sitewright_orders".to_owned(), state)]
+        };
+        assert_eq!((orders("succeeded"), orders("queued")), (1.0, 0.0), "{place}");
+        assert_eq!(collector.authorization().as_deref(), Some("Bearer x"));
+        assert!(collector.spans().is_empty() && collector.lines().is_empty());
+
+        // Counters begin with the process, and the resource says which one it is.
+        let first = &exports[0][0];
+        assert_eq!(first.resource["service.name"], "sitewright");
+        let instance = first.resource["service.instance.id"].as_str().unwrap();
+        assert_eq!(instance.len(), 36, "{instance}");
+        let mut begun = None;
+        for point in exports.iter().flatten() {
+            assert_eq!(point.resource, first.resource);
+            let (from, to) = point.time;
+            match point.name.as_str() {
+                name if name.ends_with("_total") || !point.buckets.1.is_empty() => {
+                    assert_eq!(*begun.get_or_insert(from), from, "{point:?}");
+                    assert!(from > 0 && to > from, "{point:?}");
+                }
+                _ => assert_eq!(from, 0, "{point:?}"),
+            }
+            assert_eq!(point.unit == "s", point.name.ends_with("_seconds"), "{point:?}");
+        }
+    }
+}
+
+/// A worker without a listener, which ends long before the first interval does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_export_has_what_a_short_process_did() {
+    let collector = OtlpServer::start(Receives::All);
+    let model = Model::start(good);
+    let mut factory = Factory::new(Base::Sqlite, &model).await;
+    factory.set_env(METRICS_ENDPOINT, format!("{}/v1/metrics", collector.endpoint()));
+    for (id, count) in [("first", 1), ("second", 2)] {
+        factory.enqueue_all([calls_in_turn(id, 1)]).await;
+        let log = factory.drain().await;
+        let exports = collector.exports();
+        assert_eq!(exports.len(), count, "{log}");
+        assert_eq!(succeeded(exports.last().unwrap()), 1.0, "of this process: {log}");
+    }
+    let instances = collector.exports();
+    let instances = instances.iter().map(|points| &points[0].resource["service.instance.id"]);
+    let instances: Vec<_> = instances.collect();
+    assert_ne!(instances[0], instances[1]);
+
+    // `OTEL_METRICS_EXPORTER` turns off metrics alone.
+    factory.set_env(ENDPOINT, collector.endpoint());
+    factory.set_env("OTEL_METRICS_EXPORTER", "none");
+    factory.enqueue_all([calls_in_turn("third", 1)]).await;
+    let log = factory.drain().await;
+    assert_eq!(collector.exports().len(), 2, "{log}");
+    assert!(!collector.spans().is_empty(), "{log}");
+}
+
+/// A collector may have no pipeline for metrics.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_exports_and_logs_a_refusal_once() {
+    let collector = OtlpServer::start(Receives::AllAfter(4));
+    let model = Model::start(good);
+    let mut factory = Factory::new(Base::Sqlite, &model).await;
+    factory.set_env(METRICS_ENDPOINT, format!("{}/v1/metrics", collector.endpoint()));
+    factory.set_env("OTEL_METRIC_EXPORT_INTERVAL", 50);
+    let log = factory.bench.path().join("serve.log");
+    let mut command = factory.command(&["--json", "serve", "--listen", "127.0.0.1:0"]);
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let server = Listening::start(command);
+    until("metrics arrive", || async { !collector.exports().is_empty() }).await;
+    assert_eq!(server.stop(), Some(0));
+    let names: Vec<String> =
+        collector.exports()[0].iter().map(|point| point.name.clone()).collect();
+    for name in ["sitewright_build_info", "sitewright_orders", "sitewright_event_listeners"] {
+        assert!(names.iter().any(|one| one == name), "{name}: {names:?}");
+    }
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("metrics did not reach").count(), 1, "{log}");
+    assert!(log.contains("it answers with status 404"), "{log}");
+    assert_eq!(log.matches("metrics reach the OpenTelemetry collector again").count(), 1, "{log}");
 }

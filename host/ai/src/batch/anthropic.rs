@@ -31,8 +31,10 @@ pub(super) fn create(requests: &[RequestToSend]) -> Value {
 /// What the batch with this id says of itself. Its answers are read at its own address: the one that
 /// it names could be anybody's.
 pub(super) fn progress(batch: &Value, remote: &str) -> SaidProgress {
-    if batch["processing_status"] != "ended" {
-        return SaidProgress::Running;
+    match batch["processing_status"].as_str() {
+        Some("ended") => {}
+        Some("canceling") => return SaidProgress::Cancelling,
+        _ => return SaidProgress::Running,
     }
     let why = Said::new("its batch ended without an answer to it");
     SaidProgress::Ended { results: vec![Said::new(remote)], why }
@@ -85,6 +87,19 @@ mod tests {
                 (read, _) => panic!("{line}: {read:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_batch_runs_until_it_says_that_it_has_ended() {
+        for (status, expected) in [
+            (json!("in_progress"), SaidProgress::Running),
+            (json!(null), SaidProgress::Running),
+            (json!("canceling"), SaidProgress::Cancelling),
+        ] {
+            assert_eq!(progress(&json!({ "processing_status": status }), "b1"), expected);
+        }
+        let ended = progress(&json!({ "processing_status": "ended" }), "b1");
+        assert!(matches!(ended, SaidProgress::Ended { .. }), "{ended:?}");
     }
 
     #[test]

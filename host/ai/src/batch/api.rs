@@ -69,6 +69,8 @@ pub(super) struct RequestToSend {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchProgress {
     Running,
+    /// It was cancelled, and ends soon.
+    Cancelling,
     Ended(EndedBatch),
 }
 
@@ -76,6 +78,7 @@ pub enum BatchProgress {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SaidProgress {
     Running,
+    Cancelling,
     Ended {
         /// Where its answers are.
         results: Vec<Said>,
@@ -236,11 +239,32 @@ impl Gateway {
                 anthropic::progress(&api.get(url).await?, remote)
             }
         };
-        let SaidProgress::Ended { results, why } = said else { return Ok(BatchProgress::Running) };
+        let (results, why) = match said {
+            SaidProgress::Running => return Ok(BatchProgress::Running),
+            SaidProgress::Cancelling => return Ok(BatchProgress::Cancelling),
+            SaidProgress::Ended { results, why } => (results, why),
+        };
         let results = results.iter().map(|id| api.usable(id, "the answers of the batch"));
         let results = results.collect::<Result<Vec<_>, _>>()?;
         let why = why.message(&api.candidate.provider.redactor());
         Ok(BatchProgress::Ended(EndedBatch { results, why }))
+    }
+
+    /// Cancels a batch that runs. Its provider ends it soon; answers that are there by then can be
+    /// read, and are paid for.
+    ///
+    /// # Errors
+    /// As [`send_batch`](Gateway::send_batch); also if the batch has ended meanwhile.
+    pub async fn cancel_batch(&self, batch: &Batch, remote: &str) -> Result<(), BatchError> {
+        let api = self.batch_api(batch)?;
+        let (endpoint, remote) = (api.endpoint(), segment(remote));
+        let url = match api.wire {
+            BatchWire::Openai => openai::url(&endpoint, &format!("batches/{remote}/cancel")),
+            BatchWire::Anthropic => anthropic::url(&endpoint, &format!("/{remote}/cancel")),
+        };
+        let open = api.open(Method::POST, url, Vec::new(), None).await?;
+        // It is the batch. What it says of itself is read at the next look.
+        api.value(open).await.map(drop)
     }
 
     /// The answers of a batch that has ended, to be read one by one.

@@ -40,13 +40,13 @@ pub use api::{
     Batch, BatchError, BatchErrorKind, BatchProgress, BatchRequest, BatchResult, BatchResults,
     EndedBatch,
 };
-pub use sitewright_model::ai::{BatchAnswer, BatchedCall, BatchedEnd, NewBatchCall};
+pub use sitewright_model::ai::{BatchAnswer, BatchedCall, BatchedEnd, KnownCall, NewBatchCall};
 
 /// Keeps the calls of one attempt that wait for batches.
 #[async_trait]
 pub trait BatchQueue: fmt::Debug + Send + Sync {
-    /// The answer of a batch to this call that was not read yet, if there is one.
-    async fn answer(&self, key: &JournalKey) -> Option<BatchAnswer>;
+    /// What batches have of this call.
+    async fn known(&self, key: &JournalKey) -> KnownCall;
 
     /// Stores a call durably, and tells what is known of it. A queue that fails lets the call be
     /// made without a batch.
@@ -79,10 +79,21 @@ impl Gateway {
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
     ) -> Batched {
-        // Before any budget is asked: an answer that is there is paid for.
-        let answer = match queue.answer(key).await {
-            Some(answer) => answer,
-            None => {
+        // Before any budget is asked: what a batch has, answered or not, is paid for.
+        let answer = match queue.known(key).await {
+            KnownCall::Answered(answer) => answer,
+            KnownCall::Sent { .. } => {
+                let candidate = first_in_batch(route, key);
+                let estimate = candidate.map(|candidate| dispatch::estimate(candidate, request));
+                // Further calls of the order must fit into its budget beside this one.
+                let _reserved = call
+                    .budget
+                    .as_ref()
+                    .zip(estimate)
+                    .map(|(budget, estimate)| budget.reserve_paid(estimate));
+                std::future::pending().await
+            }
+            KnownCall::Unknown => {
                 let queued = self.queued(call, request, (name, route), key, days, queue);
                 let Some(answer) = queued.await else { return Batched::Direct };
                 answer
@@ -154,8 +165,7 @@ impl Gateway {
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
     ) -> Option<BatchAnswer> {
-        let first = dispatch::first(&route.candidates, |most| number(&key.request, most));
-        let candidate = route.candidates.get(first)?;
+        let candidate = first_in_batch(route, key)?;
         let Some(body) = candidate.batch_body(request) else {
             tracing::info!(
                 call = %call.call_id,
@@ -197,6 +207,38 @@ impl Gateway {
         }
     }
 
+    /// What an answer of a batch has used and cost that no call reads, because its order has ended.
+    /// Tokens are estimated if the provider does not count them, or the configuration does not know
+    /// its model any more.
+    pub fn unread_answer(
+        &self,
+        key: JournalKey,
+        purpose: String,
+        answer: &BatchAnswer,
+    ) -> UnusableReply {
+        let BatchAnswer { provider, model, answer } = answer;
+        let mut candidates = self.route_table().values().flat_map(|route| &route.candidates);
+        let candidate =
+            candidates.find(|one| one.provider_name == *provider && one.model == *model);
+        let usage = candidate.map(|candidate| candidate.batched_usage(answer)).unwrap_or_default();
+        let output_tokens = usage.output_tokens.or_else(|| Some(estimated_tokens(answer.len())));
+        let charged = Usage { output_tokens, ..usage };
+        let price = self.batch_config().price;
+        let cost = |usage| Some(Usd::from_dollars(candidate?.cost(usage)?.dollars() * price));
+        let of_charged = cost(charged).unwrap_or_default();
+        UnusableReply {
+            key,
+            purpose,
+            provider: provider.clone(),
+            model: model.clone(),
+            usage,
+            cost_usd: cost(usage),
+            estimated: dispatch::estimated(usage, charged, of_charged),
+            kind: AiErrorKind::Cancelled,
+            message: Some(message!("its order had ended before a batch answered it")),
+        }
+    }
+
     /// Whether a route tries this model of this provider, and the provider has a batch API: then its
     /// batches can be sent and read.
     pub fn tries_in_batch(&self, provider: &str, model: &str) -> bool {
@@ -221,6 +263,12 @@ impl Candidate {
             Provider::Scripted(_) => None,
         }
     }
+}
+
+/// The candidate of a call that may wait for a batch.
+fn first_in_batch<'a>(route: &'a Route, key: &JournalKey) -> Option<&'a Candidate> {
+    let first = dispatch::first(&route.candidates, |most| number(&key.request, most));
+    route.candidates.get(first)
 }
 
 /// A number from 0 to `most`, the same for each attempt at a call: a call that waits must find its

@@ -83,8 +83,10 @@ pub(super) fn find(page: &Value, id: &str) -> Listed {
 /// What a batch says of itself.
 pub(super) fn progress(batch: &Value) -> SaidProgress {
     let status = batch["status"].as_str().unwrap_or_default();
-    if !matches!(status, "completed" | "failed" | "expired" | "cancelled") {
-        return SaidProgress::Running;
+    match status {
+        "completed" | "failed" | "expired" | "cancelled" => {}
+        "cancelling" => return SaidProgress::Cancelling,
+        _ => return SaidProgress::Running,
     }
     let files = ["output_file_id", "error_file_id"].iter();
     let results = files.filter_map(|file| batch[file].as_str().map(Said::new)).collect();
@@ -154,11 +156,12 @@ mod tests {
 
     #[test]
     fn a_batch_ends_in_four_ways() {
+        let cancelling = progress(&json!({"status": "cancelling"}));
+        assert_eq!(cancelling, SaidProgress::Cancelling);
         for (batch, expected) in [
             (json!({"status": "validating"}), None),
             (json!({"status": "in_progress", "output_file_id": null}), None),
             (json!({"status": "finalizing"}), None),
-            (json!({"status": "cancelling"}), None),
             (json!({}), None),
             (
                 json!({"status": "completed", "output_file_id": "f1", "error_file_id": "f2"}),

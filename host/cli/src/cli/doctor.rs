@@ -77,7 +77,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         }
     }
     if let Some(says) = crate::telemetry::examine_export() {
-        found.checks.push(Check::new("OpenTelemetry", says.map(str::to_owned)));
+        found.checks.push(Check::new("OpenTelemetry", says));
     }
     let all_well = found.checks.iter().all(|check| check.ok);
     if json {

@@ -267,7 +267,10 @@ impl Cli {
             Command::Replay(args) => replay::run(&setup, args, json).await,
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
-            Command::Worker(args) => worker::run(&setup, args, json).await,
+            Command::Worker(args) => worker::run(&setup, args, json, &mut logging).await,
+            #[cfg(feature = "server")]
+            Command::Serve(args) => serve::run(&setup, args, json, &mut logging).await,
+            #[cfg(not(feature = "server"))]
             Command::Serve(args) => serve::run(&setup, args, json).await,
             Command::Health(args) => health::run(&setup, args, json).await,
             Command::Token(command) => token::run(&setup, command, json).await,

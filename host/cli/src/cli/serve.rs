@@ -13,6 +13,8 @@ use super::output;
 use super::replay_child;
 use super::setup::{Setup, SetupError};
 use super::signals::StopSignals;
+use crate::telemetry::Logging;
+use sitewright_control::read_metrics;
 use sitewright_jobs::Database;
 use sitewright_model::message;
 use sitewright_server::{Alive, CONSOLE, Server, Surface};
@@ -41,7 +43,12 @@ pub(super) struct Args {
     link: bool,
 }
 
-pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+pub(super) async fn run(
+    setup: &Setup,
+    args: Args,
+    json: bool,
+    logging: &mut Logging,
+) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     let stop = stop_on_signal()?;
     let database = Setup::served(&config).await?;
@@ -49,6 +56,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let doing = (alive, replay_child::replays(setup));
     let server = http::bind(&config, database.clone(), Surface::Api, args.listen, doing).await?;
     let dispatch = Setup::dispatch(&config, &database, &sitewright_http::client()?).await?;
+    logging.export_metrics(read_metrics(database.clone(), server.listeners()));
     let address = server.address();
     let wants_link = args.link || (!json && std::io::stdout().is_terminal());
     let link = match wants_link && (args.link || database.is_embedded()) {

@@ -1,5 +1,6 @@
 //! `sitewright worker`: claims orders from the queue and makes their sites until it is shut down.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -12,6 +13,8 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::signals::{StopSignals, caught};
 use crate::config::Config;
+use crate::telemetry::Logging;
+use sitewright_control::read_metrics;
 use sitewright_http::Client;
 use sitewright_jobs::Database;
 use sitewright_model::message;
@@ -46,7 +49,12 @@ pub(super) struct Args {
     listen: Option<std::net::SocketAddr>,
 }
 
-pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+pub(super) async fn run(
+    setup: &Setup,
+    args: Args,
+    json: bool,
+    logging: &mut Logging,
+) -> Result<Exit, SetupError> {
     let begin = Instant::now();
     let mut config = setup.config()?;
     if let Some(most) = args.max_orders {
@@ -63,6 +71,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         () = signals.next() => return Ok(Exit::Cancelled),
     };
     let database = prepared.database.clone();
+    // Its status has no events to listen to.
+    logging.export_metrics(read_metrics(database.clone(), Arc::new(|| 0)));
     // Before there are orders: an address that cannot be used must not stop their attempts.
     #[cfg(feature = "server")]
     let status = match args.listen {

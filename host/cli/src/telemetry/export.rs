@@ -1,9 +1,10 @@
-//! Spans and log lines for the OpenTelemetry collector that the environment names.
+//! Spans, log lines and metrics for the OpenTelemetry collector that the environment names.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use sitewright_ai::Redactor;
+use sitewright_model::metrics::ReadMetrics;
 use sitewright_otlp::OtlpSettings;
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +34,12 @@ pub(super) const OWN: &str =
 pub(super) struct Export(Option<sitewright_otlp::Exporters>);
 
 impl Export {
+    pub(super) fn metrics(&mut self, read: ReadMetrics) {
+        if let Some(export) = &mut self.0 {
+            export.send_metrics(read);
+        }
+    }
+
     pub(super) async fn finish(&mut self, within: Duration) {
         if let Some(export) = self.0.take() {
             export.finish(within).await;
@@ -69,16 +76,11 @@ fn begin(filter: EnvFilter) -> Result<Exported, ExportError> {
 }
 
 /// What the environment says; `None` if it names no collector.
-pub(super) fn examine() -> Option<Result<&'static str, String>> {
-    let settings = match OtlpSettings::from_env() {
-        Ok(settings) => settings?,
-        Err(error) => return Some(Err(error.to_string())),
-    };
-    Some(Ok(match (settings.has_traces(), settings.has_logs()) {
-        (true, true) => "traces and logs",
-        (true, false) => "traces",
-        (false, _) => "logs",
-    }))
+pub(super) fn examine() -> Option<Result<String, String>> {
+    match OtlpSettings::from_env() {
+        Ok(settings) => Some(Ok(settings?.signals())),
+        Err(error) => Some(Err(error.to_string())),
+    }
 }
 
 fn redact(text: &str) -> Cow<'_, str> {

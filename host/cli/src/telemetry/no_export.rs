@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sitewright_model::metrics::ReadMetrics;
 use tracing_subscriber::EnvFilter;
 
 use super::BoxedLayer;
@@ -13,6 +14,9 @@ pub(super) const OWN: &str = "";
 pub(super) struct Export;
 
 impl Export {
+    #[allow(clippy::unused_self, clippy::needless_pass_by_value, reason = "as with the feature")]
+    pub(super) fn metrics(&mut self, _: ReadMetrics) {}
+
     #[allow(clippy::unused_async, reason = "as with the feature")]
     pub(super) async fn finish(&mut self, _: Duration) {}
 }
@@ -31,7 +35,7 @@ pub(super) fn start(_: EnvFilter) -> Exported {
 }
 
 /// What the environment says; `None` if it names no collector.
-pub(super) fn examine() -> Option<Result<&'static str, String>> {
+pub(super) fn examine() -> Option<Result<String, String>> {
     let text = |name: &str| std::env::var(name).unwrap_or_default().trim().to_owned();
     if text("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true") {
         return None;
@@ -39,8 +43,10 @@ pub(super) fn examine() -> Option<Result<&'static str, String>> {
     let signals = [
         ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
         ("OTEL_LOGS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"),
+        ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
     ];
-    let wanted = signals.into_iter().filter(|(exporter, _)| text(exporter) != "none");
+    let is_off = |exporter: &str| matches!(&*text(exporter), "none" | "prometheus");
+    let wanted = signals.into_iter().filter(|(exporter, _)| !is_off(exporter));
     let mut endpoints = wanted.flat_map(|(_, own)| [own, "OTEL_EXPORTER_OTLP_ENDPOINT"]);
     let named = endpoints.find(|name| !text(name).is_empty())?;
     Some(Err(format!(

@@ -36,6 +36,17 @@ pub struct BatchAnswer {
     pub answer: String,
 }
 
+/// What batches have of a call, before it is added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KnownCall {
+    /// A batch has it, and has not answered it. The call waits, and its attempt ends soon.
+    Sent { purpose: String, provider: String },
+    /// A batch has answered it, and no attempt has read that.
+    Answered(BatchAnswer),
+    /// No batch has it, or its answer was read.
+    Unknown,
+}
+
 /// How a call that waited for a batch ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchedEnd {

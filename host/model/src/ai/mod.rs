@@ -8,7 +8,7 @@ mod error;
 mod journal_key;
 mod usd;
 
-pub use batch::{BatchAnswer, BatchedCall, BatchedEnd, NewBatchCall};
+pub use batch::{BatchAnswer, BatchedCall, BatchedEnd, KnownCall, NewBatchCall};
 pub use call_id::{CallId, CallIdError};
 pub use completion::{Completed, Completion, FinishReason, ReplySource, Usage};
 pub use error::{
