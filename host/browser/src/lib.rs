@@ -120,8 +120,8 @@ impl Browser {
         drop(connection);
         let stderr = process.end().await;
         Err(BrowserError(message!(
-            "the browser {} does not start: {failed}{stderr}; if its sandbox is missing, allow user \
-             namespaces, which some containers forbid",
+            "the browser {} does not start: {failed}{stderr}; if its sandbox is missing, allow \
+             user namespaces, which some containers forbid",
             program.display()
         )))
     }

@@ -192,9 +192,10 @@ mod tests {
             shown,
             [
                 "index.html: at a width of 360, 390 and 1440 px visitors must scroll sideways: \
-                 `div.w` sticks out by 240 px; let it wrap or shrink, or scroll in a box of its own \
-                 [browser-overflow]",
-                "index.html: accessibility at a width of 360 px: image-alt (critical) [browser-axe]",
+                 `div.w` sticks out by 240 px; let it wrap or shrink, or scroll in a box of its \
+                 own [browser-overflow]",
+                "index.html: accessibility at a width of 360 px: image-alt (critical) \
+                 [browser-axe]",
                 "app.js:3: seen in a browser on `index.html` and 2 other pages: no such function \
                  [browser-console]",
                 "about.html: seen in a browser: no `x.png` [browser-request]",

@@ -181,8 +181,8 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
                 "<script>lib()</script>",
             ),
             Some((
-                "index.html:5: seen in a browser: a script stops with an error: ReferenceError: lib \
-                 is not defined (nothing was loaded from other.example)",
+                "index.html:5: seen in a browser: a script stops with an error: ReferenceError: \
+                 lib is not defined (nothing was loaded from other.example)",
                 "[browser-console]",
             )),
         ),

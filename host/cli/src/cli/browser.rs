@@ -9,8 +9,8 @@ use sitewright_site::Viewer;
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct BrowserArgs {
-    /// Also look at the pages in a headless Chromium: what sticks out at widths of 360, 390 and 1440
-    /// pixels, errors of scripts, missing files, accessibility (axe-core). PATH is its program
+    /// Also look at the pages in a headless Chromium: what sticks out at widths of 360, 390 and
+    /// 1440 pixels, errors of scripts, missing files, accessibility (axe-core). PATH is its program
     /// [default: the key `browser` of the configuration, else the first in PATH].
     #[arg(long, value_name = "PATH", require_equals = true)]
     browser: Option<Option<PathBuf>>,
