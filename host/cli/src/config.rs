@@ -81,6 +81,12 @@ struct Keys {
     orders: OrderKeys,
     #[serde(default)]
     checks: CheckKeys,
+    /// Program of Chromium or Google Chrome for `--browser`.
+    #[schemars(
+        with = "Option<String>",
+        extend("x-type" = "path", "x-default" = "the first in `PATH`")
+    )]
+    browser: Option<RelativePathBuf>,
     /// Releases of an order that are kept, the current one included.
     #[serde(default = "default_keep")]
     keep_releases: usize,
@@ -345,6 +351,8 @@ pub struct Config {
     pub orders: OrderReading,
     /// `[checks]`.
     pub checks: SitePolicy,
+    /// Program of the browser for `--browser`. `None` for the first in `PATH`.
+    pub browser: Option<PathBuf>,
     pub default_locale: Locale,
     pub keep_releases: usize,
     /// Runs at once of `conformance`. `None` for two on each processor core.
@@ -473,6 +481,7 @@ impl Config {
                 fallback_locale: keys.orders.fallback_locale,
             },
             checks: SitePolicy { levels, clean_urls, copy, forbidden_words, exempt_purposes },
+            browser: keys.browser.map(|key| key.relative()),
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,

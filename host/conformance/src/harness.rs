@@ -277,6 +277,7 @@ impl Harness {
             orders: OrderReading::default(),
             default_locale: self.default_locale.clone(),
             checks: SitePolicy::default(),
+            viewer: None,
             keep_releases: 1,
             config_version: format!("conformance {}", super::suite::VERSION),
         })

@@ -14,12 +14,15 @@ use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
+use sitewright_site::SiteProblem;
 
 /// What results are compared with.
 pub(super) struct Judge<'a> {
     /// The baseline's site; `None` if no order became a site.
     pub(super) baseline: Option<&'a FinishedSite>,
     pub(super) external: &'a [String],
+    /// What a browser found in the site; `None` if it was not looked at.
+    pub(super) viewed: Option<&'a [SiteProblem]>,
     /// Whether snapshots are replaced.
     pub(super) update: bool,
 }
@@ -179,7 +182,12 @@ impl Judge<'_> {
 
     fn pages(&self, planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
         for rule in SuiteRule::all() {
-            if matches!(rule, SuiteRule::Site(_) | SuiteRule::Page(_)) {
+            let is_checked = match rule {
+                SuiteRule::Site(rule) => self.viewed.is_some() || !rule.needs_browser(),
+                SuiteRule::Page(_) => true,
+                _ => false,
+            };
+            if is_checked {
                 summary.checked(rule);
             }
         }
@@ -187,7 +195,7 @@ impl Judge<'_> {
             page_checks::check_pages(&site.files, self.external);
         let weight = SuiteRule::Page(super::rule::PageRule::Weight);
         summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
-        for warning in &site.warnings {
+        for warning in site.warnings.iter().chain(self.viewed.unwrap_or_default()) {
             let (rule, file) = (SuiteRule::Site(warning.rule), warning.file.as_str());
             if summary.has_finding(rule, file, warning.message.as_str()) {
                 continue;

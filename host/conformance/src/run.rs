@@ -1,10 +1,13 @@
 //! Runs the suite on one template.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::answers::AuthorRules;
@@ -25,6 +28,7 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{Catalogue, Limits, Loader};
+use sitewright_site::{SitePath, SiteProblem, ViewedSite, Viewer};
 
 /// Upper bound of a run's deadline in milliseconds; the configuration can set a lower one.
 const DEADLINE_MS: u64 = 30_000;
@@ -40,6 +44,8 @@ pub struct Setting {
     pub at_once: usize,
     /// The gateway needs one; the suite sends no request.
     pub client: Client,
+    /// Looks at sites in a browser. `None`: the rules that need one are not tested.
+    pub viewer: Option<Arc<dyn Viewer>>,
 }
 
 /// One template to check.
@@ -60,6 +66,12 @@ pub struct Candidate {
 impl Candidate {
     fn wants_rule(&self, rule: SuiteRule) -> bool {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
+    }
+
+    /// Whether a rule is wanted that needs a browser.
+    fn wants_browser(&self) -> bool {
+        let needs = |rule: SuiteRule| matches!(rule, SuiteRule::Site(rule) if rule.needs_browser());
+        SuiteRule::all().into_iter().any(|rule| needs(rule) && self.wants_rule(rule))
     }
 
     /// Whether the filter matches the test case's label.
@@ -135,6 +147,8 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             candidate,
             author: Arc::new(author),
             at_once: setting.at_once.max(1),
+            viewer: setting.viewer.clone().filter(|_| candidate.wants_browser()),
+            viewed: Mutex::default(),
         };
         let orders = tokio::task::spawn_blocking(move || {
             Orders::new(made.manifest.clone(), max_bytes, &locale)
@@ -169,6 +183,10 @@ struct Suite<'a> {
     candidate: &'a Candidate,
     author: Arc<AuthorFolder>,
     at_once: usize,
+    /// `None` if no rule that needs a browser is wanted.
+    viewer: Option<Arc<dyn Viewer>>,
+    /// Digests of the pages that were looked at, each behind that of its site's other files.
+    viewed: Mutex<HashSet<([u8; 32], [u8; 32])>>,
 }
 
 impl Suite<'_> {
@@ -230,6 +248,7 @@ impl Suite<'_> {
                 SuiteRule::Purposes | SuiteRule::Blame | SuiteRule::Stops => {
                     "no AI call failed, or the template makes none"
                 }
+                SuiteRule::Site(rule) if rule.needs_browser() => "it needs `--browser`",
                 _ => "no test case checked it",
             };
             summary.skip(rule, why);
@@ -303,14 +322,79 @@ impl Suite<'_> {
         if self.candidate.names(&planned) {
             summary.named.insert(planned.rule);
         }
+        let viewed = self.view(&planned, &made).await?;
         let (author, update) = (self.author.clone(), self.candidate.update);
         let judged = tokio::task::spawn_blocking(move || {
-            let judge = Judge { baseline: baseline.as_deref(), external: &author.external, update };
+            let judge = Judge {
+                baseline: baseline.as_deref(),
+                external: &author.external,
+                viewed: viewed.as_deref(),
+                update,
+            };
             judge.judge(&planned, made, &mut summary)?;
             Ok(summary)
         });
         judged.await.map_err(|error| message!("judging a test case failed: {error}"))?
     }
+
+    /// The site for a browser, which knows the pages that were looked at before.
+    fn unseen(&self, site: &FinishedSite) -> ViewedSite {
+        let files = site.files.iter().filter_map(|(path, bytes)| {
+            Some((SitePath::parse(path, usize::MAX).ok()?, bytes.clone()))
+        });
+        let files: BTreeMap<SitePath, Vec<u8>> = files.collect();
+        let is_page = |path: &SitePath| path.extension().as_deref() == Some("html");
+        // What pages may load.
+        let shared = digest(files.iter().filter(|(path, _)| !is_page(path)));
+        let mut viewed = self.viewed.lock();
+        let mut is_known = |file| !viewed.insert((shared, digest(std::iter::once(file))));
+        let known = files.iter().filter(|(path, _)| is_page(path)).filter(|file| is_known(*file));
+        let known = known.map(|(path, _)| path.clone()).collect();
+        ViewedSite { known, files, ..ViewedSite::default() }
+    }
+
+    /// What a browser finds in the site of a test case. `None` if there is no browser or no site.
+    /// Layouts differ with lengths, languages and colours; the sites of other orders look like these.
+    async fn view(
+        &self,
+        planned: &PlannedCase,
+        made: &TestRun,
+    ) -> Result<Option<Vec<SiteProblem>>, Message> {
+        let (Some(viewer), TestOutcome::Site(site)) = (&self.viewer, &made.ended) else {
+            return Ok(None);
+        };
+        let differs = matches!(
+            planned.rule,
+            SuiteRule::Minimal
+                | SuiteRule::Full
+                | SuiteRule::Locales
+                | SuiteRule::Hostile
+                | SuiteRule::Colours
+                | SuiteRule::EmptyLists
+                | SuiteRule::LongLists
+                | SuiteRule::Expected
+        );
+        if !differs {
+            return Ok(None);
+        }
+        let site = self.unseen(site);
+        let found = viewer.view(site).await;
+        found.map(Some).map_err(|error| {
+            message!("the site of the case `{}` cannot be looked at: {error}", planned.label)
+        })
+    }
+}
+
+/// Identifies files by their paths and content.
+fn digest<'a>(files: impl Iterator<Item = (&'a SitePath, &'a Vec<u8>)>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for (path, bytes) in files {
+        for part in [path.as_str().as_bytes(), bytes] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+    }
+    digest.finalize().into()
 }
 
 /// Runs one test case in a task of its own.

@@ -48,6 +48,7 @@ pub struct ReplayOptions {
     /// The operator's rules for sites. Those of the recording are not known: another configuration
     /// may judge its site in another way.
     pub checks: SitePolicy,
+    viewer: None,
     /// Compiles the template.
     pub compiler: Compiler,
     /// Reads the template's debug information.

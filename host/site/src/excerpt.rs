@@ -1,7 +1,7 @@
 //! Short texts for messages.
 
 /// The text on one line, runs of white space as one space, cut to `max_chars` characters and `…`.
-pub(crate) fn excerpt(text: &str, max_chars: usize) -> String {
+pub fn excerpt(text: &str, max_chars: usize) -> String {
     let mut out = String::new();
     let mut count = 0;
     for word in text.split_whitespace() {

@@ -21,6 +21,7 @@
 //! | [`sync_batcher`] | how many releases share the wait for the disk (group commit) |
 //! | `remove` | how is an order removed, and what crashed workers left of it? |
 //! | [`store`] | where a worker keeps releases: the sites folder or an object store |
+//! | `address` | which file a web server finds at an address |
 //! | `storage` | file system calls relative to an open folder, and their errors |
 //!
 //! The rules in [`path`], [`names`] and [`limits`] are those of the SDK's test harness.
@@ -40,6 +41,7 @@
 //! **Invariant:** [`root`] and [`release`] do not know the group commit. Who publishes starts a
 //! [`SyncBatcher`] and passes it on.
 
+mod address;
 mod excerpt;
 mod layout;
 pub mod manifest;
@@ -56,6 +58,8 @@ pub mod verify;
 
 pub use sitewright_rules::{limits, names, path};
 
+pub use address::{Address, find_address};
+pub use excerpt::excerpt;
 pub use limits::{LimitHit, SiteLimit, SiteLimits, SiteUsage, Used};
 pub use manifest::{
     MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate,
@@ -79,5 +83,5 @@ pub use sync_batcher::SyncBatcher;
 pub use verify::{
     CheckStopped, Checked, CopyOptions, Level, Levels, PublishedField, PublishedValue, QUICK_BYTES,
     QuickCheck, Rule, SITE_CHECK, SiteFiles, SitePolicy, SiteProblem, Verdict, VerifiedSite,
-    VerifyError, VerifyOptions, verify,
+    VerifyError, VerifyOptions, ViewFuture, ViewedSite, Viewer, verify,
 };

@@ -9,7 +9,7 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 26] = [
+const ARROWS: [(&str, &[&str]); 27] = [
     ("sitewright-copy", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
@@ -44,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
             "sitewright-rules",
         ],
     ),
+    ("sitewright-browser", &["sitewright-model", "sitewright-site"]),
     ("sitewright-failure", &["sitewright-files", "sitewright-model"]),
     ("sitewright-jobs", &["sitewright-failure", "sitewright-model", "sitewright-order"]),
     (
@@ -163,6 +164,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
         &[
             "sitewright-ai",
             "sitewright-author",
+            "sitewright-browser",
             "sitewright-confined",
             "sitewright-conformance",
             "sitewright-control",

@@ -32,6 +32,7 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Services {
         orders: OrderReading::default(),
         default_locale: config.default_locale.clone(),
         checks: sitewright_site::SitePolicy::default(),
+        viewer: None,
         keep_releases: config.keep_releases,
         config_version: config.version,
     }

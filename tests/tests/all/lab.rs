@@ -50,6 +50,7 @@ impl Lab {
             orders: OrderReading::default(),
             default_locale: "en".parse().unwrap(),
             checks: sitewright_site::SitePolicy::default(),
+            viewer: None,
             keep_releases: 5,
             config_version: "test".to_owned(),
         };

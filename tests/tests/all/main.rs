@@ -9,6 +9,7 @@
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `author_rust` | the commands for template authors, those that call cargo apart |
 //! | `conformance`, `conformance_rules` | the conformance suite |
+//! | `browser` | sites are looked at in a browser, with `--browser` |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
 //! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
 //! | `orders`, `pages`, `output`, `template_languages` | orders become correct sites |
@@ -56,6 +57,7 @@ mod author;
 mod author_rust;
 mod batches;
 mod blocking;
+mod browser;
 mod checks;
 mod cli;
 mod compiling;

@@ -14,6 +14,9 @@ use crate::standins::Standins;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::{Group, Workspace};
 
+/// The version of axe-core in `host/browser/axe`.
+const AXE_CORE: &str = "4.14.1";
+
 /// A piece of software in the archive.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
@@ -71,7 +74,7 @@ impl Parts {
                 .filter(|part| part.own && guests.contains(&part.name.as_str()))
                 .map(|part| part.reference.clone()),
         );
-        let mut more = vec![standard_library(toolchain)];
+        let mut more = vec![standard_library(toolchain), axe_core(workspace)];
         let standins = Standins::load(workspace)?;
         for template in templates {
             let version = template.maker_version(workspace, &standins);
@@ -88,6 +91,22 @@ impl Parts {
     /// The parts that others wrote.
     pub(crate) fn foreign(&self) -> impl Iterator<Item = &Part> {
         self.others.iter().filter(|part| !part.own)
+    }
+}
+
+/// The checker of accessibility in the host, which `--browser` runs in pages.
+fn axe_core(workspace: &Workspace) -> Part {
+    Part {
+        reference: format!("pkg:npm/axe-core@{AXE_CORE}"),
+        name: "axe-core".to_owned(),
+        version: Some(AXE_CORE.to_owned()),
+        description: Some("Accessibility engine for automated Web UI testing".to_owned()),
+        licence: "MPL-2.0".to_owned(),
+        address: Some("https://github.com/dequelabs/axe-core".to_owned()),
+        folder: Some(workspace.root.join("host/browser/axe")),
+        checksum: None,
+        own: false,
+        uses: BTreeSet::new(),
     }
 }
 

@@ -31,8 +31,8 @@ use super::places::Links;
 use super::{Failed, Notes, page};
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_site::Release;
 use sitewright_site::store::content::content_type;
+use sitewright_site::{Address, Release, find_address};
 
 /// The content security policy of failure pages: they load nothing from other hosts.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; \
@@ -362,22 +362,21 @@ enum Found {
 }
 
 impl ServedSite {
-    /// Resolves a path like a static file server: `about/` is `about/index.html`, and `about`
-    /// redirects to `about/`.
+    /// Resolves a path like a static file server.
     fn find(&self, path: &str) -> Found {
-        let index = match path {
-            "" => "index.html".to_owned(),
-            path if path.ends_with('/') => format!("{path}index.html"),
-            path => path.to_owned(),
-        };
-        match self.files.get(&index) {
-            Some((bytes, kind)) => Found::File(bytes.clone(), kind),
-            None if self.files.contains_key(&format!("{path}/index.html")) => {
-                let encoded =
-                    percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
-                Found::Folder(format!("/{}/", encoded.to_string().replace("%2F", "/")))
+        match find_address(path, false, |file| self.files.contains_key(file)) {
+            Address::File(file) => self
+                .files
+                .get(&file)
+                .map_or(Found::Nothing, |(bytes, kind)| Found::File(bytes.clone(), kind)),
+            Address::Folder(folder) => {
+                let encoded = percent_encoding::utf8_percent_encode(
+                    &folder,
+                    percent_encoding::NON_ALPHANUMERIC,
+                );
+                Found::Folder(format!("/{}", encoded.to_string().replace("%2F", "/")))
             }
-            None => Found::Nothing,
+            Address::Nothing => Found::Nothing,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
+use super::browser::{BrowserArgs, OpenBrowser};
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError, unbuilt};
@@ -31,6 +32,7 @@ use sitewright_runtime::plugin::template_names;
   sitewright conformance bakery.wasm
   sitewright conformance target/templates --junit conformance.xml
   sitewright conformance bakery.wasm --filter ai/          only the rules about models
+  sitewright conformance bakery.wasm --browser             look at the pages in Chromium, too
   sitewright conformance bakery.wasm --update              accept the sites of the author's cases
 
 Exit codes: 0 every rule holds, 10 a rule is broken, 2 usage, a case or the configuration, 1 host \
@@ -60,6 +62,8 @@ pub(super) struct Args {
     /// List the rules and check nothing.
     #[arg(long)]
     rules: bool,
+    #[command(flatten)]
+    browser: BrowserArgs,
 }
 
 impl Args {
@@ -75,20 +79,35 @@ impl Args {
             update: false,
             export: None,
             rules: false,
+            browser: BrowserArgs::default(),
         }
     }
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
-    if let Some(folder) = args.export {
-        return export(folder, json).await;
+    if let Some(folder) = &args.export {
+        return export(folder.clone(), json).await;
     }
     if args.rules {
         return Ok(rules(json));
     }
     let config = setup.config()?;
     let files = files(&args.templates).await?;
-    let setting = setting(&config)?;
+    let browser = args.browser.open(&config).await?;
+    let exit = check(&config, args, &files, &browser, json).await;
+    browser.close().await;
+    exit
+}
+
+/// Checks all files, and reports.
+async fn check(
+    config: &Config,
+    args: Args,
+    files: &[PathBuf],
+    browser: &OpenBrowser,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    let setting = Setting { viewer: browser.viewer(), ..setting(config)? };
     let began = Instant::now();
     let mut templates: Vec<TemplateReport> = Vec::new();
     for file in files {
@@ -100,7 +119,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             update: args.update,
             progress,
         };
-        let shown = output::watched().then(|| bar(&file, looked_at));
+        let shown = output::watched().then(|| bar(file, looked_at));
         let tried = conform(&setting, &candidate).await;
         drop(candidate);
         if let Some((bar, task)) = shown {
@@ -172,6 +191,7 @@ fn setting(config: &Config) -> Result<Setting, SetupError> {
         default_locale: config.default_locale.clone(),
         at_once: concurrency as usize,
         client: http::client()?,
+        viewer: None,
     })
 }
 

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::browser::{BrowserArgs, OpenBrowser};
 use super::exit::Exit;
 use super::output;
 use super::setup::{Setup, SetupError};
@@ -49,6 +50,8 @@ pub(super) struct Args {
     /// order.
     #[arg(long)]
     coredump: bool,
+    #[command(flatten)]
+    browser: BrowserArgs,
 }
 
 /// What `--json` prints; `order add --wait` prints the same.
@@ -90,7 +93,25 @@ pub(super) async fn run(
         None => JournalUse::Keep,
         Some(attempt) => resume(&config, &document, attempt)?,
     };
-    let host = Setup::host(&config, 1)?;
+    // Before anything is paid: it may be missing.
+    let browser = args.browser.open(&config).await?;
+    let exit = make(&config, args, document, journal, &browser, json, logging).await;
+    browser.close().await;
+    exit
+}
+
+/// Makes the site of an order, and reports.
+async fn make(
+    config: &Config,
+    args: Args,
+    document: Vec<u8>,
+    journal: JournalUse,
+    browser: &OpenBrowser,
+    json: bool,
+    logging: &mut Logging,
+) -> Result<Exit, SetupError> {
+    let mut host = Setup::host(config, 1)?;
+    host.viewer = browser.viewer();
 
     let cancel = CancellationToken::new();
     let (progress, watcher) = watch::channel(RunProgress::default());

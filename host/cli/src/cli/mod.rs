@@ -27,6 +27,7 @@
 //! | file | what commands share |
 //! |---|---|
 //! | `setup` | from flags and configuration to database, store, gateway and engine |
+//! | `browser` | `--browser` |
 //! | `exit` | exit codes |
 //! | `output` | what is printed, and how |
 //! | `when` | times as text |
@@ -34,11 +35,21 @@
 //! | `hook_map` | misspelt fields of `[hooks.NAME] map` |
 //! | `http` | the HTTP server of `serve` and `worker --listen` |
 
-#[cfg(not(all(feature = "author", feature = "conformance", feature = "server")))]
+#[cfg(not(all(
+    feature = "author",
+    feature = "browser",
+    feature = "conformance",
+    feature = "server"
+)))]
+#[cfg_attr(
+    all(feature = "author", feature = "conformance", feature = "server"),
+    allow(dead_code, unused_imports, unused_macros, reason = "`--browser` has an error only")
+)]
 mod absent;
 mod ai;
 mod audit;
 mod backup;
+mod browser;
 mod completions;
 mod confined;
 #[cfg(feature = "conformance")]

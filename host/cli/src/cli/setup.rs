@@ -389,6 +389,7 @@ impl Setup {
             orders: config.orders.clone(),
             default_locale: config.default_locale.clone(),
             checks: config.checks.clone(),
+            viewer: None,
             keep_releases: config.keep_releases,
             config_version: config.version.clone(),
         })

@@ -31,7 +31,7 @@ use sitewright_model::time::millis;
 use sitewright_site::{
     CheckStopped, Checked, OrderDir, PublishOutcome, QuickCheck, Release, ReleaseInfo,
     ReleaseTemplate, SiteLimit, SitePolicy, SitesRoot, StagedSite, Verdict, VerifiedSite,
-    VerifyError, VerifyOptions, discard, publish_prepared,
+    VerifyError, VerifyOptions, ViewedSite, Viewer, discard, publish_prepared,
 };
 
 impl Attempt<'_> {
@@ -72,6 +72,7 @@ impl Attempt<'_> {
             publication: self.request.publication.clone(),
             keep_releases: self.services.keep_releases,
             policy: self.services.checks.clone(),
+            viewer: self.services.viewer.clone(),
             year: self.request.id.year(),
             limits: self.services.limits.clone(),
             deadline: self.deadline,
@@ -304,6 +305,7 @@ struct Finish {
     publication: Publication,
     keep_releases: usize,
     policy: SitePolicy,
+    viewer: Option<Arc<dyn Viewer>>,
     /// The current year, which a text may name.
     year: u16,
     limits: Arc<Limits>,
@@ -337,6 +339,7 @@ impl Finish {
             Published::Unready(unready) => return Err(unready.into()),
         };
         let site = finish.check_confined(staged, options).await?;
+        let site = finish.view(site).await?;
         let checked = move || finish.ready(site);
         match publish(&publication, keep, checked).await? {
             Published::Released(release) => Ok(release),
@@ -354,6 +357,10 @@ impl Finish {
         })?;
         let options = options(document, locale, template).map_err(Unready::Failed)?;
         let options = options.with(&self.policy, self.year);
+        if self.viewer.is_some() {
+            // The browser is waited for, and nothing may wait here.
+            return Err(Unready::Undecided(Box::new((staged, options, self))));
+        }
         let Checked { cpu, result } = staged.verify_quickly(&options);
         self.used(cpu);
         match result {
@@ -380,6 +387,29 @@ impl Finish {
         let checked = staged.verify_confined(options, confined, lane, budget).await;
         self.used(checked.cpu);
         checked.result.map_err(|error| self.failed(error))
+    }
+
+    /// The site, with what a browser finds in it if there is one.
+    async fn view(&self, site: VerifiedSite) -> Result<VerifiedSite, Box<AttemptError>> {
+        let Some(viewer) = &self.viewer else { return Ok(site) };
+        let read = tokio::task::spawn_blocking(move || (site.read_files(), site)).await;
+        let (files, site) = read.map_err(|error| {
+            let message = message!("reading the site for the browser did not end: {error}");
+            Box::new(AttemptError::new(FailureKind::Host, message))
+        })?;
+        let files = files.map_err(|error| self.failed(error.into()))?;
+        let SitePolicy { levels, clean_urls, .. } = &self.policy;
+        let viewed = ViewedSite {
+            files,
+            clean_urls: *clean_urls,
+            levels: levels.clone(),
+            ..ViewedSite::default()
+        };
+        let found = viewer.view(viewed).await.map_err(|error| {
+            let message = message!("the site could not be looked at in a browser: {error}");
+            Box::new(AttemptError::new(FailureKind::Host, message))
+        })?;
+        site.with_findings(found, levels).map_err(|error| self.failed(error))
     }
 
     fn used(&self, cpu: Duration) {

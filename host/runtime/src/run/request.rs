@@ -14,7 +14,7 @@ use crate::plugin::{Catalogue, Limits};
 use sitewright_ai::{Gateway, RunJournal, Spent};
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::trace::TraceParent;
-use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher};
+use sitewright_site::{SitePolicy, SitesRoot, SyncBatcher, Viewer};
 
 /// What all attempts share. Made once at start and never changed while an attempt runs (catalogue
 /// C1, E13).
@@ -33,6 +33,9 @@ pub struct Services {
     pub default_locale: Locale,
     /// What the operator says about the checks of sites.
     pub checks: SitePolicy,
+    /// Looks at each site before its release. Default: `None`, the rules that need a browser are
+    /// not checked.
+    pub viewer: Option<Arc<dyn Viewer>>,
     /// Releases kept of each order, the newest first.
     pub keep_releases: usize,
     /// Version of the configuration, as failure records show it.

@@ -21,6 +21,7 @@
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
 //! | `work`, `cpu` | how many steps a check may take; how much processor time it took |
+//! | `viewer` | who looks at a site in a browser, if somebody asked for it |
 //! | `confined` | how a site is checked in a child process, with limits on time and memory |
 //!
 //! A template writes what is checked, so every parser here reads each byte a bounded number of
@@ -55,6 +56,7 @@ mod script;
 mod site;
 mod style;
 mod unused;
+mod viewer;
 mod work;
 
 use std::borrow::Cow;
@@ -80,6 +82,7 @@ pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CH
 pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
 pub use self::published::{MAX_FIELDS, PublishedField, PublishedValue};
+pub use self::viewer::{ViewFuture, ViewedSite, Viewer};
 pub use self::work::Work;
 
 /// What the checks need from the order.
@@ -291,6 +294,35 @@ impl VerifiedSite {
     /// What the checks found; without problems.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// All files, to be looked at in a browser. Blocking.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn read_files(&self) -> Result<BTreeMap<SitePath, Vec<u8>>, StorageError> {
+        let read = |path: SitePath| {
+            let bytes = self.site.read(&path)?.into_owned();
+            Ok((path, bytes))
+        };
+        self.site.paths().into_iter().map(read).collect()
+    }
+
+    /// The same site, with what a browser found in it.
+    ///
+    /// # Errors
+    /// If it breaks a rule whose level is [`Level::Error`].
+    pub fn with_findings(
+        self,
+        found: Vec<SiteProblem>,
+        levels: &Levels,
+    ) -> Result<Self, VerifyError> {
+        let mut problems = Problems::new(levels);
+        for SiteProblem { file, rule, message, line, excerpt } in found {
+            problems.add(&file, rule, line, excerpt.as_deref(), message);
+        }
+        let VerifiedSite { site, verdict } = self;
+        site.verified(verdict.and(problems.finish()))
     }
 
     pub(crate) fn into_staged(self) -> StagedSite {

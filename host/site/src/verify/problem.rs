@@ -178,6 +178,14 @@ pub enum Rule {
     Contrast,
     /// Scripts parse as JavaScript.
     ScriptSyntax,
+    /// No page makes visitors scroll sideways, at 360, 390 and 1,440 CSS pixels. Needs a browser.
+    BrowserOverflow,
+    /// No script stops with an error, and the console shows none. Needs a browser.
+    BrowserConsole,
+    /// A page asks the site for nothing that it does not have. Needs a browser.
+    BrowserRequest,
+    /// axe-core finds nothing that WCAG 2.2 forbids on levels A and AA. Needs a browser.
+    BrowserAxe,
     /// [`CopyRule::Refusal`].
     CopyRefusal,
     /// [`CopyRule::Placeholder`].
@@ -246,6 +254,10 @@ impl Rule {
             | Rule::Sitemap
             | Rule::TooLarge
             | Rule::ScriptSyntax
+            | Rule::BrowserOverflow
+            | Rule::BrowserConsole
+            | Rule::BrowserRequest
+            | Rule::BrowserAxe
             | Rule::CopyRefusal
             | Rule::CopyPlaceholder
             | Rule::CopyLeftOver
@@ -331,6 +343,10 @@ impl Rule {
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
             Rule::ScriptSyntax => "scripts parse as JavaScript",
+            Rule::BrowserOverflow => "with `--browser`: visitors need not scroll sideways",
+            Rule::BrowserConsole => "with `--browser`: no script fails, the console has no errors",
+            Rule::BrowserRequest => "with `--browser`: pages ask for files that the site has",
+            Rule::BrowserAxe => "with `--browser`: axe-core finds no violation of WCAG 2.2 A or AA",
             Rule::CopyRefusal => CopyRule::Refusal.demand(),
             Rule::CopyPlaceholder => CopyRule::Placeholder.demand(),
             Rule::CopyLeftOver => CopyRule::LeftOver.demand(),
@@ -377,6 +393,14 @@ impl Rule {
     /// Whether the rule holds texts against the order.
     pub fn is_copy(self) -> bool {
         self >= Rule::CopyRefusal
+    }
+
+    /// Whether the rule is checked only by a [`Viewer`](super::Viewer).
+    pub fn needs_browser(self) -> bool {
+        matches!(
+            self,
+            Rule::BrowserOverflow | Rule::BrowserConsole | Rule::BrowserRequest | Rule::BrowserAxe
+        )
     }
 
     /// Whether the level cannot be changed: without these rules, others cannot be checked.
@@ -441,6 +465,24 @@ impl Verdict {
     /// Whether the site breaks no rule whose level is [`Level::Error`].
     pub fn is_good(&self) -> bool {
         self.problems.is_empty() && self.omitted == 0
+    }
+}
+
+impl Verdict {
+    /// With what another check of the same site found.
+    pub(super) fn and(mut self, other: Verdict) -> Self {
+        self.problems.extend(other.problems);
+        self.omitted += other.omitted;
+        self.warnings.extend(other.warnings);
+        self.omitted_warnings += other.omitted_warnings;
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        for list in [&mut self.problems, &mut self.warnings] {
+            list.sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
+        }
+        self
     }
 }
 
@@ -516,10 +558,7 @@ impl Problems {
         self.verdict.omitted += number;
     }
 
-    pub(super) fn finish(mut self) -> Verdict {
-        for list in [&mut self.verdict.problems, &mut self.verdict.warnings] {
-            list.sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
-        }
-        self.verdict
+    pub(super) fn finish(self) -> Verdict {
+        self.verdict.sorted()
     }
 }

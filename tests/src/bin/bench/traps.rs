@@ -84,6 +84,7 @@ impl Bench {
             orders: OrderReading::default(),
             default_locale: "en".parse().context("a locale")?,
             checks: sitewright_site::SitePolicy::default(),
+            viewer: None,
             keep_releases: 1,
             config_version: "bench".to_owned(),
         };

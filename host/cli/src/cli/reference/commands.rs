@@ -106,7 +106,7 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
 }
 
-/// `-o, --output <FILE.tar>`, `<ID>`.
+/// `-o, --output <FILE.tar>`, `--browser[=<PATH>]`, `<ID>`.
 fn signature(arg: &Arg) -> String {
     let values = arg.get_value_names().unwrap_or_default();
     let value = values.first().map(|value| value.replace('|', "\\|")).unwrap_or_default();
@@ -119,6 +119,11 @@ fn signature(arg: &Arg) -> String {
     }
     let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
     let long = arg.get_long().unwrap_or_default();
-    let value = if takes_value(arg) { format!(" <{value}>{more}") } else { String::new() };
+    let value = match takes_value(arg) {
+        // Its value may be left out.
+        true if arg.is_require_equals_set() => format!("[=<{value}>]"),
+        true => format!(" <{value}>{more}"),
+        false => String::new(),
+    };
     format!("{short}--{long}{value}")
 }
