@@ -1,6 +1,8 @@
 """Failures of a template."""
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from wit_world.exports import generator
 from wit_world.imports import types
@@ -23,7 +25,14 @@ class Failure(Exception):
         attributes: Further information by name, at most 32 entries.
     """
 
-    def __init__(self, code, message, *, ai_calls=(), attributes=None):
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        ai_calls: Iterable[str] = (),
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.ai_calls = list(ai_calls)

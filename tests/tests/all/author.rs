@@ -390,6 +390,40 @@ fn the_starter_in_typescript_is_the_page_in_javascript() {
     are_alike("typescript", &javascript, &typescript, "index.html");
 }
 
+/// `guest-sdk/tests/typed.test.ts` says which types the testing module has; a run says that they are
+/// those of its values.
+#[test]
+fn a_native_test_in_typescript_compiles_and_passes() {
+    let test = "a_native_test_in_typescript_compiles_and_passes";
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    let desk = Desk::clean("typescript-test");
+    begin(&desk, "js", "typescript");
+    let project = desk.path().join(NAME);
+    // What `npm install` makes of the project's package.json.
+    let modules = project.join("node_modules");
+    fs::create_dir(&modules).unwrap();
+    let sdk = project.join("vendor/sitewright/guest-sdk/js");
+    for (name, package) in [("sitewright", sdk), ("esbuild", tools.join("node_modules/esbuild"))] {
+        std::os::unix::fs::symlink(package, modules.join(name)).unwrap();
+    }
+    fs::copy(root().join("guest-sdk/tests/typed.test.ts"), project.join("test/typed.test.ts"))
+        .unwrap();
+    let compiled = || {
+        let mut compiler = Command::new(tools.join("node_modules/.bin/tsc"));
+        Done::from(compiler.args(["--project", "."]).current_dir(&project).output().unwrap())
+    };
+    let done = compiled();
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let done = desk.run(NAME, &["template", "test", "--native"]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+
+    // A type that is wrong is found.
+    desk.edit("green-gate/test/typed.test.ts", |text| text + "\nrun.files.get(7);\n");
+    let done = compiled();
+    assert_ne!(done.code, 0);
+    assert!(done.stdout.contains("test/typed.test.ts"), "{}{}", done.stdout, done.stderr);
+}
+
 #[test]
 fn a_new_python_template_builds_runs_and_conforms_as_it_is() {
     let test = "a_new_python_template_builds_runs_and_conforms_as_it_is";
