@@ -83,6 +83,13 @@ struct StarterFiles {
     js: &'static [ScaffoldFile],
 }
 
+/// A starter's own words in each language.
+macro_rules! words {
+    ($name:literal) => {
+        include_str!(concat!("scaffold/starters/", $name, "/words.json"))
+    };
+}
+
 macro_rules! starter {
     ($name:literal, $page:literal) => {
         StarterFiles {
@@ -96,6 +103,7 @@ macro_rules! starter {
             ],
             rust: &[
                 ("assets/site.css", STYLE),
+                ("assets/words.json", words!($name)),
                 (
                     "src/lib.rs",
                     include_str!(concat!("scaffold/starters/", $name, "/rust/src/lib.rs")),
@@ -111,6 +119,7 @@ macro_rules! starter {
             ],
             python: &[
                 ("src/assets/site.css", STYLE),
+                ("src/assets/words.json", words!($name)),
                 (
                     "src/app.py",
                     include_str!(concat!("scaffold/starters/", $name, "/python/src/app.py")),
@@ -126,6 +135,7 @@ macro_rules! starter {
             ],
             js: &[
                 ("assets/site.css", STYLE),
+                ("assets/words.json", words!($name)),
                 (
                     "src/template.js",
                     include_str!(concat!("scaffold/starters/", $name, "/js/src/template.js")),
