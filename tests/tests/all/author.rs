@@ -202,10 +202,11 @@ fn a_project_for_a_published_sdk_names_the_version() {
 }
 
 /// The starters beside the one page, which other tests build, and a page of each.
-pub(crate) const STARTERS: [(&str, &str); 3] = [
+pub(crate) const STARTERS: [(&str, &str); 4] = [
     ("multi-page", "services/index.html"),
     ("restaurant", "index.html"),
     ("portfolio", "index.html"),
+    ("blog", "posts/the-stand-in-the-yard-is-open-again/index.html"),
 ];
 
 /// Makes a project of a starter.
