@@ -65,6 +65,11 @@ def causes(error):
 _FOREIGN = (__file__.rsplit("/", 1)[0] + "/", "/python/", "/bundled/", "/world/", "<")
 
 
+# Where the author's modules are: in the first of the numbered folders of the build. A test has them
+# in the folder in which it runs.
+folder = "/0/"
+
+
 def location(error):
     """The innermost line of the author's code at which an exception was raised; `None` if its
     traceback has none.
@@ -73,9 +78,8 @@ def location(error):
     step = error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
-        # The author's modules are in the first of the numbered folders of the build.
         if not file.startswith(_FOREIGN) and not re.match(r"/[1-9][0-9]*/", file):
-            file = file.removeprefix("/0/").lstrip("/")
+            file = file.removeprefix(folder).lstrip("/")
             found = types.SourceLocation(file, step.tb_lineno, None)
         step = step.tb_next
     return found

@@ -28,8 +28,10 @@ import unittest
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from . import _interpreter, _native
+from . import _interpreter, _native, failure
 from .template import Template
+
+failure.folder = os.getcwd() + "/"
 
 PROGRAM = "SITEWRIGHT"
 """The environment variable with the path of the program `sitewright`."""
@@ -265,8 +267,10 @@ class _Program:
 
 
 def _described(failure):
+    place = failure.location
+    at = f" ({place.file}:{place.line})" if place else ""
     causes = "".join(f"\n  because: {cause}" for cause in failure.causes)
-    return f"{failure.code}: {failure.message}{causes}"
+    return f"{failure.code}: {failure.message}{at}{causes}"
 
 
 if __name__ == "__main__":
