@@ -210,7 +210,7 @@ pub(crate) const STARTERS: [(&str, &str); 4] = [
 ];
 
 /// Makes a project of a starter.
-fn begin(desk: &Desk, language: &str, starter: &str) {
+pub(crate) fn begin(desk: &Desk, language: &str, starter: &str) {
     let made = desk.run("", &["template", "new", NAME, "--lang", language, "--starter", starter]);
     assert_eq!(made.code, 0, "{language} {starter}: {}{}", made.stdout, made.stderr);
 }
@@ -258,7 +258,7 @@ fn the_starter_of_a_restaurant_in_javascript_builds_runs_and_conforms_as_it_is()
 }
 
 /// A test in JavaScript that writes the pages of all orders of a folder.
-const JAVASCRIPT_PAGES: &str =
+pub(crate) const JAVASCRIPT_PAGES: &str =
     "import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
@@ -305,7 +305,7 @@ class Pages(unittest.TestCase):
 
 /// The files of the sites of all test orders, made by the project on the desk in this interpreter,
 /// without a component. `code` is one of the tests above, and `file` where it goes.
-fn pages_of_all_orders(
+pub(crate) fn pages_of_all_orders(
     desk: &Desk,
     (file, code): (&str, &str),
     path: &[&Path],
