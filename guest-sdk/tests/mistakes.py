@@ -46,7 +46,7 @@ class Mistakes:
         return order.services[9]  # missing-entry
 
     def misspelt(order):
-        return order.bussiness_name  # misspelt
+        return order.company_name  # misspelt
 
     async def after_a_call(order):
         await ask(question())
