@@ -209,6 +209,41 @@ pub(crate) const STARTERS: [(&str, &str); 4] = [
     ("blog", "posts/the-stand-in-the-yard-is-open-again/index.html"),
 ];
 
+/// Starters have their own words in the languages of the templates that we ship, and the words that
+/// those have too are theirs.
+#[test]
+fn starters_speak_the_languages_of_the_shipped_templates() {
+    const LANGUAGES: [&str; 9] = ["ar", "de", "en", "es", "fr", "he", "it", "ja", "pt"];
+    // No template that we ship has these.
+    const OWN: [(&str, &str); 3] =
+        [("restaurant", "book"), ("blog", "posts"), ("blog", "all_posts")];
+    let shipped = fs::read_to_string(root().join("plugins/landing-js/src/words.js")).unwrap();
+    for (starter, _) in STARTERS {
+        let folder = root().join("host/author/src/scaffold/starters").join(starter);
+        let words: BTreeMap<String, BTreeMap<String, Value>> =
+            serde_json::from_str(&fs::read_to_string(folder.join("words.json")).unwrap()).unwrap();
+        let languages: Vec<&str> = words.keys().map(String::as_str).collect();
+        assert_eq!(languages, LANGUAGES, "{starter}");
+        for (language, own) in &words {
+            let names = |of: &BTreeMap<String, Value>| of.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(own), names(&words["en"]), "{starter} {language}");
+            let is_rtl = ["ar", "he"].contains(&language.as_str());
+            assert_eq!(own["dir"], if is_rtl { "rtl" } else { "ltr" }, "{starter} {language}");
+            let file = format!("plugins/local-business/src/language/{language}.rs");
+            let more = fs::read_to_string(root().join(file)).unwrap();
+            for (name, word) in own.iter().filter(|(name, _)| *name != "dir") {
+                let texts = word.as_object().map_or(vec![word], |days| days.values().collect());
+                for text in texts.into_iter().map(|text| text.as_str().unwrap()) {
+                    assert!(!text.is_empty(), "{starter} {language} {name}");
+                    let is_shipped = shipped.contains(text) || more.contains(text);
+                    let is_own = OWN.contains(&(starter, name.as_str()));
+                    assert!(is_shipped || is_own, "{starter} {language} {name}: {text}");
+                }
+            }
+        }
+    }
+}
+
 /// Makes a project of a starter.
 pub(crate) fn begin(desk: &Desk, language: &str, starter: &str) {
     let made = desk.run("", &["template", "new", NAME, "--lang", language, "--starter", starter]);
