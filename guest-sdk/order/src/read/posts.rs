@@ -93,9 +93,7 @@ fn post(f: &mut Fields<'_>, at: &str) -> Option<Post> {
     let slug = f.text(&["slug"], MAX_NAME);
     let summary = f.text(&["summary", "excerpt", "teaser", "description"], MAX_TEXT);
     let text = f.text(&["text", "content", "body", "html", "article"], MAX_TEXT);
-    let image_url =
-        f.link(&["image_url", "image", "featured_image", "cover", "photo", "thumbnail"]);
-    let image_alt = f.text(&["image_alt", "alt", "image_caption"], MAX_NAME);
+    let (image_url, image_alt) = image(f);
     let status = f.text(&["status", "state"], MAX_NAME);
     let is_draft = f.flag(&["draft", "is_draft"]);
     // A flag, or the day.
@@ -117,6 +115,22 @@ fn post(f: &mut Fields<'_>, at: &str) -> Option<Post> {
     let (summary, text) = if text.is_none() { (None, summary) } else { (summary, text) };
     let post = whole(f, at, title, text)?;
     Some(Post { slug: slug.unwrap_or_default(), date, summary, image_url, image_alt, ..post })
+}
+
+/// The address of the picture and what it shows. It is an address, or an object as in `photos`.
+fn image(f: &mut Fields<'_>) -> (Option<String>, Option<String>) {
+    let alt = f.text(&["image_alt", "alt", "image_caption"], MAX_NAME);
+    let names = ["image_url", "image", "featured_image", "cover", "photo", "thumbnail"];
+    let (url, inner) = match f.first(&names) {
+        (at, Some(Value::Object(fields))) => f.below(&at, fields, |f| {
+            let url = f.link(&["url", "src", "href"]);
+            (url, f.text(&["alt", "title", "caption"], MAX_NAME))
+        }),
+        (at, Some(value)) => (f.as_link(&at, value), None),
+        (_, None) => (None, None),
+    };
+    let alt = alt.or(inner).filter(|_| url.is_some());
+    (url, alt)
 }
 
 /// The article with a slug that no other one has.

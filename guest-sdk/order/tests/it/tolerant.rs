@@ -3,7 +3,7 @@
 
 use crate::support::{crm, flat, notices, read, read_strictly, set, shipped};
 use serde_json::{Value, json};
-use sitewright_order::{Day, MAX_NOTICES, Niche, NoticeLevel, Order, Phone};
+use sitewright_order::{Day, MAX_NOTICES, Niche, NoticeLevel, Order, Phone, Post};
 
 /// Reads an order with one field changed.
 fn with(field: &str, value: Value) -> Order {
@@ -447,7 +447,7 @@ fn posts_are_read_from_what_content_systems_send() {
                 {"headline": "A", "content": "x", "slug": "news", "published_at": "9.3.2026"},
                 {"name": "B", "body": "y", "slug": "news", "published": "2024/02/29"},
                 {"title": "パン", "text": "z", "published": true},
-                {"title": "Con", "excerpt": "w", "image": {"url": "example.com/a.jpg"}},
+                {"title": "Con", "excerpt": "w", "image": {"src": "example.com/a.jpg", "alt": "A cart"}},
             ]),
             vec!["A|news|2026-03-09|x", "B|news-2|2024-02-29|y", "パン|post-3||z", "Con|post-4||w"],
             vec!["it is `news-2`"],
@@ -493,6 +493,15 @@ fn posts_are_read_from_what_content_systems_send() {
             assert!(notice.contains(part), "{posts}: {part:?} is missing in {notice}");
         }
         assert_eq!(read(&serde_json::to_value(&order).unwrap()), Ok(order), "{posts}: read again");
+    }
+    let image = json!({"url": "example.com/a.jpg", "alt": "A cart"});
+    for more in [json!({ "image": image }), json!({"cover": image["url"], "image_alt": "A cart"})] {
+        let mut post = json!({"title": "A", "text": "x"});
+        post.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let order = with("posts", json!([post]));
+        let Post { image_url, image_alt, .. } = &order.posts[0];
+        assert_eq!(image_url.as_deref(), Some("https://example.com/a.jpg"), "{more}");
+        assert_eq!(image_alt.as_deref(), Some("A cart"), "{more}");
     }
     // Lists of other names are posts, and a text is what it was before.
     assert_eq!(with("articles", json!([{"title": "A", "text": "x"}])).posts.len(), 1);
