@@ -127,7 +127,8 @@ def told(make):
     try:
         run = Harness(SCRIPT).run(Generator(make), sample_order() | {"locale": "en"})
     except Exception as error:
-        own = [step for step in traceback.extract_tb(error.__traceback__) if step.filename == __file__]
+        steps = traceback.extract_tb(error.__traceback__)
+        own = [step for step in steps if step.filename == __file__]
         return f"{type(error).__name__}: {error}", Path(__file__).name, own[-1].lineno
     assert run.failure is not None, make
     place = run.failure.location

@@ -1,4 +1,5 @@
-//! What a business publishes: prices, menus, articles, places, people, pictures and legal identifiers.
+//! What a business publishes: prices, menus, articles, places, people, pictures and legal
+//! identifiers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

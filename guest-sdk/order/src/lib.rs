@@ -12,7 +12,8 @@
 //! | `read/` | which fields are there, what is required, what is dropped with which notice? |
 //! | `text`, `markup` | which characters and tags of a text are removed, which entities decoded? |
 //! | `hours/` | what do days and times mean, in which languages? |
-//! | `phone`, `email`, `link`, `color`, `locale`, `country`, `date`, `id` | what does one value mean? |
+//! | `phone`, `email`, `link`, `color`, `locale`, `country`, `id` | what does one value mean? |
+//! | `date` | which day does a text mean? |
 //! | `content` | what does a business publish? |
 //!
 //! The crate does no I/O and compiles to `wasm32-wasip2`. Templates compile it, so it has tables of

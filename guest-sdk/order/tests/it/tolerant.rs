@@ -438,7 +438,11 @@ fn posts_are_read_from_what_content_systems_send() {
     // (posts, title | slug | date | text of each that is read, parts of the notices)
     let rows = [
         (
-            json!([{"title": "Pão & Café: às 7h!", "date": "2026-03-09T08:00:00Z", "text": "<p>One.</p><p>Two.</p>"}]),
+            json!([{
+                "title": "Pão & Café: às 7h!",
+                "date": "2026-03-09T08:00:00Z",
+                "text": "<p>One.</p><p>Two.</p>",
+            }]),
             vec!["Pão & Café: às 7h!|pao-cafe-as-7h|2026-03-09|One.\nTwo."],
             vec!["had HTML tags"],
         ),
@@ -447,7 +451,7 @@ fn posts_are_read_from_what_content_systems_send() {
                 {"headline": "A", "content": "x", "slug": "news", "published_at": "9.3.2026"},
                 {"name": "B", "body": "y", "slug": "news", "published": "2024/02/29"},
                 {"title": "パン", "text": "z", "published": true},
-                {"title": "Con", "excerpt": "w", "image": {"src": "example.com/a.jpg", "alt": "A cart"}},
+                {"title": "Con", "excerpt": "w", "image": {"src": "example.com/a.jpg", "alt": "A"}},
             ]),
             vec!["A|news|2026-03-09|x", "B|news-2|2024-02-29|y", "パン|post-3||z", "Con|post-4||w"],
             vec!["it is `news-2`"],

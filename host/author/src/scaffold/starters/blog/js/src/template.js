@@ -82,7 +82,8 @@ function questions(order, topics) {
   const articles = topics.map((service, at) => [
     `article ${at + 1}`,
     question(
-      `page: article\nWrite an article that helps customers to decide about the service, ${language}.`,
+      'page: article\nWrite an article that helps customers to decide about the service, ' +
+        `${language}.`,
       { service },
       ARTICLE,
     ),
@@ -129,15 +130,16 @@ ${services.map((service) => html`<li>${service}</li>\n`)}</ul>
 /** The page of an article. It leads to its picture: pages load nothing from other sites. */
 function article(order, own, post) {
   const { image_url: image, image_alt: shown } = post;
-  const paragraphs = post.text.split('\n').filter((line) => line.trim() !== '');
+  const lines = post.text.split('\n').filter((line) => line.trim() !== '');
+  const paragraphs = lines.map((line) => html`<p>${line}</p>\n`);
+  const picture = image && html`<p><a href="${image}">${shown ?? own.photo}</a></p>\n`;
   return page(order, own, {
     title: `${post.title} · ${order.business_name}`,
     description: post.summary ?? post.title,
     root: '../../',
     main: html`<article>
 <h1>${post.title}</h1>
-${dateOf(post)}${paragraphs.map((line) => html`<p>${line}</p>\n`)}${image && html`<p><a href="${image}">${shown ?? own.photo}</a></p>
-`}</article>
+${dateOf(post)}${paragraphs}${picture}</article>
 <p><a href="../../">${own.all_posts}</a></p>
 `,
   });

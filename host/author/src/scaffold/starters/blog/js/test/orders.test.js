@@ -46,7 +46,8 @@ test('a page in Hebrew is written from right to left, in Hebrew words', () => {
 });
 
 test('markup in an order is escaped', () => {
-  const order = { ...sampleOrder(), posts: [{ title: '<script>', text: '<script>alert(1)</script>' }] };
+  const posts = [{ title: '<script>', text: '<script>alert(1)</script>' }];
+  const order = { ...sampleOrder(), posts };
   const run = Harness.scripted(script).run(generatorSync, order).ok();
   for (const path of run.files.keys()) assert.ok(!run.text(path).includes('<script>'), path);
 });

@@ -37,7 +37,12 @@ HOME = schema_of(
 ARTICLE = schema_of(
     title=text(1, 120, "At most ten words, without a full stop."),
     summary=text(40, 300, "One sentence that says what the reader learns."),
-    paragraphs={"type": "array", "minItems": 3, "maxItems": 6, "items": text(80, 1200, "A paragraph.")},
+    paragraphs={
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 6,
+        "items": text(80, 1200, "A paragraph."),
+    },
 )
 
 
@@ -55,7 +60,10 @@ class Generator(Template):
         topics = [] if order.posts else order.services[:MAX_WRITTEN]
         if not order.posts:
             # The site is made all the same; the operator sees what it lacks.
-            warn("no-posts", "the order has no `posts`: the articles are about its services, undated")
+            warn(
+                "no-posts",
+                "the order has no `posts`: the articles are about its services, undated",
+            )
         replies = await ask_all(questions(order, topics))
         posts = newest_first(order.posts)
         for number in range(1, len(topics) + 1):
@@ -84,8 +92,8 @@ def questions(order, topics):
         return Question(
             "copywriting",
             system=(
-                "You write for small businesses: plainly, and nothing that is not in the data. No prices, "
-                "numbers, dates, names or promises of your own."
+                "You write for small businesses: plainly, and nothing that is not in the data. No "
+                "prices, numbers, dates, names or promises of your own."
             ),
             user=user,
             data={"name": order.business_name, "city": order.primary_city, **more},
@@ -96,7 +104,8 @@ def questions(order, topics):
     asked = {"home": question(about, HOME, services=order.services, about=order.site_description)}
     for number, service in enumerate(topics, 1):
         user = (
-            f"page: article\nWrite an article that helps customers to decide about the service, {language}."
+            "page: article\nWrite an article that helps customers to decide about the service, "
+            f"{language}."
         )
         asked[f"article {number}"] = question(user, ARTICLE, service=service)
     return asked
