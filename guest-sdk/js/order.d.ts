@@ -50,6 +50,8 @@ export interface Order {
   prices?: Price[];
   /** The menu. */
   menu?: MenuSection[];
+  /** The articles of a blog, or news, in the order in which they were sent. */
+  posts?: Post[];
   /** The objective of the site, for example `generate_leads`. */
   site_objective?: string;
   /** Description of the business in the customer's words. */
@@ -201,6 +203,27 @@ export interface MenuItem {
   price?: string;
   /** Allergens, as typed. */
   allergens?: string[];
+}
+
+/** An article of a blog, or a piece of news, in the customer's words. */
+export interface Post {
+  /** The title. Never blank. */
+  title: string;
+  /**
+   * The part of its address, unlike that of any other post of the order: at most 80 lower-case
+   * letters, digits and single `-`. Made of the title if none was sent.
+   */
+  slug: string;
+  /** The day of its publication: `2026-03-09`. Absent if unknown; never made up. */
+  date?: string;
+  /** What it is about, in a sentence or two. */
+  summary?: string;
+  /** The article; paragraphs are lines. Never blank. */
+  text: string;
+  /** URL of its picture, `https://…` or `http://…`. */
+  image_url?: string;
+  /** What the picture shows, in the customer's words. */
+  image_alt?: string;
 }
 
 /** The tone of the copy. */

@@ -8,10 +8,14 @@
  */
 
 /** Code that is not the author's: this package, other packages, and the glue of the engine. */
-const LIBRARY = /(^|\/)(node_modules|guest-sdk\/js)\/|^initializer\.js$|^\(bundler\)$/;
+const LIBRARY = /(^|\/)(node_modules|guest-sdk\/js)\/|^initializer\.js$|^\(bundler\)$|^node:/;
+
+/** A line of a stack in Node.js, where native tests run. */
+const NODE = /^ {4}at (?:(?:async |new )?(.*?) \()?(?:file:\/\/)?([^()]+):(\d+):\d+\)?$/;
 
 /**
- * The frames of a stack, innermost first: of lines like `price@template.js:12:7`.
+ * The frames of a stack, innermost first: of lines like `price@template.js:12:7`, or
+ * `    at price (file:///…/src/template.js:12:7)` in Node.js.
  *
  * @param {string} [stack]
  * @returns {Frame[]}
@@ -21,6 +25,8 @@ export function frames(stack) {
   for (const text of (stack ?? '').split('\n')) {
     const parts = /^([^@]*)@(.+):(\d+):(\d+)$/.exec(text);
     if (parts) found.push({ name: parts[1], ...placed(parts[2], +parts[3], +parts[4]) });
+    const node = !parts && NODE.exec(text);
+    if (node) found.push({ name: node[1] ?? '', file: inProject(node[2]), line: +node[3] });
   }
   return found;
 }
@@ -44,6 +50,12 @@ export function readable(stack) {
   const at = ({ name, file, line, column }) =>
     `  at ${name} (${file}:${line}${column ? `:${column}` : ''})`;
   return frames(stack).map(at).join('\n');
+}
+
+/** A path of Node.js, below the folder of the test if it is in there. */
+function inProject(path) {
+  const folder = `${globalThis.process?.cwd() ?? ''}/`;
+  return path.startsWith(folder) ? path.slice(folder.length) : path;
 }
 
 function placed(path, line, column) {

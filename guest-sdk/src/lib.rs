@@ -170,7 +170,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
     pub use sitewright_order::{
         Color, Cta, Day, DayHours, Hours, HoursNote, Legal, Locale, MenuItem, MenuSection, Niche,
-        Order, Person, Phone, Photo, Place, Price, Range, Testimonial, Tone,
+        Order, Person, Phone, Photo, Place, Post, Price, Range, Testimonial, Tone,
     };
 }
 

@@ -4,6 +4,7 @@ SITEWRIGHT is the path of the program.
 """
 
 import asyncio
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[0] = str(ROOT / "python")
 
 from sitewright import Failure, Question, Template, ask, ask_all, progress, stream, warn, write_file
+from sitewright import testing
 from sitewright.testing import Harness, sample_order
 
 table = json.loads((ROOT / "harness.json").read_text())
@@ -118,4 +120,17 @@ for template, wanted in [(Broken, KeyError), (Timer, NotImplementedError)]:
         pass
 assert Harness(GOOD).run(Lost({}), sample_order()).failure.code == "lost"
 Harness(GOOD).run(Probe({}), sample_order()).ok()
+
+# Editors and type checkers believe the package's own types: `py.typed` says that there are some.
+assert (ROOT / "python/sitewright/py.typed").is_file()
+typed = [sample_order, Failure.__init__, ask, ask_all, progress, stream, warn, write_file]
+for member in [testing.Call, testing.Run, testing.Harness]:
+    typed += [found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+              for name, found in vars(member).items()
+              if not name.startswith("_") and (callable(found) or hasattr(found, "__get__"))]
+for function in typed:
+    signature = inspect.signature(function)
+    names = [name for name in signature.parameters if name not in ("self", "cls")]
+    assert signature.return_annotation is not signature.empty, function
+    assert all(name in function.__annotations__ for name in names), function
 print(f"{len(table['cases'])} cases")

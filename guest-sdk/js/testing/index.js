@@ -190,8 +190,9 @@ function sent({ format, maxOutputTokens, ...request }) {
   };
 }
 
-function described({ code, message, causes = [] }) {
-  return [`${code}: ${message}`, ...causes.map((cause) => `  because: ${cause}`)].join('\n');
+function described({ code, message, location, causes = [] }) {
+  const at = location ? ` (${location.file}:${location.line})` : '';
+  return [`${code}: ${message}${at}`, ...causes.map((cause) => `  because: ${cause}`)].join('\n');
 }
 
 /** A small, valid order document for tests to change. */

@@ -1,4 +1,5 @@
-//! What a business publishes: prices, menus, places, people, pictures and legal identifiers.
+//! What a business publishes: prices, menus, articles, places, people, pictures and legal
+//! identifiers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,33 @@ pub struct MenuItem {
     /// Allergens, as typed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allergens: Vec<String>,
+}
+
+/// An article of a blog, or a piece of news, in the customer's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Post {
+    /// The title. Never blank.
+    pub title: String,
+    /// The part of its address, unlike that of any other post of the order: at most 80 lower-case
+    /// letters, digits and single `-`. Made of the title if none was sent.
+    #[schemars(extend("maxLength" = 80, "pattern" = "^[a-z0-9]+(-[a-z0-9]+)*$"))]
+    pub slug: String,
+    /// The day of its publication: `2026-03-09`. Absent if unknown; never made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"))]
+    pub date: Option<String>,
+    /// What it is about, in a sentence or two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The article; paragraphs are lines. Never blank.
+    pub text: String,
+    /// URL of its picture, `https://…` or `http://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<String>,
+    /// What the picture shows, in the customer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_alt: Option<String>,
 }
 
 /// A place where the business can be visited.

@@ -13,6 +13,7 @@
 //! | `text`, `markup` | which characters and tags of a text are removed, which entities decoded? |
 //! | `hours/` | what do days and times mean, in which languages? |
 //! | `phone`, `email`, `link`, `color`, `locale`, `country`, `id` | what does one value mean? |
+//! | `date` | which day does a text mean? |
 //! | `content` | what does a business publish? |
 //!
 //! The crate does no I/O and compiles to `wasm32-wasip2`. Templates compile it, so it has tables of
@@ -22,6 +23,7 @@
 mod color;
 mod content;
 mod country;
+mod date;
 mod email;
 mod hours;
 mod id;
@@ -35,7 +37,7 @@ mod read;
 mod text;
 
 pub use color::{Color, ColorError};
-pub use content::{HoursNote, Legal, MenuItem, MenuSection, Person, Photo, Place, Price};
+pub use content::{HoursNote, Legal, MenuItem, MenuSection, Person, Photo, Place, Post, Price};
 pub use country::{country_code, main_language};
 pub use email::{EmailError, email_address, read_email};
 pub use hours::{Day, DayHours, Hours, HoursError, Range, read_ranges};
@@ -121,6 +123,9 @@ pub struct Order {
     /// The menu.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub menu: Vec<MenuSection>,
+    /// The articles of a blog, or news, in the order in which they were sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub posts: Vec<Post>,
     /// The objective of the site, for example `generate_leads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_objective: Option<String>,

@@ -1,7 +1,7 @@
 """The SDK for Sitewright templates in Python.
 
 - `Template`: the base class of a template
-- `Order`, `Person`, `Photo`, `Price`, `Testimonial`: the order
+- `Order`, `Person`, `Photo`, `Post`, `Price`, `Testimonial`: the order
 - `ask`, `ask_all`, `stream`: AI calls, one, several concurrently, or streamed
 - `html`, `json_for_script`: HTML with escaped values
 - `write_file`, `progress`, `warn`: files of the site, progress, diagnostics
@@ -24,12 +24,12 @@ if _bindings is None:
 from .ai import Question, Reply, ask, ask_all, stream
 from .failure import Failure
 from .html import Html, html, json_for_script
-from .order import Order, Person, Photo, Price, Testimonial
+from .order import Order, Person, Photo, Post, Price, Testimonial
 from .site import progress, warn, write_file
 from .template import Template
 
 __all__ = [
-    "Failure", "Html", "Order", "Person", "Photo", "Price", "Question", "Reply", "Template",
-    "Testimonial",
+    "Failure", "Html", "Order", "Person", "Photo", "Post", "Price", "Question", "Reply",
+    "Template", "Testimonial",
     "ask", "ask_all", "html", "json_for_script", "progress", "stream", "warn", "write_file",
 ]

@@ -1,6 +1,8 @@
 """Failures of a template."""
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from wit_world.exports import generator
 from wit_world.imports import types
@@ -23,7 +25,14 @@ class Failure(Exception):
         attributes: Further information by name, at most 32 entries.
     """
 
-    def __init__(self, code, message, *, ai_calls=(), attributes=None):
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        ai_calls: Iterable[str] = (),
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.ai_calls = list(ai_calls)
@@ -56,6 +65,11 @@ def causes(error):
 _FOREIGN = (__file__.rsplit("/", 1)[0] + "/", "/python/", "/bundled/", "/world/", "<")
 
 
+# Where the author's modules are: in the first of the numbered folders of the build. A test has them
+# in the folder in which it runs.
+folder = "/0/"
+
+
 def location(error):
     """The innermost line of the author's code at which an exception was raised; `None` if its
     traceback has none.
@@ -64,9 +78,8 @@ def location(error):
     step = error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
-        # The author's modules are in the first of the numbered folders of the build.
         if not file.startswith(_FOREIGN) and not re.match(r"/[1-9][0-9]*/", file):
-            file = file.removeprefix("/0/").lstrip("/")
+            file = file.removeprefix(folder).lstrip("/")
             found = types.SourceLocation(file, step.tb_lineno, None)
         step = step.tb_next
     return found

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from string.templatelib import Template
+from typing import Any
 
 
 class Html(str):
@@ -173,7 +174,7 @@ def _places(strings):
     return places
 
 
-def json_for_script(value) -> Html:
+def json_for_script(value: Any) -> Html:
     """A value as JSON for a `<script>` element. No value can close the element or look like a
     placeholder.
     """

@@ -42,6 +42,22 @@ class Photo:
 
 
 @dataclass
+class Post:
+    """An article of a blog, or a piece of news, in the customer's words."""
+
+    title: str
+    slug: str
+    """The part of its address, unlike that of any other post of the order."""
+    text: str
+    """The article; paragraphs are lines."""
+    date: str | None = None
+    """The day of its publication: `2026-03-09`. Never made up."""
+    summary: str | None = None
+    image_url: str | None = None
+    image_alt: str | None = None
+
+
+@dataclass
 class Person:
     """A person of the team."""
 
@@ -77,6 +93,7 @@ class Order:
     prices: list[Price] = field(default_factory=list)
     menu: list[dict[str, Any]] = field(default_factory=list)
     """`[{"section": "Bread", "items": [{"name": "Rye", "price": "£4", "allergens": []}]}]`."""
+    posts: list[Post] = field(default_factory=list)
     business_address: str | None = None
     custom_niche: str | None = None
     service_areas: list[str] = field(default_factory=list)
@@ -139,5 +156,6 @@ class Order:
         order.testimonials = [Testimonial(**entry) for entry in order.testimonials]
         order.prices = [Price(**entry) for entry in order.prices]
         order.photos = [Photo(**entry) for entry in order.photos]
+        order.posts = [Post(**entry) for entry in order.posts]
         order.team = [Person(**entry) for entry in order.team]
         return order

@@ -6,7 +6,7 @@ from wit_world.imports import diagnostics, site
 from .failure import Failure
 
 
-def write_file(path: str, content: str | bytes):
+def write_file(path: str, content: str | bytes) -> None:
     """Writes a file of the site. A file can be written once.
 
     Args:
@@ -25,14 +25,14 @@ def write_file(path: str, content: str | bytes):
         raise Failure(f"write-{kind}", message, attributes={"path": path}) from None
 
 
-def progress(stage: str, done: int, total: int):
+def progress(stage: str, done: int, total: int) -> None:
     """Reports the stage of the run and that `done` of `total` steps are complete. `total` is 0 if
     it is not known.
     """
     diagnostics.progress(stage, done, total)
 
 
-def warn(code: str, message: str):
+def warn(code: str, message: str) -> None:
     """Adds a warning to the order's report. The run continues.
 
     Args:

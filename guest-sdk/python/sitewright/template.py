@@ -28,7 +28,7 @@ class Template(exports.Generator):
     locales: list[str]
     """The languages in which the template can write, as BCP 47 tags: `pt-BR`, `en`. Not empty."""
 
-    async def make(self, order: Order):
+    async def make(self, order: Order) -> None:
         """Generates the site of an order. Subclasses implement this.
 
         Tasks that it creates and does not await end before the run does; an exception of one fails

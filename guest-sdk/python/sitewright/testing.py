@@ -26,8 +26,12 @@ import subprocess
 import sys
 import unittest
 from dataclasses import dataclass, field
+from typing import Any, Self
 
-from . import _interpreter, _native
+from . import _interpreter, _native, failure
+from .template import Template
+
+failure.folder = os.getcwd() + "/"
 
 PROGRAM = "SITEWRIGHT"
 """The environment variable with the path of the program `sitewright`."""
@@ -42,12 +46,12 @@ class Call:
     """What the template received. An error has `kind`, `message`, `retryable` and `status`."""
 
     @property
-    def prompt(self):
+    def prompt(self) -> str:
         """The texts of all messages, joined by empty lines."""
         return "\n\n".join(message.content for message in self.request.messages)
 
     @property
-    def failed(self):
+    def failed(self) -> bool:
         """Whether the reply is an error."""
         return isinstance(self.reply, _native.AiError)
 
@@ -72,7 +76,7 @@ class Run:
     most_calls_at_once: int = 0
     """Maximum number of AI calls that were in flight at the same time."""
 
-    def ok(self):
+    def ok(self) -> Self:
         """The run itself.
 
         Raises:
@@ -82,7 +86,7 @@ class Run:
             raise AssertionError(f"the run failed: {_described(self.failure)}")
         return self
 
-    def text(self, path):
+    def text(self, path: str) -> str:
         """The content of a file as text.
 
         Raises:
@@ -103,15 +107,15 @@ class Harness:
     fails with `no-route`.
     """
 
-    def __init__(self, script=None):
+    def __init__(self, script: str | None = None) -> None:
         self._script = script
 
     @classmethod
-    def scripted(cls, script):
+    def scripted(cls, script: str) -> Self:
         """A harness with a script. If it is wrong, each run fails with the code `bad-script`."""
         return cls(script)
 
-    def run(self, template, order):
+    def run(self, template: Template | type[Template], order: dict[str, Any] | str) -> Run:
         """Runs a template with an order.
 
         Each run starts at the beginning of the script. An exception of the template that is not a
@@ -158,7 +162,7 @@ class Harness:
         return run.result
 
 
-def sample_order():
+def sample_order() -> dict[str, Any]:
     """A small, valid order document for tests to change."""
     return {
         "id": "sample-1",
@@ -263,8 +267,10 @@ class _Program:
 
 
 def _described(failure):
+    place = failure.location
+    at = f" ({place.file}:{place.line})" if place else ""
     causes = "".join(f"\n  because: {cause}" for cause in failure.causes)
-    return f"{failure.code}: {failure.message}{causes}"
+    return f"{failure.code}: {failure.message}{at}{causes}"
 
 
 if __name__ == "__main__":

@@ -83,8 +83,15 @@ struct StarterFiles {
     js: &'static [ScaffoldFile],
 }
 
+/// A starter's own words in each language.
+macro_rules! words {
+    ($name:literal) => {
+        include_str!(concat!("scaffold/starters/", $name, "/words.json"))
+    };
+}
+
 macro_rules! starter {
-    ($name:literal, $page:literal) => {
+    ($name:literal, $($page:literal),+) => {
         StarterFiles {
             common: &[
                 ("order.json", include_str!(concat!("scaffold/starters/", $name, "/order.json"))),
@@ -96,14 +103,15 @@ macro_rules! starter {
             ],
             rust: &[
                 ("assets/site.css", STYLE),
+                ("assets/words.json", words!($name)),
                 (
                     "src/lib.rs",
                     include_str!(concat!("scaffold/starters/", $name, "/rust/src/lib.rs")),
                 ),
-                (
+                $((
                     concat!("templates/", $page),
                     include_str!(concat!("scaffold/starters/", $name, "/rust/templates/", $page)),
-                ),
+                ),)+
                 (
                     "tests/orders.rs",
                     include_str!(concat!("scaffold/starters/", $name, "/rust/tests/orders.rs")),
@@ -111,6 +119,7 @@ macro_rules! starter {
             ],
             python: &[
                 ("src/assets/site.css", STYLE),
+                ("src/assets/words.json", words!($name)),
                 (
                     "src/app.py",
                     include_str!(concat!("scaffold/starters/", $name, "/python/src/app.py")),
@@ -126,6 +135,7 @@ macro_rules! starter {
             ],
             js: &[
                 ("assets/site.css", STYLE),
+                ("assets/words.json", words!($name)),
                 (
                     "src/template.js",
                     include_str!(concat!("scaffold/starters/", $name, "/js/src/template.js")),
@@ -142,6 +152,7 @@ macro_rules! starter {
 const MULTI_PAGE: StarterFiles = starter!("multi-page", "page.html");
 const RESTAURANT: StarterFiles = starter!("restaurant", "index.html");
 const PORTFOLIO: StarterFiles = starter!("portfolio", "index.html");
+const BLOG: StarterFiles = starter!("blog", "base.html", "home.html", "article.html");
 
 /// The one page in TypeScript. The other starters are in JavaScript.
 const TYPESCRIPT: &[ScaffoldFile] = files! {
@@ -174,6 +185,8 @@ pub enum Starter {
     Restaurant,
     /// A portfolio with links to photos of the work, and what clients say.
     Portfolio,
+    /// A blog: a page for each article of the order, or articles about its services.
+    Blog,
     /// One page in TypeScript, with types of the order. With `--lang js` only.
     Typescript,
 }
@@ -186,6 +199,7 @@ impl Starter {
             Starter::MultiPage => "A site of four pages: home, services, about and contact.",
             Starter::Restaurant => "The site of a restaurant, with its menu and its opening hours.",
             Starter::Portfolio => "A portfolio, with work and what clients say about it.",
+            Starter::Blog => "A blog, with a list of its articles and a page for each.",
         }
     }
 
@@ -199,6 +213,7 @@ impl Starter {
             Starter::MultiPage => MULTI_PAGE,
             Starter::Restaurant => RESTAURANT,
             Starter::Portfolio => PORTFOLIO,
+            Starter::Blog => BLOG,
         };
         let own = match language {
             Language::Rust => files.rust,
@@ -407,7 +422,7 @@ impl NewProject {
         let is_page = |path: &str| match starter {
             Starter::OnePage => false,
             Starter::Typescript => path == js::ENTRY,
-            Starter::MultiPage | Starter::Restaurant | Starter::Portfolio => {
+            Starter::MultiPage | Starter::Restaurant | Starter::Portfolio | Starter::Blog => {
                 path.starts_with("templates/")
             }
         };

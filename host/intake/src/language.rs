@@ -77,7 +77,8 @@ impl Texts {
         let long =
             [&order.site_description, &order.about_owner, &order.design_notes, &order.cta_text];
         let said = order.testimonials.iter().map(|testimonial| testimonial.text.as_str());
-        let sentences = long.into_iter().flatten().map(String::as_str).chain(said);
+        let posts = order.posts.iter().map(|post| post.text.as_str());
+        let sentences = long.into_iter().flatten().map(String::as_str).chain(said).chain(posts);
         let lists = order.services.iter().chain(&order.selected_pages).map(String::as_str);
         let mut texts = Texts { all: String::new(), sentences: 0 };
         texts.add(sentences);

@@ -202,14 +202,50 @@ fn a_project_for_a_published_sdk_names_the_version() {
 }
 
 /// The starters beside the one page, which other tests build, and a page of each.
-pub(crate) const STARTERS: [(&str, &str); 3] = [
+pub(crate) const STARTERS: [(&str, &str); 4] = [
     ("multi-page", "services/index.html"),
     ("restaurant", "index.html"),
     ("portfolio", "index.html"),
+    ("blog", "posts/the-stand-in-the-yard-is-open-again/index.html"),
 ];
 
+/// Starters have their own words in the languages of the templates that we ship, and the words that
+/// those have too are theirs.
+#[test]
+fn starters_speak_the_languages_of_the_shipped_templates() {
+    const LANGUAGES: [&str; 9] = ["ar", "de", "en", "es", "fr", "he", "it", "ja", "pt"];
+    // No template that we ship has these.
+    const OWN: [(&str, &str); 3] =
+        [("restaurant", "book"), ("blog", "posts"), ("blog", "all_posts")];
+    let shipped = fs::read_to_string(root().join("plugins/landing-js/src/words.js")).unwrap();
+    for (starter, _) in STARTERS {
+        let folder = root().join("host/author/src/scaffold/starters").join(starter);
+        let words: BTreeMap<String, BTreeMap<String, Value>> =
+            serde_json::from_str(&fs::read_to_string(folder.join("words.json")).unwrap()).unwrap();
+        let languages: Vec<&str> = words.keys().map(String::as_str).collect();
+        assert_eq!(languages, LANGUAGES, "{starter}");
+        for (language, own) in &words {
+            let names = |of: &BTreeMap<String, Value>| of.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(own), names(&words["en"]), "{starter} {language}");
+            let is_rtl = ["ar", "he"].contains(&language.as_str());
+            assert_eq!(own["dir"], if is_rtl { "rtl" } else { "ltr" }, "{starter} {language}");
+            let file = format!("plugins/local-business/src/language/{language}.rs");
+            let more = fs::read_to_string(root().join(file)).unwrap();
+            for (name, word) in own.iter().filter(|(name, _)| *name != "dir") {
+                let texts = word.as_object().map_or(vec![word], |days| days.values().collect());
+                for text in texts.into_iter().map(|text| text.as_str().unwrap()) {
+                    assert!(!text.is_empty(), "{starter} {language} {name}");
+                    let is_shipped = shipped.contains(text) || more.contains(text);
+                    let is_own = OWN.contains(&(starter, name.as_str()));
+                    assert!(is_shipped || is_own, "{starter} {language} {name}: {text}");
+                }
+            }
+        }
+    }
+}
+
 /// Makes a project of a starter.
-fn begin(desk: &Desk, language: &str, starter: &str) {
+pub(crate) fn begin(desk: &Desk, language: &str, starter: &str) {
     let made = desk.run("", &["template", "new", NAME, "--lang", language, "--starter", starter]);
     assert_eq!(made.code, 0, "{language} {starter}: {}{}", made.stdout, made.stderr);
 }
@@ -257,7 +293,7 @@ fn the_starter_of_a_restaurant_in_javascript_builds_runs_and_conforms_as_it_is()
 }
 
 /// A test in JavaScript that writes the pages of all orders of a folder.
-const JAVASCRIPT_PAGES: &str =
+pub(crate) const JAVASCRIPT_PAGES: &str =
     "import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
@@ -304,7 +340,7 @@ class Pages(unittest.TestCase):
 
 /// The files of the sites of all test orders, made by the project on the desk in this interpreter,
 /// without a component. `code` is one of the tests above, and `file` where it goes.
-fn pages_of_all_orders(
+pub(crate) fn pages_of_all_orders(
     desk: &Desk,
     (file, code): (&str, &str),
     path: &[&Path],
@@ -347,14 +383,14 @@ fn every_starter_in_python_makes_the_pages_of_the_one_in_javascript() {
     let test = "every_starter_in_python_makes_the_pages_of_the_one_in_javascript";
     let Some(python) = languages::native_python(test) else { return };
     let desk = Desk::clean("starters-native");
-    for (starter, page) in STARTERS {
+    for (starter, _) in STARTERS {
         desk.empty();
         begin(&desk, "js", starter);
         let javascript = pages_of_all_orders(&desk, ("test/pages.test.js", JAVASCRIPT_PAGES), &[]);
         desk.empty();
         begin(&desk, "python", starter);
         let python = pages_of_all_orders(&desk, ("tests/test_pages.py", PYTHON_PAGES), &[&python]);
-        are_alike(starter, &javascript, &python, page);
+        are_alike(starter, &javascript, &python, "index.html");
     }
 }
 
@@ -388,6 +424,45 @@ fn the_starter_in_typescript_is_the_page_in_javascript() {
     let code = JAVASCRIPT_PAGES.replace("template.js", "template.ts");
     let typescript = pages_of_all_orders(&desk, ("test/pages.test.js", code.as_str()), &[]);
     are_alike("typescript", &javascript, &typescript, "index.html");
+}
+
+/// `guest-sdk/tests/typed.test.ts` says which types the testing module has; a run says that they are
+/// those of its values.
+#[test]
+fn a_native_test_in_typescript_compiles_and_passes() {
+    let test = "a_native_test_in_typescript_compiles_and_passes";
+    let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    // A dependency of what makes components.
+    let tsc = tools.join("node_modules/.bin/tsc");
+    if !tsc.exists() {
+        return standins::skipped(test, "there is no TypeScript compiler");
+    }
+    let desk = Desk::clean("typescript-test");
+    begin(&desk, "js", "typescript");
+    let project = desk.path().join(NAME);
+    // What `npm install` makes of the project's package.json.
+    let modules = project.join("node_modules");
+    fs::create_dir(&modules).unwrap();
+    let sdk = project.join("vendor/sitewright/guest-sdk/js");
+    for (name, package) in [("sitewright", sdk), ("esbuild", tools.join("node_modules/esbuild"))] {
+        std::os::unix::fs::symlink(package, modules.join(name)).unwrap();
+    }
+    fs::copy(root().join("guest-sdk/tests/typed.test.ts"), project.join("test/typed.test.ts"))
+        .unwrap();
+    let compiled = || {
+        let mut compiler = Command::new(&tsc);
+        Done::from(compiler.args(["--project", "."]).current_dir(&project).output().unwrap())
+    };
+    let done = compiled();
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let done = desk.run(NAME, &["template", "test", "--native"]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+
+    // A type that is wrong is found.
+    desk.edit("green-gate/test/typed.test.ts", |text| text + "\nrun.files.get(7);\n");
+    let done = compiled();
+    assert_ne!(done.code, 0);
+    assert!(done.stdout.contains("test/typed.test.ts"), "{}{}", done.stdout, done.stderr);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! | `dist` | release archives, and the workflows of `docs/ci` that install them |
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `author_rust` | the commands for template authors, those that call cargo apart |
+//! | `gallery` | the pictures of starters and templates in the book |
 //! | `conformance`, `conformance_rules` | the conformance suite |
 //! | `browser` | sites are looked at in a browser, with `--browser` |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
@@ -77,6 +78,7 @@ mod engine;
 mod failures;
 mod failures_cli;
 mod failures_faces;
+mod gallery;
 mod holds;
 mod hostile;
 mod hostile_host;

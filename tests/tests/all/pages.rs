@@ -100,7 +100,7 @@ fn make_all(sites: &Path) {
 }
 
 /// The site of one order, with the replies of the template's demo.
-fn make(name: &str, file: &str, locale: &str, to: &Path) {
+pub(crate) fn make(name: &str, file: &str, locale: &str, to: &Path) {
     let rules = root().join("plugins").join(name).join("demo/ai.toml");
     let bench = Workbench::scripted(
         &fs::read_to_string(rules).unwrap(),
@@ -136,7 +136,7 @@ fn html(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The first of these programs that is installed and starts.
-fn program(names: &[&str], argument: &str) -> Option<PathBuf> {
+pub(crate) fn program(names: &[&str], argument: &str) -> Option<PathBuf> {
     names.iter().map(PathBuf::from).find(|name| {
         let mut command = Command::new(name);
         command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use sitewright_tests::languages::{javascript_guest, native_python, plugin, python_guide};
 use sitewright_tests::{
-    ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, order, root, template,
+    ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, guest, order, root, template,
 };
 
 const NAMES: [&str; 2] = ["landing-py", "landing-js"];
@@ -141,21 +141,82 @@ fn html_escapes_and_refuses_the_same_in_either_language() {
 #[test]
 fn the_harnesses_of_all_languages_pass_the_same_table() {
     let test = "the_harnesses_of_all_languages_pass_the_same_table";
-    let table: Value =
-        serde_json::from_str(&fs::read_to_string(root().join("guest-sdk/harness.json")).unwrap())
-            .unwrap();
+    passes_native_table(test, "harness");
+}
+
+/// The mistakes of authors that need no component. `docs/src/author/mistakes.md` has all of them.
+#[test]
+fn every_mistake_of_an_author_is_told_with_its_file_and_line() {
+    let test = "every_mistake_of_an_author_is_told_with_its_file_and_line";
+    let table = passes_native_table(test, "mistakes");
+    let book = fs::read_to_string(root().join("docs/src/author/mistakes.md")).unwrap();
+    let rows: Vec<Vec<&str>> = book
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| mistake"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= 25, "{} rows", rows.len());
+    for row in rows {
+        assert!(row.len() == 5 && row.iter().all(|cell| !cell.is_empty()), "{row:?}");
+    }
+    // The book has the words that authors see, in its columns of Python and JavaScript.
+    let mut said: Vec<&Value> = Vec::new();
+    for case in table["cases"].as_array().unwrap() {
+        said.extend([&case["python"], &case["javascript"]]);
+    }
+    said.extend(table["site"].as_array().unwrap().iter().map(|case| &case["says"]));
+    said.push(&table["manifest"]);
+    for text in said.into_iter().filter_map(Value::as_str) {
+        // An excerpt within backticks cannot have any itself.
+        let parts = text.split('`').map(str::trim).filter(|part| part.len() > 3);
+        for part in parts {
+            assert!(book.contains(part), "{part:?} is not in docs/src/author/mistakes.md");
+        }
+    }
+
+    // Those of a site are found in any language.
+    let faulty_guest = guest("guest-faulty");
+    for case in table["site"].as_array().unwrap() {
+        let text = |name: &str, default: &'static str| {
+            case[name].as_str().map_or(default.to_owned(), str::to_owned)
+        };
+        let head = text("head", "<meta name=\"description\" content=\"Gardens in Boise\">");
+        let body = text("body", "<p>We plan and plant gardens.</p>");
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta \
+             name=\"viewport\" content=\"width=device-width\">\n<title>Green Gate \
+             Gardens</title>\n{head}\n</head>\n<body>\n<h1>Green Gate \
+             Gardens</h1>\n{body}\n</body>\n</html>\n"
+        );
+        let files = json!({ "files": { (text("path", "index.html")): page } });
+        let record =
+            Workbench::scripted("", "").generate(&faulty_guest, &faulty("files", files)).failure();
+        let problem = &record["problems"][0];
+        assert_eq!(problem["at"], case["at"], "{}: {record:#}", case["id"]);
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.contains(case["says"].as_str().unwrap()), "{}: {message}", case["id"]);
+    }
+}
+
+/// Runs the cases of `guest-sdk/<name>.json` with the harnesses for Python and JavaScript. Returns
+/// the table.
+fn passes_native_table(test: &str, name: &str) -> Value {
+    let table: Value = serde_json::from_str(
+        &fs::read_to_string(root().join(format!("guest-sdk/{name}.json"))).unwrap(),
+    )
+    .unwrap();
     let expected = format!("{} cases\n", table["cases"].as_array().unwrap().len());
     let folder = root().join("guest-sdk/tests");
     let register = root().join("guest-sdk/js/testing/register.js");
     let mut commands = vec![{
         let mut node = Command::new("node");
-        node.arg("--import").arg(register).arg(folder.join("harness.mjs"));
+        node.arg("--import").arg(register).arg(folder.join(format!("{name}.mjs")));
         node
     }];
     if let Some(python) = native_python(test) {
         let newest = ["python3.14", "python3.13", "python3.12"].map(|name| python.join(name));
         let mut python = Command::new(newest.iter().find(|file| file.is_file()).unwrap());
-        python.arg(folder.join("harness.py"));
+        python.arg(folder.join(format!("{name}.py")));
         commands.push(python);
     }
     for mut command in commands {
@@ -169,6 +230,7 @@ fn the_harnesses_of_all_languages_pass_the_same_table() {
         assert_ne!(done.code, 0, "{command:?}");
         assert!(done.stderr.contains("template test --native"), "{}", done.stderr);
     }
+    table
 }
 
 #[test]

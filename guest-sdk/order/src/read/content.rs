@@ -57,13 +57,13 @@ const PRICE_LISTS: [(&str, &str); 10] = [
 
 /// The entries of a list of objects. `{"Cut": "$45"}` is a list, too: of names and what is said of
 /// them.
-enum Entry<'a> {
+pub(super) enum Entry<'a> {
     Object(String, &'a Map<String, Value>),
     Text(String),
     Pair(String, &'a str, &'a Value),
 }
 
-fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<Entry<'a>> {
+pub(super) fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec<Entry<'a>> {
     let is_map = |fields: &Map<String, Value>| {
         !fields.keys().all(|name| name.bytes().all(|b| b.is_ascii_digit()))
     };

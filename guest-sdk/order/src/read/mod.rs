@@ -7,6 +7,7 @@ mod fields;
 mod findings;
 mod hours;
 mod names;
+mod posts;
 mod shape;
 mod values;
 
@@ -176,6 +177,7 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             crate::web_address(text).is_ok() && !text.trim().contains(char::is_whitespace)
         });
         let menu = if menu_is_link { Vec::new() } else { content::menu(&mut f) };
+        let posts = posts::posts(&mut f);
         let site_objective = f.text(&["site_objective"], MAX_NAME);
         let site_description = f.text(&["site_description", "description"], MAX_TEXT);
         let site_url = f.link(&["site_url", "domain"]).or_else(|| {
@@ -247,6 +249,7 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             primary_service,
             prices,
             menu,
+            posts,
             site_objective,
             site_description,
             site_url,

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sitewright_order::{
     Color, Cta, Day, DayHours, Hours, HoursNote, Legal, MenuItem, MenuSection, Niche, Order,
-    Person, Photo, Place, Price, Range, Testimonial, Tone,
+    Person, Photo, Place, Post, Price, Range, Testimonial, Tone,
 };
 
 /// Texts that are not blank, with many characters that break templates.
@@ -71,6 +71,23 @@ fn hours_note() -> impl Strategy<Value = HoursNote> {
         days: vec![Day::Friday],
         label,
         text,
+    })
+}
+
+fn posts() -> impl Strategy<Value = Vec<Post>> {
+    let post = (text(), text(), option::of(text()), option::of("2026-0[1-9]-2[0-8]"));
+    vec(post, 0..3).prop_map(|posts| {
+        let posts = posts.into_iter().enumerate();
+        let post = |(at, (title, text, summary, date))| Post {
+            title,
+            slug: format!("post-{at}"),
+            date,
+            summary,
+            text,
+            image_url: Some("https://example.com/a.jpg".to_owned()),
+            image_alt: None,
+        };
+        posts.map(post).collect()
     })
 }
 
@@ -148,6 +165,7 @@ prop_compose! {
         business_hours in hours(),
         hours_notes in vec(hours_note(), 0..3),
         (prices, menu, photos, team) in content(),
+        posts in posts(),
         testimonials in vec(testimonial(), 0..3),
         years_in_business in option::of(1u32..=1_500),
         extra in extra(),
@@ -175,6 +193,7 @@ prop_compose! {
             primary_service: Some(primary_service),
             prices,
             menu,
+            posts,
             site_objective,
             site_description,
             site_url: link.clone(),

@@ -3,7 +3,7 @@
 
 use crate::support::{crm, flat, notices, read, read_strictly, set, shipped};
 use serde_json::{Value, json};
-use sitewright_order::{Day, MAX_NOTICES, Niche, NoticeLevel, Order, Phone};
+use sitewright_order::{Day, MAX_NOTICES, Niche, NoticeLevel, Order, Phone, Post};
 
 /// Reads an order with one field changed.
 fn with(field: &str, value: Value) -> Order {
@@ -431,6 +431,86 @@ fn the_content_of_a_business_is_typed() {
     assert_eq!(order.postal_code.as_deref(), Some("560001"));
     assert!(order.extra.is_empty(), "{:?}", order.extra);
     assert_eq!(read(&serde_json::to_value(&order).unwrap()), Ok(order));
+}
+
+#[test]
+fn posts_are_read_from_what_content_systems_send() {
+    // (posts, title | slug | date | text of each that is read, parts of the notices)
+    let rows = [
+        (
+            json!([{
+                "title": "Pão & Café: às 7h!",
+                "date": "2026-03-09T08:00:00Z",
+                "text": "<p>One.</p><p>Two.</p>",
+            }]),
+            vec!["Pão & Café: às 7h!|pao-cafe-as-7h|2026-03-09|One.\nTwo."],
+            vec!["had HTML tags"],
+        ),
+        (
+            json!([
+                {"headline": "A", "content": "x", "slug": "news", "published_at": "9.3.2026"},
+                {"name": "B", "body": "y", "slug": "news", "published": "2024/02/29"},
+                {"title": "パン", "text": "z", "published": true},
+                {"title": "Con", "excerpt": "w", "image": {"src": "example.com/a.jpg", "alt": "A"}},
+            ]),
+            vec!["A|news|2026-03-09|x", "B|news-2|2024-02-29|y", "パン|post-3||z", "Con|post-4||w"],
+            vec!["it is `news-2`"],
+        ),
+        (
+            json!([
+                {"title": "D", "text": "x", "status": "Draft"},
+                {"title": "E", "text": "x", "published": false},
+                {"title": "F", "text": "x", "date": "03/09/2026"},
+                {"title": "G", "text": "x", "date": "2026-02-30"},
+                {"title": "H", "text": "x", "date": "13/03/2026"},
+                {"title": "I"},
+                {"text": "x"},
+                "words",
+            ]),
+            vec!["F|f||x", "G|g||x", "H|h|2026-03-13|x"],
+            vec![
+                "not published yet",
+                "not published yet",
+                "may be two dates",
+                "no day of the calendar",
+                "has no `text`",
+                "has no `title`",
+                "has no `title`",
+            ],
+        ),
+        (json!({"One": "x"}), vec!["One|one||x"], vec![]),
+    ];
+    for (posts, expected, said) in rows {
+        let order = with("posts", posts.clone());
+        let read_posts: Vec<_> = order
+            .posts
+            .iter()
+            .map(|post| {
+                let date = post.date.as_deref().unwrap_or_default();
+                format!("{}|{}|{date}|{}", post.title, post.slug, post.text)
+            })
+            .collect();
+        assert_eq!(read_posts, expected, "{posts}");
+        let notices = notices(&order);
+        assert_eq!(notices.len(), said.len(), "{posts}: {notices:?}");
+        for (notice, part) in notices.iter().zip(said) {
+            assert!(notice.contains(part), "{posts}: {part:?} is missing in {notice}");
+        }
+        assert_eq!(read(&serde_json::to_value(&order).unwrap()), Ok(order), "{posts}: read again");
+    }
+    let image = json!({"url": "example.com/a.jpg", "alt": "A cart"});
+    for more in [json!({ "image": image }), json!({"cover": image["url"], "image_alt": "A cart"})] {
+        let mut post = json!({"title": "A", "text": "x"});
+        post.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let order = with("posts", json!([post]));
+        let Post { image_url, image_alt, .. } = &order.posts[0];
+        assert_eq!(image_url.as_deref(), Some("https://example.com/a.jpg"), "{more}");
+        assert_eq!(image_alt.as_deref(), Some("A cart"), "{more}");
+    }
+    // Lists of other names are posts, and a text is what it was before.
+    assert_eq!(with("articles", json!([{"title": "A", "text": "x"}])).posts.len(), 1);
+    let order = with("news", json!("We moved."));
+    assert!(order.posts.is_empty() && order.extra["news"] == "We moved.");
 }
 
 #[test]

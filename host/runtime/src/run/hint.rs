@@ -109,6 +109,22 @@ fn of_template(classified: &Classified) -> Option<Message> {
             "This is a bug in the template: it has no file system when it runs; {instead}."
         ));
     }
+    match classified.code.as_deref() {
+        Some("write-invalid-path" | "write-conflict") => {
+            return Some(message!(
+                "This is a bug in the template: its author corrects the path of the file, as the \
+                 message says. A path names folders from the top of the site, and each file is \
+                 written once."
+            ));
+        }
+        Some("never-ends") => {
+            return Some(message!(
+                "This is a bug in the template: it waits for a channel, a timer or a task that \
+                 nothing completes. Its author awaits AI calls, and what is made of them, alone."
+            ));
+        }
+        _ => {}
+    }
     let own = classified.trap.as_ref().is_some_and(|trap| !trap.language_frames.is_empty());
     (classified.kind == FailureKind::Panic && !own && is_javascript(classified)).then(|| {
         message!(

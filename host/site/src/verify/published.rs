@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sitewright_order::{
-    HoursNote, Legal, MenuItem, MenuSection, Order, Person, Phone, Photo, Place, Price,
+    HoursNote, Legal, MenuItem, MenuSection, Order, Person, Phone, Photo, Place, Post, Price,
     Testimonial, child,
 };
 
@@ -66,6 +66,7 @@ pub(super) fn published(order: &Order) -> Vec<PublishedField> {
         primary_service: _,
         prices,
         menu,
+        posts,
         site_objective: _,
         site_description: _,
         site_url,
@@ -122,6 +123,7 @@ pub(super) fn published(order: &Order) -> Vec<PublishedField> {
     fields.texts("", "services", services);
     fields.each("prices", prices, Fields::price);
     fields.each("menu", menu, Fields::section);
+    fields.each("posts", posts, Fields::post);
     let label = cta_text.as_deref().map(|text| beginning(text, MAX_LABEL));
     fields.add("", "cta_text", label.map(PublishedValue::Text));
     for (name, link) in [
@@ -228,6 +230,15 @@ impl Fields {
             self.text(&at, "price", price.as_deref());
             self.texts(&at, "allergens", allergens);
         }
+    }
+
+    fn post(&mut self, at: &str, post: &Post) {
+        // The day may be said in other words, and a page needs no summary.
+        let Post { title, slug: _, date: _, summary: _, text, image_url, image_alt } = post;
+        self.text(at, "title", Some(title));
+        self.text(at, "text", Some(text));
+        self.picture(at, "image_url", image_url.as_deref());
+        self.text(at, "image_alt", image_alt.as_deref());
     }
 
     fn photo(&mut self, at: &str, photo: &Photo) {

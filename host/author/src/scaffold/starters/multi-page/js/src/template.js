@@ -2,6 +2,7 @@
 import { askAll, html, progress, template, writeFile } from 'sitewright';
 import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
+import words from '../assets/words.json';
 
 /** The pages: the file, and what the model is asked to write about. */
 const PAGES = {
@@ -15,9 +16,8 @@ const PAGES = {
 const COPY = {
   type: 'object',
   additionalProperties: false,
-  required: ['label', 'heading', 'text'],
+  required: ['heading', 'text'],
   properties: {
-    label: { type: 'string', minLength: 1, maxLength: 24, description: 'Its name in the menu.' },
     heading: { type: 'string', minLength: 1, maxLength: 120, description: 'At most eight words.' },
     text: { type: 'string', minLength: 40, maxLength: 1000, description: 'Two or three sentences.' },
   },
@@ -28,7 +28,7 @@ export const generatorSync = template({
   version: '0.1.0',
   summary: 'A site of four pages: home, services, about and contact.',
   purposes: { copywriting: 'the texts of a page' },
-  locales: ['en', 'pt-BR'],
+  locales: ['en', 'pt-BR', 'es', 'fr', 'de', 'it', 'ar', 'he', 'ja'],
 
   generate(order) {
     const names = Object.keys(PAGES);
@@ -60,6 +60,9 @@ export const generatorSync = template({
   },
 });
 
+/** The template's own words in the language of the order. */
+const wordsOf = ({ locale }) => words[locale.split('-')[0]] ?? words.en;
+
 /** What is on a page besides its text. */
 const PARTS = {
   home: () => '',
@@ -79,9 +82,9 @@ function links(order) {
   const dialled = (number) => number.replace(/[^+0-9]/g, '');
   const { business_phone: phone, business_email: email, whatsapp_phone: chat } = order;
   return [
-    phone && html`<a href="tel:${dialled(phone)}">${phone}</a>\n`,
-    email && html`<a href="mailto:${email}">${email}</a>\n`,
-    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}">${chat}</a>\n`,
+    phone && html`<a href="tel:${dialled(phone)}" dir="ltr">${phone}</a>\n`,
+    email && html`<a href="mailto:${email}" dir="ltr">${email}</a>\n`,
+    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
 }
 
@@ -89,16 +92,17 @@ function links(order) {
 function page(order, copy, current) {
   // Relative addresses work wherever the site is served.
   const root = current === 'home' ? '' : '../';
-  const { heading, text, label } = copy[current];
+  const { heading, text } = copy[current];
+  const own = wordsOf(order);
   const menu = Object.keys(PAGES).map((name) => {
     const here = name === current && html` aria-current="page"`;
     const href = `${root}${PAGES[name].file.replace('index.html', '')}` || './';
-    return html`<li><a href="${href}"${here}>${copy[name].label}</a></li>\n`;
+    return html`<li><a href="${href}"${here}>${own[name]}</a></li>\n`;
   });
-  const title = current === 'home' ? order.business_name : `${label} · ${order.business_name}`;
+  const title = current === 'home' ? order.business_name : `${own[current]} · ${order.business_name}`;
   const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
   return html`<!doctype html>
-<html lang="${order.locale}">
+<html lang="${order.locale}" dir="${own.dir}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

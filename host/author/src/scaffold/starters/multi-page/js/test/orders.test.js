@@ -21,6 +21,12 @@ test('the sample order becomes four pages that lead to each other', () => {
   assert.ok(run.text('index.html').includes('href="contact/"'));
 });
 
+test('a page in Hebrew is written from right to left, in Hebrew words', () => {
+  const order = { ...sampleOrder(), locale: 'he' };
+  const page = Harness.scripted(script).run(generatorSync, order).ok().text('index.html');
+  assert.ok(page.includes('<html lang="he" dir="rtl">') && page.includes('>יצירת קשר</a>'), page);
+});
+
 test('markup in an order is escaped', () => {
   const order = { ...sampleOrder(), business_name: '<script>alert(1)</script>' };
   const run = Harness.scripted(script).run(generatorSync, order).ok();

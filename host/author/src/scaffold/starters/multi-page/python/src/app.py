@@ -1,13 +1,15 @@
 """@@name@@: a site of four pages, whose texts are asked for at the same time."""
 
+import json
 from pathlib import Path
 
 from sitewright import Order, Question, Template, ask_all, html, progress, write_file
 
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
-STYLE = (ASSETS / "site.css").read_text()
-ICON = (ASSETS / "icon.svg").read_text()
+STYLE = (ASSETS / "site.css").read_text("utf-8")
+ICON = (ASSETS / "icon.svg").read_text("utf-8")
+WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 # The pages: the folder in the site, and what the model is asked to write about.
 PAGES = {
@@ -21,9 +23,8 @@ PAGES = {
 COPY = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["label", "heading", "text"],
+    "required": ["heading", "text"],
     "properties": {
-        "label": {"type": "string", "minLength": 1, "maxLength": 24, "description": "Its name in the menu."},
         "heading": {"type": "string", "minLength": 1, "maxLength": 120, "description": "At most eight words."},
         "text": {"type": "string", "minLength": 40, "maxLength": 1000, "description": "Two or three sentences."},
     },
@@ -37,7 +38,7 @@ class Generator(Template):
     version = "0.1.0"
     summary = "@@summary@@"
     purposes = {"copywriting": "the texts of a page"}
-    locales = ["en", "pt-BR"]
+    locales = ["en", "pt-BR", "es", "fr", "de", "it", "ar", "he", "ja"]
 
     async def make(self, order: Order):
         progress("copy", 0, len(PAGES))
@@ -68,6 +69,11 @@ def question(name, order):
     )
 
 
+def words_of(order):
+    """The template's own words in the language of the order."""
+    return WORDS.get(order.locale.split("-")[0], WORDS["en"])
+
+
 def dialled(number):
     """The number without blanks and brackets."""
     return "".join(each for each in number if each in "+0123456789")
@@ -81,7 +87,7 @@ def address(order):
         (f"mailto:{order.business_email}", order.business_email),
         (chat, order.whatsapp_phone),
     ]
-    links = [html(t'<a href="{href}">{text}</a>\n') for href, text in ways if text]
+    links = [html(t'<a href="{href}" dir="ltr">{text}</a>\n') for href, text in ways if text]
     return html(t"<address>\n{links}</address>\n")
 
 
@@ -99,19 +105,20 @@ def page(order, copy, current):
     # Relative addresses work wherever the site is served.
     root = "" if current == "home" else "../"
     text = copy[current]
+    own = words_of(order)
     menu = []
     for name, (folder, _) in PAGES.items():
         here = html(t' aria-current="page"') if name == current else None
         href = root + folder or "./"
-        menu.append(html(t'<li><a href="{href}"{here}>{copy[name]["label"]}</a></li>\n'))
+        menu.append(html(t'<li><a href="{href}"{here}>{own[name]}</a></li>\n'))
     title = order.business_name
     if current != "home":
-        title = f"{text['label']} · {title}"
+        title = f"{own[current]} · {title}"
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
     place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
     return html(
         t"""<!doctype html>
-<html lang="{order.locale}">
+<html lang="{order.locale}" dir="{own["dir"]}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

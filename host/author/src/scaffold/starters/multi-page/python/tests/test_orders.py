@@ -29,6 +29,12 @@ class Orders(unittest.TestCase):
         ]:
             self.assertIn(expected, run.text(page))
 
+    def test_a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words(self):
+        order = sample_order() | {"locale": "he"}
+        page = Harness.scripted(SCRIPT).run(app.Generator, order).ok().text("index.html")
+        self.assertIn('<html lang="he" dir="rtl">', page)
+        self.assertIn(">יצירת קשר</a>", page)
+
     def test_markup_in_an_order_is_escaped(self):
         order = sample_order() | {"business_name": "<script>alert(1)</script>"}
         run = Harness.scripted(SCRIPT).run(app.Generator, order).ok()

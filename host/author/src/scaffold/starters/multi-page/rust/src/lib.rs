@@ -1,5 +1,7 @@
 //! @@name@@: a site of four pages, whose texts are asked for at the same time.
 
+use std::collections::HashMap;
+
 use sitewright_sdk::prelude::*;
 
 /// The template: `manifest` describes it and its needs, `generate` makes the site of one order.
@@ -28,6 +30,16 @@ impl Kind {
         }
     }
 
+    /// Its name in the menu.
+    fn label(self, own: &Words) -> &str {
+        match self {
+            Kind::Home => &own.home,
+            Kind::Services => &own.services,
+            Kind::About => &own.about,
+            Kind::Contact => &own.contact,
+        }
+    }
+
     /// Its folder in the site; the entry page is in the root.
     fn folder(self) -> &'static str {
         match self {
@@ -44,15 +56,24 @@ impl Kind {
 #[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "sitewright_sdk::schemars")]
 struct Copy {
-    /// Its name in the menu.
-    #[schemars(length(min = 1, max = 24))]
-    label: String,
     /// At most eight words, without a full stop.
     #[schemars(length(min = 1, max = 120))]
     heading: String,
     /// Two or three sentences.
     #[schemars(length(min = 40, max = 1000))]
     text: String,
+}
+
+/// The template's own words in a language: an entry of `assets/words.json`.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
+struct Words {
+    /// The direction in which the language is written: `ltr` or `rtl`.
+    dir: String,
+    home: String,
+    services: String,
+    about: String,
+    contact: String,
 }
 
 /// The page `templates/page.html`. askama escapes inserted text.
@@ -63,6 +84,9 @@ struct Page<'a> {
     kind: Kind,
     /// The texts of this page.
     copy: &'a Copy,
+    own: &'a Words,
+    /// Its name in the menu.
+    label: &'a str,
     /// Address and label of each page, and whether it is this one.
     menu: Vec<(String, &'a str, bool)>,
     /// The way to the root: relative addresses work wherever the site is served.
@@ -72,25 +96,29 @@ struct Page<'a> {
 impl Template for @@type@@ {
     fn manifest() -> Manifest {
         let summary = "A site of four pages: home, services, about and contact.";
-        Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), summary)
-            .purpose("copywriting", "the texts of a page")
-            .locale("en")
-            .locale("pt-BR")
+        let manifest = Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), summary)
+            .purpose("copywriting", "the texts of a page");
+        let locales = ["en", "pt-BR", "es", "fr", "de", "it", "ar", "he", "ja"];
+        locales.into_iter().fold(manifest, Manifest::locale)
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
         progress("copy", 0, 4);
-        let copy: Vec<Copy> = try_join_all(PAGES.iter().map(|page| write_copy(&order, *page))).await?;
+        let copy: Vec<Copy> =
+            try_join_all(PAGES.iter().map(|page| write_copy(&order, *page))).await?;
 
+        let own = words(&order)?;
         for (done, (&kind, text)) in (0..).zip(PAGES.iter().zip(&copy)) {
             progress("pages", done, 4);
             let root = if kind == Kind::Home { "" } else { "../" };
-            let menu = PAGES.iter().zip(&copy).map(|(page, copy)| {
+            let menu = PAGES.iter().map(|page| {
                 let href = format!("{root}{}", page.folder());
                 let href = if href.is_empty() { "./".to_owned() } else { href };
-                (href, copy.label.as_str(), *page == kind)
+                (href, page.label(&own), *page == kind)
             });
-            let page = Page { order: &order, kind, copy: text, menu: menu.collect(), root };
+            let menu = menu.collect();
+            let label = kind.label(&own);
+            let page = Page { order: &order, kind, copy: text, own: &own, label, menu, root };
             let html = askama::Template::render(&page)?;
             site.write(format!("{}index.html", kind.folder()), html)?;
         }
@@ -116,6 +144,15 @@ async fn write_copy(order: &Order, page: Kind) -> Result<Copy> {
         .json()
         .await
         .context(format!("while writing the page {name}"))
+}
+
+/// The template's own words in the language of the order.
+fn words(order: &Order) -> Result<Words> {
+    let file = include_str!("../assets/words.json");
+    let mut all: HashMap<String, Words> =
+        serde_json::from_str(file).context("while reading assets/words.json")?;
+    let found = all.remove(order.locale.language()).or_else(|| all.remove("en"));
+    found.context("assets/words.json has no words in English")
 }
 
 sitewright_sdk::export!(@@type@@);

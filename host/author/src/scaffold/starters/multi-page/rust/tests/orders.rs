@@ -1,6 +1,7 @@
 //! Tests of the template as native code: no WebAssembly, no host, no network.
 
 use @@ident@@::@@type@@;
+use sitewright_sdk::serde_json::json;
 use sitewright_sdk::testing::{Harness, sample_order};
 
 const SCRIPT: &str = include_str!("../ai.toml");
@@ -18,6 +19,17 @@ fn the_sample_order_becomes_four_pages_that_lead_to_each_other() {
     ] {
         assert!(run.text(page).contains(part), "{part} is missing in {}", run.text(page));
     }
+}
+
+#[test]
+fn a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words() {
+    let mut order = sample_order();
+    order["locale"] = json!("he");
+    let run = Harness::scripted(SCRIPT).run::<@@type@@>(order);
+    run.result.as_ref().unwrap();
+    let page = run.text("index.html");
+    assert!(page.contains("<html lang=\"he\" dir=\"rtl\">"), "{page}");
+    assert!(page.contains(">יצירת קשר</a>"), "{page}");
 }
 
 #[test]

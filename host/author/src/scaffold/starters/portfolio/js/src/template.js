@@ -2,13 +2,13 @@
 import { ask, html, progress, template, warn, writeFile } from 'sitewright';
 import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
+import words from '../assets/words.json';
 
 /** The schema of the model's reply. The descriptions are sent to the model. */
-const short = (description) => ({ type: 'string', minLength: 1, maxLength: 60, description });
 const COPY = {
   type: 'object',
   additionalProperties: false,
-  required: ['headline', 'about', 'work_heading', 'photo', 'services_heading', 'words_heading'],
+  required: ['headline', 'about'],
   properties: {
     headline: { type: 'string', minLength: 1, maxLength: 120, description: 'At most eight words.' },
     about: {
@@ -17,10 +17,6 @@ const COPY = {
       maxLength: 1000,
       description: 'Two or three sentences about the work, for those who may order it.',
     },
-    work_heading: short('The heading above the photos of the work.'),
-    photo: short('The word for a photo, to which its number is added.'),
-    services_heading: short('The heading above the list of services: one or two words.'),
-    words_heading: short('The heading above what clients say.'),
   },
 };
 
@@ -28,8 +24,8 @@ export const generatorSync = template({
   name: '@@name@@',
   version: '0.1.0',
   summary: '@@summary@@',
-  purposes: { copywriting: 'the headline, the text below it, and the headings' },
-  locales: ['en', 'pt-BR'],
+  purposes: { copywriting: 'the headline and the text below it' },
+  locales: ['en', 'pt-BR', 'es', 'fr', 'de', 'it', 'ar', 'he', 'ja'],
 
   generate(order) {
     progress('copy', 0, 1);
@@ -58,16 +54,19 @@ export const generatorSync = template({
   },
 });
 
+/** The template's own words in the language of the order. */
+const wordsOf = ({ locale }) => words[locale.split('-')[0]] ?? words.en;
+
 /** Links to the photos: the page loads nothing from other sites. */
-function workOf({ photos = [] }, copy) {
+function workOf({ photos = [] }, own) {
   return photos.map(
     ({ url, alt }, at) =>
-      html`<li><a href="${url}">${alt || `${copy.photo} ${at + 1}`}</a></li>\n`,
+      html`<li><a href="${url}">${alt || own.photo.replace('{}', at + 1)}</a></li>\n`,
   );
 }
 
 /** What clients say, as the customer wrote it. */
-function wordsOf({ testimonials = [] }) {
+function saidOf({ testimonials = [] }) {
   return testimonials.map(({ text, name, role }) => {
     const who = [name, role].filter(Boolean).join(', ');
     return html`<blockquote>
@@ -83,14 +82,15 @@ function page(order, copy) {
   const dialled = (number) => number.replace(/[^+0-9]/g, '');
   const { business_phone: phone, business_email: email, whatsapp_phone: chat } = order;
   const links = [
-    phone && html`<a href="tel:${dialled(phone)}">${phone}</a>\n`,
-    email && html`<a href="mailto:${email}">${email}</a>\n`,
-    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}">${chat}</a>\n`,
+    phone && html`<a href="tel:${dialled(phone)}" dir="ltr">${phone}</a>\n`,
+    email && html`<a href="mailto:${email}" dir="ltr">${email}</a>\n`,
+    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
-  const [work, words] = [workOf(order, copy), wordsOf(order)];
+  const own = wordsOf(order);
+  const [work, said] = [workOf(order, own), saidOf(order)];
   const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
   return html`<!doctype html>
-<html lang="${order.locale}">
+<html lang="${order.locale}" dir="${own.dir}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -107,14 +107,14 @@ function page(order, copy) {
 <main>
 <p class="lead">${copy.about}</p>
 ${order.about_owner && html`<p>${order.about_owner}</p>
-`}${work.length > 0 && html`<h2>${copy.work_heading}</h2>
+`}${work.length > 0 && html`<h2>${own.work}</h2>
 <ul class="tiles">
 ${work}</ul>
-`}${services.length > 0 && html`<h2>${copy.services_heading}</h2>
+`}${services.length > 0 && html`<h2>${own.services}</h2>
 <ul>
 ${services.map((service) => html`<li>${service}</li>\n`)}</ul>
-`}${words.length > 0 && html`<h2>${copy.words_heading}</h2>
-${words}`}</main>
+`}${said.length > 0 && html`<h2>${own.testimonials}</h2>
+${said}`}</main>
 <footer>
 <address>
 ${links}</address>

@@ -29,7 +29,13 @@ test('a business without photos has a site, and its operator a warning', () => {
   const order = { ...sampleOrder(), photos: [] };
   const run = Harness.scripted(script).run(generatorSync, order).ok();
   assert.equal(run.reports[0].code, 'no-work');
-  assert.ok(!run.text('index.html').includes('Selected work'));
+  assert.ok(!run.text('index.html').includes('Fotos</h2>'));
+});
+
+test('a page in Hebrew is written from right to left, in Hebrew words', () => {
+  const order = { ...sampleOrder(), locale: 'he', photos: [{ url: 'https://example.com/a.jpg' }] };
+  const page = Harness.scripted(script).run(generatorSync, order).ok().text('index.html');
+  assert.ok(page.includes('<html lang="he" dir="rtl">') && page.includes('תמונה 1</a>'), page);
 });
 
 test('markup in an order is escaped', () => {

@@ -1,25 +1,22 @@
 """@@name@@: a portfolio, with the work of the business and what its clients say."""
 
+import json
 from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, warn, write_file
 
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
-STYLE = (ASSETS / "site.css").read_text()
-ICON = (ASSETS / "icon.svg").read_text()
-
-
-def short(description):
-    """The schema of a few words."""
-    return {"type": "string", "minLength": 1, "maxLength": 60, "description": description}
+STYLE = (ASSETS / "site.css").read_text("utf-8")
+ICON = (ASSETS / "icon.svg").read_text("utf-8")
+WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 
 # The schema of the model's reply. The descriptions are sent to the model.
 COPY = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["headline", "about", "work_heading", "photo", "services_heading", "words_heading"],
+    "required": ["headline", "about"],
     "properties": {
         "headline": {"type": "string", "minLength": 1, "maxLength": 120, "description": "At most eight words."},
         "about": {
@@ -28,10 +25,6 @@ COPY = {
             "maxLength": 1000,
             "description": "Two or three sentences about the work, for those who may order it.",
         },
-        "work_heading": short("The heading above the photos of the work."),
-        "photo": short("The word for a photo, to which its number is added."),
-        "services_heading": short("The heading above the list of services: one or two words."),
-        "words_heading": short("The heading above what clients say."),
     },
 }
 
@@ -42,8 +35,8 @@ class Generator(Template):
     name = "@@name@@"
     version = "0.1.0"
     summary = "@@summary@@"
-    purposes = {"copywriting": "the headline, the text below it, and the headings"}
-    locales = ["en", "pt-BR"]
+    purposes = {"copywriting": "the headline and the text below it"}
+    locales = ["en", "pt-BR", "es", "fr", "de", "it", "ar", "he", "ja"]
 
     async def make(self, order: Order):
         progress("copy", 0, 1)
@@ -72,14 +65,19 @@ class Generator(Template):
         write_file("assets/icon.svg", ICON)
 
 
+def words_of(order):
+    """The template's own words in the language of the order."""
+    return WORDS.get(order.locale.split("-")[0], WORDS["en"])
+
+
 def dialled(number):
     """The number without blanks and brackets."""
     return "".join(each for each in number if each in "+0123456789")
 
 
-def work(photo, number, copy):
+def work(photo, number, own):
     """A link to a photo: the page loads nothing from other sites."""
-    text = photo.alt or f"{copy['photo']} {number}"
+    text = photo.alt or own["photo"].replace("{}", str(number))
     return html(t'<li><a href="{photo.url}">{text}</a></li>\n')
 
 
@@ -92,6 +90,7 @@ def words(said):
 
 def page(order, copy):
     """The page. `html` escapes inserted text."""
+    own = words_of(order)
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
     chat = order.whatsapp_phone and "https://wa.me/" + dialled(order.whatsapp_phone).lstrip("+")
     ways = [
@@ -99,14 +98,14 @@ def page(order, copy):
         (f"mailto:{order.business_email}", order.business_email),
         (chat, order.whatsapp_phone),
     ]
-    links = [html(t'<a href="{href}">{text}</a>\n') for href, text in ways if text]
+    links = [html(t'<a href="{href}" dir="ltr">{text}</a>\n') for href, text in ways if text]
     owner = html(t"<p>{order.about_owner}</p>\n")
-    photos = [work(photo, number, copy) for number, photo in enumerate(order.photos, 1)]
-    work_list = html(t'<h2>{copy["work_heading"]}</h2>\n<ul class="tiles">\n{photos}</ul>\n')
+    photos = [work(photo, number, own) for number, photo in enumerate(order.photos, 1)]
+    work_list = html(t'<h2>{own["work"]}</h2>\n<ul class="tiles">\n{photos}</ul>\n')
     services = [html(t"<li>{service}</li>\n") for service in order.services]
-    service_list = html(t"<h2>{copy["services_heading"]}</h2>\n<ul>\n{services}</ul>\n")
+    service_list = html(t"<h2>{own["services"]}</h2>\n<ul>\n{services}</ul>\n")
     said = [words(each) for each in order.testimonials]
-    said_list = html(t"<h2>{copy["words_heading"]}</h2>\n{said}")
+    said_list = html(t"<h2>{own["testimonials"]}</h2>\n{said}")
     parts = [
         owner if order.about_owner else None,
         work_list if photos else None,
@@ -116,7 +115,7 @@ def page(order, copy):
     place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
     return html(
         t"""<!doctype html>
-<html lang="{order.locale}">
+<html lang="{order.locale}" dir="{own["dir"]}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

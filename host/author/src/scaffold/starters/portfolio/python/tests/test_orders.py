@@ -33,7 +33,13 @@ class Orders(unittest.TestCase):
         order = sample_order() | {"photos": []}
         run = Harness.scripted(SCRIPT).run(app.Generator, order).ok()
         self.assertEqual(run.reports[0].code, "no-work")
-        self.assertNotIn("Selected work", run.text("index.html"))
+        self.assertNotIn("Fotos</h2>", run.text("index.html"))
+
+    def test_a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words(self):
+        order = sample_order() | {"locale": "he", "photos": [{"url": "https://example.com/a.jpg"}]}
+        page = Harness.scripted(SCRIPT).run(app.Generator, order).ok().text("index.html")
+        self.assertIn('<html lang="he" dir="rtl">', page)
+        self.assertIn("תמונה 1</a>", page)
 
     def test_markup_in_an_order_is_escaped(self):
         said = [{"text": "<script>alert(1)</script>"}]

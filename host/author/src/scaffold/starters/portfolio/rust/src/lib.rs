@@ -1,5 +1,7 @@
 //! @@name@@: a portfolio, with the work of the business and what its clients say.
 
+use std::collections::HashMap;
+
 use sitewright_sdk::prelude::*;
 
 /// The template: `manifest` describes it and its needs, `generate` makes the site of one order.
@@ -16,18 +18,19 @@ struct Copy {
     /// Two or three sentences about the work, for those who may order it.
     #[schemars(length(min = 40, max = 1000))]
     about: String,
-    /// The heading above the photos of the work.
-    #[schemars(length(min = 1, max = 60))]
-    work_heading: String,
-    /// The word for a photo, to which its number is added.
-    #[schemars(length(min = 1, max = 60))]
+}
+
+/// The template's own words in a language: an entry of `assets/words.json`.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
+struct Words {
+    /// The direction in which the language is written: `ltr` or `rtl`.
+    dir: String,
+    work: String,
+    /// A photo without a text; its number is put into `{}`.
     photo: String,
-    /// The heading above the list of services: one or two words.
-    #[schemars(length(min = 1, max = 60))]
-    services_heading: String,
-    /// The heading above what clients say.
-    #[schemars(length(min = 1, max = 60))]
-    words_heading: String,
+    services: String,
+    testimonials: String,
 }
 
 /// The page `templates/index.html`. askama escapes inserted text.
@@ -36,18 +39,19 @@ struct Copy {
 struct Page<'a> {
     order: &'a Order,
     copy: &'a Copy,
+    own: &'a Words,
     /// Address and text of the links to the photos: the page loads nothing from other sites.
     work: Vec<(&'a str, String)>,
     /// What clients say, as the customer wrote it, and who says it.
-    words: Vec<(&'a str, String)>,
+    said: Vec<(&'a str, String)>,
 }
 
 impl Template for @@type@@ {
     fn manifest() -> Manifest {
-        Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), "@@summary@@")
-            .purpose("copywriting", "the headline, the text below it, and the headings")
-            .locale("en")
-            .locale("pt-BR")
+        let manifest = Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), "@@summary@@")
+            .purpose("copywriting", "the headline and the text below it");
+        let locales = ["en", "pt-BR", "es", "fr", "de", "it", "ar", "he", "ja"];
+        locales.into_iter().fold(manifest, Manifest::locale)
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
@@ -78,8 +82,9 @@ impl Template for @@type@@ {
             .context("while writing the copy")?;
 
         progress("page", 0, 1);
-        let (work, words) = (work(&order, &copy), words(&order));
-        let page = Page { order: &order, copy: &copy, work, words };
+        let own = words(&order)?;
+        let (work, said) = (work(&order, &own), said(&order));
+        let page = Page { order: &order, copy: &copy, own: &own, work, said };
         site.write("index.html", askama::Template::render(&page)?)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
         site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
@@ -88,22 +93,31 @@ impl Template for @@type@@ {
 }
 
 /// A photo without a text has a number.
-fn work<'a>(order: &'a Order, copy: &Copy) -> Vec<(&'a str, String)> {
+fn work<'a>(order: &'a Order, own: &Words) -> Vec<(&'a str, String)> {
     let photos = (1..).zip(&order.photos);
-    let numbered = |number: usize| format!("{} {number}", copy.photo);
+    let numbered = |number: usize| own.photo.replace("{}", &number.to_string());
     let link = photos.map(|(number, photo)| {
         (photo.url.as_str(), photo.alt.clone().unwrap_or_else(|| numbered(number)))
     });
     link.collect()
 }
 
-fn words(order: &Order) -> Vec<(&str, String)> {
+fn said(order: &Order) -> Vec<(&str, String)> {
     let said = order.testimonials.iter().map(|said| {
         let who: Vec<&str> =
             [said.name.as_deref(), said.role.as_deref()].into_iter().flatten().collect();
         (said.text.as_str(), who.join(", "))
     });
     said.collect()
+}
+
+/// The template's own words in the language of the order.
+fn words(order: &Order) -> Result<Words> {
+    let file = include_str!("../assets/words.json");
+    let mut all: HashMap<String, Words> =
+        serde_json::from_str(file).context("while reading assets/words.json")?;
+    let found = all.remove(order.locale.language()).or_else(|| all.remove("en"));
+    found.context("assets/words.json has no words in English")
 }
 
 sitewright_sdk::export!(@@type@@);

@@ -26,7 +26,19 @@ fn a_business_without_photos_has_a_site_and_its_operator_a_warning() {
     let run = Harness::scripted(SCRIPT).run::<@@type@@>(sample_order());
     run.result.as_ref().unwrap();
     assert_eq!(run.reports[0].code, "no-work");
-    assert!(!run.text("index.html").contains("Selected work"));
+    assert!(!run.text("index.html").contains("Fotos</h2>"));
+}
+
+#[test]
+fn a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words() {
+    let mut order = sample_order();
+    order["locale"] = json!("he");
+    order["photos"] = json!([{ "url": "https://example.com/a.jpg" }]);
+    let run = Harness::scripted(SCRIPT).run::<@@type@@>(order);
+    run.result.as_ref().unwrap();
+    let page = run.text("index.html");
+    assert!(page.contains("<html lang=\"he\" dir=\"rtl\">"), "{page}");
+    assert!(page.contains("תמונה 1</a>"), "{page}");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 import { ask, html, progress, template, warn, writeFile } from 'sitewright';
 import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
+import words from '../assets/words.json';
 
 /** The schema of the model's reply. The descriptions are sent to the model. */
-const short = (description) => ({ type: 'string', minLength: 1, maxLength: 60, description });
 const COPY = {
   type: 'object',
   additionalProperties: false,
-  required: ['headline', 'about', 'menu_heading', 'hours_heading', 'closed', 'book'],
+  required: ['headline', 'about'],
   properties: {
     headline: { type: 'string', minLength: 1, maxLength: 120, description: 'At most eight words.' },
     about: {
@@ -17,32 +17,6 @@ const COPY = {
       maxLength: 1000,
       description: 'Two or three sentences about the restaurant, for its guests.',
     },
-    menu_heading: short('The heading above the menu.'),
-    hours_heading: short('The heading above the opening hours.'),
-    closed: short('What stands beside a day on which it is closed: one word.'),
-    book: short('The link to book a table: a few words.'),
-  },
-};
-
-/** Names of the days, by the language of `locales`. */
-const DAYS = {
-  en: {
-    monday: 'Monday',
-    tuesday: 'Tuesday',
-    wednesday: 'Wednesday',
-    thursday: 'Thursday',
-    friday: 'Friday',
-    saturday: 'Saturday',
-    sunday: 'Sunday',
-  },
-  pt: {
-    monday: 'segunda-feira',
-    tuesday: 'terça-feira',
-    wednesday: 'quarta-feira',
-    thursday: 'quinta-feira',
-    friday: 'sexta-feira',
-    saturday: 'sábado',
-    sunday: 'domingo',
   },
 };
 
@@ -50,8 +24,8 @@ export const generatorSync = template({
   name: '@@name@@',
   version: '0.1.0',
   summary: 'The site of a restaurant, with its menu and its opening hours.',
-  purposes: { copywriting: 'the headline, the text below it, and the headings' },
-  locales: ['en', 'pt-BR'],
+  purposes: { copywriting: 'the headline and the text below it' },
+  locales: ['en', 'pt-BR', 'es', 'fr', 'de', 'it', 'ar', 'he', 'ja'],
 
   generate(order) {
     progress('copy', 0, 1);
@@ -81,6 +55,9 @@ export const generatorSync = template({
   },
 });
 
+/** The template's own words in the language of the order. */
+const wordsOf = ({ locale }) => words[locale.split('-')[0]] ?? words.en;
+
 /** The menu, as the customer wrote it. */
 function menuOf({ menu = [] }) {
   const dish = ({ name, description, price, allergens = [] }) => {
@@ -97,12 +74,11 @@ ${price && html`<p>${price}</p>\n`}</div>
 }
 
 /** The opening hours. A day that is not listed has hours that nobody knows. */
-function hoursOf({ business_hours: hours = [], locale }, closed) {
-  const names = DAYS[locale.split('-')[0]] ?? DAYS.en;
+function hoursOf({ business_hours: hours = [] }, { days, closed }) {
   const times = (ranges) => ranges.map((range) => range.replace('-', ' – ')).join(', ');
   return hours.map(
     ({ day, ranges }) =>
-      html`<dt>${names[day]}</dt>\n<dd>${ranges.length > 0 ? times(ranges) : closed}</dd>\n`,
+      html`<dt>${days[day]}</dt>\n<dd>${ranges.length > 0 ? times(ranges) : closed}</dd>\n`,
   );
 }
 
@@ -111,14 +87,15 @@ function page(order, copy) {
   const dialled = (number) => number.replace(/[^+0-9]/g, '');
   const { business_phone: phone, business_email: email, whatsapp_phone: chat } = order;
   const links = [
-    phone && html`<a href="tel:${dialled(phone)}">${phone}</a>\n`,
-    email && html`<a href="mailto:${email}">${email}</a>\n`,
-    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}">${chat}</a>\n`,
+    phone && html`<a href="tel:${dialled(phone)}" dir="ltr">${phone}</a>\n`,
+    email && html`<a href="mailto:${email}" dir="ltr">${email}</a>\n`,
+    chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
-  const [menu, hours] = [menuOf(order), hoursOf(order, copy.closed)];
+  const own = wordsOf(order);
+  const [menu, hours] = [menuOf(order), hoursOf(order, own)];
   const place = [order.business_name, order.business_address, order.primary_city];
   return html`<!doctype html>
-<html lang="${order.locale}">
+<html lang="${order.locale}" dir="${own.dir}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -134,9 +111,9 @@ function page(order, copy) {
 </header>
 <main>
 <p class="lead">${copy.about}</p>
-${order.booking_url && html`<p><a href="${order.booking_url}">${copy.book}</a></p>
-`}${menu.length > 0 && html`<h2>${copy.menu_heading}</h2>
-${menu}`}${hours.length > 0 && html`<h2>${copy.hours_heading}</h2>
+${order.booking_url && html`<p><a href="${order.booking_url}">${own.book}</a></p>
+`}${menu.length > 0 && html`<h2>${own.menu}</h2>
+${menu}`}${hours.length > 0 && html`<h2>${own.hours}</h2>
 <dl>
 ${hours}</dl>
 `}</main>

@@ -19,7 +19,7 @@ test('the sample order becomes a page with menu and hours', () => {
     '<h3>Soups</h3>',
     '<strong>Corn chowder</strong><br>(milk)',
     '<dt>Friday</dt>\n<dd>11:30 – 15:00, 18:00 – 22:00</dd>',
-    '<dt>Monday</dt>\n<dd>closed</dd>',
+    '<dt>Monday</dt>\n<dd>Closed</dd>',
     'href="https://booking.example.com/copper-ladle"',
   ]) {
     assert.ok(page.includes(expected), `${expected} is missing in ${page}`);
@@ -29,7 +29,13 @@ test('the sample order becomes a page with menu and hours', () => {
 test('a restaurant without a menu has a site, and its operator a warning', () => {
   const run = Harness.scripted(script).run(generatorSync, sampleOrder()).ok();
   assert.equal(run.reports[0].code, 'no-menu');
-  assert.ok(!run.text('index.html').includes('What we cook'));
+  assert.ok(!run.text('index.html').includes('Cardápio</h2>'));
+});
+
+test('a page in Hebrew is written from right to left, in Hebrew words', () => {
+  const order = { ...sampleOrder(), locale: 'he', business_hours: [{ day: 'monday', ranges: [] }] };
+  const page = Harness.scripted(script).run(generatorSync, order).ok().text('index.html');
+  assert.ok(page.includes('<html lang="he" dir="rtl">') && page.includes('<dd>סגור</dd>'), page);
 });
 
 test('markup in an order is escaped', () => {

@@ -1,25 +1,22 @@
 """@@name@@: the site of a restaurant, with its menu and its opening hours."""
 
+import json
 from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, warn, write_file
 
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
-STYLE = (ASSETS / "site.css").read_text()
-ICON = (ASSETS / "icon.svg").read_text()
-
-
-def short(description):
-    """The schema of a few words."""
-    return {"type": "string", "minLength": 1, "maxLength": 60, "description": description}
+STYLE = (ASSETS / "site.css").read_text("utf-8")
+ICON = (ASSETS / "icon.svg").read_text("utf-8")
+WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 
 # The schema of the model's reply. The descriptions are sent to the model.
 COPY = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["headline", "about", "menu_heading", "hours_heading", "closed", "book"],
+    "required": ["headline", "about"],
     "properties": {
         "headline": {"type": "string", "minLength": 1, "maxLength": 120, "description": "At most eight words."},
         "about": {
@@ -28,32 +25,6 @@ COPY = {
             "maxLength": 1000,
             "description": "Two or three sentences about the restaurant, for its guests.",
         },
-        "menu_heading": short("The heading above the menu."),
-        "hours_heading": short("The heading above the opening hours."),
-        "closed": short("What stands beside a day on which it is closed: one word."),
-        "book": short("The link to book a table: a few words."),
-    },
-}
-
-# Names of the days, by the language of `locales`.
-DAYS = {
-    "en": {
-        "monday": "Monday",
-        "tuesday": "Tuesday",
-        "wednesday": "Wednesday",
-        "thursday": "Thursday",
-        "friday": "Friday",
-        "saturday": "Saturday",
-        "sunday": "Sunday",
-    },
-    "pt": {
-        "monday": "segunda-feira",
-        "tuesday": "terça-feira",
-        "wednesday": "quarta-feira",
-        "thursday": "quinta-feira",
-        "friday": "sexta-feira",
-        "saturday": "sábado",
-        "sunday": "domingo",
     },
 }
 
@@ -64,8 +35,8 @@ class Generator(Template):
     name = "@@name@@"
     version = "0.1.0"
     summary = "@@summary@@"
-    purposes = {"copywriting": "the headline, the text below it, and the headings"}
-    locales = ["en", "pt-BR"]
+    purposes = {"copywriting": "the headline and the text below it"}
+    locales = ["en", "pt-BR", "es", "fr", "de", "it", "ar", "he", "ja"]
 
     async def make(self, order: Order):
         progress("copy", 0, 1)
@@ -96,6 +67,11 @@ class Generator(Template):
         write_file("assets/icon.svg", ICON)
 
 
+def words_of(order):
+    """The template's own words in the language of the order."""
+    return WORDS.get(order.locale.split("-")[0], WORDS["en"])
+
+
 def dialled(number):
     """The number without blanks and brackets."""
     return "".join(each for each in number if each in "+0123456789")
@@ -117,15 +93,15 @@ def section(part):
     return html(t"{heading}{[dish(item) for item in part["items"]]}")
 
 
-def hours(day, order, closed):
+def hours(day, own):
     """A day and its times. A day that is not listed has hours that nobody knows."""
-    names = DAYS.get(order.locale.split("-")[0], DAYS["en"])
     times = ", ".join(times.replace("-", " – ") for times in day["ranges"])
-    return html(t"<dt>{names[day["day"]]}</dt>\n<dd>{times or closed}</dd>\n")
+    return html(t"<dt>{own["days"][day["day"]]}</dt>\n<dd>{times or own["closed"]}</dd>\n")
 
 
 def page(order, copy):
     """The page. `html` escapes inserted text."""
+    own = words_of(order)
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
     chat = order.whatsapp_phone and "https://wa.me/" + dialled(order.whatsapp_phone).lstrip("+")
     ways = [
@@ -133,15 +109,15 @@ def page(order, copy):
         (f"mailto:{order.business_email}", order.business_email),
         (chat, order.whatsapp_phone),
     ]
-    links = [html(t'<a href="{href}">{text}</a>\n') for href, text in ways if text]
-    book = html(t'<p><a href="{order.booking_url}">{copy["book"]}</a></p>\n')
-    menu = html(t"<h2>{copy["menu_heading"]}</h2>\n{[section(part) for part in order.menu]}")
-    days = [hours(day, order, copy["closed"]) for day in order.business_hours]
-    opening = html(t"<h2>{copy["hours_heading"]}</h2>\n<dl>\n{days}</dl>\n")
+    links = [html(t'<a href="{href}" dir="ltr">{text}</a>\n') for href, text in ways if text]
+    book = html(t'<p><a href="{order.booking_url}">{own["book"]}</a></p>\n')
+    menu = html(t"<h2>{own["menu"]}</h2>\n{[section(part) for part in order.menu]}")
+    days = [hours(day, own) for day in order.business_hours]
+    opening = html(t"<h2>{own["hours"]}</h2>\n<dl>\n{days}</dl>\n")
     place = [order.business_name, order.business_address, order.primary_city]
     return html(
         t"""<!doctype html>
-<html lang="{order.locale}">
+<html lang="{order.locale}" dir="{own["dir"]}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

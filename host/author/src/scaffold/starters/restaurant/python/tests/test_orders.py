@@ -25,7 +25,7 @@ class Orders(unittest.TestCase):
             "<h3>Soups</h3>",
             "<strong>Corn chowder</strong><br>(milk)",
             "<dt>Friday</dt>\n<dd>11:30 – 15:00, 18:00 – 22:00</dd>",
-            "<dt>Monday</dt>\n<dd>closed</dd>",
+            "<dt>Monday</dt>\n<dd>Closed</dd>",
             'href="https://booking.example.com/copper-ladle"',
         ]:
             self.assertIn(expected, page)
@@ -33,7 +33,13 @@ class Orders(unittest.TestCase):
     def test_a_restaurant_without_a_menu_has_a_site_and_its_operator_a_warning(self):
         run = Harness.scripted(SCRIPT).run(app.Generator, sample_order()).ok()
         self.assertEqual(run.reports[0].code, "no-menu")
-        self.assertNotIn("What we cook", run.text("index.html"))
+        self.assertNotIn("Cardápio</h2>", run.text("index.html"))
+
+    def test_a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words(self):
+        order = sample_order() | {"locale": "he", "business_hours": [{"day": "monday", "ranges": []}]}
+        page = Harness.scripted(SCRIPT).run(app.Generator, order).ok().text("index.html")
+        self.assertIn('<html lang="he" dir="rtl">', page)
+        self.assertIn("<dd>סגור</dd>", page)
 
     def test_markup_in_an_order_is_escaped(self):
         menu = [{"section": "<b>", "items": [{"name": "<script>alert(1)</script>"}]}]

@@ -1,5 +1,7 @@
 //! @@name@@: the site of a restaurant, with its menu and its opening hours.
 
+use std::collections::HashMap;
+
 use sitewright_sdk::prelude::*;
 
 /// The template: `manifest` describes it and its needs, `generate` makes the site of one order.
@@ -16,18 +18,19 @@ struct Copy {
     /// Two or three sentences about the restaurant, for its guests.
     #[schemars(length(min = 40, max = 1000))]
     about: String,
-    /// The heading above the menu.
-    #[schemars(length(min = 1, max = 60))]
-    menu_heading: String,
-    /// The heading above the opening hours.
-    #[schemars(length(min = 1, max = 60))]
-    hours_heading: String,
-    /// What stands beside a day on which it is closed: one word.
-    #[schemars(length(min = 1, max = 60))]
+}
+
+/// The template's own words in a language: an entry of `assets/words.json`.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
+struct Words {
+    /// The direction in which the language is written: `ltr` or `rtl`.
+    dir: String,
+    menu: String,
+    hours: String,
     closed: String,
-    /// The link to book a table: a few words.
-    #[schemars(length(min = 1, max = 60))]
     book: String,
+    days: HashMap<Day, String>,
 }
 
 /// The page `templates/index.html`. askama escapes inserted text.
@@ -36,17 +39,18 @@ struct Copy {
 struct Page<'a> {
     order: &'a Order,
     copy: &'a Copy,
+    own: &'a Words,
     /// Day and times. A day that is not listed has hours that nobody knows.
-    hours: Vec<(&'static str, String)>,
+    hours: Vec<(&'a str, String)>,
 }
 
 impl Template for @@type@@ {
     fn manifest() -> Manifest {
         let summary = "The site of a restaurant, with its menu and its opening hours.";
-        Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), summary)
-            .purpose("copywriting", "the headline, the text below it, and the headings")
-            .locale("en")
-            .locale("pt-BR")
+        let manifest = Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), summary)
+            .purpose("copywriting", "the headline and the text below it");
+        let locales = ["en", "pt-BR", "es", "fr", "de", "it", "ar", "he", "ja"];
+        locales.into_iter().fold(manifest, Manifest::locale)
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
@@ -76,8 +80,10 @@ impl Template for @@type@@ {
             .context("while writing the copy")?;
 
         progress("page", 0, 1);
-        let hours = order.business_hours.0.iter().map(|day| hours(day, &order, &copy)).collect();
-        let html = askama::Template::render(&Page { order: &order, copy: &copy, hours })?;
+        let own = words(&order)?;
+        let hours = order.business_hours.0.iter().map(|day| hours(day, &own)).collect();
+        let page = Page { order: &order, copy: &copy, own: &own, hours };
+        let html = askama::Template::render(&page)?;
         site.write("index.html", html)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
         site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
@@ -86,27 +92,23 @@ impl Template for @@type@@ {
 }
 
 /// A day and its times, in the language of the order.
-fn hours(hours: &DayHours, order: &Order, copy: &Copy) -> (&'static str, String) {
-    let is_portuguese = order.locale.language() == "pt";
-    let name = match (hours.day, is_portuguese) {
-        (Day::Monday, false) => "Monday",
-        (Day::Tuesday, false) => "Tuesday",
-        (Day::Wednesday, false) => "Wednesday",
-        (Day::Thursday, false) => "Thursday",
-        (Day::Friday, false) => "Friday",
-        (Day::Saturday, false) => "Saturday",
-        (Day::Sunday, false) => "Sunday",
-        (Day::Monday, true) => "segunda-feira",
-        (Day::Tuesday, true) => "terça-feira",
-        (Day::Wednesday, true) => "quarta-feira",
-        (Day::Thursday, true) => "quinta-feira",
-        (Day::Friday, true) => "sexta-feira",
-        (Day::Saturday, true) => "sábado",
-        (Day::Sunday, true) => "domingo",
-    };
-    let times: Vec<String> =
-        hours.ranges.iter().map(|range| format!("{} – {}", range.opens(), range.closes())).collect();
-    (name, if times.is_empty() { copy.closed.clone() } else { times.join(", ") })
+fn hours<'a>(hours: &DayHours, own: &'a Words) -> (&'a str, String) {
+    let name = own.days.get(&hours.day).map(String::as_str).unwrap_or_default();
+    let times: Vec<String> = hours
+        .ranges
+        .iter()
+        .map(|range| format!("{} – {}", range.opens(), range.closes()))
+        .collect();
+    (name, if times.is_empty() { own.closed.clone() } else { times.join(", ") })
+}
+
+/// The template's own words in the language of the order.
+fn words(order: &Order) -> Result<Words> {
+    let file = include_str!("../assets/words.json");
+    let mut all: HashMap<String, Words> =
+        serde_json::from_str(file).context("while reading assets/words.json")?;
+    let found = all.remove(order.locale.language()).or_else(|| all.remove("en"));
+    found.context("assets/words.json has no words in English")
 }
 
 sitewright_sdk::export!(@@type@@);

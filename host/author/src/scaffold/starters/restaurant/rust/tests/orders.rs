@@ -1,6 +1,7 @@
 //! Tests of the template as native code: no WebAssembly, no host, no network.
 
 use @@ident@@::@@type@@;
+use sitewright_sdk::serde_json::json;
 use sitewright_sdk::testing::{Harness, sample_order};
 
 const SCRIPT: &str = include_str!("../ai.toml");
@@ -14,7 +15,7 @@ fn the_sample_order_becomes_a_page_with_menu_and_hours() {
         "<h3>Soups</h3>",
         "<strong>Corn chowder</strong><br>(milk)",
         "<dt>Friday</dt>\n<dd>11:30 – 15:00, 18:00 – 22:00</dd>",
-        "<dt>Monday</dt>\n<dd>closed</dd>",
+        "<dt>Monday</dt>\n<dd>Closed</dd>",
         "href=\"https://booking.example.com/copper-ladle\"",
     ] {
         assert!(page.contains(expected), "{expected} is missing in {page}");
@@ -26,13 +27,25 @@ fn a_restaurant_without_a_menu_has_a_site_and_its_operator_a_warning() {
     let run = Harness::scripted(SCRIPT).run::<@@type@@>(sample_order());
     run.result.as_ref().unwrap();
     assert_eq!(run.reports[0].code, "no-menu");
-    assert!(!run.text("index.html").contains("What we cook"));
+    assert!(!run.text("index.html").contains("Cardápio</h2>"));
+}
+
+#[test]
+fn a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words() {
+    let mut order = sample_order();
+    order["locale"] = json!("he");
+    order["business_hours"] = json!([{ "day": "monday", "ranges": [] }]);
+    let run = Harness::scripted(SCRIPT).run::<@@type@@>(order);
+    run.result.as_ref().unwrap();
+    let page = run.text("index.html");
+    assert!(page.contains("<html lang=\"he\" dir=\"rtl\">"), "{page}");
+    assert!(page.contains("<dd>סגור</dd>"), "{page}");
 }
 
 #[test]
 fn markup_in_an_order_is_escaped() {
     let mut order = sample_order();
-    order["menu"] = sitewright_sdk::serde_json::json!([{
+    order["menu"] = json!([{
         "section": "<b>", "items": [{ "name": "<script>alert(1)</script>" }],
     }]);
     let run = Harness::scripted(SCRIPT).run::<@@type@@>(order);
