@@ -2,7 +2,6 @@
 
 import re
 
-from wit_world.exports import generator
 from wit_world.imports import types
 
 
@@ -31,7 +30,7 @@ class Failure(Exception):
 
     def record(self):
         """The failure as the record of the contract."""
-        return generator.Failure(
+        return types.Failure(
             code=self.code,
             message=str(self),
             causes=list(causes(self)),

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Store;
 use wasmtime::component::Linker;
 
-use super::bindings::generator;
+use super::bindings::types;
 use super::cache::{Cache, CacheOutcome};
 use super::compile::{CompileError, Compiler};
 use super::contract::{Contract, Target, TargetError};
@@ -79,10 +79,12 @@ pub enum TemplateProblem {
     DoesNotCompile(#[from] CompileError),
     /// Its imports or exports are not those of the contract.
     #[error(
-        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against \
+        "it does not fit the contract `sitewright:template@{version}`: {error:#}. Build it against \
          the world `{world}` with an SDK of this version"
     )]
     DoesNotFit {
+        /// The version of the contract, like `0.2.0`.
+        version: &'static str,
         /// The world that it seems to be built for.
         world: World,
         error: wasmtime::Error,
@@ -218,9 +220,10 @@ impl Loader {
         // If the target is unknown, linking reports what the component lacks.
         let contract = target.as_ref().map_or(Contract::newest(), |target| target.contract);
         let link = move || {
-            let world = World::of(&component);
+            let version = contract.version;
+            let world = World::of(&component, version);
             (contract.link)(&linker, &component, world)
-                .map_err(|error| TemplateProblem::DoesNotFit { world, error })
+                .map_err(|error| TemplateProblem::DoesNotFit { version, world, error })
         };
         let linked = blocking(link).await?;
         let described = self.describe(&machine.engine, &linked).await?;
@@ -229,9 +232,9 @@ impl Loader {
                 ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
                 ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
             })?;
-        let (kept, locales) = (self.cache.clone(), manifest.locales.clone());
+        let (kept, languages) = (self.cache.clone(), manifest.languages());
         blocking(move || {
-            kept.keep_languages(state, &locales);
+            kept.keep_languages(state, &languages);
             Ok(())
         })
         .await?;
@@ -256,7 +259,7 @@ impl Loader {
         &self,
         engine: &Engine,
         linked: &Linked,
-    ) -> Result<generator::Manifest, TemplateProblem> {
+    ) -> Result<types::Manifest, TemplateProblem> {
         let determinism = Determinism { seed: 0, start_unix_ms: 0 };
         Ok(description::ask(engine, linked, &self.limits, determinism).await?.manifest)
     }
