@@ -193,6 +193,7 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(SuiteRule, Option<String>)> {
         | TemplateProblem::DoesNotCompile(_) => vec![(SuiteRule::Component, None)],
         TemplateProblem::DoesNotFit { .. } => vec![(SuiteRule::Types, None)],
         TemplateProblem::Contract(_) => vec![(SuiteRule::Version, None)],
+        TemplateProblem::Stated(_) => vec![(SuiteRule::Manifest, None)],
         TemplateProblem::Describe(_) | TemplateProblem::Host(_) => {
             vec![(SuiteRule::Describe, None)]
         }

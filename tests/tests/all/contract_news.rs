@@ -1,8 +1,10 @@
-//! What version 0.2.0 of the contract brought: files in chunks.
+//! What version 0.2.0 of the contract brought: files in chunks, and the manifest in the file.
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use sitewright_runtime::plugin::bindings::types;
+use sitewright_runtime::plugin::{Cache, Determinism, Engine, Limits, Loader, with_manifest};
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest};
 
 #[test]
@@ -31,5 +33,55 @@ fn f2_a_file_in_chunks_has_the_limits_of_a_whole_one() {
     assert_eq!(record["kind"], "output_limit", "{record}");
     for says in ["while adding a chunk", "file_bytes"] {
         assert!(record.to_string().contains(says), "{says:?} is missing in {record}");
+    }
+}
+
+/// The manifest that the guest `minimal` returns.
+async fn described(loader: &Loader) -> types::Manifest {
+    let template = loader.load(&guest("guest-minimal")).await.unwrap();
+    let determinism = Determinism { seed: 0, start_unix_ms: 0 };
+    template.describe(&Limits::default(), determinism).await.unwrap().manifest
+}
+
+#[tokio::test]
+async fn a_manifest_in_the_file_is_listed_without_a_run_and_held_against_describe() {
+    let limits = Limits::default();
+    let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();
+    let manifest = described(&loader).await;
+    let wasm = fs::read(guest("guest-minimal")).unwrap();
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    fs::create_dir_all(bench.path().join("templates")).unwrap();
+    let file = |name: &str, manifest: &types::Manifest| {
+        let bytes = with_manifest(&wasm, manifest).unwrap();
+        bench.write(&format!("templates/{name}.wasm"), bytes)
+    };
+    let right = file("right", &manifest);
+    let other = types::Manifest { version: "9.9.9".to_owned(), ..manifest.clone() };
+    let wrong = file("wrong", &other);
+    let worse = types::Manifest { version: "nine".to_owned(), ..manifest.clone() };
+    file("worse", &worse);
+
+    let listed = bench.run(&["--json", "--templates", "templates", "template", "list"]);
+    let listed = listed.json()["templates"].take();
+    let of = |name: &str| -> Value {
+        let all = listed.as_array().unwrap();
+        let file = |one: &&Value| one["file"].as_str().unwrap().ends_with(&format!("{name}.wasm"));
+        all.iter().find(file).unwrap().clone()
+    };
+    assert_eq!(
+        (&of("right")["version"], &of("right")["loaded"]),
+        (&json!(manifest.version), &json!(false))
+    );
+    // Nobody has run it yet.
+    assert_eq!(of("wrong")["version"], "9.9.9");
+    assert!(of("worse")["causes"].to_string().contains("`version` is"), "{listed}");
+    let inspected = bench.run(&["template", "inspect", &right.to_string_lossy()]).stdout;
+    assert!(inspected.contains("not compiled: the manifest is in the file"), "{inspected}");
+
+    assert_eq!(loader.load(&right).await.unwrap().manifest.version, manifest.version);
+    let Err(error) = loader.load(&wrong).await else { panic!("it was loaded") };
+    let causes = error.causes().iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    for says in ["another `version` than `describe` returns", "sitewright template build"] {
+        assert!(causes.contains(says), "{says:?} is missing: {causes}");
     }
 }
