@@ -94,6 +94,7 @@ pub(super) async fn check(
     ] {
         summary.checked(rule);
     }
+    newest(&template, summary);
     draft(&template, summary);
     pure(&template, limits, summary).await;
     Some(template)
@@ -209,6 +210,16 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(SuiteRule, Option<String>)> {
                 (rule, Some(problem.clone()))
             })
             .collect(),
+    }
+}
+
+/// Names what later versions of the contract offer to the template.
+fn newest(template: &Template, summary: &mut Summary) {
+    summary.checked(SuiteRule::Newest);
+    let contract = template.target.contract;
+    for (version, feature) in contract.missed() {
+        let message = format!("it is built for {}; {version} has {feature}", contract.version);
+        summary.add_finding(SuiteRule::Newest, Finding::plain(message));
     }
 }
 

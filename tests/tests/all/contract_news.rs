@@ -1,11 +1,12 @@
-//! What version 0.2.0 of the contract brought: files in chunks, and the manifest in the file.
+//! What version 0.2.0 of the contract brought: files in chunks, the manifest in the file, and what
+//! templates of version 0.1.0 are told.
 
 use std::fs;
 
 use serde_json::{Value, json};
 use sitewright_runtime::plugin::bindings::types;
 use sitewright_runtime::plugin::{Cache, Determinism, Engine, Limits, Loader, with_manifest};
-use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest};
+use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest, root};
 
 #[test]
 fn a_file_in_chunks_is_written_when_it_is_finished_and_not_before() {
@@ -83,5 +84,24 @@ async fn a_manifest_in_the_file_is_listed_without_a_run_and_held_against_describ
     let causes = error.causes().iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
     for says in ["another `version` than `describe` returns", "sitewright template build"] {
         assert!(causes.contains(says), "{says:?} is missing: {causes}");
+    }
+}
+
+#[test]
+fn conformance_warns_of_what_a_template_of_an_older_version_lacks() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    for (file, verdict, lacks) in [
+        (root().join("tests/contract/0.1.0/green-gate.wasm"), "warned", true),
+        (guest("guest-minimal"), "passed", false),
+    ] {
+        let arguments =
+            ["--json", "conformance", &file.to_string_lossy(), "--filter", "contract/newest"];
+        let done = bench.run(&arguments);
+        assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+        let report = done.json();
+        let rule = &report["templates"][0]["rules"][0];
+        assert_eq!((&rule["rule"], &rule["verdict"]), (&json!("contract/newest"), &json!(verdict)));
+        let found = rule["findings"].to_string();
+        assert_eq!(found.contains("0.2.0 has files in chunks"), lacks, "{report}");
     }
 }
