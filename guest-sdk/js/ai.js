@@ -1,5 +1,4 @@
-import { completeAll } from 'sitewright:template/ai-sync@0.1.0';
-import { dataRule, delimited } from './data.js';
+import { completeAll } from 'sitewright:template/ai-sync@0.2.0';
 import { Failure } from './failure.js';
 
 /**
@@ -10,8 +9,8 @@ import { Failure } from './failure.js';
  *   model
  * @property {string} system the system message: the template's instructions, never order data
  * @property {string} user the user message: the request, without order data
- * @property {Record<string, unknown>} [data] order data by name; it is added to the user message,
- *   delimited as untrusted input
+ * @property {Record<string, unknown>} [data] order data by name; it follows the user message, and
+ *   the host delimits it as untrusted input; what is not text becomes JSON
  * @property {object} [schema] JSON Schema (draft 2020-12, at most 64 KiB as text) of the reply;
  *   with a schema, the reply's `value` is parsed JSON that the host has validated; without one,
  *   text
@@ -64,13 +63,19 @@ export function askAll(questions) {
 }
 
 function request({ purpose, system, user, data = {}, schema, temperature, maxOutputTokens }) {
-  const delimitedData = Object.entries(data).map(([label, value]) => delimited(label, value));
-  const instructions = delimitedData.length > 0 ? `${system}\n\n${dataRule()}` : system;
+  const text = (val) => ({ tag: 'text', val });
+  const parts = Object.entries(data).map(([name, value]) => ({
+    tag: 'data',
+    val: {
+      name,
+      text: typeof value === 'string' ? value : JSON.stringify(value ?? null, null, 2),
+    },
+  }));
   return {
     purpose,
     messages: [
-      { role: 'system', content: instructions },
-      { role: 'user', content: [user, ...delimitedData].join('\n\n') },
+      { role: 'system', content: [text(system)] },
+      { role: 'user', content: [text(user), ...parts] },
     ],
     format: schema ? { tag: 'json-schema', val: JSON.stringify(schema) } : { tag: 'text' },
     maxOutputTokens,

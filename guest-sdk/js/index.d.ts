@@ -12,7 +12,7 @@ export interface Question {
   system: string;
   /** The user message: the request, without order data. */
   user: string;
-  /** Order data by name; it is added to the user message, delimited as untrusted input. */
+  /** Order data by name; it follows the user message, and the host delimits it. */
   data?: Record<string, unknown>;
   /**
    * JSON Schema (draft 2020-12, at most 64 KiB as text) of the reply. With a schema, the reply's
@@ -76,6 +76,23 @@ export function jsonForScript(value: unknown): Html;
  */
 export function writeFile(path: string, content: string | Html | Uint8Array): void;
 
+/** Whether the run has written a file with exactly this path. */
+export function fileExists(path: string): boolean;
+
+/** A file that is written in chunks. Without `finish`, it is not written. */
+export interface FileWriter {
+  /** Adds text, which is encoded as UTF-8, or bytes at the end. */
+  append(content: string | Html | Uint8Array): void;
+  finish(): void;
+}
+
+/**
+ * Begins a file that is written in chunks, so that a large one need not be in memory at once.
+ *
+ * @throws {Failure} as `writeFile`; `append` and `finish` too
+ */
+export function createFile(path: string): FileWriter;
+
 /**
  * Reports the stage of the run and that `done` of `total` steps are complete. `total` is 0 if it is
  * not known.
@@ -123,6 +140,14 @@ export interface Definition {
   purposes: Record<string, string>;
   /** The languages in which the template can write, as BCP 47 tags; not empty. */
   locales: string[];
+  /** The fields of the order that the template uses. It gets all fields anyway. */
+  orderFields?: string[];
+  /** Texts that no visitor may read, at most 64, each of 2 to 100 bytes. */
+  copyMarks?: string[];
+  /** One of `locales`, for orders in another language where the operator allows that. */
+  fallbackLocale?: string;
+  /** The bytes that a site is expected to have at most. */
+  siteBytes?: number;
   /** Generates the site of an order. It must not be async, because the engine has no async. */
   generate(order: Order): void;
 }

@@ -4,7 +4,8 @@
  * - `template`: defines and exports a template
  * - `ask`, `askAll`: AI calls, one or several concurrently
  * - `html`, `jsonForScript`: HTML with escaped values
- * - `writeFile`, `progress`, `warn`: files of the site, progress, diagnostics
+ * - `writeFile`, `createFile`, `fileExists`: files of the site, whole or in chunks
+ * - `progress`, `warn`: progress, diagnostics
  * - `Failure`: an error with its causes
  *
  * See README.md next to this file.
@@ -12,5 +13,5 @@
 export { ask, askAll } from './ai.js';
 export { Failure } from './failure.js';
 export { Html, html, jsonForScript } from './html.js';
-export { progress, warn, writeFile } from './site.js';
+export { createFile, fileExists, progress, warn, writeFile } from './site.js';
 export { template } from './template.js';

@@ -1,5 +1,5 @@
-import * as diagnostics from 'sitewright:template/diagnostics@0.1.0';
-import { write } from 'sitewright:template/site@0.1.0';
+import * as diagnostics from 'sitewright:template/diagnostics@0.2.0';
+import { Writer, exists, write } from 'sitewright:template/site@0.2.0';
 import { Failure } from './failure.js';
 
 /**
@@ -12,10 +12,44 @@ import { Failure } from './failure.js';
  *   8 MiB in one file, 64 MiB in all files), or the host could not store the file
  */
 export function writeFile(path, content) {
+  refusing(path, () => write(path, bytesOf(content)));
+}
+
+/**
+ * Whether the run has written a file with exactly this path.
+ *
+ * @param {string} path
+ */
+export function fileExists(path) {
+  return exists(path);
+}
+
+/**
+ * Begins a file that is written in chunks, so that a large one need not be in memory at once.
+ * Without `finish`, the file is not written.
+ *
+ * @example const file = createFile('sitemap.txt'); file.append('/'); file.finish();
+ *
+ * @param {string} path as for `writeFile`; it is checked at once
+ * @throws {Failure} as `writeFile`; `append` and `finish` too
+ */
+export function createFile(path) {
+  const writer = refusing(path, () => Writer.create(path));
+  return {
+    append: (content) => refusing(path, () => writer.append(bytesOf(content))),
+    finish: () => refusing(path, () => Writer.finish(writer)),
+  };
+}
+
+function bytesOf(content) {
   const isBytes = content instanceof Uint8Array;
-  const bytes = isBytes ? content : new TextEncoder().encode(String(content));
+  return isBytes ? content : new TextEncoder().encode(String(content));
+}
+
+/** Calls `work`, whose refusal becomes a `Failure`. */
+function refusing(path, work) {
   try {
-    write(path, bytes);
+    return work();
   } catch (error) {
     const rejected = error.payload ?? error;
     const code = `write-${rejected.kind ?? 'other'}`;

@@ -1,5 +1,4 @@
-import { panicked } from 'sitewright:template/diagnostics@0.1.0';
-import { setOrder } from './data.js';
+import { panicked } from 'sitewright:template/diagnostics@0.2.0';
 import { withoutAsync } from './engine.js';
 import { Failure, location } from './failure.js';
 import { readable } from './stack.js';
@@ -20,11 +19,30 @@ import orderSchema from './order.schema.json';
  *   and description
  * @param {string[]} definition.locales the languages in which the template can write, as BCP 47
  *   tags: `pt-BR`, `en`; not empty
+ * @param {string[]} [definition.orderFields] the fields of the order that the template uses, for
+ *   operators and forms; the template gets all fields anyway
+ * @param {string[]} [definition.copyMarks] texts of the template's own prompts and layouts that no
+ *   visitor may read, at most 64, each of 2 to 100 bytes
+ * @param {string} [definition.fallbackLocale] one of `locales`, for orders in another language where
+ *   the operator allows that and names none that the template writes
+ * @param {number} [definition.siteBytes] the bytes that a site is expected to have at most; a larger
+ *   one is published with a warning
  * @param {(order: any) => void} definition.generate generates the site of an order, which has the
  *   fields of `order.schema.json`; it must not be async, because the engine has no async: a promise
  *   or a timer that it creates fails the run
  */
-export function template({ name, version, summary, purposes, locales, generate }) {
+export function template({
+  name,
+  version,
+  summary,
+  purposes,
+  locales,
+  orderFields,
+  copyMarks = [],
+  fallbackLocale,
+  siteBytes,
+  generate,
+}) {
   return {
     describe() {
       return {
@@ -34,12 +52,15 @@ export function template({ name, version, summary, purposes, locales, generate }
         orderSchema: JSON.stringify(orderSchema),
         aiPurposes: Object.entries(purposes).map(([name, description]) => ({ name, description })),
         locales,
+        orderFields,
+        copyMarks,
+        fallbackLocale,
+        siteBytes: siteBytes === undefined ? undefined : BigInt(siteBytes),
       };
     },
 
     generate(order) {
       try {
-        setOrder(order);
         withoutAsync(() => generate(JSON.parse(order)));
       } catch (error) {
         if (error instanceof Failure) throw error.toRecord();

@@ -3,8 +3,8 @@
 use std::{marker::PhantomData, panic, sync::Once};
 
 use bindings::{
-    exports::sitewright::template::generator::{AiPurpose, Failure, Guest, Manifest},
-    sitewright::template::types::Attribute,
+    exports::sitewright::template::generator::Guest,
+    sitewright::template::types::{AiPurpose, Attribute, Failure, Manifest},
 };
 
 use crate::{Error, Site, Template, ai::CurrentOrder, backend, order::Order, stall};
@@ -21,7 +21,7 @@ use crate::{Error, Site, Template, ai::CurrentOrder, backend, order::Order, stal
 pub mod bindings {
     wit_bindgen::generate!({
         world: "template",
-        path: "../wit",
+        path: "../wit/0.2.0",
         pub_export_macro: true,
         export_macro_name: "export_component",
         default_bindings_module: "sitewright_sdk::__guest::bindings",
@@ -46,6 +46,10 @@ impl<T: Template> Guest for Component<T> {
                 .map(|purpose| AiPurpose { name: purpose.name, description: purpose.description })
                 .collect(),
             locales: manifest.locales,
+            order_fields: manifest.order_fields,
+            copy_marks: manifest.copy_marks,
+            fallback_locale: manifest.fallback_locale,
+            site_bytes: manifest.site_bytes,
         }
     }
 

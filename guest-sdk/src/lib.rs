@@ -105,8 +105,8 @@
 //! # Rules for every template
 //!
 //! - **Order data is untrusted input,** and so are replies of models. Add them to prompts with
-//!   [`Ask::data`](ai::Ask::data) or [`ai::data()`], which delimit them, and to pages with askama's
-//!   escaping, never with `format!` into HTML.
+//!   [`Ask::data`](ai::Ask::data), which the host delimits, or [`ai::data()`], and to pages with
+//!   askama's escaping, never with `format!` into HTML.
 //! - **Run independent AI calls concurrently**, with [`join!`], [`try_join!`] or [`join_all`].
 //! - **Stream only to report progress.** The chunks of [`Ask::stream`](ai::Ask::stream) are not
 //!   validated, and after the first chunk the host does not retry the call.
@@ -143,7 +143,7 @@ pub(crate) use __guest as guest;
 
 pub use diagnostics::{Diagnostic, Level, Severity, log, progress, report};
 pub use error::{Context, Error, Result};
-pub use site::{Site, WriteError, WriteErrorKind};
+pub use site::{FileWriter, Site, WriteError, WriteErrorKind};
 pub use template::{AiPurpose, Manifest, Template};
 
 pub use askama;

@@ -29,6 +29,31 @@ impl Site {
         backend::write(path.as_ref(), bytes.as_ref())
     }
 
+    /// Whether the run has written a file with exactly this path.
+    pub fn exists(&self, path: impl AsRef<str>) -> bool {
+        backend::exists(path.as_ref())
+    }
+
+    /// Begins a file that is written in chunks, so that a large one need not be in the template's
+    /// memory at once.
+    ///
+    /// ```
+    /// # use sitewright_sdk::prelude::*;
+    /// # fn sitemap(site: &Site, pages: &[&str]) -> Result<()> {
+    /// let mut file = site.create("sitemap.txt")?;
+    /// for page in pages {
+    ///     file.append(format!("{page}\n"))?;
+    /// }
+    /// file.finish()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The path is invalid or taken, or there are too many files.
+    pub fn create(&self, path: impl AsRef<str>) -> Result<FileWriter, WriteError> {
+        backend::Writer::create(path.as_ref()).map(FileWriter)
+    }
+
     /// Writes a value as indented JSON.
     ///
     /// # Errors
@@ -41,6 +66,30 @@ impl Site {
     ) -> Result<()> {
         self.write(path, serde_json::to_vec_pretty(value)?)?;
         Ok(())
+    }
+}
+
+/// A file that is written in chunks; see [`Site::create`]. One that is dropped before
+/// [`finish`](Self::finish) is not written.
+#[derive(Debug)]
+#[must_use = "a file is written by `finish`"]
+pub struct FileWriter(backend::Writer);
+
+impl FileWriter {
+    /// Adds bytes at the end. After an error, the file has what it had before.
+    ///
+    /// # Errors
+    /// A limit is exceeded: 8 MiB in one file, 64 MiB in all files.
+    pub fn append(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        self.0.append(bytes.as_ref())
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// As [`Site::write`].
+    pub fn finish(self) -> Result<(), WriteError> {
+        self.0.finish()
     }
 }
 

@@ -39,6 +39,16 @@ pub struct Manifest {
     pub ai_purposes: Vec<AiPurpose>,
     /// The languages in which the template can write, as BCP 47 tags: `pt-BR`, `en`. At least one.
     pub locales: Vec<String>,
+    /// The fields of the order that the template uses, by name, for operators and forms; `None` if
+    /// it does not say.
+    pub order_fields: Option<Vec<String>>,
+    /// Texts of the template's own prompts and layouts that no visitor may read, at most 64, each of
+    /// 2 to 100 bytes.
+    pub copy_marks: Vec<String>,
+    /// One of `locales`, for orders in another language where the operator allows that.
+    pub fallback_locale: Option<String>,
+    /// The bytes that a site is expected to have at most. A larger one is published with a warning.
+    pub site_bytes: Option<u64>,
 }
 
 /// A purpose of AI calls.
@@ -66,6 +76,10 @@ impl Manifest {
             order_schema: schemars::schema_for!(Order).to_value(),
             ai_purposes: Vec::new(),
             locales: Vec::new(),
+            order_fields: None,
+            copy_marks: Vec::new(),
+            fallback_locale: None,
+            site_bytes: None,
         }
     }
 
@@ -78,6 +92,34 @@ impl Manifest {
     /// Adds a language in which the template can write, as a BCP 47 tag: `pt-BR`.
     pub fn locale(mut self, tag: impl Into<String>) -> Self {
         self.locales.push(tag.into());
+        self
+    }
+
+    /// Names the fields of the order that the template uses: operators see them, and the template
+    /// gets all fields anyway.
+    pub fn order_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.order_fields = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds a text that no visitor may read, such as a mark in the template's prompts or layouts:
+    /// the host rejects an AI reply, and a page, that shows it. At most 64, each of 2 to 100 bytes.
+    pub fn copy_mark(mut self, text: impl Into<String>) -> Self {
+        self.copy_marks.push(text.into());
+        self
+    }
+
+    /// Sets the language, one of the template's, for orders in another language where the operator
+    /// allows that and names none that the template writes.
+    pub fn fallback_locale(mut self, tag: impl Into<String>) -> Self {
+        self.fallback_locale = Some(tag.into());
+        self
+    }
+
+    /// Sets the bytes that a site is expected to have at most. A larger one is published with a
+    /// warning.
+    pub fn site_bytes(mut self, bytes: u64) -> Self {
+        self.site_bytes = Some(bytes);
         self
     }
 

@@ -22,7 +22,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let root = manifest_dir.join("../..").canonicalize().expect("the root of the workspace");
 
-    let common = ["LICENSE", "wit/template.wit"].map(|file| root.join(file));
+    let common = ["LICENSE", "wit/0.2.0/template.wit"].map(|file| root.join(file));
     let mut rust = common.to_vec();
     for folder in CRATES {
         rust.push(root.join(folder).join("Cargo.toml"));

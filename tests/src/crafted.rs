@@ -139,7 +139,7 @@ impl Crafted {
 /// Wraps a core module in a component of the world `template`.
 fn componentize(mut module: Vec<u8>) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    let path = crate::root().join("wit/template.wit");
+    let path = crate::root().join("wit/0.1.0/template.wit");
     let contract = std::fs::read_to_string(path).expect("the contract can be read");
     let package = resolve.push_str("template.wit", &contract).expect("the contract is valid");
     let world =

@@ -87,7 +87,7 @@ pub fn python_guest(test: &str) -> Option<PathBuf> {
     build_folder(test, "python", |sources, out| {
         run(Command::new(programs.join("componentize-py"))
             .arg("-d")
-            .arg(root().join("wit"))
+            .arg(root().join("wit/0.2.0"))
             .args(["-w", "template", "componentize", "-p"])
             .arg(sources)
             .arg("-p")
@@ -113,7 +113,7 @@ pub fn javascript_guest(test: &str) -> Option<PathBuf> {
         run(Command::new(programs.join("componentize-js"))
             .arg(&bundle)
             .arg("--wit")
-            .arg(root().join("wit"))
+            .arg(root().join("wit/0.2.0"))
             .args(["--world-name", "template-sync", "--disable", "http", "fetch-event", "--out"])
             .arg(out))
     })
@@ -153,7 +153,7 @@ pub fn c_guest(test: &str) -> Option<PathBuf> {
         let embedded = folder.join("embedded.wasm");
         run(Command::new(&tools)
             .args(["component", "embed"])
-            .arg(root().join("wit"))
+            .arg(root().join("wit/0.1.0"))
             .arg(&core)
             .args(["--world", "template", "-o"])
             .arg(&embedded))?;
@@ -167,7 +167,7 @@ pub fn python_guide(test: &str) -> Option<PathBuf> {
     let programs = PYTHON.ready(test)?;
     let package = root().join("guest-sdk/python");
     let text = package.join("GUIDE.md");
-    let mut inputs = files_in(&[&package.join("sitewright"), &root().join("wit")]);
+    let mut inputs = files_in(&[&package.join("sitewright"), &root().join("wit/0.2.0")]);
     inputs.push(text.clone());
     build_cached(test, "python-guide", &inputs, |folder, out| {
         let text = fs::read_to_string(&text).map_err(|error| error.to_string())?;
@@ -176,7 +176,7 @@ pub fn python_guide(test: &str) -> Option<PathBuf> {
         }
         run(Command::new(programs.join("componentize-py"))
             .arg("-d")
-            .arg(root().join("wit"))
+            .arg(root().join("wit/0.2.0"))
             .args(["-w", "template", "componentize", "-p"])
             .arg(folder)
             .arg("-p")
@@ -231,7 +231,8 @@ fn build_folder(
 ) -> Option<PathBuf> {
     let sources = files_in(&[&root().join("tests/languages").join(language)]);
     // Not every language uses all of these, but they rarely change.
-    let sdks = ["wit", "guest-sdk/js", "guest-sdk/python/sitewright"].map(|path| root().join(path));
+    let sdks = ["wit/0.1.0", "wit/0.2.0", "guest-sdk/js", "guest-sdk/python/sitewright"]
+        .map(|path| root().join(path));
     let inputs = [sources.clone(), files_in(&sdks.each_ref().map(PathBuf::as_path))].concat();
     build_cached(test, language, &inputs, |folder, out| {
         for file in &sources {

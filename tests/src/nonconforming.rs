@@ -150,11 +150,11 @@ fn contract() -> Vec<Variant> {
         variant("contract/imports", patched("wasi:cli/exit@", "mail:box/send@")),
         variant(
             "contract/exports",
-            patched("template/generator@0.1.0", "template/degenerat@0.1.0"),
+            patched("template/generator@0.2.0", "template/degenerat@0.2.0"),
         ),
         variant(
             "contract/version",
-            patched("template/generator@0.1.0", "template/generator@0.9.0"),
+            patched("template/generator@0.2.0", "template/generator@0.9.0"),
         ),
         variant("contract/types", types),
         fault("contract/describe", "describe", 0),

@@ -206,7 +206,7 @@ impl Template {
         work: &Path,
     ) -> anyhow::Result<PathBuf> {
         let sh = Shell::new()?;
-        let (built, wit) = (work.join("built.wasm"), workspace.root.join("wit"));
+        let (built, wit) = (work.join("built.wasm"), workspace.root.join("wit/0.2.0"));
         let sdk = workspace.root.join(self.language.sdk());
         match self.language {
             Language::Python => {

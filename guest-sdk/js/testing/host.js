@@ -28,6 +28,26 @@ export const complete = (request) => {
 
 // `site`
 export const write = (path, bytes) => current().write(path, bytes);
+export const exists = (path) => current().exists(path);
+
+export class Writer {
+  #path;
+  #chunks = [];
+
+  static create(path) {
+    const writer = new Writer();
+    writer.#path = path;
+    return writer;
+  }
+
+  append(bytes) {
+    this.#chunks.push(Buffer.from(bytes));
+  }
+
+  static finish(writer) {
+    write(writer.#path, Buffer.concat(writer.#chunks));
+  }
+}
 
 // `diagnostics`
 export const report = (diagnostic) => current().reports.push(diagnostic);

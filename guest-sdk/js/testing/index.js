@@ -124,6 +124,10 @@ export class Harness {
         order_schema: manifest.orderSchema,
         ai_purposes: manifest.aiPurposes,
         locales: manifest.locales,
+        order_fields: manifest.orderFields,
+        copy_marks: manifest.copyMarks,
+        fallback_locale: manifest.fallbackLocale,
+        site_bytes: manifest.siteBytes === undefined ? undefined : Number(manifest.siteBytes),
       },
       order: typeof order === 'string' ? order : JSON.stringify(order),
       script: this.#script ?? null,
@@ -163,7 +167,8 @@ class Running {
       const { call_id: callId, ...others } = val;
       const reply = { tag: completion ? 'ok' : 'err', val: { callId, ...others } };
       const request = requests[at];
-      const prompt = request.messages.map(({ content }) => content).join('\n\n');
+      const texts = request.messages.flatMap(({ content }) => content.map(textOf));
+      const prompt = texts.join('\n\n');
       run.aiCalls.push({ request, reply, prompt });
       return reply;
     });
@@ -178,13 +183,22 @@ class Running {
     this.#run.files.set(path, Uint8Array.from(bytes));
   }
 
+  exists(path) {
+    return this.#run.files.has(path);
+  }
+
   /** The exception follows, and the test shows it. */
   panicked() {}
 }
 
-function sent({ format, maxOutputTokens, ...request }) {
+/** The text of a part of a message. For the model, the host delimits that of data. */
+const textOf = ({ tag, val }) => (tag === 'data' ? val.text : val);
+
+function sent({ format, maxOutputTokens, messages, ...request }) {
+  const part = ({ tag, val }) => ({ [tag]: val });
   return {
     ...request,
+    messages: messages.map(({ role, content }) => ({ role, content: content.map(part) })),
     format: format.val === undefined ? format.tag : { [format.tag]: format.val },
     max_output_tokens: maxOutputTokens,
   };

@@ -52,9 +52,44 @@ class Role(enum.Enum):
 
 
 @dataclass
+class Data(Record):
+    name: str
+    text: str
+
+
+@dataclass
+class PartText(Record):
+    value: str
+
+    @property
+    def text(self):
+        return self.value
+
+    def to_json(self):
+        return {"text": self.value}
+
+
+@dataclass
+class PartData(Record):
+    value: Data
+
+    @property
+    def text(self):
+        return self.value.text
+
+    def to_json(self):
+        return {"data": vars(self.value)}
+
+
+@dataclass
 class Message(Record):
     role: Role
-    content: str
+    content: list[PartText | PartData]
+
+    @property
+    def text(self):
+        """The texts of its parts. For the model, the host delimits those of data."""
+        return "\n\n".join(part.text for part in self.content)
 
 
 @dataclass
@@ -91,7 +126,10 @@ class Request(Record):
         return {
             "purpose": self.purpose,
             "messages": [
-                {"role": message.role.value, "content": message.content}
+                {
+                    "role": message.role.value,
+                    "content": [part.to_json() for part in message.content],
+                }
                 for message in self.messages
             ],
             "format": self.format.to_json(),
@@ -174,6 +212,10 @@ class Manifest(Record):
     order_schema: str
     ai_purposes: list[AiPurpose]
     locales: list[str]
+    order_fields: list[str] | None
+    copy_marks: list[str]
+    fallback_locale: str | None
+    site_bytes: int | None
 
 
 @dataclass
@@ -292,6 +334,26 @@ def complete_stream(request):
     return _Chunks(call, text), _Outcome(reply)
 
 
+class Writer:
+    """A file that is written in chunks. The program accepts or refuses it at its end."""
+
+    def __init__(self, path):
+        self._path = path
+        self._content = b""
+
+    create = classmethod(lambda cls, path: cls(path))
+
+    def append(self, content):
+        self._content += content
+
+    @classmethod
+    def finish(cls, writer):
+        _run().write(writer._path, writer._content)
+
+    def __exit__(self, *_error):
+        self._content = b""
+
+
 def _module(name, **members):
     module = types.ModuleType(name)
     vars(module).update(members)
@@ -303,11 +365,14 @@ def install():
     """Puts the replacements where a component has its modules."""
     _template_strings.install()
     types_module = _module(
-        "wit_world.imports.types", SourceLocation=SourceLocation, Attribute=Attribute
-    )
+        "wit_world.imports.types",
+        SourceLocation=SourceLocation, Attribute=Attribute,
+        AiPurpose=AiPurpose, Manifest=Manifest, Failure=Failure,
+    )  # fmt: skip
     ai_types = _module(
         "wit_world.imports.ai_types",
         Role=Role, Message=Message, Request=Request, Completion=Completion, Error=AiError,
+        Data=Data, Part_Text=PartText, Part_Data=PartData,
         Format_Text=FormatText, Format_Json=FormatJson, Format_JsonSchema=FormatJsonSchema,
     )  # fmt: skip
     ai = _module("wit_world.imports.ai", complete=complete, complete_stream=complete_stream)
@@ -319,16 +384,16 @@ def install():
         log=lambda level, message: _run().logs.append((level.value, message)),
     )  # fmt: skip
     site = _module(
-        "wit_world.imports.site", write=lambda path, content: _run().write(path, content)
+        "wit_world.imports.site",
+        write=lambda path, content: _run().write(path, content),
+        exists=lambda path: path in _run().result.files,
+        Writer=Writer,
     )
     imports = _module(
         "wit_world.imports",
         types=types_module, ai_types=ai_types, ai=ai, diagnostics=diagnostics, site=site,
     )  # fmt: skip
-    generator = _module(
-        "wit_world.exports.generator", AiPurpose=AiPurpose, Manifest=Manifest, Failure=Failure
-    )
-    exports = _module("wit_world.exports", Generator=Generator, generator=generator)
+    exports = _module("wit_world.exports", Generator=Generator)
     _module("wit_world", imports=imports, exports=exports)
     _module("componentize_py_types", Ok=Ok, Err=Err)
     _module(

@@ -9,7 +9,6 @@ from typing import Any
 from componentize_py_types import Err, Ok
 from wit_world.imports import ai, ai_types
 
-from .data import data_rule, delimited
 from .failure import Failure
 
 
@@ -24,7 +23,8 @@ class Question:
     user: str
     """The user message: the request, without order data."""
     data: dict[str, Any] = field(default_factory=dict)
-    """Order data by name. It is added to the user message, delimited as untrusted input."""
+    """Order data by name. It follows the user message, and the host delimits it as untrusted
+    input. What is not text becomes JSON."""
     schema: dict | None = None
     """JSON Schema (draft 2020-12, at most 64 KiB as text) of the reply. With a schema, the reply's
     value is parsed JSON that the host has validated; without one, it is text."""
@@ -109,14 +109,15 @@ def _failure(error):
 
 
 def _request(question):
-    data = [delimited(label, value) for label, value in question.data.items()]
-    instructions = f"{question.system}\n\n{data_rule()}" if data else question.system
+    data = [ai_types.Part_Data(ai_types.Data(*item)) for item in _texts(question.data)]
+    system = [ai_types.Part_Text(question.system)]
+    user = [ai_types.Part_Text(question.user), *data]
     schema = question.schema
     return ai_types.Request(
         purpose=question.purpose,
         messages=[
-            ai_types.Message(ai_types.Role.SYSTEM, instructions),
-            ai_types.Message(ai_types.Role.USER, "\n\n".join([question.user, *data])),
+            ai_types.Message(ai_types.Role.SYSTEM, system),
+            ai_types.Message(ai_types.Role.USER, user),
         ],
         format=ai_types.Format_JsonSchema(json.dumps(schema)) if schema else ai_types.Format_Text(),
         max_output_tokens=question.max_output_tokens,
@@ -124,3 +125,9 @@ def _request(question):
         seed=None,
         stop=[],
     )
+
+
+def _texts(data):
+    for name, value in data.items():
+        is_text = isinstance(value, str)
+        yield name, value if is_text else json.dumps(value, ensure_ascii=False, indent=2)

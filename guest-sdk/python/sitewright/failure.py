@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wit_world.exports import generator
 from wit_world.imports import types
 
 
@@ -40,7 +39,7 @@ class Failure(Exception):
 
     def record(self):
         """The failure as the record of the contract."""
-        return generator.Failure(
+        return types.Failure(
             code=self.code,
             message=str(self),
             causes=list(causes(self)),

@@ -1,5 +1,7 @@
 """Files of the site, progress and diagnostics."""
 
+import contextlib
+
 from componentize_py_types import Err
 from wit_world.imports import diagnostics, site
 
@@ -17,8 +19,57 @@ def write_file(path: str, content: str | bytes) -> None:
         Failure: the path is invalid or taken, a limit is exceeded (default: 2,000 files, 8 MiB in
             one file, 64 MiB in all files), or the host could not store the file.
     """
+    with _refusals(path):
+        site.write(path, _bytes(content))
+
+
+def file_exists(path: str) -> bool:
+    """Whether the run has written a file with exactly this path."""
+    return site.exists(path)
+
+
+class FileWriter:
+    """A file that is written in chunks, so that a large one need not be in memory at once.
+
+        with FileWriter("sitemap.txt") as file:
+            for page in pages:
+                file.append(f"{page}\\n")
+
+    At the end of the block the file is written, unless the block ends with an exception.
+
+    Raises:
+        Failure: as `write_file`. The path is checked at once.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        with _refusals(path):
+            self._writer = site.Writer.create(path)
+
+    def append(self, content: str | bytes):
+        """Adds text, which is encoded as UTF-8, or bytes at the end."""
+        with _refusals(self.path):
+            self._writer.append(_bytes(content))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *_):
+        if error is None:
+            with _refusals(self.path):
+                site.Writer.finish(self._writer)
+        else:
+            self._writer.__exit__(None, None, None)
+
+
+def _bytes(content):
+    return content if isinstance(content, bytes) else content.encode()
+
+
+@contextlib.contextmanager
+def _refusals(path):
     try:
-        site.write(path, content if isinstance(content, bytes) else content.encode())
+        yield
     except Err as rejected:
         kind = rejected.value.kind.name.lower().replace("_", "-")
         message = rejected.value.message

@@ -2,10 +2,9 @@
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.exports.generator import AiPurpose, Manifest
+from wit_world.imports.types import AiPurpose, Manifest
 
 from ._interpreter import end_tasks
-from .data import set_order
 from .failure import Failure
 from .order import SCHEMA, Order
 
@@ -27,6 +26,20 @@ class Template(exports.Generator):
     """
     locales: list[str]
     """The languages in which the template can write, as BCP 47 tags: `pt-BR`, `en`. Not empty."""
+    order_fields: list[str] | None = None
+    """The fields of the order that the template uses, by name, for operators and forms; `None` if it
+    does not say. The template gets all fields anyway.
+    """
+    copy_marks: list[str] = []
+    """Texts of the template's own prompts and layouts that no visitor may read, at most 64, each of
+    2 to 100 bytes. The host rejects an AI reply, and a page, that shows one.
+    """
+    fallback_locale: str | None = None
+    """One of `locales`, for orders in another language where the operator allows that and names
+    none that the template writes.
+    """
+    site_bytes: int | None = None
+    """The bytes that a site is expected to have at most. A larger one is published with a warning."""
 
     async def make(self, order: Order) -> None:
         """Generates the site of an order. Subclasses implement this.
@@ -38,10 +51,20 @@ class Template(exports.Generator):
 
     def describe(self):
         purposes = [AiPurpose(name, description) for name, description in self.purposes.items()]
-        return Manifest(self.name, self.version, self.summary, SCHEMA, purposes, self.locales)
+        return Manifest(
+            name=self.name,
+            version=self.version,
+            summary=self.summary,
+            order_schema=SCHEMA,
+            ai_purposes=purposes,
+            locales=self.locales,
+            order_fields=self.order_fields,
+            copy_marks=self.copy_marks,
+            fallback_locale=self.fallback_locale,
+            site_bytes=self.site_bytes,
+        )
 
     async def generate(self, order):
-        set_order(order)
         try:
             await self.make(Order.read(order))
             await end_tasks()

@@ -48,7 +48,7 @@ class Call:
     @property
     def prompt(self) -> str:
         """The texts of all messages, joined by empty lines."""
-        return "\n\n".join(message.content for message in self.request.messages)
+        return "\n\n".join(message.text for message in self.request.messages)
 
     @property
     def failed(self) -> bool:
@@ -137,6 +137,10 @@ class Harness:
                 "order_schema": manifest.order_schema,
                 "ai_purposes": [vars(purpose) for purpose in manifest.ai_purposes],
                 "locales": list(manifest.locales),
+                "order_fields": manifest.order_fields,
+                "copy_marks": list(manifest.copy_marks),
+                "fallback_locale": manifest.fallback_locale,
+                "site_bytes": manifest.site_bytes,
             },
             order=order if isinstance(order, str) else json.dumps(order),
             script=self._script,

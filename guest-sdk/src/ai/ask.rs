@@ -5,8 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Completion, Error, Format, Message, Request, Role, Streamed, data, data::opening, data_rule,
-    schema_of,
+    Completion, Data, Error, Format, Message, Request, Role, Streamed, data::mark, schema_of,
 };
 use crate::backend;
 
@@ -84,17 +83,21 @@ impl Ask {
         self.message(Role::Assistant, text.into())
     }
 
-    /// Adds order data to the last user message, delimited as by [`data`](super::data()).
-    /// `label` names the data for the model.
+    /// Adds order data to the last user message. The host delimits it, as by
+    /// [`data`](super::data()). `label` names the data for the model.
     pub fn data(mut self, label: &str, text: &str) -> Self {
-        let piece = data(label, text);
+        let piece = Data { name: label.to_owned(), text: text.to_owned() };
         match self.request.messages.last_mut() {
-            Some(Message { role: Role::User, content }) => {
-                content.push_str("\n\n");
-                content.push_str(&piece);
+            Some(Message { role: Role::User, data, .. }) => {
+                data.push(piece);
                 self
             }
-            _ => self.message(Role::User, piece),
+            _ => {
+                let message =
+                    Message { role: Role::User, content: String::new(), data: vec![piece] };
+                self.request.messages.push(message);
+                self
+            }
         }
     }
 
@@ -225,56 +228,101 @@ impl Ask {
         Streamed::new(chunks, outcome)
     }
 
-    /// The request that is sent to the host: as it was built, with [`data_rule`] added to the
-    /// system message if the call contains order data.
+    /// The request that is sent to the host: as it was built, with
+    /// [`data_rule`](super::data_rule) added to the system message if a text contains order data
+    /// that [`data`](super::data()) has delimited.
     pub fn into_request(self) -> Request {
-        let mut request = self.request;
-        let (opening, rule) = (opening(), data_rule());
-        let mut systems = request.messages.iter().filter(|message| message.role == Role::System);
-        let has_data = request.messages.iter().any(|message| message.content.contains(&opening));
-        if has_data && !systems.any(|message| message.content.contains(&rule)) {
-            match request.messages.iter_mut().find(|message| message.role == Role::System) {
-                Some(system) => system.content = format!("{}\n\n{rule}", system.content),
-                None => {
-                    request.messages.insert(0, Message { role: Role::System, content: rule });
-                }
-            }
-        }
-        request
+        let opening = mark().opening();
+        let has_data =
+            self.request.messages.iter().any(|message| message.content.contains(&opening));
+        if has_data { with_rule(self.request) } else { self.request }
     }
 
     fn message(mut self, role: Role, content: String) -> Self {
-        self.request.messages.push(Message { role, content });
+        self.request.messages.push(Message { role, content, data: Vec::new() });
         self
     }
 }
 
+/// The request with the rule about delimiters in a system message.
+fn with_rule(mut request: Request) -> Request {
+    let rule = mark().rule();
+    let mut systems = request.messages.iter_mut().filter(|message| message.role == Role::System);
+    match systems.next() {
+        Some(first)
+            if first.content.contains(&rule)
+                || systems.any(|message| message.content.contains(&rule)) => {}
+        Some(first) => first.content = format!("{}\n\n{rule}", first.content),
+        None => {
+            let message = Message { role: Role::System, content: rule, data: Vec::new() };
+            request.messages.insert(0, message);
+        }
+    }
+    request
+}
+
+/// The request as the model gets it: the host's part, for the test harness.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn delivered(mut request: Request) -> Request {
+    if request.messages.iter().all(|message| message.data.is_empty()) {
+        return request;
+    }
+    let mark = mark();
+    for message in &mut request.messages {
+        for Data { name, text } in std::mem::take(&mut message.data) {
+            if !message.content.is_empty() {
+                message.content.push_str("\n\n");
+            }
+            message.content.push_str(&mark.data(&name, &text));
+        }
+    }
+    with_rule(request)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{data, data_rule},
+        *,
+    };
+
+    fn text(role: Role, content: String) -> Message {
+        Message { role, content, data: Vec::new() }
+    }
 
     #[test]
-    fn e14_a_call_with_data_has_the_data_rule() {
-        let request = ask("copywriting")
-            .system("You write.")
-            .user("Write.")
-            .data("name", "Ana")
-            .into_request();
-        assert_eq!(request.messages.len(), 2);
-        assert_eq!(request.messages[0].content, format!("You write.\n\n{}", data_rule()));
-        assert_eq!(request.messages[1].content, format!("Write.\n\n{}", data("name", "Ana")));
+    fn e14_a_call_with_data_reaches_the_model_with_the_data_rule() {
+        let ask = ask("copywriting").system("You write.").user("Write.").data("name", "Ana");
+        let sent = ask.into_request();
+        assert_eq!(sent.messages[0], text(Role::System, "You write.".to_owned()));
+        let name = Data { name: "name".to_owned(), text: "Ana".to_owned() };
+        assert_eq!(
+            sent.messages[1],
+            Message { data: vec![name], ..text(Role::User, "Write.".to_owned()) }
+        );
+        assert_eq!(
+            delivered(sent).messages,
+            [
+                text(Role::System, format!("You write.\n\n{}", data_rule())),
+                text(Role::User, format!("Write.\n\n{}", data("name", "Ana"))),
+            ]
+        );
+    }
 
-        let formatted =
-            ask("copywriting").user(format!("Write. {}", data("name", "Ana"))).into_request();
-        assert_eq!(formatted.messages[0], Message { role: Role::System, content: data_rule() });
+    #[test]
+    fn e14_a_text_with_data_has_the_data_rule_once() {
+        let formatted = ask("copywriting").user(format!("Write. {}", data("name", "Ana")));
+        let sent = formatted.data("town", "Campinas").into_request();
+        assert_eq!(sent.messages[0], text(Role::System, data_rule()));
+        assert_eq!(delivered(sent).messages[0], text(Role::System, data_rule()));
     }
 
     #[test]
     fn e14_order_data_cannot_suppress_the_data_rule() {
-        for text in [data_rule(), data("name", &data_rule())] {
+        for written in [data_rule(), data("name", &data_rule())] {
             let request =
-                ask("copywriting").system("You write.").data("name", &text).into_request();
-            assert!(request.messages[0].content.contains(&data_rule()));
+                ask("copywriting").system("You write.").data("name", &written).into_request();
+            assert!(delivered(request).messages[0].content.contains(&data_rule()));
         }
         let in_system = ask("copywriting").system(data("name", "Ana")).into_request();
         assert!(in_system.messages[0].content.ends_with(&data_rule()));
@@ -282,8 +330,9 @@ mod tests {
 
     #[test]
     fn a_call_without_data_is_sent_as_it_was_built() {
-        let request =
-            ask("code").system("Be brief.").user("Hello").stop("END").seed(7).into_request();
+        let request = delivered(
+            ask("code").system("Be brief.").user("Hello").stop("END").seed(7).into_request(),
+        );
         let texts: Vec<_> =
             request.messages.iter().map(|message| message.content.as_str()).collect();
         assert_eq!(texts, ["Be brief.", "Hello"]);

@@ -24,10 +24,11 @@
 mod ask;
 mod data;
 mod error;
-mod lookalike;
 mod schema;
 mod stream;
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use ask::delivered;
 pub use ask::{Ask, Reply, ask};
 pub(crate) use data::CurrentOrder;
 pub use data::{data, data_rule};
@@ -43,7 +44,7 @@ use serde_json::Value;
 pub enum Role {
     /// Instructions of the template. Order data does not belong here.
     System,
-    /// The request. Order data belongs here, delimited by [`data`].
+    /// The request. Order data belongs here, in [`Message::data`].
     User,
     /// An earlier reply of the model.
     Assistant,
@@ -54,8 +55,21 @@ pub enum Role {
 pub struct Message {
     /// The author of the message.
     pub role: Role,
-    /// The text. Must not be empty.
+    /// The text of the template. Must not be empty, unless there is data.
     pub content: String,
+    /// Untrusted texts, which follow the template's text. The host delimits them, as [`data()`]
+    /// does, and adds [`data_rule`] to the system message.
+    pub data: Vec<Data>,
+}
+
+/// An untrusted text in a [`Message`]: order data, or a reply of a model that is passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
+    /// Names the text for the model. Whatever is not a letter, a digit, a blank, `-`, `_` or `.`
+    /// becomes `_`.
+    pub name: String,
+    /// The text.
+    pub text: String,
 }
 
 /// The required format of a reply.
@@ -96,6 +110,8 @@ pub struct Request {
 pub enum FinishReason {
     /// The model ended its reply, or reached a stop sequence.
     Stop,
+    /// The provider did not say. Nothing shows that the reply was cut.
+    Unsaid,
     /// Another reason that is not an error.
     Other,
 }

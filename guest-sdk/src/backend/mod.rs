@@ -7,6 +7,8 @@ mod native;
 pub(crate) mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Backend, complete, during, log, progress, report, stream, write};
+pub(crate) use native::{
+    Backend, Writer, complete, during, exists, log, progress, report, stream, write,
+};
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{complete, log, progress, report, stream, write};
+pub(crate) use wasm::{Writer, complete, exists, log, progress, report, stream, write};

@@ -19,6 +19,9 @@ pub(crate) trait Backend {
     fn log(&self, level: Level, message: &str);
     fn progress(&self, stage: &str, done: u32, total: u32);
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError>;
+    /// Whether a file of `bytes` bytes would be accepted.
+    fn would_fit(&self, path: &str, bytes: usize) -> Result<(), WriteError>;
+    fn exists(&self, path: &str) -> bool;
 }
 
 thread_local! {
@@ -64,11 +67,48 @@ pub(crate) fn stream(request: Request) -> (Chunks, Outcome) {
 pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
     match current() {
         Some(backend) => backend.write(path, bytes),
-        None => Err(WriteError {
-            kind: WriteErrorKind::Storage,
-            message: format!("`{path}`: {NO_RUN}"),
-        }),
+        None => Err(outside(path)),
     }
+}
+
+pub(crate) fn exists(path: &str) -> bool {
+    current().is_some_and(|backend| backend.exists(path))
+}
+
+/// A file that is written in chunks.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    path: String,
+    content: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn create(path: &str) -> Result<Self, WriteError> {
+        let writer = Writer { path: path.to_owned(), content: Vec::new() };
+        writer.would_fit(0)?;
+        Ok(writer)
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.would_fit(self.content.len() + bytes.len())?;
+        self.content.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<(), WriteError> {
+        write(&self.path, &self.content)
+    }
+
+    fn would_fit(&self, bytes: usize) -> Result<(), WriteError> {
+        match current() {
+            Some(backend) => backend.would_fit(&self.path, bytes),
+            None => Err(outside(&self.path)),
+        }
+    }
+}
+
+fn outside(path: &str) -> WriteError {
+    WriteError { kind: WriteErrorKind::Storage, message: format!("`{path}`: {NO_RUN}") }
 }
 
 // Diagnostics never fail: outside of a run they are dropped.

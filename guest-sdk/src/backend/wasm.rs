@@ -6,8 +6,8 @@ use std::cell::Cell;
 use crate::{
     Diagnostic, Level, Severity,
     ai::{
-        Chunks, Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Outcome, Request,
-        Role, Usage,
+        Chunks, Completion, Data, Error, ErrorKind, FinishReason, Format, HttpDetail, Outcome,
+        Request, Role, Usage,
     },
     guest::{
         attributes,
@@ -63,7 +63,33 @@ pub(crate) fn stream(request: Request) -> (Chunks, Outcome) {
 }
 
 pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-    site::write(path, bytes).map_err(|error| WriteError {
+    site::write(path, bytes).map_err(write_error)
+}
+
+pub(crate) fn exists(path: &str) -> bool {
+    site::exists(path)
+}
+
+/// A file that is written in chunks.
+#[derive(Debug)]
+pub(crate) struct Writer(site::Writer);
+
+impl Writer {
+    pub(crate) fn create(path: &str) -> Result<Self, WriteError> {
+        site::Writer::create(path).map(Writer).map_err(write_error)
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.0.append(bytes).map_err(write_error)
+    }
+
+    pub(crate) fn finish(self) -> Result<(), WriteError> {
+        site::Writer::finish(self.0).map_err(write_error)
+    }
+}
+
+fn write_error(error: site::WriteError) -> WriteError {
+    WriteError {
         kind: match error.kind {
             site::WriteErrorKind::InvalidPath => WriteErrorKind::InvalidPath,
             site::WriteErrorKind::Conflict => WriteErrorKind::Conflict,
@@ -72,7 +98,7 @@ pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
             site::WriteErrorKind::Other => WriteErrorKind::Other,
         },
         message: error.message,
-    })
+    }
 }
 
 pub(crate) fn report(diagnostic: Diagnostic) {
@@ -130,7 +156,7 @@ fn wit_request(request: Request) -> wit::Request {
                     Role::User => wit::Role::User,
                     Role::Assistant => wit::Role::Assistant,
                 },
-                content: message.content,
+                content: content(message.content, message.data),
             })
             .collect(),
         format: match request.format {
@@ -145,11 +171,19 @@ fn wit_request(request: Request) -> wit::Request {
     }
 }
 
+/// The parts of a message: the template's text, and the data after it.
+fn content(text: String, data: Vec<Data>) -> Vec<wit::Part> {
+    let data =
+        data.into_iter().map(|Data { name, text }| wit::Part::Data(wit::Data { name, text }));
+    std::iter::once(wit::Part::Text(text)).chain(data).collect()
+}
+
 fn completion(reply: wit::Completion) -> Completion {
     Completion {
         content: reply.content,
         finish_reason: match reply.finish_reason {
             wit::FinishReason::Stop => FinishReason::Stop,
+            wit::FinishReason::Unsaid => FinishReason::Unsaid,
             wit::FinishReason::Other => FinishReason::Other,
         },
         usage: Usage {

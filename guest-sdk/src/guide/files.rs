@@ -3,6 +3,8 @@
 //! [`Site::write`](crate::Site::write) takes a relative path and bytes. A file can be written once.
 //! The site is published only if the run succeeds and the site passes the host's checks: no broken
 //! links, an `alt` for each image, a language, no placeholders.
+//! [`Site::create`](crate::Site::create) writes a large file in chunks, and
+//! [`Site::exists`](crate::Site::exists) says whether a file is there.
 //!
 //! Pages are [askama] templates: they are checked at compile time and escape the
 //! inserted values. Include images, styles and other files in the component with `include_str!` and

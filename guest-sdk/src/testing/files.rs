@@ -32,15 +32,30 @@ impl Files {
     }
 
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        let (path, usage) = self.checked(path, bytes.len())?;
+        self.usage = usage;
+        self.names.insert(&path);
+        self.written.insert(path.into(), bytes.to_vec());
+        Ok(())
+    }
+
+    /// Whether a file of `bytes` bytes would be accepted.
+    pub(super) fn would_fit(&self, path: &str, bytes: usize) -> Result<(), WriteError> {
+        self.checked(path, bytes).map(drop)
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.written.contains_key(path)
+    }
+
+    fn checked(&self, path: &str, bytes: usize) -> Result<(SitePath, SiteUsage), WriteError> {
         let max_bytes = usize::try_from(self.usage.path_bytes.max).unwrap_or(usize::MAX);
         let path =
             SitePath::parse(path, max_bytes).map_err(rejected(WriteErrorKind::InvalidPath))?;
         self.names.check(&path).map_err(rejected(WriteErrorKind::Conflict))?;
-        self.usage =
-            self.usage.with(&path, bytes.len() as u64).map_err(rejected(WriteErrorKind::Limit))?;
-        self.names.insert(&path);
-        self.written.insert(path.into(), bytes.to_vec());
-        Ok(())
+        let usage =
+            self.usage.with(&path, bytes as u64).map_err(rejected(WriteErrorKind::Limit))?;
+        Ok((path, usage))
     }
 }
 

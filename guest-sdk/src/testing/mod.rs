@@ -107,7 +107,7 @@ pub struct Progress {
 /// An AI call of a run.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The request of the template.
+    /// The request of the template, as the model gets it: data is delimited in the texts.
     pub request: ai::Request,
     /// The completion or error that the template received.
     pub reply: std::result::Result<ai::Completion, ai::Error>,

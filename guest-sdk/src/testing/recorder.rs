@@ -7,7 +7,7 @@ use sitewright_script::Script;
 use super::{Call, Progress, Run, executor, files::Files, scripted};
 use crate::{
     Diagnostic, Level, Result,
-    ai::{Chunks, Completion, Error, ErrorKind, Outcome, Request},
+    ai::{Chunks, Completion, Error, ErrorKind, Outcome, Request, delivered},
     backend::Backend,
     site::WriteError,
 };
@@ -68,6 +68,7 @@ impl Recorder {
 
     /// Records a call and returns its reply immediately; the caller delays it.
     fn call(&self, request: Request) -> Result<Completion, Error> {
+        let request = delivered(request);
         let mut seen = self.seen.borrow_mut();
         let call_id = format!("call-{}", seen.calls.len() + 1);
         let reply = if seen.calls.len() < CALLS {
@@ -144,5 +145,13 @@ impl Backend for Recorder {
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
         self.seen.borrow_mut().files.write(path, bytes)
+    }
+
+    fn would_fit(&self, path: &str, bytes: usize) -> Result<(), WriteError> {
+        self.seen.borrow().files.would_fit(path, bytes)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.seen.borrow().files.has(path)
     }
 }

@@ -8,6 +8,7 @@
 //! | file | question |
 //! |---|---|
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
+//! | `prompt` | how is data in a message told from instructions? |
 //! | `judge` | can its text be used? |
 //! | `config`, `secret`, `key_command`, `route_builder` | which routes and keys are there? |
 //! | `gateway`, `route`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
@@ -74,6 +75,7 @@ mod ollama;
 mod openai;
 mod parameters;
 mod probe;
+mod prompt;
 mod propagation;
 mod provider;
 mod reading;
@@ -120,8 +122,10 @@ pub use judge::{ReplyJudge, ToJudge};
 pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
 pub use probe::Probe;
+pub use prompt::{Part, PartedMessage, delimited};
 pub use propagation::propagate_with;
 pub use redact::Redactor;
 pub use reply_cache::{CacheKey, ReplyCache};
 pub use request::{ChatMessage, Format, Purpose, PurposeError, Request, Role};
+pub use sitewright_rules::delimiter::Mark;
 pub use text::{ChunkObserver, TextSink};

@@ -145,5 +145,6 @@ fn probe() -> Request {
         temperature: Some(PROBE_TEMPERATURE),
         seed: None,
         stop: Vec::new(),
+        identity: None,
     }
 }

@@ -123,6 +123,11 @@ pub struct Request {
     pub seed: Option<u64>,
     /// Texts that end the reply, at most 4, each not empty. Ignored by providers without them.
     pub stop: Vec<String>,
+    /// What reply journal and reply cache identify the messages by; see [`delimited`]. `None`: by
+    /// the messages themselves.
+    ///
+    /// [`delimited`]: super::delimited
+    pub identity: Option<String>,
 }
 
 impl Request {

@@ -298,6 +298,7 @@ pub(super) fn ask(format: Format) -> Request {
         temperature: None,
         seed: Some(7),
         stop: vec!["END".to_owned()],
+        identity: None,
     }
 }
 

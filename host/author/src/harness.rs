@@ -12,14 +12,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sitewright_ai::{AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, Request, Role};
+use sitewright_ai::{
+    AiConfig, CallContext, Format, Gateway, Mark, Part, PartedMessage, Purpose, Request, Role,
+    delimited,
+};
 use sitewright_confined::Confined;
 use sitewright_http::Client;
 use sitewright_intake::{Locale, Reading, load_as};
 use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completion};
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
-use sitewright_runtime::plugin::bindings::generator;
+use sitewright_runtime::plugin::bindings::types;
 use sitewright_runtime::plugin::{Limits, Manifest};
 use sitewright_site::names::TakenNames;
 use sitewright_site::{SitePath, SiteUsage};
@@ -57,6 +60,14 @@ struct RawManifest {
     order_schema: String,
     ai_purposes: Vec<RawPurpose>,
     locales: Vec<String>,
+    #[serde(default)]
+    order_fields: Option<Vec<String>>,
+    #[serde(default)]
+    copy_marks: Vec<String>,
+    #[serde(default)]
+    fallback_locale: Option<String>,
+    #[serde(default)]
+    site_bytes: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,7 +95,15 @@ struct RawRequest {
 #[serde(deny_unknown_fields)]
 struct RawMessage {
     role: Role,
-    content: String,
+    content: RawContent,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RawContent {
+    Parts(Vec<Part>),
+    /// As SDKs of contract 0.1 send it.
+    Text(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +167,8 @@ struct Run {
     usage: SiteUsage,
     /// Number of AI calls.
     calls: u32,
+    /// The mark of the order.
+    mark: Mark,
 }
 
 /// Answers the calls of one test process, whose runs follow each other.
@@ -229,6 +250,7 @@ impl Harness {
             names: TakenNames::new(),
             usage: SiteUsage::none(&self.limits.site()),
             calls: 0,
+            mark: Mark::of(&document),
         });
         Ok(document)
     }
@@ -250,14 +272,20 @@ impl Harness {
     }
 
     async fn manifest(&self, raw: RawManifest) -> Result<Manifest, Refused> {
-        let RawManifest { name, version, summary, order_schema, ai_purposes, locales } = raw;
-        let ai_purposes = ai_purposes
-            .into_iter()
-            .map(|RawPurpose { name, description }| generator::AiPurpose { name, description })
-            .collect();
-        let shown = name.clone();
-        let raw =
-            generator::Manifest { name, version, summary, order_schema, ai_purposes, locales };
+        let shown = raw.name.clone();
+        let purpose = |RawPurpose { name, description }| types::AiPurpose { name, description };
+        let raw = types::Manifest {
+            name: raw.name,
+            version: raw.version,
+            summary: raw.summary,
+            order_schema: raw.order_schema,
+            ai_purposes: raw.ai_purposes.into_iter().map(purpose).collect(),
+            locales: raw.locales,
+            order_fields: raw.order_fields,
+            copy_marks: raw.copy_marks,
+            fallback_locale: raw.fallback_locale,
+            site_bytes: raw.site_bytes,
+        };
         Manifest::check(raw, &self.confined).await.map_err(|error| Refused {
             code: "bad-manifest",
             message: message!("the host would not load the template `{shown}`: {error}"),
@@ -368,15 +396,24 @@ impl Run {
                 Format::JsonSchema(compiled.map_err(|error| refused(&error))?)
             }
         };
-        let message = |RawMessage { role, content }| ChatMessage { role, content };
+        let parted = |RawMessage { role, content }| PartedMessage {
+            role,
+            content: match content {
+                RawContent::Parts(parts) => parts,
+                RawContent::Text(text) => vec![Part::Text(text)],
+            },
+        };
+        let messages = raw.messages.into_iter().map(parted).collect();
+        let (messages, identity) = delimited(messages, || self.mark);
         Ok(Request {
             purpose,
-            messages: raw.messages.into_iter().map(message).collect(),
+            messages,
             format,
             max_output_tokens: raw.max_output_tokens,
             temperature: raw.temperature,
             seed: raw.seed,
             stop: raw.stop,
+            identity,
         })
     }
 
@@ -443,7 +480,8 @@ mod tests {
 
     fn request(purpose: &str, text: &str) -> Value {
         json!({
-            "purpose": purpose, "messages": [{ "role": "user", "content": text }],
+            "purpose": purpose,
+            "messages": [{ "role": "user", "content": [{ "text": text }] }],
             "format": "text", "stop": [],
         })
     }

@@ -11,7 +11,8 @@ use super::rule::SuiteRule;
 use super::summary::{Finding, Summary, Unit};
 use sitewright_files::Limit;
 use sitewright_model::time::millis;
-use sitewright_runtime::plugin::bindings::generator;
+use sitewright_runtime::plugin::bindings::types;
+use sitewright_runtime::plugin::contract::{Contract, VERSIONS};
 use sitewright_runtime::plugin::{
     DESCRIBE_CPU, Determinism, Limits, Loader, MAX_TEMPLATE_BYTES, ManifestError, Template,
     TemplateProblem,
@@ -19,12 +20,20 @@ use sitewright_runtime::plugin::{
 
 /// The contract's package, without its version.
 const PACKAGE: &str = "sitewright:template/";
-/// Versions of the contract that this host supports.
-const VERSIONS: [&str; 1] = ["0.1.0"];
 /// The contract's interfaces that a template may import.
 const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site", "types"];
 /// The exported interface: the first of the world `template`, the second of `template-sync`.
 const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
+
+/// Whether this host supports a version of the contract.
+fn is_known(version: &str) -> bool {
+    VERSIONS.iter().any(|contract| contract.version == version)
+}
+
+/// Versions of the contract that this host supports, for messages.
+fn known() -> String {
+    VERSIONS.iter().map(|contract| contract.version).collect::<Vec<_>>().join(", ")
+}
 
 /// Maximum bytes of a template that is read here. Loading it names the limit.
 const MAX_TEMPLATE: Limit = Limit::fixed(MAX_TEMPLATE_BYTES);
@@ -85,6 +94,7 @@ pub(super) async fn check(
     ] {
         summary.checked(rule);
     }
+    newest(&template, summary);
     draft(&template, summary);
     pure(&template, limits, summary).await;
     Some(template)
@@ -143,15 +153,12 @@ fn interface_of(bytes: &[u8]) -> Interface {
         };
         found.push((
             SuiteRule::Exports,
-            format!("it exports {others} and not `{}@{}`", wanted[0], VERSIONS[0]),
+            format!("it exports {others} and not `{}@{}`", wanted[0], Contract::newest().version),
         ));
-    } else if !ours
-        .iter()
-        .any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version)))
-    {
+    } else if !ours.iter().any(|name| name.split('@').nth(1).is_some_and(is_known)) {
         found.push((
             SuiteRule::Version,
-            format!("it exports `{}`; this host supports {}", ours[0], VERSIONS.join(", ")),
+            format!("it exports `{}`; this host supports {}", ours[0], known()),
         ));
     }
     Interface::Component(found)
@@ -165,10 +172,10 @@ fn import_of(name: &str, found: &mut Vec<(SuiteRule, String)>) {
                 SuiteRule::Imports,
                 format!("it imports `{name}`, which the contract does not have"),
             ));
-        } else if !VERSIONS.contains(&version) {
+        } else if !is_known(version) {
             found.push((
                 SuiteRule::Version,
-                format!("it imports `{name}`; this host supports {}", VERSIONS.join(", ")),
+                format!("it imports `{name}`; this host supports {}", known()),
             ));
         }
     } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
@@ -187,6 +194,7 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(SuiteRule, Option<String>)> {
         | TemplateProblem::DoesNotCompile(_) => vec![(SuiteRule::Component, None)],
         TemplateProblem::DoesNotFit { .. } => vec![(SuiteRule::Types, None)],
         TemplateProblem::Contract(_) => vec![(SuiteRule::Version, None)],
+        TemplateProblem::Stated(_) => vec![(SuiteRule::Manifest, None)],
         TemplateProblem::Describe(_) | TemplateProblem::Host(_) => {
             vec![(SuiteRule::Describe, None)]
         }
@@ -202,6 +210,16 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(SuiteRule, Option<String>)> {
                 (rule, Some(problem.clone()))
             })
             .collect(),
+    }
+}
+
+/// Names what later versions of the contract offer to the template.
+fn newest(template: &Template, summary: &mut Summary) {
+    summary.checked(SuiteRule::Newest);
+    let contract = template.target.contract;
+    for (version, feature) in contract.missed() {
+        let message = format!("it is built for {}; {version} has {feature}", contract.version);
+        summary.add_finding(SuiteRule::Newest, Finding::plain(message));
     }
 }
 
@@ -276,7 +294,7 @@ async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
     summary.measure(SuiteRule::Quick, millis(slowest), millis(DESCRIBE_CPU), Unit::Milliseconds);
 }
 
-fn comparable(manifest: &generator::Manifest) -> serde_json::Value {
+fn comparable(manifest: &types::Manifest) -> serde_json::Value {
     let purposes: Vec<_> =
         manifest.ai_purposes.iter().map(|purpose| [&purpose.name, &purpose.description]).collect();
     json!({
@@ -286,5 +304,9 @@ fn comparable(manifest: &generator::Manifest) -> serde_json::Value {
         "order-schema": manifest.order_schema,
         "ai-purposes": purposes,
         "locales": manifest.locales,
+        "order-fields": manifest.order_fields,
+        "copy-marks": manifest.copy_marks,
+        "fallback-locale": manifest.fallback_locale,
+        "site-bytes": manifest.site_bytes,
     })
 }

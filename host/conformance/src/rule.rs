@@ -65,6 +65,7 @@ pub enum SuiteRule {
     Imports,
     Exports,
     Version,
+    Newest,
     Types,
     Describe,
     Quick,
@@ -192,8 +193,8 @@ impl SuiteRule {
     pub fn level(self) -> Level {
         use SuiteRule::*;
         match self {
-            Component | Imports | Exports | Version | Types | Describe | Quick | Manifest
-            | Schema | Pure => Level::Contract,
+            Component | Imports | Exports | Version | Newest | Types | Describe | Quick
+            | Manifest | Schema | Pure => Level::Contract,
             Minimal | Full | Optional | Values | Locales | Hostile | Colours | EmptyLists
             | LongLists | Deterministic => Level::Behaviour,
             Stops | Whole | Blame | Slow | OffSchema | Escaped | Smallest | Purposes => Level::Ai,
@@ -204,9 +205,14 @@ impl SuiteRule {
         }
     }
 
-    /// Whether sites that break the rule are published with a warning.
+    /// Whether a template that breaks the rule is used, and sites that break it are published with a
+    /// warning.
     pub fn only_warns(self) -> bool {
-        matches!(self, SuiteRule::Site(check) if check.level() == sitewright_site::Level::Warning)
+        match self {
+            SuiteRule::Newest => true,
+            SuiteRule::Site(check) => check.level() == sitewright_site::Level::Warning,
+            _ => false,
+        }
     }
 
     /// `<level>/<name>`, for example `contract/imports`.
@@ -231,6 +237,7 @@ impl SuiteRule {
             Imports => "it imports nothing but the contract's interfaces and WASI 0.2",
             Exports => "it exports the contract's `generator`",
             Version => "it is built for a version of the contract that this host supports",
+            Newest => "it is built for the newest version of the contract",
             Types => "its imports and exports have the contract's types",
             Describe => "`describe` returns",
             Quick => "`describe` takes little processor time",
@@ -303,6 +310,10 @@ impl SuiteRule {
                  `template`."
             }
             Version => "Build it again with the SDK of this host's version.",
+            Newest => {
+                "It works as it is, in this host and in later ones. To get what it lacks, build it \
+                 again with the SDK of this host's version."
+            }
             Types => {
                 "Build it again with an unchanged `wit/` and one SDK; mixed versions have \
                  different types under the same names."

@@ -130,7 +130,8 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
     let mut report = TemplateReport::new(&candidate.file, template.as_deref());
     let broken = SuiteRule::all()
         .into_iter()
-        .any(|rule| rule.level() == Level::Contract && summary.failed(rule));
+        .filter(|rule| rule.level() == Level::Contract && !rule.only_warns())
+        .any(|rule| summary.failed(rule));
     if let Some(template) = template.filter(|_| !broken) {
         let catalogue = Catalogue::new(PathBuf::new(), setting.loader.clone());
         let harness = Harness::new(

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot, other_language};
+use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot, TemplateLanguages, other_language};
 use sitewright_order::Locale;
 
 /// Finds the languages that a template writes, by its name; `None` if this machine does not know
 /// them.
 pub type FindLanguages =
-    Arc<dyn Fn(String) -> BoxFuture<'static, Option<Vec<Locale>>> + Send + Sync>;
+    Arc<dyn Fn(String) -> BoxFuture<'static, Option<TemplateLanguages>> + Send + Sync>;
 
 /// What is known here about the languages of templates.
 #[derive(Clone)]

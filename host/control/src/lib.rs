@@ -40,6 +40,7 @@ pub use releases::{
     DiffLine, FileChange, FileDiff, FileNote, LineChange, ReleaseDiff, activate_release,
     choose_release, compare, parse_ids, release, release_store, releases,
 };
+pub use sitewright_intake::TemplateLanguages;
 pub use submit::{
     Difference, Part, Submission, SubmissionOutcome, SubmissionReport, Submitted, different_fields,
     sent_digest, submit,

@@ -275,7 +275,7 @@ fn finding(rule: CopyRule, excerpt: String, why: Option<&str>) -> Finding {
                     "has a web address that is not in the order; use the order's or none"
                 }
                 CopyRule::ForbiddenWord => {
-                    "has a word that the operator forbids; say it in other words"
+                    "has a word that the operator or the template forbids; say it in other words"
                 }
                 _ => "breaks the rule; write it again",
             };

@@ -91,7 +91,9 @@ impl CopyRule {
                 "Years of experience and numbers of customers are in the order, or follow from it."
             }
             Self::UnknownAddress => "Each web address is in the order.",
-            Self::ForbiddenWord => "The text has no word that the operator forbids.",
+            Self::ForbiddenWord => {
+                "The text has no word that the operator or the template forbids."
+            }
         }
     }
 }

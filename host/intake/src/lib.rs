@@ -40,7 +40,7 @@ mod tests;
 pub use id::OrderId;
 pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, Parsed, Reading, load, load_as, parse};
 pub use invalid::{InvalidKind, InvalidOrder};
-pub use language_of::other_language;
+pub use language_of::{TemplateLanguages, other_language};
 pub use sitewright_order::{IdError, Locale, Notice, NoticeLevel, Order, Problem, folder_id};
 pub use snapshot::OrderSnapshot;
 

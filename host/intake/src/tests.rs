@@ -462,3 +462,28 @@ fn a_default_locale_gives_no_number_a_country() {
     assert_eq!(phone.as_deref(), Some("2125550142"));
     assert_eq!(first.document(), again.document());
 }
+
+#[test]
+fn a_template_s_own_fallback_language_needs_the_operator_s_leave() {
+    let order = loaded(&bytes("02-dentist-us-minimal")).unwrap();
+    assert_eq!(order.order().locale.language(), "en");
+    let locale = |tag: &str| -> Locale { tag.parse().unwrap() };
+    let writes = |own: Option<&str>| TemplateLanguages {
+        locales: vec![locale("pt-BR"), locale("es")],
+        fallback: own.map(locale),
+    };
+    // The template's own choice, the operator's, and the language of the site.
+    for (own, operator, made) in [
+        (None, None, None),
+        (Some("es"), None, None),
+        (None, Some("fr"), None),
+        (Some("es"), Some("fr"), Some("es")),
+        (Some("es"), Some("pt"), Some("pt")),
+        (None, Some("es"), Some("es")),
+    ] {
+        let operator = operator.map(locale);
+        let other = other_language(&order, "shop", &writes(own), operator.as_ref());
+        let found = other.ok().flatten().map(|(locale, _)| locale);
+        assert_eq!(found, made.map(locale), "{own:?} {operator:?}");
+    }
+}

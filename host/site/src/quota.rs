@@ -34,6 +34,25 @@ impl Quota {
 
     /// Takes the path and counts the bytes. After an error, nothing is taken or counted.
     pub(super) fn reserve(&mut self, path: &str, bytes: u64) -> Result<SitePath, WriteError> {
+        let (path, usage) = self.checked(path, bytes)?;
+        self.usage = usage;
+        self.names.insert(&path);
+        self.files.insert(path.clone(), None);
+        Ok(path)
+    }
+
+    /// Whether [`reserve`](Self::reserve) would accept the file.
+    pub(super) fn check(&mut self, path: &str, bytes: u64) -> Result<(), WriteError> {
+        self.checked(path, bytes).map(drop)
+    }
+
+    /// Whether a file with exactly this path was accepted.
+    pub(super) fn has(&self, path: &str) -> bool {
+        SitePath::parse(path, usize::MAX).is_ok_and(|path| self.files.contains_key(&path))
+    }
+
+    /// The path, and the usage with the file.
+    fn checked(&mut self, path: &str, bytes: u64) -> Result<(SitePath, SiteUsage), WriteError> {
         let max = usize::try_from(self.limits.path_bytes).unwrap_or(usize::MAX);
         let path = SitePath::parse(path, max).inspect_err(|error| {
             if let PathError::TooLong { shown, bytes, .. } = error {
@@ -49,11 +68,9 @@ impl Quota {
             return Err(WriteError::Closed(path));
         }
         self.names.check(&path)?;
-        self.usage =
+        let usage =
             self.usage.with(&path, bytes).inspect_err(|hit| self.last_hit = Some(hit.clone()))?;
-        self.names.insert(&path);
-        self.files.insert(path.clone(), None);
-        Ok(path)
+        Ok((path, usage))
     }
 
     /// Records that the file is whole, in memory or on the disk.

@@ -182,6 +182,19 @@ impl Staging {
         Ok(Reserved { area: Arc::clone(&self.0), path })
     }
 
+    /// Whether [`reserve`](Self::reserve) would accept the file now. Takes and counts nothing.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn check(&self, path: &str, bytes: u64) -> Result<(), WriteError> {
+        self.0.quota.lock().check(path, bytes)
+    }
+
+    /// Whether a file with exactly this path was accepted.
+    pub fn has(&self, path: &str) -> bool {
+        self.0.quota.lock().has(path)
+    }
+
     /// The sites folder that this area belongs to.
     pub fn root(&self) -> &SitesRoot {
         &self.0.root

@@ -13,8 +13,8 @@ import sitewright
 from componentize_py_types import Err
 from sitewright._interpreter import end_tasks
 from wit_world import exports
-from wit_world.exports.generator import AiPurpose, Failure, Manifest
 from wit_world.imports import ai, ai_types, diagnostics, site
+from wit_world.imports.types import AiPurpose, Failure, Manifest
 
 
 class NoBread(Exception):
@@ -37,7 +37,7 @@ def spin():
 
 
 async def ask(prompt):
-    messages = [ai_types.Message(ai_types.Role.USER, prompt)]
+    messages = [ai_types.Message(ai_types.Role.USER, [ai_types.Part_Text(prompt)])]
     request = ai_types.Request("copywriting", messages, ai_types.Format_Text(), *[None] * 3, [])
     return await ai.complete(request)
 
@@ -123,7 +123,8 @@ async def fail(fault):
 class Generator(exports.Generator):
     def describe(self):
         calls = [AiPurpose("copywriting", "calls that succeed or fail, as the script says")]
-        return Manifest("pythonic", "0.1.0", "Fails in Python.", '{"type":"object"}', calls, ["en"])
+        facts = "pythonic", "0.1.0", "Fails in Python.", '{"type":"object"}', calls, ["en"]
+        return Manifest(*facts, None, [], None, None)
 
     async def generate(self, order):
         diagnostics.progress("fault", 0, 1)

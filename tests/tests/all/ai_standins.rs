@@ -33,6 +33,7 @@ async fn ask(gateway: &Gateway, text: &str, format: Format) -> Result<Completed,
         temperature: Some(0.0),
         seed: None,
         stop: Vec::new(),
+        identity: None,
     };
     let deadline = tokio::time::Instant::now() + WAIT_TIMEOUT;
     gateway.complete(CallContext::new(CallId::nth(1), deadline), request).await

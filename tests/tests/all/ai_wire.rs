@@ -168,6 +168,7 @@ fn request() -> Request {
         temperature: None,
         seed: None,
         stop: Vec::new(),
+        identity: None,
     }
 }
 

@@ -51,10 +51,10 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     let built = desk.run(NAME, &["--json", "template", "build"]);
     assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
     let built = built.json();
-    assert_eq!(built["contract"]["version"], "0.1.0");
+    assert_eq!(built["contract"]["version"], "0.2.0");
     assert_eq!(built["contract"]["world"], "template");
     assert!(
-        built["imports"].as_array().unwrap().contains(&"sitewright:template/ai@0.1.0".into()),
+        built["imports"].as_array().unwrap().contains(&"sitewright:template/ai@0.2.0".into()),
         "{built}"
     );
     let component = desk.path().join(NAME).join("dist/green-gate.wasm");

@@ -243,18 +243,20 @@ fn a_template_that_spins_is_stopped() {
 #[test]
 fn inspect_tells_the_world() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    for (name, world) in [("guest-blocking", "template-sync"), ("guest-minimal", "template")] {
+    // The guest `blocking` is built for version 0.1.0: it stays loadable.
+    for (name, version, world, outlook) in [
+        ("guest-blocking", "0.1.0", "template-sync", "0.2.0 would give: "),
+        ("guest-minimal", "0.2.0", "template", "the newest there is)\n"),
+    ] {
         let file = guest(name);
         let report = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
         assert_eq!(
             (&report["contract"], &report["world"]),
-            (&json!("sitewright:template@0.1.0"), &json!(world))
+            (&json!(format!("sitewright:template@{version}")), &json!(world))
         );
         let text = bench.run(&["template", "inspect", &file.to_string_lossy()]).stdout;
         assert!(
-            text.contains(&format!(
-                "sitewright:template@0.1.0, world {world} (the newest there is)\n"
-            )),
+            text.contains(&format!("sitewright:template@{version}, world {world} ({outlook}")),
             "{text}"
         );
     }

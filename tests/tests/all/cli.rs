@@ -281,7 +281,7 @@ fn templates_are_listed_and_inspected_and_a_broken_one_says_why() {
 
     let done = bench.run(&["template", "inspect", "templates/faulty.wasm"]);
     assert_eq!(done.code, 0);
-    for says in ["faulty", digest.as_str(), "en, pt-BR", "copywriting", "sitewright:template@0.1.0"]
+    for says in ["faulty", digest.as_str(), "en, pt-BR", "copywriting", "sitewright:template@0.2.0"]
     {
         assert!(done.stdout.contains(says), "{says:?}: {}", done.stdout);
     }

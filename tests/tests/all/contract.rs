@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use sitewright_runtime::host_functions::{GuestState, RunTrace, linker};
-use sitewright_runtime::plugin::bindings::TemplatePre;
+use sitewright_runtime::plugin::bindings::v0_2::TemplatePre;
+use sitewright_runtime::plugin::contract::{Contract, VERSIONS};
 use sitewright_runtime::plugin::{
     Cache, Capture, Determinism, Engine, Limits, Loader, MemoryLimiter, sandbox,
 };
@@ -17,7 +18,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Linker};
 
 fn interface(name: &str) -> String {
-    format!("sitewright:template/{name}@0.1.0")
+    format!("sitewright:template/{name}@{}", Contract::newest().version)
 }
 
 /// The host functions of a later version: one more in each interface.
@@ -106,12 +107,24 @@ async fn a_component_that_wants_a_function_this_host_lacks_is_refused_by_its_nam
 }
 
 /// Kinds of top-level items in the contract, by their first word.
-const ITEMS: [&str; 6] = ["package ", "interface ", "record ", "variant ", "world ", "enum "];
+const ITEMS: [&str; 8] =
+    ["package ", "interface ", "record ", "variant ", "world ", "enum ", "resource ", "type "];
 
 #[test]
 fn each_item_of_the_contract_is_documented() {
-    let wit = fs::read_to_string(root().join("wit/template.wit")).unwrap();
-    let lines: Vec<&str> = wit.lines().map(str::trim).collect();
+    let mut undocumented = Vec::new();
+    for contract in VERSIONS {
+        let file = format!("wit/{}/template.wit", contract.version);
+        let wit = fs::read_to_string(root().join(&file)).unwrap();
+        undocumented.extend(undocumented_items(&wit).into_iter().map(|at| format!("{file}, {at}")));
+    }
+    assert!(undocumented.is_empty(), "without documentation:\n{}", undocumented.join("\n"));
+}
+
+fn undocumented_items(wit: &str) -> Vec<String> {
+    // What an item is since stands between it and its comment.
+    let lines: Vec<&str> =
+        wit.lines().map(str::trim).filter(|line| !line.starts_with("@since(")).collect();
     let mut undocumented = Vec::new();
     let mut open: Vec<&str> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
@@ -119,13 +132,14 @@ fn each_item_of_the_contract_is_documented() {
         let inside = open.last().copied().unwrap_or_default();
         let item = ITEMS.iter().any(|item| line.starts_with(item))
             || line.contains(": func(")
-            || line.contains(": async func(");
+            || line.contains(": async func(")
+            || line.contains(": static func(");
         // Cases of an enum need no comment; fields of a record and cases of a variant do.
         let part = line.ends_with(',')
             && !line.starts_with("///")
             && ["record ", "variant "].iter().any(|item| inside.starts_with(item));
         if (item || part) && !documented {
-            undocumented.push(format!("line {}, in `{inside}`: {line}", at + 1));
+            undocumented.push(format!("in `{inside}`: {line}"));
         }
         if line.ends_with('{') {
             open.push(line);
@@ -134,5 +148,5 @@ fn each_item_of_the_contract_is_documented() {
             open.pop();
         }
     }
-    assert!(undocumented.is_empty(), "without documentation:\n{}", undocumented.join("\n"));
+    undocumented
 }

@@ -1,42 +1,10 @@
-//! The delimiters of order data in prompts, in the SDKs for Python and JavaScript. The SDK for Rust
-//! reads the same table in its unit tests.
+//! The delimiters of order data in prompts: what a model gets of a template in each language. The
+//! crate `sitewright-rules` has the cases.
 
-use std::process::{Command, Stdio};
-
-use serde_json::{Value, json};
+use serde_json::json;
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::languages::{plugin, python_tools};
-use sitewright_tests::standins::skipped;
-use sitewright_tests::{Workbench, order, root};
-
-#[test]
-fn e14_every_sdk_passes_the_table_of_delimiters() {
-    passes_table("e14_every_sdk_passes_the_table_of_delimiters", "delimiter");
-}
-
-/// Runs the cases of `guest-sdk/<name>.json` with the SDKs for Python and JavaScript.
-pub(crate) fn passes_table(test: &str, name: &str) {
-    let table: Value = serde_json::from_str(
-        &std::fs::read_to_string(root().join(format!("guest-sdk/{name}.json"))).unwrap(),
-    )
-    .unwrap();
-    let expected = format!("{} cases\n", table["cases"].as_array().unwrap().len());
-    let python = python_tools(test).map(|programs| (programs.join("python"), "py"));
-    for (program, extension) in python.into_iter().chain([("node".into(), "mjs")]) {
-        let script = format!("{name}.{extension}");
-        let mut command = Command::new(&program);
-        command
-            .arg(root().join("guest-sdk/tests").join(&script))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
-        match command.stdin(Stdio::null()).output() {
-            Ok(output) => {
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{script}");
-            }
-            Err(error) => skipped(test, &format!("cannot run {}: {error}", program.display())),
-        }
-    }
-}
+use sitewright_tests::languages::plugin;
+use sitewright_tests::{Workbench, order};
 
 /// The mark in the only delimiters of a prompt.
 fn mark_of(prompt: &str) -> String {

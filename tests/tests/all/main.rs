@@ -66,6 +66,7 @@ mod config;
 mod conformance;
 mod conformance_rules;
 mod contract;
+mod contract_news;
 mod contract_versions;
 mod coredumps;
 mod crates;

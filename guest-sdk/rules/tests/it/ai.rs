@@ -4,7 +4,7 @@ use sitewright_rules::ai::{AiErrorKind, UnknownKind};
 
 /// The cases of an enum in the contract, in order.
 fn cases_in_contract(name: &str) -> Vec<&'static str> {
-    let contract = include_str!("../../../../wit/template.wit");
+    let contract = include_str!("../../../../wit/0.2.0/template.wit");
     let (_, after) = contract.split_once(&format!("enum {name} {{")).expect("the enum");
     let (body, _) = after.split_once('}').expect("its end");
     let cases = body.lines().map(str::trim).filter(|line| !line.starts_with("//"));

@@ -27,7 +27,7 @@ fn f2_a_write_up_to_a_limit_counts_and_one_beyond_it_does_not() {
 
 #[test]
 fn the_defaults_are_those_that_the_contract_names() {
-    let contract = include_str!("../../../../wit/template.wit").replace("\n    /// ", " ");
+    let contract = include_str!("../../../../wit/0.2.0/template.wit").replace("\n    /// ", " ");
     let limits = SiteLimits::default();
     let mib = |bytes: u64| bytes / 1024 / 1024;
     assert_eq!(

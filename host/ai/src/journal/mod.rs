@@ -376,9 +376,13 @@ fn digest(request: &Request) -> String {
         Format::Json => "json",
         Format::JsonSchema(_) => "json-schema",
     };
+    let messages = match &request.identity {
+        Some(identity) => serde_json::json!(identity),
+        None => serde_json::json!(request.messages),
+    };
     let canonical = serde_json::json!([
         request.purpose,
-        request.messages,
+        messages,
         format,
         schema,
         request.max_output_tokens,

@@ -379,6 +379,7 @@ fn ask(format: Format) -> Request {
         temperature: None,
         seed: Some(7),
         stop: vec!["END".to_owned()],
+        identity: None,
     }
 }
 

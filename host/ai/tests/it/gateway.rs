@@ -43,6 +43,7 @@ pub(super) fn request(format: Format) -> Request {
         temperature: None,
         seed: None,
         stop: Vec::new(),
+        identity: None,
     }
 }
 
@@ -455,7 +456,7 @@ fn kinds_and_call_ids_have_one_spelling() {
     }
     let names: BTreeSet<_> = AiErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
     assert_eq!(names.len(), 20);
-    let wit = include_str!("../../../../wit/template.wit");
+    let wit = include_str!("../../../../wit/0.2.0/template.wit");
     let listed = wit.split("enum error-kind {").nth(1).unwrap().split('}').next().unwrap();
     let listed: BTreeSet<_> = listed
         .lines()

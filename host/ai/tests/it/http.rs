@@ -186,6 +186,7 @@ fn request() -> Request {
         temperature: None,
         seed: None,
         stop: Vec::new(),
+        identity: None,
     }
 }
 

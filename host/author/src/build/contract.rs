@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{BuildError, replace};
 use crate::project::Project;
 
-const WIT: &str = include_str!("../../../../wit/template.wit");
+const WIT: &str = include_str!("../../../../wit/0.2.0/template.wit");
 
 /// A folder with the contract's WIT, written if it differs.
 pub(super) async fn folder(project: &Project) -> Result<PathBuf, BuildError> {

@@ -16,6 +16,8 @@ pub use tool::Listener;
 
 use super::project::{Language, Project};
 use super::strip;
+use sitewright_runtime::plugin::bindings::types;
+use sitewright_runtime::plugin::with_manifest;
 
 /// The kind of build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,25 @@ pub struct Built {
     pub debug: Option<PathBuf>,
     /// Duration of the language's tools.
     pub took: Duration,
+}
+
+impl Built {
+    /// The same component with the manifest that its `describe` returned in a custom section, and
+    /// its bytes. Blocking.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn with_manifest(self, described: &types::Manifest) -> Result<(Self, Vec<u8>), BuildError> {
+        let wasm = std::fs::read(&self.file).map_err(|source| BuildError::File {
+            path: self.file.clone(),
+            operation: "cannot be read after the build",
+            source,
+        })?;
+        let stated = with_manifest(&wasm, described)
+            .map_err(|error| BuildError::Unexpected(format!("the component: {error}")))?;
+        replace(&self.file, &stated)?;
+        Ok((Built { bytes: stated.len() as u64, ..self }, stated))
+    }
 }
 
 /// Why a build failed.

@@ -119,6 +119,7 @@ async fn request(args: CallArgs) -> Result<Request, SetupError> {
         temperature: None,
         seed: None,
         stop: Vec::new(),
+        identity: None,
     })
 }
 

@@ -8,16 +8,19 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 use wasmtime::AsContextMut as _;
-use wasmtime::component::{Accessor, FutureReader, HasSelf, Linker, StreamReader};
+use wasmtime::component::{Accessor, FutureReader, Linker, StreamReader};
 
 use super::ai_stream;
 use super::diagnostics::{cut, short_digest};
 use super::lift::{self, Asked, MAX_REQUEST_BYTES, Store};
 use super::run_trace::{AiCall, RunTrace};
 use super::state::{AiContext, GuestState};
+use super::version::Version;
 use crate::plugin::HeldBytes;
 use crate::plugin::bindings::ai_types;
-use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, Request, Role, TextSink};
+use sitewright_ai::{
+    CallContext, Format, Part, PartedMessage, Purpose, Request, Role, TextSink, delimited,
+};
 use sitewright_model::ai::{
     AiError, AiErrorKind, CallId, Completed, FinishReason, ReplySource, Usage,
 };
@@ -26,31 +29,38 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
 
-/// What a call returns to the guest.
+/// What a call returns.
 pub(super) type CallResult = Result<ai_types::Completion, ai_types::Error>;
 
-impl ai_types::Host for GuestState {}
+/// The same as a guest of a version gets it.
+pub(super) type Returned<V> = Result<<V as Version>::Completion, ai_types::Error>;
 
-/// Links `ai` and `ai-types`.
+#[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
+pub(super) fn returned<V: Version>(result: CallResult) -> Returned<V> {
+    result.map(Into::into)
+}
+
+/// Links `ai` and `ai-types` of a version.
 ///
 /// # Errors
 /// If one of them is linked already, which is a bug.
-pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    ai_types::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
-    let mut ai = linker.instance(&lift::interface("ai"))?;
-    ai.func_wrap_concurrent("complete", |accessor, (request,): (lift::Request,)| {
-        complete(accessor, &request)
+pub(super) fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    // It has types only.
+    linker.instance(&V::interface("ai-types"))?;
+    let mut ai = linker.instance(&V::interface("ai"))?;
+    ai.func_wrap_concurrent("complete", |accessor, (request,): (lift::Request<V::Message>,)| {
+        complete::<V>(accessor, &request)
     })?;
-    ai.func_wrap("complete-stream", |store: Store<'_>, (request,): (lift::Request,)| {
-        Ok((complete_stream(store, &request)?,))
+    ai.func_wrap("complete-stream", |store: Store<'_>, (request,): (lift::Request<V::Message>,)| {
+        Ok((complete_stream::<V>(store, &request)?,))
     })
 }
 
 /// Begins when it is called, so that the request is not kept beside the future.
-fn complete(
+fn complete<V: Version>(
     accessor: &Accessor<GuestState>,
-    request: &lift::Request,
-) -> BoxFuture<'static, wasmtime::Result<(CallResult,)>> {
+    request: &lift::Request<V::Message>,
+) -> BoxFuture<'static, wasmtime::Result<(Returned<V>,)>> {
     let begun = accessor.with(|mut access| -> wasmtime::Result<_> {
         let mut store = access.as_context_mut();
         let asked = request.copied(&mut store)?;
@@ -60,22 +70,23 @@ fn complete(
     });
     Box::pin(async move {
         match begun {
-            Ok(call) => Ok((call.await,)),
+            Ok(call) => Ok((returned::<V>(call.await),)),
             Err(error) => Err(error),
         }
     })
 }
 
-fn complete_stream(
+fn complete_stream<V: Version>(
     mut store: Store<'_>,
-    request: &lift::Request,
-) -> wasmtime::Result<(StreamReader<String>, FutureReader<CallResult>)> {
+    request: &lift::Request<V::Message>,
+) -> wasmtime::Result<(StreamReader<String>, FutureReader<Returned<V>>)> {
     let asked = request.copied(&mut store)?;
     let state = store.data();
     let permit = ai_stream::permit(state)?;
     let (call, request) = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete-stream", asked);
     let in_flight = state.ai_in_flight().clone();
     let (chunks, outcome) = ai_stream::start(call, request, permit, &in_flight);
+    let outcome = async move { outcome.await.map(returned::<V>) };
     Ok((StreamReader::new(&mut store, chunks)?, FutureReader::new(&mut store, outcome)?))
 }
 
@@ -250,6 +261,11 @@ impl Call {
                     ReplySource::Provider | ReplySource::Journal => (false, None),
                 };
                 let Completed { completion, attempts, source, end_unsaid, raw_reply: _ } = done;
+                let finish_reason = match completion.finish_reason {
+                    FinishReason::Stop if end_unsaid => ai_types::FinishReason::Unsaid,
+                    FinishReason::Stop => ai_types::FinishReason::Stop,
+                    FinishReason::Other => ai_types::FinishReason::Other,
+                };
                 trace.ai_answered(AiCall {
                     call_id: completion.call_id.to_string(),
                     purpose,
@@ -266,10 +282,7 @@ impl Call {
                 });
                 Ok(ai_types::Completion {
                     content: completion.content,
-                    finish_reason: match completion.finish_reason {
-                        FinishReason::Stop => ai_types::FinishReason::Stop,
-                        FinishReason::Other => ai_types::FinishReason::Other,
-                    },
+                    finish_reason,
                     usage: usage(completion.usage),
                     provider: completion.provider,
                     model: completion.model,
@@ -323,32 +336,34 @@ fn args(asked: &Asked) -> String {
         ai_types::Format::JsonSchema(_) => "json-schema",
         ai_types::Format::Other(_) => "other",
     };
-    let content: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let content: usize = texts(request).map(str::len).sum();
     let _fits = write!(short, "{purpose} {format}, {messages} messages of {content} bytes");
     short
 }
 
 /// A short digest of the messages; `None` for a request that is too large to be read.
 fn digest(asked: &Asked) -> Option<String> {
-    let contents = asked.request.messages.iter().map(|message| &message.content);
-    (asked.bytes <= MAX_REQUEST_BYTES).then(|| short_digest(contents))
+    (asked.bytes <= MAX_REQUEST_BYTES).then(|| short_digest(texts(&asked.request)))
+}
+
+/// All texts of the messages. The only one of a message of version 0.1.0 is its content.
+fn texts(request: &ai_types::Request) -> impl Iterator<Item = &str> {
+    request.messages.iter().flat_map(|message| &message.content).flat_map(|part| {
+        let (name, text) = match part {
+            ai_types::Part::Text(text) => (None, text),
+            ai_types::Part::Data(ai_types::Data { name, text }) => (Some(name.as_str()), text),
+            ai_types::Part::Other(name) => (None, name),
+        };
+        name.into_iter().chain(std::iter::once(text.as_str()))
+    })
 }
 
 async fn into_request(raw: ai_types::Request, context: &AiContext) -> Result<Request, Message> {
     let purpose =
         Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
-    let messages = raw
-        .messages
-        .into_iter()
-        .map(|message| ChatMessage {
-            role: match message.role {
-                ai_types::Role::System => Role::System,
-                ai_types::Role::User | ai_types::Role::Other => Role::User,
-                ai_types::Role::Assistant => Role::Assistant,
-            },
-            content: message.content,
-        })
-        .collect();
+    let messages: Vec<PartedMessage> =
+        raw.messages.into_iter().map(parted).collect::<Result<_, Message>>()?;
+    let (messages, identity) = delimited(messages, || context.mark());
     let format = match raw.format {
         ai_types::Format::Text => Format::Text,
         ai_types::Format::Json => Format::Json,
@@ -375,7 +390,26 @@ async fn into_request(raw: ai_types::Request, context: &AiContext) -> Result<Req
         temperature: raw.temperature,
         seed: raw.seed,
         stop: raw.stop,
+        identity,
     })
+}
+
+fn parted(raw: ai_types::Message) -> Result<PartedMessage, Message> {
+    let role = match raw.role {
+        ai_types::Role::System => Role::System,
+        ai_types::Role::User | ai_types::Role::Other => Role::User,
+        ai_types::Role::Assistant => Role::Assistant,
+    };
+    let part = |part| match part {
+        ai_types::Part::Text(text) => Ok(Part::Text(text)),
+        ai_types::Part::Data(ai_types::Data { name, text }) => Ok(Part::Data { name, text }),
+        ai_types::Part::Other(name) => Err(message!(
+            "this host knows no part {:?} of a message; send text or data",
+            cut(&name, 64)
+        )),
+    };
+    let content = raw.content.into_iter().map(part).collect::<Result<_, Message>>()?;
+    Ok(PartedMessage { role, content })
 }
 
 /// The error as the guest gets it: enough to act on, without the operator's configuration.

@@ -6,48 +6,55 @@ use futures::future::join_all;
 use wasmtime::AsContextMut as _;
 use wasmtime::component::{Linker, WasmList};
 
-use super::ai::{Call, CallResult};
-use super::lift::{self, MAX_REQUEST_BYTES, Store};
+use super::ai::{Call, CallResult, returned};
+use super::lift::{self, GuestMessage, MAX_REQUEST_BYTES, Store};
 use super::state::{GuestState, MAX_AI_STREAMS};
+use super::version::Version;
 
 /// Maximum requests of one `complete-all`: they take the host's memory while they wait.
 const MAX_AT_ONCE: usize = MAX_AI_STREAMS;
 /// Maximum bytes of all requests of one `complete-all`, for the same reason.
 const MAX_BYTES_AT_ONCE: usize = 16 * MAX_REQUEST_BYTES;
 
-/// Links `ai-sync`.
+/// Links `ai-sync` of a version.
 ///
 /// # Errors
 /// If it is linked already, which is a bug.
-pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    let mut ai = linker.instance(&lift::interface("ai-sync"))?;
-    ai.func_wrap_async("complete", |store: Store<'_>, (request,): (lift::Request,)| {
-        let call = complete(store, &request);
-        Box::new(async move { Ok::<_, wasmtime::Error>((call?.await,)) })
-    })?;
+pub(super) fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    let mut ai = linker.instance(&V::interface("ai-sync"))?;
+    ai.func_wrap_async(
+        "complete",
+        |store: Store<'_>, (request,): (lift::Request<V::Message>,)| {
+            let call = complete(store, &request);
+            Box::new(async move { Ok::<_, wasmtime::Error>((returned::<V>(call?.await),)) })
+        },
+    )?;
     ai.func_wrap_async(
         "complete-all",
-        |store: Store<'_>, (requests,): (WasmList<lift::Request>,)| {
+        |store: Store<'_>, (requests,): (WasmList<lift::Request<V::Message>>,)| {
             let calls = complete_all(store, &requests);
-            Box::new(async move { Ok::<_, wasmtime::Error>((calls?.await,)) })
+            Box::new(async move {
+                let results = calls?.await.into_iter().map(returned::<V>);
+                Ok::<_, wasmtime::Error>((results.collect::<Vec<_>>(),))
+            })
         },
     )
 }
 
-fn complete(
+fn complete<M: GuestMessage>(
     mut store: Store<'_>,
-    request: &lift::Request,
-) -> wasmtime::Result<impl Future<Output = CallResult> + Send + use<>> {
+    request: &lift::Request<M>,
+) -> wasmtime::Result<impl Future<Output = CallResult> + Send + use<M>> {
     let asked = request.copied(&mut store)?;
     let state = store.data();
     let (call, request) = Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete", asked);
     Ok(call.complete(request))
 }
 
-fn complete_all(
+fn complete_all<M: GuestMessage>(
     mut store: Store<'_>,
-    requests: &WasmList<lift::Request>,
-) -> wasmtime::Result<impl Future<Output = Vec<CallResult>> + Send + use<>> {
+    requests: &WasmList<lift::Request<M>>,
+) -> wasmtime::Result<impl Future<Output = Vec<CallResult>> + Send + use<M>> {
     let count = requests.len();
     if count > MAX_AT_ONCE {
         return Err(wasmtime::Error::msg(format!(

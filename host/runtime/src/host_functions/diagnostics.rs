@@ -3,12 +3,13 @@
 
 use sha2::{Digest as _, Sha256};
 
-use wasmtime::component::{HasSelf, Linker, WasmStr};
+use wasmtime::component::{Linker, WasmStr};
 
 use super::lift::{self, Store, Text};
 use super::run_trace::{MAX_LOG_LINE, Panic, RunProgress};
 use super::state::GuestState;
-use crate::plugin::bindings::{diagnostics, generator, types};
+use super::version::Version;
+use crate::plugin::bindings::{diagnostics, types};
 use sitewright_model::failure::{Diagnostic, NewCall, Severity, SourceLocation, TrailOutcome};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -29,15 +30,14 @@ const MAX_FILE: usize = 1_024;
 /// Maximum bytes of the name of a stage.
 const MAX_STAGE: usize = 128;
 
-impl types::Host for GuestState {}
-
-/// Links `diagnostics` and `types`.
+/// Links `diagnostics` and `types` of a version. Their types are the same in all versions.
 ///
 /// # Errors
 /// If one of them is linked already, which is a bug.
-pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    types::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
-    let mut diagnostics = linker.instance(&lift::interface("diagnostics"))?;
+pub(super) fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    // It has types only.
+    linker.instance(&V::interface("types"))?;
+    let mut diagnostics = linker.instance(&V::interface("diagnostics"))?;
     diagnostics
         .func_wrap("report", |store: Store<'_>, (raw,): (lift::Diagnostic,)| report(store, &raw))?;
     diagnostics
@@ -201,9 +201,9 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 }
 
 /// The failure that a template returned, bounded for records.
-pub(crate) fn returned(raw: generator::Failure) -> generator::Failure {
+pub(crate) fn returned(raw: types::Failure) -> types::Failure {
     let mut texts = Texts(MAX_FAILURE);
-    generator::Failure {
+    types::Failure {
         code: texts.take(&raw.code, 128),
         message: texts.take(&raw.message, MAX_TEXT),
         causes: texts.causes(&raw.causes),

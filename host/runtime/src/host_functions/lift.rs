@@ -12,11 +12,6 @@ use crate::plugin::bindings::{ai_types, diagnostics};
 /// The store of the guest that calls.
 pub(super) type Store<'a> = StoreContextMut<'a, GuestState>;
 
-/// The name of an interface of the contract.
-pub(super) fn interface(name: &str) -> String {
-    format!("sitewright:template/{name}@0.1.0")
-}
-
 /// The beginning of a text, and the length of all of it in bytes.
 pub(super) struct Text {
     pub(super) text: String,
@@ -101,12 +96,81 @@ pub(super) struct Panic {
     _backtrace: Option<WasmStr>,
 }
 
+/// `ai-types.data`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Data {
+    name: WasmStr,
+    text: WasmStr,
+}
+
+/// `ai-types.part`.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Part {
+    #[component(name = "text")]
+    Text(WasmStr),
+    #[component(name = "data")]
+    Data(Data),
+    #[component(name = "other")]
+    Other(WasmStr),
+}
+
 /// `ai-types.message`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct Message {
     role: ai_types::Role,
+    content: WasmList<Part>,
+}
+
+/// `ai-types.message` of version 0.1.0.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Message01 {
+    role: ai_types::Role,
     content: WasmStr,
+}
+
+/// A message of one of the versions.
+pub(super) trait GuestMessage: Lift + 'static {
+    /// Copies it.
+    fn copied(
+        self,
+        parts: &mut Parts,
+        store: &mut Store<'_>,
+    ) -> wasmtime::Result<ai_types::Message>;
+}
+
+impl GuestMessage for Message {
+    fn copied(
+        self,
+        parts: &mut Parts,
+        store: &mut Store<'_>,
+    ) -> wasmtime::Result<ai_types::Message> {
+        let content = parts.list(store, &self.content, |parts, store, part| {
+            Ok(match part {
+                Part::Text(text) => ai_types::Part::Text(parts.take(store, &text)?),
+                Part::Data(Data { name, text }) => {
+                    let (name, text) = (parts.take(store, &name)?, parts.take(store, &text)?);
+                    ai_types::Part::Data(ai_types::Data { name, text })
+                }
+                Part::Other(name) => ai_types::Part::Other(parts.take(store, &name)?),
+            })
+        })?;
+        Ok(ai_types::Message { role: self.role, content })
+    }
+}
+
+impl GuestMessage for Message01 {
+    fn copied(
+        self,
+        parts: &mut Parts,
+        store: &mut Store<'_>,
+    ) -> wasmtime::Result<ai_types::Message> {
+        let text = ai_types::Part::Text(parts.take(store, &self.content)?);
+        Ok(ai_types::Message { role: self.role, content: vec![text] })
+    }
 }
 
 /// `ai-types.format`.
@@ -126,9 +190,9 @@ pub(super) enum Format {
 /// `ai-types.request`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct Request {
+pub(super) struct Request<M> {
     purpose: WasmStr,
-    messages: WasmList<Message>,
+    messages: WasmList<M>,
     format: Format,
     #[component(name = "max-output-tokens")]
     max_output_tokens: Option<u32>,
@@ -161,7 +225,7 @@ pub(super) const MAX_REQUEST_BYTES: usize = 2 << 20;
 pub(super) const PART_BYTES: usize = 16;
 
 /// Copies the parts of one request, up to its maximum size.
-struct Parts {
+pub(super) struct Parts {
     bytes: usize,
 }
 
@@ -178,7 +242,7 @@ impl Parts {
         &mut self,
         store: &mut Store<'_>,
         raw: &WasmList<T>,
-        mut copy: impl FnMut(&mut Self, &Store<'_>, T) -> wasmtime::Result<C>,
+        mut copy: impl FnMut(&mut Self, &mut Store<'_>, T) -> wasmtime::Result<C>,
     ) -> wasmtime::Result<Vec<C>> {
         self.bytes = self.bytes.saturating_add(raw.len().saturating_mul(PART_BYTES));
         let mut copied = Vec::new();
@@ -193,7 +257,7 @@ impl Parts {
     }
 }
 
-impl Request {
+impl<M: GuestMessage> Request<M> {
     /// Copies it.
     ///
     /// # Errors
@@ -209,10 +273,8 @@ impl Request {
             Format::JsonSchema(schema) => ai_types::Format::JsonSchema(parts.take(store, schema)?),
             Format::Other(name) => ai_types::Format::Other(parts.take(store, name)?),
         };
-        let messages = parts.list(store, &self.messages, |parts, store, message| {
-            let content = parts.take(store, &message.content)?;
-            Ok(ai_types::Message { role: message.role, content })
-        })?;
+        let messages = parts
+            .list(store, &self.messages, |parts, store, message| message.copied(parts, store))?;
         let stop = parts.list(store, &self.stop, |parts, store, stop| parts.take(store, &stop))?;
         let request = ai_types::Request {
             purpose,

@@ -5,6 +5,7 @@
 //! | `ai`, `ai_stream`, `ai_sync`, `in_flight` | what does an AI call do? |
 //! | `diagnostics`, `site` | what do reports, log lines, progress and writes do? |
 //! | `lift` | what is copied of the arguments of a call? |
+//! | `version` | what do versions of the contract differ in? |
 //! | `state` | what do the calls of one run act on? |
 //! | `run_trace`, `recorder` | what does a run leave for its record and its recording? |
 //! | `replay_cursor` | does a replay match its recording? |
@@ -30,6 +31,7 @@ mod site;
 mod state;
 #[cfg(test)]
 mod straight_lines;
+mod version;
 
 pub(crate) use diagnostics::{location, returned};
 pub(crate) use in_flight::AiInFlight;
@@ -41,9 +43,10 @@ pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace};
 pub(crate) use site::MAX_PATH_BYTES;
 pub use state::{AiContext, GuestState};
 
+use version::{V0_1, V0_2, Version};
 use wasmtime::component::Linker;
 
-/// A linker with everything a template may import: the contract, and the WASI 0.2 interfaces that
+/// A linker with everything a template may import: all versions of the contract, and the WASI 0.2 interfaces that
 /// language runtimes need.
 ///
 /// # Errors
@@ -54,9 +57,16 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>>
     linker.allow_shadowing(true);
     crate::plugin::link_clock(&mut linker)?;
     linker.allow_shadowing(false);
-    ai::link(&mut linker)?;
-    ai_sync::link(&mut linker)?;
-    diagnostics::link(&mut linker)?;
-    site::link(&mut linker)?;
+    link::<V0_1>(&mut linker)?;
+    link::<V0_2>(&mut linker)?;
+    site::link_chunked::<V0_2>(&mut linker)?;
     Ok(linker)
+}
+
+/// Links what all versions of the contract have.
+fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    ai::link::<V>(linker)?;
+    ai_sync::link::<V>(linker)?;
+    diagnostics::link::<V>(linker)?;
+    site::link::<V>(linker)
 }

@@ -1,6 +1,6 @@
 //! The data of a guest's store: what its calls act on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::in_flight::AiInFlight;
 use super::run_trace::RunTrace;
 use crate::plugin::{MemoryLimiter, Sandbox, VirtualClock};
-use sitewright_ai::{Gateway, OrderBudget, ReplyJudge, RunJournal};
+use sitewright_ai::{Gateway, Mark, OrderBudget, ReplyJudge, RunJournal};
 use sitewright_confined::Confined;
 use sitewright_site::Staging;
 
@@ -56,6 +56,17 @@ pub struct AiContext {
     pub confined: Confined,
     /// Its name.
     pub template: String,
+    /// The order as the template gets it.
+    pub document: Arc<str>,
+    /// The mark of the order, made for the first request with data.
+    pub mark: OnceLock<Mark>,
+}
+
+impl AiContext {
+    /// The mark with which data in requests is delimited.
+    pub(super) fn mark(&self) -> Mark {
+        *self.mark.get_or_init(|| Mark::of(&self.document))
+    }
 }
 
 impl GuestState {

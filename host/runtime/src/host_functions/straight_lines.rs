@@ -18,6 +18,7 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 use super::{GuestState, RunTrace, linker};
+use crate::plugin::contract::VERSIONS;
 use crate::plugin::{
     Capture, CpuMeter, Determinism, Engine, LimitHit, Limits, MemoryLimiter, interrupt_by, named,
     new_store, sandbox_until,
@@ -82,6 +83,7 @@ const WORLD: &str = "
         import sitewright:template/ai-sync@0.1.0;
         import sitewright:template/diagnostics@0.1.0;
         import sitewright:template/site@0.1.0;
+        import sitewright:template/site@0.2.0;
         import wasi:random/random@0.2.6;
         import wasi:io/poll@0.2.6;
         import wasi:io/streams@0.2.6;
@@ -113,9 +115,12 @@ fn component(imports: &str, start: &str, call: &str, calls: usize) -> Vec<u8> {
             (func (export "run") {start} {body}))"#
     );
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
-    let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/template.wit");
     let mut resolve = Resolve::default();
-    resolve.push_str("template.wit", &std::fs::read_to_string(contract).unwrap()).unwrap();
+    for contract in VERSIONS {
+        let file =
+            format!("{}/../../wit/{}/template.wit", env!("CARGO_MANIFEST_DIR"), contract.version);
+        resolve.push_str(&file, &std::fs::read_to_string(&file).unwrap()).unwrap();
+    }
     let package = resolve.push_str("probe.wit", &format!("{WORLD}\n{WASI}")).unwrap();
     let world = resolve.select_world(&[package], Some("probe")).unwrap();
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
@@ -200,7 +205,7 @@ struct Row {
 const LOG: &str = r#"(import "sitewright:template/diagnostics@0.1.0" "log"
     (func $f (param i32 i32 i32)))"#;
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 16] = [
     Row {
         name: "log",
         imports: LOG,
@@ -271,6 +276,26 @@ const ROWS: [Row; 14] = [
         // Behind the answers of the host, which are no text.
         call: "(call $f (i32.const 2097152) (i32.const LENGTH) (i32.const 0) (i32.const 8)
             (i32.const 2048))",
+        passes: true,
+    },
+    Row {
+        name: "append",
+        imports: r#"(import "sitewright:template/site@0.2.0" "[static]writer.create"
+                (func $create (param i32 i32 i32)))
+            (import "sitewright:template/site@0.2.0" "[method]writer.append"
+                (func $f (param i32 i32 i32 i32)))"#,
+        // The handle is behind the case of the result.
+        start: "(call $create (i32.const 1024) (i32.const 10) (i32.const 2048))
+            (global.set $r (i32.load (i32.const 2052)))",
+        call: "(call $f (global.get $r) (i32.const 0) (i32.const LENGTH) (i32.const 2048))",
+        passes: true,
+    },
+    Row {
+        name: "exists",
+        imports: r#"(import "sitewright:template/site@0.2.0" "exists"
+            (func $f (param i32 i32) (result i32)))"#,
+        start: "",
+        call: "(drop (call $f (i32.const 2097152) (i32.const LENGTH)))",
         passes: true,
     },
     Row {

@@ -25,7 +25,7 @@ use wasmtime::component::Component;
 use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
 use super::languages;
-use sitewright_order::Locale;
+use sitewright_intake::TemplateLanguages;
 
 /// Default of `cache_bytes`: 4 GiB, about a hundred Python templates.
 pub const DEFAULT_CACHE_BYTES: u64 = 4 << 30;
@@ -146,16 +146,16 @@ impl Cache {
 
     /// The languages that the template in `path` writes, if a process of this machine has loaded it
     /// as it is now, with this cache. The template is not read and not run.
-    pub async fn languages(&self, path: &Path) -> Option<Vec<Locale>> {
+    pub async fn languages(&self, path: &Path) -> Option<TemplateLanguages> {
         let (folder, path) = (self.folder.clone()?, path.to_owned());
         let look = move || languages::known(&folder, &path);
         tokio::task::spawn_blocking(look).await.ok().flatten()
     }
 
     /// Keeps the languages of a template that was loaded. Blocking.
-    pub(super) fn keep_languages(&self, file: Option<languages::State>, locales: &[Locale]) {
+    pub(super) fn keep_languages(&self, file: Option<languages::State>, kept: &TemplateLanguages) {
         if let (Some(folder), Some(file)) = (&self.folder, file) {
-            languages::keep(folder, file, locales);
+            languages::keep(folder, file, kept);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Finds and keeps the operator's templates: a folder of `.wasm` files, or one file.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::contract::Target;
+use super::manifest::Manifest;
+use super::stated::StatedTemplate;
 use super::symbols::DEBUG_SUFFIX;
 use super::template::{Loader, Template, TemplateError};
 use sitewright_failure::render::clean;
@@ -52,6 +56,62 @@ pub enum Change {
     },
     /// A template whose file was deleted.
     Removed(Arc<Template>),
+}
+
+/// What is known of a template.
+pub enum Listed {
+    /// Its file says it. Nothing was compiled or run.
+    Stated(Box<StatedTemplate>),
+    /// Its file has no manifest, so it was loaded.
+    Loaded(Arc<Template>),
+}
+
+impl Listed {
+    pub fn manifest(&self) -> &Manifest {
+        match self {
+            Listed::Stated(stated) => &stated.manifest,
+            Listed::Loaded(template) => &template.manifest,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        match self {
+            Listed::Stated(stated) => &stated.path,
+            Listed::Loaded(template) => &template.path,
+        }
+    }
+
+    /// Size of the file in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Listed::Stated(stated) => stated.bytes,
+            Listed::Loaded(template) => template.bytes,
+        }
+    }
+
+    /// The version and world of the contract that it was built for.
+    pub fn target(&self) -> &Target {
+        match self {
+            Listed::Stated(stated) => &stated.target,
+            Listed::Loaded(template) => &template.target,
+        }
+    }
+
+    /// `sha256:` and the file's digest in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        match self {
+            Listed::Stated(stated) => stated.digest(),
+            Listed::Loaded(template) => template.digest(),
+        }
+    }
+
+    /// The name by which orders name it: that of its file.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Listed::Stated(stated) => stated.name(),
+            Listed::Loaded(template) => template.name(),
+        }
+    }
 }
 
 /// One file's template. The first caller loads it; the others wait.
@@ -139,30 +199,53 @@ impl Catalogue {
     /// # Errors
     /// If there is no such template, or it cannot be used.
     pub async fn load(&self, name: &str) -> Result<Arc<Template>, CatalogueError> {
-        let path = if is_path(name) {
-            PathBuf::from(name)
-        } else {
+        if !is_path(name) {
             let serving = self.serving.lock().get(name).cloned();
             if let Some(template) = serving {
                 return Ok(template);
             }
-            let files = files(&self.folder).await?;
-            match files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name)) {
-                Some(path) => path.clone(),
-                None => {
-                    let known = files
-                        .iter()
-                        .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
-                        .collect();
-                    return Err(CatalogueError::Unknown {
-                        name: name.to_owned(),
-                        folder: self.folder.clone(),
-                        known,
-                    });
-                }
-            }
-        };
+        }
+        let path = self.path_of(name).await?;
         Ok(self.loaded(&path).await?)
+    }
+
+    /// What is known of the template `name`, as for [`load`](Self::load). It is loaded only if its
+    /// file has no manifest.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn look_up(&self, name: &str) -> Result<Listed, CatalogueError> {
+        let path = self.path_of(name).await?;
+        Ok(self.listed(&path).await?)
+    }
+
+    async fn listed(&self, path: &Path) -> Result<Listed, TemplateError> {
+        match StatedTemplate::read(path, self.loader.confined()).await? {
+            Some(stated) => Ok(Listed::Stated(Box::new(stated))),
+            None => self.loaded(path).await.map(Listed::Loaded),
+        }
+    }
+
+    /// The file of the template `name`.
+    async fn path_of(&self, name: &str) -> Result<PathBuf, CatalogueError> {
+        if is_path(name) {
+            return Ok(PathBuf::from(name));
+        }
+        let files = files(&self.folder).await?;
+        match files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name)) {
+            Some(path) => Ok(path.clone()),
+            None => {
+                let known = files
+                    .iter()
+                    .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
+                    .collect();
+                Err(CatalogueError::Unknown {
+                    name: name.to_owned(),
+                    folder: self.folder.clone(),
+                    known,
+                })
+            }
+        }
     }
 
     /// Whether an order for this template can be attempted without reading the folder: the last
@@ -305,6 +388,19 @@ impl Catalogue {
         let mut templates = Vec::new();
         for path in files(&self.folder).await? {
             templates.push(self.loaded(&path).await);
+        }
+        Ok(templates)
+    }
+
+    /// What is known of every template of the folder, in the order of the file names. Those whose
+    /// file has no manifest are loaded.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub async fn list(&self) -> Result<Vec<Result<Listed, TemplateError>>, CatalogueError> {
+        let mut templates = Vec::new();
+        for path in files(&self.folder).await? {
+            templates.push(self.listed(&path).await);
         }
         Ok(templates)
     }

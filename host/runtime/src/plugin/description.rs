@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::bindings::generator;
+use super::bindings::types;
 use super::engine::Engine;
 use super::limits::Limits;
 use super::meter::{CpuMeter, LimitHit, MemoryLimiter};
@@ -29,7 +29,7 @@ const DESCRIBE_CALL_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Description {
     /// As returned: unchecked.
-    pub manifest: generator::Manifest,
+    pub manifest: types::Manifest,
     pub cpu: Duration,
     /// Maximum memory in bytes.
     pub memory_bytes: u64,

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sitewright_files::Limit;
-use sitewright_order::Locale;
+use sitewright_intake::TemplateLanguages;
 
 /// Maximum bytes of an entry: 256 languages, and a path.
 const MAX_ENTRY: u64 = 64 << 10;
@@ -18,7 +18,8 @@ const MAX_ENTRY: u64 = 64 << 10;
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     file: State,
-    locales: Vec<Locale>,
+    #[serde(flatten)]
+    languages: TemplateLanguages,
 }
 
 /// A file, as it was when it was read. Another file in its place has another time or size.
@@ -50,10 +51,10 @@ impl State {
 
 /// The languages of the template in `path`; `None` if no process of this machine has loaded it as it
 /// is now. Blocking.
-pub(super) fn known(cache: &Path, path: &Path) -> Option<Vec<Locale>> {
+pub(super) fn known(cache: &Path, path: &Path) -> Option<TemplateLanguages> {
     let state = State::of(path)?;
     let entry = read(&state.entry(cache)?)?;
-    (entry.file == state).then_some(entry.locales)
+    (entry.file == state).then_some(entry.languages)
 }
 
 fn read(path: &Path) -> Option<Entry> {
@@ -63,9 +64,9 @@ fn read(path: &Path) -> Option<Entry> {
 
 /// Keeps the languages of a template. Without an entry, orders are told later: a failure is logged
 /// and no more. Blocking.
-pub(super) fn keep(cache: &Path, file: State, locales: &[Locale]) {
+pub(super) fn keep(cache: &Path, file: State, languages: &TemplateLanguages) {
     let Some(path) = file.entry(cache) else { return };
-    let entry = Entry { file, locales: locales.to_vec() };
+    let entry = Entry { file, languages: languages.clone() };
     if read(&path).as_ref() == Some(&entry) {
         return;
     }
@@ -102,15 +103,20 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("shop.wasm");
         fs::write(&file, b"one").unwrap();
-        let locales: Vec<Locale> = vec!["en".parse().unwrap(), "pt-BR".parse().unwrap()];
+        let languages = |tags: &[&str], fallback: Option<&str>| TemplateLanguages {
+            locales: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+            fallback: fallback.map(|tag| tag.parse().unwrap()),
+        };
+        let both = languages(&["en", "pt-BR"], Some("en"));
         assert_eq!(known(place.path(), &file), None);
-        keep(place.path(), State::of(&file).unwrap(), &locales);
-        assert_eq!(known(place.path(), &file).as_deref(), Some(locales.as_slice()));
+        keep(place.path(), State::of(&file).unwrap(), &both);
+        assert_eq!(known(place.path(), &file), Some(both));
         // Another file in its place, and the same name elsewhere.
         fs::write(&file, b"another").unwrap();
         assert_eq!(known(place.path(), &file), None);
-        keep(place.path(), State::of(&file).unwrap(), &locales[..1]);
-        assert_eq!(known(place.path(), &file).as_deref(), Some(&locales[..1]));
+        let one = languages(&["en"], None);
+        keep(place.path(), State::of(&file).unwrap(), &one);
+        assert_eq!(known(place.path(), &file), Some(one));
         let elsewhere = tempfile::tempdir().unwrap();
         let other = elsewhere.path().join("shop.wasm");
         fs::write(&other, b"another").unwrap();

@@ -1,14 +1,16 @@
 //! Checks a template's manifest.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::Serialize;
 use sitewright_order::Locale;
 
-use super::bindings::generator;
+use super::bindings::types;
 use sitewright_confined::Confined;
-use sitewright_intake::OrderSnapshot;
+use sitewright_intake::{OrderSnapshot, TemplateLanguages};
 use sitewright_json_schema::{GuardedSchema, SchemaError};
+use sitewright_site::SitePolicy;
 
 /// Maximum bytes of a manifest's order schema.
 pub const MAX_SCHEMA_BYTES: usize = 256 << 10;
@@ -28,6 +30,18 @@ pub struct Manifest {
     pub ai_purposes: Vec<AiPurpose>,
     /// Languages that it writes, as BCP 47 tags.
     pub locales: Vec<Locale>,
+    /// One of `locales`, for orders in another language where the operator allows that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback_locale: Option<Locale>,
+    /// Fields of the normalised order that it uses; `None` if it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_order_fields: Option<Vec<String>>,
+    /// Texts of its prompts and layouts that no visitor may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copy_marks: Vec<String>,
+    /// Bytes that its sites have at most, as its author expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site_bytes: Option<u64>,
     /// The JSON Schema of its order documents.
     #[serde(skip)]
     pub order_schema: GuardedSchema,
@@ -85,6 +99,20 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// The languages that it writes.
+    pub fn languages(&self) -> TemplateLanguages {
+        TemplateLanguages { locales: self.locales.clone(), fallback: self.fallback_locale.clone() }
+    }
+
+    /// The operator's policy with the texts that this template forbids.
+    pub(crate) fn policy(&self, of_operator: &SitePolicy) -> SitePolicy {
+        let mut policy = of_operator.clone();
+        policy.forbidden_words.extend(self.copy_marks.iter().cloned());
+        policy
+    }
+}
+
 /// Moves the fields that are not `known` into `extra`, if that is known and has none of that name.
 fn move_to_extra(fields: &mut serde_json::Map<String, serde_json::Value>, known: &[String]) {
     if !known.iter().any(|name| name == "extra") {
@@ -121,10 +149,11 @@ impl Manifest {
     /// # Errors
     /// All problems, each with its field and what is allowed; or the host failed.
     pub async fn check(
-        raw: generator::Manifest,
+        raw: types::Manifest,
         confined: &Confined,
     ) -> Result<Self, ManifestCheckError> {
         let (mut problems, locales) = Self::check_fields(&raw);
+        let fallback_locale = fallback(&raw, &locales);
         let schema = if raw.order_schema.len() > MAX_SCHEMA_BYTES {
             problems.push(format!(
                 "`order-schema` has {} bytes; at most {MAX_SCHEMA_BYTES} are allowed",
@@ -155,7 +184,11 @@ impl Manifest {
                         description: purpose.description,
                     })
                     .collect(),
+                fallback_locale,
                 locales,
+                used_order_fields: raw.order_fields,
+                copy_marks: raw.copy_marks,
+                site_bytes: raw.site_bytes,
                 order_schema: schema,
                 order_fields: closed_fields(&raw.order_schema),
                 order_schema_text: raw.order_schema.into(),
@@ -165,7 +198,7 @@ impl Manifest {
     }
 
     /// The problems of all fields but the schema, and the locales.
-    fn check_fields(raw: &generator::Manifest) -> (Vec<String>, Vec<Locale>) {
+    fn check_fields(raw: &types::Manifest) -> (Vec<String>, Vec<Locale>) {
         let mut problems = Vec::new();
         if !is_name(&raw.name) {
             problems.push(format!(
@@ -222,7 +255,60 @@ impl Manifest {
                 Err(error) => problems.push(format!("`locales[{at}]`: {error}")),
             }
         }
+        check_optional(raw, &locales, &mut problems);
         (problems, locales)
+    }
+}
+
+/// The template's own fallback language, which is one of its languages.
+fn fallback(raw: &types::Manifest, locales: &[Locale]) -> Option<Locale> {
+    let wanted: Locale = raw.fallback_locale.as_ref()?.parse().ok()?;
+    locales.iter().find(|locale| **locale == wanted).cloned()
+}
+
+/// Maximum order fields that a manifest may name: more than an order has.
+const MAX_ORDER_FIELDS: usize = 256;
+/// Maximum copy marks.
+const MAX_COPY_MARKS: usize = 64;
+/// Bytes of a copy mark. A shorter one would be a part of words.
+const COPY_MARK_BYTES: RangeInclusive<usize> = 2..=100;
+
+/// The problems of the fields that a template may leave out.
+fn check_optional(raw: &types::Manifest, locales: &[Locale], problems: &mut Vec<String>) {
+    if let Some(wanted) = &raw.fallback_locale
+        && fallback(raw, locales).is_none()
+    {
+        problems.push(format!(
+            "`fallback-locale` is {:?}, but must be one of `locales`",
+            shortened(wanted)
+        ));
+    }
+    let fields = raw.order_fields.as_deref().unwrap_or_default();
+    // A field that this host does not know may be one of a later order.
+    if fields.len() > MAX_ORDER_FIELDS || fields.iter().any(|field| field.len() > MAX_NAME_BYTES) {
+        problems.push(format!(
+            "`order-fields` must have at most {MAX_ORDER_FIELDS} names of at most \
+             {MAX_NAME_BYTES} bytes"
+        ));
+    }
+    if raw.copy_marks.len() > MAX_COPY_MARKS {
+        problems.push(format!(
+            "`copy-marks` has {} entries; at most {MAX_COPY_MARKS} are allowed",
+            raw.copy_marks.len()
+        ));
+    }
+    for (at, mark) in raw.copy_marks.iter().enumerate().take(MAX_COPY_MARKS) {
+        if !COPY_MARK_BYTES.contains(&mark.trim().len()) {
+            problems.push(format!(
+                "`copy-marks[{at}]` is {:?}, but must have {} to {} bytes",
+                shortened(mark),
+                COPY_MARK_BYTES.start(),
+                COPY_MARK_BYTES.end()
+            ));
+        }
+    }
+    if raw.site_bytes == Some(0) {
+        problems.push("`site-bytes` is 0: leave it out, or name the bytes of a site".to_owned());
     }
 }
 
@@ -244,4 +330,46 @@ fn is_semantic_version(text: &str) -> bool {
         && numbers.len() == 3
         && numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_manifest_may_leave_out_is_checked_if_it_is_there() {
+        let good = types::Manifest {
+            name: "shop".to_owned(),
+            version: "1.0.0".to_owned(),
+            summary: "A page.".to_owned(),
+            order_schema: "{}".to_owned(),
+            ai_purposes: Vec::new(),
+            locales: vec!["en".to_owned(), "pt-BR".to_owned()],
+            order_fields: Some(vec!["business_name".to_owned(); MAX_ORDER_FIELDS]),
+            copy_marks: vec!["[[".to_owned(), "x".repeat(100)],
+            fallback_locale: Some("pt-BR".to_owned()),
+            site_bytes: Some(1),
+        };
+        let (problems, locales) = Manifest::check_fields(&good);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(fallback(&good, &locales).as_ref(), locales.last());
+        let rows: [(fn(&mut types::Manifest), &str); 7] = [
+            (|raw| raw.fallback_locale = Some("fr".to_owned()), "`fallback-locale` is \"fr\""),
+            (|raw| raw.fallback_locale = Some("?".to_owned()), "`fallback-locale` is \"?\""),
+            (|raw| raw.order_fields = Some(vec!["x".repeat(65)]), "`order-fields` must have"),
+            (
+                |raw| raw.order_fields = Some(vec![String::new(); MAX_ORDER_FIELDS + 1]),
+                "`order-fields` must have",
+            ),
+            (|raw| raw.copy_marks = vec!["x".repeat(101)], "`copy-marks[0]` is"),
+            (|raw| raw.copy_marks = vec!["ok".to_owned(); 65], "`copy-marks` has 65 entries"),
+            (|raw| raw.site_bytes = Some(0), "`site-bytes` is 0"),
+        ];
+        for (change, says) in rows {
+            let mut raw = good.clone();
+            change(&mut raw);
+            let (problems, _) = Manifest::check_fields(&raw);
+            assert!(problems.len() == 1 && problems[0].starts_with(says), "{says}: {problems:?}");
+        }
+    }
 }

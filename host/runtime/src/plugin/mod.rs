@@ -4,7 +4,7 @@
 //! | file | its question |
 //! |---|---|
 //! | `catalogue`, `template` | which templates are there? |
-//! | `description`, `manifest` | what does a template say of itself? |
+//! | `description`, `manifest`, `stated` | what does a template say of itself? |
 //! | `engine`, `sandbox`, `clock`, `limits`, `meter` | what may a guest use? |
 //! | `guest_memory` | and what may all of them use together? |
 //! | `compile`, `cache` | how does a component become code? |
@@ -30,13 +30,14 @@ mod meter;
 mod sandbox;
 mod settings;
 mod start_cost;
+mod stated;
 mod symbols;
 mod template;
 mod trap_code;
 mod world;
 
 pub use cache::{Cache, CacheOutcome, DEFAULT_CACHE_BYTES};
-pub use catalogue::{Catalogue, CatalogueError, Change, component_names, template_names};
+pub use catalogue::{Catalogue, CatalogueError, Change, Listed, component_names, template_names};
 pub(crate) use clock::{VirtualClock, link as link_clock};
 pub use compile::{COMPILE_SUBCOMMAND, CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};
@@ -49,6 +50,7 @@ pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
 pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};
+pub use stated::{MANIFEST_SECTION, StatedError, StatedTemplate, with_manifest};
 pub use symbols::{SYMBOLIZE, SymbolCache};
 pub use template::{Loader, MAX_TEMPLATE_BYTES, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};

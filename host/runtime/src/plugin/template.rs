@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Store;
 use wasmtime::component::Linker;
 
-use super::bindings::generator;
+use super::bindings::types;
 use super::cache::{Cache, CacheOutcome};
 use super::compile::{CompileError, Compiler};
 use super::contract::{Contract, Target, TargetError};
@@ -22,6 +22,7 @@ use super::manifest::{Manifest, ManifestCheckError, ManifestError};
 use super::meter::{CpuMeter, Interrupts};
 use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
+use super::stated::{self, StatedError, StatedManifest};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
 use crate::host_functions::{GuestState, MAX_PATH_BYTES};
@@ -79,10 +80,12 @@ pub enum TemplateProblem {
     DoesNotCompile(#[from] CompileError),
     /// Its imports or exports are not those of the contract.
     #[error(
-        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against \
+        "it does not fit the contract `sitewright:template@{version}`: {error:#}. Build it against \
          the world `{world}` with an SDK of this version"
     )]
     DoesNotFit {
+        /// The version of the contract, like `0.2.0`.
+        version: &'static str,
         /// The world that it seems to be built for.
         world: World,
         error: wasmtime::Error,
@@ -90,6 +93,9 @@ pub enum TemplateProblem {
     /// The host does not know the version of the contract that it was built for.
     #[error("it does not fit the contract: {0}")]
     Contract(#[from] TargetError),
+    /// The manifest in its file is not the one that `describe` returned, or cannot be read.
+    #[error(transparent)]
+    Stated(#[from] StatedError),
     /// `describe` trapped or panicked.
     #[error("`describe` failed: {0}")]
     Describe(String),
@@ -207,31 +213,31 @@ impl Loader {
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
         let file = path.to_owned();
-        let (state, (wasm, digest, target)) =
-            blocking(move || Ok((State::of(&file), read(&file)?))).await?;
+        let (state, found) = blocking(move || Ok((State::of(&file), read(&file)?))).await?;
+        let TemplateFile { wasm, digest, code_digest, target, stated } = found;
         let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
         let machine = blocking(move || loader.linked_engine(&file)).await?;
         let (component, cache) =
-            self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
+            self.cache.component(&machine.engine, &self.compiler, wasm, &code_digest).await?;
         let linker = machine.linker.clone();
         // If the target is unknown, linking reports what the component lacks.
         let contract = target.as_ref().map_or(Contract::newest(), |target| target.contract);
         let link = move || {
-            let world = World::of(&component);
+            let version = contract.version;
+            let world = World::of(&component, version);
             (contract.link)(&linker, &component, world)
-                .map_err(|error| TemplateProblem::DoesNotFit { world, error })
+                .map_err(|error| TemplateProblem::DoesNotFit { version, world, error })
         };
         let linked = blocking(link).await?;
         let described = self.describe(&machine.engine, &linked).await?;
-        let manifest =
-            Manifest::check(described, &self.confined).await.map_err(|error| match error {
-                ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
-                ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
-            })?;
-        let (kept, locales) = (self.cache.clone(), manifest.locales.clone());
+        if let Some(stated) = &stated {
+            stated.agrees(&described)?;
+        }
+        let manifest = checked(described, &self.confined).await?;
+        let (kept, languages) = (self.cache.clone(), manifest.languages());
         blocking(move || {
-            kept.keep_languages(state, &locales);
+            kept.keep_languages(state, &languages);
             Ok(())
         })
         .await?;
@@ -256,7 +262,7 @@ impl Loader {
         &self,
         engine: &Engine,
         linked: &Linked,
-    ) -> Result<generator::Manifest, TemplateProblem> {
+    ) -> Result<types::Manifest, TemplateProblem> {
         let determinism = Determinism { seed: 0, start_unix_ms: 0 };
         Ok(description::ask(engine, linked, &self.limits, determinism).await?.manifest)
     }
@@ -271,11 +277,37 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
-/// A file, its digest, and the contract that it was built for.
-type ReadTemplate = (Bytes, [u8; 32], Result<Target, TargetError>);
+/// The manifest, if it follows the rules.
+pub(super) async fn checked(
+    manifest: types::Manifest,
+    confined: &Confined,
+) -> Result<Manifest, TemplateProblem> {
+    Manifest::check(manifest, confined).await.map_err(|error| match error {
+        ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
+        ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
+    })
+}
+
+/// The name by which orders name the template in this file.
+pub(super) fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_stem().unwrap_or_default().to_string_lossy()
+}
+
+/// The file of a template, not compiled.
+pub(super) struct TemplateFile {
+    pub(super) wasm: Bytes,
+    /// Of the whole file.
+    pub(super) digest: [u8; 32],
+    /// Of what is compiled of it.
+    code_digest: [u8; 32],
+    /// The contract that it was built for.
+    pub(super) target: Result<Target, TargetError>,
+    /// The manifest in it.
+    pub(super) stated: Option<StatedManifest>,
+}
 
 /// Reads the file in `path` without compiling it.
-fn read(path: &Path) -> Result<ReadTemplate, TemplateProblem> {
+pub(super) fn read(path: &Path) -> Result<TemplateFile, TemplateProblem> {
     let wasm = sitewright_files::read(path, Limit::fixed(MAX_TEMPLATE_BYTES))
         .map_err(|error| TemplateProblem::Unreadable(error.problem))?;
     recognise(&wasm)?;
@@ -283,8 +315,10 @@ fn read(path: &Path) -> Result<ReadTemplate, TemplateProblem> {
     if let Err(error @ (TargetError::Unknown { .. } | TargetError::Mixed(_))) = target {
         return Err(error.into());
     }
+    let (stated, section) = stated::find(&wasm)?.unzip();
     let digest = Sha256::digest(&wasm).into();
-    Ok((Bytes::from(wasm), digest, target))
+    let code_digest = section.map_or(digest, |section| stated::code_digest(&wasm, &section));
+    Ok(TemplateFile { wasm: Bytes::from(wasm), digest, code_digest, target, stated })
 }
 
 /// Checks by its first bytes that a file is a component.
@@ -347,6 +381,12 @@ impl Template {
         &self.confined
     }
 
+    /// The same template, whose file has `bytes` now: another manifest section and the same code.
+    #[must_use]
+    pub fn with_file(self, bytes: &[u8]) -> Self {
+        Template { digest: Sha256::digest(bytes).into(), bytes: bytes.len() as u64, ..self }
+    }
+
     /// `sha256:` and the file's digest in hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(self.digest))
@@ -354,7 +394,7 @@ impl Template {
 
     /// The name by which orders name it: that of its file. Its manifest may have another one.
     pub fn name(&self) -> Cow<'_, str> {
-        self.path.file_stem().unwrap_or_default().to_string_lossy()
+        file_name(&self.path)
     }
 
     /// Name, version and digest, for records.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::{TemplatePre, TemplateSyncPre, generator};
+use super::bindings::{types, v0_1, v0_1_sync, v0_2, v0_2_sync};
 use super::meter::LimitHit;
 use crate::host_functions::GuestState;
 
@@ -24,10 +24,11 @@ pub enum World {
 }
 
 impl World {
-    /// The world that a component is made for, by its exports. `Template` if it exports neither
-    /// generator.
-    pub(super) fn of(component: &Component) -> Self {
-        match component.get_export_index(None, "sitewright:template/generator-sync@0.1.0") {
+    /// The world of this version that a component is made for, by its exports. `Template` if it
+    /// exports neither generator.
+    pub(super) fn of(component: &Component, version: &str) -> Self {
+        let blocking = format!("sitewright:template/generator-sync@{version}");
+        match component.get_export_index(None, &blocking) {
             Some(_) => World::TemplateSync,
             None => World::Template,
         }
@@ -53,7 +54,7 @@ impl fmt::Display for World {
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
     #[error("the template returned a failure: {0:?}")]
-    Returned(generator::Failure),
+    Returned(types::Failure),
     /// A trap, a limit, or a host function that failed.
     #[error("the template was stopped: {0:#}")]
     Stopped(wasmtime::Error),
@@ -69,24 +70,76 @@ impl From<wasmtime::Error> for GenerateError {
 pub struct Linked(Pre);
 
 enum Pre {
-    Template(TemplatePre<GuestState>),
-    TemplateSync(TemplateSyncPre<GuestState>),
+    Template(v0_2::TemplatePre<GuestState>),
+    TemplateSync(v0_2_sync::TemplateSyncPre<GuestState>),
+    Template01(v0_1::TemplatePre<GuestState>),
+    TemplateSync01(v0_1_sync::TemplateSyncPre<GuestState>),
+}
+
+/// Instantiates the component of one of the worlds, and calls `describe`.
+macro_rules! described {
+    ($pre:expr, $store:expr, $generator:ident) => {{
+        let template = $pre.instantiate_async(&mut *$store).await?;
+        template.$generator().call_describe(&mut *$store).await
+    }};
+}
+
+/// Instantiates the component of a world with async functions, and calls `generate`.
+macro_rules! generated {
+    ($pre:expr, $store:expr, $order:expr) => {{
+        // Boxed, like everything that thousands of waiting runs hold.
+        let template = $pre.instantiate_async(&mut *$store).await;
+        let template = Box::new(template.map_err(|error| named(error, $store))?);
+        let generated = $store
+            .run_concurrent(async |accessor| {
+                template
+                    .sitewright_template_generator()
+                    .call_generate(accessor, $order.to_string())
+                    .await
+            })
+            .await
+            .flatten();
+        generated.map_err(|error| named(error, $store))?
+    }};
+}
+
+/// The same for a world with blocking functions.
+macro_rules! generated_blocking {
+    ($pre:expr, $store:expr, $order:expr) => {{
+        let template = $pre.instantiate_async(&mut *$store).await;
+        let template = template.map_err(|error| named(error, $store))?;
+        let call =
+            template.sitewright_template_generator_sync().call_generate(&mut *$store, $order);
+        let generated = Box::pin(call).await;
+        generated.map_err(|error| named(error, $store))?
+    }};
 }
 
 impl Linked {
-    /// Checks that it exports what `world` requires.
+    /// Checks that it exports what `world` of the newest version requires.
     pub(super) fn new(world: World, instance: InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(Linked(match world {
-            World::Template => Pre::Template(TemplatePre::new(instance)?),
-            World::TemplateSync => Pre::TemplateSync(TemplateSyncPre::new(instance)?),
+            World::Template => Pre::Template(v0_2::TemplatePre::new(instance)?),
+            World::TemplateSync => Pre::TemplateSync(v0_2_sync::TemplateSyncPre::new(instance)?),
+        }))
+    }
+
+    /// The same for version 0.1.0.
+    pub(super) fn new_0_1(
+        world: World,
+        instance: InstancePre<GuestState>,
+    ) -> wasmtime::Result<Self> {
+        Ok(Linked(match world {
+            World::Template => Pre::Template01(v0_1::TemplatePre::new(instance)?),
+            World::TemplateSync => Pre::TemplateSync01(v0_1_sync::TemplateSyncPre::new(instance)?),
         }))
     }
 
     /// The world it was checked against.
     pub fn world(&self) -> World {
         match self.0 {
-            Pre::Template(_) => World::Template,
-            Pre::TemplateSync(_) => World::TemplateSync,
+            Pre::Template(_) | Pre::Template01(_) => World::Template,
+            Pre::TemplateSync(_) | Pre::TemplateSync01(_) => World::TemplateSync,
         }
     }
 
@@ -98,6 +151,8 @@ impl Linked {
         match &self.0 {
             Pre::Template(pre) => pre.instantiate_async(store).await.map(drop),
             Pre::TemplateSync(pre) => pre.instantiate_async(store).await.map(drop),
+            Pre::Template01(pre) => pre.instantiate_async(store).await.map(drop),
+            Pre::TemplateSync01(pre) => pre.instantiate_async(store).await.map(drop),
         }
     }
 
@@ -108,24 +163,24 @@ impl Linked {
     pub async fn describe(
         &self,
         store: &mut Store<GuestState>,
-    ) -> wasmtime::Result<generator::Manifest> {
-        let described = async {
+    ) -> wasmtime::Result<types::Manifest> {
+        let described: wasmtime::Result<types::Manifest> = async {
             match &self.0 {
-                Pre::Template(pre) => {
-                    let template = pre.instantiate_async(&mut *store).await?;
-                    template.sitewright_template_generator().call_describe(&mut *store).await
-                }
+                Pre::Template(pre) => described!(pre, store, sitewright_template_generator),
                 Pre::TemplateSync(pre) => {
-                    let template = pre.instantiate_async(&mut *store).await?;
-                    template
-                        .sitewright_template_generator_sync()
-                        .call_describe(&mut *store)
-                        .await
-                        .map(Into::into)
+                    described!(pre, store, sitewright_template_generator_sync)
+                }
+                Pre::Template01(pre) => {
+                    described!(pre, store, sitewright_template_generator).map(Into::into)
+                }
+                Pre::TemplateSync01(pre) => {
+                    let described = described!(pre, store, sitewright_template_generator_sync);
+                    described.map(v0_1::generator::Manifest::from).map(Into::into)
                 }
             }
-        };
-        described.await.map_err(|error| named(error, store))
+        }
+        .await;
+        described.map_err(|error| named(error, store))
     }
 
     /// Instantiates and calls `generate`.
@@ -146,30 +201,18 @@ impl Linked {
         async move {
             match &self.0 {
                 Pre::Template(pre) => {
-                    // Boxed, like everything that thousands of waiting runs hold.
-                    let template = pre.instantiate_async(&mut *store).await;
-                    let template = Box::new(template.map_err(|error| named(error, store))?);
-                    let generated = store
-                        .run_concurrent(async |accessor| {
-                            template
-                                .sitewright_template_generator()
-                                .call_generate(accessor, order.to_string())
-                                .await
-                        })
-                        .await
-                        .flatten();
-                    generated.map_err(|error| named(error, store))?.map_err(GenerateError::Returned)
+                    generated!(pre, store, order).map_err(GenerateError::Returned)
                 }
                 Pre::TemplateSync(pre) => {
-                    let template = pre.instantiate_async(&mut *store).await;
-                    let template = template.map_err(|error| named(error, store))?;
-                    let call = template
-                        .sitewright_template_generator_sync()
-                        .call_generate(&mut *store, order);
-                    let generated = Box::pin(call).await;
-                    generated
-                        .map_err(|error| named(error, store))?
-                        .map_err(|failure| GenerateError::Returned(failure.into()))
+                    generated_blocking!(pre, store, order).map_err(GenerateError::Returned)
+                }
+                Pre::Template01(pre) => generated!(pre, store, order)
+                    .map_err(|failure| GenerateError::Returned(failure.into())),
+                Pre::TemplateSync01(pre) => {
+                    generated_blocking!(pre, store, order).map_err(|failure| {
+                        let failure = v0_1::generator::Failure::from(failure);
+                        GenerateError::Returned(failure.into())
+                    })
                 }
             }
         }

@@ -8,7 +8,7 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use super::end::RunError;
 use crate::host_functions::RunTrace;
-use crate::plugin::bindings::generator;
+use crate::plugin::bindings::types;
 use crate::plugin::{LimitHit, Limits};
 use sitewright_failure::{PythonException, RawFrame};
 use sitewright_model::ai::{AiError, AiErrorKind};
@@ -123,7 +123,7 @@ fn last_stage(trace: &RunTrace) -> String {
 }
 
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
-fn returned(failure: generator::Failure, trace: &RunTrace, limits: &Limits) -> Classified {
+fn returned(failure: types::Failure, trace: &RunTrace, limits: &Limits) -> Classified {
     let code =
         Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
     let mut message =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plugin::bindings::generator;
+use crate::plugin::bindings::types;
 
 /// What a run had used when it ended.
 pub struct RunEnd {
@@ -36,7 +36,7 @@ pub enum CoreDump {
 /// Why a run made no site.
 pub enum RunError {
     /// The template returned a failure.
-    Template(generator::Failure),
+    Template(types::Failure),
     /// The guest was stopped: a trap, a limit, or a host function that failed.
     Stopped(wasmtime::Error),
     /// The deadline passed.

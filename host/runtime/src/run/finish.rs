@@ -22,7 +22,7 @@ use super::stage::Stage;
 use super::state::{AttemptError, CheckUse};
 use super::witness::Witnessed;
 use crate::host_functions::RunTrace;
-use crate::plugin::{Limits, Template};
+use crate::plugin::{Limits, Manifest, Template};
 use sitewright_model::ai::Usage;
 use sitewright_model::build::host_build;
 use sitewright_model::failure::{Diagnostic, FailureKind, Problem, Severity, TrailOutcome};
@@ -60,18 +60,20 @@ impl Attempt<'_> {
             return Err(Box::new(AttemptError::new(FailureKind::OutputLimit, message)));
         }
         self.warn_of_refused_writes();
+        self.warn_of_size(&prepared);
         let totals = self.measure();
         self.warn_of_unsaid_ends(&totals);
         let info = self.release_info(&prepared, &totals);
         self.state.totals = Some(totals);
         let checks = Arc::new(Mutex::new(CheckUse::default()));
         let gate = Gate::default();
+        let policy = prepared.template.manifest.policy(&self.services.checks);
         let finish = Finish {
             prepared: *prepared,
             info,
             publication: self.request.publication.clone(),
             keep_releases: self.services.keep_releases,
-            policy: self.services.checks.clone(),
+            policy,
             viewer: self.services.viewer.clone(),
             year: self.request.id.year(),
             limits: self.services.limits.clone(),
@@ -159,6 +161,26 @@ impl Attempt<'_> {
                 attributes: BTreeMap::new(),
             });
         }
+    }
+
+    /// Adds a warning for a site that is larger than its template's manifest says.
+    fn warn_of_size(&self, prepared: &Prepared) {
+        let Manifest { name, site_bytes, .. } = &prepared.template.manifest;
+        let used = prepared.staging.usage().total_bytes.used;
+        let Some(expected) = site_bytes.filter(|expected| used > *expected) else { return };
+        self.trace.notice(Diagnostic {
+            seq: None,
+            at_ms: self.trace.now_ms(),
+            severity: Severity::Warning,
+            code: "site-bytes".to_owned(),
+            message: message!(
+                "the site has {used} bytes; its template `{name}` says at most {expected} \
+                 (`site-bytes` of the manifest): visitors wait longer than its author meant"
+            ),
+            causes: Vec::new(),
+            location: None,
+            attributes: BTreeMap::new(),
+        });
     }
 
     /// Adds a warning for the texts of which nothing shows that they are whole: a sentence on the

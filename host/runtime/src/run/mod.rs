@@ -36,8 +36,8 @@ pub use request::{
 pub use stage::Stage;
 pub use witness::{Record, Witness, Witnessed};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use crate::host_functions::{AiContext, GuestState, RunTrace};
-use crate::plugin::bindings::generator;
+use crate::plugin::bindings::types;
 use crate::plugin::{
     Capture, CpuMeter, Determinism, EngineSlot, GenerateError, Limits, MemoryLimiter, Template,
     interrupt_by, new_store, sandbox_until,
@@ -92,7 +92,7 @@ pub fn run(
 
 /// How a guest ended by itself, with what must outlive it until its dump is taken.
 enum GuestError {
-    Returned(generator::Failure),
+    Returned(types::Failure),
     Stopped { error: wasmtime::Error, store: Store<GuestState>, slot: Box<EngineSlot> },
 }
 
@@ -120,6 +120,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             purposes,
             confined: request.template.confined().clone(),
             template: request.template.manifest.name.clone(),
+            document: request.document.clone(),
+            mark: OnceLock::new(),
         }),
         Some(request.staging.clone()),
     );

@@ -62,7 +62,8 @@ impl Attempt<'_> {
             JournalUse::Replay(_) => None,
             _ if !self.services.checks.copy => None,
             _ => {
-                let (document, policy) = (document.clone(), self.services.checks.clone());
+                let policy = template.manifest.policy(&self.services.checks);
+                let document = document.clone();
                 let year = self.request.id.year();
                 let judge = CopyJudge::new(document, locale.clone(), year, policy);
                 Some(Arc::new(judge) as Arc<dyn ReplyJudge>)
@@ -155,9 +156,10 @@ impl Attempt<'_> {
         template: &Template,
         snapshot: OrderSnapshot,
     ) -> Result<OrderSnapshot, Box<AttemptError>> {
-        let Manifest { name, locales, .. } = &template.manifest;
+        let Manifest { name, .. } = &template.manifest;
+        let writes = template.manifest.languages();
         let fallback = self.services.orders.fallback_locale.as_ref();
-        let other = other_language(&snapshot, name, locales, fallback).map_err(|invalid| {
+        let other = other_language(&snapshot, name, &writes, fallback).map_err(|invalid| {
             let why: Vec<_> = invalid.problems().map(|problem| problem.message.as_str()).collect();
             let message = message!("the site cannot be made: {}", why.join("; "));
             let problem = at_pointer("/locale", message.as_ref());

@@ -148,12 +148,13 @@ pub struct Mark {
 }
 
 /// The letter of each host function in marks.
-const LETTERS: [(u8, &str); 9] = [
+const LETTERS: [(u8, &str); 10] = [
     (b'a', "ai.complete"),
     (b's', "ai.complete-stream"),
     (b'b', "ai-sync.complete"),
     (b'c', "ai-sync.complete-all"),
     (b'w', "site.write"),
+    (b'e', "site.exists"),
     (b'p', "diagnostics.progress"),
     (b'r', "diagnostics.report"),
     (b'x', "diagnostics.panicked"),

@@ -73,7 +73,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use sitewright_control::{Languages, Reading};
+use sitewright_control::{Languages, Reading, TemplateLanguages};
 use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
@@ -134,8 +134,9 @@ impl Place {
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
             languages: Languages {
                 find: Arc::new(|_| {
-                    let writes = ["en", "pt-BR"].map(|tag| tag.parse().unwrap());
-                    Box::pin(async move { Some(writes.to_vec()) })
+                    let locales = ["en", "pt-BR"].map(|tag| tag.parse().unwrap()).to_vec();
+                    let writes = TemplateLanguages { locales, fallback: None };
+                    Box::pin(async move { Some(writes) })
                 }),
                 fallback: None,
             },

@@ -5,7 +5,7 @@
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod bindings {
-    wit_bindgen::generate!({ world: "template-sync", path: "../../../wit" });
+    wit_bindgen::generate!({ world: "template-sync", path: "../../../wit/0.1.0" });
 }
 
 use std::hint::black_box;

@@ -76,6 +76,7 @@ impl Template for Faulty {
             }
             Fault::Paths => output::paths(&site, &params.paths),
             Fault::Files => return output::files(&site, &params.files),
+            Fault::Chunks => output::chunks(&site, params.n.unwrap_or(3))?,
             Fault::LogFlood => output::log_flood(params.n.unwrap_or(10_000)),
             Fault::StderrFlood => output::stderr_flood(params.n.unwrap_or(10_000)),
             Fault::ReportFlood => output::report_flood(params.n.unwrap_or(1_000)),

@@ -62,6 +62,26 @@ pub(crate) fn files(site: &Site, files: &BTreeMap<String, String>) -> Result<()>
     Ok(())
 }
 
+/// Writes `chunks.txt` in `count` chunks of 1 KiB, begins `left.txt`, and reports which of them
+/// exist. A second file of that name is refused.
+pub(crate) fn chunks(site: &Site, count: u32) -> Result<()> {
+    let mut file = site.create("chunks.txt")?;
+    let exists = |site: &Site| ["chunks.txt", "left.txt"].map(|path| site.exists(path));
+    let before = exists(site);
+    for number in 0..count {
+        file.append(format!("{number:01023}\n")).context("while adding a chunk")?;
+    }
+    file.finish()?;
+    let mut left = site.create("left.txt")?;
+    left.append("x")?;
+    drop(left);
+    report(Diagnostic::info("exists", format!("{before:?} {:?}", exists(site))));
+    if let Err(error) = site.create("chunks.txt") {
+        report(Diagnostic::info(error.kind.name(), &error.message));
+    }
+    Ok(())
+}
+
 /// Logs `count` lines of 1 KiB, each with its number.
 pub(crate) fn log_flood(count: u32) {
     for number in 0..count {

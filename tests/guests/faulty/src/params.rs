@@ -98,6 +98,8 @@ pub(crate) enum Fault {
     Paths,
     /// Writes exactly `files`, without a page of its own.
     Files,
+    /// Writes a file in `n` chunks of 1 KiB, and leaves another one unfinished.
+    Chunks,
     /// Logs `n` lines of 1 KiB.
     LogFlood,
     /// Writes `n` lines of 1 KiB to stderr.

@@ -76,7 +76,7 @@ pub(crate) async fn unread_outcome() -> Result<()> {
         purpose: "copywriting".to_owned(),
         messages: vec![ai_types::Message {
             role: ai_types::Role::User,
-            content: "unread".to_owned(),
+            content: vec![ai_types::Part::Text("unread".to_owned())],
         }],
         format: ai_types::Format::Text,
         max_output_tokens: None,

@@ -160,6 +160,7 @@ async fn ours(gateway: &Gateway) -> anyhow::Result<()> {
         temperature: None,
         seed: None,
         stop: Vec::new(),
+        identity: None,
     };
     let deadline = Instant::now() + Duration::from_secs(600);
     let done = gateway

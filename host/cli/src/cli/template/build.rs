@@ -16,8 +16,7 @@ use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_model::message::causes_of;
 use sitewright_model::time::millis;
-use sitewright_runtime::plugin::{CacheOutcome, Template};
-use sitewright_runtime::plugin::{StartCost, start_cost};
+use sitewright_runtime::plugin::{CacheOutcome, Determinism, StartCost, Template, start_cost};
 
 /// Build a template's project and check that a host loads it.
 ///
@@ -137,13 +136,35 @@ pub(super) async fn make(
     let started = start_cost(&built.file, Setup::cache(config), &config.limits).await;
     end();
     match started {
-        Ok((template, cost)) => Ok(Ended::Made(Box::new(Made { built, language, template, cost }))),
+        Ok((template, cost)) => {
+            let (built, template) = stated(config, built, template).await?;
+            Ok(Ended::Made(Box::new(Made { built, language, template, cost })))
+        }
         Err(error) => {
             let error = SetupError::Templates(error.into());
             output::refuse(&error, json);
             Ok(Ended::Refused(Exit::Template))
         }
     }
+}
+
+/// Writes the template's manifest into its file, so that it can be read without running it.
+async fn stated(
+    config: &Config,
+    built: Built,
+    template: Template,
+) -> Result<(Built, Template), SetupError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        SetupError::Host(message!("the manifest could not be written into the component: {error}"))
+    };
+    let determinism = Determinism { seed: 0, start_unix_ms: 0 };
+    let described = template.describe(&config.limits, determinism).await;
+    let manifest = described.map_err(|error| failed(&error))?.manifest;
+    let (built, bytes) = tokio::task::spawn_blocking(move || built.with_manifest(&manifest))
+        .await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))?;
+    Ok((built, template.with_file(&bytes)))
 }
 
 fn contract_json(template: &Template) -> serde_json::Value {

@@ -7,7 +7,7 @@ use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use sitewright_failure::render;
 use sitewright_runtime::plugin::contract::{Contract, PACKAGE, Target};
-use sitewright_runtime::plugin::{CacheOutcome, Template};
+use sitewright_runtime::plugin::{CacheOutcome, Listed, Manifest};
 
 /// Show one template: manifest, digest, contract, AI purposes and their routes.
 #[derive(Debug, clap::Args)]
@@ -23,9 +23,9 @@ pub(in crate::cli) struct Args {
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     let catalogue = Setup::catalogue(&config, 1)?;
-    let template = catalogue.load(&args.template).await?;
+    let template = catalogue.look_up(&args.template).await?;
     if args.schema {
-        output::print_json_text(&format!("{}\n", template.manifest.order_schema_text));
+        output::print_json_text(&format!("{}\n", template.manifest().order_schema_text));
     } else if json {
         output::print_json(&describe(&template));
     } else {
@@ -38,22 +38,27 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 }
 
 /// A template as `--json` prints it.
-pub(super) fn describe(template: &Template) -> Value {
-    let target = &template.target;
+pub(super) fn describe(template: &Listed) -> Value {
+    let (target, manifest) = (template.target(), template.manifest());
     json!({
         "name": template.name(),
-        "manifest_name": template.manifest.name,
-        "version": template.manifest.version,
-        "summary": template.manifest.summary,
+        "manifest_name": manifest.name,
+        "version": manifest.version,
+        "summary": manifest.summary,
         "contract": format!("{PACKAGE}@{}", target.contract.version),
         "world": target.world,
         "newest_contract": format!("{PACKAGE}@{}", Contract::newest().version),
         "imports": target.imports,
-        "file": template.path,
-        "bytes": template.bytes,
+        "file": template.path(),
+        "bytes": template.bytes(),
         "digest": template.digest(),
-        "ai_purposes": template.manifest.ai_purposes,
-        "locales": template.manifest.locales,
+        "ai_purposes": manifest.ai_purposes,
+        "locales": manifest.locales,
+        "fallback_locale": manifest.fallback_locale,
+        "order_fields": manifest.used_order_fields,
+        "copy_marks": manifest.copy_marks,
+        "site_bytes": manifest.site_bytes,
+        "loaded": matches!(template, Listed::Loaded(_)),
     })
 }
 
@@ -78,16 +83,39 @@ pub(super) fn outlook(target: &Target) -> String {
     format!("{} would give: {}", newest.version, missed.join("; "))
 }
 
-fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
-    let manifest = &template.manifest;
+/// The languages, and the one for orders in others.
+fn languages(manifest: &Manifest) -> String {
     let locales: Vec<&str> = manifest.locales.iter().map(|locale| locale.as_str()).collect();
-    let cache = match &template.cache {
-        CacheOutcome::Hit => "loaded from the cache".to_owned(),
-        CacheOutcome::Miss => "compiled and cached".to_owned(),
-        CacheOutcome::Refused(reason) => {
-            format!("compiled again: {}", render::clean(&reason.to_string()))
-        }
-        CacheOutcome::Off => "compiled; there is no cache".to_owned(),
+    let locales = locales.join(", ");
+    match &manifest.fallback_locale {
+        Some(fallback) => format!("{locales}; for orders in others: {fallback}"),
+        None => locales,
+    }
+}
+
+/// Lines for what a manifest may leave out.
+fn optional(manifest: &Manifest) -> String {
+    let marks = (!manifest.copy_marks.is_empty()).then(|| manifest.copy_marks.join(", "));
+    let fields = manifest.used_order_fields.as_ref().map(|fields| fields.join(", "));
+    let size = manifest.site_bytes.map(|most| format!("at most {}", render::bytes(most)));
+    [("uses", fields), ("never", marks), ("sites", size)]
+        .into_iter()
+        .filter_map(|(what, value)| Some(format!("  {what:<9} {}\n", render::clean(&value?))))
+        .collect()
+}
+
+fn inspected(template: &Listed, served: impl Fn(&str) -> bool) -> String {
+    let manifest = template.manifest();
+    let cache = match template {
+        Listed::Stated(_) => "not compiled: the manifest is in the file".to_owned(),
+        Listed::Loaded(template) => match &template.cache {
+            CacheOutcome::Hit => "loaded from the cache".to_owned(),
+            CacheOutcome::Miss => "compiled and cached".to_owned(),
+            CacheOutcome::Refused(reason) => {
+                format!("compiled again: {}", render::clean(&reason.to_string()))
+            }
+            CacheOutcome::Off => "compiled; there is no cache".to_owned(),
+        },
     };
     let bold = anstyle::Style::new().bold();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
@@ -97,13 +125,14 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         manifest.name,
         manifest.version,
         render::clean(&manifest.summary),
-        render::clean(&template.path.display().to_string()),
-        render::bytes(template.bytes),
+        render::clean(&template.path().display().to_string()),
+        render::bytes(template.bytes()),
         template.digest(),
-        contract(&template.target),
-        outlook(&template.target),
-        locales.join(", "),
+        contract(template.target()),
+        outlook(template.target()),
+        languages(manifest),
     );
+    text.push_str(&optional(manifest));
     text.push_str(&format!("\n  {bold}AI purposes{bold:#}\n"));
     if manifest.ai_purposes.is_empty() {
         text.push_str("    none\n");

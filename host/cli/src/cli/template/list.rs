@@ -1,7 +1,5 @@
 //! `sitewright template list`: the templates of the folder.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::inspect::describe;
@@ -11,12 +9,12 @@ use crate::cli::setup::{Setup, SetupError};
 use crate::cli::table::{Align, table};
 use sitewright_failure::render;
 use sitewright_model::message::causes_of;
-use sitewright_runtime::plugin::Template;
+use sitewright_runtime::plugin::Listed;
 
 pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     let catalogue = Setup::catalogue(&config, 1)?;
-    let templates = catalogue.load_all().await?;
+    let templates = catalogue.list().await?;
     let broken = templates.iter().filter(|template| template.is_err()).count();
     if json {
         let all: Vec<Value> = templates
@@ -57,8 +55,8 @@ pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
 
 /// The row of a template: the name by which orders name it, version, size, summary; and the name of
 /// its manifest if that is another one.
-fn row(template: &Arc<Template>) -> [String; 4] {
-    let manifest = &template.manifest;
+fn row(template: &Listed) -> [String; 4] {
+    let manifest = template.manifest();
     let name = template.name();
     let own = match name == manifest.name {
         true => String::new(),
@@ -67,7 +65,7 @@ fn row(template: &Arc<Template>) -> [String; 4] {
     [
         render::clean(&format!("{name}{own}")),
         manifest.version.clone(),
-        render::bytes(template.bytes),
+        render::bytes(template.bytes()),
         render::clean(&manifest.summary),
     ]
 }

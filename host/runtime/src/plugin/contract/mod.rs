@@ -5,6 +5,7 @@
 //! [`VERSIONS`].
 
 mod v0_1;
+mod v0_2;
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use crate::host_functions::GuestState;
 pub const PACKAGE: &str = "sitewright:template";
 
 /// Every published version, the oldest first.
-pub const VERSIONS: &[&Contract] = &[&v0_1::CONTRACT];
+pub const VERSIONS: &[&Contract] = &[&v0_1::CONTRACT, &v0_2::CONTRACT];
 
 /// One published version of the contract.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub struct Target {
     pub contract: &'static Contract,
     /// `None` if the component uses no interface that only one world has.
     pub world: Option<World>,
-    /// Everything it imports, like `sitewright:template/ai@0.1.0`.
+    /// Everything it imports, like `sitewright:template/ai@0.2.0`.
     pub imports: Vec<String>,
     pub exports: Vec<String>,
 }
@@ -93,7 +94,7 @@ fn known() -> String {
 impl Contract {
     pub fn newest() -> &'static Contract {
         // The list is never empty.
-        VERSIONS.last().copied().unwrap_or(&v0_1::CONTRACT)
+        VERSIONS.last().copied().unwrap_or(&v0_2::CONTRACT)
     }
 
     /// What later versions offer to a template, each with its version.
@@ -184,6 +185,8 @@ mod tests {
             Target::of(&component(&["wasi:cli/exit@0.2.6", "sitewright:template/ai@0.1.0"]))
                 .unwrap();
         assert_eq!((target.contract.version, target.world), ("0.1.0", Some(World::Template)));
+        let newer = Target::of(&component(&["sitewright:template/ai@0.2.0"])).unwrap();
+        assert_eq!((newer.contract.version, newer.world), ("0.2.0", Some(World::Template)));
         let blocking = Target::of(&component(&["sitewright:template/ai-sync@0.1.0"])).unwrap();
         assert_eq!(blocking.world, Some(World::TemplateSync));
         assert_eq!(target.imports.len(), 2);
@@ -191,20 +194,25 @@ mod tests {
         assert_eq!(bare.world, None);
 
         let unknown = TargetError::Unknown { found: "9.1.0".to_owned() };
-        let mixed = TargetError::Mixed(vec!["0.1.0".to_owned(), "9.1.0".to_owned()]);
+        let mixed =
+            |version: &str| TargetError::Mixed(vec!["0.1.0".to_owned(), version.to_owned()]);
         for (imports, error) in [
             (&["wasi:cli/exit@0.2.6"][..], TargetError::Foreign),
             (&["sitewright:template/ai@9.1.0"], unknown.clone()),
-            (&["sitewright:template/ai@9.1.0", "sitewright:template/site@0.1.0"], mixed),
+            (&["sitewright:template/ai@9.1.0", "sitewright:template/site@0.1.0"], mixed("9.1.0")),
+            (&["sitewright:template/ai@0.2.0", "sitewright:template/site@0.1.0"], mixed("0.2.0")),
         ] {
             assert_eq!(Target::of(&component(imports)), Err(error), "{imports:?}");
         }
-        assert!(unknown.to_string().contains("knows 0.1.0"), "{unknown}");
+        assert!(unknown.to_string().contains("knows 0.1.0, 0.2.0"), "{unknown}");
         assert!(matches!(Target::of(b"\0asm"), Err(TargetError::Unreadable(_))));
     }
 
     #[test]
-    fn the_newest_version_misses_nothing() {
+    fn a_version_misses_what_later_ones_brought() {
         assert_eq!(Contract::newest().missed(), []);
+        let missed = v0_1::CONTRACT.missed();
+        assert_eq!(missed.len(), v0_2::CONTRACT.brought.len());
+        assert!(missed.iter().all(|(version, _)| *version == "0.2.0"), "{missed:?}");
     }
 }

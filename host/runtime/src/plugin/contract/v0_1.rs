@@ -16,12 +16,12 @@ pub(super) const CONTRACT: Contract = Contract {
     link,
 };
 
-/// Links the component with the host functions. They implement this version; the module of an older
-/// version converts its types.
+/// Links the component with the host functions. They implement a later version, and convert the
+/// types of this one.
 fn link(
     linker: &Linker<GuestState>,
     component: &Component,
     world: World,
 ) -> wasmtime::Result<Linked> {
-    linker.instantiate_pre(component).and_then(|instance| Linked::new(world, instance))
+    linker.instantiate_pre(component).and_then(|instance| Linked::new_0_1(world, instance))
 }

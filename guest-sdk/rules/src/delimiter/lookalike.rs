@@ -1,7 +1,6 @@
 //! Characters that look like those of a delimiter, and their encodings.
 //!
-//! The SDKs for Python and JavaScript have the same tables and rules: `guest-sdk/delimiter.json` is
-//! the table of cases of all three.
+//! `guest-sdk/delimiter.json` has the cases.
 
 /// The part of a delimiter that a character resembles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
