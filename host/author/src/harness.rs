@@ -38,7 +38,7 @@ const CALL_MS: u64 = 50;
 enum Asked {
     /// A run begins.
     Begin {
-        manifest: RawManifest,
+        manifest: Box<RawManifest>,
         /// The order document, in any shape that the host reads.
         order: String,
         /// The script, in TOML. Without one, every AI call fails.
@@ -201,7 +201,7 @@ impl Harness {
         })?;
         let answer = match asked {
             Asked::Begin { manifest, order, script } => {
-                match self.begin(manifest, &order, script.as_deref()).await {
+                match self.begin(*manifest, &order, script.as_deref()).await {
                     Ok(document) => Answer::Order(document),
                     Err(refused) => Answer::Refused(refused),
                 }

@@ -219,6 +219,7 @@ fn pass_on(frame: &[u8], routes: &Mutex<Routes>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 mod tests {
     use super::*;
 

@@ -6,6 +6,7 @@
     clippy::panic,
     reason = "a test's helper functions fail the test"
 )]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,8 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
     let browser = Browser::start(&program).await.unwrap();
     let image = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"></svg>";
     // What is on the page, and the beginning and a part of what must be found. `None`: nothing.
-    let rows: Vec<(&str, String, Option<(&str, &str)>)> = vec![
+    type Row = (&'static str, String, Option<(&'static str, &'static str)>);
+    let rows: Vec<Row> = vec![
         ("nothing", page("", "<p>Fresh.</p><img src=\"a.svg\" alt=\"A loaf\">"), None),
         (
             "a box that is too wide for phones",

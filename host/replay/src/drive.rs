@@ -48,7 +48,6 @@ pub struct ReplayOptions {
     /// The operator's rules for sites. Those of the recording are not known: another configuration
     /// may judge its site in another way.
     pub checks: SitePolicy,
-    viewer: None,
     /// Compiles the template.
     pub compiler: Compiler,
     /// Reads the template's debug information.
@@ -265,6 +264,7 @@ fn services(
         orders: OrderReading::default(),
         default_locale,
         checks: options.checks.clone(),
+        viewer: None,
         keep_releases: 1,
         config_version,
     })

@@ -353,7 +353,8 @@ mod tests {
         let (problems, locales) = Manifest::check_fields(&good);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(fallback(&good, &locales).as_ref(), locales.last());
-        let rows: [(fn(&mut types::Manifest), &str); 7] = [
+        type Change = fn(&mut types::Manifest);
+        let rows: [(Change, &str); 7] = [
             (|raw| raw.fallback_locale = Some("fr".to_owned()), "`fallback-locale` is \"fr\""),
             (|raw| raw.fallback_locale = Some("?".to_owned()), "`fallback-locale` is \"?\""),
             (|raw| raw.order_fields = Some(vec!["x".repeat(65)]), "`order-fields` must have"),
