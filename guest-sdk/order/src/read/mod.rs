@@ -609,6 +609,7 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
     }
     let mut services: Vec<String> = Vec::new();
     let mut prices: Vec<crate::Price> = Vec::new();
+    let mut has_groups = false;
     let entries: Vec<Cow<'a, Value>> = f.as_list(&at, value).unwrap_or_default();
     for (index, entry) in entries.iter().enumerate() {
         let group = match entry {
@@ -619,6 +620,7 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
         };
         match group {
             Some((names, of_group)) => {
+                has_groups = true;
                 services.extend(names);
                 prices.extend(of_group);
             }
@@ -626,7 +628,8 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
         }
     }
     prices.append(&mut content::prices_of_services(f, Some(value)));
-    if f.is_sent() {
+    // One service may belong to two groups.
+    if has_groups && f.is_sent() {
         let sent = services.len();
         let mut seen = std::collections::HashSet::new();
         services.retain(|service| seen.insert(service.to_lowercase()));

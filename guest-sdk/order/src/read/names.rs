@@ -238,7 +238,11 @@ pub(super) fn without_additions(name: &str, mut words: Vec<String>) -> Vec<Strin
     // `Name` in a question may be that of the person who fills in the form.
     if name.contains(' ') && words.len() > 2 {
         let is = |list: &[&str], word: &String| list.contains(&word.as_str());
-        let from = words.iter().take_while(|word| is(&BEFORE, word)).count();
+        // `WhatsApp number` is no question.
+        let is_brand =
+            matches!(words.as_slice(), [first, second, ..] if first == "whats" && second == "app");
+        let asked = words.iter().take_while(|word| is(&BEFORE, word)).count();
+        let from = if is_brand { 0 } else { asked };
         let to = words.iter().rev().take_while(|word| is(&AFTER, word)).count();
         let inner = words.get(from..words.len() - to.min(words.len())).unwrap_or_default();
         if (from > 0 || to > 0) && !inner.is_empty() && inner != ["name"] {
@@ -278,6 +282,8 @@ mod tests {
             ("Instagram handle", "social_instagram"),
             ("Your brand colour", "primary_color"),
             ("What is your name?", "what_is_your_name"),
+            ("Whats your business name", "business_name"),
+            ("WhatsApp Number", "whatsapp_number"),
             ("services", "services"),
             ("q1", "q1"),
         ] {
