@@ -1,5 +1,6 @@
 """Failures of a template."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -61,7 +62,9 @@ def causes(error):
 
 
 # Folders of code that is not the author's: this package, the interpreter's library, the bindings.
-_FOREIGN = (__file__.rsplit("/", 1)[0] + "/", "/python/", "/bundled/", "/world/", "<")
+_FOREIGN = tuple(file.rsplit("/", 1)[0] + "/" for file in (__file__, os.__file__)) + (
+    "/python/", "/bundled/", "/world/", "<",
+)
 
 
 # Where the author's modules are: in the first of the numbered folders of the build. A test has them

@@ -92,7 +92,7 @@ fn conformance_warns_of_what_a_template_of_an_older_version_lacks() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     for (file, verdict, lacks) in [
         (root().join("tests/contract/0.1.0/green-gate.wasm"), "warned", true),
-        (guest("guest-minimal"), "passed", false),
+        (guest("guest-one-page"), "passed", false),
     ] {
         let arguments =
             ["--json", "conformance", &file.to_string_lossy(), "--filter", "contract/newest"];
