@@ -252,8 +252,8 @@ fn refused_ai_calls_cannot_fill_the_host() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ai_request_of_more_than_two_mebibytes_is_refused_and_one_below_is_not() {
     const MOST: usize = 2 << 20;
-    // The purpose, and sixteen bytes for the message itself.
-    let around = "copywriting".len() + 16;
+    // The purpose, and sixteen bytes for the message itself and for its part.
+    let around = "copywriting".len() + 2 * 16;
     let lab = Lab::new(Limits { order_bytes: 8 << 20, ..Limits::default() }, 2, ANY_ANSWER);
     let ask = |number: usize, bytes: usize| {
         lab.start(&numbered_order(number, "ai-echo", json!({ "prompt": "x".repeat(bytes) })))
