@@ -209,8 +209,9 @@ fn every_mistake_of_an_author_is_told_with_its_file_and_line() {
              Gardens</h1>\n{body}\n</body>\n</html>\n"
         );
         let files = json!({ "files": { (text("path", "index.html")): page } });
-        let record =
-            Workbench::scripted("", "").generate(&faulty_guest, &faulty("files", files)).failure();
+        let record = Workbench::scripted(ANY_ANSWER, "")
+            .generate(&faulty_guest, &faulty("files", files))
+            .failure();
         let problem = &record["problems"][0];
         assert_eq!(problem["at"], case["at"], "{}: {record:#}", case["id"]);
         let message = problem["message"].as_str().unwrap();
