@@ -323,6 +323,15 @@ mod tests {
         let site = factory.bench.sites().join("public/ok/current/index.html");
         assert!(site.exists(), "visitors keep their site");
         assert!(!factory.bench.sites().join("ok/attempts").exists());
+        // A machine that was away for days removes what expired meanwhile before it is forgotten.
+        assert_eq!(run(&factory, &["order", "erase", "f002"]).0, 0);
+        let left = factory.bench.sites().join("f001/journal");
+        std::fs::create_dir_all(&left).unwrap();
+        let days_ago = "UPDATE sitewright_removed_orders SET removed_at = removed_at - 259200000
+             WHERE cause = 'expired'";
+        sql(&factory, days_ago).await;
+        assert_eq!(purge(&[], &[])["folders"], 1);
+        assert!(!left.exists());
         factory.database.close().await;
     }
 

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use sitewright_control::{remove_failures, remove_order_files};
-use sitewright_jobs::{Database, ExpiredRows, KeptFiles, RemovalCause, RemovedOrder, SweepCursor};
+use sitewright_jobs::{
+    Database, Error, ExpiredRows, KeptFiles, RemovalCause, RemovedOrder, SweepCursor,
+};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
@@ -140,7 +142,8 @@ impl Removed<'_> {
         let mut stuck = Vec::new();
         for chunk in seen.stuck.chunks(BATCH as usize) {
             let step = Instant::now();
-            stuck.extend(self.step(chunk, Rows::Gone, swept).await?);
+            let removed = self.still_removed(chunk).await?;
+            stuck.extend(self.remove_files(&removed, swept).await?);
             rest(step).await;
         }
         seen.stuck = stuck;
@@ -180,14 +183,22 @@ impl Removed<'_> {
         while let Some(from) = next {
             let step = Instant::now();
             let found = self.database.removed_orders(cause, &from, until, BATCH).await;
-            let (removed, after) =
-                found.map_err(|error| message!("the sites folder cannot be swept: {error}"))?;
+            let (removed, after) = found.map_err(|error| not_swept(&error))?;
             next = after;
             if removed.is_empty() {
                 break;
             }
-            stuck.extend(self.step(&removed, rows, swept).await?);
+            stuck.extend(self.remove_files(&removed, swept).await?);
             stuck.truncate(MOST_STUCK);
+            if rows == Rows::Late && !self.dry_run {
+                let forget = match (cause, &next) {
+                    (RemovalCause::Erased, _) => 0,
+                    (RemovalCause::Expired, None) => i64::MAX,
+                    // The files of those that come after it are not removed yet.
+                    (RemovalCause::Expired, Some(_)) => removed.last().map_or(0, |last| last.at),
+                };
+                self.remove_late_rows(&removed, forget).await?;
+            }
             if !self.dry_run && next.is_some() {
                 rest(step).await;
             }
@@ -195,36 +206,35 @@ impl Removed<'_> {
         Ok(stuck)
     }
 
-    /// Those whose files could not be removed.
-    async fn step(
-        &self,
-        removed: &[RemovedOrder],
-        rows: Rows,
-        swept: &mut Swept,
-    ) -> Result<Vec<RemovedOrder>, Message> {
-        let (folders, stuck) = self.remove_files(removed).await?;
-        swept.folders += folders;
-        if self.dry_run || rows == Rows::Gone {
-            return Ok(stuck);
-        }
-        let ids: Vec<String> = removed.iter().map(|removed| removed.order.clone()).collect();
-        let forget = now_ms().saturating_sub(EXPIRED_FOR_MS);
-        let late = self.database.remove_late_rows(&ids, forget).await;
-        let late = late.map_err(|error| message!("the sites folder cannot be swept: {error}"))?;
+    /// Those that were not added again since they were removed.
+    async fn still_removed(&self, removed: &[RemovedOrder]) -> Result<Vec<RemovedOrder>, Message> {
+        let kept =
+            self.database.kept_files(&ids_of(removed)).await.map_err(|error| not_swept(&error))?;
+        let is_removed = |one: &&RemovedOrder| kept.iter().all(|kept| kept.order != one.order);
+        Ok(removed.iter().filter(is_removed).cloned().collect())
+    }
+
+    /// Removes what was written late of removed orders, and forgets expired ones that are old and
+    /// were removed before `forget`, in milliseconds since the Unix epoch.
+    async fn remove_late_rows(&self, removed: &[RemovedOrder], forget: i64) -> Result<(), Message> {
+        let forget = forget.min(now_ms().saturating_sub(EXPIRED_FOR_MS));
+        let late = self.database.remove_late_rows(&ids_of(removed), forget).await;
+        let late = late.map_err(|error| not_swept(&error))?;
         if late > 0 {
             tracing::info!(
                 rows = late,
                 "rows that were written late of removed orders are removed"
             );
         }
-        Ok(stuck)
+        Ok(())
     }
 
-    /// The number of orders that had files, and those whose files could not be removed.
+    /// Those whose files could not be removed.
     async fn remove_files(
         &self,
         removed: &[RemovedOrder],
-    ) -> Result<(u64, Vec<RemovedOrder>), Message> {
+        swept: &mut Swept,
+    ) -> Result<Vec<RemovedOrder>, Message> {
         let (sites, dry_run) = (self.sites.clone(), self.dry_run);
         // Any other id never had a folder.
         let folders: Vec<(RemovedOrder, OrderDir)> = removed
@@ -246,7 +256,7 @@ impl Removed<'_> {
             Ok(folders.into_iter().map(remove).collect::<Vec<_>>())
         })
         .await?;
-        let (mut count, mut stuck) = (0, Vec::new());
+        let mut stuck = Vec::new();
         for (removed, folder, result) in results {
             let result = match result {
                 // Somebody may have stored a release meanwhile; asking costs requests each time.
@@ -259,7 +269,7 @@ impl Removed<'_> {
                 result => result,
             };
             match result {
-                Ok(had) => count += u64::from(had),
+                Ok(had) => swept.folders += u64::from(had),
                 Err(error) => {
                     tracing::warn!(
                         order = removed.order,
@@ -271,13 +281,16 @@ impl Removed<'_> {
                 }
             }
         }
-        Ok((count, stuck))
+        Ok(stuck)
     }
 }
 
 impl Seen {
+    /// A look at all, and one after [`LATE_MS`], find again those that are known.
     fn keep_stuck(&mut self, stuck: Vec<RemovedOrder>) {
         self.stuck.extend(stuck);
+        self.stuck.sort_by(|one, other| one.order.cmp(&other.order));
+        self.stuck.dedup_by(|one, other| one.order == other.order);
         self.stuck.truncate(MOST_STUCK);
     }
 }
@@ -299,8 +312,7 @@ async fn sweep_kept(
     for chunk in names.chunks(BATCH as usize) {
         let step = Instant::now();
         let ids: Vec<String> = chunk.iter().map(|name| name.as_str().to_owned()).collect();
-        let kept = database.kept_files(&ids).await;
-        let kept = kept.map_err(|error| message!("the sites folder cannot be swept: {error}"))?;
+        let kept = database.kept_files(&ids).await.map_err(|error| not_swept(&error))?;
         let (root, retention) = (sites.clone(), *retention);
         let (folders, releases) = blocking(move || {
             let mut sums = (0, 0);
@@ -369,10 +381,55 @@ fn sweep_order(
     })
 }
 
+fn ids_of(removed: &[RemovedOrder]) -> Vec<String> {
+    removed.iter().map(|removed| removed.order.clone()).collect()
+}
+
+fn not_swept(error: &Error) -> Message {
+    message!("the sites folder cannot be swept: {error}")
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Message> + Send + 'static,
 ) -> Result<T, Message> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(message!("sweeping the sites folder did not end: {error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
+mod tests {
+    use sitewright_jobs::NewOrder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn files_that_were_stuck_stay_if_their_order_was_added_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/orders.db", folder.path().display());
+        let database = Database::open(&url).await.unwrap();
+        database.migrate().await.unwrap();
+        database.enqueue(NewOrder::new("again", "flora", "{}".to_owned())).await.unwrap();
+        let sites = SitesRoot::open(&folder.path().join("sites")).unwrap();
+        let store = SiteStore::folder(&sites);
+        let journal =
+            |order: &str| sites.order_path(&OrderDir::new(order).unwrap()).join("journal");
+        let mut seen = Seen::default();
+        for order in ["again", "gone"] {
+            std::fs::create_dir_all(journal(order)).unwrap();
+            let cause = RemovalCause::Expired;
+            // Two looks found it.
+            let stuck = RemovedOrder { order: order.to_owned(), cause, at: 0 };
+            seen.keep_stuck(vec![stuck.clone()]);
+            seen.keep_stuck(vec![stuck]);
+        }
+        assert_eq!(seen.stuck.len(), 2);
+
+        let removed = Removed { database: &database, sites: &sites, store: &store, dry_run: false };
+        let mut swept = Swept::default();
+        removed.sweep_new(&mut seen, &mut swept).await.unwrap();
+        assert!(journal("again").exists() && !journal("gone").exists());
+        assert_eq!((swept.folders, seen.stuck), (1, Vec::new()));
+    }
 }
