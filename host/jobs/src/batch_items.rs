@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sitewright_model::ai::{
     BatchAnswer, BatchedCall, BatchedEnd, JournalKey, KnownCall, NewBatchCall,
 };
@@ -396,8 +396,8 @@ impl Database {
     }
 
     /// Charges an answer that no order reads to its order, and removes its item. Returns `false` if
-    /// it was charged before, or if the order was erased or queued again, so that an attempt may
-    /// read the answer.
+    /// it was charged before, if its reply is in the journal, or if the order was erased or queued
+    /// again, so that an attempt may read the answer.
     ///
     /// # Errors
     /// If the database fails.
@@ -415,7 +415,11 @@ impl Database {
                      RETURNING order_id"
                 );
                 let Some(row) = tx.optional(sql, args![id]).await? else { return Ok(false) };
-                insert_unusable(tx, &row.text("order_id")?, None, call).await?;
+                let order = row.text("order_id")?;
+                if has_reply(tx, &order, call).await? {
+                    return Ok(false);
+                }
+                insert_unusable(tx, &order, None, call).await?;
                 Ok(true)
             })
         });
@@ -680,6 +684,18 @@ async fn add_in(tx: &mut Tx, order: &str, call: &NewBatchCall) -> Result<Batched
             BatchedCall::Waits
         }
     })
+}
+
+/// Whether the journal has the reply to a call that a batch has answered: its attempt ended between
+/// storing the reply, which paid for it, and ending the item. One that another order has paid for
+/// does not count.
+async fn has_reply(tx: &mut Tx, order: &str, call: &NewAiCall) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT entry FROM sitewright_ai_calls
+         WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1";
+    let key = args![order, &call.request, i64::from(call.occurrence)];
+    let Some(row) = tx.optional(sql, key).await? else { return Ok(false) };
+    let entry: Value = serde_json::from_str(&row.text("entry")?).unwrap_or_default();
+    Ok(entry["cached"] != true)
 }
 
 /// An item that waits, as it is collected.

@@ -43,6 +43,7 @@ mod postgres;
 #[allow(unreachable_pub, reason = "it is public for the end-to-end tests")]
 mod bouncer;
 
+mod batches;
 mod black_hole;
 mod bulk;
 mod claim;
