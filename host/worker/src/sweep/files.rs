@@ -197,7 +197,9 @@ impl Removed<'_> {
                     // The files of those that come after it are not removed yet.
                     (RemovalCause::Expired, Some(_)) => removed.last().map_or(0, |last| last.at),
                 };
-                self.remove_late_rows(&removed, forget).await?;
+                // If the sweep ends with an error, the next one must find these again.
+                let first_stuck = stuck.first().map_or(i64::MAX, |first| first.at);
+                self.remove_late_rows(&removed, forget.min(first_stuck)).await?;
             }
             if !self.dry_run && next.is_some() {
                 rest(step).await;
