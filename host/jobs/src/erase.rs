@@ -267,7 +267,7 @@ impl Database {
                     tx,
                     "SELECT r.id AS id FROM sitewright_removed_orders r
                      WHERE r.id IN (SELECT t.value ->> 0 FROM ",
-                    ")"
+                    ") AND NOT EXISTS (SELECT 1 FROM sitewright_orders o WHERE o.id = r.id)"
                 );
                 let rows = tx.all(sql, args![&list]).await?;
                 let ids = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;

@@ -285,6 +285,13 @@ mod tests {
         assert_eq!(all_removed(&database).await.len(), 3);
         assert!(matches!(database.enqueue(new_order("a")).await, Ok(Enqueued::New { .. })));
         assert_eq!(all_removed(&database).await.len(), 2);
+        // Nothing is removed of one that a producer wrote into the tables.
+        let written = "INSERT INTO sitewright_orders (id, document, template)
+             VALUES ('b', '{}', 'bakery')";
+        place.sql(written).await;
+        database.keep_reply("b", "new", reply("r1", 0)).await.unwrap();
+        assert_eq!(database.remove_late_rows(&["b".to_owned()], 0).await.unwrap(), 0);
+        assert_eq!(all_removed(&database).await.len(), 1);
         database.remove_late_rows(&[], now).await.unwrap();
         assert_eq!(all_removed(&database).await.len(), 0);
     }
