@@ -70,8 +70,9 @@ impl Mapping {
             Some(pointer) => match body.pointer(pointer) {
                 Some(Value::Object(document)) => document.clone(),
                 // Some senders have fields of text only, and write JSON into them.
-                Some(Value::String(text)) => serde_json::from_str(text)
-                    .map_err(|_| message!("what is at {pointer:?} is not a JSON object"))?,
+                Some(Value::String(text)) => serde_json::from_str(text).map_err(|error| {
+                    message!("what is at {pointer:?} is not a JSON object: {error}")
+                })?,
                 Some(_) => return Err(message!("what is at {pointer:?} is not a JSON object")),
                 None => {
                     return Err(message!("there is nothing at {pointer:?}, where the document is"));
