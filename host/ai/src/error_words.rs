@@ -343,8 +343,15 @@ const TOO_LONG: &[&str] = &[
     "`inputs` tokens + ",
     "reduce the length of the messages",
     "上下文长度",
-    "总数超过",
-    "超长",
+    "token 总数超过",
+    "token总数超过",
+    "tokens 总数超过",
+    "tokens总数超过",
+    "字符总数超过",
+    "prompt 超长",
+    "prompt超长",
+    "输入超长",
+    "文本超长",
 ];
 
 /// Whether a message says that the prompt is too long for the model.

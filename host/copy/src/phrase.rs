@@ -62,7 +62,8 @@ fn is_whole_word(text: &str, range: &Range<usize>) -> bool {
     !(goes_on_before || goes_on_behind)
 }
 
-fn is_at(text: &str, range: &Range<usize>, place: Place) -> bool {
+/// Whether a range of a folded text is at this place.
+pub(crate) fn is_at(text: &str, range: &Range<usize>, place: Place) -> bool {
     let before = || text[..range.start].trim_end_matches([' ', '"', '(', '-', '\'', '*', '#']);
     match place {
         Place::Anywhere => true,

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::phrase::{self, Place};
 use crate::rule::CopyRule;
 use crate::text::View;
 
@@ -58,7 +59,10 @@ fn is_undefined(view: &View<'_>, index: usize) -> bool {
         ["behaviour", "behavior", "borders", "boundaries", "future", "space", "by"];
     // Programs write it in lower case: `Undefined pain? Come in.`
     let is_capital = view.original_word(index).starts_with(char::is_uppercase);
-    let is_sentence = is_capital && view.words.len() > 2;
+    let word = view.words.get(index);
+    let is_first =
+        word.is_some_and(|word| phrase::is_at(&view.folded, &word.range(), Place::Start));
+    let is_sentence = is_capital && is_first && view.words.len() > 2;
     !is_sentence
         && !BEFORE.contains(&previous(view, index))
         && !BEHIND.contains(&view.word(index + 1))

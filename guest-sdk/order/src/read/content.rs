@@ -109,8 +109,7 @@ pub(super) fn entries<'a>(f: &mut Fields<'a>, at: &str, value: &'a Value) -> Vec
 fn others_dropped(f: &mut Fields<'_>, at: &str, fields: &Map<String, Value>, read: &[&str]) {
     let is_other = |name: &str, value: &Value| !read.contains(&name) && !is_empty(value);
     for (name, value) in fields.iter().filter(|(name, value)| is_other(name, value)) {
-        let message = format!("{} is left out: there is no such field here", excerpt(value));
-        f.dropped(&child(at, name), message);
+        f.drop_unread(at, name, value);
     }
 }
 

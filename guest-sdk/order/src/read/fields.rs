@@ -116,22 +116,19 @@ impl<'a> Fields<'a> {
         let findings = std::mem::take(&mut self.findings);
         let mut inner = Fields::new(at, fields, findings, self.decode);
         let value = read(&mut inner);
-        let unknown: Vec<_> = inner
-            .unknown()
-            .filter(|(_, value)| !is_empty(value))
-            .map(|(name, value)| {
-                // A secret is named without its value.
-                let is_secret = extra::is_secret(name, value);
-                let what =
-                    if is_secret { "what looks like a secret".into() } else { excerpt(value) };
-                (child(at, name), what)
-            })
-            .collect();
-        for (at, value) in unknown {
-            inner.dropped(&at, format!("{value} is left out: there is no such field here"));
+        let unknown: Vec<_> = inner.unknown().filter(|(_, value)| !is_empty(value)).collect();
+        for (name, value) in unknown {
+            inner.drop_unread(at, name, value);
         }
         self.findings = inner.findings;
         value
+    }
+
+    /// Drops a field of the object at `at` that is not read. A secret is named without its value.
+    pub(super) fn drop_unread(&mut self, at: &str, name: &str, value: &Value) {
+        let is_secret = extra::is_secret(name, value);
+        let what = if is_secret { "what looks like a secret".into() } else { excerpt(value) };
+        self.dropped(&child(at, name), format!("{what} is left out: there is no such field here"));
     }
 
     /// The fields that were neither parsed nor skipped.
@@ -682,6 +679,12 @@ impl<'a> Fields<'a> {
                 return None;
             }
         };
+        self.at_most(at, &mut entries);
+        Some(entries)
+    }
+
+    /// Cuts a list to [`MAX_ENTRIES`], with a warning.
+    pub(super) fn at_most<T>(&mut self, at: &str, entries: &mut Vec<T>) {
         if entries.len() > MAX_ENTRIES {
             let message = format!(
                 "has {} entries; at most {MAX_ENTRIES} are allowed: the others are left out",
@@ -690,7 +693,6 @@ impl<'a> Fields<'a> {
             self.dropped(at, message);
             entries.truncate(MAX_ENTRIES);
         }
-        Some(entries)
     }
 
     /// A list of texts. Blank texts are dropped; of an object, its name counts.

@@ -138,8 +138,9 @@ fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Or
             && whatsapp_phone.is_none()
         {
             let fields = ["business_phone", "business_email", "whatsapp_number"];
-            f.findings.blame(&fields.map(|name| child(&business.at, name)));
-            let at = child(&business.at, "business_phone");
+            let places = fields.map(|name| f.place(name));
+            f.findings.blame(&places);
+            let at = f.place("business_phone");
             let is_blamed = f.findings.problems(false).iter().any(|problem| problem.pointer == at);
             let message = "is missing, and so are `business_email` and `whatsapp_number`: \
                            visitors need one way to reach the business; send a phone number like \
@@ -447,14 +448,16 @@ fn note_envelopes(opened: &envelope::Opened<'_>, findings: &mut Findings) {
     ];
     const ENDS: [&str; 6] = ["_id", "_at", "_time", "_date", "_type", "_token"];
     for (at, fields) in &opened.around {
-        let is_read = |name: &String| opened.at.starts_with(&child(at, name));
-        let names = fields.iter().filter(|(name, value)| {
+        let is_read = |name: &String| {
+            let rest = opened.at.strip_prefix(child(at, name).as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let is_of_message = |name: &String| {
             let meant = fields::meant_name(name);
-            name.len() <= 60
-                && !fields::is_empty(value)
-                && !is_read(name)
-                && !OF_MESSAGES.contains(&meant.as_str())
-                && !ENDS.iter().any(|end| meant.ends_with(end))
+            OF_MESSAGES.contains(&meant.as_str()) || ENDS.iter().any(|end| meant.ends_with(end))
+        };
+        let names = fields.iter().filter(|(name, value)| {
+            name.len() <= 60 && !fields::is_empty(value) && !is_read(name) && !is_of_message(name)
         });
         let names: Vec<String> =
             names.take(8).map(|(name, _)| format!("`{}`", truncated(name))).collect();
@@ -638,7 +641,9 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
             f.dropped(&at, format!("has {twice} entries that are there before: left out"));
         }
     }
-    services.truncate(MAX_ENTRIES);
+    // Each of the groups has as many at the most.
+    f.at_most(&at, &mut services);
+    f.at_most(&at, &mut prices);
     (services, prices)
 }
 
@@ -682,7 +687,7 @@ fn to_their_networks(f: &mut Fields<'_>, profiles: &mut [Option<String>; PROFILE
         let Some(other) = profiles[index].as_ref().and_then(leads_to) else { continue };
         let Some(target) = PROFILES.iter().position(|(known, _)| *known == other) else { continue };
         let Some(address) = profiles[index].take() else { continue };
-        let at = child(&f.at, field);
+        let at = f.place(field);
         match &profiles[target] {
             None => {
                 let message =

@@ -61,6 +61,9 @@ pub(super) fn posts(f: &mut Fields<'_>) -> Vec<Post> {
             posts.extend(read.map(|post| with_slug(f, &at, post, &mut taken)));
         }
     }
+    // Of several lists. A normalized order has one, which is read with the same limit.
+    let at = f.place("posts");
+    f.at_most(&at, &mut posts);
     posts
 }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::envelope::json_in_text;
+use super::extra;
 use super::fields::{is_empty, meant_name};
 use crate::child;
 
@@ -35,7 +36,10 @@ fn plain_at(value: &Value, depth: usize) -> Option<Value> {
         let list = fields.get("raw_value").filter(|value| value.is_array());
         return list.or_else(|| fields.get("value")).cloned();
     }
-    typed(fields)
+    // A secret keeps the name that says so.
+    let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+    let is_secret = fields.get(kind).is_some_and(|value| extra::is_secret(kind, value));
+    typed(fields).filter(|_| !is_secret)
 }
 
 /// The value of a document database, which has its type for a name: `{"stringValue": "Joe's"}`,
@@ -224,7 +228,8 @@ fn move_sections(fields: &Map<String, Value>) -> Option<Unpacked> {
             continue;
         };
         // A person may be whom the CRM talks to, and not whom visitors write to.
-        let is_person = |name: &String| PERSON.contains(&meant_name(name).as_str());
+        let is_person =
+            |name: &String| name.len() <= MAX_NAME && PERSON.contains(&meant_name(name).as_str());
         if value.as_object().is_some_and(|inner| inner.keys().take(MAX_FIELDS).any(is_person)) {
             continue;
         }

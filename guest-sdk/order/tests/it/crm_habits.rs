@@ -458,3 +458,33 @@ fn orders_of_many_programs_are_read_as_they_are_meant() {
         assert_eq!(read(&document), Ok(order), "{name}");
     }
 }
+
+/// The lists of one field have the limit of one list together, so that the order is read again as
+/// it is.
+#[test]
+fn lists_of_several_names_have_one_limit() {
+    let posts = json!(vec![json!({"title": "A", "text": "x"}); 150]);
+    let group = |name: &str| {
+        let items: Vec<_> = (0..150).map(|at| format!("{name} {at}: $9")).collect();
+        json!({"category": name, "items": items})
+    };
+    let services = [group("Cut"), group("Nail")];
+    let order = order(&json!({"posts": posts, "articles": posts, "services": services}));
+    assert_eq!((order.posts.len(), order.services.len()), (200, 200));
+    let said = notices(&order);
+    for place in ["/posts", "/services"] {
+        let message = format!("warning {place}: has 300 entries; at most 200 are allowed");
+        assert!(said.iter().any(|notice| notice.starts_with(&message)), "{said:?}");
+    }
+    assert_eq!(read(&serde_json::to_value(&order).unwrap()), Ok(order));
+}
+
+#[test]
+fn a_number_in_a_section_is_blamed_where_it_was_sent() {
+    let document = json!({
+        "id": 7, "locale": "en", "business_name": "Alpha", "contact": {"phone": "call us"},
+    });
+    let problems = read(&document).unwrap_err();
+    let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/contact/phone"]);
+}

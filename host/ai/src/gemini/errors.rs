@@ -50,7 +50,8 @@ fn kind(status: u16, body: &ErrorBody, details: &[Value]) -> AiErrorKind {
     let message = body.message.to_lowercase();
     let reason =
         details.iter().find_map(|detail| detail.get("reason")?.as_str()).unwrap_or_default();
-    if error_words::says_wrong_key(&body.message) {
+    // A message of a 400 may quote the prompt.
+    if matches!(status, 401 | 403) && error_words::says_wrong_key(&body.message) {
         return AiErrorKind::Auth;
     }
     match reason {
