@@ -143,6 +143,23 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
             )),
         ),
         (
+            "a page that leads to one that is not there",
+            page("", "<script>location = 'gone.html'</script>"),
+            Some((
+                "index.html: seen in a browser: the page asks for `gone.html`",
+                "[browser-request]",
+            )),
+        ),
+        (
+            "a page that loads itself again",
+            page("", "<script>location.reload()</script>"),
+            Some((
+                "index.html: seen in a browser: a browser cannot look at the page: it loads itself \
+                 again",
+                "[browser-console]",
+            )),
+        ),
+        (
             "a form that a script sends to the site",
             page("", "<script>fetch('/api', { method: 'POST', body: 'x' })</script>"),
             Some(("index.html: seen in a browser: the page asks for `api`", "[browser-request]")),
