@@ -14,8 +14,8 @@
 //!
 //! The browser is spoken to by its DevTools protocol over a pipe, and no port is opened. Every
 //! request of a page comes to this crate, which answers from the site in memory; the browser itself
-//! resolves no name and no address, so nothing else is reached. Each page gets a profile of its own
-//! and is loaded once, at the smallest width.
+//! resolves no name and no address, and its WebRTC sends no datagrams, so nothing else is reached.
+//! Each page gets a profile of its own and is loaded once, at the smallest width.
 //!
 //! **Invariant:** the browser is not believed: a message of it has a maximum length, texts are cut
 //! when they arrive, and each page and each site has a time limit.

@@ -23,13 +23,16 @@ const LAUNCH: &str = r#"folder=$1; shift; trap : TERM
 rm -rf -- "$folder""#;
 
 /// Switches of the browser. What is not needed is off, so that it is fast and the same everywhere.
-const SWITCHES: [&str; 25] = [
+const SWITCHES: [&str; 26] = [
     "--headless",
     "--remote-debugging-pipe",
     "--no-startup-window",
     // No name and no address is resolved, not even 127.0.0.1: requests of pages are answered by
     // this program, and everything else leads nowhere.
     "--host-resolver-rules=MAP * ~NOTFOUND",
+    // WebRTC sends datagrams without resolving anything. The second name is that of older versions,
+    // which ignore the first; newer ones ignore the second.
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--no-proxy-server",
     "--no-first-run",

@@ -59,9 +59,12 @@ pub(crate) enum TabError {
     /// The page led to this other host by itself.
     #[error("it leads visitors to `{0}` by itself")]
     Left(String),
-    /// The page led to a page of the site by itself.
+    /// The page led to another page of the site by itself.
     #[error("it leads to another page by itself")]
     Moved,
+    /// The page led to itself.
+    #[error("it loads itself again; remove the script or the `<meta>` that does it")]
+    Again,
     /// The page's process ended.
     #[error("the page crashed, or used all of its memory")]
     Crashed,
@@ -74,6 +77,8 @@ pub(crate) struct Tab<'a> {
     session: String,
     /// The id of the page's own frame: that of its target.
     frame: String,
+    /// The page that is looked at, once it is.
+    page: Option<SitePath>,
     /// Whether its document was asked for.
     navigated: bool,
     events: mpsc::Receiver<Event>,
@@ -134,6 +139,7 @@ impl<'a> Tab<'a> {
             events: connection.events(&session),
             session,
             frame: target["targetId"].as_str().unwrap_or_default().to_owned(),
+            page: None,
             navigated: false,
             loaded: false,
             errors: Vec::new(),
@@ -158,6 +164,7 @@ impl<'a> Tab<'a> {
         axe: bool,
         sights: &mut Vec<Sight>,
     ) -> Result<(), TabError> {
+        self.page = Some(page.clone());
         let [first, ..] = WIDTHS;
         self.resize(first).await?;
         let address = json!({ "url": self.site.address(page) });
@@ -263,10 +270,7 @@ impl<'a> Tab<'a> {
             Event::Requested { id, address, method, navigates } => {
                 let is_page = navigates.is_some_and(|frame| frame == self.frame);
                 if is_page && std::mem::replace(&mut self.navigated, true) {
-                    return Err(match self.site.reply(&address, &method) {
-                        Reply::Elsewhere(host) => TabError::Left(excerpt(&host, SHOWN)),
-                        _ => TabError::Moved,
-                    });
+                    return Err(self.left(address, &method));
                 }
                 self.answer(&id, address, &method).await?;
             }
@@ -284,24 +288,43 @@ impl<'a> Tab<'a> {
         Ok(())
     }
 
+    /// Why a page that leads to this address by itself is not looked at.
+    fn left(&mut self, address: String, method: &str) -> TabError {
+        let site = self.site;
+        match site.reply(&address, method) {
+            Reply::Elsewhere(host) => TabError::Left(excerpt(&host, SHOWN)),
+            Reply::File { .. } if site.file_at(&address) == self.page => TabError::Again,
+            Reply::File { .. } | Reply::Redirect(_) => TabError::Moved,
+            Reply::Missing { .. } => {
+                self.add_missing(address);
+                TabError::Moved
+            }
+        }
+    }
+
     fn error(&mut self, text: String, place: Place) {
         if self.errors.len() < MAX_REQUESTS {
             self.errors.push((text, place));
         }
     }
 
+    fn add_missing(&mut self, address: String) {
+        let is_kept = ServedSite::shown(&address) != FAVICON;
+        if is_kept && self.missing.len() < MAX_REQUESTS {
+            self.missing.insert(address);
+        }
+    }
+
     async fn answer(&mut self, id: &str, address: String, method: &str) -> Result<(), TabError> {
         let header = |name: &str, value: &str| json!({ "name": name, "value": value });
-        let (status, headers, bytes) = match self.site.reply(&address, method) {
+        let site = self.site;
+        let (status, headers, bytes) = match site.reply(&address, method) {
             Reply::File { content_type, bytes } => {
                 (200, json!([header("content-type", content_type)]), bytes)
             }
             Reply::Redirect(to) => (302, json!([header("location", &to)]), &[][..]),
             Reply::Missing { bytes } => {
-                let is_kept = ServedSite::shown(&address) != FAVICON;
-                if is_kept && self.missing.len() < MAX_REQUESTS {
-                    self.missing.insert(address);
-                }
+                self.add_missing(address);
                 (404, json!([header("content-type", "text/html; charset=utf-8")]), bytes)
             }
             Reply::Elsewhere(host) => {

@@ -143,6 +143,23 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
             )),
         ),
         (
+            "a page that leads to one that is not there",
+            page("", "<script>location = 'gone.html'</script>"),
+            Some((
+                "index.html: seen in a browser: the page asks for `gone.html`",
+                "[browser-request]",
+            )),
+        ),
+        (
+            "a page that loads itself again",
+            page("", "<script>location.reload()</script>"),
+            Some((
+                "index.html: seen in a browser: a browser cannot look at the page: it loads itself \
+                 again",
+                "[browser-console]",
+            )),
+        ),
+        (
             "a form that a script sends to the site",
             page("", "<script>fetch('/api', { method: 'POST', body: 'x' })</script>"),
             Some(("index.html: seen in a browser: the page asks for `api`", "[browser-request]")),
@@ -262,6 +279,28 @@ async fn a_page_that_is_busy_for_ever_or_leads_elsewhere_holds_up_no_other() {
     browser.close().await;
 }
 
+/// WebRTC needs no request: it sends datagrams to any address that a page names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_sends_no_datagram() {
+    const TEST: &str = "a_page_sends_no_datagram";
+    let Some(program) = program(TEST) else { return };
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let port = server.local_addr().unwrap().port();
+    let script = format!(
+        "<script>const peer = new RTCPeerConnection({{\n\
+         iceServers: [{{ urls: 'stun:127.0.0.1:{port}' }}] }});\n\
+         peer.createDataChannel('x');\n\
+         peer.setLocalDescription();</script>"
+    );
+    let browser = Browser::start(&program).await.unwrap();
+    let found = seen(&browser, site(&[("index.html", page("", &script))])).await;
+    assert!(found.is_empty(), "{found:#?}");
+    browser.close().await;
+    let nothing = server.recv(&mut [0; 2_048]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+}
+
 /// Processes whose command line has this text.
 fn processes(text: &str) -> usize {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -329,4 +368,12 @@ fn the_version_of_axe_core_is_the_one_that_is_said() {
     let file = root().join("host/browser/axe/axe.min.js");
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.starts_with(&format!("/*! axe v{AXE_VERSION}\n")));
+    // The bill of materials of a release, and the book.
+    for (file, says) in [
+        ("xtask/src/dist/parts.rs", format!("const AXE_CORE: &str = \"{AXE_VERSION}\";")),
+        ("docs/src/reference/site-checks.md", format!("/axe-core) {AXE_VERSION}, which")),
+    ] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&says), "{file} names another version");
+    }
 }

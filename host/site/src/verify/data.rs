@@ -348,7 +348,7 @@ fn names_other_encoding(declaration: &str) -> bool {
     let declaration = declaration.to_ascii_lowercase();
     let encoding = declaration.split_once("encoding").map(|(_, rest)| rest);
     encoding.is_some_and(|rest| {
-        let name = rest.trim_start_matches([' ', '=', '"', '\'']);
+        let name = rest.trim_start_matches([' ', '\t', '\r', '\n', '=', '"', '\'']);
         !name.starts_with("utf-8") && !name.starts_with("utf8")
     })
 }

@@ -75,6 +75,7 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Put("css/cores.css", b"/**/@import url(//a.example/x.css);a[b=\"//\"]{c:1 / 2;d:'\\'`<'}/* e */\n".to_vec()),
         Change::Put("css/cores.css", b"@media (width<1px){a>b::after{content:\"}\"}}<!-- -->".to_vec()),
         Change::Put("feed.xml", b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<a b='>' c = \"'\" />".to_vec()),
+        Change::Put("feed.xml", "<?xml version='1.0'\n\tencoding\t=\n'UTF-8'?><a>é</a>".into()),
         Change::Body("<!-- {{ nota }} --><style>a{b:c}@media x{a{b:c}}</style>"),
         Change::Body("<noscript><p>sem scripts</p></noscript><details><summary>x</summary>y</details>"),
         Change::Body("<svg viewBox='0 0 1 1'><title>x</title><path d='M0 0'/></svg><math><mi>x</mi></math>"),
