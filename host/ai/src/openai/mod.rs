@@ -1,6 +1,7 @@
 //! OpenAI's chat completions, and the many compatible endpoints.
 
 mod dialect;
+mod plain_chunk;
 mod reasoning;
 mod reply;
 mod request;

@@ -10,6 +10,7 @@ use super::super::finish_reason::{of_choice, worse};
 use super::super::reading::{self, Fields};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::HttpHead;
+use super::plain_chunk::PlainChunk;
 use super::reply;
 
 /// A delta that repeats the whole text at the end has at least as many bytes. Shorter ones may be
@@ -28,6 +29,13 @@ pub(super) struct Deltas {
 impl Deltas {
     fn error(&self, head: &HttpHead, error: &Value, frame: &[u8]) -> AttemptFailure {
         head.error_frame(error, frame).with_usage(self.answer.usage)
+    }
+
+    /// Keeps the model that a chunk names, if it names one. Nearly all name the same.
+    fn set_model(&mut self, model: Option<&str>) {
+        if model.is_some() && self.answer.model.as_deref() != model {
+            self.answer.model = model.map(str::to_owned);
+        }
     }
 
     /// Reads the text of a choice.
@@ -88,6 +96,12 @@ impl StreamDeltas for Deltas {
             return Ok(());
         }
         let is_error = delta.event == "error";
+        if let Some(chunk) = PlainChunk::parse(data).filter(|_| !is_error) {
+            self.had_delta = true;
+            self.set_model(chunk.model());
+            add_text(&mut self.answer, chunk.into_text(), events);
+            return Ok(());
+        }
         let chunk = match stream_deltas::parse(head, data) {
             Ok(chunk) => chunk,
             Err(_) if is_error => {
@@ -118,9 +132,7 @@ impl StreamDeltas for Deltas {
         if let Some(error) = groq.filter(|error| reading::is_error(error)).or(minimax).or(whole) {
             return Err(self.error(head, error, data));
         }
-        if let Some(model) = fields.text("model") {
-            self.answer.model = Some(model.to_owned());
-        }
+        self.set_model(fields.text("model"));
         // The request is for one choice; further ones are ignored.
         for choice in choices.into_iter().filter(|choice| choice.count("index").unwrap_or(0) == 0) {
             self.text(choice, events);

@@ -669,6 +669,51 @@ proptest::proptest! {
     }
 }
 
+proptest::proptest! {
+    /// A field that nobody knows changes nothing: neither in a chunk that has only text, which is
+    /// read by name, nor in any other.
+    #[test]
+    fn a_chunk_means_the_same_with_a_field_that_nobody_knows(
+        chunks in proptest::collection::vec((
+            "[a-z<> é🍞\"\\\\\n]{0,8}|<think>|</think>",
+            proptest::sample::select(vec![
+                "", ",\"role\":\"assistant\"", ",\"refusal\":null", ",\"refusal\":\"no\"",
+                ",\"tool_calls\":[{\"id\":\"1\"}]", ",\"reasoning\":\"hm\"", ",\"content\":\"y\"",
+                ",\"content\":null", ",\"reasoning_content\":null",
+            ]),
+            proptest::sample::select(vec![
+                "", ",\"finish_reason\":null", ",\"finish_reason\":\"length\"", ",\"index\":1",
+                ",\"index\":0,\"logprobs\":null", ",\"index\":\"0\"", ",\"message\":{\"content\":\"z\"}",
+                ",\"error\":{\"message\":\"no\"}", ",\"native_finish_reason\":\"MAX_TOKENS\"",
+            ]),
+            proptest::sample::select(vec![
+                "", ",\"model\":\"m\"", ",\"model\":\" \"", ",\"usage\":null", ",\"error\":null",
+                ",\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7}", ",\"error\":\"no\"",
+                ",\"id\":{\"prompt_tokens\":11,\"completion_tokens\":7}", ",\"created\":1.5",
+                ",\"base_resp\":{\"status_code\":1008}", ",\"choices\":[]",
+            ]),
+        ), 1..5),
+    ) {
+        let stream = |unknown: &str| {
+            let mut stream = String::new();
+            for (text, delta, choice, chunk) in &chunks {
+                let text = json!(text);
+                stream.push_str(&format!(
+                    "data: {{\"choices\":[{{\"delta\":{{\"content\":{text}{delta}}}{choice}}}]\
+                     {chunk}{unknown}}}\n\n"
+                ));
+            }
+            stream + &stop() + DONE
+        };
+        let (plain, odd) = (stream(""), stream(",\"nobody\":0"));
+        let read = |stream: &str| {
+            let (reply, text) = streamed(&[stream.as_bytes()]);
+            (reply.map_err(|failure| (failure.kind, failure.retryable, failure.usage)), text)
+        };
+        assert_eq!(read(&plain), read(&odd), "{plain}");
+    }
+}
+
 fn openai_at(config: &str) -> super::OpenAi {
     testing::adapter(config, |config: &OpenAiConfig, key| super::OpenAi::new(config, key))
 }

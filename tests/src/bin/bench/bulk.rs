@@ -164,10 +164,13 @@ fn configure(folder: &Path, url: &str) -> anyhow::Result<()> {
     let templates = folder.join("templates");
     std::fs::create_dir(&templates)?;
     std::fs::copy(sitewright_tests::guest(TEMPLATE), templates.join(format!("{TEMPLATE}.wasm")))?;
-    // All orders fail alike, which would hold their template.
+    // All orders fail alike, which would hold their template. They ask no model, but a template
+    // whose purposes have no route is not run.
     let configuration = format!(
         "templates = \"templates\"\nsites = \"sites\"\ncache = {:?}\n[database]\nurl = \
-         {url:?}\n[worker]\ncircuit_percent = 100\n",
+         {url:?}\n[worker]\ncircuit_percent = 100\n[ai.providers.bench]\nkind = \"openai\"\n\
+         base_url = \"http://127.0.0.1:1\"\n[ai.routes.default]\ntry = [{{ provider = \"bench\", \
+         model = \"bench\" }}]\n",
         sitewright_tests::compile_cache().display().to_string(),
     );
     std::fs::write(folder.join("sitewright.toml"), configuration)?;
