@@ -326,12 +326,29 @@ impl Database {
         .await
     }
 
-    /// The items of a batch that have no answer yet, the oldest first.
+    /// The items of a batch that is about to be sent, and that no provider has, the oldest first.
+    /// Those of orders that have ended are dropped.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn items_of_batch(&self, batch: &str) -> Result<Vec<ItemToSend>, Error> {
+    pub async fn items_to_send(&self, batch: &str) -> Result<Vec<ItemToSend>, Error> {
         let doing = "reading the AI calls of a batch";
+        let shared: Arc<str> = batch.into();
+        self.write(doing, move |tx| {
+            let batch = shared.clone();
+            Box::pin(async move {
+                drop_of_ended(tx, &batch).await?;
+                // A transaction that ends one of the orders may have dropped its items because it
+                // did not see that the batch is taken: wait for it. SQLite has one writer.
+                let sql = tx.pick(
+                    "SELECT id FROM sitewright_batches WHERE id = $1",
+                    "SELECT id FROM sitewright_batch_items
+                     WHERE batch_id = $1 AND state = 'sent' FOR UPDATE",
+                );
+                tx.all(sql, args![&*batch]).await.map(drop)
+            })
+        })
+        .await?;
         let sql = "SELECT id, route, body FROM sitewright_batch_items
              WHERE batch_id = $1 AND state = 'sent' ORDER BY created_at, id";
         let rows = self.read(doing, sql, args![batch]).await?;
@@ -551,12 +568,7 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (batch, reason) = &*shared;
-                let unwanted = sql!(
-                    "DELETE FROM sitewright_batch_items WHERE batch_id = $1 AND state = 'sent'
-                        AND EXISTS (SELECT 1 FROM sitewright_orders o
-                            WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})"
-                );
-                tx.execute(unwanted, args![batch]).await?;
+                drop_of_ended(tx, batch).await?;
                 let sql = "UPDATE sitewright_batch_items SET state = 'direct', reason = $2,
                         body = '', updated_at = $3
                      WHERE batch_id = $1 AND state = 'sent'";
@@ -824,14 +836,24 @@ pub(super) async fn drop_open(tx: &mut Tx, order: &str) -> Result<(), sqlx::Erro
     tx.execute(sql, args![order]).await.map(drop)
 }
 
-/// Drops the items of an order that has ended which no provider is known to have. The others are
-/// charged when their answers are there.
+/// Drops the items of an order that has ended which no provider can have. A worker that has taken a
+/// batch may be sending it: what the provider answers is charged when it is there.
 pub(super) async fn drop_unsent(tx: &mut Tx, order: &str) -> Result<(), sqlx::Error> {
     let sql = "DELETE FROM sitewright_batch_items
          WHERE order_id = $1 AND (state = 'open' OR (state = 'sent' AND NOT EXISTS
             (SELECT 1 FROM sitewright_batches b
-                WHERE b.id = sitewright_batch_items.batch_id AND b.remote_id IS NOT NULL)))";
+                WHERE b.id = sitewright_batch_items.batch_id AND b.taken > 0)))";
     tx.execute(sql, args![order]).await.map(drop)
+}
+
+/// Drops the items of a batch without an answer whose orders have ended.
+async fn drop_of_ended(tx: &mut Tx, batch: &str) -> Result<(), sqlx::Error> {
+    let sql = sql!(
+        "DELETE FROM sitewright_batch_items WHERE batch_id = $1 AND state = 'sent'
+            AND EXISTS (SELECT 1 FROM sitewright_orders o
+                WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})"
+    );
+    tx.execute(sql, args![batch]).await.map(drop)
 }
 
 fn offered_batch(row: &Row) -> Result<OfferedBatch, sqlx::Error> {

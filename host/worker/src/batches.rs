@@ -525,10 +525,6 @@ impl Batches {
         batch: &Batch,
         config: &BatchConfig,
     ) -> Result<(), NotDone> {
-        let items = self.database.items_of_batch(&due.id).await?;
-        if items.is_empty() && !due.may_be_sent {
-            return Ok(self.nobody_waits(due).await?);
-        }
         let known = match due.may_be_sent {
             true => {
                 let found = self.gateway.find_batch(batch).await;
@@ -539,11 +535,15 @@ impl Batches {
             }
             false => None,
         };
-        let (count, found) = (items.len(), known.is_some());
-        let remote = match known {
-            Some(remote) => remote,
-            None if count == 0 => return Ok(self.nobody_waits(due).await?),
+        let found = known.is_some();
+        let (remote, calls) = match known {
+            Some(remote) => (remote, None),
             None => {
+                let items = self.database.items_to_send(&due.id).await?;
+                if items.is_empty() {
+                    return Ok(self.nobody_waits(due).await?);
+                }
+                let calls = items.len();
                 let requests = items.into_iter().map(|item| BatchRequest {
                     id: item.id,
                     route: item.route,
@@ -551,10 +551,11 @@ impl Batches {
                 });
                 let sent = self.gateway.send_batch(batch, requests.collect()).await;
                 // Somebody mends the key or the account: directly, the calls would fare no better.
-                sent.map_err(|error| match error.kind {
+                let sent = sent.map_err(|error| match error.kind {
                     BatchErrorKind::Denied => later(error),
                     _ => error,
-                })?
+                });
+                (sent?, Some(calls))
             }
         };
         self.store_sent(due, &remote, distance(config, 0)).await?;
@@ -563,7 +564,7 @@ impl Batches {
             remote,
             provider = due.provider,
             model = due.model,
-            calls = count,
+            calls,
             found,
             "a batch of AI calls was sent"
         );
