@@ -399,36 +399,54 @@ impl Batches {
         }
     }
 
-    /// Begins to see to the batches that are due, and releases orders whose batches have ended.
+    /// Begins to see to the batches that are due, and releases orders whose batches have ended. A
+    /// part that fails stops no other one; the first error is returned.
     async fn pass(
         self: &Arc<Self>,
         config: &BatchConfig,
         under_way: &mut UnderWay,
     ) -> Result<(), Error> {
+        let mut done = Ok(());
         // Workers without batches in their configuration release orders too.
         if self.gateway.has_batches() {
-            let collecting = Collecting {
-                wait: Duration::from_millis(config.collect_ms),
-                items: usize::try_from(config.max_items).unwrap_or(usize::MAX),
-                bytes: BatchConfig::MAX_BYTES,
-            };
-            self.database.collect_batches(&self.worker, collecting).await?;
             self.looked.lock().retain(|_, looked| looked.at.elapsed() < FORGET_AFTER);
-            while under_way.tasks.len() < AT_ONCE {
-                let may = |offered: &OfferedBatch| {
-                    under_way.has_room_for(&offered.id, &offered.provider)
-                        && self.is_wanted(offered, config)
-                };
-                let due = self.database.take_due_batch(&self.worker, LEASE, &may).await?;
-                let Some(due) = due else { break };
-                let (batches, config) = (self.clone(), *config);
-                let batch = (due.id.clone(), due.provider.clone());
-                let task =
-                    under_way.tasks.spawn(async move { batches.see_to(&due, &config).await });
-                under_way.batches.insert(task.id(), batch);
-            }
-            self.charge_unread().await?;
+            done = done.and(self.collect(config).await);
+            done = done.and(self.see_to_due(config, under_way).await);
+            done = done.and(self.charge_unread().await);
         }
+        done.and(self.release().await)
+    }
+
+    async fn collect(&self, config: &BatchConfig) -> Result<(), Error> {
+        let collecting = Collecting {
+            wait: Duration::from_millis(config.collect_ms),
+            items: usize::try_from(config.max_items).unwrap_or(usize::MAX),
+            bytes: BatchConfig::MAX_BYTES,
+        };
+        self.database.collect_batches(&self.worker, collecting).await.map(drop)
+    }
+
+    async fn see_to_due(
+        self: &Arc<Self>,
+        config: &BatchConfig,
+        under_way: &mut UnderWay,
+    ) -> Result<(), Error> {
+        while under_way.tasks.len() < AT_ONCE {
+            let may = |offered: &OfferedBatch| {
+                under_way.has_room_for(&offered.id, &offered.provider)
+                    && self.is_wanted(offered, config)
+            };
+            let due = self.database.take_due_batch(&self.worker, LEASE, &may).await?;
+            let Some(due) = due else { break };
+            let (batches, config) = (self.clone(), *config);
+            let batch = (due.id.clone(), due.provider.clone());
+            let task = under_way.tasks.spawn(async move { batches.see_to(&due, &config).await });
+            under_way.batches.insert(task.id(), batch);
+        }
+        Ok(())
+    }
+
+    async fn release(&self) -> Result<(), Error> {
         loop {
             let released = self.database.release_batched_orders().await?;
             if released == 0 {
