@@ -41,8 +41,8 @@ const MOST_DUE: i64 = 1_000;
 /// Maximum number of orders that one transaction makes due.
 const CHUNK: i64 = 500;
 
-/// Maximum number of answers of ended orders that are read at once: each has up to some megabytes.
-const MOST_UNREAD: i64 = 20;
+/// Maximum number of answers of ended orders that are looked for at once.
+const MOST_UNREAD: i64 = 100;
 
 /// What became of an AI call that waits for a batch.
 #[derive(
@@ -376,21 +376,44 @@ impl Database {
         Ok(!rows.is_empty())
     }
 
-    /// Some answers of batches to calls of orders that have ended. Whoever reads them charges them
-    /// with [`charge_unread`](Database::charge_unread).
+    /// The ids of answers of batches to calls of orders that have ended, at most 100. Whoever reads
+    /// one with [`unread_answer`](Database::unread_answer) charges it with
+    /// [`charge_unread`](Database::charge_unread).
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn unread_answers(&self) -> Result<Vec<UnreadAnswer>, Error> {
+    pub async fn unread_answers(&self) -> Result<Vec<String>, Error> {
+        macro_rules! unread {
+            ($index:literal) => {
+                sql!(
+                    "SELECT i.id AS id FROM sitewright_batch_items i
+                     CROSS JOIN sitewright_orders o ",
+                    $index,
+                    " WHERE i.state = 'answered' AND o.id = i.order_id AND o.batch = 1
+                        AND o.state || '' IN {ended} LIMIT $1"
+                )
+            };
+        }
         let doing = "looking for answers of batches that no order reads";
-        let sql = sql!(
-            "SELECT i.id AS id, i.order_id AS order_id, o.tenant AS tenant, i.request AS request,
-                i.occurrence AS occurrence, i.purpose AS purpose, i.provider AS provider,
-                i.model AS model, coalesce(i.answer, '') AS answer
-             FROM sitewright_batch_items i JOIN sitewright_orders o ON o.id = i.order_id
-             WHERE i.state = 'answered' AND o.state || '' IN {ended} LIMIT $1"
-        );
+        // SQLite would read the state of each order behind its document.
+        let sql = self.pool().pick(unread!("INDEXED BY sitewright_orders_of_batches"), unread!(""));
         let rows = self.read(doing, sql, args![MOST_UNREAD]).await?;
+        let ids = rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>();
+        ids.map_err(|error| Error::database(doing, error))
+    }
+
+    /// An answer of a batch; `None` if somebody has read or charged it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn unread_answer(&self, id: &str) -> Result<Option<UnreadAnswer>, Error> {
+        let doing = "reading an answer of a batch that no order reads";
+        let sql = "SELECT i.id AS id, i.order_id AS order_id, o.tenant AS tenant,
+                i.request AS request, i.occurrence AS occurrence, i.purpose AS purpose,
+                i.provider AS provider, i.model AS model, coalesce(i.answer, '') AS answer
+             FROM sitewright_batch_items i JOIN sitewright_orders o ON o.id = i.order_id
+             WHERE i.id = $1 AND i.state = 'answered'";
+        let rows = self.read(doing, sql, args![id]).await?;
         let read = |row: &Row| -> Result<UnreadAnswer, sqlx::Error> {
             Ok(UnreadAnswer {
                 id: row.text("id")?,
@@ -408,8 +431,7 @@ impl Database {
                 },
             })
         };
-        let unread = rows.iter().map(read).collect::<Result<_, _>>();
-        unread.map_err(|error| Error::database(doing, error))
+        rows.first().map(read).transpose().map_err(|error| Error::database(doing, error))
     }
 
     /// Charges an answer that no order reads to its order, and removes its item. Returns `false` if

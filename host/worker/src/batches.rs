@@ -48,6 +48,9 @@ const AT_ONCE_OF_PROVIDER: usize = 2;
 /// Maximum time between two passes.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
 
+/// Maximum time between two looks for answers that no order reads.
+const UNREAD_EVERY: Duration = Duration::from_secs(60);
+
 /// How often, and after which time, the id of a batch that was sent is stored again.
 const STORE_TRIES: u32 = 300;
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -312,6 +315,8 @@ pub(super) struct Batches {
     worker: String,
     /// By batch.
     looked: Mutex<HashMap<String, Looked>>,
+    /// When answers that no order reads are looked for.
+    unread_due: Mutex<Instant>,
 }
 
 /// What this worker remembers of a batch that it could not read to its end.
@@ -365,7 +370,8 @@ impl Looked {
 
 impl Batches {
     pub(super) fn new(database: Database, gateway: Arc<Gateway>, worker: String) -> Self {
-        Batches { database, gateway, worker, looked: Mutex::default() }
+        let unread_due = Mutex::new(Instant::now());
+        Batches { database, gateway, worker, looked: Mutex::default(), unread_due }
     }
 
     /// Sees to batches until it is dropped.
@@ -412,7 +418,7 @@ impl Batches {
             self.looked.lock().retain(|_, looked| looked.at.elapsed() < FORGET_AFTER);
             done = done.and(self.collect(config).await);
             done = done.and(self.see_to_due(config, under_way).await);
-            done = done.and(self.charge_unread().await);
+            done = done.and(self.charge_unread(config).await);
         }
         done.and(self.release().await)
     }
@@ -456,23 +462,50 @@ impl Batches {
         }
     }
 
-    /// Charges answers to orders that had ended before they were there.
-    async fn charge_unread(&self) -> Result<(), Error> {
-        for unread in self.database.unread_answers().await? {
-            let UnreadAnswer { id, order, tenant, key, purpose, answer } = unread;
-            let unusable = self.gateway.unread_answer(key, purpose, &answer);
-            if self.database.charge_unread(&id, unusable_call(&unusable)).await? {
-                self.gateway.charge_days(tenant.as_deref(), &unusable);
-                tracing::info!(
-                    order,
-                    provider = unusable.provider,
-                    model = unusable.model,
-                    "a batch has answered an AI call of an order that had ended: the answer is \
-                     charged to it and not used"
-                );
-            }
+    /// Charges answers to orders that had ended before they were there. If there is none, they are
+    /// not looked for again for a while: all answered calls have to be compared with their orders.
+    async fn charge_unread(&self, config: &BatchConfig) -> Result<(), Error> {
+        if *self.unread_due.lock() > Instant::now() {
+            return Ok(());
+        }
+        let mut charged = 0;
+        for id in self.database.unread_answers().await? {
+            charged += u32::from(self.charge(&id).await?);
+        }
+        if charged == 0 {
+            let every = Duration::from_millis(config.poll_ms).min(UNREAD_EVERY);
+            *self.unread_due.lock() = Instant::now() + every;
         }
         Ok(())
+    }
+
+    /// Charges an answer that no order reads. Returns `false` if nothing was charged.
+    async fn charge(&self, id: &str) -> Result<bool, Error> {
+        let Some(unread) = self.database.unread_answer(id).await? else { return Ok(false) };
+        let UnreadAnswer { id, order, tenant, key, purpose, answer } = unread;
+        let gateway = self.gateway.clone();
+        // It may have megabytes.
+        let reading =
+            tokio::task::spawn_blocking(move || gateway.unread_answer(key, purpose, &answer));
+        let unusable = match reading.await {
+            Ok(unusable) => unusable,
+            Err(error) => {
+                tracing::error!(order, item = id, %error, "reading an answer of a batch failed");
+                return Ok(false);
+            }
+        };
+        let charged = self.database.charge_unread(&id, unusable_call(&unusable)).await?;
+        if charged {
+            self.gateway.charge_days(tenant.as_deref(), &unusable);
+            tracing::info!(
+                order,
+                provider = unusable.provider,
+                model = unusable.model,
+                "a batch has answered an AI call of an order that had ended: the answer is charged \
+                 to it and not used"
+            );
+        }
+        Ok(charged)
     }
 
     /// Whether this worker can see to a batch, or has to end it: its configuration may be older or

@@ -1,6 +1,6 @@
 //! AI calls that wait for batches, and orders that end meanwhile.
 
-use sitewright_jobs::{Collecting, DueBatch, OfferedBatch};
+use sitewright_jobs::{Collecting, DueBatch, OfferedBatch, UnreadAnswer};
 use sitewright_model::ai::{BatchedCall, JournalKey, NewBatchCall};
 
 use super::*;
@@ -47,6 +47,14 @@ mod tests {
         database.batch_items(order).await.unwrap().len()
     }
 
+    async fn unread(database: &Database) -> Vec<UnreadAnswer> {
+        let mut answers = Vec::new();
+        for id in database.unread_answers().await.unwrap() {
+            answers.extend(database.unread_answer(&id).await.unwrap());
+        }
+        answers
+    }
+
     pub(super) async fn an_order_that_ends_while_its_batch_is_sent_is_charged(place: Place) {
         let database = place.open().await;
         for order in ["early", "between", "sent", "waits"] {
@@ -74,7 +82,7 @@ mod tests {
         let outcome = database.store_batch_answers(&batch.id, answers).await.unwrap();
         assert_eq!((outcome.answers, outcome.unanswered), (2, 0));
         assert_eq!(database.end_batch(&batch.id, "it ended").await.unwrap(), 0);
-        let unread = database.unread_answers().await.unwrap();
+        let unread = unread(&database).await;
         let orders: Vec<&str> = unread.iter().map(|answer| answer.order.as_str()).collect();
         assert_eq!(orders, ["sent"]);
         assert!(database.charge_unread(&unread[0].id, reply("q", 0)).await.unwrap());
@@ -84,13 +92,13 @@ mod tests {
 
     pub(super) async fn an_answer_that_no_order_reads_is_charged_once(place: Place) {
         let database = place.open().await;
-        database.enqueue(new_order("a")).await.unwrap();
+        database.enqueue(NewOrder { batch: true, ..new_order("a") }).await.unwrap();
         let claimed = taken_by(&database, "a", "w").await;
         for request in ["read", "shared", "unread"] {
             database.add_batch_item("a", call(request)).await.unwrap();
         }
         place.sql("UPDATE sitewright_batch_items SET state = 'answered', answer = '{}'").await;
-        assert_eq!(database.unread_answers().await.unwrap(), [], "its order has not ended");
+        assert_eq!(unread(&database).await, [], "its order has not ended");
 
         // A worker that died had stored the reply of one; another order has paid for one.
         let attempt = claimed.attempt.to_string();
@@ -104,17 +112,18 @@ mod tests {
         release(&database, &claimed, "r1").await;
 
         let mut charged = Vec::new();
-        let unread = database.unread_answers().await.unwrap();
-        for answer in &unread {
+        let answers = unread(&database).await;
+        for answer in &answers {
             let request = answer.key.request.as_str();
             if database.charge_unread(&answer.id, reply(request, 0)).await.unwrap() {
                 charged.push(request);
             }
         }
         charged.sort_unstable();
-        assert_eq!((unread.len(), charged), (3, vec!["shared", "unread"]));
-        assert_eq!(database.unread_answers().await.unwrap(), []);
-        for answer in &unread {
+        assert_eq!((answers.len(), charged), (3, vec!["shared", "unread"]));
+        assert_eq!(unread(&database).await, []);
+        for answer in &answers {
+            assert_eq!(database.unread_answer(&answer.id).await.unwrap(), None);
             let again = reply(&answer.key.request, 0);
             assert!(!database.charge_unread(&answer.id, again).await.unwrap(), "{answer:?}");
         }
