@@ -9,7 +9,8 @@
 //! between leaves a trace.
 //!
 //! **Invariant:** what a provider has of an order that has ended is still read: its answer is paid
-//! for, and charged to the order. A batch that only such orders have calls in is cancelled.
+//! for, and charged to the order. A batch that only such orders have calls in is cancelled. An order
+//! that is queued again meanwhile waits for its answers, and for another batch with the other calls.
 //!
 //! **Invariant:** whatever happens to an item, its order is due by itself after [`WAITS_AT_MOST`].
 
@@ -496,6 +497,23 @@ impl Database {
         .await
     }
 
+    /// Stores that a batch is being cancelled at its provider. What it does not answer of orders
+    /// that are queued again waits for another batch.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_batch_cancelled(&self, batch: &str) -> Result<(), Error> {
+        let shared: Arc<str> = batch.into();
+        self.write("storing that a batch of AI calls is cancelled", move |tx| {
+            let batch = shared.clone();
+            Box::pin(async move {
+                let sql = "UPDATE sitewright_batches SET cancelled = 1 WHERE id = $1";
+                tx.execute(sql, args![&*batch]).await.map(drop)
+            })
+        })
+        .await
+    }
+
     /// Looks at a batch again after `wait`. `error` tells why nothing could be done now.
     ///
     /// # Errors
@@ -521,7 +539,8 @@ impl Database {
     }
 
     /// Stores what a batch says of its items, and tells what became of them. Items that are not the
-    /// batch's, or have an answer, are left as they are and do not count.
+    /// batch's, or have an answer, are left as they are and do not count, and so are those that a
+    /// cancelled batch does not answer.
     ///
     /// # Errors
     /// If the database fails.
@@ -535,7 +554,9 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (batch, answers) = &*shared;
-                let rows = answers.iter().map(|(id, answer)| match answer {
+                let cancelled = is_cancelled(tx, batch).await?;
+                let decided = answers.iter().filter(|(_, answer)| answer.is_ok() || !cancelled);
+                let rows = decided.map(|(id, answer)| match answer {
                     Ok(answer) => vec![json!(id), json!("answered"), json!(answer), json!(null)],
                     Err(reason) => vec![json!(id), json!("direct"), json!(null), json!(reason)],
                 });
@@ -580,7 +601,8 @@ impl Database {
     }
 
     /// Ends a batch. Those of its items that have no answer are made without a batch, because of
-    /// `reason`, unless their order has ended. The number of these.
+    /// `reason`, unless their order has ended. The number of these. If the batch was cancelled, they
+    /// wait for another one: their orders are those that were queued again meanwhile.
     ///
     /// # Errors
     /// If the database fails.
@@ -591,10 +613,18 @@ impl Database {
             Box::pin(async move {
                 let (batch, reason) = &*shared;
                 drop_of_ended(tx, batch).await?;
-                let sql = "UPDATE sitewright_batch_items SET state = 'direct', reason = $2,
-                        body = '', updated_at = $3
-                     WHERE batch_id = $1 AND state = 'sent'";
-                let left = tx.execute(sql, args![batch, reason, now_ms()]).await?;
+                let left = if is_cancelled(tx, batch).await? {
+                    let sql = "UPDATE sitewright_batch_items SET state = 'open', batch_id = NULL,
+                            updated_at = $2
+                         WHERE batch_id = $1 AND state = 'sent'";
+                    tx.execute(sql, args![batch, now_ms()]).await?;
+                    0
+                } else {
+                    let sql = "UPDATE sitewright_batch_items SET state = 'direct', reason = $2,
+                            body = '', updated_at = $3
+                         WHERE batch_id = $1 AND state = 'sent'";
+                    tx.execute(sql, args![batch, reason, now_ms()]).await?
+                };
                 let row = "DELETE FROM sitewright_batches WHERE id = $1";
                 tx.execute(row, args![batch]).await?;
                 Ok(left)
@@ -866,6 +896,12 @@ pub(super) async fn drop_unsent(tx: &mut Tx, order: &str) -> Result<(), sqlx::Er
             (SELECT 1 FROM sitewright_batches b
                 WHERE b.id = sitewright_batch_items.batch_id AND b.taken > 0)))";
     tx.execute(sql, args![order]).await.map(drop)
+}
+
+/// Whether a worker has cancelled a batch, because no order waited for it.
+async fn is_cancelled(tx: &mut Tx, batch: &str) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT id FROM sitewright_batches WHERE id = $1 AND cancelled = 1";
+    Ok(tx.optional(sql, args![batch]).await?.is_some())
 }
 
 /// Drops the items of a batch without an answer whose orders have ended.

@@ -6,7 +6,8 @@
 //! it is sent again.
 //!
 //! A batch that only orders have calls in that have ended is cancelled at its provider. What was
-//! answered by then is paid for, and charged to these orders.
+//! answered by then is paid for, and charged to these orders. Of an order that is queued again
+//! meanwhile, it is read, and its other calls wait for another batch.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -686,6 +687,8 @@ impl Batches {
     }
 
     async fn cancel(&self, due: &DueBatch, batch: &Batch, remote: &str) -> Result<(), NotDone> {
+        // Before that: an order may be queued again while the provider cancels it.
+        self.database.set_batch_cancelled(&due.id).await?;
         // If it cannot be cancelled because it has ended meanwhile, the next look says so.
         self.gateway.cancel_batch(batch, remote).await.map_err(later)?;
         self.change(&due.id, |looked| looked.is_cancelled = true);

@@ -343,6 +343,32 @@ async fn unwanted(base: Base, wire: Wire) {
     assert!(server.direct().is_empty());
 }
 
+/// An order that is queued again while its batch is cancelled pays half a price for all calls.
+async fn queued_again(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    // There is a second between the cancellation and its end.
+    let factory = factory(base, &server, wire).await.with("ai.batch.poll_ms", 500);
+    server.set_fault(Fault::Held);
+    enqueue(&factory, "faulty", [calls_at_once("a", 2)]).await;
+    let mut worker = factory.worker(&[]);
+    until("the batch is known to be sent", || async {
+        let items = items(&factory, "a").await;
+        items.len() == 2 && items.iter().all(|item| item.batch.is_some())
+    })
+    .await;
+    assert_eq!(factory.database.cancel("a").await.unwrap(), CancelAnswer::Cancelled);
+    worker.until_log_contains("a batch of AI calls was cancelled at its provider").await;
+    server.set_fault(Fault::None);
+    factory.database.reopen("a", None).await.unwrap();
+    factory.until_state("a", OrderState::Succeeded).await;
+    // The first batch has answered one of them.
+    assert_eq!(server.batches().iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+    assert!(server.direct().is_empty());
+    factory.assert_done_once("a", 2).await;
+    let cost = factory.database.cost("a").await.unwrap();
+    assert_eq!((cost.calls, cost.nano_usd), (2, CALL_NANO_USD), "half of two calls");
+}
+
 /// A database that refuses to charge what no order reads holds up no order that waits.
 async fn uncharged(base: Base) {
     let server = BatchServer::start(Wire::Openai, ANY_ANSWER, |_| Item::Good);
@@ -501,6 +527,8 @@ on_both! {
         a_killed_worker_loses_no_batch_on_postgres;
     unwanted, a_batch_that_no_order_waits_for_is_cancelled_on_sqlite,
         a_batch_that_no_order_waits_for_is_cancelled_on_postgres;
+    queued_again, an_order_that_is_queued_again_waits_for_batches_on_sqlite,
+        an_order_that_is_queued_again_waits_for_batches_on_postgres;
     on_its_way, a_used_up_budget_waits_for_what_is_sent_on_sqlite,
         a_used_up_budget_waits_for_what_is_sent_on_postgres;
 }

@@ -1,6 +1,6 @@
 //! AI calls that wait for batches, and orders that end meanwhile.
 
-use sitewright_jobs::{Collecting, DueBatch, OfferedBatch, UnreadAnswer};
+use sitewright_jobs::{BatchItemState, Collecting, DueBatch, OfferedBatch, UnreadAnswer};
 use sitewright_model::ai::{BatchedCall, JournalKey, NewBatchCall};
 
 use super::*;
@@ -8,6 +8,7 @@ use super::*;
 on_both!(
     an_answer_that_no_order_reads_is_charged_once,
     an_order_that_ends_while_its_batch_is_sent_is_charged,
+    an_order_that_is_queued_again_waits_for_another_batch,
 );
 
 mod tests {
@@ -88,6 +89,39 @@ mod tests {
         assert!(database.charge_unread(&unread[0].id, reply("q", 0)).await.unwrap());
         assert_eq!(database.cost("sent").await.unwrap().calls, 1);
         assert_eq!(database.release_batched_orders().await.unwrap(), 1, "that which waits");
+    }
+
+    pub(super) async fn an_order_that_is_queued_again_waits_for_another_batch(place: Place) {
+        let database = place.open().await;
+        for (order, expected) in [("a", BatchItemState::Open), ("b", BatchItemState::Direct)] {
+            database.enqueue(NewOrder { batch: true, ..new_order(order) }).await.unwrap();
+            waits(&database, order).await;
+            assert_eq!(collected(&database).await, 1);
+            let batch = taken(&database).await.unwrap();
+            let sent = database.items_to_send(&batch.id).await.unwrap();
+            database.batch_was_sent(&batch.id, "remote", Duration::ZERO).await.unwrap();
+            let is_cancelled = expected == BatchItemState::Open;
+            if is_cancelled {
+                database.cancel(order).await.unwrap();
+                assert!(!database.is_batch_wanted(&batch.id).await.unwrap());
+                database.set_batch_cancelled(&batch.id).await.unwrap();
+                database.reopen(order, None).await.unwrap();
+                waits(&database, order).await;
+            }
+            let answers = vec![(sent[0].id.clone(), Err("it was cancelled".to_owned()))];
+            let outcome = database.store_batch_answers(&batch.id, answers).await.unwrap();
+            assert_eq!(outcome.unanswered, u64::from(!is_cancelled));
+            assert_eq!(database.end_batch(&batch.id, "it ended").await.unwrap(), 0);
+            let items = database.batch_items(order).await.unwrap();
+            assert_eq!((items.len(), items[0].state), (1, expected), "{items:?}");
+            assert_eq!(collected(&database).await, usize::from(is_cancelled));
+            if is_cancelled {
+                let again = taken(&database).await.unwrap();
+                let items = database.items_to_send(&again.id).await.unwrap();
+                assert_eq!((items.len(), &items[0].body), (1, &sent[0].body));
+                database.end_batch(&again.id, "it ended").await.unwrap();
+            }
+        }
     }
 
     pub(super) async fn an_answer_that_no_order_reads_is_charged_once(place: Place) {
