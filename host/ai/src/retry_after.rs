@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use sitewright_http::wait::{date, duration, number, retry_after};
 
 /// Maximum accepted wait; a longer one is a mistake or an attack.
 const MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -26,13 +25,7 @@ pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Opti
     let header =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let milliseconds = header("retry-after-ms").and_then(|text| number(text, 0.001));
-    let after = || {
-        let text = header("retry-after")?;
-        // Two servers in a row may each have added a value: `7, 7`.
-        let first = || number(text.split(',').next()?.trim(), 1.0);
-        let unit = || duration(&text.to_ascii_lowercase());
-        number(text, 1.0).or_else(|| date(text, now)).or_else(first).or_else(unit)
-    };
+    let after = || retry_after(header("retry-after")?, now);
     let delay = milliseconds.or_else(after).or_else(|| in_message(message))?;
     Some(delay.min(MAX))
 }
@@ -136,24 +129,6 @@ fn moment(text: &str, now: SystemTime) -> Option<Duration> {
     date(text, now).or_else(|| in_field(text))
 }
 
-/// The time until a date, as HTTP or RFC 3339 writes it.
-fn date(text: &str, now: SystemTime) -> Option<Duration> {
-    let at = match OffsetDateTime::parse(text, &Rfc3339) {
-        Ok(at) => SystemTime::from(at),
-        Err(_) => httpdate::parse_http_date(text).ok()?,
-    };
-    Some(at.duration_since(now).unwrap_or_default())
-}
-
-fn number(text: &str, seconds_each: f64) -> Option<Duration> {
-    let value: f64 = text.parse().ok()?;
-    let seconds = value * seconds_each;
-    // More seconds than a duration holds are as good as the maximum.
-    let written_out = text.bytes().all(|b| b.is_ascii_digit());
-    let seconds = if written_out { seconds.min(MAX.as_secs_f64()) } else { seconds };
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
 /// The wait in a field, in the notation of messages.
 pub(super) fn in_field(text: &str) -> Option<Duration> {
     duration(&text.to_ascii_lowercase()).map(|delay| delay.min(MAX))
@@ -208,33 +183,6 @@ fn clock(text: &str) -> Option<Duration> {
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
     let all = u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds);
     parts.next().is_none().then(|| Duration::from_secs(all))
-}
-
-/// The duration at the beginning of a text: `1.574s`, `6m0s`, `1 minute and 5 seconds`, `10 秒`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim_start();
-    let mut total: Option<Duration> = None;
-    loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (value, unit) = rest.split_at(digits);
-        let unit = unit.trim_start();
-        let letters = match unit.chars().next() {
-            Some(unit @ ('秒' | '分')) => unit.len_utf8(),
-            _ => unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len()),
-        };
-        let seconds_each = match &unit[..letters] {
-            "ms" | "millisecond" | "milliseconds" => 0.001,
-            "s" | "sec" | "second" | "seconds" | "秒" => 1.0,
-            "m" | "min" | "minute" | "minutes" | "分" => 60.0,
-            "h" | "hour" | "hours" => 3600.0,
-            "d" | "day" | "days" => 86_400.0,
-            _ => return total,
-        };
-        let Some(part) = number(value.trim_end_matches('.'), seconds_each) else { return total };
-        total = Some(total.unwrap_or_default().saturating_add(part));
-        rest = unit[letters..].trim_start();
-        rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | [`Client::single`], [`Reach`] | how is a server called that somebody else chose? |
 //! | [`is_public`] | which addresses are public? |
 //! | [`causes_with_self`], [`was_closed`] | what caused an error of the client? |
+//! | [`wait`] | which wait does a server request? |
 //!
 //! **Invariant:** no other crate builds a `reqwest::Client` (clippy's `disallowed-methods`).
 //!
@@ -20,6 +21,7 @@
 mod guard;
 mod settings;
 mod single;
+pub mod wait;
 
 use std::error::Error;
 use std::fmt;

@@ -9,7 +9,8 @@
 //! between leaves a trace.
 //!
 //! **Invariant:** what a provider has of an order that has ended is still read: its answer is paid
-//! for, and charged to the order. A batch that only such orders have calls in is cancelled.
+//! for, and charged to the order. A batch that only such orders have calls in is cancelled. An order
+//! that is queued again meanwhile waits for its answers, and for another batch with the other calls.
 //!
 //! **Invariant:** whatever happens to an item, its order is due by itself after [`WAITS_AT_MOST`].
 
@@ -41,8 +42,8 @@ const MOST_DUE: i64 = 1_000;
 /// Maximum number of orders that one transaction makes due.
 const CHUNK: i64 = 500;
 
-/// Maximum number of answers of ended orders that are read at once: each has up to some megabytes.
-const MOST_UNREAD: i64 = 20;
+/// Maximum number of answers of ended orders that are looked for at once.
+const MOST_UNREAD: i64 = 100;
 
 /// What became of an AI call that waits for a batch.
 #[derive(
@@ -326,12 +327,29 @@ impl Database {
         .await
     }
 
-    /// The items of a batch that have no answer yet, the oldest first.
+    /// The items of a batch that is about to be sent, and that no provider has, the oldest first.
+    /// Those of orders that have ended are dropped.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn items_of_batch(&self, batch: &str) -> Result<Vec<ItemToSend>, Error> {
+    pub async fn items_to_send(&self, batch: &str) -> Result<Vec<ItemToSend>, Error> {
         let doing = "reading the AI calls of a batch";
+        let shared: Arc<str> = batch.into();
+        self.write(doing, move |tx| {
+            let batch = shared.clone();
+            Box::pin(async move {
+                drop_of_ended(tx, &batch).await?;
+                // A transaction that ends one of the orders may have dropped its items because it
+                // did not see that the batch is taken: wait for it. SQLite has one writer.
+                let sql = tx.pick(
+                    "SELECT id FROM sitewright_batches WHERE id = $1",
+                    "SELECT id FROM sitewright_batch_items
+                     WHERE batch_id = $1 AND state = 'sent' FOR UPDATE",
+                );
+                tx.all(sql, args![&*batch]).await.map(drop)
+            })
+        })
+        .await?;
         let sql = "SELECT id, route, body FROM sitewright_batch_items
              WHERE batch_id = $1 AND state = 'sent' ORDER BY created_at, id";
         let rows = self.read(doing, sql, args![batch]).await?;
@@ -359,21 +377,44 @@ impl Database {
         Ok(!rows.is_empty())
     }
 
-    /// Some answers of batches to calls of orders that have ended. Whoever reads them charges them
-    /// with [`charge_unread`](Database::charge_unread).
+    /// The ids of answers of batches to calls of orders that have ended, at most 100. Whoever reads
+    /// one with [`unread_answer`](Database::unread_answer) charges it with
+    /// [`charge_unread`](Database::charge_unread).
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn unread_answers(&self) -> Result<Vec<UnreadAnswer>, Error> {
+    pub async fn unread_answers(&self) -> Result<Vec<String>, Error> {
+        macro_rules! unread {
+            ($index:literal) => {
+                sql!(
+                    "SELECT i.id AS id FROM sitewright_batch_items i
+                     CROSS JOIN sitewright_orders o ",
+                    $index,
+                    " WHERE i.state = 'answered' AND o.id = i.order_id AND o.batch = 1
+                        AND o.state || '' IN {ended} LIMIT $1"
+                )
+            };
+        }
         let doing = "looking for answers of batches that no order reads";
-        let sql = sql!(
-            "SELECT i.id AS id, i.order_id AS order_id, o.tenant AS tenant, i.request AS request,
-                i.occurrence AS occurrence, i.purpose AS purpose, i.provider AS provider,
-                i.model AS model, coalesce(i.answer, '') AS answer
-             FROM sitewright_batch_items i JOIN sitewright_orders o ON o.id = i.order_id
-             WHERE i.state = 'answered' AND o.state || '' IN {ended} LIMIT $1"
-        );
+        // SQLite would read the state of each order behind its document.
+        let sql = self.pool().pick(unread!("INDEXED BY sitewright_orders_of_batches"), unread!(""));
         let rows = self.read(doing, sql, args![MOST_UNREAD]).await?;
+        let ids = rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>();
+        ids.map_err(|error| Error::database(doing, error))
+    }
+
+    /// An answer of a batch; `None` if somebody has read or charged it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn unread_answer(&self, id: &str) -> Result<Option<UnreadAnswer>, Error> {
+        let doing = "reading an answer of a batch that no order reads";
+        let sql = "SELECT i.id AS id, i.order_id AS order_id, o.tenant AS tenant,
+                i.request AS request, i.occurrence AS occurrence, i.purpose AS purpose,
+                i.provider AS provider, i.model AS model, coalesce(i.answer, '') AS answer
+             FROM sitewright_batch_items i JOIN sitewright_orders o ON o.id = i.order_id
+             WHERE i.id = $1 AND i.state = 'answered'";
+        let rows = self.read(doing, sql, args![id]).await?;
         let read = |row: &Row| -> Result<UnreadAnswer, sqlx::Error> {
             Ok(UnreadAnswer {
                 id: row.text("id")?,
@@ -391,8 +432,7 @@ impl Database {
                 },
             })
         };
-        let unread = rows.iter().map(read).collect::<Result<_, _>>();
-        unread.map_err(|error| Error::database(doing, error))
+        rows.first().map(read).transpose().map_err(|error| Error::database(doing, error))
     }
 
     /// Charges an answer that no order reads to its order, and removes its item. Returns `false` if
@@ -457,6 +497,23 @@ impl Database {
         .await
     }
 
+    /// Stores that a batch is being cancelled at its provider. What it does not answer of orders
+    /// that are queued again waits for another batch.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_batch_cancelled(&self, batch: &str) -> Result<(), Error> {
+        let shared: Arc<str> = batch.into();
+        self.write("storing that a batch of AI calls is cancelled", move |tx| {
+            let batch = shared.clone();
+            Box::pin(async move {
+                let sql = "UPDATE sitewright_batches SET cancelled = 1 WHERE id = $1";
+                tx.execute(sql, args![&*batch]).await.map(drop)
+            })
+        })
+        .await
+    }
+
     /// Looks at a batch again after `wait`. `error` tells why nothing could be done now.
     ///
     /// # Errors
@@ -482,7 +539,8 @@ impl Database {
     }
 
     /// Stores what a batch says of its items, and tells what became of them. Items that are not the
-    /// batch's, or have an answer, are left as they are and do not count.
+    /// batch's, or have an answer, are left as they are and do not count, and so are those that a
+    /// cancelled batch does not answer.
     ///
     /// # Errors
     /// If the database fails.
@@ -496,7 +554,9 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (batch, answers) = &*shared;
-                let rows = answers.iter().map(|(id, answer)| match answer {
+                let cancelled = is_cancelled(tx, batch).await?;
+                let decided = answers.iter().filter(|(_, answer)| answer.is_ok() || !cancelled);
+                let rows = decided.map(|(id, answer)| match answer {
                     Ok(answer) => vec![json!(id), json!("answered"), json!(answer), json!(null)],
                     Err(reason) => vec![json!(id), json!("direct"), json!(null), json!(reason)],
                 });
@@ -541,7 +601,8 @@ impl Database {
     }
 
     /// Ends a batch. Those of its items that have no answer are made without a batch, because of
-    /// `reason`, unless their order has ended. The number of these.
+    /// `reason`, unless their order has ended. The number of these. If the batch was cancelled, they
+    /// wait for another one: their orders are those that were queued again meanwhile.
     ///
     /// # Errors
     /// If the database fails.
@@ -551,16 +612,19 @@ impl Database {
             let shared = shared.clone();
             Box::pin(async move {
                 let (batch, reason) = &*shared;
-                let unwanted = sql!(
-                    "DELETE FROM sitewright_batch_items WHERE batch_id = $1 AND state = 'sent'
-                        AND EXISTS (SELECT 1 FROM sitewright_orders o
-                            WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})"
-                );
-                tx.execute(unwanted, args![batch]).await?;
-                let sql = "UPDATE sitewright_batch_items SET state = 'direct', reason = $2,
-                        body = '', updated_at = $3
-                     WHERE batch_id = $1 AND state = 'sent'";
-                let left = tx.execute(sql, args![batch, reason, now_ms()]).await?;
+                drop_of_ended(tx, batch).await?;
+                let left = if is_cancelled(tx, batch).await? {
+                    let sql = "UPDATE sitewright_batch_items SET state = 'open', batch_id = NULL,
+                            updated_at = $2
+                         WHERE batch_id = $1 AND state = 'sent'";
+                    tx.execute(sql, args![batch, now_ms()]).await?;
+                    0
+                } else {
+                    let sql = "UPDATE sitewright_batch_items SET state = 'direct', reason = $2,
+                            body = '', updated_at = $3
+                         WHERE batch_id = $1 AND state = 'sent'";
+                    tx.execute(sql, args![batch, reason, now_ms()]).await?
+                };
                 let row = "DELETE FROM sitewright_batches WHERE id = $1";
                 tx.execute(row, args![batch]).await?;
                 Ok(left)
@@ -824,14 +888,30 @@ pub(super) async fn drop_open(tx: &mut Tx, order: &str) -> Result<(), sqlx::Erro
     tx.execute(sql, args![order]).await.map(drop)
 }
 
-/// Drops the items of an order that has ended which no provider is known to have. The others are
-/// charged when their answers are there.
+/// Drops the items of an order that has ended which no provider can have. A worker that has taken a
+/// batch may be sending it: what the provider answers is charged when it is there.
 pub(super) async fn drop_unsent(tx: &mut Tx, order: &str) -> Result<(), sqlx::Error> {
     let sql = "DELETE FROM sitewright_batch_items
          WHERE order_id = $1 AND (state = 'open' OR (state = 'sent' AND NOT EXISTS
             (SELECT 1 FROM sitewright_batches b
-                WHERE b.id = sitewright_batch_items.batch_id AND b.remote_id IS NOT NULL)))";
+                WHERE b.id = sitewright_batch_items.batch_id AND b.taken > 0)))";
     tx.execute(sql, args![order]).await.map(drop)
+}
+
+/// Whether a worker has cancelled a batch, because no order waited for it.
+async fn is_cancelled(tx: &mut Tx, batch: &str) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT id FROM sitewright_batches WHERE id = $1 AND cancelled = 1";
+    Ok(tx.optional(sql, args![batch]).await?.is_some())
+}
+
+/// Drops the items of a batch without an answer whose orders have ended.
+async fn drop_of_ended(tx: &mut Tx, batch: &str) -> Result<(), sqlx::Error> {
+    let sql = sql!(
+        "DELETE FROM sitewright_batch_items WHERE batch_id = $1 AND state = 'sent'
+            AND EXISTS (SELECT 1 FROM sitewright_orders o
+                WHERE o.id = sitewright_batch_items.order_id AND o.state IN {ended})"
+    );
+    tx.execute(sql, args![batch]).await.map(drop)
 }
 
 fn offered_batch(row: &Row) -> Result<OfferedBatch, sqlx::Error> {

@@ -12,6 +12,7 @@ use super::coalesced::{json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, Tx, Value, args, river};
 use super::error::Error;
+use super::failures::after_those_that_begin;
 use super::fair_share::FairShare;
 use super::model::{CancelAnswer, OrderState};
 use super::order::cancel_in;
@@ -54,9 +55,10 @@ pub(super) struct SelectionCursor {
     id: String,
 }
 
-/// The orders of one state that fit.
+/// The orders of one state that fit. `$fingerprint` is that of a failure in the order of its bytes,
+/// for which there is an index.
 macro_rules! selected {
-    ($select:literal, $position:literal, $rest:literal) => {
+    ($select:literal, $fingerprint:literal, $position:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             $select,
@@ -66,7 +68,11 @@ macro_rules! selected {
                 AND ($5 IS NULL OR EXISTS (SELECT 1 FROM sitewright_failures f
                     WHERE f.id = last_failure AND f.kind = $5))
                 AND ($6 IS NULL OR last_failure IN (SELECT f.id FROM sitewright_failures f
-                    WHERE substr(f.fingerprint, 1, CAST($7 AS INTEGER)) = $6))
+                    WHERE ",
+            $fingerprint,
+            " >= $6 AND ",
+            $fingerprint,
+            " < $7))
                 AND ($8 IS NULL OR ",
             $position,
             "(lower(id), $8) > 0) AND ($9 IS NULL OR tenant = $9) ",
@@ -76,9 +82,10 @@ macro_rules! selected {
 }
 
 macro_rules! batch {
-    ($position:literal) => {
+    ($fingerprint:literal, $position:literal) => {
         selected!(
             "id, updated_at",
+            $fingerprint,
             $position,
             "AND (updated_at > $10 OR id > $11) ORDER BY updated_at, id LIMIT $12"
         )
@@ -160,8 +167,8 @@ impl Database {
         let doing = "counting the orders that fit";
         let failed = |error| Error::database(doing, error);
         let sql = self.pool().pick(
-            selected!("count(*) AS orders", "instr", ""),
-            selected!("count(*) AS orders", "strpos", ""),
+            selected!("count(*) AS orders", "f.fingerprint", "instr", ""),
+            selected!("count(*) AS orders", "f.fingerprint COLLATE \"C\"", "strpos", ""),
         );
         let mut counts = Vec::new();
         for state in selection.states_in_order() {
@@ -209,7 +216,10 @@ impl Database {
         let mut values = self.conditions(state, selection, after.updated_at);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         values.extend(args![after.updated_at, &after.id, limit]);
-        let sql = self.pool().pick(batch!("instr"), batch!("strpos"));
+        let sql = self.pool().pick(
+            batch!("f.fingerprint", "instr"),
+            batch!("f.fingerprint COLLATE \"C\"", "strpos"),
+        );
         let rows = self.read(doing, sql, values).await?;
         let read = |row: &Row| -> Result<SelectionCursor, sqlx::Error> {
             let (updated_at, id) = (row.int("updated_at")?, row.text("id")?);
@@ -233,7 +243,6 @@ impl Database {
             limit: _,
         } = selection;
         let beginning = fingerprint.as_ref().map(|text| text.to_ascii_lowercase());
-        let length = beginning.as_ref().map_or(0, |text| text.chars().count());
         // As `lower` of each database does it: SQLite knows ASCII only.
         let text = text.as_ref().map(|text| match self.is_embedded() {
             true => text.to_ascii_lowercase(),
@@ -246,7 +255,7 @@ impl Database {
             template,
             kind,
             &beginning,
-            i64::try_from(length).unwrap_or(i64::MAX),
+            &beginning.as_deref().map(after_those_that_begin),
             &text,
             tenant
         ]

@@ -349,11 +349,14 @@ impl Database {
     /// If the database fails.
     pub async fn fingerprints_like(&self, beginning: &str) -> Result<Vec<String>, Error> {
         let doing = "looking for fingerprints";
-        let length = i64::try_from(beginning.chars().count()).unwrap_or(i64::MAX);
-        let sql = "SELECT DISTINCT fingerprint FROM sitewright_failures
-             WHERE fingerprint IS NOT NULL AND substr(fingerprint, 1, CAST($2 AS INTEGER)) = $1 \
-                   LIMIT 10";
-        let rows = self.read(doing, sql, args![beginning, length]).await?;
+        let sql = self.pool().pick(
+            "SELECT DISTINCT fingerprint FROM sitewright_failures
+             WHERE fingerprint >= $1 AND fingerprint < $2 LIMIT 10",
+            "SELECT DISTINCT fingerprint FROM sitewright_failures
+             WHERE fingerprint COLLATE \"C\" >= $1 AND fingerprint COLLATE \"C\" < $2 LIMIT 10",
+        );
+        let values = args![beginning, &after_those_that_begin(beginning)];
+        let rows = self.read(doing, sql, values).await?;
         let found = rows.iter().map(|row| row.text("fingerprint"));
         found.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
@@ -449,6 +452,11 @@ impl Database {
             tx.commit().await.map_err(failed)?;
         }
     }
+}
+
+/// What comes after all fingerprints that begin so, in the order of bytes: they are hexadecimal.
+pub(super) fn after_those_that_begin(beginning: &str) -> String {
+    format!("{beginning}~")
 }
 
 async fn write_index(tx: &mut Tx, id: &str, index: &FailureIndex) -> Result<(), sqlx::Error> {

@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -493,6 +493,16 @@ CREATE TABLE sitewright_ai_errors (
     "
 CREATE INDEX sitewright_batch_items_answered ON sitewright_batch_items (order_id)
     WHERE state = 'answered';
+",
+    // Which orders with batches have ended, without their documents. Fingerprints by how they begin:
+    // the order of PostgreSQL's other index depends on the language of the database. Whether a
+    // worker has cancelled a batch.
+    "
+{sqlite}CREATE INDEX sitewright_orders_of_batches ON sitewright_orders (id, state, batch) \
+     WHERE batch = 1;
+{postgres}CREATE INDEX sitewright_failures_begin ON sitewright_failures (fingerprint COLLATE \"C\", \
+     id);
+ALTER TABLE sitewright_batches ADD COLUMN cancelled BIGINT NOT NULL DEFAULT 0;
 ",
 ];
 

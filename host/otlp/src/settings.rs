@@ -165,18 +165,8 @@ impl OtlpSettings {
 
 /// A random UUID (version 4).
 fn random_uuid() -> String {
-    let random = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
-    // The version, and the variant of RFC 9562.
-    let id = (random & !(0xf_u128 << 76) & !(0x3_u128 << 62)) | (0x4_u128 << 76) | (0x2_u128 << 62);
-    let part = |from: u32, bits: u32| (id >> from) & ((1_u128 << bits) - 1);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        part(96, 32),
-        part(80, 16),
-        part(64, 16),
-        part(48, 16),
-        part(0, 48)
-    )
+    let random = RandomIdGenerator::default().new_trace_id().to_bytes();
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
 }
 
 impl Collector {

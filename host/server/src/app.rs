@@ -9,7 +9,7 @@ use sitewright_control::{Languages, Reading};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
-use sitewright_webhooks::Hooks;
+use sitewright_webhooks::{CallbackRules, Hooks};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,13 +67,6 @@ pub enum Surface {
     Api,
     /// Health and metrics only: `sitewright worker --listen`.
     Status,
-}
-
-/// Which callbacks orders may bring with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallbackRules {
-    /// Also addresses of this machine and of private networks, and without TLS.
-    pub allow_private: bool,
 }
 
 /// What a server is made of.

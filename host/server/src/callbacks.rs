@@ -21,14 +21,8 @@ pub(crate) struct Body {
 
 /// An address that may be called, as it is stored. `name` is where the request has it.
 pub(crate) fn allowed(app: &App, name: &str, url: &str) -> Result<String, Problem> {
-    let refused = |why: &str| Problem::new(ProblemKind::CallbackRefused, format!("{name} {why}"));
-    let Some(rules) = app.callbacks else {
-        return Err(refused("is not accepted: the configuration has no table `[callbacks]`"));
-    };
-    match sitewright_webhooks::callback(url, rules.allow_private) {
-        Ok(url) => Ok(url.to_string()),
-        Err(why) => Err(refused(why.as_str())),
-    }
+    sitewright_webhooks::callback(url, app.callbacks)
+        .map_err(|why| Problem::new(ProblemKind::CallbackRefused, format!("{name} {why}")))
 }
 
 /// `PUT /v1/orders/{id}/callback`.

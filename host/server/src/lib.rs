@@ -67,9 +67,7 @@ mod tenancy;
 mod webhooks;
 
 pub use access::Access;
-pub use app::{
-    Alive, CallbackRules, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames,
-};
+pub use app::{Alive, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames};
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
 pub use listen::{ConsoleLink, Server, ServerError};

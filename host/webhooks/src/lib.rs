@@ -32,4 +32,4 @@ pub use inbound::{Begun, Hook, HookConfig, HookKind, Hooks, Unproven};
 pub use secret::Secret;
 pub use sender::{Answer, Redact, Sender};
 pub use settings::{Receiver, Source, Webhooks, WebhooksError};
-pub use target::{callback, shown, target};
+pub use target::{CallbackRules, callback, shown, target};

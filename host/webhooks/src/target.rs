@@ -8,18 +8,40 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use url::{Host, Url};
 
+use super::config::CallbackConfig;
+
 /// Maximum length of a callback, in characters; percent-encoded it may be three times as long.
 const MAX_CALLBACK: usize = 600;
 
-/// Reads the address that an order brings with it.
+/// Which callbacks orders may bring with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallbackRules {
+    /// Also addresses of this machine and of private networks, and without TLS.
+    pub allow_private: bool,
+}
+
+impl From<&CallbackConfig> for CallbackRules {
+    fn from(config: &CallbackConfig) -> Self {
+        CallbackRules { allow_private: config.allow_private }
+    }
+}
+
+/// Reads the address that an order brings with it, as it is stored. `rules` are those of the
+/// configuration; `None` if it accepts no callbacks.
 ///
 /// # Errors
-/// As [`target`]; or it is too long.
-pub fn callback(text: &str, allow_private: bool) -> Result<Url, Message> {
+/// As [`target`]; it is too long; or there are no rules. As the rest of a sentence about it.
+pub fn callback(text: &str, rules: Option<CallbackRules>) -> Result<String, Message> {
+    let Some(CallbackRules { allow_private }) = rules else {
+        return Err(message!(
+            "is not accepted: the configuration has no table `[callbacks]`, which names the secret \
+             that signs"
+        ));
+    };
     if text.chars().count() > MAX_CALLBACK {
         return Err(message!("has more than {MAX_CALLBACK} characters"));
     }
-    target(text, allow_private)
+    target(text, allow_private).map(String::from)
 }
 
 /// Reads the address of a receiver.
@@ -100,6 +122,28 @@ mod tests {
             let error = target(text, false).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
             assert!(!error.contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_callback_is_accepted_by_the_rules_of_the_configuration() {
+        let (public, private) =
+            (CallbackRules { allow_private: false }, CallbackRules { allow_private: true });
+        let of_length = |length: usize| format!("https://crm.example/{}", "a".repeat(length - 20));
+        let (long, too_long) = (of_length(600), of_length(601));
+        for (text, rules, expected) in [
+            (" https://crm.example/a#b", Some(public), Ok("https://crm.example/a")),
+            ("http://10.1.2.3/", Some(private), Ok("http://10.1.2.3/")),
+            (&*long, Some(public), Ok(&*long)),
+            (&*too_long, Some(private), Err("more than 600 characters")),
+            ("https://10.1.2.3/", Some(public), Err("not a public address")),
+            ("https://crm.example/", None, Err("no table `[callbacks]`")),
+        ] {
+            match (callback(text, rules), expected) {
+                (Ok(url), Ok(expected)) => assert_eq!(url, expected),
+                (Err(why), Err(says)) => assert!(why.as_str().contains(says), "{text}: {why}"),
+                (read, _) => panic!("{text}: {read:?}"),
+            }
         }
     }
 

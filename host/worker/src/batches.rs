@@ -6,7 +6,8 @@
 //! it is sent again.
 //!
 //! A batch that only orders have calls in that have ended is cancelled at its provider. What was
-//! answered by then is paid for, and charged to these orders.
+//! answered by then is paid for, and charged to these orders. Of an order that is queued again
+//! meanwhile, it is read, and its other calls wait for another batch.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -47,6 +48,9 @@ const AT_ONCE_OF_PROVIDER: usize = 2;
 
 /// Maximum time between two passes.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
+
+/// Maximum time between two looks for answers that no order reads.
+const UNREAD_EVERY: Duration = Duration::from_secs(60);
 
 /// How often, and after which time, the id of a batch that was sent is stored again.
 const STORE_TRIES: u32 = 300;
@@ -312,6 +316,8 @@ pub(super) struct Batches {
     worker: String,
     /// By batch.
     looked: Mutex<HashMap<String, Looked>>,
+    /// When answers that no order reads are looked for.
+    unread_due: Mutex<Instant>,
 }
 
 /// What this worker remembers of a batch that it could not read to its end.
@@ -365,7 +371,8 @@ impl Looked {
 
 impl Batches {
     pub(super) fn new(database: Database, gateway: Arc<Gateway>, worker: String) -> Self {
-        Batches { database, gateway, worker, looked: Mutex::default() }
+        let unread_due = Mutex::new(Instant::now());
+        Batches { database, gateway, worker, looked: Mutex::default(), unread_due }
     }
 
     /// Sees to batches until it is dropped.
@@ -399,36 +406,54 @@ impl Batches {
         }
     }
 
-    /// Begins to see to the batches that are due, and releases orders whose batches have ended.
+    /// Begins to see to the batches that are due, and releases orders whose batches have ended. A
+    /// part that fails stops no other one; the first error is returned.
     async fn pass(
         self: &Arc<Self>,
         config: &BatchConfig,
         under_way: &mut UnderWay,
     ) -> Result<(), Error> {
+        let mut done = Ok(());
         // Workers without batches in their configuration release orders too.
         if self.gateway.has_batches() {
-            let collecting = Collecting {
-                wait: Duration::from_millis(config.collect_ms),
-                items: usize::try_from(config.max_items).unwrap_or(usize::MAX),
-                bytes: BatchConfig::MAX_BYTES,
-            };
-            self.database.collect_batches(&self.worker, collecting).await?;
             self.looked.lock().retain(|_, looked| looked.at.elapsed() < FORGET_AFTER);
-            while under_way.tasks.len() < AT_ONCE {
-                let may = |offered: &OfferedBatch| {
-                    under_way.has_room_for(&offered.id, &offered.provider)
-                        && self.is_wanted(offered, config)
-                };
-                let due = self.database.take_due_batch(&self.worker, LEASE, &may).await?;
-                let Some(due) = due else { break };
-                let (batches, config) = (self.clone(), *config);
-                let batch = (due.id.clone(), due.provider.clone());
-                let task =
-                    under_way.tasks.spawn(async move { batches.see_to(&due, &config).await });
-                under_way.batches.insert(task.id(), batch);
-            }
-            self.charge_unread().await?;
+            done = done.and(self.collect(config).await);
+            done = done.and(self.see_to_due(config, under_way).await);
+            done = done.and(self.charge_unread(config).await);
         }
+        done.and(self.release().await)
+    }
+
+    async fn collect(&self, config: &BatchConfig) -> Result<(), Error> {
+        let collecting = Collecting {
+            wait: Duration::from_millis(config.collect_ms),
+            items: usize::try_from(config.max_items).unwrap_or(usize::MAX),
+            bytes: BatchConfig::MAX_BYTES,
+        };
+        self.database.collect_batches(&self.worker, collecting).await.map(drop)
+    }
+
+    async fn see_to_due(
+        self: &Arc<Self>,
+        config: &BatchConfig,
+        under_way: &mut UnderWay,
+    ) -> Result<(), Error> {
+        while under_way.tasks.len() < AT_ONCE {
+            let may = |offered: &OfferedBatch| {
+                under_way.has_room_for(&offered.id, &offered.provider)
+                    && self.is_wanted(offered, config)
+            };
+            let due = self.database.take_due_batch(&self.worker, LEASE, &may).await?;
+            let Some(due) = due else { break };
+            let (batches, config) = (self.clone(), *config);
+            let batch = (due.id.clone(), due.provider.clone());
+            let task = under_way.tasks.spawn(async move { batches.see_to(&due, &config).await });
+            under_way.batches.insert(task.id(), batch);
+        }
+        Ok(())
+    }
+
+    async fn release(&self) -> Result<(), Error> {
         loop {
             let released = self.database.release_batched_orders().await?;
             if released == 0 {
@@ -438,23 +463,50 @@ impl Batches {
         }
     }
 
-    /// Charges answers to orders that had ended before they were there.
-    async fn charge_unread(&self) -> Result<(), Error> {
-        for unread in self.database.unread_answers().await? {
-            let UnreadAnswer { id, order, tenant, key, purpose, answer } = unread;
-            let unusable = self.gateway.unread_answer(key, purpose, &answer);
-            if self.database.charge_unread(&id, unusable_call(&unusable)).await? {
-                self.gateway.charge_days(tenant.as_deref(), &unusable);
-                tracing::info!(
-                    order,
-                    provider = unusable.provider,
-                    model = unusable.model,
-                    "a batch has answered an AI call of an order that had ended: the answer is \
-                     charged to it and not used"
-                );
-            }
+    /// Charges answers to orders that had ended before they were there. If there is none, they are
+    /// not looked for again for a while: all answered calls have to be compared with their orders.
+    async fn charge_unread(&self, config: &BatchConfig) -> Result<(), Error> {
+        if *self.unread_due.lock() > Instant::now() {
+            return Ok(());
+        }
+        let mut charged = 0;
+        for id in self.database.unread_answers().await? {
+            charged += u32::from(self.charge(&id).await?);
+        }
+        if charged == 0 {
+            let every = Duration::from_millis(config.poll_ms).min(UNREAD_EVERY);
+            *self.unread_due.lock() = Instant::now() + every;
         }
         Ok(())
+    }
+
+    /// Charges an answer that no order reads. Returns `false` if nothing was charged.
+    async fn charge(&self, id: &str) -> Result<bool, Error> {
+        let Some(unread) = self.database.unread_answer(id).await? else { return Ok(false) };
+        let UnreadAnswer { id, order, tenant, key, purpose, answer } = unread;
+        let gateway = self.gateway.clone();
+        // It may have megabytes.
+        let reading =
+            tokio::task::spawn_blocking(move || gateway.unread_answer(key, purpose, &answer));
+        let unusable = match reading.await {
+            Ok(unusable) => unusable,
+            Err(error) => {
+                tracing::error!(order, item = id, %error, "reading an answer of a batch failed");
+                return Ok(false);
+            }
+        };
+        let charged = self.database.charge_unread(&id, unusable_call(&unusable)).await?;
+        if charged {
+            self.gateway.charge_days(tenant.as_deref(), &unusable);
+            tracing::info!(
+                order,
+                provider = unusable.provider,
+                model = unusable.model,
+                "a batch has answered an AI call of an order that had ended: the answer is charged \
+                 to it and not used"
+            );
+        }
+        Ok(charged)
     }
 
     /// Whether this worker can see to a batch, or has to end it: its configuration may be older or
@@ -525,10 +577,6 @@ impl Batches {
         batch: &Batch,
         config: &BatchConfig,
     ) -> Result<(), NotDone> {
-        let items = self.database.items_of_batch(&due.id).await?;
-        if items.is_empty() && !due.may_be_sent {
-            return Ok(self.nobody_waits(due).await?);
-        }
         let known = match due.may_be_sent {
             true => {
                 let found = self.gateway.find_batch(batch).await;
@@ -539,11 +587,15 @@ impl Batches {
             }
             false => None,
         };
-        let (count, found) = (items.len(), known.is_some());
-        let remote = match known {
-            Some(remote) => remote,
-            None if count == 0 => return Ok(self.nobody_waits(due).await?),
+        let found = known.is_some();
+        let (remote, calls) = match known {
+            Some(remote) => (remote, None),
             None => {
+                let items = self.database.items_to_send(&due.id).await?;
+                if items.is_empty() {
+                    return Ok(self.nobody_waits(due).await?);
+                }
+                let calls = items.len();
                 let requests = items.into_iter().map(|item| BatchRequest {
                     id: item.id,
                     route: item.route,
@@ -551,10 +603,11 @@ impl Batches {
                 });
                 let sent = self.gateway.send_batch(batch, requests.collect()).await;
                 // Somebody mends the key or the account: directly, the calls would fare no better.
-                sent.map_err(|error| match error.kind {
+                let sent = sent.map_err(|error| match error.kind {
                     BatchErrorKind::Denied => later(error),
                     _ => error,
-                })?
+                });
+                (sent?, Some(calls))
             }
         };
         self.store_sent(due, &remote, distance(config, 0)).await?;
@@ -563,7 +616,7 @@ impl Batches {
             remote,
             provider = due.provider,
             model = due.model,
-            calls = count,
+            calls,
             found,
             "a batch of AI calls was sent"
         );
@@ -634,6 +687,8 @@ impl Batches {
     }
 
     async fn cancel(&self, due: &DueBatch, batch: &Batch, remote: &str) -> Result<(), NotDone> {
+        // Before that: an order may be queued again while the provider cancels it.
+        self.database.set_batch_cancelled(&due.id).await?;
         // If it cannot be cancelled because it has ended meanwhile, the next look says so.
         self.gateway.cancel_batch(batch, remote).await.map_err(later)?;
         self.change(&due.id, |looked| looked.is_cancelled = true);

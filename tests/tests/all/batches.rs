@@ -7,6 +7,8 @@ use sitewright_tests::batch_server::{BatchServer, Fault, Item, KEY, TOKENS, Wire
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good, named, until};
 use sitewright_tests::{ANY_ANSWER, faulty, order, root, template};
 
+use super::databases::sql;
+
 const WIRES: [Wire; 2] = [Wire::Openai, Wire::Anthropic];
 
 /// Cost of a call without a batch, in billionths of a dollar: 1 and 2 dollars for a million tokens.
@@ -341,6 +343,74 @@ async fn unwanted(base: Base, wire: Wire) {
     assert!(server.direct().is_empty());
 }
 
+/// An order that is queued again while its batch is cancelled pays half a price for all calls.
+async fn queued_again(base: Base, wire: Wire) {
+    let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
+    // There is a second between the cancellation and its end.
+    let factory = factory(base, &server, wire).await.with("ai.batch.poll_ms", 500);
+    server.set_fault(Fault::Held);
+    enqueue(&factory, "faulty", [calls_at_once("a", 2)]).await;
+    let mut worker = factory.worker(&[]);
+    until("the batch is known to be sent", || async {
+        let items = items(&factory, "a").await;
+        items.len() == 2 && items.iter().all(|item| item.batch.is_some())
+    })
+    .await;
+    assert_eq!(factory.database.cancel("a").await.unwrap(), CancelAnswer::Cancelled);
+    worker.until_log_contains("a batch of AI calls was cancelled at its provider").await;
+    server.set_fault(Fault::None);
+    factory.database.reopen("a", None).await.unwrap();
+    factory.until_state("a", OrderState::Succeeded).await;
+    // The first batch has answered one of them.
+    assert_eq!(server.batches().iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+    assert!(server.direct().is_empty());
+    factory.assert_done_once("a", 2).await;
+    let cost = factory.database.cost("a").await.unwrap();
+    assert_eq!((cost.calls, cost.nano_usd), (2, CALL_NANO_USD), "half of two calls");
+}
+
+/// A database that refuses to charge what no order reads holds up no order that waits.
+async fn uncharged(base: Base) {
+    let server = BatchServer::start(Wire::Openai, ANY_ANSWER, |_| Item::Good);
+    let factory = factory(base, &server, Wire::Openai).await;
+    let factory = factory.with("ai.batch.collect_ms", 60_000).with("ai.batch.max_items", 4);
+    server.set_fault(Fault::Held);
+    let orders = ["cancelled", "waits"].map(|id| calls_at_once(id, 2));
+    enqueue(&factory, "faulty", orders).await;
+    let mut worker = factory.worker(&[]);
+    until("the batch is known to be sent", || async {
+        let items = items(&factory, "waits").await;
+        items.len() == 2 && items.iter().all(|item| item.batch.is_some())
+    })
+    .await;
+    let answer = factory.database.cancel("cancelled").await.unwrap();
+    assert_eq!(answer, CancelAnswer::Cancelled);
+    let (refuse, accept) = match factory.url.starts_with("sqlite:") {
+        true => (
+            "CREATE TRIGGER refuse BEFORE DELETE ON sitewright_batch_items
+                WHEN OLD.state = 'answered' BEGIN SELECT RAISE(ABORT, 'refused'); END",
+            "DROP TRIGGER refuse",
+        ),
+        false => (
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+             CREATE TRIGGER refuse BEFORE DELETE ON sitewright_batch_items FOR EACH ROW
+                WHEN (OLD.state = 'answered') EXECUTE FUNCTION refuse()",
+            "DROP TRIGGER refuse ON sitewright_batch_items",
+        ),
+    };
+    sql(&factory.url, refuse).await;
+
+    server.set_fault(Fault::None);
+    factory.until_state("waits", OrderState::Succeeded).await;
+    worker.until_log_contains("batches of AI calls are not seen to").await;
+    assert_eq!(items(&factory, "cancelled").await.len(), 2);
+    sql(&factory.url, accept).await;
+    until_charged(&factory, "cancelled").await;
+    let cost = factory.database.cost("cancelled").await.unwrap();
+    assert_eq!((cost.calls, cost.nano_usd), (2, CALL_NANO_USD), "half of two calls");
+}
+
 /// A call that a batch has is waited for, also if the budget is used up meanwhile.
 async fn on_its_way(base: Base, wire: Wire) {
     let server = BatchServer::start(wire, ANY_ANSWER, |_| Item::Good);
@@ -457,8 +527,21 @@ on_both! {
         a_killed_worker_loses_no_batch_on_postgres;
     unwanted, a_batch_that_no_order_waits_for_is_cancelled_on_sqlite,
         a_batch_that_no_order_waits_for_is_cancelled_on_postgres;
+    queued_again, an_order_that_is_queued_again_waits_for_batches_on_sqlite,
+        an_order_that_is_queued_again_waits_for_batches_on_postgres;
     on_its_way, a_used_up_budget_waits_for_what_is_sent_on_sqlite,
         a_used_up_budget_waits_for_what_is_sent_on_postgres;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_charged_holds_up_no_order_on_sqlite() {
+    uncharged(Base::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_charged_holds_up_no_order_on_postgres() {
+    let Some(base) = Base::postgres("batches on PostgreSQL") else { return };
+    uncharged(base).await;
 }
 
 /// The demo order with a real template: its texts need the strategy, so there are two rounds.

@@ -16,7 +16,7 @@ fn run(bench: &Workbench, url: &str, arguments: &[&str]) -> Done {
 }
 
 /// Runs a statement on a database.
-async fn sql(url: &str, text: &str) {
+pub(super) async fn sql(url: &str, text: &str) {
     use sqlx::Connection as _;
     let text = sqlx::AssertSqlSafe(text.to_owned());
     if url.starts_with("sqlite:") {

@@ -16,11 +16,10 @@ use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, CallbackRules, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface,
-    TemplateNames,
+    Alive, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface, TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
-use sitewright_webhooks::Hooks;
+use sitewright_webhooks::{CallbackRules, Hooks};
 use sitewright_worker::{SweepMode, sweep_database};
 
 /// An address to listen on, for the command line.
@@ -97,10 +96,7 @@ pub(super) async fn bind(
         languages: Setup::languages(config),
         expired,
         replay,
-        callbacks: config
-            .callbacks
-            .as_ref()
-            .map(|callbacks| CallbackRules { allow_private: callbacks.allow_private }),
+        callbacks: config.callbacks.as_ref().map(CallbackRules::from),
         hooks,
         oidc,
         alive,

@@ -45,6 +45,18 @@ mod tests {
                 },
                 &["a", "b"],
             ),
+            (
+                Selection { fingerprint: Some(bakery.fingerprint.clone()), ..selected(&failed) },
+                &["a", "b"],
+            ),
+            (
+                Selection {
+                    fingerprint: Some(format!("{}0", bakery.fingerprint)),
+                    ..selected(&failed)
+                },
+                &[],
+            ),
+            (Selection { fingerprint: Some(String::new()), ..selected(&failed) }, &["a", "b", "c"]),
             (Selection { since: Some(i64::MAX), ..selected(&failed) }, &[]),
             (Selection { limit: Some(2), ..selected(&failed) }, &["a", "b"]),
             (Selection { text: Some("B".to_owned()), ..selected(&failed) }, &["b"]),

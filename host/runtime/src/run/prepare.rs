@@ -75,12 +75,23 @@ impl Attempt<'_> {
     async fn read_order(&mut self) -> Result<OrderSnapshot, Box<AttemptError>> {
         let document = std::mem::take(&mut self.request.document);
         let max_bytes = self.services.limits.order_max_bytes();
-        let reading = Reading {
-            max_bytes,
-            default_locale: &self.services.default_locale,
-            strict: self.services.orders.strict,
-        };
-        let loaded = sitewright_intake::load_as(&document, reading);
+        let strict = self.services.orders.strict;
+        let default_locale = self.services.default_locale.clone();
+        let witnessed = self.witnessed.clone();
+        // A document can be written so that reading it takes a second.
+        let reading = tokio::task::spawn_blocking(move || {
+            let reading = Reading { max_bytes, default_locale: &default_locale, strict };
+            let load = || sitewright_intake::load_as(&document, reading);
+            let loaded = witnessed.blocking(load);
+            (document, loaded)
+        });
+        let (document, loaded) = reading.await.map_err(|error| {
+            let message = message!("the order could not be read: {error}");
+            Box::new(match error.try_into_panic() {
+                Ok(panic) => AttemptError::panicked(panic.as_ref()),
+                Err(_) => AttemptError::new(FailureKind::Host, message),
+            })
+        })?;
         let id = match &loaded {
             Ok(snapshot) => Some(snapshot.id()),
             Err(error) => error.id(),

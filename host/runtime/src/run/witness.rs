@@ -1,9 +1,9 @@
 //! Whose code runs in this process: recorded outside of it while it runs, so that the end of the
 //! process can be attributed to the orders that may have caused it.
 //!
-//! Code of an attempt runs while its future is polled, and in the parts of its checks and its core
-//! dump that are done on the blocking pool. An attempt that waits, for AI or for the disk, runs
-//! none.
+//! Code of an attempt runs while its future is polled, while its order is read, and in the parts of
+//! its checks and its core dump that are done on the blocking pool. An attempt that waits, for AI or
+//! for the disk, runs none.
 //!
 //! An attempt on trial runs alone: while its code runs, that of all others waits. That costs the
 //! others some milliseconds per poll, and ends with the trial. Nobody waits for ever: an attempt

@@ -78,7 +78,8 @@ use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
 use sitewright_model::message;
-use sitewright_server::{CallbackRules, Server, ServerConfig, ServerError, ServerParts, Surface};
+use sitewright_server::{Server, ServerConfig, ServerError, ServerParts, Surface};
+use sitewright_webhooks::CallbackRules;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;

@@ -152,10 +152,10 @@ impl Removed<'_> {
         self.sweep(RemovalCause::Erased, Rows::Late, since, i64::MAX, swept).await?;
         let whole = seen.whole_at.is_none_or(|at| at.elapsed() >= WHOLE_EVERY);
         let parts = if whole {
-            [(Rows::Late, 0, begun), (Rows::Gone, 0, 0)]
+            vec![(Rows::Late, 0, begun)]
         } else {
             let late = begun.saturating_sub(LATE_MS);
-            [(Rows::Gone, seen.expired_until, begun), (Rows::Late, seen.late_until, late)]
+            vec![(Rows::Gone, seen.expired_until, begun), (Rows::Late, seen.late_until, late)]
         };
         for (rows, since, until) in parts {
             seen.keep_stuck(self.sweep(RemovalCause::Expired, rows, since, until, swept).await?);

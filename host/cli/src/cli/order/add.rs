@@ -17,6 +17,7 @@ use sitewright_jobs::{Enqueued, Priority};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{CatalogueError, component_names, template_names};
+use sitewright_webhooks::CallbackRules;
 
 /// Add orders to the queue.
 ///
@@ -143,14 +144,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
 /// A callback that may be called, as with the HTTP API; or why it may not, as the rest of a
 /// sentence about it.
 pub(super) fn callback(config: &Config, url: &str) -> Result<String, Message> {
-    let Some(callbacks) = &config.callbacks else {
-        return Err(message!(
-            "is not accepted: the configuration has no table `[callbacks]`, which names the secret \
-             that signs"
-        ));
-    };
-    let read = sitewright_webhooks::callback(url, callbacks.allow_private);
-    read.map(|url| url.to_string())
+    sitewright_webhooks::callback(url, config.callbacks.as_ref().map(CallbackRules::from))
 }
 
 /// The callback of the option `--callback`.
