@@ -142,7 +142,7 @@ impl Browser {
     pub async fn close(&self) {
         let process = self.process.lock().take();
         if let Some(process) = process {
-            self.connection.close().await;
+            self.connection.close();
             process.end().await;
         }
     }
