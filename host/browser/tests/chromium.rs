@@ -99,6 +99,20 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
             None,
         ),
         (
+            "a form with fields named as what every element has",
+            page(
+                "<style>.w { width: 600px }</style>",
+                "<form action=\"/\"><label>Adults <input name=\"id\"></label>\n\
+                 <label>Children <input name=\"children\"></label>\n\
+                 <div class=\"w\">Rye</div></form>",
+            ),
+            Some((
+                "index.html: at a width of 360 and 390 px visitors must scroll sideways: `div.w` \
+                 sticks out by",
+                "[browser-overflow]",
+            )),
+        ),
+        (
             "an error of a script",
             page("", "<p>Fresh.</p>\n<script>bake()</script>"),
             Some((
