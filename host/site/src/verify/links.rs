@@ -20,9 +20,14 @@ impl PageCheck<'_> {
                     continue;
                 }
                 ("script", "src") => "script",
-                ("img" | "input", "src") | ("image", "href") | (_, "background" | "poster") => {
-                    "image"
-                }
+                ("img" | "input", "src") | ("image", "href") | (_, "poster") => "image",
+                // Elements of the author's own have attributes of this name with another meaning.
+                (
+                    "body" | "table" | "thead" | "tbody" | "tfoot" | "tr" | "td" | "th",
+                    "background",
+                ) => "image",
+                // It is empty until a script or a visitor fills it.
+                ("iframe", "src") if value.trim().eq_ignore_ascii_case("about:blank") => continue,
                 ("iframe" | "embed" | "frame", "src") | ("object", "data") => "embedded content",
                 ("video" | "audio" | "track" | "source", "src") => "media file",
                 ("use", "href") => "drawing",
