@@ -102,8 +102,8 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
             "a form with fields named as what every element has",
             page(
                 "<style>.w { width: 600px }</style>",
-                "<form action=\"/\"><label>Adults <input name=\"id\"></label>\n\
-                 <label>Children <input name=\"children\"></label>\n\
+                "<form action=\"/\"><p><label>Adults <input name=\"id\"></label></p>\n\
+                 <p><label>Children <input name=\"children\"></label></p>\n\
                  <div class=\"w\">Rye</div></form>",
             ),
             Some((
