@@ -3,9 +3,17 @@
 use scraper::ElementRef;
 
 use super::html::PageCheck;
+use super::placeholders::is_marked;
 
 impl PageCheck<'_> {
-    pub(super) fn references(&mut self, element: &ElementRef<'_>, name: &str, line: Option<u64>) {
+    /// Collects the addresses of an element. In a `<template>`, those with placeholders are none.
+    pub(super) fn references(
+        &mut self,
+        element: &ElementRef<'_>,
+        name: &str,
+        line: Option<u64>,
+        in_template: bool,
+    ) {
         if name == "base" {
             if self.facts.base.is_none() {
                 self.facts.base = element.attr("href").map(str::to_owned);
@@ -13,6 +21,9 @@ impl PageCheck<'_> {
             return;
         }
         for (attribute, value) in element.value().attrs() {
+            if in_template && is_marked(value) {
+                continue;
+            }
             let what = match (name, attribute) {
                 ("a" | "area", "href") => "link",
                 ("link", "href") => {

@@ -87,6 +87,7 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Replace("lang=\"pt-BR\"", "lang=\"pt\""),
         // Only in the page when a script copies it.
         Change::Body("<p id='a'>x</p><template><p id='a'>y</p><p id='a'>z</p></template>"),
+        Change::Body("<template><a href='{{ url }}' title='${name}'>{{ name }}</a><img src='{{ image }}' alt=''></template>"),
         Change::Body("<img src='favicon.svg#svgView(viewBox(0,0,1,1))' alt=''>"),
         Change::Body("<img src='favicon.svg#xywh=0,0,1,1' alt=''>"),
         Change::Replace("charset=\"utf-8\"", "charset=\"UTF-8\""),
@@ -260,6 +261,7 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::BrokenReference, Body("<a href=\"http://\">x</a>")),
         (Rule::BrokenReference, Body("<img src=\"img/nada.png\" alt=\"\">")),
         (Rule::BrokenReference, Body("<img src=\"\" alt=\"\">")),
+        (Rule::BrokenReference, Body("<template><a href=\"nada.html\">x</a></template>")),
         (
             Rule::BrokenReference,
             Body("<img srcset=\"img/pao.png 1x, img/nada.png 2x\" src=\"img/pao.png\" alt=\"\">"),
