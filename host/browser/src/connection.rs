@@ -24,6 +24,8 @@ const MESSAGE_BYTES: usize = 32 << 20;
 /// Maximum events of a page that wait. A page that makes more loses some: its requests may then
 /// hang until its time is over.
 const EVENTS: usize = 4_096;
+/// Maximum messages to the browser that wait: each may have a file of the site in it.
+const MESSAGES: usize = 4;
 /// Bytes of a read from the pipe.
 const READ_BYTES: usize = 256 << 10;
 /// Maximum characters of an error of the protocol in a message.
@@ -62,8 +64,8 @@ struct Routes {
 /// The pipe to a running browser.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// `None` once it is closed.
-    input: tokio::sync::Mutex<Option<ChildStdin>>,
+    /// Where messages to the browser go; `None` once it is closed.
+    input: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
     routes: Arc<Mutex<Routes>>,
     next: AtomicU64,
 }
@@ -71,9 +73,11 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(input: ChildStdin, output: ChildStdout) -> Self {
         let routes = Arc::new(Mutex::new(Routes::default()));
-        // Ends when the browser ends.
+        let (sender, messages) = mpsc::channel(MESSAGES);
+        // They end when the browser ends.
         tokio::spawn(read(BufReader::with_capacity(READ_BYTES, output), routes.clone()));
-        Connection { input: tokio::sync::Mutex::new(Some(input)), routes, next: AtomicU64::new(1) }
+        tokio::spawn(write(input, messages));
+        Connection { input: Mutex::new(Some(sender)), routes, next: AtomicU64::new(1) }
     }
 
     /// Sends a command to the browser itself and returns its result.
@@ -100,7 +104,7 @@ impl Connection {
             routes.answers.retain(|_, answer| !answer.is_closed());
             routes.answers.insert(id, sender);
         }
-        self.write(id, session, method, params).await?;
+        self.queue(id, session, method, params).await?;
         Ok(receiver)
     }
 
@@ -112,10 +116,12 @@ impl Connection {
         params: Value,
     ) -> Result<(), TabError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.write(id, Some(session), method, params).await
+        self.queue(id, Some(session), method, params).await
     }
 
-    async fn write(
+    /// Hands a message to the task that writes. A page whose time is over gives up in the middle of
+    /// this: half of a message in the pipe would spoil the next one, which may be another page's.
+    async fn queue(
         &self,
         id: u64,
         session: Option<&str>,
@@ -128,9 +134,8 @@ impl Connection {
         }
         let mut bytes = message.to_string().into_bytes();
         bytes.push(0);
-        let mut input = self.input.lock().await;
-        let input = input.as_mut().ok_or(TabError::Closed)?;
-        input.write_all(&bytes).await.map_err(|_| TabError::Closed)
+        let input = self.input.lock().clone().ok_or(TabError::Closed)?;
+        input.send(bytes).await.map_err(|_| TabError::Closed)
     }
 
     /// The events of a session from now on.
@@ -144,9 +149,19 @@ impl Connection {
         receiver
     }
 
-    /// Closes the pipe, whereupon the browser ends.
-    pub(crate) async fn close(&self) {
-        *self.input.lock().await = None;
+    /// Closes the pipe once what waits is written, whereupon the browser ends.
+    pub(crate) fn close(&self) {
+        *self.input.lock() = None;
+    }
+}
+
+/// Writes messages until the connection is closed or the browser has ended.
+async fn write(mut input: ChildStdin, mut messages: mpsc::Receiver<Vec<u8>>) {
+    while let Some(message) = messages.recv().await {
+        if let Err(error) = input.write_all(&message).await {
+            tracing::debug!(%error, "the pipe of the browser cannot be written");
+            break;
+        }
     }
 }
 
@@ -221,7 +236,33 @@ fn pass_on(frame: &[u8], routes: &Mutex<Routes>) {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 mod tests {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use tokio::process::Command;
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_message_whose_sender_gives_up_is_written_whole() {
+        // After a while it sends back what it gets, which is then the answer of each call.
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "sleep 0.3; exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let connection = Connection::new(input, output);
+        let long = json!({ "text": "x".repeat(1 << 20) });
+        let first = connection.call("first", long);
+        assert!(timeout(Duration::from_millis(100), first).await.is_err());
+        let second = connection.call("second", json!({}));
+        let answer = timeout(Duration::from_secs(30), second).await;
+        assert_eq!(answer.unwrap(), Ok(Value::Null));
+    }
 
     #[tokio::test]
     async fn messages_end_with_a_zero_and_those_that_are_too_long_are_skipped() {

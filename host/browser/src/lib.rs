@@ -142,7 +142,7 @@ impl Browser {
     pub async fn close(&self) {
         let process = self.process.lock().take();
         if let Some(process) = process {
-            self.connection.close().await;
+            self.connection.close();
             process.end().await;
         }
     }
@@ -159,10 +159,19 @@ impl Browser {
         let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut looks = stream::iter(looks).buffered(at_once.min(MAX_AT_ONCE));
         let mut looked_at = 0;
-        while let Some(sights) = looks.next().await {
-            let (Some(sights), Some(page)) = (sights?, pages.get(looked_at)) else { break };
-            findings.add(page, sights);
+        let mut moved = BTreeMap::new();
+        while let Some(looked) = looks.next().await {
+            let (Some(looked), Some(page)) = (looked?, pages.get(looked_at)) else { break };
+            findings.add(page, looked.sights);
+            moved.extend(looked.leads_to.map(|to| (page.clone(), to)));
             looked_at += 1;
+        }
+        for (page, to) in moved.iter().filter(|(page, _)| leads_in_a_circle(page, &moved)) {
+            let text = format!(
+                "a browser cannot look at the page: it leads visitors in a circle by itself, first \
+                 to `{to}`; remove the script or the `<meta>` that does it"
+            );
+            findings.add(page, vec![Sight::of_page(Rule::BrowserConsole, text)]);
         }
         let mut problems = findings.problems();
         if let Some(left) = pages.get(looked_at) {
@@ -188,7 +197,7 @@ impl Browser {
         site: &ServedSite,
         axe: bool,
         until: Instant,
-    ) -> Result<Option<Vec<Sight>>, BrowserError> {
+    ) -> Result<Option<Looked>, BrowserError> {
         if Instant::now() >= until {
             return Ok(None);
         }
@@ -212,9 +221,11 @@ impl Browser {
         let gone = json!({ "browserContextId": context });
         let gone = self.connection.call("Target.disposeBrowserContext", gone);
         let closed = tokio::time::timeout(CLOSE_LIMIT, gone).await;
+        let mut leads_to = None;
         match looked {
+            Ok(Ok(())) => {}
             // The other page is looked at by itself.
-            Ok(Ok(()) | Err(TabError::Moved)) => {}
+            Ok(Err(TabError::Moved(to))) => leads_to = to,
             Ok(Err(TabError::Closed)) => return Err(broken(page, &TabError::Closed.to_string())),
             Ok(Err(error)) => sights.push(Sight::of_page(
                 Rule::BrowserConsole,
@@ -231,7 +242,7 @@ impl Browser {
         }
         match closed {
             Ok(Err(TabError::Closed)) => Err(broken(page, &TabError::Closed.to_string())),
-            Ok(_) => Ok(Some(sights)),
+            Ok(_) => Ok(Some(Looked { sights, leads_to })),
             Err(_) => Err(broken(page, "it does not close the page")),
         }
     }
@@ -241,6 +252,25 @@ impl Viewer for Browser {
     fn view(&self, site: ViewedSite) -> ViewFuture<'_> {
         Box::pin(async move { self.look(site).await.map_err(|BrowserError(message)| message) })
     }
+}
+
+/// What was seen of a page.
+struct Looked {
+    sights: Vec<Sight>,
+    /// The page that it led to by itself, instead of being looked at.
+    leads_to: Option<SitePath>,
+}
+
+/// Whether the pages that a page leads to by itself never end at one that stays.
+fn leads_in_a_circle(page: &SitePath, moved: &BTreeMap<SitePath, SitePath>) -> bool {
+    let mut at = page;
+    for _ in 0..=moved.len() {
+        match moved.get(at) {
+            Some(next) => at = next,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// The browser ended or hangs.

@@ -4,6 +4,14 @@
   const root = document.documentElement;
   const body = document.body;
   const width = root.clientWidth;
+  // A form has its fields as properties: one named `children` or `id` hides the form's own.
+  const own = (type, name) => {
+    const { get } = Object.getOwnPropertyDescriptor(type.prototype, name);
+    return (element) => get.call(element);
+  };
+  const [children, classes] = [own(Element, 'children'), own(Element, 'classList')];
+  const [idOf, nameOf] = [own(Element, 'id'), own(Element, 'localName')];
+  const [parent, nodes] = [own(Node, 'parentElement'), own(Node, 'childNodes')];
   const found = { width, page: root.scrollWidth, elements: [] };
   // What visitors cannot scroll to is no overflow.
   const overflow = (element) => element && getComputedStyle(element).overflowX;
@@ -20,7 +28,7 @@
   const range = document.createRange();
   const texts = (element) => {
     let most = 0;
-    for (const node of element.childNodes) {
+    for (const node of nodes(element)) {
       if (node.nodeType !== Node.TEXT_NODE || !node.data.trim()) continue;
       range.selectNodeContents(node);
       for (const rect of range.getClientRects()) most = Math.max(most, beyond(rect));
@@ -29,12 +37,12 @@
   };
   const selector = (element) => {
     const parts = [];
-    for (let at = element; at; at = at.parentElement) {
-      const classes = [...at.classList].slice(0, 2).map((name) => `.${CSS.escape(name)}`);
-      let part = at.id ? `#${CSS.escape(at.id)}` : at.localName + classes.join('');
-      const beside = at.parentElement ? [...at.parentElement.children] : [];
+    for (let at = element; at; at = parent(at)) {
+      const named = [...classes(at)].slice(0, 2).map((name) => `.${CSS.escape(name)}`);
+      let part = idOf(at) ? `#${CSS.escape(idOf(at))}` : nameOf(at) + named.join('');
+      const beside = parent(at) ? [...children(parent(at))] : [];
       if (beside.filter((other) => other.matches(part)).length > 1) {
-        const same = beside.filter((other) => other.localName === at.localName);
+        const same = beside.filter((other) => nameOf(other) === nameOf(at));
         part += `:nth-of-type(${same.indexOf(at) + 1})`;
       }
       parts.unshift(part);
@@ -44,7 +52,7 @@
   };
   const innermost = (element, by) => {
     for (let at = element; ; ) {
-      const next = [...at.children].find((child) => box(child) >= by - 1);
+      const next = [...children(at)].find((child) => box(child) >= by - 1);
       if (!next) return at;
       at = next;
     }
@@ -69,7 +77,7 @@
     if (text > 0.5) {
       found.elements.push({ selector: selector(element), by: pixels(text), text: true });
     }
-    for (const child of element.children) visit(child);
+    for (const child of children(element)) visit(child);
   };
   visit(body);
   return found;

@@ -59,9 +59,9 @@ pub(crate) enum TabError {
     /// The page led to this other host by itself.
     #[error("it leads visitors to `{0}` by itself")]
     Left(String),
-    /// The page led to another page of the site by itself.
+    /// The page led to another file of the site by itself: this one, if the site has it.
     #[error("it leads to another page by itself")]
-    Moved,
+    Moved(Option<SitePath>),
     /// The page led to itself.
     #[error("it loads itself again; remove the script or the `<meta>` that does it")]
     Again,
@@ -294,10 +294,11 @@ impl<'a> Tab<'a> {
         match site.reply(&address, method) {
             Reply::Elsewhere(host) => TabError::Left(excerpt(&host, SHOWN)),
             Reply::File { .. } if site.file_at(&address) == self.page => TabError::Again,
-            Reply::File { .. } | Reply::Redirect(_) => TabError::Moved,
+            Reply::File { .. } => TabError::Moved(site.file_at(&address)),
+            Reply::Redirect(to) => TabError::Moved(site.file_at(&to)),
             Reply::Missing { .. } => {
                 self.add_missing(address);
-                TabError::Moved
+                TabError::Moved(None)
             }
         }
     }

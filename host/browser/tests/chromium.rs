@@ -99,6 +99,20 @@ async fn each_fault_of_a_page_is_found_with_its_place() {
             None,
         ),
         (
+            "a form with fields named as what every element has",
+            page(
+                "<style>.w { width: 600px }</style>",
+                "<form action=\"/\"><p><label>Adults <input name=\"id\"></label></p>\n\
+                 <p><label>Children <input name=\"children\"></label></p>\n\
+                 <div class=\"w\">Rye</div></form>",
+            ),
+            Some((
+                "index.html: at a width of 360 and 390 px visitors must scroll sideways: `div.w` \
+                 sticks out by",
+                "[browser-overflow]",
+            )),
+        ),
+        (
             "an error of a script",
             page("", "<p>Fresh.</p>\n<script>bake()</script>"),
             Some((
@@ -234,20 +248,27 @@ async fn all_pages_are_looked_at_with_what_they_share_once() {
         ("about/index.html", shared()),
         ("index.html", shared()),
         ("menu.html", page("", "<img src=\"menu.png\">")),
+        ("moved.html", page("", "<script>location = '/about'</script>")),
+        ("one.html", page("", "<script>location = 'two.html'</script>")),
+        ("two.html", page("", "<script>location = 'one.html'</script>")),
         ("app.js", "bake()".to_owned()),
     ];
     let found = seen(&browser, site(&files)).await;
-    assert_eq!(found.len(), 3, "{found:#?}");
+    assert_eq!(found.len(), 5, "{found:#?}");
     assert!(
         found[0].starts_with("app.js:1: seen in a browser on `index.html` and one other page: ")
     );
     assert!(found[1].starts_with("menu.html: accessibility"), "{found:#?}");
     assert!(found[2].starts_with("menu.html: seen in a browser: the page asks for `menu.png`"));
+    for (found, page, other) in [(&found[3], "one", "two"), (&found[4], "two", "one")] {
+        assert!(found.starts_with(&format!("{page}.html: ")), "{found}");
+        assert!(found.contains(&format!("in a circle by itself, first to `{other}.html`")));
+    }
 
     // A rule that is off is not checked.
     let levels = Levels::new(BTreeMap::from([(Rule::BrowserAxe, Level::Off)])).unwrap();
     let found = seen(&browser, ViewedSite { levels, ..site(&files) }).await;
-    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(found.len(), 4, "{found:#?}");
     browser.close().await;
 }
 

@@ -46,7 +46,7 @@ impl Sheet {
 /// number of times.
 pub fn read(text: &str) -> Sheet {
     let mut sheet = Sheet::default();
-    walk(&mut Parser::new(text), &mut sheet, 0);
+    walk(&mut Parser::new(text), &mut sheet, 0, false);
     sheet
 }
 
@@ -54,7 +54,8 @@ pub fn read(text: &str) -> Sheet {
 /// but a sheet that ends in the middle was cut, and what was behind is missing.
 const UNCLOSED: &str = "a block, string or comment that is not closed at its end";
 
-fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
+/// In the function `image-set()`, `images` says that strings are addresses.
+fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize, images: bool) {
     let mut importing = false;
     let mut after_slash = false;
     loop {
@@ -63,6 +64,7 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
         let Ok(token) = parser.next_including_whitespace_and_comments() else { return };
         let was_importing = std::mem::take(&mut importing);
         let was_slash = std::mem::take(&mut after_slash);
+        let mut in_images = false;
         let in_url = match token {
             Token::WhiteSpace(_) => {
                 importing = was_importing;
@@ -81,7 +83,7 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
                 continue;
             }
             Token::QuotedString(url) => {
-                if was_importing {
+                if was_importing || images {
                     sheet.url(url, line);
                 }
                 let string = parser.slice_from(start);
@@ -123,6 +125,8 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
                 continue;
             }
             Token::Function(name) => {
+                in_images = name.eq_ignore_ascii_case("image-set")
+                    || name.eq_ignore_ascii_case("-webkit-image-set");
                 name.eq_ignore_ascii_case("url") || name.eq_ignore_ascii_case("src")
             }
             Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock => false,
@@ -137,7 +141,7 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
             if in_url && let Ok(url) = inside.try_parse(|inside| inside.expect_string().cloned()) {
                 sheet.url(&url, line);
             }
-            walk(inside, sheet, depth + 1);
+            walk(inside, sheet, depth + 1, in_images);
             end = inside.position();
             Ok(())
         });

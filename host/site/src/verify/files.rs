@@ -18,13 +18,15 @@ use sitewright_model::message;
 
 /// Whether a file of this name is text, which must be UTF-8.
 pub(super) fn is_text(path: &SitePath) -> bool {
-    const TEXT: [&str; 15] = [
+    const TEXT: [&str; 18] = [
         "html",
         "htm",
         "css",
         "js",
         "mjs",
         "json",
+        "jsonld",
+        "geojson",
         "webmanifest",
         "xml",
         "svg",
@@ -34,6 +36,7 @@ pub(super) fn is_text(path: &SitePath) -> bool {
         "vtt",
         "map",
         "rss",
+        "atom",
     ];
     path.extension().is_some_and(|extension| TEXT.contains(&extension.as_str()))
 }
@@ -105,8 +108,8 @@ impl FileCheck<'_> {
         match self.file.extension().as_deref() {
             Some("html" | "htm") => html::check(self, text, facts),
             Some("css") => self.css(text, facts),
-            Some("json" | "webmanifest" | "map") => self.json(text, facts),
-            Some("xml" | "svg" | "rss") => self.xml(text, facts),
+            Some("json" | "jsonld" | "geojson" | "webmanifest" | "map") => self.json(text, facts),
+            Some("xml" | "svg" | "rss" | "atom") => self.xml(text, facts),
             Some("js") => self.script(text, Kind::Either, facts),
             Some("mjs") => self.script(text, Kind::Module, facts),
             Some("txt") => {
@@ -159,11 +162,14 @@ impl FileCheck<'_> {
     }
 
     fn json(&mut self, text: &str, mut facts: Facts) -> Facts {
-        let is_manifest = self.file.extension().as_deref() == Some("webmanifest");
+        let extension = self.file.extension();
+        let is_manifest = extension.as_deref() == Some("webmanifest");
+        // Texts of source maps are source code.
+        let is_code = extension.as_deref() == Some("map");
         self.work.spend(text.len());
         let mut leftover = None;
         let read = data::read_json(text, |kind, text| {
-            if leftover.is_none() {
+            if leftover.is_none() && !is_code {
                 leftover = self.literals.leftover(text, self.work);
             }
             if is_manifest && kind == JsonText::Address {

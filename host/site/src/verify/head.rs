@@ -109,8 +109,10 @@ impl PageCheck<'_> {
         head.viewport |= is("name", "viewport") && filled(content).is_some();
         head.preview |= is("property", "og:image") || is("name", "og:image");
         if is("name", "robots") || is("name", "googlebot") {
-            let hides = content
-                .split([',', ' '])
+            // What has a value is another rule: `max-image-preview: none`.
+            let rules = content.split(',').filter(|rule| !rule.contains(':'));
+            let hides = rules
+                .flat_map(str::split_whitespace)
                 .any(|word| matches!(word.to_ascii_lowercase().as_str(), "noindex" | "none"));
             head.hidden = head.hidden.or(hides.then_some(line));
         }

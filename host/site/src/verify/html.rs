@@ -278,7 +278,8 @@ impl PageCheck<'_> {
                 self.search.alone(value);
             }
         }
-        if !inside.shown_code {
+        // What a script fills when it copies the template.
+        if !inside.shown_code && !inside.template {
             for (attribute, value) in element.value().attrs() {
                 let leftover = self.literals.leftover_in_attribute(attribute, value, self.work);
                 self.placeholder(leftover, line, attribute);
@@ -299,7 +300,7 @@ impl PageCheck<'_> {
         if let Some(style) = element.attr("style") {
             self.sheet(style, line);
         }
-        self.references(element, name, line);
+        self.references(element, name, line, inside.template);
     }
 
     fn form(&mut self, element: &ElementRef<'_>, line: Option<u64>) {

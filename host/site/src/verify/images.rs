@@ -46,7 +46,12 @@ impl Format {
             [0xff, 0xd8, 0xff, ..] => Format::Jpeg,
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Format::Gif,
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Format::WebP,
-            [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => Format::Avif,
+            // The first brand may be that of the container, `mif1`.
+            [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..]
+                if brands.chunks(4).any(|brand| matches!(brand, b"avif" | b"avis")) =>
+            {
+                Format::Avif
+            }
             [0, 0, 1 | 2, 0, ..] => Format::Ico,
             _ => return None,
         })

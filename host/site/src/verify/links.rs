@@ -3,9 +3,17 @@
 use scraper::ElementRef;
 
 use super::html::PageCheck;
+use super::placeholders::is_marked;
 
 impl PageCheck<'_> {
-    pub(super) fn references(&mut self, element: &ElementRef<'_>, name: &str, line: Option<u64>) {
+    /// Collects the addresses of an element. In a `<template>`, those with placeholders are none.
+    pub(super) fn references(
+        &mut self,
+        element: &ElementRef<'_>,
+        name: &str,
+        line: Option<u64>,
+        in_template: bool,
+    ) {
         if name == "base" {
             if self.facts.base.is_none() {
                 self.facts.base = element.attr("href").map(str::to_owned);
@@ -13,6 +21,9 @@ impl PageCheck<'_> {
             return;
         }
         for (attribute, value) in element.value().attrs() {
+            if in_template && is_marked(value) {
+                continue;
+            }
             let what = match (name, attribute) {
                 ("a" | "area", "href") => "link",
                 ("link", "href") => {
@@ -20,9 +31,14 @@ impl PageCheck<'_> {
                     continue;
                 }
                 ("script", "src") => "script",
-                ("img" | "input", "src") | ("image", "href") | (_, "background" | "poster") => {
-                    "image"
-                }
+                ("img" | "input", "src") | ("image", "href") | (_, "poster") => "image",
+                // Elements of the author's own have attributes of this name with another meaning.
+                (
+                    "body" | "table" | "thead" | "tbody" | "tfoot" | "tr" | "td" | "th",
+                    "background",
+                ) => "image",
+                // It is empty until a script or a visitor fills it.
+                ("iframe", "src") if value.trim().eq_ignore_ascii_case("about:blank") => continue,
                 ("iframe" | "embed" | "frame", "src") | ("object", "data") => "embedded content",
                 ("video" | "audio" | "track" | "source", "src") => "media file",
                 ("use", "href") => "drawing",

@@ -27,8 +27,26 @@ const MAX_ADDRESS: usize = 8 << 10;
 /// address.
 const MAX_BASE: usize = 2 << 10;
 /// Schemes that lead out of the site and that a visitor's browser can follow.
-const EXTERNAL: [&str; 11] = [
-    "http", "https", "mailto", "tel", "sms", "data", "geo", "whatsapp", "webcal", "facetime", "tg",
+const EXTERNAL: [&str; 19] = [
+    "http",
+    "https",
+    "mailto",
+    "tel",
+    "sms",
+    "data",
+    "geo",
+    "whatsapp",
+    "webcal",
+    "facetime",
+    "tg",
+    "viber",
+    "line",
+    "sgnl",
+    "skype",
+    "fb-messenger",
+    "maps",
+    "waze",
+    "sip",
 ];
 
 /// A reference of a file.
@@ -307,14 +325,18 @@ impl<'a> Index<'a> {
             }
         };
         self.check_host(&url, what, target, &mut add);
-        match self.inside(&url, reference) {
-            Some(path) => {
-                let found = self.look_up(&path, &url, reference, &mut add);
-                if let Some(found) = found.filter(|_| reference.leads()) {
-                    self.links.borrow_mut().entry(file).or_default().insert(found);
-                }
+        let found = match self.inside(&url, reference.canonical) {
+            Some(path) => self.look_up(&path, &url, reference, &mut add),
+            None => {
+                check_outside(&url, what, &shown(target), &mut add);
+                // A link with the site's own address may lead to another system: what is missing is
+                // no problem, but what is there can be reached.
+                let path = self.inside(&url, true);
+                path.and_then(|path| self.exact(&self.candidates(&path)))
             }
-            None => check_outside(&url, what, &shown(target), &mut add),
+        };
+        if let Some(found) = found.filter(|_| reference.leads()) {
+            self.links.borrow_mut().entry(file).or_default().insert(found);
         }
     }
 
@@ -357,18 +379,45 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The decoded path in the site that `url` leads to; `None` if it leads out of the site.
-    fn inside(&self, url: &Url, reference: &Reference) -> Option<String> {
+    /// The decoded path in the site that `url` leads to; `None` if it leads out of the site. With
+    /// `by_host`, addresses on the site's canonical host are in the site, too.
+    fn inside(&self, url: &Url, by_host: bool) -> Option<String> {
         let path = if url.host_str() == Some(SITE_HOST) {
             url.path().trim_start_matches('/')
         } else {
-            let canonical = self.canonical.as_ref().filter(|_| reference.canonical)?;
+            let canonical = self.canonical.as_ref().filter(|_| by_host)?;
             if !url.scheme().starts_with("http") || url.host_str() != Some(&canonical.host) {
                 return None;
             }
             url.path().strip_prefix(&canonical.folder)?.strip_prefix('/')?
         };
         Some(decoded(path))
+    }
+
+    /// The files that a path may lead to, in the sequence in which servers look for them.
+    fn candidates(&self, path: &str) -> Vec<String> {
+        let mut candidates = if path.is_empty() || path.ends_with('/') {
+            vec![format!("{path}index.html")]
+        } else {
+            vec![path.to_owned(), format!("{path}/index.html")]
+        };
+        if self.options.clean_urls {
+            let path = path.trim_end_matches('/');
+            candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
+        }
+        candidates
+    }
+
+    /// The file with this path, in whatever spelling.
+    fn near(&self, path: &str) -> Option<&'a SitePath> {
+        self.by_case.get(&case_key(path)).copied()
+    }
+
+    /// The first of these files that the site has in exactly this spelling.
+    fn exact(&self, candidates: &[String]) -> Option<&'a SitePath> {
+        candidates
+            .iter()
+            .find_map(|wanted| self.near(wanted).filter(|path| path.as_str() == wanted))
     }
 
     fn look_up(
@@ -379,21 +428,9 @@ impl<'a> Index<'a> {
         add: &mut impl FnMut(Rule, message::Message),
     ) -> Option<&'a SitePath> {
         let (what, target) = (reference.what, shown(&reference.target));
-        let mut candidates = if path.is_empty() || path.ends_with('/') {
-            vec![format!("{path}index.html")]
-        } else {
-            vec![path.to_owned(), format!("{path}/index.html")]
-        };
-        if self.options.clean_urls {
-            let path = path.trim_end_matches('/');
-            candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
-        }
-        let find = |candidate: &String| self.by_case.get(&case_key(candidate)).copied();
-        let exact = candidates
-            .iter()
-            .find_map(|wanted| find(wanted).filter(|path| path.as_str() == wanted));
-        let Some(found) = exact else {
-            let message = match candidates.iter().find_map(find) {
+        let candidates = self.candidates(path);
+        let Some(found) = self.exact(&candidates) else {
+            let message = match candidates.iter().find_map(|wanted| self.near(wanted)) {
                 Some(near) => message!(
                     "the {what} `{target}` leads to `{near}` in another spelling; write upper and \
                      lower case and accents as in the file's name"

@@ -87,6 +87,7 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Replace("lang=\"pt-BR\"", "lang=\"pt\""),
         // Only in the page when a script copies it.
         Change::Body("<p id='a'>x</p><template><p id='a'>y</p><p id='a'>z</p></template>"),
+        Change::Body("<template><a href='{{ url }}' title='${name}'>{{ name }}</a><img src='{{ image }}' alt=''></template>"),
         Change::Body("<img src='favicon.svg#svgView(viewBox(0,0,1,1))' alt=''>"),
         Change::Body("<img src='favicon.svg#xywh=0,0,1,1' alt=''>"),
         Change::Replace("charset=\"utf-8\"", "charset=\"UTF-8\""),
@@ -105,6 +106,16 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Body("<script src='https://example.org/a.js'>if (</script><template><script>if (</script></template>"),
         Change::Put("b.svg", b"<?xml version='1.0'?><!DOCTYPE svg PUBLIC \"-//W3C//DTD SVG 1.1//EN\" \"http://www.w3.org/x.dtd\"><svg xmlns='http://www.w3.org/2000/svg'/>".to_vec()),
         Change::Put("feed.xml", b"<feed><t>a &amp; b &#233;</t><t><![CDATA[<x>]]></t></feed>".to_vec()),
+        Change::Put("feed.atom", b"<feed xmlns='http://www.w3.org/2005/Atom'><title>x</title></feed>".to_vec()),
+        // The texts of a source map are code.
+        Change::Put("js/a.js.map", br#"{"version": 3, "sourcesContent": ["`${a}` + {{b}}"]}"#.to_vec()),
+        Change::Body("<x-card background='red'>x</x-card><iframe src='about:blank' title='x'></iframe>"),
+        Change::Body("<a href='viber://chat?number=%2B5511'>x</a> <a href='maps:?q=P%C3%A3o'>x</a> <a href='sip:oi@example.com'>x</a>"),
+        Change::Body("<a href='mailto:oi@example.com?subject=Ol%C3%A1&amp;body=x'>x</a> <a href='tel:+55%2011%203000-0000'>x</a> <a href='sms:?body=oi'>x</a>"),
+        Change::Body("<h2 id='horários'>x</h2> <a href='#horários'>x</a> <a href='extra.html#hor%C3%A1rios'>x</a>"),
+        Change::Body("<picture><source srcset='img/pao.png 1x,img/pao.png 2x' media='(width >= 1px)'><img src='img/pao.png' sizes='(width < 9em) 1px, 2px' alt=''></picture>"),
+        Change::Head("<base href='/sobre/'><link rel='stylesheet' href='../css/site.css'>"),
+        Change::Put("css/cores.css", b"@layer a, b;@import url(//a.example/x.css) layer(a) supports(display: grid) screen;@container (9px < width) { a { b: url(../img/p\\61 o.png); c: image-set('../img/pao.png' type('image/png') 1x) } }".to_vec()),
     ];
     for (number, change) in fine.iter().enumerate() {
         assert_eq!(problems(&changed(change)), [], "case {number}");
@@ -207,6 +218,8 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::RobotsDisallow, Put("robots.txt", b"User-agent: *\nDisallow: /\n".to_vec())),
         (Rule::JsonSyntax, Put("data.json", b"{\"a\": 1,}".to_vec())),
         (Rule::JsonSyntax, Put("site.webmanifest", b"nada".to_vec())),
+        (Rule::JsonSyntax, Put("loja.geojson", b"{,}".to_vec())),
+        (Rule::XmlSyntax, Put("feed.atom", b"<feed><title></feed>".to_vec())),
         (Rule::JsonSyntax, Head("<script type=\"importmap\">{imports: {}}</script>")),
         (Rule::JsonSyntax, Body("<script type=\"application/json\">{\"a\": 1,}</script>")),
         (Rule::ScriptSyntax, Body("<script>const a = (1;</script>")),
@@ -248,6 +261,7 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::BrokenReference, Body("<a href=\"http://\">x</a>")),
         (Rule::BrokenReference, Body("<img src=\"img/nada.png\" alt=\"\">")),
         (Rule::BrokenReference, Body("<img src=\"\" alt=\"\">")),
+        (Rule::BrokenReference, Body("<template><a href=\"nada.html\">x</a></template>")),
         (
             Rule::BrokenReference,
             Body("<img srcset=\"img/pao.png 1x, img/nada.png 2x\" src=\"img/pao.png\" alt=\"\">"),
@@ -269,6 +283,11 @@ fn f5_each_rule_is_enforced_alone() {
             Rule::BrokenReference,
             Put("css/cores.css", b"@media x { a { b: image-set(url(nada.png) 1x) } }".to_vec()),
         ),
+        (
+            Rule::BrokenReference,
+            Put("css/cores.css", b"a { b: image-set('nada.png' type('image/png') 1x) }".to_vec()),
+        ),
+        (Rule::BrokenReference, Body("<table background='nada.png'><tr><th>x</table>")),
         (
             Rule::BrokenReference,
             Put("site.webmanifest", br#"{"icons": [{"src": "nada.png"}]}"#.to_vec()),
@@ -392,6 +411,37 @@ fn each_rule_that_warns_warns_alone() {
 }
 
 #[test]
+fn a_link_with_the_sites_own_address_leads_to_its_page() {
+    let links = "<a href='https://padaria.example/extra.html'>x</a> \
+                 <a href='https://padaria.example/sobre'>x</a> \
+                 <a href='https://padaria.example/card%C3%A1pio.html'>x</a> \
+                 <a href='https://padaria.example/loja/'>of another system</a>";
+    for (head, expected) in [("<link rel='canonical' href='https://padaria.example/'>", 0), ("", 3)]
+    {
+        let mut files = quiet("", "");
+        files.insert(path("index.html"), page(head, links).into_bytes());
+        assert_eq!(problems(&files), []);
+        let orphans = warned(&files).into_iter().filter(|(rule, _)| *rule == Rule::OrphanPage);
+        assert_eq!(orphans.count(), expected, "{head}");
+    }
+}
+
+#[test]
+fn an_image_is_known_by_all_of_its_brands() {
+    let of = |brands: &str| format!("\0\0\0\x1cftyp{brands}");
+    for (brands, warns) in [
+        ("avif\0\0\0\0mif1miaf", false),
+        ("mif1\0\0\0\0mif1avif", false),
+        ("heic\0\0\0\0mif1heic", true),
+    ] {
+        let mut files = quiet("", "");
+        files.insert(path("a.avif"), of(brands).into_bytes());
+        let found = warned(&files).contains(&(Rule::ImageFile, "a.avif".to_owned()));
+        assert_eq!(found, warns, "{brands:?}");
+    }
+}
+
+#[test]
 fn the_entry_page_is_for_search_engines_and_previews() {
     let entry = |head: &str| {
         let mut files = good_site();
@@ -403,7 +453,8 @@ fn the_entry_page_is_for_search_engines_and_previews() {
     };
     let hidden = entry("<meta name=\"robots\" content=\"noindex, follow\">");
     assert_eq!(rules(&hidden.problems), BTreeSet::from([Rule::NoIndex]));
-    let shown = entry("<meta name=\"robots\" content=\"index, follow\">");
+    let shown = entry("<meta name=\"robots\" content=\"index, max-image-preview: none\">");
+    assert_eq!(shown.problems, []);
     assert!(!rules(&shown.warnings).contains(&Rule::Icon));
     let mut files = good_site();
     files.insert(path("index.html"), page("", "").into_bytes());
