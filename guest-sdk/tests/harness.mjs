@@ -44,7 +44,8 @@ for (const found of table.cases) {
       file.finish();
       assert.ok(fileExists(path), path);
     }
-    if (!found.write && !found.chunks) ask(question('A text.', { purpose: found.purpose ?? 'copywriting' }));
+    if (found.write || found.chunks) return;
+    ask(question('A text.', { purpose: found.purpose ?? 'copywriting' }));
   };
   const order = { ...sampleOrder(), ...found.order };
   const run = new Harness(script).run(probe(found.manifest, generate), order);
