@@ -89,6 +89,8 @@ for (let round = 0; round < 2; round += 1) {
 const broken = probe({}, (order) => order.menu.soup.price);
 assert.throws(() => new Harness(GOOD).run(broken, sampleOrder()), TypeError);
 assert.throws(() => new Harness(GOOD).run(broken, sampleOrder()).ok(), TypeError);
+const empty = probe({}, () => writeFile('index.html', undefined));
+assert.throws(() => new Harness(GOOD).run(empty, sampleOrder()), /text or bytes, not undefined/);
 const timer = probe({}, () => setTimeout(() => {}, 1));
 assert.throws(() => new Harness(GOOD).run(timer, sampleOrder()), /setTimeout/);
 assert.throws(() => ask(question('x')), /outside of a run/);

@@ -112,6 +112,11 @@ class Broken(Probe):
         {}["soup"]
 
 
+class Empty(Probe):
+    async def make(self, order):
+        write_file("index.html", None)
+
+
 class Timer(Probe):
     async def make(self, order):
         await asyncio.sleep(1)
@@ -126,7 +131,7 @@ class Lost(Probe):
         asyncio.create_task(later())
 
 
-for template, wanted in [(Broken, KeyError), (Timer, NotImplementedError)]:
+for template, wanted in [(Broken, KeyError), (Empty, TypeError), (Timer, NotImplementedError)]:
     try:
         Harness(GOOD).run(template({}), sample_order())
         raise SystemExit(f"{template} made a site")
