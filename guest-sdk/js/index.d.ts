@@ -136,8 +136,8 @@ export interface Definition {
   version: string;
   /** What the template generates, in one sentence of at most 1,000 bytes. */
   summary: string;
-  /** The purposes of AI calls, at most 64: name and description. */
-  purposes: Record<string, string>;
+  /** The purposes of AI calls, at most 64: name and description. Without one, there are none. */
+  purposes?: Record<string, string>;
   /** The languages in which the template can write, as BCP 47 tags; not empty. */
   locales: string[];
   /** The fields of the order that the template uses. It gets all fields anyway. */

@@ -1,6 +1,7 @@
 import * as diagnostics from 'sitewright:template/diagnostics@0.2.0';
 import { Writer, exists, write } from 'sitewright:template/site@0.2.0';
 import { Failure } from './failure.js';
+import { Html } from './html.js';
 
 /**
  * Writes a file of the site. A file can be written once.
@@ -10,9 +11,11 @@ import { Failure } from './failure.js';
  *   or bytes
  * @throws {Failure} if the path is invalid or taken, a limit is exceeded (default: 2,000 files,
  *   8 MiB in one file, 64 MiB in all files), or the host could not store the file
+ * @throws {TypeError} if the content is neither text nor bytes
  */
 export function writeFile(path, content) {
-  refusing(path, () => write(path, bytesOf(content)));
+  const bytes = bytesOf(content);
+  refusing(path, () => write(path, bytes));
 }
 
 /**
@@ -36,14 +39,22 @@ export function fileExists(path) {
 export function createFile(path) {
   const writer = refusing(path, () => Writer.create(path));
   return {
-    append: (content) => refusing(path, () => writer.append(bytesOf(content))),
+    append(content) {
+      const bytes = bytesOf(content);
+      refusing(path, () => writer.append(bytes));
+    },
     finish: () => refusing(path, () => Writer.finish(writer)),
   };
 }
 
 function bytesOf(content) {
-  const isBytes = content instanceof Uint8Array;
-  return isBytes ? content : new TextEncoder().encode(String(content));
+  if (content instanceof Uint8Array) return content;
+  // Of another value, a file with the text `undefined` would be published.
+  if (typeof content !== 'string' && !(content instanceof Html)) {
+    const kind = content === null ? 'null' : typeof content;
+    throw new TypeError(`a file is text or bytes, not ${kind}`);
+  }
+  return new TextEncoder().encode(String(content));
 }
 
 /** Calls `work`, whose refusal becomes a `Failure`. */

@@ -15,8 +15,8 @@ import orderSchema from './order.schema.json';
  * @param {string} definition.version the semantic version of the template: `1.4.0`
  * @param {string} definition.summary what the template generates, in one sentence of at most 1,000
  *   bytes
- * @param {Record<string, string>} definition.purposes the purposes of AI calls, at most 64: name
- *   and description
+ * @param {Record<string, string>} [definition.purposes] the purposes of AI calls, at most 64: name
+ *   and description; without one, the template calls no model
  * @param {string[]} definition.locales the languages in which the template can write, as BCP 47
  *   tags: `pt-BR`, `en`; not empty
  * @param {string[]} [definition.orderFields] the fields of the order that the template uses, for
@@ -35,7 +35,7 @@ export function template({
   name,
   version,
   summary,
-  purposes,
+  purposes = {},
   locales,
   orderFields,
   copyMarks = [],

@@ -3,7 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { ask, askAll, progress, template, warn, writeFile } from 'sitewright';
+import {
+  ask,
+  askAll,
+  createFile,
+  fileExists,
+  progress,
+  template,
+  warn,
+  writeFile,
+} from 'sitewright';
 import { Harness, sampleOrder } from 'sitewright/testing';
 
 const table = JSON.parse(readFileSync(new URL('../harness.json', import.meta.url), 'utf8'));
@@ -28,7 +37,15 @@ for (const found of table.cases) {
   if (found.fault) script = `[[rule]]\nanswer = { fault = { ${found.fault} } }\n`;
   const generate = () => {
     for (const [path, size] of found.write ?? []) writeFile(path, new Uint8Array(size));
-    if (!found.write) ask(question('A text.', { purpose: found.purpose ?? 'copywriting' }));
+    for (const [path, size] of found.chunks ?? []) {
+      const file = createFile(path);
+      file.append(new Uint8Array(size / 2));
+      file.append(new Uint8Array(size / 2));
+      file.finish();
+      assert.ok(fileExists(path), path);
+    }
+    if (found.write || found.chunks) return;
+    ask(question('A text.', { purpose: found.purpose ?? 'copywriting' }));
   };
   const order = { ...sampleOrder(), ...found.order };
   const run = new Harness(script).run(probe(found.manifest, generate), order);
@@ -72,6 +89,8 @@ for (let round = 0; round < 2; round += 1) {
 const broken = probe({}, (order) => order.menu.soup.price);
 assert.throws(() => new Harness(GOOD).run(broken, sampleOrder()), TypeError);
 assert.throws(() => new Harness(GOOD).run(broken, sampleOrder()).ok(), TypeError);
+const empty = probe({}, () => writeFile('index.html', undefined));
+assert.throws(() => new Harness(GOOD).run(empty, sampleOrder()), /text or bytes, not undefined/);
 const timer = probe({}, () => setTimeout(() => {}, 1));
 assert.throws(() => new Harness(GOOD).run(timer, sampleOrder()), /setTimeout/);
 assert.throws(() => ask(question('x')), /outside of a run/);

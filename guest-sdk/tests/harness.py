@@ -13,8 +13,10 @@ ROOT = Path(__file__).parent.parent
 # In place of this folder: its `html.py` is not that of the standard library.
 sys.path[0] = str(ROOT / "python")
 
-from sitewright import Failure, Question, Template, ask, ask_all, progress, stream, warn, write_file
-from sitewright import testing
+from sitewright import (
+    Failure, FileWriter, Question, Template, ask, ask_all, file_exists, progress, stream, testing,
+    warn, write_file,
+)
 from sitewright.testing import Harness, sample_order
 
 table = json.loads((ROOT / "harness.json").read_text())
@@ -38,7 +40,12 @@ class Probe(Template):
             await asyncio.get_running_loop().create_future()
         for path, size in self.case.get("write", []):
             write_file(path, bytes(size))
-        if "write" not in self.case:
+        for path, size in self.case.get("chunks", []):
+            with FileWriter(path) as file:
+                file.append(bytes(size // 2))
+                file.append(bytes(size // 2))
+            assert file_exists(path), path
+        if "write" not in self.case and "chunks" not in self.case:
             question = Question(self.case.get("purpose", "copywriting"), "Write.", "A text.")
             await ask(question)
 
@@ -60,7 +67,10 @@ class Whole(Probe):
     async def make(self, order):
         progress("copy", 0, 1)
         texts = await ask_all({
-            name: Question("copywriting", "Write.", name, {"city": order.primary_city})
+            name: Question(
+                "copywriting", "Write.", name,
+                {"city": order.primary_city, "prices": order.prices},
+            )
             for name in ("one", "two", "three")
         })
         chunks = []
@@ -80,11 +90,15 @@ SCRIPT = (
 )
 for _ in range(2):
     # Each run starts at the beginning of the script.
-    run = Harness.scripted(SCRIPT).run(Whole({}), json.dumps(sample_order())).ok()
+    order = sample_order() | {"prices": [{"name": "Rye", "price": "4 €"}]}
+    run = Harness.scripted(SCRIPT).run(Whole({}), json.dumps(order)).ok()
     assert run.text("index.html") == "second" and run.text("n.txt").isdigit(), run.files
     assert run.progress == [("copy", 0, 1)] and run.most_calls_at_once == 3, run
     assert [call.reply.call_id for call in run.ai_calls] == [f"call-{n}" for n in range(1, 6)]
     assert run.reports[0].code == "no-hours" and "Campinas" in run.ai_calls[0].prompt, run
+    # A part of the order is JSON, without what it does not have.
+    prompt = run.ai_calls[0].prompt
+    assert '"name": "Rye"' in prompt and "duration" not in prompt, prompt
 try:
     run.text("missing.html")
     raise SystemExit("a file that was not written has a text")
@@ -96,6 +110,11 @@ class Broken(Probe):
     async def make(self, order):
         await ask(Question("copywriting", "Write.", "x"))
         {}["soup"]
+
+
+class Empty(Probe):
+    async def make(self, order):
+        write_file("index.html", None)
 
 
 class Timer(Probe):
@@ -112,7 +131,7 @@ class Lost(Probe):
         asyncio.create_task(later())
 
 
-for template, wanted in [(Broken, KeyError), (Timer, NotImplementedError)]:
+for template, wanted in [(Broken, KeyError), (Empty, TypeError), (Timer, NotImplementedError)]:
     try:
         Harness(GOOD).run(template({}), sample_order())
         raise SystemExit(f"{template} made a site")

@@ -41,6 +41,8 @@ equal(run.reports[0]?.code, 'no-hours');
 equal(run.mostCallsAtOnce, 1);
 const call: Call | undefined = run.aiCalls[0];
 equal(call?.request.messages[0]?.role, 'system');
+const part = call?.request.messages[1]?.content[1];
+equal(part?.tag === 'data' ? part.val.name : undefined, 'city');
 equal(call?.request.format.tag, 'text');
 equal(call?.prompt.includes('Campinas'), true);
 if (call?.reply.tag !== 'ok') throw new Error('the call has a reply');

@@ -32,15 +32,19 @@ export const exists = (path) => current().exists(path);
 
 export class Writer {
   #path;
+  #size = 0;
   #chunks = [];
 
   static create(path) {
+    current().check(path, 0);
     const writer = new Writer();
     writer.#path = path;
     return writer;
   }
 
   append(bytes) {
+    current().check(this.#path, this.#size + bytes.length);
+    this.#size += bytes.length;
     this.#chunks.push(Buffer.from(bytes));
   }
 

@@ -1,12 +1,17 @@
 /** Types of `sitewright/testing`. The module has the documentation, too. */
 import type { Order, Template } from '../index.js';
 
+/** A part of a message: the template's text, or data, which the host delimits for the model. */
+export type Part =
+  | { tag: 'text'; val: string }
+  | { tag: 'data'; val: { name: string; text: string } };
+
 /** The request of an AI call, as the host gets it. */
 export interface Request {
   /** One of the template's purposes. */
   purpose: string;
-  /** The messages, the instructions first. Order data is in them, delimited. */
-  messages: { role: 'system' | 'user' | 'assistant'; content: string }[];
+  /** The messages, the instructions first. */
+  messages: { role: 'system' | 'user' | 'assistant'; content: Part[] }[];
   /** The format of the reply; `val` is the JSON Schema, as text. */
   format: { tag: 'text' } | { tag: 'json' } | { tag: 'json-schema'; val: string };
   /** Maximum length of the reply, in tokens; `undefined` for the limit of the route. */

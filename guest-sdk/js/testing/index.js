@@ -175,12 +175,21 @@ class Running {
   }
 
   write(path, bytes) {
-    const { refused } = ask({ op: 'write', path, bytes: bytes.length });
+    this.#accepted('write', path, bytes.length);
+    this.#run.files.set(path, Uint8Array.from(bytes));
+  }
+
+  /** Throws what `write` would throw for a file of this size. */
+  check(path, size) {
+    this.#accepted('check', path, size);
+  }
+
+  #accepted(op, path, bytes) {
+    const { refused } = ask({ op, path, bytes });
     if (refused) {
       const payload = { kind: refused.code, message: refused.message };
       throw Object.assign(new Error(refused.message), { payload });
     }
-    this.#run.files.set(path, Uint8Array.from(bytes));
   }
 
   exists(path) {

@@ -335,15 +335,17 @@ def complete_stream(request):
 
 
 class Writer:
-    """A file that is written in chunks. The program accepts or refuses it at its end."""
+    """A file that is written in chunks. The program accepts or refuses each, as the host does."""
 
     def __init__(self, path):
+        _run().check(path, 0)
         self._path = path
-        self._content = b""
+        self._content = bytearray()
 
     create = classmethod(lambda cls, path: cls(path))
 
     def append(self, content):
+        _run().check(self._path, len(self._content) + len(content))
         self._content += content
 
     @classmethod
@@ -351,7 +353,7 @@ class Writer:
         _run().write(writer._path, writer._content)
 
     def __exit__(self, *_error):
-        self._content = b""
+        self._content = bytearray()
 
 
 def _module(name, **members):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from componentize_py_types import Err, Ok
@@ -24,7 +24,7 @@ class Question:
     """The user message: the request, without order data."""
     data: dict[str, Any] = field(default_factory=dict)
     """Order data by name. It follows the user message, and the host delimits it as untrusted
-    input. What is not text becomes JSON."""
+    input. What is not text becomes JSON, parts of the order such as `order.prices` too."""
     schema: dict | None = None
     """JSON Schema (draft 2020-12, at most 64 KiB as text) of the reply. With a schema, the reply's
     value is parsed JSON that the host has validated; without one, it is text."""
@@ -99,7 +99,8 @@ async def ask_all(questions: dict[str, Question]) -> dict[str, Reply]:
 
 
 def _reply(question, completion):
-    value = json.loads(completion.content) if question.schema else completion.content
+    is_json = question.schema is not None
+    value = json.loads(completion.content) if is_json else completion.content
     return Reply(value, completion.call_id)
 
 
@@ -113,13 +114,14 @@ def _request(question):
     system = [ai_types.Part_Text(question.system)]
     user = [ai_types.Part_Text(question.user), *data]
     schema = question.schema
+    text = schema is None
     return ai_types.Request(
         purpose=question.purpose,
         messages=[
             ai_types.Message(ai_types.Role.SYSTEM, system),
             ai_types.Message(ai_types.Role.USER, user),
         ],
-        format=ai_types.Format_JsonSchema(json.dumps(schema)) if schema else ai_types.Format_Text(),
+        format=ai_types.Format_Text() if text else ai_types.Format_JsonSchema(json.dumps(schema)),
         max_output_tokens=question.max_output_tokens,
         temperature=question.temperature,
         seed=None,
@@ -129,5 +131,13 @@ def _request(question):
 
 def _texts(data):
     for name, value in data.items():
-        is_text = isinstance(value, str)
-        yield name, value if is_text else json.dumps(value, ensure_ascii=False, indent=2)
+        if not isinstance(value, str):
+            value = json.dumps(value, ensure_ascii=False, indent=2, default=_fields)
+        yield name, value
+
+
+def _fields(value):
+    """The fields of a part of the order that are there."""
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} is not JSON: give a text, a list or a dictionary")
+    return {name: item for name, item in vars(value).items() if item not in (None, [], {})}

@@ -18,6 +18,7 @@ def write_file(path: str, content: str | bytes) -> None:
     Raises:
         Failure: the path is invalid or taken, a limit is exceeded (default: 2,000 files, 8 MiB in
             one file, 64 MiB in all files), or the host could not store the file.
+        TypeError: the content is neither text nor bytes.
     """
     with _refusals(path):
         site.write(path, _bytes(content))
@@ -63,7 +64,11 @@ class FileWriter:
 
 
 def _bytes(content):
-    return content if isinstance(content, bytes) else content.encode()
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return bytes(content)
+    raise TypeError(f"a file is text or bytes, not {type(content).__name__}")
 
 
 @contextlib.contextmanager

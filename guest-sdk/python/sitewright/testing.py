@@ -214,11 +214,18 @@ class _Running:
         return _native.Completion(*(done[name] for name in names))
 
     def write(self, path, content):
-        answer = self.program.ask(op="write", path=path, bytes=len(content))
+        self._accepted("write", path, len(content))
+        self.result.files[path] = bytes(content)
+
+    def check(self, path, size):
+        """Raises what `write` would raise for a file of this size."""
+        self._accepted("check", path, size)
+
+    def _accepted(self, op, path, size):
+        answer = self.program.ask(op=op, path=path, bytes=size)
         if refused := answer.get("refused"):
             error = _native.WriteError(_native.Case(refused["code"]), refused["message"])
             raise _native.Err(error)
-        self.result.files[path] = bytes(content)
 
 
 class _Program:

@@ -6,7 +6,7 @@ use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script};
 
 use crate::{
     Manifest,
-    ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Usage},
+    ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Message, Request, Usage},
 };
 
 /// Answers a call with the script.
@@ -27,10 +27,17 @@ pub(super) fn answer(
             ),
         );
     }
-    if request.messages.iter().all(|message| message.content.trim().is_empty()) {
+    if request.messages.is_empty() {
         return reject(
             ErrorKind::InvalidRequest,
             "the request has no message: add one with `user`".to_owned(),
+        );
+    }
+    let empty = |message: &Message| message.content.trim().is_empty();
+    if let Some(at) = request.messages.iter().position(empty) {
+        return reject(
+            ErrorKind::InvalidRequest,
+            format!("the content of messages[{at}] is empty; remove the message or add text"),
         );
     }
     let Some(script) = script else {

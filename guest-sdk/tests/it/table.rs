@@ -23,6 +23,7 @@ struct Table {
 struct Case {
     fault: Option<String>,
     write: Option<Vec<(String, usize)>>,
+    chunks: Option<Vec<(String, usize)>>,
     manifest: Map<String, Value>,
     order: Map<String, Value>,
     script: Option<String>,
@@ -63,7 +64,14 @@ impl Template for Probe {
         for (path, size) in case.write.iter().flatten() {
             site.write(path.as_str(), vec![0; *size])?;
         }
-        if case.write.is_none() {
+        for (path, size) in case.chunks.iter().flatten() {
+            let mut file = site.create(path)?;
+            file.append(vec![0; size / 2])?;
+            file.append(vec![0; size / 2])?;
+            file.finish()?;
+            assert!(site.exists(path), "{path}");
+        }
+        if case.write.is_none() && case.chunks.is_none() {
             let purpose = case.purpose.as_deref().unwrap_or("copywriting");
             ai::ask(purpose).user("A text.").text().await?;
         }

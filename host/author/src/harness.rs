@@ -48,6 +48,8 @@ enum Asked {
     Ask { requests: Vec<RawRequest> },
     /// A file of the site. The content stays with the test.
     Write { path: String, bytes: u64 },
+    /// Whether a file would be accepted: one that is written in chunks.
+    Check { path: String, bytes: u64 },
 }
 
 /// The manifest, as `describe` returns it.
@@ -122,7 +124,7 @@ enum Answer {
     Order(String),
     /// One reply for each request, in their order.
     Replies(Vec<Reply>),
-    /// The file is accepted.
+    /// The file is accepted, or would be.
     Written(String),
     /// The run does not begin, or the file is not accepted.
     Refused(Refused),
@@ -219,6 +221,10 @@ impl Harness {
             }
             Asked::Write { path, bytes } => match self.run()?.write(&path, bytes) {
                 Ok(()) => Answer::Written(path),
+                Err(refused) => Answer::Refused(refused),
+            },
+            Asked::Check { path, bytes } => match self.run()?.checked(&path, bytes) {
+                Ok(_) => Answer::Written(path),
                 Err(refused) => Answer::Refused(refused),
             },
         };
@@ -419,6 +425,14 @@ impl Run {
 
     /// Takes a path and counts the bytes of its file. After an error, nothing is taken or counted.
     fn write(&mut self, path: &str, bytes: u64) -> Result<(), Refused> {
+        let (path, usage) = self.checked(path, bytes)?;
+        self.usage = usage;
+        self.names.insert(&path);
+        Ok(())
+    }
+
+    /// The path of a file, and the usage with it.
+    fn checked(&self, path: &str, bytes: u64) -> Result<(SitePath, SiteUsage), Refused> {
         let refuse = |code, error: &dyn std::fmt::Display| Refused {
             code,
             message: message!("the file is refused: {error}"),
@@ -427,9 +441,8 @@ impl Run {
         let max = usize::try_from(self.usage.path_bytes.max).unwrap_or(usize::MAX);
         let path = SitePath::parse(path, max).map_err(|error| refuse("invalid-path", &error))?;
         self.names.check(&path).map_err(|error| refuse("conflict", &error))?;
-        self.usage = self.usage.with(&path, bytes).map_err(|error| refuse("limit", &error))?;
-        self.names.insert(&path);
-        Ok(())
+        let usage = self.usage.with(&path, bytes).map_err(|error| refuse("limit", &error))?;
+        Ok((path, usage))
     }
 }
 
@@ -590,9 +603,13 @@ mod tests {
             ("large", 8 << 20, ""),
         ];
         for (path, bytes, code) in rows {
-            let question = json!({ "op": "write", "path": path, "bytes": bytes });
-            let answer = ask(&mut harness, &question).await;
-            assert_eq!(answer["refused"]["code"].as_str().unwrap_or_default(), code, "{answer}");
+            // What is only asked for is not taken.
+            for op in ["check", "write"] {
+                let question = json!({ "op": op, "path": path, "bytes": bytes });
+                let answer = ask(&mut harness, &question).await;
+                let refused = answer["refused"]["code"].as_str().unwrap_or_default();
+                assert_eq!(refused, code, "{op}: {answer}");
+            }
         }
     }
 }

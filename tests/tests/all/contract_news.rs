@@ -20,7 +20,11 @@ fn a_file_in_chunks_is_written_when_it_is_finished_and_not_before() {
     assert!(!site.join("left.txt").exists(), "it was not finished");
     let diagnostics = done.json()["release"]["diagnostics"].take();
     assert_eq!(diagnostics[0]["message"], "[false, false] [true, false]", "{diagnostics}");
-    assert_eq!(diagnostics[1]["code"], "conflict", "{diagnostics}");
+    for refused in 1..=3 {
+        assert_eq!(diagnostics[refused]["code"], "conflict", "{diagnostics}");
+    }
+    assert_eq!(fs::read_to_string(site.join("twice.txt")).unwrap(), "first");
+    assert!(!site.join("Twice.txt").exists(), "it has the name of another one");
 }
 
 #[test]

@@ -265,6 +265,13 @@ async fn an_ai_request_of_more_than_two_mebibytes_is_refused_and_one_below_is_no
     assert_eq!(ai.kind, AiErrorKind::InvalidRequest);
     assert!(ai.message.as_str().contains("2097153 bytes; at most 2097152"), "{}", ai.message);
     assert!(ai.attempts.is_empty(), "nobody was asked");
+    // What the host adds to data counts: the model gets it all.
+    let data = |number: usize, parts: usize| {
+        lab.start(&numbered_order(number, "ai-echo", json!({ "prompt": "x", "data": parts })))
+    };
+    released(data(3, MOST / 100).ended().await);
+    let record = failed(data(4, MOST / 96).ended().await);
+    assert_eq!(record.ai.unwrap().kind, AiErrorKind::InvalidRequest);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,8 +30,9 @@ impl Moment<'_> {
     pub(super) fn matters(&self) -> bool {
         match self.what {
             What::Call(entry, _) => {
+                let of_ai = ["ai.", "ai-sync."].iter().any(|begin| entry.call.starts_with(begin));
                 entry.outcome == TrailOutcome::InFlight
-                    || (entry.call.starts_with("ai.") && entry.outcome != TrailOutcome::Ok)
+                    || (of_ai && entry.outcome != TrailOutcome::Ok)
             }
             What::Report(diagnostic) => diagnostic.severity >= Severity::Warning,
         }

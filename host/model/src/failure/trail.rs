@@ -164,7 +164,7 @@ enum Class {
     Ai,
     /// Files of the site.
     Write,
-    /// Diagnostics, which cost the template nothing.
+    /// Diagnostics and questions, which cost the template nothing.
     Told,
     /// Calls that were rejected at once, which cost nothing either.
     Refused,
@@ -185,8 +185,8 @@ impl Class {
 
     fn of(call: &str) -> Self {
         match call.split_once('.') {
-            Some(("ai", _)) => Class::Ai,
-            Some(("diagnostics", _)) => Class::Told,
+            Some(("ai" | "ai-sync", _)) => Class::Ai,
+            Some(("diagnostics", _) | ("site", "exists")) => Class::Told,
             _ => Class::Write,
         }
     }
@@ -486,9 +486,15 @@ mod tests {
     /// Repeated calls of one class leave the shares of the other classes alone.
     #[test]
     fn nothing_a_guest_repeats_pushes_out_the_calls_that_matter() {
-        let spam: [(&str, Spam); 5] = [
+        let spam: [(&str, Spam); 7] = [
             ("reports", |trail, _| {
                 done(trail, "diagnostics.report", TrailOutcome::Ok, false);
+            }),
+            ("questions", |trail, _| {
+                done(trail, "site.exists", TrailOutcome::Ok, false);
+            }),
+            ("writes", |trail, _| {
+                done(trail, "site.write", TrailOutcome::Ok, false);
             }),
             ("stages", |trail, n| trail.progress(Duration::ZERO, &format!("stage {n}"), n, n)),
             ("lines and stages", |trail, n| {
@@ -508,11 +514,15 @@ mod tests {
                 done(&mut trail, "ai.complete", TrailOutcome::Ok, false);
                 done(&mut trail, "site.write", TrailOutcome::Ok, false);
             }
+            for _ in 0..32 {
+                done(&mut trail, "ai-sync.complete-all", TrailOutcome::Ok, false);
+            }
             let written = count(&trail, "site.write");
             for number in 0..100_000 {
                 spam(&mut trail, number);
             }
             assert_eq!(count(&trail, "ai.complete"), 64, "{name}");
+            assert_eq!(count(&trail, "ai-sync.complete-all"), 32, "{name}");
             assert!(count(&trail, "site.write") >= written, "{name}");
             let entries = trail.entries();
             assert!(entries.len() <= TRAIL_LENGTH, "{name}: {}", entries.len());

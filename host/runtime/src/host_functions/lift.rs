@@ -152,6 +152,7 @@ impl GuestMessage for Message {
             Ok(match part {
                 Part::Text(text) => ai_types::Part::Text(parts.take(store, &text)?),
                 Part::Data(Data { name, text }) => {
+                    parts.bytes = parts.bytes.saturating_add(DELIMITER_BYTES);
                     let (name, text) = (parts.take(store, &name)?, parts.take(store, &text)?);
                     ai_types::Part::Data(ai_types::Data { name, text })
                 }
@@ -220,9 +221,12 @@ const REQUEST_COPIES: usize = 4;
 /// Maximum bytes of one request: twice the largest order document.
 pub(super) const MAX_REQUEST_BYTES: usize = 2 << 20;
 
-/// Bytes that each message and each stop text counts beside its own, so that a million empty ones
-/// are not free.
+/// Bytes that each message, each part and each stop text counts beside its own, so that a million
+/// empty ones are not free.
 pub(super) const PART_BYTES: usize = 16;
+
+/// Bytes that a part with data counts beside that: those of its delimiters, which the host adds.
+const DELIMITER_BYTES: usize = 80;
 
 /// Copies the parts of one request, up to its maximum size.
 pub(super) struct Parts {

@@ -46,8 +46,8 @@ pub use state::{AiContext, GuestState};
 use version::{V0_1, V0_2, Version};
 use wasmtime::component::Linker;
 
-/// A linker with everything a template may import: all versions of the contract, and the WASI 0.2 interfaces that
-/// language runtimes need.
+/// A linker with everything a template may import: all versions of the contract, and the WASI 0.2
+/// interfaces that language runtimes need.
 ///
 /// # Errors
 /// If an interface is linked twice, which is a bug.

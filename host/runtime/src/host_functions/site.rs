@@ -7,7 +7,7 @@ use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
 use super::diagnostics::cut;
 use super::lift::{self, Store};
 use super::run_trace::{OutputLimit, RunTrace};
-use super::state::GuestState;
+use super::state::{GuestState, MAX_RESOURCES};
 use super::version::Version;
 use crate::plugin::HeldBytes;
 use crate::plugin::bindings::site;
@@ -94,7 +94,14 @@ fn create(mut store: Store<'_>, path: &WasmStr) -> wasmtime::Result<Created> {
         return Ok(Err(refused));
     }
     let writer = FileWriter { path, content: Vec::new(), held: None };
-    Ok(Ok(store.data_mut().table.push(writer)?))
+    // The only error is that the table is full.
+    let writer = store.data_mut().table.push(writer).map_err(|_| {
+        wasmtime::Error::msg(format!(
+            "the template holds {MAX_RESOURCES} open files and other resources, and began another \
+             file; finish each file before the next is begun"
+        ))
+    })?;
+    Ok(Ok(writer))
 }
 
 fn append(
@@ -110,19 +117,27 @@ fn append(
     }
     let chunk = bytes.as_le_slice::<GuestState>(&store).to_vec();
     let state = store.data_mut();
-    let writer = state.table.get_mut(writer)?;
-    // One for all chunks: a million small ones take no more than their bytes.
-    writer.held = None;
-    writer.held = Some(state.memory.hold(all as u64).map_err(wasmtime::Error::new)?);
-    writer.content.extend(chunk);
+    let FileWriter { content, held, .. } = state.table.get_mut(writer)?;
+    // Doubled like that of any `Vec`, but charged before it is taken.
+    let capacity = match content.capacity() {
+        capacity if all <= capacity => capacity,
+        capacity => all.max(capacity.saturating_mul(2)),
+    };
+    // One for all chunks: a million small ones take no more than the file.
+    *held = None;
+    *held = Some(state.memory.hold(capacity as u64).map_err(wasmtime::Error::new)?);
+    content.reserve_exact(capacity.saturating_sub(content.len()));
+    content.extend(chunk);
     Ok(Ok(()))
 }
 
 /// The write of a finished file.
 fn finish(store: &mut Store<'_>, writer: Resource<FileWriter>) -> wasmtime::Result<Write> {
-    let FileWriter { path, content, held } = store.data_mut().table.delete(writer)?;
+    let FileWriter { path, mut content, held } = store.data_mut().table.delete(writer)?;
     // From here on the bytes are those of a whole file, as in `write`.
     drop(held);
+    // A small site is kept in memory until its release.
+    content.shrink_to_fit();
     let GuestState { trace, site: staging, .. } = store.data();
     let (trace, staging) = (trace.clone(), staging.clone());
     Ok(Write { trace, staging, path, bytes: content.len(), content: Some(content) })

@@ -14,9 +14,9 @@ use sitewright_ai::{Gateway, Mark, OrderBudget, ReplyJudge, RunJournal};
 use sitewright_confined::Confined;
 use sitewright_site::Staging;
 
-/// Maximum resources (streams, pollables) of a guest. They take the host's memory, which no limit
-/// of the guest covers. A language runtime needs a dozen.
-const MAX_RESOURCES: usize = 10_000;
+/// Maximum resources (streams, pollables, open files) of a guest. They take the host's memory, which
+/// no limit of the guest covers. A language runtime needs a dozen.
+pub(super) const MAX_RESOURCES: usize = 10_000;
 
 /// Maximum streamed AI calls that a guest may hold, ended ones included: for the same reason.
 pub(super) const MAX_AI_STREAMS: usize = 1_024;

@@ -17,6 +17,7 @@ use wasmtime::component::Component;
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
+use super::state::MAX_RESOURCES;
 use super::{GuestState, RunTrace, linker};
 use crate::plugin::contract::VERSIONS;
 use crate::plugin::{
@@ -424,6 +425,25 @@ async fn calls_in_a_straight_line_end_with_the_deadline() {
         }
         assert!(ended.took < limits.deadline() + SLACK, "{}: {:?}", row.name, ended.took);
     }
+}
+
+#[tokio::test]
+async fn more_open_files_than_the_host_keeps_stop_the_guest_with_the_reason() {
+    let row = ROWS.iter().find(|row| row.name == "append").unwrap();
+    // The last one is one too many.
+    let start = format!(
+        "(local $count i32)
+        (loop $again
+            (call $create (i32.const 1024) (i32.const 10) (i32.const 2048))
+            (br_if $again (i32.lt_u
+                (local.tee $count (i32.add (local.get $count) (i32.const 1)))
+                (i32.const {}))))",
+        MAX_RESOURCES + 1
+    );
+    let ended = run(&component(row.imports, &start, "", 0), &limits(20_000, 20_000)).await;
+    let error = ended.result.unwrap().unwrap_err();
+    let reason = error.root_cause().to_string();
+    assert!(reason.contains("finish each file before the next is begun"), "{reason}");
 }
 
 #[tokio::test]

@@ -34,10 +34,11 @@ pub enum LimitHit {
         /// Bytes in all, with the refused ones.
         wanted: u64,
     },
-    /// The memory, and what the host holds for AI requests that are in flight.
+    /// The memory, and what the host holds for AI requests that are in flight and for files that
+    /// are written in chunks.
     #[error(
-        "the template's memory and its AI requests in flight take {wanted} bytes; {max} are \
-         allowed: ask for less at once"
+        "the template's memory, its AI requests in flight and its unfinished files take {wanted} \
+         bytes; {max} are allowed: ask for less at once, and finish files"
     )]
     InFlight {
         /// The limit in bytes.

@@ -13,7 +13,7 @@ use sitewright_confined::Confined;
 use wasmparser::{Parser, Payload};
 
 use super::bindings::types;
-use super::contract::Target;
+use super::contract::{MAX_DEPTH, Target};
 use super::manifest::Manifest;
 use super::template::{TemplateError, TemplateProblem, checked, file_name, read};
 
@@ -132,7 +132,12 @@ pub(super) fn find(wasm: &[u8]) -> Result<Option<(StatedManifest, Range<usize>)>
     for payload in Parser::new(0).parse_all(wasm) {
         let Ok(payload) = payload else { return Ok(None) };
         match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Ok(None);
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST_SECTION => {
                 let content = section.data();
@@ -316,17 +321,64 @@ mod tests {
         let one = with_manifest(&bare, &manifest("1.0.0")).unwrap();
         let twice = [one.as_slice(), &one[bare.len()..]].concat();
         let garbled = [&one[..one.len() - 1], b"!"].concat();
-        for (wasm, says) in [(&twice, "twice"), (&garbled, "cannot be read")] {
-            let said = find(wasm).unwrap_err().to_string();
-            assert!(said.contains(says), "{said}");
+        let end_of_length = bare.len() + 1 + leb128_len(one.len() - bare.len());
+        let mut padded = one.clone();
+        padded[end_of_length - 1] |= 0x80;
+        padded.insert(end_of_length, 0);
+        let custom = |content: &[u8]| {
+            let length = u8::try_from(MANIFEST_SECTION.len()).unwrap();
+            let named = [[length].as_slice(), MANIFEST_SECTION.as_bytes(), content].concat();
+            section(&bare, CUSTOM, &named)
+        };
+        for (wasm, says) in [
+            (twice, "twice"),
+            (garbled, "cannot be read"),
+            (custom(b""), "cannot be read"),
+            (custom(b"\xff"), "cannot be read"),
+            (custom(b"{\"name\":\"a\",\"name\":\"b\"}"), "cannot be read"),
+            (custom(&vec![b' '; MAX_SECTION + 1]), "at most 1048576"),
+            (padded, "in more bytes than it takes"),
+        ] {
+            let said = find(&wasm).unwrap_err().to_string();
+            assert!(said.contains(says), "{says:?} is missing: {said}");
         }
-        // What is no component has no manifest; loading it says what it is.
-        assert!(find(b"no component").unwrap().is_none());
-        // A nested component's section is not the template's.
-        let mut nested = bare.clone();
-        nested.push(4);
-        leb128(&mut nested, one.len());
-        nested.extend_from_slice(&one);
-        assert!(find(&nested).unwrap().is_none());
+        // A field of a later version is no difference.
+        let content = &one[one.iter().position(|byte| *byte == b'{').unwrap()..];
+        let later = custom(&[b"{\"later\":[{}],".as_slice(), &content[1..]].concat());
+        let (stated, _) = find(&later).unwrap().unwrap();
+        assert_eq!(stated.agrees(&manifest("1.0.0")), Ok(()));
+    }
+
+    /// `wasm` with one more section.
+    fn section(wasm: &[u8], id: u8, content: &[u8]) -> Vec<u8> {
+        let mut out = wasm.to_vec();
+        out.push(id);
+        leb128(&mut out, content.len());
+        out.extend_from_slice(content);
+        out
+    }
+
+    #[test]
+    fn a_file_without_a_manifest_of_its_own_has_none_whatever_is_in_it() {
+        let bare = wat::parse_str("(component)").unwrap();
+        let one = with_manifest(&bare, &manifest("1.0.0")).unwrap();
+        let module = [b"\0asm\x01\0\0\0".as_slice(), &one[bare.len()..]].concat();
+        let mut deep = one.clone();
+        for _ in 0..=MAX_DEPTH {
+            deep = section(&bare, 4, &deep);
+        }
+        let deep = [deep.as_slice(), &one[bare.len()..]].concat();
+        // Loading what is no component says what it is.
+        for (wasm, what) in [
+            (b"no component".to_vec(), "no component"),
+            (one[..one.len() - 1].to_vec(), "a section that is cut"),
+            (section(&bare, 1, &module), "a section of a core module inside"),
+            (section(&bare, 4, &one), "a section of a component inside"),
+            (deep.clone(), "components inside each other"),
+        ] {
+            assert!(find(&wasm).unwrap().is_none(), "{what}");
+        }
+        let Err(error) = Target::of(&deep) else { panic!("it was read") };
+        assert!(error.to_string().contains("1000 components are inside each other"), "{error}");
     }
 }

@@ -70,11 +70,13 @@ pub(crate) fn format(params: &FaultParams) -> Result<ai::Format> {
 /// Makes one call as the order describes and writes its reply into the page.
 pub(crate) async fn echo(site: &Site, params: FaultParams) -> Result<()> {
     let format = format(&params)?;
-    let reply = ai::ask(params.purpose.unwrap_or_else(|| "copywriting".to_owned()))
+    let mut ask = ai::ask(params.purpose.unwrap_or_else(|| "copywriting".to_owned()))
         .user(params.prompt.unwrap_or_else(|| "echo".to_owned()))
-        .format(format)
-        .send()
-        .await?;
+        .format(format);
+    for _ in 0..params.data {
+        ask = ask.data("", "");
+    }
+    let reply = ask.send().await?;
     site.write("index.html", output::page("Echo", &format!("The model wrote: {}", reply.content)))?;
     Ok(())
 }

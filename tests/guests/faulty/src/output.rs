@@ -63,7 +63,8 @@ pub(crate) fn files(site: &Site, files: &BTreeMap<String, String>) -> Result<()>
 }
 
 /// Writes `chunks.txt` in `count` chunks of 1 KiB, begins `left.txt`, and reports which of them
-/// exist. A second file of that name is refused.
+/// exist. A second file of that name is refused. Of two that are begun for one name, that which is
+/// finished first has it.
 pub(crate) fn chunks(site: &Site, count: u32) -> Result<()> {
     let mut file = site.create("chunks.txt")?;
     let exists = |site: &Site| ["chunks.txt", "left.txt"].map(|path| site.exists(path));
@@ -78,6 +79,15 @@ pub(crate) fn chunks(site: &Site, count: u32) -> Result<()> {
     report(Diagnostic::info("exists", format!("{before:?} {:?}", exists(site))));
     if let Err(error) = site.create("chunks.txt") {
         report(Diagnostic::info(error.kind.name(), &error.message));
+    }
+    let (mut first, mut second) = (site.create("twice.txt")?, site.create("Twice.txt")?);
+    first.append("first")?;
+    second.append("second")?;
+    first.finish()?;
+    for refused in [second.append("more"), second.finish()] {
+        if let Err(error) = refused {
+            report(Diagnostic::info(error.kind.name(), &error.message));
+        }
     }
     Ok(())
 }

@@ -36,6 +36,9 @@ pub(crate) struct FaultParams {
     /// For [`Fault::AiEcho`] and [`Fault::Stream`]: the message. For [`Fault::CallsInTurn`] and
     /// [`Fault::AiUnreadable`]: prefix of each message.
     pub(crate) prompt: Option<String>,
+    /// For [`Fault::AiEcho`]: empty pieces of data in the message. Default: 0.
+    #[serde(default)]
+    pub(crate) data: usize,
     /// For [`Fault::ManyCalls`]: bytes that each message has beside its number. Default: 0.
     #[serde(default)]
     pub(crate) bytes: usize,

@@ -116,8 +116,7 @@ impl Target {
     /// # Errors
     /// If that is unknown, or no known version fits.
     pub fn of(wasm: &[u8]) -> Result<Self, TargetError> {
-        let (imports, exports) =
-            surface(wasm).map_err(|error| TargetError::Unreadable(error.to_string()))?;
+        let (imports, exports) = surface(wasm).map_err(TargetError::Unreadable)?;
         let own: Vec<(&str, &str)> =
             imports.iter().chain(&exports).filter_map(|name| interface(name)).collect();
         let versions: BTreeSet<&str> = own.iter().map(|(_, version)| *version).collect();
@@ -146,28 +145,51 @@ fn interface(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')
 }
 
+/// Maximum components inside each other: the parser keeps a state for each, and a file can have
+/// millions. Real ones have a few.
+pub(super) const MAX_DEPTH: u32 = 1_000;
+/// Maximum imports, and maximum exports, for the same reason.
+const MAX_NAMES: usize = 1_000;
+
 /// Names of a component's imports and exports, in its own order.
-fn surface(wasm: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
+///
+/// # Errors
+/// Why they cannot be read.
+fn surface(wasm: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
+    let unreadable = |error: wasmparser::Error| error.to_string();
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+        match payload.map_err(unreadable)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(format!("more than {MAX_DEPTH} components are inside each other"));
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    imports.push(import?.name.name.to_owned());
+                    add(&mut imports, import.map_err(unreadable)?.name.name)?;
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export?.name.name.to_owned());
+                    add(&mut exports, export.map_err(unreadable)?.name.name)?;
                 }
             }
             _ => {}
         }
     }
     Ok((imports, exports))
+}
+
+fn add(names: &mut Vec<String>, name: &str) -> Result<(), String> {
+    if names.len() >= MAX_NAMES {
+        return Err(format!("there are more than {MAX_NAMES} of one kind"));
+    }
+    names.push(name.to_owned());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -204,6 +226,10 @@ mod tests {
         ] {
             assert_eq!(Target::of(&component(imports)), Err(error), "{imports:?}");
         }
+        let names: Vec<String> = (0..=MAX_NAMES).map(|number| format!("a{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert!(matches!(Target::of(&component(&names)), Err(TargetError::Unreadable(_))));
+        assert_eq!(Target::of(&component(&names[1..])), Err(TargetError::Foreign));
         assert!(unknown.to_string().contains("knows 0.1.0, 0.2.0"), "{unknown}");
         assert!(matches!(Target::of(b"\0asm"), Err(TargetError::Unreadable(_))));
     }
