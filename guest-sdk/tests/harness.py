@@ -45,6 +45,11 @@ class Probe(Template):
                 file.append(bytes(size // 2))
                 file.append(bytes(size // 2))
             assert file_exists(path), path
+            try:
+                file.append(b"more")
+                raise SystemExit("a finished file got more")
+            except ValueError:
+                pass
         if "write" not in self.case and "chunks" not in self.case:
             question = Question(self.case.get("purpose", "copywriting"), "Write.", "A text.")
             await ask(question)

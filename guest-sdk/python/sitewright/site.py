@@ -49,6 +49,8 @@ class FileWriter:
 
     def append(self, content: str | bytes):
         """Adds text, which is encoded as UTF-8, or bytes at the end."""
+        if self._writer is None:
+            raise ValueError(f"the file {self.path!r} is finished already")
         with _refusals(self.path):
             self._writer.append(_bytes(content))
 
@@ -56,11 +58,13 @@ class FileWriter:
         return self
 
     def __exit__(self, error, *_):
+        # The host stops a template that uses a writer it has given back.
+        writer, self._writer = self._writer, None
         if error is None:
             with _refusals(self.path):
-                site.Writer.finish(self._writer)
+                site.Writer.finish(writer)
         else:
-            self._writer.__exit__(None, None, None)
+            writer.__exit__(None, None, None)
 
 
 def _bytes(content):
