@@ -18,14 +18,16 @@ def write_file(path: str, content: str | bytes) -> None:
     Raises:
         Failure: the path is invalid or taken, a limit is exceeded (default: 2,000 files, 8 MiB in
             one file, 64 MiB in all files), or the host could not store the file.
-        TypeError: the content is neither text nor bytes.
+        TypeError: the path is not text, or the content is neither text nor bytes.
     """
+    is_text("a path", path)
     with _refusals(path):
         site.write(path, _bytes(content))
 
 
 def file_exists(path: str) -> bool:
     """Whether the run has written a file with exactly this path."""
+    is_text("a path", path)
     return site.exists(path)
 
 
@@ -43,6 +45,7 @@ class FileWriter:
     """
 
     def __init__(self, path: str):
+        is_text("a path", path)
         self.path = path
         with _refusals(path):
             self._writer = site.Writer.create(path)
@@ -67,6 +70,14 @@ class FileWriter:
             writer.__exit__(None, None, None)
 
 
+def is_text(what, value):
+    """Raises a TypeError if a value is not text. The bindings would abort, without the line of the
+    author.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is text, not {type(value).__name__}")
+
+
 def _bytes(content):
     if isinstance(content, str):
         return content.encode()
@@ -89,6 +100,7 @@ def progress(stage: str, done: int, total: int) -> None:
     """Reports the stage of the run and that `done` of `total` steps are complete. `total` is 0 if
     it is not known.
     """
+    is_text("a stage", stage)
     diagnostics.progress(stage, done, total)
 
 
@@ -99,5 +111,7 @@ def warn(code: str, message: str) -> None:
         code: A short, stable code for programs: `no-opening-hours`.
         message: The text for people.
     """
+    is_text("the code of a warning", code)
+    is_text("the message of a warning", message)
     severity = diagnostics.Severity.WARNING
     diagnostics.report(diagnostics.Diagnostic(severity, code, message, [], None, []))
