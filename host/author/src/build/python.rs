@@ -120,8 +120,8 @@ pub(crate) async fn interpreter(
         tool: "the Python for tests",
         hint: format!(
             "tests need Python {major}.{minor} or newer, and 3.14 is that of components; found: \
-             {}. Install one that is on the PATH as `python3.{minor}` or later, or make `.venv` anew \
-             with it",
+             {}. Install one that is on the PATH as `python3.{minor}` or later, or make `.venv` \
+             anew with it",
             if seen.is_empty() { "none".to_owned() } else { seen.join(", ") }
         ),
     })
