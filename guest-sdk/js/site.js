@@ -35,15 +35,26 @@ export function fileExists(path) {
  *
  * @param {string} path as for `writeFile`; it is checked at once
  * @throws {Failure} as `writeFile`; `append` and `finish` too
+ * @throws {Error} from `append` and `finish` after `finish`
  */
 export function createFile(path) {
-  const writer = refusing(path, () => Writer.create(path));
+  let writer = refusing(path, () => Writer.create(path));
+  // The host stops a template that uses a writer it has given back, without a line of the author.
+  const opened = () => {
+    if (writer === undefined) throw new Error(`the file \`${path}\` is finished already`);
+    return writer;
+  };
   return {
     append(content) {
       const bytes = bytesOf(content);
-      refusing(path, () => writer.append(bytes));
+      const file = opened();
+      refusing(path, () => file.append(bytes));
     },
-    finish: () => refusing(path, () => Writer.finish(writer)),
+    finish() {
+      const file = opened();
+      writer = undefined;
+      refusing(path, () => Writer.finish(file));
+    },
   };
 }
 

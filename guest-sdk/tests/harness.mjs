@@ -43,6 +43,9 @@ for (const found of table.cases) {
       file.append(new Uint8Array(size / 2));
       file.finish();
       assert.ok(fileExists(path), path);
+      for (const late of [() => file.append('more'), () => file.finish()]) {
+        assert.throws(late, /is finished already/);
+      }
     }
     if (found.write || found.chunks) return;
     ask(question('A text.', { purpose: found.purpose ?? 'copywriting' }));

@@ -45,6 +45,11 @@ class Probe(Template):
                 file.append(bytes(size // 2))
                 file.append(bytes(size // 2))
             assert file_exists(path), path
+            try:
+                file.append(b"more")
+                raise SystemExit("a finished file got more")
+            except ValueError:
+                pass
         if "write" not in self.case and "chunks" not in self.case:
             question = Question(self.case.get("purpose", "copywriting"), "Write.", "A text.")
             await ask(question)
@@ -117,6 +122,16 @@ class Empty(Probe):
         write_file("index.html", None)
 
 
+class OfPath(Probe):
+    async def make(self, order):
+        write_file(Path("index.html"), "x")
+
+
+class OfNumber(Probe):
+    async def make(self, order):
+        await ask(Question("copywriting", "Write.", 7))
+
+
 class Timer(Probe):
     async def make(self, order):
         await asyncio.sleep(1)
@@ -131,7 +146,11 @@ class Lost(Probe):
         asyncio.create_task(later())
 
 
-for template, wanted in [(Broken, KeyError), (Empty, TypeError), (Timer, NotImplementedError)]:
+MISTAKES = [
+    (Broken, KeyError), (Empty, TypeError), (OfPath, TypeError), (OfNumber, TypeError),
+    (Timer, NotImplementedError),
+]
+for template, wanted in MISTAKES:
     try:
         Harness(GOOD).run(template({}), sample_order())
         raise SystemExit(f"{template} made a site")

@@ -10,6 +10,7 @@ from componentize_py_types import Err, Ok
 from wit_world.imports import ai, ai_types
 
 from .failure import Failure
+from .site import is_text
 
 
 @dataclass
@@ -110,6 +111,8 @@ def _failure(error):
 
 
 def _request(question):
+    for name in ("purpose", "system", "user"):
+        is_text(f"`{name}` of a question", getattr(question, name))
     data = [ai_types.Part_Data(ai_types.Data(*item)) for item in _texts(question.data)]
     system = [ai_types.Part_Text(question.system)]
     user = [ai_types.Part_Text(question.user), *data]
@@ -131,6 +134,7 @@ def _request(question):
 
 def _texts(data):
     for name, value in data.items():
+        is_text("a name in `data` of a question", name)
         if not isinstance(value, str):
             value = json.dumps(value, ensure_ascii=False, indent=2, default=_fields)
         yield name, value

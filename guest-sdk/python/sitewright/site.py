@@ -18,14 +18,16 @@ def write_file(path: str, content: str | bytes) -> None:
     Raises:
         Failure: the path is invalid or taken, a limit is exceeded (default: 2,000 files, 8 MiB in
             one file, 64 MiB in all files), or the host could not store the file.
-        TypeError: the content is neither text nor bytes.
+        TypeError: the path is not text, or the content is neither text nor bytes.
     """
+    is_text("a path", path)
     with _refusals(path):
         site.write(path, _bytes(content))
 
 
 def file_exists(path: str) -> bool:
     """Whether the run has written a file with exactly this path."""
+    is_text("a path", path)
     return site.exists(path)
 
 
@@ -43,12 +45,15 @@ class FileWriter:
     """
 
     def __init__(self, path: str):
+        is_text("a path", path)
         self.path = path
         with _refusals(path):
             self._writer = site.Writer.create(path)
 
     def append(self, content: str | bytes):
         """Adds text, which is encoded as UTF-8, or bytes at the end."""
+        if self._writer is None:
+            raise ValueError(f"the file {self.path!r} is finished already")
         with _refusals(self.path):
             self._writer.append(_bytes(content))
 
@@ -56,11 +61,21 @@ class FileWriter:
         return self
 
     def __exit__(self, error, *_):
+        # The host stops a template that uses a writer it has given back.
+        writer, self._writer = self._writer, None
         if error is None:
             with _refusals(self.path):
-                site.Writer.finish(self._writer)
+                site.Writer.finish(writer)
         else:
-            self._writer.__exit__(None, None, None)
+            writer.__exit__(None, None, None)
+
+
+def is_text(what, value):
+    """Raises a TypeError if a value is not text. The bindings would abort, without the line of the
+    author.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is text, not {type(value).__name__}")
 
 
 def _bytes(content):
@@ -85,6 +100,7 @@ def progress(stage: str, done: int, total: int) -> None:
     """Reports the stage of the run and that `done` of `total` steps are complete. `total` is 0 if
     it is not known.
     """
+    is_text("a stage", stage)
     diagnostics.progress(stage, done, total)
 
 
@@ -95,5 +111,7 @@ def warn(code: str, message: str) -> None:
         code: A short, stable code for programs: `no-opening-hours`.
         message: The text for people.
     """
+    is_text("the code of a warning", code)
+    is_text("the message of a warning", message)
     severity = diagnostics.Severity.WARNING
     diagnostics.report(diagnostics.Diagnostic(severity, code, message, [], None, []))

@@ -1,5 +1,14 @@
 // A template in JavaScript that fails in the way that `extra.fault` of its order selects.
-import { Failure, ask, html, progress, template, writeFile } from 'sitewright';
+import {
+  Failure,
+  ask,
+  createFile,
+  fileExists,
+  html,
+  progress,
+  template,
+  writeFile,
+} from 'sitewright';
 import { priceOf } from './menu.js';
 
 const FAULTS = {
@@ -66,9 +75,13 @@ export const generatorSync = template({
     progress('fault', 0, 1);
     const returned = FAULTS[order.extra.fault]?.();
     if (order.extra.fault === 'promise') return returned;
-    writeFile('index.html', html`<!doctype html><html lang="en"><head><title>JavaScript</title>
+    const file = createFile('index.html');
+    file.append('<!doctype html>');
+    file.append(html`<html lang="en"><head><title>JavaScript</title>
 <meta name="description" content="A page that is whole">
 <meta name="viewport" content="width=device-width"></head>
 <body><h1>A page that is whole</h1></body></html>`);
+    file.finish();
+    if (!fileExists('index.html')) throw new Error('the page is missing');
   },
 });

@@ -110,14 +110,18 @@ pub(crate) async fn interpreter(
         if (major, minor) >= oldest {
             return Ok(program);
         }
-        seen.push(format!("{major}.{minor}"));
+        let version = format!("{major}.{minor}");
+        if !seen.contains(&version) {
+            seen.push(version);
+        }
     }
     let (major, minor) = oldest;
     Err(BuildError::Missing {
         tool: "the Python for tests",
         hint: format!(
             "tests need Python {major}.{minor} or newer, and 3.14 is that of components; found: \
-             {}. Install one, or make `.venv` with it",
+             {}. Install one that is on the PATH as `python3.{minor}` or later, or make `.venv` \
+             anew with it",
             if seen.is_empty() { "none".to_owned() } else { seen.join(", ") }
         ),
     })

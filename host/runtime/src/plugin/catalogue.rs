@@ -149,7 +149,8 @@ impl FileVersion {
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     #[error(
-        "the templates' folder {} cannot be read: {source}; set `templates` or pass a `.wasm` file",
+        "the templates' folder {} cannot be read: {source}; set `templates`, pass a `.wasm` file, \
+         or run this in the folder of a template's project",
         .folder.display()
     )]
     Folder { folder: PathBuf, source: std::io::Error },
