@@ -119,9 +119,14 @@ impl Browser {
         };
         drop(connection);
         let stderr = process.end().await;
+        let advice = match sandboxed {
+            true => {
+                "; if its sandbox is missing, allow user namespaces, which some containers forbid"
+            }
+            false => "",
+        };
         Err(BrowserError(message!(
-            "the browser {} does not start: {failed}{stderr}; if its sandbox is missing, allow \
-             user namespaces, which some containers forbid",
+            "the browser {} does not start: {failed}{stderr}{advice}",
             program.display()
         )))
     }
