@@ -114,7 +114,15 @@ impl<'a> Bench<'a> {
             (OrderState::Succeeded, None) => {
                 (!sample.may_succeed).then(|| format!("{id} has a site"))
             }
-            (OrderState::Failed | OrderState::Dead | OrderState::Waiting, Some(failure)) => {
+            // An attempt that failed is judged, also if the next one has begun meanwhile.
+            (
+                OrderState::Failed
+                | OrderState::Dead
+                | OrderState::Waiting
+                | OrderState::Queued
+                | OrderState::Running,
+                Some(failure),
+            ) => {
                 let record = &failure.record;
                 if !sample.ends.contains(&failure.kind.as_str()) {
                     return Some(format!("{id} ended as {}: {}", failure.kind, failure.message));
