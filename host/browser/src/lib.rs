@@ -239,8 +239,9 @@ impl Browser {
             Err(_) => sights.push(Sight::of_page(
                 Rule::TooLarge,
                 format!(
-                    "a browser is not done with the page after {} s: its scripts keep it busy, or \
-                     it is too large; make it simpler",
+                    "a browser is not done with the page after {} s: its scripts keep it busy, it \
+                     is too large, or this machine has too much to do; make it simpler, or run the \
+                     command again",
                     limit.as_secs()
                 ),
             )),
