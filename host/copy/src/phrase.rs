@@ -31,7 +31,7 @@ impl<T: Copy> Phrases<T> {
     pub(crate) fn new<'a>(phrases: impl IntoIterator<Item = (&'a str, Place, T)>) -> Self {
         let all = phrases.into_iter().map(|(phrase, place, value)| (fold(phrase), place, value));
         let all: Vec<_> = all.filter(|(phrase, ..)| !phrase.trim().is_empty()).collect();
-        // Building takes 20 µs even for none. It fails only for more phrases than memory holds.
+        // Building takes time even for none. It fails only for more phrases than memory holds.
         let build = || AhoCorasick::new(all.iter().map(|(phrase, ..)| phrase)).ok();
         let searcher = if all.is_empty() { None } else { build() };
         Phrases {

@@ -1,7 +1,8 @@
 //! The chunk that nearly all of a stream consists of: one choice with some text, and nothing else.
 //!
-//! Reading it by name is five times cheaper than reading it tolerantly. What is not exactly of this
-//! form has another meaning, or might have one, and is read by [`super::stream`] field by field.
+//! It is read by name, because a tolerant reading of each chunk was most of what a call cost. What is
+//! not exactly of this form has another meaning, or might have one, and is read by [`super::stream`]
+//! field by field.
 
 use std::borrow::Cow;
 

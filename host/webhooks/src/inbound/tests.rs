@@ -259,6 +259,7 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
         "company": { "id": "c", "name": "Flora" },
         "none": null,
         "text": "{\"id\":\"t\"}",
+        "quoted": "\"Flora\"",
     });
     let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(field, at)| ((*field).to_owned(), (*at).to_owned())).collect()
@@ -277,7 +278,8 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
         ),
         (None, Some("/order/number"), map(&[]), Err("is not a JSON object")),
         (None, Some("/text"), map(&[]), Ok(json!({ "id": "t" }))),
-        (None, Some("/company/id"), map(&[]), Err("is not a JSON object")),
+        (None, Some("/company/id"), map(&[]), Err("is not a JSON object: expected")),
+        (None, Some("/quoted"), map(&[]), Err("is not a JSON object")),
         (None, Some("/lost"), map(&[]), Err("there is nothing at \"/lost\"")),
         (Some("/lost"), None, map(&[]), Err("no id of an order at \"/lost\"")),
         (Some("/none"), None, map(&[]), Err("no id of an order at \"/none\"")),
@@ -294,7 +296,10 @@ fn a_body_means_the_document_that_its_pointers_lead_to() {
             (Ok(read), Ok(wanted)) => {
                 assert_eq!(serde_json::from_slice::<Value>(&read).unwrap(), wanted);
             }
-            (Err(why), Err(says)) => assert!(why.as_str().contains(says), "{why}"),
+            (Err(why), Err(says)) => {
+                assert!(why.as_str().contains(says), "{why}");
+                assert!(!why.as_str().contains("Flora"), "it quotes a customer: {why}");
+            }
             (read, wanted) => panic!("{read:?} instead of {wanted:?}"),
         }
     }
