@@ -71,9 +71,11 @@ impl Mapping {
                 Some(Value::Object(document)) => document.clone(),
                 // Some senders have fields of text only, and write JSON into them.
                 Some(Value::String(text)) => serde_json::from_str(text).map_err(|error| {
-                    let what = message!("what is at {pointer:?} is not a JSON object");
                     // Of JSON with another type serde quotes the value, which is a customer's.
-                    if error.is_data() { what } else { message!("{what}: {error}") }
+                    match error.is_data() {
+                        true => message!("what is at {pointer:?} is not a JSON object"),
+                        false => message!("what is at {pointer:?} is not a JSON object: {error}"),
+                    }
                 })?,
                 Some(_) => return Err(message!("what is at {pointer:?} is not a JSON object")),
                 None => {
