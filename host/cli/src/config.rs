@@ -25,7 +25,8 @@ use sitewright_jobs::DatabaseOptions;
 use sitewright_model::time::millis;
 pub use sitewright_replay::ReplaySettings;
 use sitewright_runtime::plugin::{
-    CoreDumpLimits, DEFAULT_CACHE_BYTES, Limits, TemplateSetting, TemplateSettings,
+    CoreDumpLimits, DEFAULT_CACHE_BYTES, DEFAULT_FUNCTION_CACHE_BYTES, Limits, TemplateSetting,
+    TemplateSettings,
 };
 use sitewright_runtime::run::OrderReading;
 #[cfg(feature = "server")]
@@ -73,6 +74,13 @@ struct Keys {
     /// time are deleted.
     #[serde(default = "default_cache_bytes")]
     cache_bytes: u64,
+    /// Maximum bytes of the compiled functions in `cache`, besides `cache_bytes`, that the builds of
+    /// an author's templates share; those that were not used for the longest time are deleted, and 0
+    /// keeps none. Without them, each build in Python or JavaScript compiles the interpreter again.
+    /// Used by `conformance` and by `template build`, `dev`, `inspect`, `record` and `test`, never by
+    /// `worker`.
+    #[serde(default = "default_function_cache_bytes")]
+    function_cache_bytes: u64,
     /// Language (BCP 47) of orders that name none, if neither their texts nor their country say one.
     #[serde(default = "default_locale")]
     #[schemars(with = "String", extend("x-type" = "language tag", "x-default" = "`en`"))]
@@ -347,6 +355,11 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Maximum bytes of all compiled templates.
     pub cache_bytes: u64,
+    /// Maximum bytes of all compiled functions that templates share. 0 for none.
+    pub function_cache_bytes: u64,
+    /// Folder of compiled functions that templates share. `None` unless the command compiles only
+    /// what whoever runs it trusts.
+    pub functions: Option<PathBuf>,
     /// `[orders]`.
     pub orders: OrderReading,
     /// `[checks]`.
@@ -476,6 +489,8 @@ impl Config {
             store: sites.store,
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
             cache_bytes: keys.cache_bytes,
+            function_cache_bytes: keys.function_cache_bytes,
+            functions: None,
             orders: OrderReading {
                 strict: keys.orders.strict,
                 fallback_locale: keys.orders.fallback_locale,
@@ -790,6 +805,10 @@ fn template_settings(
 
 fn default_cache_bytes() -> u64 {
     DEFAULT_CACHE_BYTES
+}
+
+fn default_function_cache_bytes() -> u64 {
+    DEFAULT_FUNCTION_CACHE_BYTES
 }
 
 fn default_cache() -> Option<PathBuf> {

@@ -91,7 +91,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     if args.rules {
         return Ok(rules(json));
     }
-    let config = setup.config()?;
+    let config = setup.author_config()?;
     let files = files(&args.templates).await?;
     let browser = args.browser.open(&config).await?;
     let exit = check(&config, args, &files, &browser, json).await;

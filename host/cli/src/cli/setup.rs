@@ -3,6 +3,7 @@
 //! | function | what it builds | for |
 //! |---|---|---|
 //! | `config` | configuration, with the flags applied | every command |
+//! | `author_config` | the same, for templates of whoever runs the command | `template`, `conformance` |
 //! | `catalogue`, `loader` | wasm engine and templates | `template`, `doctor`, `conformance` |
 //! | `gateway` | AI gateway | `ai`, `doctor`, `replay` |
 //! | `host`, `host_with` | everything that an attempt needs | `generate`, `worker`, `template dev` |
@@ -27,8 +28,8 @@ use sitewright_jobs::{Database, DatabaseOptions};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{
-    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader, TemplateProblem,
-    default_guest_memory,
+    Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, FunctionCache, Loader,
+    TemplateProblem, default_guest_memory,
 };
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits};
@@ -161,6 +162,13 @@ impl Setup {
         Ok(config)
     }
 
+    /// As [`config`](Self::config), for a command of an author: the templates that it compiles share
+    /// compiled functions. Never for `worker` and `serve`, which compile templates of strangers.
+    pub(super) fn author_config(&self) -> Result<Config, SetupError> {
+        let config = self.config()?;
+        Ok(Config { functions: config.cache.clone(), ..config })
+    }
+
     /// The templates, in an engine with room for `concurrency` runs at once.
     pub(super) fn catalogue(config: &Config, concurrency: u32) -> Result<Catalogue, SetupError> {
         Ok(Catalogue::new(config.templates.clone(), Self::loader(config, concurrency)?))
@@ -173,6 +181,11 @@ impl Setup {
             .as_deref()
             .map_or_else(Cache::off, Cache::open)
             .with_max_bytes(config.cache_bytes)
+    }
+
+    /// The compiled functions that templates share, if this is a command of an author.
+    pub(super) fn functions(config: &Config) -> Option<FunctionCache> {
+        Cache::open(config.functions.as_deref()?).functions(config.function_cache_bytes)
     }
 
     /// Which languages the templates write that this machine has loaded with its cache.
@@ -197,7 +210,9 @@ impl Setup {
         })?;
         Ok(loader
             .with_settings(config.template_settings.clone())
-            .with_compiler(Compiler::this_program(&config.limits))
+            .with_compiler(
+                Compiler::this_program(&config.limits).with_functions(Self::functions(config)),
+            )
             .with_confined(super::confined::children()))
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let scratch = tempfile::tempdir().map_err(|error| {
         SetupError::Host(message!("a folder for the site cannot be made: {error}"))
     })?;
-    let mut config = setup.config()?;
+    let mut config = setup.author_config()?;
     let document =
         read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
             SetupError::Usage(message!(

@@ -24,6 +24,7 @@ use wasmtime::component::Component;
 
 use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
+use super::functions::FunctionCache;
 use super::languages;
 use sitewright_intake::TemplateLanguages;
 
@@ -80,7 +81,7 @@ impl Refusal {
 
 /// Suffix of an entry's file, and of one that is being written.
 const ENTRY: &str = "cwasm";
-const UNFINISHED: &str = "tmp";
+pub(super) const UNFINISHED: &str = "tmp";
 /// An unfinished file that is older was left by a process that was killed.
 const UNFINISHED_TIME: Duration = Duration::from_secs(60 * 60);
 
@@ -142,6 +143,13 @@ impl Cache {
     #[must_use]
     pub fn with_max_bytes(self, max_bytes: u64) -> Self {
         Cache { max_bytes, ..self }
+    }
+
+    /// Compiled functions, kept in this cache's folder in at most `max_bytes` of their own, for
+    /// [`Compiler::with_functions`]. `None` without a folder, or if `max_bytes` is 0.
+    pub fn functions(&self, max_bytes: u64) -> Option<FunctionCache> {
+        let folder = self.folder.clone()?;
+        (max_bytes > 0).then(|| FunctionCache::new(folder, max_bytes))
     }
 
     /// The languages that the template in `path` writes, if a process of this machine has loaded it
@@ -366,7 +374,8 @@ fn evict(folder: &Path, newest: &Path, max_bytes: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-fn delete(path: &Path) {
+/// Deletes a file of the cache's folder. That it is gone is no fault.
+pub(super) fn delete(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != std::io::ErrorKind::NotFound
     {

@@ -26,6 +26,7 @@ pub use child::{COMPILE_SUBCOMMAND, CompileArgs, compile_here};
 use sitewright_confined::{THIS_PROGRAM, is_out_of_memory, process};
 
 use super::engine::Engine;
+use super::functions::{FunctionCache, Session};
 use super::limits::Limits;
 
 /// A compiler may take this many times `compile_ms` on the clock, because orders come first.
@@ -39,12 +40,13 @@ const MAX_STDERR: u64 = 4 << 10;
 #[derive(Debug, Clone)]
 pub struct Compiler(Option<Arc<Program>>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Program {
     path: PathBuf,
     max_ms: u64,
     max_bytes: u64,
     max_artifact_bytes: u64,
+    functions: Option<FunctionCache>,
 }
 
 /// A template could not be compiled.
@@ -147,7 +149,18 @@ impl Compiler {
             max_ms: limits.compile_ms,
             max_bytes: limits.compile_memory_bytes,
             max_artifact_bytes: limits.artifact_bytes,
+            functions: None,
         })))
+    }
+
+    /// The same, which takes functions that were compiled before from `functions`, and adds the
+    /// others. For commands that compile only what whoever runs them trusts: a component that
+    /// makes the compiler run code of its own could change the functions of all that are compiled
+    /// afterwards. No effect on [`Compiler::here`].
+    #[must_use]
+    pub fn with_functions(self, functions: Option<FunctionCache>) -> Self {
+        let with = |program| Arc::new(Program { functions, ..Arc::unwrap_or_clone(program) });
+        Compiler(self.0.map(with))
     }
 
     /// The compiled form of `wasm`. Dropping the future kills the child process.
@@ -157,7 +170,7 @@ impl Compiler {
         wasm: Bytes,
     ) -> Result<Vec<u8>, CompileError> {
         match &self.0 {
-            Some(program) => program.compile(wasm).await,
+            Some(program) => program.compile(engine.compatibility_key(), wasm).await,
             None => {
                 let engine = engine.wasmtime().clone();
                 blocking(move || {
@@ -171,7 +184,8 @@ impl Compiler {
 }
 
 impl Program {
-    async fn compile(&self, wasm: Bytes) -> Result<Vec<u8>, CompileError> {
+    /// The compiled form of `wasm` for the engine with this key.
+    async fn compile(&self, engine: u64, wasm: Bytes) -> Result<Vec<u8>, CompileError> {
         let (input, mut output, mut stderr) = blocking(move || {
             let mut input = memory_file("template")?;
             input.write_all(&wasm).and_then(|()| input.rewind()).map_err(host)?;
@@ -179,10 +193,13 @@ impl Program {
         })
         .await?;
         let share = |file: &File| file.try_clone().map(Stdio::from).map_err(host);
+        let functions = self.functions(engine).await;
+        let mut args = CompileArgs::new(self.max_ms, self.max_bytes, self.max_artifact_bytes);
+        if let Some(functions) = &functions {
+            args = args.with_functions(functions);
+        }
         let mut command = std::process::Command::new(&self.path);
-        command.arg0("sitewright").args(
-            CompileArgs::new(self.max_ms, self.max_bytes, self.max_artifact_bytes).command_line(),
-        );
+        command.arg0("sitewright").args(args.command_line());
         // Without this process's environment, which holds keys; and in a process group of its own,
         // so that Ctrl-C in a terminal reaches the host alone, which drains.
         command
@@ -221,6 +238,9 @@ impl Program {
                 }
                 let mut compiled = Vec::new();
                 output.rewind().and_then(|()| output.read_to_end(&mut compiled)).map_err(host)?;
+                if let Some(Err(error)) = functions.map(|functions| functions.finish()) {
+                    tracing::debug!(%error, "compiled functions were not kept");
+                }
                 return Ok(compiled);
             }
             let mut bytes = Vec::new();
@@ -231,6 +251,15 @@ impl Program {
             Err(error_of(ended, String::from_utf8_lossy(&bytes).trim(), limits))
         })
         .await
+    }
+
+    /// The files of the function cache. Without them all is compiled: a failure is logged and no
+    /// more.
+    async fn functions(&self, engine: u64) -> Option<Session> {
+        let functions = self.functions.clone()?;
+        let begun = tokio::task::spawn_blocking(move || functions.begin(engine)).await;
+        let begun = begun.map_err(std::io::Error::other).flatten();
+        begun.inspect_err(|error| tracing::debug!(%error, "the function cache is not used")).ok()
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    CacheStore, Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 use super::guest_memory::{GuestMemory, GuestShare};
 use super::limits::Limits;
@@ -71,9 +73,16 @@ fn configuration(limits: &Limits, concurrency: u32, dumps: Dumps) -> Config {
     config
 }
 
-/// An engine that only compiles. An [`Engine`] loads its artifacts.
-pub(super) fn for_compiling() -> wasmtime::Result<wasmtime::Engine> {
-    wasmtime::Engine::new(&code())
+/// An engine that only compiles, and takes the code of functions from `functions` if it is there.
+/// An [`Engine`] loads its artifacts, which do not depend on that.
+pub(super) fn for_compiling(
+    functions: Option<Arc<dyn CacheStore>>,
+) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = code();
+    if let Some(functions) = functions {
+        config.enable_incremental_compilation(functions)?;
+    }
+    wasmtime::Engine::new(&config)
 }
 
 /// Everything that compiled code depends on, which the allocation strategy does not.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 const MAX_BYTES: usize = 64 << 10;
 
 static ENGINE: LazyLock<Option<wasmtime::Engine>> =
-    LazyLock::new(|| super::engine::for_compiling().ok());
+    LazyLock::new(|| super::engine::for_compiling(None).ok());
 
 /// Recognising and compiling never panics.
 pub fn component(bytes: &[u8]) {

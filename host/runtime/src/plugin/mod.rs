@@ -8,6 +8,7 @@
 //! | `engine`, `sandbox`, `clock`, `limits`, `meter` | what may a guest use? |
 //! | `guest_memory` | and what may all of them use together? |
 //! | `compile`, `cache` | how does a component become code? |
+//! | `functions` | and which of its functions have other builds had before? |
 //! | `languages` | which languages does a template write, as far as the cache knows? |
 //! | `contract`, `bindings`, `world` | which version of the contract was it built for? |
 //! | `symbols`, `trap_code` | what do the frames and codes of a trap mean? |
@@ -20,6 +21,7 @@ mod compile;
 pub mod contract;
 mod description;
 mod engine;
+mod functions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod guest_memory;
@@ -42,6 +44,7 @@ pub(crate) use clock::{VirtualClock, link as link_clock};
 pub use compile::{COMPILE_SUBCOMMAND, CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};
 pub use engine::{EPOCH_TICK, Engine, EngineError, EngineSlot};
+pub use functions::{DEFAULT_FUNCTION_CACHE_BYTES, FunctionCache};
 pub use guest_memory::default_guest_memory;
 pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};

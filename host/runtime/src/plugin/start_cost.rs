@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::host_functions::{GuestState, RunTrace};
 use crate::plugin::{
-    Cache, Capture, Compiler, CpuMeter, Determinism, Engine, Limits, Loader, MemoryLimiter,
-    Template, TemplateError, TemplateProblem, interrupt_by, new_store, sandbox,
+    Cache, Capture, Compiler, CpuMeter, Determinism, Engine, FunctionCache, Limits, Loader,
+    MemoryLimiter, Template, TemplateError, TemplateProblem, interrupt_by, new_store, sandbox,
 };
 
 /// Number of starts of which the median is taken.
@@ -26,13 +26,16 @@ pub struct StartCost {
     pub each: Duration,
 }
 
-/// Loads the template in `path` and starts it several times. The compiled form stays in the cache.
+/// Loads the template in `path` and starts it several times. The compiled form stays in the cache;
+/// functions that it has in common with other templates are taken from `functions`, see
+/// [`Compiler::with_functions`].
 ///
 /// # Errors
 /// If the template cannot be used.
 pub async fn start_cost(
     path: &Path,
     cache: Cache,
+    functions: Option<FunctionCache>,
     limits: &Limits,
 ) -> Result<(Template, StartCost), TemplateError> {
     let wrong = |problem: String| TemplateError {
@@ -42,7 +45,7 @@ pub async fn start_cost(
     let engine = Engine::new(limits, 1).map_err(|error| wrong(error.to_string()))?;
     let loader = Loader::new(engine, cache, limits.clone())
         .map_err(|error| wrong(format!("{error:#}")))?
-        .with_compiler(Compiler::this_program(limits))
+        .with_compiler(Compiler::this_program(limits).with_functions(functions))
         .with_confined(Confined::this_program(1));
     let start = Instant::now();
     let template = loader.load(path).await?;

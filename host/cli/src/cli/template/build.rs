@@ -59,7 +59,7 @@ pub(super) struct Made {
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
-    let config = setup.config()?;
+    let config = setup.author_config()?;
     let project = open(args.folder).await?;
     let made = match make(&config, project, json).await? {
         Ended::Made(made) => *made,
@@ -133,7 +133,8 @@ pub(super) async fn make(
         }
     };
     stage("compiling it as a host does".to_owned());
-    let started = start_cost(&built.file, Setup::cache(config), &config.limits).await;
+    let (cache, functions) = (Setup::cache(config), Setup::functions(config));
+    let started = start_cost(&built.file, cache, functions, &config.limits).await;
     end();
     match started {
         Ok((template, cost)) => {

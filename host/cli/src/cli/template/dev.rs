@@ -130,9 +130,10 @@ fn configured(setup: &Setup, project: &Project) -> Result<Config, SetupError> {
     let own = project.folder.join(CONFIG);
     let file = setup.config.clone().or_else(|| own.is_file().then_some(own));
     let mut config =
-        Setup { config: file, templates: setup.templates.clone(), out: None }.config()?;
+        Setup { config: file, templates: setup.templates.clone(), out: None }.author_config()?;
     config.sites = setup.out.clone().unwrap_or_else(|| project.scratch().join("sites"));
-    // Each build is another template: a cache would only grow.
+    // Each build is another template, of which only the functions come again: a cache of whole
+    // ones would only grow.
     config.cache = None;
     config.keep_releases = KEEP;
     config.template_settings.of_all =

@@ -21,7 +21,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
-    let config = setup.config()?;
+    let config = setup.author_config()?;
     let catalogue = Setup::catalogue(&config, 1)?;
     let template = catalogue.look_up(&args.template).await?;
     if args.schema {

@@ -103,7 +103,7 @@ async fn once(
     args: Args,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let config = setup.config()?;
+    let config = setup.author_config()?;
     let program = std::env::current_exe().map_err(|error| {
         SetupError::Host(message!("the path of this program cannot be found: {error}"))
     })?;
