@@ -33,8 +33,19 @@ pub fn plugin(name: &str, test: &str) -> Option<PathBuf> {
         return None;
     }
     let _lock = locked(name);
-    compile(&file);
+    compile(name, &file);
     Some(file)
+}
+
+/// Puts the functions of an interpreter into the compile cache of the tests, with our own template
+/// `name`: tests that build others in its language at the same time would each compile it. Nothing
+/// happens if the template is not built.
+pub fn warm(name: &str) {
+    let file = template("local-business").with_file_name(format!("{name}.wasm"));
+    if file.is_file() {
+        let _lock = locked(name);
+        compile(name, &file);
+    }
 }
 
 /// Locks what only one test at a time may make, until the result is dropped.
@@ -47,8 +58,16 @@ fn locked(name: &str) -> fs::File {
 }
 
 /// Puts a template into the compile cache of the tests, under a lock: two processes that do not find
-/// it there would both compile it, which takes a minute for one with an interpreter.
-fn compile(component: &Path) {
+/// it there would both compile it, which takes a minute for one with an interpreter. Two that have
+/// the same interpreter are compiled one after the other: the second takes its functions from the
+/// first.
+fn compile(name: &str, component: &Path) {
+    let interpreter = match name {
+        "landing-py" | "python" | "python-guide" => Some("interpreter-python"),
+        "landing-js" | "js" => Some("interpreter-js"),
+        _ => None,
+    };
+    let _lock = interpreter.map(locked);
     let done =
         Workbench::configured("").run(&["template", "inspect", &component.to_string_lossy()]);
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
@@ -282,7 +301,7 @@ fn build_cached(
         }
         fs::rename(&unfinished, &component).expect("the component is in place");
     }
-    compile(&component);
+    compile(name, &component);
     Some(component)
 }
 

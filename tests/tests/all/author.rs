@@ -272,6 +272,7 @@ pub(crate) fn starter_is_whole(
 /// Builds a starter in JavaScript. Each has a test of its own, so that they run at the same time.
 fn javascript_starter(at: usize, test: &str) {
     let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    languages::warm("landing-js");
     let desk = Desk::clean(&format!("starters-js-{at}"));
     starter_is_whole(&desk, "js", STARTERS[at], &[&tools.join("node_modules/.bin")]);
 }
@@ -470,6 +471,7 @@ fn a_new_python_template_builds_runs_and_conforms_as_it_is() {
     let test = "a_new_python_template_builds_runs_and_conforms_as_it_is";
     let Some(programs) = languages::python_tools(test) else { return };
     let Some(native) = languages::native_python(test) else { return };
+    languages::warm("landing-py");
     let desk = Desk::clean("python");
     new(&desk, &["--lang", "python"]);
     // Nothing else of the machine is needed.
@@ -513,6 +515,7 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
     assert!(done.code == 2 && done.stderr.contains("npm install"), "{}", done.stderr);
     // The SDK needs no `npm install`, and neither do tools on the PATH.
     let Some(tools) = standins::node_modules("xtask/javascript", test) else { return };
+    languages::warm("landing-js");
     let path = path_with(&[&tools.join("node_modules/.bin")]);
     builds_and_generates(&desk, "template-sync", Some(Path::new(&path)));
 }
@@ -537,6 +540,7 @@ fn what_a_javascript_template_prints_and_where_it_fails_is_shown() {
     desk.edit("green-gate/src/template.js", |text| {
         text.replace("template, writeFile", "template, warn, writeFile")
     });
+    languages::warm("landing-js");
     let mut build = desk.command(NAME, &["--json", "template", "build"]);
     build.env("PATH", path_with(&[&tools.join("node_modules/.bin")]));
     let built = Done::from(build.output().unwrap());

@@ -13,7 +13,7 @@ use sitewright_runtime::plugin::{
 use sitewright_runtime::run::Outcome;
 use sitewright_tests::crafted::{Bomb, Crafted};
 use sitewright_tests::factory::until;
-use sitewright_tests::{ANY_ANSWER, Workbench, binary, compiled};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, compiled, order};
 use tempfile::TempDir;
 
 use crate::lab::{Lab, Started, numbered_order};
@@ -217,11 +217,7 @@ async fn the_cache_keeps_what_was_used_last_within_its_budget() {
         .into_iter()
         .map(|name| {
             let path = folder.path().join(format!("{name}.wasm"));
-            let mut component = Crafted::default().component();
-            // A custom section: the same template, another digest.
-            component
-                .extend([&[0, 1 + name.len() as u8, name.len() as u8], name.as_bytes()].concat());
-            fs::write(&path, component).unwrap();
+            fs::write(&path, built_again(name)).unwrap();
             path
         })
         .collect();
@@ -244,6 +240,53 @@ async fn the_cache_keeps_what_was_used_last_within_its_budget() {
     fs::remove_dir_all(&cache).unwrap();
     assert_eq!(load(0, 10).await, CacheOutcome::Miss);
     assert_eq!(compiled(&cache).len(), 0);
+}
+
+/// A good template with a custom section: the same functions, another digest.
+fn built_again(name: &str) -> Vec<u8> {
+    let mut component = Crafted::default().component();
+    component.extend([&[0, 1 + name.len() as u8, name.len() as u8], name.as_bytes()].concat());
+    component
+}
+
+#[test]
+fn only_the_builds_of_an_author_share_compiled_functions() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let [one, two] = ["one", "two"].map(|name| {
+        let path = bench.write(&format!("{name}.wasm"), built_again(name));
+        path.to_string_lossy().into_owned()
+    });
+    let document = bench.write("order.json", order("02-dentist-us-minimal").to_string());
+    let document = document.to_string_lossy();
+    let default = (512 << 20).to_string();
+    let inspect_one: [&str; 3] = ["template", "inspect", &one];
+    let inspect_two: [&str; 3] = ["template", "inspect", &two];
+    let generate: [&str; 5] = ["generate", "--template", &one, "--order", &document];
+    // (cache, command, `function_cache_bytes`, compiled templates and packs afterwards)
+    let rows: [(&str, &[&str], &str, (usize, usize)); 5] = [
+        ("own", &inspect_one, &default, (1, 1)),
+        // All of its functions are there: nothing is added.
+        ("own", &inspect_two, &default, (2, 1)),
+        ("off", &inspect_one, "0", (1, 0)),
+        // What strangers' templates are compiled for leaves none and takes none.
+        ("orders", &generate, &default, (1, 0)),
+        ("own", &generate, &default, (2, 1)),
+    ];
+    for (cache, arguments, max_bytes, expected) in rows {
+        let cache = bench.path().join(cache);
+        let mut command = bench.command(arguments);
+        command.env("SITEWRIGHT_CACHE", &cache);
+        command.env("SITEWRIGHT_FUNCTION_CACHE_BYTES", max_bytes);
+        let done = Done::from(command.output().unwrap());
+        let files: Vec<PathBuf> =
+            fs::read_dir(&cache).unwrap().map(|file| file.unwrap().path()).collect();
+        let count = |suffix: &str| {
+            files.iter().filter(|file| file.extension().is_some_and(|end| end == suffix)).count()
+        };
+        let found = (count("cwasm"), count("functions"));
+        assert_eq!(found, expected, "{arguments:?}: {}{}", done.stdout, done.stderr);
+        assert_eq!(count("tmp"), 0, "{arguments:?}");
+    }
 }
 
 /// Child processes of a process.
