@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest as _, Sha256};
 
 use crate::standins::{Packages, node_modules, skipped};
-use crate::{Workbench, root, template};
+use crate::{Workbench, guest, root, template};
 
 /// Compiler from Python to components.
 const PYTHON: Packages = Packages::of("python-guest");
@@ -28,8 +28,18 @@ pub fn wasm_tools(test: &str) -> Option<PathBuf> {
 /// built.
 pub fn plugin(name: &str, test: &str) -> Option<PathBuf> {
     let file = template("local-business").with_file_name(format!("{name}.wasm"));
+    built(file, name, "cargo xtask build", test)
+}
+
+/// The example in `examples/c`, compiled. `None` if it is not built.
+pub fn c_example(test: &str) -> Option<PathBuf> {
+    built(guest("example-c"), "example-c", "cargo xtask build --all", test)
+}
+
+/// A component that `command` makes if it has the tools, compiled. `None` if it is not there.
+fn built(file: PathBuf, name: &str, command: &str, test: &str) -> Option<PathBuf> {
     if !file.is_file() {
-        skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
+        skipped(test, &format!("{name} is not built: see what `{command}` says"));
         return None;
     }
     let _lock = locked(name);

@@ -8,6 +8,7 @@ use cargo_metadata::Message;
 use xshell::Cmd;
 
 use crate::console;
+use crate::example;
 use crate::install::{self, Change};
 use crate::languages;
 use crate::messages;
@@ -39,6 +40,9 @@ pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::
     build(workspace, selection)?;
     if selection.groups().contains(&Group::Templates) {
         languages::build(workspace, |_| true)?;
+    }
+    if selection.groups().contains(&Group::TestGuests) {
+        example::build(workspace)?;
     }
     Ok(())
 }

@@ -124,35 +124,69 @@ pub(crate) fn templates(workspace: &Workspace) -> anyhow::Result<Vec<Template>> 
 pub(crate) fn build(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let standins = Standins::load(workspace)?;
     for template in templates(workspace)?.into_iter().filter(|template| wanted(&template.name)) {
-        let name = &template.name;
-        let component = workspace.components(Group::Templates).join(format!("{name}.wasm"));
-        let work = workspace.target.join("languages").join(name);
-        fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
-        let (stamp_file, stamp) = (work.join("stamp"), template.stamp(workspace, &standins)?);
-        if component.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
-            let size = console::size(fs::metadata(&component)?.len());
-            console::line(&format!("  {name}  {size:>10}"));
-            continue;
-        }
-        let tools = match standins.install(workspace, template.language.tools()) {
-            Ok(tools) => tools,
-            Err(why) => {
-                // A component of older sources must not be used by mistake.
-                fs::remove_file(&component).ok();
-                anyhow::ensure!(
-                    !standins::are_required(),
-                    "{REQUIRE}=1 requires {name}, which cannot be built on this machine: {why}"
-                );
-                console::line(&format!("\nSKIPPED: {name} is not built: {why}\n"));
-                continue;
-            }
+        let recipe = Recipe {
+            name: &template.name,
+            tools: template.language.tools(),
+            group: Group::Templates,
+            stamp: template.stamp(workspace, &standins)?,
         };
-        let built = template.componentize(workspace, &tools, &work)?;
-        let installed = install::install(&built, &component)?;
-        fs::write(&stamp_file, stamp)
-            .with_context(|| format!("cannot write {}", stamp_file.display()))?;
-        console::line(&format!("  {name}  {:>10}  changed", console::size(installed.bytes)));
+        make(workspace, &standins, &recipe, |tools, work| {
+            template.componentize(workspace, tools, work)
+        })?;
     }
+    Ok(())
+}
+
+/// What a component is made of, and where it goes.
+#[derive(Debug)]
+pub(crate) struct Recipe<'a> {
+    /// The name of its file, without `.wasm`.
+    pub(crate) name: &'a str,
+    /// The stand-in with its tools.
+    pub(crate) tools: &'a str,
+    /// The group whose folder it is installed into.
+    pub(crate) group: Group,
+    /// A hash of everything that it is made of.
+    pub(crate) stamp: String,
+}
+
+/// Makes and installs a component, if its stamp has changed since the last build. `componentize`
+/// gets the folder of the tools and a folder to work in, and returns the path of what it made. If
+/// the tools cannot be installed, the component is reported as SKIPPED and removed.
+pub(crate) fn make(
+    workspace: &Workspace,
+    standins: &Standins,
+    recipe: &Recipe<'_>,
+    componentize: impl FnOnce(&Path, &Path) -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<()> {
+    let name = recipe.name;
+    let component = workspace.components(recipe.group).join(format!("{name}.wasm"));
+    let work = workspace.target.join("languages").join(name);
+    fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+    let stamp_file = work.join("stamp");
+    if component.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == recipe.stamp) {
+        let size = console::size(fs::metadata(&component)?.len());
+        console::line(&format!("  {name}  {size:>10}"));
+        return Ok(());
+    }
+    let tools = match standins.install(workspace, recipe.tools) {
+        Ok(tools) => tools,
+        Err(why) => {
+            // A component of older sources must not be used by mistake.
+            fs::remove_file(&component).ok();
+            anyhow::ensure!(
+                !standins::are_required(),
+                "{REQUIRE}=1 requires {name}, which cannot be built on this machine: {why}"
+            );
+            console::line(&format!("\nSKIPPED: {name} is not built: {why}\n"));
+            return Ok(());
+        }
+    };
+    let built = componentize(&tools, &work)?;
+    let installed = install::install(&built, &component)?;
+    fs::write(&stamp_file, &recipe.stamp)
+        .with_context(|| format!("cannot write {}", stamp_file.display()))?;
+    console::line(&format!("  {name}  {:>10}  changed", console::size(installed.bytes)));
     Ok(())
 }
 
@@ -188,12 +222,7 @@ impl Template {
         standins.key(workspace, self.language.tools()).hash(&mut hasher);
         let sdk = workspace.root.join(self.language.sdk());
         for folder in [self.folder.join("src"), sdk, workspace.root.join("wit")] {
-            for file in files(&folder)? {
-                file.strip_prefix(&workspace.root).unwrap_or(&file).hash(&mut hasher);
-                fs::read(&file)
-                    .with_context(|| format!("cannot read {}", file.display()))?
-                    .hash(&mut hasher);
-            }
+            hash_files(workspace, &folder, &mut hasher)?;
         }
         Ok(format!("{:016x}", hasher.finish()))
     }
@@ -259,6 +288,19 @@ impl Template {
     }
 }
 
+/// Adds the names and the contents of all files below a folder to a hash.
+pub(crate) fn hash_files(
+    workspace: &Workspace,
+    folder: &Path,
+    hasher: &mut DefaultHasher,
+) -> anyhow::Result<()> {
+    for file in files(folder)? {
+        file.strip_prefix(&workspace.root).unwrap_or(&file).hash(hasher);
+        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?.hash(hasher);
+    }
+    Ok(())
+}
+
 /// Every file below a folder, sorted, without the caches of interpreters.
 pub(crate) fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
@@ -276,7 +318,7 @@ pub(crate) fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
 }
 
 /// Makes the folder `to` an exact copy of the folder `from`.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     if to.exists() {
         fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
     }

@@ -3,7 +3,7 @@
 //! - [`args`]: the command line
 //! - [`test`], [`demo`], [`demo_console`], [`bench`], [`dist`]: the commands
 //! - [`build`]: one build of the workspace for lints, demo and tests
-//! - [`guests`], [`languages`]: components in Rust, and in Python and JavaScript
+//! - [`guests`], [`languages`], [`example`]: components in Rust, in Python and JavaScript, and in C
 //! - [`toolchain`], [`remap`], [`install`]: the target, reproducible paths, atomic copies
 //! - [`standins`], [`tools`], [`packages`]: programs from PyPI and npm, without compiling
 //! - [`links`]: links between Markdown files
@@ -22,6 +22,7 @@ mod demo;
 mod demo_console;
 mod disk;
 mod dist;
+mod example;
 mod guests;
 mod install;
 mod languages;

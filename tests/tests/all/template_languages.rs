@@ -1,11 +1,12 @@
-//! The templates in Python and JavaScript: the parts they share with Rust, and their failures.
+//! The templates in Python and JavaScript: the parts they share with Rust, and their failures. The
+//! example in C.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::languages::{
-    javascript_guest, native_python, plugin, python_guide, python_tools,
+    c_example, javascript_guest, native_python, plugin, python_guide, python_tools,
 };
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{
@@ -386,4 +387,67 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
         (&json!("ai"), &json!(["call-1"])),
         "{record:#}"
     );
+}
+
+/// The example in `examples/c` keeps the rules of the conformance suite, writes the files that its
+/// page of the guide names, and says in which line it failed.
+#[test]
+fn the_example_in_c_keeps_every_rule_and_says_where_it_failed() {
+    let Some(file) = c_example("the_example_in_c_keeps_every_rule_and_says_where_it_failed") else {
+        return;
+    };
+    let done = Workbench::configured("").run(&["conformance", &file.to_string_lossy()]);
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+
+    let reply = |headline: &str| {
+        format!(
+            "[[rule]]\nanswer = {{ json = {{ headline = {headline:?}, lead = \"You talk to the \
+             people who do the work.\", description = \"Clear explanations and careful work, \
+             close by. Get in touch and ask what is next.\" }} }}\n"
+        )
+    };
+    let mut document = order("02-dentist-us-minimal");
+    document["onboarding"]["site_url"] = json!("https://bright-oak.example/");
+    let bench = Workbench::scripted(&reply("Close by, with time to listen"), "");
+    let done = bench.generate(&file, &document);
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+    let site = fs::read_dir(bench.sites())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("current"))
+        .find(|path| path.exists())
+        .unwrap();
+    let rows = [
+        ("index.html", "<link rel=\"canonical\" href=\"https://bright-oak.example/\">"),
+        ("index.html", "<h1>Close by, with time to listen</h1>"),
+        ("index.html", "<li>Cleanings</li>"),
+        ("index.html", "<a href=\"mailto:frontdesk@example.com\">"),
+        ("robots.txt", "Sitemap: https://bright-oak.example/sitemap.xml"),
+        ("sitemap.xml", "<loc>https://bright-oak.example/</loc>"),
+        ("style.css", "font:"),
+        ("favicon.svg", "<svg"),
+    ];
+    for (path, part) in rows {
+        let content = fs::read_to_string(site.join(path)).unwrap();
+        assert!(content.contains(part), "{path}: {part:?} is missing in {content}");
+    }
+
+    let failure = |rules: &str| Workbench::scripted(rules, "").generate(&file, &document).failure();
+    let record = failure("[[rule]]\nanswer = { fault = { status = 401 } }\n");
+    assert_eq!(
+        (&record["kind"], &record["blamed_calls"]),
+        (&json!("ai"), &json!(["call-1"])),
+        "{record:#}"
+    );
+    // The schema of the reply cannot say that a text is not blank.
+    let record = failure(&reply(&" ".repeat(12)));
+    let source = fs::read_to_string(root().join("examples/c/template.c")).unwrap();
+    let line =
+        source.lines().position(|line| line.contains("fail(err, \"empty-copy\"")).unwrap() + 1;
+    assert_eq!(
+        (&record["kind"], &record["code"], &record["blamed_calls"]),
+        (&json!("template_error"), &json!("empty-copy"), &json!(["call-1"])),
+        "{record:#}"
+    );
+    let location = &record["location"];
+    assert_eq!((&location["file"], &location["line"]), (&json!("template.c"), &json!(line)));
 }

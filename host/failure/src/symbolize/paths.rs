@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::budget::MAX_NAME_BYTES;
 
 /// Parts of paths of code from the package registry, the standard library and the SDK.
-const FOREIGN_PATHS: [&str; 11] = [
+const FOREIGN_PATHS: [&str; 12] = [
     "wasisdk://",
     "/rustc/",
     "/registry/src/",
@@ -17,6 +17,7 @@ const FOREIGN_PATHS: [&str; 11] = [
     "wit_bindgen",
     "/wasi-libc/",
     "/lib/libc/wasi/",
+    "/lib/libc/musl/",
 ];
 
 /// Prefixes of paths of code that is not the author's.
@@ -269,6 +270,19 @@ mod tests {
         ];
         for (file, folder, shown) in rows {
             assert_eq!(shorten(file, folder), shown);
+        }
+    }
+
+    #[test]
+    fn bindings_and_the_c_library_of_a_compiler_are_not_the_authors() {
+        let zig = "/h/site-packages/ziglang/lib/libc";
+        for (file, own) in [
+            (format!("{zig}/wasi/libc-bottom-half/sources/abort.c"), false),
+            (format!("{zig}/musl/src/stdio/fprintf.c"), false),
+            ("./wit_bindgen/template_sync.c".to_owned(), false),
+            ("./template.c".to_owned(), true),
+        ] {
+            assert_eq!(is_own("put", Some(file.as_str()), Language::C), own, "{file}");
         }
     }
 }
