@@ -1,6 +1,8 @@
 //! The texts of a page as a visitor reads them, held against the order.
 
-use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, TextKind};
+use std::sync::Arc;
+
+use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, ForbiddenWords, TextKind};
 use sitewright_order::Locale;
 
 use super::CopyOptions;
@@ -20,20 +22,24 @@ const INLINE: [&str; 34] = [
 
 /// What the order says, read once for all pages.
 pub(super) struct Copy {
-    facts: Facts,
+    facts: Arc<Facts>,
     year: u16,
     language: Option<String>,
-    words: Vec<String>,
+    words: ForbiddenWords,
 }
 
 impl Copy {
     /// `None` if the document is not JSON: then there is nothing to hold texts against.
     pub(super) fn new(options: &CopyOptions) -> Option<Self> {
+        let facts = match &options.facts {
+            Some(facts) => facts.clone(),
+            None => Arc::new(Facts::of_order(&options.document).ok()?),
+        };
         Some(Copy {
-            facts: Facts::of_order(&options.document).ok()?,
+            facts,
             year: options.year,
             language: options.language.clone(),
-            words: options.forbidden_words.clone(),
+            words: ForbiddenWords::new(options.forbidden_words.iter().map(String::as_str)),
         })
     }
 
@@ -41,9 +47,7 @@ impl Copy {
         // A page may be in another language than the first one of the site.
         let language = self.language.as_deref();
         let language = language.filter(|only| of_page.is_none_or(|page| page.language() == *only));
-        CopyCheck::new(&self.facts, self.year)
-            .language(language)
-            .forbid(self.words.iter().map(String::as_str))
+        CopyCheck::new(&self.facts, self.year).language(language).forbid_all(self.words.clone())
     }
 }
 
@@ -132,5 +136,32 @@ fn kind_of(block: &str) -> TextKind {
         "button" | "label" | "option" | "th" | "td" | "dt" | "li" | "nav" | "summary"
         | "legend" | "figcaption" | "caption" | "footer" | "header" | "address" => TextKind::Label,
         _ => TextKind::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_that_were_read_before_are_not_read_again() {
+        let facts = Facts::of_order(r#"{"business_phone": "+44 20 7946 0000"}"#).unwrap();
+        let unread = CopyOptions {
+            document: "no JSON".to_owned(),
+            forbidden_words: vec!["cheap".to_owned()],
+            ..CopyOptions::default()
+        };
+        assert!(Copy::new(&unread).is_none());
+        let copy = Copy::new(&CopyOptions { facts: Some(Arc::new(facts)), ..unread }).unwrap();
+        for (text, rule, expected) in [
+            ("Call 020 7946 0000", CopyRule::UnknownPhone, false),
+            ("Call 020 7946 1111", CopyRule::UnknownPhone, true),
+            ("Our bread is cheap", CopyRule::ForbiddenWord, true),
+            ("Our bread is good", CopyRule::ForbiddenWord, false),
+        ] {
+            let findings = copy.check(None).check(text, TextKind::Text);
+            let found = findings.iter().any(|finding| finding.rule == rule);
+            assert_eq!(found, expected, "{text}: {findings:?}");
+        }
     }
 }
