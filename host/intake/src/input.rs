@@ -164,13 +164,14 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
             InvalidOrder::unreadable(kind, message)
         }));
     }
+    let sent = unchanged.is_none().then(|| sent::digest(&value));
     let normalised = unchanged.map_or_else(|| serde_json::to_string(&order), Ok);
     let document = normalised.map_err(|error| {
         InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {error}"))
     })?;
     // Templates get the normalised document, which may be larger because of its defaults.
     within(max_bytes, document.len(), "with its defaults filled in, the document has")?;
-    Ok(OrderSnapshot::new(id, order, document, sent::digest(&value)))
+    Ok(OrderSnapshot::new(id, order, document, sent))
 }
 
 /// Adds notices that the order does not have yet: a normalised document is read again.
