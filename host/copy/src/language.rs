@@ -254,6 +254,7 @@ fn counts(view: &View<'_>) -> [usize; LISTS] {
 /// The language that a word is in because of its letters.
 fn letters_of(word: &str) -> Option<&'static str> {
     match () {
+        () if word.is_ascii() => (word.contains("ij") && word.len() > 2).then_some("nl"),
         () if word.contains(['ã', 'õ', 'ç']) && !word.contains('\'') => Some("pt"),
         () if word.contains('ñ') => Some("es"),
         () if word.contains(['ß', 'ü']) => Some("de"),
