@@ -56,8 +56,8 @@ pub fn read_strictly(document: &Value, default_locale: &Locale) -> Result<Order,
     Document::open(document).read_strictly(default_locale)
 }
 
-/// A document without its envelopes, for who reads several things of it: its envelopes are looked
-/// for once.
+/// A document without its envelopes, which are looked for once: for callers that read several things
+/// of it.
 ///
 /// Around an order may be envelopes, as in `{"data": {"order": …, "onboarding": …}}`.
 pub struct Document<'a> {
