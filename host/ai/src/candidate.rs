@@ -284,12 +284,15 @@ impl Candidate {
                     model: reply.model.map_or_else(|| self.model.clone(), name),
                     call_id: call.call_id,
                 };
-                span.record("gen_ai.response.model", completion.model.as_str());
                 let finish = match completion.finish_reason {
                     FinishReason::Stop => "[\"stop\"]",
                     FinishReason::Other => "[\"other\"]",
                 };
-                span.record("gen_ai.response.finish_reasons", finish);
+                tracing::record_all!(
+                    span,
+                    gen_ai.response.model = completion.model.as_str(),
+                    gen_ai.response.finish_reasons = finish,
+                );
                 Ok((completion, raw))
             }
             Err(failure) => {
@@ -314,8 +317,11 @@ impl Candidate {
             }
         };
         attempt.cost_usd = self.cost(attempt.usage);
-        span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
-        span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
+        tracing::record_all!(
+            span,
+            gen_ai.usage.input_tokens = attempt.usage.input_tokens,
+            gen_ai.usage.output_tokens = attempt.usage.output_tokens,
+        );
         span.in_scope(|| match &result {
             Ok(_) if attempt.end_unsaid => tracing::warn!(
                 duration_ms = attempt.duration_ms,
@@ -363,8 +369,11 @@ impl Candidate {
         if !span.is_disabled()
             && let Ok(url) = Url::parse(&self.provider.location())
         {
-            span.record("server.address", url.host_str());
-            span.record("server.port", url.port_or_known_default());
+            tracing::record_all!(
+                span,
+                server.address = url.host_str(),
+                server.port = url.port_or_known_default(),
+            );
         }
         span
     }

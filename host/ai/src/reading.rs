@@ -1,6 +1,8 @@
 //! Tolerant reading of what providers send (failure catalogue E2): only what the reply needs is
 //! read strictly. A field of another type than the protocol's is unknown, never an error.
 
+use std::borrow::Cow;
+
 use serde::de::Error as _;
 use serde_json::Value;
 
@@ -116,9 +118,9 @@ pub(super) struct HalfJoiner {
 
 impl HalfJoiner {
     /// The text so far that is certain. A first half at the end is kept back.
-    pub(super) fn push(&mut self, text: &str) -> String {
+    pub(super) fn push<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         if self.pending.is_none() && !text.chars().any(|character| half(character).is_some()) {
-            return text.to_owned();
+            return Cow::Borrowed(text);
         }
         let mut out = String::with_capacity(text.len());
         for character in text.chars() {
@@ -134,7 +136,7 @@ impl HalfJoiner {
                 }
             }
         }
-        out
+        Cow::Owned(out)
     }
 }
 
@@ -144,7 +146,7 @@ pub(super) fn join_halves(text: String) -> String {
         return text;
     }
     let mut joiner = HalfJoiner::default();
-    let mut out = joiner.push(&text);
+    let mut out = joiner.push(&text).into_owned();
     out.extend(joiner.pending.map(|_| char::REPLACEMENT_CHARACTER));
     out
 }

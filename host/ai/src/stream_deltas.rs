@@ -136,12 +136,19 @@ impl StreamDecoder for DeltaDecoder {
             .push(bytes)
             .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
         let mut events = Vec::new();
-        for frame in frames.into_iter().flat_map(apart) {
-            self.read(&frame, &mut events)?;
+        for frame in frames {
+            if !frame.data.contains(&b'\n') {
+                self.read(&frame, &mut events)?;
+                continue;
+            }
+            for part in apart(frame) {
+                self.read(&part, &mut events)?;
+            }
         }
         for event in &mut events {
             if let StreamEvent::Text(text) = event {
-                *text = self.thinking.push(&self.halves.push(text));
+                let reply = self.thinking.push(&self.halves.push(text));
+                *text = reply;
             }
         }
         for event in &mut events {
@@ -195,6 +202,10 @@ fn is_heartbeat(delta: &Delta<'_>) -> bool {
     else {
         return false;
     };
+    // Most deltas are objects.
+    if text.starts_with('{') && text != "{}" {
+        return false;
+    }
     let lower = text.to_ascii_lowercase();
     if matches!(lower.as_str(), "{}" | "[]" | "null") {
         return delta.event != "error";

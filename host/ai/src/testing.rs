@@ -100,6 +100,21 @@ pub(super) fn streamed(
     (texts, reply)
 }
 
+/// All that a stream means: its events and the reply, or what is known of the failure apart from its
+/// excerpt of the stream.
+pub(super) type Meaning = Result<(Vec<StreamEvent>, Reply), (AiErrorKind, bool, Usage)>;
+
+/// The meaning of a stream of a success.
+pub(super) fn meaning(adapter: &dyn Adapter, stream: &str) -> Meaning {
+    let head = head(200, &[]);
+    let mut decoder = adapter.decoder(&head);
+    let read = decoder.push(stream.as_bytes()).and_then(|events| {
+        let reply = decoder.finish()?.judge(&head)?;
+        Ok((events, reply))
+    });
+    read.map_err(|failure| (failure.kind, failure.retryable, *failure.usage))
+}
+
 /// One stream with its expected result, independent of how it is cut into chunks.
 pub(super) struct Streamed<'a> {
     pub(super) name: &'a str,

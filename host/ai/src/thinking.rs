@@ -154,6 +154,11 @@ impl ThinkingFilter {
         if self.ended {
             return out;
         }
+        // Nearly all parts have no character with which a mark begins.
+        if self.pending.is_empty() && self.until.is_none() && !text.contains(FIRST) {
+            self.reply(text, &mut out);
+            return out;
+        }
         self.pending.push_str(text);
         let pending = std::mem::take(&mut self.pending);
         // ASCII only, so that offsets are those of the text.

@@ -64,7 +64,11 @@ pub(crate) fn find(text: &str) -> impl Iterator<Item = Address<'_>> {
 
 /// The parts of a text between spaces, quotes and brackets.
 fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let is_gap = |c: char| c.is_whitespace() || "\"'<>()[]{}|,;،、。「」".contains(c);
+    let is_gap = |c: char| match c {
+        '"' | '\'' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | ',' | ';' => true,
+        '،' | '、' | '。' | '「' | '」' => true,
+        c => c.is_whitespace(),
+    };
     let mut at = 0;
     std::iter::from_fn(move || {
         let start = at + text.get(at..)?.find(|c| !is_gap(c))?;

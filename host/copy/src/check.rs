@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::facts::Facts;
 use crate::known;
@@ -23,19 +24,32 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// reported without one.
 const MAX_LOOKUPS: usize = 200;
 
+/// Words and phrases that no text may have, ready to be looked for: making them takes longer than
+/// looking for them in a text. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ForbiddenWords(Arc<Phrases<()>>);
+
+impl ForbiddenWords {
+    /// These words, in any case and with or without accents. Blank ones are left out.
+    pub fn new<'w>(words: impl IntoIterator<Item = &'w str>) -> Self {
+        let words = words.into_iter().map(|word| (word, Place::Anywhere, ()));
+        ForbiddenWords(Arc::new(Phrases::new(words)))
+    }
+}
+
 /// Judges texts for the visitors of one site.
 #[derive(Debug)]
 pub struct CopyCheck<'a> {
     facts: &'a Facts,
     language: Option<&'a str>,
     year: u16,
-    forbidden: Phrases<()>,
+    forbidden: Option<ForbiddenWords>,
 }
 
 impl<'a> CopyCheck<'a> {
     /// A check with the facts of an order. `year` is the current one.
     pub fn new(facts: &'a Facts, year: u16) -> Self {
-        CopyCheck { facts, language: None, year, forbidden: Phrases::new([]) }
+        CopyCheck { facts, language: None, year, forbidden: None }
     }
 
     /// The language that the site must have, as a tag such as `pt` or `pt-BR`. Without it, any
@@ -49,8 +63,13 @@ impl<'a> CopyCheck<'a> {
     /// Words and phrases that no text may have, in any case and with or without accents.
     #[must_use]
     pub fn forbid<'w>(self, words: impl IntoIterator<Item = &'w str>) -> Self {
-        let words = words.into_iter().map(|word| (word, Place::Anywhere, ()));
-        CopyCheck { forbidden: Phrases::new(words), ..self }
+        self.forbid_all(ForbiddenWords::new(words))
+    }
+
+    /// As [`forbid`](Self::forbid), with words that several checks share.
+    #[must_use]
+    pub fn forbid_all(self, words: ForbiddenWords) -> Self {
+        CopyCheck { forbidden: Some(words), ..self }
     }
 
     /// The findings of one text, at most [`MAX_FINDINGS`]. What the order has word for word is no
@@ -60,7 +79,8 @@ impl<'a> CopyCheck<'a> {
         let view = View::of(text);
         let mut sink =
             Sink { facts: self.facts, view: &view, found: Vec::new(), known: HashMap::new() };
-        for ((), range) in self.forbidden.find(&view.folded) {
+        let forbidden = self.forbidden.iter();
+        for ((), range) in forbidden.flat_map(|words| words.0.find(&view.folded)) {
             if sink.is_full() {
                 break;
             }

@@ -27,6 +27,8 @@ const MAX_DEPTH: usize = 128;
 pub struct Facts {
     /// The folded texts of the order, one a line, with a line break before the first.
     text: String,
+    /// Where the lines of the text begin and end, sorted by what they say.
+    lines: Vec<(u32, u32)>,
     /// The digits of all numbers that are long enough to be a phone number.
     phones: Vec<String>,
     emails: HashSet<String>,
@@ -64,6 +66,7 @@ impl Facts {
         let mut facts = Facts { text: "\n".to_owned(), ..Facts::default() };
         facts.add(document, "", false, 0);
         facts.awards = award::claims(&facts.text).map(|(claim, _)| claim).collect();
+        facts.lines = lines(&facts.text);
         facts
     }
 
@@ -169,10 +172,17 @@ impl Facts {
     /// Whether a whole value of the order is this folded text.
     pub(crate) fn has_value(&self, folded: &str) -> bool {
         let folded = folded.trim();
-        !folded.is_empty()
-            && self.text.match_indices(folded).any(|(at, _)| {
+        if folded.is_empty() {
+            return false;
+        }
+        // A value of several lines is in the text as it is.
+        if folded.contains('\n') {
+            return self.text.match_indices(folded).any(|(at, _)| {
                 self.text[..at].ends_with('\n') && self.text[at + folded.len()..].starts_with('\n')
-            })
+            });
+        }
+        let found = self.lines.binary_search_by(|place| line(&self.text, *place).cmp(folded));
+        found.is_ok()
     }
 
     pub(crate) fn has_phone(&self, digits: &str) -> bool {
@@ -216,6 +226,27 @@ impl Facts {
     pub(crate) fn has_award(&self, claim: award::Claim) -> bool {
         self.awards.contains(&claim)
     }
+}
+
+/// The places of the lines of a text, sorted by what they say: each text of a page is looked up
+/// among them.
+fn lines(text: &str) -> Vec<(u32, u32)> {
+    let mut start = 0;
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let end = start + line.len();
+        if !line.is_empty() {
+            // The text is far shorter than 4 GiB.
+            lines.push((start as u32, end as u32));
+        }
+        start = end + 1;
+    }
+    lines.sort_unstable_by(|one, other| line(text, *one).cmp(line(text, *other)));
+    lines
+}
+
+fn line(text: &str, (start, end): (u32, u32)) -> &str {
+    &text[start as usize..end as usize]
 }
 
 /// Whether a number without a currency may be a price: "Haircut 45". Not the figures of phones,
@@ -306,5 +337,30 @@ mod tests {
         assert!(facts.has_year(2016, 2026) && facts.has_year(2004, 2026));
         assert!(!facts.has_year(1987, 2026));
         assert!(facts.says("loaf award") && !facts.says("oaf award"));
+    }
+
+    #[test]
+    fn a_whole_value_is_found_and_no_part_of_one() {
+        let order = r#"{"a": "We bake bread", "b": ["Zoo", "apple pie", "Zoo"],
+                        "c": "First line\nSecond line", "d": 7}"#;
+        let facts = Facts::of_order(order).unwrap();
+        for (text, expected) in [
+            ("we bake bread", true),
+            (" zoo ", true),
+            ("apple pie", true),
+            ("7", true),
+            ("first line", true),
+            ("first line\nsecond line", true),
+            ("second line\n7", true),
+            ("line\nsecond line", false),
+            ("we bake", false),
+            ("bake bread", false),
+            ("pie", false),
+            ("", false),
+            (" ", false),
+        ] {
+            assert_eq!(facts.has_value(text), expected, "{text:?}");
+        }
+        assert!(!Facts::default().has_value("zoo"));
     }
 }

@@ -1,5 +1,8 @@
 //! Whether a text is in the language that is wanted.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use whatlang::{Detector, Lang};
 
 use crate::text::View;
@@ -127,6 +130,20 @@ const LANGUAGES: [(&str, &str, Lang, &[&str]); 22] = [
     ("tr", "Turkish", Lang::Tur, &[]),
 ];
 
+/// The number of languages that have words; they are the first ones.
+const LISTS: usize = 7;
+
+/// The words of the lists, each with a bit for each language that has it.
+static LISTED: LazyLock<HashMap<&'static str, u8>> = LazyLock::new(|| {
+    let mut listed: HashMap<&'static str, u8> = HashMap::new();
+    for (number, row) in LANGUAGES.iter().take(LISTS).enumerate() {
+        for word in row.3 {
+            *listed.entry(*word).or_default() |= 1 << number;
+        }
+    }
+    listed
+});
+
 /// Languages that are not told apart, because a text of one looks like the other.
 const RELATED: [&[&str]; 5] = [
     &["pt", "gl"],
@@ -219,13 +236,16 @@ fn by_script(text: &str, wanted: &str) -> Option<&'static str> {
 }
 
 /// The number of words of a text that belong to each language with a list.
-fn counts(view: &View<'_>) -> [usize; 7] {
-    let mut counts = [0; 7];
+fn counts(view: &View<'_>) -> [usize; LISTS] {
+    let mut counts = [0; LISTS];
     for index in 0..view.words.len().min(MAX_TEXT / 4) {
-        let word = view.word(index);
+        let listed = LISTED.get(view.word(index)).copied().unwrap_or_default();
         let letters = letters_of(view.original_word(index));
-        for (count, row) in counts.iter_mut().zip(LANGUAGES) {
-            *count += usize::from(row.3.contains(&word) || letters == Some(row.0));
+        if listed == 0 && letters.is_none() {
+            continue;
+        }
+        for (number, (count, row)) in counts.iter_mut().zip(&LANGUAGES).enumerate() {
+            *count += usize::from(listed & (1 << number) != 0 || letters == Some(row.0));
         }
     }
     counts
@@ -234,6 +254,7 @@ fn counts(view: &View<'_>) -> [usize; 7] {
 /// The language that a word is in because of its letters.
 fn letters_of(word: &str) -> Option<&'static str> {
     match () {
+        () if word.is_ascii() => (word.contains("ij") && word.len() > 2).then_some("nl"),
         () if word.contains(['ã', 'õ', 'ç']) && !word.contains('\'') => Some("pt"),
         () if word.contains('ñ') => Some("es"),
         () if word.contains(['ß', 'ü']) => Some("de"),
@@ -289,6 +310,19 @@ fn detected(text: &str, view: &View<'_>, wanted: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_word_counts_for_the_languages_that_have_it() {
+        assert!(LANGUAGES.iter().skip(LISTS).all(|row| row.3.is_empty()));
+        for (number, row) in LANGUAGES.iter().take(LISTS).enumerate() {
+            for word in row.3 {
+                let counts = counts(&View::of(word));
+                let expected = LANGUAGES.map(|row| usize::from(row.3.contains(word)));
+                assert_eq!(counts, expected[..LISTS], "{word}");
+                assert_eq!(counts[number], 1, "{word}");
+            }
+        }
+    }
 
     #[test]
     fn another_language_is_found_for_certain() {

@@ -45,12 +45,16 @@ fn characters(view: &View<'_>) -> Option<Fault> {
 
 /// Groups of 1 to 12 words that follow each other several times.
 fn word_groups(view: &View<'_>) -> Option<Fault> {
+    let words: Vec<&str> = (0..view.words.len()).map(|index| view.word(index)).collect();
     for size in 1..=LONGEST_GROUP {
         // The number of words that equal the one a group earlier.
         let mut equal = 0;
-        for index in size..view.words.len() {
-            let word = view.word(index);
-            equal = if word == view.word(index - size) { equal + 1 } else { 0 };
+        for (index, word) in words.iter().enumerate().skip(size) {
+            if *word != words[index - size] {
+                equal = 0;
+                continue;
+            }
+            equal += 1;
             let times = match size {
                 // "ha ha ha", "la la la la", numbers in tables.
                 1 if word.len() <= 2 || word.bytes().all(|b| b.is_ascii_digit()) => 9,

@@ -31,9 +31,9 @@ impl<'a> View<'a> {
     pub(crate) fn of(original: &'a str) -> Self {
         let mut folded = String::with_capacity(original.len());
         let mut origins = Vec::with_capacity(original.len() + 1);
+        let mut last = None;
         for (at, c) in original.char_indices() {
             fold_char(c, &mut |c| {
-                let last = folded.chars().next_back();
                 if c == '\n' && last == Some(' ') {
                     folded.pop();
                     origins.pop();
@@ -42,6 +42,7 @@ impl<'a> View<'a> {
                 }
                 folded.push(c);
                 origins.resize(folded.len(), at as u32);
+                last = Some(c);
             });
         }
         origins.push(original.len() as u32);

@@ -141,9 +141,9 @@ fn is_infinity(view: &View<'_>, index: usize) -> bool {
 /// `TODO`, `TBD`, `XXX` and the like.
 fn of_writers(view: &View<'_>, language: &str, index: usize) -> bool {
     let word = view.word(index);
-    let original = view.original_word(index);
+    let original = || view.original_word(index);
     match word {
-        "todo" if original == "TODO" => {
+        "todo" if original() == "TODO" => {
             // In Spanish and Portuguese it is the word for "all", in capitals like its neighbours.
             let is_all = |word: &str| {
                 word.len() > 1
@@ -157,9 +157,9 @@ fn of_writers(view: &View<'_>, language: &str, index: usize) -> bool {
             let romance = matches!(language, "es" | "pt" | "gl" | "ca" | "it");
             (is_mark || !romance) && !is_shouted
         }
-        "tbd" | "fixme" | "tbc" => original.chars().all(char::is_uppercase),
-        "tk" => original == "TK" && view.words.len() > 1 && previous(view, index) == "tk",
-        _ if word.len() >= 2 && word.bytes().all(|b| b == b'x') => is_x(view, original, index),
+        "tbd" | "fixme" | "tbc" => original().chars().all(char::is_uppercase),
+        "tk" => original() == "TK" && view.words.len() > 1 && previous(view, index) == "tk",
+        _ if word.len() >= 2 && word.bytes().all(|b| b == b'x') => is_x(view, original(), index),
         _ => false,
     }
 }

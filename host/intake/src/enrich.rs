@@ -2,23 +2,22 @@
 //! country, and the language of an order that names none.
 
 use serde_json::Value;
-use sitewright_order::{
-    Locale, Notice, NoticeLevel, Order, Phone, business_pointer, child, given_locale,
-};
+use sitewright_order::{Document, Locale, Notice, NoticeLevel, Order, Phone, child};
 
 use super::language;
 use super::phones::{Known, known, region};
 
-/// Completes an order that was read from `document`. What is changed or left out is added to
+/// Completes an order that was read from `document`, which is `opened`. What is changed or left out is added to
 /// `notices`; the result is what is published as it is, and doubtful.
 pub(super) fn enrich(
     order: &mut Order,
     document: &Value,
+    opened: &Document<'_>,
     default_locale: &Locale,
     notices: &mut Vec<Notice>,
 ) -> Vec<Notice> {
-    let business = business_pointer(document);
-    let given = given_locale(document).map(|(_, locale)| locale);
+    let business = opened.business_pointer();
+    let given = opened.given_locale();
     if order.country.is_none() {
         let phones = [&order.business_phone, &order.whatsapp_phone];
         order.country = phones.into_iter().flatten().find_map(region);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use sitewright_order::{Locale, Notice, NoticeLevel, Order, Problem};
+use sitewright_order::{Document, Locale, Notice, NoticeLevel, Order, Problem};
 
 use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
 use super::{enrich, json, sent, surrogates};
@@ -101,11 +101,15 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         InvalidOrder::unreadable(InvalidKind::NotUtf8 { offset }, message)
     })?;
     let Parsed { value, duplicates, text, halves } = parse(text)?;
-    let id = sitewright_order::read_id(&value).ok().and_then(|id| OrderId::try_from(id).ok());
+    let opened = Document::open(&value);
+    let id = opened.read_id().ok().and_then(|id| OrderId::try_from(id).ok());
     let kind =
         if duplicates.is_empty() { InvalidKind::Content } else { InvalidKind::DuplicateFields };
-    let read = if strict { sitewright_order::read_strictly } else { sitewright_order::read };
-    let (order, found) = match read(&value, default_locale) {
+    let read = match strict {
+        true => opened.read_strictly(default_locale),
+        false => opened.read(default_locale),
+    };
+    let (order, found) = match read {
         Ok(order) => (Some(order), Vec::new()),
         Err(problems) => (None, problems),
     };
@@ -131,10 +135,10 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
     }
     // What the host wrote itself is complete, and its locale may be the default one, which says
     // nothing about the country of a number.
-    let is_own = serde_json::to_string(&order).is_ok_and(|own| own == *text);
-    let doubts = match is_own {
+    let own = serde_json::to_string(&order).ok().filter(|own| **own == *text);
+    let doubts = match own.is_some() {
         true => Vec::new(),
-        false => enrich::enrich(&mut order, &value, default_locale, &mut new),
+        false => enrich::enrich(&mut order, &value, &opened, default_locale, &mut new),
     };
     let new_problems: Vec<Problem> = new
         .iter()
@@ -146,6 +150,7 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
     }
     // Strict reading refuses what would be left out. These values are used as they are.
     new.extend(doubts);
+    let unchanged = own.filter(|_| new.is_empty());
     add_notices(&mut order, new);
     if order.business_email.is_none()
         && order.business_phone.is_none()
@@ -159,12 +164,14 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
             InvalidOrder::unreadable(kind, message)
         }));
     }
-    let document = serde_json::to_string(&order).map_err(|error| {
+    let sent = unchanged.is_none().then(|| sent::digest(&value));
+    let normalised = unchanged.map_or_else(|| serde_json::to_string(&order), Ok);
+    let document = normalised.map_err(|error| {
         InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {error}"))
     })?;
     // Templates get the normalised document, which may be larger because of its defaults.
     within(max_bytes, document.len(), "with its defaults filled in, the document has")?;
-    Ok(OrderSnapshot::new(id, order, document, sent::digest(&value)))
+    Ok(OrderSnapshot::new(id, order, document, sent))
 }
 
 /// Adds notices that the order does not have yet: a normalised document is read again.

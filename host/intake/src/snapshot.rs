@@ -1,12 +1,12 @@
 //! An accepted order.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use sitewright_order::{Locale, Order};
 
-use super::OrderId;
+use super::{OrderId, sent};
 
 /// An immutable, complete order: nothing is looked up later (failure catalogue C2). Cheap to
 /// clone.
@@ -19,8 +19,10 @@ struct Inner {
     id: OrderId,
     order: Order,
     document: Arc<str>,
-    digest: [u8; 32],
-    sent: [u8; 32],
+    /// Made when somebody asks for it, which most do not.
+    digest: OnceLock<[u8; 32]>,
+    /// The same, if the document itself was sent.
+    sent: OnceLock<[u8; 32]>,
 }
 
 /// What was sent is not compared: two documents can mean the same order.
@@ -31,9 +33,10 @@ impl PartialEq for Inner {
 }
 
 impl OrderSnapshot {
-    pub(super) fn new(id: OrderId, order: Order, document: String, sent: [u8; 32]) -> Self {
-        let digest = Sha256::digest(document.as_bytes()).into();
-        let document = document.into();
+    /// `sent` is the digest of what was sent; `None` if that is `document`.
+    pub(super) fn new(id: OrderId, order: Order, document: String, sent: Option<[u8; 32]>) -> Self {
+        let (document, digest) = (document.into(), OnceLock::new());
+        let sent = sent.map_or_else(OnceLock::new, OnceLock::from);
         OrderSnapshot { inner: Arc::new(Inner { id, order, document, digest, sent }) }
     }
 
@@ -58,23 +61,28 @@ impl OrderSnapshot {
     pub fn in_locale(&self, locale: Locale) -> serde_json::Result<Self> {
         let order = Order { locale, ..self.inner.order.clone() };
         let document = serde_json::to_string(&order)?;
-        Ok(OrderSnapshot::new(self.inner.id.clone(), order, document, self.inner.sent))
+        let sent = Some(*self.sent_digest());
+        Ok(OrderSnapshot::new(self.inner.id.clone(), order, document, sent))
     }
 
     /// SHA-256 of the values of the document as it was sent. The same for every configuration and
     /// version, unlike [`OrderSnapshot::digest`].
     pub fn sent_digest(&self) -> &[u8; 32] {
-        &self.inner.sent
+        self.inner.sent.get_or_init(|| {
+            // It was read, so it is JSON.
+            sent::digest(&serde_json::from_str(&self.inner.document).unwrap_or_default())
+        })
     }
 
     /// SHA-256 of [`OrderSnapshot::document`].
     pub fn digest(&self) -> &[u8; 32] {
-        &self.inner.digest
+        let digest = || Sha256::digest(self.inner.document.as_bytes()).into();
+        self.inner.digest.get_or_init(digest)
     }
 
     /// The digest as 64 lower-case hexadecimal digits.
     pub fn digest_hex(&self) -> String {
-        hex::encode(self.inner.digest)
+        hex::encode(self.digest())
     }
 }
 

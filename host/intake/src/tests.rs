@@ -63,6 +63,9 @@ fn c2_a_snapshot_is_complete_and_reads_as_itself() {
         assert_eq!(snapshot.id().as_str(), snapshot.order().id);
         assert_eq!(snapshot.digest_hex().len(), 64);
         assert_eq!(again.digest(), snapshot.digest());
+        // However it is written, the same values were sent.
+        let spaced = loaded(format!(" {}", snapshot.document()).as_bytes()).unwrap();
+        assert_eq!(again.sent_digest(), spaced.sent_digest(), "{name}");
         let typed: Order = serde_json::from_str(snapshot.document()).unwrap();
         assert_eq!(&typed, snapshot.order());
         assert!(

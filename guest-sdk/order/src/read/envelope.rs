@@ -198,7 +198,7 @@ pub(super) fn field_of<'v>(
 /// Whether an object has a field of one of these names that has a value.
 fn has(fields: &Map<String, Value>, names: &[&str]) -> bool {
     fields.iter().any(|(name, value)| {
-        name.len() <= MAX_NAME && !value.is_null() && names.contains(&meant_name(name).as_str())
+        name.len() <= MAX_NAME && !value.is_null() && names.contains(&&*meant_name(name))
     })
 }
 
@@ -374,8 +374,7 @@ fn question<'v>(
     // The text of Jotform is the question.
     names
         .extend(entry.get("text").filter(|_| entry.contains_key("answer")).and_then(Value::as_str));
-    let is_known =
-        |name: &&&str| name.len() <= MAX_NAME && KNOWN.contains(&meant_name(name).as_str());
+    let is_known = |name: &&&str| name.len() <= MAX_NAME && KNOWN.contains(&&*meant_name(name));
     names.iter().find(is_known).or(id.as_ref()).or(names.first()).copied()
 }
 
@@ -393,11 +392,10 @@ fn answer(entry: &Map<String, Value>) -> Option<Value> {
 /// The document of a CRM in which the fields of the business are not an object `onboarding`, with
 /// such an object, and the pointer to what it was made of. `None` if it needs none.
 fn with_section(fields: &Map<String, Value>) -> Option<(String, Map<String, Value>)> {
-    let order = field_of(fields, "order");
-    let is_crm = order.is_some() || field_of(fields, "onboarding").is_some();
-    if !is_crm {
+    if !has(fields, &["order", "onboarding"]) {
         return None;
     }
+    let order = field_of(fields, "order");
     let (name, at, business) = SECTIONS.iter().find_map(|wanted| {
         let (name, value) = field_of(fields, wanted)?;
         let (at, business) = business_in(value, MAX_DEPTH)?;

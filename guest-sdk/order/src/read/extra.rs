@@ -161,7 +161,7 @@ impl Removed {
         }
         // `Created At`, `ID`
         let meant = meant_name(name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or(name));
-        let is_meant = |names: &[&str]| names.contains(&meant.as_str());
+        let is_meant = |names: &[&str]| names.contains(&&*meant);
         if is_meant(&BOOKKEEPING) || is_meant(&CUSTOMER) {
             return None;
         }

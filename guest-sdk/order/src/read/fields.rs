@@ -1,7 +1,7 @@
 //! Parsing of the fields of an object. Findings are collected, not returned early.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -21,7 +21,7 @@ pub(super) struct Fields<'a> {
     /// The fields whose names are written in another way, by the name that they mean:
     /// `businessName`, `Business Name`.
     written: HashMap<String, &'a str>,
-    known: Vec<&'a str>,
+    known: HashSet<&'a str>,
     pub(super) findings: Findings,
     /// Whether HTML entities are decoded: not in a document that was read before.
     decode: bool,
@@ -45,12 +45,12 @@ impl<'a> Fields<'a> {
         let mut written = HashMap::new();
         for name in fields.keys().filter(|name| name.len() <= MAX_FIELD_NAME) {
             let meant = meant_name(name);
-            if meant != *name && !fields.contains_key(&meant) {
-                written.entry(meant).or_insert(name.as_str());
+            if *meant != **name && !fields.contains_key(&*meant) {
+                written.entry(meant.into_owned()).or_insert(name.as_str());
             }
         }
         let (at, moved) = (at.to_owned(), HashMap::new());
-        Fields { at, fields, written, known: Vec::new(), findings, decode, moved }
+        Fields { at, fields, written, known: HashSet::new(), findings, decode, moved }
     }
 
     /// The field that an unknown one means as well: `Business Name` beside `business_name`. `None`
@@ -60,14 +60,14 @@ impl<'a> Fields<'a> {
             return None;
         }
         let meant = meant_name(name);
-        let (other, value) = match self.fields.get_key_value(&meant) {
+        let (other, value) = match self.fields.get_key_value(&*meant) {
             Some((other, value)) => (other.as_str(), value),
             None => {
-                let written = *self.written.get(&meant)?;
+                let written = *self.written.get(&*meant)?;
                 (written, self.fields.get(written)?)
             }
         };
-        let is_other = other != name && self.known.contains(&other) && !is_empty(value);
+        let is_other = other != name && self.known.contains(other) && !is_empty(value);
         (is_other && self.fields.get(name) != Some(value)).then_some(other)
     }
 
@@ -101,7 +101,7 @@ impl<'a> Fields<'a> {
     /// Marks fields as known without parsing them.
     pub(super) fn skip(&mut self, names: impl IntoIterator<Item = &'static str>) {
         for name in names {
-            self.known.push(name);
+            self.known.insert(name);
         }
     }
 
@@ -133,24 +133,25 @@ impl<'a> Fields<'a> {
 
     /// The fields that were neither parsed nor skipped.
     pub(super) fn unknown(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
-        self.fields.iter().filter(|(name, _)| !self.known.contains(&name.as_str()))
+        self.fields.iter().filter(|(name, _)| !self.known.contains(name.as_str()))
     }
 
     /// The field with the first of these names that has a value. `null`, a blank text, `[]` and
     /// `{}` are no values: forms send any of them for nothing.
     pub(super) fn first(&mut self, names: &[&'a str]) -> Field<'a> {
+        let mut found = None;
         for name in names {
-            if let Some((name, value)) = self.get(name).filter(|(_, value)| self.is_filler(value)) {
+            let Some((name, value)) = self.get(name) else { continue };
+            if self.is_filler(value) {
                 let at = self.place(name);
                 self.dropped(&at, format!("{} says nothing; left out", excerpt(value)));
+            } else if found.is_none() && !is_empty(value) {
+                found = Some((name, value));
             }
         }
-        let found = names.iter().find_map(|name| {
-            self.get(name).filter(|(_, value)| !is_empty(value) && !self.is_filler(value))
-        });
         match (found, names.first()) {
             (Some((name, value)), _) => {
-                self.known.push(name);
+                self.known.insert(name);
                 (self.place(name), Some(value))
             }
             (None, first) => {
@@ -851,8 +852,11 @@ fn with_code(code: &Value, number: &Value) -> Option<String> {
 
 /// The name that the name of a field means: `business_name` for `businessName`, `Business Name` and
 /// `BUSINESS-NAME`.
-pub(super) fn meant_name(name: &str) -> String {
-    let joined = names::without_additions(name, words(name)).join("_");
+pub(super) fn meant_name(name: &str) -> Cow<'_, str> {
+    let joined = match names::is_plain(name) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(names::without_additions(name, words(name)).join("_")),
+    };
     let brands = [
         ("e_mail", "email"),
         ("whats_app", "whatsapp"),
@@ -862,9 +866,12 @@ pub(super) fn meant_name(name: &str) -> String {
         ("colour", "color"),
     ];
     let name = brands.iter().fold(joined, |name, (written, meant)| {
-        if name.contains(written) { name.replace(written, meant) } else { name }
+        if name.contains(written) { Cow::Owned(name.replace(written, meant)) } else { name }
     });
-    names::synonym(&name).map_or(name, str::to_owned)
+    match names::synonym(&name) {
+        Some(field) => Cow::Borrowed(field),
+        None => name,
+    }
 }
 
 /// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
@@ -905,7 +912,8 @@ pub(super) fn is_filler(text: &str) -> bool {
         "nao informado",
         "[object object]",
     ];
-    if is_blank(text) || text.len() > 40 {
+    // No filler has a digit, and a digit is one in whatever way the text is written.
+    if is_blank(text) || text.len() > 40 || text.bytes().any(|b| b.is_ascii_digit()) {
         return false;
     }
     let folded = crate::hours::fold_words(&visible(text));

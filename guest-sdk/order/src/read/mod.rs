@@ -44,7 +44,7 @@ pub const MAX_YEARS: u32 = 1_500;
 /// # Errors
 /// All problems for which there is no order, in the order of the fields; never an empty list.
 pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
-    read_as(document, default_locale, false)
+    Document::open(document).read(default_locale)
 }
 
 /// Reads a document like [`read`], but refuses it if a value would be left out or an expected field
@@ -53,36 +53,75 @@ pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Prob
 /// # Errors
 /// All problems, in the order of the fields; never an empty list.
 pub fn read_strictly(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
-    read_as(document, default_locale, true)
+    Document::open(document).read_strictly(default_locale)
 }
 
-/// The JSON pointer to the object with the fields of the business: `/onboarding`, or empty for a
-/// flat document.
+/// A document without its envelopes, which are looked for once: for callers that read several things
+/// of it.
 ///
-/// Around it may be envelopes, as in `{"data": {"order": …, "onboarding": …}}`.
-pub fn business_pointer(document: &Value) -> String {
-    let opened = envelope::open(document);
-    let section = if shape::is_crm(&opened.order) { opened.section.as_str() } else { "" };
-    format!("{}{section}", opened.at)
+/// Around an order may be envelopes, as in `{"data": {"order": …, "onboarding": …}}`.
+pub struct Document<'a> {
+    opened: envelope::Opened<'a>,
 }
 
-/// The locale that a document names, with its pointer; `None` if it names none that can be read.
-pub fn given_locale(document: &Value) -> Option<(String, Locale)> {
-    let opened = envelope::open(document);
-    let shape = Shape::of(&opened).ok()?;
-    let (at, value) = shape::given(&shape.locales)?;
-    Some((at.to_owned(), shape::read(value).ok()?))
+impl<'a> Document<'a> {
+    /// Looks for the order in a document. A document without one is read as an order all the same.
+    pub fn open(document: &'a Value) -> Self {
+        Document { opened: envelope::open(document) }
+    }
+
+    /// The order: see [`read`].
+    ///
+    /// # Errors
+    /// As of [`read`].
+    pub fn read(&self, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
+        read_as(&self.opened, default_locale, false)
+    }
+
+    /// The order: see [`read_strictly`].
+    ///
+    /// # Errors
+    /// As of [`read_strictly`].
+    pub fn read_strictly(&self, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
+        read_as(&self.opened, default_locale, true)
+    }
+
+    /// The id alone: see [`read_id`].
+    ///
+    /// # Errors
+    /// As of [`read_id`].
+    pub fn read_id(&self) -> Result<String, Problem> {
+        found_id(&self.opened).map(|found| found.id)
+    }
+
+    /// The JSON pointer to the object with the fields of the business: `/onboarding`, or empty for
+    /// a flat document.
+    pub fn business_pointer(&self) -> String {
+        let opened = &self.opened;
+        let section = if shape::is_crm(&opened.order) { opened.section.as_str() } else { "" };
+        format!("{}{section}", opened.at)
+    }
+
+    /// The locale that the document names; `None` if it names none that can be read.
+    pub fn given_locale(&self) -> Option<Locale> {
+        let shape = Shape::of(&self.opened).ok()?;
+        let (_, value) = shape::given(&shape.locales)?;
+        shape::read(value).ok()
+    }
 }
 
-fn read_as(document: &Value, default_locale: &Locale, strict: bool) -> Result<Order, Vec<Problem>> {
+fn read_as(
+    opened: &envelope::Opened<'_>,
+    default_locale: &Locale,
+    strict: bool,
+) -> Result<Order, Vec<Problem>> {
     let mut findings = Findings::default();
-    let opened = envelope::open(document);
-    let shape = Shape::of(&opened).map_err(|problem| vec![problem])?;
+    let shape = Shape::of(opened).map_err(|problem| vec![problem])?;
     for problem in &shape.problems {
         findings.refuse(&problem.pointer, &problem.message);
     }
-    note_envelopes(&opened, &mut findings);
-    let id = match found_id(&opened) {
+    note_envelopes(opened, &mut findings);
+    let id = match found_id(opened) {
         Ok(found) => {
             if let Some(wrong) = found.unsafe_name {
                 if strict {
@@ -320,7 +359,7 @@ fn stored_notices(fields: &serde_json::Map<String, Value>) -> Option<Vec<Notice>
 /// # Errors
 /// The problem with the id: where it is expected and what it must look like.
 pub fn read_id(document: &Value) -> Result<String, Problem> {
-    found_id(&envelope::open(document)).map(|found| found.id)
+    Document::open(document).read_id()
 }
 
 /// The id of a document.
@@ -454,7 +493,7 @@ fn note_envelopes(opened: &envelope::Opened<'_>, findings: &mut Findings) {
         };
         let is_of_message = |name: &String| {
             let meant = fields::meant_name(name);
-            OF_MESSAGES.contains(&meant.as_str()) || ENDS.iter().any(|end| meant.ends_with(end))
+            OF_MESSAGES.contains(&&*meant) || ENDS.iter().any(|end| meant.ends_with(end))
         };
         let names = fields.iter().filter(|(name, value)| {
             name.len() <= 60 && !fields::is_empty(value) && !is_read(name) && !is_of_message(name)

@@ -1,6 +1,8 @@
 //! Names of fields as forms write them: in other languages, as questions, and with what CRMs and
 //! form plugins add to a name.
 
+use std::sync::LazyLock;
+
 /// Words before the name of a field in a question: `What is your business name?`
 const BEFORE: [&str; 18] = [
     "what", "which", "where", "when", "who", "whats", "s", "is", "are", "the", "your", "our",
@@ -222,6 +224,31 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("social_x", &["twitter_handle", "x_handle", "x_url"]),
 ];
 
+/// The fields by their other names, sorted: names are looked up for each field of each order.
+static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let mut fields: Vec<(&'static str, &'static str)> = SYNONYMS
+        .iter()
+        .flat_map(|(field, names)| names.iter().map(move |name| (*name, *field)))
+        .collect();
+    // Of two fields with one name the first counts: the order of equal names is kept.
+    fields.sort_by_key(|(name, _)| *name);
+    fields.dedup_by_key(|(name, _)| *name);
+    fields
+});
+
+/// Whether a name is written as the names of fields are, and nothing is added to it: words of ASCII
+/// letters in lower case and digits, joined by single `_`.
+pub(super) fn is_plain(name: &str) -> bool {
+    let name = name.as_bytes();
+    let is_of_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_numbered = matches!(name, [b'q', number, ..] if number.is_ascii_digit());
+    !is_numbered
+        && name.first().is_some_and(is_of_word)
+        && name.last().is_some_and(is_of_word)
+        && name.iter().all(|byte| is_of_word(byte) || *byte == b'_')
+        && !name.windows(2).any(|pair| pair == b"__")
+}
+
 /// The words of a name without what CRMs and forms add to it: the `__c` of Salesforce, the `q3_` of
 /// Jotform, the question around it.
 pub(super) fn without_additions(name: &str, mut words: Vec<String>) -> Vec<String> {
@@ -261,12 +288,36 @@ pub(super) fn synonym(name: &str) -> Option<&'static str> {
         folded = crate::hours::fold_words(name);
         folded.as_str()
     };
-    SYNONYMS.iter().find(|(_, names)| names.contains(&name)).map(|(field, _)| *field)
+    let at = FIELDS.binary_search_by_key(&name, |(other, _)| *other).ok()?;
+    FIELDS.get(at).map(|(_, field)| *field)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::meant_name;
+    use super::super::fields::{meant_name, words};
+    use super::{SYNONYMS, is_plain, synonym, without_additions};
+
+    #[test]
+    fn each_other_name_means_the_first_field_that_has_it() {
+        for (field, names) in SYNONYMS {
+            for name in *names {
+                let first = SYNONYMS.iter().find(|(_, names)| names.contains(name));
+                assert_eq!(synonym(name), first.map(|(field, _)| *field), "{name} of {field}");
+            }
+        }
+        for name in ["", "a", "business_name", "zzz"] {
+            assert_eq!(synonym(name), None, "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        /// What is not read word for word is read as if it was.
+        #[test]
+        fn a_plain_name_is_its_words(name in "[a-cqA-C0-3_é -]{0,8}|q3_[a-c_]{0,4}|[a-c]{1,3}__c") {
+            let joined = without_additions(&name, words(&name)).join("_");
+            assert!(!is_plain(&name) || joined == name, "{name} is {joined}");
+        }
+    }
 
     #[test]
     fn names_in_other_words_mean_their_field() {

@@ -229,7 +229,7 @@ fn move_sections(fields: &Map<String, Value>) -> Option<Unpacked> {
         };
         // A person may be whom the CRM talks to, and not whom visitors write to.
         let is_person =
-            |name: &String| name.len() <= MAX_NAME && PERSON.contains(&meant_name(name).as_str());
+            |name: &String| name.len() <= MAX_NAME && PERSON.contains(&&*meant_name(name));
         if value.as_object().is_some_and(|inner| inner.keys().take(MAX_FIELDS).any(is_person)) {
             continue;
         }

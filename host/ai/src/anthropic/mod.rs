@@ -1,6 +1,7 @@
 //! Anthropic's Messages.
 
 mod errors;
+mod plain_delta;
 mod reply;
 mod request;
 mod schema;

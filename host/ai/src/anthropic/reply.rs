@@ -12,6 +12,7 @@ use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::usage::positive;
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
+use super::plain_delta::PlainDelta;
 use super::request::TOOL;
 use sitewright_model::ai::Usage;
 
@@ -131,6 +132,14 @@ impl Deltas {
             events.push(StreamEvent::Finish(finish));
         }
     }
+
+    /// Appends to the input of the tool whose block has this index.
+    fn add_input(&mut self, index: u64, json: String, events: &mut Vec<StreamEvent>) {
+        if let Some(tool) = self.tool.as_mut().filter(|tool| tool.index == index) {
+            tool.input.push_str(&json);
+            events.push(StreamEvent::Text(json));
+        }
+    }
 }
 
 impl StreamDeltas for Deltas {
@@ -144,6 +153,13 @@ impl StreamDeltas for Deltas {
         // Some relays end their streams like chat completions.
         if data == b"[DONE]" {
             self.stopped |= self.answer.finish.is_some();
+            return Ok(());
+        }
+        if let Some(plain) = PlainDelta::parse(data) {
+            match plain {
+                PlainDelta::Text(text) => add_text(&mut self.answer, text, events),
+                PlainDelta::ToolInput { index, json } => self.add_input(index, json, events),
+            }
             return Ok(());
         }
         let value = stream_deltas::parse(head, data)
@@ -185,11 +201,8 @@ impl StreamDeltas for Deltas {
                         events.push(StreamEvent::Thinking);
                     }
                     add_text(&mut self.answer, text(delta).unwrap_or_default().into(), events);
-                    let json = delta.get("partial_json").and_then(Value::as_str);
-                    let tool = self.tool.as_mut().filter(|tool| tool.index == index);
-                    if let (Some(json), Some(tool)) = (json, tool) {
-                        tool.input.push_str(json);
-                        events.push(StreamEvent::Text(json.to_owned()));
+                    if let Some(json) = delta.get("partial_json").and_then(Value::as_str) {
+                        self.add_input(index, json.to_owned(), events);
                     }
                 }
                 None

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::config::AnthropicConfig;
 use super::super::request::{ChatMessage, Format, Role};
 use super::super::testing::{
-    Headers, KEY, Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider,
-    schema, sent, sent_with, tokens, whole,
+    Headers, KEY, Row, Streamed, adapter, any_bytes, ask, close_json, meaning, plain_schema,
+    provider, schema, sent, sent_with, tokens, whole,
 };
 use super::Anthropic;
 use sitewright_model::ai::AiErrorKind::{self, *};
@@ -469,5 +469,61 @@ proptest::proptest! {
         any_bytes(&at, 200, json.as_bytes());
         any_bytes(&at, 200, format!("data: {json}\n\n").as_bytes());
         any_bytes(&at, status, json.as_bytes());
+    }
+}
+
+proptest::proptest! {
+    /// A field that nobody knows changes nothing: neither in an event that is a plain delta, which is
+    /// read by name, nor in any other.
+    #[test]
+    fn a_delta_means_the_same_with_a_field_that_nobody_knows(
+        tool: bool,
+        deltas in proptest::collection::vec((
+            proptest::sample::select(vec!["content_block_delta", "error", "message_delta"]),
+            proptest::sample::select(vec![
+                ("text_delta", "text"), ("text_delta", "text"), ("input_json_delta", "partial_json"),
+                ("input_json_delta", "partial_json"), ("text", "text"), ("text_delta", "partial_json"),
+                ("input_json_delta", "text"), ("thinking_delta", "thinking"),
+            ]),
+            "[a-z<> é🍞\"\\\\\n]{0,8}|<think>|</think>",
+            proptest::sample::select(vec![
+                "", "", ",\"text\":\"y\"", ",\"text\":null", ",\"partial_json\":\"y\"",
+                ",\"partial_json\":null", ",\"thinking\":\"hm\"", ",\"citations\":[]",
+                ",\"stop_reason\":\"max_tokens\"",
+            ]),
+            proptest::sample::select(vec![
+                "", ",\"index\":0", ",\"index\":1", ",\"index\":\"1\"", ",\"index\":null",
+                ",\"error\":null", ",\"error\":{}", ",\"error\":{\"message\":\"no\"}",
+                ",\"usage\":{\"input_tokens\":11,\"output_tokens\":7}", ",\"type\":\"message_delta\"",
+            ]),
+        ), 1..5),
+    ) {
+        let at = anthropic("");
+        let block = if tool {
+            json!({"type": "tool_use", "id": "t", "name": "reply", "input": {}})
+        } else {
+            json!({"type": "text", "text": ""})
+        };
+        let begin = sse(&[
+            ("message_start", json!({"message": {"id": "msg_1", "model": "m", "content": []}})),
+            ("content_block_start", json!({"index": 1, "content_block": block})),
+        ]);
+        let end = sse(&[
+            ("message_delta", json!({"delta": {"stop_reason": "end_turn"}})),
+            ("message_stop", json!({})),
+        ]);
+        let stream = |unknown: &str| {
+            let mut stream = begin.clone();
+            for (event, (kind, field), text, delta, more) in &deltas {
+                let text = json!(text);
+                stream.push_str(&format!(
+                    "event: {event}\ndata: {{\"type\":\"content_block_delta\",\"delta\":\
+                     {{\"type\":\"{kind}\",\"{field}\":{text}{delta}}}{more}{unknown}}}\n\n"
+                ));
+            }
+            stream + &end
+        };
+        let (plain, odd) = (stream(""), stream(",\"nobody\":0"));
+        assert_eq!(meaning(&at, &plain), meaning(&at, &odd), "{plain}");
     }
 }

@@ -1,6 +1,7 @@
 //! Google's generateContent.
 
 mod errors;
+mod plain_part;
 mod reply;
 mod request;
 mod schema;

@@ -11,6 +11,8 @@ use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::usage::positive;
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
+use super::plain_part::PlainPart;
+use sitewright_model::ai::Usage;
 
 /// Fields of which a response has at least one.
 const KNOWN: [&str; 4] = ["candidates", "promptFeedback", "usageMetadata", "modelVersion"];
@@ -37,6 +39,35 @@ fn blocked(what: &str, reason: &str, message: Option<&str>) -> String {
     }
 }
 
+/// The token counts of a response.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenCounts {
+    pub(super) prompt: Option<u64>,
+    pub(super) candidates: Option<u64>,
+    pub(super) thoughts: Option<u64>,
+    pub(super) cached: Option<u64>,
+}
+
+impl TokenCounts {
+    fn of(tokens: Fields<'_>) -> Self {
+        TokenCounts {
+            prompt: tokens.count("promptTokenCount"),
+            candidates: tokens.count("candidatesTokenCount"),
+            thoughts: tokens.count("thoughtsTokenCount"),
+            cached: tokens.count("cachedContentTokenCount"),
+        }
+    }
+
+    fn add_to(self, usage: &mut Usage) {
+        let output =
+            [self.candidates, self.thoughts].into_iter().flatten().reduce(u64::saturating_add);
+        usage.input_tokens = newest(self.prompt, usage.input_tokens);
+        usage.output_tokens = newest(output, usage.output_tokens);
+        usage.cache_read_tokens = newest(positive(self.cached), usage.cache_read_tokens);
+        usage.reasoning_tokens = newest(positive(self.thoughts), usage.reasoning_tokens);
+    }
+}
+
 /// The answer of one stream. Its final marker is the finish reason.
 #[derive(Default)]
 pub(super) struct Deltas {
@@ -44,6 +75,21 @@ pub(super) struct Deltas {
 }
 
 impl Deltas {
+    fn take_plain(&mut self, part: PlainPart<'_>, events: &mut Vec<StreamEvent>) {
+        let answer = &mut self.answer;
+        // Nearly all parts name the same model.
+        if let Some(model) = part.model()
+            && answer.model.as_deref() != Some(model)
+        {
+            answer.model = Some(model.to_owned());
+        }
+        if let Some(counts) = part.counts() {
+            counts.add_to(&mut answer.usage);
+            events.push(StreamEvent::Usage(answer.usage));
+        }
+        add_text(answer, part.into_text(), events);
+    }
+
     fn take(
         &mut self,
         head: &HttpHead,
@@ -63,17 +109,7 @@ impl Deltas {
             answer.model = Some(model.to_owned());
         }
         if let Some(tokens) = fields.object("usageMetadata") {
-            let output = ["candidatesTokenCount", "thoughtsTokenCount"]
-                .into_iter()
-                .filter_map(|name| tokens.count(name))
-                .reduce(u64::saturating_add);
-            let input = tokens.count("promptTokenCount");
-            answer.usage.input_tokens = newest(input, answer.usage.input_tokens);
-            answer.usage.output_tokens = newest(output, answer.usage.output_tokens);
-            let read = positive(tokens.count("cachedContentTokenCount"));
-            answer.usage.cache_read_tokens = newest(read, answer.usage.cache_read_tokens);
-            let thought = positive(tokens.count("thoughtsTokenCount"));
-            answer.usage.reasoning_tokens = newest(thought, answer.usage.reasoning_tokens);
+            TokenCounts::of(tokens).add_to(&mut answer.usage);
             events.push(StreamEvent::Usage(answer.usage));
         }
         let mut ended = fields.object("promptFeedback").and_then(|feedback| {
@@ -118,6 +154,10 @@ impl StreamDeltas for Deltas {
     ) -> Result<(), AttemptFailure> {
         // Some proxies end their streams like chat completions.
         if delta.data == b"[DONE]" {
+            return Ok(());
+        }
+        if let Some(part) = PlainPart::parse(delta.data) {
+            self.take_plain(part, events);
             return Ok(());
         }
         let part = stream_deltas::parse(head, delta.data)?;

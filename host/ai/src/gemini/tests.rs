@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::config::GeminiConfig;
 use super::super::request::{ChatMessage, Format, Role};
 use super::super::testing::{
-    KEY, Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
-    sent_with, tokens, whole,
+    KEY, Row, Streamed, adapter, any_bytes, ask, close_json, meaning, plain_schema, provider,
+    schema, sent, sent_with, tokens, whole,
 };
 use super::Gemini;
 use super::schema::convert;
@@ -461,5 +461,56 @@ proptest::proptest! {
         any_bytes(&at, 200, json.as_bytes());
         any_bytes(&at, 200, format!("data: {json}\n\n").as_bytes());
         any_bytes(&at, status, json.as_bytes());
+    }
+}
+
+proptest::proptest! {
+    /// A field that nobody knows changes nothing: neither in a part that has only text and token
+    /// counts, which is read by name, nor in any other.
+    #[test]
+    fn a_part_means_the_same_with_a_field_that_nobody_knows(
+        parts in proptest::collection::vec((
+            "[a-z<> é🍞\"\\\\\n]{0,8}|<think>|</think>",
+            proptest::sample::select(vec![
+                "", "", ",\"thought\":null", ",\"thought\":true", ",\"thoughtSignature\":\"x\"",
+                ",\"functionCall\":{\"name\":\"f\"}", ",\"text\":\"y\"",
+            ]),
+            proptest::sample::select(vec![
+                "", ",\"index\":0", ",\"index\":1", ",\"finishReason\":null",
+                ",\"finishReason\":\"STOP\"", ",\"finishReason\":\"MAX_TOKENS\"",
+                ",\"finishMessage\":null", ",\"safetyRatings\":[]", ",\"content\":null",
+            ]),
+            proptest::sample::select(vec![
+                "", ",\"promptTokenCount\":11", ",\"candidatesTokenCount\":7",
+                ",\"candidatesTokenCount\":7,\"thoughtsTokenCount\":4", ",\"totalTokenCount\":18",
+                ",\"cachedContentTokenCount\":5", ",\"promptTokenCount\":\"11\"",
+                ",\"promptTokenCount\":-1", ",\"promptTokensDetails\":[]",
+                ",\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":11}]",
+                ",\"promptTokenCount\":null", ",\"trafficType\":\"ON_DEMAND\"",
+            ]),
+            proptest::sample::select(vec![
+                "", ",\"modelVersion\":\"m\"", ",\"modelVersion\":\" \"", ",\"modelVersion\":7",
+                ",\"responseId\":\"r\"", ",\"usageMetadata\":null", ",\"error\":null",
+                ",\"error\":{}", ",\"error\":{\"code\":503,\"message\":\"no\"}",
+                ",\"promptFeedback\":null", ",\"promptFeedback\":{\"blockReason\":\"SAFETY\"}",
+                ",\"candidates\":[]",
+            ]),
+        ), 1..5),
+    ) {
+        let at = gemini("");
+        let stream = |unknown: &str| {
+            let mut stream = String::new();
+            for (text, piece, candidate, usage, more) in &parts {
+                let text = json!(text);
+                stream.push_str(&format!(
+                    "data: {{\"candidates\":[{{\"content\":{{\"role\":\"model\",\"parts\":\
+                     [{{\"text\":{text}{piece}}}]}}{candidate}}}],\"usageMetadata\":\
+                     {{\"totalTokenCount\":18{usage}}}{more}{unknown}}}\n\n"
+                ));
+            }
+            stream + &sse(&[json!({"candidates": [{"finishReason": "STOP"}]})])
+        };
+        let (plain, odd) = (stream(""), stream(",\"nobody\":0"));
+        assert_eq!(meaning(&at, &plain), meaning(&at, &odd), "{plain}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod plain_chunk;
+mod plain_event;
 mod reasoning;
 mod reply;
 mod request;

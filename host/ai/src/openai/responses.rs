@@ -16,6 +16,7 @@ use super::super::request::{ChatMessage, Format, Role};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::usage;
 use super::super::wire::{HttpHead, HttpReply, Prompt};
+use super::plain_event;
 use super::strict_schema::{self, Converted};
 
 #[derive(Debug)]
@@ -204,6 +205,18 @@ struct Deltas {
     skips_item: bool,
 }
 
+impl Deltas {
+    /// Reads a piece of text of the item of the output that is being read.
+    fn text(&mut self, text: String, events: &mut Vec<StreamEvent>) {
+        if self.skips_item {
+            events.push(StreamEvent::Thinking);
+        } else {
+            self.item_has_text = true;
+            add_text(&mut self.answer, text, events);
+        }
+    }
+}
+
 impl StreamDeltas for Deltas {
     fn read(
         &mut self,
@@ -215,18 +228,17 @@ impl StreamDeltas for Deltas {
         if self.ended || data == b"[DONE]" {
             return Ok(());
         }
+        if let Some(text) = plain_event::text(data) {
+            self.text(text, events);
+            return Ok(());
+        }
         let value = stream_deltas::parse(head, data)?;
         let event = Fields(&value);
         let kind = event.text("type").unwrap_or(delta.event);
         let more = || event.get("delta").and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind {
-            "response.output_text.delta" | "response.output_text.done" if self.skips_item => {
-                events.push(StreamEvent::Thinking);
-            }
-            "response.output_text.delta" => {
-                self.item_has_text = true;
-                add_text(&mut self.answer, more(), events);
-            }
+            "response.output_text.delta" => self.text(more(), events),
+            "response.output_text.done" if self.skips_item => events.push(StreamEvent::Thinking),
             // Some relays send the whole text alone.
             "response.output_text.done" if !self.item_has_text => {
                 let text = event.get("text").and_then(Value::as_str).unwrap_or_default();

@@ -6,8 +6,8 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 
 use super::diagnostics::cut;
 use super::state::GuestState;
-use crate::plugin::HeldBytes;
 use crate::plugin::bindings::{ai_types, diagnostics};
+use crate::plugin::{HeldBytes, LimitHit};
 
 /// The store of the guest that calls.
 pub(super) type Store<'a> = StoreContextMut<'a, GuestState>;
@@ -18,12 +18,22 @@ pub(super) struct Text {
     pub(super) bytes: usize,
 }
 
+/// Maximum bytes of one text that a guest passes: 16 MiB, eight times the largest request. A longer
+/// one is no text for people or models, and reading 60 MB takes 6 ms in each call, in which nothing
+/// else runs on the thread.
+pub(super) const MAX_TEXT_BYTES: usize = 16 << 20;
+
 /// At most `max` bytes of a text, cut between characters.
 ///
 /// # Errors
-/// If it is not valid in the guest's encoding: the guest is stopped.
+/// If it is not valid in the guest's encoding, or has more than [`MAX_TEXT_BYTES`]: the guest is
+/// stopped.
 pub(super) fn text(store: &Store<'_>, raw: &WasmStr, max: usize) -> wasmtime::Result<Text> {
     let whole = raw.to_str(store)?;
+    if whole.len() > MAX_TEXT_BYTES {
+        let (max, wanted) = (MAX_TEXT_BYTES as u64, whole.len() as u64);
+        return Err(wasmtime::Error::new(LimitHit::Text { max, wanted }));
+    }
     Ok(Text { text: cut(&whole, max), bytes: whole.len() })
 }
 

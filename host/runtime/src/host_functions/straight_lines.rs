@@ -17,6 +17,7 @@ use wasmtime::component::Component;
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
+use super::lift::MAX_TEXT_BYTES;
 use super::state::MAX_RESOURCES;
 use super::{GuestState, RunTrace, linker};
 use crate::plugin::contract::VERSIONS;
@@ -397,10 +398,31 @@ async fn all_of_the_memory_in_one_call_stops_the_guest_before_it_is_copied() {
 }
 
 #[tokio::test]
+async fn a_text_above_the_maximum_stops_the_guest_and_one_of_that_size_does_not() {
+    const TEXTS: [&str; 6] =
+        ["log", "progress", "report", "panicked", "write with a long path", "exists"];
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| TEXTS.contains(&row.name)).collect();
+    assert_eq!(rows.len(), TEXTS.len());
+    let max = MAX_TEXT_BYTES as u64;
+    for (length, expected) in [
+        (MAX_TEXT_BYTES, None),
+        (MAX_TEXT_BYTES + 1, Some(LimitHit::Text { max, wanted: max + 1 })),
+    ] {
+        for row in &rows {
+            let call = row.call.replace("LENGTH", &length.to_string());
+            let ended = run(&component(row.imports, "", &call, 1), &limits(20_000, 20_000)).await;
+            assert_eq!(ended.limit(), expected, "{}: {:?}", row.name, ended.result);
+            let went_on = matches!(ended.result, Some(Ok(())));
+            assert_eq!(went_on, expected.is_none(), "{}: {:?}", row.name, ended.result);
+        }
+    }
+}
+
+#[tokio::test]
 async fn calls_in_a_straight_line_end_with_the_processor_time() {
     let limits = limits(300, 60_000);
     for row in &ROWS {
-        let ended = run(&row.component(60 << 20), &limits).await;
+        let ended = run(&row.component(MAX_TEXT_BYTES), &limits).await;
         match ended.limit() {
             Some(LimitHit::Cpu { max_ms: 300, .. }) => {}
             // Calls that copy little of what they get end before that.
@@ -418,7 +440,7 @@ async fn calls_in_a_straight_line_end_with_the_processor_time() {
 async fn calls_in_a_straight_line_end_with_the_deadline() {
     let limits = limits(60_000, 300);
     for row in &ROWS {
-        let ended = run(&row.component(60 << 20), &limits).await;
+        let ended = run(&row.component(MAX_TEXT_BYTES), &limits).await;
         match &ended.result {
             None | Some(Ok(())) => {}
             Some(Err(error)) => panic!("{}: {error:?}", row.name),

@@ -55,6 +55,16 @@ pub enum LimitHit {
         /// The limit in bytes.
         max: u64,
     },
+    /// One text is longer than any that the host can use.
+    #[error(
+        "one text that the template passed to the host has {wanted} bytes; {max} are allowed,          whatever the limits are: pass its beginning, and write what belongs to the site as files"
+    )]
+    Text {
+        /// The maximum in bytes.
+        max: u64,
+        /// Bytes of the text.
+        wanted: u64,
+    },
     /// All guests of the process together use the memory for them.
     #[error(
         "all templates that run at this time use {max} bytes of memory together, as much as \

@@ -29,6 +29,7 @@ use super::witness::Witnessed;
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::host_functions::RunTrace;
 use crate::plugin::Limits;
+use sitewright_ai::ReplyJudge;
 use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_model::trace::TraceParent;
 use sitewright_site::Release;
@@ -203,7 +204,7 @@ impl<'a> Attempt<'a> {
             determinism: self.request.id.determinism(),
             gateway: self.services.gateway.clone(),
             journal: self.state.journal.clone(),
-            judge: prepared.judge.clone(),
+            judge: prepared.judge.clone().map(|judge| judge as Arc<dyn ReplyJudge>),
             staging: prepared.staging.clone(),
             trace: self.trace.clone(),
             deadline: self.deadline,

@@ -200,7 +200,8 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
             LimitHit::Memory { .. }
             | LimitHit::InFlight { .. }
             | LimitHit::Table { .. }
-            | LimitHit::Call { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
+            | LimitHit::Call { .. }
+            | LimitHit::Text { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
         };
         return Classified {
             trap: stopped(code),

@@ -3,19 +3,18 @@
 use std::sync::{Arc, OnceLock};
 
 use sitewright_ai::{ReplyJudge, ToJudge};
-use sitewright_copy::{CopyCheck, Facts, Finding};
+use sitewright_copy::{CopyCheck, Facts, Finding, ForbiddenWords};
 use sitewright_model::failure::Problem;
 use sitewright_order::Locale;
 use sitewright_site::{Level, Rule, SitePolicy};
 
-/// Larger orders are read once for an attempt, on a blocking thread. 32 KiB: real orders have less
-/// than 10.
+/// Larger orders are read on a blocking thread. 32 KiB: real orders have less than 10.
 const LARGE: usize = 32 << 10;
 
 /// Judges the replies of one attempt.
 ///
-/// Thousands of attempts wait for replies: what a small order says is read again for each of them,
-/// which takes less than a thousandth of the time that a model takes.
+/// What the order says is read for the first reply, for all replies and for the checks of the site:
+/// thousands of attempts wait for their first one.
 #[derive(Debug)]
 pub(super) struct CopyJudge {
     document: Arc<str>,
@@ -23,13 +22,19 @@ pub(super) struct CopyJudge {
     /// The current year, which a text may name.
     year: u16,
     policy: SitePolicy,
-    /// What a large order says.
-    facts: OnceLock<Facts>,
+    facts: OnceLock<Arc<Facts>>,
+    forbidden: OnceLock<ForbiddenWords>,
 }
 
 impl CopyJudge {
     pub(super) fn new(document: Arc<str>, locale: Locale, year: u16, policy: SitePolicy) -> Self {
-        CopyJudge { document, locale, year, policy, facts: OnceLock::new() }
+        let (facts, forbidden) = (OnceLock::new(), OnceLock::new());
+        CopyJudge { document, locale, year, policy, facts, forbidden }
+    }
+
+    /// What the order says, if a reply was judged.
+    pub(super) fn known_facts(&self) -> Option<Arc<Facts>> {
+        self.facts.get().cloned()
     }
 
     fn findings(&self, to: ToJudge<'_>) -> Vec<(String, Finding)> {
@@ -37,18 +42,11 @@ impl CopyJudge {
             return Vec::new();
         }
         // The host wrote the document itself.
-        let read = || Facts::of_order(&self.document).unwrap_or_default();
-        let own;
-        let facts = match self.is_slow() {
-            true => self.facts.get_or_init(read),
-            false => {
-                own = read();
-                &own
-            }
-        };
-        let words = self.policy.forbidden_words.iter().map(String::as_str);
-        let check =
-            CopyCheck::new(facts, self.year).language(Some(self.locale.language())).forbid(words);
+        let read = || Arc::new(Facts::of_order(&self.document).unwrap_or_default());
+        let words = || ForbiddenWords::new(self.policy.forbidden_words.iter().map(String::as_str));
+        let check = CopyCheck::new(self.facts.get_or_init(read), self.year)
+            .language(Some(self.locale.language()))
+            .forbid_all(self.forbidden.get_or_init(words).clone());
         let mut findings = check.check_reply(to.reply, to.is_json);
         findings.retain(|(_, finding)| self.policy.levels.of_reply(finding.rule) == Level::Error);
         findings

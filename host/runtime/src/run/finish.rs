@@ -372,13 +372,16 @@ impl Finish {
     /// Checks the site if it is small. Blocking.
     fn check_quickly(self) -> Result<(VerifiedSite, ReleaseInfo), Unready> {
         self.trace.enter(Stage::Checks);
-        let Prepared { document, locale, template, staging, .. } = &self.prepared;
+        let Prepared { document, locale, template, staging, judge } = &self.prepared;
         let staged = staging.clone().seal().map_err(|error| {
             let message = message!("the site could not be read back: {error}");
             Unready::Failed(Box::new(AttemptError::refused(message, &error)))
         })?;
         let options = options(document, locale, template).map_err(Unready::Failed)?;
-        let options = options.with(&self.policy, self.year);
+        let mut options = options.with(&self.policy, self.year);
+        if let (Some(copy), Some(judge)) = (&mut options.copy, judge) {
+            copy.facts = judge.known_facts();
+        }
         if self.viewer.is_some() {
             // The browser is waited for, and nothing may wait here.
             return Err(Unready::Undecided(Box::new((staged, options, self))));

@@ -15,7 +15,7 @@ use super::request::{JournalUse, ReplayInput};
 use super::stage::Stage;
 use super::state::AttemptError;
 use crate::plugin::{CatalogueError, Manifest, Template};
-use sitewright_ai::{FileJournal, ReplyJudge, RunJournal};
+use sitewright_ai::{FileJournal, RunJournal};
 use sitewright_intake::{Notice, NoticeLevel, OrderSnapshot, Reading, other_language};
 use sitewright_json_schema::CheckError;
 use sitewright_model::ai::{AiError, AiErrorKind};
@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     pub(super) template: Arc<Template>,
     pub(super) staging: Staging,
     /// Judges AI replies. `None` in a replay: the recorded replies were judged.
-    pub(super) judge: Option<Arc<dyn ReplyJudge>>,
+    pub(super) judge: Option<Arc<CopyJudge>>,
 }
 
 impl Attempt<'_> {
@@ -65,8 +65,7 @@ impl Attempt<'_> {
                 let policy = template.manifest.policy(&self.services.checks);
                 let document = document.clone();
                 let year = self.request.id.year();
-                let judge = CopyJudge::new(document, locale.clone(), year, policy);
-                Some(Arc::new(judge) as Arc<dyn ReplyJudge>)
+                Some(Arc::new(CopyJudge::new(document, locale.clone(), year, policy)))
             }
         };
         Ok(Box::new(Prepared { document, locale, template, staging, judge }))

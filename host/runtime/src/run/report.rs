@@ -37,15 +37,22 @@ impl Attempt<'_> {
         };
         match &outcome {
             Outcome::Released(released) => {
-                span.record("template", released.template.name.as_str());
-                span.record("outcome", "released");
+                tracing::record_all!(
+                    span,
+                    template = released.template.name.as_str(),
+                    outcome = "released",
+                );
             }
             Outcome::Failed { record, .. } => {
                 let is_cancelled = record.kind == FailureKind::Cancelled;
-                span.record("template", record.template.name.as_str());
-                span.record("outcome", if is_cancelled { "cancelled" } else { "failed" });
-                span.record("error.type", record.kind.as_str());
-                span.record("fingerprint", record.fingerprint.as_deref());
+                let ended = if is_cancelled { "cancelled" } else { "failed" };
+                tracing::record_all!(
+                    span,
+                    template = record.template.name.as_str(),
+                    outcome = ended,
+                    error.type = record.kind.as_str(),
+                    fingerprint = record.fingerprint.as_deref(),
+                );
             }
         }
         outcome

@@ -34,6 +34,9 @@ const STEPS_PER_BYTE: usize = 16;
 const STEPS: usize = 1 << 20;
 /// Maximum number of style sheets of a page.
 const MAX_SHEETS: usize = 32;
+/// Number of `<style>` elements whose rules are kept for the next page, and maximum bytes of each.
+const INLINE: usize = 2;
+const MAX_INLINE: usize = 64 << 10;
 /// Maximum number of style sheets that import each other in a row.
 const MAX_IMPORTS: usize = 4;
 /// Maximum number of elements in an element that is in front of others, in which an image is
@@ -77,13 +80,31 @@ pub fn contrast_ratio(one: Color, other: Color) -> f64 {
 pub(super) struct Styles {
     is_checked: bool,
     sheets: HashMap<String, Rc<Sheet>>,
+    /// The `<style>` elements that were read last, by their text: pages of a site have the same.
+    inline: Vec<(String, Rc<Sheet>)>,
     /// What sets the colour of a text, with the colours of text and background.
     reported: HashSet<(String, Color, Color)>,
 }
 
 impl Styles {
     pub(super) fn new(is_checked: bool) -> Self {
-        Styles { is_checked, sheets: HashMap::new(), reported: HashSet::new() }
+        let (sheets, inline, reported) = (HashMap::new(), Vec::new(), HashSet::new());
+        Styles { is_checked, sheets, inline, reported }
+    }
+
+    /// Reads the text of a `<style>`.
+    fn read_inline(&mut self, text: &str) -> Rc<Sheet> {
+        if let Some((_, sheet)) = self.inline.iter().find(|(known, _)| known == text) {
+            return sheet.clone();
+        }
+        let sheet = Rc::new(style::read(text));
+        if text.len() <= MAX_INLINE {
+            if self.inline.len() >= INLINE {
+                self.inline.remove(0);
+            }
+            self.inline.push((text.to_owned(), sheet.clone()));
+        }
+        sheet
     }
 
     /// Reads a style sheet. Those of a site come before its pages.
@@ -119,7 +140,7 @@ impl Styles {
     }
 
     /// The style sheets of a page in their order. `None` if one of them is not known.
-    fn of_page(&self, file: &SitePath, page: &Page, work: &Work) -> Option<Vec<Used>> {
+    fn of_page(&mut self, file: &SitePath, page: &Page, work: &Work) -> Option<Vec<Used>> {
         let mut used = Vec::new();
         for element in page.html.root_element().descendent_elements() {
             work.spend(1);
@@ -134,7 +155,7 @@ impl Styles {
             if name == "style" {
                 let text = own_text(&element);
                 work.spend(SHEET_STEPS * text.len());
-                let sheet = Rc::new(style::read(&text));
+                let sheet = self.read_inline(&text);
                 let first_line = page.lines.get(&element.id()).copied().unwrap_or(1);
                 if applies != Applies::Never {
                     let sheet = Used { sheet, file: file.clone(), first_line, applies };

@@ -1,6 +1,10 @@
 //! The texts of a page as a visitor reads them, held against the order.
 
-use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, TextKind};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, ForbiddenWords, TextKind};
 use sitewright_order::Locale;
 
 use super::CopyOptions;
@@ -11,6 +15,9 @@ use super::problem::Rule;
 const MAX_TEXT: usize = 64 << 10;
 /// Maximum bytes of text of a page that are looked at. Real pages have less than 50,000.
 const MAX_PAGE: usize = 256 << 10;
+/// Maximum number of labels without findings that are remembered, and the maximum bytes of each.
+const MAX_LABELS: usize = 1_000;
+const MAX_LABEL: usize = 200;
 /// Elements that stand within a line of text.
 const INLINE: [&str; 34] = [
     "a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "font", "i",
@@ -20,36 +27,72 @@ const INLINE: [&str; 34] = [
 
 /// What the order says, read once for all pages.
 pub(super) struct Copy {
-    facts: Facts,
+    facts: Arc<Facts>,
     year: u16,
     language: Option<String>,
-    words: Vec<String>,
+    words: ForbiddenWords,
+    /// Labels without findings: the navigation and the footer are the same on all pages. Each with
+    /// whether it has to be in the language of the site.
+    labels: RefCell<HashSet<(bool, String)>>,
 }
 
 impl Copy {
     /// `None` if the document is not JSON: then there is nothing to hold texts against.
     pub(super) fn new(options: &CopyOptions) -> Option<Self> {
+        let facts = match &options.facts {
+            Some(facts) => facts.clone(),
+            None => Arc::new(Facts::of_order(&options.document).ok()?),
+        };
         Some(Copy {
-            facts: Facts::of_order(&options.document).ok()?,
+            facts,
             year: options.year,
             language: options.language.clone(),
-            words: options.forbidden_words.clone(),
+            words: ForbiddenWords::new(options.forbidden_words.iter().map(String::as_str)),
+            labels: RefCell::default(),
         })
     }
 
-    pub(super) fn check(&self, of_page: Option<&Locale>) -> CopyCheck<'_> {
+    pub(super) fn check(&self, of_page: Option<&Locale>) -> PageCopy<'_> {
         // A page may be in another language than the first one of the site.
         let language = self.language.as_deref();
         let language = language.filter(|only| of_page.is_none_or(|page| page.language() == *only));
-        CopyCheck::new(&self.facts, self.year)
-            .language(language)
-            .forbid(self.words.iter().map(String::as_str))
+        let check = CopyCheck::new(&self.facts, self.year).language(language);
+        PageCopy {
+            check: check.forbid_all(self.words.clone()),
+            has_language: language.is_some(),
+            labels: &self.labels,
+        }
+    }
+}
+
+/// The check of the texts of one page.
+pub(super) struct PageCopy<'a> {
+    check: CopyCheck<'a>,
+    has_language: bool,
+    labels: &'a RefCell<HashSet<(bool, String)>>,
+}
+
+impl PageCopy<'_> {
+    fn findings(&self, text: &str, kind: TextKind) -> Vec<Finding> {
+        if kind != TextKind::Label || text.len() > MAX_LABEL {
+            return self.check.check(text, kind);
+        }
+        let key = (self.has_language, text.to_owned());
+        let mut labels = self.labels.borrow_mut();
+        if labels.contains(&key) {
+            return Vec::new();
+        }
+        let findings = self.check.check(text, kind);
+        if findings.is_empty() && labels.len() < MAX_LABELS {
+            labels.insert(key);
+        }
+        findings
     }
 }
 
 /// Collects the texts of a page, block by block.
 pub(super) struct Blocks<'a> {
-    check: Option<CopyCheck<'a>>,
+    check: Option<PageCopy<'a>>,
     text: String,
     /// The line where the block begins.
     line: Option<u64>,
@@ -60,7 +103,7 @@ pub(super) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) fn new(check: Option<CopyCheck<'a>>) -> Self {
+    pub(super) fn new(check: Option<PageCopy<'a>>) -> Self {
         let (text, kind, findings) = (String::new(), TextKind::Text, Vec::new());
         Blocks { check, text, line: None, kind, findings, seen: 0 }
     }
@@ -94,7 +137,7 @@ impl<'a> Blocks<'a> {
         let Some(check) = self.check.as_ref().filter(|_| !text.trim().is_empty()) else { return };
         let words: Vec<&str> = text.split_whitespace().collect();
         let text = words.join(" ");
-        let findings = check.check(&text, self.kind);
+        let findings = check.findings(&text, self.kind);
         let findings = findings.into_iter().filter(|finding| is_of_pages(finding, &text));
         self.findings.extend(findings.map(|finding| (self.line, finding)));
     }
@@ -132,5 +175,56 @@ fn kind_of(block: &str) -> TextKind {
         "button" | "label" | "option" | "th" | "td" | "dt" | "li" | "nav" | "summary"
         | "legend" | "figcaption" | "caption" | "footer" | "header" | "address" => TextKind::Label,
         _ => TextKind::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_that_were_read_before_are_not_read_again() {
+        let facts = Facts::of_order(r#"{"business_phone": "+44 20 7946 0000"}"#).unwrap();
+        let unread = CopyOptions {
+            document: "no JSON".to_owned(),
+            forbidden_words: vec!["cheap".to_owned()],
+            ..CopyOptions::default()
+        };
+        assert!(Copy::new(&unread).is_none());
+        let copy = Copy::new(&CopyOptions { facts: Some(Arc::new(facts)), ..unread }).unwrap();
+        for (text, rule, expected) in [
+            ("Call 020 7946 0000", CopyRule::UnknownPhone, false),
+            ("Call 020 7946 1111", CopyRule::UnknownPhone, true),
+            ("Our bread is cheap", CopyRule::ForbiddenWord, true),
+            ("Our bread is good", CopyRule::ForbiddenWord, false),
+        ] {
+            let findings = copy.check(None).findings(text, TextKind::Text);
+            let found = findings.iter().any(|finding| finding.rule == rule);
+            assert_eq!(found, expected, "{text}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_remembered_with_the_language_that_they_must_have() {
+        let options = CopyOptions {
+            document: "{}".to_owned(),
+            language: Some("pt".to_owned()),
+            ..CopyOptions::default()
+        };
+        let copy = Copy::new(&options).unwrap();
+        let other: Locale = "en".parse().unwrap();
+        let label = "Book your table today and enjoy the best pasta in the city with your family.";
+        for (page, text, rule, expected) in [
+            (Some(&other), label, CopyRule::Language, false),
+            (None, label, CopyRule::Language, true),
+            (None, label, CopyRule::Language, true),
+            (Some(&other), label, CopyRule::Language, false),
+            (None, "Call 020 7946 1111", CopyRule::UnknownPhone, true),
+            (None, "Call 020 7946 1111", CopyRule::UnknownPhone, true),
+        ] {
+            let findings = copy.check(page).findings(text, TextKind::Label);
+            let found = findings.iter().any(|finding| finding.rule == rule);
+            assert_eq!(found, expected, "{text} on a page in {page:?}: {findings:?}");
+        }
     }
 }

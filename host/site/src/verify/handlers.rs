@@ -149,7 +149,7 @@ const HANDLERS: [&str; 140] = [
 /// Whether the value of an attribute of this name is a script. The parser of pages gives names in
 /// lower case.
 pub(super) fn is_handler(name: &str) -> bool {
-    HANDLERS.binary_search(&name).is_ok()
+    name.starts_with("on") && HANDLERS.binary_search(&name).is_ok()
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ mod work;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sitewright_order::{Locale, Order};
@@ -124,6 +125,10 @@ pub struct CopyOptions {
     pub year: u16,
     /// As [`SitePolicy::forbidden_words`].
     pub forbidden_words: Vec<String>,
+    /// What the document says, if it was read before. Default: `None`, then it is read. Not for a
+    /// child process, which reads it again.
+    #[serde(skip)]
+    pub facts: Option<Arc<sitewright_copy::Facts>>,
 }
 
 /// What an operator says about all sites: `[site]` in the configuration.

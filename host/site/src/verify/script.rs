@@ -4,11 +4,15 @@
 //! no guard for its stack, so a script is parsed on a thread whose stack is large enough for what
 //! [`nesting`] allows.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
 use std::{io, thread};
 
 use oxc_allocator::Allocator;
 use oxc_parser::{ParseOptions, Parser};
 use oxc_span::{GetSpan as _, SourceType};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 
 use super::cpu;
 use super::nesting::nesting;
@@ -30,6 +34,28 @@ const STEPS_PER_BYTE: usize = 16;
 const STEPS: usize = 512;
 /// Maximum errors that are listed of one script. The first one keeps browsers from running it.
 const MAX_ERRORS: usize = 3;
+
+/// Maximum number of scripts that are remembered. They take less than 400 KiB.
+const MAX_KNOWN: usize = 4_096;
+
+/// The digests of scripts without errors. Most scripts are the template's, the same in each site,
+/// and a thread for each takes longer than what else is checked of a small page.
+static KNOWN: LazyLock<Mutex<HashSet<[u8; 32]>>> = LazyLock::new(Mutex::default);
+
+fn digest(text: &str, kind: Kind) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update([kind as u8]);
+    hash.update(text);
+    hash.finalize().into()
+}
+
+fn remember(digest: [u8; 32]) {
+    let mut known = KNOWN.lock();
+    if known.len() >= MAX_KNOWN {
+        known.clear();
+    }
+    known.insert(digest);
+}
 
 /// What kind of JavaScript a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +104,10 @@ pub(super) fn parse(text: &str, kind: Kind, work: &Work) -> Parsed {
     if is_long || nesting(text, max) > max {
         return later(work).unwrap_or(Parsed::TooDeep);
     }
+    let digest = digest(text, kind);
+    if KNOWN.lock().contains(&digest) {
+        return Parsed::Errors(Vec::new());
+    }
     let parsed = thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK);
         let thread = thread.spawn_scoped(scope, || (errors(text, kind), cpu::used()))?;
@@ -86,6 +116,9 @@ pub(super) fn parse(text: &str, kind: Kind, work: &Work) -> Parsed {
     match parsed {
         Ok((errors, used)) => {
             cpu::add(used);
+            if errors.is_empty() {
+                remember(digest);
+            }
             Parsed::Errors(errors)
         }
         Err(error) => later(work).unwrap_or(Parsed::Failed(error)),
@@ -165,6 +198,24 @@ mod tests {
         }
         let deep = "(".repeat(MAX_NESTING + 1);
         assert!(matches!(parse(&deep, Kind::Classic, &Work::unlimited()), Parsed::TooDeep));
+    }
+
+    #[test]
+    fn a_script_is_known_in_its_kind_only_and_never_with_errors() {
+        let rows = [
+            ("import a from './a.js';", Kind::Module, true),
+            ("import a from './a.js';", Kind::Classic, false),
+            ("let a = (1;", Kind::Classic, false),
+            ("return false;", Kind::Handler, true),
+            ("return false;", Kind::Classic, false),
+        ];
+        for _ in 0..2 {
+            for (text, kind, expected) in rows {
+                let parsed = parse(text, kind, &Work::unlimited());
+                let is_good = matches!(&parsed, Parsed::Errors(errors) if errors.is_empty());
+                assert_eq!(is_good, expected, "{text} as {kind:?}: {parsed:?}");
+            }
+        }
     }
 
     #[test]

@@ -175,6 +175,10 @@ pub(super) fn read(text: &str) -> Sheet {
 
 /// The declarations of a `style` attribute.
 pub(super) fn read_attribute(text: &str) -> Vec<Declaration> {
+    // Most elements have none.
+    if text.is_empty() {
+        return Vec::new();
+    }
     let mut reader = Reader { sheet: Sheet::default(), blocks: 0 };
     reader.block(&mut Parser::new(text), &Within::default())
 }
