@@ -21,6 +21,7 @@ use sitewright_model::time::now_ms;
 
 use super::visit::{Fields, Visit, page, see};
 use crate::app::App;
+use crate::bundles;
 use crate::extract::Id;
 use crate::failures::{no_record, parsed};
 use crate::orders::{cursor, written};
@@ -357,6 +358,15 @@ pub(crate) async fn replay(
     let report = report(&app, &id).await?;
     let frame = visit.frame(Section::Failures, "Replay of an attempt");
     page(sitewright_console::replayed(&frame, &id, &report))
+}
+
+/// `POST /console/records/{id}/bundle`.
+pub(crate) async fn bundle(
+    State(app): State<App>,
+    Id(id): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    bundles::exported(&app, &id).await
 }
 
 /// `GET /console/ai`.
