@@ -2,7 +2,10 @@
 
 use super::*;
 
-on_both!(failures_are_counted_by_what_they_have_in_common,);
+on_both!(
+    failures_are_counted_by_what_they_have_in_common,
+    orders_that_end_are_counted_by_the_version_of_their_template,
+);
 
 mod tests {
     use super::*;
@@ -81,5 +84,46 @@ mod tests {
             [("florist".to_owned(), 6)],
             "by the name in its records"
         );
+    }
+
+    pub(super) async fn orders_that_end_are_counted_by_the_version_of_their_template(place: Place) {
+        let database = place.open().await;
+        for order in ["good", "again", "bad", "dead", "cancelled"] {
+            database.enqueue(new_order(order)).await.unwrap();
+        }
+        let unknown = NewOrder::new("other", "of no file", "{}".to_owned());
+        database.enqueue(unknown).await.unwrap();
+        let script = Scripted::new(|claimed, run| {
+            let failure = || failure("template_error", "x");
+            Do::CompleteAttempt(match (claimed.order.as_str(), run) {
+                ("again", 1) => {
+                    Resolution::Retry { failure: failure(), after: Duration::from_millis(1) }
+                }
+                ("bad", _) => Resolution::Failed { failure: failure() },
+                ("dead", _) => Resolution::Dead { failure: failure() },
+                ("cancelled", _) => Resolution::Cancelled { failure: None },
+                _ => Resolution::Succeeded { release: claimed.attempt.to_string() },
+            })
+        });
+        let before = sitewright_model::time::now_ms();
+        let mut serving = worker(&database, &script).await;
+        serving.until_empty().await.unwrap();
+        serving.drain(GRACE).await.unwrap();
+        database.store_ends().await.unwrap();
+        // What is stored is not stored again, and what comes later is added to it.
+        database.store_ends().await.unwrap();
+        database.count_end("flora", "sha256:1", OrderState::Succeeded);
+        database.count_end("flora", "sha256:1", OrderState::Waiting);
+        database.store_ends().await.unwrap();
+        let versions = database.template_versions(0).await.unwrap();
+        let names: Vec<&String> = versions.keys().collect();
+        assert_eq!(names, ["flora"], "a template without a file has no version");
+        let [version] = &versions["flora"][..] else { panic!("{versions:?}") };
+        assert_eq!((version.ended, version.failed), (5, 2), "{version:?}");
+        assert_eq!(version.failed_share, Some(0.4));
+        assert!(before <= version.since.unwrap() && version.since < version.last_at, "{version:?}");
+        // Before the hour of the counts there was none.
+        let later = before + 2 * 3_600_000;
+        assert_eq!(database.template_versions(later).await.unwrap().len(), 0);
     }
 }

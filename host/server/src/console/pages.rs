@@ -27,7 +27,7 @@ use crate::failures::{no_record, parsed};
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
 use crate::replays::report;
-use crate::templates::known;
+use crate::templates::{add_versions, known};
 use crate::tenancy::Tenant;
 
 /// Hours of the chart.
@@ -414,7 +414,8 @@ pub(crate) async fn ai(
 pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
     let mut frame = visit.frame(Section::Templates, "Templates and workers");
     frame.events = Some("/console/events".to_owned());
-    let known = known(&app).await?;
+    let mut known = known(&app).await?;
+    add_versions(&app, &mut known.templates).await?;
     let day = Since::Day.ms().map(|ms| now_ms() - ms);
     let recent = Filter { since: day, ..Filter::default() };
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
@@ -430,6 +431,7 @@ pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Re
                 digests: listed.digests,
                 workers: listed.workers,
                 in_folder: listed.in_folder,
+                versions: listed.versions,
             })
             .collect(),
         folder_error: known.folder.err().map(|error| error.to_string()),

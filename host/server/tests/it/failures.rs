@@ -1,9 +1,15 @@
 //! `/v1/failures`, holds, statistics and templates.
 
-on_both!(failures_are_grouped_and_shown_in_both_forms, holds_and_pauses);
+on_both!(
+    failures_are_grouped_and_shown_in_both_forms,
+    holds_and_pauses,
+    versions_of_templates_are_compared,
+);
 
 mod tests {
+    use crate::visitor::Browser;
     use crate::*;
+    use sitewright_jobs::OrderState;
     use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 
     fn record(claimed: &Claimed) -> FailureRecord {
@@ -86,5 +92,47 @@ mod tests {
         assert_eq!(api.get("/v1/stats").await.body["paused"], false);
         let templates = api.get("/v1/templates").await.body["templates"].clone();
         assert_eq!(templates[0]["name"], "flora");
+    }
+
+    pub(super) async fn versions_of_templates_are_compared(place: Place) {
+        let mut api = place.serve().await;
+        let page = Browser::new(&api).page("/console/templates").await;
+        assert!(!page.contains("by version"), "{page}");
+        let none = api.get("/v1/templates").await;
+        assert_eq!(none.body["templates"][0]["versions"], json!([]), "{none:?}");
+        for (digest, succeeded, failed) in [("sha256:old", 97, 3), ("sha256:new", 35, 5)] {
+            for (state, orders) in [(OrderState::Succeeded, succeeded), (OrderState::Dead, failed)]
+            {
+                (0..orders).for_each(|_| api.database.count_end("flora", digest, state));
+            }
+            // The newest one is the one that came last.
+            until_later(&sitewright_model::time::now_ms().to_string()).await;
+        }
+        api.database.count_end("not here", "sha256:x", OrderState::Failed);
+        api.database.store_ends().await.unwrap();
+        let listed = api.get("/v1/templates").await;
+        let versions = listed.body["templates"][0]["versions"].as_array().unwrap();
+        let shown: Vec<_> = versions
+            .iter()
+            .map(|one| (&one["digest"], &one["ended"], &one["failed"], &one["failed_share"]))
+            .collect();
+        let wanted = [
+            (&json!("sha256:new"), &json!(40), &json!(5), &json!(0.125)),
+            (&json!("sha256:old"), &json!(100), &json!(3), &json!(0.03)),
+        ];
+        assert_eq!(shown, wanted, "{listed:?}");
+        assert!(versions[0]["since"].as_i64() > versions[1]["since"].as_i64(), "{listed:?}");
+        let page = Browser::new(&api).page("/console/templates").await;
+        for says in [
+            ">flora</a> fails most: 12.5 % of 40 orders</strong> since <time",
+            "; with the version before it, 3.0 % of 100.",
+            "<code title=\"sha256:old\">",
+        ] {
+            assert!(page.contains(says), "{says}: {page}");
+        }
+        // The counts are those of all tenants.
+        api.token = Some(token_of(&api.database, &[Scope::Read], None, Some("acme")).await);
+        let own = api.get("/v1/templates").await;
+        assert_eq!(own.body["templates"][0]["versions"], json!([]), "{own:?}");
     }
 }
