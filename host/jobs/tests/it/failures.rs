@@ -84,6 +84,31 @@ mod tests {
             [("florist".to_owned(), 6)],
             "by the name in its records"
         );
+
+        // The newest of four comes in the second hour, and that of another cause after the time that
+        // is asked for.
+        let oven = groups.iter().find(|group| group.message.contains("oven")).unwrap();
+        for (id, later) in [(&many.newest, 3_600_000), (&oven.newest, 9 * 3_600_000)] {
+            place
+                .sql(&format!(
+                    "UPDATE sitewright_failures SET created_at = created_at + {later}
+                     WHERE id = '{id}'"
+                ))
+                .await;
+        }
+        let since = ListedFailures { since: Some(many.first_at), ..all.clone() };
+        let both = [many.fingerprint.as_str(), oven.fingerprint.as_str()];
+        let trend = async |filter: &ListedFailures, tenant: Option<&str>, spans: usize| {
+            let found = database.failure_trends(filter, tenant, &both, 3_600_000, spans).await;
+            let found = found.unwrap();
+            both.map(|fingerprint| found.get(fingerprint).cloned().unwrap_or_default())
+        };
+        assert_eq!(trend(&since, None, 3).await, [vec![3, 1, 0], vec![0, 0, 1]]);
+        assert_eq!(trend(&since, None, 1).await, [vec![4], vec![1]]);
+        let none = [Vec::<u64>::new(), Vec::new()];
+        assert_eq!(trend(&since, Some("acme"), 3).await, none);
+        let florist = ListedFailures { template: Some("florist".to_owned()), ..since };
+        assert_eq!(trend(&florist, None, 3).await, none);
     }
 
     pub(super) async fn orders_that_end_are_counted_by_the_version_of_their_template(place: Place) {

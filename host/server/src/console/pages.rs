@@ -23,7 +23,7 @@ use super::visit::{Fields, Visit, page, see};
 use crate::app::App;
 use crate::bundles;
 use crate::extract::Id;
-use crate::failures::{no_record, parsed};
+use crate::failures::{no_record, parsed, trends};
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
 use crate::replays::report;
@@ -38,7 +38,7 @@ const ORDERS: u32 = 40;
 /// Changes of many orders beside them.
 const CHANGES: u32 = 5;
 /// Causes of a page; and of the first page.
-const CAUSES: usize = 50;
+const CAUSES: usize = 40;
 const NEWEST_CAUSES: usize = 5;
 /// Tenants whose costs are listed; one more is read to know whether there are others.
 const TENANTS: u32 = 15;
@@ -243,8 +243,18 @@ pub(crate) async fn failures(
     let mut causes = causes(&app, &wanted, &tenant).await?;
     let more = causes.len() > CAUSES;
     causes.truncate(CAUSES);
+    let trends = trends(&app, &wanted, tenant.as_deref(), &causes, frame.now).await?;
     let templates = template_names(&app).await?;
-    let facts = FailuresFacts { since, kind, template, templates, causes, more };
+    let facts = FailuresFacts {
+        since,
+        kind,
+        template,
+        templates,
+        trends: causes.iter().map(|cause| trends.of(&cause.group.fingerprint)).collect(),
+        span_ms: trends.span_ms,
+        causes,
+        more,
+    };
     page(sitewright_console::failures(&frame, &facts))
 }
 

@@ -31,6 +31,27 @@ mod tests {
         let groups = listed.body["groups"].as_array().unwrap();
         assert_eq!(groups.len(), 1, "{listed:?}");
         assert_eq!((&groups[0]["count"], &groups[0]["orders"]), (&json!(2), &json!(2)));
+        let trend = groups[0]["trend"].as_array().unwrap();
+        assert_eq!((trend.len(), &trend[23]), (24, &json!(2)), "{listed:?}");
+        let [since, span] = ["since", "span_ms"].map(|name| listed.body["trend"][name].as_i64());
+        let until = since.unwrap() + 24 * span.unwrap();
+        assert_eq!(since, Some(1_577_836_800_000), "2020");
+        assert!(until >= groups[0]["last_at"].as_i64().unwrap(), "{listed:?}");
+        // Since whenever, and since the first one.
+        for query in ["?since=0", "", "?since=1h"] {
+            let listed = api.get(&format!("/v1/failures{query}")).await;
+            let trend = listed.body["groups"][0]["trend"].as_array().unwrap();
+            let all: u64 = trend.iter().map(|count| count.as_u64().unwrap()).sum();
+            assert_eq!((trend.len(), all), (24, 2), "{query}: {listed:?}");
+        }
+        for (query, says) in [
+            ("", "<title>per 60 min: at most 2, in the last one 2</title><path d=\"M0 20h1"),
+            ("?since=hour", "<title>per 2 min: at most 2, in the last one 2</title>"),
+            ("?since=ever", "<svg class=\"spark\" viewBox=\"0 0 24 20\""),
+        ] {
+            let page = Browser::new(&api).page(&format!("/console/failures{query}")).await;
+            assert!(page.contains(says), "{query}: {page}");
+        }
         let flat = api.get("/v1/failures?flat=true&order=1").await;
         assert_eq!(flat.body["failures"].as_array().unwrap().len(), 1, "{flat:?}");
         assert_eq!(api.get("/v1/failures?kind=trap").await.body["groups"], json!([]));
