@@ -80,13 +80,13 @@ struct VersionsRow {
     fails: bool,
     /// What the current version did, in words.
     says: String,
-    current: Version,
-    before: Option<Version>,
+    current: VersionCells,
+    before: Option<VersionCells>,
     /// In percent, for a bar.
     percent: i64,
 }
 
-struct Version {
+struct VersionCells {
     /// The beginning of its digest, and all of it.
     digest: (String, String),
     since: Option<When>,
@@ -95,9 +95,9 @@ struct Version {
     share: String,
 }
 
-impl Version {
+impl VersionCells {
     fn of(version: &TemplateVersion, now: i64) -> Self {
-        Version {
+        VersionCells {
             digest: digest(&version.digest),
             since: When::optional(version.since, now),
             ended: count(version.ended),
@@ -142,8 +142,8 @@ fn versions(templates: &[TemplateFacts], now: i64) -> Vec<VersionsRow> {
                 share(current.failed, current.ended),
                 counted(current.ended, "order", "orders")
             ),
-            current: Version::of(current, now),
-            before: before.map(|before| Version::of(before, now)),
+            current: VersionCells::of(current, now),
+            before: before.map(|before| VersionCells::of(before, now)),
             percent: (current.failed.saturating_mul(100) / current.ended.max(1)).clamp(0, 100),
         })
         .collect()

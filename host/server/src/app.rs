@@ -51,7 +51,7 @@ pub type Replay = Arc<
 /// Exports the attempt of the failure record with this id in a process of its own, within this
 /// time: as `sitewright failures export --scrub`, so without keys and without the texts of customer
 /// and models.
-pub type Export =
+pub type BundleExport =
     Arc<dyn Fn(String, Duration) -> BoxFuture<'static, Result<Bundle, ReplayError>> + Send + Sync>;
 
 /// An exported attempt: a tar file.
@@ -107,7 +107,7 @@ pub struct ServerParts {
     pub languages: Languages,
     pub expired: Expired,
     pub replay: Replay,
-    pub export: Export,
+    pub export: BundleExport,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
     /// Whose webhooks become orders.
@@ -140,7 +140,7 @@ pub(crate) struct Shared {
     pub(crate) replay: Replay,
     /// The replay that is made now.
     pub(crate) replaying: Semaphore,
-    pub(crate) export: Export,
+    pub(crate) export: BundleExport,
     /// The bundle that is made or downloaded now.
     pub(crate) exporting: Arc<Semaphore>,
     pub(crate) callbacks: Option<CallbackRules>,

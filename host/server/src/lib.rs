@@ -70,7 +70,7 @@ mod webhooks;
 
 pub use access::Access;
 pub use app::{
-    Alive, Bundle, Expired, Export, Replay, ReplayError, ServerParts, Surface, TemplateNames,
+    Alive, Bundle, BundleExport, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames,
 };
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};

@@ -16,7 +16,7 @@ use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, Expired, Export, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface,
+    Alive, BundleExport, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface,
     TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
@@ -46,7 +46,7 @@ pub(super) async fn bind(
     database: Database,
     surface: Surface,
     listen: Option<SocketAddr>,
-    (alive, replay, export): (Alive, Replay, Export),
+    (alive, replay, export): (Alive, Replay, BundleExport),
 ) -> Result<Server, SetupError> {
     let folder = config.templates.clone();
     let templates: TemplateNames = Arc::new(move || {
@@ -211,7 +211,7 @@ impl Status {
             let none = message!("the status of a worker replays nothing");
             Box::pin(std::future::ready(Err(ReplayError::Host(none))))
         });
-        let export: Export = Arc::new(|_, _| {
+        let export: BundleExport = Arc::new(|_, _| {
             let none = message!("the status of a worker exports nothing");
             Box::pin(std::future::ready(Err(ReplayError::Host(none))))
         });

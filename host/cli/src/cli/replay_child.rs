@@ -13,7 +13,7 @@ use sitewright_failure::render::clean;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_replay::Scratch;
-use sitewright_server::{Bundle, Export, Replay, ReplayError};
+use sitewright_server::{Bundle, BundleExport, Replay, ReplayError};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
@@ -36,7 +36,7 @@ pub(super) fn replays(setup: &Setup) -> Replay {
 
 /// Exports attempts with the configuration of this process, without the texts of customer and
 /// models.
-pub(super) fn exports(setup: &Setup) -> Export {
+pub(super) fn exports(setup: &Setup) -> BundleExport {
     let flags = flags(setup);
     Arc::new(move |record, within| {
         let flags = flags.clone();
@@ -57,7 +57,7 @@ fn flags(setup: &Setup) -> Vec<OsString> {
 async fn replay(flags: &[OsString], record: &str, within: Duration) -> Result<Value, ReplayError> {
     let mut command = Command::new(THIS_PROGRAM);
     command.args(flags).args(["--json", "replay", "--", record]);
-    let Ended { status, report, words } = ended(command, within).await?;
+    let ChildEnd { status, report, words } = ended(command, within).await?;
     let has_report = [Exit::Done, Exit::Diverged, Exit::NotReplayable]
         .into_iter()
         .any(|exit| status.code() == Some(i32::from(exit as u8)));
@@ -80,7 +80,7 @@ async fn export(flags: &[OsString], record: &str, within: Duration) -> Result<Bu
         .args(["--json", "failures", "export", "--scrub", "--output"])
         .arg(&path)
         .args(["--", record]);
-    let Ended { status, words, .. } = ended(command, within).await?;
+    let ChildEnd { status, words, .. } = ended(command, within).await?;
     if status.code() != Some(i32::from(Exit::Done as u8)) {
         return Err(ReplayError::Host(said(&words, &status.to_string())));
     }
@@ -92,7 +92,7 @@ async fn export(flags: &[OsString], record: &str, within: Duration) -> Result<Bu
 }
 
 /// What a process came to.
-struct Ended {
+struct ChildEnd {
     status: ExitStatus,
     /// The beginning of what it printed.
     report: Vec<u8>,
@@ -101,7 +101,7 @@ struct Ended {
 }
 
 /// Runs a command of this program. One that takes longer is killed.
-async fn ended(mut command: Command, within: Duration) -> Result<Ended, ReplayError> {
+async fn ended(mut command: Command, within: Duration) -> Result<ChildEnd, ReplayError> {
     command
         // Of its own group: Ctrl-C in a terminal reaches the server alone, which stops it.
         .process_group(0)
@@ -119,7 +119,7 @@ async fn ended(mut command: Command, within: Duration) -> Result<Ended, ReplayEr
     // A child that is given up is killed when it is dropped.
     let ended = tokio::time::timeout(within, ended).await.map_err(|_| ReplayError::Late)?;
     let (status, report, words) = ended.map_err(failed)?;
-    Ok(Ended { status, report, words })
+    Ok(ChildEnd { status, report, words })
 }
 
 /// Reads to the end, and keeps the beginning.

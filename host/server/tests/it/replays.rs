@@ -7,7 +7,7 @@ use std::io::{Seek as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
-use sitewright_server::{Bundle, Export, Replay, ReplayError};
+use sitewright_server::{Bundle, BundleExport, Replay, ReplayError};
 
 use crate::visitor::Browser;
 use crate::*;
@@ -180,7 +180,7 @@ async fn a_replay_that_fails_or_is_late_says_so() {
 async fn one_bundle_is_made_and_downloaded_at_a_time() {
     let place = Place::sqlite();
     let database = place.database().await;
-    let export: Export = Arc::new(|_, _| {
+    let export: BundleExport = Arc::new(|_, _| {
         // More than what the connection takes before somebody reads.
         let bundle = bundle(&"x".repeat(32 << 20));
         Box::pin(async move { Ok(bundle) })
@@ -207,7 +207,7 @@ async fn an_export_that_fails_or_is_late_says_so() {
         (ReplayError::Late, 503, "timeout", "within 3600 ms"),
         (ReplayError::Host(message!("no disk")), 500, "internal", "not exported: no disk"),
     ] {
-        let export: Export = Arc::new(move |_, within| {
+        let export: BundleExport = Arc::new(move |_, within| {
             assert_eq!(within, Duration::from_millis(3_600));
             let error = error.clone();
             Box::pin(async move { Err(error) })
