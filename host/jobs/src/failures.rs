@@ -148,8 +148,8 @@ impl Database {
     }
 
     /// The failures of each of these fingerprints in `spans` spans of `span_ms` milliseconds since
-    /// `filter.since` (since 1970 if it is `None`); what came later is in the last one. A fingerprint
-    /// that no failure fits is left out. With a tenant, only of its orders.
+    /// `filter.since` (since 1970 if it is `None`); what came later is in the last one. A
+    /// fingerprint that no failure fits is left out. With a tenant, only of its orders.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,7 +1,7 @@
 //! A failed attempt as a file that can be replayed elsewhere:
-//! `GET /v1/failures/records/{id}/bundle`, and the button of the console. As a replay, the bundle is
-//! made by a process that whoever starts the server names. Always without the texts of customer and
-//! models: a file that was downloaded is out of the reach of `order erase` and `[retention]`.
+//! `GET /v1/failures/records/{id}/bundle`, and the button of the console. As a replay, the bundle
+//! is made by a process that whoever starts the server names. Always without the texts of customer
+//! and models: a file that was downloaded is out of the reach of `order erase` and `[retention]`.
 
 use std::sync::Arc;
 

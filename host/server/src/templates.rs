@@ -95,8 +95,8 @@ pub(crate) async fn add_versions(
 }
 
 /// The current version and the one before it. `used`: the last used first; `live`: those that
-/// workers have, of which the newest is the current one, also if no order has ended with it. After a
-/// version was taken back, the older one is current again.
+/// workers have, of which the newest is the current one, also if no order has ended with it. After
+/// a version was taken back, the older one is current again.
 fn compared(used: Vec<TemplateVersion>, live: &[String]) -> Vec<TemplateVersion> {
     let is_live = |version: &TemplateVersion| live.contains(&version.digest);
     let (mut current, before): (Vec<_>, Vec<_>) = used.into_iter().partition(is_live);

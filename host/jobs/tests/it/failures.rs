@@ -85,8 +85,8 @@ mod tests {
             "by the name in its records"
         );
 
-        // The newest of four comes in the second hour, and that of another cause after the time that
-        // is asked for.
+        // The newest of four comes in the second hour, and that of another cause after the time
+        // that is asked for.
         let oven = groups.iter().find(|group| group.message.contains("oven")).unwrap();
         for (id, later) in [(&many.newest, 3_600_000), (&oven.newest, 9 * 3_600_000)] {
             place
