@@ -126,7 +126,7 @@ fn versions(templates: &[TemplateFacts], now: i64) -> Vec<VersionsRow> {
     // Those that are alike stay in the order of their names.
     pairs.sort_by_key(|(_, current, _)| {
         let parts = current.failed.saturating_mul(1_000_000) / current.ended.max(1);
-        Reverse((current.ended >= ENOUGH, parts, current.failed))
+        Reverse((current.failed > 0, current.ended >= ENOUGH, parts, current.failed))
     });
     pairs
         .into_iter()
@@ -193,4 +193,47 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
         workers: stats.workers.iter().map(|worker| one_worker(worker, frame.now)).collect(),
     }
     .render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_that_fails_most_is_first() {
+        let facts = |name: &str, ended_and_failed: &[(i64, i64)]| TemplateFacts {
+            name: name.to_owned(),
+            digests: Vec::new(),
+            workers: 0,
+            in_folder: true,
+            versions: ended_and_failed
+                .iter()
+                .map(|&(ended, failed)| TemplateVersion {
+                    ended,
+                    failed,
+                    ..TemplateVersion::unused("sha256:0".to_owned())
+                })
+                .collect(),
+        };
+        let templates = [
+            facts("often", &[(100, 9), (100, 90)]),
+            facts("most", &[(20, 3)]),
+            facts("all of few", &[(2, 2)]),
+            facts("never", &[(5_000, 0)]),
+            facts("not yet", &[(0, 0), (7, 7)]),
+            facts("unused", &[(0, 0)]),
+            facts("unknown", &[]),
+        ];
+        let rows = versions(&templates, 0);
+        let said: Vec<(&str, &str, bool)> =
+            rows.iter().map(|row| (&*row.name, &*row.says, row.fails)).collect();
+        let wanted = [
+            ("most", "15.0 % of 20 orders", true),
+            ("often", "9.0 % of 100 orders", true),
+            ("all of few", "100.0 % of 2 orders", true),
+            ("never", "0.0 % of 5\u{202f}000 orders", false),
+            ("not yet", "– of 0 orders", false),
+        ];
+        assert_eq!(said, wanted);
+    }
 }
