@@ -3,7 +3,7 @@
 use sitewright_jobs::{EndedOrders, OrderState};
 use time::OffsetDateTime;
 
-use super::text::{count, counted, dollars};
+use super::text::{count, count_of, counted, dollars, span};
 
 const WIDTH: i64 = 1_152;
 const HEIGHT: i64 = 132;
@@ -13,6 +13,8 @@ const BASE: i64 = 114;
 const ABOVE: i64 = 14;
 /// Distance between two bars.
 const GAP: i64 = 8;
+/// The height of a sparkline, in steps.
+const STEPS: u64 = 20;
 /// Bars between two labels of the axis.
 const LABEL_EVERY: i64 = 6;
 
@@ -185,6 +187,48 @@ pub(crate) fn costs(amounts: &[i64], names: &[String], label: String) -> Chart {
     }
 }
 
+/// A chart of counts without axes, small enough for a row of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Sparkline {
+    pub(crate) width: usize,
+    pub(crate) height: u64,
+    /// The area of the bars, as the data of a path: as many pages have many of them, it is short.
+    pub(crate) path: String,
+    /// What it shows, for those who do not see it.
+    pub(crate) label: String,
+}
+
+/// The counts of equal spans of `span_ms` milliseconds, the last of which is the present one.
+pub(crate) fn sparkline(counts: &[u64], span_ms: i64) -> Sparkline {
+    let highest = counts.iter().copied().max().unwrap_or_default();
+    let last = counts.last().copied().unwrap_or_default();
+    let mut path = format!("M0 {STEPS}");
+    let mut before = 0;
+    for count in counts {
+        // One failure among many thousands is seen, too.
+        let least = u64::from(*count > 0) * 2;
+        let height = count.saturating_mul(STEPS) / highest.max(1);
+        let height = height.clamp(least, STEPS);
+        if height != before {
+            path.push_str(&format!("V{}", STEPS - height));
+            before = height;
+        }
+        path.push_str("h1");
+    }
+    path.push_str(&format!("V{STEPS}z"));
+    Sparkline {
+        width: counts.len(),
+        height: STEPS,
+        path,
+        label: format!(
+            "per {}: at most {}, in the last one {}",
+            span(span_ms),
+            count_of(highest),
+            count_of(last)
+        ),
+    }
+}
+
 /// `2026-11-23`, in UTC.
 pub(crate) fn day(ms: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(ms / 1_000);
@@ -220,5 +264,27 @@ mod tests {
         }
         assert_eq!(chart.rows.len(), 3);
         assert!(chart.label.contains("6 failed"), "{}", chart.label);
+    }
+
+    #[test]
+    fn a_sparkline_has_a_bar_for_each_span_and_says_what_it_shows() {
+        for (counts, path, says) in [
+            (
+                &[0, 4, 4, 2, 0, 1][..],
+                "M0 20h1V0h1h1V10h1V20h1V15h1V20z",
+                "at most 4, in the last one 1",
+            ),
+            (
+                &[1, 0, 1_000_000],
+                "M0 20V18h1V20h1V0h1V20z",
+                "in the last one 1\u{202f}000\u{202f}000",
+            ),
+            (&[0, 0], "M0 20h1h1V20z", "per 60 min: at most 0, in the last one 0"),
+            (&[], "M0 20V20z", "at most 0"),
+        ] {
+            let line = sparkline(counts, 3_600_000);
+            assert_eq!((line.path.as_str(), line.width), (path, counts.len()), "{counts:?}");
+            assert!(line.label.contains(says), "{}", line.label);
+        }
     }
 }

@@ -5,9 +5,10 @@ use sitewright_failure::group::{Brief, Cause};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 
 use super::address;
+use super::chart::{Sparkline, sparkline};
 use super::frame::Frame;
 use super::record::RecordView;
-use super::text::{When, count_of, short};
+use super::text::{When, count_of, short, span};
 
 /// How far back failures are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +68,10 @@ pub struct FailuresFacts {
     pub templates: Vec<String>,
     /// The newest first.
     pub causes: Vec<Cause>,
+    /// The failures of each of them in equal spans of time, the last of which is the present one.
+    pub trends: Vec<Vec<u64>>,
+    /// How long a span is, in milliseconds.
+    pub span_ms: i64,
     /// Whether there are more.
     pub more: bool,
 }
@@ -94,7 +99,8 @@ struct ListPage<'a> {
     kinds: Vec<Choice>,
     templates: &'a [String],
     template: &'a str,
-    rows: Vec<CauseRow>,
+    rows: Vec<ListedCause>,
+    span: String,
     more: bool,
     label: &'static str,
 }
@@ -103,6 +109,12 @@ struct Choice {
     value: &'static str,
     label: &'static str,
     is_chosen: bool,
+}
+
+/// A cause in the list.
+struct ListedCause {
+    row: CauseRow,
+    trend: Sparkline,
 }
 
 struct CauseRow {
@@ -138,7 +150,16 @@ pub fn failures(frame: &Frame, facts: &FailuresFacts) -> Result<String, askama::
         kinds: kinds.into(),
         templates: &facts.templates,
         template: facts.template.as_deref().unwrap_or_default(),
-        rows: facts.causes.iter().map(|cause| row(cause, frame.now)).collect(),
+        rows: facts
+            .causes
+            .iter()
+            .zip(&facts.trends)
+            .map(|(cause, counts)| ListedCause {
+                row: row(cause, frame.now),
+                trend: sparkline(counts, facts.span_ms),
+            })
+            .collect(),
+        span: span(facts.span_ms),
         more: facts.more,
         label: facts.since.label(),
     }

@@ -1,14 +1,18 @@
 //! Templates and workers: who has which version, and what is paused.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use askama::Template as _;
-use sitewright_jobs::{HoldKind, OrderState, Stats};
+use sitewright_jobs::{HoldKind, OrderState, Stats, TemplateVersion};
 
 use super::address;
 use super::frame::Frame;
 use super::now::{HoldRow, Worker, one_hold, one_worker};
-use super::text::{count, count_of, short};
+use super::text::{When, count, count_of, counted, share, short};
+
+/// With fewer orders than this, the share of those that failed says little.
+const ENOUGH: i64 = 10;
 
 /// A template, as the page needs it.
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub struct TemplateFacts {
     pub workers: i64,
     /// Whether it is in the templates folder of the server's machine.
     pub in_folder: bool,
+    /// How orders ended with its last two versions, the current one first.
+    pub versions: Vec<TemplateVersion>,
 }
 
 /// What the page is made of.
@@ -41,6 +47,8 @@ pub struct TemplatesFacts {
 struct Page<'a> {
     f: &'a Frame,
     is_paused: bool,
+    /// The template that fails most first.
+    versions: Vec<VersionsRow>,
     rows: Vec<Row>,
     folder_error: Option<&'a str>,
     holds: Vec<HoldRow>,
@@ -65,6 +73,82 @@ struct Row {
     is_held: bool,
 }
 
+/// How orders ended with the last two versions of a template.
+struct VersionsRow {
+    name: String,
+    failures_href: String,
+    fails: bool,
+    /// What the current version did, in words.
+    says: String,
+    current: VersionCells,
+    before: Option<VersionCells>,
+    /// In percent, for a bar.
+    percent: i64,
+}
+
+struct VersionCells {
+    /// The beginning of its digest, and all of it.
+    digest: (String, String),
+    since: Option<When>,
+    ended: String,
+    failed: String,
+    share: String,
+}
+
+impl VersionCells {
+    fn of(version: &TemplateVersion, now: i64) -> Self {
+        VersionCells {
+            digest: digest(&version.digest),
+            since: When::optional(version.since, now),
+            ended: count(version.ended),
+            failed: count(version.failed),
+            share: share(version.failed, version.ended),
+        }
+    }
+}
+
+/// The beginning of a digest, and all of it.
+fn digest(digest: &str) -> (String, String) {
+    (digest.chars().take(19).collect(), digest.to_owned())
+}
+
+/// The last two versions of each template with which orders have ended, the template that fails
+/// most first.
+fn versions(templates: &[TemplateFacts], now: i64) -> Vec<VersionsRow> {
+    let mut pairs: Vec<(&TemplateFacts, &TemplateVersion, Option<&TemplateVersion>)> = templates
+        .iter()
+        .filter_map(|template| {
+            let (current, before) = (template.versions.first()?, template.versions.get(1));
+            let has_ended = current.ended > 0 || before.is_some_and(|before| before.ended > 0);
+            has_ended.then_some((template, current, before))
+        })
+        .collect();
+    // Those that are alike stay in the order of their names.
+    pairs.sort_by_key(|(_, current, _)| {
+        let parts = current.failed.saturating_mul(1_000_000) / current.ended.max(1);
+        Reverse((current.failed > 0, current.ended >= ENOUGH, parts, current.failed))
+    });
+    pairs
+        .into_iter()
+        .map(|(template, current, before)| VersionsRow {
+            name: short(&template.name, 100),
+            failures_href: address::with(
+                "/console/failures",
+                &[("template", Some(&template.name))],
+            ),
+            fails: current.failed > 0,
+            says: format!(
+                "{} of {}",
+                share(current.failed, current.ended),
+                counted(current.ended, "order", "orders")
+            ),
+            current: VersionCells::of(current, now),
+            before: before.map(|before| VersionCells::of(before, now)),
+            percent: (current.failed.saturating_mul(100) / current.ended.max(1)).clamp(0, 100),
+        })
+        .collect()
+}
+
 /// Templates and workers.
 ///
 /// # Errors
@@ -81,12 +165,10 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
             if number == 0 { String::new() } else { count(number) }
         };
         let failed = failures.get(name).copied().unwrap_or_default();
-        let digest =
-            |digest: &String| (digest.chars().take(19).collect::<String>(), digest.clone());
         Row {
             name: name.clone(),
             href: address::with("/console/orders", &[("template", Some(name))]),
-            digests: template.digests.iter().take(4).map(digest).collect(),
+            digests: template.digests.iter().take(4).map(|one| digest(one)).collect(),
             workers: count(template.workers),
             is_served: template.workers > 0,
             in_folder: template.in_folder,
@@ -103,6 +185,7 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
     Page {
         f: frame,
         is_paused: stats.paused,
+        versions: versions(&facts.templates, frame.now),
         rows: facts.templates.iter().map(row).collect(),
         folder_error: facts.folder_error.as_deref(),
         holds: stats.holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
@@ -110,4 +193,47 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
         workers: stats.workers.iter().map(|worker| one_worker(worker, frame.now)).collect(),
     }
     .render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_that_fails_most_is_first() {
+        let facts = |name: &str, ended_and_failed: &[(i64, i64)]| TemplateFacts {
+            name: name.to_owned(),
+            digests: Vec::new(),
+            workers: 0,
+            in_folder: true,
+            versions: ended_and_failed
+                .iter()
+                .map(|&(ended, failed)| TemplateVersion {
+                    ended,
+                    failed,
+                    ..TemplateVersion::unused("sha256:0".to_owned())
+                })
+                .collect(),
+        };
+        let templates = [
+            facts("often", &[(100, 9), (100, 90)]),
+            facts("most", &[(20, 3)]),
+            facts("all of few", &[(2, 2)]),
+            facts("never", &[(5_000, 0)]),
+            facts("not yet", &[(0, 0), (7, 7)]),
+            facts("unused", &[(0, 0)]),
+            facts("unknown", &[]),
+        ];
+        let rows = versions(&templates, 0);
+        let said: Vec<(&str, &str, bool)> =
+            rows.iter().map(|row| (&*row.name, &*row.says, row.fails)).collect();
+        let wanted = [
+            ("most", "15.0 % of 20 orders", true),
+            ("often", "9.0 % of 100 orders", true),
+            ("all of few", "100.0 % of 2 orders", true),
+            ("never", "0.0 % of 5\u{202f}000 orders", false),
+            ("not yet", "– of 0 orders", false),
+        ];
+        assert_eq!(said, wanted);
+    }
 }

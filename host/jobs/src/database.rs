@@ -15,6 +15,7 @@ use super::driver::url::{PostgresUrl, has_sqlite_password};
 use super::driver::{DatabaseOptions, OpenError, Operation, Pool, Row, Value, sqlite};
 use super::error::Error;
 use super::open_cause::OpenCause;
+use super::template_versions::UnstoredEnds;
 
 /// The queue in SQLite or PostgreSQL: orders, attempts, failures, AI replies. All clones share one
 /// pool.
@@ -36,6 +37,7 @@ struct Inner {
     migration_wait: Duration,
     counts: AttemptCounts,
     ai_counts: AiCounts,
+    unstored_ends: UnstoredEnds,
 }
 
 fn unanswered(within: Duration) -> sqlx::Error {
@@ -171,6 +173,7 @@ impl Database {
             migration_wait,
             counts,
             ai_counts,
+            unstored_ends: UnstoredEnds::default(),
         };
         Ok(Database { inner: Arc::new(inner) })
     }
@@ -237,6 +240,10 @@ impl Database {
     /// The AI replies that this process has paid for.
     pub fn ai_counts(&self) -> &AiCounts {
         &self.inner.ai_counts
+    }
+
+    pub(super) fn unstored_ends(&self) -> &UnstoredEnds {
+        &self.inner.unstored_ends
     }
 
     pub(super) fn pool(&self) -> &Pool {

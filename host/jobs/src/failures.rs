@@ -147,6 +147,56 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
+    /// The failures of each of these fingerprints in `spans` spans of `span_ms` milliseconds since
+    /// `filter.since` (since 1970 if it is `None`); what came later is in the last one. A
+    /// fingerprint that no failure fits is left out. With a tenant, only of its orders.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn failure_trends(
+        &self,
+        filter: &Filter,
+        tenant: Option<&str>,
+        fingerprints: &[&str],
+        span_ms: i64,
+        spans: usize,
+    ) -> Result<BTreeMap<String, Vec<u64>>, Error> {
+        let doing = "counting failures by time";
+        let failed = |error| Error::database(doing, error);
+        macro_rules! by_span {
+            ($end:literal) => {
+                where_wanted!(
+                    "SELECT fingerprint, (created_at - $3) / $6 AS span, count(*) AS failures
+                     FROM sitewright_failures",
+                    $end
+                )
+            };
+        }
+        let sql = self.pool().pick(
+            by_span!(
+                "AND fingerprint IN (SELECT value FROM json_each($7)) GROUP BY fingerprint, span"
+            ),
+            by_span!(
+                "AND fingerprint IN (SELECT json_array_elements_text($7::json))
+                 GROUP BY fingerprint, span"
+            ),
+        );
+        let since = Filter { since: Some(filter.since.unwrap_or_default()), ..filter.clone() };
+        let mut values = wanted(&since, tenant);
+        values.extend(args![span_ms.max(1), &serde_json::json!(fingerprints).to_string()]);
+        let mut trends: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for row in &self.read(doing, sql, values).await? {
+            let span = usize::try_from(row.int("span").map_err(failed)?).unwrap_or_default();
+            let fingerprint = row.text("fingerprint").map_err(failed)?;
+            let counts = trends.entry(fingerprint).or_insert_with(|| vec![0; spans]);
+            // Clocks differ.
+            if let Some(counted) = counts.get_mut(span.min(spans.saturating_sub(1))) {
+                *counted += count(row, "failures").map_err(failed)?;
+            }
+        }
+        Ok(trends)
+    }
+
     /// Failures without their records, the newest first.
     ///
     /// # Errors

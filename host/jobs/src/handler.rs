@@ -18,6 +18,12 @@ pub trait Handler: Send + Sync + 'static {
     /// soon, with [`Stop::resolution`].
     async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution;
 
+    /// The digest of the file of this template, as an attempt that begins now has it: orders that
+    /// end are counted by it. `None` if there is no such file.
+    fn digest(&self, _template: &str) -> Option<String> {
+        None
+    }
+
     /// The holds that orders have to pass before they are attempted. Asked once, at start.
     fn gate(&self) -> Option<Arc<dyn Gate>> {
         None

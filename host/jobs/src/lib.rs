@@ -36,6 +36,7 @@
 //! | `search` | which orders have a text in their id, or failed in a way? |
 //! | `spend` | what have AI replies cost, by time, purpose, model and template, or by tenant? |
 //! | `stats` | what does an operator watch; pause and resume |
+//! | `template_versions` | how did orders end with each version of a template? |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `signals` | how does PostgreSQL tell that something changed? |
 //! | `watch` | what happens to orders while somebody watches? |
@@ -103,6 +104,7 @@ mod signals;
 mod spend;
 mod stall_detector;
 mod stats;
+mod template_versions;
 mod tokens;
 mod watch;
 mod webhooks;
@@ -157,6 +159,7 @@ pub use settings::WorkerSettings;
 pub use signals::Signals;
 pub use spend::{Spend, TenantSpend};
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
+pub use template_versions::TemplateVersion;
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};
 pub use webhooks::{

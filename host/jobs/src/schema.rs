@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -503,6 +503,24 @@ CREATE INDEX sitewright_batch_items_answered ON sitewright_batch_items (order_id
 {postgres}CREATE INDEX sitewright_failures_begin ON sitewright_failures (fingerprint COLLATE \"C\", \
      id);
 ALTER TABLE sitewright_batches ADD COLUMN cancelled BIGINT NOT NULL DEFAULT 0;
+",
+    // How orders ended with each version of a template, by the hour, and since when there is one.
+    "
+CREATE TABLE sitewright_template_ends (
+    hour BIGINT NOT NULL,
+    template TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    succeeded BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    PRIMARY KEY (hour, template, digest)
+);
+CREATE TABLE sitewright_template_versions (
+    template TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at BIGINT NOT NULL,
+    PRIMARY KEY (template, digest)
+);
 ",
 ];
 

@@ -179,6 +179,7 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
 
     /// Makes the attempt and completes it.
     async fn attempt(&self, claimed: &Claimed, document: String, stop: &Stop) {
+        let digest = self.handler.digest(&claimed.template);
         let attempt = AssertUnwindSafe(self.handler.handle(claimed, document, stop));
         let resolution = match attempt.catch_unwind().await {
             Ok(resolution) => resolution,
@@ -201,11 +202,20 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
             attempt = %claimed.attempt,
             trace_id = claimed.trace_id
         );
-        Box::pin(self.complete_and_publish(claimed, resolution).instrument(span)).await;
+        let outcome =
+            Box::pin(self.complete_and_publish(claimed, resolution).instrument(span)).await;
+        if let (Some(CompleteOutcome::Done { order, .. }), Some(digest)) = (outcome, digest) {
+            self.database.count_end(&claimed.template, &digest, order);
+        }
     }
 
-    async fn complete_and_publish(&self, claimed: &Claimed, resolution: Resolution) {
-        let Some((resolution, outcome)) = self.complete(claimed, resolution).await else { return };
+    /// How the attempt ended; `None` if the database accepted no result of it.
+    async fn complete_and_publish(
+        &self,
+        claimed: &Claimed,
+        resolution: Resolution,
+    ) -> Option<CompleteOutcome> {
+        let (resolution, outcome) = self.complete(claimed, resolution).await?;
         if outcome == CompleteOutcome::LeaseLost {
             tracing::warn!(
                 order = claimed.order,
@@ -214,7 +224,7 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
                  stale; this result is discarded"
             );
         }
-        let Resolution::Succeeded { release } = &resolution else { return };
+        let Resolution::Succeeded { release } = &resolution else { return Some(outcome) };
         let published = match outcome {
             CompleteOutcome::Done { .. } => self.publisher.activate(claimed, release).await,
             CompleteOutcome::LeaseLost => self.publisher.discard(claimed, release).await,
@@ -227,6 +237,7 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
                 "{message}; it is tried again"
             );
         }
+        Some(outcome)
     }
 
     /// Stores how the attempt ended, and waits while the database is away. `None` if the database

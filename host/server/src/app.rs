@@ -48,7 +48,22 @@ pub type Replay = Arc<
         + Sync,
 >;
 
-/// Why an attempt was not replayed.
+/// Exports the attempt of the failure record with this id in a process of its own, within this
+/// time: as `sitewright failures export --scrub`, so without keys and without the texts of customer
+/// and models.
+pub type BundleExport =
+    Arc<dyn Fn(String, Duration) -> BoxFuture<'static, Result<Bundle, ReplayError>> + Send + Sync>;
+
+/// An exported attempt: a tar file.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Read from its beginning. It has no name any more: its bytes are gone when it is closed.
+    pub file: tokio::fs::File,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+}
+
+/// Why an attempt was not replayed, or not exported.
 #[derive(Debug, Clone)]
 pub enum ReplayError {
     /// It did not end in time, and was stopped.
@@ -92,6 +107,7 @@ pub struct ServerParts {
     pub languages: Languages,
     pub expired: Expired,
     pub replay: Replay,
+    pub export: BundleExport,
     /// `None` if no order may have a callback.
     pub callbacks: Option<CallbackRules>,
     /// Whose webhooks become orders.
@@ -124,6 +140,9 @@ pub(crate) struct Shared {
     pub(crate) replay: Replay,
     /// The replay that is made now.
     pub(crate) replaying: Semaphore,
+    pub(crate) export: BundleExport,
+    /// The bundle that is made or downloaded now.
+    pub(crate) exporting: Arc<Semaphore>,
     pub(crate) callbacks: Option<CallbackRules>,
     pub(crate) hooks: Hooks,
     pub(crate) oidc: Option<Oidc>,
@@ -168,6 +187,7 @@ impl App {
             languages,
             expired,
             replay,
+            export,
             callbacks,
             hooks,
             oidc,
@@ -203,6 +223,8 @@ impl App {
             expired,
             replay,
             replaying: Semaphore::new(1),
+            export,
+            exporting: Arc::new(Semaphore::new(1)),
             callbacks,
             hooks,
             oidc,

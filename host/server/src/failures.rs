@@ -1,6 +1,7 @@
 //! `/v1/failures`: causes, and records as JSON or Markdown.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use axum::extract::State;
@@ -8,11 +9,12 @@ use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
-use sitewright_failure::group::{Brief, Filter, by_cause};
+use serde_json::{Value, json};
+use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
 use sitewright_failure::{render, store};
 use sitewright_jobs::Failure;
 use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::time::now_ms;
 
 use super::app::App;
 use super::extract::{Form, Id, Parameters, answer, form};
@@ -25,6 +27,8 @@ use super::tenancy::Tenant;
 const SHOWN: usize = 10;
 /// Orders of a cause that are listed.
 const MAX_ORDERS: usize = 1_000;
+/// Spans of time that the failures of a cause are counted in.
+const SPANS: u16 = 24;
 
 /// The parameters of `GET /v1/failures`.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -70,7 +74,58 @@ pub(crate) async fn list(
     causes.sort_by_key(|cause| (Reverse(cause.group.last_at), Reverse(cause.group.newest.clone())));
     let more = causes.len() > limit;
     causes.truncate(limit);
-    Ok(answer(StatusCode::OK, &json!({ "groups": causes, "more": more })))
+    let trends = trends(&app, &filter, tenant, &causes, now_ms()).await?;
+    let group = |cause: &Cause| {
+        let mut group = json!(cause);
+        group["trend"] = json!(trends.of(&cause.group.fingerprint));
+        group
+    };
+    let groups: Vec<Value> = causes.iter().map(group).collect();
+    let trend = json!({ "since": trends.since, "span_ms": trends.span_ms });
+    let body = json!({ "groups": groups, "trend": trend, "more": more });
+    Ok(answer(StatusCode::OK, &body))
+}
+
+/// How often causes occurred in equal spans of time, the last of which is the present one.
+pub(crate) struct Trends {
+    /// When the first span begins, in milliseconds since the Unix epoch.
+    pub(crate) since: i64,
+    pub(crate) span_ms: i64,
+    counts: BTreeMap<String, Vec<u64>>,
+}
+
+impl Trends {
+    /// The failures of a cause in each span.
+    pub(crate) fn of(&self, fingerprint: &str) -> Vec<u64> {
+        self.counts.get(fingerprint).cloned().unwrap_or_else(|| vec![0; usize::from(SPANS)])
+    }
+}
+
+/// The trends of these causes, since the time that `filter` has, or else since the first failure of
+/// one of them. One query for all of them.
+pub(crate) async fn trends(
+    app: &App,
+    filter: &Filter,
+    tenant: Option<&str>,
+    causes: &[Cause],
+    now: i64,
+) -> Result<Trends, Problem> {
+    let first = causes.iter().map(|cause| cause.group.first_at).min();
+    // A time that was asked for can be any number.
+    let since = filter.since.or(first).unwrap_or(now).min(now).max(0);
+    let spans = i64::from(SPANS);
+    let span_ms = (now.saturating_sub(since).saturating_add(spans - 1) / spans).max(1);
+    let fingerprints: Vec<&str> =
+        causes.iter().map(|cause| cause.group.fingerprint.as_str()).collect();
+    let counts = match fingerprints.is_empty() {
+        true => BTreeMap::new(),
+        false => {
+            let filter = Filter { since: Some(since), ..filter.clone() };
+            let spans = usize::from(SPANS);
+            app.database.failure_trends(&filter, tenant, &fingerprints, span_ms, spans).await?
+        }
+    };
+    Ok(Trends { since, span_ms, counts })
 }
 
 /// The kind of failures with this name. `at` is what the request calls it.

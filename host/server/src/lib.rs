@@ -10,7 +10,8 @@
 //! | `extract`, `moment` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `bulk`, `failures`, `replays`, `queue`, `cost`, `templates` | the handlers |
+//! | `orders`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
+//! | `replays`, `bundles` | the handlers that let another process repeat or export an attempt |
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `callbacks` | the handlers of the callbacks of single orders |
 //! | `events/` | how do listeners follow orders? |
@@ -35,6 +36,7 @@ mod access;
 mod answers;
 mod app;
 mod bulk;
+mod bundles;
 mod callbacks;
 mod config;
 mod console;
@@ -67,7 +69,9 @@ mod tenancy;
 mod webhooks;
 
 pub use access::Access;
-pub use app::{Alive, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames};
+pub use app::{
+    Alive, Bundle, BundleExport, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames,
+};
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};
 pub use listen::{ConsoleLink, Server, ServerError};

@@ -340,6 +340,12 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
                 json!({ "anyOf": [schema.of::<ReplayReport>(), schema.of::<NoReplay>()] }),
             ),
         }),
+        ("GET", "/v1/failures/records/{id}/bundle") => {
+            let file = json!({ "type": "string", "format": "binary" });
+            let content = json!({ "application/x-tar": { "schema": file } });
+            let description = "A bundle, as `sitewright replay` reads it.";
+            json!({ "200": { "description": description, "content": content } })
+        }
         ("GET", "/v1/failures/records/{id}") => {
             json!({ "200": of("The record.", schema.of::<FailureRecord>()) })
         }

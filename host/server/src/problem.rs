@@ -83,6 +83,8 @@ pub enum ProblemKind {
     TooManyStreams,
     /// Another attempt is being replayed.
     TooManyReplays,
+    /// Another attempt is being exported.
+    TooManyExports,
     /// A token has sent too many requests within a minute.
     RateLimited,
     /// Changes of many orders go on already, as many as may.
@@ -130,6 +132,7 @@ impl ProblemKind {
             ProblemKind::TooManyStreams
             | ProblemKind::TooManyChanges
             | ProblemKind::TooManyReplays
+            | ProblemKind::TooManyExports
             | ProblemKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ProblemKind::Timeout | ProblemKind::DatabaseUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -175,6 +178,7 @@ impl ProblemKind {
             ProblemKind::TooManyStreams => "Too many streams of events are open",
             ProblemKind::TooManyChanges => "Too many changes go on",
             ProblemKind::TooManyReplays => "Another attempt is being replayed",
+            ProblemKind::TooManyExports => "Another attempt is being exported",
             ProblemKind::RateLimited => "Too many requests of one token",
             ProblemKind::Timeout => "The request took too long",
             ProblemKind::DatabaseUnavailable => "The database cannot be used",
@@ -252,6 +256,7 @@ impl ProblemKind {
             }
             ProblemKind::TooManyChanges => "wait until one has ended, or stop it",
             ProblemKind::TooManyReplays => "wait until it has ended",
+            ProblemKind::TooManyExports => "wait until it was downloaded",
             ProblemKind::RateLimited => {
                 "wait as long as `Retry-After` says, or raise the key of the configuration in `key`"
             }

@@ -19,8 +19,8 @@ use super::console::{
 };
 use super::problem::{Problem, ProblemKind};
 use super::{
-    bulk, callbacks, cost, events, failures, health, hooks, metrics, openapi, orders, queue,
-    replays, templates, webhooks,
+    bulk, bundles, callbacks, cost, events, failures, health, hooks, metrics, openapi, orders,
+    queue, replays, templates, webhooks,
 };
 
 /// A route.
@@ -176,6 +176,13 @@ static API: &[Route] = &[
         Some("failure.replay"),
         post(replays::replay),
         "Repeat the attempt of a failure record, offline"
+    ),
+    route!(
+        GET "/v1/failures/records/{id}/bundle",
+        OPERATE,
+        Some("failure.export"),
+        get(bundles::bundle),
+        "Export the attempt of a failure record as a file, without the customer's texts"
     ),
     route!(GET "/v1/stats", READ, None, get(queue::stats), "The queue at this moment"),
     route!(GET "/v1/cost", READ, None, get(cost::list), "What AI calls cost"),
@@ -415,6 +422,13 @@ static CONSOLE: &[Route] = &[
         Some("failure.replay"),
         post(shown::replay),
         "Repeat the attempt of a failure record"
+    ),
+    route!(
+        POST "/console/records/{id}/bundle",
+        OPERATE,
+        Some("failure.export"),
+        post(shown::bundle),
+        "Export the attempt of a failure record as a file"
     ),
     route!(GET "/console/ai", READ, None, get(shown::ai), "AI and cost"),
     route!(GET "/console/templates", READ, None, get(shown::templates), "Templates and workers"),

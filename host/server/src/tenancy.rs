@@ -71,9 +71,11 @@ fn subject(path: &str) -> Subject {
     match path {
         "/v1/failures/records/{id}"
         | "/v1/failures/records/{id}/replay"
+        | "/v1/failures/records/{id}/bundle"
         | "/console/records/{id}"
         | "/console/records/{id}/markdown"
-        | "/console/records/{id}/replay" => Subject::Record,
+        | "/console/records/{id}/replay"
+        | "/console/records/{id}/bundle" => Subject::Record,
         "/v1/bulk/{id}" | "/console/bulk/{id}" | "/console/bulk/{id}/stop" => Subject::Bulk,
         "/v1/orders"
         | "/v1/events"

@@ -49,6 +49,10 @@ pub(super) struct Orders {
 
 #[async_trait]
 impl Handler for Orders {
+    fn digest(&self, template: &str) -> Option<String> {
+        self.services.catalogue.served(template).map(|template| template.digest())
+    }
+
     fn gate(&self) -> Option<Arc<dyn Gate>> {
         Some(self.holds.clone())
     }

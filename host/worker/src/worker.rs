@@ -38,10 +38,10 @@ const RECONCILE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a draining worker stores the last stages of its orders.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Time between two times that AI calls that failed are added to those in the database.
-const AI_ERRORS_EVERY: Duration = Duration::from_secs(10);
-/// How long a draining worker stores the last of them.
-const AI_ERRORS_WITHIN: Duration = Duration::from_secs(1);
+/// Time between two times that what this process has counted is added to what the database has.
+const COUNTS_EVERY: Duration = Duration::from_secs(10);
+/// How long a draining worker stores the last of it.
+const COUNTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The options of a worker. Their units and defaults: [`WorkerConfig`].
 #[derive(Debug, Clone)]
@@ -232,7 +232,7 @@ impl Worker {
         );
         spawn_until(&stop_tasks, swept);
         spawn_until(&stop_tasks, clock::watch());
-        spawn_until(&stop_tasks, store_ai_errors(database.clone()));
+        spawn_until(&stop_tasks, store_counts(database.clone()));
         let gateway = services.gateway.clone();
         let orders = Orders {
             services,
@@ -315,13 +315,17 @@ impl Worker {
         if tokio::time::timeout(PROGRESS_WITHIN, self.progress).await.is_err() {
             tracing::warn!("the last stages of orders could not be stored in time");
         }
-        let counted = self.releases.database.store_ai_errors();
-        match tokio::time::timeout(AI_ERRORS_WITHIN, counted).await {
+        let database = &self.releases.database;
+        let counted = async {
+            database.store_ends().await?;
+            database.store_ai_errors().await
+        };
+        match tokio::time::timeout(COUNTS_WITHIN, counted).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the last AI calls that failed are not in the statistics");
+                tracing::warn!(%error, "the last orders and AI calls are not in the statistics");
             }
-            Err(_) => tracing::warn!("the last AI calls that failed are not in the statistics"),
+            Err(_) => tracing::warn!("the last orders and AI calls are not in the statistics"),
         }
         self.releases.database.close().await;
         self.watchdog.set_ended();
@@ -335,12 +339,16 @@ fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send +
     tokio::spawn(async move { stop.run_until_cancelled(work).await });
 }
 
-/// Adds AI calls that failed to those in the database. While it is away they are kept for later.
-async fn store_ai_errors(database: Database) {
-    let mut ticks = tokio::time::interval(AI_ERRORS_EVERY);
+/// Adds the orders that ended, and AI calls that failed, to those in the database. While it is away
+/// they are kept for later.
+async fn store_counts(database: Database) {
+    let mut ticks = tokio::time::interval(COUNTS_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Err(error) = database.store_ends().await {
+            tracing::debug!(%error, "orders that ended are added to the statistics later");
+        }
         if let Err(error) = database.store_ai_errors().await {
             tracing::debug!(%error, "AI calls that failed are added to the statistics later");
         }

@@ -110,6 +110,20 @@ async fn an_order_goes_from_a_request_to_a_site() {
     assert_eq!(report["order"], "25", "{report}");
     is_as_described(&server, client, "/v1/failures/records/{id}/replay", "post", &report).await;
 
+    // And exported by another one, without the customer's texts, to be repeated elsewhere.
+    let path = format!("/v1/failures/records/{record}/bundle");
+    let exported = client.get(server.url(&path)).send().await.unwrap();
+    assert_eq!(exported.status(), 200);
+    let bundle = exported.bytes().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bundle.tar");
+    std::fs::write(&file, &bundle).unwrap();
+    let replayed = factory.command(&["--json", "replay"]).arg(&file).output().unwrap();
+    let report: Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    assert_eq!(report["order"], "25", "{report}");
+    let scrubbed = b"\"scrubbed\": true";
+    assert!(bundle.windows(scrubbed.len()).any(|part| part == scrubbed));
+
     // With the first token, both ask for one at once.
     let made = factory.command(&["token", "create", "crm", "--scope", "read"]).output().unwrap();
     let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();

@@ -16,7 +16,8 @@ use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface, TemplateNames,
+    Alive, BundleExport, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface,
+    TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
 use sitewright_webhooks::{CallbackRules, Hooks};
@@ -45,7 +46,7 @@ pub(super) async fn bind(
     database: Database,
     surface: Surface,
     listen: Option<SocketAddr>,
-    (alive, replay): (Alive, Replay),
+    (alive, replay, export): (Alive, Replay, BundleExport),
 ) -> Result<Server, SetupError> {
     let folder = config.templates.clone();
     let templates: TemplateNames = Arc::new(move || {
@@ -96,6 +97,7 @@ pub(super) async fn bind(
         languages: Setup::languages(config),
         expired,
         replay,
+        export,
         callbacks: config.callbacks.as_ref().map(CallbackRules::from),
         hooks,
         oidc,
@@ -204,12 +206,16 @@ impl Status {
             }
             _ => Ok(()),
         });
-        // It has no route for that.
+        // It has no routes for these.
         let replay: Replay = Arc::new(|_, _| {
             let none = message!("the status of a worker replays nothing");
             Box::pin(std::future::ready(Err(ReplayError::Host(none))))
         });
-        let doing = (alive, replay);
+        let export: BundleExport = Arc::new(|_, _| {
+            let none = message!("the status of a worker exports nothing");
+            Box::pin(std::future::ready(Err(ReplayError::Host(none))))
+        });
+        let doing = (alive, replay, export);
         let server = bind(config, database, Surface::Status, Some(listen), doing).await?;
         let (address, stop) = (server.address(), CancellationToken::new());
         let serving = tokio::spawn(server.serve(stop.clone()));

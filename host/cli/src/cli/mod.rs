@@ -15,7 +15,7 @@
 //! | `token` | tokens of the HTTP API |
 //! | `webhook` | webhooks and their deliveries; `webhook_received`: those of others |
 //! | `failures/` | failure records; `gather` reads them from files and database |
-//! | `replay` | repeats a recorded attempt; `replay_child`: for the HTTP API |
+//! | `replay` | repeats a recorded attempt; `replay_child`: that and exports, for the HTTP API |
 //! | `template/` | templates: list, inspect, new, build, dev, record |
 //! | `conformance` | checks templates against the contract |
 //! | `ai` | one AI call by hand |

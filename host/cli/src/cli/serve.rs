@@ -53,7 +53,7 @@ pub(super) async fn run(
     let stop = stop_on_signal()?;
     let database = Setup::served(&config).await?;
     let alive: Alive = Arc::new(|| Ok(()));
-    let doing = (alive, replay_child::replays(setup));
+    let doing = (alive, replay_child::replays(setup), replay_child::exports(setup));
     let server = http::bind(&config, database.clone(), Surface::Api, args.listen, doing).await?;
     let dispatch = Setup::dispatch(&config, &database, &sitewright_http::client()?).await?;
     logging.export_metrics(read_metrics(database.clone(), server.listeners()));

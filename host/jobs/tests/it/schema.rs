@@ -88,6 +88,8 @@ mod tests {
             "DROP INDEX sitewright_ai_calls_at",
             "ALTER TABLE sitewright_ai_calls DROP COLUMN took_ms",
             "DROP TABLE sitewright_ai_errors",
+            "DROP TABLE sitewright_template_ends",
+            "DROP TABLE sitewright_template_versions",
             "DROP INDEX IF EXISTS sitewright_orders_named",
             trigger,
             "DROP INDEX sitewright_orders_of_tenant",

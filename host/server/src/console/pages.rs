@@ -21,12 +21,13 @@ use sitewright_model::time::now_ms;
 
 use super::visit::{Fields, Visit, page, see};
 use crate::app::App;
+use crate::bundles;
 use crate::extract::Id;
-use crate::failures::{no_record, parsed};
+use crate::failures::{no_record, parsed, trends};
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
 use crate::replays::report;
-use crate::templates::known;
+use crate::templates::{add_versions, known};
 use crate::tenancy::Tenant;
 
 /// Hours of the chart.
@@ -37,7 +38,7 @@ const ORDERS: u32 = 40;
 /// Changes of many orders beside them.
 const CHANGES: u32 = 5;
 /// Causes of a page; and of the first page.
-const CAUSES: usize = 50;
+const CAUSES: usize = 40;
 const NEWEST_CAUSES: usize = 5;
 /// Tenants whose costs are listed; one more is read to know whether there are others.
 const TENANTS: u32 = 15;
@@ -242,8 +243,18 @@ pub(crate) async fn failures(
     let mut causes = causes(&app, &wanted, &tenant).await?;
     let more = causes.len() > CAUSES;
     causes.truncate(CAUSES);
+    let trends = trends(&app, &wanted, tenant.as_deref(), &causes, frame.now).await?;
     let templates = template_names(&app).await?;
-    let facts = FailuresFacts { since, kind, template, templates, causes, more };
+    let facts = FailuresFacts {
+        since,
+        kind,
+        template,
+        templates,
+        trends: causes.iter().map(|cause| trends.of(&cause.group.fingerprint)).collect(),
+        span_ms: trends.span_ms,
+        causes,
+        more,
+    };
     page(sitewright_console::failures(&frame, &facts))
 }
 
@@ -359,6 +370,15 @@ pub(crate) async fn replay(
     page(sitewright_console::replayed(&frame, &id, &report))
 }
 
+/// `POST /console/records/{id}/bundle`.
+pub(crate) async fn bundle(
+    State(app): State<App>,
+    Id(id): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    bundles::exported(&app, &id).await
+}
+
 /// `GET /console/ai`.
 pub(crate) async fn ai(
     State(app): State<App>,
@@ -404,7 +424,8 @@ pub(crate) async fn ai(
 pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Response, Problem> {
     let mut frame = visit.frame(Section::Templates, "Templates and workers");
     frame.events = Some("/console/events".to_owned());
-    let known = known(&app).await?;
+    let mut known = known(&app).await?;
+    add_versions(&app, &mut known.templates).await?;
     let day = Since::Day.ms().map(|ms| now_ms() - ms);
     let recent = Filter { since: day, ..Filter::default() };
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
@@ -420,6 +441,7 @@ pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Re
                 digests: listed.digests,
                 workers: listed.workers,
                 in_folder: listed.in_folder,
+                versions: listed.versions,
             })
             .collect(),
         folder_error: known.folder.err().map(|error| error.to_string()),

@@ -95,7 +95,9 @@ fn hint(kind: ProblemKind) -> &'static str {
             "Load the page again; if this lasts, `sitewright doctor` says why."
         }
         ProblemKind::TooManyChanges => "Wait until one has ended, or stop it: Orders lists them.",
-        ProblemKind::TooManyReplays => "Wait until it has ended, and press the button again.",
+        ProblemKind::TooManyReplays | ProblemKind::TooManyExports => {
+            "Wait until it has ended, and press the button again."
+        }
         ProblemKind::RateLimited => "Wait for a minute, and load the page again.",
         ProblemKind::Timeout => "Load the page again, or raise `server.request_ms`.",
         ProblemKind::Internal => "Look at the log of the server.",

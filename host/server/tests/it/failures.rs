@@ -1,9 +1,15 @@
 //! `/v1/failures`, holds, statistics and templates.
 
-on_both!(failures_are_grouped_and_shown_in_both_forms, holds_and_pauses);
+on_both!(
+    failures_are_grouped_and_shown_in_both_forms,
+    holds_and_pauses,
+    versions_of_templates_are_compared,
+);
 
 mod tests {
+    use crate::visitor::Browser;
     use crate::*;
+    use sitewright_jobs::OrderState;
     use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 
     fn record(claimed: &Claimed) -> FailureRecord {
@@ -25,6 +31,27 @@ mod tests {
         let groups = listed.body["groups"].as_array().unwrap();
         assert_eq!(groups.len(), 1, "{listed:?}");
         assert_eq!((&groups[0]["count"], &groups[0]["orders"]), (&json!(2), &json!(2)));
+        let trend = groups[0]["trend"].as_array().unwrap();
+        assert_eq!((trend.len(), &trend[23]), (24, &json!(2)), "{listed:?}");
+        let [since, span] = ["since", "span_ms"].map(|name| listed.body["trend"][name].as_i64());
+        let until = since.unwrap() + 24 * span.unwrap();
+        assert_eq!(since, Some(1_577_836_800_000), "2020");
+        assert!(until >= groups[0]["last_at"].as_i64().unwrap(), "{listed:?}");
+        // Since whenever, and since the first one.
+        for query in ["?since=0", "", "?since=1h"] {
+            let listed = api.get(&format!("/v1/failures{query}")).await;
+            let trend = listed.body["groups"][0]["trend"].as_array().unwrap();
+            let all: u64 = trend.iter().map(|count| count.as_u64().unwrap()).sum();
+            assert_eq!((trend.len(), all), (24, 2), "{query}: {listed:?}");
+        }
+        for (query, says) in [
+            ("", "<title>per 60 min: at most 2, in the last one 2</title><path d=\"M0 20h1"),
+            ("?since=hour", "<title>per 2 min: at most 2, in the last one 2</title>"),
+            ("?since=ever", "<svg class=\"spark\" viewBox=\"0 0 24 20\""),
+        ] {
+            let page = Browser::new(&api).page(&format!("/console/failures{query}")).await;
+            assert!(page.contains(says), "{query}: {page}");
+        }
         let flat = api.get("/v1/failures?flat=true&order=1").await;
         assert_eq!(flat.body["failures"].as_array().unwrap().len(), 1, "{flat:?}");
         assert_eq!(api.get("/v1/failures?kind=trap").await.body["groups"], json!([]));
@@ -86,5 +113,47 @@ mod tests {
         assert_eq!(api.get("/v1/stats").await.body["paused"], false);
         let templates = api.get("/v1/templates").await.body["templates"].clone();
         assert_eq!(templates[0]["name"], "flora");
+    }
+
+    pub(super) async fn versions_of_templates_are_compared(place: Place) {
+        let mut api = place.serve().await;
+        let page = Browser::new(&api).page("/console/templates").await;
+        assert!(!page.contains("by version"), "{page}");
+        let none = api.get("/v1/templates").await;
+        assert_eq!(none.body["templates"][0]["versions"], json!([]), "{none:?}");
+        for (digest, succeeded, failed) in [("sha256:old", 97, 3), ("sha256:new", 35, 5)] {
+            for (state, orders) in [(OrderState::Succeeded, succeeded), (OrderState::Dead, failed)]
+            {
+                (0..orders).for_each(|_| api.database.count_end("flora", digest, state));
+            }
+            // The newest one is the one that came last.
+            until_later(&sitewright_model::time::now_ms().to_string()).await;
+        }
+        api.database.count_end("not here", "sha256:x", OrderState::Failed);
+        api.database.store_ends().await.unwrap();
+        let listed = api.get("/v1/templates").await;
+        let versions = listed.body["templates"][0]["versions"].as_array().unwrap();
+        let shown: Vec<_> = versions
+            .iter()
+            .map(|one| (&one["digest"], &one["ended"], &one["failed"], &one["failed_share"]))
+            .collect();
+        let wanted = [
+            (&json!("sha256:new"), &json!(40), &json!(5), &json!(0.125)),
+            (&json!("sha256:old"), &json!(100), &json!(3), &json!(0.03)),
+        ];
+        assert_eq!(shown, wanted, "{listed:?}");
+        assert!(versions[0]["since"].as_i64() > versions[1]["since"].as_i64(), "{listed:?}");
+        let page = Browser::new(&api).page("/console/templates").await;
+        for says in [
+            ">flora</a> fails most: 12.5 % of 40 orders</strong> since <time",
+            "; with the version before it, 3.0 % of 100.",
+            "<code title=\"sha256:old\">",
+        ] {
+            assert!(page.contains(says), "{says}: {page}");
+        }
+        // The counts are those of all tenants.
+        api.token = Some(token_of(&api.database, &[Scope::Read], None, Some("acme")).await);
+        let own = api.get("/v1/templates").await;
+        assert_eq!(own.body["templates"][0]["versions"], json!([]), "{own:?}");
     }
 }

@@ -145,6 +145,10 @@ impl Place {
             replay: Arc::new(|record, _| {
                 Box::pin(async move { Ok(json!({ "verdict": "reproduced", "attempt": record })) })
             }),
+            export: Arc::new(|record, _| {
+                let bundle = replays::bundle(&format!("bundle of {record}"));
+                Box::pin(async move { Ok(bundle) })
+            }),
             callbacks: Some(CallbackRules { allow_private: false }),
             hooks: hooks::hooks(),
             oidc: None,
