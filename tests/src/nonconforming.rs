@@ -177,6 +177,7 @@ fn behaviour() -> Vec<Variant> {
         fault("behaviour/empty-lists", "empty-lists", 0),
         fault("behaviour/long-lists", "long-lists", 0),
         fault("behaviour/deterministic", "deterministic", 0),
+        fault("behaviour/distinct", "distinct", 0),
     ]
 }
 

@@ -83,6 +83,7 @@ pub enum SuiteRule {
     EmptyLists,
     LongLists,
     Deterministic,
+    Distinct,
     #[strum(serialize = "no-trap")]
     Stops,
     #[strum(serialize = "whole-or-failed")]
@@ -196,7 +197,7 @@ impl SuiteRule {
             Component | Imports | Exports | Version | Newest | Types | Describe | Quick
             | Manifest | Schema | Pure => Level::Contract,
             Minimal | Full | Optional | Values | Locales | Hostile | Colours | EmptyLists
-            | LongLists | Deterministic => Level::Behaviour,
+            | LongLists | Deterministic | Distinct => Level::Behaviour,
             Stops | Whole | Blame | Slow | OffSchema | Escaped | Smallest | Purposes => Level::Ai,
             Limit(_) => Level::Limits,
             Site(_) | Page(_) => Level::Site,
@@ -256,6 +257,7 @@ impl SuiteRule {
             Deterministic => {
                 "the same order and replies give the same bytes, in later and in concurrent runs"
             }
+            Distinct => "the orders of two businesses never give the same entry page",
             Stops => "no failing AI call makes it panic, trap or run into a limit",
             Whole => "after a failing AI call it fails or makes the complete site",
             Blame => "a failure that an AI call caused names the call",
@@ -342,6 +344,9 @@ impl SuiteRule {
             Colours => "Derive text colours from their background; test with black and white.",
             Deterministic => {
                 "Do not let the clock, random numbers or unordered maps influence the site."
+            }
+            Distinct => {
+                "Write the order's name, and how the business is reached, into the entry page."
             }
             Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
             Whole => "Return the error, or write a page that needs no reply; never omit pages.",
