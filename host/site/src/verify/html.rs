@@ -71,10 +71,16 @@ impl Inside {
 
 /// Checks one page and collects its references in `facts`.
 pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
-    let FileCheck { file, languages, literals, copy, search, styles, work, problems } = of;
+    let FileCheck { file, languages, literals, copy, search, owner, styles, work, problems } = of;
     let page = parse_within(text, work);
-    search.page();
-    let mut check = PageCheck { file, page: &page, literals, search, work, problems, facts };
+    let search: &mut Search = search;
+    let mut searches = vec![search];
+    if **file == SitePath::entry_page() {
+        searches.push(&mut owner.search);
+    }
+    searches.retain(|search| !search.is_empty());
+    searches.iter_mut().for_each(|search| search.page());
+    let mut check = PageCheck { file, page: &page, literals, searches, work, problems, facts };
     check.syntax(text);
     check.head(text, languages);
     let locale = page.html.root_element().attr("lang").and_then(|tag| tag.trim().parse().ok());
@@ -89,7 +95,8 @@ pub(super) struct PageCheck<'a> {
     file: &'a SitePath,
     pub(super) page: &'a Page,
     literals: &'a Literals,
-    search: &'a mut Search,
+    /// What the texts of the page are searched for.
+    searches: Vec<&'a mut Search>,
     work: &'a Work,
     problems: &'a mut Problems,
     pub(super) facts: Facts,
@@ -112,6 +119,10 @@ impl PageCheck<'_> {
 
     pub(super) fn line(&self, element: &ElementRef<'_>) -> Option<u64> {
         self.page.lines.get(&element.id()).copied()
+    }
+
+    fn in_searches(&mut self, mut read: impl FnMut(&mut Search)) {
+        self.searches.iter_mut().for_each(|search| read(search));
     }
 
     fn syntax(&mut self, text: &str) {
@@ -159,7 +170,7 @@ impl PageCheck<'_> {
                     inside.pop();
                     if let Node::Element(element) = node.value() {
                         blocks.element(element.name());
-                        self.search.element(element.name());
+                        self.in_searches(|search| search.element(element.name()));
                     }
                     continue;
                 }
@@ -175,9 +186,9 @@ impl PageCheck<'_> {
                     let parent = node.parent().and_then(ElementRef::wrap);
                     if !outer.invisible {
                         self.work.spend(text.len());
-                        if !self.search.is_empty() {
+                        for search in &mut self.searches {
                             self.work.spend(SEARCH_STEPS * text.len());
-                            self.search.text(text);
+                            search.text(text);
                         }
                         let words = text.split_whitespace();
                         characters += words.map(|word| word.chars().count() + 1).sum::<usize>();
@@ -197,7 +208,7 @@ impl PageCheck<'_> {
             let here = outer.element(element.value().name());
             inside.push(here);
             blocks.element(element.value().name());
-            self.search.element(element.value().name());
+            self.in_searches(|search| search.element(element.value().name()));
             self.element(&element, here);
         }
         for (line, rule, finding) in blocks.finish() {
@@ -271,11 +282,11 @@ impl PageCheck<'_> {
             "section" => self.section(element, line),
             _ => {}
         }
-        if !inside.invisible && !self.search.is_empty() {
+        if !inside.invisible && !self.searches.is_empty() {
             let attributes = element.value().attrs();
             for (_, value) in attributes.filter(|(name, _)| SHOWN.contains(name)) {
-                self.work.spend(SEARCH_STEPS * value.len());
-                self.search.alone(value);
+                self.work.spend(SEARCH_STEPS * value.len() * self.searches.len());
+                self.in_searches(|search| search.alone(value));
             }
         }
         // What a script fills when it copies the template.
@@ -440,9 +451,9 @@ impl PageCheck<'_> {
         }
         self.work.spend(8 * json.len());
         let value: Option<Value> = serde_json::from_str(json).ok();
-        if let Some(value) = value.as_ref().filter(|_| !self.search.is_empty()) {
-            self.work.spend(8 * json.len());
-            self.search.data(value, 0);
+        if let Some(value) = &value {
+            self.work.spend(8 * json.len() * self.searches.len());
+            self.in_searches(|search| search.data(value, 0));
         }
         if let Some(wrong) = value.as_ref().and_then(json_ld::problem) {
             let message = message!(

@@ -17,6 +17,7 @@
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
+//! | `owner` | whether the entry page says whose site it is |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -46,6 +47,7 @@ mod json_ld;
 mod links;
 mod markup;
 mod nesting;
+mod owner;
 pub mod page;
 mod placeholders;
 mod problem;
@@ -69,6 +71,7 @@ use sitewright_order::{Locale, Order};
 use self::contrast::Styles;
 use self::copy::Copy;
 use self::files::{FileCheck, is_text};
+use self::owner::Owner;
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
 use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES};
@@ -368,6 +371,8 @@ fn check(
     let mut problems = Problems::new(&options.levels);
     let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
     let mut search = Search::new(if is_reported { &options.fields } else { &[] });
+    let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
+    let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
     let mut styles = Styles::new(options.levels.of(Rule::Contrast) != Level::Off);
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
@@ -395,6 +400,7 @@ fn check(
             literals: &literals,
             copy: copy.as_ref(),
             search: &mut search,
+            owner: &mut owner,
             styles: &mut styles,
             work,
             problems: &mut problems,
@@ -433,7 +439,8 @@ fn check(
     let stopped = index.check(work, &mut problems);
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
-        if facts.contains_key(&entry) {
+        if let Some(of_entry) = facts.get(&entry) {
+            owner.report(of_entry, &mut problems);
             search.report(&facts, &mut problems);
         }
     }

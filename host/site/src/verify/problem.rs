@@ -171,6 +171,9 @@ pub enum Rule {
     JsonLdType,
     /// The content of an image is of the kind that its name says.
     ImageFile,
+    /// The entry page shows the name of the business, and a way to reach it or a link that is one,
+    /// if the order has them.
+    WhoseSite,
     /// Each field of the order that visitors should see is on a page, or a link leads to it.
     UnusedField,
     /// Where style sheets make the colours of a text and of its background certain, their contrast
@@ -253,6 +256,7 @@ impl Rule {
             | Rule::Placeholder
             | Rule::Sitemap
             | Rule::TooLarge
+            | Rule::WhoseSite
             | Rule::ScriptSyntax
             | Rule::BrowserOverflow
             | Rule::BrowserConsole
@@ -340,6 +344,7 @@ impl Rule {
             Rule::PreviewImage => "the entry page has an image for previews",
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
+            Rule::WhoseSite => "the entry page shows the business's name and a way to reach it",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
             Rule::ScriptSyntax => "scripts parse as JavaScript",
