@@ -20,7 +20,6 @@ use sitewright_site::{SitePath, SiteProblem};
 pub(super) struct Judge<'a> {
     /// The baseline's site; `None` if no order became a site.
     pub(super) baseline: Option<&'a FinishedSite>,
-    pub(super) external: &'a [String],
     /// What a browser found in the site; `None` if it was not looked at.
     pub(super) viewed: Option<&'a [SiteProblem]>,
     /// Whether snapshots are replaced.
@@ -194,8 +193,7 @@ impl Judge<'_> {
                 summary.checked(rule);
             }
         }
-        let PageFindings { problems, heaviest } =
-            page_checks::check_pages(&site.files, self.external);
+        let PageFindings { problems, heaviest } = page_checks::check_pages(&site.files);
         let weight = SuiteRule::Page(super::rule::PageRule::Weight);
         summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
         for warning in site.warnings.iter().chain(self.viewed.unwrap_or_default()) {

@@ -52,11 +52,16 @@ struct Inside {
     invisible: bool,
     /// In a `<template>`: its content is not in the page until a script copies it.
     template: bool,
+    /// In an element that hides itself, from those who see or from those who listen.
+    hidden: bool,
 }
 
 impl Inside {
-    /// In this place, in an element of this name.
-    fn element(self, name: &str) -> Self {
+    /// In this place, in this element.
+    fn element(self, element: &ElementRef<'_>) -> Self {
+        let name = element.value().name();
+        let hidden =
+            element.attr("hidden").is_some() || element.attr("aria-hidden") == Some("true");
         let shown_code = matches!(name, "code" | "pre");
         let code = shown_code || matches!(name, "script" | "style" | "template");
         let invisible = matches!(name, "head" | "script" | "style" | "template" | "noscript");
@@ -65,7 +70,30 @@ impl Inside {
             code: self.code || code,
             invisible: self.invisible || invisible,
             template: self.template || name == "template",
+            hidden: self.hidden || hidden,
         }
+    }
+}
+
+/// The headings of a page so far.
+#[derive(Debug, Default)]
+struct Headings {
+    /// The number of `<h1>`.
+    first: u32,
+    /// The level of the last one; 0 before the first.
+    level: u32,
+}
+
+/// The level of a heading; `None` for other elements.
+fn heading_level(name: &str) -> Option<u32> {
+    match name {
+        "h1" => Some(1),
+        "h2" => Some(2),
+        "h3" => Some(3),
+        "h4" => Some(4),
+        "h5" => Some(5),
+        "h6" => Some(6),
+        _ => None,
     }
 }
 
@@ -161,6 +189,7 @@ impl PageCheck<'_> {
     fn nodes(&mut self, mut blocks: Blocks<'_>) {
         self.facts.has_anchors();
         let mut characters = 0;
+        let mut headings = Headings::default();
         let mut inside = vec![Inside::default()];
         let page = self.page;
         for edge in page.html.tree.root().traverse() {
@@ -205,8 +234,11 @@ impl PageCheck<'_> {
                 }
                 continue;
             };
-            let here = outer.element(element.value().name());
+            let here = outer.element(&element);
             inside.push(here);
+            if !here.hidden && !here.template {
+                self.heading(&element, &mut headings);
+            }
             blocks.element(element.value().name());
             self.in_searches(|search| search.element(element.value().name()));
             self.element(&element, here);
@@ -215,6 +247,7 @@ impl PageCheck<'_> {
             let message = Message::or(&finding.message, message!("the text is no copy"));
             self.add(rule, line, Some(&finding.excerpt), message);
         }
+        self.first_headings(&headings);
         // The white space after the last word was counted.
         let characters = characters.saturating_sub(1);
         if characters < MIN_TEXT {
@@ -312,6 +345,31 @@ impl PageCheck<'_> {
             self.sheet(style, line);
         }
         self.references(element, name, line, inside.template);
+    }
+
+    fn heading(&mut self, element: &ElementRef<'_>, headings: &mut Headings) {
+        let Some(level) = heading_level(element.value().name()) else { return };
+        let before = std::mem::replace(&mut headings.level, level);
+        headings.first += u32::from(level == 1);
+        if before > 0 && level > before + 1 {
+            let message = message!(
+                "an `<h{level}>` follows an `<h{before}>`, so that a level is missing; use \
+                 headings for the structure of the page, and CSS for how they look"
+            );
+            self.add(Rule::HeadingOrder, self.line(element), Some(&start_tag(element)), message);
+        }
+    }
+
+    fn first_headings(&mut self, headings: &Headings) {
+        // What was not read may have one.
+        if headings.first == 1 || self.page.stopped.is_some() {
+            return;
+        }
+        let message = message!(
+            "the page has {} `<h1>`; write one, which says what is on the page",
+            headings.first
+        );
+        self.add(Rule::OneH1, None, None, message);
     }
 
     fn form(&mut self, element: &ElementRef<'_>, line: Option<u64>) {

@@ -102,6 +102,13 @@ pub struct VerifyOptions {
     /// them are the customer's. At most [`MAX_EXAMPLE_HOSTS`].
     #[serde(default)]
     pub example_hosts: BTreeSet<String>,
+    /// Hosts that pages may load from, by name.
+    #[serde(default)]
+    pub external_hosts: BTreeSet<String>,
+    /// Addresses of the web that the order has, without scheme, `www.` and `/` at the end: pages
+    /// may load from them. At most [`MAX_OWN_ADDRESSES`].
+    #[serde(default)]
+    pub own_addresses: BTreeSet<String>,
     /// The fields of the order that pages should show, at most [`MAX_FIELDS`].
     #[serde(default)]
     pub fields: Vec<PublishedField>,
@@ -142,10 +149,16 @@ pub struct SitePolicy {
     pub forbidden_words: Vec<String>,
     /// Purposes whose AI replies are not checked as copy.
     pub exempt_purposes: Vec<String>,
+    /// Names of hosts that pages may load from: those that the template declares.
+    pub external_hosts: Vec<String>,
 }
 
 /// Maximum number of [`VerifyOptions::example_hosts`]. Further ones count as left by the template.
 pub const MAX_EXAMPLE_HOSTS: usize = 64;
+/// Maximum number of [`VerifyOptions::own_addresses`]. Further ones count as those of other hosts.
+pub const MAX_OWN_ADDRESSES: usize = 1_000;
+/// Maximum bytes of one of them. Browsers and servers accept 8 KiB or less.
+const MAX_OWN_ADDRESS: usize = 8 << 10;
 
 impl VerifyOptions {
     /// The options for an order, which is a JSON document. Every text in it may be shown literally.
@@ -167,6 +180,13 @@ impl VerifyOptions {
             if is_marked(text) {
                 options.literal_texts.push(text.to_owned());
             }
+            let is_address = text.starts_with("https://") || text.starts_with("http://");
+            if is_address
+                && text.len() <= MAX_OWN_ADDRESS
+                && options.own_addresses.len() < MAX_OWN_ADDRESSES
+            {
+                options.own_addresses.insert(unused::key(text));
+            }
             for host in hosts::for_examples(text) {
                 if options.example_hosts.len() < MAX_EXAMPLE_HOSTS {
                     options.example_hosts.insert(host);
@@ -178,10 +198,11 @@ impl VerifyOptions {
 
     /// With what the operator says.
     pub fn with(self, policy: &SitePolicy, year: u16) -> Self {
-        let SitePolicy { levels, clean_urls, forbidden_words, .. } = policy.clone();
+        let SitePolicy { levels, clean_urls, forbidden_words, external_hosts, .. } = policy.clone();
         let copy = self.copy.filter(|_| policy.copy);
         let copy = copy.map(|copy| CopyOptions { forbidden_words, year, ..copy });
-        VerifyOptions { levels, clean_urls, copy, ..self }
+        let external_hosts = external_hosts.into_iter().collect();
+        VerifyOptions { levels, clean_urls, copy, external_hosts, ..self }
     }
 }
 

@@ -179,6 +179,13 @@ pub enum Rule {
     /// Where style sheets make the colours of a text and of its background certain, their contrast
     /// is that of WCAG 2 level AA: 4.5:1, or 3:1 for large text.
     Contrast,
+    /// Pages load nothing from other hosts, but from those that the template's manifest declares
+    /// and what the order itself names: each host learns of every visitor.
+    External,
+    /// Each page has exactly one `<h1>`.
+    OneH1,
+    /// No heading skips a level: no `<h4>` follows an `<h2>`.
+    HeadingOrder,
     /// Scripts parse as JavaScript.
     ScriptSyntax,
     /// No page makes visitors scroll sideways, at 360, 390 and 1,440 CSS pixels. Needs a browser.
@@ -289,6 +296,9 @@ impl Rule {
             | Rule::ImageFile
             | Rule::UnusedField
             | Rule::Contrast
+            | Rule::External
+            | Rule::OneH1
+            | Rule::HeadingOrder
             | Rule::CopyLanguage
             | Rule::CopyRepetition
             | Rule::CopyHeading
@@ -347,6 +357,9 @@ impl Rule {
             Rule::WhoseSite => "the entry page shows the business's name and a way to reach it",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
+            Rule::External => "pages load only from the site and from declared hosts",
+            Rule::OneH1 => "each page has exactly one `<h1>`",
+            Rule::HeadingOrder => "headings skip no level",
             Rule::ScriptSyntax => "scripts parse as JavaScript",
             Rule::BrowserOverflow => "with `--browser`: visitors need not scroll sideways",
             Rule::BrowserConsole => "with `--browser`: no script fails, the console has no errors",

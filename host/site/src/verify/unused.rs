@@ -387,7 +387,7 @@ fn without_scheme(address: &str) -> &str {
 }
 
 /// An address as it is compared.
-fn key(address: &str) -> String {
+pub(super) fn key(address: &str) -> String {
     let written = match Url::parse(address.trim()) {
         Ok(url) => url.to_string(),
         Err(_) => address.trim().to_owned(),
