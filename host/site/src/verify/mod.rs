@@ -13,6 +13,7 @@
 //! | `handlers` | which attributes are scripts |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
+//! | `hidden` | which texts no visitor sees |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
@@ -40,6 +41,7 @@ mod data;
 mod files;
 mod handlers;
 mod head;
+mod hidden;
 mod hosts;
 mod html;
 mod images;
@@ -394,7 +396,8 @@ fn check(
     let mut search = Search::new(if is_reported { &options.fields } else { &[] });
     let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
     let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
-    let mut styles = Styles::new(options.levels.of(Rule::Contrast) != Level::Off);
+    let is_off = |rule| options.levels.of(rule) == Level::Off;
+    let mut styles = Styles::new(!is_off(Rule::Contrast) || !is_off(Rule::HiddenText));
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);

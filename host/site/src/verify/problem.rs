@@ -179,6 +179,8 @@ pub enum Rule {
     /// Where style sheets make the colours of a text and of its background certain, their contrast
     /// is that of WCAG 2 level AA: 4.5:1, or 3:1 for large text.
     Contrast,
+    /// No text that is longer than a label is hidden from visitors.
+    HiddenText,
     /// Pages load nothing from other hosts, but from those that the template's manifest declares
     /// and what the order itself names: each host learns of every visitor.
     External,
@@ -296,6 +298,7 @@ impl Rule {
             | Rule::ImageFile
             | Rule::UnusedField
             | Rule::Contrast
+            | Rule::HiddenText
             | Rule::External
             | Rule::OneH1
             | Rule::HeadingOrder
@@ -357,6 +360,7 @@ impl Rule {
             Rule::WhoseSite => "the entry page shows the business's name and a way to reach it",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
+            Rule::HiddenText => "no text is hidden from visitors",
             Rule::External => "pages load only from the site and from declared hosts",
             Rule::OneH1 => "each page has exactly one `<h1>`",
             Rule::HeadingOrder => "headings skip no level",
