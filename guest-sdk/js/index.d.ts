@@ -148,6 +148,8 @@ export interface Definition {
   fallbackLocale?: string;
   /** The bytes that a site is expected to have at most. */
   siteBytes?: number;
+  /** The hosts, by name, that pages load from, at most 64; others are warned of. */
+  externalHosts?: string[];
   /** Generates the site of an order. It must not be async, because the engine has no async. */
   generate(order: Order): void;
 }

@@ -27,6 +27,9 @@ import orderSchema from './order.schema.json';
  *   the operator allows that and names none that the template writes
  * @param {number} [definition.siteBytes] the bytes that a site is expected to have at most; a larger
  *   one is published with a warning
+ * @param {string[]} [definition.externalHosts] the hosts, by name, that pages load from:
+ *   `fonts.example.com`, at most 64; pages that load from others are published with a warning,
+ *   because each host learns of every visitor; addresses that the order names need no declaration
  * @param {(order: any) => void} definition.generate generates the site of an order, which has the
  *   fields of `order.schema.json`; it must not be async, because the engine has no async: a promise
  *   or a timer that it creates fails the run
@@ -41,6 +44,7 @@ export function template({
   copyMarks = [],
   fallbackLocale,
   siteBytes,
+  externalHosts = [],
   generate,
 }) {
   return {
@@ -56,6 +60,7 @@ export function template({
         copyMarks,
         fallbackLocale,
         siteBytes: siteBytes === undefined ? undefined : BigInt(siteBytes),
+        externalHosts,
       };
     },
 

@@ -50,6 +50,7 @@ impl<T: Template> Guest for Component<T> {
             copy_marks: manifest.copy_marks,
             fallback_locale: manifest.fallback_locale,
             site_bytes: manifest.site_bytes,
+            external_hosts: manifest.external_hosts,
         }
     }
 

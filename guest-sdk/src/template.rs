@@ -49,6 +49,9 @@ pub struct Manifest {
     pub fallback_locale: Option<String>,
     /// The bytes that a site is expected to have at most. A larger one is published with a warning.
     pub site_bytes: Option<u64>,
+    /// The hosts, by name, that pages load from: `fonts.example.com`. At most 64. Pages that load
+    /// from others are published with a warning.
+    pub external_hosts: Vec<String>,
 }
 
 /// A purpose of AI calls.
@@ -80,6 +83,7 @@ impl Manifest {
             copy_marks: Vec::new(),
             fallback_locale: None,
             site_bytes: None,
+            external_hosts: Vec::new(),
         }
     }
 
@@ -120,6 +124,14 @@ impl Manifest {
     /// warning.
     pub fn site_bytes(mut self, bytes: u64) -> Self {
         self.site_bytes = Some(bytes);
+        self
+    }
+
+    /// Adds a host that pages load from, by name: `fonts.example.com`. At most 64. Pages that load
+    /// from others are published with a warning, because each host learns of every visitor.
+    /// Addresses that the order names need no declaration.
+    pub fn external_host(mut self, name: impl Into<String>) -> Self {
+        self.external_hosts.push(name.into());
         self
     }
 

@@ -16,7 +16,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::crafted::{Bomb, Crafted, memory_images, straight};
-use crate::{faulty, order};
+use crate::{IMPRINT, faulty, order};
 
 /// A hostile template with an order for it.
 #[derive(Debug, Clone)]
@@ -177,7 +177,7 @@ impl Repeated {
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>A \
              page</title><meta name=\"description\" content=\"A page\"><meta name=\"viewport\" \
              content=\"width=device-width\">{head}</head><body><h1>A page</h1><p>It has as much text as \
-             a page needs.</p>"
+             a page needs.</p>{IMPRINT}"
         );
         page.pieces.insert(0, (start, 1));
         page.pieces.push(("</body></html>".to_owned(), 1));

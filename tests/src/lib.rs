@@ -100,6 +100,10 @@ pub fn order(name: &str) -> Value {
         .expect("the order is JSON")
 }
 
+/// What the entry page of a site for the order `02-dentist-us-minimal`, and for [`faulty`], must show:
+/// the name of the business and a way to reach it.
+pub const IMPRINT: &str = "<address>Bright Oak Dental, frontdesk@example.com</address>";
+
 /// An order that selects `fault` of the template `guest-faulty`, see `tests/guests/faulty`.
 /// `parameters` is an object with further fields, or null.
 pub fn faulty(fault: &str, parameters: Value) -> Value {

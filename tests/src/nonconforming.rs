@@ -177,6 +177,7 @@ fn behaviour() -> Vec<Variant> {
         fault("behaviour/empty-lists", "empty-lists", 0),
         fault("behaviour/long-lists", "long-lists", 0),
         fault("behaviour/deterministic", "deterministic", 0),
+        fault("behaviour/distinct", "distinct", 0),
     ]
 }
 
@@ -276,9 +277,13 @@ fn site() -> Vec<Variant> {
         files(
             "site/no-index",
             json!({
-                "index.html": page("<meta name=\"robots\" content=\"noindex\">", ""),
+                "index.html": page(
+                    "<meta name=\"robots\" content=\"noindex\">",
+                    "<p>Harbour Lane Studio, hello@harbourlane.example</p>",
+                ),
             }),
         ),
+        files("site/whose-site", json!({ "index.html": page("", "") })),
         files("site/robots-disallow", json!({ "robots.txt": "User-agent: *\nDisallow: /\n" })),
         extra("site/local-address", "", "<a href=\"http://localhost:3000/\">Here</a>"),
         extra("site/too-large", "", &deep),

@@ -128,6 +128,7 @@ export class Harness {
         copy_marks: manifest.copyMarks,
         fallback_locale: manifest.fallbackLocale,
         site_bytes: manifest.siteBytes === undefined ? undefined : Number(manifest.siteBytes),
+        external_hosts: manifest.externalHosts,
       },
       order: typeof order === 'string' ? order : JSON.stringify(order),
       script: this.#script ?? null,

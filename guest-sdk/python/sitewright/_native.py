@@ -216,6 +216,7 @@ class Manifest(Record):
     copy_marks: list[str]
     fallback_locale: str | None
     site_bytes: int | None
+    external_hosts: list[str]
 
 
 @dataclass

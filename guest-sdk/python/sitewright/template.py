@@ -40,6 +40,11 @@ class Template(exports.Generator):
     """
     site_bytes: int | None = None
     """The bytes that a site is expected to have at most. A larger one is published with a warning."""
+    external_hosts: list[str] = []
+    """The hosts, by name, that pages load from: `fonts.example.com`. At most 64. Pages that load
+    from others are published with a warning, because each host learns of every visitor. Addresses
+    that the order names need no declaration.
+    """
 
     async def make(self, order: Order) -> None:
         """Generates the site of an order. Subclasses implement this.
@@ -62,6 +67,7 @@ class Template(exports.Generator):
             copy_marks=self.copy_marks,
             fallback_locale=self.fallback_locale,
             site_bytes=self.site_bytes,
+            external_hosts=self.external_hosts,
         )
 
     async def generate(self, order):

@@ -141,6 +141,7 @@ class Harness:
                 "copy_marks": list(manifest.copy_marks),
                 "fallback_locale": manifest.fallback_locale,
                 "site_bytes": manifest.site_bytes,
+                "external_hosts": list(manifest.external_hosts),
             },
             order=order if isinstance(order, str) else json.dumps(order),
             script=self._script,

@@ -70,6 +70,8 @@ struct RawManifest {
     fallback_locale: Option<String>,
     #[serde(default)]
     site_bytes: Option<u64>,
+    #[serde(default)]
+    external_hosts: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -291,6 +293,7 @@ impl Harness {
             copy_marks: raw.copy_marks,
             fallback_locale: raw.fallback_locale,
             site_bytes: raw.site_bytes,
+            external_hosts: raw.external_hosts,
         };
         Manifest::check(raw, &self.confined).await.map_err(|error| Refused {
             code: "bad-manifest",

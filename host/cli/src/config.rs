@@ -495,7 +495,15 @@ impl Config {
                 strict: keys.orders.strict,
                 fallback_locale: keys.orders.fallback_locale,
             },
-            checks: SitePolicy { levels, clean_urls, copy, forbidden_words, exempt_purposes },
+            checks: SitePolicy {
+                levels,
+                clean_urls,
+                copy,
+                forbidden_words,
+                exempt_purposes,
+                // Templates declare them.
+                external_hosts: Vec::new(),
+            },
             browser: keys.browser.map(|key| key.relative()),
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,

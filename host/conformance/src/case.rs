@@ -87,6 +87,8 @@ pub enum Derive {
     EmptyLists,
     /// The full order with up to 200 entries in every list.
     LongLists,
+    /// The full order of a business with another name, phone number, e-mail address and address.
+    OtherBusiness,
 }
 
 /// The AI replies of a case.
@@ -214,6 +216,9 @@ pub struct Expect {
     /// Whether the site must equal the baseline's site byte for byte.
     #[serde(default)]
     pub same: bool,
+    /// Whether the entry page must differ from the baseline's.
+    #[serde(default)]
+    pub other_entry: bool,
     /// The failure's kind.
     #[serde(default)]
     pub kind: Option<FailureKind>,

@@ -308,5 +308,6 @@ fn comparable(manifest: &types::Manifest) -> serde_json::Value {
         "copy-marks": manifest.copy_marks,
         "fallback-locale": manifest.fallback_locale,
         "site-bytes": manifest.site_bytes,
+        "external-hosts": manifest.external_hosts,
     })
 }

@@ -44,6 +44,8 @@ pub(super) struct Harness {
     pub(super) limits: Arc<Limits>,
     pub(super) default_locale: Locale,
     client: Client,
+    /// Hosts that the author declares for pages.
+    external: Vec<String>,
     folder: TempDir,
     next: AtomicU64,
 }
@@ -119,6 +121,7 @@ impl Harness {
         limits: Limits,
         default_locale: Locale,
         client: Client,
+        external: Vec<String>,
     ) -> Result<Self, Message> {
         let folder = tempfile::Builder::new()
             .prefix("sitewright-conformance-")
@@ -131,6 +134,7 @@ impl Harness {
             limits,
             default_locale,
             client,
+            external,
             folder,
             next: AtomicU64::new(0),
         })
@@ -276,7 +280,7 @@ impl Harness {
             limits: self.limits.clone(),
             orders: OrderReading::default(),
             default_locale: self.default_locale.clone(),
-            checks: SitePolicy::default(),
+            checks: SitePolicy { external_hosts: self.external.clone(), ..SitePolicy::default() },
             viewer: None,
             keep_releases: 1,
             config_version: format!("conformance {}", super::suite::VERSION),

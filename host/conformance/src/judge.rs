@@ -14,13 +14,12 @@ use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
-use sitewright_site::SiteProblem;
+use sitewright_site::{SitePath, SiteProblem};
 
 /// What results are compared with.
 pub(super) struct Judge<'a> {
     /// The baseline's site; `None` if no order became a site.
     pub(super) baseline: Option<&'a FinishedSite>,
-    pub(super) external: &'a [String],
     /// What a browser found in the site; `None` if it was not looked at.
     pub(super) viewed: Option<&'a [SiteProblem]>,
     /// Whether snapshots are replaced.
@@ -128,6 +127,9 @@ impl Judge<'_> {
             if case.expect.same {
                 compare_sites(planned, &baseline.files, &site.files, summary);
             }
+            if case.expect.other_entry {
+                compare_entries(planned, &baseline.files, &site.files, summary);
+            }
         }
         expected(planned, site, summary);
         self.snapshot(planned, site, summary)
@@ -191,8 +193,7 @@ impl Judge<'_> {
                 summary.checked(rule);
             }
         }
-        let PageFindings { problems, heaviest } =
-            page_checks::check_pages(&site.files, self.external);
+        let PageFindings { problems, heaviest } = page_checks::check_pages(&site.files);
         let weight = SuiteRule::Page(super::rule::PageRule::Weight);
         summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
         for warning in site.warnings.iter().chain(self.viewed.unwrap_or_default()) {
@@ -392,6 +393,26 @@ fn compare_sites(
     if let (Some(one), Some(other)) = (one.get(*path), other.get(*path)) {
         finding.difference = snapshot::difference(one, other, ["baseline", "this run"]);
     }
+    summary.add_finding(planned.rule, finding);
+}
+
+/// Adds a finding if two sites have the same entry page.
+fn compare_entries(
+    planned: &PlannedCase,
+    one: &BTreeMap<String, Vec<u8>>,
+    other: &BTreeMap<String, Vec<u8>>,
+    summary: &mut Summary,
+) {
+    let entry = SitePath::entry_page();
+    let is_same =
+        one.get(entry.as_str()).is_some_and(|page| other.get(entry.as_str()) == Some(page));
+    if !is_same {
+        return;
+    }
+    let message = "the page is the same, byte for byte, as that of the baseline, whose order is of \
+                   another business";
+    let mut finding = finding(planned, message);
+    finding.file = Some(entry.as_str().to_owned());
     summary.add_finding(planned.rule, finding);
 }
 

@@ -29,6 +29,14 @@ const MAX_PATTERN_STEPS: usize = 5_000;
 /// Maximum parts of the schema in which enumerations are looked for.
 const MAX_SCHEMA_PARTS: usize = 20_000;
 
+/// What another business has in place of the values in `orders/known.json`.
+const OTHER_BUSINESS: [(&str, &str); 4] = [
+    ("business_name", "Old Mill Pottery"),
+    ("business_email", "kiln@oldmill.example"),
+    ("business_phone", "+1 512 555 0178"),
+    ("business_address", "3 Mill Street\nSpringfield"),
+];
+
 /// An order, and the detail in which it differs from the full order.
 #[derive(Debug, Clone)]
 pub(super) struct NamedOrder {
@@ -210,6 +218,7 @@ impl Orders {
             Derive::Colours => self.colours(base),
             Derive::EmptyLists => self.empty_lists(base),
             Derive::LongLists => self.long_lists(base),
+            Derive::OtherBusiness => self.other_business(base),
         };
         let why = match made.as_slice() {
             [one] => self.rejection(&one.document),
@@ -472,6 +481,23 @@ impl Orders {
             }
         }
         if longer { vec![NamedOrder { name: String::new(), document }] } else { Vec::new() }
+    }
+
+    fn other_business(&self, base: &Value) -> Vec<NamedOrder> {
+        let mut document = base.clone();
+        let mut differs = false;
+        for (name, other) in OTHER_BUSINESS {
+            if base.get(name).is_none() {
+                continue;
+            }
+            let before = std::mem::replace(&mut document[name], json!(other));
+            if self.is_accepted(&document) {
+                differs = true;
+            } else {
+                document[name] = before;
+            }
+        }
+        if differs { vec![NamedOrder { name: String::new(), document }] } else { Vec::new() }
     }
 }
 

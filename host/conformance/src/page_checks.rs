@@ -1,4 +1,4 @@
-//! Checks a site's pages without rendering them: accessibility, requests to other hosts, weight.
+//! Checks a site's pages without rendering them: accessibility and weight.
 //!
 //! The template wrote the pages: each node is visited a fixed number of times, whatever its depth,
 //! and what is collected is bounded.
@@ -38,33 +38,17 @@ pub(super) struct PageFindings {
     pub(super) heaviest: u64,
 }
 
-/// Checks all pages. Pages may load from `external` hosts. Blocking: parses every page.
-pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> PageFindings {
+/// Checks all pages. Blocking: parses every page.
+pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>) -> PageFindings {
     let mut seen = PageFindings::default();
-    let external: HashSet<&str> = external.iter().map(String::as_str).collect();
-    let external = &external;
-    for (path, bytes) in files {
-        let text = String::from_utf8_lossy(bytes);
-        if path.ends_with(".html") || path.ends_with(".htm") {
-            let page = parse(&text);
-            let names = Names::of(&page);
-            let mut look =
-                PageCheck { path, page: &page, names: &names, files, external, seen: &mut seen };
-            look.head();
-            look.body();
-            look.loads(bytes.len() as u64);
-        } else if path.ends_with(".css") {
-            for (url, line) in sitewright_site::verify::css::read(&text).urls {
-                outside(
-                    path,
-                    &url,
-                    "style sheet",
-                    Some(u64::from(line) + 1),
-                    external,
-                    &mut seen.problems,
-                );
-            }
-        }
+    let is_page = |path: &str| path.ends_with(".html") || path.ends_with(".htm");
+    for (path, bytes) in files.iter().filter(|(path, _)| is_page(path)) {
+        let page = parse(&String::from_utf8_lossy(bytes));
+        let names = Names::of(&page);
+        let mut look = PageCheck { path, page: &page, names: &names, files, seen: &mut seen };
+        look.head();
+        look.body();
+        look.loads(bytes.len() as u64);
     }
     seen
 }
@@ -177,7 +161,6 @@ struct PageCheck<'a> {
     page: &'a Page,
     names: &'a Names<'a>,
     files: &'a BTreeMap<String, Vec<u8>>,
-    external: &'a HashSet<&'a str>,
     seen: &'a mut PageFindings,
 }
 
@@ -223,7 +206,6 @@ impl PageCheck<'_> {
     }
 
     fn body(&mut self) {
-        let (mut first, mut level) = (0, 0);
         let mut around = vec![Around::default()];
         for edge in self.page.html.root_element().traverse() {
             let element = match edge {
@@ -243,18 +225,7 @@ impl PageCheck<'_> {
                 continue;
             }
             let name = element.value().name();
-            if let Some(next) = heading(name) {
-                first += u32::from(next == 1);
-                if next > level + 1 && level > 0 {
-                    let message = format!("an `<h{next}>` follows an `<h{level}>`");
-                    self.add(PageRule::HeadingOrder, Some(element), message);
-                }
-                level = next;
-            }
             self.element(element, name, outside.in_label, here.background);
-        }
-        if first != 1 {
-            self.add(PageRule::OneH1, None, format!("the page has {first} `<h1>`"));
         }
     }
 
@@ -342,13 +313,11 @@ impl PageCheck<'_> {
         }
     }
 
-    /// Checks what the page loads: no other hosts, and at most [`MAX_WEIGHT`].
+    /// Checks what the page loads from its site: at most [`MAX_WEIGHT`].
     fn loads(&mut self, own: u64) {
         let mut local = BTreeSet::new();
         for element in self.page.html.root_element().descendent_elements() {
-            let line = self.page.lines.get(&element.id()).copied();
             let mut addresses: Vec<String> = Vec::new();
-            let mut hints = Vec::new();
             let attr = |name| element.attr(name).map(str::to_owned);
             match element.value().name() {
                 "img" | "source" | "script" | "iframe" | "embed" | "audio" | "track" | "input" => {
@@ -375,8 +344,6 @@ impl PageCheck<'_> {
                         "manifest",
                     ]) {
                         addresses.extend(attr("href"));
-                    } else if is(&["preconnect", "dns-prefetch", "prefetch"]) {
-                        hints.extend(attr("href"));
                     }
                 }
                 "style" => {
@@ -394,10 +361,6 @@ impl PageCheck<'_> {
                 addresses.extend(
                     sitewright_site::verify::css::read(style).urls.into_iter().map(|(url, _)| url),
                 );
-            }
-            let what = element.value().name();
-            for address in addresses.iter().chain(&hints) {
-                outside(self.path, address, what, line, self.external, &mut self.seen.problems);
             }
             let found = addresses.iter().filter_map(|address| self.local(address));
             local.extend(found.filter(|path| self.files.contains_key(path)));
@@ -423,45 +386,6 @@ impl PageCheck<'_> {
         (url.host_str() == Some("site.invalid"))
             .then(|| percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned())
     }
-}
-
-fn outside(
-    file: &str,
-    address: &str,
-    what: &str,
-    line: Option<u64>,
-    external: &HashSet<&str>,
-    problems: &mut Vec<PageProblem>,
-) {
-    if problems.len() >= MAX_PROBLEMS {
-        return;
-    }
-    let address = address.trim();
-    let whole =
-        if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
-    let Ok(url) = url::Url::parse(&whole) else { return };
-    let Some(host) =
-        url.host_str().filter(|_| matches!(url.scheme(), "http" | "https" | "ws" | "wss"))
-    else {
-        return;
-    };
-    if !external.contains(host) {
-        let host = shown(host);
-        problems.push(PageProblem {
-            rule: PageRule::External,
-            file: file.to_owned(),
-            line,
-            message: format!("a `{what}` loads from `{host}`, which gets each visitor's address"),
-        });
-    }
-}
-
-fn heading(name: &str) -> Option<u32> {
-    name.strip_prefix('h')
-        .filter(|level| level.len() == 1)?
-        .parse()
-        .ok()
-        .filter(|level| (1..=6).contains(level))
 }
 
 /// Whether an element hides itself and what is in it.
@@ -503,13 +427,13 @@ mod tests {
 
     fn checked(page: &str) -> Vec<String> {
         let files = BTreeMap::from([("index.html".to_owned(), page.as_bytes().to_vec())]);
-        let found = check_pages(&files, &["maps.example".to_owned()]);
+        let found = check_pages(&files);
         found.problems.into_iter().map(|problem| problem.message).collect()
     }
 
     #[test]
     fn names_labels_and_colours_come_from_around_and_inside() {
-        let rows: [(&str, &[&str]); 16] = [
+        let rows: [(&str, &[&str]); 15] = [
             ("<a href=x>text</a>", &[]),
             ("<a href=x><b><i> </i></b></a>", &["the link to `x` has no text"]),
             ("<a href=x><b><img alt=name></b></a>", &[]),
@@ -531,10 +455,6 @@ mod tests {
             ),
             ("<div style='background:#fff'><p style='color:#fff;background:#000'>a</p></div>", &[]),
             ("<div style='background:#fff'><p style='color:#fff'> <b></b></p></div>", &[]),
-            (
-                "<img src=https://maps.example/a><img src=https://other.example/b>",
-                &["a `img` loads from `other.example`, which gets each visitor's address"],
-            ),
         ];
         for (body, expected) in rows {
             let page = format!("<!DOCTYPE html><html><body><h1>h</h1>{body}</body></html>");
@@ -560,7 +480,7 @@ mod tests {
     #[test]
     fn pages_of_one_kind_of_element_are_checked_in_linear_time() {
         type Page = fn(usize) -> String;
-        let kinds: [(&str, Page); 5] = [
+        let kinds: [(&str, Page); 4] = [
             ("fields with ids", |size| (0..size).map(|at| format!("<input id=a{at}>")).collect()),
             ("labels of other fields", |size| {
                 (0..size).map(|at| format!("<label for=b{at}>x</label><input id=a{at}>")).collect()
@@ -570,9 +490,6 @@ mod tests {
                 format!("<div style='{}'>{inner}</div>", "top:1;".repeat(size))
             }),
             ("links", |size| "<a href=x></a>".repeat(size)),
-            ("other hosts", |size| {
-                (0..size).map(|at| format!("<img src=https://h{at}.example/>")).collect()
-            }),
         ];
         for (name, page) in kinds {
             let growth = growth(page);

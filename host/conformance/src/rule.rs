@@ -83,6 +83,7 @@ pub enum SuiteRule {
     EmptyLists,
     LongLists,
     Deterministic,
+    Distinct,
     #[strum(serialize = "no-trap")]
     Stops,
     #[strum(serialize = "whole-or-failed")]
@@ -162,8 +163,6 @@ impl LimitRule {
 #[strum(serialize_all = "kebab-case")]
 #[allow(missing_docs, reason = "`demand` describes each")]
 pub enum PageRule {
-    OneH1,
-    HeadingOrder,
     Labels,
     LinkText,
     ButtonText,
@@ -172,9 +171,12 @@ pub enum PageRule {
     /// Beside the warning `contrast` of the site checks, which looks at style sheets too.
     InlineContrast,
     TabOrder,
-    External,
     Weight,
 }
+
+/// Site checks that only warn of a site, and that a template must keep: each page that it makes
+/// would break them.
+const STRICT: [Check; 3] = [Check::External, Check::OneH1, Check::HeadingOrder];
 
 impl SuiteRule {
     /// Every rule, in the order of the report.
@@ -196,7 +198,7 @@ impl SuiteRule {
             Component | Imports | Exports | Version | Newest | Types | Describe | Quick
             | Manifest | Schema | Pure => Level::Contract,
             Minimal | Full | Optional | Values | Locales | Hostile | Colours | EmptyLists
-            | LongLists | Deterministic => Level::Behaviour,
+            | LongLists | Deterministic | Distinct => Level::Behaviour,
             Stops | Whole | Blame | Slow | OffSchema | Escaped | Smallest | Purposes => Level::Ai,
             Limit(_) => Level::Limits,
             Site(_) | Page(_) => Level::Site,
@@ -210,7 +212,9 @@ impl SuiteRule {
     pub fn only_warns(self) -> bool {
         match self {
             SuiteRule::Newest => true,
-            SuiteRule::Site(check) => check.level() == sitewright_site::Level::Warning,
+            SuiteRule::Site(check) => {
+                check.level() == sitewright_site::Level::Warning && !STRICT.contains(&check)
+            }
             _ => false,
         }
     }
@@ -256,6 +260,7 @@ impl SuiteRule {
             Deterministic => {
                 "the same order and replies give the same bytes, in later and in concurrent runs"
             }
+            Distinct => "the orders of two businesses never give the same entry page",
             Stops => "no failing AI call makes it panic, trap or run into a limit",
             Whole => "after a failing AI call it fails or makes the complete site",
             Blame => "a failure that an AI call caused names the call",
@@ -273,8 +278,6 @@ impl SuiteRule {
             }
             Site(check) => check.demand(),
             Page(page) => match page {
-                PageRule::OneH1 => "each page has exactly one `<h1>`",
-                PageRule::HeadingOrder => "headings skip no level",
                 PageRule::Labels => "each form field has a label",
                 PageRule::LinkText => "each link has text",
                 PageRule::ButtonText => "each button has text",
@@ -284,7 +287,6 @@ impl SuiteRule {
                     "inline text colours have enough contrast with their background (4.5:1)"
                 }
                 PageRule::TabOrder => "the tab order follows the page",
-                PageRule::External => "pages load only from the site and from declared hosts",
                 PageRule::Weight => "a page with everything it loads has at most 3 MiB",
             },
             Dropped => "a run that is dropped during an AI call leaves no files",
@@ -343,6 +345,9 @@ impl SuiteRule {
             Deterministic => {
                 "Do not let the clock, random numbers or unordered maps influence the site."
             }
+            Distinct => {
+                "Write the order's name, and how the business is reached, into the entry page."
+            }
             Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
             Whole => "Return the error, or write a page that needs no reply; never omit pages.",
             Blame => {
@@ -363,11 +368,16 @@ impl SuiteRule {
                 "Use less of it, or ask operators to raise the limit and run the suite with that \
                  configuration."
             }
+            Site(Check::OneH1 | Check::HeadingOrder) => {
+                "Use headings for the page's structure, and CSS for their appearance."
+            }
+            Site(Check::External) => {
+                "Ship fonts, scripts and images with the site, or declare the host: \
+                 `external-hosts` of the manifest, or `external` of \
+                 `conformance/conformance.toml`."
+            }
             Site(_) => "Correct the page or file; the message says how.",
             Page(page) => match page {
-                PageRule::OneH1 | PageRule::HeadingOrder => {
-                    "Use headings for the page's structure, and CSS for their appearance."
-                }
                 PageRule::Labels => {
                     "Give the field a `<label for>`, wrap it in one, or set `aria-label`."
                 }
@@ -380,10 +390,6 @@ impl SuiteRule {
                     "Choose a darker or lighter colour for the text or its background."
                 }
                 PageRule::TabOrder => "Remove `tabindex`, or set it to 0 or -1.",
-                PageRule::External => {
-                    "Ship fonts, scripts and images with the site, or list the host in `external` \
-                     of `conformance/conformance.toml`."
-                }
                 PageRule::Weight => "Reduce image sizes and load less on one page.",
             },
             Dropped => "Await every AI call that was started before returning.",

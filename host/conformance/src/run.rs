@@ -140,6 +140,7 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             limits.clone(),
             setting.default_locale.clone(),
             setting.client.clone(),
+            author.external.clone(),
         )?;
         let (made, locale) = (template.clone(), setting.default_locale.clone());
         let max_bytes = limits.order_max_bytes();
@@ -324,14 +325,9 @@ impl Suite<'_> {
             summary.named.insert(planned.rule);
         }
         let viewed = self.view(&planned, &made).await?;
-        let (author, update) = (self.author.clone(), self.candidate.update);
+        let update = self.candidate.update;
         let judged = tokio::task::spawn_blocking(move || {
-            let judge = Judge {
-                baseline: baseline.as_deref(),
-                external: &author.external,
-                viewed: viewed.as_deref(),
-                update,
-            };
+            let judge = Judge { baseline: baseline.as_deref(), viewed: viewed.as_deref(), update };
             judge.judge(&planned, made, &mut summary)?;
             Ok(summary)
         });

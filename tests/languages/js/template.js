@@ -80,7 +80,8 @@ export const generatorSync = template({
     file.append(html`<html lang="en"><head><title>JavaScript</title>
 <meta name="description" content="A page that is whole">
 <meta name="viewport" content="width=device-width"></head>
-<body><h1>A page that is whole</h1></body></html>`);
+<body><h1>A page that is whole</h1>
+<address>${order.business_name}, ${order.business_email ?? ''}</address></body></html>`);
     file.finish();
     if (!fileExists('index.html')) throw new Error('the page is missing');
   },

@@ -17,6 +17,10 @@ from wit_world.imports import ai, ai_types, diagnostics, site
 from wit_world.imports.types import AiPurpose, Failure, Manifest
 
 
+# The order, whose business the page names.
+ORDER = {}
+
+
 class NoBread(Exception):
     """An exception that the template defines."""
 
@@ -51,7 +55,8 @@ def write_page():
     page = sitewright.html(t"""<!doctype html><html lang="en"><head><title>Python</title>
 <meta name="description" content="{'A page that is whole'}">
 <meta name="viewport" content="width=device-width"></head>
-<body><h1>A page that is whole</h1></body></html>""")
+<body><h1>A page that is whole</h1>
+<address>{ORDER["business_name"]}, {ORDER.get("business_email", "")}</address></body></html>""")
     site.write("index.html", page.encode())
 
 
@@ -124,11 +129,12 @@ class Generator(exports.Generator):
     def describe(self):
         calls = [AiPurpose("copywriting", "calls that succeed or fail, as the script says")]
         facts = "pythonic", "0.1.0", "Fails in Python.", '{"type":"object"}', calls, ["en"]
-        return Manifest(*facts, None, [], None, None)
+        return Manifest(*facts, None, [], None, None, [])
 
     async def generate(self, order):
         diagnostics.progress("fault", 0, 1)
-        extra = json.loads(order)["extra"]
+        ORDER.update(json.loads(order))
+        extra = ORDER["extra"]
         if extra.get("after") == "await":
             await ask("anything")
         await fail(extra.get("fault"))

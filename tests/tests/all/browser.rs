@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use sitewright_conformance::SuiteRule;
 use sitewright_tests::nonconforming::with_pages;
 use sitewright_tests::standins::skipped;
-use sitewright_tests::{ANY_ANSWER, Done, ORDERS, Workbench, faulty, guest, order, root, template};
+use sitewright_tests::{
+    ANY_ANSWER, Done, IMPRINT, ORDERS, Workbench, faulty, guest, order, root, template,
+};
 
 use crate::failures::only_record;
 
@@ -54,7 +56,7 @@ fn a_site_is_published_only_if_a_browser_finds_no_error_in_it() {
     }
     let faults = faults();
     let body: String = faults.iter().map(|(_, body)| body.as_str()).collect();
-    let index = page(&body).replace("(locale)", "en");
+    let index = page(&format!("{body}{IMPRINT}")).replace("(locale)", "en");
     let files = BTreeMap::from([("index.html", index)]);
     let order = faulty("files", json!({ "files": files }));
 

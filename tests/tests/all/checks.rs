@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sitewright_model::failure::FailureKind;
 use sitewright_runtime::plugin::Limits;
 use sitewright_runtime::run::Outcome;
-use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest};
+use sitewright_tests::{ANY_ANSWER, IMPRINT, Workbench, faulty, guest};
 
 use crate::failures::only_record;
 use crate::lab::Lab;
@@ -20,7 +20,7 @@ fn page(body: &str) -> String {
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title><meta \
          name=\"description\" content=\"A page that is right.\"><meta name=\"viewport\" \
          content=\"width=device-width\"></head><body><main><h1>A page with text \
-         enough</h1>{body}</main></body></html>"
+         enough</h1>{body}{IMPRINT}</main></body></html>"
     )
 }
 

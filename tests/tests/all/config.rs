@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer, ClosedPort};
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, guest};
+use sitewright_tests::{
+    ANY_ANSWER, Done, IMPRINT, Workbench, binary, faulty, forget_settings, guest,
+};
 
 /// A folder with only this configuration, without the defaults of a workbench.
 struct Bench(Workbench);
@@ -127,11 +129,13 @@ fn every_other_key_is_a_variable_too() {
         ("LOCAL_AI_KEY", "planted"),
     ];
     let generate = ["--json", "generate", "--template", "faulty", "--order", "order.json"];
-    let page = "<!doctype html><html lang=\"pt-BR\"><head><meta charset=\"utf-8\"><title>Uma \
+    let page = format!(
+        "<!doctype html><html lang=\"pt-BR\"><head><meta charset=\"utf-8\"><title>Uma \
                 casa</title><meta name=\"description\" content=\"Uma casa pequena, limpa e aberta \
                 a todos.\"><meta name=\"viewport\" content=\"width=device-width, \
                 initial-scale=1\"></head><body><h1>Uma casa</h1><p>Uma casa pequena, limpa e \
-                aberta a todos os que passam.</p></body></html>";
+                aberta a todos os que passam.</p>{IMPRINT}</body></html>"
+    );
     // Nothing in the order tells its language.
     let mut order = faulty("files", json!({ "files": { "index.html": page } }));
     let onboarding = order["onboarding"].as_object_mut().unwrap();

@@ -57,7 +57,8 @@ fn of_level(level: Level) -> (Vec<Variant>, Vec<Variant>) {
 
 /// Whether the host publishes no site that breaks the rule.
 fn is_of_the_host(rule: &str) -> bool {
-    matches!(rule.parse::<SuiteRule>(), Ok(SuiteRule::Site(_)))
+    let is_error = |rule: sitewright_site::Rule| rule.level() == sitewright_site::Level::Error;
+    matches!(rule.parse::<SuiteRule>(), Ok(SuiteRule::Site(rule)) if is_error(rule))
 }
 
 fn needs_browser(rule: SuiteRule) -> bool {

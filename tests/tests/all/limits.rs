@@ -17,7 +17,7 @@ fn generate(configuration: &str, order: &Value) -> (Workbench, Done) {
 }
 
 /// Size of the page that the faulty template writes after its fault.
-const PAGE_BYTES: u64 = 355;
+const PAGE_BYTES: u64 = 415;
 
 #[test]
 fn f2_each_limit_lets_pass_what_is_just_below_and_refuses_what_is_just_above() {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, root, template};
+use sitewright_tests::{
+    ANY_ANSWER, Done, IMPRINT, Workbench, faulty, guest, order, root, template,
+};
 
 use crate::failures::{names_in, only_record};
 
@@ -15,7 +17,7 @@ fn page(body: &str) -> String {
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title><meta \
          name=\"description\" content=\"A page that is right but for one thing.\"><meta \
          name=\"viewport\" content=\"width=device-width\"></head><body><main><h1>A page with text \
-         enough</h1>{body}</main></body></html>"
+         enough</h1>{body}{IMPRINT}</main></body></html>"
     )
 }
 

@@ -10,7 +10,8 @@ use sitewright_tests::languages::{
 };
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{
-    ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, guest, order, root, template,
+    ANY_ANSWER, Done, IMPRINT, Workbench, binary, faulty, forget_settings, guest, order, root,
+    template,
 };
 
 const NAMES: [&str; 2] = ["landing-py", "landing-js"];
@@ -207,7 +208,7 @@ fn every_mistake_of_an_author_is_told_with_its_file_and_line() {
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta \
              name=\"viewport\" content=\"width=device-width\">\n<title>Green Gate \
              Gardens</title>\n{head}\n</head>\n<body>\n<h1>Green Gate \
-             Gardens</h1>\n{body}\n</body>\n</html>\n"
+             Gardens</h1>\n{body}\n{IMPRINT}\n</body>\n</html>\n"
         );
         let files = json!({ "files": { (text("path", "index.html")): page } });
         let record = Workbench::scripted(ANY_ANSWER, "")

@@ -79,6 +79,7 @@ pub mod v0_1 {
                 copy_marks: Vec::new(),
                 fallback_locale: None,
                 site_bytes: None,
+                external_hosts: Vec::new(),
             }
         }
     }

@@ -42,6 +42,9 @@ pub struct Manifest {
     /// Bytes that its sites have at most, as its author expects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site_bytes: Option<u64>,
+    /// Names of the hosts that its pages load from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external_hosts: Vec<String>,
     /// The JSON Schema of its order documents.
     #[serde(skip)]
     pub order_schema: GuardedSchema,
@@ -105,10 +108,12 @@ impl Manifest {
         TemplateLanguages { locales: self.locales.clone(), fallback: self.fallback_locale.clone() }
     }
 
-    /// The operator's policy with the texts that this template forbids.
+    /// The operator's policy with the texts that this template forbids, and the hosts that it
+    /// declares.
     pub(crate) fn policy(&self, of_operator: &SitePolicy) -> SitePolicy {
         let mut policy = of_operator.clone();
         policy.forbidden_words.extend(self.copy_marks.iter().cloned());
+        policy.external_hosts.extend(self.external_hosts.iter().cloned());
         policy
     }
 }
@@ -189,6 +194,7 @@ impl Manifest {
                 used_order_fields: raw.order_fields,
                 copy_marks: raw.copy_marks,
                 site_bytes: raw.site_bytes,
+                external_hosts: raw.external_hosts,
                 order_schema: schema,
                 order_fields: closed_fields(&raw.order_schema),
                 order_schema_text: raw.order_schema.into(),
@@ -268,6 +274,10 @@ fn fallback(raw: &types::Manifest, locales: &[Locale]) -> Option<Locale> {
 
 /// Maximum order fields that a manifest may name: more than an order has.
 const MAX_ORDER_FIELDS: usize = 256;
+/// Maximum declared hosts.
+const MAX_HOSTS: usize = 64;
+/// Maximum bytes of the name of a host (RFC 1035).
+const MAX_HOST_BYTES: usize = 253;
 /// Maximum copy marks.
 const MAX_COPY_MARKS: usize = 64;
 /// Bytes of a copy mark. A shorter one would be a part of words.
@@ -308,6 +318,21 @@ fn check_optional(raw: &types::Manifest, locales: &[Locale], problems: &mut Vec<
             ));
         }
     }
+    if raw.external_hosts.len() > MAX_HOSTS {
+        problems.push(format!(
+            "`external-hosts` has {} entries; at most {MAX_HOSTS} are allowed",
+            raw.external_hosts.len()
+        ));
+    }
+    for (at, host) in raw.external_hosts.iter().enumerate().take(MAX_HOSTS) {
+        if !is_host(host) {
+            problems.push(format!(
+                "`external-hosts[{at}]` is {:?}, but must be the name of a host in lower case, \
+                 like `fonts.example.com`",
+                shortened(host)
+            ));
+        }
+    }
     if raw.site_bytes == Some(0) {
         problems.push("`site-bytes` is 0: leave it out, or name the bytes of a site".to_owned());
     }
@@ -315,6 +340,15 @@ fn check_optional(raw: &types::Manifest, locales: &[Locale], problems: &mut Vec<
 
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+/// Whether a text is the name of a host, without scheme, port and path.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    text.len() <= MAX_HOST_BYTES && text.contains('.') && text.split('.').all(is_label)
 }
 
 fn is_name(text: &str) -> bool {
@@ -350,12 +384,13 @@ mod tests {
             copy_marks: vec!["[[".to_owned(), "x".repeat(100)],
             fallback_locale: Some("pt-BR".to_owned()),
             site_bytes: Some(1),
+            external_hosts: vec!["fonts.example.com".to_owned(); MAX_HOSTS],
         };
         let (problems, locales) = Manifest::check_fields(&good);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(fallback(&good, &locales).as_ref(), locales.last());
         type Change = fn(&mut types::Manifest);
-        let rows: [(Change, &str); 9] = [
+        let rows: [(Change, &str); 14] = [
             (|raw| raw.fallback_locale = Some("fr".to_owned()), "`fallback-locale` is \"fr\""),
             (|raw| raw.fallback_locale = Some("?".to_owned()), "`fallback-locale` is \"?\""),
             (|raw| raw.order_fields = Some(vec!["x".repeat(65)]), "`order-fields` must have"),
@@ -368,6 +403,14 @@ mod tests {
             (|raw| raw.copy_marks = vec![" x ".to_owned()], "`copy-marks[0]` is"),
             (|raw| raw.copy_marks = vec!["ok".to_owned(); 65], "`copy-marks` has 65 entries"),
             (|raw| raw.site_bytes = Some(0), "`site-bytes` is 0"),
+            (|raw| raw.external_hosts.push("a.example".to_owned()), "`external-hosts` has 65"),
+            (
+                |raw| raw.external_hosts[0] = "https://a.example".to_owned(),
+                "`external-hosts[0]` is \"https://a.example\"",
+            ),
+            (|raw| raw.external_hosts[1] = "A.example".to_owned(), "`external-hosts[1]` is"),
+            (|raw| raw.external_hosts[0] = "localhost".to_owned(), "`external-hosts[0]` is"),
+            (|raw| raw.external_hosts[0] = "a..example".to_owned(), "`external-hosts[0]` is"),
         ];
         for (change, says) in rows {
             let mut raw = good.clone();

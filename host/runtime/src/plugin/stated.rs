@@ -43,6 +43,8 @@ pub(super) struct StatedManifest {
     fallback_locale: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     site_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    external_hosts: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +70,7 @@ impl From<&types::Manifest> for StatedManifest {
             copy_marks: manifest.copy_marks.clone(),
             fallback_locale: manifest.fallback_locale.clone(),
             site_bytes: manifest.site_bytes,
+            external_hosts: manifest.external_hosts.clone(),
         }
     }
 }
@@ -86,6 +89,7 @@ impl From<StatedManifest> for types::Manifest {
             copy_marks: stated.copy_marks,
             fallback_locale: stated.fallback_locale,
             site_bytes: stated.site_bytes,
+            external_hosts: stated.external_hosts,
         }
     }
 }
@@ -289,6 +293,7 @@ mod tests {
             copy_marks: Vec::new(),
             fallback_locale: None,
             site_bytes: Some(7),
+            external_hosts: Vec::new(),
         }
     }
 

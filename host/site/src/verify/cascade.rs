@@ -184,6 +184,16 @@ impl<'a> Cascade<'a> {
         Some(declared)
     }
 
+    /// Whether an element so deep may be shown by what a visitor does, or in print.
+    pub(super) fn is_revealed(&self, element: &ElementRef<'_>, depth: usize) -> bool {
+        let mut reveals = self.used.iter().flat_map(|used| &used.sheet.reveals);
+        // Without steps it is not known.
+        reveals.any(|reveal| {
+            !self.spend(1 + reveal.compounds * (1 + depth))
+                || reveal.selector.as_ref().is_none_or(|selector| selector.matches(element))
+        })
+    }
+
     /// The custom properties of an element.
     pub(super) fn custom(&self, declared: &Declared, around: &Rc<Custom>) -> Rc<Custom> {
         let own = || {

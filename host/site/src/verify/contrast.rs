@@ -13,6 +13,7 @@ use scraper::{ElementRef, Node};
 use sitewright_order::{Color, ColorError};
 
 use super::cascade::{Cascade, Custom, Declared, SHEET_STEPS, Source, Used, Value};
+use super::hidden::{self, HiddenTexts, How, OFF_SCREEN};
 use super::html::own_text;
 use super::page::{NodeId, Page};
 use super::problem::{Problems, Rule, shown};
@@ -84,12 +85,15 @@ pub(super) struct Styles {
     inline: Vec<(String, Rc<Sheet>)>,
     /// What sets the colour of a text, with the colours of text and background.
     reported: HashSet<(String, Color, Color)>,
+    /// Hidden texts.
+    hidden: HashSet<String>,
 }
 
 impl Styles {
     pub(super) fn new(is_checked: bool) -> Self {
-        let (sheets, inline, reported) = (HashMap::new(), Vec::new(), HashSet::new());
-        Styles { is_checked, sheets, inline, reported }
+        let (sheets, inline) = (HashMap::new(), Vec::new());
+        let (reported, hidden) = (HashSet::new(), HashSet::new());
+        Styles { is_checked, sheets, inline, reported, hidden }
     }
 
     /// Reads the text of a `<style>`.
@@ -212,9 +216,18 @@ struct Look {
     custom: Rc<Custom>,
     /// Whether its texts are not judged.
     is_skipped: bool,
+    /// What keeps it and all in it from being rendered.
+    removed: Option<How>,
+    is_invisible: bool,
+    /// CSS pixels.
+    indent: Option<f64>,
+    /// Whether it may be hidden.
+    is_exempt: bool,
+    /// What hides its texts, and the number of the element that begins to.
+    hidden: Option<(How, Option<usize>)>,
 }
 
-/// Judges the texts of a page of `bytes` bytes.
+/// Judges the texts of a page of `bytes` bytes, and finds those that are hidden.
 pub(super) fn check(
     file: &SitePath,
     page: &Page,
@@ -238,12 +251,16 @@ pub(super) fn check(
         rem: Some(16.0),
         declared: HashMap::new(),
         covered: HashSet::new(),
+        has_scripts: hidden::has_scripts(page),
+        hidden: HiddenTexts::default(),
         reported: &mut styles.reported,
         problems,
     };
     if judge.declare() {
         judge.texts();
     }
+    let Judge { hidden, problems, .. } = judge;
+    hidden.report(file, &mut styles.hidden, problems);
 }
 
 fn asks_for_dark(page: &Page) -> bool {
@@ -268,6 +285,8 @@ struct Judge<'a> {
     declared: HashMap<NodeId, Declared>,
     /// Elements whose background may be behind something else than their text.
     covered: HashSet<NodeId>,
+    has_scripts: bool,
+    hidden: HiddenTexts,
     reported: &'a mut HashSet<(String, Color, Color)>,
     problems: &'a mut Problems,
 }
@@ -355,6 +374,9 @@ impl Judge<'_> {
                 }
             };
             let Some(around) = looks.last() else { return };
+            if let (Node::Text(text), Some((_, Some(number)))) = (node.value(), around.hidden) {
+                self.hidden.text(number, text);
+            }
             match node.value() {
                 Node::Text(text)
                     if !around.is_skipped && text.chars().any(char::is_alphanumeric) =>
@@ -367,9 +389,14 @@ impl Judge<'_> {
                     if !self.cascade.spend(1) {
                         return;
                     }
-                    let look = match self.declared.remove(&element.id()) {
+                    let mut look = match self.declared.remove(&element.id()) {
                         Some(declared) => self.look(&element, &declared, around),
-                        None => Look { is_skipped: true, ..around.clone() },
+                        None => Look { is_skipped: true, is_exempt: true, ..around.clone() },
+                    };
+                    look.hidden = match (self.how(&look), around.hidden) {
+                        (None, _) => None,
+                        (Some(how), Some((before, number))) if how == before => Some((how, number)),
+                        (Some(how), _) => Some((how, self.begin(how, &element, looks.len()))),
                     };
                     looks.push(look);
                 }
@@ -390,13 +417,79 @@ impl Judge<'_> {
             is_bold: Some(false),
             custom: Rc::default(),
             is_skipped: false,
+            removed: None,
+            is_invisible: false,
+            indent: Some(0.0),
+            is_exempt: false,
+            hidden: None,
         }
+    }
+
+    /// Notes what an element says of whether it is shown.
+    fn hide(&self, element: &ElementRef<'_>, declared: &Declared, look: &mut Look) {
+        look.is_exempt |=
+            SKIPPED.contains(&element.value().name()) || hidden::is_exempt(element, declared);
+        let value = |property: &Property| {
+            declared.get(property).map(|winner| winner.value.as_deref().unwrap_or("?"))
+        };
+        look.removed = look.removed.or(match value(&Property::Display) {
+            Some("none") => Some(How::Display),
+            None if element.attr("hidden").is_some() => Some(How::Attribute),
+            _ => None,
+        });
+        match value(&Property::Visibility) {
+            None | Some("inherit" | "unset") => {}
+            Some(text) => look.is_invisible = matches!(text, "hidden" | "collapse"),
+        }
+        match value(&Property::Indent) {
+            None | Some("inherit" | "unset") => {}
+            Some(text) => {
+                let negative = text.strip_prefix('-');
+                let length = negative.and_then(|text| size(text, look.size, self.rem));
+                look.indent = length.map(|length| -length);
+            }
+        }
+    }
+
+    /// What hides the texts of an element for certain.
+    fn how(&self, look: &Look) -> Option<How> {
+        if look.is_exempt {
+            return None;
+        }
+        let removed = look.removed.or(look.is_invisible.then_some(How::Visibility));
+        if removed.is_some() {
+            // A script may show it.
+            return removed.filter(|_| !self.has_scripts);
+        }
+        if look.indent.is_some_and(|indent| indent <= OFF_SCREEN) {
+            return Some(How::Indent);
+        }
+        if look.is_skipped {
+            return None;
+        }
+        if look.size.is_some_and(|size| size <= 0.0) {
+            return Some(How::Size);
+        }
+        match (&look.color, &look.ground) {
+            (Some(color), Some(ground)) if color.color == ground.color => Some(How::Color),
+            _ => None,
+        }
+    }
+
+    /// An element begins to hide its texts. Returns its number, if they are looked at.
+    fn begin(&mut self, how: How, element: &ElementRef<'_>, depth: usize) -> Option<usize> {
+        if how.may_end() && self.cascade.is_revealed(element, depth) {
+            return None;
+        }
+        let line = self.page.lines.get(&element.id()).copied();
+        self.hidden.begin(how, line)
     }
 
     fn look(&mut self, element: &ElementRef<'_>, declared: &Declared, around: &Look) -> Look {
         let name = element.value().name();
         let has = |attribute: &str| element.attr(attribute).is_some();
         let mut look = around.clone();
+        self.hide(element, declared, &mut look);
         look.is_skipped |= SKIPPED.contains(&name)
             || has("hidden")
             || has("popover")
@@ -713,6 +806,7 @@ fn size(text: &str, around: Option<f64>, rem: Option<f64>) -> Option<f64> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
     match unit {
+        "" if number <= 0.0 => Some(number),
         "px" => Some(number),
         "pt" => Some(number * 4.0 / 3.0),
         "em" => around.map(|size| size * number),

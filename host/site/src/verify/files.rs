@@ -5,6 +5,7 @@ use sitewright_order::Locale;
 use super::contrast::Styles;
 use super::copy::Copy;
 use super::data::{JsonText, XmlPart};
+use super::owner::Owner;
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
@@ -84,6 +85,8 @@ pub(super) struct FileCheck<'a> {
     pub(super) copy: Option<&'a Copy>,
     /// The search for the fields of the order.
     pub(super) search: &'a mut Search,
+    /// The search for whose site it is.
+    pub(super) owner: &'a mut Owner,
     /// The style sheets of the files before it.
     pub(super) styles: &'a mut Styles,
     pub(super) work: &'a Work,

@@ -52,11 +52,16 @@ struct Inside {
     invisible: bool,
     /// In a `<template>`: its content is not in the page until a script copies it.
     template: bool,
+    /// In an element that hides itself, from those who see or from those who listen.
+    hidden: bool,
 }
 
 impl Inside {
-    /// In this place, in an element of this name.
-    fn element(self, name: &str) -> Self {
+    /// In this place, in this element.
+    fn element(self, element: &ElementRef<'_>) -> Self {
+        let name = element.value().name();
+        let hidden =
+            element.attr("hidden").is_some() || element.attr("aria-hidden") == Some("true");
         let shown_code = matches!(name, "code" | "pre");
         let code = shown_code || matches!(name, "script" | "style" | "template");
         let invisible = matches!(name, "head" | "script" | "style" | "template" | "noscript");
@@ -65,16 +70,45 @@ impl Inside {
             code: self.code || code,
             invisible: self.invisible || invisible,
             template: self.template || name == "template",
+            hidden: self.hidden || hidden,
         }
+    }
+}
+
+/// The headings of a page so far.
+#[derive(Debug, Default)]
+struct Headings {
+    /// The number of `<h1>`.
+    first: u32,
+    /// The level of the last one; 0 before the first.
+    level: u32,
+}
+
+/// The level of a heading; `None` for other elements.
+fn heading_level(name: &str) -> Option<u32> {
+    match name {
+        "h1" => Some(1),
+        "h2" => Some(2),
+        "h3" => Some(3),
+        "h4" => Some(4),
+        "h5" => Some(5),
+        "h6" => Some(6),
+        _ => None,
     }
 }
 
 /// Checks one page and collects its references in `facts`.
 pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
-    let FileCheck { file, languages, literals, copy, search, styles, work, problems } = of;
+    let FileCheck { file, languages, literals, copy, search, owner, styles, work, problems } = of;
     let page = parse_within(text, work);
-    search.page();
-    let mut check = PageCheck { file, page: &page, literals, search, work, problems, facts };
+    let search: &mut Search = search;
+    let mut searches = vec![search];
+    if **file == SitePath::entry_page() {
+        searches.push(&mut owner.search);
+    }
+    searches.retain(|search| !search.is_empty());
+    searches.iter_mut().for_each(|search| search.page());
+    let mut check = PageCheck { file, page: &page, literals, searches, work, problems, facts };
     check.syntax(text);
     check.head(text, languages);
     let locale = page.html.root_element().attr("lang").and_then(|tag| tag.trim().parse().ok());
@@ -89,7 +123,8 @@ pub(super) struct PageCheck<'a> {
     file: &'a SitePath,
     pub(super) page: &'a Page,
     literals: &'a Literals,
-    search: &'a mut Search,
+    /// What the texts of the page are searched for.
+    searches: Vec<&'a mut Search>,
     work: &'a Work,
     problems: &'a mut Problems,
     pub(super) facts: Facts,
@@ -112,6 +147,10 @@ impl PageCheck<'_> {
 
     pub(super) fn line(&self, element: &ElementRef<'_>) -> Option<u64> {
         self.page.lines.get(&element.id()).copied()
+    }
+
+    fn in_searches(&mut self, mut read: impl FnMut(&mut Search)) {
+        self.searches.iter_mut().for_each(|search| read(search));
     }
 
     fn syntax(&mut self, text: &str) {
@@ -150,6 +189,7 @@ impl PageCheck<'_> {
     fn nodes(&mut self, mut blocks: Blocks<'_>) {
         self.facts.has_anchors();
         let mut characters = 0;
+        let mut headings = Headings::default();
         let mut inside = vec![Inside::default()];
         let page = self.page;
         for edge in page.html.tree.root().traverse() {
@@ -159,7 +199,7 @@ impl PageCheck<'_> {
                     inside.pop();
                     if let Node::Element(element) = node.value() {
                         blocks.element(element.name());
-                        self.search.element(element.name());
+                        self.in_searches(|search| search.element(element.name()));
                     }
                     continue;
                 }
@@ -175,9 +215,9 @@ impl PageCheck<'_> {
                     let parent = node.parent().and_then(ElementRef::wrap);
                     if !outer.invisible {
                         self.work.spend(text.len());
-                        if !self.search.is_empty() {
+                        for search in &mut self.searches {
                             self.work.spend(SEARCH_STEPS * text.len());
-                            self.search.text(text);
+                            search.text(text);
                         }
                         let words = text.split_whitespace();
                         characters += words.map(|word| word.chars().count() + 1).sum::<usize>();
@@ -194,16 +234,20 @@ impl PageCheck<'_> {
                 }
                 continue;
             };
-            let here = outer.element(element.value().name());
+            let here = outer.element(&element);
             inside.push(here);
+            if !here.hidden && !here.template {
+                self.heading(&element, &mut headings);
+            }
             blocks.element(element.value().name());
-            self.search.element(element.value().name());
+            self.in_searches(|search| search.element(element.value().name()));
             self.element(&element, here);
         }
         for (line, rule, finding) in blocks.finish() {
             let message = Message::or(&finding.message, message!("the text is no copy"));
             self.add(rule, line, Some(&finding.excerpt), message);
         }
+        self.first_headings(&headings);
         // The white space after the last word was counted.
         let characters = characters.saturating_sub(1);
         if characters < MIN_TEXT {
@@ -271,11 +315,11 @@ impl PageCheck<'_> {
             "section" => self.section(element, line),
             _ => {}
         }
-        if !inside.invisible && !self.search.is_empty() {
+        if !inside.invisible && !self.searches.is_empty() {
             let attributes = element.value().attrs();
             for (_, value) in attributes.filter(|(name, _)| SHOWN.contains(name)) {
-                self.work.spend(SEARCH_STEPS * value.len());
-                self.search.alone(value);
+                self.work.spend(SEARCH_STEPS * value.len() * self.searches.len());
+                self.in_searches(|search| search.alone(value));
             }
         }
         // What a script fills when it copies the template.
@@ -301,6 +345,31 @@ impl PageCheck<'_> {
             self.sheet(style, line);
         }
         self.references(element, name, line, inside.template);
+    }
+
+    fn heading(&mut self, element: &ElementRef<'_>, headings: &mut Headings) {
+        let Some(level) = heading_level(element.value().name()) else { return };
+        let before = std::mem::replace(&mut headings.level, level);
+        headings.first += u32::from(level == 1);
+        if before > 0 && level > before + 1 {
+            let message = message!(
+                "an `<h{level}>` follows an `<h{before}>`, so that a level is missing; use \
+                 headings for the structure of the page, and CSS for how they look"
+            );
+            self.add(Rule::HeadingOrder, self.line(element), Some(&start_tag(element)), message);
+        }
+    }
+
+    fn first_headings(&mut self, headings: &Headings) {
+        // What was not read may have one.
+        if headings.first == 1 || self.page.stopped.is_some() {
+            return;
+        }
+        let message = message!(
+            "the page has {} `<h1>`; write one, which says what is on the page",
+            headings.first
+        );
+        self.add(Rule::OneH1, None, None, message);
     }
 
     fn form(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
@@ -440,9 +509,9 @@ impl PageCheck<'_> {
         }
         self.work.spend(8 * json.len());
         let value: Option<Value> = serde_json::from_str(json).ok();
-        if let Some(value) = value.as_ref().filter(|_| !self.search.is_empty()) {
-            self.work.spend(8 * json.len());
-            self.search.data(value, 0);
+        if let Some(value) = &value {
+            self.work.spend(8 * json.len() * self.searches.len());
+            self.in_searches(|search| search.data(value, 0));
         }
         if let Some(wrong) = value.as_ref().and_then(json_ld::problem) {
             let message = message!(

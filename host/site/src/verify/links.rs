@@ -72,6 +72,8 @@ impl PageCheck<'_> {
             () if is("manifest") => "web app manifest",
             () if is("icon") || is("apple-touch-icon") => "icon",
             () if is("canonical") => "canonical address",
+            () if is("preload") || is("modulepreload") || is("prefetch") => "preloaded file",
+            () if is("preconnect") || is("dns-prefetch") => "connection",
             () => "link in the head",
         };
         self.facts.refer(href, what, line, is("canonical") || is("alternate"));

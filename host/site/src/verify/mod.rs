@@ -13,10 +13,12 @@
 //! | `handlers` | which attributes are scripts |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
+//! | `hidden` | which texts no visitor sees |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
+//! | `owner` | whether the entry page says whose site it is |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -39,6 +41,7 @@ mod data;
 mod files;
 mod handlers;
 mod head;
+mod hidden;
 mod hosts;
 mod html;
 mod images;
@@ -46,6 +49,7 @@ mod json_ld;
 mod links;
 mod markup;
 mod nesting;
+mod owner;
 pub mod page;
 mod placeholders;
 mod problem;
@@ -70,6 +74,7 @@ use sitewright_order::{Locale, Order};
 use self::contrast::Styles;
 use self::copy::Copy;
 use self::files::{FileCheck, is_text};
+use self::owner::Owner;
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
 use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES};
@@ -100,6 +105,13 @@ pub struct VerifyOptions {
     /// them are the customer's. At most [`MAX_EXAMPLE_HOSTS`].
     #[serde(default)]
     pub example_hosts: BTreeSet<String>,
+    /// Hosts that pages may load from, by name.
+    #[serde(default)]
+    pub external_hosts: BTreeSet<String>,
+    /// Addresses of the web that the order has, without scheme, `www.` and `/` at the end: pages
+    /// may load from them. At most [`MAX_OWN_ADDRESSES`].
+    #[serde(default)]
+    pub own_addresses: BTreeSet<String>,
     /// The fields of the order that pages should show, at most [`MAX_FIELDS`].
     #[serde(default)]
     pub fields: Vec<PublishedField>,
@@ -144,10 +156,16 @@ pub struct SitePolicy {
     pub forbidden_words: Vec<String>,
     /// Purposes whose AI replies are not checked as copy.
     pub exempt_purposes: Vec<String>,
+    /// Names of hosts that pages may load from: those that the template declares.
+    pub external_hosts: Vec<String>,
 }
 
 /// Maximum number of [`VerifyOptions::example_hosts`]. Further ones count as left by the template.
 pub const MAX_EXAMPLE_HOSTS: usize = 64;
+/// Maximum number of [`VerifyOptions::own_addresses`]. Further ones count as those of other hosts.
+pub const MAX_OWN_ADDRESSES: usize = 1_000;
+/// Maximum bytes of one of them. Browsers and servers accept 8 KiB or less.
+const MAX_OWN_ADDRESS: usize = 8 << 10;
 
 impl VerifyOptions {
     /// The options for an order, which is a JSON document. Every text in it may be shown literally.
@@ -169,6 +187,13 @@ impl VerifyOptions {
             if is_marked(text) {
                 options.literal_texts.push(text.to_owned());
             }
+            let is_address = text.starts_with("https://") || text.starts_with("http://");
+            if is_address
+                && text.len() <= MAX_OWN_ADDRESS
+                && options.own_addresses.len() < MAX_OWN_ADDRESSES
+            {
+                options.own_addresses.insert(unused::key(text));
+            }
             for host in hosts::for_examples(text) {
                 if options.example_hosts.len() < MAX_EXAMPLE_HOSTS {
                     options.example_hosts.insert(host);
@@ -180,10 +205,11 @@ impl VerifyOptions {
 
     /// With what the operator says.
     pub fn with(self, policy: &SitePolicy, year: u16) -> Self {
-        let SitePolicy { levels, clean_urls, forbidden_words, .. } = policy.clone();
+        let SitePolicy { levels, clean_urls, forbidden_words, external_hosts, .. } = policy.clone();
         let copy = self.copy.filter(|_| policy.copy);
         let copy = copy.map(|copy| CopyOptions { forbidden_words, year, ..copy });
-        VerifyOptions { levels, clean_urls, copy, ..self }
+        let external_hosts = external_hosts.into_iter().collect();
+        VerifyOptions { levels, clean_urls, copy, external_hosts, ..self }
     }
 }
 
@@ -373,7 +399,10 @@ fn check(
     let mut problems = Problems::new(&options.levels);
     let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
     let mut search = Search::new(if is_reported { &options.fields } else { &[] });
-    let mut styles = Styles::new(options.levels.of(Rule::Contrast) != Level::Off);
+    let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
+    let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
+    let is_off = |rule| options.levels.of(rule) == Level::Off;
+    let mut styles = Styles::new(!is_off(Rule::Contrast) || !is_off(Rule::HiddenText));
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
@@ -400,6 +429,7 @@ fn check(
             literals: &literals,
             copy: copy.as_ref(),
             search: &mut search,
+            owner: &mut owner,
             styles: &mut styles,
             work,
             problems: &mut problems,
@@ -438,7 +468,8 @@ fn check(
     let stopped = index.check(work, &mut problems);
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
-        if facts.contains_key(&entry) {
+        if let Some(of_entry) = facts.get(&entry) {
+            owner.report(of_entry, &mut problems);
             search.report(&facts, &mut problems);
         }
     }

@@ -171,11 +171,23 @@ pub enum Rule {
     JsonLdType,
     /// The content of an image is of the kind that its name says.
     ImageFile,
+    /// The entry page shows the name of the business, and a way to reach it or a link that is one,
+    /// if the order has them.
+    WhoseSite,
     /// Each field of the order that visitors should see is on a page, or a link leads to it.
     UnusedField,
     /// Where style sheets make the colours of a text and of its background certain, their contrast
     /// is that of WCAG 2 level AA: 4.5:1, or 3:1 for large text.
     Contrast,
+    /// No text that is longer than a label is hidden from visitors.
+    HiddenText,
+    /// Pages load nothing from other hosts, but from those that the template's manifest declares
+    /// and what the order itself names: each host learns of every visitor.
+    External,
+    /// Each page has exactly one `<h1>`.
+    OneH1,
+    /// No heading skips a level: no `<h4>` follows an `<h2>`.
+    HeadingOrder,
     /// Scripts parse as JavaScript.
     ScriptSyntax,
     /// No page makes visitors scroll sideways, at 360, 390 and 1,440 CSS pixels. Needs a browser.
@@ -253,6 +265,7 @@ impl Rule {
             | Rule::Placeholder
             | Rule::Sitemap
             | Rule::TooLarge
+            | Rule::WhoseSite
             | Rule::ScriptSyntax
             | Rule::BrowserOverflow
             | Rule::BrowserConsole
@@ -285,6 +298,10 @@ impl Rule {
             | Rule::ImageFile
             | Rule::UnusedField
             | Rule::Contrast
+            | Rule::HiddenText
+            | Rule::External
+            | Rule::OneH1
+            | Rule::HeadingOrder
             | Rule::CopyLanguage
             | Rule::CopyRepetition
             | Rule::CopyHeading
@@ -340,8 +357,13 @@ impl Rule {
             Rule::PreviewImage => "the entry page has an image for previews",
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
+            Rule::WhoseSite => "the entry page shows the business's name and a way to reach it",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",
+            Rule::HiddenText => "no text is hidden from visitors",
+            Rule::External => "pages load only from the site and from declared hosts",
+            Rule::OneH1 => "each page has exactly one `<h1>`",
+            Rule::HeadingOrder => "headings skip no level",
             Rule::ScriptSyntax => "scripts parse as JavaScript",
             Rule::BrowserOverflow => "with `--browser`: visitors need not scroll sideways",
             Rule::BrowserConsole => "with `--browser`: no script fails, the console has no errors",

@@ -161,7 +161,7 @@ pub(super) fn published(order: &Order) -> Vec<PublishedField> {
 }
 
 /// The beginning of a text. The last word may be cut, and is left out.
-fn beginning(text: &str, max: usize) -> String {
+pub(super) fn beginning(text: &str, max: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(max) else { return text.to_owned() };
     let kept = &text[..end];
     kept.rfind(char::is_whitespace).map_or(kept, |at| &kept[..at]).to_owned()

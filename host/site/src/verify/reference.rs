@@ -9,6 +9,7 @@ use url::Url;
 use super::VerifyOptions;
 use super::hosts::Unreachable;
 use super::problem::{Problems, Rule, shown};
+use super::unused::key;
 use super::work::Work;
 use crate::path::{SitePath, case_key};
 use sitewright_model::message;
@@ -67,6 +68,26 @@ impl Reference {
     /// Whether a visitor follows it to a page.
     fn leads(&self) -> bool {
         matches!(self.what, "link" | "redirection" | "embedded content" | "form's `action`")
+    }
+
+    /// Whether browsers load it, or connect to its host, when a visitor opens the page.
+    fn is_loaded(&self) -> bool {
+        matches!(
+            self.what,
+            "script"
+                | "image"
+                | "image of the `srcset`"
+                | "embedded content"
+                | "media file"
+                | "drawing"
+                | "icon"
+                | "style sheet"
+                | "style sheet's `url()`"
+                | "style's `url()`"
+                | "web app manifest"
+                | "preloaded file"
+                | "connection"
+        )
     }
 }
 
@@ -215,6 +236,8 @@ pub(super) struct Index<'a> {
     options: &'a VerifyOptions,
     /// The files that each page links to.
     links: RefCell<BTreeMap<&'a SitePath, BTreeSet<&'a SitePath>>>,
+    /// The other hosts that were reported of each file.
+    external: RefCell<BTreeSet<(&'a SitePath, String)>>,
 }
 
 /// Where the entry page says that the site is.
@@ -245,7 +268,8 @@ impl<'a> Index<'a> {
             .and_then(|facts| facts.canonical.as_deref())
             .filter(|address| address.len() <= MAX_BASE)
             .and_then(Canonical::parse);
-        Index { facts, by_case, canonical, options, links: RefCell::default() }
+        let (links, external) = (RefCell::default(), RefCell::default());
+        Index { facts, by_case, canonical, options, links, external }
     }
 
     /// The files that links lead to from the entry page, itself included. After [`Index::check`].
@@ -325,6 +349,7 @@ impl<'a> Index<'a> {
             }
         };
         self.check_host(&url, what, target, &mut add);
+        self.check_external(file, &url, reference, &mut add);
         let found = match self.inside(&url, reference.canonical) {
             Some(path) => self.look_up(&path, &url, reference, &mut add),
             None => {
@@ -377,6 +402,37 @@ impl<'a> Index<'a> {
             }
             Some(Unreachable::Example) | None => {}
         }
+    }
+
+    /// Reports what browsers load from a host that nobody declared, once for each file and host.
+    fn check_external(
+        &self,
+        file: &'a SitePath,
+        url: &Url,
+        reference: &Reference,
+        add: &mut impl FnMut(Rule, message::Message),
+    ) {
+        let is_web = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
+        let Some(host) = url.host_str().filter(|_| is_web && reference.is_loaded()) else {
+            return;
+        };
+        let is_own = host == SITE_HOST
+            || self.canonical.as_ref().is_some_and(|canonical| canonical.host == host);
+        if is_own
+            || self.options.external_hosts.contains(host)
+            || self.options.own_addresses.contains(&key(url.as_str()))
+            || !self.external.borrow_mut().insert((file, host.to_owned()))
+        {
+            return;
+        }
+        let message = message!(
+            "visitors' browsers ask `{}` for the {} `{}`, so that host learns of each visitor; \
+             ship it with the site, or declare the host in the template's manifest",
+            shown(host),
+            reference.what,
+            shown(&reference.target)
+        );
+        add(Rule::External, message);
     }
 
     /// The decoded path in the site that `url` leads to; `None` if it leads out of the site. With

@@ -16,6 +16,8 @@ use crate::excerpt::excerpt;
 const MAX_SHEET: usize = 512 << 10;
 /// Maximum number of selectors of a style sheet. Real ones have less than 5,000.
 const MAX_RULES: usize = 20_000;
+/// Maximum number of rules that show something in a state. Real sheets have less than 100.
+const MAX_REVEALS: usize = 1_000;
 /// Maximum bytes of one selector, with those that it is nested in.
 const MAX_SELECTOR: usize = 1_000;
 /// Maximum bytes of a value. Those of colours and sizes are short.
@@ -71,6 +73,8 @@ pub(super) enum Property {
     Displaced,
     /// Leaves nothing of the element to see.
     Clip,
+    /// Where the first line begins.
+    Indent,
     /// Changes or hides what is painted in a way that is not computed here.
     Effect,
     Animation,
@@ -108,6 +112,15 @@ pub(super) struct StyleRule {
     pub(super) declarations: Rc<[Declaration]>,
 }
 
+/// A rule that shows elements in a state that a visitor brings about, or in print.
+#[derive(Debug)]
+pub(super) struct Reveal {
+    /// Matches at least the elements that the rule is for; `None` if it may be any.
+    pub(super) selector: Option<Selector>,
+    /// The number of its compound selectors.
+    pub(super) compounds: usize,
+}
+
 /// A style sheet that another one imports.
 #[derive(Debug)]
 pub(super) struct Import {
@@ -120,6 +133,7 @@ pub(super) struct Import {
 pub(super) struct Sheet {
     pub(super) rules: Vec<StyleRule>,
     pub(super) imports: Vec<Import>,
+    pub(super) reveals: Vec<Reveal>,
     /// Whether it has something that is not understood and may matter.
     pub(super) unknown: bool,
     /// Whether an animation changes colours.
@@ -358,6 +372,7 @@ impl Reader {
         for scanned in selectors {
             let applies = scanned.applies.max(inside.applies);
             if applies == Applies::Never {
+                self.reveal(scanned, &declarations);
                 continue;
             }
             let Ok(selector) = Selector::parse(&scanned.text) else {
@@ -378,6 +393,28 @@ impl Reader {
             };
             self.sheet.add(rule, scanned.key.clone());
         }
+    }
+}
+
+impl Reader {
+    /// Keeps a rule that never applies at first, if it shows what others hide.
+    fn reveal(&mut self, scanned: &Scanned, declarations: &[Declaration]) {
+        let shows = declarations.iter().any(|declaration| {
+            let value = declaration.value.as_deref();
+            match declaration.property {
+                Property::Display => value != Some("none"),
+                Property::Visibility => value != Some("hidden"),
+                _ => false,
+            }
+        });
+        let number = self.sheet.reveals.len();
+        if !shows || number > MAX_REVEALS {
+            return;
+        }
+        // Matching one with siblings looks at all of them.
+        let selector = Selector::parse(&scanned.text).ok();
+        let selector = selector.filter(|_| number < MAX_REVEALS && !scanned.siblings);
+        self.sheet.reveals.push(Reveal { selector, compounds: scanned.compounds });
     }
 }
 
@@ -418,8 +455,11 @@ fn properties(name: &str, value: &str, mut add: impl FnMut(Property, &str)) {
                 add(Property::Displaced, &lower);
             }
         }
-        "text-indent" if lower.starts_with('-') || lower.contains("100%") => {
-            add(Property::Effect, &lower);
+        "text-indent" => {
+            add(Property::Indent, &lower);
+            if lower.starts_with('-') || lower.contains("100%") {
+                add(Property::Effect, &lower);
+            }
         }
         "background-clip" | "-webkit-background-clip" if lower.contains("text") => {
             add(Property::Effect, &lower);

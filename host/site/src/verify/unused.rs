@@ -289,15 +289,20 @@ impl Search {
         self.digits.clear();
     }
 
-    /// Reports the fields that no page shows and no link of a page leads to.
-    pub(super) fn report(mut self, facts: &BTreeMap<SitePath, Facts>, problems: &mut Problems) {
+    /// For each field, whether the pages so far show it, or one of these addresses leads to it.
+    pub(super) fn used<'a>(&mut self, addresses: impl Iterator<Item = &'a str>) -> Vec<bool> {
         self.page();
         let mut links = Links::default();
-        for address in facts.values().flat_map(Facts::addresses) {
+        for address in addresses {
             links.add(address);
         }
-        let unused: Vec<bool> =
-            self.wanted.iter().map(|wanted| !self.is_used(wanted, &links)).collect();
+        self.wanted.iter().map(|wanted| self.is_used(wanted, &links)).collect()
+    }
+
+    /// Reports the fields that no page shows and no link of a page leads to.
+    pub(super) fn report(mut self, facts: &BTreeMap<SitePath, Facts>, problems: &mut Problems) {
+        let used = self.used(facts.values().flat_map(Facts::addresses));
+        let unused: Vec<bool> = used.into_iter().map(|used| !used).collect();
         let names = names(&self.fields, &unused);
         if names.is_empty() {
             return;
@@ -382,7 +387,7 @@ fn without_scheme(address: &str) -> &str {
 }
 
 /// An address as it is compared.
-fn key(address: &str) -> String {
+pub(super) fn key(address: &str) -> String {
     let written = match Url::parse(address.trim()) {
         Ok(url) => url.to_string(),
         Err(_) => address.trim().to_owned(),

@@ -1,4 +1,5 @@
-//! The contrast of texts: found where style sheets make both colours certain, silent elsewhere.
+//! The contrast of texts, and hidden texts: found where style sheets make them certain, silent
+//! elsewhere.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -288,4 +289,83 @@ fn an_operator_chooses_whether_contrast_stops_a_site() {
     assert!(has(&checked(Level::Error).problems));
     let off = checked(Level::Off);
     assert!(!has(&off.warnings) && !has(&off.problems));
+}
+
+/// A text that is longer than a label.
+const LONG: &str = "Padaria barata, pão barato, bolo barato, café barato, padaria perto de mim.";
+
+/// What hides texts of a page, as far as warnings say so. `LONG` in its body is such a text.
+fn hidden(css: &str, body: &str) -> Vec<SiteProblem> {
+    let verdict = verify(&site(css, "", &body.replace("LONG", LONG)), &options()).unwrap();
+    assert!(verdict.is_good(), "{verdict}");
+    verdict.warnings.into_iter().filter(|warning| warning.rule == Rule::HiddenText).collect()
+}
+
+#[test]
+fn a_text_that_no_visitor_sees_is_found_with_what_hides_it() {
+    let rows = [
+        (".h{display:none}", "<p class=h>LONG</p>", "by `display: none`"),
+        ("", "<p style='display: none'>LONG</p>", "by `display: none`"),
+        (".h{display:none}", "<div class=h><p>LONG</p> <b>e</b> <p>mais</p></div>", "`display"),
+        (".h{display:none}.x:hover{display:block}", "<p class=h>LONG</p>", "`display: none`"),
+        (".h{display:none}@media print{.h{display:none}}", "<p class=h>LONG</p>", "`display"),
+        (".h{visibility:hidden}", "<p class=h>LONG</p>", "by `visibility: hidden`"),
+        ("", "<p hidden>LONG</p>", "by the attribute `hidden`"),
+        (".h{font-size:0}", "<div class=h><p>LONG</p></div>", "by a text size of 0"),
+        (
+            "body{background:#fff}.h{color:#fff}",
+            "<p class=h>LONG</p>",
+            "by the colour of its background",
+        ),
+        (".h{text-indent:-9999px}", "<p class=h>LONG</p>", "by a `text-indent`"),
+        (".h{text-indent:-100em}", "<div class=h><p>LONG</p></div>", "by a `text-indent`"),
+        // Scripts do not end these.
+        (".h{font-size:0}", "<p class=h>LONG</p><script>a()</script>", "by a text size of 0"),
+    ];
+    for (css, body, why) in rows {
+        let found = hidden(css, body);
+        assert_eq!(found.len(), 1, "{css} {body}: {found:#?}");
+        let message = found[0].message.as_str();
+        assert!(message.contains(why), "{css} {body}: {why:?} is not in {message}");
+        assert_eq!(found[0].file.as_str(), "extra.html");
+        assert!(found[0].line.is_some(), "{css} {body}");
+        assert!(found[0].excerpt.as_deref().unwrap().starts_with("Padaria barata"), "{found:#?}");
+    }
+}
+
+#[test]
+fn labels_and_what_is_shown_on_demand_are_not_hidden_texts() {
+    let rows = [
+        (".h{display:none}", "<p class=h>Uma etiqueta</p><p class=h>e mais uma</p>"),
+        (".h{display:none}.h{display:block}", "<p class=h>LONG</p>"),
+        ("", "<template><p hidden>LONG</p></template>"),
+        (".h{display:none}", "<details><summary>x</summary><p class=h>LONG</p></details>"),
+        (".h{display:none}", "<nav><div class=h>LONG</div></nav>"),
+        (".h{display:none}", "<div class=h role=dialog>LONG</div>"),
+        ("", "<p hidden='until-found'>LONG</p>"),
+        // A script, a state, another screen or a printer may show it.
+        (".h{display:none}", "<p class=h>LONG</p><script>a()</script>"),
+        ("", "<p hidden>LONG</p><button onclick='a()'>x</button>"),
+        (".h{display:none}.h:target{display:block}", "<p class=h>LONG</p>"),
+        (".h{display:none;li:hover &{display:block}}", "<ul><li>x<p class=h>LONG</p></li></ul>"),
+        (
+            ".h{display:none}input:checked ~ .h{display:block}",
+            "<input type=checkbox aria-label=x><p class=h>LONG</p>",
+        ),
+        (".h{display:none}@media (min-width:600px){.h{display:block}}", "<p class=h>LONG</p>"),
+        (".h{display:none}@media print{.h{display:block}}", "<p class=h>LONG</p>"),
+        // Texts for screen readers, and for links that skip to the content.
+        (".h{clip-path:inset(50%);font-size:0}", "<p class=h>LONG</p>"),
+        (".sr-only{text-indent:-9999px}", "<p class=sr-only>LONG</p>"),
+        // What is in it is shown.
+        (".h{font-size:0}.h p{font-size:1rem}", "<div class=h><p>LONG</p></div>"),
+        (".h{visibility:hidden}.h p{visibility:visible}", "<div class=h><p>LONG</p></div>"),
+        (".h{text-indent:-9999px}.h p{text-indent:0}", "<div class=h><p>LONG</p></div>"),
+        ("body{background:#fff}.h{color:#fff}.h p{color:#000}", "<div class=h><p>LONG</p></div>"),
+        (".h{text-indent:-1.5em}", "<p class=h>LONG</p>"),
+    ];
+    for (css, body) in rows {
+        let found = hidden(css, body);
+        assert!(found.is_empty(), "{css} {body}: {found:#?}");
+    }
 }

@@ -1,4 +1,5 @@
-//! The rule `unused-field`: which fields of an order no page shows.
+//! The rules `unused-field` and `whose-site`: which fields of an order no page shows, and whether
+//! the entry page says whose site it is.
 
 use serde_json::{Value, json};
 use sitewright_site::{Level, Levels, Rule, VerifyOptions, verify};
@@ -155,4 +156,78 @@ fn what_any_page_shows_is_used() {
     let mut files = site("<a href=\"outra.html\">Pão</a>");
     files.insert(path("outra.html"), page("", "<p>Bolo</p>").into_bytes());
     assert_eq!(unused(&files, &options), Vec::<String>::new());
+}
+
+/// What the entry page lacks to say whose site it is: the name, and fields that are ways to reach the
+/// business. Empty if it lacks nothing.
+fn unsaid(files: &Files, options: &VerifyOptions) -> Vec<String> {
+    let problems = verify(files, options).unwrap().problems;
+    let found = problems.iter().filter(|problem| problem.rule == Rule::WhoseSite);
+    let names = found.flat_map(|problem| {
+        assert_eq!(problem.file.as_str(), "index.html");
+        problem.message.as_str().split('`').skip(1).step_by(2).map(str::to_owned)
+    });
+    names.collect()
+}
+
+/// Fields of an order, what the entry page has beside its heading, and what it lacks.
+#[test]
+fn the_entry_page_says_whose_site_it_is() {
+    let long = format!("Casa Ana {}", "e filhos ".repeat(20));
+    let rows: &[(Value, &str, &[&str])] = &[
+        (json!({}), "", &[]),
+        (json!({"business_email": "oi@a.example"}), "<a href=\"mailto:oi@a.example\">x</a>", &[]),
+        (json!({"business_email": "oi@a.example"}), "<p>a.example</p>", &["/business_email"]),
+        (
+            json!({"business_email": "oi@a.example", "business_phone": "+55 11 95550-0199"}),
+            "<p>(011) 95550 0199</p>",
+            &[],
+        ),
+        (
+            json!({"business_email": "oi@a.example", "business_phone": "+55 11 95550-0199"}),
+            "<!-- oi@a.example --><template>oi@a.example</template>",
+            &["/business_email", "/business_phone"],
+        ),
+        (json!({"business_address": "Rua A, 12\nCentro"}), "<p>Rua A, 12, Centro</p>", &[]),
+        (
+            json!({"social_instagram": "https://instagram.com/a"}),
+            "<a href=\"https://www.instagram.com/a/\">x</a>",
+            &[],
+        ),
+        (
+            json!({"locations": [{"name": "Centro", "phone": "+55 11 95550-0199"}]}),
+            "<p>Centro</p>",
+            &["/locations/0/phone"],
+        ),
+        // The address of the site itself, and its city, reach nobody.
+        (json!({"site_url": "https://a.example/", "primary_city": "Campinas"}), "", &[]),
+        (json!({"business_name": "Casa Ana"}), "<p>Casa da Ana</p>", &["Casa Ana"]),
+        (json!({"business_name": "CASA <Ana>"}), "<p>Casa <b>A</b>na</p>", &[]),
+        (
+            json!({"business_name": "Casa Ana"}),
+            "<svg role=\"img\" aria-label=\"Casa Ana\"></svg>",
+            &[],
+        ),
+        (
+            json!({"business_name": long}),
+            "<p>Casa Ana e filhos e filhos e filhos e outros</p>",
+            &[],
+        ),
+        (json!({"business_name": "💾"}), "", &[]),
+    ];
+    for (fields, body, expected) in rows {
+        assert_eq!(unsaid(&site(body), &options(fields)), *expected, "{fields} in {body}");
+    }
+}
+
+#[test]
+fn only_the_entry_page_says_whose_site_it_is() {
+    let options = options(&json!({"business_name": "Casa Ana", "business_email": "oi@a.example"}));
+    let mut files = site("<a href=\"outra.html\">Contato</a>");
+    files.insert(path("outra.html"), page("", "<p>Casa Ana, oi@a.example</p>").into_bytes());
+    assert_eq!(unsaid(&files, &options), ["Casa Ana", "/business_email"]);
+    let levels = Levels::new([(Rule::WhoseSite, Level::Warning)].into()).unwrap();
+    let warned = verify(&files, &VerifyOptions { levels, ..options }).unwrap();
+    assert!(warned.is_good());
+    assert_eq!(warned.warnings.iter().filter(|warning| warning.rule == Rule::WhoseSite).count(), 2);
 }

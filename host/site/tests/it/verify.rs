@@ -349,7 +349,8 @@ fn quiet(head: &str, body: &str) -> Files {
     let mut files = good_site();
     let text = page(head, body)
         .replace("<title>Padaria", "<title>Uma página que não avisa de nada")
-        .replace("Pães de verdade", "Uma descrição que tem o comprimento que as buscas mostram");
+        .replace("Pães de verdade", "Uma descrição que tem o comprimento que as buscas mostram")
+        .replace("<main id=\"conteudo\">", "<main id=\"conteudo\"><h1>Pães</h1>");
     files.insert(path("extra.html"), text.into_bytes());
     let links = "<a href='extra.html'>x</a> <a href='sobre/'>x</a> <a href='cardápio.html'>x</a>";
     let link = page("", links);
@@ -361,7 +362,7 @@ fn quiet(head: &str, body: &str) -> Files {
 fn each_rule_that_warns_warns_alone() {
     let long = "x".repeat(171);
     let description = format!("<meta name=\"description\" content=\"{long}\">");
-    let rows: [(Rule, &str, &str); 12] = [
+    let rows: [(Rule, &str, &str); 15] = [
         (Rule::ExampleAddress, "", "<a href=\"https://yourdomain.example/\">x</a>"),
         (Rule::ExampleAddress, "<link rel=\"canonical\" href=\"https://www.example.com/\">", ""),
         (Rule::Canonical, "<link rel=\"canonical\" href=\"/extra.html\">", ""),
@@ -374,6 +375,9 @@ fn each_rule_that_warns_warns_alone() {
             "",
         ),
         (Rule::ImageFile, "", "<img src=\"gif.png\" alt=\"\">"),
+        (Rule::External, "", "<script src=\"https://outra.example/a.js\"></script>"),
+        (Rule::OneH1, "", "<h1>Outro título</h1>"),
+        (Rule::HeadingOrder, "", "<h4>Longe</h4>"),
         (Rule::OrphanPage, "", ""),
         (Rule::DuplicateTitle, "", ""),
         (Rule::Direction, "", ""),
@@ -407,6 +411,59 @@ fn each_rule_that_warns_warns_alone() {
             warned(&files).difference(&untouched).map(|(rule, _)| *rule).collect();
         assert_eq!(found, BTreeSet::from([rule]), "{rule}");
         assert_eq!(problems(&files), [], "{rule}");
+    }
+}
+
+/// What a page has, and the number of hosts that it is warned of.
+#[test]
+fn pages_load_from_the_site_from_declared_hosts_and_from_what_the_order_names() {
+    let order = r#"{"photos": [{"url": "https://www.fotos.example/1.jpg"}]}"#;
+    let of_order = VerifyOptions::for_order(order, options().languages).unwrap();
+    let external_hosts = ["cdn.example".to_owned()].into();
+    let options = VerifyOptions { external_hosts, copy: None, ..of_order };
+    let rows = [
+        ("<img src='https://cdn.example/a.png' alt=''>", 0),
+        ("<img src='https://sub.cdn.example/a.png' alt=''>", 1),
+        ("<img src='https://fotos.example/1.jpg' alt=''>", 0),
+        ("<img src='https://fotos.example/2.jpg' alt=''>", 1),
+        ("<a href='https://outra.example/'>x</a> <form action='https://outra.example/'></form>", 0),
+        ("<img src='https://outra.example/a' alt=''><script src='//outra.example/b'></script>", 1),
+        ("<img srcset='https://a.outra.example/a 1x, https://b.outra.example/b 2x' alt=''>", 2),
+        ("<style>p { background: url(https://outra.example/a.png) }</style>", 1),
+        ("<p style='background: url(https://outra.example/a.png)'>x</p>", 1),
+        ("<link rel='preconnect' href='https://outra.example'>", 1),
+        ("<iframe src='https://outra.example/mapa' title='Mapa'></iframe>", 1),
+        ("<template><img src='https://outra.example/{{ a }}' alt=''></template>", 0),
+    ];
+    for (body, expected) in rows {
+        let warnings = verify(&quiet("", body), &options).unwrap().warnings;
+        let found = warnings.iter().filter(|warning| warning.rule == Rule::External);
+        assert_eq!(found.count(), expected, "{body}: {warnings:#?}");
+    }
+    let mut files = quiet("", "");
+    files.insert(path("css/cores.css"), b"@import url(https://outra.example/a.css);".to_vec());
+    let warnings = verify(&files, &options).unwrap().warnings;
+    let found = warnings.iter().find(|warning| warning.rule == Rule::External).unwrap();
+    assert_eq!((found.file.as_str(), found.line), ("css/cores.css", Some(1)));
+}
+
+/// What a page has beside its first heading, and the rule that it is warned of.
+#[test]
+fn headings_are_counted_where_visitors_meet_them() {
+    let rows = [
+        ("<h2>a</h2><h3>b</h3><h2>c</h2>", None),
+        ("<h2>a</h2><h4>b</h4>", Some(Rule::HeadingOrder)),
+        ("<svg><title>x</title></svg><h2>a</h2><h3>b</h3><h4>c</h4><h2>d</h2>", None),
+        ("<h3>a</h3>", Some(Rule::HeadingOrder)),
+        ("<section><h1>a</h1></section>", Some(Rule::OneH1)),
+        ("<template><h1>a</h1><h4>b</h4></template>", None),
+        ("<div hidden><h1>a</h1></div><div aria-hidden='true'><h5>b</h5></div>", None),
+    ];
+    for (body, expected) in rows {
+        let found = warned(&quiet("", body));
+        let of_headings = [Rule::OneH1, Rule::HeadingOrder].into_iter();
+        let found = of_headings.filter(|rule| found.contains(&(*rule, "extra.html".to_owned())));
+        assert_eq!(found.collect::<Vec<_>>(), Vec::from_iter(expected), "{body}");
     }
 }
 

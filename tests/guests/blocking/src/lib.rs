@@ -42,12 +42,13 @@ impl Guest for Blocking {
         diagnostics::progress("fault", 0, 1);
         match extra["fault"].as_str().unwrap_or_default() {
             // Writes every reply into the page.
-            "all" => page(&answers(count, |number| format!("question {number}."))?),
-            "same" => page(&answers(count, |_| "the same question".to_owned())?),
+            "all" => page(&order, &answers(count, |number| format!("question {number}."))?),
+            "same" => page(&order, &answers(count, |_| "the same question".to_owned())?),
             "in-turn" => {
                 let asked =
                     (1..=count).map(|number| complete(&request(&format!("question {number}."))));
                 page(
+                    &order,
                     &asked
                         .map(|outcome| outcome.map(content).map_err(failed))
                         .collect::<Result<Vec<_>, _>>()?,
@@ -59,6 +60,7 @@ impl Guest for Blocking {
                     (1..=count).map(|number| request(&format!("question {number}."))).collect();
                 let outcomes = complete_all(&requests).into_iter();
                 page(
+                    &order,
                     &outcomes
                         .map(|outcome| outcome.map_or_else(|error| error.message, content))
                         .collect::<Vec<_>>(),
@@ -81,7 +83,7 @@ impl Guest for Blocking {
                     blocks.push(black_box(vec![1_u8; 1 << 20]));
                 }
             }
-            _ => page(&[]),
+            _ => page(&order, &[]),
         }
     }
 }
@@ -125,13 +127,15 @@ fn failure(code: &str, message: &str, ai_calls: Vec<String>) -> Failure {
     }
 }
 
-fn page(lines: &[String]) -> Result<(), Failure> {
+fn page(order: &Value, lines: &[String]) -> Result<(), Failure> {
     let lines: String = lines.iter().map(|line| format!("<p>{line}</p>\n")).collect();
+    let [name, mail] =
+        ["business_name", "business_email"].map(|field| order[field].as_str().unwrap_or_default());
     let page = format!(
         "<!doctype html><html lang=en><head><title>Blocking</title><meta name=description \
          content=\"A template that blocks\"><meta name=viewport \
          content=\"width=device-width\"></head><body><h1>A page that is \
-         whole</h1>\n{lines}</body></html>"
+         whole</h1>\n{lines}<address>{name}, {mail}</address></body></html>"
     );
     site::write("index.html", page.as_bytes())
         .map_err(|error| failure("write", &error.message, Vec::new()))

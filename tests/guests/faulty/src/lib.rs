@@ -1,5 +1,4 @@
-//! A template that fails in every way a template can. `extra.fault` of the order selects the way,
-//! see [`Fault`].
+//! A template that fails in every way a template can, see [`Fault`]: `extra.fault` selects the way.
 //!
 //! One component for all of them, because compiling one is what takes time.
 #![cfg(target_family = "wasm")]
@@ -38,6 +37,7 @@ impl Template for Faulty {
 
     async fn generate(order: Order, site: Site) -> Result<()> {
         let params = FaultParams::of(order.extra.clone())?;
+        output::introduce(&order);
         let then_fail = params.then_fail;
         progress("fault", 0, 1);
         log::info(format!("asked for {:?}", params.fault));

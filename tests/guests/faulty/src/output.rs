@@ -1,12 +1,26 @@
 //! Files and diagnostics, up to and beyond the limits.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use sitewright_sdk::prelude::*;
 
+thread_local! {
+    /// What each page shows of the order: the name of the business and a way to reach it.
+    static IMPRINT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Remembers whose site it is.
+pub(crate) fn introduce(order: &Order) {
+    let phone = order.business_phone.as_ref().map(|phone| phone.as_str());
+    let ways = [order.business_email.as_deref(), phone, order.business_address.as_deref()];
+    let way = ways.into_iter().flatten().next().unwrap_or_default();
+    IMPRINT.set(format!("{}, {way}", order.business_name));
+}
+
 /// A page that passes the host's checks.
 pub(crate) fn page(title: &str, text: &str) -> String {
-    let [title, text] = [title, text].map(|text| {
+    let imprint = IMPRINT.with_borrow(String::clone);
+    let [title, text, imprint] = [title, text, imprint.as_str()].map(|text| {
         text.replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('{', "&#123;")
@@ -17,8 +31,8 @@ pub(crate) fn page(title: &str, text: &str) -> String {
          charset=\"utf-8\">\n<title>{title}</title>\n<meta name=\"description\" content=\"A page \
          of the template that fails on purpose.\">\n<meta name=\"viewport\" \
          content=\"width=device-width, \
-         initial-scale=1\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{text}</p>\n</main>\n</\
-         body>\n</html>\n"
+         initial-scale=1\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{text}</p>\n\
+         <address>{imprint}</address>\n</main>\n</body>\n</html>\n"
     )
 }
 

@@ -6,6 +6,11 @@ use sitewright_sdk::{prelude::*, serde_json};
 
 use crate::{Copy, Deviation};
 
+/// The businesses of the suite's orders.
+const BUSINESSES: [&str; 2] = ["Harbour Lane Studio", "Old Mill Pottery"];
+/// Their e-mail addresses.
+const MAILBOXES: &str = "hello@harbourlane.example and kiln@oldmill.example";
+
 /// All files of the site by path.
 pub(crate) fn files(
     deviation: &Deviation,
@@ -19,9 +24,15 @@ pub(crate) fn files(
     } else {
         plain(&order.business_name)
     };
-    let mut body =
-        format!("<p>{name} in {}</p>", plain(order.primary_city.as_deref().unwrap_or_default()));
-    for copy in copies {
+    let city = plain(order.primary_city.as_deref().unwrap_or_default());
+    // Says whose site it is, and is the same for both. The replies differ with the order.
+    let is_shared = deviation.fault == "distinct" && BUSINESSES.contains(&name.as_str());
+    let mut body = if is_shared {
+        format!("<p>{} and {}, {MAILBOXES} in {city}</p>", BUSINESSES[0], BUSINESSES[1])
+    } else {
+        format!("<p>{name} in {city}{}</p>", contact(order))
+    };
+    for copy in copies.iter().filter(|_| !is_shared) {
         let headline = if deviation.fault == "escaped" {
             copy.headline.clone()
         } else {
@@ -45,6 +56,13 @@ pub(crate) fn files(
     let data = serde_json::json!({ "name": order.business_name });
     files.insert("data.json".to_owned(), data.to_string());
     files
+}
+
+/// How the business is reached, as HTML.
+fn contact(order: &Order) -> String {
+    let phone = order.business_phone.as_ref().map(|phone| phone.as_str());
+    let ways = [phone, order.business_email.as_deref(), order.business_address.as_deref()];
+    ways.into_iter().flatten().map(|way| format!(", {}", escaped(way))).collect()
 }
 
 fn page(deviation: &Deviation, order: &Order, body: &str) -> String {

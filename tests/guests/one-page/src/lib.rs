@@ -39,12 +39,15 @@ impl Template for OnePage {
         let (name, headline, lead) =
             (escaped(&order.business_name), escaped(&copy.headline), escaped(&copy.lead));
         let locale = escaped(&order.locale.to_string());
+        let phone = order.business_phone.as_ref().map(|phone| phone.as_str());
+        let ways = [order.business_email.as_deref(), phone, order.business_address.as_deref()];
+        let way = escaped(ways.into_iter().flatten().next().unwrap_or_default());
         let page = format!(
             "<!doctype html>\n<html lang=\"{locale}\">\n<head><meta \
              charset=\"utf-8\"><title>{name}</title><meta name=\"description\" \
              content=\"{lead}\"><meta name=\"viewport\" \
-             content=\"width=device-width\"></head>\n<body><h1>{headline}</h1><p>{lead}</p></\
-             body>\n</html>\n"
+             content=\"width=device-width\"></head>\n<body><h1>{headline}</h1><p>{lead}</p>\
+             <address>{name}, {way}</address></body>\n</html>\n"
         );
         site.write("index.html", page)?;
         Ok(())

@@ -58,6 +58,7 @@ pub(super) fn describe(template: &Listed) -> Value {
         "order_fields": manifest.used_order_fields,
         "copy_marks": manifest.copy_marks,
         "site_bytes": manifest.site_bytes,
+        "external_hosts": manifest.external_hosts,
         "loaded": matches!(template, Listed::Loaded(_)),
     })
 }
@@ -98,7 +99,8 @@ fn optional(manifest: &Manifest) -> String {
     let marks = (!manifest.copy_marks.is_empty()).then(|| manifest.copy_marks.join(", "));
     let fields = manifest.used_order_fields.as_ref().map(|fields| fields.join(", "));
     let size = manifest.site_bytes.map(|most| format!("at most {}", render::bytes(most)));
-    [("uses", fields), ("never", marks), ("sites", size)]
+    let hosts = (!manifest.external_hosts.is_empty()).then(|| manifest.external_hosts.join(", "));
+    [("uses", fields), ("never", marks), ("sites", size), ("loads", hosts)]
         .into_iter()
         .filter_map(|(what, value)| Some(format!("  {what:<9} {}\n", render::clean(&value?))))
         .collect()

@@ -1,0 +1,98 @@
+//! Whose site it is: the entry page shows the name of the business and a way to reach it.
+
+use super::problem::{Problems, Rule, shown};
+use super::published::{PublishedField, PublishedValue, beginning};
+use super::reference::Facts;
+use super::unused::Search;
+use crate::path::SitePath;
+use sitewright_model::message;
+
+/// Maximum characters of the name that are looked for: templates cut long ones.
+const MAX_NAME: usize = 40;
+/// Maximum number of fields that a problem names.
+const MAX_NAMED: usize = 5;
+const NAME: &str = "/business_name";
+/// Fields of an order that are a way to reach the business, beside its networks and the phones,
+/// mailboxes and addresses of its places.
+const WAYS: [&str; 10] = [
+    "/business_phone",
+    "/business_email",
+    "/business_address",
+    "/whatsapp_phone",
+    "/emergency_phone",
+    "/booking_url",
+    "/order_url",
+    "/donation_url",
+    "/form_endpoint",
+    "/google_reviews_link",
+];
+const NETWORKS: &str = "/social_";
+const PLACES: &str = "/locations/";
+const OF_PLACES: [&str; 3] = ["/phone", "/email", "/address"];
+
+/// The search for the name of the business and the ways to reach it.
+#[derive(Debug)]
+pub(super) struct Owner {
+    /// The name, if the order has one, and the ways.
+    fields: Vec<PublishedField>,
+    /// Is fed with the entry page.
+    pub(super) search: Search,
+}
+
+impl Owner {
+    /// The search for what of these fields says whose site it is.
+    pub(super) fn new(fields: &[PublishedField]) -> Self {
+        let fields =
+            fields.iter().filter_map(|field| match (field.pointer.as_str(), &field.value) {
+                (NAME, PublishedValue::Text(name)) => Some(PublishedField {
+                    pointer: field.pointer.clone(),
+                    value: PublishedValue::Text(beginning(name, MAX_NAME)),
+                }),
+                (pointer, _) => is_way(pointer).then(|| field.clone()),
+            });
+        let fields: Vec<PublishedField> = fields.collect();
+        let search = Search::new(&fields);
+        Owner { fields, search }
+    }
+
+    /// Reports what the entry page lacks. `facts` are what it refers to.
+    pub(super) fn report(mut self, facts: &Facts, problems: &mut Problems) {
+        let used = self.search.used(facts.addresses());
+        let entry = SitePath::entry_page();
+        let mut ways = Vec::new();
+        let mut is_reached = false;
+        for (field, used) in self.fields.iter().zip(used) {
+            match &field.value {
+                PublishedValue::Text(name) if field.pointer == NAME => {
+                    if !used {
+                        let message = message!(
+                            "the page does not show the name of the business, `{}`, so visitors do \
+                             not see whose site it is; write it as the order has it",
+                            shown(name)
+                        );
+                        problems.add(&entry, Rule::WhoseSite, None, None, message);
+                    }
+                }
+                _ => {
+                    is_reached |= used;
+                    ways.push(format!("`{}`", field.pointer));
+                }
+            }
+        }
+        if !is_reached && !ways.is_empty() {
+            ways.truncate(MAX_NAMED);
+            let message = message!(
+                "the page shows no way to reach the business, and no link of it leads to one; show \
+                 one of these fields of the order: {}",
+                ways.join(", ")
+            );
+            problems.add(&entry, Rule::WhoseSite, None, None, message);
+        }
+    }
+}
+
+fn is_way(pointer: &str) -> bool {
+    WAYS.contains(&pointer)
+        || pointer.starts_with(NETWORKS)
+        || (pointer.starts_with(PLACES) && OF_PLACES.iter().any(|end| pointer.ends_with(end)))
+}
