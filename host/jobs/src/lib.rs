@@ -33,7 +33,8 @@
 //! | `ledger` | what did AI calls cost, by day, model, purpose, template and tenant? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `releases` | which release is the current one, if an operator chooses? |
-//! | `search` | which orders have a text in their id, or failed in a way? |
+//! | `listing` | which orders have what an index knows of them? |
+//! | `search` | which orders have a text in their id, or in their document? |
 //! | `spend` | what have AI replies cost, by time, purpose, model and template, or by tenant? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
@@ -82,6 +83,7 @@ mod heartbeat;
 mod holds;
 mod hooks;
 mod ledger;
+mod listing;
 mod locks;
 mod marks;
 mod migration_lock;
@@ -151,7 +153,7 @@ pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
 pub use revise::{OldRevision, Revised, Revision};
 pub use schema::{Migrated, SCHEMA_VERSION};
-pub use search::{Found, LOOKED_THROUGH, Search};
+pub use search::{DOCUMENTS_LOOKED_THROUGH, Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
 pub use signals::Signals;

@@ -361,13 +361,25 @@ pub fn is_tenant(label: &str) -> bool {
         && !label.contains(char::is_control)
 }
 
-/// Which orders to list.
-#[derive(Debug, Clone, Default)]
+/// Which orders to list. All conditions must hold. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub state: Option<OrderState>,
     pub template: Option<String>,
     /// The label of whoever the orders are for.
     pub tenant: Option<String>,
+    /// The kind of the order's last failure. An order that has succeeded since still has it.
+    pub kind: Option<String>,
+    /// The beginning of the fingerprint of the order's last failure.
+    pub fingerprint: Option<String>,
+    /// Only orders that came at or after this time.
+    pub created_after: Option<i64>,
+    /// Only orders that came before this time.
+    pub created_before: Option<i64>,
+    /// Only orders that have ended, at or after this time.
+    pub ended_after: Option<i64>,
+    /// Only orders that have ended, before this time.
+    pub ended_before: Option<i64>,
     /// Only orders behind this one: for the next page.
     pub after: Option<OrderCursor>,
     /// Maximum number of orders; 0 means 100.

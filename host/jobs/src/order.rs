@@ -15,6 +15,7 @@ use super::driver::{Row, Tx, args, river, sql};
 use super::erase::{WasErased, check_not_erased};
 use super::error::Error;
 use super::fair_share::FairShare;
+use super::listing::Conditions;
 use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
 use super::webhooks::set_callback_in;
 
@@ -183,71 +184,19 @@ impl Database {
 
     /// Orders that match the filter, the newest first.
     ///
-    /// On SQLite a state is looked up in its index first, and `+` keeps the planner from reading
-    /// every order of that state: their rows are large, and most are not among the newest.
-    ///
     /// # Errors
     /// If the database fails; never an empty list instead (failure catalogue B4).
     pub async fn orders(&self, filter: &Filter) -> Result<Vec<Order>, Error> {
         let limit = if filter.limit == 0 { 100 } else { i64::from(filter.limit) };
-        // No order comes before all others: every id has a character.
-        let (created_at, id) = match &filter.after {
-            Some(cursor) => (cursor.created_at, cursor.id.as_str()),
-            None => (i64::MAX, ""),
-        };
-        let mut values = args![created_at, id, limit];
-        // One text for each set of filters, so that the planner sees which index serves it.
-        let sql = match (filter.state, &filter.template) {
-            (state, template) if filter.tenant.is_some() => {
-                values.extend(args![&filter.tenant, state.map(OrderState::as_str), template]);
-                select_orders!(
-                    "WHERE tenant = $4 AND created_at <= $1 AND (created_at < $1 OR id < $2)
-                        AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR template = $6)
-                     ORDER BY created_at DESC, id DESC LIMIT $3"
-                )
-            }
-            (None, None) => {
-                select_orders!(
-                    "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) ORDER BY created_at DESC, id DESC LIMIT $3"
-                )
-            }
-            (None, Some(template)) => {
-                values.extend(args![template]);
-                select_orders!(
-                    "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND template = $4
-                     ORDER BY created_at DESC, id DESC LIMIT $3"
-                )
-            }
-            (Some(state), None) => {
-                values.extend(args![state.as_str()]);
-                self.pool().pick(
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND +rowid IN (
-                            SELECT rowid FROM sitewright_orders WHERE state = $4)
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND state = $4
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                )
-            }
-            (Some(state), Some(template)) => {
-                values.extend(args![state.as_str(), template]);
-                self.pool().pick(
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND template = $5 AND +rowid IN (
-                            SELECT rowid FROM sitewright_orders WHERE state = $4)
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND state = $4 AND template = $5
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                )
-            }
-        };
-        self.read("listing orders", sql, values).await?.iter().map(Order::read).collect()
+        let mut wanted = Conditions::of(filter, self.pool());
+        let most = wanted.value(limit);
+        let sql = format!(
+            "{} WHERE {} ORDER BY created_at DESC, id DESC LIMIT {most}",
+            select_orders!(""),
+            wanted.sql()
+        );
+        let rows = self.read_composed("listing orders", sql, wanted.into_values()).await?;
+        rows.iter().map(Order::read).collect()
     }
 
     /// Those of these orders that have this label of whoever they are for.

@@ -64,7 +64,8 @@ pub(crate) struct Checked {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OrderPage {
     pub(crate) orders: Vec<Order>,
-    /// `cursor` of the next page; null on the last one.
+    /// `cursor` of the next page; null on the last one. With `text` there may be a next page
+    /// although this one is not full.
     pub(crate) next: Option<String>,
 }
 

@@ -390,10 +390,10 @@ impl Pool {
         }
     }
 
-    /// Reads rows outside a transaction.
+    /// Reads rows outside a transaction. What a caller wants must be in the values, not in the text.
     pub(crate) async fn all(
         &self,
-        sql: &'static str,
+        sql: impl sqlx::SqlSafeStr,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match self {
@@ -418,6 +418,15 @@ impl Pool {
             Pool::Sqlite(_) => sqlite,
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => postgres,
+        }
+    }
+
+    /// Whether it is SQLite, inside this process.
+    pub(crate) fn is_embedded(&self) -> bool {
+        match self {
+            Pool::Sqlite(_) => true,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => false,
         }
     }
 
