@@ -140,8 +140,8 @@ pub use ledger::{CostBy, CostRow};
 pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
-    Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
-    Resolution, WorkerId, is_tenant,
+    Filter, MAX_DUE_MS, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease,
+    Priority, Resolution, WorkerId, is_tenant,
 };
 pub use open_cause::OpenCause;
 pub use releases::ReleaseChoice;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sitewright_model::failure::{FailureRecord, OfAttempt};
 use sitewright_model::message::Message;
+use sitewright_model::time::now_ms;
 use sitewright_model::trace::TraceParent;
 use ulid::Ulid;
 
@@ -177,7 +178,17 @@ pub struct NewOrder {
     pub sent_digest: Option<String>,
     /// The trace that its attempts are a part of. Default: each attempt begins a trace of its own.
     pub traceparent: Option<TraceParent>,
+    /// The time before which it must not begin, in milliseconds since the Unix epoch: at most
+    /// [`MAX_DUE_MS`] from now. One that is past means nothing. Default: it may begin at once.
+    pub due_at: Option<i64>,
 }
+
+/// The most that [`NewOrder::due_at`] may be ahead, in milliseconds: five years. What is further
+/// away is a slip of the pen, or a time in another unit.
+pub const MAX_DUE_MS: i64 = 5 * 365 * 24 * 3_600 * 1_000;
+
+/// Why an order waits whose due time has not come.
+pub(crate) const NOT_DUE: &str = "it must not begin before its due time";
 
 /// Maximum length of [`NewOrder::tenant`], in characters.
 const MAX_TENANT: usize = 100;
@@ -204,6 +215,7 @@ impl NewOrder {
             batch: false,
             sent_digest: None,
             traceparent: None,
+            due_at: None,
         }
     }
 
@@ -224,6 +236,9 @@ impl NewOrder {
         }
         if !self.tenant.as_deref().is_none_or(is_tenant) {
             return invalid("`tenant` must be a text of 1 to 100 characters on one line");
+        }
+        if self.due_at.is_some_and(|due| due > now_ms().saturating_add(MAX_DUE_MS)) {
+            return invalid("its due time is more than five years ahead; give it an earlier one");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
             return invalid(
@@ -303,6 +318,8 @@ pub struct Order {
     /// The failure record of the last attempt that did not succeed.
     pub last_failure: Option<String>,
     pub waiting_reason: Option<String>,
+    /// The time before which it must not begin, if it was added with one that was to come.
+    pub due_at: Option<i64>,
     /// When its next attempt is due, in milliseconds since the Unix epoch, like all times here. `None`
     /// while it waits for a hold or for a batch.
     pub next_attempt_at: Option<i64>,
@@ -334,6 +351,7 @@ impl Order {
                 current_release: row.opt_text("current_release")?,
                 last_failure: row.opt_text("last_failure")?,
                 waiting_reason: row.opt_text("waiting_reason")?,
+                due_at: row.opt_int("due_at")?,
                 next_attempt_at: row.opt_int("next_attempt_at")?,
                 cancel_requested_at: row.opt_int("cancel_requested_at")?,
                 created_at: row.int("created_at")?,

@@ -16,7 +16,9 @@ use super::erase::{WasErased, check_not_erased};
 use super::error::Error;
 use super::fair_share::FairShare;
 use super::listing::Conditions;
-use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
+use super::model::{
+    CancelAnswer, Enqueued, Filter, NOT_DUE, NewOrder, Order, OrderState, PendingRelease,
+};
 use super::webhooks::set_callback_in;
 
 /// A waiting order has the reason of its hold as it is now: another cause may have taken the place
@@ -27,7 +29,7 @@ macro_rules! select_orders {
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at, revision, tenant, batch, \
+             updated_at, finished_at, revision, tenant, batch, due_at, \
              coalesce((SELECT h.reason FROM sitewright_holds h \
                 WHERE h.id = sitewright_orders.held_by AND h.released_at IS NULL \
                 AND sitewright_orders.state = 'waiting'), waiting_reason) AS waiting_reason \
@@ -280,8 +282,9 @@ impl Database {
     }
 
     /// Requeues an order that has ended: a new job, all counters at zero. Earlier attempts, records
-    /// and the current release stay (failure catalogue D1, D7). `config_version` replaces the
-    /// order's, if given. The new job's id.
+    /// and the current release stay (failure catalogue D1, D7). It is due at once, also if it was
+    /// cancelled before its due time. `config_version` replaces the order's, if given. The new job's
+    /// id.
     ///
     /// # Errors
     /// [`Error::NoSuchOrder`], [`Error::NotEnded`]; or the database fails.
@@ -307,13 +310,17 @@ async fn enqueue_in(
     share: &mut FairShare,
 ) -> Result<Enqueued, sqlx::Error> {
     let now = now_ms();
+    let due = order.due_at.filter(|due| *due > now);
+    let state = if due.is_some() { OrderState::Waiting } else { OrderState::Queued };
     // No conflict target, so that both count: a known id or a known key means a known order.
     let inserted = tx
         .execute(
             "INSERT INTO sitewright_orders
                 (id, document, template, priority, config_version, idempotency_key, created_at, \
-             updated_at, tenant, sent_digest, batch, traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+             updated_at, tenant, sent_digest, batch, traceparent, state, waiting_reason, \
+             next_attempt_at, due_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, $14)
+             ON CONFLICT DO NOTHING",
             args![
                 &order.id,
                 &order.document,
@@ -325,7 +332,10 @@ async fn enqueue_in(
                 &order.tenant,
                 &order.sent_digest,
                 i64::from(order.batch),
-                order.traceparent.as_ref().map(TraceParent::as_str)
+                order.traceparent.as_ref().map(TraceParent::as_str),
+                state.as_str(),
+                due.map(|_| NOT_DUE),
+                due
             ],
         )
         .await?;
@@ -336,7 +346,7 @@ async fn enqueue_in(
             set_callback_in(tx, &order.id, url).await?;
         }
         let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
-        let job = river::insert(river, tx, &order.id, priority, None).await?;
+        let job = river::insert(river, tx, &order.id, priority, due).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])
             .await?;
         return Ok(Enqueued::New { order: order.id.clone(), job });
@@ -422,7 +432,8 @@ async fn reopen_in(
     let sql = sql!(
         "UPDATE sitewright_orders SET state = {queued}, attempts = 0, crashes = 0,
             cancel_requested_at = NULL, config_version = coalesce($2, config_version),
-            waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, updated_at = $3
+            waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, due_at = NULL,
+            updated_at = $3
          WHERE id = $1 AND state IN {ended} RETURNING template, priority"
     );
     let Some(row) = tx.optional(sql, args![order, config, now_ms()]).await? else {

@@ -29,7 +29,7 @@ use super::app::App;
 use super::callbacks;
 use super::extract::{DocumentBody, Id, Parameters, answer, traceparent};
 use super::failures;
-use super::moment::moment;
+use super::moment::{due, moment};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 use super::tenancy::Tenant;
@@ -69,6 +69,10 @@ pub(crate) struct Add {
     /// within a day at a lower price.
     #[serde(default)]
     batch: bool,
+    /// The order must not begin before this time (2026-12-24T08:00:00Z, at most five years ahead):
+    /// it is `waiting` until then. One that is past means nothing. An order that the queue has keeps
+    /// its own.
+    due: Option<String>,
 }
 
 fn default_priority() -> i64 {
@@ -88,6 +92,7 @@ pub(crate) async fn add(
     let idempotency_key = key(&headers)?;
     let tenant = of.wanted(parameters.tenant)?;
     let callback = parameters.callback.map(|url| callback(&app, &url)).transpose()?;
+    let due_at = parameters.due.map(|text| due(&text)).transpose()?;
     let order = document(&app, bytes).await?;
     templates::check(&app, &parameters.template).await?;
     let notices = language(&app, &order, &parameters.template).await?;
@@ -109,6 +114,7 @@ pub(crate) async fn add(
         batch,
         notices,
         traceparent: traceparent(&headers),
+        due_at,
     };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;

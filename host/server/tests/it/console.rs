@@ -441,7 +441,8 @@ mod tests {
         assert_eq!(found("text=_").await, [""; 0]);
         let record = api.database.order("other-1").await.unwrap().last_failure.unwrap();
         let cause = fingerprint(&api, &record).await;
-        assert_eq!(found(&format!("cause={}", &cause[..6])).await, ["other-1"]);
+        let of_cause = format!("cause={}", &cause[..6]);
+        assert_eq!(found(of_cause.as_str()).await, ["other-1"]);
         assert_eq!(found("contains=FLORA&kind=panic").await, ["other-1"]);
         assert_eq!(found("contains=fauna").await, [""; 0]);
         assert_eq!(found("from=2026-01-01&to=2999-01-01&kind=panic").await, ["other-1"]);

@@ -3,6 +3,7 @@
 on_both!(
     an_order_is_added_once_and_shown,
     an_order_goes_through_its_life,
+    an_order_waits_for_its_due_time,
     lists_are_complete_page_by_page,
     lists_have_what_fits_every_filter,
     what_cannot_be_done_says_why,
@@ -51,6 +52,42 @@ mod tests {
         assert_eq!((revised.status, &revised.body["revision"]), (StatusCode::ACCEPTED, &json!(2)));
         let stored = api.get("/v1/orders/24/document").await;
         assert_eq!(stored.body["business_name"], "Flora II");
+    }
+
+    pub(super) async fn an_order_waits_for_its_due_time(place: Place) {
+        let api = place.serve().await;
+        let add = async |due: &str, dry: bool| {
+            let path = format!("/v1/orders?template=flora&due={due}&dry_run={dry}");
+            api.send(Method::POST, &path, &document("24")).await
+        };
+        for wrong in ["tomorrow", "2026-12-24", "1764403200000", "9999-01-01T00:00:00Z", "2h"] {
+            for dry in [true, false] {
+                let refused = add(wrong, dry).await;
+                refused.is_problem(422, "order_refused");
+                let detail = refused.body["detail"].as_str().unwrap();
+                assert!(detail.contains("`due`") && detail.contains(wrong), "{detail}");
+            }
+        }
+        let in_an_hour = time::OffsetDateTime::now_utc() + time::Duration::hours(1);
+        let due = in_an_hour.replace_nanosecond(0).unwrap();
+        let text = due.format(&time::format_description::well_known::Rfc3339).unwrap();
+        let added = add(text.as_str(), false).await;
+        assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        let ms = json!(due.unix_timestamp() * 1_000);
+        assert_eq!((&added.body["state"], &added.body["due_at"]), (&json!("waiting"), &ms));
+        let shown = api.get("/v1/orders/24").await.body["order"].clone();
+        assert_eq!(shown["state"], "waiting");
+        assert_eq!((&shown["due_at"], &shown["next_attempt_at"]), (&ms, &ms));
+        assert!(shown["waiting_reason"].as_str().unwrap().contains("due time"), "{shown}");
+        // It keeps what it has, and one that is past means nothing.
+        assert_eq!(add("2020-01-01T00:00:00Z", false).await.body["outcome"], "already_queued");
+        assert_eq!(api.get("/v1/orders/24").await.body["order"]["due_at"], ms);
+        let past = "/v1/orders?template=flora&due=2020-01-01T00:00:00%2B01:00";
+        let queued = api.send(Method::POST, past, &document("25")).await;
+        assert_eq!(
+            (&queued.body["state"], &queued.body["due_at"]),
+            (&json!("queued"), &Value::Null)
+        );
     }
 
     pub(super) async fn an_order_goes_through_its_life(place: Place) {
