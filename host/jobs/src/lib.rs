@@ -22,6 +22,7 @@
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
 //! | `handler` | what does a worker need: a handler and a publisher |
 //! | `serving`, `settings` | how does a worker start, drain and stop, and with which settings? |
+//! | `drain` | how does somebody else ask a worker to finish its orders and end? |
 //! | `worker` | how is one job worked: claim, attempt, complete, publish? |
 //! | `background` | what does a worker do beside its orders? |
 //! | `heartbeat`, `rescue`, `locks` | which workers are alive, and who rescues the orders of others? |
@@ -72,6 +73,7 @@ mod complete;
 mod counts;
 mod database;
 mod distribution;
+mod drain;
 mod driver;
 mod erase;
 mod error;
@@ -123,6 +125,7 @@ pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, 
 pub use counts::AttemptCounts;
 pub use database::Database;
 pub use distribution::Distribution;
+pub use drain::DrainAnswer;
 pub use driver::DatabaseOptions;
 pub use driver::url::has_sqlite_password;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};

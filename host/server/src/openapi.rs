@@ -19,7 +19,7 @@ use super::answers::{
     AuditPage, BulkAnswer, CallbackChange, CancelledOrder, Checked, CostList, DeliveryDetail,
     DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage,
     HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, RetriedOrder, RevisedOrder,
-    TemplateList, WebhookChange, WebhookList,
+    TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
 use super::app::Surface;
 use super::problem::ProblemKind;
@@ -305,6 +305,14 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {
             json!({ "200": of("The queue.", schema.of::<QueueChange>()) })
         }
+        ("POST", "/v1/workers/{id}/drain") => json!({
+            "200": of("It had been asked before.", schema.of::<WorkerChange>()),
+            "202": of("It gets to know it with its next heartbeat.", schema.of::<WorkerChange>()),
+        }),
+        ("DELETE", "/v1/workers/{id}/drain") => json!({
+            "200": of("It was not asked to drain.", schema.of::<WorkerChange>()),
+            "202": of("It gets to know it with its next heartbeat.", schema.of::<WorkerChange>()),
+        }),
         ("GET", "/v1/audit") => json!({ "200": of("A page.", schema.of::<AuditPage>()) }),
         ("GET", "/v1/webhooks") => {
             json!({ "200": of("The webhooks.", schema.of::<WebhookList>()) })

@@ -209,6 +209,20 @@ static API: &[Route] = &[
         post(queue::resume),
         "Resume the queue"
     ),
+    route!(
+        POST "/v1/workers/{id}/drain",
+        OPERATE,
+        Some("worker.drain"),
+        post(queue::drain),
+        "Let a worker finish its orders and end"
+    ),
+    route!(
+        DELETE "/v1/workers/{id}/drain",
+        OPERATE,
+        Some("worker.undrain"),
+        delete(queue::undrain),
+        "Let a worker claim orders again that was to drain"
+    ),
     route!(GET "/v1/webhooks", READ, None, get(webhooks::list), "List the webhooks"),
     route!(
         POST "/v1/webhooks/{id}/enable",
@@ -431,6 +445,20 @@ static CONSOLE: &[Route] = &[
         Some("queue.resume"),
         post(actions::resume),
         "Resume the queue"
+    ),
+    route!(
+        POST "/console/workers/{id}/drain",
+        OPERATE,
+        Some("worker.drain"),
+        post(actions::drain),
+        "Let a worker finish its orders and end"
+    ),
+    route!(
+        POST "/console/workers/{id}/undrain",
+        OPERATE,
+        Some("worker.undrain"),
+        post(actions::undrain),
+        "Let a worker claim orders again"
     ),
     route!(
         POST "/console/holds/set",

@@ -9,6 +9,7 @@ on_both!(
     d7_an_order_begun_again_keeps_its_attempts_and_its_release,
     a_cancelled_order_ends_wherever_it_is,
     an_order_does_not_begin_before_its_due_time,
+    a_worker_that_is_asked_to_drain_claims_nothing,
     pause_stops_the_line,
     b3_orders_that_wait_hold_no_connection,
     d3_a_job_that_a_producer_inserted_stays_the_only_one,
@@ -154,6 +155,31 @@ mod tests {
         assert_eq!(shown("row").await, waits(tomorrow));
         assert_eq!(shown("later").await, waits(tomorrow));
         worker.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn a_worker_that_is_asked_to_drain_claims_nothing(place: Place) {
+        let database = place.open().await;
+        let wait = Scripted::new(|claimed, _| match claimed.order.as_str() {
+            "long" => Do::Sleep(Duration::from_millis(700)),
+            _ => Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() }),
+        });
+        database.enqueue(new_order("long")).await.unwrap();
+        let worker = worker(&database, &wait).await;
+        let id = worker.client_id().to_owned();
+        until_state(&database, "long", OrderState::Running).await;
+        let ask = async |drain: bool| database.set_drain(&id, drain).await.unwrap();
+        assert_eq!(ask(false).await, DrainAnswer::Unchanged);
+        assert_eq!(ask(true).await, DrainAnswer::Changed);
+        assert_eq!(ask(true).await, DrainAnswer::Unchanged);
+        assert!(database.stats().await.unwrap().workers[0].draining);
+        let drained = worker.drained();
+        drained.cancelled().await;
+        assert_eq!(database.order("long").await.unwrap().state, OrderState::Succeeded);
+        database.enqueue(new_order("next")).await.unwrap();
+        assert_eq!(ask(false).await, DrainAnswer::Changed, "too late, but it is there");
+        assert!(worker.drain(GRACE).await.unwrap().in_time);
+        assert_eq!(database.order("next").await.unwrap().state, OrderState::Queued);
+        assert_eq!(ask(true).await, DrainAnswer::NoSuchWorker);
     }
 
     pub(super) async fn f1_ids_that_differ_only_in_case_are_refused(place: Place) {
