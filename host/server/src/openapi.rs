@@ -1,5 +1,5 @@
 //! `/v1/openapi.json`: the API as OpenAPI 3.1, made from the table of routes and from the types
-//! that handlers read.
+//! that handlers read. `/v1/openapi.html` is the same for people.
 
 use std::sync::LazyLock;
 
@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
+use sitewright_console::{Frame, Section};
 use sitewright_control::{OrderDetail, SubmissionReport};
 use sitewright_jobs::{BulkRun, Stats};
 use sitewright_model::failure::FailureRecord;
@@ -22,7 +23,8 @@ use super::answers::{
     TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
 use super::app::Surface;
-use super::problem::ProblemKind;
+use super::console::headers::secure;
+use super::problem::{Problem, ProblemKind};
 use super::routes::{Route, routes};
 use super::{bulk, callbacks, cost, failures, hooks, orders, queue, webhooks};
 
@@ -33,6 +35,32 @@ static DOCUMENT: LazyLock<Bytes> =
 /// `GET /v1/openapi.json`.
 pub(crate) async fn document() -> Response {
     ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+}
+
+/// Made once, as it is the same for everybody.
+static PAGE: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
+    let frame = Frame {
+        section: Section::Outside,
+        title: "The HTTP API".to_owned(),
+        viewer: None,
+        csrf: String::new(),
+        note: None,
+        events: None,
+        now: 0,
+    };
+    let page = sitewright_console::api(&frame, &description(Surface::Api));
+    page.map(Bytes::from).map_err(|error| error.to_string())
+});
+
+/// `GET /v1/openapi.html`.
+pub(crate) async fn page() -> Result<Response, Problem> {
+    let html = PAGE.as_ref().map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("the page cannot be made: {error}"))
+    })?;
+    let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+    let mut response = (kind, html.clone()).into_response();
+    secure(response.headers_mut());
+    Ok(response)
 }
 
 /// The description of the API.
@@ -161,6 +189,7 @@ fn operation_id(route: &Route) -> String {
 
 fn tag(path: &str) -> &str {
     match path.strip_prefix("/v1/") {
+        Some("openapi.json" | "openapi.html") => "description",
         Some(path) => path.split('/').next().unwrap_or_default(),
         None if path.starts_with("/hooks/") => "hooks",
         None => "status",
@@ -220,7 +249,14 @@ fn body(key: (&str, &str)) -> Option<Value> {
                 "type": "object",
                 "description": "An order document, as the CRM sends it or flat.",
             });
-            (true, schema)
+            let example = json!({
+                "id": "102",
+                "business_name": "Flora",
+                "business_email": "hello@flora.example",
+                "business_description": "Flowers for weddings, in the old town since 1987.",
+            });
+            let content = json!({ "schema": schema, "example": example });
+            return Some(json!({ "required": true, "content": { "application/json": content } }));
         }
         ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
         ("PUT", "/v1/orders/{id}/callback") => (true, inline::<callbacks::Body>()),
@@ -356,6 +392,7 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             "200": text("Events, until the order has ended.", "text/event-stream"),
             "204": { "description": "The order has ended, and all its events were sent." },
         }),
+        (_, "/v1/openapi.html") => json!({ "200": text("The page.", "text/html") }),
         (_, "/metrics") => json!({ "200": text("Metrics.", "application/openmetrics-text") }),
         _ => json!({ "200": of("The answer.", object()) }),
     };

@@ -67,6 +67,7 @@ static STATUS: &[Route] = &[
 /// The routes of `sitewright serve`.
 static API: &[Route] = &[
     route!(GET "/v1/openapi.json", PUBLIC, None, get(openapi::document), "This description"),
+    route!(GET "/v1/openapi.html", PUBLIC, None, get(openapi::page), "The same, for people"),
     route!(POST "/v1/orders", SUBMIT, Some("order.add"), post(orders::add), "Add an order"),
     route!(GET "/v1/orders", READ, None, get(orders::list), "List orders, the newest first"),
     route!(GET "/v1/orders/{id}", READ, None, get(orders::show), "Show one order"),
