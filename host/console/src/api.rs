@@ -182,13 +182,9 @@ fn one_content(content_type: &str, content: &Value, types: &Value) -> Content {
 }
 
 fn one_type(name: &str, schema: &Value) -> Type {
-    let values = ["oneOf", "anyOf"].into_iter().find_map(|key| schema[key].as_array());
-    let values = values.into_iter().flatten().flat_map(|one| {
-        let meaning = text(&one["description"]);
-        let named =
-            one.get("const").into_iter().chain(one["enum"].as_array().into_iter().flatten());
-        named.map(|value| (plain(value), meaning.clone())).collect::<Vec<_>>()
-    });
+    let names = schema["enum"].as_array().into_iter().flatten();
+    let meanings = schema["x-enum-descriptions"].as_array().into_iter().flatten();
+    let values = names.zip(meanings).map(|(name, meaning)| (plain(name), text(meaning)));
     Type {
         name: name.to_owned(),
         meaning: text(&schema["description"]),
@@ -352,7 +348,11 @@ mod tests {
                     ] },
                 },
             },
-            "State": { "oneOf": [{ "const": "queued", "description": "It waits." }] },
+            "State": {
+                "type": "string",
+                "enum": ["queued"],
+                "x-enum-descriptions": ["It waits."],
+            },
         });
         for (schema, words, shown) in [
             (json!({ "type": "string" }), "string", json!("text")),

@@ -79,7 +79,7 @@ pub fn description(surface: Surface) -> Value {
     }
     let mut components = schemas.take_definitions(true);
     components.insert("Problem".to_owned(), problem());
-    json!({
+    let mut description = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Sitewright",
@@ -99,7 +99,66 @@ pub fn description(surface: Surface) -> Value {
                 },
             },
         },
-    })
+    });
+    simplify(&mut description);
+    description
+}
+
+/// Says the same so that generators of clients read it: openapi-python-client refuses a document
+/// with the schema `true`, and its clients accept only the first one of several constants.
+fn simplify(value: &mut Value) {
+    /// Members that are a schema each, and members whose members are schemas.
+    const SCHEMAS: [&str; 3] = ["items", "contains", "not"];
+    const MANY: [&str; 5] = ["properties", "$defs", "prefixItems", "anyOf", "oneOf"];
+    let open = |schema: &mut Value| {
+        if *schema == Value::Bool(true) {
+            *schema = json!({});
+        }
+    };
+    match value {
+        Value::Object(members) => {
+            if let Some((names, meanings)) = members.get("oneOf").and_then(texts) {
+                members.remove("oneOf");
+                members.insert("type".to_owned(), json!("string"));
+                members.insert("enum".to_owned(), json!(names));
+                members.insert("x-enum-descriptions".to_owned(), json!(meanings));
+            }
+            for (name, member) in members.iter_mut() {
+                match &mut *member {
+                    Value::Object(all) if MANY.contains(&name.as_str()) => {
+                        all.values_mut().for_each(open);
+                    }
+                    Value::Array(all) if MANY.contains(&name.as_str()) => {
+                        all.iter_mut().for_each(open);
+                    }
+                    schema if SCHEMAS.contains(&name.as_str()) => open(schema),
+                    _ => {}
+                }
+                simplify(member);
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(simplify),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The texts that these schemas permit, and what each means, if they permit nothing but texts.
+fn texts(schemas: &Value) -> Option<(Vec<String>, Vec<String>)> {
+    let (mut names, mut meanings) = (Vec::new(), Vec::new());
+    for schema in schemas.as_array()? {
+        let meaning = schema["description"].as_str().unwrap_or_default();
+        let several = schema["enum"].as_array();
+        let all = schema.get("const").into_iter().chain(several.into_iter().flatten());
+        let before = names.len();
+        for name in all {
+            names.push(name.as_str()?.to_owned());
+            meanings.push(meaning.to_owned());
+        }
+        if names.len() == before {
+            return None;
+        }
+    }
+    (!names.is_empty()).then_some((names, meanings))
 }
 
 fn problem() -> Value {

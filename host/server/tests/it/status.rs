@@ -122,6 +122,15 @@ async fn the_description_has_every_route() {
             );
         }
     }
+    // Generators of clients need both.
+    let types = &description["components"]["schemas"];
+    assert_eq!(types["OrderState"]["type"], "string", "{}", types["OrderState"]);
+    assert_eq!(types["OrderState"]["enum"][0], "queued", "{}", types["OrderState"]);
+    for (name, schema) in types.as_object().unwrap() {
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(schema.is_object(), "{name}.{field} is {schema}");
+        }
+    }
     let add = &description["paths"]["/v1/orders"]["post"]["parameters"];
     let template = add.as_array().unwrap().iter().find(|one| one["name"] == "template").unwrap();
     assert_eq!((&template["in"], &template["required"]), (&json!("query"), &json!(true)));
