@@ -41,6 +41,9 @@ pub const PRODUCER: Packages = Packages::of("producer");
 /// An OpenID Connect provider for tests of its clients.
 pub const OIDC: Packages = Packages::of("oidc");
 
+/// A generator of Python clients from OpenAPI documents.
+pub const API_CLIENT: Packages = Packages::of("api-client");
+
 impl Packages {
     /// The stand-in of this name in the table.
     pub const fn of(name: &'static str) -> Self {

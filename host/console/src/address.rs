@@ -36,6 +36,11 @@ pub fn bulk(id: &str) -> String {
     format!("{HOME}/bulk/{}", encoded(id))
 }
 
+/// Where the forms of a worker are: `/drain` and `/undrain` behind it.
+pub fn worker(id: &str) -> String {
+    format!("{HOME}/workers/{}", encoded(id))
+}
+
 /// The page of a delivery of a webhook.
 pub fn delivery(id: &str) -> String {
     format!("{HOME}/deliveries/{}", encoded(id))

@@ -13,6 +13,7 @@
 //! | `templates`, `settings` | what can be paused, who may do what, and who did what? |
 //! | `webhooks` | who is told of orders, and what became of each delivery? |
 //! | `hooks` | what did webhooks of others bring, and what became of it? |
+//! | `api` | what does the description of the HTTP API say? |
 //! | `entrance` | how does one log in, and what does a page say that cannot be shown? |
 //! | `chart`, `text`, `escape` | charts, amounts and times, and nothing that a browser would obey |
 //! | `address`, `assets` | where are pages and files? |
@@ -26,6 +27,7 @@
 
 pub mod address;
 mod ai;
+mod api;
 pub mod assets;
 mod bulk;
 mod chart;
@@ -48,6 +50,7 @@ mod text;
 mod webhooks;
 
 pub use ai::{AiFacts, Period, ai};
+pub use api::api;
 pub use askama::Error;
 pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_words};
 pub use entrance::{Provider, entered, login, refused};

@@ -58,6 +58,9 @@ struct Tile {
 pub(crate) struct Worker {
     pub(crate) host: String,
     pub(crate) id: String,
+    /// Where its forms are.
+    pub(crate) href: String,
+    pub(crate) is_draining: bool,
     pub(crate) pid: i64,
     pub(crate) started: When,
     pub(crate) seen: String,
@@ -238,6 +241,8 @@ pub(crate) fn one_worker(worker: &WorkerStats, now: i64) -> Worker {
     Worker {
         host: short(&worker.host, 40),
         id: worker.client_id.clone(),
+        href: address::worker(&worker.client_id),
+        is_draining: worker.draining,
         pid: worker.pid,
         started: When::new(worker.started_at, now),
         seen: span(worker.silent_ms),
@@ -298,6 +303,7 @@ mod tests {
                 silent_ms: 100,
                 running: 0,
                 max_orders: 4,
+                draining: false,
             }],
         }
     }

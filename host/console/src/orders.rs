@@ -1,9 +1,7 @@
 //! The list of orders, with its filter.
 
 use askama::Template as _;
-use sitewright_jobs::{
-    BulkAction, BulkRun, BulkState, Found, LOOKED_THROUGH, Order, OrderCursor, OrderState,
-};
+use sitewright_jobs::{BulkAction, BulkRun, BulkState, Found, Order, OrderCursor, OrderState};
 use sitewright_model::failure::FailureKind;
 
 use super::address;
@@ -19,17 +17,40 @@ pub struct Wanted {
     pub kind: Option<String>,
     /// A part of the id.
     pub text: Option<String>,
+    /// The beginning of the fingerprint of the last failure.
+    pub cause: Option<String>,
+    /// A text in the document.
+    pub contains: Option<String>,
+    /// The first day on which orders came, and the last one: `2026-11-23`, in UTC.
+    pub from: Option<String>,
+    pub to: Option<String>,
 }
 
 impl Wanted {
     /// The parameters of its page.
-    pub(crate) fn parameters(&self) -> [(&'static str, Option<&str>); 4] {
+    pub(crate) fn parameters(&self) -> [(&'static str, Option<&str>); 8] {
         [
             ("state", self.state.map(OrderState::as_str)),
             ("template", self.template.as_deref()),
             ("kind", self.kind.as_deref()),
             ("text", self.text.as_deref()),
+            ("cause", self.cause.as_deref()),
+            ("contains", self.contains.as_deref()),
+            ("from", self.from.as_deref()),
+            ("to", self.to.as_deref()),
         ]
+    }
+
+    /// Whether nothing but an id, or a part of one, is looked for.
+    pub fn has_id_only(&self) -> bool {
+        let mut given = self.parameters().into_iter().filter(|(_, value)| value.is_some());
+        given.all(|(name, _)| name == "text")
+    }
+
+    /// Whether all that fit can be changed at once: a change of many orders knows neither documents
+    /// nor the day on which an order came.
+    fn may_be_changed(&self) -> bool {
+        self.contains.is_none() && self.from.is_none() && self.to.is_none()
     }
 
     /// The page of the orders behind this one.
@@ -72,6 +93,10 @@ struct Page<'a> {
     templates: &'a [String],
     template: &'a str,
     text: &'a str,
+    cause: &'a str,
+    contains: &'a str,
+    from: &'a str,
+    to: &'a str,
     is_filtered: bool,
     is_later: bool,
     rows: Vec<OrderRow>,
@@ -141,11 +166,12 @@ pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Erro
     let state = wanted.state.map(OrderState::as_str);
     let is_filtered = wanted.parameters().iter().any(|(_, value)| value.is_some());
     // Without a filter it would be for all orders there are, which nobody means.
-    let may_change = frame.may_operate() && is_filtered && !found.orders.is_empty();
+    let may_change =
+        frame.may_operate() && is_filtered && wanted.may_be_changed() && !found.orders.is_empty();
     let offers = |ended| may_change && wanted.state.is_none_or(|one| one.has_ended() == ended);
     let until = found.next.as_ref().map(|OrderCursor { created_at, .. }| *created_at);
-    let cut = found.is_cut.then(|| Cut {
-        orders: count(i64::from(LOOKED_THROUGH)),
+    let cut = found.cut_after.map(|orders| Cut {
+        orders: count(i64::from(orders)),
         until: When::optional(until, frame.now),
     });
     Page {
@@ -155,6 +181,10 @@ pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Erro
         templates,
         template: wanted.template.as_deref().unwrap_or_default(),
         text: wanted.text.as_deref().unwrap_or_default(),
+        cause: wanted.cause.as_deref().unwrap_or_default(),
+        contains: wanted.contains.as_deref().unwrap_or_default(),
+        from: wanted.from.as_deref().unwrap_or_default(),
+        to: wanted.to.as_deref().unwrap_or_default(),
         is_filtered,
         is_later: *is_later,
         rows: found.orders.iter().map(|order| row(order, frame.now)).collect(),

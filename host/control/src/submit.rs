@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use sitewright_intake::{Notice, OrderId, OrderSnapshot};
 use sitewright_jobs::{Database, Enqueued, NewOrder, OrderState, Priority, Revised, Revision};
 use sitewright_model::message;
+use sitewright_model::time::now_ms;
 use sitewright_model::trace::TraceParent;
 
 use super::Error;
@@ -42,6 +43,9 @@ pub struct Submission {
     pub notices: Vec<Notice>,
     /// The trace that its attempts are a part of. An order that the queue has keeps its own.
     pub traceparent: Option<TraceParent>,
+    /// The time before which it must not begin, in milliseconds since the Unix epoch. An order that
+    /// the queue has keeps its own.
+    pub due_at: Option<i64>,
 }
 
 /// A part of an order in the queue that is not the one that was sent now.
@@ -77,6 +81,8 @@ pub struct Difference {
 #[derive(Debug, Clone)]
 pub struct Submitted {
     pub answer: Enqueued,
+    /// The time before which a new order must not begin, if that is to come.
+    pub due_at: Option<i64>,
     /// The id in the document.
     pub sent_as: OrderId,
     /// What was left out of the document, or read for what it means.
@@ -100,7 +106,9 @@ impl Submitted {
                 (SubmissionOutcome::Revised, Some(*job), OrderState::Queued, None)
             }
             (_, Enqueued::New { job, .. }) => {
-                (SubmissionOutcome::New, Some(*job), OrderState::Queued, None)
+                let waits = self.due_at.is_some();
+                let state = if waits { OrderState::Waiting } else { OrderState::Queued };
+                (SubmissionOutcome::New, Some(*job), state, None)
             }
             (_, Enqueued::AlreadyQueued { .. }) => {
                 (SubmissionOutcome::AlreadyQueued, None, OrderState::Queued, None)
@@ -119,6 +127,7 @@ impl Submitted {
             job,
             state,
             release,
+            due_at: self.due_at,
             differs: self.differs.as_ref().map(|differs| differs.part),
             warnings: self.warnings.clone(),
             revision: self.revised.map(|revised| match revised {
@@ -142,6 +151,8 @@ pub struct SubmissionReport {
     pub state: OrderState,
     /// Its current release, if it has ended and has one.
     pub release: Option<String>,
+    /// The time before which a new order does not begin, in milliseconds since the Unix epoch.
+    pub due_at: Option<i64>,
     /// The part in which the order in the queue differs.
     pub differs: Option<Part>,
     pub warnings: Vec<Notice>,
@@ -179,6 +190,7 @@ pub async fn submit(
         tenant: submission.tenant.clone(),
         batch: submission.batch,
         traceparent: submission.traceparent.clone(),
+        due_at: submission.due_at,
         sent_digest: Some(sent_digest(&submission.order, submission.order.document())),
         ..NewOrder::new(
             submission.order.id().to_string(),
@@ -186,6 +198,7 @@ pub async fn submit(
             submission.order.document().as_ref(),
         )
     });
+    let now = now_ms();
     let answers = database.enqueue_all(new.collect()).await?;
     let mut submitted = Vec::with_capacity(answers.len());
     for (submission, answer) in submissions.iter().zip(answers) {
@@ -227,6 +240,7 @@ pub async fn submit(
             _ => None,
         };
         submitted.push(Submitted {
+            due_at: submission.due_at.filter(|due| is_new && *due > now),
             answer,
             sent_as: submission.order.id().clone(),
             warnings: [&submission.order.order().notices[..], &submission.notices[..]].concat(),

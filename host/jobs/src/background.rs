@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
+use super::drain::Draining;
 use super::fair_share;
 use super::heartbeat::WorkerIdentity;
 use super::rescue::{Rescued, Rescuer};
@@ -46,12 +48,14 @@ impl Liveness {
     }
 }
 
-/// Writes heartbeats until `stop`; a heartbeat that is being written is finished.
+/// Writes heartbeats until `stop`; a heartbeat that is being written is finished. Each finds out
+/// whether somebody has asked the worker to drain.
 pub(super) async fn heartbeats(
     database: Database,
     identity: WorkerIdentity,
     settings: WorkerSettings,
     liveness: Liveness,
+    drain: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
     let mut failures = 0u32;
@@ -63,11 +67,13 @@ pub(super) async fn heartbeats(
         }
         let marks = settings.marks.as_ref().map(|marks| marks.name());
         match liveness.during(database.heartbeat(&identity, settings.max_orders, marks)).await {
-            Ok(()) if failures > 0 => {
-                tracing::info!(failures, "heartbeats are written again");
-                failures = 0;
+            Ok(asked) => {
+                if failures > 0 {
+                    tracing::info!(failures, "heartbeats are written again");
+                    failures = 0;
+                }
+                drain.send_if_modified(|before| std::mem::replace(before, asked) != asked);
             }
-            Ok(()) => {}
             Err(error) => {
                 failures += 1;
                 tracing::warn!(
@@ -86,6 +92,7 @@ pub(super) async fn maintain(
     rescuer: Arc<tokio::sync::Mutex<Rescuer>>,
     running: Arc<RunningAttempts>,
     shutting_down: Arc<AtomicBool>,
+    draining: Draining,
     settings: WorkerSettings,
     stalled: CancellationToken,
 ) {
@@ -125,6 +132,7 @@ pub(super) async fn maintain(
             }
         }
         let could_claim = !paused
+            && !draining.is_set()
             && !shutting_down.load(Ordering::Acquire)
             && running.len() < settings.max_orders;
         match detector.check(&rescuer.database, running.begun(), could_claim).await {

@@ -375,7 +375,8 @@ pub(super) async fn reopen_all_in(
         tx,
         "UPDATE sitewright_orders SET state = {queued}, attempts = 0, crashes = 0,
             cancel_requested_at = NULL, config_version = coalesce($2, config_version),
-            waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, updated_at = $3
+            waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, due_at = NULL,
+            updated_at = $3
          FROM ",
         " WHERE sitewright_orders.id = t.value ->> 0 AND state || '' IN {ended}
             AND ($4 = '' OR $4 LIKE '%,' || state || ',%')

@@ -315,6 +315,19 @@ impl Database {
         let rows = answered(self.inner.answer_within, self.inner.pool.all(sql, args)).await;
         rows.flatten().map_err(|error| Error::database(doing, error))
     }
+
+    /// The same with a statement that was put together of texts of this program: what others want
+    /// is in its values only.
+    pub(super) async fn read_composed(
+        &self,
+        doing: &str,
+        sql: String,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, Error> {
+        let reading = self.inner.pool.all(sqlx::AssertSqlSafe(sql), args);
+        let rows = answered(self.inner.answer_within, reading).await;
+        rows.flatten().map_err(|error| Error::database(doing, error))
+    }
 }
 
 /// Who opens a database.

@@ -74,7 +74,8 @@ impl Sql {
                  ON CONFLICT (client_id) DO UPDATE SET boot_id = excluded.boot_id,
                     host = excluded.host, pid = excluded.pid, max_orders = excluded.max_orders,
                     marks = excluded.marks, last_seen = excluded.last_seen, stale_since = NULL,
-                    beats = sitewright_workers.beats + 1"
+                    beats = sitewright_workers.beats + 1
+                 RETURNING drain_requested_at"
             ),
             others: format!(
                 "SELECT client_id, boot_id, marks, beats, last_seen, stale_since, stale_beats,
@@ -178,13 +179,13 @@ impl OtherWorker {
 
 impl Database {
     /// Writes a heartbeat. Inserts the worker's row again if another worker deleted it as stale.
-    /// `marks` is the name of the file of its marks.
+    /// `marks` is the name of the file of its marks. Whether somebody has asked it to drain.
     pub(super) async fn heartbeat(
         &self,
         who: &WorkerIdentity,
         max_orders: usize,
         marks: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (who, marks) = (who.clone(), marks.map(str::to_owned));
         let max = i64::try_from(max_orders).unwrap_or(i64::MAX);
         let sql = Sql::of(self.pool()).heartbeat.as_str();
@@ -192,7 +193,8 @@ impl Database {
             let (who, marks) = (who.clone(), marks.clone());
             Box::pin(async move {
                 let args = args![&who.client, &who.boot, &who.host, who.pid, max, &marks];
-                tx.execute(sql, args).await.map(drop)
+                let row = tx.optional(sql, args).await?.ok_or(sqlx::Error::RowNotFound)?;
+                Ok(row.opt_int("drain_requested_at")?.is_some())
             })
         })
         .await

@@ -22,6 +22,7 @@
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
 //! | `handler` | what does a worker need: a handler and a publisher |
 //! | `serving`, `settings` | how does a worker start, drain and stop, and with which settings? |
+//! | `drain` | how does somebody else ask a worker to finish its orders and end? |
 //! | `worker` | how is one job worked: claim, attempt, complete, publish? |
 //! | `background` | what does a worker do beside its orders? |
 //! | `heartbeat`, `rescue`, `locks` | which workers are alive, and who rescues the orders of others? |
@@ -33,7 +34,8 @@
 //! | `ledger` | what did AI calls cost, by day, model, purpose, template and tenant? |
 //! | `events`, `failures` | what happened to an order, and which failures have what in common? |
 //! | `releases` | which release is the current one, if an operator chooses? |
-//! | `search` | which orders have a text in their id, or failed in a way? |
+//! | `listing` | which orders have what an index knows of them? |
+//! | `search` | which orders have a text in their id, or in their document? |
 //! | `spend` | what have AI replies cost, by time, purpose, model and template, or by tenant? |
 //! | `stats` | what does an operator watch; pause and resume |
 //! | `template_versions` | how did orders end with each version of a template? |
@@ -72,6 +74,7 @@ mod complete;
 mod counts;
 mod database;
 mod distribution;
+mod drain;
 mod driver;
 mod erase;
 mod error;
@@ -83,6 +86,7 @@ mod heartbeat;
 mod holds;
 mod hooks;
 mod ledger;
+mod listing;
 mod locks;
 mod marks;
 mod migration_lock;
@@ -123,6 +127,7 @@ pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, 
 pub use counts::AttemptCounts;
 pub use database::Database;
 pub use distribution::Distribution;
+pub use drain::DrainAnswer;
 pub use driver::DatabaseOptions;
 pub use driver::url::has_sqlite_password;
 pub use erase::{RemovalCause, RemovedOrder, RemovedRows};
@@ -140,8 +145,8 @@ pub use ledger::{CostBy, CostRow};
 pub use marks::Marks;
 pub use model::{
     Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
-    Filter, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease, Priority,
-    Resolution, WorkerId, is_tenant,
+    Filter, MAX_DUE_MS, NewFailure, NewOrder, Order, OrderCursor, OrderState, PendingRelease,
+    Priority, Resolution, WorkerId, is_tenant,
 };
 pub use open_cause::OpenCause;
 pub use releases::ReleaseChoice;
@@ -153,7 +158,7 @@ pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
 pub use revise::{OldRevision, Revised, Revision};
 pub use schema::{Migrated, SCHEMA_VERSION};
-pub use search::{Found, LOOKED_THROUGH, Search};
+pub use search::{DOCUMENTS_LOOKED_THROUGH, Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
 pub use signals::Signals;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sitewright_model::failure::{FailureRecord, OfAttempt};
 use sitewright_model::message::Message;
+use sitewright_model::time::now_ms;
 use sitewright_model::trace::TraceParent;
 use ulid::Ulid;
 
@@ -177,7 +178,17 @@ pub struct NewOrder {
     pub sent_digest: Option<String>,
     /// The trace that its attempts are a part of. Default: each attempt begins a trace of its own.
     pub traceparent: Option<TraceParent>,
+    /// The time before which it must not begin, in milliseconds since the Unix epoch: at most
+    /// [`MAX_DUE_MS`] from now. One that is past means nothing. Default: it may begin at once.
+    pub due_at: Option<i64>,
 }
+
+/// The most that [`NewOrder::due_at`] may be ahead, in milliseconds: five years. What is further
+/// away is a slip of the pen, or a time in another unit.
+pub const MAX_DUE_MS: i64 = 5 * 365 * 24 * 3_600 * 1_000;
+
+/// Why an order waits whose due time has not come.
+pub(crate) const NOT_DUE: &str = "it must not begin before its due time";
 
 /// Maximum length of [`NewOrder::tenant`], in characters.
 const MAX_TENANT: usize = 100;
@@ -204,6 +215,7 @@ impl NewOrder {
             batch: false,
             sent_digest: None,
             traceparent: None,
+            due_at: None,
         }
     }
 
@@ -224,6 +236,9 @@ impl NewOrder {
         }
         if !self.tenant.as_deref().is_none_or(is_tenant) {
             return invalid("`tenant` must be a text of 1 to 100 characters on one line");
+        }
+        if self.due_at.is_some_and(|due| due > now_ms().saturating_add(MAX_DUE_MS)) {
+            return invalid("its due time is more than five years ahead; give it an earlier one");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
             return invalid(
@@ -303,6 +318,8 @@ pub struct Order {
     /// The failure record of the last attempt that did not succeed.
     pub last_failure: Option<String>,
     pub waiting_reason: Option<String>,
+    /// The time before which it must not begin, if it was added with one that was to come.
+    pub due_at: Option<i64>,
     /// When its next attempt is due, in milliseconds since the Unix epoch, like all times here. `None`
     /// while it waits for a hold or for a batch.
     pub next_attempt_at: Option<i64>,
@@ -334,6 +351,7 @@ impl Order {
                 current_release: row.opt_text("current_release")?,
                 last_failure: row.opt_text("last_failure")?,
                 waiting_reason: row.opt_text("waiting_reason")?,
+                due_at: row.opt_int("due_at")?,
                 next_attempt_at: row.opt_int("next_attempt_at")?,
                 cancel_requested_at: row.opt_int("cancel_requested_at")?,
                 created_at: row.int("created_at")?,
@@ -361,13 +379,25 @@ pub fn is_tenant(label: &str) -> bool {
         && !label.contains(char::is_control)
 }
 
-/// Which orders to list.
-#[derive(Debug, Clone, Default)]
+/// Which orders to list. All conditions must hold. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub state: Option<OrderState>,
     pub template: Option<String>,
     /// The label of whoever the orders are for.
     pub tenant: Option<String>,
+    /// The kind of the order's last failure. An order that has succeeded since still has it.
+    pub kind: Option<String>,
+    /// The beginning of the fingerprint of the order's last failure.
+    pub fingerprint: Option<String>,
+    /// Only orders that came at or after this time.
+    pub created_after: Option<i64>,
+    /// Only orders that came before this time.
+    pub created_before: Option<i64>,
+    /// Only orders that have ended, at or after this time.
+    pub ended_after: Option<i64>,
+    /// Only orders that have ended, before this time.
+    pub ended_before: Option<i64>,
     /// Only orders behind this one: for the next page.
     pub after: Option<OrderCursor>,
     /// Maximum number of orders; 0 means 100.

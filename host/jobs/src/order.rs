@@ -15,7 +15,10 @@ use super::driver::{Row, Tx, args, river, sql};
 use super::erase::{WasErased, check_not_erased};
 use super::error::Error;
 use super::fair_share::FairShare;
-use super::model::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease};
+use super::listing::Conditions;
+use super::model::{
+    CancelAnswer, Enqueued, Filter, NOT_DUE, NewOrder, Order, OrderState, PendingRelease,
+};
 use super::webhooks::set_callback_in;
 
 /// A waiting order has the reason of its hold as it is now: another cause may have taken the place
@@ -26,7 +29,7 @@ macro_rules! select_orders {
             "SELECT id, template, priority, config_version, idempotency_key, state, \
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, next_attempt_at, cancel_requested_at, created_at, \
-             updated_at, finished_at, revision, tenant, batch, \
+             updated_at, finished_at, revision, tenant, batch, due_at, \
              coalesce((SELECT h.reason FROM sitewright_holds h \
                 WHERE h.id = sitewright_orders.held_by AND h.released_at IS NULL \
                 AND sitewright_orders.state = 'waiting'), waiting_reason) AS waiting_reason \
@@ -183,71 +186,19 @@ impl Database {
 
     /// Orders that match the filter, the newest first.
     ///
-    /// On SQLite a state is looked up in its index first, and `+` keeps the planner from reading
-    /// every order of that state: their rows are large, and most are not among the newest.
-    ///
     /// # Errors
     /// If the database fails; never an empty list instead (failure catalogue B4).
     pub async fn orders(&self, filter: &Filter) -> Result<Vec<Order>, Error> {
         let limit = if filter.limit == 0 { 100 } else { i64::from(filter.limit) };
-        // No order comes before all others: every id has a character.
-        let (created_at, id) = match &filter.after {
-            Some(cursor) => (cursor.created_at, cursor.id.as_str()),
-            None => (i64::MAX, ""),
-        };
-        let mut values = args![created_at, id, limit];
-        // One text for each set of filters, so that the planner sees which index serves it.
-        let sql = match (filter.state, &filter.template) {
-            (state, template) if filter.tenant.is_some() => {
-                values.extend(args![&filter.tenant, state.map(OrderState::as_str), template]);
-                select_orders!(
-                    "WHERE tenant = $4 AND created_at <= $1 AND (created_at < $1 OR id < $2)
-                        AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR template = $6)
-                     ORDER BY created_at DESC, id DESC LIMIT $3"
-                )
-            }
-            (None, None) => {
-                select_orders!(
-                    "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) ORDER BY created_at DESC, id DESC LIMIT $3"
-                )
-            }
-            (None, Some(template)) => {
-                values.extend(args![template]);
-                select_orders!(
-                    "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND template = $4
-                     ORDER BY created_at DESC, id DESC LIMIT $3"
-                )
-            }
-            (Some(state), None) => {
-                values.extend(args![state.as_str()]);
-                self.pool().pick(
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND +rowid IN (
-                            SELECT rowid FROM sitewright_orders WHERE state = $4)
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND state = $4
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                )
-            }
-            (Some(state), Some(template)) => {
-                values.extend(args![state.as_str(), template]);
-                self.pool().pick(
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND template = $5 AND +rowid IN (
-                            SELECT rowid FROM sitewright_orders WHERE state = $4)
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                    select_orders!(
-                        "WHERE created_at <= $1 AND (created_at < $1 OR id < $2) AND state = $4 AND template = $5
-                         ORDER BY created_at DESC, id DESC LIMIT $3"
-                    ),
-                )
-            }
-        };
-        self.read("listing orders", sql, values).await?.iter().map(Order::read).collect()
+        let mut wanted = Conditions::of(filter, self.pool());
+        let most = wanted.value(limit);
+        let sql = format!(
+            "{} WHERE {} ORDER BY created_at DESC, id DESC LIMIT {most}",
+            select_orders!(""),
+            wanted.sql()
+        );
+        let rows = self.read_composed("listing orders", sql, wanted.into_values()).await?;
+        rows.iter().map(Order::read).collect()
     }
 
     /// Those of these orders that have this label of whoever they are for.
@@ -331,8 +282,9 @@ impl Database {
     }
 
     /// Requeues an order that has ended: a new job, all counters at zero. Earlier attempts, records
-    /// and the current release stay (failure catalogue D1, D7). `config_version` replaces the
-    /// order's, if given. The new job's id.
+    /// and the current release stay (failure catalogue D1, D7). It is due at once, also if it was
+    /// cancelled before its due time. `config_version` replaces the order's, if given. The new job's
+    /// id.
     ///
     /// # Errors
     /// [`Error::NoSuchOrder`], [`Error::NotEnded`]; or the database fails.
@@ -358,13 +310,17 @@ async fn enqueue_in(
     share: &mut FairShare,
 ) -> Result<Enqueued, sqlx::Error> {
     let now = now_ms();
+    let due = order.due_at.filter(|due| *due > now);
+    let state = if due.is_some() { OrderState::Waiting } else { OrderState::Queued };
     // No conflict target, so that both count: a known id or a known key means a known order.
     let inserted = tx
         .execute(
             "INSERT INTO sitewright_orders
                 (id, document, template, priority, config_version, idempotency_key, created_at, \
-             updated_at, tenant, sent_digest, batch, traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+             updated_at, tenant, sent_digest, batch, traceparent, state, waiting_reason, \
+             next_attempt_at, due_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, $14)
+             ON CONFLICT DO NOTHING",
             args![
                 &order.id,
                 &order.document,
@@ -376,7 +332,10 @@ async fn enqueue_in(
                 &order.tenant,
                 &order.sent_digest,
                 i64::from(order.batch),
-                order.traceparent.as_ref().map(TraceParent::as_str)
+                order.traceparent.as_ref().map(TraceParent::as_str),
+                state.as_str(),
+                due.map(|_| NOT_DUE),
+                due
             ],
         )
         .await?;
@@ -387,7 +346,7 @@ async fn enqueue_in(
             set_callback_in(tx, &order.id, url).await?;
         }
         let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
-        let job = river::insert(river, tx, &order.id, priority, None).await?;
+        let job = river::insert(river, tx, &order.id, priority, due).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])
             .await?;
         return Ok(Enqueued::New { order: order.id.clone(), job });
@@ -473,7 +432,8 @@ async fn reopen_in(
     let sql = sql!(
         "UPDATE sitewright_orders SET state = {queued}, attempts = 0, crashes = 0,
             cancel_requested_at = NULL, config_version = coalesce($2, config_version),
-            waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, updated_at = $3
+            waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, due_at = NULL,
+            updated_at = $3
          WHERE id = $1 AND state IN {ended} RETURNING template, priority"
     );
     let Some(row) = tx.optional(sql, args![order, config, now_ms()]).await? else {

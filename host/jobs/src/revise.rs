@@ -8,10 +8,10 @@ use sitewright_model::time::now_ms;
 
 use super::batch_items;
 use super::database::Database;
-use super::driver::{Row, Tx, args, river, sql};
+use super::driver::{Row, Tx, args, river};
 use super::error::Error;
 use super::fair_share::FairShare;
-use super::model::OrderState;
+use super::model::{NOT_DUE, OrderState};
 use super::webhooks::{check_callback, set_callback_in};
 
 /// The answer to revising an order.
@@ -62,7 +62,7 @@ enum Answer {
 impl Database {
     /// Replaces the document of an order, and its template if one is given, and queues it: all
     /// counters at zero. Attempts, records, AI replies and the current release stay. An order that
-    /// is queued or waits keeps its position.
+    /// is queued or waits keeps its position; one whose due time has not come waits for it.
     ///
     /// # Errors
     /// [`Error::NoSuchOrder`]; [`Error::NotEnded`] if a worker has it; [`Error::Invalid`]; or the
@@ -173,7 +173,7 @@ async fn revise_in(
     let now = now_ms();
     // Locks the row, so that no worker claims the old document meanwhile.
     let sql = "UPDATE sitewright_orders SET updated_at = updated_at WHERE id = $1
-         RETURNING state, document, template, priority, revision, job_id";
+         RETURNING state, document, template, priority, revision, job_id, due_at";
     let Some(row) = tx.optional(sql, args![&new.order]).await? else {
         return Ok(Answer::NoSuchOrder);
     };
@@ -197,24 +197,35 @@ async fn revise_in(
         args![&new.order, revision, &document, &template, now],
     )
     .await?;
+    let due = row.opt_int("due_at")?.filter(|due| *due > now);
+    let queued = if due.is_some() { OrderState::Waiting } else { OrderState::Queued };
     tx.execute(
-        sql!(
-            "UPDATE sitewright_orders SET document = $2, template = $3, revision = $4,
-                state = {queued}, attempts = 0, crashes = 0, cancel_requested_at = NULL,
-                config_version = coalesce($5, config_version), waiting_reason = NULL,
-                next_attempt_at = NULL, finished_at = NULL, updated_at = $6, sent_digest = $7
-             WHERE id = $1"
-        ),
-        args![&new.order, &new.document, wanted, revision + 1, &new.config, now, &new.sent_digest],
+        "UPDATE sitewright_orders SET document = $2, template = $3, revision = $4, state = $8,
+            attempts = 0, crashes = 0, cancel_requested_at = NULL,
+            config_version = coalesce($5, config_version), waiting_reason = $9,
+            next_attempt_at = $10, finished_at = NULL, updated_at = $6, sent_digest = $7
+         WHERE id = $1",
+        args![
+            &new.order,
+            &new.document,
+            wanted,
+            revision + 1,
+            &new.config,
+            now,
+            &new.sent_digest,
+            queued.as_str(),
+            due.map(|_| NOT_DUE),
+            due
+        ],
     )
     .await?;
     batch_items::drop_open(tx, &new.order).await?;
     let priority = row.int("priority")?;
     let job = match row.opt_int("job_id")?.filter(|_| state.is_unclaimed()) {
-        Some(old) => river::replace(river, tx, &new.order, priority, Some(old), None, None).await?,
+        Some(old) => river::replace(river, tx, &new.order, priority, Some(old), None, due).await?,
         None => {
             let priority = FairShare::default().job_priority(tx, wanted, priority).await?;
-            river::insert(river, tx, &new.order, priority, None).await?
+            river::insert(river, tx, &new.order, priority, due).await?
         }
     };
     let sql = "UPDATE sitewright_orders SET job_id = $2 WHERE id = $1";

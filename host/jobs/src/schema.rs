@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -503,6 +503,18 @@ CREATE INDEX sitewright_batch_items_answered ON sitewright_batch_items (order_id
 {postgres}CREATE INDEX sitewright_failures_begin ON sitewright_failures (fingerprint COLLATE \"C\", \
      id);
 ALTER TABLE sitewright_batches ADD COLUMN cancelled BIGINT NOT NULL DEFAULT 0;
+",
+    // Lists of orders by their last failure and by when they ended, which read no document. Orders
+    // that must not begin before a time, and workers that are to claim no others: workers of earlier
+    // versions read neither.
+    "
+CREATE INDEX sitewright_orders_last_failure ON sitewright_orders (last_failure)
+    WHERE last_failure IS NOT NULL;
+CREATE INDEX sitewright_failures_of_kind ON sitewright_failures (kind, fingerprint, id);
+CREATE INDEX sitewright_orders_ended ON sitewright_orders (finished_at)
+    WHERE finished_at IS NOT NULL;
+ALTER TABLE sitewright_orders ADD COLUMN due_at BIGINT;
+ALTER TABLE sitewright_workers ADD COLUMN drain_requested_at BIGINT;
 ",
     // How orders ended with each version of a template, by the hour, and since when there is one.
     "

@@ -1,31 +1,33 @@
-//! Searching for orders by what no index has: a part of the id, and the kind of the last failure.
-//! So that a search stays fast however many orders there are, each page looks through a bounded
-//! number of orders, the newest first, and says where to go on.
+//! Searching for orders by what no index has: a part of the id, and a text in the document. So that
+//! a search stays fast however many orders there are, each page looks through a bounded number of
+//! orders, the newest first, and says where to go on.
+//!
+//! A text is compared as it is: no character of it is a wildcard. Upper and lower case are the same,
+//! as `lower` of the database has it: SQLite knows those of ASCII only. Documents are stored as
+//! JSON, so the text that is looked for in them is escaped as JSON escapes it; it is found in values
+//! and in names of fields.
 
 use super::database::Database;
-use super::driver::{Row, args};
+use super::driver::Row;
 use super::error::Error;
-use super::model::{Filter, Order, OrderCursor, OrderState};
+use super::listing::Conditions;
+use super::model::{Filter, Order, OrderCursor};
 use super::order::select_orders;
 
-/// Maximum number of orders that one page of a search looks through.
+/// Maximum number of orders that one page of a search by id looks through.
 pub const LOOKED_THROUGH: u32 = 10_000;
+/// Maximum number of orders whose documents one page of a search looks through.
+pub const DOCUMENTS_LOOKED_THROUGH: u32 = 2_000;
 
 /// Which orders to look for. All conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    pub state: Option<OrderState>,
-    pub template: Option<String>,
-    /// The kind of the order's last failure.
-    pub kind: Option<String>,
+    /// What an index has; where the page begins; and its length, at least 1.
+    pub filter: Filter,
     /// A part of the id, in upper or lower case.
     pub text: Option<String>,
-    /// The label of whoever the orders are for.
-    pub tenant: Option<String>,
-    /// Only orders behind this one: [`Found::next`] of the page before.
-    pub after: Option<OrderCursor>,
-    /// Maximum number of orders of a page.
-    pub limit: u32,
+    /// A text in the document, in upper or lower case.
+    pub in_document: Option<String>,
 }
 
 /// A page of a search, the newest order first.
@@ -34,67 +36,19 @@ pub struct Found {
     pub orders: Vec<Order>,
     /// Where the next page begins; `None` if there is nothing behind.
     pub next: Option<OrderCursor>,
-    /// Whether the page ends because it looked through [`LOOKED_THROUGH`] orders.
-    pub is_cut: bool,
+    /// The number of orders that the page looked through, if it ends because of that.
+    pub cut_after: Option<u32>,
 }
 
-/// The orders that a page looks through: all behind `$1` and `$2`, those in a state, or those of a
-/// tenant, which may be in a state. On SQLite the state is looked up in its index, as in
-/// [`Database::orders`].
-macro_rules! candidates {
-    (any $($rest:tt)+) => {
-        concat!(
-            "FROM sitewright_orders WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
-             ORDER BY created_at DESC, id DESC ",
-            $($rest)+
-        )
-    };
-    (sqlite $state:literal $($rest:tt)+) => {
-        concat!(
-            "FROM sitewright_orders WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
-             AND +rowid IN (SELECT rowid FROM sitewright_orders WHERE state = ", $state, ")
-             ORDER BY created_at DESC, id DESC ",
-            $($rest)+
-        )
-    };
-    (tenant $tenant:literal $state:literal $($rest:tt)+) => {
-        concat!(
-            "FROM sitewright_orders WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
-             AND tenant = ", $tenant, " AND (", $state, " IS NULL OR state = ", $state, ")
-             ORDER BY created_at DESC, id DESC ",
-            $($rest)+
-        )
-    };
-    (postgres $state:literal $($rest:tt)+) => {
-        concat!(
-            "FROM sitewright_orders WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
-             AND state = ", $state, " ORDER BY created_at DESC, id DESC ",
-            $($rest)+
-        )
-    };
-}
-
-macro_rules! found {
-    ($position:literal, $($candidates:tt)+) => {
-        select_orders!(concat!(
-            "WHERE id IN (SELECT w.id FROM (
-                SELECT id, created_at, template, last_failure ",
-            candidates!($($candidates)+ "LIMIT $3"),
-            ") AS w WHERE ($4 IS NULL OR w.template = $4)
-                AND ($5 IS NULL OR EXISTS (SELECT 1 FROM sitewright_failures f
-                    WHERE f.id = w.last_failure AND f.kind = $5))
-                AND ($6 IS NULL OR ", $position, "(lower(w.id), $6) > 0)
-                ORDER BY w.created_at DESC, w.id DESC LIMIT $7)
-             ORDER BY created_at DESC, id DESC"
-        ))
-    };
-}
-
-/// The last order that a page looks through, if there are as many.
-macro_rules! last {
-    ($($candidates:tt)+) => {
-        concat!("SELECT created_at, id ", candidates!($($candidates)+ "LIMIT 1 OFFSET $3"))
-    };
+impl Search {
+    /// The number of orders that a page looks through; `None` if an index has what is wanted.
+    fn looks_through(&self) -> Option<u32> {
+        match (&self.text, &self.in_document) {
+            (None, None) => None,
+            (Some(_), None) => Some(LOOKED_THROUGH),
+            (_, Some(_)) => Some(DOCUMENTS_LOOKED_THROUGH),
+        }
+    }
 }
 
 impl Database {
@@ -103,77 +57,79 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn search(&self, search: &Search) -> Result<Found, Error> {
-        let limit = usize::try_from(search.limit).unwrap_or(usize::MAX);
-        let is_indexed = search.kind.is_none() && search.text.is_none();
+        let limit = usize::try_from(search.filter.limit).unwrap_or(usize::MAX);
+        let looks_through = search.looks_through();
         // One more, to know whether there is a next page.
-        let mut orders = if is_indexed {
-            let filter = Filter {
-                state: search.state,
-                template: search.template.clone(),
-                tenant: search.tenant.clone(),
-                after: search.after.clone(),
-                limit: search.limit.saturating_add(1),
-            };
-            self.orders(&filter).await?
-        } else {
-            self.look_through(search).await?
+        let limit_and_one = search.filter.limit.saturating_add(1);
+        let mut orders = match looks_through {
+            None => {
+                let filter = Filter { limit: limit_and_one, ..search.filter.clone() };
+                self.orders(&filter).await?
+            }
+            Some(most) => self.look_through(search, most, limit_and_one).await?,
         };
         if orders.len() > limit {
             orders.truncate(limit);
             let next = orders.last().map(OrderCursor::from);
-            return Ok(Found { orders, next, is_cut: false });
+            return Ok(Found { orders, next, cut_after: None });
         }
-        let next = if is_indexed { None } else { self.looked_until(search).await? };
-        Ok(Found { orders, is_cut: next.is_some(), next })
-    }
-
-    async fn look_through(&self, search: &Search) -> Result<Vec<Order>, Error> {
-        let (created_at, id) = begin(search);
-        // As `lower` of each database does it: SQLite knows ASCII only.
-        let text = search.text.as_ref().map(|text| match self.is_embedded() {
-            true => text.to_ascii_lowercase(),
-            false => text.to_lowercase(),
-        });
-        let mut values = args![
-            created_at,
-            id,
-            i64::from(LOOKED_THROUGH),
-            &search.template,
-            &search.kind,
-            &text,
-            i64::from(search.limit).saturating_add(1)
-        ];
-        let sql = match search.state {
-            state if search.tenant.is_some() => {
-                values.extend(args![&search.tenant, state.map(OrderState::as_str)]);
-                let sqlite = found!("instr", tenant "$8" "$9");
-                self.pool().pick(sqlite, found!("strpos", tenant "$8" "$9"))
-            }
-            None => self.pool().pick(found!("instr", any), found!("strpos", any)),
-            Some(state) => {
-                values.extend(args![state.as_str()]);
-                self.pool().pick(found!("instr", sqlite "$8"), found!("strpos", postgres "$8"))
-            }
+        let next = match looks_through {
+            None => None,
+            Some(most) => self.looked_until(search, most).await?,
         };
-        self.read("searching for orders", sql, values).await?.iter().map(Order::read).collect()
+        let cut_after = looks_through.filter(|_| next.is_some());
+        Ok(Found { orders, next, cut_after })
     }
 
-    async fn looked_until(&self, search: &Search) -> Result<Option<OrderCursor>, Error> {
+    /// The orders that fit, at most `limit`, among the first `most` that an index finds.
+    async fn look_through(
+        &self,
+        search: &Search,
+        most: u32,
+        limit: u32,
+    ) -> Result<Vec<Order>, Error> {
+        let mut wanted = Conditions::of(&search.filter, self.pool());
+        let most = wanted.value(i64::from(most));
+        let position = self.pool().pick("instr", "strpos");
+        // Whoever looks for an id reads no document.
+        let document = if search.in_document.is_some() { ", document" } else { "" };
+        let candidates = format!(
+            "SELECT id, created_at{document} FROM sitewright_orders WHERE {}
+             ORDER BY created_at DESC, id DESC LIMIT {most}",
+            wanted.sql()
+        );
+        let mut fits = Vec::new();
+        if let Some(text) = &search.text {
+            let text = wanted.value(text);
+            fits.push(format!("{position}(lower(w.id), lower({text})) > 0"));
+        }
+        if let Some(text) = &search.in_document {
+            let text = wanted.value(&in_json(text));
+            fits.push(format!("{position}(lower(w.document), lower({text})) > 0"));
+        }
+        let limit = wanted.value(i64::from(limit));
+        let sql = format!(
+            "{} WHERE id IN (SELECT w.id FROM ({candidates}) AS w WHERE {}
+                ORDER BY w.created_at DESC, w.id DESC LIMIT {limit})
+             ORDER BY created_at DESC, id DESC",
+            select_orders!(""),
+            fits.join(" AND ")
+        );
+        let rows = self.read_composed("searching for orders", sql, wanted.into_values()).await?;
+        rows.iter().map(Order::read).collect()
+    }
+
+    /// The last order that a page looks through, if there are as many.
+    async fn looked_until(&self, search: &Search, most: u32) -> Result<Option<OrderCursor>, Error> {
         let doing = "searching for orders";
-        let (created_at, id) = begin(search);
-        let mut values = args![created_at, id, i64::from(LOOKED_THROUGH) - 1];
-        let sql = match search.state {
-            state if search.tenant.is_some() => {
-                values.extend(args![&search.tenant, state.map(OrderState::as_str)]);
-                last!(tenant "$4" "$5")
-            }
-            None => last!(any),
-            Some(state) => {
-                values.extend(args![state.as_str()]);
-                self.pool().pick(last!(sqlite "$4"), last!(postgres "$4"))
-            }
-        };
-        let rows = self.read(doing, sql, values).await?;
+        let mut wanted = Conditions::of(&search.filter, self.pool());
+        let before = wanted.value(i64::from(most).saturating_sub(1));
+        let sql = format!(
+            "SELECT created_at, id FROM sitewright_orders WHERE {}
+             ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET {before}",
+            wanted.sql()
+        );
+        let rows = self.read_composed(doing, sql, wanted.into_values()).await?;
         let cursor = |row: &Row| -> Result<OrderCursor, sqlx::Error> {
             Ok(OrderCursor { created_at: row.int("created_at")?, id: row.text("id")? })
         };
@@ -182,10 +138,8 @@ impl Database {
     }
 }
 
-/// No order comes before all others: every id has a character.
-fn begin(search: &Search) -> (i64, &str) {
-    match &search.after {
-        Some(cursor) => (cursor.created_at, cursor.id.as_str()),
-        None => (i64::MAX, ""),
-    }
+/// A text as JSON has it inside of quotation marks.
+fn in_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use riverqueue::{Client, MaintenanceConfig, QueueConfig, Retention, RunHandle, Workers};
 use sitewright_model::time::millis;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::background::{Liveness, heartbeats, log_rescued, maintain};
 use super::database::Database;
+use super::drain::{self, Draining};
 use super::driver::Pool;
 use super::driver::river::QUEUE;
 use super::error::Error;
@@ -56,6 +58,10 @@ pub struct Serving {
     heartbeats: JoinHandle<()>,
     /// Ends the heartbeats after the one that is being written.
     stop_heartbeats: CancellationToken,
+    draining: Draining,
+    /// Cancelled when the worker was asked to drain from elsewhere and has no order any more.
+    drained: CancellationToken,
+    following: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     _presence: Presence,
 }
@@ -129,12 +135,22 @@ pub async fn serve<H: Handler, P: Publisher>(
     run.wait_ready().await.map_err(starting)?;
 
     let (liveness, stop_heartbeats) = (Liveness::new(), CancellationToken::new());
+    let (asks, asked) = watch::channel(false);
     let heartbeats = tokio::spawn(heartbeats(
         database.clone(),
         identity.clone(),
         settings.clone(),
         liveness.clone(),
+        asks,
         stop_heartbeats.clone(),
+    ));
+    let (draining, drained) = (Draining::default(), CancellationToken::new());
+    let following = tokio::spawn(drain::follow(
+        client.clone(),
+        running.clone(),
+        asked,
+        draining.clone(),
+        drained.clone(),
     ));
     let rescuer = Arc::new(tokio::sync::Mutex::new(rescuer));
     let stalled = CancellationToken::new();
@@ -142,6 +158,7 @@ pub async fn serve<H: Handler, P: Publisher>(
         rescuer.clone(),
         running.clone(),
         shutting_down.clone(),
+        draining.clone(),
         settings.clone(),
         stalled.clone(),
     ));
@@ -165,6 +182,9 @@ pub async fn serve<H: Handler, P: Publisher>(
         liveness,
         heartbeats,
         stop_heartbeats,
+        draining,
+        drained,
+        following,
         maintenance,
         _presence: presence,
     })
@@ -231,7 +251,13 @@ impl Serving {
         let config = QueueConfig::new(self.settings.max_orders)
             .with_fetch_cooldown(self.settings.fetch_every)
             .with_fetch_poll_interval(self.settings.poll_every);
-        OwnQueue::new(self.river.clone(), config, self.client.clone())
+        OwnQueue::new(self.river.clone(), config, self.client.clone(), self.draining.clone())
+    }
+
+    /// Is cancelled when the worker was asked to drain ([`Database::set_drain`]) and has no order
+    /// any more: then [`Serving::drain`] ends at once.
+    pub fn drained(&self) -> CancellationToken {
+        self.drained.clone()
     }
 
     /// For a second signal while [`Serving::drain`] waits.
@@ -285,6 +311,7 @@ impl Serving {
     /// If River's client failed, or the database did not accept the last writes: then other workers
     /// rescue the orders.
     pub async fn drain(mut self, grace: Duration) -> Result<Drained, Error> {
+        self.following.abort();
         let running = self.running();
         let stopping = |error| Error::river("stopping the worker", error);
         tracing::info!(running, grace_ms = millis(grace), "the worker drains");
@@ -382,6 +409,7 @@ impl Drop for Serving {
         // Like a process that ends: other workers rescue its orders.
         self.shutting_down.store(true, Ordering::Release);
         self.heartbeats.abort();
+        self.following.abort();
         self.maintenance.abort();
     }
 }

@@ -47,6 +47,8 @@ pub struct WorkerStats {
     /// The number of orders it runs.
     pub running: i64,
     pub max_orders: i64,
+    /// Whether it was asked to drain: it claims no more orders, and ends when it has none.
+    pub draining: bool,
 }
 
 /// A template that live workers have.
@@ -99,6 +101,7 @@ impl Database {
             "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, \
                        w.started_at AS started_at,
                 w.last_seen AS last_seen, w.max_orders AS max_orders,
+                w.drain_requested_at AS drain_requested_at,
                 (SELECT count(*) FROM sitewright_orders o WHERE o.state = {running} AND \
                        o.owner_worker = w.client_id) AS running
              FROM sitewright_workers w ORDER BY w.started_at, w.client_id"
@@ -114,6 +117,7 @@ impl Database {
                     silent_ms: (at - row.int("last_seen")?).max(0),
                     running: row.int("running")?,
                     max_orders: row.int("max_orders")?,
+                    draining: row.opt_int("drain_requested_at")?.is_some(),
                 })
             };
             known.push(worker().map_err(failed)?);

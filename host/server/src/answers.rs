@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     /// It had ended before; nothing was changed.
     AlreadyEnded,
     Queued,
-    /// The order has it already, or is without it already; nothing was changed.
+    /// It was so before; nothing was changed.
     Unchanged,
     /// The order has it from now on.
     Set,
@@ -38,6 +38,10 @@ pub(crate) enum Outcome {
     /// It was not held; nothing was changed.
     NotHeld,
     Enabled,
+    /// The worker claims no more orders, and ends when it has none.
+    Draining,
+    /// The worker claims orders again.
+    Withdrawn,
     /// Nothing was changed.
     DryRun,
     /// It goes on in the background.
@@ -64,7 +68,8 @@ pub(crate) struct Checked {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OrderPage {
     pub(crate) orders: Vec<Order>,
-    /// `cursor` of the next page; null on the last one.
+    /// `cursor` of the next page; null on the last one. With `text` there may be a next page
+    /// although this one is not full.
     pub(crate) next: Option<String>,
 }
 
@@ -112,6 +117,14 @@ pub(crate) struct ErasedOrder {
 pub(crate) struct QueueChange {
     pub(crate) outcome: Outcome,
     pub(crate) paused: bool,
+}
+
+/// A worker was asked to drain, or not to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct WorkerChange {
+    pub(crate) outcome: Outcome,
+    /// Its id in the queue.
+    pub(crate) worker: String,
 }
 
 /// What orders wait for.

@@ -219,6 +219,7 @@ async fn order_of(
         batch: hook.batch,
         notices,
         traceparent,
+        due_at: None,
     };
     let submitted = submit(&app.database, vec![submission], None).await;
     let submitted = submitted.map_err(|error| of_order(Problem::from(error)))?;

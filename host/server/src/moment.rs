@@ -1,6 +1,7 @@
 //! Times as clients write them, the same in every query and body.
 
 use serde::Deserialize;
+use sitewright_jobs::MAX_DUE_MS;
 use sitewright_model::time::now_ms;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -49,6 +50,21 @@ pub(crate) fn moment(name: &str, text: &str) -> Result<i64, Problem> {
             Err(Problem::new(ProblemKind::BadRequest, detail))
         }
     }
+}
+
+/// The time before which an order must not begin, in milliseconds since the Unix epoch.
+pub(crate) fn due(text: &str) -> Result<i64, Problem> {
+    let wrong = |why: String| Problem::new(ProblemKind::OrderRefused, format!("`due` is {why}"));
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+        wrong(format!("{text:?}, which is no time with a zone; write 2026-12-24T08:00:00Z"))
+    })?;
+    // Never begins too early: a part of a second counts as a whole one.
+    let at = time.unix_timestamp().saturating_add(i64::from(time.nanosecond() > 0));
+    let at = at.saturating_mul(1_000);
+    if at > now_ms().saturating_add(MAX_DUE_MS) {
+        return Err(wrong(format!("{text:?}, which is more than five years ahead")));
+    }
+    Ok(at)
 }
 
 /// `90s`, `30m`, `2h`, `7d` or `2w` in milliseconds, as the command line reads it.

@@ -1,5 +1,5 @@
 //! `/v1/openapi.json`: the API as OpenAPI 3.1, made from the table of routes and from the types
-//! that handlers read.
+//! that handlers read. `/v1/openapi.html` is the same for people.
 
 use std::sync::LazyLock;
 
@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
+use sitewright_console::{Frame, Section};
 use sitewright_control::{OrderDetail, SubmissionReport};
 use sitewright_jobs::{BulkRun, Stats};
 use sitewright_model::failure::FailureRecord;
@@ -19,10 +20,11 @@ use super::answers::{
     AuditPage, BulkAnswer, CallbackChange, CancelledOrder, Checked, CostList, DeliveryDetail,
     DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage,
     HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, RetriedOrder, RevisedOrder,
-    TemplateList, WebhookChange, WebhookList,
+    TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
 use super::app::Surface;
-use super::problem::ProblemKind;
+use super::console::headers::secure;
+use super::problem::{Problem, ProblemKind};
 use super::routes::{Route, routes};
 use super::{bulk, callbacks, cost, failures, hooks, orders, queue, webhooks};
 
@@ -33,6 +35,32 @@ static DOCUMENT: LazyLock<Bytes> =
 /// `GET /v1/openapi.json`.
 pub(crate) async fn document() -> Response {
     ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+}
+
+/// Made once, as it is the same for everybody.
+static PAGE: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
+    let frame = Frame {
+        section: Section::Outside,
+        title: "The HTTP API".to_owned(),
+        viewer: None,
+        csrf: String::new(),
+        note: None,
+        events: None,
+        now: 0,
+    };
+    let page = sitewright_console::api(&frame, &description(Surface::Api));
+    page.map(Bytes::from).map_err(|error| error.to_string())
+});
+
+/// `GET /v1/openapi.html`.
+pub(crate) async fn page() -> Result<Response, Problem> {
+    let html = PAGE.as_ref().map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("the page cannot be made: {error}"))
+    })?;
+    let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+    let mut response = (kind, html.clone()).into_response();
+    secure(response.headers_mut());
+    Ok(response)
 }
 
 /// The description of the API.
@@ -51,7 +79,7 @@ pub fn description(surface: Surface) -> Value {
     }
     let mut components = schemas.take_definitions(true);
     components.insert("Problem".to_owned(), problem());
-    json!({
+    let mut description = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Sitewright",
@@ -71,7 +99,66 @@ pub fn description(surface: Surface) -> Value {
                 },
             },
         },
-    })
+    });
+    simplify(&mut description);
+    description
+}
+
+/// Says the same so that generators of clients read it: openapi-python-client refuses a document
+/// with the schema `true`, and its clients accept only the first one of several constants.
+fn simplify(value: &mut Value) {
+    /// Members that are a schema each, and members whose members are schemas.
+    const SCHEMAS: [&str; 3] = ["items", "contains", "not"];
+    const MANY: [&str; 5] = ["properties", "$defs", "prefixItems", "anyOf", "oneOf"];
+    let open = |schema: &mut Value| {
+        if *schema == Value::Bool(true) {
+            *schema = json!({});
+        }
+    };
+    match value {
+        Value::Object(members) => {
+            if let Some((names, meanings)) = members.get("oneOf").and_then(texts) {
+                members.remove("oneOf");
+                members.insert("type".to_owned(), json!("string"));
+                members.insert("enum".to_owned(), json!(names));
+                members.insert("x-enum-descriptions".to_owned(), json!(meanings));
+            }
+            for (name, member) in members.iter_mut() {
+                match &mut *member {
+                    Value::Object(all) if MANY.contains(&name.as_str()) => {
+                        all.values_mut().for_each(open);
+                    }
+                    Value::Array(all) if MANY.contains(&name.as_str()) => {
+                        all.iter_mut().for_each(open);
+                    }
+                    schema if SCHEMAS.contains(&name.as_str()) => open(schema),
+                    _ => {}
+                }
+                simplify(member);
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(simplify),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The texts that these schemas permit, and what each means, if they permit nothing but texts.
+fn texts(schemas: &Value) -> Option<(Vec<String>, Vec<String>)> {
+    let (mut names, mut meanings) = (Vec::new(), Vec::new());
+    for schema in schemas.as_array()? {
+        let meaning = schema["description"].as_str().unwrap_or_default();
+        let several = schema["enum"].as_array();
+        let all = schema.get("const").into_iter().chain(several.into_iter().flatten());
+        let before = names.len();
+        for name in all {
+            names.push(name.as_str()?.to_owned());
+            meanings.push(meaning.to_owned());
+        }
+        if names.len() == before {
+            return None;
+        }
+    }
+    (!names.is_empty()).then_some((names, meanings))
 }
 
 fn problem() -> Value {
@@ -161,6 +248,7 @@ fn operation_id(route: &Route) -> String {
 
 fn tag(path: &str) -> &str {
     match path.strip_prefix("/v1/") {
+        Some("openapi.json" | "openapi.html") => "description",
         Some(path) => path.split('/').next().unwrap_or_default(),
         None if path.starts_with("/hooks/") => "hooks",
         None => "status",
@@ -220,7 +308,14 @@ fn body(key: (&str, &str)) -> Option<Value> {
                 "type": "object",
                 "description": "An order document, as the CRM sends it or flat.",
             });
-            (true, schema)
+            let example = json!({
+                "id": "102",
+                "business_name": "Flora",
+                "business_email": "hello@flora.example",
+                "business_description": "Flowers for weddings, in the old town since 1987.",
+            });
+            let content = json!({ "schema": schema, "example": example });
+            return Some(json!({ "required": true, "content": { "application/json": content } }));
         }
         ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
         ("PUT", "/v1/orders/{id}/callback") => (true, inline::<callbacks::Body>()),
@@ -305,6 +400,14 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {
             json!({ "200": of("The queue.", schema.of::<QueueChange>()) })
         }
+        ("POST", "/v1/workers/{id}/drain") => json!({
+            "200": of("It had been asked before.", schema.of::<WorkerChange>()),
+            "202": of("It gets to know it with its next heartbeat.", schema.of::<WorkerChange>()),
+        }),
+        ("DELETE", "/v1/workers/{id}/drain") => json!({
+            "200": of("It was not asked to drain.", schema.of::<WorkerChange>()),
+            "202": of("It gets to know it with its next heartbeat.", schema.of::<WorkerChange>()),
+        }),
         ("GET", "/v1/audit") => json!({ "200": of("A page.", schema.of::<AuditPage>()) }),
         ("GET", "/v1/webhooks") => {
             json!({ "200": of("The webhooks.", schema.of::<WebhookList>()) })
@@ -354,6 +457,7 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             "200": text("Events, until the order has ended.", "text/event-stream"),
             "204": { "description": "The order has ended, and all its events were sent." },
         }),
+        (_, "/v1/openapi.html") => json!({ "200": text("The page.", "text/html") }),
         (_, "/metrics") => json!({ "200": text("Metrics.", "application/openmetrics-text") }),
         _ => json!({ "200": of("The answer.", object()) }),
     };

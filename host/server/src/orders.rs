@@ -13,9 +13,11 @@ use sitewright_control::{
     Difference, Document, Erased, OrderDetail, Part, Submission, Submitted, erase, read,
     sent_digest, submit,
 };
+use sitewright_failure::fingerprint::beginning;
 use sitewright_intake::{InvalidOrder, Notice, OrderSnapshot};
 use sitewright_jobs::{
-    CancelAnswer, Enqueued, Filter, OrderCursor, OrderState, Priority, Revised, Revision,
+    CancelAnswer, Enqueued, Filter, Found, OrderCursor, OrderState, Priority, Revised, Revision,
+    Search,
 };
 use sitewright_site::OrderDir;
 
@@ -26,6 +28,8 @@ use super::answers::{
 use super::app::App;
 use super::callbacks;
 use super::extract::{DocumentBody, Id, Parameters, answer, traceparent};
+use super::failures;
+use super::moment::{due, moment};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
 use super::tenancy::Tenant;
@@ -36,6 +40,8 @@ const MAX_KEY: usize = 200;
 /// Orders of a page: if nothing is said, and at most.
 const PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
+/// Maximum length of a text that is looked for in documents, in characters.
+const MAX_TEXT: usize = 200;
 
 /// The parameters of `POST /v1/orders`.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -63,6 +69,10 @@ pub(crate) struct Add {
     /// within a day at a lower price.
     #[serde(default)]
     batch: bool,
+    /// The order must not begin before this time (2026-12-24T08:00:00Z, at most five years ahead):
+    /// it is `waiting` until then. One that is past means nothing. An order that the queue has keeps
+    /// its own.
+    due: Option<String>,
 }
 
 fn default_priority() -> i64 {
@@ -82,6 +92,7 @@ pub(crate) async fn add(
     let idempotency_key = key(&headers)?;
     let tenant = of.wanted(parameters.tenant)?;
     let callback = parameters.callback.map(|url| callback(&app, &url)).transpose()?;
+    let due_at = parameters.due.map(|text| due(&text)).transpose()?;
     let order = document(&app, bytes).await?;
     templates::check(&app, &parameters.template).await?;
     let notices = language(&app, &order, &parameters.template).await?;
@@ -103,6 +114,7 @@ pub(crate) async fn add(
         batch,
         notices,
         traceparent: traceparent(&headers),
+        due_at,
     };
     let revise = revises.then_some(app.config_version.as_str());
     let submitted = submit(&app.database, vec![submission], revise).await;
@@ -234,10 +246,56 @@ pub(crate) struct List {
     template: Option<String>,
     /// Only orders with this label. That of the token, if it is for one tenant.
     tenant: Option<String>,
+    /// Only orders whose last failure is of this kind.
+    kind: Option<String>,
+    /// Only orders whose last failure has a fingerprint that begins with this: at least 4
+    /// hexadecimal digits.
+    fingerprint: Option<String>,
+    /// Only orders with this text in their document, in values or in names of fields; in upper or
+    /// lower case, and without wildcards. At most 200 characters. A page looks through 2000 orders:
+    /// it may have fewer orders than `limit`, or none, and nevertheless `next`.
+    text: Option<String>,
+    /// Only orders that came at or after this time: a time before now (90s, 30m, 2h, 7d, 2w), a day
+    /// (2026-11-23), a time (2026-11-23T08:00:00Z), or milliseconds since the Unix epoch.
+    created_after: Option<String>,
+    /// Only orders that came before this time, written like `created_after`.
+    created_before: Option<String>,
+    /// Only orders that have ended, at or after this time, written like `created_after`.
+    ended_after: Option<String>,
+    /// Only orders that have ended, before this time, written like `created_after`.
+    ended_before: Option<String>,
     /// Orders of a page, at most 1000. Default: 50.
     limit: Option<u32>,
     /// `next` of the page before.
     cursor: Option<String>,
+}
+
+impl List {
+    fn search(self, of: &Tenant) -> Result<Search, Problem> {
+        let wrong = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
+        let kind = self.kind.map(|name| failures::kind("kind", &name)).transpose()?;
+        let fingerprint = self.fingerprint.map(|text| beginning(&text)).transpose();
+        let fingerprint = fingerprint.map_err(|why| wrong(format!("`fingerprint`: {why}")))?;
+        if self.text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
+            return Err(wrong(format!("`text` has more than {MAX_TEXT} characters")));
+        }
+        let time =
+            |name: &str, text: Option<String>| text.map(|text| moment(name, &text)).transpose();
+        let filter = Filter {
+            state: self.state,
+            template: self.template,
+            tenant: of.wanted(self.tenant)?,
+            kind: kind.map(|kind| kind.as_str().to_owned()),
+            fingerprint,
+            created_after: time("created_after", self.created_after)?,
+            created_before: time("created_before", self.created_before)?,
+            ended_after: time("ended_after", self.ended_after)?,
+            ended_before: time("ended_before", self.ended_before)?,
+            after: self.cursor.as_deref().map(cursor).transpose()?,
+            limit: page(self.limit)?,
+        };
+        Ok(Search { filter, text: None, in_document: self.text })
+    }
 }
 
 /// `GET /v1/orders`.
@@ -246,21 +304,8 @@ pub(crate) async fn list(
     of: Tenant,
     Parameters(list): Parameters<List>,
 ) -> Result<Response, Problem> {
-    let limit = page(list.limit)?;
-    let after = list.cursor.as_deref().map(cursor).transpose()?;
-    // One more, to know whether there is a next page.
-    let filter = Filter {
-        state: list.state,
-        template: list.template,
-        tenant: of.wanted(list.tenant)?,
-        after,
-        limit: limit.saturating_add(1),
-    };
-    let mut orders = app.database.orders(&filter).await?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = orders.len() > limit;
-    orders.truncate(limit);
-    let next = orders.last().filter(|_| more).map(|last| written(&OrderCursor::from(last)));
+    let Found { orders, next, cut_after: _ } = app.database.search(&list.search(&of)?).await?;
+    let next = next.as_ref().map(written);
     Ok(answer(StatusCode::OK, &OrderPage { orders, next }))
 }
 

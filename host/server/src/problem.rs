@@ -57,6 +57,8 @@ pub enum ProblemKind {
     NoSuchHookDelivery,
     /// There is no such bulk action.
     NoSuchBulk,
+    /// There is no such worker, or not any more.
+    NoSuchWorker,
     /// The order has no such release, or not any more.
     NoSuchRelease,
     /// No template has this name.
@@ -116,6 +118,7 @@ impl ProblemKind {
             | ProblemKind::NoSuchWebhook
             | ProblemKind::NoSuchDelivery
             | ProblemKind::NoSuchBulk
+            | ProblemKind::NoSuchWorker
             | ProblemKind::NoSuchRelease
             | ProblemKind::NoSuchHook
             | ProblemKind::NoSuchHookDelivery => StatusCode::NOT_FOUND,
@@ -164,6 +167,7 @@ impl ProblemKind {
             ProblemKind::NoSuchHook => "There is no such hook",
             ProblemKind::NoSuchHookDelivery => "There is no such delivery of a hook",
             ProblemKind::NoSuchBulk => "There is no such bulk action",
+            ProblemKind::NoSuchWorker => "There is no such worker",
             ProblemKind::NoSuchRelease => "There is no such release",
             ProblemKind::NoSuchTemplate => "There is no such template",
             ProblemKind::InvalidOrder => "The document is not an order",
@@ -229,6 +233,7 @@ impl ProblemKind {
                 "GET /v1/hooks/deliveries lists the deliveries there are"
             }
             ProblemKind::NoSuchBulk => "POST /v1/bulk starts one, and says its id",
+            ProblemKind::NoSuchWorker => "GET /v1/stats lists the workers there are",
             ProblemKind::NoSuchRelease => {
                 "older ones are removed: `keep_releases` says how many are kept"
             }

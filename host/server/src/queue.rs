@@ -1,12 +1,12 @@
-//! `/v1/stats`, `/v1/queue`, `/v1/holds` and `/v1/audit`.
+//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/workers` and `/v1/audit`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use sitewright_jobs::{HoldId, HoldKind, NewHold};
+use sitewright_jobs::{DrainAnswer, HoldId, HoldKind, NewHold};
 
-use super::answers::{AuditPage, HoldChange, HoldList, Outcome, QueueChange};
+use super::answers::{AuditPage, HoldChange, HoldList, Outcome, QueueChange, WorkerChange};
 use super::app::App;
 use super::extract::{Fields, Id, MAX_ID, Parameters, answer};
 use super::orders::page;
@@ -101,6 +101,36 @@ pub(crate) async fn release(State(app): State<App>, Id(name): Id) -> Result<Resp
     let was_held = app.database.release_hold(&id).await?;
     let outcome = if was_held { Outcome::Released } else { Outcome::NotHeld };
     Ok(answer(StatusCode::OK, &HoldChange { outcome, hold: id }))
+}
+
+/// Asks a worker to drain, or takes that back. Whether that changed anything.
+pub(crate) async fn set_drain(app: &App, worker: &str, drain: bool) -> Result<bool, Problem> {
+    match app.database.set_drain(worker, drain).await? {
+        DrainAnswer::Changed => Ok(true),
+        DrainAnswer::Unchanged => Ok(false),
+        DrainAnswer::NoSuchWorker => {
+            let detail = format!("there is no worker {worker:?}, or not any more");
+            Err(Problem::new(ProblemKind::NoSuchWorker, detail))
+        }
+    }
+}
+
+/// `POST /v1/workers/{id}/drain`.
+pub(crate) async fn drain(State(app): State<App>, Id(worker): Id) -> Result<Response, Problem> {
+    let (status, outcome) = match set_drain(&app, &worker, true).await? {
+        true => (StatusCode::ACCEPTED, Outcome::Draining),
+        false => (StatusCode::OK, Outcome::Unchanged),
+    };
+    Ok(answer(status, &WorkerChange { outcome, worker }))
+}
+
+/// `DELETE /v1/workers/{id}/drain`.
+pub(crate) async fn undrain(State(app): State<App>, Id(worker): Id) -> Result<Response, Problem> {
+    let (status, outcome) = match set_drain(&app, &worker, false).await? {
+        true => (StatusCode::ACCEPTED, Outcome::Withdrawn),
+        false => (StatusCode::OK, Outcome::Unchanged),
+    };
+    Ok(answer(status, &WorkerChange { outcome, worker }))
 }
 
 /// The parameters of `GET /v1/audit`.

@@ -67,6 +67,7 @@ static STATUS: &[Route] = &[
 /// The routes of `sitewright serve`.
 static API: &[Route] = &[
     route!(GET "/v1/openapi.json", PUBLIC, None, get(openapi::document), "This description"),
+    route!(GET "/v1/openapi.html", PUBLIC, None, get(openapi::page), "The same, for people"),
     route!(POST "/v1/orders", SUBMIT, Some("order.add"), post(orders::add), "Add an order"),
     route!(GET "/v1/orders", READ, None, get(orders::list), "List orders, the newest first"),
     route!(GET "/v1/orders/{id}", READ, None, get(orders::show), "Show one order"),
@@ -215,6 +216,20 @@ static API: &[Route] = &[
         Some("queue.resume"),
         post(queue::resume),
         "Resume the queue"
+    ),
+    route!(
+        POST "/v1/workers/{id}/drain",
+        OPERATE,
+        Some("worker.drain"),
+        post(queue::drain),
+        "Let a worker finish its orders and end"
+    ),
+    route!(
+        DELETE "/v1/workers/{id}/drain",
+        OPERATE,
+        Some("worker.undrain"),
+        delete(queue::undrain),
+        "Let a worker claim orders again that was to drain"
     ),
     route!(GET "/v1/webhooks", READ, None, get(webhooks::list), "List the webhooks"),
     route!(
@@ -445,6 +460,20 @@ static CONSOLE: &[Route] = &[
         Some("queue.resume"),
         post(actions::resume),
         "Resume the queue"
+    ),
+    route!(
+        POST "/console/workers/{id}/drain",
+        OPERATE,
+        Some("worker.drain"),
+        post(actions::drain),
+        "Let a worker finish its orders and end"
+    ),
+    route!(
+        POST "/console/workers/{id}/undrain",
+        OPERATE,
+        Some("worker.undrain"),
+        post(actions::undrain),
+        "Let a worker claim orders again"
     ),
     route!(
         POST "/console/holds/set",

@@ -274,6 +274,12 @@ impl Worker {
         self.serving.liveness()
     }
 
+    /// Is cancelled when somebody has asked it to drain and it has no order any more: then
+    /// [`Worker::drain`] ends at once.
+    pub fn drained(&self) -> CancellationToken {
+        self.serving.drained()
+    }
+
     /// Stops it at once, for a second signal.
     pub fn stopper(&self) -> StopNow {
         self.serving.stopper()

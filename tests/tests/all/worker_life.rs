@@ -1,4 +1,5 @@
-//! The end of a worker: one SIGTERM, two, `--drain`, a paused queue; and cancelled orders.
+//! The end of a worker: one SIGTERM, two, `--drain`, `worker drain`, a paused queue; and cancelled
+//! orders.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,8 @@ use sitewright_jobs::{AttemptEnd, CancelAnswer, OrderState};
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
 use sitewright_tests::{Workbench, guest};
+
+use crate::serve::Listening;
 
 /// Number of orders in flight; `TESTS_DRAIN=1000` overrides the default.
 fn in_flight(default: usize) -> usize {
@@ -176,6 +179,69 @@ async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_sqlite
 async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_postgres() {
     if let Some(base) = Base::postgres("cancelling on PostgreSQL") {
         cancelled(base).await;
+    }
+}
+
+/// A worker is asked to drain through the API, that is taken back on the command line, and it is
+/// asked again.
+async fn drained_from_elsewhere(base: Base) {
+    let (model, gate) = Model::gated("call 1");
+    let factory = Factory::new(base, &model).await;
+    factory.enqueue_all([calls_in_turn("has", 2)]).await;
+    let mut worker = factory.worker(&[]);
+    until("it waits for its second reply", || async { model.asked().len() == 2 }).await;
+    let server = Listening::start(factory.command(&["--json", "serve", "--listen", "127.0.0.1:0"]));
+    let workers = factory.database.stats().await.unwrap().workers;
+    let id = workers[0].client_id.as_str();
+    let client = sitewright_http::client().unwrap();
+    let client = client.first();
+    let asked = client.post(server.url(&format!("/v1/workers/{id}/drain"))).send().await.unwrap();
+    assert_eq!(asked.status(), 202);
+    let nobody = client.post(server.url("/v1/workers/nobody/drain")).send().await.unwrap();
+    assert_eq!(nobody.status(), 404);
+    worker.until_log_contains("asked to drain").await;
+    assert!(factory.database.stats().await.unwrap().workers[0].draining);
+    let stats = factory.command(&["queue", "stats"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&stats.stdout).contains("draining, 1 of "), "{stats:?}");
+
+    factory.enqueue_all([calls_in_turn("next", 1)]).await;
+    let undone = factory.command(&["worker", "drain", id, "--undo"]).output().unwrap();
+    assert!(undone.status.success(), "{undone:?}");
+    worker.until_log_contains("not to drain any more").await;
+    assert_eq!(factory.order("next").await.runs, 0, "it claimed nothing meanwhile");
+    gate.open();
+    for order in ["has", "next"] {
+        factory.until_state(order, OrderState::Succeeded).await;
+    }
+
+    let asked = factory.command(&["--json", "worker", "drain", id]).output().unwrap();
+    assert!(String::from_utf8_lossy(&asked.stdout).contains("\"draining\""), "{asked:?}");
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
+    assert!(factory.database.stats().await.unwrap().workers.is_empty());
+    factory.enqueue_all([calls_in_turn("later", 1)]).await;
+    assert_eq!(factory.order("later").await.state, OrderState::Queued);
+    let gone = factory.command(&["worker", "drain", id]).output().unwrap();
+    assert_eq!(gone.status.code(), Some(2), "{gone:?}");
+    let log = factory.database.audit_log(i64::MAX, 100).await.unwrap();
+    let mut told: Vec<(&str, i64)> = log
+        .iter()
+        .filter(|entry| entry.action.starts_with("worker.") && entry.target.as_deref() == Some(id))
+        .map(|entry| (entry.action.as_str(), entry.status))
+        .collect();
+    told.reverse();
+    assert_eq!(told, [("worker.drain", 202), ("worker.undrain", 200), ("worker.drain", 200)]);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_asked_to_drain_from_elsewhere_on_sqlite() {
+    drained_from_elsewhere(Base::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_asked_to_drain_from_elsewhere_on_postgres() {
+    if let Some(base) = Base::postgres("draining a worker from elsewhere on PostgreSQL") {
+        drained_from_elsewhere(base).await;
     }
 }
 

@@ -234,14 +234,16 @@ impl Cli {
         })?;
         cli.color.choose();
         // A slow reader of the log must not delay a worker's orders.
-        let (default, slow) = match &cli.command {
-            Command::Worker(_) | Command::Serve(_) => ("info", Backpressure::Drop),
-            _ => ("error", Backpressure::Wait),
+        let serves = match &cli.command {
+            Command::Worker(args) => args.is_worker(),
+            Command::Serve(_) => true,
+            _ => false,
         };
+        let (default, slow) =
+            if serves { ("info", Backpressure::Drop) } else { ("error", Backpressure::Wait) };
         let filter = cli.log.as_deref().unwrap_or(default);
         // Attempts are made by these; the variables may be set for all programs of a machine.
-        let exports =
-            matches!(&cli.command, Command::Worker(_) | Command::Serve(_) | Command::Generate(_));
+        let exports = serves || matches!(&cli.command, Command::Generate(_));
         match crate::telemetry::start(filter, cli.log_format, slow, exports) {
             Ok(logging) => Ok((cli, logging)),
             Err(error) => {

@@ -157,8 +157,9 @@ fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> S
     let seen = format!("last seen {} ago", when::span(worker.silent_ms));
     let seen =
         if worker.silent_ms >= silent_ms { format!("{BAD}stale: {seen}{BAD:#}") } else { seen };
+    let draining = if worker.draining { "draining, " } else { "" };
     format!(
-        "worker {}\n  {} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
+        "worker {}\n  {draining}{} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
         output::one_line(&worker.client_id, width.saturating_sub(7)),
         worker.running,
         worker.max_orders,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
 
+use super::audit;
 use super::exit::Exit;
 #[cfg(feature = "server")]
 use super::http::Status;
@@ -15,8 +16,9 @@ use super::signals::{StopSignals, caught};
 use crate::config::Config;
 use crate::telemetry::Logging;
 use sitewright_control::read_metrics;
+use sitewright_failure::render::clean;
 use sitewright_http::Client;
-use sitewright_jobs::Database;
+use sitewright_jobs::{Database, DrainAnswer};
 use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_worker::{MOST_ORDERS, Watchdog, Worker, WorkerOptions, WorkerParts};
@@ -28,11 +30,15 @@ use sitewright_worker::{MOST_ORDERS, Watchdog, Worker, WorkerOptions, WorkerPart
 /// workers may share one database: SQLite on one machine, PostgreSQL on several. The first worker of
 /// a new version migrates the database, unless `--no-migrate` is given.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:\n  \
     sitewright worker                       use sitewright.db beside the configuration\n  \
     sitewright worker --drain               exit when every order has ended\n  \
+    sitewright worker drain web1-4711-01KB6M0C3T    let another worker finish its orders and exit\n  \
     SITEWRIGHT_DATABASE__URL=postgres://... sitewright worker --log-format json")]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Exit when every order has ended, including orders that wait for another attempt.
     #[arg(long)]
     drain: bool,
@@ -49,12 +55,79 @@ pub(super) struct Args {
     listen: Option<std::net::SocketAddr>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Let a worker finish the orders it has, claim no others, and exit with 0. It gets to know it
+    /// with its next heartbeat (`worker.beat_ms`).
+    #[command(after_help = "Examples:\n  \
+        sitewright --json queue stats | jq -r '.workers[].client_id'\n  \
+        sitewright worker drain web1-4711-01KB6M0C3T\n  \
+        sitewright worker drain web1-4711-01KB6M0C3T --undo")]
+    Drain {
+        /// Id of the worker, as `queue stats` shows it.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Let it claim orders again, if it has not exited yet.
+        #[arg(long)]
+        undo: bool,
+    },
+}
+
+impl Args {
+    /// Whether this process is to be a worker, and not to tell another one something.
+    pub(super) fn is_worker(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
+/// Tells a worker to drain, or not to.
+async fn drain(setup: &Setup, id: &str, undo: bool, json: bool) -> Result<Exit, SetupError> {
+    let config = setup.config()?;
+    let database = Setup::orders(&config).await?;
+    let action = if undo { "worker.undrain" } else { "worker.drain" };
+    let answer = database.set_drain(id, !undo).await?;
+    if answer == DrainAnswer::Changed {
+        audit::done(&database, action, Some(id.to_owned())).await?;
+    }
+    database.close().await;
+    let shown = clean(id);
+    let (outcome, says) = match (answer, undo) {
+        (DrainAnswer::NoSuchWorker, _) => {
+            return Err(SetupError::Usage(message!(
+                "no worker has the id {id:?}: `sitewright queue stats` shows those there are"
+            )));
+        }
+        (DrainAnswer::Changed, false) => (
+            "draining",
+            format!("Worker {shown} claims no more orders, and exits when it has none.\n"),
+        ),
+        (DrainAnswer::Changed, true) => {
+            ("withdrawn", format!("Worker {shown} claims orders again.\n"))
+        }
+        (DrainAnswer::Unchanged, false) => {
+            ("unchanged", format!("Worker {shown} drains already.\n"))
+        }
+        (DrainAnswer::Unchanged, true) => {
+            ("unchanged", format!("Worker {shown} was not asked to drain.\n"))
+        }
+    };
+    if json {
+        output::print_json(&json!({ "outcome": outcome, "worker": id }));
+    } else {
+        output::print(&says);
+    }
+    Ok(Exit::Done)
+}
+
 pub(super) async fn run(
     setup: &Setup,
     args: Args,
     json: bool,
     logging: &mut Logging,
 ) -> Result<Exit, SetupError> {
+    if let Some(Command::Drain { id, undo }) = &args.command {
+        return drain(setup, id, *undo, json).await;
+    }
     let begin = Instant::now();
     let mut config = setup.config()?;
     if let Some(most) = args.max_orders {
@@ -135,8 +208,11 @@ async fn serve(
     signals: &mut StopSignals,
     json: bool,
 ) -> Result<Exit, SetupError> {
+    let drained = worker.drained();
     let (signalled, ended) = tokio::select! {
         () = signals.next() => (true, Ok(())),
+        // Somebody has asked it to, and the orders that it had have ended.
+        () = drained.cancelled() => (false, Ok(())),
         ended = worker.ended(args.drain) => (false, ended),
         outdated = database.until_outdated() => (false, Err(outdated)),
     };

@@ -122,7 +122,7 @@ pub(crate) struct Queries {
     /// `$1`: the latest plausible time. Unclaimed orders dated after it, and those whose job is.
     pub(crate) future_dated: String,
     /// `$1`: an order; `$2`: now; `$3`: the latest plausible time. Dates the order back and keeps
-    /// what was left of its wait.
+    /// what was left of its wait; a due time that somebody gave it stays.
     pub(crate) date_back: String,
     /// `$1`: a template; `$2`: a number. Gives its oldest demoted jobs their own priority again.
     /// Dated now, by the clock that River fetches by, they come behind those that have it already.
@@ -390,10 +390,10 @@ impl Pool {
         }
     }
 
-    /// Reads rows outside a transaction.
+    /// Reads rows outside a transaction. What a caller wants must be in the values, not in the text.
     pub(crate) async fn all(
         &self,
-        sql: &'static str,
+        sql: impl sqlx::SqlSafeStr,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match self {
@@ -418,6 +418,15 @@ impl Pool {
             Pool::Sqlite(_) => sqlite,
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => postgres,
+        }
+    }
+
+    /// Whether it is SQLite, inside this process.
+    pub(crate) fn is_embedded(&self) -> bool {
+        match self {
+            Pool::Sqlite(_) => true,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => false,
         }
     }
 

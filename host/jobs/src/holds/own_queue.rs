@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use riverqueue::{Client, QueueConfig};
 
+use crate::drain::Draining;
 use crate::driver::held_jobs;
 use crate::error::Error;
 
@@ -19,6 +20,7 @@ pub struct OwnQueue {
     client: Client,
     config: QueueConfig,
     worker: String,
+    draining: Draining,
     state: Mutex<State>,
 }
 
@@ -31,8 +33,18 @@ struct State {
 }
 
 impl OwnQueue {
-    pub(crate) fn new(client: Client, config: QueueConfig, worker: String) -> Self {
-        OwnQueue { client, config, worker, state: Mutex::default() }
+    pub(crate) fn new(
+        client: Client,
+        config: QueueConfig,
+        worker: String,
+        draining: Draining,
+    ) -> Self {
+        OwnQueue { client, config, worker, draining, state: Mutex::default() }
+    }
+
+    /// Whether the worker takes no orders, because it was asked to drain.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_set()
     }
 
     /// Works the queue, if it is not worked yet. Its name.

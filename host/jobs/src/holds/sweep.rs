@@ -109,6 +109,7 @@ impl Database {
         }
         let failed = |error| Error::database(doing, error);
         let (now, mut here) = (now_ms(), Vec::new());
+        let takes_orders = !own.is_some_and(OwnQueue::is_draining);
         for row in &rows {
             let hold = Known::read(row).map_err(failed)?;
             if let Some(released) = hold.released_at {
@@ -123,7 +124,7 @@ impl Database {
                 HoldKind::Missing => {
                     if self.refresh_missing(sweep, &hold, now).await? {
                         swept.released += self.release_orders(&hold.id).await?;
-                    } else if sweep.served.contains(&hold.name) {
+                    } else if sweep.served.contains(&hold.name) && takes_orders {
                         here.push(hold.id);
                     }
                 }

@@ -11,6 +11,7 @@ use crate::driver::{Row, Tx, args, sql};
 use crate::error::Error;
 use crate::fair_share::FairShare;
 use crate::locks::try_rescue_lock;
+use crate::model::NOT_DUE;
 
 impl Rescuer {
     /// Requeues orders whose job the worker fetched longer than `ago` ago and did not claim.
@@ -110,7 +111,7 @@ async fn requeue_in(
             sql!(
                 "UPDATE sitewright_orders SET updated_at = $3
                  WHERE id = $1 AND state IN {unclaimed} AND job_id IS NOT DISTINCT FROM $2
-                 RETURNING template, priority, next_attempt_at"
+                 RETURNING template, priority, next_attempt_at, due_at"
             ),
             args![order, job, now],
         )
@@ -131,13 +132,28 @@ async fn requeue_in(
         .await?;
         return Ok(Some(true));
     }
-    let (due, priority) = (row.opt_int("next_attempt_at")?, row.int("priority")?);
+    let (next, priority) = (row.opt_int("next_attempt_at")?, row.int("priority")?);
+    // A producer that inserts only an order may give it a due time.
+    let not_before = row.opt_int("due_at")?.filter(|due| next.is_none() && *due > now);
+    let due = next.or(not_before);
     // An order that had a job keeps its position in the queue.
     let priority = match job {
         None => share.job_priority(tx, &row.text("template")?, priority).await?,
         Some(_) => priority,
     };
     let new = river::replace(river, tx, order, priority, job, None, due).await?;
-    tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, new]).await?;
+    match not_before {
+        None => {
+            let sql = "UPDATE sitewright_orders SET job_id = $2 WHERE id = $1";
+            tx.execute(sql, args![order, new]).await?;
+        }
+        Some(due) => {
+            let sql = sql!(
+                "UPDATE sitewright_orders SET job_id = $2, state = {waiting}, waiting_reason = $3,
+                    next_attempt_at = $4 WHERE id = $1"
+            );
+            tx.execute(sql, args![order, new, NOT_DUE, due]).await?;
+        }
+    }
     Ok(Some(false))
 }

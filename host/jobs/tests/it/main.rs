@@ -72,10 +72,11 @@ use serde_json::json;
 use sitewright_failure::group::Filter as ListedFailures;
 use sitewright_jobs::{
     AttemptEnd, AttemptLimits, BULK_BATCH, Backoff, BulkOutcome, CancelAnswer, Claim, Claimed,
-    CompleteOutcome, Database, Enqueued, Error, ExpiredRows, Filter, Handler, MAX_CACHED_BYTES,
-    MAX_CACHED_REPLIES, MAX_CACHED_REPLY_BYTES, Marks, NewAiCall, NewCachedReply, NewEvent,
-    NewFailure, NewOrder, OrderState, Publisher, Resolution, RetryClass, Revised, SCHEMA_VERSION,
-    Selection, Serving, Stop, StopReason, SweepCursor, WorkerId, WorkerSettings, class, serve,
+    CompleteOutcome, Database, DrainAnswer, Enqueued, Error, ExpiredRows, Filter, Handler,
+    MAX_CACHED_BYTES, MAX_CACHED_REPLIES, MAX_CACHED_REPLY_BYTES, Marks, NewAiCall, NewCachedReply,
+    NewEvent, NewFailure, NewOrder, OrderState, Publisher, Resolution, RetryClass, Revised,
+    SCHEMA_VERSION, Selection, Serving, Stop, StopReason, SweepCursor, WorkerId, WorkerSettings,
+    class, serve,
 };
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};

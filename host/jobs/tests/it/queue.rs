@@ -8,6 +8,8 @@ on_both!(
     d1_an_order_that_has_ended_stays_as_it_is,
     d7_an_order_begun_again_keeps_its_attempts_and_its_release,
     a_cancelled_order_ends_wherever_it_is,
+    an_order_does_not_begin_before_its_due_time,
+    a_worker_that_is_asked_to_drain_claims_nothing,
     pause_stops_the_line,
     b3_orders_that_wait_hold_no_connection,
     d3_a_job_that_a_producer_inserted_stays_the_only_one,
@@ -94,6 +96,90 @@ mod tests {
         let answers = one.enqueue_all(orders).await.unwrap();
         assert!(answers.iter().all(|answer| matches!(answer, Enqueued::New { .. })));
         assert_eq!(place.number("SELECT count(*) FROM river_job").await, 101);
+    }
+
+    pub(super) async fn an_order_does_not_begin_before_its_due_time(place: Place) {
+        let database = place.open().await;
+        let now = sitewright_model::time::now_ms();
+        let (soon, tomorrow) = (now + 1_000, now + 86_400_000);
+        let of = |id: &str, due: i64| NewOrder { due_at: Some(due), ..new_order(id) };
+        let shown = async |id: &str| {
+            let order = database.order(id).await.unwrap();
+            (order.state, order.due_at, order.next_attempt_at)
+        };
+        let waits = |due: i64| (OrderState::Waiting, Some(due), Some(due));
+        let at_once = (OrderState::Queued, None, None);
+        database.enqueue_all(vec![of("soon", soon), of("past", now - 1)]).await.unwrap();
+        database.enqueue(of("later", tomorrow)).await.unwrap();
+        assert_eq!(shown("soon").await, waits(soon));
+        assert_eq!(shown("past").await, at_once);
+        assert_eq!(shown("later").await, waits(tomorrow));
+        let reason = database.order("later").await.unwrap().waiting_reason.unwrap();
+        assert!(reason.contains("due time"), "{reason}");
+        // Sent again, and with another document.
+        assert!(matches!(
+            database.enqueue(of("later", soon)).await.unwrap(),
+            Enqueued::AlreadyQueued { .. }
+        ));
+        database.revise("later", r#"{"v":2}"#, None, None).await.unwrap();
+        assert_eq!(shown("later").await, waits(tomorrow));
+        // One that was cancelled before is due at once when it is requeued, alone or among many.
+        for (id, many) in [("one", false), ("many", true)] {
+            database.enqueue(of(id, tomorrow)).await.unwrap();
+            database.cancel(id).await.unwrap();
+            if many {
+                database.reopen_all(&[id.to_owned()], &[], None).await.unwrap();
+            } else {
+                database.reopen(id, None).await.unwrap();
+            }
+            assert_eq!(shown(id).await, at_once, "{id}");
+        }
+        let error = database.enqueue(of("slip", now * 1_000)).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+        assert!(error.to_string().contains("five years"), "{error}");
+
+        // A producer that writes only the order.
+        place
+            .sql(&format!(
+                "INSERT INTO sitewright_orders (id, document, template, due_at, updated_at)
+                 VALUES ('row', '{{}}', 'flora', {tomorrow}, 1)"
+            ))
+            .await;
+        let worker = worker(&database, &Scripted::all_succeed()).await;
+        for id in ["past", "one", "many", "soon"] {
+            until_state(&database, id, OrderState::Succeeded).await;
+        }
+        let attempts = database.attempts("soon").await.unwrap();
+        assert!(attempts[0].started_at >= soon, "{attempts:?}");
+        until_state(&database, "row", OrderState::Waiting).await;
+        assert_eq!(shown("row").await, waits(tomorrow));
+        assert_eq!(shown("later").await, waits(tomorrow));
+        worker.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn a_worker_that_is_asked_to_drain_claims_nothing(place: Place) {
+        let database = place.open().await;
+        let wait = Scripted::new(|claimed, _| match claimed.order.as_str() {
+            "long" => Do::Sleep(Duration::from_millis(700)),
+            _ => Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() }),
+        });
+        database.enqueue(new_order("long")).await.unwrap();
+        let worker = worker(&database, &wait).await;
+        let id = worker.client_id().to_owned();
+        until_state(&database, "long", OrderState::Running).await;
+        let ask = async |drain: bool| database.set_drain(&id, drain).await.unwrap();
+        assert_eq!(ask(false).await, DrainAnswer::Unchanged);
+        assert_eq!(ask(true).await, DrainAnswer::Changed);
+        assert_eq!(ask(true).await, DrainAnswer::Unchanged);
+        assert!(database.stats().await.unwrap().workers[0].draining);
+        let drained = worker.drained();
+        drained.cancelled().await;
+        assert_eq!(database.order("long").await.unwrap().state, OrderState::Succeeded);
+        database.enqueue(new_order("next")).await.unwrap();
+        assert_eq!(ask(false).await, DrainAnswer::Changed, "too late, but it is there");
+        assert!(worker.drain(GRACE).await.unwrap().in_time);
+        assert_eq!(database.order("next").await.unwrap().state, OrderState::Queued);
+        assert_eq!(ask(true).await, DrainAnswer::NoSuchWorker);
     }
 
     pub(super) async fn f1_ids_that_differ_only_in_case_are_refused(place: Place) {

@@ -82,6 +82,11 @@ mod tests {
             place.sql("DROP TABLE sitewright_watchers").await;
         }
         for sql in [
+            "DROP INDEX sitewright_orders_last_failure",
+            "DROP INDEX sitewright_orders_ended",
+            "DROP INDEX sitewright_failures_of_kind",
+            "ALTER TABLE sitewright_orders DROP COLUMN due_at",
+            "ALTER TABLE sitewright_workers DROP COLUMN drain_requested_at",
             "DROP TABLE sitewright_hook_deliveries",
             "DROP TABLE sitewright_bulk_runs",
             "DROP INDEX sitewright_ai_calls_took",

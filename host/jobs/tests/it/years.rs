@@ -479,6 +479,40 @@ mod tests {
             };
             assert_eq!(listed.len(), expected, "{filter:?}");
         }
+        let of = Filter { limit: 50, ..Filter::default() };
+        let kind = |kind: &str| Filter { kind: Some(kind.to_owned()), ..of.clone() };
+        let cause = |text: &str| Filter { fingerprint: Some(text.to_owned()), ..of.clone() };
+        for (filter, expected) in [
+            (kind("trap"), 40),
+            (kind("ai"), 50),
+            (kind("none"), 0),
+            (cause("f49"), 50),
+            (cause("f5"), 50),
+            (cause("f50"), 0),
+            (Filter { fingerprint: Some("f0".to_owned()), ..kind("trap") }, 40),
+            (Filter { fingerprint: Some("f1".to_owned()), ..kind("trap") }, 0),
+            (Filter { state: Some(OrderState::Dead), ..kind("trap") }, 40),
+            (Filter { state: Some(OrderState::Failed), ..kind("trap") }, 0),
+            (Filter { template: Some("rare".to_owned()), ..kind("trap") }, 20),
+            (Filter { created_after: Some(orders - 9), ..of.clone() }, 10),
+            (Filter { created_before: Some(11), ..of.clone() }, 10),
+            (Filter { ended_after: Some(orders - 4), ..of.clone() }, 5),
+            (Filter { ended_before: Some(3), ..kind("ai") }, 2),
+            (Filter { created_after: Some(5), ended_before: Some(8), ..of.clone() }, 3),
+        ] {
+            let begin = Instant::now();
+            let listed = database.orders(&filter).await.unwrap();
+            slowest = slowest.max(begin.elapsed());
+            assert_eq!(listed.len(), expected, "{filter:?}");
+            let newest = listed.windows(2).all(|two| two[0].created_at > two[1].created_at);
+            assert!(newest, "{filter:?}");
+        }
+        // A page behind another one has the same filters.
+        let first = database.orders(&Filter { limit: 25, ..kind("trap") }).await.unwrap();
+        let after = first.last().map(sitewright_jobs::OrderCursor::from);
+        let rest = database.orders(&Filter { after, ..kind("trap") }).await.unwrap();
+        assert_eq!((first.len(), rest.len()), (25, 15));
+        assert!(rest.iter().all(|order| order.created_at < first[24].created_at));
         for filter in [
             ListedFailures::default(),
             ListedFailures { kind: Some("trap".to_owned()), ..ListedFailures::default() },

@@ -14,7 +14,7 @@ use crate::access::Audited;
 use crate::app::App;
 use crate::extract::Id;
 use crate::problem::Problem;
-use crate::queue::{hold_id, new_hold};
+use crate::queue::{hold_id, new_hold, set_drain};
 
 /// The page at this address, which says what was done.
 pub(super) fn done(page: &str, did: &str) -> Result<Response, Problem> {
@@ -81,6 +81,26 @@ pub(crate) async fn pause(State(app): State<App>, _: Visit) -> Result<Response, 
 pub(crate) async fn resume(State(app): State<App>, _: Visit) -> Result<Response, Problem> {
     app.database.resume().await?;
     done(address::HOME, "resumed")
+}
+
+/// `POST /console/workers/{id}/drain`.
+pub(crate) async fn drain(
+    State(app): State<App>,
+    Id(id): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    let has_changed = set_drain(&app, &id, true).await?;
+    done("/console/templates", if has_changed { "draining" } else { "drain_same" })
+}
+
+/// `POST /console/workers/{id}/undrain`.
+pub(crate) async fn undrain(
+    State(app): State<App>,
+    Id(id): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    let has_changed = set_drain(&app, &id, false).await?;
+    done("/console/templates", if has_changed { "undrained" } else { "drain_same" })
 }
 
 /// `POST /console/holds/set`.

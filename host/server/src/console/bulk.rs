@@ -27,12 +27,14 @@ fn action(fields: &Fields) -> Result<BulkAction, Problem> {
 
 /// The orders that fit, if their state has not changed since `until`.
 fn selection(action: BulkAction, wanted: &Wanted, tenant: &Tenant, until: i64) -> Selection {
-    let Wanted { state, template, kind, text } = wanted.clone();
+    // No page leads here with what a selection does not know: `Wanted` sees to that.
+    let Wanted { state, template, kind, text, cause, contains: _, from: _, to: _ } = wanted.clone();
     Selection {
         states: states_of(action, state),
         template,
         kind,
         text,
+        fingerprint: cause,
         tenant: tenant.as_deref().map(str::to_owned),
         until: Some(until),
         ..Selection::default()

@@ -13,7 +13,7 @@ use crate::routes::{Route, pages};
 /// The fields of the forms at a path, besides the secret of the session.
 fn fields(path: &str) -> &'static [&'static str] {
     match path {
-        "/console/bulk" => &["do", "state", "template", "kind", "text", "until", "most"],
+        "/console/bulk" => &["do", "state", "template", "kind", "text", "cause", "until", "most"],
         "/console/orders/{id}/use" => &["release", "expected"],
         "/console/orders/{id}/revise" => &["revision", "template", "document", "step"],
         "/console/orders/{id}/erase" => &["confirm"],

@@ -28,7 +28,7 @@ pub(crate) mod bulk;
 pub(crate) mod entrance;
 mod fields;
 pub(crate) mod guard;
-mod headers;
+pub(crate) mod headers;
 mod identity;
 mod link;
 pub(crate) mod oidc;

@@ -12,9 +12,12 @@ use sitewright_console::{
     Wanted, address,
 };
 use sitewright_control::OrderDetail;
+use sitewright_failure::fingerprint::beginning;
 use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
 use sitewright_failure::render;
-use sitewright_jobs::{OrderState, OrderToRetry, Search, Stats, WorkerStats};
+use sitewright_jobs::{
+    Filter as ListedOrders, OrderState, OrderToRetry, Search, Stats, WorkerStats,
+};
 use sitewright_model::build::host_build;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::time::now_ms;
@@ -24,6 +27,7 @@ use crate::app::App;
 use crate::bundles;
 use crate::extract::Id;
 use crate::failures::{no_record, parsed, trends};
+use crate::moment::moment;
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
 use crate::replays::report;
@@ -33,6 +37,7 @@ use crate::tenancy::Tenant;
 /// Hours of the chart.
 const HOURS: usize = 24;
 const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 /// Orders of a page.
 const ORDERS: u32 = 40;
 /// Changes of many orders beside them.
@@ -88,7 +93,32 @@ pub(super) fn wanted(fields: &Fields) -> Result<Wanted, Problem> {
         template: filter(fields, "template")?,
         kind: kind(fields)?,
         text: filter(fields, "text")?,
+        cause: cause_beginning(fields)?,
+        contains: filter(fields, "contains")?,
+        from: day(fields, "from")?,
+        to: day(fields, "to")?,
     })
+}
+
+/// The beginning of a fingerprint in a query or a form.
+fn cause_beginning(fields: &Fields) -> Result<Option<String>, Problem> {
+    let text = filter(fields, "cause")?.map(|text| beginning(&text)).transpose();
+    text.map_err(|why| Problem::new(ProblemKind::BadRequest, format!("`cause`: {why}")))
+}
+
+/// A day in a query, as it was written: `2026-11-23`.
+fn day(fields: &Fields, name: &str) -> Result<Option<String>, Problem> {
+    let Some(text) = filter(fields, name)? else { return Ok(None) };
+    if text.len() == 10 && text.split('-').count() == 3 && moment(name, &text).is_ok() {
+        return Ok(Some(text));
+    }
+    let detail = format!("`{name}` is {text:?}, and must be a day like 2026-11-23");
+    Err(Problem::new(ProblemKind::BadRequest, detail))
+}
+
+/// When a day begins, in milliseconds since the Unix epoch.
+fn beginning_of(name: &str, day: Option<&String>) -> Result<Option<i64>, Problem> {
+    day.map(|day| moment(name, day)).transpose()
 }
 
 /// Names of templates to choose from. Those that workers have: the folder of this machine may be
@@ -153,8 +183,7 @@ pub(crate) async fn orders(
     let wanted = wanted(&visit.query)?;
     let after = visit.query.get("cursor").map(cursor).transpose()?;
     let is_later = after.is_some();
-    let is_id_alone =
-        wanted.state.is_none() && wanted.template.is_none() && wanted.kind.is_none() && !is_later;
+    let is_id_alone = !is_later && wanted.has_id_only();
     if let Some(id) = wanted.text.as_deref().filter(|_| is_id_alone) {
         // Who types a whole id wants that order, however old it is.
         match app.database.order(id).await {
@@ -167,15 +196,21 @@ pub(crate) async fn orders(
             Err(error) => return Err(error.into()),
         }
     }
-    let search = Search {
+    let until = beginning_of("to", wanted.to.as_ref())?;
+    let filter = ListedOrders {
         state: wanted.state,
         template: wanted.template.clone(),
-        kind: wanted.kind.clone(),
-        text: wanted.text.clone(),
         tenant: tenant.as_deref().map(str::to_owned),
+        kind: wanted.kind.clone(),
+        fingerprint: wanted.cause.clone(),
+        created_after: beginning_of("from", wanted.from.as_ref())?,
+        created_before: until.map(|day| day.saturating_add(DAY_MS)),
+        ended_after: None,
+        ended_before: None,
         after,
         limit: ORDERS,
     };
+    let search = Search { filter, text: wanted.text.clone(), in_document: wanted.contains.clone() };
     let found = app.database.search(&search).await?;
     let next = found.next.as_ref().map(written);
     let templates = template_names(&app).await?;

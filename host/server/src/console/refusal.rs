@@ -119,6 +119,7 @@ fn hint(kind: ProblemKind) -> &'static str {
         | ProblemKind::BadSignature
         | ProblemKind::NoSuchHook
         | ProblemKind::NoSuchHookDelivery
+        | ProblemKind::NoSuchWorker
         | ProblemKind::NoSuchBulk => "Go back, and try it again.",
     }
 }

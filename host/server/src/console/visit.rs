@@ -116,6 +116,12 @@ fn done(did: &str) -> Option<Note> {
         "resumed" => note(Level::Good, "The queue is resumed."),
         "held" => note(Level::Good, "It is held: orders that need it wait."),
         "released" => note(Level::Good, "It is released: its orders are made within seconds."),
+        "draining" => note(
+            Level::Good,
+            "The worker claims no more orders, and exits when those that it has are made.",
+        ),
+        "undrained" => note(Level::Good, "The worker claims orders again within seconds."),
+        "drain_same" => note(Level::Warning, "That was so before; nothing was changed."),
         "not_held" => note(Level::Warning, "It was not held; nothing was changed."),
         _ => None,
     }

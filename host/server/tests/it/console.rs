@@ -439,6 +439,22 @@ mod tests {
         assert_eq!(found("template=nothing").await, [""; 0]);
         assert_eq!(found("text=%25").await, [""; 0], "no wildcard");
         assert_eq!(found("text=_").await, [""; 0]);
+        let record = api.database.order("other-1").await.unwrap().last_failure.unwrap();
+        let cause = fingerprint(&api, &record).await;
+        let of_cause = format!("cause={}", &cause[..6]);
+        assert_eq!(found(of_cause.as_str()).await, ["other-1"]);
+        assert_eq!(found("contains=FLORA&kind=panic").await, ["other-1"]);
+        assert_eq!(found("contains=fauna").await, [""; 0]);
+        assert_eq!(found("from=2026-01-01&to=2999-01-01&kind=panic").await, ["other-1"]);
+        assert_eq!(found("to=2026-01-01").await, [""; 0]);
+        for wrong in ["cause=x", "from=7d", "to=yesterday"] {
+            let answer = browser.get(&format!("/console/orders?{wrong}")).await;
+            assert_eq!(answer.status.as_u16(), 400, "{wrong}");
+        }
+        // What a change of many orders does not know leads to none.
+        let list = browser.page(&format!("/console/orders?cause={cause}")).await;
+        assert!(list.contains(&format!("/console/bulk?do=retry&#38;cause={cause}")), "{list}");
+        assert!(!browser.page("/console/orders?contains=flora").await.contains("/console/bulk?"));
         // Pages: each order once.
         for query in ["", "text=shop", "state=queued&text=shop", "state=queued"] {
             let html = browser.page(&format!("/console/orders?{query}")).await;

@@ -123,6 +123,12 @@ mod tests {
             assert_eq!(answer.status.as_u16(), 400, "{path} {fields:?}: {answer:?}");
         }
         assert!(!api.database.is_paused().await.unwrap());
+        for form in ["drain", "undrain"] {
+            let path = format!("/console/workers/nobody/{form}");
+            let answer = browser.form(&path, &[("csrf", csrf.as_str())]).await;
+            assert_eq!(answer.status.as_u16(), 404, "{path}: {answer:?}");
+            assert!(answer.text.contains("There is no such worker"), "{path}: {}", answer.text);
+        }
         let nothing = browser.page("/console/bulk?do=cancel&state=failed").await;
         assert!(nothing.contains("There is nothing to cancel"), "{nothing}");
         // A form that does not say how many does nothing.

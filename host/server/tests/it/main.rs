@@ -41,6 +41,7 @@ mod standins;
 
 mod abuse;
 mod access;
+mod api_client;
 mod browser;
 mod bulk;
 mod console;

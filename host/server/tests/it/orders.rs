@@ -3,7 +3,9 @@
 on_both!(
     an_order_is_added_once_and_shown,
     an_order_goes_through_its_life,
+    an_order_waits_for_its_due_time,
     lists_are_complete_page_by_page,
+    lists_have_what_fits_every_filter,
     what_cannot_be_done_says_why,
     a_language_that_the_template_does_not_write_is_refused_at_once,
     an_id_that_names_no_folder_is_found_as_it_was_sent,
@@ -50,6 +52,42 @@ mod tests {
         assert_eq!((revised.status, &revised.body["revision"]), (StatusCode::ACCEPTED, &json!(2)));
         let stored = api.get("/v1/orders/24/document").await;
         assert_eq!(stored.body["business_name"], "Flora II");
+    }
+
+    pub(super) async fn an_order_waits_for_its_due_time(place: Place) {
+        let api = place.serve().await;
+        let add = async |due: &str, dry: bool| {
+            let path = format!("/v1/orders?template=flora&due={due}&dry_run={dry}");
+            api.send(Method::POST, &path, &document("24")).await
+        };
+        for wrong in ["tomorrow", "2026-12-24", "1764403200000", "9999-01-01T00:00:00Z", "2h"] {
+            for dry in [true, false] {
+                let refused = add(wrong, dry).await;
+                refused.is_problem(422, "order_refused");
+                let detail = refused.body["detail"].as_str().unwrap();
+                assert!(detail.contains("`due`") && detail.contains(wrong), "{detail}");
+            }
+        }
+        let in_an_hour = time::OffsetDateTime::now_utc() + time::Duration::hours(1);
+        let due = in_an_hour.replace_nanosecond(0).unwrap();
+        let text = due.format(&time::format_description::well_known::Rfc3339).unwrap();
+        let added = add(text.as_str(), false).await;
+        assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        let ms = json!(due.unix_timestamp() * 1_000);
+        assert_eq!((&added.body["state"], &added.body["due_at"]), (&json!("waiting"), &ms));
+        let shown = api.get("/v1/orders/24").await.body["order"].clone();
+        assert_eq!(shown["state"], "waiting");
+        assert_eq!((&shown["due_at"], &shown["next_attempt_at"]), (&ms, &ms));
+        assert!(shown["waiting_reason"].as_str().unwrap().contains("due time"), "{shown}");
+        // It keeps what it has, and one that is past means nothing.
+        assert_eq!(add("2020-01-01T00:00:00Z", false).await.body["outcome"], "already_queued");
+        assert_eq!(api.get("/v1/orders/24").await.body["order"]["due_at"], ms);
+        let past = "/v1/orders?template=flora&due=2020-01-01T00:00:00%2B01:00";
+        let queued = api.send(Method::POST, past, &document("25")).await;
+        assert_eq!(
+            (&queued.body["state"], &queued.body["due_at"]),
+            (&json!("queued"), &Value::Null)
+        );
     }
 
     pub(super) async fn an_order_goes_through_its_life(place: Place) {
@@ -127,6 +165,65 @@ mod tests {
             assert_eq!(found.len(), count, "{query}: {found:?}");
             let different: BTreeSet<&String> = found.iter().collect();
             assert_eq!(different.len(), count, "{query}: {found:?}");
+        }
+    }
+
+    pub(super) async fn lists_have_what_fits_every_filter(place: Place) {
+        let api = place.serve().await;
+        for number in 0..12 {
+            let id = format!("o{number:02}");
+            let mut body = document(&id);
+            if number == 3 {
+                body["business_name"] = json!("100% \"Flör_a\"");
+            }
+            let added = api.send(Method::POST, "/v1/orders?template=flora", &body).await;
+            assert_eq!(added.status, StatusCode::ACCEPTED, "{added:?}");
+        }
+        for (id, kind) in [("o01", "trap"), ("o02", "ai"), ("o05", "trap")] {
+            let claimed = api.claim(id).await;
+            api.complete(&claimed, Resolution::Failed { failure: failure(kind) }).await;
+        }
+        let failures = api.get("/v1/failures?flat=true&kind=trap").await;
+        let cause = failures.body["failures"][0]["fingerprint"].as_str().unwrap().to_owned();
+        let of_cause = format!("fingerprint={}", cause[..8].to_ascii_uppercase());
+        let others = "o00 o03 o04 o06 o07 o08 o09 o10 o11";
+        let all = "o00 o01 o02 o03 o04 o05 o06 o07 o08 o09 o10 o11";
+        for (query, wanted) in [
+            ("kind=trap", "o01 o05"),
+            ("kind=ai&state=failed", "o02"),
+            ("kind=ai&state=queued", ""),
+            ("kind=deadline", ""),
+            (of_cause.as_str(), "o01 o05"),
+            ("fingerprint=00000000", ""),
+            // A text is no pattern, and quotes of it are found although JSON escapes them.
+            ("text=100%25", "o03"),
+            ("text=%25+%22fl", "o03"),
+            ("text=R_A", "o03"),
+            ("text=Fl%25a", ""),
+            ("text=Flor_", ""),
+            ("text=fLORA&kind=trap", "o01 o05"),
+            ("created_after=1h", all),
+            ("created_after=1h&created_before=2999-01-01", all),
+            ("created_before=1h", ""),
+            ("ended_after=1h", "o01 o02 o05"),
+            ("ended_after=1h&state=queued", ""),
+            ("ended_before=1h", ""),
+            ("created_after=1h&state=queued", others),
+        ] {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = api.get(&format!("/v1/orders?limit=2&{query}{cursor}")).await;
+                assert_eq!(page.status, StatusCode::OK, "{query}: {page:?}");
+                let orders = page.body["orders"].as_array().unwrap();
+                found.extend(orders.iter().map(|order| order["id"].as_str().unwrap().to_owned()));
+                match page.body["next"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            // The newest is the first; some came within the same millisecond.
+            found.sort();
+            assert_eq!(found.join(" "), wanted, "{query}");
         }
     }
 
@@ -217,6 +314,11 @@ mod tests {
             "/v1/orders?limit=0",
             "/v1/orders?limit=1001",
             "/v1/orders?cursor=x",
+            "/v1/orders?kind=bad",
+            "/v1/orders?fingerprint=xyz",
+            "/v1/orders?text=",
+            "/v1/orders?created_after=yesterday",
+            "/v1/orders?ended_before=2026-13-01",
             "/v1/failures?kind=bad",
             "/v1/failures?since=yesterday",
         ] {

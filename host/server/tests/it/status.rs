@@ -122,11 +122,67 @@ async fn the_description_has_every_route() {
             );
         }
     }
+    // Generators of clients need both.
+    let types = &description["components"]["schemas"];
+    assert_eq!(types["OrderState"]["type"], "string", "{}", types["OrderState"]);
+    assert_eq!(types["OrderState"]["enum"][0], "queued", "{}", types["OrderState"]);
+    for (name, schema) in types.as_object().unwrap() {
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(schema.is_object(), "{name}.{field} is {schema}");
+        }
+    }
     let add = &description["paths"]["/v1/orders"]["post"]["parameters"];
     let template = add.as_array().unwrap().iter().find(|one| one["name"] == "template").unwrap();
     assert_eq!((&template["in"], &template["required"]), (&json!("query"), &json!(true)));
     let kinds = &description["components"]["schemas"]["Problem"]["properties"]["kind"]["enum"];
     assert!(kinds.as_array().unwrap().contains(&json!("order_differs")), "{kinds}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_api_has_all_of_the_description() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let description = api.get("/v1/openapi.json").await.body;
+    let page = api.get("/v1/openapi.html").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    crate::visitor::is_secure("/v1/openapi.html", &page);
+    let html = &page.text;
+    assert_eq!(html.matches("<script").count(), 1, "no script in the page");
+    assert!(html.contains("prefers-color-scheme") || html.contains("color-scheme\" content"));
+    let mut operations = 0;
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            operations += 1;
+            let id = operation["operationId"].as_str().unwrap();
+            let article = html.split(&format!("<article id=\"{id}\">")).nth(1).unwrap_or_default();
+            let article = article.split("</article>").next().unwrap();
+            let summary = operation["summary"].as_str().unwrap();
+            let mut wanted = vec![method.to_uppercase(), path.clone(), summary.to_owned()];
+            if let Some(scope) = operation["security"][0]["token"][0].as_str() {
+                wanted.push(format!("<span class=\"tag good\">{scope}</span>"));
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                wanted.push(format!("<code>{}</code>", parameter["name"].as_str().unwrap()));
+            }
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                if status != "default" {
+                    wanted.push(format!("<code>{status}</code>"));
+                    wanted.push(answer["description"].as_str().unwrap().replace('`', "&#96;"));
+                }
+            }
+            for part in wanted {
+                assert!(article.contains(&part.replace('\'', "&#39;")), "{id}: {part}\n{article}");
+            }
+        }
+    }
+    assert!(operations >= 50, "{operations}");
+    for name in description["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(html.contains(&format!("<article id=\"type-{name}\">")), "{name}");
+    }
+    // An example that a client can send, and one of what comes back.
+    assert!(html.contains("&#34;business_name&#34;: &#34;Flora&#34;"), "{html}");
+    assert!(html.contains("&#34;state&#34;: &#34;queued&#34;"), "{html}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::generate::read_document;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
+use crate::cli::when;
 use crate::config::Config;
 use sitewright_control::{Document as Read, Part, Submission, Submitted, submit};
 use sitewright_failure::render::{clean, paragraph};
@@ -43,6 +44,11 @@ pub(in crate::cli) struct Args {
     /// within a day at a lower price. An order that the queue has keeps its own.
     #[arg(long)]
     batch: bool,
+    /// The orders must not begin before this time: 2h or 7d from now, a day (in UTC), or a time like
+    /// 2026-12-24T08:00:00Z. They are `waiting` until then; `order retry` does not wait. An order
+    /// that the queue has keeps its own.
+    #[arg(long, value_name = "TIME", value_parser = when::until)]
+    due: Option<i64>,
     /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
@@ -65,6 +71,7 @@ const EXAMPLES: &str = "\
 Examples:
   sitewright order add order.json --template local-business --wait
   sitewright order add orders/*.json --template local-business --priority 4
+  sitewright order add order.json --template local-business --due 2026-12-24T08:00:00Z
   crm-export 24 | sitewright --json order add - --template local-business --key crm-24-v3
 
 In the JSON, `orders[].outcome` is new, revised, already_queued, already_running or already_done; all of \
@@ -109,6 +116,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         priority,
         idempotency_key: args.key.clone(),
         traceparent: None,
+        due_at: args.due,
     });
     let database = Setup::orders_or_new(config).await?;
     let revise = args.revise.then_some(config.version.as_str());
@@ -289,13 +297,19 @@ impl Added<'_> {
     }
 
     fn text(&self) -> String {
-        let Submitted { answer, sent_as, warnings, differs, revised } = &self.submitted;
+        let Submitted { answer, due_at, sent_as, warnings, differs, revised } = &self.submitted;
         if let Some(revised) = *revised {
             return revise::line(answer.order(), revised);
         }
         let order = clean(answer.order());
         let mut text = match answer {
-            Enqueued::New { job, .. } => format!("order {order} is queued (job {job})\n"),
+            Enqueued::New { job, .. } => match *due_at {
+                None => format!("order {order} is queued (job {job})\n"),
+                Some(due) => {
+                    let due = when::time_and_distance(due);
+                    format!("order {order} waits until {due} (job {job})\n")
+                }
+            },
             Enqueued::AlreadyQueued { .. } => {
                 format!("order {order} is queued already; nothing was added\n")
             }

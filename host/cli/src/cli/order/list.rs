@@ -3,17 +3,19 @@
 use serde_json::json;
 
 use crate::cli::exit::Exit;
+use crate::cli::failures::kind;
 use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::table::{Align, table};
 use crate::cli::when;
+use sitewright_failure::fingerprint::beginning;
 use sitewright_failure::render;
-use sitewright_jobs::{Database, Filter, Order, OrderState};
+use sitewright_jobs::{Database, Filter, Found, Order, OrderState, Search};
+use sitewright_model::failure::FailureKind;
 
 /// List orders, newest first.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sitewright order list --state failed\n  sitewright --json \
-                        order list --limit 1000 | jq -r '.orders[].id'")]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
     /// List only this state: queued, running, waiting, succeeded, failed, dead or cancelled.
     #[arg(long)]
@@ -21,10 +23,41 @@ pub(in crate::cli) struct Args {
     /// List only orders of this template.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
+    /// List only orders whose last failure is of this kind: trap, panic, ai, output_rejected, ...
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<FailureKind>,
+    /// List only orders whose last failure has this fingerprint, or one that begins like this, as
+    /// `failures list` shows it.
+    #[arg(long, value_name = "DIGITS", value_parser = beginning)]
+    fingerprint: Option<String>,
+    /// List only orders with this text in their document, in upper or lower case, without
+    /// wildcards. Reads the documents of all other orders that fit.
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// List only orders that came at or after this time: 30m, 2h, 7d ago, or a time like
+    /// 2026-11-23T08:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = when::since)]
+    created_after: Option<i64>,
+    /// List only orders that came before this time.
+    #[arg(long, value_name = "TIME", value_parser = when::since)]
+    created_before: Option<i64>,
+    /// List only orders that have ended, at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = when::since)]
+    ended_after: Option<i64>,
+    /// List only orders that have ended, before this time.
+    #[arg(long, value_name = "TIME", value_parser = when::since)]
+    ended_before: Option<i64>,
     /// List at most this number of orders.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  sitewright order list --state failed
+  sitewright order list --kind ai --ended-after 2h
+  sitewright order list --text 'flora.example' --created-after 2026-11-01
+  sitewright --json order list --limit 1000 | jq -r '.orders[].id'";
 
 /// Where the columns' texts stand: order, state, template, runs, age, note.
 const COLUMNS: [Align; 6] =
@@ -34,14 +67,8 @@ const COLUMNS: [Align; 6] =
 const WIDEST: usize = 40;
 
 pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<Exit, SetupError> {
-    let Args { state, template, limit } = args;
-    // One more, to detect that there are more.
-    let limit_and_one = limit.saturating_add(1);
-    let filter = Filter { state, template, limit: limit_and_one, ..Filter::default() };
-    let mut orders = database.orders(&filter).await?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = orders.len() > limit;
-    orders.truncate(limit);
+    let limit = args.limit;
+    let (orders, more) = found(database, args).await?;
     if json {
         output::print_json(&json!({ "orders": orders, "more": more }));
         return Ok(Exit::Done);
@@ -52,6 +79,37 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
     }
     output::print(&text);
     Ok(Exit::Done)
+}
+
+/// The newest orders that fit, at most as many as are wanted; and whether there are more.
+async fn found(database: &Database, args: Args) -> Result<(Vec<Order>, bool), SetupError> {
+    let wanted = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let filter = Filter {
+        state: args.state,
+        template: args.template,
+        tenant: None,
+        kind: args.kind.map(|kind| kind.as_str().to_owned()),
+        fingerprint: args.fingerprint,
+        created_after: args.created_after,
+        created_before: args.created_before,
+        ended_after: args.ended_after,
+        ended_before: args.ended_before,
+        after: None,
+        limit: args.limit,
+    };
+    let mut search = Search { filter, text: None, in_document: args.text };
+    let mut orders: Vec<Order> = Vec::new();
+    loop {
+        let Found { orders: page, next, cut_after } = database.search(&search).await?;
+        orders.extend(page);
+        // A page that looked through as many documents as it may is not the last one.
+        if cut_after.is_none() || orders.len() >= wanted {
+            let more = next.is_some() || orders.len() > wanted;
+            orders.truncate(wanted);
+            return Ok((orders, more));
+        }
+        search.filter.after = next;
+    }
 }
 
 fn text(orders: &[Order], width: usize) -> String {
