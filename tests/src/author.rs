@@ -32,16 +32,15 @@ pub const FAST: Profile = &[
     ("DEBUG", "line-tables-only"),
     ("DEBUG_ASSERTIONS", "true"),
 ];
-/// [`FAST`] for projects without a vendored SDK, and without debug information. Their flags are others
-/// than those of [`Desk::rust`], and cargo puts two builds that differ only in remapped paths into
-/// the same place: with another profile, neither replaces the dependencies of the other.
+/// For projects without a vendored SDK: what compiles fastest. Their flags are others than those of
+/// [`Desk::rust`], and cargo puts two builds that differ only in remapped paths into the same place:
+/// with another profile, neither replaces the dependencies of the other.
 pub const FAST_UNVENDORED: Profile = &[
     ("LTO", "false"),
-    ("OPT_LEVEL", "1"),
-    ("CODEGEN_UNITS", "16"),
-    ("INCREMENTAL", "true"),
+    ("OPT_LEVEL", "0"),
+    ("CODEGEN_UNITS", "256"),
+    ("INCREMENTAL", "false"),
     ("DEBUG", "false"),
-    ("DEBUG_ASSERTIONS", "true"),
 ];
 
 /// A folder of projects, locked until this is dropped.
