@@ -200,7 +200,7 @@ mod tests {
             ("text=%25+%22fl", "o03"),
             ("text=R_A", "o03"),
             ("text=Fl%25a", ""),
-            ("text=Flor_", ""),
+            ("text=F_ora", ""),
             ("text=fLORA&kind=trap", "o01 o05"),
             ("created_after=1h", all),
             ("created_after=1h&created_before=2999-01-01", all),

@@ -377,7 +377,7 @@ fn each_rule_that_warns_warns_alone() {
         (Rule::ImageFile, "", "<img src=\"gif.png\" alt=\"\">"),
         (Rule::External, "", "<script src=\"https://outra.example/a.js\"></script>"),
         (Rule::OneH1, "", "<h1>Outro título</h1>"),
-        (Rule::HeadingOrder, "", "<h4>Longe</h4>"),
+        (Rule::HeadingOrder, "", "<h4>Perto</h4>"),
         (Rule::OrphanPage, "", ""),
         (Rule::DuplicateTitle, "", ""),
         (Rule::Direction, "", ""),
