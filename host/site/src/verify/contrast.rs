@@ -228,8 +228,8 @@ struct Look {
     hidden: Option<(How, Option<usize>)>,
 }
 
-/// Judges the texts of a page of `bytes` bytes, and finds those that are hidden. Returns its images,
-/// as far as their places are certain.
+/// Judges the texts of a page of `bytes` bytes, and finds those that are hidden. Returns the images
+/// of the page with what is certain of their places.
 pub(super) fn check(
     file: &SitePath,
     page: &Page,

@@ -222,18 +222,6 @@ pub trait SiteFiles {
     /// # Errors
     /// If the file cannot be read.
     fn read(&self, path: &SitePath) -> Result<Cow<'_, [u8]>, StorageError>;
-    /// The first `bytes` bytes of a file, or all if it has fewer.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
-        let mut content = self.read(path)?;
-        match &mut content {
-            Cow::Borrowed(content) => *content = &content[..content.len().min(bytes)],
-            Cow::Owned(content) => content.truncate(bytes),
-        }
-        Ok(content)
-    }
     /// What a file is as an image. Of a large one, only the beginning is read.
     ///
     /// # Errors
@@ -268,13 +256,6 @@ impl SiteFiles for StagedSite {
         self.read_file(path, u64::MAX)
     }
 
-    fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
-        if let Some(content) = self.area.buffer().get(path) {
-            return Ok(Cow::Owned(content[..content.len().min(bytes)].to_vec()));
-        }
-        self.read_file(path, bytes as u64)
-    }
-
     fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
         let start = self.read_start(path, images::MAX_READ)?;
         let bytes = self.files.get(path).map_or(0, |file| file.bytes);
@@ -284,6 +265,14 @@ impl SiteFiles for StagedSite {
 }
 
 impl StagedSite {
+    /// The first `bytes` bytes of a file, or all if it has fewer.
+    fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
+        if let Some(content) = self.area.buffer().get(path) {
+            return Ok(Cow::Owned(content[..content.len().min(bytes)].to_vec()));
+        }
+        self.read_file(path, bytes as u64)
+    }
+
     fn read_file(&self, path: &SitePath, most: u64) -> Result<Cow<'_, [u8]>, StorageError> {
         let mut bytes = Vec::new();
         let folder = self.area.folder()?;
