@@ -250,6 +250,7 @@ fn site() -> Vec<Variant> {
                 "i.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
             }),
         ),
+        files("site/image-broken", json!({ "photo.png": "no picture" })),
         extra("site/form-action", "", "<form><button>Send</button></form>"),
         extra("site/broken-reference", "", "<a href=\"nowhere.html\">Nowhere</a>"),
         extra("site/broken-fragment", "", "<a href=\"index.html#nowhere\">Nowhere</a>"),

@@ -348,7 +348,12 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
             "<h2>Cleaning, Whitening</h2><p>It began with bread.</p>",
         ),
         ("story", story, "index.html", "<p>It began with bread.</p>"),
-        ("pages", story, "about/index.html", "<img src=\"../assets/logo.svg\" alt=\"\">"),
+        (
+            "pages",
+            story,
+            "about/index.html",
+            "<img src=\"../assets/logo.svg\" alt=\"\" width=\"64\" height=\"64\">",
+        ),
         (
             "price-list",
             &prices("[1.5, 20]"),

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use super::files::is_text;
 use super::work::Work;
 use super::{
-    SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check, cpu, images,
-    verify,
+    ImageFile, SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check,
+    cpu, images, verify,
 };
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
@@ -197,9 +197,10 @@ async fn within<T>(
 #[derive(Debug, Serialize, Deserialize)]
 struct Header<'a> {
     options: Cow<'a, VerifyOptions>,
-    /// Each file with the number of its bytes that follow: all of a text, the start of an image, 0
-    /// for a file that is not read.
+    /// Each file with the number of its bytes that follow: all of a text, 0 for all others.
     files: Vec<(SitePath, usize)>,
+    /// What was read of images, which may be larger than all texts.
+    images: BTreeMap<SitePath, ImageFile>,
 }
 
 /// The output of [`SITE_CHECK`], as JSON.
@@ -214,16 +215,15 @@ struct Answer {
 fn encode(site: &StagedSite, options: &VerifyOptions) -> Result<Vec<u8>, StorageError> {
     let sizes = site.files.iter().map(|(path, file)| {
         let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
-        let read = match (is_text(path), images::Format::of(path)) {
-            (true, _) => bytes,
-            (false, Some(_)) => bytes.min(images::START),
-            (false, None) => 0,
-        };
-        (path.clone(), read)
+        (path.clone(), if is_text(path) { bytes } else { 0 })
     });
     let files: Vec<_> = sizes.collect();
+    let mut images = BTreeMap::new();
+    for path in site.files.keys().filter(|path| images::Format::of(path).is_some()) {
+        images.insert(path.clone(), site.image(path)?);
+    }
     let text: usize = files.iter().map(|(_, bytes)| *bytes).sum();
-    let header = Header { options: Cow::Borrowed(options), files };
+    let header = Header { options: Cow::Borrowed(options), files, images };
     let json = serde_json::to_vec(&header).map_err(|error| {
         StorageError::on("write the description of", site.area.path())(error.into())
     })?;
@@ -240,15 +240,22 @@ fn encode(site: &StagedSite, options: &VerifyOptions) -> Result<Vec<u8>, Storage
 }
 
 /// The files in the input of [`SITE_CHECK`].
-struct Framed<'a>(BTreeMap<SitePath, &'a [u8]>);
+struct Framed<'a> {
+    files: BTreeMap<SitePath, &'a [u8]>,
+    images: BTreeMap<SitePath, ImageFile>,
+}
 
 impl SiteFiles for Framed<'_> {
     fn paths(&self) -> Vec<SitePath> {
-        self.0.keys().cloned().collect()
+        self.files.keys().cloned().collect()
     }
 
     fn read(&self, path: &SitePath) -> Result<Cow<'_, [u8]>, StorageError> {
-        Ok(Cow::Borrowed(self.0.get(path).copied().unwrap_or_default()))
+        Ok(Cow::Borrowed(self.files.get(path).copied().unwrap_or_default()))
+    }
+
+    fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
+        Ok(self.images.get(path).cloned().unwrap_or_default())
     }
 }
 
@@ -265,7 +272,7 @@ fn decode(input: &[u8]) -> Result<(VerifyOptions, Framed<'_>), String> {
         files.insert(path, file);
         rest = after;
     }
-    Ok((header.options.into_owned(), Framed(files)))
+    Ok((header.options.into_owned(), Framed { files, images: header.images }))
 }
 
 /// [`SITE_CHECK`] in the child. It may panic: the child is then replaced.

@@ -15,6 +15,7 @@ use sitewright_order::{Color, ColorError};
 use super::cascade::{Cascade, Custom, Declared, SHEET_STEPS, Source, Used, Value};
 use super::hidden::{self, HiddenTexts, How, OFF_SCREEN};
 use super::html::own_text;
+use super::image_size::{PageImages, ShownImage};
 use super::page::{NodeId, Page};
 use super::problem::{Problems, Rule, shown};
 use super::reference::path_in_site;
@@ -227,7 +228,8 @@ struct Look {
     hidden: Option<(How, Option<usize>)>,
 }
 
-/// Judges the texts of a page of `bytes` bytes, and finds those that are hidden.
+/// Judges the texts of a page of `bytes` bytes, and finds those that are hidden. Returns the images
+/// of the page with what is certain of their places.
 pub(super) fn check(
     file: &SitePath,
     page: &Page,
@@ -235,11 +237,11 @@ pub(super) fn check(
     styles: &mut Styles,
     work: &Work,
     problems: &mut Problems,
-) {
+) -> Vec<ShownImage> {
     if !styles.is_checked {
-        return;
+        return Vec::new();
     }
-    let Some(used) = styles.of_page(file, page, work) else { return };
+    let Some(used) = styles.of_page(file, page, work) else { return Vec::new() };
     let cascade = Cascade::new(&used, work, STEPS + STEPS_PER_BYTE * bytes);
     let is_dark = used.iter().any(|used| used.sheet.dark) || asks_for_dark(page);
     let mut judge = Judge {
@@ -253,14 +255,16 @@ pub(super) fn check(
         covered: HashSet::new(),
         has_scripts: hidden::has_scripts(page),
         hidden: HiddenTexts::default(),
+        images: PageImages::default(),
         reported: &mut styles.reported,
         problems,
     };
     if judge.declare() {
         judge.texts();
     }
-    let Judge { hidden, problems, .. } = judge;
+    let Judge { hidden, images, problems, .. } = judge;
     hidden.report(file, &mut styles.hidden, problems);
+    images.into_images()
 }
 
 fn asks_for_dark(page: &Page) -> bool {
@@ -287,6 +291,7 @@ struct Judge<'a> {
     covered: HashSet<NodeId>,
     has_scripts: bool,
     hidden: HiddenTexts,
+    images: PageImages,
     reported: &'a mut HashSet<(String, Color, Color)>,
     problems: &'a mut Problems,
 }
@@ -315,6 +320,10 @@ impl Judge<'_> {
                     match SKIPPED.contains(&element.value().name()) {
                         true => skipped = 1,
                         false => children.push(element.child_elements().count()),
+                    }
+                    if element.value().name() == "img" {
+                        let line = page.lines.get(&element.id()).copied();
+                        self.images.add(&element, &declared, line, &self.cascade);
                     }
                     self.declared.insert(element.id(), declared);
                     self.cover(&element);

@@ -170,6 +170,9 @@ pub(super) enum XmlPart<'a> {
     Script(&'a str),
     /// A text or the value of an attribute.
     Text(&'a str),
+    /// What the root element says of its size: its `width`, `height` or `viewBox`. Comes before
+    /// [`XmlPart::Root`].
+    Size { name: &'a str, value: &'a str },
     /// The value of an `id`.
     Id(&'a str),
     /// The value of an `href` (with or without prefix) or a `src`.
@@ -451,6 +454,9 @@ fn read_start(
         match attribute.key.local_name().into_inner() {
             "id" => each(XmlPart::Id(&value), line),
             "href" | "src" => each(XmlPart::Link(&value), line),
+            name @ ("width" | "height" | "viewBox") if is_root => {
+                each(XmlPart::Size { name, value: &value }, line);
+            }
             // An animation of an address.
             name @ ("to" | "from" | "by" | "values") if leads_to_script(&value) => {
                 each(XmlPart::Script(name), line);

@@ -5,6 +5,7 @@ use sitewright_order::Locale;
 use super::contrast::Styles;
 use super::copy::Copy;
 use super::data::{JsonText, XmlPart};
+use super::images::{ImageFile, View};
 use super::owner::Owner;
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
@@ -196,6 +197,7 @@ impl FileCheck<'_> {
             facts.has_anchors();
         }
         let mut is_sitemap = false;
+        let mut view = View::default();
         self.work.spend(2 * text.len());
         let read = data::read_xml(text, &mut |part, line| match part {
             XmlPart::Root { name, namespace } => {
@@ -216,6 +218,7 @@ impl FileCheck<'_> {
                 let leftover = self.literals.leftover(text, self.work);
                 self.placeholder(Some(line), leftover);
             }
+            XmlPart::Size { name, value } if is_drawing => view.read(name, value),
             XmlPart::Id(id) if is_drawing => {
                 facts.anchor(id);
             }
@@ -234,8 +237,15 @@ impl FileCheck<'_> {
                 );
                 self.add(Rule::Sitemap, Some(line), Some(target), message);
             }
-            XmlPart::Id(_) | XmlPart::Link(_) | XmlPart::Location(_) | XmlPart::Script(_) => {}
+            XmlPart::Size { .. }
+            | XmlPart::Id(_)
+            | XmlPart::Link(_)
+            | XmlPart::Location(_)
+            | XmlPart::Script(_) => {}
         });
+        if is_drawing {
+            facts.image = Some(ImageFile::of_drawing(text.len() as u64, &view));
+        }
         if let Err(error) = read {
             // What it refers to is not known: it was not read to its end, or means something else.
             facts.forget_references();

@@ -113,8 +113,8 @@ pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
     check.head(text, languages);
     let locale = page.html.root_element().attr("lang").and_then(|tag| tag.trim().parse().ok());
     check.nodes(Blocks::new(copy.map(|copy| copy.check(locale.as_ref()))));
-    let facts = check.facts;
-    contrast::check(file, &page, text.len(), styles, work, problems);
+    let mut facts = check.facts;
+    facts.images = contrast::check(file, &page, text.len(), styles, work, problems);
     facts
 }
 

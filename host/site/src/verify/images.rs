@@ -1,15 +1,22 @@
-//! Whether the content of an image is of the kind that its name says. Browsers go by the content,
-//! many servers and all previews by the name.
+//! Whether browsers can show the file of an image, and how large the image is.
+//!
+//! Of a file its structure is read: the lengths that it declares, up to its end. Its pixels are not
+//! decoded.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::problem::{Problems, Rule};
 use crate::path::SitePath;
 use sitewright_model::message;
+use sitewright_model::message::Message;
 
-/// Bytes of the beginning of an image that are read.
-pub(super) const START: usize = 32;
+/// Maximum bytes of an image that are read. 8 MiB: what is behind them is not looked at.
+pub(super) const MAX_READ: usize = 8 << 20;
 
 /// A format of images that are not text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, Serialize, Deserialize)]
 pub(super) enum Format {
     #[strum(serialize = "PNG")]
     Png,
@@ -23,6 +30,8 @@ pub(super) enum Format {
     Avif,
     #[strum(serialize = "ICO")]
     Ico,
+    #[strum(serialize = "BMP")]
+    Bmp,
 }
 
 impl Format {
@@ -35,6 +44,7 @@ impl Format {
             "webp" => Format::WebP,
             "avif" => Format::Avif,
             "ico" => Format::Ico,
+            "bmp" => Format::Bmp,
             _ => return None,
         })
     }
@@ -48,32 +58,400 @@ impl Format {
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Format::WebP,
             // The first brand may be that of the container, `mif1`.
             [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..]
-                if brands.chunks(4).any(|brand| matches!(brand, b"avif" | b"avis")) =>
+                if brands
+                    .chunks(4)
+                    .take(MAX_BRANDS)
+                    .any(|brand| matches!(brand, b"avif" | b"avis")) =>
             {
                 Format::Avif
             }
             [0, 0, 1 | 2, 0, ..] => Format::Ico,
+            [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Format::Bmp,
             _ => return None,
         })
     }
 }
 
-/// Checks an image by its first [`START`] bytes.
-pub(super) fn check(path: &SitePath, format: Format, start: &[u8], problems: &mut Problems) {
-    let content = Format::in_content(start);
-    // Browsers and servers accept a PNG as icon.
-    let icon = format == Format::Ico && content == Some(Format::Png);
-    if content == Some(format) || icon {
-        return;
+/// Maximum number of brands of an AVIF file that are looked at.
+const MAX_BRANDS: usize = 6;
+
+/// Why browsers cannot show the file of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Fault {
+    Empty,
+    /// It begins as no image does.
+    NoFormat,
+    /// It is shorter than it declares.
+    Cut,
+    /// Its header says what its format does not allow.
+    Header,
+    /// Its structure is whole, but without pixels.
+    NoPicture,
+    /// Its width or height is 0.
+    NoSize,
+}
+
+/// What the file of an image is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ImageFile {
+    bytes: u64,
+    /// What its content begins with.
+    content: Option<Format>,
+    fault: Option<Fault>,
+    /// Width by height in pixels, as far as they are known.
+    size: Option<(f64, f64)>,
+}
+
+impl ImageFile {
+    /// Of a file of `bytes` bytes that begins with `start`: all of it, or its first [`MAX_READ`].
+    pub(super) fn of(start: &[u8], bytes: u64) -> Self {
+        let content = Format::in_content(start);
+        let size = content.and_then(|_| imagesize::blob_size(start).ok()).and_then(|size| {
+            let (width, height) = (u32::try_from(size.width), u32::try_from(size.height));
+            Some((f64::from(width.ok()?), f64::from(height.ok()?)))
+        });
+        let fault = match content {
+            _ if bytes == 0 => Some(Fault::Empty),
+            None => Some(Fault::NoFormat),
+            Some(format) => Content { start, bytes }.fault(format, size),
+        };
+        ImageFile { bytes, content, fault, size }
     }
-    let message = match content {
-        _ if start.is_empty() => message!("the image is empty; write its content or leave it out"),
-        Some(other) => message!(
-            "the image is named as {format}, but its content is {other}; name it after its content"
-        ),
-        None => message!(
-            "the image is not {format}, and no format that browsers show; write its bytes unchanged"
-        ),
-    };
-    problems.add(path, Rule::ImageFile, None, None, message);
+
+    /// Of a drawing.
+    pub(super) fn of_drawing(bytes: u64, view: &View) -> Self {
+        ImageFile { bytes, size: view.size(), ..ImageFile::default() }
+    }
+
+    /// The size of the file in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Width by height in pixels, both more than 0. `None` if they are not known.
+    pub(super) fn size(&self) -> Option<(f64, f64)> {
+        self.size.filter(|(width, height)| *width > 0.0 && *height > 0.0)
+    }
+
+    /// Whether its pixels are not counted.
+    pub(super) fn is_drawing(&self) -> bool {
+        self.content.is_none()
+    }
+
+    /// Whether browsers may turn it by a quarter: photos say how the camera was held.
+    pub(super) fn may_be_turned(&self) -> bool {
+        self.content == Some(Format::Jpeg)
+    }
+
+    /// Reports what keeps browsers from showing the file, which is named as `named`.
+    pub(super) fn check(&self, path: &SitePath, named: Format, problems: &mut Problems) {
+        if let Some(fault) = self.fault {
+            problems.add(path, Rule::ImageBroken, None, None, self.broken(fault, named));
+            return;
+        }
+        let Some(content) = self.content else { return };
+        // Browsers and servers accept a PNG as icon.
+        let is_icon = named == Format::Ico && content == Format::Png;
+        if content != named && !is_icon {
+            let message = message!(
+                "the image is named as {named}, but its content is {content}; name it after its \
+                 content"
+            );
+            problems.add(path, Rule::ImageFile, None, None, message);
+        }
+    }
+
+    fn broken(&self, fault: Fault, named: Format) -> Message {
+        let format = self.content.unwrap_or(named);
+        match fault {
+            Fault::Empty => message!("the image is empty; write its content or leave it out"),
+            Fault::NoFormat => message!(
+                "the image is not {named}, and no format that browsers show; write its bytes \
+                 unchanged"
+            ),
+            Fault::Cut => message!(
+                "the image is cut: its {format} data says that it is longer than the {} bytes of \
+                 the file; write all of its bytes",
+                self.bytes
+            ),
+            Fault::Header => message!(
+                "the image begins as {format}, but its header says what that format does not \
+                 allow, so browsers do not show it; write its bytes unchanged"
+            ),
+            Fault::NoPicture => message!(
+                "the image begins as {format}, but has no pixels, so browsers show nothing; write \
+                 all of its bytes"
+            ),
+            Fault::NoSize => message!(
+                "the image has a width or height of 0, so browsers show nothing; write one with \
+                 pixels, or leave it out"
+            ),
+        }
+    }
+}
+
+/// Why the structure of an image was not read to its end.
+enum Stop {
+    Broken(Fault),
+    /// The rest was not read, or is of a kind that is not known here.
+    Unread,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Broken(fault)
+    }
+}
+
+/// The content of an image. Each of its parts is looked at once.
+struct Content<'a> {
+    start: &'a [u8],
+    /// Of the whole file.
+    bytes: u64,
+}
+
+impl<'a> Content<'a> {
+    fn fault(&self, format: Format, size: Option<(f64, f64)>) -> Option<Fault> {
+        let read = match format {
+            Format::Png => self.png(),
+            Format::Jpeg => self.jpeg(),
+            Format::Gif => self.gif(),
+            Format::WebP => self.webp(),
+            Format::Avif => self.avif(),
+            Format::Ico => self.ico(),
+            Format::Bmp => Ok(()),
+        };
+        // The size of a GIF is that of its first frame, if it says none itself.
+        let is_sized =
+            format == Format::Gif || size.is_none_or(|(width, height)| width > 0.0 && height > 0.0);
+        match read {
+            Err(Stop::Broken(fault)) => Some(fault),
+            Ok(()) | Err(Stop::Unread) => (!is_sized).then_some(Fault::NoSize),
+        }
+    }
+
+    /// The `length` bytes from `at` on.
+    fn part(&self, at: u64, length: usize) -> Result<&'a [u8], Stop> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.start.get(at..));
+        match rest.and_then(|rest| rest.get(..length)) {
+            Some(part) => Ok(part),
+            None => {
+                self.reaches(at.saturating_add(length as u64))?;
+                Err(Stop::Unread)
+            }
+        }
+    }
+
+    /// Whether the file has the bytes up to `end`.
+    fn reaches(&self, end: u64) -> Result<(), Stop> {
+        if end > self.bytes { Err(Fault::Cut.into()) } else { Ok(()) }
+    }
+
+    fn png(&self) -> Result<(), Stop> {
+        let mut at = 8;
+        let mut has_picture = false;
+        loop {
+            let head = self.part(at, 8)?;
+            let (length, name) = head.split_at(4);
+            if at == 8 {
+                if name != b"IHDR" || big(length) != 13 {
+                    return Err(Fault::Header.into());
+                }
+                let is_known = match *self.part(at + 8, 13)? {
+                    [_, _, _, _, _, _, _, _, depth, color, 0, 0, 0 | 1] => matches!(
+                        (depth, color),
+                        (1 | 2 | 4 | 8 | 16, 0) | (8 | 16, 2 | 4 | 6) | (1 | 2 | 4 | 8, 3)
+                    ),
+                    _ => false,
+                };
+                if !is_known {
+                    return Err(Fault::Header.into());
+                }
+            }
+            has_picture |= name == b"IDAT";
+            if name == b"IEND" {
+                return if has_picture { Ok(()) } else { Err(Fault::NoPicture.into()) };
+            }
+            // Length, name, data and checksum.
+            at += 12 + big(length);
+            self.reaches(at)?;
+        }
+    }
+
+    fn jpeg(&self) -> Result<(), Stop> {
+        let mut at = 2;
+        loop {
+            match *self.part(at, 2)? {
+                [0xff, 0xff] => at += 1,
+                [0xff, 0x01 | 0xd0..=0xd8] => at += 2,
+                [0xff, 0xd9] => return Err(Fault::NoPicture.into()),
+                [0xff, 0xda] => break,
+                [0xff, 1..=0xff] => {
+                    let length = big(self.part(at + 2, 2)?);
+                    if length < 2 {
+                        return Err(Fault::Header.into());
+                    }
+                    at += 2 + length;
+                    self.reaches(at)?;
+                }
+                // Decoders skip what is between two segments.
+                _ => return Err(Stop::Unread),
+            }
+        }
+        // In pixels, no byte but 0 or the number of a restart follows a 0xff.
+        let pixels = usize::try_from(at).ok().and_then(|at| self.start.get(at..));
+        let mut pairs = pixels.unwrap_or_default().windows(2).rev();
+        if pairs.any(|pair| matches!(pair, [0xff, 0xd9])) {
+            return Ok(());
+        }
+        let is_whole = self.start.len() as u64 >= self.bytes;
+        Err(if is_whole { Fault::Cut.into() } else { Stop::Unread })
+    }
+
+    fn gif(&self) -> Result<(), Stop> {
+        let head = self.part(0, 13)?;
+        let mut at = 13 + palette(head[10]);
+        let mut has_picture = false;
+        loop {
+            match self.part(at, 1)?[0] {
+                0x3b if has_picture => return Ok(()),
+                0x3b => return Err(Fault::NoPicture.into()),
+                0x21 => at = self.after_blocks(at + 2)?,
+                0x2c => {
+                    let frame = self.part(at, 10)?;
+                    let is_empty = little(&frame[5..7]) == 0 || little(&frame[7..9]) == 0;
+                    if is_empty && !has_picture {
+                        return Err(Fault::NoSize.into());
+                    }
+                    has_picture = true;
+                    at = self.after_blocks(at + 11 + palette(frame[9]))?;
+                }
+                // Some encoders write one end of blocks too many.
+                0 => at += 1,
+                _ => return Err(Stop::Unread),
+            }
+        }
+    }
+
+    /// The end of the blocks of a GIF that begin at `at`.
+    fn after_blocks(&self, mut at: u64) -> Result<u64, Stop> {
+        loop {
+            let length = u64::from(self.part(at, 1)?[0]);
+            at += 1 + length;
+            if length == 0 {
+                return Ok(at);
+            }
+        }
+    }
+
+    fn webp(&self) -> Result<(), Stop> {
+        let end = 8 + little(&self.part(0, 12)?[4..8]);
+        self.reaches(end)?;
+        let mut at = 12;
+        let mut has_picture = false;
+        while at + 8 <= end {
+            let head = self.part(at, 8)?;
+            let (name, length) = head.split_at(4);
+            let length = little(length);
+            has_picture |= matches!(name, b"VP8 " | b"VP8L" | b"ANMF");
+            at += 8 + length;
+            self.reaches(at)?;
+            // The length is filled to an even one.
+            at += length % 2;
+        }
+        if has_picture { Ok(()) } else { Err(Fault::NoPicture.into()) }
+    }
+
+    fn avif(&self) -> Result<(), Stop> {
+        let mut at = 0;
+        let mut has_picture = false;
+        while at + 8 <= self.bytes {
+            let head = self.part(at, 8)?;
+            let (length, name) = head.split_at(4);
+            has_picture |= matches!(name, b"meta" | b"moov");
+            let length = match big(length) {
+                // To the end of the file.
+                0 => self.bytes - at,
+                1 => big(self.part(at + 8, 8)?),
+                length => length,
+            };
+            if length < 8 {
+                return Err(Fault::Header.into());
+            }
+            at = at.saturating_add(length);
+            self.reaches(at)?;
+        }
+        if has_picture { Ok(()) } else { Err(Fault::NoPicture.into()) }
+    }
+
+    fn ico(&self) -> Result<(), Stop> {
+        let number = little(&self.part(0, 6)?[4..6]);
+        for entry in 0..number {
+            let entry = self.part(6 + 16 * entry, 16)?;
+            self.reaches(little(&entry[8..12]) + little(&entry[12..16]))?;
+        }
+        if number > 0 { Ok(()) } else { Err(Fault::NoPicture.into()) }
+    }
+}
+
+/// Bytes of the palette that the flags of a GIF announce.
+fn palette(flags: u8) -> u64 {
+    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
+}
+
+/// A number of at most 8 bytes, the highest first.
+fn big(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// A number of at most 8 bytes, the lowest first.
+fn little(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// What the root element of a drawing says of its size.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    width: Option<f64>,
+    height: Option<f64>,
+    view_box: Option<(f64, f64)>,
+}
+
+impl View {
+    /// Reads an attribute of the root element.
+    pub(super) fn read(&mut self, name: &str, value: &str) {
+        match name {
+            "width" => self.width = pixels(value),
+            "height" => self.height = pixels(value),
+            "viewBox" => {
+                let parts = value.split(|c: char| c == ',' || c.is_ascii_whitespace());
+                let mut numbers = parts.filter(|part| !part.is_empty()).map(pixels);
+                let (width, height) = (numbers.nth(2).flatten(), numbers.next().flatten());
+                self.view_box = width.zip(height);
+            }
+            _ => {}
+        }
+    }
+
+    /// Width by height, as far as they are certain.
+    fn size(&self) -> Option<(f64, f64)> {
+        self.width.zip(self.height).or(self.view_box)
+    }
+}
+
+/// A length in CSS pixels; `None` in other units.
+pub(super) fn pixels(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let number: f64 = text.strip_suffix("px").unwrap_or(text).parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+/// Width by height, for messages.
+pub(super) struct Shown(pub(super) (f64, f64));
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shown((width, height)) = self;
+        write!(f, "{width} by {height}")
+    }
 }

@@ -43,7 +43,7 @@ impl PageCheck<'_> {
                 ("video" | "audio" | "track" | "source", "src") => "media file",
                 ("use", "href") => "drawing",
                 ("img" | "source", "srcset") | ("link", "imagesrcset") => {
-                    for candidate in candidates(value) {
+                    for (candidate, _) in candidates(value) {
                         self.facts.refer(candidate, "image of the `srcset`", line, false);
                     }
                     continue;
@@ -97,9 +97,9 @@ impl PageCheck<'_> {
     }
 }
 
-/// The addresses in a `srcset`, as the HTML standard parses it: an address ends at white space;
-/// commas at its end are not part of it.
-fn candidates(srcset: &str) -> impl Iterator<Item = &str> {
+/// The addresses in a `srcset`, each with what follows it: `2x`, `640w` or nothing. As the HTML
+/// standard parses it: an address ends at white space; commas at its end are not part of it.
+pub(super) fn candidates(srcset: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = srcset;
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
@@ -110,11 +110,12 @@ fn candidates(srcset: &str) -> impl Iterator<Item = &str> {
             rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len()));
         let alone = address.trim_end_matches(',');
         // Without a comma directly after the address, sizes follow until the next comma.
-        rest = if alone.len() < address.len() {
-            after
+        let (descriptor, next) = if alone.len() < address.len() {
+            ("", after)
         } else {
-            after.split_once(',').map_or("", |(_, rest)| rest)
+            after.split_once(',').unwrap_or((after, ""))
         };
-        Some(alone)
+        rest = next;
+        Some((alone, descriptor.trim()))
     })
 }

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `files` | which checks a kind of file gets; style sheets, JSON and XML |
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
-//! | `json_ld`, `robots`, `images` | structured data; `robots.txt`; files of images |
+//! | `json_ld`, `robots` | structured data; `robots.txt` |
+//! | `images`, `image_size` | files of images; the places that pages have for them |
 //! | `script`, `nesting` | whether scripts parse as JavaScript; how deep they nest |
 //! | `handlers` | which attributes are scripts |
 //! | `copy` | the texts of a page, held against the order |
@@ -44,6 +45,7 @@ mod head;
 mod hidden;
 mod hosts;
 mod html;
+mod image_size;
 mod images;
 mod json_ld;
 mod links;
@@ -86,6 +88,7 @@ use sitewright_model::message;
 
 pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
 pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
+pub use self::images::ImageFile;
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
 pub use self::published::{MAX_FIELDS, PublishedField, PublishedValue};
 pub use self::viewer::{ViewFuture, ViewedSite, Viewer};
@@ -219,17 +222,13 @@ pub trait SiteFiles {
     /// # Errors
     /// If the file cannot be read.
     fn read(&self, path: &SitePath) -> Result<Cow<'_, [u8]>, StorageError>;
-    /// The first `bytes` bytes of a file, or all if it has fewer.
+    /// What a file is as an image. Of a large one, only the beginning is read.
     ///
     /// # Errors
     /// If the file cannot be read.
-    fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
-        let mut content = self.read(path)?;
-        match &mut content {
-            Cow::Borrowed(content) => *content = &content[..content.len().min(bytes)],
-            Cow::Owned(content) => content.truncate(bytes),
-        }
-        Ok(content)
+    fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
+        let content = self.read(path)?;
+        Ok(ImageFile::of(&content, content.len() as u64))
     }
 }
 
@@ -257,15 +256,23 @@ impl SiteFiles for StagedSite {
         self.read_file(path, u64::MAX)
     }
 
+    fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
+        let start = self.read_start(path, images::MAX_READ)?;
+        let bytes = self.files.get(path).map_or(0, |file| file.bytes);
+        // The file may have been changed by someone else since it was sealed.
+        Ok(ImageFile::of(&start, bytes.max(start.len() as u64)))
+    }
+}
+
+impl StagedSite {
+    /// The first `bytes` bytes of a file, or all if it has fewer.
     fn read_start(&self, path: &SitePath, bytes: usize) -> Result<Cow<'_, [u8]>, StorageError> {
         if let Some(content) = self.area.buffer().get(path) {
             return Ok(Cow::Owned(content[..content.len().min(bytes)].to_vec()));
         }
         self.read_file(path, bytes as u64)
     }
-}
 
-impl StagedSite {
     fn read_file(&self, path: &SitePath, most: u64) -> Result<Cow<'_, [u8]>, StorageError> {
         let mut bytes = Vec::new();
         let folder = self.area.folder()?;
@@ -402,7 +409,8 @@ fn check(
     let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
     let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
     let is_off = |rule| options.levels.of(rule) == Level::Off;
-    let mut styles = Styles::new(!is_off(Rule::Contrast) || !is_off(Rule::HiddenText));
+    let of_styles = [Rule::Contrast, Rule::HiddenText, Rule::ImageSize];
+    let mut styles = Styles::new(of_styles.into_iter().any(|rule| !is_off(rule)));
     let mut facts = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
@@ -410,8 +418,11 @@ fn check(
     // The colours of a page are those of its style sheets.
     paths.sort_by_key(|path| path.extension().as_deref() != Some("css"));
     for path in paths {
+        let mut image = None;
         if let Some(format) = images::Format::of(&path) {
-            images::check(&path, format, &files.read_start(&path, images::START)?, &mut problems);
+            let file = files.image(&path)?;
+            file.check(&path, format, &mut problems);
+            image = Some(file);
         }
         let content = if is_text(&path) { files.read(&path)? } else { Cow::default() };
         bytes += content.len();
@@ -434,7 +445,8 @@ fn check(
             work,
             problems: &mut problems,
         };
-        let found = check.check(&content, Facts::new(references, anchors));
+        let mut found = check.check(&content, Facts::new(references, anchors));
+        found.image = found.image.or(image);
         if let Some(error) = problems.take_failure() {
             return Err(StorageError::on("check the scripts of", path.as_str())(error));
         }
@@ -468,6 +480,7 @@ fn check(
     let stopped = index.check(work, &mut problems);
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
+        image_size::report(&facts, &index.shown(), work, &mut problems);
         if let Some(of_entry) = facts.get(&entry) {
             owner.report(of_entry, &mut problems);
             search.report(&facts, &mut problems);

@@ -171,6 +171,12 @@ pub enum Rule {
     JsonLdType,
     /// The content of an image is of the kind that its name says.
     ImageFile,
+    /// Browsers can show each image: its file is whole, of a format that they know, and has a
+    /// picture.
+    ImageBroken,
+    /// The place of an image is known before it is loaded, has the shape of its file, and the file
+    /// has no more pixels and bytes than it needs.
+    ImageSize,
     /// The entry page shows the name of the business, and a way to reach it or a link that is one,
     /// if the order has them.
     WhoseSite,
@@ -265,6 +271,7 @@ impl Rule {
             | Rule::Placeholder
             | Rule::Sitemap
             | Rule::TooLarge
+            | Rule::ImageBroken
             | Rule::WhoseSite
             | Rule::ScriptSyntax
             | Rule::BrowserOverflow
@@ -296,6 +303,7 @@ impl Rule {
             | Rule::PreviewImage
             | Rule::JsonLdType
             | Rule::ImageFile
+            | Rule::ImageSize
             | Rule::UnusedField
             | Rule::Contrast
             | Rule::HiddenText
@@ -357,6 +365,8 @@ impl Rule {
             Rule::PreviewImage => "the entry page has an image for previews",
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
+            Rule::ImageBroken => "images are whole, and browsers can show them",
+            Rule::ImageSize => "images have a place in the page, and files that fit it",
             Rule::WhoseSite => "the entry page shows the business's name and a way to reach it",
             Rule::UnusedField => "pages show each field of the order, or lead to it",
             Rule::Contrast => "texts can be told from their background (WCAG AA: 4.5:1, large 3:1)",

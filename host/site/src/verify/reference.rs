@@ -8,6 +8,8 @@ use url::Url;
 
 use super::VerifyOptions;
 use super::hosts::Unreachable;
+use super::image_size::ShownImage;
+use super::images::ImageFile;
 use super::problem::{Problems, Rule, shown};
 use super::unused::key;
 use super::work::Work;
@@ -70,6 +72,14 @@ impl Reference {
         matches!(self.what, "link" | "redirection" | "embedded content" | "form's `action`")
     }
 
+    /// Whether a page or style sheet shows it, if it is an image.
+    fn shows(&self) -> bool {
+        matches!(
+            self.what,
+            "image" | "image of the `srcset`" | "style sheet's `url()`" | "style's `url()`"
+        )
+    }
+
     /// Whether browsers load it, or connect to its host, when a visitor opens the page.
     fn is_loaded(&self) -> bool {
         matches!(
@@ -115,6 +125,10 @@ pub(super) struct Facts {
     pub(super) title: Option<String>,
     /// The description of a page, blanks collapsed.
     pub(super) description: Option<String>,
+    /// What the file is as an image.
+    pub(super) image: Option<ImageFile>,
+    /// The images that a page shows, and their places.
+    pub(super) images: Vec<ShownImage>,
 }
 
 impl Facts {
@@ -238,6 +252,8 @@ pub(super) struct Index<'a> {
     links: RefCell<BTreeMap<&'a SitePath, BTreeSet<&'a SitePath>>>,
     /// The other hosts that were reported of each file.
     external: RefCell<BTreeSet<(&'a SitePath, String)>>,
+    /// The files that pages and style sheets show as images.
+    shown: RefCell<BTreeSet<&'a SitePath>>,
 }
 
 /// Where the entry page says that the site is.
@@ -268,8 +284,13 @@ impl<'a> Index<'a> {
             .and_then(|facts| facts.canonical.as_deref())
             .filter(|address| address.len() <= MAX_BASE)
             .and_then(Canonical::parse);
-        let (links, external) = (RefCell::default(), RefCell::default());
-        Index { facts, by_case, canonical, options, links, external }
+        let (links, external, shown) = Default::default();
+        Index { facts, by_case, canonical, options, links, external, shown }
+    }
+
+    /// The files that pages and style sheets show as images. After [`Index::check`].
+    pub(super) fn shown(&self) -> BTreeSet<&'a SitePath> {
+        self.shown.borrow().clone()
     }
 
     /// The files that links lead to from the entry page, itself included. After [`Index::check`].
@@ -360,6 +381,9 @@ impl<'a> Index<'a> {
                 path.and_then(|path| self.exact(&self.candidates(&path)))
             }
         };
+        if let Some(found) = found.filter(|_| reference.shows()) {
+            self.shown.borrow_mut().insert(found);
+        }
         if let Some(found) = found.filter(|_| reference.leads()) {
             self.links.borrow_mut().entry(file).or_default().insert(found);
         }

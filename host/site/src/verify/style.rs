@@ -1,4 +1,5 @@
-//! The rules of a style sheet, as far as they decide which colours a text and its background have.
+//! The rules of a style sheet, as far as they decide which colours a text and its background have,
+//! and the place of an image.
 //!
 //! What cannot be known from the sheet alone (rules for some screens only, states, features of a
 //! browser) is kept as rules that may apply; what is not understood makes the sheet
@@ -75,6 +76,12 @@ pub(super) enum Property {
     Clip,
     /// Where the first line begins.
     Indent,
+    Width,
+    Height,
+    /// The ratio of the two.
+    Ratio,
+    /// How an image fills its box.
+    Fit,
     /// Changes or hides what is painted in a way that is not computed here.
     Effect,
     Animation,
@@ -455,6 +462,10 @@ fn properties(name: &str, value: &str, mut add: impl FnMut(Property, &str)) {
                 add(Property::Displaced, &lower);
             }
         }
+        "width" | "inline-size" => add(Property::Width, &lower),
+        "height" | "block-size" => add(Property::Height, &lower),
+        "aspect-ratio" => add(Property::Ratio, &lower),
+        "object-fit" => add(Property::Fit, &lower),
         "text-indent" => {
             add(Property::Indent, &lower);
             if lower.starts_with('-') || lower.contains("100%") {

@@ -11,7 +11,7 @@ use sitewright_site::{
     VerifyOptions, verify,
 };
 
-use crate::support::{Files, good_site, options, page, path, staged};
+use crate::support::{Files, PNG, good_site, options, page, path, staged};
 
 /// Steps that do not grow with the site: what limits of depth, attributes and errors allow.
 const SLACK: u64 = 4 << 20;
@@ -64,6 +64,15 @@ const FAMILIES: &[Family] = &[
     }),
     family("links", HTML, |n| body(&"<a href=nada>x</a>".repeat(n))),
     family("long links", HTML, |n| body(&format!("<a href='/{}'>x</a>", "a".repeat(n)).repeat(4))),
+    family("pictures", HTML, |n| {
+        let picture = "<picture><source srcset='a 1x'><img alt='' src=img/pao.png></picture>";
+        body(&picture.repeat(n))
+    }),
+    family("images of one picture", HTML, |n| {
+        let (addresses, images) = ("img/pao.png 1x,", "<img alt='' src=img/pao.png>");
+        let (addresses, images) = (addresses.repeat(n), images.repeat(n));
+        body(&format!("<picture><source srcset='{addresses}'>{images}</picture>"))
+    }),
     family("a srcset", HTML, |n| body(&format!("<img alt='' srcset='{}'>", "x 1x,".repeat(n)))),
     family("commas in a srcset", HTML, |n| {
         body(&format!("<img alt='' srcset='a{}'>", ", ,".repeat(n)))
@@ -448,6 +457,18 @@ fn f2_only_small_sites_with_little_work_are_checked_at_once() {
     files.insert(path("extra.html"), body(&text).into_bytes());
     assert!(text_bytes(&files) < QUICK_BYTES, "{}", text_bytes(&files));
     assert_eq!(quickly(&files), None);
+}
+
+/// A child gets no bytes of images.
+#[test]
+fn images_are_checked_in_a_child_as_at_once() {
+    let mut files = good_site();
+    files.insert(path("inteira.png"), PNG.to_vec());
+    files.insert(path("cortada.png"), PNG[..40].to_vec());
+    let found = quickly(&files).unwrap();
+    let rules: Vec<Rule> = found.problems.iter().map(|problem| problem.rule).collect();
+    assert_eq!(rules, [Rule::ImageBroken], "{found}");
+    assert_eq!(confined(&files).unwrap(), found);
 }
 
 fn text_bytes(files: &Files) -> u64 {

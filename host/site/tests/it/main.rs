@@ -7,6 +7,7 @@
 )]
 
 mod contrast;
+mod images;
 mod layout;
 mod linear;
 mod path;

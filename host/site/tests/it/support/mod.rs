@@ -19,6 +19,15 @@ pub(crate) fn dir(name: &str) -> OrderDir {
     OrderDir::new(name).unwrap()
 }
 
+/// A PNG of one pixel.
+pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\
+    \0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\
+    \0\0\0\x0aIDATx\xdac`\0\0\0\x02\0\x01\xe5'\xde\xfc\
+    \0\0\0\0IEND\xaeB`\x82";
+
+/// A GIF of one pixel.
+pub(crate) const GIF: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
 /// A page with `head` and `body` added to what every page needs.
 pub(crate) fn page(head: &str, body: &str) -> String {
     format!(
@@ -64,7 +73,7 @@ pub(crate) fn good_site() -> Files {
         ("cardápio.html", page("", "<p>Pão &amp; café</p>").into_bytes()),
         ("css/site.css", css.as_bytes().to_vec()),
         ("css/cores.css", b":root { --cor: #fff }".to_vec()),
-        ("img/pao.png", b"\x89PNG\r\n\x1a\n".to_vec()),
+        ("img/pao.png", PNG.to_vec()),
         ("img/letra.woff2", vec![0xff, 0x00]),
         (
             "favicon.svg",
