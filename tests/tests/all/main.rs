@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `deploy_tools` | `deploy/` by the schemas and linters of its formats |
 //! | `dist` | release archives, and the workflows of `docs/ci` that install them |
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `author_rust` | the commands for template authors, those that call cargo apart |
@@ -73,6 +74,7 @@ mod crates;
 mod databases;
 mod delimiter;
 mod deploy;
+mod deploy_tools;
 mod dist;
 mod doctor;
 mod engine;
