@@ -1,5 +1,5 @@
 //! The files of `deploy/`, and what the documentation shows of their kinds, as the tools of their
-//! formats judge them: schemas of Kubernetes.
+//! formats judge them: the schemas of Kubernetes and of Compose, and hadolint.
 
 use std::process::Command;
 
@@ -81,6 +81,66 @@ fn kubernetes_knows_every_field_of_the_manifests() {
         let wrong = text.replace("\nmetadata:", "\nnotes: {}\nmetadata:");
         let (code, says) = judged(KUBERNETES[0], &wrong);
         assert!(code == 1 && says.contains("('notes' was unexpected)"), "{name}: {code}: {says}");
+    }
+}
+
+/// Problems of every level count.
+#[test]
+fn hadolint_finds_nothing_in_the_containerfiles() {
+    let test = "hadolint_finds_nothing_in_the_containerfiles";
+    let Some(programs) = Packages::of("hadolint").ready(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Containerfile");
+    let judged = |arguments: &[&str], text: &str| {
+        std::fs::write(&file, text).unwrap();
+        answer(
+            Command::new(programs.join("hadolint"))
+                .args(["--no-color", "--failure-threshold", "style"])
+                .args(arguments)
+                .arg(&file),
+        )
+    };
+    let ours = root().join("deploy/Containerfile");
+    let everything: &[&str] = &[];
+    // DL3006: the image that a reader has built before has no version.
+    let no_version: &[&str] = &["--ignore", "DL3006"];
+    let text = std::fs::read_to_string(&ours).unwrap();
+    let mut all = vec![(ours.display().to_string(), text, everything)];
+    let samples = samples("dockerfile").into_iter();
+    all.extend(samples.map(|(page, sample)| (page, sample, no_version)));
+    assert!(all.len() >= 2, "the documentation shows an image with templates: {all:?}");
+    for (name, text, arguments) in all {
+        assert_eq!(judged(arguments, &text), (0, String::new()), "{name}");
+        let (code, says) = judged(arguments, &format!("{text}RUN cd /tmp && ls\n"));
+        assert!(code == 1 && says.contains("DL3003"), "{name}: {code}: {says}");
+    }
+}
+
+#[test]
+fn compose_knows_every_field_of_the_compose_file() {
+    let test = "compose_knows_every_field_of_the_compose_file";
+    let Some(programs) = Packages::of("compose").ready(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yaml");
+    let judged = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        answer(
+            Command::new(programs.join("check-jsonschema"))
+                .args(["--builtin-schema", "vendor.compose-spec"])
+                .arg(&file),
+        )
+    };
+    let text = std::fs::read_to_string(root().join("deploy/compose.yaml")).unwrap();
+    let (code, says) = judged(&text);
+    assert_eq!(code, 0, "{says}");
+    // In a service of its own, in what services share, and in a value.
+    for (right, wrong, place) in [
+        ("healthcheck:\n      test:", "health:\n      test:", "services.postgres"),
+        ("read_only: true", "readonly: true", "services.worker"),
+        ("condition: service_healthy", "condition: healthy", "services.migrate.depends_on"),
+    ] {
+        let (code, says) = judged(&text.replace(right, wrong));
+        assert!(code == 1 && says.contains(place), "{wrong}: {code}: {says}");
     }
 }
 
