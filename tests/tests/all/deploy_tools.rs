@@ -9,6 +9,17 @@ use sitewright_tests::{Done, root};
 /// The oldest and the newest version whose schemas the package has.
 const KUBERNETES: [&str; 2] = ["1.25", "1.37"];
 
+/// A pod with a container whose further fields follow.
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: { name: sample }
+spec:
+  containers:
+    - name: sample
+      image: sitewright
+";
+
 /// The code blocks of a language in the documentation, each with its page.
 pub(crate) fn samples(language: &str) -> Vec<(String, String)> {
     let begin = format!("```{language}\n");
@@ -45,9 +56,7 @@ fn manifests() -> Vec<(String, String)> {
             manifests.push((page, sample));
         } else if sample.starts_with("livenessProbe:") {
             let fields: String = sample.lines().map(|line| format!("      {line}\n")).collect();
-            let pod = "apiVersion: v1\nkind: Pod\nmetadata: { name: sample }\nspec:\n  containers:\n    \
-                       - name: sample\n      image: sitewright\n";
-            manifests.push((page, format!("{pod}{fields}")));
+            manifests.push((page, format!("{POD}{fields}")));
         }
     }
     manifests

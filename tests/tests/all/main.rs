@@ -26,6 +26,7 @@
 //! | `replay`, `replay_export`, `replay_worker` | a recorded attempt runs again with the same end |
 //! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
+//! | `monitoring` | alert rules, dashboard and scraping, with a real Prometheus |
 //! | `otlp` | traces, logs and metrics for an OpenTelemetry collector, and what it is not told |
 //! | `serve` | the HTTP API, tokens, and the status of a worker, as processes |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
@@ -90,6 +91,7 @@ mod intake;
 mod journal;
 mod lab;
 mod limits;
+mod monitoring;
 mod mutated;
 mod operate_years;
 mod orders;
