@@ -24,6 +24,7 @@ pub mod languages;
 pub mod nonconforming;
 pub mod otlp_server;
 pub mod postgres;
+pub mod prometheus;
 pub mod standins;
 pub mod stream_server;
 pub mod strip;

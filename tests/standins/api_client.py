@@ -74,7 +74,7 @@ def main():
                 "listed": [order.id for order in listed[1].orders],
                 "cancelled": [cancelled[1].outcome, cancelled[1].state],
                 "followed": "event: end" in followed[0][1] and "cancelled" in followed[0][1],
-                # It says so of metrics, which are no JSON.
+                # It says which answers it cannot read, and leaves them out.
                 "orders_complete": "within orders" not in said,
             }
         )

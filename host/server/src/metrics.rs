@@ -1,10 +1,12 @@
-//! `/metrics`: the metrics of the queue and of this process as OpenMetrics text, for Prometheus.
+//! `/metrics`: the metrics of the queue and of this process, for Prometheus: as OpenMetrics text, or
+//! in the older text format for clients that read only that.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -16,7 +18,10 @@ use super::app::App;
 use super::problem::{Problem, ProblemKind};
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+pub(crate) async fn metrics(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let mut registry = Registry::with_prefix(METRIC_PREFIX);
     let queue = metrics_of_queue(&app.database).await?;
     let process = metrics_of_process(&app.database, app.hub.listeners());
@@ -27,8 +32,48 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     text::encode(&mut body, &registry).map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("the metrics cannot be written: {error}"))
     })?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    if reads_only_text(&headers) {
+        body = text_format(&body);
+        kind = "text/plain; version=0.0.4; charset=utf-8";
+    }
     Ok((StatusCode::OK, [(CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// Whether a client accepts plain text and does not name OpenMetrics. One that names neither, or
+/// has no `Accept`, gets OpenMetrics.
+fn reads_only_text(headers: &HeaderMap) -> bool {
+    let accepts = |kind: &str| {
+        let mut values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        values.any(|value| value.to_ascii_lowercase().contains(kind))
+    };
+    accepts("text/plain") && !accepts("application/openmetrics-text")
+}
+
+/// OpenMetrics text in the text format of version 0.0.4: descriptions of counters have the whole
+/// name, with `_total`, and there is no line that marks the end.
+fn text_format(open: &str) -> String {
+    let counters: BTreeSet<&str> = open
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open.len() + 32 * counters.len());
+    for line in open.lines().filter(|line| *line != "# EOF") {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|start| {
+            let (name, rest) = line.strip_prefix(start)?.split_once(' ')?;
+            counters.contains(name).then_some((start, name, rest))
+        });
+        match described {
+            Some((start, name, rest)) => {
+                for part in [start, name, "_total ", rest] {
+                    text.push_str(part);
+                }
+            }
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Points that are made for one answer.

@@ -458,7 +458,11 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             "204": { "description": "The order has ended, and all its events were sent." },
         }),
         (_, "/v1/openapi.html") => json!({ "200": text("The page.", "text/html") }),
-        (_, "/metrics") => json!({ "200": text("Metrics.", "application/openmetrics-text") }),
+        (_, "/metrics") => {
+            let media = json!({ "schema": { "type": "string" } });
+            let content = json!({ "application/openmetrics-text": media, "text/plain": media });
+            json!({ "200": { "description": "Metrics.", "content": content } })
+        }
         _ => json!({ "200": of("The answer.", object()) }),
     };
     responses["default"] = json!({

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `deploy_tools` | `deploy/` by the schemas and linters of its formats |
 //! | `dist` | release archives, and the workflows of `docs/ci` that install them |
 //! | `databases`, `journal` | opening and migrating databases, the log in systemd's journal |
 //! | `author`, `author_rust` | the commands for template authors, those that call cargo apart |
@@ -25,6 +26,7 @@
 //! | `replay`, `replay_export`, `replay_worker` | a recorded attempt runs again with the same end |
 //! | `untrusted_files` | bundles and conformance folders of strangers stay in their limits |
 //! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
+//! | `monitoring` | alert rules, dashboard and scraping, with a real Prometheus |
 //! | `otlp` | traces, logs and metrics for an OpenTelemetry collector, and what it is not told |
 //! | `serve` | the HTTP API, tokens, and the status of a worker, as processes |
 //! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
@@ -73,6 +75,7 @@ mod crates;
 mod databases;
 mod delimiter;
 mod deploy;
+mod deploy_tools;
 mod dist;
 mod doctor;
 mod engine;
@@ -88,6 +91,7 @@ mod intake;
 mod journal;
 mod lab;
 mod limits;
+mod monitoring;
 mod mutated;
 mod operate_years;
 mod orders;

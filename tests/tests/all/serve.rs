@@ -33,6 +33,10 @@ impl Listening {
         Listening { child, address, _stdout: stdout }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

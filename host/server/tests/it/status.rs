@@ -36,6 +36,39 @@ mod tests {
     }
 }
 
+/// Prometheus asks for OpenMetrics first, other programs for text, and people for anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_read_only_text_get_metrics_as_text() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let took = Duration::from_millis(1_500);
+    api.database.attempt_counts().add(sitewright_jobs::AttemptEnd::Dead, Some("trap"), took);
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    for (accept, kind) in [
+        ("*/*", open),
+        ("text/html,*/*;q=0.8", open),
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", open),
+        ("text/plain;version=0.0.4;q=1,*/*;q=0.1", text),
+        ("Text/Plain", text),
+    ] {
+        let metrics = send(api.request(Method::GET, "/metrics").header("accept", accept)).await;
+        assert_eq!(metrics.header("content-type"), kind, "{accept}");
+        let family = if kind == text { "attempts_total" } else { "attempts" };
+        for line in [
+            format!("# TYPE sitewright_{family} counter"),
+            "sitewright_attempts_total{outcome=\"dead\",kind=\"trap\"} 1".to_owned(),
+            "# TYPE sitewright_attempt_duration_seconds histogram".to_owned(),
+            "sitewright_holds 0".to_owned(),
+        ] {
+            assert!(metrics.text.lines().any(|found| found == line), "{line}: {}", metrics.text);
+        }
+        let described = format!("# HELP sitewright_{family} Attempts of this process");
+        assert!(metrics.text.contains(&described), "{described}: {}", metrics.text);
+        assert_eq!(metrics.text.ends_with("# EOF\n"), kind == open, "{accept}");
+    }
+}
+
 /// Names of templates are a producer's; the number of time series is bounded whatever it writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_bounded_cardinality() {
