@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -72,6 +72,9 @@ const VARIABLES: [&str; 6] = [
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// How long killed processes may take to end.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
+/// How often its folder is tried to be removed, and how long is waited in between.
+const REMOVALS: u32 = 40;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes at the end of its stderr that a message shows.
 const STDERR_BYTES: i64 = 1 << 10;
 
@@ -185,13 +188,30 @@ impl Running {
             drop(tokio::time::timeout(KILL_LIMIT, self.child.wait()).await);
         }
         let Running { mut stderr, folder, .. } = self;
-        let closed = tokio::task::spawn_blocking(move || {
-            // The shell has removed it, unless it was killed.
-            drop(folder);
-            last_words(&mut stderr)
-        });
-        closed.await.unwrap_or_default()
+        remove(folder.keep()).await;
+        let read = tokio::task::spawn_blocking(move || last_words(&mut stderr));
+        read.await.unwrap_or_default()
     }
+}
+
+/// Removes the browser's folder, unless the shell has. A process of the browser that has a session
+/// of its own may outlive the shell for a moment and write there, so one attempt may not be enough.
+async fn remove(folder: PathBuf) {
+    for _ in 0..REMOVALS {
+        let path = folder.clone();
+        let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        });
+        match removed.await {
+            Ok(Err(error)) => {
+                tracing::debug!(%error, folder = %folder.display(), "the browser's folder is in use");
+                tokio::time::sleep(REMOVAL_PAUSE).await;
+            }
+            Ok(Ok(())) | Err(_) => return,
+        }
+    }
+    tracing::warn!(folder = %folder.display(), "the browser's folder was not removed");
 }
 
 /// The end of what the browser wrote to stderr. Blocking.
