@@ -4,6 +4,7 @@ use scraper::ElementRef;
 
 use super::html::PageCheck;
 use super::placeholders::is_marked;
+use super::reference::REDIRECTION;
 
 impl PageCheck<'_> {
     /// Collects the addresses of an element. In a `<template>`, those with placeholders are none.
@@ -92,7 +93,7 @@ impl PageCheck<'_> {
             element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
         if refresh && let Some((_, target)) = content.split_once('=') {
             let target = target.trim().trim_matches(['\'', '"']);
-            self.facts.refer(target, "redirection", line, false);
+            self.facts.refer(target, REDIRECTION, line, false);
         }
     }
 }

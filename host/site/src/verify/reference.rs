@@ -50,6 +50,9 @@ const EXTERNAL: [&str; 19] = [
     "sip",
 ];
 
+/// What a reference of `<meta http-equiv="refresh">` is.
+pub(super) const REDIRECTION: &str = "redirection";
+
 /// A reference of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
@@ -67,7 +70,7 @@ pub(super) struct Reference {
 impl Reference {
     /// Whether a visitor follows it to a page.
     fn leads(&self) -> bool {
-        matches!(self.what, "link" | "redirection" | "embedded content" | "form's `action`")
+        matches!(self.what, "link" | REDIRECTION | "embedded content" | "form's `action`")
     }
 
     /// Whether browsers load it, or connect to its host, when a visitor opens the page.
@@ -167,6 +170,11 @@ impl Facts {
     /// The addresses as written.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &str> {
         self.references.iter().map(|reference| reference.target.as_str())
+    }
+
+    /// Whether the page leads visitors elsewhere by itself.
+    pub(super) fn redirects(&self) -> bool {
+        self.references.iter().any(|reference| reference.what == REDIRECTION)
     }
 
     /// Forgets all references.

@@ -465,6 +465,10 @@ fn headings_are_counted_where_visitors_meet_them() {
         let found = of_headings.filter(|rule| found.contains(&(*rule, "extra.html".to_owned())));
         assert_eq!(found.collect::<Vec<_>>(), Vec::from_iter(expected), "{body}");
     }
+    // Nobody reads this page.
+    let elsewhere = "<meta http-equiv=\"refresh\" content=\"0; url=sobre/\">";
+    let found = warned(&quiet(elsewhere, "<h1>a</h1>"));
+    assert!(!found.contains(&(Rule::OneH1, "extra.html".to_owned())), "{found:?}");
 }
 
 #[test]
