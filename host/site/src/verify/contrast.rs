@@ -251,7 +251,7 @@ pub(super) fn check(
         rem: Some(16.0),
         declared: HashMap::new(),
         covered: HashSet::new(),
-        has_scripts: hidden::has_scripts(page),
+        may_show: hidden::has_scripts(page) || hidden::has_other_sheets(page),
         hidden: HiddenTexts::default(),
         reported: &mut styles.reported,
         problems,
@@ -285,7 +285,8 @@ struct Judge<'a> {
     declared: HashMap<NodeId, Declared>,
     /// Elements whose background may be behind something else than their text.
     covered: HashSet<NodeId>,
-    has_scripts: bool,
+    /// Whether scripts or other style sheets may show what is hidden.
+    may_show: bool,
     hidden: HiddenTexts,
     reported: &'a mut HashSet<(String, Color, Color)>,
     problems: &'a mut Problems,
@@ -439,7 +440,11 @@ impl Judge<'_> {
         });
         match value(&Property::Visibility) {
             None | Some("inherit" | "unset") => {}
-            Some(text) => look.is_invisible = matches!(text, "hidden" | "collapse"),
+            // An animation may begin with it.
+            Some(text) => {
+                look.is_invisible =
+                    matches!(text, "hidden" | "collapse") && !declared.has(&Property::Animation);
+            }
         }
         match value(&Property::Indent) {
             None | Some("inherit" | "unset") => {}
@@ -458,8 +463,7 @@ impl Judge<'_> {
         }
         let removed = look.removed.or(look.is_invisible.then_some(How::Visibility));
         if removed.is_some() {
-            // A script may show it.
-            return removed.filter(|_| !self.has_scripts);
+            return removed.filter(|_| !self.may_show);
         }
         if look.indent.is_some_and(|indent| indent <= OFF_SCREEN) {
             return Some(How::Indent);

@@ -8,7 +8,7 @@ use super::cascade::Declared;
 use super::handlers::is_handler;
 use super::page::Page;
 use super::problem::{EXCERPT, Problems, Rule};
-use super::style::Property;
+use super::style::{Applies, Property, media};
 use crate::path::SitePath;
 use sitewright_model::message;
 
@@ -135,6 +135,21 @@ pub(super) fn is_exempt(element: &ElementRef<'_>, declared: &Declared) -> bool {
         || element.attr("hidden") == Some("until-found")
         || declared.has(&Property::Clip)
         || element.value().classes().any(|class| FOR_READERS.contains(&class))
+}
+
+/// Whether a page has a style sheet that does not apply on the screen that is judged: it may show in
+/// print, or with dark colours, what is hidden there.
+pub(super) fn has_other_sheets(page: &Page) -> bool {
+    page.html.root_element().descendent_elements().any(|element| {
+        let relations = element.attr("rel").unwrap_or_default();
+        let mut relations = relations.split_ascii_whitespace();
+        let is_sheet = match element.value().name() {
+            "style" => true,
+            "link" => relations.any(|one| one.eq_ignore_ascii_case("stylesheet")),
+            _ => false,
+        };
+        is_sheet && element.attr("media").is_some_and(|list| media(list) == Applies::Never)
+    })
 }
 
 /// Whether a page has scripts, which may show what is hidden at first.

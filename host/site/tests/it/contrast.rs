@@ -354,6 +354,11 @@ fn labels_and_what_is_shown_on_demand_are_not_hidden_texts() {
         ),
         (".h{display:none}@media (min-width:600px){.h{display:block}}", "<p class=h>LONG</p>"),
         (".h{display:none}@media print{.h{display:block}}", "<p class=h>LONG</p>"),
+        (".h{display:none}", "<style media=print>.h{display:block}</style><p class=h>LONG</p>"),
+        (
+            ".h{visibility:hidden;animation:show 1s forwards}@keyframes show{to{visibility:visible}}",
+            "<p class=h>LONG</p>",
+        ),
         // Texts for screen readers, and for links that skip to the content.
         (".h{clip-path:inset(50%);font-size:0}", "<p class=h>LONG</p>"),
         (".sr-only{text-indent:-9999px}", "<p class=sr-only>LONG</p>"),
