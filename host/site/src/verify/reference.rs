@@ -53,6 +53,9 @@ const EXTERNAL: [&str; 19] = [
 /// What a reference of `<meta http-equiv="refresh">` is.
 pub(super) const REDIRECTION: &str = "redirection";
 
+/// What a reference of `<link rel="preconnect">` is.
+pub(super) const CONNECTION: &str = "connection";
+
 /// A reference of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
@@ -89,7 +92,7 @@ impl Reference {
                 | "style's `url()`"
                 | "web app manifest"
                 | "preloaded file"
-                | "connection"
+                | CONNECTION
         )
     }
 }
@@ -428,7 +431,7 @@ impl<'a> Index<'a> {
             || self.canonical.as_ref().is_some_and(|canonical| canonical.host == host);
         if is_own
             || self.options.external_hosts.contains(host)
-            || self.options.own_addresses.contains(&key(url.as_str()))
+            || self.is_of_order(url, host, reference.what)
             || !self.external.borrow_mut().insert((file, host.to_owned()))
         {
             return;
@@ -441,6 +444,26 @@ impl<'a> Index<'a> {
             shown(&reference.target)
         );
         add(Rule::External, message);
+    }
+
+    /// Whether the order names an address, of which an image server may be asked for another size;
+    /// or, of a connection made ahead, its host.
+    fn is_of_order(&self, url: &Url, host: &str, what: &str) -> bool {
+        let own = &self.options.own_addresses;
+        if own.contains(&key(url.as_str())) {
+            return true;
+        }
+        if what == CONNECTION {
+            let host = host.strip_prefix("www.").unwrap_or(host);
+            let folder = format!("{host}/");
+            let next = own.range(folder.clone()..).next();
+            return own.contains(host)
+                || next.is_some_and(|address| address.starts_with(folder.as_str()));
+        }
+        let mut page = url.clone();
+        page.set_query(None);
+        page.set_fragment(None);
+        own.contains(&key(page.as_str()))
     }
 
     /// The decoded path in the site that `url` leads to; `None` if it leads out of the site. With
