@@ -18,8 +18,9 @@ const LABEL: usize = 60;
 const MAX_HIDDEN: usize = 1_000;
 /// CSS pixels: with such an indentation, or less, no screen shows the text.
 pub(super) const OFF_SCREEN: f64 = -500.0;
-/// Elements whose content is shown when a visitor asks for it.
-const ON_DEMAND: [&str; 4] = ["details", "dialog", "menu", "nav"];
+/// Elements whose content is shown when a visitor asks for it, and labels: those of fields that are
+/// hidden ask people to leave them empty, which programs do not.
+const ON_DEMAND: [&str; 5] = ["details", "dialog", "label", "menu", "nav"];
 /// Roles of such elements.
 const ROLES: [&str; 8] =
     ["alert", "alertdialog", "dialog", "menu", "menubar", "status", "tabpanel", "tooltip"];
