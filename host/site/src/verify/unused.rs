@@ -61,8 +61,8 @@ pub(super) struct Search {
     words: HashMap<String, u32>,
     /// The places of the automaton that were reached.
     seen: Vec<bool>,
-    /// The last digits of the numbers that pages show, of those with one of `endings`.
-    numbers: HashSet<String>,
+    /// The numbers that pages show, of those with one of `endings`.
+    numbers: Numbers,
     /// The last [`MIN_PHONE`] digits of the phone numbers that are looked for.
     endings: HashSet<String>,
     /// Addresses in structured data.
@@ -240,7 +240,7 @@ impl Search {
             wanted,
             automaton,
             words: symbols,
-            numbers: HashSet::new(),
+            numbers: Numbers::default(),
             data: HashSet::new(),
             at: Place::default(),
             word: Word::default(),
@@ -330,7 +330,7 @@ impl Search {
         let more = self.digits.len().saturating_sub(PHONE_DIGITS);
         self.digits.drain(..more);
         if last(&self.digits, MIN_PHONE).is_some_and(|ending| self.endings.contains(ending)) {
-            self.numbers.insert(self.digits.clone());
+            self.numbers.insert(&self.digits);
         }
     }
 
@@ -372,9 +372,7 @@ impl Search {
         match wanted {
             Wanted::Texts(ends) => ends.iter().all(is_seen),
             Wanted::Email(email, end) => links.emails.contains(email) || is_seen(end),
-            Wanted::Phone(digits) => {
-                is_among(&links.phones, digits) || is_among(&self.numbers, digits)
-            }
+            Wanted::Phone(digits) => links.phones.has(digits) || self.numbers.has(digits),
             Wanted::Link(key, end) => links.addresses.contains(key) || is_seen(end),
             Wanted::Picture(key, end) => {
                 links.addresses.contains(key) || self.data.contains(key) || is_seen(end)
@@ -388,7 +386,32 @@ impl Search {
 struct Links {
     addresses: HashSet<String>,
     emails: HashSet<String>,
-    phones: HashSet<String>,
+    phones: Numbers,
+}
+
+/// The last digits of numbers, by the last [`MIN_PHONE`] of them, which few numbers share.
+#[derive(Debug, Default)]
+struct Numbers(HashMap<String, HashSet<String>>);
+
+impl Numbers {
+    /// Adds a number. One with fewer than [`MIN_PHONE`] digits is no phone number.
+    fn insert(&mut self, digits: &str) {
+        let Some(ending) = last(digits, MIN_PHONE) else { return };
+        self.0.entry(ending.to_owned()).or_default().insert(last_digits(digits).to_owned());
+    }
+
+    /// Whether a number is one of them. One of the two may be without the country's code, or have
+    /// zeros in front.
+    fn has(&self, wanted: &str) -> bool {
+        let end = last_digits(wanted);
+        let numbers = last(end, MIN_PHONE).and_then(|ending| self.0.get(ending));
+        let without_zeros = |digits: &str| digits.trim_start_matches('0').len();
+        numbers.into_iter().flatten().any(|number| {
+            let shorter = without_zeros(number).min(without_zeros(end));
+            let is_end = shorter >= MIN_PHONE && last(number, shorter) == last(end, shorter);
+            number == end || is_end
+        })
+    }
 }
 
 impl Links {
@@ -420,7 +443,7 @@ impl Links {
         let text: String = text.chars().map(ascii_digit).collect();
         let text = text.split(['?', ';', ',']).find(|part| has_digits(part)).unwrap_or_default();
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        self.phones.insert(last_digits(&digits).to_owned());
+        self.phones.insert(&digits);
     }
 }
 
@@ -435,19 +458,6 @@ fn last(text: &str, characters: usize) -> Option<&str> {
 
 fn last_digits(digits: &str) -> &str {
     last(digits, PHONE_DIGITS).unwrap_or(digits)
-}
-
-/// Whether a number is among those with these last digits. One of the two may be without the
-/// country's code, or have zeros in front.
-fn is_among(numbers: &HashSet<String>, wanted: &str) -> bool {
-    let end = last_digits(wanted);
-    let without_zeros = |digits: &str| digits.trim_start_matches('0').len();
-    numbers.contains(end)
-        || numbers.iter().any(|number| {
-            let shorter = without_zeros(number).min(without_zeros(end));
-            let (one, other) = (last(number, shorter), last(end, shorter));
-            shorter >= MIN_PHONE && one.is_some() && one == other
-        })
 }
 
 fn without_scheme(address: &str) -> &str {
