@@ -5,6 +5,7 @@
 //! the web without scheme, `www.` and `/` at the end, and with a query or without. Each word of a
 //! page is looked at once, however many fields are looked for.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use percent_encoding::percent_decode_str;
@@ -41,8 +42,8 @@ const MAX_DEPTH: usize = 32;
 enum Wanted {
     /// All of these texts are shown.
     Texts(Vec<Place>),
-    /// A link leads to this e-mail address, or it is shown.
-    Email(String, Place),
+    /// A link leads to this e-mail address, or it is shown in one of its spellings.
+    Email(String, Vec<Place>),
     /// A link leads to this number, or it is shown. All of its digits.
     Phone(String),
     /// A link leads to this address, or it is shown.
@@ -176,6 +177,13 @@ fn ascii_digit(c: char) -> char {
     digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
 }
 
+/// An e-mail address as it is, and as pages hide it from programs: `office [at] example [dot] com`.
+fn spellings(email: &str) -> [Cow<'_, str>; 3] {
+    let with_at = email.replacen('@', " at ", 1);
+    let with_dots = with_at.replace('.', " dot ");
+    [Cow::Borrowed(email), Cow::Owned(with_at), Cow::Owned(with_dots)]
+}
+
 /// Whether a character is part of a word together with its neighbours.
 pub(super) fn is_in_word(c: char) -> bool {
     matches!(Character::of(c), Character::Of(_) | Character::Invisible)
@@ -198,16 +206,16 @@ impl Search {
         let mut ranges = Vec::with_capacity(fields.len());
         for field in fields {
             let start = texts.len();
-            let lines: Vec<&str> = match &field.value {
-                PublishedValue::Text(text) => text.lines().collect(),
-                PublishedValue::Email(email) => vec![email],
+            let lines: Vec<Cow<'_, str>> = match &field.value {
+                PublishedValue::Text(text) => text.lines().map(Cow::Borrowed).collect(),
+                PublishedValue::Email(email) => Vec::from(spellings(email)),
                 PublishedValue::Link(url) | PublishedValue::Picture(url) => {
-                    vec![without_scheme(url)]
+                    vec![Cow::Borrowed(without_scheme(url))]
                 }
                 PublishedValue::Phone(_) => Vec::new(),
             };
             for line in lines {
-                let line = words(line).into_iter().map(|word| {
+                let line = words(&line).into_iter().map(|word| {
                     let next = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
                     *symbols.entry(word).or_insert(next)
                 });
@@ -221,7 +229,7 @@ impl Search {
             let end = ends.first().copied().unwrap_or_default();
             match &field.value {
                 PublishedValue::Text(_) => Wanted::Texts(ends.to_vec()),
-                PublishedValue::Email(email) => Wanted::Email(email.to_lowercase(), end),
+                PublishedValue::Email(email) => Wanted::Email(email.to_lowercase(), ends.to_vec()),
                 PublishedValue::Phone(digits) => Wanted::Phone(digits.clone()),
                 PublishedValue::Link(url) => Wanted::Link(key(url), end),
                 PublishedValue::Picture(url) => Wanted::Picture(key(url), end),
@@ -371,7 +379,7 @@ impl Search {
         let is_seen = |end: &Place| *end == Place::default() || self.seen[end.index()];
         match wanted {
             Wanted::Texts(ends) => ends.iter().all(is_seen),
-            Wanted::Email(email, end) => links.emails.contains(email) || is_seen(end),
+            Wanted::Email(email, ends) => links.emails.contains(email) || ends.iter().any(is_seen),
             Wanted::Phone(digits) => links.phones.has(digits) || self.numbers.has(digits),
             Wanted::Link(key, end) => links.addresses.contains(key) || is_seen(end),
             Wanted::Picture(key, end) => {

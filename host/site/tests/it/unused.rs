@@ -235,6 +235,8 @@ fn the_entry_page_says_whose_site_it_is() {
             "<p><bdi>مخبز</bdi> \u{61c}الهدى</p>",
             &[],
         ),
+        (json!({"business_email": "oi@a.example"}), "<p>oi (at) a.example</p>", &[]),
+        (json!({"business_email": "oi@a.example"}), "<p>oi [at] a [dot] example</p>", &[]),
         // Numbers without the code of the country, before other digits, and in another script.
         (json!({"business_phone": "+354 581 2345"}), "<p>581 2345</p>", &[]),
         (json!({"business_phone": "+354 581 2345"}), "<p>581 2346</p>", &["/business_phone"]),
