@@ -251,6 +251,7 @@ pub(super) fn check(
         rem: Some(16.0),
         declared: HashMap::new(),
         covered: HashSet::new(),
+        describing: hidden::describing(page),
         may_show: hidden::has_scripts(page) || hidden::has_other_sheets(page),
         hidden: HiddenTexts::default(),
         reported: &mut styles.reported,
@@ -285,6 +286,8 @@ struct Judge<'a> {
     declared: HashMap<NodeId, Declared>,
     /// Elements whose background may be behind something else than their text.
     covered: HashSet<NodeId>,
+    /// The ids of elements that describe others.
+    describing: HashSet<String>,
     /// Whether scripts or other style sheets may show what is hidden.
     may_show: bool,
     hidden: HiddenTexts,
@@ -430,6 +433,7 @@ impl Judge<'_> {
     fn hide(&self, element: &ElementRef<'_>, declared: &Declared, look: &mut Look) {
         look.is_exempt |=
             SKIPPED.contains(&element.value().name()) || hidden::is_exempt(element, declared);
+        look.is_exempt |= element.attr("id").is_some_and(|id| self.describing.contains(id));
         let value = |property: &Property| {
             declared.get(property).map(|winner| winner.value.as_deref().unwrap_or("?"))
         };

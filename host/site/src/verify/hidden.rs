@@ -35,6 +35,9 @@ const FOR_READERS: [&str; 7] = [
     "skip-link",
 ];
 
+/// Attributes with the ids of texts that are read to those who do not see, hidden or not.
+const DESCRIBING: [&str; 3] = ["aria-describedby", "aria-details", "aria-labelledby"];
+
 /// What hides a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
@@ -138,8 +141,19 @@ pub(super) fn is_exempt(element: &ElementRef<'_>, declared: &Declared) -> bool {
         || element.value().classes().any(|class| FOR_READERS.contains(&class))
 }
 
-/// Whether a page has a style sheet that does not apply on the screen that is judged: it may show in
-/// print, or with dark colours, what is hidden there.
+/// The ids of the elements that describe others.
+pub(super) fn describing(page: &Page) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    for element in page.html.root_element().descendent_elements() {
+        for list in DESCRIBING.iter().filter_map(|name| element.attr(name)) {
+            ids.extend(list.split_ascii_whitespace().map(str::to_owned));
+        }
+    }
+    ids
+}
+
+/// Whether a page has a style sheet that does not apply on the screen that is judged: in print, or
+/// with dark colours, it may show what is hidden there.
 pub(super) fn has_other_sheets(page: &Page) -> bool {
     page.html.root_element().descendent_elements().any(|element| {
         let relations = element.attr("rel").unwrap_or_default();

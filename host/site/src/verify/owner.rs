@@ -59,7 +59,7 @@ impl Owner {
         Owner { fields, search, names }
     }
 
-    /// Says that the entry page was not read to its end: what was not read may say whose site it is.
+    /// Says that the entry page was not read to its end: the rest of it may say whose site it is.
     pub(super) fn forget(&mut self) {
         self.fields.clear();
     }

@@ -344,6 +344,7 @@ fn labels_and_what_is_shown_on_demand_are_not_hidden_texts() {
         (".h{display:none}", "<div class=h role=dialog>LONG</div>"),
         ("", "<p hidden='until-found'>LONG</p>"),
         ("", "<p hidden><label>LONG <input name=site></label></p>"),
+        ("", "<a href='/' aria-describedby='a b'>x</a><p hidden id=b>LONG</p>"),
         // A script, a state, another screen or a printer may show it.
         (".h{display:none}", "<p class=h>LONG</p><script>a()</script>"),
         ("", "<p hidden>LONG</p><button onclick='a()'>x</button>"),
