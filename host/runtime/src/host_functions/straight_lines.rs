@@ -404,6 +404,8 @@ async fn a_text_above_the_maximum_stops_the_guest_and_one_of_that_size_does_not(
     let rows: Vec<&Row> = ROWS.iter().filter(|row| TEXTS.contains(&row.name)).collect();
     assert_eq!(rows.len(), TEXTS.len());
     let max = MAX_TEXT_BYTES as u64;
+    let message = LimitHit::Text { max, wanted: max + 1 }.to_string();
+    assert!(message.contains("16777217 bytes; 16777216 are allowed, whatever"), "{message}");
     for (length, expected) in [
         (MAX_TEXT_BYTES, None),
         (MAX_TEXT_BYTES + 1, Some(LimitHit::Text { max, wanted: max + 1 })),

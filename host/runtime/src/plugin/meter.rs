@@ -57,7 +57,8 @@ pub enum LimitHit {
     },
     /// One text is longer than any that the host can use.
     #[error(
-        "one text that the template passed to the host has {wanted} bytes; {max} are allowed,          whatever the limits are: pass its beginning, and write what belongs to the site as files"
+        "one text that the template passed to the host has {wanted} bytes; {max} are allowed, \
+         whatever the limits are: pass its beginning, and write what belongs to the site as files"
     )]
     Text {
         /// The maximum in bytes.

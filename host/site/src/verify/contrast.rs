@@ -253,7 +253,8 @@ pub(super) fn check(
         rem: Some(16.0),
         declared: HashMap::new(),
         covered: HashSet::new(),
-        has_scripts: hidden::has_scripts(page),
+        describing: hidden::describing(page),
+        may_show: hidden::has_scripts(page) || hidden::has_other_sheets(page),
         hidden: HiddenTexts::default(),
         images: PageImages::default(),
         reported: &mut styles.reported,
@@ -289,7 +290,10 @@ struct Judge<'a> {
     declared: HashMap<NodeId, Declared>,
     /// Elements whose background may be behind something else than their text.
     covered: HashSet<NodeId>,
-    has_scripts: bool,
+    /// The ids of elements that describe others.
+    describing: HashSet<String>,
+    /// Whether scripts or other style sheets may show what is hidden.
+    may_show: bool,
     hidden: HiddenTexts,
     images: PageImages,
     reported: &'a mut HashSet<(String, Color, Color)>,
@@ -438,6 +442,7 @@ impl Judge<'_> {
     fn hide(&self, element: &ElementRef<'_>, declared: &Declared, look: &mut Look) {
         look.is_exempt |=
             SKIPPED.contains(&element.value().name()) || hidden::is_exempt(element, declared);
+        look.is_exempt |= element.attr("id").is_some_and(|id| self.describing.contains(id));
         let value = |property: &Property| {
             declared.get(property).map(|winner| winner.value.as_deref().unwrap_or("?"))
         };
@@ -448,7 +453,11 @@ impl Judge<'_> {
         });
         match value(&Property::Visibility) {
             None | Some("inherit" | "unset") => {}
-            Some(text) => look.is_invisible = matches!(text, "hidden" | "collapse"),
+            // An animation may begin with it.
+            Some(text) => {
+                look.is_invisible =
+                    matches!(text, "hidden" | "collapse") && !declared.has(&Property::Animation);
+            }
         }
         match value(&Property::Indent) {
             None | Some("inherit" | "unset") => {}
@@ -467,8 +476,7 @@ impl Judge<'_> {
         }
         let removed = look.removed.or(look.is_invisible.then_some(How::Visibility));
         if removed.is_some() {
-            // A script may show it.
-            return removed.filter(|_| !self.has_scripts);
+            return removed.filter(|_| !self.may_show);
         }
         if look.indent.is_some_and(|indent| indent <= OFF_SCREEN) {
             return Some(How::Indent);

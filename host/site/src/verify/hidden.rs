@@ -8,7 +8,7 @@ use super::cascade::Declared;
 use super::handlers::is_handler;
 use super::page::Page;
 use super::problem::{EXCERPT, Problems, Rule};
-use super::style::Property;
+use super::style::{Applies, Property, media};
 use crate::path::SitePath;
 use sitewright_model::message;
 
@@ -18,8 +18,9 @@ const LABEL: usize = 60;
 const MAX_HIDDEN: usize = 1_000;
 /// CSS pixels: with such an indentation, or less, no screen shows the text.
 pub(super) const OFF_SCREEN: f64 = -500.0;
-/// Elements whose content is shown when a visitor asks for it.
-const ON_DEMAND: [&str; 4] = ["details", "dialog", "menu", "nav"];
+/// Elements whose content is shown when a visitor asks for it, and labels: those of fields that are
+/// hidden ask people to leave them empty, which programs do not.
+const ON_DEMAND: [&str; 5] = ["details", "dialog", "label", "menu", "nav"];
 /// Roles of such elements.
 const ROLES: [&str; 8] =
     ["alert", "alertdialog", "dialog", "menu", "menubar", "status", "tabpanel", "tooltip"];
@@ -33,6 +34,9 @@ const FOR_READERS: [&str; 7] = [
     "skip",
     "skip-link",
 ];
+
+/// Attributes with the ids of texts that are read to those who do not see, hidden or not.
+const DESCRIBING: [&str; 3] = ["aria-describedby", "aria-details", "aria-labelledby"];
 
 /// What hides a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +139,32 @@ pub(super) fn is_exempt(element: &ElementRef<'_>, declared: &Declared) -> bool {
         || element.attr("hidden") == Some("until-found")
         || declared.has(&Property::Clip)
         || element.value().classes().any(|class| FOR_READERS.contains(&class))
+}
+
+/// The ids of the elements that describe others.
+pub(super) fn describing(page: &Page) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    for element in page.html.root_element().descendent_elements() {
+        for list in DESCRIBING.iter().filter_map(|name| element.attr(name)) {
+            ids.extend(list.split_ascii_whitespace().map(str::to_owned));
+        }
+    }
+    ids
+}
+
+/// Whether a page has a style sheet that does not apply on the screen that is judged: in print, or
+/// with dark colours, it may show what is hidden there.
+pub(super) fn has_other_sheets(page: &Page) -> bool {
+    page.html.root_element().descendent_elements().any(|element| {
+        let relations = element.attr("rel").unwrap_or_default();
+        let mut relations = relations.split_ascii_whitespace();
+        let is_sheet = match element.value().name() {
+            "style" => true,
+            "link" => relations.any(|one| one.eq_ignore_ascii_case("stylesheet")),
+            _ => false,
+        };
+        is_sheet && element.attr("media").is_some_and(|list| media(list) == Applies::Never)
+    })
 }
 
 /// Whether a page has scripts, which may show what is hidden at first.

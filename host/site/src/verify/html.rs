@@ -104,7 +104,11 @@ pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
     let search: &mut Search = search;
     let mut searches = vec![search];
     if **file == SitePath::entry_page() {
+        if page.stopped.is_some() {
+            owner.forget();
+        }
         searches.push(&mut owner.search);
+        searches.push(&mut owner.names);
     }
     searches.retain(|search| !search.is_empty());
     searches.iter_mut().for_each(|search| search.page());
@@ -361,8 +365,9 @@ impl PageCheck<'_> {
     }
 
     fn first_headings(&mut self, headings: &Headings) {
-        // What was not read may have one.
-        if headings.first == 1 || self.page.stopped.is_some() {
+        // What was not read may have one, and nobody reads a page that leads elsewhere.
+        let is_read = self.page.stopped.is_none() && !self.facts.redirects();
+        if headings.first == 1 || !is_read {
             return;
         }
         let message = message!(

@@ -4,6 +4,7 @@ use scraper::ElementRef;
 
 use super::html::PageCheck;
 use super::placeholders::is_marked;
+use super::reference::{CONNECTION, REDIRECTION};
 
 impl PageCheck<'_> {
     /// Collects the addresses of an element. In a `<template>`, those with placeholders are none.
@@ -73,7 +74,7 @@ impl PageCheck<'_> {
             () if is("icon") || is("apple-touch-icon") => "icon",
             () if is("canonical") => "canonical address",
             () if is("preload") || is("modulepreload") || is("prefetch") => "preloaded file",
-            () if is("preconnect") || is("dns-prefetch") => "connection",
+            () if is("preconnect") || is("dns-prefetch") => CONNECTION,
             () => "link in the head",
         };
         self.facts.refer(href, what, line, is("canonical") || is("alternate"));
@@ -92,7 +93,7 @@ impl PageCheck<'_> {
             element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
         if refresh && let Some((_, target)) = content.split_once('=') {
             let target = target.trim().trim_matches(['\'', '"']);
-            self.facts.refer(target, "redirection", line, false);
+            self.facts.refer(target, REDIRECTION, line, false);
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Owner {
     fields: Vec<PublishedField>,
     /// Is fed with the entry page.
     pub(super) search: Search,
+    /// The search for the name with parts of words set apart. Is fed with the entry page.
+    pub(super) names: Search,
 }
 
 impl Owner {
@@ -51,20 +53,32 @@ impl Owner {
                 (pointer, _) => is_way(pointer).then(|| field.clone()),
             });
         let fields: Vec<PublishedField> = fields.collect();
-        let search = Search::new(&fields);
-        Owner { fields, search }
+        let name: Vec<PublishedField> =
+            fields.iter().filter(|field| field.pointer == NAME).cloned().collect();
+        let (search, names) = (Search::new(&fields), Search::of_names(&name));
+        Owner { fields, search, names }
+    }
+
+    /// Says that the entry page was not read to its end: the rest of it may say whose site it is.
+    pub(super) fn forget(&mut self) {
+        self.fields.clear();
     }
 
     /// Reports what the entry page lacks. `facts` are what it refers to.
     pub(super) fn report(mut self, facts: &Facts, problems: &mut Problems) {
+        // Visitors see the page that it leads to, in their language.
+        if facts.redirects() {
+            return;
+        }
         let used = self.search.used(facts.addresses());
+        let is_named = self.names.used(std::iter::empty()).contains(&true);
         let entry = SitePath::entry_page();
         let mut ways = Vec::new();
         let mut is_reached = false;
         for (field, used) in self.fields.iter().zip(used) {
             match &field.value {
                 PublishedValue::Text(name) if field.pointer == NAME => {
-                    if !used {
+                    if !used && !is_named {
                         let message = message!(
                             "the page does not show the name of the business, `{}`, so visitors do \
                              not see whose site it is; write it as the order has it",

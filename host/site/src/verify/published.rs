@@ -6,6 +6,8 @@ use sitewright_order::{
     Testimonial, child,
 };
 
+use super::unused::is_in_word;
+
 /// Maximum number of fields of one order that are looked for. Real orders have less than 200.
 pub const MAX_FIELDS: usize = 1_000;
 /// Maximum characters of a text that are looked for: its beginning.
@@ -160,11 +162,24 @@ pub(super) fn published(order: &Order) -> Vec<PublishedField> {
     fields.0
 }
 
-/// The beginning of a text. The last word may be cut, and is left out.
+/// The beginning of a text, at most `max` characters. The last word may be cut, and is left out; a
+/// text of one longer word is that word.
 pub(super) fn beginning(text: &str, max: usize) -> String {
-    let Some((end, _)) = text.char_indices().nth(max) else { return text.to_owned() };
-    let kept = &text[..end];
-    kept.rfind(char::is_whitespace).map_or(kept, |at| &kept[..at]).to_owned()
+    let Some((end, next)) = text.char_indices().nth(max) else { return text.to_owned() };
+    let (kept, rest) = text.split_at(end);
+    if let Some(at) = kept.rfind(char::is_whitespace) {
+        return kept[..at].to_owned();
+    }
+    // Without spaces a word ends at a hyphen, or is one character.
+    let is_between = |c: char| !is_in_word(c);
+    if is_between(next) {
+        return kept.to_owned();
+    }
+    if let Some(at) = kept.rfind(is_between) {
+        let cut = kept[at..].chars().next().map_or(0, char::len_utf8);
+        return kept[..at + cut].to_owned();
+    }
+    text[..end + rest.find(is_between).unwrap_or(rest.len())].to_owned()
 }
 
 /// The fields so far.

@@ -52,6 +52,12 @@ const EXTERNAL: [&str; 19] = [
     "sip",
 ];
 
+/// What a reference of `<meta http-equiv="refresh">` is.
+pub(super) const REDIRECTION: &str = "redirection";
+
+/// What a reference of `<link rel="preconnect">` is.
+pub(super) const CONNECTION: &str = "connection";
+
 /// A reference of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
@@ -69,7 +75,7 @@ pub(super) struct Reference {
 impl Reference {
     /// Whether a visitor follows it to a page.
     fn leads(&self) -> bool {
-        matches!(self.what, "link" | "redirection" | "embedded content" | "form's `action`")
+        matches!(self.what, "link" | REDIRECTION | "embedded content" | "form's `action`")
     }
 
     /// Whether a page or style sheet shows it, if it is an image.
@@ -96,7 +102,7 @@ impl Reference {
                 | "style's `url()`"
                 | "web app manifest"
                 | "preloaded file"
-                | "connection"
+                | CONNECTION
         )
     }
 }
@@ -181,6 +187,11 @@ impl Facts {
     /// The addresses as written.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &str> {
         self.references.iter().map(|reference| reference.target.as_str())
+    }
+
+    /// Whether the page leads visitors elsewhere by itself.
+    pub(super) fn redirects(&self) -> bool {
+        self.references.iter().any(|reference| reference.what == REDIRECTION)
     }
 
     /// Forgets all references.
@@ -444,7 +455,7 @@ impl<'a> Index<'a> {
             || self.canonical.as_ref().is_some_and(|canonical| canonical.host == host);
         if is_own
             || self.options.external_hosts.contains(host)
-            || self.options.own_addresses.contains(&key(url.as_str()))
+            || self.is_of_order(url, host, reference.what)
             || !self.external.borrow_mut().insert((file, host.to_owned()))
         {
             return;
@@ -457,6 +468,26 @@ impl<'a> Index<'a> {
             shown(&reference.target)
         );
         add(Rule::External, message);
+    }
+
+    /// Whether the order names an address, of which an image server may be asked for another size;
+    /// or, of a connection made ahead, its host.
+    fn is_of_order(&self, url: &Url, host: &str, what: &str) -> bool {
+        let own = &self.options.own_addresses;
+        if own.contains(&key(url.as_str())) {
+            return true;
+        }
+        if what == CONNECTION {
+            let host = host.strip_prefix("www.").unwrap_or(host);
+            let folder = format!("{host}/");
+            let next = own.range(folder.clone()..).next();
+            return own.contains(host)
+                || next.is_some_and(|address| address.starts_with(folder.as_str()));
+        }
+        let mut page = url.clone();
+        page.set_query(None);
+        page.set_fragment(None);
+        own.contains(&key(page.as_str()))
     }
 
     /// The decoded path in the site that `url` leads to; `None` if it leads out of the site. With

@@ -2,9 +2,10 @@
 //!
 //! Texts are compared word by word, without case, punctuation and white space. Phone numbers are
 //! compared by their last digits, which are the same with a country code and without; addresses of
-//! the web without scheme, `www.` and `/` at the end. Each word of a page is looked at once,
-//! however many fields are looked for.
+//! the web without scheme, `www.` and `/` at the end, and with a query or without. Each word of a
+//! page is looked at once, however many fields are looked for.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use percent_encoding::percent_decode_str;
@@ -22,8 +23,8 @@ use sitewright_model::message;
 const MAX_NAMED: usize = 20;
 /// Maximum bytes of a word. The rest of a longer one is not compared.
 const MAX_WORD: usize = 64;
-/// The last digits of a phone number by which it is known. National numbers have at least as many,
-/// or are compared as a whole.
+/// The last digits of a phone number by which it is known. Shorter national numbers are compared as
+/// a whole, without the zeros in front: Iceland, Luxembourg, and small towns.
 const PHONE_DIGITS: usize = 8;
 /// Minimum digits of a phone number in a text.
 const MIN_PHONE: usize = 6;
@@ -31,6 +32,8 @@ const MIN_PHONE: usize = 6;
 /// in `<bdi>Ana</bdi><bdi>Owner</bdi>`.
 const IN_WORDS: [&str; 13] =
     ["b", "del", "em", "font", "i", "ins", "mark", "s", "strong", "sub", "sup", "u", "wbr"];
+/// Further elements that may be around a part of a name: `Spot<span>ify</span>`.
+const IN_NAMES: [&str; 7] = ["a", "abbr", "bdi", "bdo", "small", "span", "tspan"];
 /// Maximum nesting of structured data that is read.
 const MAX_DEPTH: usize = 32;
 
@@ -39,9 +42,9 @@ const MAX_DEPTH: usize = 32;
 enum Wanted {
     /// All of these texts are shown.
     Texts(Vec<Place>),
-    /// A link leads to this e-mail address, or it is shown.
-    Email(String, Place),
-    /// A link leads to this number, or it is shown.
+    /// A link leads to this e-mail address, or it is shown in one of its spellings.
+    Email(String, Vec<Place>),
+    /// A link leads to this number, or it is shown. All of its digits.
     Phone(String),
     /// A link leads to this address, or it is shown.
     Link(String, Place),
@@ -59,14 +62,17 @@ pub(super) struct Search {
     words: HashMap<String, u32>,
     /// The places of the automaton that were reached.
     seen: Vec<bool>,
-    /// The last digits of the numbers that pages show.
-    numbers: HashSet<String>,
-    /// Whether a phone number is looked for.
-    has_phones: bool,
+    /// The numbers that pages show, of those with one of `endings`.
+    numbers: Numbers,
+    /// The last [`MIN_PHONE`] digits of the phone numbers that are looked for.
+    endings: HashSet<String>,
     /// Addresses in structured data.
     data: HashSet<String>,
     at: Place,
     word: Word,
+    /// Whether [`IN_NAMES`] end no word.
+    joins: bool,
+    /// At most [`PHONE_DIGITS`] digits since the last letter.
     digits: String,
 }
 
@@ -100,7 +106,9 @@ impl Character {
             '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' => {
                 Character::Invisible
             }
-            '\u{2066}'..='\u{2069}' | '\u{feff}' => Character::Invisible,
+            '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{61c}' => Character::Invisible,
+            // An apostrophe, though Unicode has it among the letters.
+            '\u{2bc}' => Character::Between,
             c if c.is_numeric() => Character::Of(WordKind::Digits),
             // Thai, Lao, Myanmar, Khmer, Chinese, Japanese.
             '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' => {
@@ -118,7 +126,7 @@ impl Character {
 impl Word {
     /// Reads a text. Calls `word` with each word that has ended.
     fn read(&mut self, text: &str, word: &mut impl FnMut(&str, WordKind)) {
-        for c in text.chars() {
+        for c in text.chars().map(ascii_digit) {
             match Character::of(c) {
                 Character::Invisible => {}
                 Character::Between => self.end(word),
@@ -132,10 +140,20 @@ impl Word {
                     }
                     self.kind = Some(kind);
                     if self.text.len() < MAX_WORD {
-                        self.text.extend(c.to_lowercase());
+                        self.push(c);
                     }
                 }
             }
+        }
+    }
+
+    /// Adds a letter or digit without its case. Capitals of some letters have another small one.
+    fn push(&mut self, c: char) {
+        match c {
+            'ß' | 'ẞ' => self.text.push_str("ss"),
+            'ς' => self.text.push('σ'),
+            'İ' | 'ı' => self.text.push('i'),
+            c => self.text.extend(c.to_lowercase()),
         }
     }
 
@@ -145,6 +163,30 @@ impl Word {
         }
         self.text.clear();
     }
+}
+
+/// A digit of any script as its ASCII digit: templates write numbers in the script of the language.
+fn ascii_digit(c: char) -> char {
+    const ZEROS: [u32; 11] =
+        [0x660, 0x6f0, 0x966, 0x9e6, 0xa66, 0xae6, 0xe50, 0xed0, 0x1040, 0x17e0, 0xff10];
+    if c.is_ascii() {
+        return c;
+    }
+    let code = u32::from(c);
+    let digit = ZEROS.iter().find_map(|zero| code.checked_sub(*zero).filter(|digit| *digit < 10));
+    digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
+}
+
+/// An e-mail address as it is, and as pages hide it from programs: `office [at] example [dot] com`.
+fn spellings(email: &str) -> [Cow<'_, str>; 3] {
+    let with_at = email.replacen('@', " at ", 1);
+    let with_dots = with_at.replace('.', " dot ");
+    [Cow::Borrowed(email), Cow::Owned(with_at), Cow::Owned(with_dots)]
+}
+
+/// Whether a character is part of a word together with its neighbours.
+pub(super) fn is_in_word(c: char) -> bool {
+    matches!(Character::of(c), Character::Of(_) | Character::Invisible)
 }
 
 /// The words of a text.
@@ -164,16 +206,16 @@ impl Search {
         let mut ranges = Vec::with_capacity(fields.len());
         for field in fields {
             let start = texts.len();
-            let lines: Vec<&str> = match &field.value {
-                PublishedValue::Text(text) => text.lines().collect(),
-                PublishedValue::Email(email) => vec![email],
+            let lines: Vec<Cow<'_, str>> = match &field.value {
+                PublishedValue::Text(text) => text.lines().map(Cow::Borrowed).collect(),
+                PublishedValue::Email(email) => Vec::from(spellings(email)),
                 PublishedValue::Link(url) | PublishedValue::Picture(url) => {
-                    vec![without_scheme(url)]
+                    vec![Cow::Borrowed(without_scheme(url))]
                 }
                 PublishedValue::Phone(_) => Vec::new(),
             };
             for line in lines {
-                let line = words(line).into_iter().map(|word| {
+                let line = words(&line).into_iter().map(|word| {
                     let next = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
                     *symbols.entry(word).or_insert(next)
                 });
@@ -187,26 +229,37 @@ impl Search {
             let end = ends.first().copied().unwrap_or_default();
             match &field.value {
                 PublishedValue::Text(_) => Wanted::Texts(ends.to_vec()),
-                PublishedValue::Email(email) => Wanted::Email(email.to_lowercase(), end),
-                PublishedValue::Phone(digits) => Wanted::Phone(last_digits(digits).to_owned()),
+                PublishedValue::Email(email) => Wanted::Email(email.to_lowercase(), ends.to_vec()),
+                PublishedValue::Phone(digits) => Wanted::Phone(digits.clone()),
                 PublishedValue::Link(url) => Wanted::Link(key(url), end),
                 PublishedValue::Picture(url) => Wanted::Picture(key(url), end),
             }
         });
         let wanted: Vec<Wanted> = wanted.collect();
+        let endings = wanted.iter().filter_map(|wanted| match wanted {
+            Wanted::Phone(digits) => last(digits, MIN_PHONE).map(str::to_owned),
+            _ => None,
+        });
+        let endings = endings.collect();
         Search {
             fields: fields.to_vec(),
             seen: vec![false; automaton.places()],
-            has_phones: wanted.iter().any(|wanted| matches!(wanted, Wanted::Phone(_))),
+            endings,
             wanted,
             automaton,
             words: symbols,
-            numbers: HashSet::new(),
+            numbers: Numbers::default(),
             data: HashSet::new(),
             at: Place::default(),
             word: Word::default(),
+            joins: false,
             digits: String::new(),
         }
+    }
+
+    /// The search for names, of whose words a logo or a heading may set a part apart.
+    pub(super) fn of_names(fields: &[PublishedField]) -> Self {
+        Search { joins: true, ..Search::new(fields) }
     }
 
     /// Whether there is nothing to look for.
@@ -217,13 +270,14 @@ impl Search {
     /// A page begins.
     pub(super) fn page(&mut self) {
         self.between();
-        self.number_ends();
+        self.digits.clear();
         self.at = Place::default();
     }
 
     /// An element begins or ends.
     pub(super) fn element(&mut self, name: &str) {
-        if !IN_WORDS.contains(&name) {
+        let is_in_word = IN_WORDS.contains(&name) || self.joins && IN_NAMES.contains(&name);
+        if !is_in_word {
             self.between();
         }
     }
@@ -269,24 +323,23 @@ impl Search {
 
     fn word(&mut self, word: &str, kind: WordKind) {
         self.at = self.automaton.mark(self.at, self.words.get(word).copied(), &mut self.seen);
-        if !self.has_phones {
+        if self.endings.is_empty() {
             return;
         }
         match kind {
-            WordKind::Letters => self.number_ends(),
-            WordKind::Digits => {
-                if self.digits.len() < MAX_WORD {
-                    self.digits.push_str(word);
-                }
-            }
+            WordKind::Letters => self.digits.clear(),
+            WordKind::Digits => self.number(word),
         }
     }
 
-    fn number_ends(&mut self) {
-        if self.digits.len() >= MIN_PHONE {
-            self.numbers.insert(last_digits(&self.digits).to_owned());
+    /// Reads digits. A number may end with any of them: opening hours or a postal code may follow.
+    fn number(&mut self, word: &str) {
+        self.digits.extend(word.chars().filter(char::is_ascii_digit));
+        let more = self.digits.len().saturating_sub(PHONE_DIGITS);
+        self.digits.drain(..more);
+        if last(&self.digits, MIN_PHONE).is_some_and(|ending| self.endings.contains(ending)) {
+            self.numbers.insert(&self.digits);
         }
-        self.digits.clear();
     }
 
     /// For each field, whether the pages so far show it, or one of these addresses leads to it.
@@ -326,8 +379,8 @@ impl Search {
         let is_seen = |end: &Place| *end == Place::default() || self.seen[end.index()];
         match wanted {
             Wanted::Texts(ends) => ends.iter().all(is_seen),
-            Wanted::Email(email, end) => links.emails.contains(email) || is_seen(end),
-            Wanted::Phone(digits) => links.phones.contains(digits) || self.numbers.contains(digits),
+            Wanted::Email(email, ends) => links.emails.contains(email) || ends.iter().any(is_seen),
+            Wanted::Phone(digits) => links.phones.has(digits) || self.numbers.has(digits),
             Wanted::Link(key, end) => links.addresses.contains(key) || is_seen(end),
             Wanted::Picture(key, end) => {
                 links.addresses.contains(key) || self.data.contains(key) || is_seen(end)
@@ -341,7 +394,32 @@ impl Search {
 struct Links {
     addresses: HashSet<String>,
     emails: HashSet<String>,
-    phones: HashSet<String>,
+    phones: Numbers,
+}
+
+/// The last digits of numbers, by the last [`MIN_PHONE`] of them, which few numbers share.
+#[derive(Debug, Default)]
+struct Numbers(HashMap<String, HashSet<String>>);
+
+impl Numbers {
+    /// Adds a number. One with fewer than [`MIN_PHONE`] digits is no phone number.
+    fn insert(&mut self, digits: &str) {
+        let Some(ending) = last(digits, MIN_PHONE) else { return };
+        self.0.entry(ending.to_owned()).or_default().insert(last_digits(digits).to_owned());
+    }
+
+    /// Whether a number is one of them. One of the two may be without the country's code, or have
+    /// zeros in front.
+    fn has(&self, wanted: &str) -> bool {
+        let end = last_digits(wanted);
+        let numbers = last(end, MIN_PHONE).and_then(|ending| self.0.get(ending));
+        let without_zeros = |digits: &str| digits.trim_start_matches('0').len();
+        numbers.into_iter().flatten().any(|number| {
+            let shorter = without_zeros(number).min(without_zeros(end));
+            let is_end = shorter >= MIN_PHONE && last(number, shorter) == last(end, shorter);
+            number == end || is_end
+        })
+    }
 }
 
 impl Links {
@@ -359,15 +437,21 @@ impl Links {
                     self.phone(rest.split(['?', '&']).find(|part| has_digits(part)).unwrap_or(""));
                 }
                 self.addresses.insert(key(address));
+                // Templates count visitors in a query, and name a part of the page.
+                if let Some((page, _)) = address.split_once(['?', '#']) {
+                    self.addresses.insert(key(page));
+                }
             }
             _ => {}
         }
     }
 
     fn phone(&mut self, text: &str) {
+        let text = percent_decode_str(text).decode_utf8_lossy();
+        let text: String = text.chars().map(ascii_digit).collect();
         let text = text.split(['?', ';', ',']).find(|part| has_digits(part)).unwrap_or_default();
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        self.phones.insert(last_digits(&digits).to_owned());
+        self.phones.insert(&digits);
     }
 }
 
@@ -375,10 +459,13 @@ fn has_digits(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() >= MIN_PHONE
 }
 
+/// The last characters of a text of ASCII characters; `None` if it is shorter.
+fn last(text: &str, characters: usize) -> Option<&str> {
+    text.get(text.len().checked_sub(characters)?..)
+}
+
 fn last_digits(digits: &str) -> &str {
-    let start = digits.len().saturating_sub(PHONE_DIGITS);
-    // Digits of other scripts have several bytes.
-    digits.get(start..).unwrap_or(digits)
+    last(digits, PHONE_DIGITS).unwrap_or(digits)
 }
 
 fn without_scheme(address: &str) -> &str {

@@ -343,6 +343,8 @@ fn labels_and_what_is_shown_on_demand_are_not_hidden_texts() {
         (".h{display:none}", "<nav><div class=h>LONG</div></nav>"),
         (".h{display:none}", "<div class=h role=dialog>LONG</div>"),
         ("", "<p hidden='until-found'>LONG</p>"),
+        ("", "<p hidden><label>LONG <input name=site></label></p>"),
+        ("", "<a href='/' aria-describedby='a b'>x</a><p hidden id=b>LONG</p>"),
         // A script, a state, another screen or a printer may show it.
         (".h{display:none}", "<p class=h>LONG</p><script>a()</script>"),
         ("", "<p hidden>LONG</p><button onclick='a()'>x</button>"),
@@ -354,6 +356,11 @@ fn labels_and_what_is_shown_on_demand_are_not_hidden_texts() {
         ),
         (".h{display:none}@media (min-width:600px){.h{display:block}}", "<p class=h>LONG</p>"),
         (".h{display:none}@media print{.h{display:block}}", "<p class=h>LONG</p>"),
+        (".h{display:none}", "<style media=print>.h{display:block}</style><p class=h>LONG</p>"),
+        (
+            ".h{visibility:hidden;animation:show 1s forwards}@keyframes show{to{visibility:visible}}",
+            "<p class=h>LONG</p>",
+        ),
         // Texts for screen readers, and for links that skip to the content.
         (".h{clip-path:inset(50%);font-size:0}", "<p class=h>LONG</p>"),
         (".sr-only{text-indent:-9999px}", "<p class=sr-only>LONG</p>"),

@@ -174,6 +174,7 @@ fn unsaid(files: &Files, options: &VerifyOptions) -> Vec<String> {
 #[test]
 fn the_entry_page_says_whose_site_it_is() {
     let long = format!("Casa Ana {}", "e filhos ".repeat(20));
+    let east = "東".repeat(45);
     let rows: &[(Value, &str, &[&str])] = &[
         (json!({}), "", &[]),
         (json!({"business_email": "oi@a.example"}), "<a href=\"mailto:oi@a.example\">x</a>", &[]),
@@ -214,10 +215,69 @@ fn the_entry_page_says_whose_site_it_is() {
             &[],
         ),
         (json!({"business_name": "💾"}), "", &[]),
+        // Words that are set apart in a logo, cut, in capitals, or between marks.
+        (json!({"business_name": "Pãodoce"}), "<p>Pão<span>doce</span></p>", &[]),
+        (json!({"business_name": "Pãodoce"}), "<p>Pão</p><p>doce</p>", &["Pãodoce"]),
+        (
+            json!({"business_name": "Rindfleischetikettierungsüberwachungsaufgaben GmbH"}),
+            "<p>Rindfleischetikettierungsüberwachungsaufgaben GmbH</p>",
+            &[],
+        ),
+        (
+            json!({"business_name": "Müller-Lüdenscheidt-Immobilienverwaltungsgesellschaft"}),
+            "<p>Müller-Lüdenscheidt-Immobilienverwaltungsgesellschaft</p>",
+            &[],
+        ),
+        (json!({"business_name": "東".repeat(50)}), &east, &[]),
+        (json!({"business_name": "Joʼs Straße"}), "<p>Jo’s STRASSE</p>", &[]),
+        (
+            json!({"business_name": "مخبز\u{200f} الهدى"}),
+            "<p><bdi>مخبز</bdi> \u{61c}الهدى</p>",
+            &[],
+        ),
+        (json!({"business_email": "oi@a.example"}), "<p>oi (at) a.example</p>", &[]),
+        (json!({"business_email": "oi@a.example"}), "<p>oi [at] a [dot] example</p>", &[]),
+        // Numbers without the code of the country, before other digits, and in another script.
+        (json!({"business_phone": "+354 581 2345"}), "<p>581 2345</p>", &[]),
+        (json!({"business_phone": "+354 581 2345"}), "<p>581 2346</p>", &["/business_phone"]),
+        (json!({"business_phone": "+43 1 58801"}), "<p>01 58801</p>", &[]),
+        (
+            json!({"business_phone": "+55 11 95550-0199"}),
+            "<p>(11) 95550-0199</p><p>13010-000</p><p>8:00–19:00</p>",
+            &[],
+        ),
+        (json!({"business_phone": "+55 11 95550-0199"}), "<p>١١ ٩٥٥٥٠ ٠١٩٩</p>", &[]),
+        (
+            json!({"business_phone": "+55 11 95550-0199"}),
+            "<a href=\"tel:011%2095550%200199\">x</a>",
+            &[],
+        ),
+        (
+            json!({"booking_url": "https://a.example/agenda"}),
+            "<a href=\"https://a.example/agenda?utm_source=site#hoje\">x</a>",
+            &[],
+        ),
     ];
     for (fields, body, expected) in rows {
         assert_eq!(unsaid(&site(body), &options(fields)), *expected, "{fields} in {body}");
     }
+}
+
+#[test]
+fn an_entry_page_that_leads_elsewhere_says_nothing() {
+    let options = options(&json!({"business_name": "Casa Ana", "business_email": "oi@a.example"}));
+    let link = "<p><a href=\"pt/\">Português</a></p>";
+    let of = |head: &str| -> Files {
+        [
+            (path("index.html"), page(head, link).into_bytes()),
+            (path("pt/index.html"), page("", "<h1>Casa Ana</h1>").into_bytes()),
+        ]
+        .into_iter()
+        .collect()
+    };
+    let refresh = "<meta http-equiv=\"refresh\" content=\"0; url=pt/\">";
+    assert_eq!(unsaid(&of(refresh), &options), Vec::<String>::new());
+    assert_eq!(unsaid(&of(""), &options), ["Casa Ana", "/business_email"]);
 }
 
 #[test]

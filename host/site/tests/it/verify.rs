@@ -427,6 +427,9 @@ fn pages_load_from_the_site_from_declared_hosts_and_from_what_the_order_names() 
         ("<img src='https://sub.cdn.example/a.png' alt=''>", 1),
         ("<img src='https://fotos.example/1.jpg' alt=''>", 0),
         ("<img src='https://fotos.example/2.jpg' alt=''>", 1),
+        ("<img src='https://fotos.example/1.jpg?w=800#a' alt=''>", 0),
+        ("<link rel='preconnect' href='https://www.fotos.example'>", 0),
+        ("<link rel='preconnect' href='https://fotos.example.outra.example'>", 1),
         ("<a href='https://outra.example/'>x</a> <form action='https://outra.example/'></form>", 0),
         ("<img src='https://outra.example/a' alt=''><script src='//outra.example/b'></script>", 1),
         ("<img srcset='https://a.outra.example/a 1x, https://b.outra.example/b 2x' alt=''>", 2),
@@ -466,6 +469,10 @@ fn headings_are_counted_where_visitors_meet_them() {
         let found = of_headings.filter(|rule| found.contains(&(*rule, "extra.html".to_owned())));
         assert_eq!(found.collect::<Vec<_>>(), Vec::from_iter(expected), "{body}");
     }
+    // Nobody reads this page.
+    let elsewhere = "<meta http-equiv=\"refresh\" content=\"0; url=sobre/\">";
+    let found = warned(&quiet(elsewhere, "<h1>a</h1>"));
+    assert!(!found.contains(&(Rule::OneH1, "extra.html".to_owned())), "{found:?}");
 }
 
 #[test]
