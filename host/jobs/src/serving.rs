@@ -107,7 +107,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     let identity = WorkerIdentity::new();
     let presence = Presence::enter(&database).await?;
     let marks = settings.marks.as_ref().map(|marks| marks.name());
-    database.heartbeat(&identity, settings.max_orders, marks).await?;
+    database.heartbeat(&identity, settings.max_orders, marks, false).await?;
     let running = Arc::new(RunningAttempts::default());
     let shutting_down = Arc::new(AtomicBool::new(false));
     let mut rescuer = Rescuer::new(&database, &identity, &settings);

@@ -175,6 +175,17 @@ mod tests {
         let drained = worker.drained();
         drained.cancelled().await;
         assert_eq!(database.order("long").await.unwrap().state, OrderState::Succeeded);
+        // Other workers delete the row of one that seems to be dead, and give it one without a
+        // request if it owns orders. Neither takes the request back.
+        for sql in [
+            "DELETE FROM sitewright_workers",
+            "UPDATE sitewright_workers SET beats = 0, drain_requested_at = NULL",
+        ] {
+            place.sql(sql).await;
+            let heard = "SELECT count(*) FROM sitewright_workers WHERE beats > 0";
+            until("the worker is heard of", || async { place.number(heard).await == 1 }).await;
+            assert!(database.stats().await.unwrap().workers[0].draining, "{sql}");
+        }
         database.enqueue(new_order("next")).await.unwrap();
         assert_eq!(ask(false).await, DrainAnswer::Changed, "too late, but it is there");
         assert!(worker.drain(GRACE).await.unwrap().in_time);
