@@ -141,8 +141,9 @@ impl Database {
         for id in here {
             let queue = match own {
                 Some(own) => own.open()?,
-                None => held_jobs::own_queue(&sweep.worker),
+                None => Some(held_jobs::own_queue(&sweep.worker)),
             };
+            let Some(queue) = queue else { break };
             let taken = self.take_orders(&id, queue, room).await?;
             swept.taken += taken;
             room = room.saturating_sub(taken);
