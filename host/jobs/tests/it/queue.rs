@@ -138,21 +138,28 @@ mod tests {
         assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
         assert!(error.to_string().contains("five years"), "{error}");
 
-        // A producer that writes only the order.
+        // A producer that writes only the order, and what it likes: SQLite stores it.
+        let text = if place.is_sqlite() { "'tomorrow'" } else { "0" };
         place
             .sql(&format!(
                 "INSERT INTO sitewright_orders (id, document, template, due_at, updated_at)
-                 VALUES ('row', '{{}}', 'flora', {tomorrow}, 1)"
+                 VALUES ('row', '{{}}', 'flora', {tomorrow}, 1),
+                    ('part', '{{}}', 'flora', {tomorrow}.25, 1),
+                    ('text', '{{}}', 'flora', {text}, 1),
+                    ('never', '{{}}', 'flora', {}, 1)",
+                i64::MAX
             ))
             .await;
         let worker = worker(&database, &Scripted::all_succeed()).await;
-        for id in ["past", "one", "many", "soon"] {
+        for id in ["past", "one", "many", "soon", "text"] {
             until_state(&database, id, OrderState::Succeeded).await;
         }
         let attempts = database.attempts("soon").await.unwrap();
         assert!(attempts[0].started_at >= soon, "{attempts:?}");
-        until_state(&database, "row", OrderState::Waiting).await;
-        assert_eq!(shown("row").await, waits(tomorrow));
+        for (id, due) in [("row", tomorrow), ("part", tomorrow), ("never", i64::MAX)] {
+            until_state(&database, id, OrderState::Waiting).await;
+            assert_eq!(shown(id).await, waits(due), "{id}");
+        }
         assert_eq!(shown("later").await, waits(tomorrow));
         worker.drain(GRACE).await.unwrap();
     }
