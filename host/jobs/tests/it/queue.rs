@@ -10,6 +10,7 @@ on_both!(
     a_cancelled_order_ends_wherever_it_is,
     an_order_does_not_begin_before_its_due_time,
     a_worker_that_is_asked_to_drain_claims_nothing,
+    a_search_that_looks_through_many_orders_finds_each_once,
     pause_stops_the_line,
     b3_orders_that_wait_hold_no_connection,
     d3_a_job_that_a_producer_inserted_stays_the_only_one,
@@ -198,6 +199,42 @@ mod tests {
         assert!(worker.drain(GRACE).await.unwrap().in_time);
         assert_eq!(database.order("next").await.unwrap().state, OrderState::Queued);
         assert_eq!(ask(true).await, DrainAnswer::NoSuchWorker);
+    }
+
+    pub(super) async fn a_search_that_looks_through_many_orders_finds_each_once(place: Place) {
+        let database = place.open().await;
+        // Ten came in each millisecond, also where the first page ends.
+        place
+            .sql(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500)
+                 INSERT INTO sitewright_orders (id, document, template, created_at, updated_at)
+                 SELECT 'o' || i, CASE WHEN i % 1500 = 7 OR i BETWEEN 2495 AND 2510
+                        THEN '{\"a\":\"100% Flora\"}' ELSE '{}' END, 'flora', i / 10, 1
+                 FROM n",
+            )
+            .await;
+        let mut search = sitewright_jobs::Search {
+            filter: Filter { limit: 50, ..Filter::default() },
+            text: None,
+            in_document: Some("% FLORA".to_owned()),
+        };
+        let (mut ids, mut cuts) = (Vec::new(), Vec::new());
+        loop {
+            let found = database.search(&search).await.unwrap();
+            ids.extend(found.orders.into_iter().map(|order| order.id));
+            cuts.push(found.cut_after);
+            search.filter.after = found.next;
+            if search.filter.after.is_none() {
+                break;
+            }
+        }
+        let most = Some(sitewright_jobs::DOCUMENTS_LOOKED_THROUGH);
+        assert_eq!(cuts, [most, most, None]);
+        ids.sort();
+        let mut wanted: Vec<String> =
+            [7, 1507, 3007].into_iter().chain(2495..=2510).map(|i| format!("o{i}")).collect();
+        wanted.sort();
+        assert_eq!(ids, wanted);
     }
 
     pub(super) async fn f1_ids_that_differ_only_in_case_are_refused(place: Place) {
