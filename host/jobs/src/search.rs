@@ -70,8 +70,9 @@ impl Database {
                 // First, so that an order that comes, or fits no more, while the page looks moves
                 // none behind the place where the next page begins.
                 let until = self.looked_until(search, most).await?;
-                let found = self.look_through(search, most, limit_and_one, until.as_ref());
-                (found.await?, until)
+                let last = until.as_ref();
+                let orders = self.look_through(search, most, limit_and_one, last).await?;
+                (orders, until)
             }
         };
         if orders.len() > limit {
