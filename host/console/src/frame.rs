@@ -120,6 +120,12 @@ impl Frame {
         self.viewer.as_ref().is_some_and(|viewer| viewer.may_operate)
     }
 
+    /// Whether they may download bundles, which have what belongs to all tenants in them.
+    pub(crate) fn may_export(&self) -> bool {
+        let is_of_all = |viewer: &Viewer| viewer.may_operate && viewer.tenant.is_none();
+        self.viewer.as_ref().is_some_and(is_of_all)
+    }
+
     pub(crate) fn may_admin(&self) -> bool {
         self.viewer.as_ref().is_some_and(|viewer| viewer.may_admin)
     }

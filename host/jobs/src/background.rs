@@ -66,7 +66,9 @@ pub(super) async fn heartbeats(
             return;
         }
         let marks = settings.marks.as_ref().map(|marks| marks.name());
-        match liveness.during(database.heartbeat(&identity, settings.max_orders, marks)).await {
+        let drains = *drain.borrow();
+        let beat = database.heartbeat(&identity, settings.max_orders, marks, drains);
+        match liveness.during(beat).await {
             Ok(asked) => {
                 if failures > 0 {
                     tracing::info!(failures, "heartbeats are written again");

@@ -17,6 +17,7 @@ use super::database::Database;
 use super::driver::args;
 use super::driver::river::QUEUE;
 use super::error::Error;
+use super::serving::CLIENT_STOPS_WITHIN;
 use super::worker::RunningAttempts;
 
 /// Time between two attempts to work the queue again, while orders of before still run.
@@ -104,9 +105,12 @@ pub(super) async fn follow(
             removals.push(queues.remove(name));
         }
         let idle = async {
-            // One that fails was not worked.
-            drop(join_all(removals).await);
-            running.until_none().await;
+            tokio::select! {
+                // One that fails was not worked.
+                _ = join_all(removals) => running.until_none().await,
+                // River's poll of a queue has no timeout, and its answer may be lost.
+                () = running.until_none_begins(CLIENT_STOPS_WITHIN) => {}
+            }
         };
         tokio::select! {
             () = idle => {

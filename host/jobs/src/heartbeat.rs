@@ -69,12 +69,17 @@ impl Sql {
         Sql {
             heartbeat: format!(
                 "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, marks,
-                    started_at, last_seen, beats)
-                 VALUES ($1, $2, $3, $4, $5, $6, {now}, {now}, 1)
+                    started_at, last_seen, beats, drain_requested_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, {now}, {now}, 1,
+                    CASE WHEN $7 = 1 THEN {now} END)
                  ON CONFLICT (client_id) DO UPDATE SET boot_id = excluded.boot_id,
                     host = excluded.host, pid = excluded.pid, max_orders = excluded.max_orders,
                     marks = excluded.marks, last_seen = excluded.last_seen, stale_since = NULL,
-                    beats = sitewright_workers.beats + 1
+                    beats = sitewright_workers.beats + 1,
+                    drain_requested_at = CASE WHEN sitewright_workers.beats = 0
+                        THEN coalesce(sitewright_workers.drain_requested_at,
+                            excluded.drain_requested_at)
+                        ELSE sitewright_workers.drain_requested_at END
                  RETURNING drain_requested_at"
             ),
             others: format!(
@@ -179,12 +184,14 @@ impl OtherWorker {
 
 impl Database {
     /// Writes a heartbeat. Inserts the worker's row again if another worker deleted it as stale.
-    /// `marks` is the name of the file of its marks. Whether somebody has asked it to drain.
+    /// `marks` is the name of the file of its marks. `drains`: it was asked to drain before, which
+    /// a row that is inserted again has to say. Whether somebody has asked it to drain.
     pub(super) async fn heartbeat(
         &self,
         who: &WorkerIdentity,
         max_orders: usize,
         marks: Option<&str>,
+        drains: bool,
     ) -> Result<bool, Error> {
         let (who, marks) = (who.clone(), marks.map(str::to_owned));
         let max = i64::try_from(max_orders).unwrap_or(i64::MAX);
@@ -192,7 +199,8 @@ impl Database {
         self.write_urgently("sending a heartbeat", move |tx| {
             let (who, marks) = (who.clone(), marks.clone());
             Box::pin(async move {
-                let args = args![&who.client, &who.boot, &who.host, who.pid, max, &marks];
+                let drains = i64::from(drains);
+                let args = args![&who.client, &who.boot, &who.host, who.pid, max, &marks, drains];
                 let row = tx.optional(sql, args).await?.ok_or(sqlx::Error::RowNotFound)?;
                 Ok(row.opt_int("drain_requested_at")?.is_some())
             })

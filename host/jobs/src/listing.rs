@@ -108,8 +108,9 @@ impl Conditions {
         self.and(&format!("{failed}{})", failures.join(" AND ")), values);
     }
 
-    /// Adds a condition. Each `?` becomes the placeholder of the next one of its values.
-    fn and(&mut self, condition: &str, values: Vec<Value>) {
+    /// Adds a condition, without `OR` outside of parentheses. Each `?` becomes the placeholder of
+    /// the next one of its values.
+    pub(super) fn and(&mut self, condition: &str, values: Vec<Value>) {
         if !self.sql.is_empty() {
             self.sql.push_str(" AND ");
         }

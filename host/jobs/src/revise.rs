@@ -173,7 +173,8 @@ async fn revise_in(
     let now = now_ms();
     // Locks the row, so that no worker claims the old document meanwhile.
     let sql = "UPDATE sitewright_orders SET updated_at = updated_at WHERE id = $1
-         RETURNING state, document, template, priority, revision, job_id, due_at";
+         RETURNING state, document, template, priority, revision, job_id,
+            CAST(due_at AS BIGINT) AS due_at";
     let Some(row) = tx.optional(sql, args![&new.order]).await? else {
         return Ok(Answer::NoSuchOrder);
     };

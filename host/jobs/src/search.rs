@@ -8,7 +8,7 @@
 //! and in names of fields.
 
 use super::database::Database;
-use super::driver::Row;
+use super::driver::{Row, args};
 use super::error::Error;
 use super::listing::Conditions;
 use super::model::{Filter, Order, OrderCursor};
@@ -61,35 +61,47 @@ impl Database {
         let looks_through = search.looks_through();
         // One more, to know whether there is a next page.
         let limit_and_one = search.filter.limit.saturating_add(1);
-        let mut orders = match looks_through {
+        let (mut orders, until) = match looks_through {
             None => {
                 let filter = Filter { limit: limit_and_one, ..search.filter.clone() };
-                self.orders(&filter).await?
+                (self.orders(&filter).await?, None)
             }
-            Some(most) => self.look_through(search, most, limit_and_one).await?,
+            Some(most) => {
+                // First, so that an order that comes, or fits no more, while the page looks moves
+                // none behind the place where the next page begins.
+                let until = self.looked_until(search, most).await?;
+                let last = until.as_ref();
+                let orders = self.look_through(search, most, limit_and_one, last).await?;
+                (orders, until)
+            }
         };
         if orders.len() > limit {
             orders.truncate(limit);
             let next = orders.last().map(OrderCursor::from);
             return Ok(Found { orders, next, cut_after: None });
         }
-        let next = match looks_through {
-            None => None,
-            Some(most) => self.looked_until(search, most).await?,
-        };
-        let cut_after = looks_through.filter(|_| next.is_some());
-        Ok(Found { orders, next, cut_after })
+        let cut_after = looks_through.filter(|_| until.is_some());
+        Ok(Found { orders, next: until, cut_after })
     }
 
-    /// The orders that fit, at most `limit`, among the first `most` that an index finds.
+    /// The orders that fit, at most `limit`, among those that an index finds: not behind `until`,
+    /// which is the last of the first `most` if there are as many.
     async fn look_through(
         &self,
         search: &Search,
         most: u32,
         limit: u32,
+        until: Option<&OrderCursor>,
     ) -> Result<Vec<Order>, Error> {
         let mut wanted = Conditions::of(&search.filter, self.pool());
-        let most = wanted.value(i64::from(most));
+        if let Some(OrderCursor { created_at, id }) = until {
+            wanted.and(
+                "created_at >= ? AND (created_at > ? OR id >= ?)",
+                args![*created_at, *created_at, id],
+            );
+        }
+        // Others may have come since `until` was found.
+        let most = wanted.value(i64::from(most).saturating_mul(2));
         let position = self.pool().pick("instr", "strpos");
         // Whoever looks for an id reads no document.
         let document = if search.in_document.is_some() { ", document" } else { "" };

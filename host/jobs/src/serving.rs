@@ -36,7 +36,7 @@ pub const STOPS_WITHIN: Duration =
     DEFAULT_STOP_WITHIN.saturating_add(CLIENT_CANCELS_WITHIN).saturating_add(LAST_HEARTBEAT);
 /// How long a draining worker without orders waits for River's client. What the client would still
 /// write does not matter: orders and their jobs are completed together and without it.
-const CLIENT_STOPS_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CLIENT_STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A worker that serves the queue. [`Serving::drain`] stops it; if it is dropped, it stops at once
 /// and other workers rescue its orders.
@@ -107,7 +107,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     let identity = WorkerIdentity::new();
     let presence = Presence::enter(&database).await?;
     let marks = settings.marks.as_ref().map(|marks| marks.name());
-    database.heartbeat(&identity, settings.max_orders, marks).await?;
+    database.heartbeat(&identity, settings.max_orders, marks, false).await?;
     let running = Arc::new(RunningAttempts::default());
     let shutting_down = Arc::new(AtomicBool::new(false));
     let mut rescuer = Rescuer::new(&database, &identity, &settings);
@@ -316,16 +316,7 @@ impl Serving {
         let stopping = |error| Error::river("stopping the worker", error);
         tracing::info!(running, grace_ms = millis(grace), "the worker drains");
         let attempts = self.running.clone();
-        let without_orders = async {
-            loop {
-                attempts.until_none().await;
-                tokio::time::sleep(CLIENT_STOPS_WITHIN).await;
-                // A job that was fetched before may have begun meanwhile.
-                if attempts.len() == 0 {
-                    break;
-                }
-            }
-        };
+        let without_orders = attempts.until_none_begins(CLIENT_STOPS_WITHIN);
         let stopped = tokio::select! {
             stopped = self.run.stop() => Some(stopped),
             () = tokio::time::sleep(grace) => None,

@@ -66,6 +66,18 @@ impl RunningAttempts {
             changed.await;
         }
     }
+
+    /// Waits until there is none, and there is none `later`: a job that was fetched before may
+    /// begin meanwhile.
+    pub(super) async fn until_none_begins(&self, later: Duration) {
+        loop {
+            self.until_none().await;
+            tokio::time::sleep(later).await;
+            if self.len() == 0 {
+                return;
+            }
+        }
+    }
 }
 
 struct RunningGuard {
@@ -331,5 +343,29 @@ impl<'a> DatabaseBackoff<'a> {
                 "the database is back"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_begins_late_is_waited_for() {
+        let seconds = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        let running = Arc::new(RunningAttempts::default());
+        let first = running.enter(Ulid::generate());
+        let waiting = tokio::spawn({
+            let running = Arc::clone(&running);
+            async move { running.until_none_begins(Duration::from_secs(5)).await }
+        });
+        seconds(1).await;
+        drop(first);
+        seconds(3).await;
+        let second = running.enter(Ulid::generate());
+        seconds(10).await;
+        assert!(!waiting.is_finished());
+        drop(second);
+        waiting.await.unwrap();
     }
 }

@@ -3,16 +3,19 @@
 //! is made by a process that whoever starts the server names. Always without the texts of customer
 //! and models: a file that was downloaded is out of the reach of `order erase` and `[retention]`.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::stream;
+use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::app::{App, Bundle, ReplayError};
 use super::extract::Id;
@@ -21,6 +24,8 @@ use super::problem::{Problem, ProblemKind};
 
 /// Bytes of a bundle that are read at a time.
 const CHUNK: usize = 64 << 10;
+/// Maximum time for a download. One that goes on, however slowly, would keep all others away.
+const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Maximum length of an id in the name of a file.
 const MAX_ID: usize = 64;
 
@@ -61,17 +66,42 @@ pub(crate) async fn exported(app: &App, id: &str) -> Result<Response, Problem> {
         (CONTENT_LENGTH, bytes.to_string()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(id))),
     ];
-    Ok((headers, body(file, only)).into_response())
+    Ok((headers, body(file, only, DOWNLOAD_WITHIN)).into_response())
 }
 
-/// The bytes of a file. Another bundle is made when they were read, or nobody wants them any more.
-fn body(file: tokio::fs::File, only: OwnedSemaphorePermit) -> Body {
-    let chunks = stream::try_unfold((file, only), |(mut file, only)| async move {
-        let mut chunk = BytesMut::with_capacity(CHUNK);
-        let read = file.read_buf(&mut chunk).await?;
-        Ok::<_, std::io::Error>((read > 0).then(|| (chunk.freeze(), (file, only))))
+/// The bytes of a file. Another bundle is made when they were read, nobody wants them any more, or
+/// `within` is over: then the answer is shorter than it says, and the client knows that it failed.
+fn body(file: File, only: OwnedSemaphorePermit, within: Duration) -> Body {
+    let (chunks, read) = mpsc::channel(1);
+    // A task of its own: a body that its client does not read is not polled.
+    tokio::spawn(async move {
+        let in_time = tokio::time::timeout(within, read_into(chunks, file)).await;
+        if in_time.is_err() {
+            let within_ms = within.as_millis();
+            tracing::warn!(within_ms, "the download of a bundle took too long, and was ended");
+        }
+        drop(only);
     });
-    Body::from_stream(chunks)
+    let next = |mut read: mpsc::Receiver<io::Result<Bytes>>| async move {
+        read.recv().await.map(|chunk| (chunk, read))
+    };
+    Body::from_stream(stream::unfold(read, next))
+}
+
+/// Reads a file to its end, as fast as somebody takes its bytes.
+async fn read_into(chunks: mpsc::Sender<io::Result<Bytes>>, mut file: File) {
+    loop {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let next = match file.read_buf(&mut chunk).await {
+            Ok(0) => return,
+            Ok(_) => Ok(chunk.freeze()),
+            Err(error) => Err(error),
+        };
+        let is_last = next.is_err();
+        if chunks.send(next).await.is_err() || is_last {
+            return;
+        }
+    }
 }
 
 /// The name that a browser saves a bundle under: only characters of the id that no system reads as
@@ -84,6 +114,8 @@ fn file_name(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[test]
@@ -99,5 +131,29 @@ mod tests {
             assert_eq!(file_name(id), name, "{id:?}");
         }
         assert_eq!(file_name(&"x".repeat(1_000)).len(), "failure-.tar".len() + MAX_ID);
+    }
+
+    #[tokio::test]
+    async fn a_download_that_takes_too_long_keeps_no_other_one_away() {
+        use std::io::{Seek as _, Write as _};
+
+        let places = Arc::new(Semaphore::new(1));
+        let bytes = vec![0; 8 * CHUNK];
+        for (within, is_whole) in [(Duration::ZERO, false), (DOWNLOAD_WITHIN, true)] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            file.rewind().unwrap();
+            let only = Arc::clone(&places).acquire_owned().await.unwrap();
+            let body = body(File::from_std(file), only, within);
+            if !is_whole {
+                // Nobody reads.
+                let free = tokio::time::timeout(Duration::from_secs(30), places.acquire()).await;
+                drop(free.unwrap().unwrap());
+            }
+            let read = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            assert_eq!(read.len() == bytes.len(), is_whole, "{} bytes", read.len());
+            let free = tokio::time::timeout(Duration::from_secs(30), places.acquire()).await;
+            drop(free.unwrap().unwrap());
+        }
     }
 }

@@ -66,16 +66,15 @@ enum Subject {
     Others,
 }
 
-/// Whatever is not named here is not for a tenant.
+/// Whatever is not named here is not for a tenant: so are bundles, which have the template's file
+/// and the models of all routes.
 fn subject(path: &str) -> Subject {
     match path {
         "/v1/failures/records/{id}"
         | "/v1/failures/records/{id}/replay"
-        | "/v1/failures/records/{id}/bundle"
         | "/console/records/{id}"
         | "/console/records/{id}/markdown"
-        | "/console/records/{id}/replay"
-        | "/console/records/{id}/bundle" => Subject::Record,
+        | "/console/records/{id}/replay" => Subject::Record,
         "/v1/bulk/{id}" | "/console/bulk/{id}" | "/console/bulk/{id}/stop" => Subject::Bulk,
         "/v1/orders"
         | "/v1/events"

@@ -139,7 +139,8 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
     ),
     date_back: render(
         "UPDATE sitewright_orders
-         SET updated_at = $2, next_attempt_at = CASE WHEN due_at > $2 THEN due_at
+         SET updated_at = $2, next_attempt_at = CASE
+            WHEN CAST(due_at AS BIGINT) > $2 THEN CAST(due_at AS BIGINT)
             ELSE $2 + (next_attempt_at - updated_at) END
          WHERE id = $1 AND state IN {unclaimed} AND (updated_at > $3 OR EXISTS (
             SELECT 1 FROM river_job j WHERE j.id = job_id AND j.state = 'available'

@@ -47,16 +47,21 @@ impl OwnQueue {
         self.draining.is_set()
     }
 
-    /// Works the queue, if it is not worked yet. Its name.
-    pub(super) fn open(&self) -> Result<String, Error> {
+    /// Works the queue, if it is not worked yet. Its name; `None` if orders that were fetched from
+    /// it before the worker was asked to drain have not ended, while its name is not free.
+    pub(super) fn open(&self) -> Result<Option<String>, Error> {
         let mut state = self.state.lock();
         let name = name_of(&self.worker, state.number);
-        if !state.is_open {
-            let added = self.client.local_queues().add(name.clone(), self.config.clone());
-            added.map_err(|error| Error::river("working the queue of one worker", error))?;
-            state.is_open = true;
+        let queues = self.client.local_queues();
+        // A drain that was taken back has removed it.
+        if !state.is_open || !queues.configs().contains_key(&name) {
+            match queues.add(name.clone(), self.config.clone()) {
+                Ok(()) => state.is_open = true,
+                Err(riverqueue::Error::QueueAlreadyAdded { .. }) => return Ok(None),
+                Err(error) => return Err(Error::river("working the queue of one worker", error)),
+            }
         }
-        Ok(name)
+        Ok(Some(name))
     }
 
     /// The name of the queue if it is worked.
@@ -84,4 +89,33 @@ impl OwnQueue {
 fn name_of(worker: &str, number: u32) -> String {
     let name = held_jobs::own_queue(worker);
     if number == 0 { name } else { format!("{name}-{number}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use riverqueue::{BoxError, Job, WorkContext, WorkOutcome, Workers};
+    use sqlx::SqlitePool;
+
+    use super::*;
+    use crate::driver::river::{OrderJob, QUEUE};
+
+    /// The queues of a client that does not run are only written down.
+    #[tokio::test]
+    async fn a_queue_that_a_drain_removed_is_worked_again() {
+        let pool = SqlitePool::connect_lazy("sqlite::memory:").unwrap();
+        let mut workers = Workers::new();
+        let work = |_: WorkContext, _: Job<OrderJob>| async {
+            Ok::<WorkOutcome, BoxError>(WorkOutcome::Complete)
+        };
+        workers.add_fn(work).unwrap();
+        let config = QueueConfig::new(1);
+        let builder = Client::builder(&pool).workers(workers).queue(QUEUE, config.clone());
+        let client = builder.build().unwrap();
+        let own = OwnQueue::new(client.clone(), config, "w-1".to_owned(), Draining::default());
+        let name = own.open().unwrap().unwrap();
+        assert_eq!(own.open().unwrap().unwrap(), name);
+        client.local_queues().remove(&name).await.unwrap();
+        assert_eq!(own.open().unwrap().unwrap(), name);
+        assert!(client.local_queues().configs().contains_key(&name));
+    }
 }

@@ -141,8 +141,9 @@ impl Database {
         for id in here {
             let queue = match own {
                 Some(own) => own.open()?,
-                None => held_jobs::own_queue(&sweep.worker),
+                None => Some(held_jobs::own_queue(&sweep.worker)),
             };
+            let Some(queue) = queue else { break };
             let taken = self.take_orders(&id, queue, room).await?;
             swept.taken += taken;
             room = room.saturating_sub(taken);
@@ -280,15 +281,19 @@ impl Database {
         .await
     }
 
-    /// Gives the worker's own queue up if it is stuck, and puts its jobs back for all workers.
+    /// Gives the worker's own queue up if it is stuck, and puts its jobs back for all workers. Those
+    /// of a worker that drains, too: it fetches none, and may drain for as long as its orders take.
     async fn check_own(&self, own: &OwnQueue, name: &str, room: usize) -> Result<(), Error> {
         let doing = "looking for jobs that the worker took";
         let waiting = !self.read(doing, held_jobs::WAITING, args![name]).await?.is_empty();
-        if own.is_stuck(waiting && room > 0) {
+        let is_stuck = own.is_stuck(waiting && room > 0);
+        if is_stuck {
             tracing::warn!(
                 queue = name,
                 "jobs of the worker's own queue are stuck; another is used"
             );
+        }
+        if is_stuck || (waiting && own.is_draining()) {
             let name = name.to_owned();
             self.write("returning stuck jobs", move |tx| {
                 let name = name.clone();

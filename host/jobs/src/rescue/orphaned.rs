@@ -111,7 +111,8 @@ async fn requeue_in(
             sql!(
                 "UPDATE sitewright_orders SET updated_at = $3
                  WHERE id = $1 AND state IN {unclaimed} AND job_id IS NOT DISTINCT FROM $2
-                 RETURNING template, priority, next_attempt_at, due_at"
+                 RETURNING template, priority, next_attempt_at,
+                    CAST(due_at AS BIGINT) AS due_at"
             ),
             args![order, job, now],
         )

@@ -20,6 +20,7 @@ on_both! {
     many_claims_at_once_are_parked_alike,
     orders_without_their_template_go_to_the_worker_that_has_it,
     what_a_worker_took_and_did_not_begin_is_for_all_again,
+    what_a_draining_worker_took_is_for_all_again,
     a_template_that_nobody_has_fails_its_orders_after_the_grace_time,
     a_hold_that_returns_soon_keeps_its_distance,
 }
@@ -392,6 +393,33 @@ mod tests {
         // Nothing waits for it any more.
         assert!(database.cancel("a").await.is_ok());
         assert!(database.holds().await.unwrap().is_empty());
+    }
+
+    pub(super) async fn what_a_draining_worker_took_is_for_all_again(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a"]).await;
+        parked(&database, "a", &[missing()]).await;
+        let worker = worker(&database, &Scripted::all_succeed()).await;
+        // One that has not the template.
+        insert_worker(&place, "w-1").await;
+        let (id, own) = (worker.client_id().to_owned(), worker.own_queue());
+        let served = vec![Served { template: "t".to_owned(), digest: "sha256:0".to_owned() }];
+        database.publish_templates(&id, served).await.unwrap();
+        let take = Sweep { worker: id.clone(), ..sweep("", &["t"]) };
+        assert_eq!(database.sweep_holds(&take, Some(&own)).await.unwrap().taken, 1);
+        until_state(&database, "a", OrderState::Succeeded).await;
+
+        database.set_drain(&id, true).await.unwrap();
+        let drained = worker.drained();
+        drained.cancelled().await;
+        enqueue(&database, &["b"]).await;
+        let moved = "UPDATE river_job SET queue = (
+                SELECT name FROM river_queue WHERE name LIKE 'handover-%')
+             WHERE state = 'available'";
+        assert_eq!(place.sql(moved).await, 1);
+        database.sweep_holds(&take, Some(&own)).await.unwrap();
+        assert!(is_due_in(&place, &database, "b", "default").await);
+        worker.drain(GRACE).await.unwrap();
     }
 
     pub(super) async fn a_template_that_nobody_has_fails_its_orders_after_the_grace_time(

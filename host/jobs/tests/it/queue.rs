@@ -10,6 +10,7 @@ on_both!(
     a_cancelled_order_ends_wherever_it_is,
     an_order_does_not_begin_before_its_due_time,
     a_worker_that_is_asked_to_drain_claims_nothing,
+    a_search_that_looks_through_many_orders_finds_each_once,
     pause_stops_the_line,
     b3_orders_that_wait_hold_no_connection,
     d3_a_job_that_a_producer_inserted_stays_the_only_one,
@@ -138,21 +139,28 @@ mod tests {
         assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
         assert!(error.to_string().contains("five years"), "{error}");
 
-        // A producer that writes only the order.
+        // A producer that writes only the order, and what it likes: SQLite stores it.
+        let text = if place.is_sqlite() { "'tomorrow'" } else { "0" };
         place
             .sql(&format!(
                 "INSERT INTO sitewright_orders (id, document, template, due_at, updated_at)
-                 VALUES ('row', '{{}}', 'flora', {tomorrow}, 1)"
+                 VALUES ('row', '{{}}', 'flora', {tomorrow}, 1),
+                    ('part', '{{}}', 'flora', {tomorrow}.25, 1),
+                    ('text', '{{}}', 'flora', {text}, 1),
+                    ('never', '{{}}', 'flora', {}, 1)",
+                i64::MAX
             ))
             .await;
         let worker = worker(&database, &Scripted::all_succeed()).await;
-        for id in ["past", "one", "many", "soon"] {
+        for id in ["past", "one", "many", "soon", "text"] {
             until_state(&database, id, OrderState::Succeeded).await;
         }
         let attempts = database.attempts("soon").await.unwrap();
         assert!(attempts[0].started_at >= soon, "{attempts:?}");
-        until_state(&database, "row", OrderState::Waiting).await;
-        assert_eq!(shown("row").await, waits(tomorrow));
+        for (id, due) in [("row", tomorrow), ("part", tomorrow), ("never", i64::MAX)] {
+            until_state(&database, id, OrderState::Waiting).await;
+            assert_eq!(shown(id).await, waits(due), "{id}");
+        }
         assert_eq!(shown("later").await, waits(tomorrow));
         worker.drain(GRACE).await.unwrap();
     }
@@ -175,11 +183,58 @@ mod tests {
         let drained = worker.drained();
         drained.cancelled().await;
         assert_eq!(database.order("long").await.unwrap().state, OrderState::Succeeded);
+        // Other workers delete the row of one that seems to be dead, and give it one without a
+        // request if it owns orders. Neither takes the request back.
+        for sql in [
+            "DELETE FROM sitewright_workers",
+            "UPDATE sitewright_workers SET beats = 0, drain_requested_at = NULL",
+        ] {
+            place.sql(sql).await;
+            let heard = "SELECT count(*) FROM sitewright_workers WHERE beats > 0";
+            until("the worker is heard of", || async { place.number(heard).await == 1 }).await;
+            assert!(database.stats().await.unwrap().workers[0].draining, "{sql}");
+        }
         database.enqueue(new_order("next")).await.unwrap();
         assert_eq!(ask(false).await, DrainAnswer::Changed, "too late, but it is there");
         assert!(worker.drain(GRACE).await.unwrap().in_time);
         assert_eq!(database.order("next").await.unwrap().state, OrderState::Queued);
         assert_eq!(ask(true).await, DrainAnswer::NoSuchWorker);
+    }
+
+    pub(super) async fn a_search_that_looks_through_many_orders_finds_each_once(place: Place) {
+        let database = place.open().await;
+        // Ten came in each millisecond, also where the first page ends.
+        place
+            .sql(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500)
+                 INSERT INTO sitewright_orders (id, document, template, created_at, updated_at)
+                 SELECT 'o' || i, CASE WHEN i % 1500 = 7 OR i BETWEEN 2495 AND 2510
+                        THEN '{\"a\":\"100% Flora\"}' ELSE '{}' END, 'flora', i / 10, 1
+                 FROM n",
+            )
+            .await;
+        let mut search = sitewright_jobs::Search {
+            filter: Filter { limit: 50, ..Filter::default() },
+            text: None,
+            in_document: Some("% FLORA".to_owned()),
+        };
+        let (mut ids, mut cuts) = (Vec::new(), Vec::new());
+        loop {
+            let found = database.search(&search).await.unwrap();
+            ids.extend(found.orders.into_iter().map(|order| order.id));
+            cuts.push(found.cut_after);
+            search.filter.after = found.next;
+            if search.filter.after.is_none() {
+                break;
+            }
+        }
+        let most = Some(sitewright_jobs::DOCUMENTS_LOOKED_THROUGH);
+        assert_eq!(cuts, [most, most, None]);
+        ids.sort();
+        let mut wanted: Vec<String> =
+            [7, 1507, 3007].into_iter().chain(2495..=2510).map(|i| format!("o{i}")).collect();
+        wanted.sort();
+        assert_eq!(ids, wanted);
     }
 
     pub(super) async fn f1_ids_that_differ_only_in_case_are_refused(place: Place) {

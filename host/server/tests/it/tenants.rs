@@ -183,9 +183,16 @@ mod tests {
     pub(super) async fn a_tenant_adds_lists_counts_and_changes_its_own_orders(place: Place) {
         let mut api = place.serve().await;
         foreign(&api).await;
-        failed(&api, "own-1", "acme").await;
+        let record = failed(&api, "own-1", "acme").await;
         let token = token_of(&api.database, &[Scope::Admin], None, Some("acme")).await;
-        api.token = Some(token);
+        api.token = Some(token.clone());
+        // A bundle has the template and the models of all tenants in it.
+        let bundle = format!("/v1/failures/records/{record}/bundle");
+        api.get(&bundle).await.is_problem(403, "forbidden");
+        let browser = Browser::new(&api);
+        browser.log_in(&token).await;
+        let page = browser.page(&format!("/console/records/{record}")).await;
+        assert!(page.contains("Replay here") && !page.contains("Export bundle"), "{page}");
         api.add("own-2").await;
         assert_eq!(api.database.order("own-2").await.unwrap().tenant.as_deref(), Some("acme"));
         let listed = |answer: Answer| -> Vec<String> {
