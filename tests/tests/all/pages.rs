@@ -113,7 +113,7 @@ fn make_all(sites: &Path) {
     }
     let page = "<!doctype html><title>Wrong</title><p><img src=none><a href=\"#no\">no</a></div>\
                 <script type=\"application/ld+json\">{\"@context\": \"https://schema.org\", \
-                \"@type\": \"Bakery\", \"nam\": \"Wrong\"}</script>";
+                \"@type\": \"Bakery\", \"nothing\": \"Wrong\"}</script>";
     fs::write(sites.join(CONTROL), page).unwrap();
 }
 
@@ -263,7 +263,7 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     else {
         return skipped(TEST, "chromium is not here");
     };
-    let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
+    let Some(tools) = checkers(TEST) else { return };
     let (sites, pages) = pages(TEST);
     let list: Vec<String> =
         pages.iter().map(|page| page.strip_prefix(sites).unwrap().display().to_string()).collect();
@@ -271,6 +271,17 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     let judged = run("check.mjs", &arguments, &list.join("\n"));
     assert_eq!(judged.len(), pages.len());
     assert_none(&judged);
+}
+
+/// The folder of the checkers that are programs of Node.js, of which they need version 20. `None` if
+/// one of both is missing; the test is then reported as skipped.
+fn checkers(test: &str) -> Option<PathBuf> {
+    let is_new = "--eval=process.exit(Number(parseInt(process.versions.node) < 20))";
+    if program(&["node"], is_new).is_none() {
+        skipped(test, "Node.js 20 or newer is not here");
+        return None;
+    }
+    node_modules("tests/standins/pages", test)
 }
 
 /// Runs a checker of `tests/standins/pages`, which prints one JSON object per line.
@@ -330,7 +341,7 @@ fn input(listed: &[Value]) -> String {
 
 /// Holds all sites against a checker that needs no browser.
 fn judge(script: &str, test: &str) -> Vec<Value> {
-    let Some(tools) = node_modules("tests/standins/pages", test) else { return Vec::new() };
+    let Some(tools) = checkers(test) else { return Vec::new() };
     let listed = listed(test);
     let judged = run(script, &[tools.as_os_str()], &input(&listed));
     assert_eq!(judged.len(), listed.len());
@@ -368,7 +379,7 @@ fn lighthouse_gives_full_marks_on_a_phone() {
     else {
         return skipped(TEST, "chromium is not here");
     };
-    let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
+    let Some(tools) = checkers(TEST) else { return };
     let mut listed = listed(TEST);
     if !judges_all() {
         listed.retain(|site| {
