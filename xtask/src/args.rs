@@ -134,6 +134,10 @@ pub(crate) struct TestArgs {
     /// with 200 orders in flight, a worker that shuts down with 1,000. Takes about two minutes more
     #[arg(long)]
     pub(crate) storm: bool,
+    /// Judge every page of the templates with Lighthouse, and the sites of the realistic orders too,
+    /// with all checkers of pages. Takes about a quarter of an hour more
+    #[arg(long)]
+    pub(crate) pages: bool,
     /// Arguments for `cargo nextest run`, such as a filter; the doc tests are left out then
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) rest: Vec<String>,

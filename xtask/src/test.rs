@@ -114,6 +114,7 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
         let command = runner(&tools, &compiler, &sh, steps);
         let command = build::with_paths(command.args(&args.rest), workspace, &binary);
         let command = if args.storm { command.envs(STORM) } else { command };
+        let command = if args.pages { command.env("TESTS_PAGES", "all") } else { command };
         steps.run("tests", || process::run(command))?;
     }
     Ok(())

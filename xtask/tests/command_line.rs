@@ -27,7 +27,10 @@ fn every_command_has_a_help_text() {
             &["demo", "--help"],
             &["--order", "--template", "--keep", "Examples:", "6 output rejected"],
         ),
-        (&["test", "--help"], &["--no-lint", "--only", "--storm", "clippy", "Examples:"]),
+        (
+            &["test", "--help"],
+            &["--no-lint", "--only", "--storm", "--pages", "clippy", "Examples:"],
+        ),
         (&["standins", "--help"], &["target/standins", "SKIPPED"]),
         (&["bench", "--help"], &["release", "Examples:"]),
         (

@@ -6,7 +6,8 @@ use sitewright_tests::languages::plugin;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, root, template};
 
 const TEMPLATES: [&str; 3] = ["local-business", "landing-py", "landing-js"];
-const REAL: [&str; 6] = [
+/// The orders of `tests/orders-real`.
+pub(crate) const REAL: [&str; 6] = [
     "n01-hair-salon-en",
     "n02-gym-ptbr",
     "n04-realestate-fr",
@@ -15,7 +16,7 @@ const REAL: [&str; 6] = [
     "n09-bakery-engb",
 ];
 
-fn real(name: &str) -> Value {
+pub(crate) fn real(name: &str) -> Value {
     let path = root().join(format!("tests/orders-real/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }

@@ -1,7 +1,11 @@
-//! The sites of every template under independent checkers: the Nu HTML checker, and axe-core in a
-//! browser.
+//! The sites of every template under independent checkers: the Nu HTML checker, html-validate,
+//! linkinator, the vocabulary of schema.org, and in a browser axe-core and Lighthouse.
+//!
+//! With `TESTS_PAGES=all`, which `cargo xtask test --pages` sets, the realistic orders are among
+//! them, and Lighthouse judges every page instead of one of each template.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,12 +13,14 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sitewright_site::{Rule, SitePath, VerifyOptions, verify};
 use sitewright_tests::languages::plugin;
 use sitewright_tests::standins::{node_modules, skipped};
-use sitewright_tests::{ORDERS, Workbench, order, root, template};
+use sitewright_tests::{Done, ORDERS, Workbench, order, root, template};
 use tempfile::TempDir;
+
+use crate::intake::{REAL, real};
 
 /// Every template with the languages of the five orders.
 const TEMPLATES: [(&str, [&str; 5]); 3] = [
@@ -88,29 +94,48 @@ fn remove_older(parent: &Path, age: Duration) {
     }
 }
 
+/// Whether every site and page is judged, and not only what takes little time.
+fn judges_all() -> bool {
+    std::env::var("TESTS_PAGES").is_ok_and(|wanted| wanted == "all")
+}
+
 /// Makes the site of each order with each template that is built, and [`CONTROL`].
 fn make_all(sites: &Path) {
     for (name, locales) in TEMPLATES.into_iter().filter(|(name, _)| is_built(name)) {
         for (file, locale) in ORDERS.iter().zip(locales) {
             make(name, file, locale, &sites.join(name).join(file));
         }
+        for file in REAL.iter().filter(|_| judges_all()) {
+            let done = make_of(name, &real(file), "en", &sites.join(name).join(file));
+            // A language that the template does not write is an invalid order.
+            assert!([0, 3].contains(&done.code), "{name} {file}: {}{}", done.stdout, done.stderr);
+        }
     }
-    let page = "<!doctype html><title>Wrong</title><p><img src=none></div>";
+    let page = "<!doctype html><title>Wrong</title><p><img src=none><a href=\"#no\">no</a></div>\
+                <script type=\"application/ld+json\">{\"@context\": \"https://schema.org\", \
+                \"@type\": \"Bakery\", \"nothing\": \"Wrong\"}</script>";
     fs::write(sites.join(CONTROL), page).unwrap();
 }
 
 /// The site of one order, with the replies of the template's demo.
 pub(crate) fn make(name: &str, file: &str, locale: &str, to: &Path) {
+    let done = make_of(name, &order(file), locale, to);
+    assert_eq!(done.code, 0, "{name} {file}: {}{}", done.stdout, done.stderr);
+}
+
+/// Runs one order and copies its site, if it became one.
+fn make_of(name: &str, order: &Value, locale: &str, to: &Path) -> Done {
     let rules = root().join("plugins").join(name).join("demo/ai.toml");
     let bench = Workbench::scripted(
         &fs::read_to_string(rules).unwrap(),
         &format!("default_locale = \"{locale}\""),
     );
-    let order = order(file);
-    let done = bench.generate(&template(name), &order);
-    assert_eq!(done.code, 0, "{name} {file}: {}{}", done.stdout, done.stderr);
-    let release = bench.sites().join(order["order"]["id"].to_string()).join("current");
-    copy(&release.canonicalize().unwrap(), to);
+    let done = bench.generate(&template(name), order);
+    if done.code == 0 {
+        let release = done.json()["release"]["current"].as_str().unwrap().to_owned();
+        copy(&Path::new(&release).canonicalize().unwrap(), to);
+    }
+    done
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -238,34 +263,145 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     else {
         return skipped(TEST, "chromium is not here");
     };
-    let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
+    let Some(tools) = checkers(TEST) else { return };
     let (sites, pages) = pages(TEST);
-    let mut check = Command::new("node");
-    check.arg(root().join("tests/standins/pages/check.mjs")).arg(&tools).arg(&browser).arg(sites);
-    let mut check =
-        check.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let list: Vec<String> =
         pages.iter().map(|page| page.strip_prefix(sites).unwrap().display().to_string()).collect();
-    check.stdin.take().unwrap().write_all(list.join("\n").as_bytes()).unwrap();
-    let output = check.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let judged: Vec<Value> = String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let arguments = [tools.as_os_str(), browser.as_os_str(), sites.as_os_str()];
+    let judged = run("check.mjs", &arguments, &list.join("\n"));
     assert_eq!(judged.len(), pages.len());
-    let violations: Vec<String> = judged
-        .iter()
-        .flat_map(|page| {
-            let path = page["path"].as_str().unwrap().to_owned();
-            page["problems"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(move |problem| format!("{path}: {problem}"))
-        })
-        .collect();
-    let violations = without_control(violations);
-    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
+    assert_none(&judged);
+}
+
+/// The folder of the checkers that are programs of Node.js, of which they need version 20. `None` if
+/// one of both is missing; the test is then reported as skipped.
+fn checkers(test: &str) -> Option<PathBuf> {
+    let is_new = "--eval=process.exit(Number(parseInt(process.versions.node) < 20))";
+    if program(&["node"], is_new).is_none() {
+        skipped(test, "Node.js 20 or newer is not here");
+        return None;
+    }
+    node_modules("tests/standins/pages", test)
+}
+
+/// Runs a checker of `tests/standins/pages`, which prints one JSON object per line.
+fn run(script: &str, arguments: &[&OsStr], input: &str) -> Vec<Value> {
+    let mut checker = Command::new("node");
+    checker.arg(root().join("tests/standins/pages").join(script)).args(arguments);
+    checker.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut checker = checker.spawn().unwrap();
+    checker.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = checker.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Nothing was found in anything that a checker judged, but in [`CONTROL`].
+fn assert_none(judged: &[Value]) {
+    let problems = judged.iter().flat_map(|of| {
+        let path = of["path"].as_str().unwrap();
+        let problems = of["problems"].as_array().unwrap();
+        problems.iter().map(move |problem| format!("{path}: {problem}"))
+    });
+    let problems = without_control(problems.collect());
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Each site and its pages, and [`CONTROL`] as a site of one page, as `sites.mjs` reads them.
+fn listed(test: &str) -> Vec<Value> {
+    let (sites, pages) = pages(test);
+    let mut of_site: BTreeMap<(String, PathBuf), Vec<String>> = BTreeMap::new();
+    for page in pages {
+        let path: Vec<String> = page
+            .strip_prefix(sites)
+            .unwrap()
+            .iter()
+            .map(|part| part.to_str().unwrap().to_owned())
+            .collect();
+        let (name, folder, page) = match path.as_slice() {
+            [template, order, page @ ..] if !page.is_empty() => {
+                let folder = sites.join(template).join(order);
+                (format!("{template}/{order}"), folder, page.join("/"))
+            }
+            _ => (CONTROL.to_owned(), sites.to_owned(), CONTROL.to_owned()),
+        };
+        of_site.entry((name, folder)).or_default().push(page);
+    }
+    let of_site = of_site.into_iter();
+    of_site
+        .map(|((name, folder), pages)| json!({ "name": name, "folder": folder, "pages": pages }))
+        .collect()
+}
+
+/// The input of a checker that reads `sites.mjs`.
+fn input(listed: &[Value]) -> String {
+    listed.iter().map(|site| format!("{site}\n")).collect()
+}
+
+/// Holds all sites against a checker that needs no browser.
+fn judge(script: &str, test: &str) -> Vec<Value> {
+    let Some(tools) = checkers(test) else { return Vec::new() };
+    let listed = listed(test);
+    let judged = run(script, &[tools.as_os_str()], &input(&listed));
+    assert_eq!(judged.len(), listed.len());
+    assert_none(&judged);
+    judged
+}
+
+#[test]
+fn html_validate_finds_no_error_in_any_page() {
+    judge("validate.mjs", "html_validate_finds_no_error_in_any_page");
+}
+
+#[test]
+fn no_link_and_no_fragment_of_a_site_is_broken() {
+    for site in judge("links.mjs", "no_link_and_no_fragment_of_a_site_is_broken") {
+        // A page, its style sheet and its icon at least.
+        assert!(site["links"].as_u64().unwrap() >= 3, "{site}");
+    }
+}
+
+#[test]
+fn the_structured_data_of_every_site_is_that_of_schema_org() {
+    for site in judge("structured.mjs", "the_structured_data_of_every_site_is_that_of_schema_org") {
+        assert!(site["documents"].as_u64().unwrap() >= 1, "{site}");
+    }
+}
+
+/// Performance depends on what else the machine does, although Lighthouse simulates the network and
+/// the processor of a phone: it is printed, and is a condition only if every page is judged, of
+/// which each is then measured up to three times.
+#[test]
+fn lighthouse_gives_full_marks_on_a_phone() {
+    const TEST: &str = "lighthouse_gives_full_marks_on_a_phone";
+    let Some(browser) = program(&["/usr/bin/chromium", "/usr/bin/chromium-browser"], "--version")
+    else {
+        return skipped(TEST, "chromium is not here");
+    };
+    let Some(tools) = checkers(TEST) else { return };
+    let mut listed = listed(TEST);
+    if !judges_all() {
+        listed.retain(|site| {
+            let name = site["name"].as_str().unwrap();
+            name == CONTROL || name.ends_with(ORDERS[0])
+        });
+        for site in listed.iter_mut().filter(|site| site["name"] != CONTROL) {
+            site["pages"] = json!(["index.html"]);
+        }
+    }
+    let times = if judges_all() { "3" } else { "1" };
+    let arguments = [tools.as_os_str(), browser.as_os_str(), OsStr::new(times)];
+    let judged = run("lighthouse.mjs", &arguments, &input(&listed));
+    let pages = listed.iter().map(|site| site["pages"].as_array().unwrap().len());
+    assert_eq!(judged.len(), pages.sum::<usize>());
+    assert_none(&judged);
+    for page in judged.iter().filter(|page| !page["path"].as_str().unwrap().contains(CONTROL)) {
+        let scores = &page["scores"];
+        println!("{}: {scores}, largest element after {} ms", page["path"], page["largest"]);
+        for category in ["accessibility", "best-practices", "seo"] {
+            assert_eq!(scores[category], 100, "{category}: {page}");
+        }
+        assert!(!judges_all() || scores["performance"].as_u64().unwrap() >= 95, "{page}");
+    }
 }
