@@ -350,6 +350,7 @@ impl<'a> DatabaseBackoff<'a> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_begins_late_is_waited_for() {
         let seconds = |seconds| tokio::time::sleep(Duration::from_secs(seconds));

@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(file_name(&"x".repeat(1_000)).len(), "failure-.tar".len() + MAX_ID);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
     #[tokio::test]
     async fn a_download_that_takes_too_long_keeps_no_other_one_away() {
         use std::io::{Seek as _, Write as _};

@@ -100,6 +100,7 @@ mod tests {
     use crate::driver::river::{OrderJob, QUEUE};
 
     /// The queues of a client that does not run are only written down.
+    #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
     #[tokio::test]
     async fn a_queue_that_a_drain_removed_is_worked_again() {
         let pool = SqlitePool::connect_lazy("sqlite::memory:").unwrap();
