@@ -120,7 +120,7 @@ fn site(css: &str, body: &str) -> Files {
     let images = [
         ("foto.png", png(800, 400, 40 << 10)),
         ("grande.png", png(1600, 800, 40 << 10)),
-        ("leve.png", png(1600, 800, 9)),
+        ("ligeira.png", png(1600, 800, 9)),
         ("quadrado.png", png(400, 400, 9)),
         ("pesada.png", png(1600, 800, 1 << 20)),
         ("foto.jpg", jpeg(400, 200)),
@@ -215,7 +215,7 @@ fn images_have_a_place_of_their_shape_and_files_that_fit_it() {
             ),
         ),
         ("", "<img src=foto.png width=200 height=100 alt=''>", None),
-        ("", "<img src=leve.png width=20 height=10 alt=''>", None),
+        ("", "<img src=ligeira.png width=20 height=10 alt=''>", None),
         ("img{width:100%}", "<img src=foto.png width=150 height=75 alt=''>", None),
         ("", "<img src=logo.svg width=8 height=2 alt=''>", None),
         // Sets.
