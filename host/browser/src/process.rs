@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, geteuid, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process_group, test_kill_process_group};
 use sitewright_model::message;
 use tempfile::TempDir;
 use tokio::process::{Child, ChildStdin, ChildStdout};
@@ -181,12 +181,26 @@ impl Running {
         }
     }
 
+    /// Kills what is left of the browser after its shell has ended, and waits until it is gone: a
+    /// process that outlives the others would make the folder again.
+    async fn end_group(&self) {
+        let Some(group) = self.group else { return };
+        self.signal(Signal::KILL);
+        let gone = async {
+            while test_kill_process_group(group).is_ok() {
+                tokio::time::sleep(REMOVAL_PAUSE).await;
+            }
+        };
+        drop(tokio::time::timeout(KILL_LIMIT, gone).await);
+    }
+
     async fn end(mut self) -> String {
         if tokio::time::timeout(END_LIMIT, self.child.wait()).await.is_err() {
             tracing::debug!("the browser does not end, and is killed");
             self.signal(Signal::KILL);
             drop(tokio::time::timeout(KILL_LIMIT, self.child.wait()).await);
         }
+        self.end_group().await;
         let Running { mut stderr, folder, .. } = self;
         remove(folder.keep()).await;
         let read = tokio::task::spawn_blocking(move || last_words(&mut stderr));
