@@ -213,6 +213,38 @@ fn the_fallback_language_is_used_with_a_warning() {
     assert_eq!(done.json()["release"]["locale"], "en");
     let said = said(&done, "order-value");
     assert!(said.iter().any(|text| text.contains("does not write `fi`")), "{said:?}");
+    let report = done.json();
+    let attempt = report["usage"]["attempt"].as_str().unwrap();
+    let again = bench.run(&["--json", "replay", attempt]);
+    assert_eq!(again.json()["verdict"], "reproduced", "{}", again.stdout);
+}
+
+/// An order's own address, that of the configuration, and where the form of its site posts to. A
+/// replay has the same pages.
+#[test]
+fn forms_post_to_the_address_of_the_order_or_of_the_configuration() {
+    let (own, all) = ("https://forms.example.com/own", "https://forms.example.com/all");
+    let bench = bench("local-business", &format!("[forms]\nendpoint = \"{all}\"\n"));
+    for (sent, expected) in [(None, all), (Some(own), own)] {
+        let mut document = real("n05-photographer-de");
+        document["onboarding"]["form_endpoint"] = json!(sent);
+        let done = bench.generate(&template("local-business"), &document);
+        assert_eq!(done.code, 0, "{}", done.stdout);
+        let report = done.json();
+        let current = report["release"]["current"].as_str().unwrap();
+        let files = report["files"].as_array().unwrap().iter();
+        let paths = files.map(|file| file["path"].as_str().unwrap());
+        let pages = paths.filter(|path| path.ends_with(".html"));
+        let action = format!("<form action=\"{expected}\"");
+        let posts = |path: &str| {
+            let page = std::fs::read_to_string(format!("{current}/{path}")).unwrap();
+            page.contains(&action)
+        };
+        assert!(pages.map(posts).any(|found| found), "{sent:?}: {}", done.stdout);
+        let attempt = report["usage"]["attempt"].as_str().unwrap();
+        let again = bench.run(&["--json", "replay", attempt]);
+        assert_eq!(again.json()["verdict"], "reproduced", "{sent:?}: {}", again.stdout);
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl Attempt<'_> {
         let template = self.load_template().await?;
         self.check_purposes(&template)?;
         let snapshot = self.in_a_language_of(&template, snapshot)?;
+        let snapshot = self.with_forms(snapshot)?;
         let document = self.document_for(&template, &snapshot)?;
         self.check_schema(&document, &template).await?;
 
@@ -179,6 +180,12 @@ impl Attempt<'_> {
         let Some((locale, notice)) = other else { return Ok(snapshot) };
         self.trace.diagnose(diagnostic(&notice, self.trace.now_ms()));
         snapshot.in_locale(locale).map_err(|error| unwritable(&error))
+    }
+
+    /// The order with the operator's address for forms, if it names none.
+    fn with_forms(&self, snapshot: OrderSnapshot) -> Result<OrderSnapshot, Box<AttemptError>> {
+        let Some(endpoint) = &self.services.orders.form_endpoint else { return Ok(snapshot) };
+        snapshot.with_form_endpoint(endpoint).map_err(|error| unwritable(&error))
     }
 
     fn document_for(
