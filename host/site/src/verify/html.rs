@@ -153,6 +153,10 @@ impl PageCheck<'_> {
         self.page.lines.get(&element.id()).copied()
     }
 
+    pub(super) fn spend(&self, steps: usize) {
+        self.work.spend(steps);
+    }
+
     fn in_searches(&mut self, mut read: impl FnMut(&mut Search)) {
         self.searches.iter_mut().for_each(|search| read(search));
     }
@@ -312,6 +316,9 @@ impl PageCheck<'_> {
                 shown(target)
             );
             self.add(Rule::LinkScheme, line, Some(&start_tag(element)), message);
+        }
+        if name != "html" && !inside.template {
+            self.part_language(element, line);
         }
         match name {
             "form" => self.form(element, line),
