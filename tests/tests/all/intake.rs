@@ -203,6 +203,81 @@ fn real_orders_become_sites_in_their_language_or_fail_before_the_first_ai_call()
     }
 }
 
+/// A field and its value, the number that is dialled, the opening hours, and what a page has. Each
+/// with the next of the templates.
+#[test]
+fn what_forms_and_spreadsheets_make_of_a_value_is_read_for_what_it_means() {
+    const TEST: &str = "what_forms_and_spreadsheets_make_of_a_value_is_read_for_what_it_means";
+    type Row<'a> = (&'a str, Value, &'a str, &'a [&'a str], &'a str);
+    let phone = |written: &str| json!(written);
+    let hours = |written: &str| json!({ "Monday": written });
+    let (uk, chat) = ("442079460123", "https://wa.me/442079460123");
+    let monday = &["Monday 09:00-17:00"][..];
+    let rows: [Row<'_>; 14] = [
+        ("business_phone", phone("+44 (0)20 7946 0123"), uk, monday, chat),
+        ("business_phone", phone("(19) 3555-0100/0101"), "1935550100", monday, ""),
+        ("business_phone", phone("442079460123.0"), uk, monday, ""),
+        ("business_phone", phone("+55 (019) 95550-1011"), "5519955501011", monday, ""),
+        ("business_phone", phone("0044 20 7946 0123"), uk, monday, chat),
+        ("business_phone", phone("\u{202a}+44 20 7946 0123\u{202c}"), uk, monday, chat),
+        (
+            "business_phone",
+            phone("+33\u{202f}1\u{202f}99\u{202f}00\u{202f}12\u{202f}34"),
+            "33199001234",
+            monday,
+            "",
+        ),
+        (
+            "social_facebook",
+            json!("https://facebook.com/harbour-light-bakery-example\u{200b}"),
+            uk,
+            monday,
+            "\"https://facebook.com/harbour-light-bakery-example\"",
+        ),
+        ("business_hours", hours("5:00 – 8:00 PM"), uk, &["Monday 17:00-20:00"], ""),
+        (
+            "business_hours",
+            hours("11:00 am – 3:00 pm, 5:00 – 8:00 pm"),
+            uk,
+            &["Monday 11:00-15:00", "Monday 17:00-20:00"],
+            "",
+        ),
+        ("business_hours", hours("12:00 – 6:00 AM"), uk, &["Monday 00:00-06:00"], ""),
+        ("business_name", json!("Joe&#039;s &amp; Sons"), uk, monday, "Joe's & Sons"),
+        ("business_hours", json!(""), uk, &[], ""),
+        ("has_whatsapp", json!("1"), uk, monday, chat),
+    ];
+    let made = |name: &&str| Some((plugin(name, TEST)?, bench(name, "")));
+    let templates: Vec<_> = TEMPLATES.iter().filter_map(made).collect();
+    for ((field, value, number, times, says), (file, bench)) in
+        rows.iter().zip(templates.iter().cycle())
+    {
+        let mut document = json!({ "order": { "id": 7001, "locale": "en" }, "onboarding": {
+            "business_name": "Harbour Light Bakery", "business_email": "hello@example.com",
+            "business_phone": "+44 20 7946 0123", "has_whatsapp": true,
+            "business_address": "12 Quay Street", "niche": "restaurant", "primary_city": "Bristol",
+            "state": "England", "services": ["Bread", "Cakes"], "primary_service": "Bread",
+            "selected_pages": ["home", "contact"], "business_hours": { "monday": "9am - 5pm" } } });
+        document["onboarding"][*field] = value.clone();
+        let at = format!("{field} = {value}, {}", file.display());
+        let done = bench.generate(file, &document);
+        assert_eq!(done.code, 0, "{at}: {}", done.stdout);
+        let report = done.json();
+        let current = report["release"]["current"].as_str().unwrap();
+        let page = std::fs::read_to_string(format!("{current}/index.html")).unwrap();
+        assert_eq!(opening_hours(&page), set(times), "{at}");
+        let files = report["files"].as_array().unwrap().iter();
+        let paths = files.map(|file| file["path"].as_str().unwrap());
+        let pages = paths.filter(|path| path.ends_with(".html"));
+        let read = |path: &str| std::fs::read_to_string(format!("{current}/{path}")).unwrap();
+        let pages: String = pages.map(read).collect();
+        assert_eq!(dialled(&pages), set(&[*number]), "{at}");
+        let marks = [("&#38;", "&"), ("&amp;", "&"), ("&#39;", "'"), ("&#x27;", "'")];
+        let plain = marks.iter().fold(pages, |text, (mark, c)| text.replace(mark, c));
+        assert!(plain.contains(*says) && !plain.contains('\u{200b}'), "{at}: {says}");
+    }
+}
+
 #[test]
 fn the_fallback_language_is_used_with_a_warning() {
     let bench = bench("local-business", "[orders]\nfallback_locale = \"en\"\n");
