@@ -479,6 +479,26 @@ fn headings_are_counted_where_visitors_meet_them() {
     assert!(!found.contains(&(Rule::OneH1, "extra.html".to_owned())), "{found:?}");
 }
 
+/// What a page in Portuguese has, and whether it is warned of its language.
+#[test]
+fn a_text_that_names_its_language_need_not_be_in_that_of_the_page() {
+    let text = "Book your table today and enjoy the best pasta in the city with your family.";
+    let options = VerifyOptions::for_order("{}", options().languages).unwrap();
+    for (body, expected) in [
+        (format!("<p>{text}</p>"), true),
+        (format!("<p lang='pt'>{text}</p>"), true),
+        (format!("<p lang='en-GB'>{text}</p>"), false),
+        (format!("<div lang='en'><p>{text}</p></div>"), false),
+        (format!("<div lang='en'><p lang='pt-BR'>{text}</p></div>"), true),
+    ] {
+        let warnings = verify(&quiet("", &body), &options).unwrap().warnings;
+        let is_warned = warnings.iter().any(|warning| {
+            warning.rule == Rule::CopyLanguage && warning.file.as_str() == "extra.html"
+        });
+        assert_eq!(is_warned, expected, "{body}");
+    }
+}
+
 /// What a page in Portuguese has beside its text, and whether it is warned of its direction.
 #[test]
 fn a_part_in_a_language_of_the_other_direction_says_so() {
