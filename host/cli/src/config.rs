@@ -17,7 +17,7 @@ use figment::value::magic::RelativePathBuf;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use sitewright_order::Locale;
+use sitewright_order::{Locale, web_address};
 
 use sitewright_ai::AiConfig;
 use sitewright_control::Reading;
@@ -88,6 +88,8 @@ struct Keys {
     #[serde(default)]
     orders: OrderKeys,
     #[serde(default)]
+    forms: FormKeys,
+    #[serde(default)]
     checks: CheckKeys,
     /// Program of Chromium or Google Chrome for `--browser`.
     #[schemars(
@@ -156,6 +158,16 @@ struct OrderKeys {
     /// such an order fails before its first AI call.
     #[schemars(with = "Option<String>", extend("x-type" = "language tag"))]
     fallback_locale: Option<Locale>,
+}
+
+/// The forms of sites.
+#[derive(Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FormKeys {
+    /// Where forms post to if the order names no address of its own: `https://…`. Without it,
+    /// templates let visitors write to the business's mailbox.
+    #[schemars(extend("x-type" = "URL"))]
+    endpoint: Option<String>,
 }
 
 /// The checks of sites and of AI replies.
@@ -360,7 +372,7 @@ pub struct Config {
     /// Folder of compiled functions that templates share. `None` unless the command compiles only
     /// what whoever runs it trusts.
     pub functions: Option<PathBuf>,
-    /// `[orders]`.
+    /// `[orders]` and `[forms]`.
     pub orders: OrderReading,
     /// `[checks]`.
     pub checks: SitePolicy,
@@ -494,6 +506,7 @@ impl Config {
             orders: OrderReading {
                 strict: keys.orders.strict,
                 fallback_locale: keys.orders.fallback_locale,
+                form_endpoint: keys.forms.endpoint,
             },
             checks: SitePolicy {
                 levels,
@@ -588,6 +601,11 @@ impl Config {
                 String::from(kept)
             );
             problems.push(("retention.hook_deliveries", why));
+        }
+        if let Some(endpoint) = &self.orders.form_endpoint
+            && let Err(wrong) = web_address(endpoint)
+        {
+            problems.push(("forms.endpoint", format!("cannot be used: {wrong}")));
         }
         let connections = self.database_options.connections;
         if connections > MOST_CONNECTIONS {
@@ -774,6 +792,9 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     // Only if set, so that the version of a configuration without them does not change.
     if keys.orders.strict || keys.orders.fallback_locale.is_some() {
         values["orders"] = serde_json::json!(keys.orders);
+    }
+    if keys.forms.endpoint.is_some() {
+        values["forms"] = serde_json::json!(keys.forms);
     }
     if keys.checks != CheckKeys::default() {
         values["checks"] = serde_json::json!(keys.checks);

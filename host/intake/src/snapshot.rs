@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
-use sitewright_order::{Locale, Order};
+use sitewright_order::{Locale, Order, web_address};
 
 use super::{OrderId, sent};
 
@@ -60,6 +60,22 @@ impl OrderSnapshot {
     /// serde_json's; an order that was read has none.
     pub fn in_locale(&self, locale: Locale) -> serde_json::Result<Self> {
         let order = Order { locale, ..self.inner.order.clone() };
+        let document = serde_json::to_string(&order)?;
+        let sent = Some(*self.sent_digest());
+        Ok(OrderSnapshot::new(self.inner.id.clone(), order, document, sent))
+    }
+
+    /// The same order with this address for its forms, unless it names one itself. What is not the
+    /// address of a web page is left out.
+    ///
+    /// # Errors
+    /// serde_json's; an order that was read has none.
+    pub fn with_form_endpoint(self, endpoint: &str) -> serde_json::Result<Self> {
+        let Ok(endpoint) = web_address(endpoint) else { return Ok(self) };
+        if self.inner.order.form_endpoint.is_some() {
+            return Ok(self);
+        }
+        let order = Order { form_endpoint: Some(endpoint), ..self.inner.order.clone() };
         let document = serde_json::to_string(&order)?;
         let sent = Some(*self.sent_digest());
         Ok(OrderSnapshot::new(self.inner.id.clone(), order, document, sent))

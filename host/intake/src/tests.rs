@@ -490,3 +490,25 @@ fn a_template_s_own_fallback_language_needs_the_operator_s_leave() {
         assert_eq!(found, made.map(locale), "{own:?} {operator:?}");
     }
 }
+
+#[test]
+fn the_operator_s_address_for_forms_is_that_of_orders_without_one() {
+    let own = "https://forms.example.com/own";
+    let table = [
+        (None, "https://forms.example.com/all", Some("https://forms.example.com/all")),
+        (None, "forms.example.com/all", Some("https://forms.example.com/all")),
+        (Some(own), "https://forms.example.com/all", Some(own)),
+        (None, "javascript:alert(1)", None),
+    ];
+    for (sent, endpoint, expected) in table {
+        let order = json!({"id": 1, "business_name": "x", "business_email": "a@example.com",
+            "form_endpoint": sent});
+        let snapshot = loaded(order.to_string().as_bytes()).unwrap();
+        let digest = *snapshot.sent_digest();
+        let changed = snapshot.with_form_endpoint(endpoint).unwrap();
+        assert_eq!(changed.order().form_endpoint.as_deref(), expected, "{sent:?}, {endpoint}");
+        assert_eq!(*changed.sent_digest(), digest, "{sent:?}: what was sent is the same");
+        let again = loaded(changed.document().as_bytes()).unwrap();
+        assert_eq!(again.order(), changed.order(), "{sent:?}, {endpoint}");
+    }
+}

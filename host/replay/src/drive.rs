@@ -212,6 +212,8 @@ fn empty_recording(subject: &RecordedAttempt) -> Recording {
         template: subject.template.name.clone(),
         limits: subject.limits.clone(),
         default_locale: subject.default_locale.clone(),
+        fallback_locale: None,
+        form_endpoint: None,
         routes: subject.routes.clone(),
         calls: sitewright_runtime::run::recording::Marks::default(),
         calls_total: 0,
@@ -243,6 +245,12 @@ fn services(
         .default_locale
         .parse()
         .map_err(|_| cannot(format!("{:?} is no language", recording.default_locale)))?;
+    // Strict reading is not recorded: an order that passed it is read the same without.
+    let orders = OrderReading {
+        strict: false,
+        fallback_locale: recording.fallback_locale.as_deref().and_then(|tag| tag.parse().ok()),
+        form_endpoint: recording.form_endpoint.clone(),
+    };
     let gateway = match &options.live {
         Some(live) => live.clone(),
         None => {
@@ -261,7 +269,7 @@ fn services(
         gateway,
         sites,
         limits: Arc::new(limits),
-        orders: OrderReading::default(),
+        orders,
         default_locale,
         checks: options.checks.clone(),
         viewer: None,

@@ -6,13 +6,13 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-import { auditor } from './audit.mjs';
+import { ALL_VIEWS, VIEWS, auditor } from './audit.mjs';
 import { address, serve } from './server.mjs';
 
 const [tools, executablePath, sites] = process.argv.slice(2);
 const require = createRequire(join(tools, 'package.json'));
 const { chromium } = require('playwright-core');
-const audit = auditor(require);
+const audit = auditor(require, process.env.TESTS_PAGES === 'all' ? ALL_VIEWS : VIEWS);
 
 const { origin, close } = await serve(sites);
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });

@@ -205,6 +205,10 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
             "[retention]\nhook_deliveries = \"23h\"".into(),
             &["`retention.hook_deliveries` is 23h, but must be at least 1d"],
         ),
+        (
+            "[forms]\nendpoint = \"mailto:a@example.com\"".into(),
+            &["`forms.endpoint` cannot be used: `mailto:a@example.com`", "https://example.com"],
+        ),
         ("[ai.nonsense]".into(), &["`ai.nonsense`"]),
         (provider("api_key = \"k\""), &["`ai.providers.x.api_key`", "api_key_env"]),
         (provider("call_ms = \"fast\""), &["`ai.providers.x.call_ms`", "\"fast\""]),
@@ -383,7 +387,8 @@ fn e13_the_configuration_s_version_changes_with_a_value_and_only_then() {
         assert_eq!(version(&configuration, variables), base, "{configuration} {variables:?}");
     }
     let mut seen = vec![base];
-    let different: [(String, &[(&str, &str)]); 6] = [
+    let different: [(String, &[(&str, &str)]); 7] = [
+        (format!("[forms]\nendpoint = \"https://forms.example.com\"\n{AI}"), &[]),
         (format!("keep_releases = 6\n{AI}"), &[]),
         (format!("[limits]\ncpu_ms = 9999\n{AI}"), &[]),
         (AI.to_owned(), &[("SITEWRIGHT_LIMITS__CPU_MS", "9998")]),

@@ -364,7 +364,32 @@ fn a_reply_that_is_no_copy_is_asked_for_again_and_then_fails_the_order_with_its_
     assert_eq!(problem["at"], "call-1");
     assert!(problem["message"].as_str().unwrap().contains("As an AI language model"), "{problem}");
 
-    let bench = Workbench::scripted(&rules("Bread from our own oven, every morning."), "");
+    let good = "Bread from our own oven, every morning.";
+    let bench = Workbench::scripted(&rules(good), "");
     let done = bench.generate(&guest("guest-faulty"), &one());
     assert_eq!(done.code, 0, "{}", done.stdout);
+
+    // What the operator chooses: a warning, no check of that purpose's replies, more words.
+    let warned =
+        "[checks.levels]\ncopy-refusal = \"warning\"\ncopy-prompt-fragment = \"warning\"\n";
+    let bench = Workbench::scripted(&rules(refusal), warned);
+    let done = bench.generate(&guest("guest-faulty"), &one());
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    let report = done.json();
+    let warnings = report["release"]["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|one| one["rule"] == "copy-refusal"), "{warnings:#?}");
+    for (more, rule, is_reply) in [
+        ("[checks]\nexempt_purposes = [\"copywriting\"]\n", "copy-refusal", false),
+        ("[checks]\nforbidden_words = [\"OVEN\"]\n", "copy-forbidden-word", true),
+    ] {
+        let bench = Workbench::scripted(&rules(good), more);
+        let done = bench.generate(&guest("guest-faulty"), &one());
+        assert_eq!(done.code, 6, "{more}: {}", done.stdout);
+        let record = only_record(&bench, &done);
+        let problems = record["problems"].as_array().unwrap();
+        let of_rule = problems.iter().find(|problem| problem["rule"] == rule);
+        let of_rule = of_rule.unwrap_or_else(|| panic!("{more}: {record:#}"));
+        let at = of_rule["at"].as_str().unwrap();
+        assert_eq!(at.starts_with("call-1"), is_reply, "{more}: {at}");
+    }
 }

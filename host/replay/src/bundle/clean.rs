@@ -190,7 +190,7 @@ fn walk(value: &mut Value, clean: &dyn Clean, kept: &[&str]) {
 }
 
 /// Fields whose text is one of a closed list, or a digest: a cleaned one could not be read again.
-const CODED: [&str; 14] = [
+const CODED: [&str; 15] = [
     "calls",
     "reply",
     "document",
@@ -199,6 +199,7 @@ const CODED: [&str; 14] = [
     "limit",
     "severity",
     "default_locale",
+    "fallback_locale",
     "call",
     "call_id",
     "finish_reason",

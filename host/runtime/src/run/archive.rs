@@ -95,6 +95,8 @@ impl Attempt<'_> {
             template: self.request.template.clone(),
             limits: (*services.limits).clone(),
             default_locale: services.default_locale.to_string(),
+            fallback_locale: services.orders.fallback_locale.as_ref().map(ToString::to_string),
+            form_endpoint: services.orders.form_endpoint.clone(),
             routes: services.gateway.routes().into_iter().map(|route| route.name).collect(),
             calls: Marks(marks),
             calls_total: total,

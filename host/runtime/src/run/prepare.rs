@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use sitewright_order::Locale;
 
 use super::RunError;
@@ -45,6 +46,8 @@ impl Attempt<'_> {
         let template = self.load_template().await?;
         self.check_purposes(&template)?;
         let snapshot = self.in_a_language_of(&template, snapshot)?;
+        self.note_unused_fields(&template, &snapshot)?;
+        let snapshot = self.with_forms(snapshot)?;
         let document = self.document_for(&template, &snapshot)?;
         self.check_schema(&document, &template).await?;
 
@@ -181,6 +184,33 @@ impl Attempt<'_> {
         snapshot.in_locale(locale).map_err(|error| unwritable(&error))
     }
 
+    /// Notes the fields of the order that the template does not use, if it says which ones it does.
+    fn note_unused_fields(
+        &self,
+        template: &Template,
+        snapshot: &OrderSnapshot,
+    ) -> Result<(), Box<AttemptError>> {
+        let Manifest { name, used_order_fields, .. } = &template.manifest;
+        let Some(used) = used_order_fields else { return Ok(()) };
+        let order = snapshot.order().for_templates().map_err(|error| unwritable(&error))?;
+        let unused = unused_fields(&order, used);
+        if !unused.is_empty() {
+            let text = format!(
+                "the template `{name}` does not use `{}`: its pages do not show what they say",
+                unused.join("`, `")
+            );
+            let notice = Notice::new(NoticeLevel::Note, "", text);
+            self.trace.notice(diagnostic(&notice, self.trace.now_ms()));
+        }
+        Ok(())
+    }
+
+    /// The order with the operator's address for forms, if it names none.
+    fn with_forms(&self, snapshot: OrderSnapshot) -> Result<OrderSnapshot, Box<AttemptError>> {
+        let Some(endpoint) = &self.services.orders.form_endpoint else { return Ok(snapshot) };
+        snapshot.with_form_endpoint(endpoint).map_err(|error| unwritable(&error))
+    }
+
     fn document_for(
         &self,
         template: &Template,
@@ -292,6 +322,25 @@ pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
     sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
 }
 
+/// Fields that every order has, or that reading derives from others.
+const DERIVED: [&str; 7] =
+    ["id", "locale", "niche", "tone", "primary_cta", "primary_service", "country"];
+
+/// The fields of an order that have a value, and are neither in `used` nor in [`DERIVED`].
+fn unused_fields<'o>(order: &'o Value, used: &[String]) -> Vec<&'o str> {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) | Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    };
+    let fields = order.as_object().into_iter().flatten();
+    let with_value = fields.filter(|(_, value)| says(value)).map(|(name, _)| name.as_str());
+    let is_used = |name: &str| DERIVED.contains(&name) || used.iter().any(|used| used == name);
+    with_value.filter(|name| !is_used(name)).collect()
+}
+
 /// A notice about the order as a diagnostic of the attempt: so it is in the report of the release,
 /// the failure record and their JSON.
 fn diagnostic(notice: &Notice, at_ms: u64) -> Diagnostic {
@@ -325,4 +374,31 @@ fn order_dir(name: &str) -> Result<OrderDir, Box<AttemptError>> {
         let message = message!("the order's id cannot name a folder: {error}");
         Box::new(AttemptError::new(FailureKind::InvalidOrder, message))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unused_fields;
+
+    #[test]
+    fn fields_with_a_value_that_a_template_does_not_use_are_named() {
+        let order = serde_json::json!({
+            "id": "1", "locale": "en", "tone": "friendly", "business_name": "B", "services": [],
+            "has_whatsapp": false, "menu": [{ "items": [] }], "team": [{ "name": "A" }],
+            "years_in_business": 7, "legal": {}, "extra": { "a": 1 },
+        });
+        for (used, expected) in [
+            (&["business_name", "menu", "extra"][..], &["team", "years_in_business"][..]),
+            (&["business_name", "menu", "team", "years_in_business", "extra"], &[]),
+            (&["services"], &["business_name", "menu", "team", "years_in_business", "extra"]),
+        ] {
+            let used: Vec<String> = used.iter().map(|name| (*name).to_owned()).collect();
+            let mut found = unused_fields(&order, &used);
+            let mut expected: Vec<&str> = expected.to_vec();
+            // With or without the order of the document.
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{used:?}");
+        }
+    }
 }

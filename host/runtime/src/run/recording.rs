@@ -34,6 +34,12 @@ pub struct Recording {
     pub limits: Limits,
     /// The language of orders that name none.
     pub default_locale: String,
+    /// The operator's language for orders in one that the template does not write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_locale: Option<String>,
+    /// The operator's address for forms of orders that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form_endpoint: Option<String>,
     /// Purposes that had a route, and `default`.
     pub routes: Vec<String>,
     /// Each host call as a mark, oldest first.

@@ -51,6 +51,9 @@ pub struct OrderReading {
     /// The language of sites whose own language the template does not write. Default: `None`, such
     /// an order fails before its first AI call.
     pub fallback_locale: Option<Locale>,
+    /// Where the forms of orders that name no address post to. Default: `None`, templates use the
+    /// business's mailbox.
+    pub form_endpoint: Option<String>,
 }
 
 /// One try of one order.

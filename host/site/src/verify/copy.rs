@@ -97,6 +97,8 @@ pub(super) struct Blocks<'a> {
     /// The line where the block begins.
     line: Option<u64>,
     kind: TextKind,
+    /// Whether the block says that it is in another language than the page.
+    is_foreign: bool,
     findings: Vec<(Option<u64>, Finding)>,
     /// Bytes of text so far.
     seen: usize,
@@ -105,7 +107,7 @@ pub(super) struct Blocks<'a> {
 impl<'a> Blocks<'a> {
     pub(super) fn new(check: Option<PageCopy<'a>>) -> Self {
         let (text, kind, findings) = (String::new(), TextKind::Text, Vec::new());
-        Blocks { check, text, line: None, kind, findings, seen: 0 }
+        Blocks { check, text, line: None, kind, is_foreign: false, findings, seen: 0 }
     }
 
     /// An element begins or ends. A block ends the text before it.
@@ -120,13 +122,13 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// A visible text.
-    pub(super) fn text(&mut self, text: &str, line: Option<u64>) {
+    /// A visible text, and whether it says that it is in another language than the page.
+    pub(super) fn text(&mut self, text: &str, line: Option<u64>, is_foreign: bool) {
         self.seen += text.len();
         let fits = self.seen <= MAX_PAGE && self.text.len() + text.len() <= MAX_TEXT;
         if self.check.is_some() && fits {
             if self.text.is_empty() {
-                self.line = line;
+                (self.line, self.is_foreign) = (line, is_foreign);
             }
             self.text.push_str(text);
         }
@@ -138,7 +140,11 @@ impl<'a> Blocks<'a> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let text = words.join(" ");
         let findings = check.findings(&text, self.kind);
-        let findings = findings.into_iter().filter(|finding| is_of_pages(finding, &text));
+        let is_foreign = self.is_foreign;
+        let findings = findings
+            .into_iter()
+            .filter(|finding| is_of_pages(finding, &text))
+            .filter(|finding| !is_foreign || finding.rule != CopyRule::Language);
         self.findings.extend(findings.map(|finding| (self.line, finding)));
     }
 
@@ -201,6 +207,26 @@ mod tests {
             let findings = copy.check(None).findings(text, TextKind::Text);
             let found = findings.iter().any(|finding| finding.rule == rule);
             assert_eq!(found, expected, "{text}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_in_another_language_need_not_be_in_that_of_the_page() {
+        let options = CopyOptions {
+            document: "{}".to_owned(),
+            language: Some("pt".to_owned()),
+            ..CopyOptions::default()
+        };
+        let copy = Copy::new(&options).unwrap();
+        let text =
+            "Book your table today and enjoy the best pasta in the city. Call 020 7946 1111.";
+        for is_foreign in [false, true] {
+            let mut blocks = Blocks::new(Some(copy.check(None)));
+            blocks.element("p");
+            blocks.text(text, Some(1), is_foreign);
+            let found: Vec<Rule> = blocks.finish().map(|(_, rule, _)| rule).collect();
+            assert_eq!(found.contains(&Rule::CopyLanguage), !is_foreign, "{found:?}");
+            assert!(found.contains(&Rule::CopyUnknownPhone), "{is_foreign}: {found:?}");
         }
     }
 

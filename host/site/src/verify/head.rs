@@ -24,6 +24,32 @@ const CHARSET_BYTES: usize = 1024;
 const RIGHT_TO_LEFT: [&str; 11] =
     ["ar", "he", "iw", "fa", "ur", "yi", "ji", "ps", "sd", "ug", "dv"];
 
+/// Elements with paragraphs of their own. In a line of text, such as a link to a page in another
+/// language, browsers set words in the right direction by themselves.
+const PARAGRAPHS: [&str; 9] =
+    ["article", "aside", "blockquote", "div", "figure", "main", "p", "section", "table"];
+
+/// Whether a text is a language tag by its form (RFC 5646): subtags of letters and digits, the
+/// first of letters.
+fn is_language_tag(tag: &str) -> bool {
+    let mut subtags = tag.split('-');
+    let is_first = |first: &str| match first.len() {
+        // `x-pirate`, `i-klingon`
+        1 => first.eq_ignore_ascii_case("x") || first.eq_ignore_ascii_case("i"),
+        length => length <= 8 && first.bytes().all(|byte| byte.is_ascii_alphabetic()),
+    };
+    let is_subtag = |subtag: &str| {
+        (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    subtags.next().is_some_and(|first| !first.is_empty() && is_first(first))
+        && subtags.all(is_subtag)
+}
+
+/// Whether text in this language runs from right to left. `tag` is the language as written.
+fn runs_right_to_left(tag: &str, locale: &Locale) -> bool {
+    RIGHT_TO_LEFT.contains(&locale.language()) && !tag.to_ascii_lowercase().contains("-latn")
+}
+
 /// What the head of a page says.
 #[derive(Debug, Default)]
 struct Head {
@@ -267,8 +293,7 @@ impl PageCheck<'_> {
     /// Text of these languages runs from right to left, and browsers do not see that by `lang`.
     fn direction(&mut self, tag: &str, root: &ElementRef<'_>) {
         let Ok(locale) = tag.parse::<Locale>() else { return };
-        let right_to_left = RIGHT_TO_LEFT.contains(&locale.language())
-            && !tag.to_ascii_lowercase().contains("-latn");
+        let right_to_left = runs_right_to_left(tag, &locale);
         let dir = root.attr("dir").map(|dir| dir.trim().to_ascii_lowercase());
         let wrong = match dir.as_deref() {
             Some("rtl") => !right_to_left,
@@ -283,6 +308,53 @@ impl PageCheck<'_> {
                 shown(tag)
             );
             self.add(Rule::Direction, Some(1), None, message);
+        }
+    }
+
+    /// The language of a part of the page: a quotation, a menu in two languages.
+    pub(super) fn part_language(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
+        let tag = element.attr("lang").map(str::trim).unwrap_or_default();
+        // An empty one says that the language is unknown.
+        if tag.is_empty() {
+            return;
+        }
+        let name = element.value().name();
+        if !is_language_tag(tag) {
+            let message = message!(
+                "the `<{name}>` says that its language is `{}`, which is not a language tag; \
+                 write it like `pt-BR` or `en`",
+                shown(tag)
+            );
+            self.add(Rule::Language, line, Some(tag), message);
+            return;
+        }
+        let Ok(locale) = tag.parse::<Locale>() else { return };
+        if !PARAGRAPHS.contains(&name) || element.attr("dir").is_some() {
+            return;
+        }
+        let mut around = None;
+        for outer in element.ancestors().filter_map(ElementRef::wrap) {
+            self.spend(1);
+            around = outer.attr("dir").map(|dir| dir.trim().to_ascii_lowercase());
+            if around.is_some() {
+                break;
+            }
+        }
+        let right_to_left = runs_right_to_left(tag, &locale);
+        let is_right = match around.as_deref() {
+            Some("rtl") => right_to_left,
+            Some("auto") => true,
+            _ => !right_to_left,
+        };
+        if !is_right {
+            let right = if right_to_left { "rtl" } else { "ltr" };
+            let message = message!(
+                "the `<{name}>` is in `{}`, but its text does not run that way; write `<{name} \
+                 lang=\"{}\" dir=\"{right}\">`",
+                shown(tag),
+                shown(tag)
+            );
+            self.add(Rule::Direction, line, None, message);
         }
     }
 

@@ -54,25 +54,35 @@ struct Inside {
     template: bool,
     /// In an element that hides itself, from those who see or from those who listen.
     hidden: bool,
+    /// In an element that says that it is in another language than the page.
+    foreign: bool,
 }
 
 impl Inside {
-    /// In this place, in this element.
-    fn element(self, element: &ElementRef<'_>) -> Self {
+    /// In this place, in this element of a page in `language`, the first part of its tag.
+    fn element(self, element: &ElementRef<'_>, language: &str) -> Self {
         let name = element.value().name();
         let hidden =
             element.attr("hidden").is_some() || element.attr("aria-hidden") == Some("true");
         let shown_code = matches!(name, "code" | "pre");
         let code = shown_code || matches!(name, "script" | "style" | "template");
         let invisible = matches!(name, "head" | "script" | "style" | "template" | "noscript");
+        let own = element.attr("lang").map(main_language);
         Inside {
             shown_code: self.shown_code || shown_code,
             code: self.code || code,
             invisible: self.invisible || invisible,
             template: self.template || name == "template",
             hidden: self.hidden || hidden,
+            foreign: own.map_or(self.foreign, |own| !own.eq_ignore_ascii_case(language)),
         }
     }
+}
+
+/// The first part of a language tag: `pt` of `pt-BR`.
+fn main_language(tag: &str) -> &str {
+    let tag = tag.trim();
+    tag.split('-').next().unwrap_or(tag)
 }
 
 /// The headings of a page so far.
@@ -153,6 +163,10 @@ impl PageCheck<'_> {
         self.page.lines.get(&element.id()).copied()
     }
 
+    pub(super) fn spend(&self, steps: usize) {
+        self.work.spend(steps);
+    }
+
     fn in_searches(&mut self, mut read: impl FnMut(&mut Search)) {
         self.searches.iter_mut().for_each(|search| read(search));
     }
@@ -196,6 +210,7 @@ impl PageCheck<'_> {
         let mut headings = Headings::default();
         let mut inside = vec![Inside::default()];
         let page = self.page;
+        let language = page.html.root_element().attr("lang").map_or("", main_language);
         for edge in page.html.tree.root().traverse() {
             let node = match edge {
                 Edge::Open(node) => node,
@@ -227,7 +242,8 @@ impl PageCheck<'_> {
                         characters += words.map(|word| word.chars().count() + 1).sum::<usize>();
                         if !outer.shown_code {
                             self.work.spend(COPY_STEPS * text.len());
-                            blocks.text(text, parent.and_then(|parent| self.line(&parent)));
+                            let line = parent.and_then(|parent| self.line(&parent));
+                            blocks.text(text, line, outer.foreign);
                         }
                     }
                     if !outer.code {
@@ -238,7 +254,7 @@ impl PageCheck<'_> {
                 }
                 continue;
             };
-            let here = outer.element(&element);
+            let here = outer.element(&element, language);
             inside.push(here);
             if !here.hidden && !here.template {
                 self.heading(&element, &mut headings);
@@ -312,6 +328,9 @@ impl PageCheck<'_> {
                 shown(target)
             );
             self.add(Rule::LinkScheme, line, Some(&start_tag(element)), message);
+        }
+        if name != "html" && !inside.template {
+            self.part_language(element, line);
         }
         match name {
             "form" => self.form(element, line),

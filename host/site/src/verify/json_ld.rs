@@ -4,50 +4,96 @@ use serde_json::{Map, Value};
 
 /// Types of schema.org that are a business at a place. Search engines need its name and a way to
 /// reach it.
-const BUSINESSES: [&str; 40] = [
+const BUSINESSES: [&str; 66] = [
     "LocalBusiness",
+    "AccountingService",
     "AnimalShelter",
-    "AutoRepair",
+    "Attorney",
+    "AutoDealer",
     "AutomotiveBusiness",
-    "BarOrPub",
+    "AutoRepair",
     "Bakery",
+    "BarOrPub",
     "BeautySalon",
+    "BedAndBreakfast",
+    "BookStore",
+    "Brewery",
     "CafeOrCoffeeShop",
     "ChildCare",
     "ClothingStore",
     "DaySpa",
     "Dentist",
+    "DryCleaningOrLaundry",
     "Electrician",
+    "EmploymentAgency",
     "EntertainmentBusiness",
     "ExerciseGym",
     "FinancialService",
     "Florist",
     "FoodEstablishment",
+    "FurnitureStore",
+    "GardenStore",
     "GeneralContractor",
+    "GroceryStore",
     "HairSalon",
+    "HardwareStore",
     "HealthAndBeautyBusiness",
     "HomeAndConstructionBusiness",
+    "Hostel",
     "Hotel",
     "HousePainter",
     "HVACBusiness",
+    "IceCreamShop",
+    "InsuranceAgency",
+    "JewelryStore",
     "LegalService",
     "Locksmith",
     "LodgingBusiness",
     "MedicalBusiness",
+    "MedicalClinic",
+    "Motel",
     "MovingCompany",
     "NailSalon",
+    "Notary",
+    "Optician",
+    "PetStore",
+    "Pharmacy",
     "Physician",
     "Plumber",
     "ProfessionalService",
     "RealEstateAgent",
+    "Resort",
     "Restaurant",
     "RoofingContractor",
+    "SportsClub",
     "Store",
+    "TattooParlor",
     "TravelAgency",
     "VeterinaryCare",
+    "Winery",
 ];
 /// Properties of which a business needs one.
 const REACHED_BY: [&str; 4] = ["address", "telephone", "email", "url"];
+/// Other types, each with a property without which search engines show nothing of it.
+const REQUIRED: [(&str, &str); 15] = [
+    ("Article", "headline"),
+    ("BlogPosting", "headline"),
+    ("BreadcrumbList", "itemListElement"),
+    ("Course", "name"),
+    ("Event", "name"),
+    ("Event", "startDate"),
+    ("FAQPage", "mainEntity"),
+    ("ItemList", "itemListElement"),
+    ("JobPosting", "title"),
+    ("NewsArticle", "headline"),
+    ("Organization", "name"),
+    ("Person", "name"),
+    ("Product", "name"),
+    ("Recipe", "name"),
+    ("VideoObject", "name"),
+];
+/// Maximum number of types of one thing that are looked at.
+const MAX_KINDS: usize = 20;
 /// Maximum number of things of one document that are looked at.
 const MAX_THINGS: usize = 100;
 
@@ -99,17 +145,18 @@ fn is_schema_org(context: &Value) -> bool {
 fn of_thing(thing: &Map<String, Value>) -> Option<String> {
     let kinds: Vec<&str> = match thing.get("@type") {
         Some(Value::String(kind)) => vec![kind],
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(kinds)) => {
+            kinds.iter().filter_map(Value::as_str).take(MAX_KINDS).collect()
+        }
         _ => Vec::new(),
     };
     let Some(kind) = kinds.first() else {
         // A reference to a thing that is described elsewhere.
         return (!thing.contains_key("@id")).then(|| "a thing in it has no `@type`".to_owned());
     };
-    let is_business = kinds.iter().any(|kind| {
-        let kind = kind.rsplit('/').next().unwrap_or(kind);
-        BUSINESSES.contains(&kind)
-    });
+    let is_any =
+        |known: &str| kinds.iter().any(|kind| kind.rsplit('/').next().unwrap_or(kind) == known);
+    let is_business = BUSINESSES.into_iter().any(is_any);
     let has = |property: &str| thing.get(property).is_some_and(is_filled);
     if is_business && !has("name") {
         return Some(format!("its `{kind}` has no `name`"));
@@ -117,7 +164,13 @@ fn of_thing(thing: &Map<String, Value>) -> Option<String> {
     if is_business && !REACHED_BY.iter().any(|property| has(property)) {
         return Some(format!("its `{kind}` has neither an `address` nor a `telephone`"));
     }
-    None
+    // With nothing but its type it refers to a thing that is described elsewhere.
+    if thing.keys().all(|name| name.starts_with('@')) {
+        return None;
+    }
+    let mut required = REQUIRED.into_iter();
+    let (kind, property) = required.find(|&(kind, property)| is_any(kind) && !has(property))?;
+    Some(format!("its `{kind}` has no `{property}`"))
 }
 
 fn is_filled(value: &Value) -> bool {
@@ -156,6 +209,18 @@ mod tests {
                     {"@type":"PostalAddress","streetAddress":""}}"#,
                 Some("address"),
             ),
+            (r#"{"@context":"https://schema.org","@type":"Attorney","name":"B"}"#, Some("address")),
+            (
+                r#"{"@context":"https://schema.org","@type":"FAQPage","mainEntity":[]}"#,
+                Some("mainEntity"),
+            ),
+            (
+                r#"{"@context":"https://schema.org","@graph":[{"@type":"WebPage"},
+                    {"@type":"https://schema.org/Event","name":"B"}]}"#,
+                Some("startDate"),
+            ),
+            (r#"{"@context":"https://schema.org","@graph":[{"@type":"Person","@id":"x"}]}"#, None),
+            (r#"{"@context":"https://schema.org","@type":"BlogPosting","headline":"B"}"#, None),
             (r#"[]"#, Some("empty")),
             (r#""x""#, Some("object")),
         ];

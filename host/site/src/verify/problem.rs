@@ -157,7 +157,8 @@ pub enum Rule {
     MetaRefresh,
     /// Links lead from the entry page to each page but `404.html`.
     OrphanPage,
-    /// A page in a language that is written from right to left says so with `dir`.
+    /// A page or paragraph in a language that is written from right to left says so with `dir`, and
+    /// one in another language within it, too.
     Direction,
     /// A table with more than one row names its columns or rows with `<th>`.
     TableHeader,
@@ -358,7 +359,7 @@ impl Rule {
             Rule::Canonical => "canonical addresses are whole `https` addresses, one a page",
             Rule::MetaRefresh => "no page leads visitors elsewhere by itself",
             Rule::OrphanPage => "links lead from the entry page to each page",
-            Rule::Direction => "pages in languages from right to left say so with `dir`",
+            Rule::Direction => "texts in languages from right to left say so with `dir`",
             Rule::TableHeader => "tables with several rows have headers",
             Rule::EmptySection => "sections have text or an image",
             Rule::Icon => "the entry page has an icon",

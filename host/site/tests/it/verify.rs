@@ -90,6 +90,8 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Body("<template><a href='{{ url }}' title='${name}'>{{ name }}</a><img src='{{ image }}' alt=''></template>"),
         Change::Body("<img src='favicon.svg#svgView(viewBox(0,0,1,1))' alt=''>"),
         Change::Body("<img src='favicon.svg#xywh=0,0,1,1' alt=''>"),
+        Change::Body("<p lang='zh-Hant-TW'>x</p><p lang='en-x-pirate'>x</p><p lang='x-pirate'>x</p><p lang=''>x</p>"),
+        Change::Body("<template><p lang='{{ lang }}'>x</p></template>"),
         Change::Replace("charset=\"utf-8\"", "charset=\"UTF-8\""),
         Change::Put("b.svg", svg(" xmlns:x='http://www.w3.org/1999/xlink'", "<g x:href='#b' id='b'/>")),
         Change::Put("b.svg", b"<s:svg xmlns:s='http://www.w3.org/2000/svg'><s:g xml:lang='pt'/></s:svg>".to_vec()),
@@ -239,6 +241,8 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::Language, Replace("pt-BR", "portugues-do-brasil")),
         (Rule::Language, Replace("pt-BR", "pt_BR")),
         (Rule::Language, Replace("pt-BR", "en")),
+        (Rule::Language, Body("<p lang=\"en_US\">x</p>")),
+        (Rule::Language, Body("<a href=\"sobre/\" lang=\"Português\">x</a>")),
         (Rule::Title, Replace("<title>Padaria</title>", "")),
         (Rule::Title, Replace("<title>Padaria</title>", "<title> </title>")),
         (Rule::Description, Replace("Pães de verdade", "")),
@@ -473,6 +477,47 @@ fn headings_are_counted_where_visitors_meet_them() {
     let elsewhere = "<meta http-equiv=\"refresh\" content=\"0; url=sobre/\">";
     let found = warned(&quiet(elsewhere, "<h1>a</h1>"));
     assert!(!found.contains(&(Rule::OneH1, "extra.html".to_owned())), "{found:?}");
+}
+
+/// What a page in Portuguese has, and whether it is warned of its language.
+#[test]
+fn a_text_that_names_its_language_need_not_be_in_that_of_the_page() {
+    let text = "Book your table today and enjoy the best pasta in the city with your family.";
+    let options = VerifyOptions::for_order("{}", options().languages).unwrap();
+    for (body, expected) in [
+        (format!("<p>{text}</p>"), true),
+        (format!("<p lang='pt'>{text}</p>"), true),
+        (format!("<p lang='en-GB'>{text}</p>"), false),
+        (format!("<div lang='en'><p>{text}</p></div>"), false),
+        (format!("<div lang='en'><p lang='pt-BR'>{text}</p></div>"), true),
+    ] {
+        let warnings = verify(&quiet("", &body), &options).unwrap().warnings;
+        let is_warned = warnings.iter().any(|warning| {
+            warning.rule == Rule::CopyLanguage && warning.file.as_str() == "extra.html"
+        });
+        assert_eq!(is_warned, expected, "{body}");
+    }
+}
+
+/// What a page in Portuguese has beside its text, and whether it is warned of its direction.
+#[test]
+fn a_part_in_a_language_of_the_other_direction_says_so() {
+    let rows = [
+        ("<blockquote lang='ar'>x</blockquote>", true),
+        ("<div lang='he'><p>x</p></div>", true),
+        ("<div dir='rtl' lang='ar'><p lang='en'>x</p></div>", true),
+        ("<div dir='rtl' lang='ar'><p lang='he'>x</p><p lang='en' dir='ltr'>x</p></div>", false),
+        ("<blockquote lang='ar' dir='rtl'>x</blockquote>", false),
+        ("<div dir='auto'><p lang='ar'>x</p></div>", false),
+        ("<p lang='ar-Latn'>x</p>", false),
+        ("<p lang='en'>x</p>", false),
+        ("<p><a href='sobre/' lang='ar'>x</a></p>", false),
+    ];
+    for (body, expected) in rows {
+        let found = warned(&quiet("", body));
+        let is_warned = found.contains(&(Rule::Direction, "extra.html".to_owned()));
+        assert_eq!(is_warned, expected, "{body}");
+    }
 }
 
 #[test]
