@@ -37,6 +37,19 @@ impl Default for AttemptCounts {
 }
 
 impl AttemptCounts {
+    /// Begins the counts of a worker: 0 successes, and 0 failures of each kind, final ones and those
+    /// that another attempt follows. Prometheus sees no increase in a series that begins with its
+    /// first event, so the first failure of a kind would raise no alert.
+    pub fn begin(&self) {
+        let mut counts = self.counts.lock();
+        counts.entry((AttemptEnd::Succeeded.as_str(), "")).or_default();
+        for end in [AttemptEnd::Failed, AttemptEnd::Dead, AttemptEnd::Retry] {
+            for kind in FailureKind::ALL {
+                counts.entry((end.as_str(), kind.as_str())).or_default();
+            }
+        }
+    }
+
     /// Counts an attempt that ended after this time.
     pub fn add(&self, end: AttemptEnd, kind: Option<&str>, took: Duration) {
         let known = |kind: &str| FailureKind::ALL.into_iter().find(|known| known.as_str() == kind);

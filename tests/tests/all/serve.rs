@@ -97,6 +97,8 @@ async fn an_order_goes_from_a_request_to_a_site() {
     let metrics = client.get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
     let counted = "sitewright_attempts_total{outcome=\"succeeded\",kind=\"\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+    let begun = "sitewright_attempts_total{outcome=\"dead\",kind=\"ai\"} 0";
+    assert!(metrics.contains(begun), "{metrics}");
     assert_eq!(client.get(worker.url("/v1/stats")).send().await.unwrap().status(), 404);
 
     // A failed attempt is repeated by a process of its own.
