@@ -144,10 +144,41 @@ async fn a_server_is_ready_when_its_tables_are() {
     assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_ready_with_a_template_and_a_folder_for_sites() {
+    let place = Place::sqlite();
+    let database = place.database().await;
+    for (template, has_sites, status, says) in [
+        (Some("flora"), false, StatusCode::SERVICE_UNAVAILABLE, "sites_unwritable"),
+        (None, true, StatusCode::SERVICE_UNAVAILABLE, "no_template"),
+        (Some("flora"), true, StatusCode::OK, "ready"),
+    ] {
+        if has_sites {
+            std::fs::create_dir_all(place.sites()).unwrap();
+        }
+        let names: Vec<String> = template.map(str::to_owned).into_iter().collect();
+        let parts = ServerParts {
+            surface: Surface::Status,
+            templates: Arc::new(move || {
+                let names = names.clone();
+                Box::pin(async move { Ok(names) })
+            }),
+            ..place.parts(database.clone(), settings())
+        };
+        let api = Api::start(parts, database.clone()).await;
+        let answer = api.get("/readyz").await;
+        assert_eq!((answer.status, answer.body["status"].as_str()), (status, Some(says)));
+        assert_eq!(answer.body["hint"].is_null(), status == StatusCode::OK, "{answer:?}");
+        // What is no sites folder is not made one.
+        assert_eq!(place.sites().is_dir(), has_sites);
+    }
+}
+
 /// The status of a worker: probes by everybody, metrics with a token, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_server_has_no_api() {
     let place = Place::sqlite();
+    std::fs::create_dir(place.sites()).unwrap();
     let database = place.database().await;
     let stuck = || Err(message!("the heartbeats are stuck"));
     let listen = "0.0.0.0:0".parse().unwrap();
