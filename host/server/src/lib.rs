@@ -10,7 +10,7 @@
 //! | `extract`, `moment` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
+//! | `orders`, `releases`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
 //! | `replays`, `bundles` | the handlers that let another process repeat or export an attempt |
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `callbacks` | the handlers of the callbacks of single orders |
@@ -60,6 +60,7 @@ mod problem;
 mod queue;
 mod rates;
 mod refusals;
+mod releases;
 mod replays;
 mod revocation;
 mod routes;

@@ -20,7 +20,7 @@ use super::console::{
 use super::problem::{Problem, ProblemKind};
 use super::{
     bulk, bundles, callbacks, cost, events, failures, health, hooks, metrics, openapi, orders,
-    queue, replays, templates, webhooks,
+    queue, releases, replays, templates, webhooks,
 };
 
 /// A route.
@@ -91,6 +91,13 @@ static API: &[Route] = &[
         Some("order.revise"),
         put(orders::revise),
         "Make an order again with a changed document"
+    ),
+    route!(
+        GET "/v1/orders/{id}/releases",
+        READ,
+        None,
+        get(releases::list),
+        "List the releases of an order, the newest first"
     ),
     route!(
         POST "/v1/orders/{id}/cancel",
