@@ -157,6 +157,11 @@ pub fn metrics_of_process(database: &Database, listeners: usize) -> Vec<MetricFa
             "Reads and writes of this process that the database did not do",
             errors.collect(),
         ),
+        counters(
+            "release_bytes",
+            "Bytes of all files of the releases that this process has made",
+            vec![(MetricLabels::new(), MetricValue::from(counts.release_bytes()))],
+        ),
         MetricFamily {
             name: "attempt_duration_seconds",
             help: "Seconds from claiming an order to completing the attempt, of this process",

@@ -1,6 +1,7 @@
 //! How the attempts of this process ended and how long they took, counted since its start.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,6 +31,8 @@ pub struct AttemptCounts {
     /// How long attempts took, by their end.
     took: Mutex<BTreeMap<&'static str, Distribution>>,
     waited: Mutex<Distribution>,
+    /// Bytes of all files of the releases that were made.
+    release_bytes: AtomicU64,
 }
 
 impl Default for AttemptCounts {
@@ -39,6 +42,7 @@ impl Default for AttemptCounts {
             templates: Mutex::default(),
             took: Mutex::default(),
             waited: Mutex::new(Distribution::new(WAITED)),
+            release_bytes: AtomicU64::new(0),
         }
     }
 }
@@ -82,6 +86,16 @@ impl AttemptCounts {
     /// The number of attempts for each template and end.
     pub fn by_template(&self) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
         self.templates.lock().clone()
+    }
+
+    /// Counts a release that was stored, with this number of bytes in all of its files.
+    pub fn add_release(&self, bytes: u64) {
+        self.release_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The bytes of all releases that were stored.
+    pub fn release_bytes(&self) -> u64 {
+        self.release_bytes.load(Ordering::Relaxed)
     }
 
     /// Counts an order that was claimed after it had been due for this time.

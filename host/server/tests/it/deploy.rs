@@ -41,6 +41,7 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
     let took = Duration::from_millis(1_500);
     api.database.attempt_counts().add(AttemptEnd::Dead, Some("trap"), took);
     api.database.attempt_counts().add_of_template("flora", AttemptEnd::Dead);
+    api.database.attempt_counts().add_release(1_234);
     api.database.attempt_counts().add_wait(Duration::from_secs(20));
     api.database.ai_counts().add_failure(AiFailureSeries {
         provider: "openai".to_owned(),
@@ -56,6 +57,7 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         "sitewright_attempt_duration_seconds_sum{outcome=\"dead\"} 1.5",
         "sitewright_template_attempts_total{template=\"flora\",outcome=\"dead\"} 1",
         "sitewright_database_errors_total{transient=\"true\"} 0",
+        "sitewright_release_bytes_total 1234",
         "sitewright_ai_reply_duration_seconds_count{provider=\"openai\",model=\"small\",\
          outcome=\"used\"} 1",
         "sitewright_ai_reply_duration_seconds_sum{provider=\"openai\",model=\"small\",\
