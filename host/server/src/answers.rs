@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
+    AiCallBrief, AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
     DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
@@ -54,6 +54,16 @@ pub(crate) enum Outcome {
     Accepted,
     /// What a webhook brought is no order that can be accepted; its delivery says why.
     Refused,
+}
+
+/// The AI calls of an order that were paid for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CallList {
+    pub(crate) order: String,
+    /// The oldest first, at most 1000.
+    pub(crate) calls: Vec<AiCallBrief>,
+    /// Whether there are others.
+    pub(crate) more: bool,
 }
 
 /// The releases of an order.

@@ -17,10 +17,10 @@ use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, BulkAnswer, CallbackChange, CancelledOrder, Checked, CostList, DeliveryDetail,
-    DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage,
-    HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, ReleaseList, RetriedOrder,
-    RevisedOrder, TemplateList, WebhookChange, WebhookList, WorkerChange,
+    AuditPage, BulkAnswer, CallList, CallbackChange, CancelledOrder, Checked, CostList,
+    DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail,
+    HookDeliveryPage, HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, ReleaseList,
+    RetriedOrder, RevisedOrder, TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
 use super::app::Surface;
 use super::console::headers::secure;
@@ -359,6 +359,9 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         }
         ("DELETE", "/v1/orders/{id}") => {
             json!({ "200": of("Nothing of it is left.", schema.of::<ErasedOrder>()) })
+        }
+        ("GET", "/v1/orders/{id}/calls") => {
+            json!({ "200": of("The calls.", schema.of::<CallList>()) })
         }
         ("GET", "/v1/orders/{id}/releases") => {
             json!({ "200": of("The releases.", schema.of::<ReleaseList>()) })

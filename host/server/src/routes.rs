@@ -19,8 +19,8 @@ use super::console::{
 };
 use super::problem::{Problem, ProblemKind};
 use super::{
-    bulk, bundles, callbacks, cost, events, failures, health, hooks, metrics, openapi, orders,
-    queue, releases, replays, templates, webhooks,
+    bulk, bundles, callbacks, calls, cost, events, failures, health, hooks, metrics, openapi,
+    orders, queue, releases, replays, templates, webhooks,
 };
 
 /// A route.
@@ -91,6 +91,13 @@ static API: &[Route] = &[
         Some("order.revise"),
         put(orders::revise),
         "Make an order again with a changed document"
+    ),
+    route!(
+        GET "/v1/orders/{id}/calls",
+        READ,
+        None,
+        get(calls::list),
+        "List the AI calls of an order that were paid for, the oldest first"
     ),
     route!(
         GET "/v1/orders/{id}/releases",
