@@ -317,7 +317,10 @@ fn body(key: (&str, &str)) -> Option<Value> {
             let content = json!({ "schema": schema, "example": example });
             return Some(json!({ "required": true, "content": { "application/json": content } }));
         }
-        ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
+        ("PUT", "/v1/holds/{id}")
+        | ("POST", "/v1/templates/{id}/pause" | "/v1/routes/{id}/hold") => {
+            (false, inline::<queue::HoldBody>())
+        }
         ("PUT", "/v1/orders/{id}/callback") => (true, inline::<callbacks::Body>()),
         ("POST", "/v1/bulk") => (true, inline::<bulk::Body>()),
         ("POST", "/hooks/{source}") => {
@@ -400,7 +403,14 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             json!({ "200": of("The templates.", schema.of::<TemplateList>()) })
         }
         ("GET", "/v1/holds") => json!({ "200": of("The holds.", schema.of::<HoldList>()) }),
-        ("PUT" | "DELETE", "/v1/holds/{id}") => {
+        ("PUT" | "DELETE", "/v1/holds/{id}")
+        | (
+            "POST",
+            "/v1/templates/{id}/pause"
+            | "/v1/templates/{id}/resume"
+            | "/v1/routes/{id}/hold"
+            | "/v1/routes/{id}/release",
+        ) => {
             json!({ "200": of("The hold.", schema.of::<HoldChange>()) })
         }
         ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {

@@ -218,6 +218,34 @@ static API: &[Route] = &[
         "Release a route or a template"
     ),
     route!(
+        POST "/v1/templates/{id}/pause",
+        OPERATE,
+        Some("hold.set"),
+        post(queue::pause_template),
+        "Hold a template"
+    ),
+    route!(
+        POST "/v1/templates/{id}/resume",
+        OPERATE,
+        Some("hold.release"),
+        post(queue::resume_template),
+        "Release a template"
+    ),
+    route!(
+        POST "/v1/routes/{id}/hold",
+        OPERATE,
+        Some("hold.set"),
+        post(queue::hold_route),
+        "Hold a route"
+    ),
+    route!(
+        POST "/v1/routes/{id}/release",
+        OPERATE,
+        Some("hold.release"),
+        post(queue::release_route),
+        "Release a route"
+    ),
+    route!(
         POST "/v1/queue/pause",
         OPERATE,
         Some("queue.pause"),
