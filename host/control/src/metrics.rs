@@ -121,6 +121,16 @@ pub fn metrics_of_process(database: &Database, listeners: usize) -> Vec<MetricFa
         let labels = vec![("outcome", end.to_owned()), ("kind", kind.to_owned())];
         (labels, MetricValue::from(count))
     });
+    let by_template = counts.by_template().into_iter().flat_map(|(template, ends)| {
+        ends.into_iter().map(move |(end, count)| {
+            let labels = vec![("template", template.clone()), ("outcome", end.to_owned())];
+            (labels, MetricValue::from(count))
+        })
+    });
+    let errors = ["true", "false"].into_iter().zip(database.error_counts());
+    let errors = errors.map(|(is_transient, count)| {
+        (vec![("transient", is_transient.to_owned())], MetricValue::from(count))
+    });
     let took = counts.took().into_iter();
     let took = took.map(|(end, took)| (vec![("outcome", end.to_owned())], histogram(&took)));
     let waited = vec![(Vec::new(), histogram(&counts.waited()))];
@@ -136,6 +146,21 @@ pub fn metrics_of_process(database: &Database, listeners: usize) -> Vec<MetricFa
             "attempts",
             "Attempts of this process that ended, by outcome and kind of failure",
             ended.collect(),
+        ),
+        counters(
+            "template_attempts",
+            "Attempts of this process that ended, by template and outcome",
+            by_template.collect(),
+        ),
+        counters(
+            "database_errors",
+            "Reads and writes of this process that the database did not do",
+            errors.collect(),
+        ),
+        counters(
+            "release_bytes",
+            "Bytes of all files of the releases that this process has made",
+            vec![(MetricLabels::new(), MetricValue::from(counts.release_bytes()))],
         ),
         MetricFamily {
             name: "attempt_duration_seconds",
@@ -154,7 +179,7 @@ pub fn metrics_of_process(database: &Database, listeners: usize) -> Vec<MetricFa
 }
 
 /// What AI replies were paid for, and which calls failed. The queue bounds the number of models.
-fn metrics_of_ai(database: &Database) -> [MetricFamily; 4] {
+fn metrics_of_ai(database: &Database) -> [MetricFamily; 5] {
     let (mut replies, mut dollars) = (Vec::new(), Vec::new());
     let mut tokens = BTreeMap::<MetricLabels, u64>::new();
     for (AiSeries { provider, model, reply }, totals) in database.ai_counts().snapshot() {
@@ -183,6 +208,13 @@ fn metrics_of_ai(database: &Database) -> [MetricFamily; 4] {
         ];
         (labels, MetricValue::from(count))
     });
+    let took = database.ai_counts().took().into_iter();
+    let took = took.map(|(AiSeries { provider, model, reply }, took)| {
+        let outcome: &'static str = reply.into();
+        let labels =
+            vec![("provider", provider), ("model", model), ("outcome", outcome.to_owned())];
+        (labels, histogram(&took))
+    });
     [
         counters("ai_replies", "AI replies that this process has paid for", replies),
         counters("ai_tokens", "Tokens of these replies, as far as providers say", tokens),
@@ -196,6 +228,11 @@ fn metrics_of_ai(database: &Database) -> [MetricFamily; 4] {
             "Attempts at AI calls of this process that failed, by kind of error",
             failures.collect(),
         ),
+        MetricFamily {
+            name: "ai_reply_duration_seconds",
+            help: "Seconds from a request of this process to the whole reply",
+            points: MetricPoints::Histograms(took.collect()),
+        },
     ]
 }
 

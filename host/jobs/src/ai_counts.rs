@@ -2,15 +2,20 @@
 //! since its start.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::distribution::Distribution;
 use super::reply_journal::NewAiCall;
 
 /// Maximum number of models that are counted by name; the others are counted as `other`.
 const MAX_MODELS: usize = 100;
 /// What providers and models beyond the limit are called.
 const OTHER: &str = "other";
+/// Upper bounds of the buckets of replies, in seconds: a short text takes less than a second, a long
+/// one of a slow model minutes.
+const TOOK: &[f64] = &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
 
 /// Whether a reply could be used.
 #[derive(
@@ -63,6 +68,8 @@ pub(super) type Unstored = BTreeMap<(String, String, &'static str), u64>;
 #[derive(Debug, Default)]
 pub struct AiCounts {
     series: Mutex<BTreeMap<AiSeries, AiTotals>>,
+    /// How long replies took.
+    took: Mutex<BTreeMap<AiSeries, Distribution>>,
     failures: Mutex<BTreeMap<AiFailureSeries, u64>>,
     unstored: Mutex<Unstored>,
 }
@@ -76,7 +83,13 @@ impl AiCounts {
             true => (call.provider.clone(), call.model.clone()),
             false => (OTHER.to_owned(), OTHER.to_owned()),
         };
-        let totals = series.entry(AiSeries { provider, model, reply }).or_default();
+        let one = AiSeries { provider, model, reply };
+        if let Some(ms) = call.took_ms {
+            let mut took = self.took.lock();
+            let of_series = took.entry(one.clone()).or_insert_with(|| Distribution::new(TOOK));
+            of_series.add(Duration::from_millis(ms));
+        }
+        let totals = series.entry(one).or_default();
         let add = |sum: &mut u64, number: Option<u64>| {
             *sum = sum.saturating_add(number.unwrap_or_default());
         };
@@ -123,6 +136,12 @@ impl AiCounts {
         self.failures.lock().clone()
     }
 
+    /// How long replies took, from the request to the whole reply, in at most as many series as
+    /// [`AiCounts::snapshot`] has. Those of batches and of other orders took no time here.
+    pub fn took(&self) -> BTreeMap<AiSeries, Distribution> {
+        self.took.lock().clone()
+    }
+
     /// All series, at most about twice [`MAX_MODELS`].
     pub fn snapshot(&self) -> BTreeMap<AiSeries, AiTotals> {
         self.series.lock().clone()
@@ -146,7 +165,7 @@ mod tests {
                 cost_nano_usd: Some(u64::MAX),
                 input_tokens: Some(2),
                 output_tokens: None,
-                took_ms: None,
+                took_ms: (n % 2 == 0).then_some(1_500),
                 entry: serde_json::Value::Null,
             };
             for reply in [ReplyUse::Used, ReplyUse::Unusable] {
@@ -154,6 +173,9 @@ mod tests {
             }
         }
         let series = counts.snapshot();
+        let took = counts.took();
+        assert!(took.keys().all(|one| series.contains_key(one)), "{took:?}");
+        assert_eq!(took.values().map(Distribution::count).sum::<u64>(), 1_000);
         assert!(series.len() <= 2 * MAX_MODELS, "{}", series.len());
         assert_eq!(series.values().map(|totals| totals.replies).sum::<u64>(), 2_000);
         assert_eq!(series.values().map(|totals| totals.input_tokens).sum::<u64>(), 4_000);

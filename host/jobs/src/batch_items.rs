@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sitewright_model::ai::{
     BatchAnswer, BatchedCall, BatchedEnd, JournalKey, KnownCall, NewBatchCall,
 };
@@ -754,12 +754,25 @@ async fn add_in(tx: &mut Tx, order: &str, call: &NewBatchCall) -> Result<Batched
 /// storing the reply, which paid for it, and ending the item. One that another order has paid for
 /// does not count.
 async fn has_reply(tx: &mut Tx, order: &str, call: &NewAiCall) -> Result<bool, sqlx::Error> {
-    let sql = "SELECT entry FROM sitewright_ai_calls
-         WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1";
+    macro_rules! paid {
+        ($position:literal) => {
+            concat!(
+                "SELECT id FROM sitewright_ai_calls
+                 WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1
+                    AND ",
+                $position,
+                "(entry, '\"cached\":true') = 0
+                    AND (entry LIKE '{%}' OR cost_nano_usd > 0 OR input_tokens IS NOT NULL
+                        OR output_tokens IS NOT NULL)"
+            )
+        };
+    }
+    // The database looks into the entry, which may be large. Quotes within its texts are escaped, so
+    // only the field itself is found; it is one of the last, so that an entry which was cut off
+    // is a reply only if something was counted for it.
+    let sql = tx.pick(paid!("instr"), paid!("strpos"));
     let key = args![order, &call.request, i64::from(call.occurrence)];
-    let Some(row) = tx.optional(sql, key).await? else { return Ok(false) };
-    let entry: Value = serde_json::from_str(&row.text("entry")?).unwrap_or_default();
-    Ok(entry["cached"] != true)
+    Ok(tx.optional(sql, key).await?.is_some())
 }
 
 /// An item that waits, as it is collected.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ai_counts::AiCounts;
@@ -38,6 +39,23 @@ struct Inner {
     counts: AttemptCounts,
     ai_counts: AiCounts,
     unstored_ends: UnstoredEnds,
+    errors: ErrorCounts,
+}
+
+/// Reads and writes that failed.
+#[derive(Debug, Default)]
+struct ErrorCounts {
+    transient: AtomicU64,
+    lasting: AtomicU64,
+}
+
+impl ErrorCounts {
+    /// Counts an error, and returns it.
+    fn counted(&self, error: Error) -> Error {
+        let count = if error.is_transient() { &self.transient } else { &self.lasting };
+        count.fetch_add(1, Ordering::Relaxed);
+        error
+    }
 }
 
 fn unanswered(within: Duration) -> sqlx::Error {
@@ -174,6 +192,7 @@ impl Database {
             counts,
             ai_counts,
             unstored_ends: UnstoredEnds::default(),
+            errors: ErrorCounts::default(),
         };
         Ok(Database { inner: Arc::new(inner) })
     }
@@ -242,6 +261,13 @@ impl Database {
         &self.inner.ai_counts
     }
 
+    /// The number of reads and writes of this process that failed: those that may succeed when they
+    /// are repeated, because the database was away or busy, and the others.
+    pub fn error_counts(&self) -> [u64; 2] {
+        let ErrorCounts { transient, lasting } = &self.inner.errors;
+        [transient, lasting].map(|count| count.load(Ordering::Relaxed))
+    }
+
     pub(super) fn unstored_ends(&self) -> &UnstoredEnds {
         &self.inner.unstored_ends
     }
@@ -297,12 +323,12 @@ impl Database {
         doing: impl Into<String>,
         answer: Option<Result<T, Arc<sqlx::Error>>>,
     ) -> Result<T, Error> {
-        match answer {
-            Some(result) => {
-                result.map_err(|source| Error::Database { doing: doing.into(), source })
-            }
-            None => Err(Error::Closed { doing: doing.into() }),
-        }
+        let failed = match answer {
+            Some(Ok(done)) => return Ok(done),
+            Some(Err(source)) => Error::Database { doing: doing.into(), source },
+            None => Error::Closed { doing: doing.into() },
+        };
+        Err(self.inner.errors.counted(failed))
     }
 
     /// Reads outside a transaction.
@@ -313,10 +339,15 @@ impl Database {
         args: Vec<Value>,
     ) -> Result<Vec<Row>, Error> {
         let rows = answered(self.inner.answer_within, self.inner.pool.all(sql, args)).await;
-        rows.flatten().map_err(|error| Error::database(doing, error))
+        rows.flatten().map_err(|error| self.failed(doing, error))
     }
 
-    /// The same with a statement that was put together of texts of this program: what others want
+    /// The error of a read, which is counted.
+    fn failed(&self, doing: &str, error: sqlx::Error) -> Error {
+        self.inner.errors.counted(Error::database(doing, error))
+    }
+
+    /// Reads rows with a statement that was put together of texts of this program: what others want
     /// is in its values only.
     pub(super) async fn read_composed(
         &self,
@@ -326,7 +357,7 @@ impl Database {
     ) -> Result<Vec<Row>, Error> {
         let reading = self.inner.pool.all(sqlx::AssertSqlSafe(sql), args);
         let rows = answered(self.inner.answer_within, reading).await;
-        rows.flatten().map_err(|error| Error::database(doing, error))
+        rows.flatten().map_err(|error| self.failed(doing, error))
     }
 }
 

@@ -53,6 +53,27 @@ pub struct AiCall {
     pub call: NewAiCall,
 }
 
+/// An AI reply without its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct AiCallBrief {
+    /// The attempt that paid for it; `None` for the answer of a batch that no attempt has read.
+    pub attempt: Option<String>,
+    pub purpose: String,
+    pub provider: String,
+    pub model: String,
+    /// Whether later attempts reuse it.
+    pub current: bool,
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Billionths of a US dollar; `None` if the price is not known.
+    pub cost_nano_usd: Option<i64>,
+    pub input_tokens: Option<i64>,
+    pub output_tokens: Option<i64>,
+    /// Milliseconds from the request to the whole reply; `None` if it came from a batch, or from
+    /// another order.
+    pub took_ms: Option<i64>,
+}
+
 /// The total of an order's AI replies over all attempts, those that are not reused included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Cost {
@@ -318,6 +339,40 @@ impl Database {
     pub async fn ai_calls(&self, order: &str) -> Result<Vec<AiCall>, Error> {
         let sql = "SELECT * FROM sitewright_ai_calls WHERE order_id = $1 ORDER BY id";
         self.read("reading AI calls", sql, args![order]).await?.iter().map(AiCall::read).collect()
+    }
+
+    /// The first `limit` replies of an order without their content, the oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn ai_calls_in_brief(
+        &self,
+        order: &str,
+        limit: u32,
+    ) -> Result<Vec<AiCallBrief>, Error> {
+        let doing = "listing AI calls";
+        let sql = "SELECT attempt_id, purpose, provider, model, current, created_at, cost_nano_usd,
+                input_tokens, output_tokens, took_ms
+             FROM sitewright_ai_calls WHERE order_id = $1 ORDER BY id LIMIT $2";
+        let rows = self.read(doing, sql, args![order, i64::from(limit)]).await?;
+        let read = |row: &Row| {
+            Ok(AiCallBrief {
+                attempt: row.opt_text("attempt_id")?,
+                purpose: row.text("purpose")?,
+                provider: row.text("provider")?,
+                model: row.text("model")?,
+                current: row.int("current")? == 1,
+                at: row.int("created_at")?,
+                cost_nano_usd: row.opt_int("cost_nano_usd")?,
+                input_tokens: row.opt_int("input_tokens")?,
+                output_tokens: row.opt_int("output_tokens")?,
+                took_ms: row.opt_int("took_ms")?,
+            })
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
     }
 
     /// The replies of an order whose tokens are not all known, the oldest first: their providers did

@@ -113,6 +113,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     let mut rescuer = Rescuer::new(&database, &identity, &settings);
     // Before it claims anything: where workers live for seconds only, this may be the only pass.
     log_rescued(&rescuer.stale_workers(presence.alone, |_| false).await?);
+    database.attempt_counts().begin();
 
     let mut workers = Workers::new();
     let worker = OrderWorker {

@@ -271,7 +271,9 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
                         let begun = claimed.attempt.timestamp_ms();
                         let now = u64::try_from(now_ms()).unwrap_or_default();
                         let took = Duration::from_millis(now.saturating_sub(begun));
-                        self.database.attempt_counts().add(*attempt, kind, took);
+                        let counts = self.database.attempt_counts();
+                        counts.add(*attempt, kind, took);
+                        counts.add_of_template(&claimed.template, *attempt);
                     }
                     return Some((resolution, outcome));
                 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
+    AiCallBrief, AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
     DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
@@ -54,6 +54,54 @@ pub(crate) enum Outcome {
     Accepted,
     /// What a webhook brought is no order that can be accepted; its delivery says why.
     Refused,
+}
+
+/// The AI calls of an order that were paid for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CallList {
+    pub(crate) order: String,
+    /// The oldest first, at most 1000.
+    pub(crate) calls: Vec<AiCallBrief>,
+    /// Whether there are others.
+    pub(crate) more: bool,
+}
+
+/// The releases of an order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ReleaseList {
+    pub(crate) order: String,
+    /// The newest first; `null` if the releases are not where this server finds them.
+    pub(crate) releases: Option<Vec<ReleaseBrief>>,
+}
+
+/// A release of an order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ReleaseBrief {
+    pub(crate) id: String,
+    /// Whether visitors see it.
+    pub(crate) current: bool,
+    /// What its manifest says; `null` if it cannot be read.
+    pub(crate) made: Option<ReleaseFacts>,
+    /// Why its manifest cannot be read.
+    pub(crate) error: Option<Message>,
+}
+
+/// How a release was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ReleaseFacts {
+    /// When its run ended, in milliseconds since the Unix epoch.
+    pub(crate) created_at: i64,
+    pub(crate) attempt: String,
+    /// The revision of the order's document, counted from 1.
+    pub(crate) revision: Option<i64>,
+    pub(crate) template: String,
+    pub(crate) template_version: String,
+    /// The number of its files.
+    pub(crate) files: usize,
+    /// The size of all files together.
+    pub(crate) bytes: u64,
+    /// The number of warnings of its checks.
+    pub(crate) warnings: usize,
 }
 
 /// A document that was checked only.

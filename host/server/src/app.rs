@@ -18,7 +18,7 @@ use super::access::Lock;
 use super::config::ServerConfig;
 use super::console::{Link, Outcomes, Sessions};
 use super::events::Hub;
-use super::health::Health;
+use super::health::{Folders, Health};
 use super::hook_bodies::HookBodies;
 use super::oidc::Oidc;
 use super::previews::Previews;
@@ -196,9 +196,11 @@ impl App {
             surface,
         } = parts;
         let stop = CancellationToken::new();
+        let folders = (surface == Surface::Status)
+            .then(|| Folders::new(Arc::clone(&templates), sites.clone()));
         let shared = Shared {
             hub: Hub::new(database.clone(), stop.clone()),
-            health: Health::new(database.clone(), alive),
+            health: Health::new(database.clone(), alive, folders),
             revocations: Revocations::new(
                 database.clone(),
                 Duration::from_millis(settings.heartbeat_ms),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, Method};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
 use futures::stream;
@@ -17,6 +18,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::access::Audited;
 use super::app::{App, Bundle, ReplayError};
 use super::extract::Id;
 use super::failures::no_record;
@@ -29,9 +31,30 @@ const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Maximum length of an id in the name of a file.
 const MAX_ID: usize = 64;
 
-/// `GET /v1/failures/records/{id}/bundle`.
-pub(crate) async fn bundle(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
-    exported(&app, &id).await
+/// `GET /v1/failures/records/{id}/bundle`. `HEAD` exports nothing, and says no length: that of a
+/// bundle is known when it is made.
+pub(crate) async fn bundle(
+    State(app): State<App>,
+    method: Method,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    if method != Method::HEAD {
+        return exported(&app, &id).await;
+    }
+    app.database.failure(&id).await?.ok_or_else(|| no_record(&id))?;
+    // With an empty body of a known length, the answer would say that the bundle is empty.
+    let no_length = Body::from_stream(stream::empty::<io::Result<Bytes>>());
+    let mut response = (described(&id), no_length).into_response();
+    response.extensions_mut().insert(Audited::Nothing);
+    Ok(response)
+}
+
+/// What the headers say of a bundle before it is made.
+fn described(id: &str) -> [(HeaderName, String); 2] {
+    [
+        (CONTENT_TYPE, "application/x-tar".to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(id))),
+    ]
 }
 
 /// The bundle of a failure record, as a file that a browser saves.
@@ -61,12 +84,8 @@ pub(crate) async fn exported(app: &App, id: &str) -> Result<Response, Problem> {
                 Problem::new(ProblemKind::Internal, detail).hinting(hint)
             }
         })?;
-    let headers = [
-        (CONTENT_TYPE, "application/x-tar".to_owned()),
-        (CONTENT_LENGTH, bytes.to_string()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(id))),
-    ];
-    Ok((headers, body(file, only, DOWNLOAD_WITHIN)).into_response())
+    let length = [(CONTENT_LENGTH, bytes.to_string())];
+    Ok((described(id), length, body(file, only, DOWNLOAD_WITHIN)).into_response())
 }
 
 /// The bytes of a file. Another bundle is made when they were read, nobody wants them any more, or

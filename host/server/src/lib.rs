@@ -10,7 +10,8 @@
 //! | `extract`, `moment` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
-//! | `orders`, `bulk`, `failures`, `queue`, `cost`, `templates` | the handlers |
+//! | `orders`, `releases`, `calls`, `bulk`, `failures`, `queue` | the handlers |
+//! | `cost`, `templates` | the handlers of what is added up over orders |
 //! | `replays`, `bundles` | the handlers that let another process repeat or export an attempt |
 //! | `webhooks`, `hooks` | the handlers of outgoing webhooks, and of those of others |
 //! | `callbacks` | the handlers of the callbacks of single orders |
@@ -38,6 +39,7 @@ mod app;
 mod bulk;
 mod bundles;
 mod callbacks;
+mod calls;
 mod config;
 mod console;
 mod console_config;
@@ -60,6 +62,7 @@ mod problem;
 mod queue;
 mod rates;
 mod refusals;
+mod releases;
 mod replays;
 mod revocation;
 mod routes;

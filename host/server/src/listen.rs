@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Response};
 use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
@@ -321,6 +321,7 @@ impl Answers {
             false => Problem::new(kind, detail).into_response(),
         };
         let within = self.app.settings.answer_within();
+        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
         let mut response = match tokio::time::timeout(within, answer).await {
             Ok(Ok(Ok(response))) => response,
@@ -337,6 +338,11 @@ impl Answers {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if is_chunked {
+            // It may have had a length too, which the HTTP library removes: a proxy in front that
+            // believed the length takes what follows for its body, and it is not a request here.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }

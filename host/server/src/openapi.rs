@@ -17,10 +17,10 @@ use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, BulkAnswer, CallbackChange, CancelledOrder, Checked, CostList, DeliveryDetail,
-    DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail, HookDeliveryPage,
-    HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, RetriedOrder, RevisedOrder,
-    TemplateList, WebhookChange, WebhookList, WorkerChange,
+    AuditPage, BulkAnswer, CallList, CallbackChange, CancelledOrder, Checked, CostList,
+    DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail,
+    HookDeliveryPage, HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, ReleaseList,
+    RetriedOrder, RevisedOrder, TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
 use super::app::Surface;
 use super::console::headers::secure;
@@ -317,7 +317,10 @@ fn body(key: (&str, &str)) -> Option<Value> {
             let content = json!({ "schema": schema, "example": example });
             return Some(json!({ "required": true, "content": { "application/json": content } }));
         }
-        ("PUT", "/v1/holds/{id}") => (false, inline::<queue::HoldBody>()),
+        ("PUT", "/v1/holds/{id}")
+        | ("POST", "/v1/templates/{id}/pause" | "/v1/routes/{id}/hold") => {
+            (false, inline::<queue::HoldBody>())
+        }
         ("PUT", "/v1/orders/{id}/callback") => (true, inline::<callbacks::Body>()),
         ("POST", "/v1/bulk") => (true, inline::<bulk::Body>()),
         ("POST", "/hooks/{source}") => {
@@ -360,6 +363,12 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("DELETE", "/v1/orders/{id}") => {
             json!({ "200": of("Nothing of it is left.", schema.of::<ErasedOrder>()) })
         }
+        ("GET", "/v1/orders/{id}/calls") => {
+            json!({ "200": of("The calls.", schema.of::<CallList>()) })
+        }
+        ("GET", "/v1/orders/{id}/releases") => {
+            json!({ "200": of("The releases.", schema.of::<ReleaseList>()) })
+        }
         ("GET", "/v1/orders/{id}/document") => json!({ "200": of("The document.", object()) }),
         ("PUT", "/v1/orders/{id}/document") => json!({
             "200": of("The order has this document already.", schema.of::<RevisedOrder>()),
@@ -394,7 +403,14 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
             json!({ "200": of("The templates.", schema.of::<TemplateList>()) })
         }
         ("GET", "/v1/holds") => json!({ "200": of("The holds.", schema.of::<HoldList>()) }),
-        ("PUT" | "DELETE", "/v1/holds/{id}") => {
+        ("PUT" | "DELETE", "/v1/holds/{id}")
+        | (
+            "POST",
+            "/v1/templates/{id}/pause"
+            | "/v1/templates/{id}/resume"
+            | "/v1/routes/{id}/hold"
+            | "/v1/routes/{id}/release",
+        ) => {
             json!({ "200": of("The hold.", schema.of::<HoldChange>()) })
         }
         ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {

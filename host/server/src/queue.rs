@@ -1,4 +1,5 @@
-//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/workers` and `/v1/audit`.
+//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/workers` and `/v1/audit`; and the same holds by what
+//! they hold, `/v1/templates/{id}/pause` and `/v1/routes/{id}/hold`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use sitewright_jobs::{DrainAnswer, HoldId, HoldKind, NewHold};
 
+use super::access::Audited;
 use super::answers::{AuditPage, HoldChange, HoldList, Outcome, QueueChange, WorkerChange};
 use super::app::App;
 use super::extract::{Fields, Id, MAX_ID, Parameters, answer};
@@ -101,6 +103,48 @@ pub(crate) async fn release(State(app): State<App>, Id(name): Id) -> Result<Resp
     let was_held = app.database.release_hold(&id).await?;
     let outcome = if was_held { Outcome::Released } else { Outcome::NotHeld };
     Ok(answer(StatusCode::OK, &HoldChange { outcome, hold: id }))
+}
+
+/// `POST /v1/templates/{id}/pause`.
+pub(crate) async fn pause_template(
+    app: State<App>,
+    Id(name): Id,
+    body: Fields<HoldBody>,
+) -> Result<Response, Problem> {
+    hold_of(app, HoldId::new(HoldKind::Template, &name), body).await
+}
+
+/// `POST /v1/templates/{id}/resume`.
+pub(crate) async fn resume_template(app: State<App>, Id(name): Id) -> Result<Response, Problem> {
+    release_of(app, HoldId::new(HoldKind::Template, &name)).await
+}
+
+/// `POST /v1/routes/{id}/hold`.
+pub(crate) async fn hold_route(
+    app: State<App>,
+    Id(name): Id,
+    body: Fields<HoldBody>,
+) -> Result<Response, Problem> {
+    hold_of(app, HoldId::new(HoldKind::Route, &name), body).await
+}
+
+/// `POST /v1/routes/{id}/release`.
+pub(crate) async fn release_route(app: State<App>, Id(name): Id) -> Result<Response, Problem> {
+    release_of(app, HoldId::new(HoldKind::Route, &name)).await
+}
+
+async fn hold_of(app: State<App>, id: HoldId, body: Fields<HoldBody>) -> Result<Response, Problem> {
+    let name = id.to_string();
+    let mut response = hold(app, Id(name.clone()), body).await?;
+    response.extensions_mut().insert(Audited::Target(name));
+    Ok(response)
+}
+
+async fn release_of(app: State<App>, id: HoldId) -> Result<Response, Problem> {
+    let name = id.to_string();
+    let mut response = release(app, Id(name.clone())).await?;
+    response.extensions_mut().insert(Audited::Target(name));
+    Ok(response)
 }
 
 /// Asks a worker to drain, or takes that back. Whether that changed anything.

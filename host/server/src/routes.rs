@@ -19,8 +19,8 @@ use super::console::{
 };
 use super::problem::{Problem, ProblemKind};
 use super::{
-    bulk, bundles, callbacks, cost, events, failures, health, hooks, metrics, openapi, orders,
-    queue, replays, templates, webhooks,
+    bulk, bundles, callbacks, calls, cost, events, failures, health, hooks, metrics, openapi,
+    orders, queue, releases, replays, templates, webhooks,
 };
 
 /// A route.
@@ -91,6 +91,20 @@ static API: &[Route] = &[
         Some("order.revise"),
         put(orders::revise),
         "Make an order again with a changed document"
+    ),
+    route!(
+        GET "/v1/orders/{id}/calls",
+        READ,
+        None,
+        get(calls::list),
+        "List the AI calls of an order that were paid for, the oldest first"
+    ),
+    route!(
+        GET "/v1/orders/{id}/releases",
+        READ,
+        None,
+        get(releases::list),
+        "List the releases of an order, the newest first"
     ),
     route!(
         POST "/v1/orders/{id}/cancel",
@@ -202,6 +216,34 @@ static API: &[Route] = &[
         Some("hold.release"),
         delete(queue::release),
         "Release a route or a template"
+    ),
+    route!(
+        POST "/v1/templates/{id}/pause",
+        OPERATE,
+        Some("hold.set"),
+        post(queue::pause_template),
+        "Hold a template"
+    ),
+    route!(
+        POST "/v1/templates/{id}/resume",
+        OPERATE,
+        Some("hold.release"),
+        post(queue::resume_template),
+        "Release a template"
+    ),
+    route!(
+        POST "/v1/routes/{id}/hold",
+        OPERATE,
+        Some("hold.set"),
+        post(queue::hold_route),
+        "Hold a route"
+    ),
+    route!(
+        POST "/v1/routes/{id}/release",
+        OPERATE,
+        Some("hold.release"),
+        post(queue::release_route),
+        "Release a route"
     ),
     route!(
         POST "/v1/queue/pause",

@@ -179,6 +179,7 @@ impl Handler for Orders {
                     let message = message!("the site was made, but could not be stored: {message}");
                     return self.retry_later(claimed, host_failure(claimed, message)).await;
                 }
+                self.database.attempt_counts().add_release(release.manifest.total_bytes);
                 self.holds.succeeded(claimed).await;
                 Resolution::Succeeded { release: release.manifest.id.to_string() }
             }

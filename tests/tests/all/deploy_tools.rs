@@ -3,9 +3,13 @@
 
 use std::process::Command;
 
-use sitewright_tests::standins::Packages;
+use sitewright_tests::standins::{self, Packages};
 use sitewright_tests::{Done, root};
 
+/// The image that the test builds.
+const IMAGE: &str = "sitewright-test";
+/// Maximum size of the image without templates: 120 MB.
+const MAX_IMAGE: u64 = 120_000_000;
 /// The oldest and the newest version whose schemas the package has.
 const KUBERNETES: [&str; 2] = ["1.25", "1.37"];
 
@@ -123,6 +127,39 @@ fn hadolint_finds_nothing_in_the_containerfiles() {
         let (code, says) = judged(arguments, &format!("{text}RUN cd /tmp && ls\n"));
         assert!(code == 1 && says.contains("DL3003"), "{name}: {code}: {says}");
     }
+}
+
+/// Built where a container engine runs and gets the base images: it takes as long as a release build.
+#[test]
+fn the_image_is_small_and_runs_on_a_read_only_root() {
+    let test = "the_image_is_small_and_runs_on_a_read_only_root";
+    let asked = |engine: &str, arguments: &[&str]| {
+        let mut command = Command::new(engine);
+        command.args(arguments).current_dir(root()).output().map(Done::from)
+    };
+    // That of docker fails if its daemon does not answer.
+    let runs = |engine: &&str| asked(engine, &["version"]).is_ok_and(|done| done.code == 0);
+    let Some(engine) = ["podman", "docker"].into_iter().find(runs) else {
+        return standins::skipped(test, "no container engine runs (podman or docker)");
+    };
+    let file = "deploy/Containerfile";
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    for line in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        let base = line.split(' ').next().unwrap();
+        if asked(engine, &["pull", base]).unwrap().code != 0 {
+            return standins::skipped(test, &format!("{engine} cannot pull {base}"));
+        }
+    }
+    let built = asked(engine, &["build", "-f", file, "-t", IMAGE, "."]).unwrap();
+    assert_eq!(built.code, 0, "{}{}", built.stdout, built.stderr);
+    let inspected = ["image", "inspect", "--format", "{{.Size}} {{.Config.User}}", IMAGE];
+    let inspected = asked(engine, &inspected).unwrap().stdout;
+    let (size, user) = inspected.trim().split_once(' ').unwrap();
+    assert!(size.parse::<u64>().unwrap() < MAX_IMAGE, "{size} bytes");
+    assert_eq!(user, "65532:65532");
+    let run = ["run", "--rm", "--read-only", "--network", "none", IMAGE, "--version"];
+    let run = asked(engine, &run).unwrap();
+    assert!(run.code == 0 && run.stdout.contains("sitewright"), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

@@ -97,6 +97,11 @@ async fn an_order_goes_from_a_request_to_a_site() {
     let metrics = client.get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
     let counted = "sitewright_attempts_total{outcome=\"succeeded\",kind=\"\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+    let begun = "sitewright_attempts_total{outcome=\"dead\",kind=\"ai\"} 0";
+    assert!(metrics.contains(begun), "{metrics}");
+    let bytes =
+        metrics.lines().find_map(|line| line.strip_prefix("sitewright_release_bytes_total "));
+    assert!(bytes.is_some_and(|bytes| bytes != "0"), "{metrics}");
     assert_eq!(client.get(worker.url("/v1/stats")).send().await.unwrap().status(), 404);
 
     // A failed attempt is repeated by a process of its own.

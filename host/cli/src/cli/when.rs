@@ -40,26 +40,30 @@ pub(super) fn span(ms: i64) -> String {
 /// milliseconds since the Unix epoch.
 pub(super) fn since(text: &str) -> Result<i64, String> {
     Ok(match parse(text)? {
-        Parsed::At(at) => at,
+        Parsed::At(time) => time.unix_timestamp().saturating_mul(1_000),
         Parsed::Span(ms) => now_ms().saturating_sub(ms),
     })
 }
 
-/// Parses a time that is to come: a span from now, a day, or RFC 3339. Returns milliseconds since
+/// Parses a time that is to come: a span from now, a day, or RFC 3339. A part of a second counts as
+/// a whole one, so that what waits for the time never begins too early. Returns milliseconds since
 /// the Unix epoch.
 pub(super) fn until(text: &str) -> Result<i64, String> {
-    let (at, now) = (parse(text)?, now_ms());
-    match at {
-        Parsed::Span(0) => Err(format!("{text:?} is over at once; write a time that is to come")),
-        Parsed::Span(ms) => Ok(now.saturating_add(ms)),
-        Parsed::At(at) if at > now => Ok(at),
-        Parsed::At(_) => Err(format!("{text:?} is past; write a time that is to come")),
-    }
+    let (parsed, now) = (parse(text)?, now_ms());
+    let time = match parsed {
+        Parsed::Span(0) => {
+            return Err(format!("{text:?} is over at once; write a time that is to come"));
+        }
+        Parsed::Span(ms) => return Ok(now.saturating_add(ms)),
+        Parsed::At(time) => time,
+    };
+    let seconds = time.unix_timestamp().saturating_add(i64::from(time.nanosecond() > 0));
+    let at = seconds.saturating_mul(1_000);
+    if at > now { Ok(at) } else { Err(format!("{text:?} is past; write a time that is to come")) }
 }
 
 enum Parsed {
-    /// Milliseconds since the Unix epoch.
-    At(i64),
+    At(OffsetDateTime),
     /// Milliseconds.
     Span(i64),
 }
@@ -69,7 +73,7 @@ fn parse(text: &str) -> Result<Parsed, String> {
         || format!("{text:?} is not a time; write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
     let text_of_time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     if let Ok(time) = OffsetDateTime::parse(&text_of_time, &Rfc3339) {
-        return Ok(Parsed::At(time.unix_timestamp().saturating_mul(1_000)));
+        return Ok(Parsed::At(time));
     }
     let seconds = match text.chars().last() {
         Some('s') => 1,
@@ -106,6 +110,7 @@ mod tests {
     #[test]
     fn a_time_is_told_from_a_span() {
         assert_eq!(since("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000));
+        assert_eq!(since("2023-11-14T22:13:20.999Z"), Ok(1_700_000_000_000));
         assert_eq!(since("2023-11-14"), Ok(1_699_920_000_000));
         for (span, ms) in [
             ("90s", 90_000),
@@ -127,7 +132,15 @@ mod tests {
     fn a_time_to_come_is_not_past() {
         let away = until("2h").unwrap_or_default() - now_ms();
         assert!((7_190_000..=7_200_000).contains(&away), "{away}");
-        assert!(until("2999-01-01").is_ok());
+        for (text, ms) in [
+            ("2999-01-01", 32_472_144_000_000),
+            ("2999-01-01T00:00:00.000Z", 32_472_144_000_000),
+            ("2999-01-01T00:00:00.000000001Z", 32_472_144_001_000),
+            ("2999-01-01T02:00:00.7+02:00", 32_472_144_001_000),
+            ("2999-01-01T00:00:59.999Z", 32_472_144_060_000),
+        ] {
+            assert_eq!(until(text), Ok(ms), "{text}");
+        }
         for text in ["2023-11-14", "2023-11-14T22:13:20Z", "", "2x", "0s", "0d", "00m"] {
             assert!(until(text).is_err(), "{text:?}");
         }

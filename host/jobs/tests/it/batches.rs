@@ -128,7 +128,7 @@ mod tests {
         let database = place.open().await;
         database.enqueue(NewOrder { batch: true, ..new_order("a") }).await.unwrap();
         let claimed = taken_by(&database, "a", "w").await;
-        for request in ["read", "shared", "unread"] {
+        for request in ["read", "quoting", "shared", "unread", "cut", "cut and shared"] {
             database.add_batch_item("a", call(request)).await.unwrap();
         }
         place.sql("UPDATE sitewright_batch_items SET state = 'answered', answer = '{}'").await;
@@ -143,6 +143,18 @@ mod tests {
             ..reply("shared", 0)
         };
         database.keep_reply("a", &attempt, shared).await.unwrap();
+        // One has a text that looks like the mark of a shared reply.
+        let quoting =
+            NewAiCall { entry: json!({ "content": "{\"cached\":true}" }), ..reply("quoting", 0) };
+        database.keep_reply("a", &attempt, quoting).await.unwrap();
+        // Entries that cannot be read: one was paid for, of the other nothing was counted.
+        database.keep_reply("a", &attempt, reply("cut", 0)).await.unwrap();
+        let shared =
+            NewAiCall { cost_nano_usd: Some(0), input_tokens: None, ..reply("cut and shared", 0) };
+        database.keep_reply("a", &attempt, shared).await.unwrap();
+        let cut = "UPDATE sitewright_ai_calls SET entry = '{\"content\":\"bre'
+             WHERE request LIKE 'cut%'";
+        assert_eq!(place.sql(cut).await, 2);
         release(&database, &claimed, "r1").await;
 
         let mut charged = Vec::new();
@@ -154,7 +166,7 @@ mod tests {
             }
         }
         charged.sort_unstable();
-        assert_eq!((answers.len(), charged), (3, vec!["shared", "unread"]));
+        assert_eq!((answers.len(), charged), (6, vec!["cut and shared", "shared", "unread"]));
         assert_eq!(unread(&database).await, []);
         for answer in &answers {
             assert_eq!(database.unread_answer(&answer.id).await.unwrap(), None);
@@ -162,6 +174,6 @@ mod tests {
             assert!(!database.charge_unread(&answer.id, again).await.unwrap(), "{answer:?}");
         }
         let cost = database.cost("a").await.unwrap();
-        assert_eq!((cost.calls, cost.nano_usd), (4, 3_000));
+        assert_eq!((cost.calls, cost.nano_usd), (8, 6_000));
     }
 }

@@ -140,6 +140,30 @@ async fn a_token_that_is_wrong_expired_or_revoked_opens_nothing() {
     later.get("/v1/stats").await.is_problem(401, "unauthorized");
 }
 
+/// Every guess gets the same answer, however near it is, fills no log, and locks nobody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_tokens_learns_nothing() {
+    let place = Place::sqlite();
+    let mut api = place.serve().await;
+    let good = api.log_in(&[Scope::Admin]).await;
+    let mut answers = BTreeSet::new();
+    for at in good.len() - 32..good.len() {
+        let mut near = good.clone();
+        let digit = if &good[at..=at] == "0" { "1" } else { "0" };
+        near.replace_range(at..=at, digit);
+        for guess in [near, good[..at].to_owned()] {
+            let request = api.client.post(format!("http://{}/v1/queue/pause", api.address));
+            let answer = send(request.bearer_auth(&guess)).await;
+            answer.is_problem(401, "unauthorized");
+            answers.insert(answer.text);
+        }
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(api.database.audit_log(i64::MAX, 10).await.unwrap().len(), 0);
+    assert!(!api.database.is_paused().await.unwrap());
+    assert_eq!(api.get("/v1/stats").await.status, StatusCode::OK);
+}
+
 /// Of two, a proxy and the server might believe different ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_tokens_no_header_that_is_checked_may_come_twice() {

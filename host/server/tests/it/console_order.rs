@@ -108,12 +108,28 @@ mod tests {
         let browser = Browser::new(&api);
         let html = browser.page("/console/orders/1/releases").await;
         assert!(html.contains("not where the workers keep releases"), "{html}");
+        let nowhere = api.get("/v1/orders/1/releases").await;
+        assert_eq!(nowhere.body, json!({ "order": "1", "releases": null }), "{nowhere:?}");
+        let nothing = api.get("/v1/orders/nothing/releases").await;
+        nothing.is_problem(404, "no_such_order");
         let evil = "Sourdough &amp; rye";
         let first = publish(&api, &place, "1", "Rye bread", true).await;
         api.database.reopen("1", None).await.unwrap();
         let second = publish(&api, &place, "1", evil, false).await;
         assert_ne!(first, second);
         api.log_in(&[Scope::Admin]).await;
+        // The API has the same list.
+        let listed = api.get("/v1/orders/1/releases").await.body;
+        let releases = listed["releases"].as_array().unwrap();
+        let ids: Vec<_> = releases.iter().map(|one| (&one["id"], &one["current"])).collect();
+        let (first_id, second_id) = (json!(first), json!(second));
+        assert_eq!(ids, [(&second_id, &json!(true)), (&first_id, &json!(false))], "{listed}");
+        let made = &releases[0]["made"];
+        assert_eq!(
+            (&made["template"], &made["template_version"]),
+            (&json!("flora"), &json!("1.0.0"))
+        );
+        assert!(made["files"].as_u64() >= Some(1) && made["bytes"].as_u64() >= Some(1), "{made}");
         let token = api.token.clone().unwrap();
         let browser = Browser::new(&api);
         browser.log_in(&token).await;

@@ -48,6 +48,17 @@ mod tests {
         ] {
             api.database.keep_reply(order, "a", call).await.unwrap();
         }
+        let listed = api.get("/v1/orders/1/calls").await.body;
+        let calls = listed["calls"].as_array().unwrap();
+        let purposes: Vec<_> =
+            calls.iter().map(|call| (&call["purpose"], &call["model"])).collect();
+        let [copy, code, small, large] = ["copywriting", "code", "small", "large"].map(Value::from);
+        assert_eq!(purposes, [(&copy, &small), (&copy, &large), (&code, &large)], "{listed}");
+        assert_eq!(calls[1]["cost_nano_usd"], 2_000);
+        assert_eq!((&calls[2]["cost_nano_usd"], &listed["more"]), (&Value::Null, &json!(false)));
+        assert_eq!((&calls[0]["attempt"], &calls[0]["current"]), (&json!("a"), &json!(true)));
+        assert_eq!(calls[0].get("entry"), None, "{listed}");
+        api.get("/v1/orders/nothing/calls").await.is_problem(404, "no_such_order");
         let most = 1_099_511_627_776_i64;
         let today = api.get("/v1/cost").await;
         assert_eq!(today.body["rows"].as_array().unwrap().len(), 1, "{today:?}");

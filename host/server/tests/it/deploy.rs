@@ -33,13 +33,15 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         cost_nano_usd: Some(1_500_000_000),
         input_tokens: Some(7),
         output_tokens: Some(8),
-        took_ms: None,
+        took_ms: Some(1_500),
         entry: json!({}),
     };
     api.database.keep_reply("1", "a", call.clone()).await.unwrap();
     api.database.keep_unusable("1", "a", call).await.unwrap();
     let took = Duration::from_millis(1_500);
     api.database.attempt_counts().add(AttemptEnd::Dead, Some("trap"), took);
+    api.database.attempt_counts().add_of_template("flora", AttemptEnd::Dead);
+    api.database.attempt_counts().add_release(1_234);
     api.database.attempt_counts().add_wait(Duration::from_secs(20));
     api.database.ai_counts().add_failure(AiFailureSeries {
         provider: "openai".to_owned(),
@@ -53,6 +55,13 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         "sitewright_attempt_duration_seconds_bucket{le=\"2.0\",outcome=\"dead\"} 1",
         "sitewright_attempt_duration_seconds_bucket{le=\"+Inf\",outcome=\"dead\"} 1",
         "sitewright_attempt_duration_seconds_sum{outcome=\"dead\"} 1.5",
+        "sitewright_template_attempts_total{template=\"flora\",outcome=\"dead\"} 1",
+        "sitewright_database_errors_total{transient=\"true\"} 0",
+        "sitewright_release_bytes_total 1234",
+        "sitewright_ai_reply_duration_seconds_count{provider=\"openai\",model=\"small\",\
+         outcome=\"used\"} 1",
+        "sitewright_ai_reply_duration_seconds_sum{provider=\"openai\",model=\"small\",\
+         outcome=\"unusable\"} 1.5",
         "sitewright_queue_wait_seconds_bucket{le=\"15.0\"} 0",
         "sitewright_queue_wait_seconds_count 1",
         "sitewright_ai_replies_total{provider=\"openai\",model=\"small\",outcome=\"used\"} 1",

@@ -106,6 +106,24 @@ mod tests {
         assert_eq!(release().await.body["outcome"], "released");
         assert_eq!(release().await.body["outcome"], "not_held");
 
+        // The same by what is held.
+        for (path, outcome, hold) in [
+            ("templates/flora/pause", "held", "template:flora"),
+            ("templates/flora/pause", "already_held", "template:flora"),
+            ("templates/flora/resume", "released", "template:flora"),
+            ("templates/flora/resume", "not_held", "template:flora"),
+            ("routes/default/hold", "held", "route:default"),
+            ("routes/default/release", "released", "route:default"),
+        ] {
+            let answer = api.post(&format!("/v1/{path}")).await.body;
+            assert_eq!(answer, json!({ "outcome": outcome, "hold": hold }), "{path}");
+        }
+        api.post("/v1/templates/nothing/pause").await.is_problem(422, "no_such_template");
+        api.post("/v1/routes/nothing/hold").await.is_problem(404, "no_such_route");
+        let log = api.database.audit_log(i64::MAX, 3).await.unwrap();
+        let targets: Vec<_> = log.iter().map(|entry| entry.target.as_deref()).collect();
+        assert_eq!(targets, [Some("nothing"), Some("nothing"), Some("route:default")], "{log:?}");
+
         assert_eq!(api.post("/v1/queue/pause").await.body["paused"], true);
         let stats = api.get("/v1/stats").await.body;
         assert_eq!((&stats["paused"], &stats["orders"]["queued"]), (&json!(true), &json!(1)));

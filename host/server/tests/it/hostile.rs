@@ -97,7 +97,7 @@ async fn heads_are_bounded_and_malformed_ones_are_refused() {
         (format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), &["414", "431", "400"]),
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), &["400", "505"]),
         ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned(), &["400"]),
-        // Two lengths, and both ways to give one: what a proxy and a server read differently.
+        // Two lengths, and an encoding without a length: what a proxy and a server read differently.
         (
             "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\
              Content-Length: 5\r\n\r\nabcde"
@@ -119,6 +119,32 @@ async fn heads_are_bounded_and_malformed_ones_are_refused() {
     }
     assert!(!api.database.is_paused().await.unwrap());
     assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
+}
+
+/// With a length and chunks, one of a proxy and a server takes for a request what the other takes
+/// for a body: the connection ends with the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_follows_one_with_chunks() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let hidden = "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+                  Connection: close\r\n\r\n";
+    let body = format!("0\r\n\r\n{hidden}");
+    let length = format!("Content-Length: {}", body.len());
+    for (lines, requests) in [
+        (format!("{length}\r\nTransfer-Encoding: chunked"), 1),
+        (format!("Transfer-Encoding: chunked\r\n{length}"), 1),
+        ("Transfer-Encoding: chunked".to_owned(), 1),
+        // Without chunks, the second request is one.
+        ("Content-Length: 5".to_owned(), 2),
+    ] {
+        let head = "POST /v1/orders/nothing/cancel HTTP/1.1\r\nHost: localhost";
+        let sent = format!("{head}\r\n{lines}\r\n\r\n{body}");
+        let answer = api.raw(sent.as_bytes(), WITHIN).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{lines:?}: {answer:?}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), requests, "{lines:?}: {answer:?}");
+        assert_eq!(api.database.is_paused().await.unwrap(), requests == 2, "{lines:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,6 +92,11 @@ mod tests {
                 assert_eq!(answer.header(header), value, "{answer:?}");
             }
         };
+        // Asking for the headers exports nothing: the audit log below has no entry of it.
+        let headers = send(api.request(Method::HEAD, &path)).await;
+        assert_eq!((headers.status, headers.text.as_str()), (StatusCode::OK, ""), "{headers:?}");
+        assert_eq!(headers.header("content-type"), "application/x-tar", "{headers:?}");
+        assert_eq!(headers.headers.get("content-length"), None, "{headers:?}");
         is_it(&api.get(&path).await);
         api.get("/v1/failures/records/nothing/bundle").await.is_problem(404, "no_such_failure");
 

@@ -69,6 +69,42 @@ async fn clients_that_read_only_text_get_metrics_as_text() {
     }
 }
 
+/// What an alert counts is there before it happens, so that the first failure is an increase.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_attempts_of_a_worker_are_counted_from_0() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let counted = async || {
+        let metrics = api.get("/metrics").await.text;
+        let lines = metrics.lines().filter(|line| line.starts_with("sitewright_attempts_total{"));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert!(counted().await.is_empty(), "a server makes no attempts");
+    let counts = api.database.attempt_counts();
+    counts.begin();
+    let begun = counted().await;
+    assert_eq!(begun.len(), 1 + 3 * sitewright_model::failure::FailureKind::ALL.len(), "{begun:?}");
+    assert!(begun.iter().all(|line| line.ends_with("} 0")), "{begun:?}");
+    let took = Duration::from_millis(1_500);
+    counts.add(sitewright_jobs::AttemptEnd::Succeeded, None, took);
+    counts.add(sitewright_jobs::AttemptEnd::Failed, Some("template_error"), took);
+    counts.add(sitewright_jobs::AttemptEnd::Dead, Some("ai"), took);
+    counts.add(sitewright_jobs::AttemptEnd::Retry, Some("host"), took);
+    // A worker that is started again in this process.
+    counts.begin();
+    let counted = counted().await;
+    assert_eq!(counted.len(), begun.len(), "{counted:?}");
+    for labels in [
+        "outcome=\"succeeded\",kind=\"\"",
+        "outcome=\"failed\",kind=\"template_error\"",
+        "outcome=\"dead\",kind=\"ai\"",
+        "outcome=\"retry\",kind=\"host\"",
+    ] {
+        let line = format!("sitewright_attempts_total{{{labels}}} 1");
+        assert!(counted.contains(&line), "{line}: {counted:?}");
+    }
+}
+
 /// Names of templates are a producer's; the number of time series is bounded whatever it writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_bounded_cardinality() {
@@ -108,10 +144,41 @@ async fn a_server_is_ready_when_its_tables_are() {
     assert_eq!(api.get("/healthz").await.status, StatusCode::OK);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_ready_with_a_template_and_a_folder_for_sites() {
+    let place = Place::sqlite();
+    let database = place.database().await;
+    for (template, has_sites, status, says) in [
+        (Some("flora"), false, StatusCode::SERVICE_UNAVAILABLE, "sites_unwritable"),
+        (None, true, StatusCode::SERVICE_UNAVAILABLE, "no_template"),
+        (Some("flora"), true, StatusCode::OK, "ready"),
+    ] {
+        if has_sites {
+            std::fs::create_dir_all(place.sites()).unwrap();
+        }
+        let names: Vec<String> = template.map(str::to_owned).into_iter().collect();
+        let parts = ServerParts {
+            surface: Surface::Status,
+            templates: Arc::new(move || {
+                let names = names.clone();
+                Box::pin(async move { Ok(names) })
+            }),
+            ..place.parts(database.clone(), settings())
+        };
+        let api = Api::start(parts, database.clone()).await;
+        let answer = api.get("/readyz").await;
+        assert_eq!((answer.status, answer.body["status"].as_str()), (status, Some(says)));
+        assert_eq!(answer.body["hint"].is_null(), status == StatusCode::OK, "{answer:?}");
+        // What is no sites folder is not made one.
+        assert_eq!(place.sites().is_dir(), has_sites);
+    }
+}
+
 /// The status of a worker: probes by everybody, metrics with a token, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_server_has_no_api() {
     let place = Place::sqlite();
+    std::fs::create_dir(place.sites()).unwrap();
     let database = place.database().await;
     let stuck = || Err(message!("the heartbeats are stuck"));
     let listen = "0.0.0.0:0".parse().unwrap();
