@@ -2,13 +2,15 @@
 //! without JavaScript; axe-core on every screen; and Lighthouse on two of them, or on every screen
 //! with `TESTS_PAGES=all`, which `cargo xtask test --pages` sets.
 //!
-//! `tests/standins/pages/console.mjs` is what the browser does. With `TESTS_PICTURES=FOLDER`
-//! it also takes pictures of all screens.
+//! `tests/standins/pages/console.mjs` is what the browser does. With `TESTS_PICTURES=FOLDER` (an
+//! absolute path) it also takes pictures of all screens. `SITEWRIGHT_UPDATE_GALLERY=1` makes those
+//! of `docs/src/operate/console.md` anew.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sitewright_jobs::{
@@ -32,6 +34,12 @@ const TEST: &str = "an_operator_does_the_commonest_tasks_in_a_browser";
 const WAYS: [&str; 3] = ["mouse", "keyboard", "plain"];
 /// Screens that Lighthouse judges in every run: those with the most kinds of elements.
 const JUDGED_ALWAYS: [&str; 2] = ["cause", "templates"];
+/// Screens of which the book may have a picture.
+const IN_BOOK: [&str; 5] = ["now", "order", "cause", "retry", "templates"];
+/// Width and height of such a picture, in pixels.
+const PICTURE: (u32, u32) = (1280, 900);
+/// Maximum size of such a picture, in bytes: all of them are in the repository.
+const MAX_PICTURE: usize = 150 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_does_the_commonest_tasks_in_a_browser() {
@@ -51,9 +59,21 @@ async fn an_operator_does_the_commonest_tasks_in_a_browser() {
     let mut arguments = tools.to_vec();
     arguments.push(format!("http://{}", api.address).into());
     arguments.push(token.clone().into());
-    arguments.extend(std::env::var_os("TESTS_PICTURES"));
+    let updates_book = std::env::var_os("SITEWRIGHT_UPDATE_GALLERY").is_some();
+    let pictures = place.folder.path().join("pictures");
+    if updates_book {
+        fs::create_dir(&pictures).unwrap();
+        arguments.push(pictures.clone().into());
+    } else {
+        arguments.extend(std::env::var_os("TESTS_PICTURES"));
+    }
     let checked = judge("console.mjs", arguments, String::new()).await;
     assert!(checked.len() >= 60, "{checked:?}");
+    if updates_book {
+        for name in IN_BOOK {
+            fs::copy(picture(&pictures, name), picture(&book(), name)).unwrap();
+        }
+    }
 
     // By name: each screen is checked light and dark.
     let mut screens = BTreeMap::new();
@@ -64,6 +84,40 @@ async fn an_operator_does_the_commonest_tasks_in_a_browser() {
     }
     assert!(screens.len() >= 20, "{screens:?}");
     lighthouse_gives_full_marks(&api, &token, &tools, screens).await;
+}
+
+/// The folder of the book's pictures of the console.
+fn book() -> PathBuf {
+    root().join("docs/src/operate/console")
+}
+
+fn picture(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).with_extension("png")
+}
+
+#[test]
+fn the_book_shows_each_picture_of_the_console_that_there_is() {
+    let page = fs::read_to_string(root().join("docs/src/operate/console.md")).unwrap();
+    let mut shown = 0;
+    for name in IN_BOOK {
+        let is_shown = page.contains(&format!("](console/{name}.png)"));
+        let file = picture(&book(), name);
+        assert_eq!(is_shown, file.is_file(), "{name}: it is shown, or it is there");
+        if !is_shown {
+            continue;
+        }
+        shown += 1;
+        let png = fs::read(file).unwrap();
+        assert!(png.len() <= MAX_PICTURE, "{name}: {} bytes", png.len());
+        // The header of a PNG: its signature, and the first chunk with width and height.
+        let (width, height) = PICTURE;
+        let header =
+            [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &width.to_be_bytes(), &height.to_be_bytes()];
+        assert!(png.starts_with(&header.concat()), "{name} is not {PICTURE:?} pixels large");
+    }
+    assert!(shown >= 3, "{shown}");
+    let pictures = fs::read_dir(book()).unwrap().count();
+    assert_eq!(pictures, shown, "a picture shows no screen");
 }
 
 /// Runs a program of `tests/standins/pages`, which prints one JSON object per line: the name or path
