@@ -161,6 +161,8 @@ mod tests {
             (format!("/console/records/{record}"), "render_menu"),
             ("/console/templates".to_owned(), "flora"),
             ("/console/settings".to_owned(), "session.begin"),
+            ("/console/settings".to_owned(), "<span class=\"sub\">/etc/sitewright.toml</span>"),
+            ("/console/settings".to_owned(), "<span class=\"sub\">default</span>"),
             ("/console/audit".to_owned(), "session.begin"),
         ] {
             let html = browser.page(&path).await;
