@@ -391,8 +391,8 @@ pub struct Config {
     pub template_settings: TemplateSettings,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
-    /// The file, variable or flag that sets a key, by the key with its tables (`worker.max_orders`).
-    /// Keys that nothing sets are not in it.
+    /// The file, variable or flag that sets a key, by the key with the names of its tables
+    /// (`worker.max_orders`). Keys that nothing sets are not in it.
     pub sources: BTreeMap<String, String>,
     /// Folder from which relative paths of the AI part start.
     pub base: PathBuf,
@@ -541,8 +541,8 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
     }
 
-    /// The files, variables and flags that set a key, or keys of a table. `None` if none does, and the
-    /// default is in force.
+    /// The files, variables and flags that set a key, or keys of a table. `None` if none does, and
+    /// the default is in force.
     pub fn source(&self, key: &str) -> Option<String> {
         let in_table = format!("{key}.");
         let found: BTreeSet<&str> = self
