@@ -318,6 +318,11 @@ for (const colorScheme of ['light', 'dark']) {
   })) {
     await check(name, address);
   }
+  // The answer to a form, which has no address of its own.
+  await page.goto(`${origin}${record}`);
+  await page.getByRole('button', { name: 'Replay here' }).click();
+  await says(page, 'Nothing was published');
+  report(`replay, ${colorScheme}`, await audit(page));
   await context.close();
 }
 await browser.close();
