@@ -7,12 +7,13 @@
 //! Relative paths in the file start from the file's folder, and so do the defaults; those of
 //! variables and flags start from the working directory (catalogue F3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
+use figment::value::Dict;
 use figment::value::magic::RelativePathBuf;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -402,6 +403,9 @@ pub struct Config {
     pub template_settings: TemplateSettings,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+    /// The file, variable or flag that sets a key, by the key with the names of its tables
+    /// (`worker.max_orders`). Keys that nothing sets are not in it.
+    pub sources: BTreeMap<String, String>,
     /// Folder from which relative paths of the AI part start.
     pub base: PathBuf,
     /// The first 12 digits of the SHA-256 of all keys. Every failure record contains it (catalogue
@@ -535,6 +539,7 @@ impl Config {
             template_settings: template_settings(keys.template, keys.coredump),
             base,
             file,
+            sources: sources(&figment),
         };
         let problems: Vec<String> = config
             .problems()
@@ -547,6 +552,20 @@ impl Config {
             })
             .collect();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
+    }
+
+    /// The files, variables and flags that set a key, or keys of a table. `None` if none does, and
+    /// the default is in force.
+    pub fn source(&self, key: &str) -> Option<String> {
+        let in_table = format!("{key}.");
+        let found: BTreeSet<&str> = self
+            .sources
+            .iter()
+            .filter(|(name, _)| *name == key || name.starts_with(&in_table))
+            .map(|(_, source)| source.as_str())
+            .collect();
+        let found: Vec<&str> = found.into_iter().collect();
+        (!found.is_empty()).then(|| found.join(", "))
     }
 
     /// The settings that finding and exporting a recorded attempt needs.
@@ -770,6 +789,32 @@ fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     })
 }
 
+/// What sets each key that is set, by the key with its tables.
+fn sources(figment: &Figment) -> BTreeMap<String, String> {
+    let mut sources = BTreeMap::new();
+    // It was read before: it has no error.
+    let keys: Dict = figment.extract().unwrap_or_default();
+    add_sources(figment, &[], &keys, &mut sources);
+    sources
+}
+
+/// Adds what sets the keys of a table, and of the tables in it.
+fn add_sources(
+    figment: &Figment,
+    table: &[String],
+    keys: &Dict,
+    sources: &mut BTreeMap<String, String>,
+) {
+    for (key, value) in keys {
+        let mut path = table.to_vec();
+        path.push(key.clone());
+        match value {
+            figment::value::Value::Dict(_, keys) => add_sources(figment, &path, keys, sources),
+            _ => sources.extend(origin(figment, &path).map(|source| (path.join("."), source))),
+        }
+    }
+}
+
 /// Digest of the value of every key that an attempt depends on, defaults included. It contains no
 /// secret: API keys are only named in the configuration.
 fn version(keys: &Keys, sites: &SitesKeys) -> String {
@@ -863,6 +908,27 @@ mod tests {
             let ai = keys.unwrap_or_else(|error| panic!("{error}:\n{example}")).ai;
             assert_eq!(ai.check(), [], "{example}");
         }
+    }
+
+    #[test]
+    fn a_key_has_the_file_or_variable_that_sets_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        let text = "keep_releases = 3\n[worker]\nmax_orders = 5\npoll_ms = 7\n";
+        std::fs::write(&file, text).unwrap();
+        // A value of no file is one of a variable.
+        let figment = Figment::from(Toml::file_exact(&file)).merge(("worker.max_orders", 6));
+        let file = file.display().to_string();
+        let found = sources(&figment);
+        let variable = "the environment variable SITEWRIGHT_WORKER__MAX_ORDERS";
+        for (key, source) in [
+            ("keep_releases", file.as_str()),
+            ("worker.max_orders", variable),
+            ("worker.poll_ms", file.as_str()),
+        ] {
+            assert_eq!(found.get(key).map(String::as_str), Some(source), "{key}: {found:?}");
+        }
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 
     #[test]

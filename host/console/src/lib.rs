@@ -64,7 +64,7 @@ pub use releases::{ChoiceFacts, ReleasesFacts, choose, compare, releases};
 pub use replay::replayed;
 pub use retry::{RetryFacts, retry};
 pub use revise::{ReviseFacts, ReviseStep, revise};
-pub use settings::{AuditFacts, SettingsFacts, audit, retention, settings};
+pub use settings::{AuditFacts, ConfigurationKey, SettingsFacts, audit, retention, settings};
 pub use templates::{TemplateFacts, TemplatesFacts, templates};
 pub use webhooks::{DeliveryFacts, WantedDeliveries, WebhooksFacts, delivery, webhooks};
 

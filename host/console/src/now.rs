@@ -2,12 +2,12 @@
 
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{EndedOrders, Hold, OrderState, Stats, WorkerStats};
+use sitewright_jobs::{Cost, EndedOrders, Hold, OrderState, Stats, WorkerStats};
 
 use super::address;
 use super::chart::{self, Chart, Ended};
 use super::frame::{Frame, Level};
-use super::text::{When, count, counted, short, span};
+use super::text::{When, count, counted, dollars, short, span};
 
 /// A worker whose last heartbeat is older is shown as silent. Workers send one every second.
 const SILENT_MS: i64 = 15_000;
@@ -26,6 +26,8 @@ pub struct NowFacts {
     pub since: i64,
     /// The number of spans.
     pub hours: usize,
+    /// What AI replies have cost since then.
+    pub cost: Cost,
     /// Causes of failures since then, the newest first.
     pub causes: Vec<Cause>,
 }
@@ -232,6 +234,13 @@ fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
             more: format!("in {hours} h"),
             href: "/console/failures".to_owned(),
             class: if all.failed > 0 { "t-bad" } else { "" },
+        },
+        Tile {
+            name: "AI cost",
+            number: dollars(facts.cost.nano_usd),
+            more: format!("in {hours} h"),
+            href: "/console/ai".to_owned(),
+            class: "",
         },
     ]
 }

@@ -7,6 +7,17 @@ use super::address;
 use super::frame::Frame;
 use super::text::{When, count_of, short};
 
+/// A key of the configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationKey {
+    /// With the names of the tables that it is in: `worker.max_orders`.
+    pub key: String,
+    /// As it is shown: without a secret.
+    pub value: String,
+    /// The file, variable or flag that sets it. `None` if none does, and the default is in force.
+    pub source: Option<String>,
+}
+
 /// What the page is made of.
 #[derive(Debug)]
 pub struct SettingsFacts {
@@ -14,8 +25,8 @@ pub struct SettingsFacts {
     pub tokens: Option<Vec<Token>>,
     /// The newest entries of the audit log; `None` if the viewer may not see them.
     pub audit: Option<Vec<AuditEntry>>,
-    /// Keys and values of the configuration in force, without secrets.
-    pub configuration: Vec<(String, String)>,
+    /// The configuration in force, without secrets.
+    pub configuration: Vec<ConfigurationKey>,
     /// Version of the configuration.
     pub version: String,
     /// Version and commit of the program.
@@ -38,7 +49,7 @@ struct Page<'a> {
     f: &'a Frame,
     tokens: Option<Vec<TokenRow>>,
     entries: Option<Vec<Entry>>,
-    configuration: &'a [(String, String)],
+    configuration: &'a [ConfigurationKey],
     version: &'a str,
     build: &'a str,
 }
@@ -133,13 +144,13 @@ struct RetentionPage<'a> {
 pub fn retention(
     frame: &Frame,
     expired: &[(String, u64)],
-    configuration: &[(String, String)],
+    configuration: &[ConfigurationKey],
 ) -> Result<String, askama::Error> {
-    let of_retention = configuration.iter().filter(|(key, _)| key.starts_with("retention."));
+    let of_retention = configuration.iter().filter(|one| one.key.starts_with("retention."));
     RetentionPage {
         f: frame,
         rows: expired.iter().map(|(what, number)| (count_of(*number), what.as_str())).collect(),
-        settings: of_retention.map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+        settings: of_retention.map(|one| (one.key.as_str(), one.value.as_str())).collect(),
     }
     .render()
 }

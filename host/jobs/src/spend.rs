@@ -86,6 +86,20 @@ impl Database {
         self.spend(period, MAX_ROWS).await
     }
 
+    /// What AI replies cost that were paid for at or after `since`, in milliseconds since the Unix
+    /// epoch. A number that no reply can have counts as 2^40.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn cost_since(&self, since: i64) -> Result<Cost, Error> {
+        let doing = "adding up AI calls";
+        let sql =
+            concat!("SELECT ", sums!(), " FROM sitewright_ai_calls c WHERE c.created_at >= $1");
+        let rows = self.read(doing, sql, args![since]).await?;
+        let cost = rows.first().map(Cost::read).transpose();
+        Ok(cost.map_err(|error| Error::database(doing, error))?.unwrap_or_default())
+    }
+
     /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
     /// the tenants of their orders, the dearest first; at most `most`.
     ///

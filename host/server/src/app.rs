@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use sitewright_console::ConfigurationKey;
 use sitewright_control::{Languages, Reading};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
@@ -98,8 +99,8 @@ pub struct ServerParts {
     pub reading: Reading,
     /// Version of the configuration, for orders that are made again.
     pub config_version: String,
-    /// Keys and values of the configuration in force that the console shows: no secrets.
-    pub configuration: Vec<(String, String)>,
+    /// The configuration in force, as the console shows it: no secrets.
+    pub configuration: Vec<ConfigurationKey>,
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
     pub templates: TemplateNames,
@@ -132,7 +133,7 @@ pub(crate) struct Shared {
     pub(crate) keep_releases: usize,
     pub(crate) reading: Reading,
     pub(crate) config_version: String,
-    pub(crate) configuration: Vec<(String, String)>,
+    pub(crate) configuration: Vec<ConfigurationKey>,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
     pub(crate) languages: Languages,

@@ -82,4 +82,5 @@ pub use oidc::{Oidc, OidcConfig, OidcError};
 pub use openapi::description;
 pub use problem::{Problem, ProblemKind};
 pub use routes::{Route, pages, routes};
+pub use sitewright_console::ConfigurationKey;
 pub use sitewright_console::address::HOME as CONSOLE;

@@ -1,6 +1,7 @@
 // An operator at the console, in a headless browser: the commonest tasks with the mouse, with the
 // keyboard alone, and without JavaScript; then axe-core on every screen, light, dark and on a phone.
-// Prints one JSON object per task and per screen: its name, and the problems that were found.
+// Prints one JSON object per task and per screen: its name, and the problems that were found; of a
+// screen also the name of its picture, and its address if it is a page and no refusal.
 // Usage: node console.mjs <folder with node_modules> <browser> <origin> <token> [<folder for pictures>]
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,7 +15,8 @@ const audit = auditor(require);
 
 const DESK = VIEWS.desk;
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
-const report = (name, problems) => console.log(JSON.stringify({ name, problems }));
+const report = (name, problems, more = {}) =>
+  console.log(JSON.stringify({ name, problems, ...more }));
 
 // What a page does wrong by itself: other hosts, refused scripts and styles, errors.
 const watch = (page, problems) => {
@@ -108,6 +110,13 @@ const tasks = {
     await by.press(page, page.getByRole('button', { name: 'Show' }));
     await by.press(page, page.getByRole('link', { name: /the menu has no price/ }).first());
     await says(page, 'Where it stopped');
+  },
+  'see which template fails most, and since when': async (page, by) => {
+    await to(page, by, 'Templates');
+    await says(page, /^flora fails most: 50\.0 % of 12 orders since .+ ago; .+, 5\.0 % of 20\.$/);
+    const worst = page.locator('#live-versions p').getByRole('link', { name: 'flora' });
+    await by.press(page, worst);
+    await page.getByRole('link', { name: /the menu has no price/ }).first().waitFor();
   },
   'retry all of a cause, after seeing what will happen': async (page, by, key) => {
     await to(page, by, 'Failures');
@@ -267,7 +276,8 @@ for (const colorScheme of ['light', 'dark']) {
     };
     problems.push(...(await audit(page, picture)));
     await page.setViewportSize(DESK);
-    report(`${name}, ${colorScheme}`, problems);
+    const more = answer.ok() ? { screen: name, address } : { screen: name };
+    report(`${name}, ${colorScheme}`, problems, more);
   };
   await check('login', screens.login);
   await logIn(page, mouse);
@@ -277,6 +287,8 @@ for (const colorScheme of ['light', 'dark']) {
   const compare = await first(page, releases, /^Compare/);
   const choose = await first(page, releases, /^Make/);
   const delivery = await first(page, '/console/webhooks', 'order.failed');
+  await page.goto(`${origin}/console/orders`);
+  const change = await page.locator('#live-changes a').first().getAttribute('href');
   for (const [name, address] of Object.entries({
     now: '/console',
     orders: '/console/orders',
@@ -289,6 +301,7 @@ for (const colorScheme of ['light', 'dark']) {
     choose,
     revise: '/console/orders/find-plain-2/revise',
     bulk: '/console/bulk?do=retry&state=failed&text=mouth',
+    change,
     ai: '/console/ai?since=month',
     webhooks: '/console/webhooks',
     hooks: '/console/hooks',
@@ -305,6 +318,11 @@ for (const colorScheme of ['light', 'dark']) {
   })) {
     await check(name, address);
   }
+  // The answer to a form, which has no address of its own.
+  await page.goto(`${origin}${record}`);
+  await page.getByRole('button', { name: 'Replay here' }).click();
+  await says(page, 'Nothing was published');
+  report(`replay, ${colorScheme}`, await audit(page));
   await context.close();
 }
 await browser.close();

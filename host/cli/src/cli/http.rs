@@ -16,8 +16,8 @@ use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, BundleExport, Expired, Replay, ReplayError, Server, ServerConfig, ServerParts, Surface,
-    TemplateNames,
+    Alive, BundleExport, ConfigurationKey, Expired, Replay, ReplayError, Server, ServerConfig,
+    ServerParts, Surface, TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
 use sitewright_webhooks::{CallbackRules, Hooks};
@@ -82,8 +82,14 @@ pub(super) async fn bind(
             tracing::warn!(hook, "{says}");
         }
     }
+    let mut configuration = configuration(config, &database);
+    for shown in configuration.iter_mut().filter(|shown| shown.key == "server.listen") {
+        if let Some(listen) = listen {
+            shown.value = listen.to_string();
+            shown.source = Some("the flag --listen".to_owned());
+        }
+    }
     let listen = listen.unwrap_or(config.server.listen);
-    let configuration = configuration(config, &database);
     let parts = ServerParts {
         database,
         sites: config.sites.clone(),
@@ -109,8 +115,8 @@ pub(super) async fn bind(
 }
 
 /// What the console shows of the configuration in force: keys that have no secret, with the URL of
-/// the database without its password.
-fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> {
+/// the database without its password, each with what sets it.
+fn configuration(config: &Config, database: &Database) -> Vec<ConfigurationKey> {
     let path = |path: &Path| path.display().to_string();
     let routes: Vec<&str> = config.ai.routes.keys().map(String::as_str).collect();
     let providers: Vec<&str> = config.ai.providers.keys().map(String::as_str).collect();
@@ -119,9 +125,7 @@ fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> 
         Some(callbacks) if callbacks.allow_private => "accepted, also to private addresses",
         Some(_) => "accepted to public addresses",
     };
-    let file = config.file.as_deref().map_or_else(|| "none".to_owned(), path);
     let mut shown = vec![
-        ("file".to_owned(), file),
         ("templates".to_owned(), path(&config.templates)),
         ("sites".to_owned(), path(&config.sites)),
         ("database".to_owned(), database.shown().to_owned()),
@@ -149,6 +153,9 @@ fn configuration(config: &Config, database: &Database) -> Vec<(String, String)> 
         flatten(table, &keys, &mut shown);
     }
     shown
+        .into_iter()
+        .map(|(key, value)| ConfigurationKey { source: config.source(&key), key, value })
+        .collect()
 }
 
 /// Adds the keys of a table, and of the tables in it.

@@ -155,9 +155,11 @@ impl Setup {
         let mut config = Config::load(self.config.as_deref())?;
         if let Some(templates) = &self.templates {
             config.templates = templates.clone();
+            config.sources.insert("templates".to_owned(), "the flag --templates".to_owned());
         }
         if let Some(out) = &self.out {
             config.sites = out.clone();
+            config.sources.insert("sites".to_owned(), "the flag --out".to_owned());
         }
         Ok(config)
     }

@@ -161,6 +161,8 @@ mod tests {
             (format!("/console/records/{record}"), "render_menu"),
             ("/console/templates".to_owned(), "flora"),
             ("/console/settings".to_owned(), "session.begin"),
+            ("/console/settings".to_owned(), "<span class=\"sub\">/etc/sitewright.toml</span>"),
+            ("/console/settings".to_owned(), "<span class=\"sub\">default</span>"),
             ("/console/audit".to_owned(), "session.begin"),
         ] {
             let html = browser.page(&path).await;
@@ -336,6 +338,9 @@ mod tests {
         let hold = sitewright_jobs::HoldId::named(&hold).unwrap();
         let hold = sitewright_jobs::NewHold::by_operator(hold, Some(EVIL));
         assert!(api.database.hold(hold).await.unwrap());
+        // The digest of a version, beside the share of orders that failed with it.
+        api.database.count_end("flora", EVIL, OrderState::Failed);
+        api.database.store_ends().await.unwrap();
 
         let encoded =
             percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC);
@@ -368,6 +373,14 @@ mod tests {
             seen += html.matches("alert(1)").count();
         }
         assert!(seen >= 40, "{seen}");
+        // A change of many orders: its page, and where it is named.
+        let now = sitewright_model::time::now_ms().to_string();
+        let fields = [("do", "retry"), ("template", EVIL), ("until", now.as_str()), ("most", "1")];
+        let change = browser.act("/console/bulk", &fields).await;
+        assert!(change.starts_with("/console/bulk/"), "{change}");
+        for path in [change.as_str(), "/console/orders", "/console/audit"] {
+            is_text(path, &browser.page(path).await);
+        }
         for path in [
             format!("/console/orders?state={evil_query}"),
             format!("/console/orders?kind={evil_query}"),

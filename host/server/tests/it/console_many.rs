@@ -217,6 +217,7 @@ mod tests {
             }
             assert!(!html.contains(evil), "{html}");
         }
+        assert!(browser.page("/console").await.contains("<strong>$1104.5116</strong>"));
         assert_eq!(browser.get("/console/ai?since=year").await.status.as_u16(), 400);
         // A hold is released where it is seen.
         let fields = [("hold", "route:default"), ("from", "ai")];

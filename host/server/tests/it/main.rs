@@ -79,7 +79,9 @@ use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
 use sitewright_model::message;
-use sitewright_server::{Server, ServerConfig, ServerError, ServerParts, Surface};
+use sitewright_server::{
+    ConfigurationKey, Server, ServerConfig, ServerError, ServerParts, Surface,
+};
 use sitewright_webhooks::CallbackRules;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -131,7 +133,13 @@ impl Place {
                 strict: false,
             },
             config_version: "c1".to_owned(),
-            configuration: vec![("sites".to_owned(), "sites".to_owned())],
+            configuration: [("sites", Some("/etc/sitewright.toml")), ("keep_releases", None)]
+                .map(|(key, source)| ConfigurationKey {
+                    key: key.to_owned(),
+                    value: "5".to_owned(),
+                    source: source.map(str::to_owned),
+                })
+                .into(),
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
             languages: Languages {
