@@ -315,7 +315,7 @@ fn forms_post_to_the_address_of_the_order_or_of_the_configuration() {
             let page = std::fs::read_to_string(format!("{current}/{path}")).unwrap();
             page.contains(&action)
         };
-        assert!(pages.map(posts).any(|found| found), "{sent:?}: {}", done.stdout);
+        assert!(pages.into_iter().any(posts), "{sent:?}: {}", done.stdout);
         let attempt = report["usage"]["attempt"].as_str().unwrap();
         let again = bench.run(&["--json", "replay", attempt]);
         assert_eq!(again.json()["verdict"], "reproduced", "{sent:?}: {}", again.stdout);
