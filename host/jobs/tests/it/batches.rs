@@ -152,7 +152,7 @@ mod tests {
         let shared =
             NewAiCall { cost_nano_usd: Some(0), input_tokens: None, ..reply("cut and shared", 0) };
         database.keep_reply("a", &attempt, shared).await.unwrap();
-        let cut = "UPDATE sitewright_ai_calls SET entry = '{\"content\":\"bre'
+        let cut = "UPDATE sitewright_ai_calls SET entry = '{\"content\":\"bread'
              WHERE request LIKE 'cut%'";
         assert_eq!(place.sql(cut).await, 2);
         release(&database, &claimed, "r1").await;
