@@ -51,6 +51,18 @@ pub(super) fn in_success(head: &HttpHead, error: &Value) -> AttemptFailure {
     of_kind(head, kind(status, &body), &body)
 }
 
+/// The failure for an error in a stream. The provider has accepted the request and begun its answer,
+/// so an error that says nothing known is its own failure.
+pub(super) fn in_stream(head: &HttpHead, error: &Value) -> AttemptFailure {
+    let body = ErrorBody::read(error);
+    let status = body.error_status().unwrap_or(head.status);
+    let kind = match kind(status, &body) {
+        AiErrorKind::Other => AiErrorKind::Overloaded,
+        kind => kind,
+    };
+    of_kind(head, kind, &body)
+}
+
 /// Whether this JSON, which is no reply, says as an error what went wrong: it has a message, and a
 /// code or nothing else.
 pub(super) fn says_something(value: &Value) -> bool {
@@ -113,6 +125,10 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
         (AiErrorKind::Permission, _) if error_words::says_wrong_key(&body.message) => {
             AiErrorKind::Auth
         }
+        // Google has one code for what a key may not do and for what nobody pays.
+        (AiErrorKind::Permission, _) if error_words::says_no_money(&body.message) => {
+            AiErrorKind::QuotaExhausted
+        }
         // Alibaba has one code for an empty account and for a limit per minute.
         (AiErrorKind::QuotaExhausted, _)
             if body.mentions(&["allocated quota exceeded"])
@@ -136,8 +152,13 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
         .or_else(|| body.kind_of_message(status))
         .or_else(|| {
             let behind = body.behind().filter(|_| matches!(status, 400 | 422))?;
-            behind.kind_of_codes().or_else(|| behind.kind_of_message(status))
+            behind
+                .kind_of_codes()
+                .or_else(|| behind.kind_of_message(status))
+                .or_else(|| behind.kind_of_number())
         })
+        // Gateways answer with a status of their own, and the provider's is in the body.
+        .or_else(|| body.kind_of_number().filter(|_| matches!(status, 400 | 422 | 500 | 502)))
         .unwrap_or_else(|| AiErrorKind::of_status(status))
 }
 
@@ -207,6 +228,12 @@ impl ErrorBody {
         self.number.filter(|number| (400..=599).contains(number))
     }
 
+    /// The kind of the numeric code, if it is a status that is specific.
+    fn kind_of_number(&self) -> Option<AiErrorKind> {
+        let status = self.error_status().filter(|status| !matches!(status, 400 | 422))?;
+        Some(AiErrorKind::of_status(status))
+    }
+
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.codes.iter().any(|one| one == code)
     }
@@ -226,17 +253,29 @@ impl ErrorBody {
     fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
         // An error inside a success: only its words say what it is.
         let in_success = status < 400;
-        if matches!(status, 401 | 403)
+        // LiteLLM and OpenAI: the key is right, and not for this.
+        if status == 401 && self.mentions(&["not allowed to access model", "missing scopes"]) {
+            return Some(AiErrorKind::Permission);
+        }
+        // 498: a token that is no longer valid.
+        if (matches!(status, 401 | 403 | 498) || in_success)
+            && !error_words::says_no_money(&self.message)
             && (error_words::says_expired(&self.message)
                 || error_words::says_wrong_key(&self.message))
         {
             return Some(AiErrorKind::Auth);
         }
+        if status == 498 && self.mentions(&["invalid token"]) {
+            return Some(AiErrorKind::Auth);
+        }
         if matches!(status, 403 | 424) && error_words::says_filtered(&self.message) {
             return Some(AiErrorKind::ContentFiltered);
         }
-        // Azure's gateway: the quota of a period.
-        if status == 403 && self.mentions(&["call volume quota"]) {
+        // Azure's and other gateways: the quota of a period.
+        if status == 403
+            && self.mentions(&["call volume quota", "token limit is exceeded", "quota exceeded"])
+            && !error_words::says_no_money(&self.message)
+        {
             return Some(AiErrorKind::RateLimited);
         }
         match status {
@@ -258,6 +297,9 @@ impl ErrorBody {
         if error_words::begins_with_no_money(&self.message) {
             return Some(AiErrorKind::QuotaExhausted);
         }
+        if error_words::says_throttled(&self.message) {
+            return Some(AiErrorKind::RateLimited);
+        }
         if error_words::says_too_long(&self.message) {
             return Some(AiErrorKind::ContextTooLong);
         }
@@ -269,22 +311,47 @@ impl ErrorBody {
             "invalid api key",
             "incorrect api key",
             "missing api key",
+            "api key expired",
+            "invalid authorization header",
+            "authorization token非法",
+            "token tenant ",
         ]) {
             return Some(AiErrorKind::Auth);
         }
-        if self.mentions(&["organization has been disabled", "user location is not supported"]) {
+        if self.mentions(&[
+            "organization has been disabled",
+            "user location is not supported",
+            "not available in your country",
+            "unsupported countries, regions",
+            "do not have access to the model",
+            "don't have access to the model",
+            "not authorized to invoke this api",
+            "credential is only authorized for use with",
+        ]) {
             return Some(AiErrorKind::Permission);
         }
-        // LM Studio, whose models end on their own.
-        if self.mentions(&["model has crashed", "model unloaded"]) {
+        // LM Studio, whose models end on their own, and hosts that stop or lose a model.
+        if self.mentions(&[
+            "model has crashed",
+            "model unloaded",
+            "failed to load model",
+            "endpoint is paused",
+            "degraded function cannot be invoked",
+        ]) || self.message.eq_ignore_ascii_case("channel error")
+        {
             return Some(AiErrorKind::Overloaded);
         }
         if self.mentions(&[
             "not a valid model",
             "model not found",
+            "model not exist",
             "unknown model",
             "invalid model name",
             "model identifier is invalid",
+            "non-serverless model",
+            "on-demand throughput",
+            "multiple models are loaded",
+            "url error, please check url",
             "模型不存在",
         ]) || (self.mentions(&["model"]) && self.mentions(&["does not exist", "not found"]))
         {
@@ -296,8 +363,19 @@ impl ErrorBody {
         if self.mentions(&["not authenticated", "unauthorized"]) {
             return Some(AiErrorKind::Auth);
         }
-        if self.mentions(&["rate limit", "too many requests", "request limit"]) {
+        if self.mentions(&[
+            "rate limit",
+            "rate exceeded",
+            "too many requests",
+            "request limit",
+            "conn limit",
+            "concurrent limit",
+            "usage limit",
+        ]) {
             return Some(AiErrorKind::RateLimited);
+        }
+        if self.mentions(&["request timeout", "timed out"]) {
+            return Some(AiErrorKind::Timeout);
         }
         error_words::says_overloaded(&self.message).then_some(AiErrorKind::Overloaded)
     }
@@ -336,6 +414,10 @@ impl ErrorBody {
         if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
             codes.push("content_filter".to_owned());
         }
+        // Google's quota of a day is not reset after the wait of the response.
+        if quota_ids(error).any(|id| id.contains("PerDay")) {
+            codes.push("quota_exhausted".to_owned());
+        }
         let texts = [
             "/message",
             "/Message",
@@ -345,6 +427,7 @@ impl ErrorBody {
             "/detail/0/msg",
             "/detail/message",
             "/detail/error",
+            "/detail/error/message",
             "/detail",
             "/msg",
             "/error_msg",
@@ -373,6 +456,12 @@ impl ErrorBody {
         let retry_after = retry_after::in_object(error);
         ErrorBody { message, codes, number, fields, retry_after, headers }
     }
+}
+
+/// The quotas that an error of Google names.
+fn quota_ids(error: &Value) -> impl Iterator<Item = &str> {
+    let details = reading::Fields(error).list("details");
+    details.flat_map(|detail| detail.list("violations")).filter_map(|one| one.text("quotaId"))
 }
 
 /// The fields of the request that an error names: `param`, and the places of validation errors.

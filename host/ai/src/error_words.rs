@@ -25,6 +25,8 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "expiredtokenexception",
             "unrecognizedclientexception",
             "authfailure",
+            "invalidauthenticationtoken",
+            "invalidauthenticationtokentenant",
         ],
     ),
     (
@@ -39,6 +41,8 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "accessdeniedexception",
             "modeltermsrequired",
             "organizationrestricted",
+            "accessterminated",
+            "failedoperationservicenotactivated",
             // Zhipu: the plan does not have the model.
             "1311",
         ],
@@ -85,6 +89,11 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "consumertokenquotaexceeded",
             "pretokenquotafailed",
             "preconsumetokenquotafailed",
+            "quotaexhausted",
+            "tokenquotareached",
+            "prepaidbilloverdue",
+            "postpaidbilloverdue",
+            "commoditynotpurchased",
             // Zhipu: arrears, and a plan that has expired.
             "1113",
             "1309",
@@ -142,6 +151,14 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "modelnotsupported",
             "modeldecommissioned",
             "modelnotopen",
+            "modelnotavailable",
+            "notfound",
+            "notfoundexception",
+            "endpointnotfound",
+            "invalidendpoint",
+            "invalidendpointormodel",
+            // Azure: the deployed model has no chat.
+            "operationnotsupported",
             // Zhipu
             "1211",
         ],
@@ -157,6 +174,10 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "throttlingratequota",
             "throttlingexception",
             "toomanyrequests",
+            "requestlimitexceeded",
+            "limitexceeded",
+            "limitexceededexception",
+            "servicequotaexceededexception",
         ],
     ),
     (
@@ -178,13 +199,19 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "internalserverexception",
             "modelnotreadyexception",
             "serverisoverloaded",
+            "serveroverloaded",
+            "modelerrorexception",
+            "modelstreamerrorexception",
             "slowdown",
             // MiniMax
             "1013",
             "1033",
         ],
     ),
-    (AiErrorKind::Timeout, &["timeouterror", "deadlineexceeded", "modeltimeoutexception"]),
+    (
+        AiErrorKind::Timeout,
+        &["timeouterror", "deadlineexceeded", "modeltimeoutexception", "requesttimeout"],
+    ),
     // Groq validates JSON mode itself, and finds calls of tools that nobody offered.
     (AiErrorKind::Malformed, &["jsonvalidatefailed", "toolusefailed"]),
 ];
@@ -268,6 +295,12 @@ const NO_MONEY: &[&str] = &[
     "package has expired",
     "trial has ended",
     "trial has expired",
+    "please check your billing",
+    "budget has been exceeded",
+    "exceededbudget",
+    "exceededtokenbudget",
+    "usage limits exceeded",
+    "out of extra usage",
     "余额不足",
     "额度已用完",
     "余量已用尽",
@@ -279,8 +312,8 @@ const NO_MONEY: &[&str] = &[
     "欠费",
 ];
 
-/// Whether a whole message is a provider's sentence about its own load, in an answer whose status
-/// says nothing.
+/// Whether a whole message is a provider's sentence about its own load or failure, in an answer
+/// whose status says nothing.
 pub(super) fn says_overloaded(message: &str) -> bool {
     let message = message.to_lowercase();
     [
@@ -291,6 +324,10 @@ pub(super) fn says_overloaded(message: &str) -> bool {
         "capacity temporarily exceeded",
         "too busy",
         "try again later",
+        "unknown error",
+        "internal error",
+        "internal server error",
+        "unexpected eof",
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -307,6 +344,10 @@ pub(super) fn begins_with_no_money(message: &str) -> bool {
         "you have reached your specified api usage limit",
         "budget has been exceeded",
         "exceededbudget",
+        "you're out of extra usage",
+        "third-party apps now draw from your extra usage",
+        "this workspace has reached its api usage limit",
+        "your organization has reached its api usage limit",
     ]
     .iter()
     .any(|words| message.starts_with(words))
@@ -352,12 +393,29 @@ const TOO_LONG: &[&str] = &[
     "prompt超长",
     "输入超长",
     "文本超长",
+    "more than max tokens allowed",
+    "input tokens exceed",
+    "context limit",
+    "total tokens limit",
+    "token数量超过",
 ];
 
 /// Whether a message says that the prompt is too long for the model.
 pub(super) fn says_too_long(message: &str) -> bool {
     let message = message.to_lowercase();
-    TOO_LONG.iter().any(|words| message.contains(words))
+    TOO_LONG.iter().any(|words| message.contains(words)) && !is_throttled(&message)
+}
+
+/// Whether a message says that the limit of a time is reached: Bedrock says so with a 400, in the
+/// words of a prompt that is too long.
+pub(super) fn says_throttled(message: &str) -> bool {
+    is_throttled(&message.to_lowercase())
+}
+
+/// As [`says_throttled`], of a message in lower case.
+fn is_throttled(message: &str) -> bool {
+    let what = ["too many tokens", "too many requests", "too many connections"];
+    what.iter().any(|words| message.contains(words)) && message.contains("please wait before")
 }
 
 /// Sentences of a filter or of the model's policy. They are in lower case.
@@ -405,6 +463,12 @@ pub(super) fn says_wrong_key(message: &str) -> bool {
         "api key not valid",
         "invalid api key",
         "incorrect api key",
+        "invalid api token",
+        "invalid access token",
+        "access token invalid",
+        "signature expired",
+        "signature we calculated does not match",
+        "login fail",
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -430,7 +494,9 @@ pub(super) fn says_no_money(message: &str) -> bool {
         && !["quota exceeded for metric", "ai.google.dev", "retry in"]
             .iter()
             .any(|words| message.contains(words));
-    current_quota || NO_MONEY.iter().any(|words| message.contains(words))
+    // A limit of nothing is never reset: the plan does not have the model.
+    let nothing = message.contains("quota exceeded for metric") && message.contains("limit: 0,");
+    current_quota || nothing || NO_MONEY.iter().any(|words| message.contains(words))
 }
 
 #[cfg(test)]
@@ -450,6 +516,9 @@ mod tests {
             ("Throttling.RateQuota", Some(AiErrorKind::RateLimited)),
             ("com.amazon#ThrottlingException", Some(AiErrorKind::RateLimited)),
             ("SensitiveContentDetected.SevereViolation", Some(AiErrorKind::ContentFiltered)),
+            ("ServiceQuotaExceededException", Some(AiErrorKind::RateLimited)),
+            ("InvalidEndpointOrModel.NotFound", Some(AiErrorKind::NotFound)),
+            ("PrepaidBillOverdue", Some(AiErrorKind::QuotaExhausted)),
             ("RESOURCE_EXHAUSTED", None),
             ("invalid_request_error", None),
         ] {
@@ -476,12 +545,38 @@ mod tests {
             "Your credit balance is too low to access the API",
             "This request requires more credits, or fewer max_tokens.",
             "账户余额不足",
+            "Your account is not active, please check your billing details on our website.",
+            "ExceededBudget: Crossed spend within team.",
+            "Portkey Error: Usage limits exceeded.",
+            "Quota exceeded for metric: free_tier_requests, limit: 0, model: m",
         ] {
             assert!(says_no_money(said), "{said}");
         }
-        for said in ["Rate limit reached for requests", "The engine is overloaded", "quota metric"]
-        {
+        for said in [
+            "Rate limit reached for requests",
+            "The engine is overloaded",
+            "quota metric",
+            "Quota exceeded for metric: free_tier_requests, limit: 20, model: m",
+        ] {
             assert!(!says_no_money(said), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_a_time_is_no_prompt_that_is_too_long() {
+        for (said, too_long, throttled) in [
+            ("Too many tokens, please wait before trying again.", false, true),
+            ("Too many tokens per day, please wait before trying again.", false, true),
+            ("Too many tokens in the prompt: 9000", true, false),
+            ("input length and `max_tokens` exceed context limit: 195000 + 8192", true, false),
+            ("tokens in request more than max tokens allowed", true, false),
+            ("Please wait before the next call", false, false),
+        ] {
+            assert_eq!(
+                (says_too_long(said), says_throttled(said)),
+                (too_long, throttled),
+                "{said}"
+            );
         }
     }
 }

@@ -38,6 +38,13 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "done",
             "normal",
             "success",
+            "succeeded",
+            "word",
+            "stop_words",
+            "stop_criteria_met",
+            "end_id",
+            "endoftext",
+            "end_of_text",
         ],
     ),
     (
@@ -67,6 +74,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "too_long",
             "max_len",
             "max_context",
+            "time_limit",
+            "not_finished",
             // Cohere: the context of the model is full.
             "error_limit",
         ],
@@ -135,6 +144,7 @@ const WORDS: &[(Meaning, &[&str])] = &[
         &[
             "finish_reason_unspecified",
             "stop_reason_unspecified",
+            "reason_unspecified",
             "unspecified",
             "null",
             "none",
@@ -145,13 +155,25 @@ const WORDS: &[(Meaning, &[&str])] = &[
     ),
 ];
 
+/// Parts of words that are in no table: `max_output_tokens_reached`, `prompt_filtered`. None shows
+/// that a reply is whole.
+const PARTS: &[(Meaning, &[&str])] = &[
+    (Meaning::Filtered, &["filter", "safety", "moderat", "policy", "prohibited", "blocked"]),
+    (Meaning::Cut, &["max_", "length", "limit", "truncat", "too_long"]),
+    (Meaning::Failed, &["error", "fail", "timeout", "timed_out", "cancel", "abort", "overload"]),
+];
+
 /// What the provider's word means; `None` if it says nothing. `filtered` describes what a filter
 /// did, from the word.
 pub(super) fn of(word: &str, filtered: impl FnOnce(&str) -> String) -> Option<Finish> {
     let known = normalized(word);
     let meaning = WORDS
         .iter()
-        .find_map(|(meaning, words)| words.contains(&known.as_str()).then_some(*meaning));
+        .find_map(|(meaning, words)| words.contains(&known.as_str()).then_some(*meaning))
+        .or_else(|| {
+            let has = |parts: &[&str]| parts.iter().any(|part| known.contains(part));
+            PARTS.iter().find_map(|(meaning, parts)| has(parts).then_some(*meaning))
+        });
     Some(match meaning {
         Some(Meaning::Complete) => Finish::Stop,
         Some(Meaning::Cut) => Finish::Length,
@@ -220,7 +242,10 @@ fn normalized(word: &str) -> String {
         after_small = letter.is_ascii_lowercase();
         out.push(if matches!(letter, '-' | ' ') { '_' } else { letter.to_ascii_lowercase() });
     }
-    match ["finish_reason_", "stop_reason_"].iter().find_map(|prefix| out.strip_prefix(prefix)) {
+    match ["finish_reason_", "stop_reason_", "reason_"]
+        .iter()
+        .find_map(|prefix| out.strip_prefix(prefix))
+    {
         Some(rest) if rest != "unspecified" => rest.to_owned(),
         _ => out,
     }
@@ -237,7 +262,11 @@ mod tests {
         let rows = [
             ("stop STOP Stop end_turn endTurn EOS FINISH_REASON_STOP FinishReason.STOP", "stop"),
             ("length MAX_TOKENS maxTokens max-tokens model_length pause_turn CONTINUATION", "cut"),
-            ("STOP_REASON_MAX_TOKENS ERROR_LIMIT", "cut"),
+            ("STOP_REASON_MAX_TOKENS ERROR_LIMIT maxPredictedTokensReached length_capped", "cut"),
+            ("REASON_STOP STOP_CRITERIA_MET endoftext stop_words", "stop"),
+            ("REASON_MAX_LEN REASON_TIME_LIMIT contextLengthReached not_finished", "cut"),
+            ("prompt_filtered stopped_by_safety response_blocked", "filtered"),
+            ("timed_out worker_failed user_cancelled", "failed"),
             ("SAFETY content_filter contentFilter RECITATION sensitive refusal", "filtered"),
             ("abort insufficient_system_resource error network_error", "failed"),
             ("FINISH_REASON_UNSPECIFIED null", "nothing"),

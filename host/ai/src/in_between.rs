@@ -11,6 +11,9 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
     let head = &http.head;
     let text = String::from_utf8_lossy(&http.body[..http.body.len().min(MAX_PAGE)]);
     let text = text.trim_start_matches('\u{feff}').trim_start();
+    if head.status == 407 {
+        return Some(of_proxy());
+    }
     if !text.starts_with('<') {
         return None;
     }
@@ -30,7 +33,7 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
             "a server in front of the provider limits the size of a request's body and answered \
              with {page}; raise its limit (nginx: client_max_body_size)"
         ),
-        401 | 403 | 407 => format!(
+        401 | 403 => format!(
             "a server in front of the provider answered with {page}, not the provider; check \
              whether a proxy or firewall must let this machine pass"
         ),
@@ -38,6 +41,13 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
     };
     let kind = if head.status == 413 { AiErrorKind::InvalidRequest } else { AiErrorKind::Protocol };
     Some(AttemptFailure { retryable: false, ..AttemptFailure::new(kind, detail) })
+}
+
+/// The failure of a proxy that asks for a password.
+fn of_proxy() -> AttemptFailure {
+    let detail = "a proxy in front of the provider asks for a name and a password; write them into \
+                  the address of the proxy (`proxy` of the provider, or HTTPS_PROXY)";
+    AttemptFailure { retryable: false, ..AttemptFailure::new(AiErrorKind::Protocol, detail) }
 }
 
 /// Whether a web server wrote the page that operators put in front of models. Providers have limits

@@ -285,10 +285,11 @@ impl Refusal {
         }
         let says_no = REFUSALS.iter().any(|words| message.contains(words));
         let status = failure.http.as_ref().map_or(0, |http| http.status);
+        let in_stream = (200..300).contains(&status);
         let possible = match failure.kind {
             AiErrorKind::InvalidRequest => true,
             // Servers that report every error as their own, and errors inside a success.
-            AiErrorKind::Overloaded => says_no && matches!(status, 500 | 501),
+            AiErrorKind::Overloaded => says_no && (in_stream || matches!(status, 500 | 501)),
             AiErrorKind::Other => says_no,
             _ => false,
         };
@@ -315,7 +316,8 @@ impl Refusal {
                 add(*parameter);
             }
         }
-        if says_no {
+        // A stream that breaks off says words like "stream" and "unexpected".
+        if says_no && !(in_stream && failure.kind == AiErrorKind::Overloaded) {
             of(false).for_each(&mut add);
         }
         // A mode for JSON that cannot be streamed is kept, and the stream is not.
@@ -718,6 +720,19 @@ mod tests {
         ] {
             assert_eq!(refusal(status, body), None, "{body}");
         }
+        // An error in a stream: what names a parameter counts, and what says that it broke does not.
+        let in_stream = |body: &str| {
+            let head = HttpHead {
+                status: 200,
+                headers: Default::default(),
+                received: std::time::SystemTime::UNIX_EPOCH,
+            };
+            let error = serde_json::from_str(body).unwrap();
+            Refusal::of(&head.error_frame(&error, body.as_bytes()))
+        };
+        let named = in_stream(r#"{"message":"Unsupported parameter: 'temperature'"}"#).unwrap();
+        assert_eq!(named.parameters, [Temperature]);
+        assert_eq!(in_stream(r#"{"message":"unexpected end of stream, system halted"}"#), None);
     }
 
     #[test]

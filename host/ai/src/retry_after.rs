@@ -19,13 +19,21 @@ const EPOCH_MILLISECONDS: f64 = 1e11;
 /// A number from here on is a time in seconds since the Unix epoch: as a wait it would be 31 years.
 const EPOCH_SECONDS: f64 = 1e9;
 
+/// Headers with a wait in milliseconds.
+const MILLISECONDS: [&str; 2] = ["retry-after-ms", "x-ms-retry-after-ms"];
+
+/// Headers with a wait as [`retry_after`] reads it.
+const AFTER: [&str; 3] = ["retry-after", "x-retry-after", "x-ratelimit-retry-after"];
+
 /// The wait that an error response requests: `retry-after-ms`, `retry-after` in seconds or as a
-/// date, or `try again in 1.574s` in the message. In a success the header has no meaning.
+/// date, each also under the names that gateways give it, or `try again in 1.574s` in the message.
+/// In a success the header has no meaning.
 pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
     let header =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let milliseconds = header("retry-after-ms").and_then(|text| number(text, 0.001));
-    let after = || retry_after(header("retry-after")?, now);
+    let milliseconds =
+        MILLISECONDS.iter().find_map(|&name| header(name)).and_then(|text| number(text, 0.001));
+    let after = || AFTER.iter().find_map(|&name| retry_after(header(name)?, now));
     let delay = milliseconds.or_else(after).or_else(|| in_message(message))?;
     Some(delay.min(MAX))
 }
@@ -40,8 +48,8 @@ pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Opti
 /// | Cerebras, Together, Mistral | `x-ratelimit-reset-tokens-minute: 11.38`, in seconds |
 /// | RFC drafts | `RateLimit-Reset: 30`, `RateLimit: "a";r=0;t=30` |
 ///
-/// A limit is used up if the header of the same name with `remaining` says 0. If no limit says how
-/// much remains, each may be the one that is used up. `None` if something of each remains: a
+/// A limit is used up if the header of the same name with `remaining` says 0, or the one with
+/// `status` says `rejected`. If no limit says how much remains, each may be the one that is used up. `None` if something of each remains: a
 /// request that is larger than the rest was refused, and the reset is too late a time.
 pub(super) fn reset<'a>(
     headers: impl Iterator<Item = (&'a str, &'a str)>,
@@ -57,7 +65,9 @@ pub(super) fn reset<'a>(
             continue;
         }
         let (remaining, wait) = if name.contains("reset") {
-            let remaining = value(&name.replace("reset", "remaining")).and_then(count);
+            let status = || status(value(&name.replace("reset", "status"))?);
+            let remaining =
+                value(&name.replace("reset", "remaining")).and_then(count).or_else(status);
             let milliseconds = name.ends_with("-ms");
             let wait = if milliseconds { number(text, 0.001) } else { moment(text, now) };
             (remaining, wait)
@@ -75,6 +85,15 @@ pub(super) fn reset<'a>(
     }
     let unknown = unknown.filter(|_| !some_remains);
     used_up.or(unknown).map(|wait| wait.min(MAX))
+}
+
+/// What remains of a limit that says only whether it allows requests.
+fn status(text: &str) -> Option<f64> {
+    match text.trim() {
+        "rejected" => Some(0.0),
+        text if text.starts_with("allowed") => Some(1.0),
+        _ => None,
+    }
 }
 
 /// A count as headers have it: `0`, or `0, 0;w=60`.
@@ -136,7 +155,7 @@ pub(super) fn in_field(text: &str) -> Option<Duration> {
 
 /// The wait in a field of an error's JSON that has a name for it, as gateways send it.
 pub(super) fn in_object(error: &Value) -> Option<Duration> {
-    const FIELDS: [(&str, f64); 8] = [
+    const FIELDS: [(&str, f64); 10] = [
         ("/retry_after_ms", 0.001),
         ("/retryAfterMs", 0.001),
         ("/retry_after", 1.0),
@@ -144,14 +163,27 @@ pub(super) fn in_object(error: &Value) -> Option<Duration> {
         ("/retryAfter", 1.0),
         ("/retryAfterSeconds", 1.0),
         ("/metadata/retry_after_seconds", 1.0),
+        ("/metadata/retry_after", 1.0),
+        // ChatGPT plans, through gateways.
+        ("/resets_in_seconds", 1.0),
         // Hugging Face, while it loads a model.
         ("/estimated_time", 1.0),
     ];
-    let wait = FIELDS.iter().find_map(|(field, seconds_each)| match error.pointer(field)? {
-        Value::Number(value) => number(&value.to_string(), *seconds_each),
-        Value::String(text) => number(text.trim(), *seconds_each).or_else(|| in_field(text.trim())),
-        _ => None,
-    })?;
+    let of_field = || {
+        FIELDS.iter().find_map(|(field, seconds_each)| match error.pointer(field)? {
+            Value::Number(value) => number(&value.to_string(), *seconds_each),
+            Value::String(text) => {
+                number(text.trim(), *seconds_each).or_else(|| in_field(text.trim()))
+            }
+            _ => None,
+        })
+    };
+    // Google's `RetryInfo`, also through its endpoint in OpenAI's protocol.
+    let of_details = || {
+        let mut details = error.get("details")?.as_array()?.iter();
+        details.find_map(|detail| in_field(detail.get("retryDelay")?.as_str()?))
+    };
+    let wait = of_field().or_else(of_details)?;
     Some(wait.min(MAX)).filter(|wait| !wait.is_zero())
 }
 
@@ -165,14 +197,29 @@ fn in_message(message: &str) -> Option<Duration> {
         "retry after",
         "your request after",
         "please wait",
+        "wait for",
         "replenished in",
+        "resets in",
+        "reset in",
+        "reset after",
+        "available in",
+        "available again in",
         "请在",
     ]
     .iter()
     .find_map(|words| {
-        let after = &lower[lower.find(words)? + words.len()..];
+        let after = about(&lower[lower.find(words)? + words.len()..]);
         duration(after).or_else(|| clock(after))
     })
+}
+
+/// A text without the words that may come before a duration.
+fn about(text: &str) -> &str {
+    let text = text.trim_start_matches([' ', ':', '~', '≈']);
+    ["about ", "approximately ", "another ", "at least ", "for "]
+        .iter()
+        .find_map(|word| text.strip_prefix(word))
+        .unwrap_or(text)
 }
 
 /// The duration at the beginning of a text, as `07:59:15`.
@@ -272,6 +319,16 @@ mod tests {
             (&[("ratelimit", "limit=10, remaining=0, reset=30")], Some(30_000)),
             (&[("ratelimit", "\"default\";r=7;t=30")], None),
             (&[("x-ratelimit-reset", "Fri, 15 Jan 2027 08:00:09 GMT")], Some(9000)),
+            // Windows that say only whether they allow requests.
+            (
+                &[
+                    ("anthropic-ratelimit-unified-5h-status", "rejected"),
+                    ("anthropic-ratelimit-unified-5h-reset", "1800000060"),
+                    ("anthropic-ratelimit-unified-7d-status", "allowed_warning"),
+                    ("anthropic-ratelimit-unified-7d-reset", "1800050000"),
+                ],
+                Some(60_000),
+            ),
             // What says nothing.
             (&[("x-ratelimit-reset", "2027-01-15T07:59:00Z")], None),
             (&[("x-ratelimit-reset", "0")], None),
@@ -299,7 +356,12 @@ mod tests {
             ("Please try again after 15 seconds.", Some(15_000)),
             ("Out of quota. Quota will be replenished in 07:59:15.", Some(28_755_000)),
             ("请求过于频繁，请在 10 秒后重试", Some(10_000)),
+            ("请在 2 小时后重试", Some(7_200_000)),
+            ("Usage limit reached, resets in about 2 hrs 5 mins", Some(7_500_000)),
+            ("Please retry after: 20 secs", Some(20_000)),
+            ("Please wait for 5 minutes.", Some(300_000)),
             ("too many tokens per day, please wait before trying again", None),
+            ("the model is available in 3 sizes", None),
         ] {
             assert_eq!(in_message(said), expected.map(Duration::from_millis), "{said}");
         }
@@ -310,6 +372,11 @@ mod tests {
             (serde_json::json!({"retry_after_ms": 1500}), Some(1500)),
             (serde_json::json!({"metadata": {"retry_after_seconds": 23}}), Some(23_000)),
             (serde_json::json!({"estimated_time": 20.0}), Some(20_000)),
+            (serde_json::json!({"resets_in_seconds": 3600}), Some(3_600_000)),
+            (
+                serde_json::json!({"details": [{"reason": "x"}, {"retryDelay": "47s"}]}),
+                Some(47_000),
+            ),
             (serde_json::json!({"retry_after": -1}), None),
             (serde_json::json!({"retry_after": null, "message": "12"}), None),
         ] {
@@ -328,6 +395,8 @@ mod tests {
             ("retry-after", "30s", Some(30_000)),
             ("retry-after", "later", None),
             ("retry-after-ms", "250", Some(250)),
+            ("x-ms-retry-after-ms", "250", Some(250)),
+            ("x-ratelimit-retry-after", "7", Some(7000)),
         ];
         for (name, value, expected) in rows {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);

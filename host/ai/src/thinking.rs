@@ -57,7 +57,7 @@ const IN_WORDS: [(&str, &str); 2] =
     [("analysis", "assistantfinal"), ("here is my thought process:", "here is my response:")];
 
 /// Marks of DeepSeek, Qwen, Kimi, Magistral, Seed, Cohere, gpt-oss, Gemma, Llama, GLM, Hunyuan,
-/// Ernie, LongCat, MiniMax, Apertus and Mistral.
+/// Ernie, LongCat, MiniMax, Apertus, Mistral, Granite, Phi, EXAONE, Jamba and SmolVLM.
 const MARKS: &[Mark] = &[
     think("<think>", "</think>"),
     think("<think ", "</think>"),
@@ -90,6 +90,9 @@ const MARKS: &[Mark] = &[
     think("<|inner_prefix|>", "<|inner_suffix|>"),
     think("<unused94>", "<unused95>"),
     think("<|channel>thought", "<channel|>"),
+    think("<analysis>", "</analysis>"),
+    think("<seed:tool_call>", "</seed:tool_call>"),
+    think("<|tool_call>", "<tool_call|>"),
     open_wrap("<answer>"),
     close_wrap("</answer>"),
     open_wrap("<response>"),
@@ -113,6 +116,19 @@ const MARKS: &[Mark] = &[
     drop("<|end_of_solution|>"),
     drop("<|start_response|>"),
     drop("<|end_response|>"),
+    drop("<|im_start|>assistant<|im_sep|>"),
+    drop("<|im_sep|>"),
+    drop("<|im_assistant|>assistant<|im_middle|>"),
+    drop("<|im_middle|>"),
+    drop("<|turn>model"),
+    drop("<|start_of_role|>assistant<|end_of_role|>"),
+    drop("<|start_of_turn_token|><|chatbot_token|>"),
+    drop("<|begin▁of▁sentence|>"),
+    drop("[|assistant|]"),
+    drop("[gmask]<sop>"),
+    drop("<seed:bos>"),
+    drop("<bos>"),
+    drop("<|bom|>"),
     end("<|im_end|>"),
     end("<|endoftext|>"),
     end("<|eot_id|>"),
@@ -129,6 +145,21 @@ const MARKS: &[Mark] = &[
     end("<|im_start|>user"),
     end("<start_of_turn>user"),
     end("<｜end▁of▁sentence｜>"),
+    end("<|end▁of▁sentence|>"),
+    end("<｜user｜>"),
+    end("<|im_assistant|>"),
+    end("<|im_user|>"),
+    end("<|im_system|>"),
+    end("<|system|>"),
+    end("<turn|>"),
+    end("<|turn>user"),
+    end("<end_of_utterance>"),
+    end("<|start_of_role|>"),
+    end("<|eom|>"),
+    end("<|call|>"),
+    end("<seed:eos>"),
+    end("[|endofturn|]"),
+    end("[|user|]"),
 ];
 
 /// Removes thinking and marks from a text that arrives in parts.
@@ -281,16 +312,14 @@ pub(super) struct Stripped<'a> {
 /// its strings contain.
 pub(super) fn strip(text: &str) -> Stripped<'_> {
     let lower = text.to_ascii_lowercase();
-    let has = |mark: &str| lower.contains(mark);
-    let marked = MARKS
-        .iter()
-        .any(|mark| has(mark.text) || matches!(mark.effect, Effect::Think(close) if has(close)));
+    // All marks, also those that end thinking, begin with one of these.
+    let marked = lower.match_indices(FIRST).any(|(at, _)| is_mark(&lower[at..]));
     if let Some(rest) = after_words(text, &lower) {
         return Stripped { reply: Cow::Borrowed(rest), late: true, unended: false };
     }
     if !marked || is_json(text) {
         // The end mark of Llama 2 and Mistral, which is also a tag of HTML.
-        let ended = text.trim_end().strip_suffix("</s>").filter(|_| !has("<s"));
+        let ended = text.trim_end().strip_suffix("</s>").filter(|_| !lower.contains("<s"));
         return Stripped {
             reply: Cow::Borrowed(ended.unwrap_or(text)),
             late: ended.is_some(),
@@ -320,6 +349,14 @@ pub(super) fn strip(text: &str) -> Stripped<'_> {
             Stripped { reply: Cow::Owned(reply), late: true, unended }
         }
     }
+}
+
+/// Whether a text begins with a mark, or with one that ends thinking.
+fn is_mark(lower: &str) -> bool {
+    let begins = |text: &str| lower.starts_with(text);
+    MARKS.iter().any(|mark| {
+        begins(mark.text) || matches!(mark.effect, Effect::Think(close) if begins(close))
+    })
 }
 
 fn is_json(text: &str) -> bool {
@@ -408,6 +445,19 @@ mod tests {
         ("Use <answer> and </answer>.", "Use <answer> and </answer>.", false),
         ("<|begin_of_box|>Fresh bread.<|end_of_box|>", "Fresh bread.", false),
         ("Fresh bread.<|user|>\nMore", "Fresh bread.", false),
+        ("Fresh bread.<|im_assistant|>", "Fresh bread.", false),
+        ("<|im_assistant|>assistant<|im_middle|>Fresh bread.<|im_end|>", "Fresh bread.", false),
+        ("<|turn>model\nFresh bread.<turn|>", "Fresh bread.", false),
+        (
+            "<|start_of_role|>assistant<|end_of_role|>Fresh bread.<|end_of_text|>",
+            "Fresh bread.",
+            false,
+        ),
+        ("<|im_start|>assistant<|im_sep|>Fresh bread.<|im_end|>", "Fresh bread.", false),
+        ("[|assistant|]Fresh bread.[|endofturn|]", "Fresh bread.", false),
+        ("[gMASK]<sop>Fresh bread.", "Fresh bread.", false),
+        ("<analysis>It is short.</analysis>\nFresh bread.", "Fresh bread.", false),
+        ("Fresh bread.<end_of_utterance>", "Fresh bread.", false),
         ("Fresh bread.</s>", "Fresh bread.", true),
         ("Was <s>9</s>", "Was <s>9</s>", false),
         ("[TOOL_CALLS][{\"name\": \"write\"}]", "", false),

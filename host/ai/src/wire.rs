@@ -132,9 +132,9 @@ impl HttpHead {
         HttpDetail { status: self.status, request_id, retry_after_ms: None, body_excerpt: None }
     }
 
-    /// The failure for an error inside a success, with the frame that contains it.
+    /// The failure for an error inside a stream, with the frame that contains it.
     pub(super) fn error_frame(&self, error: &serde_json::Value, frame: &[u8]) -> AttemptFailure {
-        super::error_body::in_success(self, error).of_answer(self, frame)
+        super::error_body::in_stream(self, error).of_answer(self, frame)
     }
 
     /// The failure for a part of a stream that violates the protocol.

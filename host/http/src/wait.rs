@@ -44,14 +44,15 @@ pub fn duration(text: &str) -> Option<Duration> {
         let (value, unit) = rest.split_at(digits);
         let unit = unit.trim_start();
         let letters = match unit.chars().next() {
-            Some(unit @ ('秒' | '分')) => unit.len_utf8(),
+            Some(unit @ ('秒' | '分' | '小')) => unit.len_utf8(),
             _ => unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len()),
         };
         let seconds_each = match &unit[..letters] {
-            "ms" | "millisecond" | "milliseconds" => 0.001,
-            "s" | "sec" | "second" | "seconds" | "秒" => 1.0,
-            "m" | "min" | "minute" | "minutes" | "分" => 60.0,
-            "h" | "hour" | "hours" => 3600.0,
+            "ms" | "msec" | "millisecond" | "milliseconds" => 0.001,
+            "s" | "sec" | "secs" | "second" | "seconds" | "秒" => 1.0,
+            "m" | "min" | "mins" | "minute" | "minutes" | "分" => 60.0,
+            // The first character of 小时.
+            "h" | "hr" | "hrs" | "hour" | "hours" | "小" => 3600.0,
             "d" | "day" | "days" => 86_400.0,
             _ => return total,
         };

@@ -133,6 +133,11 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
         let is_unreachable = |one: &&Attempt| match one.outcome {
             AttemptOutcome::Failed(AiErrorKind::Connection) => one.not_sent,
             AttemptOutcome::Failed(AiErrorKind::Timeout) => one.limit == Some(Limit::Connect),
+            // A redirect, a bot check, a proxy: something in front of the provider answered.
+            AttemptOutcome::Failed(AiErrorKind::Protocol) => {
+                let opened = || one.opened_by.as_ref()?.status;
+                one.status.or_else(opened).is_some_and(|status| !(200..300).contains(&status))
+            }
             _ => false,
         };
         last.iter().all(is_unreachable).then_some(HoldCause::Unreachable)
@@ -142,7 +147,7 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
 
 #[cfg(test)]
 mod tests {
-    use sitewright_model::ai::Usage;
+    use sitewright_model::ai::{BreakerOpened, Usage};
 
     use super::*;
 
@@ -196,6 +201,22 @@ mod tests {
             (vec![unsent("a", Kind::Auth)], Some(Cause::Auth)),
             (vec![unsent("a", Kind::Connection)], Some(Cause::Unreachable)),
             (vec![failed("a", Kind::Connection, 200)], None),
+            (vec![failed("a", Kind::Protocol, 403)], Some(Cause::Unreachable)),
+            (vec![failed("a", Kind::Protocol, 302)], Some(Cause::Unreachable)),
+            (vec![failed("a", Kind::Protocol, 200)], None),
+            (vec![unsent("a", Kind::Protocol)], None),
+            (
+                vec![Attempt {
+                    opened_by: Some(Box::new(BreakerOpened {
+                        status: Some(403),
+                        message: message!("a bot check stands before this address"),
+                        of_probe: false,
+                    })),
+                    ..unsent("a", Kind::Protocol)
+                }],
+                Some(Cause::Unreachable),
+            ),
+            (vec![failed("a", Kind::Protocol, 403), failed("b", Kind::Overloaded, 503)], None),
             (vec![unsent("a", Kind::Overloaded)], None),
             (vec![failed("a", Kind::Overloaded, 503)], None),
             (vec![failed("a", Kind::InvalidRequest, 400)], None),

@@ -18,7 +18,11 @@ pub(super) fn failure(head: &HttpHead, body: &[u8]) -> AttemptFailure {
     let error = ErrorBody::parse(body);
     // Inside a success only the error itself has a meaningful status.
     let status = error.error_status().filter(|_| head.status < 300);
-    let kind = kind(status.unwrap_or(head.status), &error);
+    let kind = match kind(status.unwrap_or(head.status), &error) {
+        // The answer had begun, so the request is not the cause.
+        AiErrorKind::Other => AiErrorKind::Overloaded,
+        kind => kind,
+    };
     let mut failure = error_body::of_kind(head, kind, &error).of_answer(head, body);
     if let Some(http) = failure.http.as_mut().filter(|http| http.request_id.is_none()) {
         http.request_id = serde_json::from_slice::<Envelope>(body).unwrap_or_default().request_id;
@@ -39,7 +43,7 @@ fn kind(status: u16, error: &ErrorBody) -> AiErrorKind {
         if error.mentions(&["prompt is too long", "exceed context limit", "context window"]) {
             return AiErrorKind::ContextTooLong;
         }
-        if error.mentions(&["credit balance", "usage limit"]) {
+        if error.mentions(&["credit balance", "usage limit", "extra usage"]) {
             return AiErrorKind::QuotaExhausted;
         }
         if error.mentions(&["content filtering policy"]) {

@@ -611,7 +611,7 @@ fn a2_e4_every_end_of_a_stream_has_its_meaning() {
             "event: error\ndata: {\"message\":\"x\",\"type\":\"server_error\"}\n\n".to_owned(),
             Err(Overloaded),
         ),
-        ("an error event of text", "event: error\ndata: broken\n\n".to_owned(), Err(Other)),
+        ("an error event of text", "event: error\ndata: broken\n\n".to_owned(), Err(Overloaded)),
         ("cut by the model", said("a") + &chunk(json!({}), json!("length")) + DONE, Err(Truncated)),
         (
             "filtered",

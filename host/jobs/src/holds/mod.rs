@@ -146,7 +146,7 @@ pub enum HoldCause {
     NotFound,
     /// The worker's configuration has no route for the purpose.
     NoRoute,
-    /// No connection to the provider can be made.
+    /// No connection to the provider can be made, or something in front of it answers.
     Unreachable,
     /// Too many attempts in a row ended with the same failure.
     Circuit,
