@@ -136,6 +136,9 @@ impl<'a> CopyCheck<'a> {
             // A label of a form or button may be "Name" or "OK".
             let is_plain = matches!(rule, CopyRule::Placeholder | CopyRule::Refusal);
             let is_word = !view.folded[range.clone()].contains(' ') && range.len() < 12;
+            if kind == TextKind::Label && is_plain && known::is_label(&view.folded) {
+                continue;
+            }
             if is_all
                 && is_plain
                 && is_word

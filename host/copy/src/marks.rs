@@ -260,7 +260,8 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             let inside = inside(text, at, "<", ">")?;
             let element = inside.trim_start_matches('/').split([' ', '/']).next()?;
             let length = inside.len() + 2;
-            if inside.starts_with("!--") || ELEMENTS.contains(&element.to_lowercase().as_str()) {
+            let is_element = || ELEMENTS.contains(&element.to_lowercase().as_str());
+            if inside.starts_with("!--") || is_token(inside) || is_element() {
                 return Some((LeftOver, length));
             }
             let is_word = inside.starts_with(|c: char| c.is_alphabetic());
@@ -348,6 +349,21 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
         }
         _ => None,
     }
+}
+
+/// Whether the inside of `<…>` is a token of a model that nobody decoded: `<0x0A>`, `<unused42>`.
+fn is_token(inside: &str) -> bool {
+    let numbered = |prefix: &str| {
+        let number = inside.strip_prefix(prefix);
+        number.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let is_byte = inside
+        .strip_prefix("0x")
+        .is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    is_byte
+        || numbered("unused")
+        || numbered("extra_id_")
+        || matches!(inside, "bos" | "eos" | "pad" | "unk")
 }
 
 /// Whether a text begins with `(…)` that is the target of a Markdown link.
@@ -498,7 +514,7 @@ mod tests {
     #[test]
     fn marks_are_told_from_text() {
         use CopyRule::{LeftOver, Markdown, Placeholder};
-        let table: [(&str, Option<CopyRule>); 46] = [
+        let table: [(&str, Option<CopyRule>); 51] = [
             ("Call [Business Name] today", Some(Placeholder)),
             ("[CITY]", Some(Placeholder)),
             ("[Ihr Name]", Some(Placeholder)),
@@ -533,6 +549,11 @@ mod tests {
             ("caf\\u00e9", Some(LeftOver)),
             ("cafÃ©", Some(LeftOver)),
             ("itâ€™s", Some(LeftOver)),
+            ("Fresh bread.<0x0A>And cake.", Some(LeftOver)),
+            ("Fresh <unused6226>bread", Some(LeftOver)),
+            ("Fresh bread<pad><pad>", Some(LeftOver)),
+            ("Size <0x100>", None),
+            ("We <unusually> bake", None),
             ("\"we was [sic] closed\"", None),
             ("[…] and more", None),
             ("from 25€* per person *drinks extra", None),

@@ -311,7 +311,9 @@ fn rule(all: &Words<'_>, words: Range<usize>) -> Option<CopyRule> {
         return Some(CopyRule::Refusal);
     }
     let denies = has(SPEAKERS, words.clone()) && has(NOT, words.clone());
-    if denies && words.clone().any(|index| MODELS.contains(&view.original_word(index))) {
+    let is_model =
+        |index: usize| MODELS.contains(&view.original_word(index)) && !is_used(view, index);
+    if denies && words.clone().any(is_model) {
         return Some(CopyRule::Refusal);
     }
     let is_short_of = has(LACKS, words.clone())
@@ -355,6 +357,44 @@ fn rule(all: &Words<'_>, words: Range<usize>) -> Option<CopyRule> {
     is_order.then_some(CopyRule::PromptFragment)
 }
 
+/// Whether the text speaks of a machine as of a tool: "I do not use AI", "not made by an AI".
+fn is_used(view: &View<'_>, index: usize) -> bool {
+    const USES: [&str; 31] = [
+        "use",
+        "used",
+        "uses",
+        "using",
+        "with",
+        "without",
+        "by",
+        "from",
+        "no",
+        "uso",
+        "usa",
+        "usamos",
+        "utilizo",
+        "utilizamos",
+        "com",
+        "con",
+        "sem",
+        "sin",
+        "utilise",
+        "utilisons",
+        "avec",
+        "sans",
+        "par",
+        "nutze",
+        "verwende",
+        "mit",
+        "ohne",
+        "durch",
+        "utilizzo",
+        "senza",
+        "da",
+    ];
+    (index.saturating_sub(2)..index).any(|before| USES.contains(&view.word(before)))
+}
+
 /// The end of the last of some words in the folded text.
 fn end_of(view: &View<'_>, words: &Range<usize>) -> usize {
     let last = words.end.checked_sub(1).and_then(|last| view.words.get(last));
@@ -375,6 +415,7 @@ mod tests {
             "Since no owner was specified, I focused on the bread itself.",
             "Da keine Kundenstimmen vorliegen, habe ich den Abschnitt allgemein gehalten.",
             "Como assistente virtual, não tenho como confirmar o endereço.",
+            "As an AI, I do not know the street.",
         ];
         for text in refusals {
             assert_eq!(of(text), Some(CopyRule::Refusal), "{text}");
@@ -388,6 +429,9 @@ mod tests {
             "Purtroppo non ho più posto per agosto.",
             "I kept my grandmother's oven, and I do not regret it.",
             "Nunca he usado harina que no conozco.",
+            "I do not use AI: every drawing is made by hand.",
+            "Ich arbeite nicht mit KI.",
+            "I promise that these photos were not made by an AI.",
         ];
         for text in copy {
             assert_eq!(of(text), None, "{text}");
