@@ -107,8 +107,8 @@ fn unified(c: char) -> char {
     match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => '-',
         '＋' => '+',
-        '（' => '(',
-        '）' => ')',
+        '（' | '[' => '(',
+        '）' | ']' => ')',
         // A line is a number of its own.
         '\n' => '|',
         '\t' => ' ',
@@ -176,12 +176,18 @@ fn first_number(text: &str) -> (&str, Vec<String>) {
     // A trunk zero in brackets is not a digit of the number.
     let significant = |text: &str| digits(text) - text.matches("(0)").count();
     let words = [" or ", " and ", " e ", " ou ", " o ", " y ", " oder ", " und ", " et ", " / "];
+    // No number has as many digits, so that what is between blanks separates two.
+    let are_two =
+        !text.contains(char::is_alphabetic) && digits(text.strip_prefix("00").unwrap_or(text)) > 15;
+    let between = [" - ", " . "];
     let mut at = text.len();
     let mut after = text.len();
     for (start, c) in text.char_indices() {
         let rest = &text[start..];
-        let length = if matches!(c, ',' | ';' | '|' | '/') {
+        let length = if matches!(c, ',' | ';' | '|' | '/' | '&' | '\\') {
             c.len_utf8()
+        } else if are_two && between.iter().any(|sign| rest.starts_with(sign)) {
+            if digits(rest) >= 7 { " - ".len() } else { 0 }
         } else {
             words.iter().find(|word| rest.starts_with(**word)).map_or(0, |word| word.len())
         };
@@ -405,7 +411,11 @@ fn international(text: &str) -> String {
     if !number.starts_with('+') {
         return number;
     }
-    let number = number.replace("+ ", "+").replacen("(0)", " ", 1);
+    // Numbers of these countries keep the zero also behind the country code: +39 06.
+    let keeps_zero = ["39", "378", "379", "225", "241", "242"];
+    let dialled: String = number.chars().filter(char::is_ascii_digit).take(3).collect();
+    let zero = if keeps_zero.iter().any(|code| dialled.starts_with(code)) { "0" } else { " " };
+    let number = number.replace("+ ", "+").replacen("(0)", zero, 1);
     let number = number.split_whitespace().collect::<Vec<_>>().join(" ");
     // Mexico's mobile numbers had a 1 behind the country code until 2019.
     match number.strip_prefix("+52 1").or_else(|| number.strip_prefix("+521")) {

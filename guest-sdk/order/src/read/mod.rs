@@ -686,7 +686,31 @@ fn services<'a>(f: &mut Fields<'a>) -> (Vec<String>, Vec<crate::Price>) {
     (services, prices)
 }
 
-/// A colour. Digits without `#` are one, which is said.
+/// A colour in a notation that CSS does not have: `0x1b4332`, `27, 67, 50`, `Dark Green`,
+/// `#1b4332;`. The result may still be none.
+fn in_css(text: &str) -> Option<String> {
+    const LONGEST: usize = 40;
+    let plain = text.trim().trim_end_matches(';').trim_end();
+    if plain.len() > LONGEST {
+        return None;
+    }
+    if let Some(hex) = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
+        return Some(format!("#{hex}"));
+    }
+    let separators = [',', ';', ' ', '-', '_'];
+    let parts: Vec<&str> = plain.split(separators).filter(|part| !part.is_empty()).collect();
+    let is_word = |part: &&str| part.bytes().all(|b| b.is_ascii_alphabetic());
+    match parts.as_slice() {
+        [red, green, blue] if parts.iter().all(|part| part.parse::<u8>().is_ok()) => {
+            Some(format!("rgb({red}, {green}, {blue})"))
+        }
+        [_, _] | [_, _, _] if parts.iter().all(is_word) => Some(parts.concat().to_lowercase()),
+        _ if plain.len() < text.trim().len() => Some(plain.to_owned()),
+        _ => None,
+    }
+}
+
+/// A colour. Digits without `#` are one, and so are notations of design programs, which is said.
 fn color(f: &mut Fields<'_>, name: &'static str) -> Option<crate::Color> {
     let (at, value) = f.first(&[name]);
     if let Some(text) = value.and_then(Value::as_str)
@@ -694,6 +718,13 @@ fn color(f: &mut Fields<'_>, name: &'static str) -> Option<crate::Color> {
         && let Ok(color) = format!("#{}", text.trim()).parse()
     {
         f.dropped(&at, format!("{missing}; read as that"));
+        return Some(color);
+    }
+    if let Some(text) = value.and_then(Value::as_str)
+        && let Err(wrong) = text.parse::<crate::Color>()
+        && let Some(color) = in_css(text).and_then(|css| css.parse::<crate::Color>().ok())
+    {
+        f.dropped(&at, format!("{wrong}; read as `{color}`"));
         return Some(color);
     }
     f.parsed(&[name])

@@ -203,6 +203,11 @@ fn values_in_objects_lists_and_texts() {
         ),
         (json!({"country": {"code": "DE", "name": "Germany"}}), "/country", json!("DE")),
         (json!({"accent_color": {"hex": "#ff8800"}}), "/accent_color", json!("#ff8800")),
+        (json!({"accent_color": "0xFF8800"}), "/accent_color", json!("#ff8800")),
+        (json!({"accent_color": "255, 136, 0"}), "/accent_color", json!("#ff8800")),
+        (json!({"accent_color": "#ff8800;"}), "/accent_color", json!("#ff8800")),
+        (json!({"accent_color": "Dark Green"}), "/accent_color", json!("#006400")),
+        (json!({"accent_color": "light-sky-blue"}), "/accent_color", json!("#87cefa")),
         (
             json!({"logo": {"url": "https://alpha.fr/l.png", "width": 80}}),
             "/logo_url",
