@@ -316,6 +316,18 @@ fn is_full(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether what a code of PostgreSQL says may pass without anybody's doing.
+fn passes(code: &str) -> bool {
+    // Connection, login (a password that is being changed), rolled back for another, no resources,
+    // shutting down or a statement's time over, the system's errors.
+    const CLASSES: [&str; 6] = ["08", "28", "40", "53", "57", "58"];
+    // The database away while it is restored; locked; read-only: a stand-by after a failover, or a
+    // host that makes it so when the disk is full; a transaction's time over; what poolers and
+    // hosts in front of PostgreSQL say when they have no connection.
+    const CODES: [&str; 6] = ["3D000", "55P03", "25006", "25P03", "25P04", "XX000"];
+    CLASSES.iter().any(|class| code.starts_with(class)) || CODES.contains(&code)
+}
+
 fn transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -329,16 +341,26 @@ fn transient(error: &sqlx::Error) -> bool {
             Some(code) if code.parse::<u32>().is_ok_and(|_| code.len() < 5) => code
                 .parse::<u32>()
                 .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14)),
-            // PostgreSQL: connection, login (a password that is being changed), rolled back for
-            // another, no resources, shutting down, the system's errors; the database away while it
-            // is restored; locked, and read-only: a stand-by after a failover, or a
-            // host that makes it so when the disk is full.
-            Some(code) => {
-                ["08", "28", "40", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
-                    || ["3D000", "55P03", "25006"].contains(&code)
-            }
+            Some(code) => passes(code),
             None => false,
         },
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_postgresql_that_pass_are_told_from_those_that_stay() {
+        let pass = ["08006", "28P01", "40001", "40P01", "53300", "57014", "57P01", "58030"];
+        let alone = ["3D000", "55P03", "25006", "25P03", "25P04", "XX000"];
+        for code in pass.into_iter().chain(alone) {
+            assert!(passes(code), "{code}");
+        }
+        for code in ["42P01", "42501", "23505", "25001", "22P02", "XX001", ""] {
+            assert!(!passes(code), "{code}");
+        }
     }
 }

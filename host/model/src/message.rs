@@ -118,10 +118,12 @@ const NO_DESCRIPTORS: [i32; 2] = [24, 23];
 
 /// The kind of the innermost I/O error among an error and its sources; `None` if there is none. Too
 /// many open files, for which the standard library has no kind, are
-/// [`ResourceBusy`](std::io::ErrorKind::ResourceBusy): it passes.
+/// [`ResourceBusy`](std::io::ErrorKind::ResourceBusy), and so are too many processes or threads, for
+/// which the system has no error of their own: both pass.
 pub fn io_kind_of(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
     let kind = |io: &std::io::Error| match io.raw_os_error() {
         Some(code) if NO_DESCRIPTORS.contains(&code) => std::io::ErrorKind::ResourceBusy,
+        _ if io.kind() == std::io::ErrorKind::WouldBlock => std::io::ErrorKind::ResourceBusy,
         _ => io.kind(),
     };
     let below = match error.downcast_ref::<std::io::Error>() {
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn what_the_system_refused_is_found_below_what_was_tried() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
-        let rows: [(anyhow::Error, Option<io::ErrorKind>); 7] = [
+        let rows: [(anyhow::Error, Option<io::ErrorKind>); 8] = [
             (full().into(), Some(io::ErrorKind::StorageFull)),
             (
                 anyhow::Error::new(full()).context("a file was written").context("a site was made"),
@@ -153,6 +155,11 @@ mod tests {
             (io::Error::from_raw_os_error(24).into(), Some(io::ErrorKind::ResourceBusy)),
             (
                 anyhow::Error::new(io::Error::from_raw_os_error(23)).context("a file was opened"),
+                Some(io::ErrorKind::ResourceBusy),
+            ),
+            (
+                anyhow::Error::new(io::Error::from(io::ErrorKind::WouldBlock))
+                    .context("a process was started"),
                 Some(io::ErrorKind::ResourceBusy),
             ),
             (io::Error::from_raw_os_error(2).into(), Some(io::ErrorKind::NotFound)),
