@@ -29,6 +29,9 @@ const MAX_FOUND: usize = 8;
 /// size.
 const MAX_REWRITTEN: usize = 1 << 20;
 
+/// Maximum size of a JSON text in bytes whose wrapper is removed.
+const MAX_UNWRAPPED: usize = 64 * 1024;
+
 /// A compiled JSON Schema for replies, with its value for the provider. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplySchema {
@@ -182,6 +185,30 @@ pub(super) fn values(reply: &str, typed: bool) -> Result<Vec<String>, String> {
     Ok(usable
         .map(|(text, facts)| if typed { facts.integers(text) } else { text.to_owned() })
         .collect())
+}
+
+/// The value that a JSON text wraps: in a text, in a list of one, or in an object of one field, as
+/// models do that repeat the name of a schema or a tool. It is certain which one is meant, but not
+/// that it is what was requested. `None` if the text wraps no object and no list.
+pub(super) fn unwrapped(json: &str) -> Option<String> {
+    if json.len() > MAX_UNWRAPPED {
+        return None;
+    }
+    let inner = match serde_json::from_str::<Value>(json).ok()? {
+        Value::Array(list) if list.len() == 1 => list.into_iter().next()?,
+        Value::Object(fields) if fields.len() == 1 => fields.into_iter().next()?.1,
+        text @ Value::String(_) => text,
+        _ => return None,
+    };
+    match inner {
+        Value::Object(_) | Value::Array(_) => Some(inner.to_string()),
+        Value::String(text) => {
+            let mut inside = values(&text, true).ok()?;
+            let is_wrapped = inside.len() == 1 && inside[0].starts_with(['{', '[']);
+            if is_wrapped { inside.pop() } else { None }
+        }
+        _ => None,
+    }
 }
 
 /// Whether two JSON texts are the same value.
@@ -402,7 +429,28 @@ fn balanced(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{are_equal, values};
+    use super::{are_equal, unwrapped, values};
+
+    #[test]
+    fn what_a_value_wraps_is_found() {
+        let rows = [
+            (r#"[{"a":1}]"#, Some(r#"{"a":1}"#)),
+            (r#"{"reply":{"a":1}}"#, Some(r#"{"a":1}"#)),
+            (r#"{"reply":"{\"a\":1.0}"}"#, Some(r#"{"a":1}"#)),
+            (r#""{\"a\":1}""#, Some(r#"{"a":1}"#)),
+            (r#""```json\n{\"a\":1}\n```""#, Some(r#"{"a":1}"#)),
+            (r#"[{"a":1},{"a":2}]"#, None),
+            (r#"{"a":{"b":1},"c":2}"#, None),
+            (r#"{"a":"bread"}"#, None),
+            (r#""{\"a\":1} or {\"a\":2}""#, None),
+            (r#"{"a":true}"#, None),
+            ("[1]", None),
+            ("1", None),
+        ];
+        for (json, inner) in rows {
+            assert_eq!(unwrapped(json).as_deref(), inner, "{json}");
+        }
+    }
 
     #[test]
     fn e6_all_values_of_a_reply_are_found_whole() {

@@ -112,8 +112,27 @@ async fn fitting(
     }
     match (fits, problems) {
         (Some(json), _) => Ok(json.into_owned()),
-        (None, Some((_, kind, wrong))) => Err(Unfit::Reply(kind, wrong)),
+        (None, Some((_, kind, wrong))) => match inside(values, schema, deadline).await? {
+            Some(json) => Ok(json),
+            None => Err(Unfit::Reply(kind, wrong)),
+        },
         (None, None) => Err(Unfit::Reply(AiErrorKind::Malformed, "it has no JSON".to_owned())),
+    }
+}
+
+/// The value inside of the longest one, if the schema accepts it: some models put it into a text, a
+/// list or an object of its own.
+async fn inside(
+    values: &[String],
+    schema: &ReplySchema,
+    deadline: Instant,
+) -> Result<Option<String>, Unfit> {
+    let longest = values.iter().max_by_key(|value| value.len());
+    let Some(inner) = longest.and_then(|value| json::unwrapped(value)) else { return Ok(None) };
+    match fit(&inner, schema, deadline).await {
+        Ok(value) => Ok(Some(value.into_owned())),
+        Err(Unfit::Reply(..)) => Ok(None),
+        Err(unchecked) => Err(unchecked),
     }
 }
 
