@@ -234,6 +234,13 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
                 let start = text.floor_char_boundary(at.saturating_sub(REACH));
                 text[start..at].contains(['"', '“', '«', '„', '”', '»', '「'])
             };
+            // A source that a model with a search engine names: "since 1920[1]."
+            let is_source = (1..=2).contains(&inside.len())
+                && inside.bytes().all(|b| b.is_ascii_digit())
+                && before().is_some_and(|c| c.is_alphanumeric() || ".!?]".contains(c));
+            if is_source {
+                return Some((LeftOver, length));
+            }
             let is_word = || is_words(inside) && !in_quotation();
             let is_placeholder = is_blank(inside) || is_identifier(inside) || is_word();
             is_placeholder.then_some((Placeholder, length))
@@ -244,8 +251,18 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
                 .into_iter()
                 .find(|(open, _)| text.get(at..).is_some_and(|rest| rest.starts_with(open)))?;
             let inside = inside(text, at, open, close)?;
+            // A source in the notation of OpenAI's search: 【4:0†source】.
+            if inside.contains('†') {
+                return Some((LeftOver, open.len() + inside.len() + close.len()));
+            }
             (is_blank(inside) || is_identifier(inside) || is_words(inside))
                 .then_some((Placeholder, open.len() + inside.len() + close.len()))
+        }
+        // Fields of form letters: «First_Name».
+        0xc2 => {
+            let inside = inside(text, at, "«", "»")?;
+            (inside.contains('_') && is_identifier(inside))
+                .then_some((Placeholder, "«".len() + inside.len() + "»".len()))
         }
         // Statements of template languages.
         b'<' if text[at..].starts_with("<%") => {
@@ -274,12 +291,19 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
         }
         b'{' => {
             let inside = inside(text, at, "{", "}")?;
-            let is_name = |c: char| c.is_alphanumeric() || " _.-:|".contains(c);
+            let is_name = |c: char| c.is_alphanumeric() || " _.-:|!$@#/".contains(c);
             let is_value = !inside.trim().is_empty() && inside.chars().all(is_name);
             is_value.then_some((Placeholder, inside.len() + 2))
         }
         b'%' => {
             let rest = &text[at + 1..];
+            // "%%firstname%%", of form letters.
+            let doubled = inside(text, at, "%%", "%%").filter(|name| {
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            });
+            if let Some(name) = doubled {
+                return Some((Placeholder, name.len() + 4));
+            }
             // "100%sicher" is a typing error; "%s" behind a space is not.
             let is_free = before().is_none_or(|c| !c.is_alphanumeric());
             let name = inside(text, at, "%", "%").filter(|name| is_identifier(name));
@@ -423,6 +447,8 @@ fn signs(text: &str, marks: &mut Vec<Mark>) {
             '&' => entity(&text[at..]),
             '\\' => escape(&bytes[at..]),
             'Ã' | 'â' | 'Â' => mojibake(&text[at..]),
+            // A source in the notation of ChatGPT, in characters for private use.
+            '\u{e202}' if text[at..].starts_with("\u{e202}turn") => Some(c.len_utf8()),
             _ => None,
         };
         if let Some(length) = length {
@@ -514,7 +540,7 @@ mod tests {
     #[test]
     fn marks_are_told_from_text() {
         use CopyRule::{LeftOver, Markdown, Placeholder};
-        let table: [(&str, Option<CopyRule>); 51] = [
+        let table: [(&str, Option<CopyRule>); 63] = [
             ("Call [Business Name] today", Some(Placeholder)),
             ("[CITY]", Some(Placeholder)),
             ("[Ihr Name]", Some(Placeholder)),
@@ -552,6 +578,18 @@ mod tests {
             ("Fresh bread.<0x0A>And cake.", Some(LeftOver)),
             ("Fresh <unused6226>bread", Some(LeftOver)),
             ("Fresh bread<pad><pad>", Some(LeftOver)),
+            ("Baked here since 1920[1].", Some(LeftOver)),
+            ("Fresh bread.[1][2]", Some(LeftOver)),
+            ("Fresh bread【4:0†source】", Some(LeftOver)),
+            ("Bread \u{e200}cite\u{e202}turn0search1\u{e201}", Some(LeftOver)),
+            ("Hello «First_Name»", Some(Placeholder)),
+            ("Hello %%firstname%%", Some(Placeholder)),
+            ("Hello {!Contact.Name}", Some(Placeholder)),
+            ("Hello {$name}", Some(Placeholder)),
+            ("Elle dit « bonjour » et «merci»", None),
+            ("Save 10%% of it, 20%% in May", None),
+            ("See note [1] below", None),
+            ("{}", None),
             ("Size <0x100>", None),
             ("We <unusually> bake", None),
             ("\"we was [sic] closed\"", None),

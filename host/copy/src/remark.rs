@@ -330,14 +330,19 @@ fn rule(all: &Words<'_>, words: Range<usize>) -> Option<CopyRule> {
     {
         return Some(CopyRule::Refusal);
     }
+    let is_number = |index: usize| view.word(index).bytes().all(|b| b.is_ascii_digit());
+    // "(42 words)"
+    let is_count =
+        words.len() == 2 && is_number(words.start) && has(COUNTED, words.start + 1..words.end);
     let is_counted = words.clone().any(|index| {
-        let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
         has(COUNTED, index..index + 1)
             && index > words.start
-            && is_number(view.word(index - 1))
+            && is_number(index - 1)
+            // A picture says more than 1,000 words.
+            && !matches!(view.word(index - 1), "1000" | "000")
             && has(LIMITS, words.start.max(index.saturating_sub(5))..index)
     });
-    if is_counted {
+    if is_count || is_counted {
         return Some(CopyRule::PromptFragment);
     }
     // "Since no owner was specified, I focused on the bread."
@@ -420,8 +425,13 @@ mod tests {
         for text in refusals {
             assert_eq!(of(text), Some(CopyRule::Refusal), "{text}");
         }
-        let order = "The copy should be friendly and no longer than 50 words.";
-        assert_eq!(of(order), Some(CopyRule::PromptFragment));
+        let orders = [
+            "The copy should be friendly and no longer than 50 words.",
+            "Fresh bread every day. (42 words)",
+        ];
+        for text in orders {
+            assert_eq!(of(text), Some(CopyRule::PromptFragment), "{text}");
+        }
         let copy = [
             "Hier ist der Platz für Ihre Pläne.",
             "Unfortunately we are closed on Mondays, and we are not sorry.",
@@ -430,6 +440,7 @@ mod tests {
             "I kept my grandmother's oven, and I do not regret it.",
             "Nunca he usado harina que no conozco.",
             "I do not use AI: every drawing is made by hand.",
+            "A picture says more than 1,000 words.",
             "Ich arbeite nicht mit KI.",
             "I promise that these photos were not made by an AI.",
         ];
