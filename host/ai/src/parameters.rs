@@ -727,7 +727,7 @@ mod tests {
                 headers: Default::default(),
                 received: std::time::SystemTime::UNIX_EPOCH,
             };
-            let error = serde_json::from_str(body).unwrap();
+            let error: serde_json::Value = serde_json::from_str(body).unwrap();
             Refusal::of(&head.error_frame(&error, body.as_bytes()))
         };
         let named = in_stream(r#"{"message":"Unsupported parameter: 'temperature'"}"#).unwrap();
