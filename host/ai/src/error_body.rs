@@ -51,8 +51,8 @@ pub(super) fn in_success(head: &HttpHead, error: &Value) -> AttemptFailure {
     of_kind(head, kind(status, &body), &body)
 }
 
-/// The failure for an error in a stream. The provider has accepted the request and begun its answer,
-/// so an error that says nothing known is its own failure.
+/// The failure for an error in a stream. The provider has accepted the request and begun its
+/// answer, so an error that says nothing known is its own failure.
 pub(super) fn in_stream(head: &HttpHead, error: &Value) -> AttemptFailure {
     let body = ErrorBody::read(error);
     let status = body.error_status().unwrap_or(head.status);
@@ -253,6 +253,10 @@ impl ErrorBody {
     fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
         // An error inside a success: only its words say what it is.
         let in_success = status < 400;
+        // Servers written in Go say so in plain text.
+        if status == 400 && self.mentions(&["http request to an https server"]) {
+            return Some(AiErrorKind::Protocol);
+        }
         // LiteLLM and OpenAI: the key is right, and not for this.
         if status == 401 && self.mentions(&["not allowed to access model", "missing scopes"]) {
             return Some(AiErrorKind::Permission);

@@ -33,6 +33,10 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
             "a server in front of the provider limits the size of a request's body and answered \
              with {page}; raise its limit (nginx: client_max_body_size)"
         ),
+        400 | 421 | 426 => format!(
+            "a server in front of the provider answered with {page}, not the provider; check that \
+             base_url begins with the right scheme (https) and has the right port"
+        ),
         401 | 403 => format!(
             "a server in front of the provider answered with {page}, not the provider; check \
              whether a proxy or firewall must let this machine pass"

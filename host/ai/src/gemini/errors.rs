@@ -87,6 +87,8 @@ fn kind(status: u16, body: &ErrorBody, details: &[Value]) -> AiErrorKind {
         {
             AiErrorKind::ContextTooLong
         }
+        // Inside a success: the answer had begun, so the request is not the cause.
+        AiErrorKind::Other => AiErrorKind::Overloaded,
         kind => kind,
     }
 }

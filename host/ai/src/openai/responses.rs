@@ -154,7 +154,7 @@ fn read(
     answer: &mut Answer,
 ) -> Result<(), AttemptFailure> {
     if let Some(error) = response.get("error").filter(|error| reading::is_error(error)) {
-        return Err(error_body::in_success(head, error)
+        return Err(error_body::in_stream(head, error)
             .of_answer(head, frame)
             .with_usage(answer.usage));
     }
