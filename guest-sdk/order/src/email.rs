@@ -35,7 +35,8 @@ pub fn email_address(text: &str) -> Result<&str, EmailError> {
 }
 
 /// Reads an e-mail address as people write it: with invisible characters, as a `mailto:` link, as
-/// `Name <address>`, or as the first of several. Returns the address and the others.
+/// `Name <address>`, among words, with `(at)` for `@`, or as the first of several. Returns the
+/// address and the others.
 ///
 /// # Errors
 /// [`EmailError`] if the text holds no address.
@@ -53,8 +54,49 @@ pub fn read_email(text: &str) -> Result<(String, Option<String>), EmailError> {
         (Some(start), Some(end)) if start < end => &first[start + 1..end],
         _ => first,
     };
-    let address = email_address(address.trim().trim_end_matches('.'))
-        .map_err(|_| EmailError(text.to_owned()))?;
+    let Ok(address) = email_address(address.trim().trim_end_matches('.')) else {
+        return among_words(plain).ok_or_else(|| EmailError(text.to_owned()));
+    };
     let others = Some(others).filter(|others| !others.is_empty());
     Ok((address.to_owned(), others.map(str::to_owned)))
+}
+
+/// The first address among words, and the others: `"Smith, Ann" <ann@example.com>`,
+/// `E-mail: ann@example.com / bob@example.com`, `ann (at) example (dot) com`.
+fn among_words(text: &str) -> Option<(String, Option<String>)> {
+    const LONGEST: usize = 500;
+    const SPELLED: [(&str, &str); 8] = [
+        (" (at) ", "@"),
+        ("(at)", "@"),
+        (" [at] ", "@"),
+        ("[at]", "@"),
+        (" (dot) ", "."),
+        ("(dot)", "."),
+        (" [dot] ", "."),
+        ("[dot]", "."),
+    ];
+    if text.len() > LONGEST {
+        return None;
+    }
+    let mut written = text.to_owned();
+    for (spelled, sign) in SPELLED {
+        written = written.replace(spelled, sign);
+    }
+    let apart = |c: char| c.is_whitespace() || ",;:|/<>()[]\"'".contains(c);
+    let mut found: Vec<&str> = Vec::new();
+    for word in written.split(apart) {
+        if let Ok(address) = email_address(word.trim_end_matches('.'))
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    let (first, others) = found.split_first()?;
+    // `a b@example.com`: a blank in an address is a mistake, and nobody knows which.
+    let before = written[..written.find(*first)?].trim_end();
+    if before.ends_with(char::is_alphanumeric) {
+        return None;
+    }
+    let others = Some(others.join(", ")).filter(|others| !others.is_empty());
+    Some(((*first).to_owned(), others))
 }

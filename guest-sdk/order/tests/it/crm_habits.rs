@@ -201,6 +201,26 @@ fn values_in_objects_lists_and_texts() {
             "/business_email",
             json!("ann@alpha.fr"),
         ),
+        (
+            json!({"business_email": "\"Smith, Ann\" <ann@alpha.fr>"}),
+            "/business_email",
+            json!("ann@alpha.fr"),
+        ),
+        (
+            json!({"business_email": "E-mail: ann@alpha.fr / bob@alpha.fr"}),
+            "/business_email",
+            json!("ann@alpha.fr"),
+        ),
+        (
+            json!({"business_email": "ann [at] alpha [dot] fr"}),
+            "/business_email",
+            json!("ann@alpha.fr"),
+        ),
+        (
+            json!({"business_email": "[ann@alpha.fr](mailto:ann@alpha.fr)"}),
+            "/business_email",
+            json!("ann@alpha.fr"),
+        ),
         (json!({"country": {"code": "DE", "name": "Germany"}}), "/country", json!("DE")),
         (json!({"accent_color": {"hex": "#ff8800"}}), "/accent_color", json!("#ff8800")),
         (json!({"accent_color": "0xFF8800"}), "/accent_color", json!("#ff8800")),
