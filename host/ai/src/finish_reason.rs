@@ -158,8 +158,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
 /// Parts of words that are in no table: `max_output_tokens_reached`, `prompt_filtered`. None shows
 /// that a reply is whole.
 const PARTS: &[(Meaning, &[&str])] = &[
-    (Meaning::Filtered, &["filter", "safety", "moderat", "policy", "prohibited", "blocked"]),
-    (Meaning::Cut, &["max_", "length", "limit", "truncat", "too_long"]),
+    (Meaning::Filtered, &["filter", "safety", "moderated", "policy", "prohibited", "blocked"]),
+    (Meaning::Cut, &["max_", "length", "limit", "truncated", "too_long"]),
     (Meaning::Failed, &["error", "fail", "timeout", "timed_out", "cancel", "abort", "overload"]),
 ];
 
