@@ -67,8 +67,6 @@ const KNOWN: [(CopyRule, Place, &[&str]); 12] = [
             "i need to output",
             "let me think step by step",
             "let's think step by step",
-            "let me craft a",
-            "let me draft a",
             "i need to produce json",
             "please review before publishing",
             "replace the details above",
@@ -1010,7 +1008,6 @@ const KNOWN: [(CopyRule, Place, &[&str]); 12] = [
             "the prompt asks",
             "the instructions say",
             "the instructions ask",
-            "adjust as needed",
             "responda em json",
             "responder em json",
             "formato json",
@@ -1460,6 +1457,7 @@ mod tests {
             "The users of our gym love the early hours.",
             "Follow the instructions on the packet, and adjust the heat.",
             "Option 1: a full day on the river.",
+            "Let me craft a ring for you, and adjust as needed.",
         ];
         for text in of_businesses {
             assert_eq!(find(&fold(text)).next(), None, "{text}");
