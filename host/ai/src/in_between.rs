@@ -14,6 +14,9 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
     if head.status == 407 {
         return Some(of_proxy());
     }
+    if head.status == 403 && is_firewall(text) {
+        return Some(of_firewall(text));
+    }
     if !text.starts_with('<') {
         return None;
     }
@@ -45,6 +48,22 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
     };
     let kind = if head.status == 413 { AiErrorKind::InvalidRequest } else { AiErrorKind::Protocol };
     Some(AttemptFailure { retryable: false, ..AttemptFailure::new(kind, detail) })
+}
+
+/// Whether Cloudflare's firewall refuses a program, which gets a number instead of a page: the
+/// address, its country, or what the program says of itself is not allowed.
+fn is_firewall(text: &str) -> bool {
+    const NUMBERS: [&str; 7] = ["1006", "1007", "1008", "1009", "1010", "1012", "1020"];
+    text.trim().strip_prefix("error code: ").is_some_and(|number| NUMBERS.contains(&number))
+}
+
+fn of_firewall(text: &str) -> AttemptFailure {
+    let detail = format!(
+        "a firewall of Cloudflare stands before this address and refuses this machine ({}); let \
+         this machine's requests pass it, or use the provider's own API address",
+        text.trim()
+    );
+    AttemptFailure { retryable: false, ..AttemptFailure::new(AiErrorKind::Protocol, detail) }
 }
 
 /// The failure of a proxy that asks for a password.
