@@ -1,7 +1,8 @@
-//! Fields that a reply has as null where the schema wants them missing.
+//! Fields that a reply has as null where the schema wants them missing, and lists and objects that
+//! it has as texts.
 //!
 //! Strict modes require every field, so optional ones are null; models also write null for what
-//! they do not know.
+//! they do not know. Models that call a tool write lists into texts, as `"tags": "[\"bread\"]"`.
 
 use serde_json::{Map, Value};
 
@@ -15,9 +16,11 @@ const MAX_STEPS: usize = 20_000;
 const MAX_HOPS: usize = 16;
 
 /// The JSON text without fields that are null although the schema neither requires them nor allows
-/// null; `None` if there are none. Whether the result is valid is not checked.
+/// null, and with the lists and objects that the schema wants instead of texts that hold them;
+/// `None` if there are none. Whether the result is valid is not checked.
 pub(super) fn removed(json: &str, schema: &Value) -> Option<String> {
-    if json.len() > MAX_BYTES || !json.contains("null") {
+    let may_have = ["null", "\"[", "\"{"].iter().any(|part| json.contains(part));
+    if json.len() > MAX_BYTES || !may_have {
         return None;
     }
     let mut value: Value = serde_json::from_str(json).ok()?;
@@ -49,7 +52,10 @@ impl<'a> Removal<'a> {
         match value {
             Value::Array(entries) => {
                 if let Some(items) = schema.get("items") {
-                    entries.iter_mut().for_each(|entry| self.visit(entry, items, 0));
+                    for entry in entries {
+                        self.unpack(entry, items);
+                        self.visit(entry, items, 0);
+                    }
                 }
             }
             Value::Object(fields) => self.fields(fields, schema),
@@ -71,9 +77,28 @@ impl<'a> Removal<'a> {
         self.removed |= fields.len() < before;
         for (name, value) in fields.iter_mut() {
             if let Some(part) = properties.get(name) {
+                self.unpack(value, part);
                 self.visit(value, part, 0);
             }
         }
+    }
+
+    /// Replaces a text by the list or the object that it is, if the schema wants only that.
+    fn unpack(&mut self, value: &mut Value, schema: &'a Value) {
+        let Value::String(text) = &*value else { return };
+        let Some(schema) = schema.as_object() else { return };
+        if !text.trim_start().starts_with(['[', '{']) {
+            return;
+        }
+        let schema = self.target(schema).and_then(Value::as_object).unwrap_or(schema);
+        let wants = |name: &str| schema.get("type").is_some_and(|kind| kind == name);
+        let inner = match serde_json::from_str::<Value>(text) {
+            Ok(list @ Value::Array(_)) if wants("array") => list,
+            Ok(object @ Value::Object(_)) if wants("object") => object,
+            _ => return,
+        };
+        *value = inner;
+        self.removed = true;
     }
 
     fn target(&self, schema: &Map<String, Value>) -> Option<&'a Value> {
@@ -131,6 +156,11 @@ mod tests {
             (json!({"one": {"b": null}}), Some(json!({"one": {}}))),
             (json!({"again": {"again": {"a": null}}}), Some(json!({"again": {"again": {}}}))),
             (json!({"a": "null"}), None),
+            (json!({"list": "[{\"b\": null}]"}), Some(json!({"list": [{}]}))),
+            (json!({"list": ["{\"b\": \"x\"}"]}), Some(json!({"list": [{"b": "x"}]}))),
+            (json!({"again": "{\"must\": \"x\"}"}), Some(json!({"again": {"must": "x"}}))),
+            (json!({"a": "[1]", "may": "{}", "any": "[]", "one": "{}"}), None),
+            (json!({"list": "{\"b\": \"x\"}"}), None),
         ];
         for (value, expected) in rows {
             let found = removed(&value.to_string(), &schema);
