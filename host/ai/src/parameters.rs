@@ -720,7 +720,7 @@ mod tests {
         ] {
             assert_eq!(refusal(status, body), None, "{body}");
         }
-        // An error in a stream: what names a parameter counts, and what says that it broke does not.
+        // An error in a stream: what names a parameter counts, what says that it broke does not.
         let in_stream = |body: &str| {
             let head = HttpHead {
                 status: 200,

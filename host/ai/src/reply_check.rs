@@ -136,8 +136,8 @@ async fn inside(
     }
 }
 
-/// The value if the schema accepts it, perhaps without optional fields that are null, and with lists
-/// and objects that were written as texts.
+/// The value if the schema accepts it, perhaps without optional fields that are null, and with
+/// lists and objects that were written as texts.
 async fn fit<'a>(
     json: &'a str,
     schema: &ReplySchema,

@@ -49,9 +49,9 @@ pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Opti
 /// | RFC drafts | `RateLimit-Reset: 30`, `RateLimit: "a";r=0;t=30` |
 ///
 /// A limit is used up if the header of the same name with `remaining` says 0, or the one with
-/// `status` says `rejected`. If no limit says how much remains, each may be the one that is used up.
-/// `None` if something of each remains: a request that is larger than the rest was refused, and the
-/// reset is too late a time.
+/// `status` says `rejected`. If no limit says how much remains, each may be the one that is used
+/// up. `None` if something of each remains: a request that is larger than the rest was refused, and
+/// the reset is too late a time.
 pub(super) fn reset<'a>(
     headers: impl Iterator<Item = (&'a str, &'a str)>,
     now: SystemTime,

@@ -118,8 +118,8 @@ const NO_DESCRIPTORS: [i32; 2] = [24, 23];
 
 /// The kind of the innermost I/O error among an error and its sources; `None` if there is none. Too
 /// many open files, for which the standard library has no kind, are
-/// [`ResourceBusy`](std::io::ErrorKind::ResourceBusy), and so are too many processes or threads, for
-/// which the system has no error of their own: both pass.
+/// [`ResourceBusy`](std::io::ErrorKind::ResourceBusy), and so are too many processes or threads,
+/// for which the system has no error of its own: both pass.
 pub fn io_kind_of(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
     let kind = |io: &std::io::Error| match io.raw_os_error() {
         Some(code) if NO_DESCRIPTORS.contains(&code) => std::io::ErrorKind::ResourceBusy,
