@@ -87,6 +87,7 @@ mod retry;
 mod retry_after;
 mod route;
 mod route_builder;
+mod same_frame;
 mod scripted;
 mod secret;
 mod settings;

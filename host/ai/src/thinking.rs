@@ -282,9 +282,11 @@ pub(super) struct Stripped<'a> {
 pub(super) fn strip(text: &str) -> Stripped<'_> {
     let lower = text.to_ascii_lowercase();
     let has = |mark: &str| lower.contains(mark);
-    let marked = MARKS
-        .iter()
-        .any(|mark| has(mark.text) || matches!(mark.effect, Effect::Think(close) if has(close)));
+    // Nearly all texts have no character with which a mark begins.
+    let marked = lower.contains(FIRST)
+        && MARKS.iter().any(|mark| {
+            has(mark.text) || matches!(mark.effect, Effect::Think(close) if has(close))
+        });
     if let Some(rest) = after_words(text, &lower) {
         return Stripped { reply: Cow::Borrowed(rest), late: true, unended: false };
     }
