@@ -118,6 +118,11 @@ pub struct VerifyOptions {
     /// The fields of the order that pages should show, at most [`MAX_FIELDS`].
     #[serde(default)]
     pub fields: Vec<PublishedField>,
+    /// Whether the order has its address for forms from the operator: a form that posts there is a
+    /// way to reach the business, but a site without one lacks nothing of the order. Default:
+    /// `false`.
+    #[serde(default)]
+    pub forms_of_operator: bool,
     /// What the texts of pages are held against; `None` checks no texts.
     #[serde(default)]
     pub copy: Option<CopyOptions>,
@@ -204,6 +209,15 @@ impl VerifyOptions {
             }
         })?;
         Ok(options)
+    }
+
+    /// The fields that the customer gave the order.
+    fn fields_of_customer(&self) -> Cow<'_, [PublishedField]> {
+        if !self.forms_of_operator {
+            return Cow::Borrowed(&self.fields[..]);
+        }
+        let is_own = |field: &&PublishedField| field.pointer != published::FORM_ENDPOINT;
+        self.fields.iter().filter(is_own).cloned().collect()
     }
 
     /// With what the operator says.
@@ -405,7 +419,8 @@ fn check(
     let copy = options.copy.as_ref().and_then(Copy::new);
     let mut problems = Problems::new(&options.levels);
     let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
-    let mut search = Search::new(if is_reported { &options.fields } else { &[] });
+    let of_customer = options.fields_of_customer();
+    let mut search = Search::new(if is_reported { &of_customer[..] } else { &[] });
     let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
     let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
     let is_off = |rule| options.levels.of(rule) == Level::Off;
