@@ -17,6 +17,7 @@
 //! | `hidden` | which texts no visitor sees |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
+//! | `reference_kind` | what a reference is; whether browsers load it, show it, or lead there |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
 //! | `owner` | whether the entry page says whose site it is |
@@ -57,6 +58,7 @@ mod placeholders;
 mod problem;
 mod published;
 mod reference;
+mod reference_kind;
 mod robots;
 mod script;
 mod site;
