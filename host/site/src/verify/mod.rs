@@ -88,7 +88,9 @@ use super::staging::StagedSite;
 use super::storage::{StorageError, open_file};
 use sitewright_model::message;
 
-pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
+pub use self::confined::{
+    CheckStopped, Checked, QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, SITE_CHECK,
+};
 pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 pub use self::images::ImageFile;
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
