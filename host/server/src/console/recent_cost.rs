@@ -22,8 +22,8 @@ struct Summed {
 }
 
 impl LastCost {
-    /// The cost since this time (milliseconds since the Unix epoch): that of the last minute, or what
-    /// `read` comes to. Who comes while it is read waits for the same sum.
+    /// The cost since this time (milliseconds since the Unix epoch): that of the last minute, or
+    /// what `read` comes to. Who comes while it is read waits for the same sum.
     ///
     /// # Errors
     /// Those of `read`; then the next one reads it again.

@@ -26,8 +26,8 @@ use sitewright_model::time::millis;
 /// Maximum bytes of text of a site that [`StagedSite::verify_quickly`] checks. 192 KiB: the sites of
 /// the shipped templates have 50 to 150.
 pub const QUICK_BYTES: u64 = 192 << 10;
-/// Maximum bytes that are read of the images of such a site. 2 MiB: what they may hold takes as long
-/// to read as text.
+/// Maximum bytes that are read of the images of such a site. 2 MiB: what they may hold takes as
+/// long to read as text.
 pub const QUICK_IMAGE_BYTES: u64 = 2 << 20;
 /// Maximum number of files of such a site.
 const QUICK_FILES: usize = 200;
