@@ -2,7 +2,7 @@
 
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{Cost, EndedOrders, Hold, OrderState, Stats, WorkerStats};
+use sitewright_jobs::{EndedOrders, Hold, OrderState, RecentCost, Stats, WorkerStats};
 
 use super::address;
 use super::chart::{self, Chart, Ended};
@@ -27,7 +27,7 @@ pub struct NowFacts {
     /// The number of spans.
     pub hours: usize,
     /// What AI replies have cost since then.
-    pub cost: Cost,
+    pub cost: RecentCost,
     /// Causes of failures since then, the newest first.
     pub causes: Vec<Cause>,
 }
@@ -238,7 +238,12 @@ fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
         Tile {
             name: "AI cost",
             number: dollars(facts.cost.nano_usd),
-            more: format!("in {hours} h"),
+            more: match facts.cost.unpriced {
+                0 => format!("in {hours} h"),
+                some => {
+                    format!("in {hours} h, {} without a price", counted(some, "reply", "replies"))
+                }
+            },
             href: "/console/ai".to_owned(),
             class: "",
         },

@@ -162,7 +162,7 @@ pub use search::{DOCUMENTS_LOOKED_THROUGH, Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
 pub use signals::Signals;
-pub use spend::{Spend, TenantSpend};
+pub use spend::{RecentCost, Spend, TenantSpend};
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use template_versions::TemplateVersion;
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
-use super::console::{Link, Outcomes, Sessions};
+use super::console::{LastCost, Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::{Folders, Health};
 use super::hook_bodies::HookBodies;
@@ -165,6 +165,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) rates: Rates,
     pub(crate) outcomes: Outcomes,
+    /// What AI replies have cost, as the first page of the console shows it.
+    pub(crate) last_cost: LastCost,
     /// The memory for bodies of webhooks, whose senders are not known before they were read.
     pub(crate) hook_bodies: HookBodies,
     /// Changes that have begun. They go on when their clients hang up.
@@ -211,6 +213,7 @@ impl App {
             refusals: Refusals::default(),
             rates: Rates::new(&settings),
             outcomes: Outcomes::default(),
+            last_cost: LastCost::default(),
             hook_bodies: HookBodies::new(),
             actions: TaskTracker::new(),
             database,

@@ -168,7 +168,7 @@ pub(crate) async fn now(
         ended: app.database.ended_since(since, HOUR_MS).await?,
         since,
         hours: HOURS,
-        cost: app.database.cost_since(since).await?,
+        cost: app.last_cost.since(since, app.database.cost_since(since)).await?,
         causes: newest,
     };
     page(sitewright_console::now(&frame, &facts))

@@ -14,6 +14,7 @@ use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::reference_kind::ReferenceKind;
 use super::script::Kind;
 use super::unused::Search;
 use super::work::Work;
@@ -551,7 +552,7 @@ impl PageCheck<'_> {
         let sheet = css::read(text);
         let at = |offset: u32| line.map(|line| line + u64::from(offset));
         for (url, offset) in &sheet.urls {
-            self.facts.refer(url, "style's `url()`", at(*offset), false);
+            self.facts.refer(url, ReferenceKind::StyleUrl, at(*offset), false);
         }
         self.facts.refer_more(sheet.more_urls);
         for (error, offset) in &sheet.errors {

@@ -17,6 +17,7 @@
 //! | `hidden` | which texts no visitor sees |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
+//! | `reference_kind` | what a reference is; whether browsers load it, show it, or lead there |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
 //! | `owner` | whether the entry page says whose site it is |
@@ -57,6 +58,7 @@ mod placeholders;
 mod problem;
 mod published;
 mod reference;
+mod reference_kind;
 mod robots;
 mod script;
 mod site;
@@ -86,7 +88,9 @@ use super::staging::StagedSite;
 use super::storage::{StorageError, open_file};
 use sitewright_model::message;
 
-pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
+pub use self::confined::{
+    CheckStopped, Checked, QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, SITE_CHECK,
+};
 pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 pub use self::images::ImageFile;
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
@@ -118,6 +122,11 @@ pub struct VerifyOptions {
     /// The fields of the order that pages should show, at most [`MAX_FIELDS`].
     #[serde(default)]
     pub fields: Vec<PublishedField>,
+    /// Whether the order has its address for forms from the operator: a form that posts there is a
+    /// way to reach the business, but a site without one lacks nothing of the order. Default:
+    /// `false`.
+    #[serde(default)]
+    pub forms_of_operator: bool,
     /// What the texts of pages are held against; `None` checks no texts.
     #[serde(default)]
     pub copy: Option<CopyOptions>,
@@ -204,6 +213,15 @@ impl VerifyOptions {
             }
         })?;
         Ok(options)
+    }
+
+    /// The fields that the customer gave the order.
+    fn fields_of_customer(&self) -> Cow<'_, [PublishedField]> {
+        if !self.forms_of_operator {
+            return Cow::Borrowed(&self.fields[..]);
+        }
+        let is_own = |field: &&PublishedField| field.pointer != published::FORM_ENDPOINT;
+        self.fields.iter().filter(is_own).cloned().collect()
     }
 
     /// With what the operator says.
@@ -405,7 +423,8 @@ fn check(
     let copy = options.copy.as_ref().and_then(Copy::new);
     let mut problems = Problems::new(&options.levels);
     let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
-    let mut search = Search::new(if is_reported { &options.fields } else { &[] });
+    let of_customer = options.fields_of_customer();
+    let mut search = Search::new(if is_reported { &of_customer[..] } else { &[] });
     let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
     let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
     let is_off = |rule| options.levels.of(rule) == Level::Off;

@@ -1,7 +1,7 @@
 //! Whose site it is: the entry page shows the name of the business and a way to reach it.
 
 use super::problem::{Problems, Rule, shown};
-use super::published::{PublishedField, PublishedValue, beginning};
+use super::published::{FORM_ENDPOINT, PublishedField, PublishedValue, beginning};
 use super::reference::Facts;
 use super::unused::Search;
 use crate::path::SitePath;
@@ -23,7 +23,7 @@ const WAYS: [&str; 10] = [
     "/booking_url",
     "/order_url",
     "/donation_url",
-    "/form_endpoint",
+    FORM_ENDPOINT,
     "/google_reviews_link",
 ];
 const NETWORKS: &str = "/social_";

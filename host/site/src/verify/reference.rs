@@ -11,6 +11,7 @@ use super::hosts::Unreachable;
 use super::image_size::ShownImage;
 use super::images::ImageFile;
 use super::problem::{Problems, Rule, shown};
+use super::reference_kind::ReferenceKind;
 use super::unused::key;
 use super::work::Work;
 use crate::path::{SitePath, case_key};
@@ -52,59 +53,17 @@ const EXTERNAL: [&str; 19] = [
     "sip",
 ];
 
-/// What a reference of `<meta http-equiv="refresh">` is.
-pub(super) const REDIRECTION: &str = "redirection";
-
-/// What a reference of `<link rel="preconnect">` is.
-pub(super) const CONNECTION: &str = "connection";
-
 /// A reference of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     /// The address as written, entities decoded.
     target: String,
-    /// What it is, for messages: `link`, `image`, `style sheet`.
-    what: &'static str,
+    what: ReferenceKind,
     /// Counted from 1.
     line: Option<u64>,
     /// Whether an address on the site's canonical host means a file of this site: in sitemaps and
     /// in a page's metadata. An ordinary link to that host may lead to pages of another system.
     canonical: bool,
-}
-
-impl Reference {
-    /// Whether a visitor follows it to a page.
-    fn leads(&self) -> bool {
-        matches!(self.what, "link" | REDIRECTION | "embedded content" | "form's `action`")
-    }
-
-    /// Whether a page or style sheet shows it, if it is an image.
-    fn shows(&self) -> bool {
-        matches!(
-            self.what,
-            "image" | "image of the `srcset`" | "style sheet's `url()`" | "style's `url()`"
-        )
-    }
-
-    /// Whether browsers load it, or connect to its host, when a visitor opens the page.
-    fn is_loaded(&self) -> bool {
-        matches!(
-            self.what,
-            "script"
-                | "image"
-                | "image of the `srcset`"
-                | "embedded content"
-                | "media file"
-                | "drawing"
-                | "icon"
-                | "style sheet"
-                | "style sheet's `url()`"
-                | "style's `url()`"
-                | "web app manifest"
-                | "preloaded file"
-                | CONNECTION
-        )
-    }
 }
 
 /// What the check of one file collects for the look-up.
@@ -161,7 +120,7 @@ impl Facts {
     pub(super) fn refer(
         &mut self,
         target: &str,
-        what: &'static str,
+        what: ReferenceKind,
         line: Option<u64>,
         canonical: bool,
     ) {
@@ -191,7 +150,7 @@ impl Facts {
 
     /// Whether the page leads visitors elsewhere by itself.
     pub(super) fn redirects(&self) -> bool {
-        self.references.iter().any(|reference| reference.what == REDIRECTION)
+        self.references.iter().any(|reference| reference.what == ReferenceKind::Redirection)
     }
 
     /// Forgets all references.
@@ -392,10 +351,10 @@ impl<'a> Index<'a> {
                 path.and_then(|path| self.exact(&self.candidates(&path)))
             }
         };
-        if let Some(found) = found.filter(|_| reference.shows()) {
+        if let Some(found) = found.filter(|_| reference.what.shows()) {
             self.shown.borrow_mut().insert(found);
         }
-        if let Some(found) = found.filter(|_| reference.leads()) {
+        if let Some(found) = found.filter(|_| reference.what.leads()) {
             self.links.borrow_mut().entry(file).or_default().insert(found);
         }
     }
@@ -404,7 +363,7 @@ impl<'a> Index<'a> {
     fn check_host(
         &self,
         url: &Url,
-        what: &str,
+        what: ReferenceKind,
         target: &str,
         add: &mut impl FnMut(Rule, message::Message),
     ) {
@@ -448,7 +407,7 @@ impl<'a> Index<'a> {
         add: &mut impl FnMut(Rule, message::Message),
     ) {
         let is_web = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
-        let Some(host) = url.host_str().filter(|_| is_web && reference.is_loaded()) else {
+        let Some(host) = url.host_str().filter(|_| is_web && reference.what.is_loaded()) else {
             return;
         };
         let is_own = host == SITE_HOST
@@ -472,12 +431,12 @@ impl<'a> Index<'a> {
 
     /// Whether the order names an address, of which an image server may be asked for another size;
     /// or, of a connection made ahead, its host.
-    fn is_of_order(&self, url: &Url, host: &str, what: &str) -> bool {
+    fn is_of_order(&self, url: &Url, host: &str, what: ReferenceKind) -> bool {
         let own = &self.options.own_addresses;
         if own.contains(&key(url.as_str())) {
             return true;
         }
-        if what == CONNECTION {
+        if what == ReferenceKind::Connection {
             let host = host.strip_prefix("www.").unwrap_or(host);
             let folder = format!("{host}/");
             let next = own.range(folder.clone()..).next();
@@ -592,7 +551,7 @@ fn is_view(file: &SitePath, fragment: &str) -> bool {
 
 fn check_outside(
     url: &Url,
-    what: &str,
+    what: ReferenceKind,
     target: &str,
     add: &mut impl FnMut(Rule, message::Message),
 ) {

@@ -133,6 +133,32 @@ fn a_field_is_used_if_a_page_shows_it_or_a_link_leads_to_it() {
     }
 }
 
+/// An address for forms, of the customer or of the operator, on a site with a form and without one:
+/// whether it is missed, and whether the page says how to reach the business.
+#[test]
+fn an_address_for_forms_of_the_operator_may_stay_unused() {
+    let form = "<form action=\"https://f.example/1\"></form>";
+    for (forms_of_operator, body, is_missed, is_reached) in [
+        (false, "", true, false),
+        (false, form, false, true),
+        (true, "", false, false),
+        (true, form, false, true),
+    ] {
+        let fields = json!({"form_endpoint": "https://f.example/1", "services": ["Pão"]});
+        let options = VerifyOptions { forms_of_operator, ..options(&fields) };
+        let files = site(&format!("<p>Pão</p>{body}"));
+        let missed = unused(&files, &options);
+        assert_eq!(
+            missed == ["/form_endpoint"],
+            is_missed,
+            "{forms_of_operator}, {body}: {missed:?}"
+        );
+        assert!(is_missed || missed.is_empty(), "{forms_of_operator}, {body}: {missed:?}");
+        let lacks = unsaid(&files, &options);
+        assert_eq!(lacks.is_empty(), is_reached, "{forms_of_operator}, {body}: {lacks:?}");
+    }
+}
+
 #[test]
 fn a_warning_names_twenty_fields_and_counts_the_others() {
     let services: Vec<String> = (0..30).map(|number| format!("Serviço {number}")).collect();

@@ -490,6 +490,8 @@ fn a_text_that_names_its_language_need_not_be_in_that_of_the_page() {
         (format!("<p lang='en-GB'>{text}</p>"), false),
         (format!("<div lang='en'><p>{text}</p></div>"), false),
         (format!("<div lang='en'><p lang='pt-BR'>{text}</p></div>"), true),
+        (format!("<p>\n<span lang='en'>{text}</span></p>"), false),
+        (format!("<p><b lang='en'>Pasta</b> {text}</p>"), true),
     ] {
         let warnings = verify(&quiet("", &body), &options).unwrap().warnings;
         let is_warned = warnings.iter().any(|warning| {
