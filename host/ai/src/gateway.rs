@@ -11,7 +11,7 @@ use super::batch::{Batched, BatchedEnd};
 use super::budget::{OrderBudget, Spent};
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
-use super::day_budget::DayBudgets;
+use super::day_budget::{DayBudgets, UsedBudget};
 use super::dispatch::{self, Dispatch};
 use super::journal::{RunJournal, UnusableReply};
 use super::judge::{ReplyJudge, accepts};
@@ -299,6 +299,12 @@ impl Gateway {
         };
         let used = Spent { calls: 1, tokens, cost_usd };
         self.days.of(tenant).iter().for_each(|day| day.add(used));
+    }
+
+    /// The budgets of the day that are used up today, so that calls are put off until the next day.
+    /// Cheap, so that it can be called every second.
+    pub fn used_budgets(&self) -> Vec<UsedBudget> {
+        self.days.used_up()
     }
 
     /// How calls are collected into batches.

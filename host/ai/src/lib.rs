@@ -112,6 +112,7 @@ pub use config::{
     OpenAiConfig, PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig,
     TenantBudgetConfig, TextSource,
 };
+pub use day_budget::{BudgetUnit, UsedBudget};
 pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,

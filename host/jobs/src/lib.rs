@@ -168,6 +168,7 @@ pub use template_versions::TemplateVersion;
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};
 pub use webhooks::{
-    AttemptResult, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryCursor,
-    DeliveryFilter, DeliveryRecord, DeliveryState, Seen, Webhook, WebhookEvent,
+    AttemptResult, BudgetLimit, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt,
+    DeliveryCursor, DeliveryFilter, DeliveryRecord, DeliveryState, ReachedBudget, Seen, Webhook,
+    WebhookEvent,
 };
