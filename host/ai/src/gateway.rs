@@ -81,6 +81,19 @@ pub struct CandidateInfo {
     pub location: String,
 }
 
+/// The circuit breaker of one candidate of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerState {
+    /// The name of the route.
+    pub route: String,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    pub model: String,
+    /// Whether it has opened, and no call has succeeded since. After `cool_down_ms` single calls
+    /// are let through.
+    pub is_open: bool,
+}
+
 /// Purposes that neither a route of their own nor `default` serves. There is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnroutedPurposes {
@@ -166,6 +179,20 @@ impl Gateway {
         for candidate in self.routes.get(route).into_iter().flat_map(|route| &route.candidates) {
             candidate.limiter.half_open(&candidate.model);
         }
+    }
+
+    /// The circuit breakers of all candidates, by route and in the order in which they are tried.
+    pub fn breakers(&self) -> Vec<BreakerState> {
+        let of_route = |(name, route): (&String, &Route)| {
+            let state = |candidate: &Candidate| BreakerState {
+                route: name.clone(),
+                provider: candidate.provider_name.clone(),
+                model: candidate.model.clone(),
+                is_open: candidate.limiter.has_opened(&candidate.model),
+            };
+            route.candidates.iter().map(state).collect::<Vec<_>>()
+        };
+        self.routes.iter().flat_map(of_route).collect()
     }
 
     /// A new budget for one order, to be shared by its calls.

@@ -113,7 +113,7 @@ pub use config::{
     TenantBudgetConfig, TextSource,
 };
 pub use day_budget::{BudgetUnit, UsedBudget};
-pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
+pub use gateway::{BreakerState, CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,
     read_journal,

@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 use super::circuit::{CircuitSettings, Circuits, Opened};
 use super::fault::{self, Fault};
 use sitewright_ai::{
-    BudgetUnit, Gateway, Journal, JournalEntry, JournalKey, Recalled, Request, UnusableReply,
-    UsedBudget,
+    BreakerState, BudgetUnit, Gateway, Journal, JournalEntry, JournalKey, Recalled, Request,
+    UnusableReply, UsedBudget,
 };
 use sitewright_jobs::{
-    Backoff, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId, HoldKind,
-    NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
+    Backoff, BreakerSeries, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId,
+    HoldKind, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
 };
 use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -122,8 +122,19 @@ impl Holds {
 
     /// Reads the holds before the first order is claimed.
     pub(super) async fn load(&self) -> Result<(), Error> {
+        self.note_breakers();
         self.learn(self.database.holds().await?);
         Ok(())
+    }
+
+    /// Notes which circuit breakers are open, for the metrics of this process.
+    fn note_breakers(&self) {
+        let mut noted = BTreeMap::new();
+        for BreakerState { route, provider, model, is_open } in self.gateway.breakers() {
+            // A route may name one model twice.
+            *noted.entry(BreakerSeries { route, provider, model }).or_insert(false) |= is_open;
+        }
+        self.database.ai_counts().set_breakers(noted);
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> RunningOrder {
@@ -319,6 +330,7 @@ impl Holds {
         let mut failures = 0u32;
         loop {
             ticks.tick().await;
+            self.note_breakers();
             match self.pass(&worker, &own, &mut published).await {
                 Ok(()) => failures = 0,
                 Err(error) => {

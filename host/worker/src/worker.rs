@@ -23,7 +23,7 @@ use sitewright_jobs::{
 };
 use sitewright_runtime::plugin::CatalogueError;
 use sitewright_runtime::run::Services;
-use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
+use sitewright_site::{Rule, SiteStore, SitesRoot, SyncBatcher};
 use sitewright_webhooks::Dispatch;
 
 /// Timeout of the probe of all routes at start. Orders do not wait for it.
@@ -213,6 +213,7 @@ impl Worker {
                 max_orders: options.max_orders,
             },
         );
+        database.attempt_counts().begin_checks(Rule::all().iter().map(ToString::to_string));
         holds.load().await?;
         let watched = reload::watch_templates(
             services.gateway.clone(),
