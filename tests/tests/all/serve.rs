@@ -158,6 +158,30 @@ async fn an_order_goes_from_a_request_to_a_site() {
     assert_eq!(worker.stop(), Some(0));
 }
 
+/// One process is enough if it is wanted: it takes the order, makes its site and answers probes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_has_the_api_if_it_is_wanted() {
+    let model = Model::slow(10);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    let client = sitewright_http::client().unwrap();
+    let client = client.first();
+    let listen = ["--json", "worker", "--listen", "127.0.0.1:0", "--api"];
+    let worker = Listening::start(factory.command(&listen));
+    let add = client.post(worker.url("/v1/orders?template=faulty")).json(&order("24"));
+    let added = add.send().await.unwrap();
+    assert_eq!(added.status(), 202);
+    let location = added.headers()["location"].to_str().unwrap().to_owned();
+    factory.until_state("24", OrderState::Succeeded).await;
+    for path in [location.as_str(), "/readyz", "/metrics", "/v1/openapi.html"] {
+        let answer = client.get(worker.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    assert_eq!(worker.stop(), Some(0));
+    // Without an address there is nothing to answer on.
+    let refused = factory.command(&["worker", "--api"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
 /// Asserts that an answer has the form that the description of the API says.
 async fn is_as_described(
     server: &Listening,
