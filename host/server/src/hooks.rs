@@ -183,6 +183,7 @@ fn document(hook: &Hook, body: String) -> Result<(Vec<u8>, Option<i64>), String>
     }
     let due_at = due_at(hook, &parsed.value)?;
     if hook.is_whole() {
+        drop(parsed);
         return Ok((body.into_bytes(), due_at));
     }
     let document = hook.document(&parsed.value).map_err(|why| why.to_string())?;

@@ -277,6 +277,9 @@ mod tests {
             list.sort_by_key(|(event, data)| format!("{event} {data}"));
         }
         assert_eq!(told, wanted, "and no reason: it may quote a customer");
+        let listed = database.deliveries(&DeliveryFilter::default()).await.unwrap();
+        let holds = listed.iter().filter(|one| one.hold.as_deref() == Some("route:default"));
+        assert_eq!(holds.count(), 3, "{listed:?}");
         assert_eq!(deliveries_to(&database, "crm").await, [], "it has not asked for them");
     }
 
