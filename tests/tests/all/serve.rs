@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sitewright_jobs::{DeliveryFilter, DeliveryState, OrderState};
 use sitewright_tests::bouncer::{Bouncer, MISSING};
-use sitewright_tests::factory::{Base, Factory, Model, until};
+use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, until};
 use sitewright_tests::{faulty, standins};
 use sqlx::{Connection as _, PgConnection};
 
@@ -274,6 +274,38 @@ async fn what_a_killed_server_was_to_deliver_the_next_one_delivers() {
     assert_eq!((first.len(), second.len()), (2, 1), "{got:?}");
     assert_eq!(first[0], first[1], "a receiver that knows ids has it once");
     assert_ne!(first[0], second[0]);
+}
+
+/// The budget that a worker has used up, and a route that somebody holds from outside of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_many_orders_is_in_the_outbox() {
+    let model = Model::slow(10);
+    let mut factory = Factory::new(Base::Sqlite, &model).await;
+    for (key, value) in [
+        ("webhooks.pager.url", "http://127.0.0.1:9/"),
+        ("webhooks.pager.secret_env", "PAGER_SECRET"),
+        ("webhooks.pager.allow_private", "true"),
+        ("webhooks.pager.events", "[\"budget.reached\", \"route.held\"]"),
+        ("ai.budget.day_tokens", "1"),
+    ] {
+        factory.set(key, value);
+    }
+    factory.set_env("PAGER_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let mut worker = factory.worker(&[]);
+    factory.enqueue_all([calls_in_turn("a", 1)]).await;
+    let told = |event: &'static str| {
+        let database = factory.database.clone();
+        async move {
+            let all = database.deliveries(&DeliveryFilter::default()).await.unwrap();
+            all.iter().filter(|one| one.event.as_str() == event).count()
+        }
+    };
+    until("the budget is used up", || async { told("budget.reached").await > 0 }).await;
+    let held = factory.command(&["route", "hold", "default"]).output().unwrap();
+    assert_eq!(held.status.code(), Some(0));
+    assert_eq!((told("budget.reached").await, told("route.held").await), (1, 1));
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
 }
 
 /// Asserts that an answer has the form that the description of the API says.
