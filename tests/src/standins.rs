@@ -170,7 +170,8 @@ impl Standin {
     }
 
     /// Starts an application of FastAPI with these variables: `shop:app` is `app` in `shop.py` of
-    /// `folder`. What it prints is in the files `printed` and `errors` there. It may not listen yet.
+    /// `folder`. What it prints is in the files `printed` and `errors` there. It may not listen
+    /// yet.
     pub fn fastapi(
         programs: &Path,
         folder: &Path,

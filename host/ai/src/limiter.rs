@@ -226,7 +226,8 @@ impl Limiter {
         self.of(model).breaker.half_open();
     }
 
-    /// Whether a breaker of this model or of the address has opened, and no call has succeeded since.
+    /// Whether a breaker of this model or of the address has opened, and no call has succeeded
+    /// since.
     pub(super) fn has_opened(&self, model: &str) -> bool {
         self.address.has_opened() || self.of(model).breaker.has_opened()
     }

@@ -16,7 +16,8 @@ fn events_of_orders() -> Vec<WebhookEvent> {
     WebhookEvent::OF_ORDERS.to_vec()
 }
 
-/// A receiver that is told of orders, holds and budgets. NAME is the operator's choice, and not `callback`.
+/// A receiver that is told of orders, holds and budgets. NAME is the operator's choice, and not
+/// `callback`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {

@@ -83,7 +83,7 @@ impl Webhooks {
             let url = target(&config.url, config.allow_private).map_err(|why| wrong("url", why))?;
             if config.events.contains(&WebhookEvent::WebhookTest) {
                 let why = message!(
-                    "has `{}`, which `sitewright webhook test` sends and nothing else; leave it out",
+                    "has `{}`, which only `sitewright webhook test` sends; leave it out",
                     WebhookEvent::WebhookTest
                 );
                 return Err(wrong("events", why));

@@ -98,7 +98,8 @@ macro_rules! select_deliveries {
     ($rest:literal) => {
         concat!(
             "SELECT d.id AS id, d.webhook AS webhook, d.event AS event, d.order_id AS order_id,
-                d.hold AS hold, d.at AS at, d.state AS state, d.attempts AS attempts, d.next_at AS next_at,
+                d.hold AS hold, d.at AS at, d.state AS state, d.attempts AS attempts,
+                d.next_at AS next_at,
                 d.ended_at AS ended_at,
                 (SELECT a.status FROM sitewright_delivery_attempts a
                     WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1) AS last_status,

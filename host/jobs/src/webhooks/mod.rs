@@ -3,9 +3,9 @@
 //! A delivery is a row that a trigger of `sitewright_orders` writes in the transaction that changes
 //! the state of an order, one for each webhook that wants the event and one for the order's
 //! callback. Triggers of `sitewright_holds` and `sitewright_used_budgets` write those about holds
-//! and budgets. A process that delivers leases some that are due, sends them without a connection to
-//! the database, and records how that ended. One that is killed meanwhile records nothing: when its
-//! lease has passed, another one sends the same delivery again, under the same id.
+//! and budgets. A process that delivers leases some that are due, sends them without a connection
+//! to the database, and records how that ended. One that is killed meanwhile records nothing: when
+//! its lease has passed, another one sends the same delivery again, under the same id.
 //!
 //! | file | what is in it |
 //! |---|---|

@@ -64,8 +64,8 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5_000)]
     listeners: usize,
     /// Measure beside it what FastAPI and Celery accept: the folder of the programs of a Python
-    /// environment (`venv/bin`) with fastapi, uvicorn and celery[redis]. redis-server is in it or in
-    /// PATH
+    /// environment (`venv/bin`) with fastapi, uvicorn and celery[redis]. redis-server is in it or
+    /// in PATH
     #[arg(long, value_name = "FOLDER")]
     celery: Option<PathBuf>,
     /// Folder for the databases, on the disk to measure. Default: the temporary folder
