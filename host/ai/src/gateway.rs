@@ -11,7 +11,7 @@ use super::batch::{Batched, BatchedEnd};
 use super::budget::{OrderBudget, Spent};
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
-use super::day_budget::DayBudgets;
+use super::day_budget::{DayBudgets, UsedBudget};
 use super::dispatch::{self, Dispatch};
 use super::journal::{RunJournal, UnusableReply};
 use super::judge::{ReplyJudge, accepts};
@@ -79,6 +79,19 @@ pub struct CandidateInfo {
     pub model: String,
     /// The URL that is called, without its query, or the script.
     pub location: String,
+}
+
+/// The circuit breaker of one candidate of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerState {
+    /// The name of the route.
+    pub route: String,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    pub model: String,
+    /// Whether it has opened, and no call has succeeded since. After `cool_down_ms` single calls
+    /// are let through.
+    pub is_open: bool,
 }
 
 /// Purposes that neither a route of their own nor `default` serves. There is at least one.
@@ -166,6 +179,20 @@ impl Gateway {
         for candidate in self.routes.get(route).into_iter().flat_map(|route| &route.candidates) {
             candidate.limiter.half_open(&candidate.model);
         }
+    }
+
+    /// The circuit breakers of all candidates, by route and in the order in which they are tried.
+    pub fn breakers(&self) -> Vec<BreakerState> {
+        let of_route = |(name, route): (&String, &Route)| {
+            let state = |candidate: &Candidate| BreakerState {
+                route: name.clone(),
+                provider: candidate.provider_name.clone(),
+                model: candidate.model.clone(),
+                is_open: candidate.limiter.has_opened(&candidate.model),
+            };
+            route.candidates.iter().map(state).collect::<Vec<_>>()
+        };
+        self.routes.iter().flat_map(of_route).collect()
     }
 
     /// A new budget for one order, to be shared by its calls.
@@ -299,6 +326,12 @@ impl Gateway {
         };
         let used = Spent { calls: 1, tokens, cost_usd };
         self.days.of(tenant).iter().for_each(|day| day.add(used));
+    }
+
+    /// The budgets of the day that are used up today, so that calls are put off until the next day.
+    /// Cheap, so that it can be called every second.
+    pub fn used_budgets(&self) -> Vec<UsedBudget> {
+        self.days.used_up()
     }
 
     /// How calls are collected into batches.

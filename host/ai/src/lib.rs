@@ -113,7 +113,8 @@ pub use config::{
     OpenAiConfig, PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig,
     TenantBudgetConfig, TextSource,
 };
-pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
+pub use day_budget::{BudgetUnit, UsedBudget};
+pub use gateway::{BreakerState, CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,
     read_journal,

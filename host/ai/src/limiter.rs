@@ -226,6 +226,12 @@ impl Limiter {
         self.of(model).breaker.half_open();
     }
 
+    /// Whether a breaker of this model or of the address has opened, and no call has succeeded
+    /// since.
+    pub(super) fn has_opened(&self, model: &str) -> bool {
+        self.address.has_opened() || self.of(model).breaker.has_opened()
+    }
+
     /// Records the tokens that a call used.
     pub(super) fn record_tokens(&self, permit: &Permit, tokens: u64) {
         if self.tokens.is_some() {
@@ -414,6 +420,10 @@ impl CircuitBreaker {
         }
     }
 
+    fn has_opened(&self) -> bool {
+        matches!(&*self.state.lock(), State::Open { .. })
+    }
+
     fn release_probe(&self) {
         if let State::Open { probing, .. } = &mut *self.state.lock() {
             *probing = false;
@@ -493,6 +503,8 @@ mod tests {
         advance(Duration::from_millis(999)).await;
         assert!(limiter.is_open());
         advance(Duration::from_millis(1)).await;
+        assert!(limiter.has_opened(MODEL), "until a call has succeeded");
+        assert!(!limiter.has_opened("another"));
         let probe = limiter.acquire(MODEL, 0, later()).await.unwrap();
         assert!(limiter.acquire(MODEL, 0, later()).await.is_err(), "one probe at a time");
         drop(probe);
@@ -501,7 +513,7 @@ mod tests {
         assert!(limiter.is_open(), "a failed probe keeps it open");
         advance(Duration::from_millis(1000)).await;
         limiter.acquire(MODEL, 0, later()).await.unwrap().complete(None);
-        assert!(!limiter.is_open());
+        assert!(!limiter.is_open() && !limiter.has_opened(MODEL));
     }
 
     #[tokio::test(start_paused = true)]

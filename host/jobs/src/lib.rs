@@ -114,7 +114,7 @@ mod watch;
 mod webhooks;
 mod worker;
 
-pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
+pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, BreakerSeries, ReplyUse};
 pub use ai_quality::{AiErrorCount, AiLatency};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
@@ -124,7 +124,7 @@ pub use batch_items::{
 };
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
-pub use counts::AttemptCounts;
+pub use counts::{AttemptCounts, ProblemLevel};
 pub use database::Database;
 pub use distribution::Distribution;
 pub use drain::DrainAnswer;
@@ -168,6 +168,7 @@ pub use template_versions::TemplateVersion;
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};
 pub use webhooks::{
-    AttemptResult, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryCursor,
-    DeliveryFilter, DeliveryRecord, DeliveryState, Seen, Webhook, WebhookEvent,
+    AttemptResult, BudgetLimit, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt,
+    DeliveryCursor, DeliveryFilter, DeliveryRecord, DeliveryState, ReachedBudget, Seen, Webhook,
+    WebhookEvent,
 };

@@ -81,8 +81,22 @@ pub type Alive = Arc<dyn Fn() -> Result<(), Message> + Send + Sync>;
 pub enum Surface {
     /// All of it: `sitewright serve`.
     Api,
-    /// Health and metrics only: `sitewright worker --listen`.
+    /// All of it, in the process of a worker: `sitewright worker --listen --api`.
+    Worker,
+    /// Health and metrics of a worker only: `sitewright worker --listen`.
     Status,
+}
+
+impl Surface {
+    /// Whether it has the API and the console.
+    pub fn has_api(self) -> bool {
+        matches!(self, Surface::Api | Surface::Worker)
+    }
+
+    /// Whether its process is a worker, whose folders are a part of its health.
+    pub fn is_of_worker(self) -> bool {
+        matches!(self, Surface::Worker | Surface::Status)
+    }
 }
 
 /// What a server is made of.
@@ -199,8 +213,8 @@ impl App {
             surface,
         } = parts;
         let stop = CancellationToken::new();
-        let folders = (surface == Surface::Status)
-            .then(|| Folders::new(Arc::clone(&templates), sites.clone()));
+        let folders =
+            surface.is_of_worker().then(|| Folders::new(Arc::clone(&templates), sites.clone()));
         let shared = Shared {
             hub: Hub::new(database.clone(), stop.clone()),
             health: Health::new(database.clone(), alive, folders),

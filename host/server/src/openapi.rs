@@ -165,7 +165,8 @@ fn problem() -> Value {
     let kinds: Vec<String> = ProblemKind::VARIANTS.iter().map(ToString::to_string).collect();
     json!({
         "type": "object",
-        "description": "An error (RFC 9457). Other members say more, as `problems` of an order.",
+        "description": "An error (RFC 9457). Other members say more, as `problems` and `warnings` \
+                        of an order.",
         "properties": {
             "type": { "type": "string" },
             "title": { "type": "string", "description": "The same for every problem of a kind." },

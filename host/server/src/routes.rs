@@ -556,7 +556,7 @@ static CONSOLE: &[Route] = &[
 /// The routes of the console.
 pub fn pages(surface: Surface) -> impl Iterator<Item = &'static Route> {
     let pages: &[Route] = match surface {
-        Surface::Api => CONSOLE,
+        Surface::Api | Surface::Worker => CONSOLE,
         Surface::Status => &[],
     };
     pages.iter()
@@ -565,7 +565,7 @@ pub fn pages(surface: Surface) -> impl Iterator<Item = &'static Route> {
 /// The routes of the API of a server.
 pub fn routes(surface: Surface) -> impl Iterator<Item = &'static Route> {
     let api: &[Route] = match surface {
-        Surface::Api => API,
+        Surface::Api | Surface::Worker => API,
         Surface::Status => &[],
     };
     STATUS.iter().chain(api)
@@ -591,7 +591,7 @@ pub(crate) fn router(app: &App) -> Router {
 
 async fn no_path(surface: Surface, request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    if surface == Surface::Api && is_page(&path) {
+    if surface.has_api() && is_page(&path) {
         return console::refusal::no_page(
             ProblemKind::NoSuchPath,
             format!("there is no page {path:?}"),

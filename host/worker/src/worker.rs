@@ -1,6 +1,7 @@
 //! The worker as a whole: what runs beside the orders, and how it starts and drains.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use sitewright_jobs::{
 };
 use sitewright_runtime::plugin::CatalogueError;
 use sitewright_runtime::run::Services;
-use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
+use sitewright_site::{Rule, SiteStore, SitesRoot, SyncBatcher};
 use sitewright_webhooks::Dispatch;
 
 /// Timeout of the probe of all routes at start. Orders do not wait for it.
@@ -135,6 +136,8 @@ pub struct Worker {
     watchdog: Watchdog,
     /// Stops before the database is closed.
     webhooks: Option<Dispatch>,
+    /// What else ends before the database is closed.
+    last: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Worker {
@@ -142,6 +145,14 @@ impl Worker {
     #[must_use]
     pub fn with_webhooks(mut self, webhooks: Dispatch) -> Self {
         self.webhooks = Some(webhooks);
+        self
+    }
+
+    /// Lets something else end when the worker has drained, before the database is closed, within
+    /// 2 s.
+    #[must_use]
+    pub fn ending_with(mut self, last: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.last = Some(Box::pin(last));
         self
     }
 
@@ -213,6 +224,7 @@ impl Worker {
                 max_orders: options.max_orders,
             },
         );
+        database.attempt_counts().begin_checks(Rule::all().iter().map(ToString::to_string));
         holds.load().await?;
         let watched = reload::watch_templates(
             services.gateway.clone(),
@@ -256,7 +268,7 @@ impl Worker {
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
         let progress = writing;
-        Ok(Worker { serving, releases, progress, stop_tasks, watchdog, webhooks: None })
+        Ok(Worker { serving, releases, progress, stop_tasks, watchdog, webhooks: None, last: None })
     }
 
     /// Its id in the database.
@@ -313,7 +325,17 @@ impl Worker {
                 webhooks.stop().await;
             }
         };
-        let (reconciled, ()) = tokio::join!(reconcile, told);
+        let last = self.last;
+        let ended = async move {
+            match last {
+                Some(last) => tokio::time::timeout(RECONCILE_WITHIN, last).await.is_ok(),
+                None => true,
+            }
+        };
+        let (reconciled, (), ended) = tokio::join!(reconcile, told, ended);
+        if !ended {
+            tracing::warn!("requests to the API of the worker did not end in time");
+        }
         if reconciled.is_err() {
             tracing::warn!("releases that are not active yet are left to the next worker");
         }

@@ -82,6 +82,9 @@ mod tests {
             place.sql("DROP TABLE sitewright_watchers").await;
         }
         for sql in [
+            // With their triggers, which name other tables that are dropped.
+            "DROP TABLE sitewright_used_budgets",
+            "DROP TABLE sitewright_holds",
             "DROP INDEX sitewright_orders_last_failure",
             "DROP INDEX sitewright_orders_ended",
             "DROP INDEX sitewright_failures_of_kind",
@@ -108,7 +111,6 @@ mod tests {
             "DROP TABLE sitewright_worker_ends",
             "DROP TABLE sitewright_tokens",
             "DROP TABLE sitewright_audit",
-            "DROP TABLE sitewright_holds",
             "DROP TABLE sitewright_templates",
             "DROP INDEX sitewright_orders_held",
             "DROP INDEX sitewright_orders_batched",

@@ -52,6 +52,7 @@ mod cost;
 mod deploy;
 mod events;
 mod failures;
+mod fastapi;
 mod hooks;
 mod hostile;
 mod identity_provider;

@@ -423,6 +423,11 @@ impl Rule {
         }
     }
 
+    /// All rules.
+    pub fn all() -> &'static [Rule] {
+        <Rule as strum::VariantArray>::VARIANTS
+    }
+
     /// Whether the rule holds texts against the order.
     pub fn is_copy(self) -> bool {
         self >= Rule::CopyRefusal
