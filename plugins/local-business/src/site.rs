@@ -14,7 +14,7 @@ use crate::pages::{Kind, Note, Page, Plan};
 use crate::palette::Palette;
 use crate::trade::{self, Fact};
 use crate::views::{self, Card, Frame, Item, PriceLine, Quote, Stars};
-use crate::{art, content, escape, extras, structured, title};
+use crate::{app_icon, art, content, escape, extras, structured, title};
 
 /// Maximum number of services with a description; the others are listed by name.
 pub const MAX_DESCRIBED: usize = 24;
@@ -45,10 +45,10 @@ pub enum RenderError {
         /// Error of the template engine.
         source: askama::Error,
     },
-    /// The structured data could not be written.
-    #[error("the structured data of `{path}` could not be written as JSON")]
+    /// The structured data of a page, or the web app manifest, could not be written.
+    #[error("the data of `{path}` could not be written as JSON")]
     Json {
-        /// Path of the page in the site.
+        /// Path of the file in the site.
         path: String,
         /// Error of the serializer.
         source: serde_json::Error,
@@ -244,8 +244,9 @@ impl<'a> Site<'a> {
         file(page.path(), html)
     }
 
-    /// Renders all files that are not pages of the plan: stylesheet, icon and `404.html`, and, if
-    /// the order has a `site_url`, the sitemap, `robots.txt` and the preview of links.
+    /// Renders all files that are not pages of the plan: stylesheet, icons, web app manifest and
+    /// `404.html`, and, if the order has a `site_url`, the sitemap, `robots.txt` and the preview of
+    /// links.
     ///
     /// # Errors
     /// [`RenderError`]: a bug in this template.
@@ -257,7 +258,7 @@ impl<'a> Site<'a> {
         f.description = self.words.lost_text;
         let page = views::NotFoundPage {
             f,
-            style: extras::not_found_style(&self.palette),
+            top: self.address.as_deref().map(extras::top_of).unwrap_or_default(),
             art: art::band(&self.order.business_name),
         };
         let icon = views::Favicon {
@@ -274,6 +275,17 @@ impl<'a> Site<'a> {
             file("favicon.svg".to_owned(), icon.render())?,
             file("404.html".to_owned(), page.render())?,
         ];
+        let app = app_icon::App {
+            name: &self.order.business_name,
+            lang: self.language.tag(&self.order.locale),
+            right_to_left: self.language.is_right_to_left(),
+        };
+        let manifest = app_icon::manifest(app, &self.palette)
+            .map_err(|source| RenderError::Json { path: app_icon::MANIFEST.to_owned(), source })?;
+        files.push(new(app_icon::MANIFEST, manifest.into_bytes()));
+        for (path, side) in app_icon::FILES {
+            files.push(new(path, app_icon::icon(&self.initials, &self.palette, side)));
+        }
         if let Some(page) = &self.plan.imprint {
             let mut f = self.bare_frame(page);
             f.title = title::of(&self.order.business_name, self.words.imprint, self.words.imprint);

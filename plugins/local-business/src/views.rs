@@ -236,7 +236,8 @@ pub(crate) struct PrivacyPage<'a> {
 #[template(path = "404.html")]
 pub(crate) struct NotFoundPage<'a> {
     pub(crate) f: Frame<'a>,
-    pub(crate) style: String,
+    /// Where the files at the top of the site are; empty if the address of the site is not known.
+    pub(crate) top: String,
     pub(crate) art: String,
 }
 
