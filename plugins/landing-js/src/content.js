@@ -52,12 +52,12 @@ export function notes(list, words) {
     html`<p>${label && html`<bdi>${label}</bdi>${words.colon}`}<bdi>${text}</bdi></p>`);
 }
 
-/** The identifiers that the law wants to be shown. */
-export function identifiers(order, words) {
+/** Name and value of each identifier that the law wants to be shown. */
+export function knownIdentifiers(order, words) {
   const legal = order.legal ?? {};
   // Proper names of numbers are the same in all languages.
   const ofCountry = new Map([['BR', 'CNPJ'], ['PT', 'NIF'], ['ES', 'NIF'], ['AU', 'ABN']]);
-  const lines = [
+  return [
     [words.responsible, legal.legal_name],
     [words.representative, legal.representative],
     [words.vat, legal.vat_id],
@@ -68,6 +68,10 @@ export function identifiers(order, words) {
     [words.companyNumber, legal.company_number],
     [words.license, legal.license_number],
   ].filter(([, value]) => value);
+}
+
+export function identifiers(order, words) {
+  const lines = knownIdentifiers(order, words);
   const line = ([label, value], at) =>
     html`${at > 0 && ' · '}${label}${words.colon}<bdi>${value}</bdi>`;
   return lines.length > 0 && html`<p>${lines.map(line)}</p>`;

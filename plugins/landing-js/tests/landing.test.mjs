@@ -1,9 +1,12 @@
 // Run with `node --import ./hooks.mjs --test landing.test.mjs` in this folder.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { drawing, letterOf } from '../src/app-icons.js';
+import { crc } from '../src/card.js';
 import { colours, contrast, darkColours } from '../src/colours.js';
 import { contact } from '../src/contact.js';
 import { rows } from '../src/hours.js';
+import { legalPages } from '../src/legal.js';
 import { files } from '../src/site.js';
 import { MAX_TITLE, title } from '../src/title.js';
 import { decimal, language, LANGUAGE_CODES, place } from '../src/words.js';
@@ -170,7 +173,10 @@ test('a title has less than 60 characters and begins with the name', () => {
 
 test('a site with an address has canonical links and files for search engines', () => {
   const without = site('en');
-  assert.deepEqual(Object.keys(without), ['index.html', 'style.css', '404.html', 'favicon.svg']);
+  assert.deepEqual(Object.keys(without), [
+    'index.html', 'style.css', '404.html', 'favicon.svg', 'apple-touch-icon.png', 'icon-192.png',
+    'icon-512.png', 'site.webmanifest',
+  ]);
   assert.doesNotMatch(without['index.html'], /canonical|og:url|og:image/);
   const made = site('en', { site_url: 'https://webb.test/' });
   const page = made['index.html'];
@@ -186,6 +192,114 @@ test('a site with an address has canonical links and files for search engines', 
   const photos = [{ url: 'https://img.test/a.jpg' }];
   assert.ok(site('en', { photos })['index.html'].includes('content="https://img.test/a.jpg"'));
   assert.ok(!site('en', { site_url: 'javascript:alert(1)' })['sitemap.xml']);
+});
+
+test('the page for lost visitors has its style at any depth', () => {
+  for (const [url, top] of [
+    [undefined, ''],
+    ['https://webb.test', '/'],
+    ['https://sites.test/webb/', 'https://sites.test/webb/'],
+  ]) {
+    const page = site('en', { site_url: url })['404.html'];
+    for (const path of ['style.css', 'favicon.svg', 'apple-touch-icon.png']) {
+      assert.ok(page.includes(`href="${top}${path}"`), `${url}: ${path}`);
+    }
+    assert.doesNotMatch(page, /<style| style=/);
+  }
+});
+
+test('every page names the icons, and the manifest lists them', () => {
+  const made = site('he', { business_name: 'Éclair & Söhne', primary_color: '#a63a24' });
+  for (const part of ['apple-touch-icon', 'manifest', 'icon']) {
+    assert.ok(made['index.html'].includes(`<link rel="${part}"`), part);
+  }
+  const manifest = JSON.parse(made['site.webmanifest']);
+  assert.deepEqual([manifest.name, manifest.dir], ['Éclair & Söhne', 'rtl']);
+  for (const { src } of manifest.icons) assert.ok(made[src], src);
+  assert.ok(manifest.icons.some(({ purpose }) => purpose === 'maskable'));
+  for (const [path, side] of [['apple-touch-icon.png', 180], ['icon-512.png', 512]]) {
+    const png = made[path];
+    const view = new DataView(png.buffer, png.byteOffset);
+    assert.deepEqual([view.getUint32(16), view.getUint32(20)], [side, side]);
+    assert.deepEqual([...png.slice(41, 44)], [0xa6, 0x3a, 0x24]);
+    assert.equal(view.getUint32(89), crc(png.slice(37, 89)));
+  }
+});
+
+test('every letter has a drawing of each size', () => {
+  for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ') {
+    for (const side of [180, 192, 512]) {
+      assert.deepEqual([...drawing(letter, side).slice(1, 4)], [0x50, 0x4e, 0x47], letter);
+    }
+  }
+  for (const [name, letter] of [
+    ['Ørsted', 'O'], ['(7 Days)', '7'], ['東京庭園', ' '], ['💾', ' '],
+  ]) {
+    assert.equal(letterOf(name), letter);
+  }
+});
+
+const ADDRESS = 'Gasse 1\n04109 Leipzig';
+
+test('legal pages are made by form if the data is there', () => {
+  const vat = { vat_id: 'DE123456789' };
+  for (const [code, name, address, legal, expected] of [
+    ['de', 'Impressum', ADDRESS, {}, ['impressum.html']],
+    ['de', 'Impressum', undefined, {}, []],
+    ['de', 'Kontakt', ADDRESS, vat, ['impressum.html']],
+    ['de', 'Kontakt', undefined, vat, []],
+    ['de', 'Datenschutzerklärung', ADDRESS, {}, ['datenschutz.html']],
+    ['fr', 'Mentions légales', ADDRESS, {}, ['mentions-legales.html']],
+    ['fr', 'Politique de confidentialité', ADDRESS, {}, ['confidentialite.html']],
+    ['es', 'Aviso legal', ADDRESS, {}, ['aviso-legal.html']],
+    ['it', 'Note legali', ADDRESS, {}, ['note-legali.html']],
+    ['it', 'Informativa sulla privacy', ADDRESS, {}, ['privacy.html']],
+    ['pt', 'Política de Privacidade', ADDRESS, {}, ['privacidade.html']],
+    ['en', 'Legal notice', ADDRESS, undefined, ['legal-notice.html']],
+    ['ar', 'سياسة الخصوصية', ADDRESS, {}, ['privacy.html']],
+    ['he', 'מדיניות הפרטיות', ADDRESS, {}, ['privacy.html']],
+    ['ja', 'プライバシーポリシー', ADDRESS, {}, ['privacy.html']],
+    ['en', 'Terms of use', ADDRESS, {}, []],
+    ['fr', 'CGV', ADDRESS, {}, []],
+  ]) {
+    const at = `${code} ${name}`;
+    const change = { selected_pages: [name], business_address: address, legal };
+    const made = site(code, change);
+    const pages = Object.keys(made).filter((path) => path.endsWith('.html'));
+    assert.deepEqual(pages.sort(), ['index.html', '404.html', ...expected].sort(), at);
+    const { notes } = legalPages({ ...ORDER, ...change }, language(code));
+    assert.equal(notes.length > 0, expected.length === 0 && name !== 'Kontakt', at);
+    for (const path of expected) {
+      const page = made[path];
+      for (const part of ['Webb &#38; Sons', 'Gasse 1', '04109 Leipzig', '(555) 010-3301']) {
+        assert.ok(page.includes(part), `${at}: ${part}`);
+      }
+      assert.equal(page.includes('DE123456789'), legal === vat, at);
+      assert.ok(made['index.html'].includes(`href="${path}"`), at);
+      assert.doesNotMatch(page, /undefined|\[object|<style/);
+    }
+  }
+});
+
+test('the page about data says where the form sends it', () => {
+  for (const code of LANGUAGE_CODES) {
+    const { words } = language(code);
+    for (const endpoint of [undefined, 'https://forms.alpha.test/17?a=b']) {
+      const made = site(code, {
+        selected_pages: ['Privacy'],
+        business_address: ADDRESS,
+        form_endpoint: endpoint,
+        site_url: 'https://webb.test/',
+      });
+      const path = Object.keys(made).find((each) => /^(priv|conf|daten)/.test(each));
+      const page = made[path];
+      assert.equal(page.includes(words.privacyMail), endpoint === undefined, code);
+      assert.equal(page.includes('forms.alpha.test'), endpoint !== undefined, code);
+      assert.ok(page.includes(words.privacyRights), code);
+      assert.ok(page.includes(`href="https://webb.test/${path}"`), code);
+      assert.ok(made['sitemap.xml'].includes(`<loc>https://webb.test/${path}</loc>`), code);
+    }
+  }
 });
 
 test('text is readable and a button visible in any colour, light and dark', () => {

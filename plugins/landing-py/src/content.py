@@ -74,8 +74,8 @@ def notes(said, words):
     return [entry(note) for note in said]
 
 
-def identifiers(order, words):
-    """The identifiers that the law wants to be shown."""
+def known_identifiers(order, words) -> list[tuple[str, str]]:
+    """Name and value of each identifier that the law wants to be shown."""
     names = {
         "legal_name": words.responsible,
         "representative": words.representative,
@@ -87,10 +87,13 @@ def identifiers(order, words):
         "company_number": words.company_number,
         "license_number": words.license,
     }
-    known = [(label, order.legal[name]) for name, label in names.items() if order.legal.get(name)]
+    return [(label, order.legal[name]) for name, label in names.items() if order.legal.get(name)]
+
+
+def identifiers(order, words):
     lines = [
         html(t"{at > 0 and ' · '}{label}{words.colon}<bdi>{value}</bdi>")
-        for at, (label, value) in enumerate(known)
+        for at, (label, value) in enumerate(known_identifiers(order, words))
     ]
     return lines and html(t"<p>{lines}</p>")
 

@@ -3,6 +3,7 @@
 The modules that only a component has are replaced by ones that do nothing.
 """
 
+import json
 import re
 import sys
 import unittest
@@ -21,10 +22,13 @@ sys.modules["wit_world"].exports = SimpleNamespace(Generator=object)
 
 from sitewright import Order, Person, Photo, Price, Testimonial  # noqa: E402
 
+from app_icons import ICONS, LETTERS, MARK, app_icons, drawing, letter_of  # noqa: E402
+from card import crc  # noqa: E402
 from colours import colours, contrast, dark_colours, parse  # noqa: E402
 from contact import contact  # noqa: E402
-from files import files  # noqa: E402
+from files import files, top_of  # noqa: E402
 from hours import rows  # noqa: E402
+from legal import legal_pages  # noqa: E402
 from texts import Copy  # noqa: E402
 from title import MAX_TITLE, title  # noqa: E402
 from words import LANGUAGES, language  # noqa: E402
@@ -183,7 +187,10 @@ class Pages(unittest.TestCase):
 
     def test_a_site_with_an_address_has_canonical_links_and_files_for_search_engines(self):
         without = site("en")
-        self.assertEqual(list(without), ["index.html", "style.css", "404.html", "favicon.svg"])
+        self.assertEqual(list(without), [
+            "index.html", "style.css", "404.html", "favicon.svg", "apple-touch-icon.png",
+            "icon-192.png", "icon-512.png", "site.webmanifest",
+        ])
         self.assertNotRegex(without["index.html"], "canonical|og:url|og:image")
         made = site("en", site_url="https://webb.test/")
         page = made["index.html"]
@@ -203,6 +210,44 @@ class Pages(unittest.TestCase):
         photo = Photo("https://img.test/a.jpg")
         self.assertIn('content="https://img.test/a.jpg"', site("en", photos=[photo])["index.html"])
         self.assertNotIn("sitemap.xml", site("en", site_url="javascript:alert(1)"))
+
+    def test_the_page_for_lost_visitors_has_its_style_at_any_depth(self):
+        for url, top in [
+            (None, ""),
+            ("https://webb.test", "/"),
+            ("https://sites.test/webb/", "https://sites.test/webb/"),
+        ]:
+            page = site("en", site_url=url)["404.html"]
+            for path in ["style.css", "favicon.svg", "apple-touch-icon.png"]:
+                self.assertIn(f'href="{top}{path}"', page, url)
+            self.assertNotRegex(page, "<style| style=")
+        self.assertEqual(top_of(None), "")
+
+    def test_every_page_names_the_icons_and_the_manifest_lists_them(self):
+        made = site("he", business_name="Éclair & Söhne", primary_color="#a63a24")
+        for part in ["apple-touch-icon", "manifest", "icon"]:
+            self.assertIn(f'<link rel="{part}"', made["index.html"])
+        manifest = json.loads(made["site.webmanifest"])
+        self.assertEqual((manifest["name"], manifest["dir"]), ("Éclair & Söhne", "rtl"))
+        for icon in manifest["icons"]:
+            self.assertIn(icon["src"], made)
+        self.assertIn("maskable", [icon.get("purpose") for icon in manifest["icons"]])
+        for path, side in [("apple-touch-icon.png", 180), ("icon-512.png", 512)]:
+            png = made[path]
+            self.assertEqual(png[16:24], side.to_bytes(4) * 2)
+            self.assertEqual(png[41:44], bytes([0xA6, 0x3A, 0x24]))
+            self.assertEqual(png[89:93], crc(png[37:89]).to_bytes(4))
+
+    def test_every_letter_has_a_drawing_of_each_size(self):
+        for letter in [*LETTERS, MARK]:
+            for side in [180, 192, 512]:
+                self.assertTrue(drawing(letter, side).startswith(b"\x89PNG"))
+        for name, letter in [("Ørsted", "O"), ("(7 Days)", "7"), ("東京庭園", MARK), ("💾", MARK)]:
+            self.assertEqual(letter_of(name), letter)
+        self.assertGreater(len(ICONS), 100_000)
+        order = Order(id="1", locale="en", business_name="x")
+        again = [app_icons(order, colours(order), language("en")) for _ in range(2)]
+        self.assertEqual(*again)
 
     def test_text_is_readable_and_a_button_visible_in_any_colour_light_and_dark(self):
         for primary in ["#ffffff", "#000000", "#ffff00", "#0b5fff", "#777777", "#b3261e"]:
@@ -270,6 +315,68 @@ class Content(unittest.TestCase):
             self.assertEqual(len(set(ids)), len(ids), code)
         page = str(site("en", **CONTENT, primary_cta="book_online")["index.html"])
         self.assertEqual(page.count("https://book.test/"), 2, "both buttons, and no third one")
+
+
+
+ADDRESS = "Gasse 1\n04109 Leipzig"
+
+
+class Legal(unittest.TestCase):
+    def test_legal_pages_are_made_by_form_if_the_data_is_there(self):
+        vat = {"vat_id": "DE123456789"}
+        for code, name, address, legal, expected in [
+            ("de", "Impressum", ADDRESS, {}, ["impressum.html"]),
+            ("de", "Impressum", None, {}, []),
+            ("de", "Kontakt", ADDRESS, vat, ["impressum.html"]),
+            ("de", "Kontakt", None, vat, []),
+            ("de", "Datenschutzerklärung", ADDRESS, {}, ["datenschutz.html"]),
+            ("fr", "Mentions légales", ADDRESS, {}, ["mentions-legales.html"]),
+            ("fr", "Politique de confidentialité", ADDRESS, {}, ["confidentialite.html"]),
+            ("es", "Aviso legal", ADDRESS, {}, ["aviso-legal.html"]),
+            ("it", "Note legali", ADDRESS, {}, ["note-legali.html"]),
+            ("it", "Informativa sulla privacy", ADDRESS, {}, ["privacy.html"]),
+            ("pt", "Política de Privacidade", ADDRESS, {}, ["privacidade.html"]),
+            ("en", "Legal notice", ADDRESS, {}, ["legal-notice.html"]),
+            ("ar", "سياسة الخصوصية", ADDRESS, {}, ["privacy.html"]),
+            ("he", "מדיניות הפרטיות", ADDRESS, {}, ["privacy.html"]),
+            ("ja", "プライバシーポリシー", ADDRESS, {}, ["privacy.html"]),
+            ("en", "Terms of use", ADDRESS, {}, []),
+            ("fr", "CGV", ADDRESS, {}, []),
+        ]:
+            at = f"{code} {name}"
+            made = site(code, selected_pages=[name], business_address=address, legal=legal)
+            pages = [path for path in made if path.endswith(".html")]
+            self.assertEqual(sorted(pages), sorted(["index.html", "404.html", *expected]), at)
+            order = Order(
+                id="1", locale=code, business_name="x", selected_pages=[name],
+                business_address=address, legal=legal,
+            )
+            notes = legal_pages(order, language(code)).notes
+            self.assertEqual(bool(notes), not expected and name != "Kontakt", at)
+            for path in expected:
+                page = unescape(made[path])
+                for part in ["Webb & Sons", "Gasse 1", "04109 Leipzig", "(555) 010-3301"]:
+                    self.assertIn(part, page, at)
+                self.assertEqual("DE123456789" in page, bool(legal), at)
+                self.assertIn(f'href="{path}"', made["index.html"], at)
+                self.assertNotRegex(page, r"\bNone\b|\bFalse\b|<style")
+
+    def test_the_page_about_data_says_where_the_form_sends_it(self):
+        for code in LANGUAGES:
+            words = language(code).words
+            for endpoint in [None, "https://forms.alpha.test/17?a=b"]:
+                made = site(
+                    code, selected_pages=["Privacy"], business_address=ADDRESS,
+                    form_endpoint=endpoint, site_url="https://webb.test/",
+                )
+                path = next(path for path in made if path.startswith(("priv", "conf", "daten")))
+                page = unescape(made[path])
+                self.assertEqual(words.privacy_mail in page, endpoint is None, code)
+                self.assertEqual("forms.alpha.test" in page, endpoint is not None, code)
+                self.assertIn(words.privacy_rights, page)
+                self.assertIn(f"https://webb.test/{path}", page)
+                self.assertIn(f"<loc>https://webb.test/{path}</loc>", made["sitemap.xml"])
+
 
 if __name__ == "__main__":
     unittest.main()
