@@ -113,7 +113,7 @@ pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
     let page = parse_within(text, work);
     let search: &mut Search = search;
     let mut searches = vec![search];
-    if **file == SitePath::entry_page() {
+    if owner.is_of(file) {
         if page.stopped.is_some() {
             owner.forget();
         }
@@ -385,7 +385,7 @@ impl PageCheck<'_> {
 
     fn first_headings(&mut self, headings: &Headings) {
         // What was not read may have one, and nobody reads a page that leads elsewhere.
-        let is_read = self.page.stopped.is_none() && !self.facts.redirects();
+        let is_read = self.page.stopped.is_none() && self.facts.redirection().is_none();
         if headings.first == 1 || !is_read {
             return;
         }

@@ -19,7 +19,7 @@
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
-//! | `owner` | whether the entry page says whose site it is |
+//! | `owner` | whether the page that visitors see first says whose site it is |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -79,7 +79,7 @@ use self::files::{FileCheck, is_text};
 use self::owner::Owner;
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
-use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES};
+use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES, other_page};
 use self::unused::Search;
 use super::path::SitePath;
 use super::staging::StagedSite;
@@ -415,8 +415,10 @@ fn check(
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
     let mut paths = files.paths();
-    // The colours of a page are those of its style sheets.
-    paths.sort_by_key(|path| path.extension().as_deref() != Some("css"));
+    let entry = SitePath::entry_page();
+    // The colours of a page are those of its style sheets, and the entry page says which page
+    // visitors see first.
+    paths.sort_by_key(|path| (path.extension().as_deref() != Some("css"), *path != entry));
     for path in paths {
         let mut image = None;
         if let Some(format) = images::Format::of(&path) {
@@ -458,9 +460,14 @@ fn check(
         } else if work.is_exhausted() {
             return Ok((problems, work.used()));
         }
+        if path == entry
+            && let Some(address) = found.redirection()
+            && let Some(page) = other_page(&path, address, &files.paths(), options.clean_urls)
+        {
+            owner.follow(page);
+        }
         facts.insert(path, found);
     }
-    let entry = SitePath::entry_page();
     if !facts.contains_key(&entry) {
         let message = message!(
             "the site has no `index.html`, so visitors see nothing; write it at the top of the \
@@ -481,8 +488,8 @@ fn check(
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
         image_size::report(&facts, &index.shown(), work, &mut problems);
-        if let Some(of_entry) = facts.get(&entry) {
-            owner.report(of_entry, &mut problems);
+        if facts.contains_key(&entry) {
+            owner.report(&facts, &mut problems);
             search.report(&facts, &mut problems);
         }
     }
