@@ -9,7 +9,7 @@
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
 //!   [`extras`] and [`app_icon`]: all other files.
 //! - [`content`]: what the order says beside the copy: places, people, photos, identifiers.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
+//! - [`palette`], [`art`], [`drawing`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
 //!   [`header`]: parts of the pages. [`language`]: the wording.
 
 pub mod app_icon;
@@ -17,6 +17,7 @@ pub mod art;
 pub mod contact;
 pub mod content;
 pub mod copy;
+pub mod drawing;
 pub mod escape;
 pub mod extras;
 pub mod header;

@@ -314,7 +314,7 @@ fn is_title_character(c: char) -> bool {
 }
 
 /// Lower-case letters without accents and variants; everything else becomes a space.
-fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
         match c {

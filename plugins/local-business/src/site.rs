@@ -7,6 +7,7 @@ use sitewright_order::{Cta, Niche, Order, Price};
 use crate::contact::{self, Contact, Link};
 use crate::content::{Identifier, Location, Member};
 use crate::copy::{Copy, Strategy, cut};
+use crate::drawing::Drawing;
 use crate::header::Header;
 use crate::hours::{self, Row};
 use crate::language::{Language, Words, fill};
@@ -177,7 +178,7 @@ impl<'a> Site<'a> {
             Copy::Home(copy) => views::HomePage {
                 f,
                 copy,
-                art: art::hero(order.niche, &order.business_name),
+                art: art::hero(Drawing::of(order), &order.business_name),
                 facts: &self.facts,
                 about_heading: or(&copy.about_heading, w.about),
                 about_text: or(&copy.about_text, &self.strategy.positioning),
@@ -206,7 +207,7 @@ impl<'a> Site<'a> {
             }
             .render(),
             Copy::About(copy) => {
-                let portrait = art::portrait(order.niche);
+                let portrait = art::portrait(Drawing::of(order));
                 views::AboutPage { f, copy, art: band, portrait, facts: &self.facts }.render()
             }
             Copy::Services(copy) => views::ServicesPage {
