@@ -288,6 +288,12 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     let judged = run("check.mjs", &arguments, &list.join("\n"));
     assert_eq!(judged.len(), pages.len());
     assert_none(&judged);
+    // Whose header was measured at 1440 pixels: it is in one line.
+    for (name, _) in TEMPLATES.into_iter().filter(|(name, _)| is_built(name)) {
+        let of_template = |page: &&Value| page["path"].as_str().unwrap().starts_with(name);
+        let entries = judged.iter().filter(of_template);
+        assert!(entries.filter(|page| page["header"] == true).count() >= ORDERS.len(), "{name}");
+    }
 }
 
 /// The folder of the checkers that are programs of Node.js, of which they need version 20. `None` if
