@@ -32,6 +32,7 @@ impl Template for Faulty {
             .purpose("copywriting", "calls that succeed or fail, as the script says")
             .purpose("strategy", "as copywriting, to tell routes apart")
             .exempt_purpose("strategy")
+            .site_bytes(1 << 20)
             .locale("en")
             .locale("pt-BR")
     }
