@@ -555,6 +555,13 @@ fn the_entry_page_is_for_search_engines_and_previews() {
     files.insert(path("index.html"), page("", "").into_bytes());
     let bare = rules(&verify(&files, &options()).unwrap().warnings);
     assert!(bare.contains(&Rule::Icon) && bare.contains(&Rule::PreviewImage), "{bare:?}");
+    assert!(bare.contains(&Rule::AppIcon), "{bare:?}");
+    for icon in [
+        "<link rel=\"apple-touch-icon\" href=\"img/pao.png\">",
+        "<link rel=\"manifest\" href=\"site.webmanifest\">",
+    ] {
+        assert!(!rules(&entry(icon).warnings).contains(&Rule::AppIcon), "{icon}");
+    }
     // Other pages may be hidden: those that thank, or say what is not found.
     let mut files = good_site();
     let thanks = page("<meta name=\"robots\" content=\"noindex\">", "");
