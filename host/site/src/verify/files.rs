@@ -11,6 +11,7 @@ use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
 use super::script::{self, Kind, MAX_NESTING, Parsed};
+use super::trackers::{TRACKER, trackers};
 use super::unused::Search;
 use super::work::Work;
 use super::{css, data, html};
@@ -160,8 +161,12 @@ impl FileCheck<'_> {
         facts
     }
 
-    fn script(&mut self, text: &str, kind: Kind, facts: Facts) -> Facts {
+    fn script(&mut self, text: &str, kind: Kind, mut facts: Facts) -> Facts {
         report_script(self.file, text, kind, 1, self.work, self.problems);
+        self.work.spend(text.len());
+        for host in trackers(text) {
+            facts.refer(&format!("https://{host}/"), TRACKER, None, false);
+        }
         facts
     }
 

@@ -15,6 +15,7 @@ use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
 use super::script::Kind;
+use super::trackers::{TRACKER, trackers};
 use super::unused::Search;
 use super::work::Work;
 use super::{contrast, css, json_ld};
@@ -491,6 +492,10 @@ impl PageCheck<'_> {
         if element.attr("src").is_none() && !inside.template {
             let text = own_text(element);
             report_script(self.file, &text, kind, line.unwrap_or(1), self.work, self.problems);
+            self.work.spend(text.len());
+            for host in trackers(&text) {
+                self.facts.refer(&format!("https://{host}/"), TRACKER, line, false);
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 //! | `json_ld`, `robots` | structured data; `robots.txt` |
 //! | `images`, `image_size` | files of images; the places that pages have for them |
 //! | `script`, `nesting` | whether scripts parse as JavaScript; how deep they nest |
-//! | `handlers` | which attributes are scripts |
+//! | `handlers`, `trackers` | which attributes are scripts; which trackers scripts load |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
 //! | `hidden` | which texts no visitor sees |
@@ -61,6 +61,7 @@ mod robots;
 mod script;
 mod site;
 mod style;
+mod trackers;
 mod unused;
 mod viewer;
 mod work;

@@ -12,6 +12,7 @@ use super::image_size::ShownImage;
 use super::images::ImageFile;
 use super::problem::{Problems, Rule, shown};
 use super::site::is_page;
+use super::trackers::TRACKER;
 use super::unused::key;
 use super::work::Work;
 use crate::path::{SitePath, case_key};
@@ -104,6 +105,7 @@ impl Reference {
                 | "web app manifest"
                 | "preloaded file"
                 | CONNECTION
+                | TRACKER
         )
     }
 }

@@ -442,6 +442,14 @@ fn pages_load_from_the_site_from_declared_hosts_and_from_what_the_order_names() 
         ("<link rel='preconnect' href='https://outra.example'>", 1),
         ("<iframe src='https://outra.example/mapa' title='Mapa'></iframe>", 1),
         ("<template><img src='https://outra.example/{{ a }}' alt=''></template>", 0),
+        // What scripts load is not known, but for common trackers.
+        ("<script>fetch('https://outra.example/')</script>", 0),
+        ("<script>fetch('https://plausible.io/api/event')</script>", 1),
+        (
+            "<script>var s = document.createElement('script'); s.src = \
+             '//www.googletagmanager.com/gtm.js'; document.head.append(s)</script>",
+            1,
+        ),
     ];
     for (body, expected) in rows {
         let warnings = verify(&quiet("", body), &options).unwrap().warnings;
