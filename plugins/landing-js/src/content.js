@@ -2,7 +2,7 @@
 import { html } from 'sitewright';
 import { phoneLink, mailLink, safeUrl } from './contact.js';
 import { rows } from './hours.js';
-import { fill } from './words.js';
+import { date, fill } from './words.js';
 
 /** The people of the business. */
 export function team(order, words) {
@@ -44,6 +44,21 @@ export function photos(order, words) {
     links.length > 0 &&
     html`<section id="photos"><h2>${words.photos}</h2><ul class="links">${links}</ul></section>`
   );
+}
+
+/** The posts, in the customer's words. */
+export function posts(order, lang) {
+  const { words } = lang;
+  const entry = (post, at) => {
+    const shown = post.date && date(post.date, lang);
+    const day = shown && html`<p><time datetime="${post.date}">${shown}</time></p>`;
+    const lines = post.text.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
+    const paragraphs = lines.map((line) => html`<p dir="auto">${line}</p>`);
+    const photo = safeUrl(post.image_url);
+    const link = photo && html`<p>${away(photo, post.image_alt ?? fill(words.photo, at + 1))}</p>`;
+    return html`<li><h3><bdi>${post.title}</bdi></h3>${day}${paragraphs}${link}</li>`;
+  };
+  return section('news', words.news, (order.posts ?? []).map(entry));
 }
 
 /** What is said about opening hours that is not a range of times. */

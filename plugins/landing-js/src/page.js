@@ -3,7 +3,7 @@ import { html, jsonForScript } from 'sitewright';
 import { firstLetter } from './app-icons.js';
 import { hex } from './colours.js';
 import { phoneLink } from './contact.js';
-import { identifiers, locations, notes, photos, team } from './content.js';
+import { identifiers, locations, notes, photos, posts, team } from './content.js';
 import { services } from './copy.js';
 import { rows } from './hours.js';
 import { business } from './structured.js';
@@ -67,6 +67,7 @@ ${headLinks(shades)}<script type="application/ld+json">${data}</script>
   </section>
   ${team(order, words)}
   ${photos(order, words)}
+  ${posts(order, lang)}
   ${testimonials(order, lang)}
   ${questions(copy, words)}
   ${locations(order, lang)}
@@ -92,8 +93,8 @@ export const direction = (lang) => isRightToLeft(lang) && html` dir="rtl"`;
 const joined = (text, at) => html`${at > 0 && ' · '}<bdi>${text}</bdi>`;
 
 /**
- * The style sheet, the icons and the colour of browsers around the page. `top` is where the files at
- * the top of the site are.
+ * The style sheet, the icons and the colour of browsers around the page. `top` is where the files
+ * at the top of the site are.
  */
 export function headLinks({ brand }, top = '') {
   return html`<meta name="theme-color" content="${hex(brand)}">

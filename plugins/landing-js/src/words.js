@@ -80,6 +80,11 @@ const PORTUGUESE = {
   privacyRights:
     'Você pode perguntar quais dados seus temos e pedir que sejam corrigidos ou apagados. ' +
     'Também pode procurar a autoridade de proteção de dados do seu país.',
+  news: 'Novidades',
+  months: (
+    'janeiro fevereiro março abril maio junho ' +
+    'julho agosto setembro outubro novembro dezembro'
+  ).split(' '),
   days: days('segunda', 'terça', 'quarta', 'quinta', 'sexta', 'sábado', 'domingo'),
 };
 
@@ -157,6 +162,11 @@ const ENGLISH = {
   privacyRights:
     'Ask us which data about you we have, and have them corrected or deleted. You can also ' +
     'turn to the data protection authority of your country.',
+  news: 'News',
+  months: (
+    'January February March April May June ' +
+    'July August September October November December'
+  ).split(' '),
   days: days('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'),
 };
 
@@ -235,6 +245,11 @@ const SPANISH = {
   privacyRights:
     'Puedes preguntarnos qué datos tuyos tenemos y pedir que los corrijamos o los borremos. ' +
     'También puedes acudir a la autoridad de protección de datos de tu país.',
+  news: 'Novedades',
+  months: (
+    'enero febrero marzo abril mayo junio ' +
+    'julio agosto septiembre octubre noviembre diciembre'
+  ).split(' '),
   days: days('lunes', 'martes', 'miércoles', 'jueves', 'viernes', 'sábado', 'domingo'),
 };
 
@@ -317,6 +332,10 @@ const FRENCH = {
     'Vous pouvez demander quelles données nous avons sur vous, les faire corriger ou ' +
     'supprimer. Vous pouvez aussi vous adresser à l’autorité de protection des données de ' +
     'votre pays.',
+  news: 'Actualités',
+  months: (
+    'janvier février mars avril mai juin juillet août septembre octobre novembre décembre'
+  ).split(' '),
   days: days('lundi', 'mardi', 'mercredi', 'jeudi', 'vendredi', 'samedi', 'dimanche'),
 };
 
@@ -397,6 +416,10 @@ const GERMAN = {
   privacyRights:
     'Sie können Auskunft über Ihre Daten verlangen und sie berichtigen oder löschen lassen. ' +
     'Außerdem können Sie sich an die Datenschutzbehörde Ihres Landes wenden.',
+  news: 'Aktuelles',
+  months: (
+    'Januar Februar März April Mai Juni Juli August September Oktober November Dezember'
+  ).split(' '),
   days: days('Montag', 'Dienstag', 'Mittwoch', 'Donnerstag', 'Freitag', 'Samstag', 'Sonntag'),
 };
 
@@ -473,6 +496,11 @@ const ITALIAN = {
   privacyRights:
     'Puoi chiederci quali tuoi dati abbiamo e farli correggere o cancellare. Puoi anche ' +
     'rivolgerti all’autorità per la protezione dei dati del tuo paese.',
+  news: 'Novità',
+  months: (
+    'gennaio febbraio marzo aprile maggio giugno ' +
+    'luglio agosto settembre ottobre novembre dicembre'
+  ).split(' '),
   days: days('lunedì', 'martedì', 'mercoledì', 'giovedì', 'venerdì', 'sabato', 'domenica'),
 };
 
@@ -548,6 +576,8 @@ const ARABIC = {
   privacyRights:
     'يمكنك أن تسألنا عن بياناتك لدينا وأن تطلب تصحيحها أو حذفها، كما يمكنك اللجوء إلى هيئة ' +
     'حماية البيانات في بلدك.',
+  news: 'الأخبار',
+  months: 'يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر'.split(' '),
   days: days('الاثنين', 'الثلاثاء', 'الأربعاء', 'الخميس', 'الجمعة', 'السبت', 'الأحد'),
 };
 
@@ -621,6 +651,8 @@ const HEBREW = {
   privacyRights:
     'אפשר לשאול אותנו אילו נתונים עליכם יש לנו ולבקש לתקן או למחוק אותם. אפשר גם לפנות לרשות ' +
     'להגנת הפרטיות במדינתכם.',
+  news: 'חדשות',
+  months: 'ינואר פברואר מרץ אפריל מאי יוני יולי אוגוסט ספטמבר אוקטובר נובמבר דצמבר'.split(' '),
   days: days('יום שני', 'יום שלישי', 'יום רביעי', 'יום חמישי', 'יום שישי', 'יום שבת', 'יום ראשון'),
 };
 
@@ -690,6 +722,8 @@ const JAPANESE = {
   privacyPost: 'お問い合わせフォームの内容は、受付サービスの{}に送信されます。',
   privacyLinks: 'リンク先は他のサイトであり、それぞれのプライバシー方針があります。',
   privacyRights: 'ご自身の情報の開示、訂正、削除をお求めいただけます。お住まいの国の個人情報保護機関に相談することもできます。',
+  news: 'お知らせ',
+  months: '1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月'.split(' '),
   days: days('月曜日', '火曜日', '水曜日', '木曜日', '金曜日', '土曜日', '日曜日'),
 };
 
@@ -748,6 +782,28 @@ export function fill(text, ...values) {
 export function decimal(number, { code }) {
   const hasPoint = ['ar', 'en', 'he', 'ja'].includes(code);
   return hasPoint ? String(number) : String(number).replace('.', ',');
+}
+
+/** A day such as `2026-03-09` as the language writes it. */
+export function date(day, { code, tag, words }) {
+  const [year, at, number] = day.split('-').map(Number);
+  const month = words.months[at - 1];
+  if (code === 'en' && (tag === 'en' || tag === 'en-US')) return `${month} ${number}, ${year}`;
+  switch (code) {
+    case 'fr':
+      return `${number === 1 ? '1er' : number} ${month} ${year}`;
+    case 'de':
+      return `${number}. ${month} ${year}`;
+    case 'he':
+      return `${number} ב${month} ${year}`;
+    case 'ja':
+      return `${year}年${month}${number}日`;
+    case 'pt':
+    case 'es':
+      return `${number} de ${month} de ${year}`;
+    default:
+      return `${number} ${month} ${year}`;
+  }
 }
 
 /** The city and the state, as far as they are known, as the language joins them. */

@@ -9,7 +9,7 @@ import { rows } from '../src/hours.js';
 import { legalPages } from '../src/legal.js';
 import { files } from '../src/site.js';
 import { MAX_TITLE, title } from '../src/title.js';
-import { decimal, language, LANGUAGE_CODES, place } from '../src/words.js';
+import { date, decimal, language, LANGUAGE_CODES, place } from '../src/words.js';
 
 const ORDER = {
   id: '1',
@@ -71,8 +71,9 @@ test('every language has every text, and none of another', () => {
     const { words } = language(code);
     assert.deepEqual(Object.keys(words), Object.keys(english), code);
     assert.equal(new Set(Object.values(words.days)).size, 7, code);
+    assert.equal(new Set(words.months).size, 12, code);
     for (const [key, text] of Object.entries(words)) {
-      if (key === 'days') continue;
+      if (key === 'days' || key === 'months') continue;
       assert.ok(text.trim(), `${code} ${key}`);
       const holes = (value) => value.split('{}').length;
       if (!key.startsWith('year')) assert.equal(holes(text), holes(english[key]), `${code} ${key}`);
@@ -120,6 +121,14 @@ test('days and times are written as each language does', () => {
 test('numbers and places are written as each language does', () => {
   assert.equal(decimal(4.5, language('fr')), '4,5');
   assert.equal(decimal(4.5, language('en')), '4.5');
+  for (const [tag, day, expected] of [
+    ['en', '2026-03-09', 'March 9, 2026'], ['en-GB', '2026-03-09', '9 March 2026'],
+    ['pt-BR', '2026-03-09', '9 de março de 2026'], ['fr', '2026-03-01', '1er mars 2026'],
+    ['de', '2026-03-09', '9. März 2026'], ['ja', '2026-03-09', '2026年3月9日'],
+    ['he', '2026-03-09', '9 במרץ 2026'], ['it', '2026-12-31', '31 dicembre 2026'],
+  ]) {
+    assert.equal(date(day, language(tag)), expected);
+  }
   assert.equal(place('渋谷区', '東京都', language('ja')), '東京都渋谷区');
   assert.equal(place('الرياض', 'منطقة الرياض', language('ar')), 'الرياض، منطقة الرياض');
   assert.equal(place('Tampa', 'FL', language('ar')), 'Tampa, FL');
@@ -323,6 +332,11 @@ test('text is readable and a button visible in any colour, light and dark', () =
 const CONTENT = {
   emergency_phone: '+1 (555) 010-9999',
   postal_code: '33602',
+  neighborhood: 'Old Town',
+  posts: [{
+    title: 'Open house', slug: 'open-house', text: 'First line.\nSecond line.',
+    date: '2026-03-09', image_url: 'https://img.test/p.jpg',
+  }],
   business_address: '12 Quay St',
   country: 'US',
   booking_url: 'https://book.test/',
@@ -345,7 +359,8 @@ const CONTENT = {
   },
 };
 const SHOWN = [
-  'href="tel:+15550109999"', '33602', 'href="https://book.test/"', 'href="https://order.test/"',
+  'Old Town', 'Open house', '<p dir="auto">Second line.</p>', 'datetime="2026-03-09"',
+  'href="https://img.test/p.jpg"', 'href="tel:+15550109999"', '33602', 'href="https://book.test/"', 'href="https://order.test/"',
   'href="https://menu.test/"', 'href="https://gift.test/"', 'href="https://give.test/"',
   'href="https://tiktok.test/w"', 'href="https://yelp.test/w"', 'href="https://img.test/a.jpg"',
   'A &#60;van&#62;', 'href="https://img.test/b.jpg"', 'Ann &#38; Bo', 'Owners', 'Two',
@@ -388,7 +403,7 @@ test('what the order says beside the copy is shown in every language', () => {
   for (const code of LANGUAGE_CODES) {
     const page = site(code, CONTENT)['index.html'];
     for (const part of SHOWN) assert.ok(page.includes(part), `${code}: ${part}`);
-    for (const word of ['team', 'locations', 'photos', 'vat', 'responsible', 'emergency']) {
+    for (const word of ['news', 'team', 'locations', 'photos', 'vat', 'responsible', 'emergency']) {
       assert.ok(page.includes(language(code).words[word]), `${code}: ${word}`);
     }
     assert.doesNotMatch(page, /<img|undefined|\[object/, code);

@@ -46,7 +46,7 @@ def letter_of(name: str) -> str:
 
 
 def drawing(letter: str, side: int) -> bytes:
-    """The drawing of a letter. The file has the letter, the side, the length and the PNG of each."""
+    """The drawing of a letter. The file has letter, side, length and PNG of each."""
     at = 0
     while at < len(ICONS):
         length = int.from_bytes(ICONS[at + 3 : at + 7])

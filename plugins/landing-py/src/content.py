@@ -63,6 +63,26 @@ def photos(order, words):
     )
 
 
+def posts(order, lang):
+    """The posts, in the customer's words."""
+    words = lang.words
+
+    def entry(number, post):
+        day = post.date and html(
+            t'<p><time datetime="{post.date}">{lang.date(post.date)}</time></p>'
+        )
+        paragraphs = [html(t'<p dir="auto">{line}</p>') for line in lines_of(post.text)]
+        photo = safe_url(post.image_url)
+        link = photo and away(photo, post.image_alt or words.photo.format(number))
+        return html(
+            t"<li><h3><bdi>{post.title}</bdi></h3>{day}{paragraphs}"
+            t"{link and html(t'<p>{link}</p>')}</li>"
+        )
+
+    entries = [entry(at + 1, post) for at, post in enumerate(order.posts)]
+    return section("news", words.news, entries)
+
+
 def notes(said, words):
     """What is said about opening hours that is not a range of times."""
 

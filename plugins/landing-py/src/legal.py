@@ -94,8 +94,8 @@ def legal_pages(order, lang) -> LegalPages:
 
 
 def has_word(name: str, known: set[str]) -> bool:
-    """Whether a name of a page has one of the words. Japanese has no spaces between words; an Arabic
-    article and a Hebrew prefix are written together with their word.
+    """Whether a name of a page has one of the words. Japanese has no spaces between words; an
+    Arabic article and a Hebrew prefix are written together with their word.
     """
     # Vowel marks of Arabic and Hebrew are part of a word.
     bare = re.sub("[\u0591-\u05c7\u064b-\u065f]", "", name.lower().translate(FOLDED))

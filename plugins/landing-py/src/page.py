@@ -4,7 +4,7 @@ from sitewright import html, json_for_script
 
 from colours import hex_of
 from contact import Link, tel
-from content import identifiers, isolated, locations, notes, photos, team
+from content import identifiers, isolated, locations, notes, photos, posts, team
 from hours import rows
 from structured import business
 from texts import services
@@ -67,6 +67,7 @@ def page(order, copy, contacts, lang, legal, address, image, shades):
   </section>
   {team(order, words)}
   {photos(order, words)}
+  {posts(order, lang)}
   {testimonials(order, lang)}
   {questions(copy, words)}
   {locations(order, lang)}

@@ -96,6 +96,11 @@ PORTUGUESE = SimpleNamespace(
         "Você pode perguntar quais dados seus temos e pedir que sejam corrigidos ou apagados. "
         "Também pode procurar a autoridade de proteção de dados do seu país."
     ),
+    news="Novidades",
+    months=(
+        "janeiro fevereiro março abril maio junho "
+        "julho agosto setembro outubro novembro dezembro"
+    ).split(),
     days=days("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo"),
 )
 
@@ -179,6 +184,11 @@ ENGLISH = SimpleNamespace(
         "Ask us which data about you we have, and have them corrected or deleted. You can also "
         "turn to the data protection authority of your country."
     ),
+    news="News",
+    months=(
+        "January February March April May June "
+        "July August September October November December"
+    ).split(),
     days=days("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
 )
 
@@ -265,6 +275,11 @@ SPANISH = SimpleNamespace(
         "Puedes preguntarnos qué datos tuyos tenemos y pedir que los corrijamos o los "
         "borremos. También puedes acudir a la autoridad de protección de datos de tu país."
     ),
+    news="Novedades",
+    months=(
+        "enero febrero marzo abril mayo junio "
+        "julio agosto septiembre octubre noviembre diciembre"
+    ).split(),
     days=days("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
 )
 
@@ -355,6 +370,10 @@ FRENCH = SimpleNamespace(
         "supprimer. Vous pouvez aussi vous adresser à l’autorité de protection des données de "
         "votre pays."
     ),
+    news="Actualités",
+    months=(
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+    ).split(),
     days=days("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
 )
 
@@ -445,6 +464,10 @@ GERMAN = SimpleNamespace(
         "Sie können Auskunft über Ihre Daten verlangen und sie berichtigen oder löschen "
         "lassen. Außerdem können Sie sich an die Datenschutzbehörde Ihres Landes wenden."
     ),
+    news="Aktuelles",
+    months=(
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    ).split(),
     days=days("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"),
 )
 
@@ -530,6 +553,11 @@ ITALIAN = SimpleNamespace(
         "Puoi chiederci quali tuoi dati abbiamo e farli correggere o cancellare. Puoi anche "
         "rivolgerti all’autorità per la protezione dei dati del tuo paese."
     ),
+    news="Novità",
+    months=(
+        "gennaio febbraio marzo aprile maggio giugno "
+        "luglio agosto settembre ottobre novembre dicembre"
+    ).split(),
     days=days("lunedì", "martedì", "mercoledì", "giovedì", "venerdì", "sabato", "domenica"),
 )
 
@@ -610,6 +638,8 @@ ARABIC = SimpleNamespace(
         "يمكنك أن تسألنا عن بياناتك لدينا وأن تطلب تصحيحها أو حذفها، كما يمكنك اللجوء إلى هيئة "
         "حماية البيانات في بلدك."
     ),
+    news="الأخبار",
+    months="يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر".split(),
     days=days("الاثنين", "الثلاثاء", "الأربعاء", "الخميس", "الجمعة", "السبت", "الأحد"),
 )
 
@@ -687,6 +717,8 @@ HEBREW = SimpleNamespace(
         "אפשר לשאול אותנו אילו נתונים עליכם יש לנו ולבקש לתקן או למחוק אותם. אפשר גם לפנות "
         "לרשות להגנת הפרטיות במדינתכם."
     ),
+    news="חדשות",
+    months="ינואר פברואר מרץ אפריל מאי יוני יולי אוגוסט ספטמבר אוקטובר נובמבר דצמבר".split(),
     days=days("יום שני", "יום שלישי", "יום רביעי", "יום חמישי", "יום שישי", "יום שבת", "יום ראשון"),
 )
 
@@ -756,6 +788,8 @@ JAPANESE = SimpleNamespace(
     privacy_post="お問い合わせフォームの内容は、受付サービスの{}に送信されます。",
     privacy_links="リンク先は他のサイトであり、それぞれのプライバシー方針があります。",
     privacy_rights="ご自身の情報の開示、訂正、削除をお求めいただけます。お住まいの国の個人情報保護機関に相談することもできます。",
+    news="お知らせ",
+    months="1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月".split(),
     days=days("月曜日", "火曜日", "水曜日", "木曜日", "金曜日", "土曜日", "日曜日"),
 )
 
@@ -803,6 +837,26 @@ class Language:
         """A number with the decimal separator of the language."""
         text = f"{number:g}"
         return text if self.code in ("ar", "en", "he", "ja") else text.replace(".", ",")
+
+    def date(self, day: str) -> str:
+        """A day such as `2026-03-09` as the language writes it."""
+        year, month, number = day.split("-")
+        month, number = self.words.months[int(month) - 1], int(number)
+        match self.code:
+            case "en" if self.tag in ("en", "en-US"):
+                return f"{month} {number}, {year}"
+            case "fr" if number == 1:
+                return f"1er {month} {year}"
+            case "de":
+                return f"{number}. {month} {year}"
+            case "he":
+                return f"{number} ב{month} {year}"
+            case "ja":
+                return f"{year}年{month}{number}日"
+            case "pt" | "es":
+                return f"{number} de {month} de {year}"
+            case _:
+                return f"{number} {month} {year}"
 
     def place(self, city: str | None, state: str | None) -> str:
         """The city and the state, as far as they are known, as the language joins them."""

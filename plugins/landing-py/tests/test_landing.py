@@ -20,7 +20,7 @@ for name in ["componentize_py_types", "wit_world", "wit_world.imports", "wit_wor
 sys.modules["componentize_py_types"].Err = type("Err", (Exception,), {})
 sys.modules["wit_world"].exports = SimpleNamespace(Generator=object)
 
-from sitewright import Order, Person, Photo, Price, Testimonial  # noqa: E402
+from sitewright import Order, Person, Photo, Post, Price, Testimonial  # noqa: E402
 
 from app_icons import ICONS, LETTERS, MARK, app_icons, drawing, letter_of  # noqa: E402
 from card import crc  # noqa: E402
@@ -74,8 +74,9 @@ class Words(unittest.TestCase):
             words = vars(language(code).words)
             self.assertEqual(words.keys(), english.keys(), code)
             self.assertEqual(len(set(words["days"].values())), 7, code)
+            self.assertEqual(len(set(words["months"])), 12, code)
             for name, text in words.items():
-                if name == "days":
+                if name in ("days", "months"):
                     continue
                 at = f"{code} {name}"
                 self.assertTrue(text.strip(), at)
@@ -114,6 +115,13 @@ class Words(unittest.TestCase):
     def test_numbers_and_places_are_written_as_each_language_does(self):
         self.assertEqual(language("fr").decimal(4.5), "4,5")
         self.assertEqual(language("en").decimal(5.0), "5")
+        for tag, day, expected in [
+            ("en", "2026-03-09", "March 9, 2026"), ("en-GB", "2026-03-09", "9 March 2026"),
+            ("pt-BR", "2026-03-09", "9 de março de 2026"), ("fr", "2026-03-01", "1er mars 2026"),
+            ("de", "2026-03-09", "9. März 2026"), ("ja", "2026-03-09", "2026年3月9日"),
+            ("he", "2026-03-09", "9 במרץ 2026"), ("it", "2026-12-31", "31 dicembre 2026"),
+        ]:
+            self.assertEqual(language(tag).date(day), expected)
         self.assertEqual(language("ja").place("渋谷区", "東京都"), "東京都渋谷区")
         self.assertEqual(
             language("ar").place("الرياض", "منطقة الرياض"), "الرياض، منطقة الرياض"
@@ -267,6 +275,9 @@ class Pages(unittest.TestCase):
 CONTENT = {
     "emergency_phone": "+1 (555) 010-9999",
     "postal_code": "33602",
+    "neighborhood": "Old Town",
+    "posts": [Post("Open house", "open-house", "First line.\nSecond line.", "2026-03-09",
+                   image_url="https://img.test/p.jpg")],
     "business_address": "12 Quay St",
     "booking_url": "https://book.test/",
     "order_url": "https://order.test/",
@@ -290,7 +301,8 @@ CONTENT = {
 }
 """What an order may have beside the copy."""
 SHOWN = [
-    'href="tel:+15550109999"', "33602", 'href="https://book.test/"', 'href="https://order.test/"',
+    "Old Town", "Open house", "<p dir=\"auto\">Second line.</p>", 'datetime="2026-03-09"',
+    'href="https://img.test/p.jpg"', 'href="tel:+15550109999"', "33602", 'href="https://book.test/"', 'href="https://order.test/"',
     'href="https://menu.test/"', 'href="https://gift.test/"', 'href="https://give.test/"',
     'href="https://tiktok.test/w"', 'href="https://yelp.test/w"', 'href="https://img.test/a.jpg"',
     "A &#60;van&#62;", 'href="https://img.test/b.jpg"', "Ann &#38; Bo", "Owners", "Two",
@@ -308,7 +320,7 @@ class Content(unittest.TestCase):
             for part in SHOWN:
                 self.assertIn(part, page, code)
             words = language(code).words
-            for word in ["team", "locations", "photos", "vat", "responsible", "emergency"]:
+            for word in ["news", "team", "locations", "photos", "vat", "responsible", "emergency"]:
                 self.assertIn(getattr(words, word), page, code)
             self.assertNotRegex(page, r"<img|None|False", code)
             ids = re.findall(r' id="([^"]*)"', page)

@@ -73,6 +73,13 @@ pub fn offers(order: &Order) -> Vec<&str> {
     offers
 }
 
+/// What the page with posts is about, for search engines: their titles.
+fn news_text(order: &Order, words: &Words) -> String {
+    let titles: Vec<&str> = order.posts.iter().map(|post| post.title.as_str()).collect();
+    let titles = titles.join(words.comma);
+    cut(&format!("{} · {}{}{titles}", order.business_name, words.news, words.colon), 155)
+}
+
 /// An order prepared for rendering.
 pub struct Site<'a> {
     order: &'a Order,
@@ -98,6 +105,8 @@ pub struct Site<'a> {
     imprint_text: String,
     /// The same of the page about data.
     privacy_text: String,
+    /// The same of the page with posts.
+    news_text: String,
     notes: Vec<Note>,
 }
 
@@ -153,6 +162,7 @@ impl<'a> Site<'a> {
             photos: content::photos(order, words),
             imprint_text: fill(words.imprint_text, &[&cut(&order.business_name, 60)]),
             privacy_text: fill(words.privacy_text, &[&cut(&order.business_name, 60)]),
+            news_text: news_text(order, words),
             notes,
         }
     }
@@ -304,9 +314,16 @@ impl<'a> Site<'a> {
                 });
             files.push(file(page.path(), views::PrivacyPage { f, form }.render())?);
         }
+        if let Some(page) = &self.plan.news {
+            let mut f = self.bare_frame(page);
+            f.title = title::of(&self.order.business_name, self.words.news, self.words.news);
+            f.description = &self.news_text;
+            let posts = content::articles(self.order, self.language);
+            files.push(file(page.path(), views::NewsPage { f, posts }.render())?);
+        }
         if let Some(address) = &self.address {
             let legal = self.plan.imprint.iter().chain(&self.plan.privacy);
-            let pages = self.plan.pages.iter().chain(legal);
+            let pages = self.plan.pages.iter().chain(&self.plan.news).chain(legal);
             let sitemap = extras::sitemap(address, pages);
             files.push(new("sitemap.xml", sitemap.into_bytes()));
             files.push(new("robots.txt", extras::robots(address).into_bytes()));
@@ -397,8 +414,8 @@ impl<'a> Site<'a> {
             root,
             menu: self
                 .plan
-                .pages
-                .iter()
+                .menu()
+                .into_iter()
                 .map(|other| Item {
                     label: &other.label,
                     href: href(other),

@@ -5,7 +5,7 @@ use askama::Template;
 use sitewright_order::Order;
 
 use crate::contact::{Contact, Link, Means};
-use crate::content::{Identifier, Location, Member};
+use crate::content::{Article, Identifier, Location, Member};
 use crate::copy;
 use crate::hours::Row;
 use crate::icons;
@@ -230,6 +230,13 @@ pub(crate) struct PrivacyPage<'a> {
     pub(crate) f: Frame<'a>,
     /// What happens to what a visitor writes in the form, if there is one.
     pub(crate) form: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "news.html")]
+pub(crate) struct NewsPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) posts: Vec<Article<'a>>,
 }
 
 #[derive(Template)]
