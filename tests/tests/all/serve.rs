@@ -111,6 +111,25 @@ async fn an_order_goes_from_a_request_to_a_site() {
     assert!(bytes.is_some_and(|bytes| bytes != "0"), "{metrics}");
     assert_eq!(client.get(worker.url("/v1/stats")).send().await.unwrap().status(), 404);
 
+    // What was left out of a document, and what template, host and checks warn of.
+    let mut warned = faulty("big-file", json!({ "n": 1_100_000 }));
+    warned["order"]["id"] = json!("26");
+    warned["onboarding"]["social_instagram"] = json!("javascript:alert(1)");
+    factory.enqueue_all([warned]).await;
+    factory.until_state("26", OrderState::Succeeded).await;
+    let shown = factory.command(&["order", "show", "26"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let parts =
+        ["\n  document\n", "social_instagram", "\n  template\n", "! site-bytes:", "\n  site\n"];
+    for part in parts {
+        assert!(shown.contains(part), "{part:?} is missing in {shown}");
+    }
+    let shown = factory.command(&["--json", "order", "show", "26"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    for list in ["warnings", "template_warnings", "site_warnings"] {
+        assert!(shown[list].as_array().is_some_and(|all| !all.is_empty()), "{list}: {shown}");
+    }
+
     // A failed attempt is repeated by a process of its own.
     let add = client.post(server.url("/v1/orders?template=faulty"));
     let added = add.json(&order_with("error", "25")).send().await.unwrap();

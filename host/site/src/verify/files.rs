@@ -12,6 +12,7 @@ use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
 use super::reference_kind::ReferenceKind;
 use super::script::{self, Kind, MAX_NESTING, Parsed};
+use super::trackers::trackers;
 use super::unused::Search;
 use super::work::Work;
 use super::{css, data, html};
@@ -161,8 +162,12 @@ impl FileCheck<'_> {
         facts
     }
 
-    fn script(&mut self, text: &str, kind: Kind, facts: Facts) -> Facts {
+    fn script(&mut self, text: &str, kind: Kind, mut facts: Facts) -> Facts {
         report_script(self.file, text, kind, 1, self.work, self.problems);
+        self.work.spend(text.len());
+        for host in trackers(text) {
+            facts.refer(&format!("https://{host}/"), ReferenceKind::Tracker, None, false);
+        }
         facts
     }
 

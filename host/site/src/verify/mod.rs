@@ -11,7 +11,7 @@
 //! | `json_ld`, `robots` | structured data; `robots.txt` |
 //! | `images`, `image_size` | files of images; the places that pages have for them |
 //! | `script`, `nesting` | whether scripts parse as JavaScript; how deep they nest |
-//! | `handlers` | which attributes are scripts |
+//! | `handlers`, `trackers` | which attributes are scripts; which trackers scripts load |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
 //! | `hidden` | which texts no visitor sees |
@@ -20,7 +20,7 @@
 //! | `reference_kind` | what a reference is; whether browsers load it, show it, or lead there |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
-//! | `owner` | whether the entry page says whose site it is |
+//! | `owner` | whether the page that visitors see first says whose site it is |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -63,6 +63,7 @@ mod robots;
 mod script;
 mod site;
 mod style;
+mod trackers;
 mod unused;
 mod viewer;
 mod work;
@@ -81,7 +82,7 @@ use self::files::{FileCheck, is_text};
 use self::owner::Owner;
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
-use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES};
+use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES, other_page};
 use self::unused::Search;
 use super::path::SitePath;
 use super::staging::StagedSite;
@@ -434,8 +435,10 @@ fn check(
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
     let mut paths = files.paths();
-    // The colours of a page are those of its style sheets.
-    paths.sort_by_key(|path| path.extension().as_deref() != Some("css"));
+    let entry = SitePath::entry_page();
+    // The colours of a page are those of its style sheets, and the entry page says which page
+    // visitors see first.
+    paths.sort_by_key(|path| (path.extension().as_deref() != Some("css"), *path != entry));
     for path in paths {
         let mut image = None;
         if let Some(format) = images::Format::of(&path) {
@@ -477,9 +480,14 @@ fn check(
         } else if work.is_exhausted() {
             return Ok((problems, work.used()));
         }
+        if path == entry
+            && let Some(address) = found.redirection()
+            && let Some(page) = other_page(&path, address, &files.paths(), options.clean_urls)
+        {
+            owner.follow(page);
+        }
         facts.insert(path, found);
     }
-    let entry = SitePath::entry_page();
     if !facts.contains_key(&entry) {
         let message = message!(
             "the site has no `index.html`, so visitors see nothing; write it at the top of the \
@@ -500,8 +508,8 @@ fn check(
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
         image_size::report(&facts, &index.shown(), work, &mut problems);
-        if let Some(of_entry) = facts.get(&entry) {
-            owner.report(of_entry, &mut problems);
+        if facts.contains_key(&entry) {
+            owner.report(&facts, &mut problems);
             search.report(&facts, &mut problems);
         }
     }

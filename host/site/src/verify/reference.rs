@@ -12,6 +12,7 @@ use super::image_size::ShownImage;
 use super::images::ImageFile;
 use super::problem::{Problems, Rule, shown};
 use super::reference_kind::ReferenceKind;
+use super::site::is_page;
 use super::unused::key;
 use super::work::Work;
 use crate::path::{SitePath, case_key};
@@ -148,9 +149,11 @@ impl Facts {
         self.references.iter().map(|reference| reference.target.as_str())
     }
 
-    /// Whether the page leads visitors elsewhere by itself.
-    pub(super) fn redirects(&self) -> bool {
-        self.references.iter().any(|reference| reference.what == ReferenceKind::Redirection)
+    /// The address to which the page leads visitors by itself, as written.
+    pub(super) fn redirection(&self) -> Option<&str> {
+        let mut references = self.references.iter();
+        let found = references.find(|reference| reference.what == ReferenceKind::Redirection);
+        found.map(|reference| reference.target.as_str())
     }
 
     /// Forgets all references.
@@ -464,18 +467,8 @@ impl<'a> Index<'a> {
         Some(decoded(path))
     }
 
-    /// The files that a path may lead to, in the sequence in which servers look for them.
     fn candidates(&self, path: &str) -> Vec<String> {
-        let mut candidates = if path.is_empty() || path.ends_with('/') {
-            vec![format!("{path}index.html")]
-        } else {
-            vec![path.to_owned(), format!("{path}/index.html")]
-        };
-        if self.options.clean_urls {
-            let path = path.trim_end_matches('/');
-            candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
-        }
-        candidates
+        candidates(path, self.options.clean_urls)
     }
 
     /// The file with this path, in whatever spelling.
@@ -579,6 +572,35 @@ fn check_outside(
             ),
         );
     }
+}
+
+/// The files that a path may lead to, in the sequence in which servers look for them.
+fn candidates(path: &str, clean_urls: bool) -> Vec<String> {
+    let mut candidates = if path.is_empty() || path.ends_with('/') {
+        vec![format!("{path}index.html")]
+    } else {
+        vec![path.to_owned(), format!("{path}/index.html")]
+    };
+    if clean_urls {
+        let path = path.trim_end_matches('/');
+        candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
+    }
+    candidates
+}
+
+/// The page of the site, but not `file` itself, to which an address in `file` leads. `None` if it
+/// leads elsewhere. `paths` are the files of the site.
+pub(super) fn other_page(
+    file: &SitePath,
+    address: &str,
+    paths: &[SitePath],
+    clean_urls: bool,
+) -> Option<SitePath> {
+    let candidates = candidates(&path_in_site(file, address)?, clean_urls);
+    let mut found = candidates
+        .iter()
+        .filter_map(|wanted| paths.iter().find(|path| path.as_str() == wanted && is_page(path)));
+    found.next().filter(|page| *page != file).cloned()
 }
 
 fn decoded(path: &str) -> String {

@@ -41,6 +41,9 @@ pub(super) enum ReferenceKind {
     /// `<link rel="preconnect">`
     #[strum(serialize = "connection")]
     Connection,
+    /// A host of which a script loads.
+    #[strum(serialize = "tracker in a script")]
+    Tracker,
     #[strum(serialize = "canonical address")]
     Canonical,
     #[strum(serialize = "link in the head")]
@@ -83,7 +86,8 @@ impl ReferenceKind {
             | ReferenceKind::Icon
             | ReferenceKind::AppManifest
             | ReferenceKind::Preload
-            | ReferenceKind::Connection => true,
+            | ReferenceKind::Connection
+            | ReferenceKind::Tracker => true,
             ReferenceKind::Link
             | ReferenceKind::Redirection
             | ReferenceKind::FormAction
