@@ -5,6 +5,7 @@
 //! | `frame` | what do all pages share: who looks, which actions are offered, what was done? |
 //! | `now` | is all well? |
 //! | `bulk` | what would changing many orders do, and how far is it? |
+//! | `confirm` | what will happen, before something that costs money or cannot be taken back? |
 //! | `orders`, `order` | which orders are there, and what happened to one? |
 //! | `revise` | which other document does an order get, and what happens then? |
 //! | `releases` | what differs between two releases, and which one do visitors see? |
@@ -31,6 +32,7 @@ mod api;
 pub mod assets;
 mod bulk;
 mod chart;
+mod confirm;
 mod entrance;
 mod escape;
 mod failures;
@@ -53,6 +55,10 @@ pub use ai::{AiFacts, Period, ai};
 pub use api::api;
 pub use askama::Error;
 pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_words};
+pub use confirm::{
+    CancelFacts, DrainFacts, QueueFacts, ReleaseFacts, RetryOrderFacts, cancel_order, drain_worker,
+    enable_webhook, redeliver, release_hold, resume_queue, retry_order,
+};
 pub use entrance::{Provider, entered, login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};

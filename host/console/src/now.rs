@@ -83,6 +83,8 @@ pub(crate) struct HoldRow {
     pub(crate) next: Option<When>,
     /// Whether an operator can release it.
     pub(crate) is_releasable: bool,
+    /// The page that asks before it is released.
+    pub(crate) release: String,
     pub(crate) fingerprint: Option<String>,
 }
 
@@ -272,6 +274,7 @@ pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
         since: When::new(hold.since, now),
         next: When::optional(hold.next_probe_at, now),
         is_releasable: hold.kind != HoldKind::Missing,
+        release: address::release_hold(&hold.id.to_string()),
         fingerprint: hold.fingerprint.as_deref().map(address::cause),
     }
 }

@@ -68,8 +68,9 @@ struct Row {
     waiting: String,
     failures: String,
     failures_href: String,
-    /// The hold of the template.
+    /// The hold of the template, and the page that asks before it is released.
     hold: String,
+    release: String,
     is_held: bool,
 }
 
@@ -178,6 +179,7 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
             failures: if failed == 0 { String::new() } else { count_of(failed) },
             failures_href: address::with("/console/failures", &[("template", Some(name))]),
             hold: format!("template:{name}"),
+            release: address::release_hold(&format!("template:{name}")),
             is_held: held(HoldKind::Template, name),
         }
     };

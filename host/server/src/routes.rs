@@ -14,7 +14,7 @@ use super::app::{App, Surface};
 use super::console;
 use super::console::refusal::is_page;
 use super::console::{
-    actions, bulk as many, entrance, oidc, pages as shown, releases as chosen, revise,
+    actions, bulk as many, confirm, entrance, oidc, pages as shown, releases as chosen, revise,
     webhooks as receivers,
 };
 use super::problem::{Problem, ProblemKind};
@@ -370,11 +370,25 @@ static CONSOLE: &[Route] = &[
         "The document of an order"
     ),
     route!(
+        GET "/console/orders/{id}/retry",
+        OPERATE,
+        None,
+        get(confirm::retry),
+        "Say what making an order again would do"
+    ),
+    route!(
         POST "/console/orders/{id}/retry",
         OPERATE,
         Some("order.retry"),
         post(actions::retry),
         "Queue an order again"
+    ),
+    route!(
+        GET "/console/orders/{id}/cancel",
+        OPERATE,
+        None,
+        get(confirm::cancel),
+        "Say what cancelling an order would do"
     ),
     route!(
         POST "/console/orders/{id}/cancel",
@@ -497,11 +511,25 @@ static CONSOLE: &[Route] = &[
         "Pause the queue"
     ),
     route!(
+        GET "/console/queue/resume",
+        OPERATE,
+        None,
+        get(confirm::resume),
+        "Say what resuming the queue would do"
+    ),
+    route!(
         POST "/console/queue/resume",
         OPERATE,
         Some("queue.resume"),
         post(actions::resume),
         "Resume the queue"
+    ),
+    route!(
+        GET "/console/workers/{id}/drain",
+        OPERATE,
+        None,
+        get(confirm::drain),
+        "Say what draining a worker would do"
     ),
     route!(
         POST "/console/workers/{id}/drain",
@@ -525,6 +553,13 @@ static CONSOLE: &[Route] = &[
         "Hold a route or a template"
     ),
     route!(
+        GET "/console/holds/release",
+        OPERATE,
+        None,
+        get(confirm::release),
+        "Say what releasing a hold would do"
+    ),
+    route!(
         POST "/console/holds/release",
         OPERATE,
         Some("hold.release"),
@@ -534,6 +569,13 @@ static CONSOLE: &[Route] = &[
     route!(GET "/console/settings", READ, None, get(shown::settings), "Who may do what?"),
     route!(GET "/console/webhooks", READ, None, get(receivers::list), "Webhooks and deliveries"),
     route!(
+        GET "/console/webhooks/{id}/enable",
+        OPERATE,
+        None,
+        get(confirm::enable),
+        "Say what enabling a webhook would do"
+    ),
+    route!(
         POST "/console/webhooks/{id}/enable",
         OPERATE,
         Some("webhook.enable"),
@@ -541,6 +583,13 @@ static CONSOLE: &[Route] = &[
         "Enable a webhook that its receiver disabled"
     ),
     route!(GET "/console/deliveries/{id}", READ, None, get(receivers::delivery), "One delivery"),
+    route!(
+        GET "/console/deliveries/{id}/redeliver",
+        OPERATE,
+        None,
+        get(confirm::redeliver),
+        "Say what delivering again would do"
+    ),
     route!(
         POST "/console/deliveries/{id}/redeliver",
         OPERATE,

@@ -130,7 +130,9 @@ const tasks = {
     await to(page, by, 'Templates');
     await by.press(page, page.getByRole('button', { name: 'Pause flora' }));
     await isDone(page, 'It is held');
-    await by.press(page, page.getByRole('button', { name: 'Resume flora' }));
+    await by.press(page, page.getByRole('link', { name: 'Resume flora…' }));
+    await says(page, 'It can be held again.');
+    await by.press(page, page.getByRole('button', { name: 'Release it' }));
     await isDone(page, 'It is released');
   },
   'hold a route and release it': async (page, by) => {
@@ -138,20 +140,26 @@ const tasks = {
     await by.type(page, page.getByLabel('Reason'), 'a new key');
     await by.press(page, page.getByRole('button', { name: 'Hold it' }));
     await says(page, 'held by an operator: a new key');
-    await by.press(page, page.getByRole('button', { name: 'Release route:default' }));
+    await by.press(page, page.getByRole('link', { name: 'Release route:default…' }));
+    await says(page, 'their AI calls are paid for');
+    await by.press(page, page.getByRole('button', { name: 'Release it' }));
     await isDone(page, 'It is released');
   },
   'pause the queue and resume it': async (page, by) => {
     await to(page, by, 'Now');
     await by.press(page, page.getByRole('button', { name: 'Pause the queue' }));
     await isDone(page, 'The queue is paused.');
+    await by.press(page, page.getByRole('link', { name: 'Resume the queue…' }));
     await by.press(page, page.getByRole('button', { name: 'Resume the queue' }));
     await isDone(page, 'The queue is resumed.');
   },
   'cancel an order, and make it again': async (page, by, key) => {
     await page.goto(`${origin}/console/orders/find-${key}-2`);
+    await by.press(page, page.getByRole('link', { name: 'Cancel the order…' }));
     await by.press(page, page.getByRole('button', { name: 'Cancel the order' }));
     await isDone(page, 'The order is cancelled.');
+    await by.press(page, page.getByRole('link', { name: 'Make it again…' }));
+    await says(page, 'The order is queued again with all its attempts');
     await by.press(page, page.getByRole('button', { name: 'Make it again' }));
     await isDone(page, 'The order is queued again.');
   },
@@ -240,7 +248,7 @@ for (const [key, by, javaScriptEnabled] of [
     await logIn(page, mouse);
     await page.goto(`${origin}/console/orders/find-live-1`);
     await page.getByText('live', { exact: true }).waitFor();
-    await other.goto(`${origin}/console/orders/find-live-1`);
+    await other.goto(`${origin}/console/orders/find-live-1/cancel`);
     await other.getByRole('button', { name: 'Cancel the order' }).click();
     await page.getByText('It was cancelled.').waitFor({ timeout: 10_000 });
   } catch (error) {
@@ -296,6 +304,7 @@ for (const colorScheme of ['light', 'dark']) {
     order: '/console/orders/mouth-plain-1',
     waiting: '/console/orders/waits-1',
     erase: '/console/orders/mouth-plain-1/erase',
+    again: '/console/orders/mouth-plain-1/retry',
     releases: '/console/orders/site-plain/releases',
     compare,
     choose,

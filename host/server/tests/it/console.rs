@@ -155,6 +155,12 @@ mod tests {
             ("/console/orders/1".to_owned(), "It waits for a worker with room."),
             ("/console/orders/2".to_owned(), "It failed for good"),
             ("/console/orders/1/erase".to_owned(), "This cannot be undone"),
+            ("/console/orders/1/cancel".to_owned(), "It is not made."),
+            ("/console/orders/1/retry".to_owned(), "it is queued."),
+            ("/console/orders/2/retry".to_owned(), "with all its attempts, behind 1 order."),
+            ("/console/orders/2/retry".to_owned(), "No AI reply has been paid for so far."),
+            ("/console/orders/2/cancel".to_owned(), "there is nothing to cancel"),
+            ("/console/queue/resume".to_owned(), "The queue is not paused."),
             ("/console/failures".to_owned(), "the menu has no price"),
             (format!("/console/failures/{fingerprint}"), "Retry these 1…"),
             (format!("/console/failures/{fingerprint}/retry"), "1 order is queued again"),
@@ -200,6 +206,9 @@ mod tests {
             ("/console?did=paused", true)
         );
         assert!(browser.page(&to).await.contains("The queue is paused."));
+        let asked = browser.page("/console/queue/resume").await;
+        assert!(asked.contains("1 order is queued: workers claim them at once"), "{asked}");
+        assert!(api.database.is_paused().await.unwrap(), "a question changes nothing");
         browser.act("/console/queue/resume", &[]).await;
         assert!(!api.database.is_paused().await.unwrap());
         let fields = [("hold", "template:flora"), ("reason", "a new version")];
@@ -207,8 +216,16 @@ mod tests {
         assert_eq!(to, "/console/templates?did=held");
         assert_eq!(api.database.holds().await.unwrap().len(), 1);
         assert!(browser.page(&to).await.contains("held by an operator: a new version"));
+        let question = "/console/holds/release?hold=template%3Aflora";
+        assert!(browser.page(&to).await.contains(&format!("href=\"{question}\"")));
+        let asked = browser.page(question).await;
+        for says in ["Release template:flora?", "a new version", "0 orders wait for it"] {
+            assert!(asked.contains(says), "{says}: {asked}");
+        }
+        assert_eq!(api.database.holds().await.unwrap().len(), 1, "a question changes nothing");
         let to = browser.act("/console/holds/release", &[("hold", "template:flora")]).await;
         assert_eq!(to, "/console/templates?did=released");
+        assert!(browser.page(question).await.contains("there is nothing to release"));
         let to = browser.act("/console/holds/release", &[("hold", "template:flora")]).await;
         assert_eq!(to, "/console/templates?did=not_held");
         let to = browser.act("/console/orders/1/cancel", &[]).await;
@@ -352,6 +369,9 @@ mod tests {
             "/console/orders".to_owned(),
             format!("/console/orders/{encoded}"),
             format!("/console/orders/{encoded}/erase"),
+            format!("/console/orders/{encoded}/retry"),
+            format!("/console/orders/{encoded}/cancel"),
+            format!("/console/holds/release?hold=template%3A{evil_query}"),
             format!("/console/orders/{encoded}/releases"),
             format!("/console/orders/{encoded}/revise"),
             format!("/console/bulk?do=retry&template={evil_query}"),
@@ -606,7 +626,8 @@ async fn every_page_and_form_with_every_scope() {
     for offered in ["/cancel\"", "/retry\"", "/erase\""] {
         assert!(!html.contains(offered), "{offered}");
     }
-    assert!(!reader.page("/console/templates").await.contains("/console/holds/set"));
+    let html = reader.page("/console/templates").await;
+    assert!(!html.contains("/console/holds/") && !html.contains("/console/queue/"), "{html}");
     let log = api.database.audit_log(i64::MAX, 1_000).await.unwrap();
     assert!(log.iter().any(|entry| entry.status == 403 && entry.actor == "{read}"), "{log:?}");
 }

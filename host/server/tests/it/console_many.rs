@@ -218,11 +218,23 @@ mod tests {
             assert!(!html.contains(evil), "{html}");
         }
         assert!(browser.page("/console").await.contains("<strong>$1104.5116</strong>"));
+        // What an order has cost, and what is used again, before it is made again.
+        let asked = browser.page("/console/orders/2/retry").await;
+        for says in [
+            "3 AI replies of earlier attempts are used again and cost nothing",
+            "So far it has cost $2.5000 for 3 AI replies",
+        ] {
+            assert!(asked.contains(says), "{says}: {asked}");
+        }
         assert_eq!(browser.get("/console/ai?since=year").await.status.as_u16(), 400);
         // A hold is released where it is seen.
         let fields = [("hold", "route:default"), ("from", "ai")];
         assert_eq!(browser.act("/console/holds/set", &fields).await, "/console/ai?did=held");
-        assert!(browser.page("/console/ai").await.contains("Release route:default"));
+        let html = browser.page("/console/ai").await;
+        let question = "/console/holds/release?hold=route%3Adefault&amp;from=ai";
+        assert!(html.contains("Release route:default") && html.contains(question), "{html}");
+        let asked = browser.page(&question.replace("&amp;", "&")).await;
+        assert_eq!(field(&asked, "from"), "ai", "{asked}");
         let to = browser.act("/console/holds/release", &fields).await;
         assert_eq!(to, "/console/ai?did=released");
         let fields = [("hold", "route:default"), ("from", "//evil.example")];
