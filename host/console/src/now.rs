@@ -64,6 +64,10 @@ pub(crate) struct Worker {
     pub(crate) href: String,
     pub(crate) is_draining: bool,
     pub(crate) pid: i64,
+    /// Version and commit of its program; empty if they are not known.
+    pub(crate) version: String,
+    /// The newest contract that it knows; empty if it is not known.
+    pub(crate) contract: String,
     pub(crate) started: When,
     pub(crate) seen: String,
     pub(crate) is_silent: bool,
@@ -255,6 +259,8 @@ pub(crate) fn one_worker(worker: &WorkerStats, now: i64) -> Worker {
         href: address::worker(&worker.client_id),
         is_draining: worker.draining,
         pid: worker.pid,
+        version: worker.program.as_deref().map(|version| short(version, 60)).unwrap_or_default(),
+        contract: worker.contract.as_deref().map(|one| short(one, 20)).unwrap_or_default(),
         started: When::new(worker.started_at, now),
         seen: span(worker.silent_ms),
         is_silent: worker.silent_ms >= SILENT_MS,
@@ -316,6 +322,8 @@ mod tests {
                 running: 0,
                 max_orders: 4,
                 draining: false,
+                program: None,
+                contract: None,
             }],
         }
     }

@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 23] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -533,6 +533,11 @@ CREATE TABLE sitewright_template_versions (
     last_at BIGINT NOT NULL,
     PRIMARY KEY (template, digest)
 );
+",
+    // Which program a worker runs, and the newest contract that it knows.
+    "
+ALTER TABLE sitewright_workers ADD COLUMN program TEXT;
+ALTER TABLE sitewright_workers ADD COLUMN contract TEXT;
 ",
 ];
 

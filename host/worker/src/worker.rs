@@ -22,6 +22,7 @@ use sitewright_jobs::{
     serve,
 };
 use sitewright_runtime::plugin::CatalogueError;
+use sitewright_runtime::plugin::contract::VERSIONS;
 use sitewright_runtime::run::Services;
 use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
 use sitewright_webhooks::Dispatch;
@@ -190,6 +191,7 @@ impl Worker {
             marks,
             max_orders: options.max_orders,
             config_version: Some(services.config_version.clone()),
+            contract: VERSIONS.last().map(|contract| contract.version.to_owned()),
             limits: options.limits,
             heartbeat_every: options.heartbeat_every,
             stale_after: options.stale_after,

@@ -158,13 +158,17 @@ fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> S
     let seen =
         if worker.silent_ms >= silent_ms { format!("{BAD}stale: {seen}{BAD:#}") } else { seen };
     let draining = if worker.draining { "draining, " } else { "" };
+    let version = clean(worker.program.as_deref().unwrap_or("unknown"));
+    let contract = worker.contract.as_deref().map(|one| format!(", contract {}", clean(one)));
     format!(
-        "worker {}\n  {draining}{} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
+        "worker {}\n  {draining}{} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n  \
+         {DIM}version {version}{}{DIM:#}\n",
         output::one_line(&worker.client_id, width.saturating_sub(7)),
         worker.running,
         worker.max_orders,
         when::span(at.saturating_sub(worker.started_at)),
         worker.pid,
         clean(&worker.host),
+        contract.unwrap_or_default(),
     )
 }

@@ -179,7 +179,13 @@ mod tests {
         assert_eq!(ask(false).await, DrainAnswer::Unchanged);
         assert_eq!(ask(true).await, DrainAnswer::Changed);
         assert_eq!(ask(true).await, DrainAnswer::Unchanged);
-        assert!(database.stats().await.unwrap().workers[0].draining);
+        let known = database.stats().await.unwrap().workers.remove(0);
+        assert!(known.draining);
+        let program = sitewright_model::build::host_build();
+        assert_eq!(
+            (known.program.as_deref(), known.contract.as_deref()),
+            (Some(program), Some("0.9.0"))
+        );
         let drained = worker.drained();
         drained.cancelled().await;
         assert_eq!(database.order("long").await.unwrap().state, OrderState::Succeeded);

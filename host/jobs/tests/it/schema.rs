@@ -87,6 +87,8 @@ mod tests {
             "DROP INDEX sitewright_failures_of_kind",
             "ALTER TABLE sitewright_orders DROP COLUMN due_at",
             "ALTER TABLE sitewright_workers DROP COLUMN drain_requested_at",
+            "ALTER TABLE sitewright_workers DROP COLUMN program",
+            "ALTER TABLE sitewright_workers DROP COLUMN contract",
             "DROP TABLE sitewright_hook_deliveries",
             "DROP TABLE sitewright_bulk_runs",
             "DROP INDEX sitewright_ai_calls_took",
