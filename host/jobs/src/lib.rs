@@ -115,7 +115,7 @@ mod webhooks;
 mod worker;
 
 pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
-pub use ai_quality::{AiErrorCount, AiLatency};
+pub use ai_quality::{AiErrorCount, AiLatency, CacheHits};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use batch_items::{
@@ -153,7 +153,7 @@ pub use releases::ReleaseChoice;
 pub use reply_cache::{
     MAX_CACHED_BYTES, MAX_CACHED_REPLIES, MAX_CACHED_REPLY_BYTES, NewCachedReply,
 };
-pub use reply_journal::{AiCall, AiCallBrief, Cost, NewAiCall};
+pub use reply_journal::{AiCall, AiCallBrief, AiTry, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
 pub use revise::{OldRevision, Revised, Revision};

@@ -534,10 +534,17 @@ CREATE TABLE sitewright_template_versions (
     PRIMARY KEY (template, digest)
 );
 ",
-    // Which program a worker runs, and the newest contract that it knows.
+    // Which program a worker runs, and the newest contract that it knows. AI replies that another
+    // order has paid for, of which an index has all that is counted; and the attempts of calls that
+    // did not succeed at once.
     "
 ALTER TABLE sitewright_workers ADD COLUMN program TEXT;
 ALTER TABLE sitewright_workers ADD COLUMN contract TEXT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN tries TEXT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN cached BIGINT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN saved_nano_usd BIGINT;
+CREATE INDEX sitewright_ai_calls_cached ON sitewright_ai_calls (created_at, saved_nano_usd, \
+     order_id) WHERE cached = 1;
 ",
 ];
 

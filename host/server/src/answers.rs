@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AiCallBrief, AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
-    DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
+    AiCallBrief, AiErrorCount, AiLatency, AuditEntry, BulkRun, CacheHits, Callback, Cost, CostRow,
+    Delivery, DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
 
@@ -215,6 +215,8 @@ pub(crate) struct CostList {
     /// Attempts that failed, in whole hours, the most frequent first; at most 100. It is not known
     /// of which orders they were: null for a token of a tenant.
     pub(crate) errors: Option<Vec<AiErrorCount>>,
+    /// Replies that came from the cache in place of a model: `cache` of a route.
+    pub(crate) cache: CacheHits,
 }
 
 /// The templates that orders may name.

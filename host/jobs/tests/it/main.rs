@@ -390,6 +390,7 @@ fn reply(request: &str, occurrence: u32) -> NewAiCall {
         input_tokens: Some(10),
         output_tokens: None,
         took_ms: None,
+        tries: Vec::new(),
         entry: json!({ "content": format!("answer {occurrence}"), "raw_reply": "\u{0}" }),
     }
 }

@@ -449,6 +449,7 @@ pub(crate) async fn ai(
         spend: app.database.spend_since(since, span_ms, of_tenant).await?,
         tenants,
         latencies: app.database.ai_latencies(since, i64::MAX, of_tenant).await?,
+        cache: app.database.cache_hits(since, i64::MAX, of_tenant).await?,
         errors,
         causes,
         holds,

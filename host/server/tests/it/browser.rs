@@ -302,6 +302,7 @@ async fn fail(api: &Api, id: &str, record: FailureRecord) {
         input_tokens: Some(2_140),
         output_tokens: Some(812),
         took_ms: None,
+        tries: Vec::new(),
         entry: json!({}),
     };
     api.database.keep_reply(id, &attempt, call).await.unwrap();

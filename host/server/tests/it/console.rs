@@ -333,6 +333,7 @@ mod tests {
             input_tokens: Some(1),
             output_tokens: Some(2),
             took_ms: None,
+            tries: Vec::new(),
             entry: json!({}),
         };
         api.database.keep_reply(&id, &attempt, call).await.unwrap();

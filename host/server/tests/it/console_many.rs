@@ -195,6 +195,7 @@ mod tests {
                     input_tokens: Some(1_000),
                     output_tokens: None,
                     took_ms: None,
+                    tries: Vec::new(),
                     entry: json!({}),
                 };
                 api.database.keep_reply(id, &attempt, call).await.unwrap();
