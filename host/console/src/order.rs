@@ -155,7 +155,7 @@ pub fn order(frame: &Frame, facts: &OrderFacts) -> Result<String, askama::Error>
     moments.drain(..moments.len().saturating_sub(SHOWN));
     moments.reverse();
     let calls_cut = facts.ai_calls.len().saturating_sub(SHOWN);
-    let cached = facts.ai_calls.iter().filter(|call| is_cached(call)).count();
+    let cached = facts.ai_calls.iter().filter(|call| call.cached).count();
     let pretty = pretty(&facts.document);
     let is_document_cut = pretty.chars().count() > DOCUMENT;
     Page {
@@ -332,7 +332,7 @@ fn moments(facts: &OrderFacts, now: i64) -> Vec<Moment> {
             0 => String::new(),
             tries => format!(", {tries} tries"),
         };
-        let from = if is_cached(call) { ", from the cache" } else { "" };
+        let from = if call.cached { ", from the cache" } else { "" };
         let more = format!(
             "{model}{}{tries}{from}",
             cost.map_or_else(String::new, |cost| { format!(", {}", dollars(cost)) })
@@ -382,11 +382,6 @@ fn attempt(attempt: &Attempt, now: i64) -> AttemptRow {
     }
 }
 
-/// Whether another order has paid for it.
-fn is_cached(call: &AiCall) -> bool {
-    call.call.entry["cached"] == true
-}
-
 /// The newest calls, the newest first.
 fn calls(calls: &[AiCall], now: i64) -> Vec<CallRow> {
     let mut rows: Vec<CallRow> = calls.iter().rev().take(SHOWN).map(|one| call(one, now)).collect();
@@ -430,7 +425,7 @@ fn call(call: &AiCall, now: i64) -> CallRow {
         note: match (call.asked_again_at, call.current) {
             (Some(_), _) => "blamed for a failure, asked again",
             (None, false) => "not reused",
-            (None, true) if is_cached(call) => "from the cache: another order paid for it",
+            (None, true) if call.cached => "from the cache: another order paid for it",
             (None, true) => "",
         },
     }

@@ -123,6 +123,8 @@ pub struct AiCall {
     pub asked_again_at: Option<i64>,
     /// Milliseconds since the Unix epoch.
     pub at: i64,
+    /// Whether another order has paid for it, and it came from the cache at no cost.
+    pub cached: bool,
     #[serde(flatten)]
     pub call: NewAiCall,
 }
@@ -194,6 +196,7 @@ impl AiCall {
                 current: row.int("current")? == 1,
                 asked_again_at: row.opt_int("asked_again_at")?,
                 at: row.int("created_at")?,
+                cached: row.opt_int("cached")? == Some(1),
                 call,
             };
             Ok((read, row.text("entry")?))
@@ -202,6 +205,8 @@ impl AiCall {
         let (mut read, entry) = fields().map_err(|error| wrong(error.to_string()))?;
         read.call.entry =
             serde_json::from_str(&entry).map_err(|error| wrong(format!("`entry`: {error}")))?;
+        // Rows of before schema version 23 say it there only.
+        read.cached |= read.call.is_cached();
         Ok(read)
     }
 }
