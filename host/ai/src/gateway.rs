@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -79,6 +80,25 @@ pub struct CandidateInfo {
     pub model: String,
     /// The URL that is called, without its query, or the script.
     pub location: String,
+}
+
+/// A circuit breaker that is open: calls are not sent until one is let through and succeeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBreaker {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// `None` if the provider's address cannot be reached, whatever the model.
+    pub model: Option<String>,
+    /// The names of the routes that have it as a candidate, sorted.
+    pub routes: Vec<String>,
+    /// Calls that failed in a row.
+    pub failures: u32,
+    /// The kind of the last failure.
+    pub kind: AiErrorKind,
+    /// The HTTP status of the last failure, if there was a response.
+    pub status: Option<u16>,
+    /// Time until the next call is let through; zero if the next one that comes is.
+    pub closed_for: Duration,
 }
 
 /// Purposes that neither a route of their own nor `default` serves. There is at least one.
@@ -166,6 +186,36 @@ impl Gateway {
         for candidate in self.routes.get(route).into_iter().flat_map(|route| &route.candidates) {
             candidate.limiter.half_open(&candidate.model);
         }
+    }
+
+    /// The circuit breakers that are open at the moment, by provider and model. Providers with the
+    /// same address and key share theirs, and each of them is listed.
+    pub fn open_breakers(&self) -> Vec<OpenBreaker> {
+        let mut all: BTreeMap<(String, Option<String>), OpenBreaker> = BTreeMap::new();
+        for (name, route) in &self.routes {
+            for candidate in &route.candidates {
+                let (of_address, of_model) = candidate.limiter.open(&candidate.model);
+                let found = [(None, of_address), (Some(candidate.model.clone()), of_model)];
+                for (model, open) in found {
+                    let Some(open) = open else { continue };
+                    let provider = candidate.provider_name.clone();
+                    let breaker =
+                        all.entry((provider.clone(), model.clone())).or_insert(OpenBreaker {
+                            provider,
+                            model,
+                            routes: Vec::new(),
+                            failures: open.failures,
+                            kind: open.kind,
+                            status: open.status,
+                            closed_for: open.closed_for,
+                        });
+                    if breaker.routes.last() != Some(name) {
+                        breaker.routes.push(name.clone());
+                    }
+                }
+            }
+        }
+        all.into_values().collect()
     }
 
     /// A new budget for one order, to be shared by its calls.

@@ -112,7 +112,7 @@ pub use config::{
     OpenAiConfig, PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig,
     TenantBudgetConfig, TextSource,
 };
-pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
+pub use gateway::{CallContext, CandidateInfo, Gateway, OpenBreaker, RouteInfo, UnroutedPurposes};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,
     read_journal,

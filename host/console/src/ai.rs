@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{AiErrorCount, AiLatency, CacheHits, Cost, Hold, Spend, TenantSpend};
+use sitewright_jobs::{
+    AiErrorCount, AiLatency, Breaker, CacheHits, Cost, Hold, Spend, TenantSpend,
+};
 
 use super::address;
 use super::chart::{self, Chart};
 use super::frame::Frame;
-use super::now::{HoldRow, one_hold};
+use super::now::{BreakerRow, HoldRow, breakers as breaker_rows, one_hold};
 use super::text::{When, count, count_of, counted, dollars, share, short};
 
 /// Rows of a table.
@@ -84,6 +86,8 @@ pub struct AiFacts {
     /// Causes of AI failures in the period, those with the most failures first.
     pub causes: Vec<Cause>,
     pub holds: Vec<Hold>,
+    /// Circuit breakers that are open in workers. Empty for a visitor of a tenant.
+    pub breakers: Vec<Breaker>,
 }
 
 #[derive(askama::Template)]
@@ -108,6 +112,7 @@ struct Page<'a> {
     causes: Vec<CauseRow>,
     more_causes: usize,
     holds: Vec<HoldRow>,
+    breakers: Vec<BreakerRow>,
 }
 
 struct Choice {
@@ -204,7 +209,8 @@ fn percent(part: i64, all: i64) -> i64 {
 /// # Errors
 /// Never, as far as is known.
 pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
-    let AiFacts { period, spend, tenants, latencies, cache, errors, causes, holds } = facts;
+    let AiFacts { period, spend, tenants, latencies, cache, errors, causes, holds, breakers } =
+        facts;
     let (spans, span_ms) = period.spans();
     let since = period.since(frame.now);
     let mut of_spans = vec![Sum::default(); spans];
@@ -270,6 +276,7 @@ pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
         causes: causes.iter().take(SHOWN).map(|cause| one_cause(cause, frame.now)).collect(),
         more_causes: causes.len().saturating_sub(SHOWN),
         holds: holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
+        breakers: breaker_rows(breakers, frame.now),
     }
     .render()
 }

@@ -1,8 +1,10 @@
 //! The first page: the state of the system in one sentence, and what it is made of.
 
+use std::collections::BTreeMap;
+
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{Cost, EndedOrders, Hold, OrderState, Stats, WorkerStats};
+use sitewright_jobs::{Breaker, Cost, EndedOrders, Hold, OrderState, Stats, WorkerStats};
 
 use super::address;
 use super::chart::{self, Chart, Ended};
@@ -45,6 +47,7 @@ struct Page<'a> {
     is_paused: bool,
     workers: Vec<Worker>,
     holds: Vec<HoldRow>,
+    breakers: Vec<BreakerRow>,
     causes: Vec<CauseRow>,
 }
 
@@ -92,6 +95,20 @@ pub(crate) struct HoldRow {
     pub(crate) fingerprint: Option<String>,
 }
 
+/// A circuit breaker that is open in one worker or several, also on the page of AI calls.
+pub(crate) struct BreakerRow {
+    /// The model and its provider.
+    pub(crate) what: String,
+    pub(crate) workers: String,
+    /// What the last call came to.
+    pub(crate) why: String,
+    pub(crate) routes: String,
+    /// In the worker that has it open for the longest time.
+    pub(crate) since: When,
+    /// The first time that one of the workers lets a call through; `None` if one does now.
+    pub(crate) next: Option<When>,
+}
+
 struct CauseRow {
     href: String,
     kind: String,
@@ -119,6 +136,7 @@ pub fn now(frame: &Frame, facts: &NowFacts) -> Result<String, askama::Error> {
         is_paused: facts.stats.paused,
         workers: facts.stats.workers.iter().map(|worker| one_worker(worker, frame.now)).collect(),
         holds: facts.stats.holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
+        breakers: breakers(&facts.stats.breakers, frame.now),
         causes: facts.causes.iter().map(|cause| one_cause(cause, frame.now)).collect(),
     }
     .render()
@@ -156,6 +174,15 @@ fn sentence(stats: &Stats, numbers: &[Ended]) -> (Level, String, String) {
         let holds = counted(number, "hold", "holds");
         let sentence = format!("{holds}: {} for {them}.", wait(held));
         return (Level::Warning, sentence, "What to do about each is below.".to_owned());
+    }
+    if !stats.breakers.is_empty() {
+        let number = by_model(&stats.breakers).len();
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let breakers = counted(number, "circuit breaker is", "circuit breakers are");
+        let them = if number == 1 { "it" } else { "them" };
+        let sentence = format!("{breakers} open: AI calls behind {them} are not sent.");
+        let advice = "A breaker closes by itself when its model answers; details are below.";
+        return (Level::Warning, sentence, advice.to_owned());
     }
     if let Some(oldest) = stats.oldest_queued_ms.filter(|oldest| *oldest > LONG_WAIT_MS) {
         let sentence = format!("{} in the queue, the oldest for {}.", wait(queued), span(oldest));
@@ -285,6 +312,50 @@ pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
     }
 }
 
+/// The breakers of each provider and model.
+fn by_model(all: &[Breaker]) -> BTreeMap<(&str, Option<&str>), Vec<&Breaker>> {
+    let mut models: BTreeMap<(&str, Option<&str>), Vec<&Breaker>> = BTreeMap::new();
+    for breaker in all {
+        let of = (breaker.provider.as_str(), breaker.model.as_deref());
+        models.entry(of).or_default().push(breaker);
+    }
+    models
+}
+
+/// One row for each provider and model.
+pub(crate) fn breakers(all: &[Breaker], now: i64) -> Vec<BreakerRow> {
+    let row = |((provider, model), of): ((&str, Option<&str>), Vec<&Breaker>)| {
+        let last = of.iter().max_by_key(|breaker| breaker.failures)?;
+        let status = match last.status {
+            Some(status) => format!("HTTP {status}"),
+            None => "no response".to_owned(),
+        };
+        let mut hosts: Vec<&str> = of.iter().map(|breaker| breaker.host.as_str()).collect();
+        hosts.dedup();
+        let since = of.iter().map(|breaker| breaker.since).min()?;
+        // `None` is the smallest, and means now.
+        let next = of.iter().map(|breaker| breaker.next_probe_at).min().flatten();
+        let number = i64::try_from(of.len()).unwrap_or(i64::MAX);
+        Some(BreakerRow {
+            what: short(&format!("{} · {provider}", model.unwrap_or("any model")), 100),
+            workers: format!(
+                "on {}: {}",
+                counted(number, "worker", "workers"),
+                short(&hosts.join(", "), 100)
+            ),
+            why: format!(
+                "{} in a row, the last with {} ({status})",
+                counted(last.failures, "failure", "failures"),
+                short(&last.kind, 40)
+            ),
+            routes: short(&last.routes.join(", "), 100),
+            since: When::new(since, now),
+            next: When::optional(next.filter(|at| *at > now), now),
+        })
+    };
+    by_model(all).into_iter().filter_map(row).collect()
+}
+
 fn one_cause(cause: &Cause, now: i64) -> CauseRow {
     let group = &cause.group;
     CauseRow {
@@ -299,8 +370,6 @@ fn one_cause(cause: &Cause, now: i64) -> CauseRow {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn stats(orders: &[(OrderState, i64)]) -> Stats {
@@ -313,6 +382,7 @@ mod tests {
             paused: false,
             batch_items: 0,
             holds: Vec::new(),
+            breakers: Vec::new(),
             workers: vec![WorkerStats {
                 client_id: "w".to_owned(),
                 host: "h".to_owned(),
@@ -349,6 +419,28 @@ mod tests {
         let sentence = "The queue is paused: 3 orders wait for it to be resumed.".to_owned();
         assert_eq!(said(&paused, &good), (Level::Warning, sentence));
         assert_eq!(said(&paused, &bad), (Level::Bad, failing));
+        let breaker = |host: &str, failures, next_probe_at| Breaker {
+            worker: format!("{host}-w"),
+            host: host.to_owned(),
+            provider: "openrouter".to_owned(),
+            model: Some("large".to_owned()),
+            routes: vec!["copywriting".to_owned()],
+            failures,
+            kind: "overloaded".to_owned(),
+            status: Some(503),
+            since: failures,
+            next_probe_at,
+        };
+        let open = vec![breaker("forge-1", 3, Some(9_000)), breaker("forge-2", 5, Some(7_000))];
+        let rows = breakers(&open, 5_000);
+        let row = rows.first().unwrap();
+        assert_eq!((rows.len(), row.what.as_str()), (1, "large · openrouter"));
+        assert_eq!(row.workers, "on 2 workers: forge-1, forge-2");
+        assert_eq!(row.why, "5 failures in a row, the last with overloaded (HTTP 503)");
+        assert_eq!(row.next.as_ref().unwrap().ago, "in 2 s");
+        let stopped = Stats { breakers: open, ..stats(&queued) };
+        let sentence = "1 circuit breaker is open: AI calls behind it are not sent.".to_owned();
+        assert_eq!(said(&stopped, &good), (Level::Warning, sentence));
         let alone = Stats { workers: Vec::new(), ..paused };
         let sentence = "No worker runs: 3 orders are not made.".to_owned();
         assert_eq!(said(&alone, &bad), (Level::Bad, sentence));

@@ -262,6 +262,8 @@ impl Database {
             let client = client.clone();
             Box::pin(async move {
                 river::resign(tx, &client).await?;
+                let breakers = "DELETE FROM sitewright_breakers WHERE worker = $1";
+                tx.execute(breakers, args![&client]).await?;
                 tx.execute("DELETE FROM sitewright_workers WHERE client_id = $1", args![&client])
                     .await
                     .map(drop)

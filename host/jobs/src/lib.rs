@@ -17,6 +17,7 @@
 //! | `counts`, `distribution` | how did attempts of this process end, and after how long? |
 //! | `ai_counts` | which AI replies has this process paid for, and which calls failed? |
 //! | `ai_quality` | how long did AI calls take, and how did attempts at them fail? |
+//! | `breakers` | which circuit breakers are open in workers? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -67,6 +68,7 @@ mod background;
 mod backup;
 mod batch;
 mod batch_items;
+mod breakers;
 mod bulk;
 mod bulk_runs;
 mod coalesced;
@@ -122,6 +124,7 @@ pub use batch_items::{
     BatchItem, BatchItemState, BatchOutcome, Collecting, DueBatch, ItemAnswer, ItemToSend,
     OfferedBatch, UnreadAnswer,
 };
+pub use breakers::{Breaker, NewBreaker};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
 pub use counts::AttemptCounts;

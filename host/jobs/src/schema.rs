@@ -536,7 +536,8 @@ CREATE TABLE sitewright_template_versions (
 ",
     // Which program a worker runs, and the newest contract that it knows. AI replies that another
     // order has paid for, of which an index has all that is counted; and the attempts of calls that
-    // did not succeed at once.
+    // did not succeed at once. Circuit breakers that are open in workers; the model is empty for
+    // that of an address.
     "
 ALTER TABLE sitewright_workers ADD COLUMN program TEXT;
 ALTER TABLE sitewright_workers ADD COLUMN contract TEXT;
@@ -545,6 +546,18 @@ ALTER TABLE sitewright_ai_calls ADD COLUMN cached BIGINT;
 ALTER TABLE sitewright_ai_calls ADD COLUMN saved_nano_usd BIGINT;
 CREATE INDEX sitewright_ai_calls_cached ON sitewright_ai_calls (created_at, saved_nano_usd, \
      order_id) WHERE cached = 1;
+CREATE TABLE sitewright_breakers (
+    worker TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    routes TEXT NOT NULL,
+    failures BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    status BIGINT,
+    since BIGINT NOT NULL,
+    next_probe_at BIGINT,
+    PRIMARY KEY (worker, provider, model)
+);
 ",
 ];
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use sitewright_model::time::now_ms;
 
+use super::breakers::Breaker;
 use super::database::Database;
 use super::driver::{Row, args, river, sql};
 use super::error::Error;
@@ -30,6 +31,8 @@ pub struct Stats {
     pub batch_items: i64,
     /// What orders wait for besides their time, and what to do about it.
     pub holds: Vec<Hold>,
+    /// Circuit breakers that are open in workers: each stops the calls of its own worker.
+    pub breakers: Vec<Breaker>,
     pub workers: Vec<WorkerStats>,
 }
 
@@ -134,13 +137,14 @@ impl Database {
         Ok(Stats {
             batch_items: self.open_batch_items().await?,
             holds: self.holds().await?,
+            breakers: self.breakers().await?,
             workers: known,
             ..counted
         })
     }
 
     /// The queue as whoever some orders are for may see it: only these orders count, and there are
-    /// neither holds nor workers.
+    /// neither holds nor breakers nor workers.
     ///
     /// # Errors
     /// If the database fails.
@@ -191,6 +195,7 @@ impl Database {
             paused: self.is_paused().await?,
             batch_items: 0,
             holds: Vec::new(),
+            breakers: Vec::new(),
             workers: Vec::new(),
         })
     }

@@ -99,6 +99,7 @@ mod tests {
             "ALTER TABLE sitewright_ai_calls DROP COLUMN cached",
             "ALTER TABLE sitewright_ai_calls DROP COLUMN saved_nano_usd",
             "DROP TABLE sitewright_ai_errors",
+            "DROP TABLE sitewright_breakers",
             "DROP TABLE sitewright_template_ends",
             "DROP TABLE sitewright_template_versions",
             "DROP INDEX IF EXISTS sitewright_orders_named",

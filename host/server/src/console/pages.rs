@@ -436,12 +436,13 @@ pub(crate) async fn ai(
     let mut causes = causes(&app, &recent, &tenant).await?;
     causes.sort_by_key(|cause| Reverse(cause.group.count));
     let of_tenant = tenant.as_deref();
-    let (tenants, errors, holds) = match of_tenant {
-        Some(_) => (Vec::new(), None, Vec::new()),
+    let (tenants, errors, holds, breakers) = match of_tenant {
+        Some(_) => (Vec::new(), None, Vec::new(), Vec::new()),
         None => (
             app.database.spend_by_tenant(since, TENANTS + 1).await?,
             Some(app.database.ai_errors(since, i64::MAX).await?),
             app.database.holds().await?,
+            app.database.breakers().await?,
         ),
     };
     let facts = AiFacts {
@@ -453,6 +454,7 @@ pub(crate) async fn ai(
         errors,
         causes,
         holds,
+        breakers,
     };
     page(sitewright_console::ai(&frame, &facts))
 }
