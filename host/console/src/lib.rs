@@ -63,7 +63,7 @@ pub use entrance::{Provider, entered, login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};
 pub use hooks::{HooksFacts, WantedHookDeliveries, hooks};
-pub use now::{NowFacts, now};
+pub use now::{MINUTES, NowFacts, Per, now};
 pub use order::{EraseFacts, OrderFacts, erase, order};
 pub use orders::{OrdersFacts, Wanted, orders};
 pub use releases::{ChoiceFacts, ReleasesFacts, choose, compare, releases};

@@ -18,10 +18,42 @@ const LONG_WAIT_MS: i64 = 10 * 60_000;
 /// Orders that must have ended within an hour before their share of failures is worth a sentence.
 const ENOUGH: i64 = 5;
 
+/// The minutes that are read, and those of them that the throughput is of: the last whole ones.
+pub const MINUTES: usize = 60;
+const THROUGHPUT_MINUTES: usize = 5;
+
+/// What a bar of the chart is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Per {
+    /// An hour, of the last 24.
+    #[default]
+    Hour,
+    /// A minute, of the last 60.
+    Minute,
+}
+
+impl Per {
+    /// The one with this name; `None` for another text.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "hour" => Some(Per::Hour),
+            "minute" => Some(Per::Minute),
+            _ => None,
+        }
+    }
+}
+
 /// What the page is made of.
 #[derive(Debug)]
 pub struct NowFacts {
     pub stats: Stats,
+    /// What the chart shows.
+    pub per: Per,
+    /// Orders that ended, in [`MINUTES`] spans of a minute from `minutes_since`; the last one is the
+    /// present minute.
+    pub minutes: Vec<EndedOrders>,
+    /// Milliseconds since the Unix epoch.
+    pub minutes_since: i64,
     /// Orders that ended, in spans of an hour from `since`.
     pub ended: Vec<EndedOrders>,
     /// Milliseconds since the Unix epoch.
@@ -43,6 +75,9 @@ struct Page<'a> {
     advice: String,
     tiles: Vec<Tile>,
     chart: Chart,
+    /// What the chart shows, and the pages of both charts, with whether it is this one.
+    chart_title: String,
+    charts: [(&'static str, &'static str, bool); 2],
     hours: usize,
     is_paused: bool,
     workers: Vec<Worker>,
@@ -125,13 +160,29 @@ struct CauseRow {
 pub fn now(frame: &Frame, facts: &NowFacts) -> Result<String, askama::Error> {
     let numbers = chart::by_span(&facts.ended, facts.hours);
     let (level, sentence, advice) = sentence(&facts.stats, &numbers);
+    let minutes = chart::by_span(&facts.minutes, MINUTES);
+    let (chart, chart_title) = match facts.per {
+        Per::Hour => (
+            chart::ended(&numbers, facts.since, 3_600_000),
+            format!("Ended per hour, the last {} hours", facts.hours),
+        ),
+        Per::Minute => (
+            chart::ended(&minutes, facts.minutes_since, 60_000),
+            format!("Ended per minute, the last {MINUTES} minutes"),
+        ),
+    };
     Page {
         f: frame,
         level,
         sentence,
         advice,
-        tiles: tiles(facts, &numbers, frame.now),
-        chart: chart::ended(&numbers, facts.since, 3_600_000),
+        tiles: tiles(facts, &numbers, &minutes, frame.now),
+        chart,
+        chart_title,
+        charts: [
+            ("per hour", address::HOME, facts.per == Per::Hour),
+            ("per minute", "/console?per=minute", facts.per == Per::Minute),
+        ],
         hours: facts.hours,
         is_paused: facts.stats.paused,
         workers: facts.stats.workers.iter().map(|worker| one_worker(worker, frame.now)).collect(),
@@ -219,7 +270,16 @@ fn are(orders: i64) -> String {
     }
 }
 
-fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
+/// Orders that ended in a minute, on average of the last whole ones: `3.4`.
+fn throughput(minutes: &[Ended]) -> String {
+    let whole = minutes.get(..minutes.len().saturating_sub(1)).unwrap_or_default();
+    let last = &whole[whole.len().saturating_sub(THROUGHPUT_MINUTES)..];
+    let ended: i64 = last.iter().map(|one| one.total()).sum();
+    let tenths = ended.saturating_mul(10) / i64::try_from(last.len()).unwrap_or(1).max(1);
+    format!("{}.{}", count(tenths / 10), tenths % 10)
+}
+
+fn tiles(facts: &NowFacts, numbers: &[Ended], minutes: &[Ended], now: i64) -> Vec<Tile> {
     let stats = &facts.stats;
     let state =
         |state: OrderState| address::with("/console/orders", &[("state", Some(state.as_str()))]);
@@ -252,6 +312,13 @@ fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
             number: count(stats.count(OrderState::Waiting)),
             more: due.map_or_else(String::new, |due| format!("next: {}", due.ago)),
             href: state(OrderState::Waiting),
+            class: "",
+        },
+        Tile {
+            name: "Ended per minute",
+            number: throughput(minutes),
+            more: format!("in {THROUGHPUT_MINUTES} min"),
+            href: "/console?per=minute".to_owned(),
             class: "",
         },
         Tile {
@@ -395,6 +462,22 @@ mod tests {
                 program: None,
                 contract: None,
             }],
+        }
+    }
+
+    #[test]
+    fn the_throughput_is_that_of_whole_minutes() {
+        let ended = |orders: &[i64]| -> Vec<Ended> {
+            orders.iter().map(|&failed| Ended { failed, ..Ended::default() }).collect()
+        };
+        for (orders, says) in [
+            (&[][..], "0.0"),
+            (&[9], "0.0"),
+            (&[3, 9], "3.0"),
+            (&[1_000, 1, 2, 3, 4, 7, 500], "3.4"),
+            (&[6_000, 6_000, 0], "6\u{202f}000.0"),
+        ] {
+            assert_eq!(throughput(&ended(orders)), says, "{orders:?}");
         }
     }
 

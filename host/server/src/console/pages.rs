@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use sitewright_console::{
-    AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, NowFacts, OrderFacts,
-    OrdersFacts, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts, TemplatesFacts,
-    Wanted, address,
+    AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, MINUTES, NowFacts,
+    OrderFacts, OrdersFacts, Per, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts,
+    TemplatesFacts, Wanted, address,
 };
 use sitewright_control::OrderDetail;
 use sitewright_failure::fingerprint::beginning;
@@ -37,6 +37,7 @@ use crate::tenancy::Tenant;
 /// Hours of the chart.
 const HOURS: usize = 24;
 const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// Orders of a page.
 const ORDERS: u32 = 40;
@@ -155,16 +156,28 @@ pub(crate) async fn now(
         // It is about workers, and the orders of all tenants.
         return see("/console/orders");
     }
+    let per = match visit.query.get("per") {
+        None => Per::default(),
+        Some(name) => Per::named(name).ok_or_else(|| {
+            let detail = format!("`per` is {name:?} and must be hour or minute");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?,
+    };
     let mut frame = visit.frame(Section::Now, "Now");
     frame.events = Some("/console/events".to_owned());
     // Whole hours, so that a bar is the same with each look.
     let hours = i64::try_from(HOURS).unwrap_or(1);
     let since = (frame.now / HOUR_MS + 1 - hours) * HOUR_MS;
+    let minutes = i64::try_from(MINUTES).unwrap_or(1);
+    let minutes_since = (frame.now / MINUTE_MS + 1 - minutes) * MINUTE_MS;
     let recent = Filter { since: Some(since), ..Filter::default() };
     let mut newest = causes(&app, &recent, &tenant).await?;
     newest.truncate(NEWEST_CAUSES);
     let facts = NowFacts {
         stats: app.database.stats().await?,
+        per,
+        minutes: app.database.ended_since(minutes_since, MINUTE_MS).await?,
+        minutes_since,
         ended: app.database.ended_since(since, HOUR_MS).await?,
         since,
         hours: HOURS,

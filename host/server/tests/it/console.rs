@@ -151,6 +151,9 @@ mod tests {
 
         for (path, says) in [
             ("/console".to_owned(), "No worker runs: 1 order is not made."),
+            ("/console".to_owned(), "Ended per hour, the last 24 hours"),
+            ("/console?per=minute".to_owned(), "Ended per minute, the last 60 minutes"),
+            ("/console?per=minute".to_owned(), "in the last 60 minutes: 0 succeeded, 1 failed"),
             ("/console/orders".to_owned(), "href=\"/console/orders/2\""),
             ("/console/orders/1".to_owned(), "It waits for a worker with room."),
             ("/console/orders/2".to_owned(), "It failed for good"),
@@ -407,6 +410,7 @@ mod tests {
             format!("/console/orders?kind={evil_query}"),
             format!("/console/orders?cursor={evil_query}"),
             format!("/console/failures?since={evil_query}"),
+            format!("/console?per={evil_query}"),
             format!("/console/failures/{evil_query}"),
             format!("/console/records/{evil_query}"),
             format!("/console/orders/{evil_query}x"),
