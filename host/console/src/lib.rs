@@ -65,7 +65,7 @@ pub use frame::{Frame, Level, Note, Section, Viewer};
 pub use hooks::{HooksFacts, WantedHookDeliveries, hooks};
 pub use now::{MINUTES, NowFacts, Per, now};
 pub use order::{EraseFacts, OrderFacts, erase, order};
-pub use orders::{OrdersFacts, Wanted, orders};
+pub use orders::{OrdersFacts, Wanted, orders, typed_search};
 pub use releases::{ChoiceFacts, ReleasesFacts, choose, compare, releases};
 pub use replay::replayed;
 pub use retry::{RetryFacts, retry};

@@ -90,15 +90,22 @@ const changed = async (page, text) => {
 const tasks = {
   'find the order of a customer': async (page, by, key) => {
     await to(page, by, 'Orders');
-    await by.type(page, page.getByRole('searchbox'), `FIND-${key}`);
+    await by.type(page, page.getByLabel('Id', { exact: true }), `FIND-${key}`);
     await by.press(page, page.getByRole('button', { name: 'Find' }));
     await by.press(page, page.getByRole('link', { name: `find-${key}-1`, exact: true }));
     await says(page, 'It waits for a worker with room.');
   },
+  'find orders by conditions that are typed': async (page, by, key) => {
+    await to(page, by, 'Orders');
+    await by.type(page, page.getByLabel('Id', { exact: true }), `state:failed kind:panic mouth-${key}`);
+    await by.press(page, page.getByRole('button', { name: 'Find' }));
+    await page.waitForURL(/state=failed&kind=panic&text=mouth-/);
+    await page.getByRole('link', { name: `mouth-${key}-1`, exact: true }).waitFor();
+  },
   'see why an order failed': async (page, by, key) => {
     await to(page, by, 'Orders');
     await by.choose(page, page.getByLabel('State'), 'failed');
-    await by.type(page, page.getByRole('searchbox'), `mouth-${key}`);
+    await by.type(page, page.getByLabel('Id', { exact: true }), `mouth-${key}`);
     await by.press(page, page.getByRole('button', { name: 'Find' }));
     await by.press(page, page.getByRole('link', { name: 'why' }).first());
     await says(page, 'What to do');
@@ -186,7 +193,7 @@ const tasks = {
   },
   'cancel all orders that fit, after seeing what will happen': async (page, by, key) => {
     await to(page, by, 'Orders');
-    await by.type(page, page.getByRole('searchbox'), `many-${key}`);
+    await by.type(page, page.getByLabel('Id', { exact: true }), `many-${key}`);
     await by.press(page, page.getByRole('button', { name: 'Find' }));
     await by.press(page, page.getByRole('link', { name: 'Cancel them…' }));
     await says(page, 'Cancel 4 orders?');

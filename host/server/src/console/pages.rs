@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use sitewright_console::{
     AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, MINUTES, NowFacts,
     OrderFacts, OrdersFacts, Per, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts,
-    TemplatesFacts, Wanted, address,
+    TemplatesFacts, Wanted, address, typed_search,
 };
 use sitewright_control::OrderDetail;
 use sitewright_failure::fingerprint::beginning;
@@ -195,6 +195,9 @@ pub(crate) async fn orders(
 ) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Orders, "Orders");
     let wanted = wanted(&visit.query)?;
+    if let Some(page) = typed_search(&wanted) {
+        return see(&page);
+    }
     let after = visit.query.get("cursor").map(cursor).transpose()?;
     let is_later = after.is_some();
     let is_id_alone = !is_later && wanted.has_id_only();

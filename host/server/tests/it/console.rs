@@ -485,6 +485,20 @@ mod tests {
         assert_eq!(found("contains=fauna").await, [""; 0]);
         assert_eq!(found("from=2026-01-01&to=2999-01-01&kind=panic").await, ["other-1"]);
         assert_eq!(found("to=2026-01-01").await, [""; 0]);
+        // Conditions in the search are those of the other fields.
+        let typed = browser.get("/console/orders?text=state%3Afailed+other&template=").await;
+        let page = "/console/orders?state=failed&text=other";
+        assert_eq!((typed.status.as_u16(), typed.header("location")), (303, page));
+        assert_eq!(found("state=failed&text=other").await, ["other-1"]);
+        let typed = browser.get("/console/orders?text=state%3Anothing").await;
+        let answer = browser.get(typed.header("location")).await;
+        assert_eq!(answer.status.as_u16(), 400, "{answer:?}");
+        let list = browser.page("/console/orders").await;
+        for says in
+            ["value=\"state:failed\"", "value=\"kind:panic\"", "What the search understands"]
+        {
+            assert!(list.contains(says), "{says}: {list}");
+        }
         for wrong in ["cause=x", "from=7d", "to=yesterday"] {
             let answer = browser.get(&format!("/console/orders?{wrong}")).await;
             assert_eq!(answer.status.as_u16(), 400, "{wrong}");
