@@ -42,6 +42,11 @@ pub fn worker(id: &str) -> String {
     format!("{HOME}/workers/{}", encoded(id))
 }
 
+/// The page of a template.
+pub fn template(name: &str) -> String {
+    format!("{HOME}/templates/{}", encoded(name))
+}
+
 /// The page that asks before a hold is released.
 pub fn release_hold(hold: &str) -> String {
     with(&format!("{HOME}/holds/release"), &[("hold", Some(hold))])

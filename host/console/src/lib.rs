@@ -11,6 +11,7 @@
 //! | `releases` | what differs between two releases, and which one do visitors see? |
 //! | `failures`, `record`, `retry` | what fails, why, and what would retrying it do? |
 //! | `ai` | what was spent on what, and which AI calls fail? |
+//! | `template` | who has a template, how do its orders end, and does it conform? |
 //! | `templates`, `settings` | what can be paused, who may do what, and who did what? |
 //! | `webhooks` | who is told of orders, and what became of each delivery? |
 //! | `hooks` | what did webhooks of others bring, and what became of it? |
@@ -47,6 +48,7 @@ mod replay;
 mod retry;
 mod revise;
 mod settings;
+mod template;
 mod templates;
 mod text;
 mod webhooks;
@@ -71,6 +73,7 @@ pub use replay::replayed;
 pub use retry::{RetryFacts, retry};
 pub use revise::{ReviseFacts, ReviseStep, revise};
 pub use settings::{AuditFacts, ConfigurationKey, SettingsFacts, audit, retention, settings};
+pub use template::{TemplatePageFacts, template};
 pub use templates::{TemplateFacts, TemplatesFacts, templates};
 pub use webhooks::{DeliveryFacts, WantedDeliveries, WebhooksFacts, delivery, webhooks};
 

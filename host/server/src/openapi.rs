@@ -26,6 +26,7 @@ use super::app::Surface;
 use super::console::headers::secure;
 use super::problem::{Problem, ProblemKind};
 use super::routes::{Route, routes};
+use super::templates::TemplateDetail;
 use super::{bulk, callbacks, cost, failures, hooks, orders, queue, webhooks};
 
 /// Made once: it is answered without a token, and takes longer than any other answer.
@@ -401,6 +402,9 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("GET", "/v1/cost") => json!({ "200": of("The costs.", schema.of::<CostList>()) }),
         ("GET", "/v1/templates") => {
             json!({ "200": of("The templates.", schema.of::<TemplateList>()) })
+        }
+        ("GET", "/v1/templates/{id}") => {
+            json!({ "200": of("The template.", schema.of::<TemplateDetail>()) })
         }
         ("GET", "/v1/holds") => json!({ "200": of("The holds.", schema.of::<HoldList>()) }),
         ("PUT" | "DELETE", "/v1/holds/{id}")

@@ -202,6 +202,13 @@ static API: &[Route] = &[
     route!(GET "/v1/stats", READ, None, get(queue::stats), "The queue at this moment"),
     route!(GET "/v1/cost", READ, None, get(cost::list), "What AI calls cost"),
     route!(GET "/v1/templates", READ, None, get(templates::list), "List the templates"),
+    route!(
+        GET "/v1/templates/{id}",
+        READ,
+        None,
+        get(templates::show),
+        "Show one template, with what the conformance suite said of it"
+    ),
     route!(GET "/v1/holds", READ, None, get(queue::holds), "List what orders wait for"),
     route!(
         PUT "/v1/holds/{id}",
@@ -503,6 +510,7 @@ static CONSOLE: &[Route] = &[
     ),
     route!(GET "/console/ai", READ, None, get(shown::ai), "AI and cost"),
     route!(GET "/console/templates", READ, None, get(shown::templates), "Templates and workers"),
+    route!(GET "/console/templates/{id}", READ, None, get(shown::template), "Show one template"),
     route!(
         POST "/console/queue/pause",
         OPERATE,

@@ -328,6 +328,7 @@ for (const colorScheme of ['light', 'dark']) {
     retry: `${cause}/retry`,
     record,
     templates: '/console/templates',
+    template: '/console/templates/flora',
     settings: '/console/settings',
     audit: '/console/audit',
     refused: '/console/orders/nothing',

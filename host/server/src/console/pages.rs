@@ -9,14 +9,14 @@ use axum::response::{IntoResponse as _, Response};
 use sitewright_console::{
     AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, MINUTES, NowFacts,
     OrderFacts, OrdersFacts, Per, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts,
-    TemplatesFacts, Wanted, address, typed_search,
+    TemplatePageFacts, TemplatesFacts, Wanted, address, typed_search,
 };
 use sitewright_control::OrderDetail;
 use sitewright_failure::fingerprint::beginning;
 use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
 use sitewright_failure::render;
 use sitewright_jobs::{
-    Filter as ListedOrders, OrderState, OrderToRetry, Search, Stats, WorkerStats,
+    Filter as ListedOrders, HoldId, HoldKind, OrderState, OrderToRetry, Search, Stats, WorkerStats,
 };
 use sitewright_model::build::host_build;
 use sitewright_model::failure::FailureKind;
@@ -31,7 +31,7 @@ use crate::moment::moment;
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
 use crate::replays::report;
-use crate::templates::{add_versions, known};
+use crate::templates::{Listed, TemplateDetail, add_versions, detail, known};
 use crate::tenancy::Tenant;
 
 /// Hours of the chart.
@@ -488,17 +488,7 @@ pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Re
         *failures.entry(group.template).or_default() += group.count;
     }
     let facts = TemplatesFacts {
-        templates: known
-            .templates
-            .into_values()
-            .map(|listed| TemplateFacts {
-                name: listed.name,
-                digests: listed.digests,
-                workers: listed.workers,
-                in_folder: listed.in_folder,
-                versions: listed.versions,
-            })
-            .collect(),
+        templates: known.templates.into_values().map(facts_of).collect(),
         folder_error: known.folder.err().map(|error| error.to_string()),
         stats: app.database.stats().await?,
         unfinished: app.database.unfinished_by_template().await?,
@@ -506,6 +496,35 @@ pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Re
         routes: app.routes.clone(),
     };
     page(sitewright_console::templates(&frame, &facts))
+}
+
+/// `GET /console/templates/{id}`.
+pub(crate) async fn template(
+    State(app): State<App>,
+    Id(name): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let TemplateDetail { template, conformance, conformance_error } = detail(&app, &name).await?;
+    let frame = visit.frame(Section::Templates, format!("Template {name}"));
+    let day = Since::Day.ms().map(|ms| frame.now - ms);
+    let recent = Filter { since: day, template: Some(name.clone()), ..Filter::default() };
+    let groups = app.database.failure_groups(&recent).await?;
+    let hold = HoldId::new(HoldKind::Template, name.as_str());
+    let facts = TemplatePageFacts {
+        template: facts_of(template),
+        is_held: app.database.holds().await?.iter().any(|one| one.id == hold),
+        failures: groups.iter().map(|group| group.count).sum(),
+        conformance: match conformance_error {
+            None => Ok(conformance),
+            Some(why) => Err(why.to_string()),
+        },
+    };
+    page(sitewright_console::template(&frame, &facts))
+}
+
+fn facts_of(listed: Listed) -> TemplateFacts {
+    let Listed { name, digests, workers, in_folder, versions } = listed;
+    TemplateFacts { name, digests, workers, in_folder, versions }
 }
 
 /// `GET /console/settings`.
