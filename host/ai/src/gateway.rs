@@ -188,6 +188,15 @@ impl Gateway {
         }
     }
 
+    /// As [`half_open`](Self::half_open), for all models of a provider of this name.
+    pub fn half_open_provider(&self, provider: &str) {
+        for candidate in self.routes.values().flat_map(|route| &route.candidates) {
+            if candidate.provider_name == provider {
+                candidate.limiter.half_open(&candidate.model);
+            }
+        }
+    }
+
     /// The circuit breakers that are open at the moment, by provider and model. Providers with the
     /// same address and key share theirs, and each of them is listed.
     pub fn open_breakers(&self) -> Vec<OpenBreaker> {

@@ -52,6 +52,11 @@ pub fn release_hold(hold: &str) -> String {
     with(&format!("{HOME}/holds/release"), &[("hold", Some(hold))])
 }
 
+/// The page that asks before the circuit breakers of a provider are released.
+pub fn release_breakers(provider: &str) -> String {
+    format!("{HOME}/breakers/{}/release", encoded(provider))
+}
+
 /// The page of a delivery of a webhook.
 pub fn delivery(id: &str) -> String {
     format!("{HOME}/deliveries/{}", encoded(id))

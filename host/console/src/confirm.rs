@@ -3,7 +3,7 @@
 
 use askama::Template as _;
 use sitewright_jobs::{
-    CALLBACK, Cost, Delivery, DeliveryState, Hold, HoldCause, Order, OrderState, Webhook,
+    Breaker, CALLBACK, Cost, Delivery, DeliveryState, Hold, HoldCause, Order, OrderState, Webhook,
     WorkerStats,
 };
 
@@ -377,6 +377,53 @@ pub fn release_hold(frame: &Frame, facts: &ReleaseFacts) -> Result<String, askam
         action: "/console/holds/release".to_owned(),
         fields,
         button: "Release it",
+        class: "primary",
+    }
+    .render()
+}
+
+/// Asks before the circuit breakers of a provider are released: `open` are those of it that are
+/// open.
+///
+/// # Errors
+/// Never, as far as is known.
+pub fn release_breakers(
+    frame: &Frame,
+    provider: &str,
+    open: &[Breaker],
+) -> Result<String, askama::Error> {
+    let name = short(provider, 100);
+    let number = i64::try_from(open.len()).unwrap_or(i64::MAX);
+    let points = vec![
+        format!(
+            "{} open in workers: the next call of each of its models is sent, and paid for if it \
+             succeeds.",
+            counted(number, "breaker is", "breakers are")
+        ),
+        "A breaker opens again with the next call that fails. Without this, one is let through when \
+         its time has passed."
+            .to_owned(),
+    ];
+    let last = open.iter().max_by_key(|breaker| breaker.failures);
+    let remark = last.map(|breaker| {
+        format!(
+            "{} in a row, the last with {}. If the cause is still there, orders meet it again.",
+            counted(breaker.failures, "call has failed", "calls have failed"),
+            short(&breaker.kind, 40)
+        )
+    });
+    Page {
+        f: frame,
+        section: ("/console/ai", "AI"),
+        back: "/console/ai".to_owned(),
+        subject: "breakers".to_owned(),
+        title: format!("Release the circuit breakers of {name}?"),
+        nothing: open.is_empty().then(|| "None of its breakers is open.".to_owned()),
+        points,
+        remarks: remark.into_iter().collect(),
+        action: address::release_breakers(provider),
+        fields: Vec::new(),
+        button: "Release them",
         class: "primary",
     }
     .render()

@@ -134,6 +134,8 @@ pub(crate) struct HoldRow {
 pub(crate) struct BreakerRow {
     /// The model and its provider.
     pub(crate) what: String,
+    /// The page that asks before those of the provider are released.
+    pub(crate) release: String,
     pub(crate) workers: String,
     /// What the last call came to.
     pub(crate) why: String,
@@ -404,6 +406,7 @@ pub(crate) fn breakers(all: &[Breaker], now: i64) -> Vec<BreakerRow> {
         let next = of.iter().map(|breaker| breaker.next_probe_at).min().flatten();
         let number = i64::try_from(of.len()).unwrap_or(i64::MAX);
         Some(BreakerRow {
+            release: address::release_breakers(provider),
             what: short(&format!("{} · {provider}", model.unwrap_or("any model")), 100),
             workers: format!(
                 "on {}: {}",

@@ -1,7 +1,8 @@
 //! Circuit breakers that are open in the memory of workers, for people.
 //!
-//! A worker stores its own whenever they change, and reads none: what one worker has seen does not
-//! stop another one from calling. What stops all of them is a [hold](super::holds).
+//! A worker stores its own whenever they change: what one worker has seen does not stop another one
+//! from calling. What stops all of them is a [hold](super::holds). It reads only whether somebody
+//! has asked to let the next call through.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,6 +139,38 @@ impl Database {
             })
         })
         .await
+    }
+
+    /// Asks the workers in which circuit breakers of a provider are open to let the next call
+    /// through, of each of its models. The number of breakers that were open.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn release_breakers(&self, provider: &str) -> Result<u64, Error> {
+        let provider = provider.to_owned();
+        self.write("releasing the circuit breakers of a provider", move |tx| {
+            let provider = provider.clone();
+            Box::pin(async move {
+                let sql = "UPDATE sitewright_breakers SET release_requested_at = $2
+                     WHERE provider = $1
+                        AND worker IN (SELECT client_id FROM sitewright_workers)";
+                tx.execute(sql, args![&provider, now_ms()]).await
+            })
+        })
+        .await
+    }
+
+    /// The providers whose circuit breakers this worker is to release, since it last stored them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn breakers_to_release(&self, worker: &str) -> Result<Vec<String>, Error> {
+        let doing = "reading which circuit breakers are to be released";
+        let sql = "SELECT DISTINCT provider FROM sitewright_breakers
+             WHERE worker = $1 AND release_requested_at IS NOT NULL ORDER BY provider";
+        let rows = self.read(doing, sql, args![worker]).await?;
+        let providers = rows.iter().map(|row| row.text("provider")).collect::<Result<_, _>>();
+        providers.map_err(|error| Error::database(doing, error))
     }
 
     /// The circuit breakers that are open in workers, by provider and model; at most 500. They are

@@ -556,6 +556,7 @@ CREATE TABLE sitewright_breakers (
     status BIGINT,
     since BIGINT NOT NULL,
     next_probe_at BIGINT,
+    release_requested_at BIGINT,
     PRIMARY KEY (worker, provider, model)
 );
 ",

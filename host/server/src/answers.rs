@@ -189,6 +189,16 @@ pub(crate) struct HoldChange {
     pub(crate) hold: HoldId,
 }
 
+/// The circuit breakers of a provider were released.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BreakerChange {
+    pub(crate) outcome: Outcome,
+    /// The provider's name in the configuration.
+    pub(crate) provider: String,
+    /// The number of breakers that were open, in all workers.
+    pub(crate) breakers: u64,
+}
+
 /// A bulk action that was tried, started or stopped.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BulkAnswer {

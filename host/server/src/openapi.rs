@@ -17,8 +17,8 @@ use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, BulkAnswer, CallList, CallbackChange, CancelledOrder, Checked, CostList,
-    DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail,
+    AuditPage, BreakerChange, BulkAnswer, CallList, CallbackChange, CancelledOrder, Checked,
+    CostList, DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail,
     HookDeliveryPage, HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, ReleaseList,
     RetriedOrder, RevisedOrder, TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
@@ -417,6 +417,13 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ) => {
             json!({ "200": of("The hold.", schema.of::<HoldChange>()) })
         }
+        ("POST", "/v1/breakers/{id}/release") => json!({
+            "200": of("None was open.", schema.of::<BreakerChange>()),
+            "202": of(
+                "Workers let the next call through within seconds.",
+                schema.of::<BreakerChange>(),
+            ),
+        }),
         ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {
             json!({ "200": of("The queue.", schema.of::<QueueChange>()) })
         }

@@ -253,6 +253,13 @@ static API: &[Route] = &[
         "Release a route"
     ),
     route!(
+        POST "/v1/breakers/{id}/release",
+        OPERATE,
+        Some("breaker.release"),
+        post(queue::release_breakers),
+        "Release the open circuit breakers of a provider"
+    ),
+    route!(
         POST "/v1/queue/pause",
         OPERATE,
         Some("queue.pause"),
@@ -573,6 +580,20 @@ static CONSOLE: &[Route] = &[
         Some("hold.release"),
         post(actions::release),
         "Release a route or a template"
+    ),
+    route!(
+        GET "/console/breakers/{id}/release",
+        OPERATE,
+        None,
+        get(confirm::release_breakers),
+        "Say what releasing circuit breakers would do"
+    ),
+    route!(
+        POST "/console/breakers/{id}/release",
+        OPERATE,
+        Some("breaker.release"),
+        post(actions::release_breakers),
+        "Release the open circuit breakers of a provider"
     ),
     route!(GET "/console/settings", READ, None, get(shown::settings), "Who may do what?"),
     route!(GET "/console/webhooks", READ, None, get(receivers::list), "Webhooks and deliveries"),

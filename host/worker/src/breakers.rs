@@ -1,4 +1,5 @@
-//! Stores which circuit breakers of this process are open, so that people see them.
+//! Stores which circuit breakers of this process are open, so that people see them, and releases
+//! those that they ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +13,17 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Two times of the next probe that differ by less are the same: they are computed anew each time.
 const SAME_WITHIN_MS: u64 = 1_000;
 
-/// Stores the breakers that are open whenever they change. While the database is away it is tried
-/// again.
+/// Stores the breakers that are open whenever they change, and releases those that somebody asks
+/// for. While the database is away it is tried again.
 pub(super) async fn publish(database: Database, gateway: Arc<Gateway>, worker: String) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stored: Vec<NewBreaker> = Vec::new();
     loop {
         ticks.tick().await;
+        if !stored.is_empty() {
+            release(&database, &gateway, &worker).await;
+        }
         let open: Vec<NewBreaker> = gateway.open_breakers().into_iter().map(row).collect();
         if is_same(&stored, &open) {
             continue;
@@ -28,6 +32,23 @@ pub(super) async fn publish(database: Database, gateway: Arc<Gateway>, worker: S
             Ok(()) => stored = open,
             Err(error) => tracing::debug!(%error, "open circuit breakers are stored later"),
         }
+    }
+}
+
+/// Lets calls of the providers through that somebody has asked for. Their rows go with the next look,
+/// because their breakers are not open any more.
+async fn release(database: &Database, gateway: &Gateway, worker: &str) {
+    match database.breakers_to_release(worker).await {
+        Ok(providers) => {
+            for provider in providers {
+                gateway.half_open_provider(&provider);
+                tracing::info!(
+                    provider,
+                    "its circuit breakers are released: the next call is let through"
+                );
+            }
+        }
+        Err(error) => tracing::debug!(%error, "circuit breakers are released later"),
     }
 }
 

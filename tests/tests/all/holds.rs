@@ -383,6 +383,12 @@ mod cases {
                 );
                 let shown = sitewright(&factory, &["queue", "stats"]).stdout;
                 assert!(shown.contains("the last with auth (HTTP 401)"), "{shown}");
+                // It is released from elsewhere; no order is let through by that.
+                assert_eq!(factory.database.release_breakers("local").await.unwrap(), 1);
+                until("its breaker is closed", || async {
+                    stats(&factory)["breakers"] == json!([])
+                })
+                .await;
             }
             let before = refused.load(Ordering::SeqCst);
             is_valid.store(is_mended, Ordering::SeqCst);

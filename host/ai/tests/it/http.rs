@@ -903,6 +903,10 @@ async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said()
     assert!(turned.message.as_str().contains("nothing listens there"), "{turned}");
     let open: Vec<_> = gateway.open_breakers().into_iter().map(|open| open.model).collect();
     assert_eq!(open, [None, Some("some-model".to_owned())], "the address, and the model");
+    gateway.half_open_provider("another");
+    assert_eq!(gateway.open_breakers().len(), 2);
+    gateway.half_open_provider("local");
+    assert!(gateway.open_breakers().is_empty());
     assert_eq!((first.causes.is_empty(), turned.causes), (false, first.causes));
 }
 

@@ -236,6 +236,13 @@ mod tests {
         assert_eq!(known, [(None, 1), (Some("large"), 4)]);
         assert_eq!(now[1].since, first.since, "it has been open all the time");
         assert!(now[0].since > first.since, "{now:?}");
+        assert_eq!(database.release_breakers("another").await.unwrap(), 0);
+        assert!(database.breakers_to_release(&id).await.unwrap().is_empty());
+        assert_eq!(database.release_breakers("openrouter").await.unwrap(), 2);
+        assert_eq!(database.breakers_to_release(&id).await.unwrap(), ["openrouter"]);
+        assert!(database.breakers_to_release("gone").await.unwrap().is_empty());
+        database.publish_breakers(&id, vec![open(None, 1), open(Some("large"), 4)]).await.unwrap();
+        assert!(database.breakers_to_release(&id).await.unwrap().is_empty(), "it was done");
         let rows = "SELECT count(*) FROM sitewright_breakers";
         assert_eq!(place.number(rows).await, 2, "nothing is left of what has ended");
         worker.drain(GRACE).await.unwrap();

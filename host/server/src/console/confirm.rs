@@ -131,6 +131,18 @@ pub(crate) async fn release(State(app): State<App>, visit: Visit) -> Result<Resp
     page(sitewright_console::release_hold(&frame, &facts))
 }
 
+/// `GET /console/breakers/{id}/release`.
+pub(crate) async fn release_breakers(
+    State(app): State<App>,
+    Id(provider): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let mut open = app.database.breakers().await?;
+    open.retain(|breaker| breaker.provider == provider);
+    let frame = visit.frame(Section::Ai, "Release circuit breakers?");
+    page(sitewright_console::release_breakers(&frame, &provider, &open))
+}
+
 /// `GET /console/queue/resume`.
 pub(crate) async fn resume(
     State(app): State<App>,

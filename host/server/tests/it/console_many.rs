@@ -219,6 +219,15 @@ mod tests {
             assert!(!html.contains(evil), "{html}");
         }
         assert!(browser.page("/console").await.contains("<strong>$1104.5116</strong>"));
+        // No breaker is open, so there is nothing to release.
+        let asked = browser.page("/console/breakers/openrouter/release").await;
+        assert!(asked.contains("None of its breakers is open."), "{asked}");
+        let to = browser.act("/console/breakers/openrouter/release", &[]).await;
+        assert_eq!(to, "/console/ai?did=breakers_same");
+        let released = api.post("/v1/breakers/openrouter/release").await;
+        let none = json!({ "outcome": "unchanged", "provider": "openrouter", "breakers": 0 });
+        assert_eq!((released.status.as_u16(), &released.body), (200, &none));
+        assert_eq!(api.get("/v1/stats").await.body["breakers"], json!([]));
         // What an order has cost, and what is used again, before it is made again.
         let asked = browser.page("/console/orders/2/retry").await;
         for says in [
