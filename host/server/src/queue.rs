@@ -1,5 +1,5 @@
-//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/breakers`, `/v1/workers` and `/v1/audit`; and the same holds by what
-//! they hold, `/v1/templates/{id}/pause` and `/v1/routes/{id}/hold`.
+//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/breakers`, `/v1/workers` and `/v1/audit`; and the same
+//! holds by what they hold, `/v1/templates/{id}/pause` and `/v1/routes/{id}/hold`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
