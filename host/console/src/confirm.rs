@@ -56,7 +56,7 @@ pub struct DrainFacts {
 
 /// What the page before a hold is released is made of.
 #[derive(Debug)]
-pub struct ReleaseFacts {
+pub struct HoldReleaseFacts {
     /// `route:default`, as it was asked for.
     pub name: String,
     /// `None` if nothing of this name is held.
@@ -331,8 +331,8 @@ pub fn drain_worker(frame: &Frame, facts: &DrainFacts) -> Result<String, askama:
 ///
 /// # Errors
 /// Never, as far as is known.
-pub fn release_hold(frame: &Frame, facts: &ReleaseFacts) -> Result<String, askama::Error> {
-    let ReleaseFacts { name, hold, is_from_ai, is_paused, workers } = facts;
+pub fn release_hold(frame: &Frame, facts: &HoldReleaseFacts) -> Result<String, askama::Error> {
+    let HoldReleaseFacts { name, hold, is_from_ai, is_paused, workers } = facts;
     let shown = short(name, 200);
     let (mut points, mut remarks) = (Vec::new(), Vec::new());
     if let Some(hold) = hold {

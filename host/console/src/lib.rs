@@ -58,8 +58,9 @@ pub use api::api;
 pub use askama::Error;
 pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_words};
 pub use confirm::{
-    CancelFacts, DrainFacts, QueueFacts, ReleaseFacts, RetryOrderFacts, cancel_order, drain_worker,
-    enable_webhook, redeliver, release_breakers, release_hold, resume_queue, retry_order,
+    CancelFacts, DrainFacts, HoldReleaseFacts, QueueFacts, RetryOrderFacts, cancel_order,
+    drain_worker, enable_webhook, redeliver, release_breakers, release_hold, resume_queue,
+    retry_order,
 };
 pub use entrance::{Provider, entered, login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use sitewright_console::{
-    CancelFacts, DrainFacts, QueueFacts, ReleaseFacts, RetryOrderFacts, Section,
+    CancelFacts, DrainFacts, HoldReleaseFacts, QueueFacts, RetryOrderFacts, Section,
 };
 use sitewright_jobs::{Stats, WorkerStats};
 
@@ -119,7 +119,7 @@ pub(crate) async fn release(State(app): State<App>, visit: Visit) -> Result<Resp
     let id = hold_id(&name)?;
     let Stats { holds, paused, workers, .. } = app.database.stats().await?;
     let is_from_ai = visit.query.get("from") == Some("ai");
-    let facts = ReleaseFacts {
+    let facts = HoldReleaseFacts {
         hold: holds.into_iter().find(|hold| hold.id == id),
         name,
         is_from_ai,
