@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -92,6 +93,25 @@ pub struct BreakerState {
     /// Whether it has opened, and no call has succeeded since. After `cool_down_ms` single calls
     /// are let through.
     pub is_open: bool,
+}
+
+/// A circuit breaker that is open: calls are not sent until one is let through and succeeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBreaker {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// `None` if the provider's address cannot be reached, whatever the model.
+    pub model: Option<String>,
+    /// The names of the routes that have it as a candidate, sorted.
+    pub routes: Vec<String>,
+    /// Calls that failed in a row.
+    pub failures: u32,
+    /// The kind of the last failure.
+    pub kind: AiErrorKind,
+    /// The HTTP status of the last failure, if there was a response.
+    pub status: Option<u16>,
+    /// Time until the next call is let through; zero if the next one that comes is.
+    pub closed_for: Duration,
 }
 
 /// Purposes that neither a route of their own nor `default` serves. There is at least one.
@@ -193,6 +213,45 @@ impl Gateway {
             route.candidates.iter().map(state).collect::<Vec<_>>()
         };
         self.routes.iter().flat_map(of_route).collect()
+    }
+
+    /// As [`half_open`](Self::half_open), for all models of a provider of this name.
+    pub fn half_open_provider(&self, provider: &str) {
+        for candidate in self.routes.values().flat_map(|route| &route.candidates) {
+            if candidate.provider_name == provider {
+                candidate.limiter.half_open(&candidate.model);
+            }
+        }
+    }
+
+    /// The circuit breakers that are open at the moment, by provider and model. Providers with the
+    /// same address and key share theirs, and each of them is listed.
+    pub fn open_breakers(&self) -> Vec<OpenBreaker> {
+        let mut all: BTreeMap<(String, Option<String>), OpenBreaker> = BTreeMap::new();
+        for (name, route) in &self.routes {
+            for candidate in &route.candidates {
+                let (of_address, of_model) = candidate.limiter.open(&candidate.model);
+                let found = [(None, of_address), (Some(candidate.model.clone()), of_model)];
+                for (model, open) in found {
+                    let Some(open) = open else { continue };
+                    let provider = candidate.provider_name.clone();
+                    let breaker =
+                        all.entry((provider.clone(), model.clone())).or_insert(OpenBreaker {
+                            provider,
+                            model,
+                            routes: Vec::new(),
+                            failures: open.failures,
+                            kind: open.kind,
+                            status: open.status,
+                            closed_for: open.closed_for,
+                        });
+                    if breaker.routes.last() != Some(name) {
+                        breaker.routes.push(name.clone());
+                    }
+                }
+            }
+        }
+        all.into_values().collect()
     }
 
     /// A new budget for one order, to be shared by its calls.

@@ -114,7 +114,9 @@ pub use config::{
     TenantBudgetConfig, TextSource,
 };
 pub use day_budget::{BudgetUnit, UsedBudget};
-pub use gateway::{BreakerState, CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
+pub use gateway::{
+    BreakerState, CallContext, CandidateInfo, Gateway, OpenBreaker, RouteInfo, UnroutedPurposes,
+};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,
     read_journal,

@@ -187,6 +187,7 @@ mod tests {
                 input_tokens: Some(2),
                 output_tokens: None,
                 took_ms: (n % 2 == 0).then_some(1_500),
+                tries: Vec::new(),
                 entry: serde_json::Value::Null,
             };
             for reply in [ReplyUse::Used, ReplyUse::Unusable] {

@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -567,6 +567,32 @@ CREATE TABLE sitewright_used_budgets (
      LANGUAGE plpgsql AS $$ BEGIN {insert_budget} RETURN NULL; END $$;
 {postgres}CREATE TRIGGER sitewright_budgets_used AFTER INSERT ON sitewright_used_budgets \
      FOR EACH ROW EXECUTE FUNCTION sitewright_budgets_webhooks();
+",
+    // Which program a worker runs, and the newest contract that it knows. AI replies that another
+    // order has paid for, of which an index has all that is counted; and the attempts of calls that
+    // did not succeed at once. Circuit breakers that are open in workers; the model is empty for
+    // that of an address.
+    "
+ALTER TABLE sitewright_workers ADD COLUMN program TEXT;
+ALTER TABLE sitewright_workers ADD COLUMN contract TEXT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN tries TEXT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN cached BIGINT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN saved_nano_usd BIGINT;
+CREATE INDEX sitewright_ai_calls_cached ON sitewright_ai_calls (created_at, saved_nano_usd, \
+     order_id) WHERE cached = 1;
+CREATE TABLE sitewright_breakers (
+    worker TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    routes TEXT NOT NULL,
+    failures BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    status BIGINT,
+    since BIGINT NOT NULL,
+    next_probe_at BIGINT,
+    release_requested_at BIGINT,
+    PRIMARY KEY (worker, provider, model)
+);
 ",
 ];
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sitewright_console::ConfigurationKey;
-use sitewright_control::{Languages, Reading};
+use sitewright_control::{Conformance, Languages, Reading};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
@@ -36,6 +36,11 @@ const MAX_HOOK_BODY: usize = 1 << 20;
 /// Lists the templates of this machine's folder; why, if it cannot be read.
 pub type TemplateNames =
     Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<String>, Message>> + Send + Sync>;
+
+/// What the conformance suite said of the template with this name, from its report in the templates
+/// folder of this machine; `None` if there is none. Why it cannot be read.
+pub type ConformanceReports =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Option<Conformance>, Message>> + Send + Sync>;
 
 /// Counts what the next sweep of `[retention]` would remove from the database: what, and how many.
 pub type Expired =
@@ -118,6 +123,7 @@ pub struct ServerParts {
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
     pub templates: TemplateNames,
+    pub conformance: ConformanceReports,
     /// Which languages templates write, as far as this machine knows.
     pub languages: Languages,
     pub expired: Expired,
@@ -150,6 +156,7 @@ pub(crate) struct Shared {
     pub(crate) configuration: Vec<ConfigurationKey>,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
+    pub(crate) conformance: ConformanceReports,
     pub(crate) languages: Languages,
     pub(crate) expired: Expired,
     pub(crate) replay: Replay,
@@ -201,6 +208,7 @@ impl App {
             configuration,
             routes,
             templates,
+            conformance,
             languages,
             expired,
             replay,
@@ -239,6 +247,7 @@ impl App {
             configuration,
             routes,
             templates,
+            conformance,
             languages,
             expired,
             replay,

@@ -15,7 +15,7 @@ use super::holds::{HoldSettings, Holds};
 use super::orders::Orders;
 use super::progress::Progress;
 use super::watchdog::Watchdog;
-use super::{activate, clock, descriptors, marks, reload, supervisor, sweep};
+use super::{activate, breakers, clock, descriptors, marks, reload, supervisor, sweep};
 use crate::config::WorkerConfig;
 use crate::retention::RetentionConfig;
 use sitewright_jobs::{
@@ -23,6 +23,7 @@ use sitewright_jobs::{
     serve,
 };
 use sitewright_runtime::plugin::CatalogueError;
+use sitewright_runtime::plugin::contract::VERSIONS;
 use sitewright_runtime::run::Services;
 use sitewright_site::{Rule, SiteStore, SitesRoot, SyncBatcher};
 use sitewright_webhooks::Dispatch;
@@ -201,6 +202,7 @@ impl Worker {
             marks,
             max_orders: options.max_orders,
             config_version: Some(services.config_version.clone()),
+            contract: VERSIONS.last().map(|contract| contract.version.to_owned()),
             limits: options.limits,
             heartbeat_every: options.heartbeat_every,
             stale_after: options.stale_after,
@@ -259,11 +261,13 @@ impl Worker {
         };
         let publisher = Arc::new(releases.clone());
         let batches = database.clone();
-        let serving = serve(database, settings, Arc::new(orders), publisher).await?;
+        let serving = serve(database.clone(), settings, Arc::new(orders), publisher).await?;
         let sweep_every = options.heartbeat_every.min(SWEEP_EVERY);
         let keep = holds.keep(serving.client_id().to_owned(), serving.own_queue(), sweep_every);
         spawn_until(&stop_tasks, keep);
-        let batches = Batches::new(batches, gateway, serving.client_id().to_owned());
+        let id = serving.client_id().to_owned();
+        spawn_until(&stop_tasks, breakers::publish(database, gateway.clone(), id.clone()));
+        let batches = Batches::new(batches, gateway, id);
         spawn_until(&stop_tasks, batches.keep());
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));

@@ -384,6 +384,25 @@ mod cases {
             let stated = stats(&factory);
             let reason = stated["holds"][0]["reason"].as_str().unwrap();
             assert!(reason.contains("(401)"), "what the provider said: {reason}");
+            if !is_mended {
+                until("its open breaker is seen", || async {
+                    stats(&factory)["breakers"][0]["kind"] == "auth"
+                })
+                .await;
+                let breaker = stats(&factory)["breakers"][0].clone();
+                assert_eq!(
+                    (&breaker["provider"], &breaker["status"]),
+                    (&json!("local"), &json!(401))
+                );
+                let shown = sitewright(&factory, &["queue", "stats"]).stdout;
+                assert!(shown.contains("the last with auth (HTTP 401)"), "{shown}");
+                // It is released from elsewhere; no order is let through by that.
+                assert_eq!(factory.database.release_breakers("local").await.unwrap(), 1);
+                until("its breaker is closed", || async {
+                    stats(&factory)["breakers"] == json!([])
+                })
+                .await;
+            }
             let before = refused.load(Ordering::SeqCst);
             is_valid.store(is_mended, Ordering::SeqCst);
             let released = sitewright(&factory, &["route", "release", "default"]);
@@ -396,6 +415,7 @@ mod cases {
             }
         }
         assert_all_done(&factory, ORDERS).await;
+        until("its breaker is closed", || async { stats(&factory)["breakers"] == json!([]) }).await;
         // What was not sent has no record of its own, unless the worker itself was refused when it
         // began: then no order has one of what opened the breaker.
         let mut records = 0;

@@ -13,13 +13,13 @@ use super::hook_map::misspelt;
 use super::replay_child;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
-use sitewright_control::CountListeners;
+use sitewright_control::{CountListeners, read_conformance};
 use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, BundleExport, ConfigurationKey, Expired, Replay, ReplayError, Server, ServerConfig,
-    ServerParts, Surface, TemplateNames,
+    Alive, BundleExport, ConfigurationKey, ConformanceReports, Expired, Replay, ReplayError,
+    Server, ServerConfig, ServerParts, Surface, TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
 use sitewright_webhooks::{CallbackRules, Hooks};
@@ -59,6 +59,14 @@ pub(super) async fn bind(
         Box::pin(async move {
             let names = template_names(&folder).await;
             names.map_err(|error| message!("the templates folder cannot be read: {error}"))
+        })
+    });
+    let folder = config.templates.clone();
+    let conformance: ConformanceReports = Arc::new(move |name| {
+        let folder = folder.clone();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || read_conformance(&folder, &name)).await;
+            read.map_err(|error| message!("reading a conformance report did not end: {error}"))?
         })
     });
     let (asked, retention) = (database.clone(), config.retention);
@@ -101,6 +109,7 @@ pub(super) async fn bind(
         configuration,
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
+        conformance,
         languages: Setup::languages(config),
         expired,
         replay,

@@ -15,6 +15,7 @@
 //! | `releases` | what is read and done for the releases of an order? |
 //! | `revise` | how does an order get another document? |
 //! | `bulk` | how are many orders changed, and how far is it? |
+//! | `confirm` | what is read before something costs money or cannot be taken back? |
 //! | `webhooks` | who is told of orders, and what has expired? |
 //! | `actions`, `outcomes` | what do forms do, and who is told? |
 //!
@@ -26,6 +27,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod bulk;
+pub(crate) mod confirm;
 pub(crate) mod entrance;
 mod fields;
 pub(crate) mod guard;

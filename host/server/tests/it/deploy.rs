@@ -34,6 +34,7 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         input_tokens: Some(7),
         output_tokens: Some(8),
         took_ms: Some(1_500),
+        tries: Vec::new(),
         entry: json!({}),
     };
     api.database.keep_reply("1", "a", call.clone()).await.unwrap();
