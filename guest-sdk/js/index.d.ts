@@ -150,6 +150,8 @@ export interface Definition {
   siteBytes?: number;
   /** The hosts, by name, that pages load from, at most 64; others are warned of. */
   externalHosts?: string[];
+  /** The purposes whose replies are not texts for visitors, such as code. Pages are checked. */
+  exemptPurposes?: string[];
   /** Generates the site of an order. It must not be async, because the engine has no async. */
   generate(order: Order): void;
 }

@@ -30,6 +30,8 @@ import orderSchema from './order.schema.json';
  * @param {string[]} [definition.externalHosts] the hosts, by name, that pages load from:
  *   `fonts.example.com`, at most 64; pages that load from others are published with a warning,
  *   because each host learns of every visitor; addresses that the order names need no declaration
+ * @param {string[]} [definition.exemptPurposes] the purposes whose replies are not texts for
+ *   visitors, such as code: the host does not check them as copy, but checks all pages
  * @param {(order: any) => void} definition.generate generates the site of an order, which has the
  *   fields of `order.schema.json`; it must not be async, because the engine has no async: a promise
  *   or a timer that it creates fails the run
@@ -45,6 +47,7 @@ export function template({
   fallbackLocale,
   siteBytes,
   externalHosts = [],
+  exemptPurposes = [],
   generate,
 }) {
   return {
@@ -61,6 +64,7 @@ export function template({
         fallbackLocale,
         siteBytes: siteBytes === undefined ? undefined : BigInt(siteBytes),
         externalHosts,
+        exemptPurposes,
       };
     },
 

@@ -51,6 +51,7 @@ impl<T: Template> Guest for Component<T> {
             fallback_locale: manifest.fallback_locale,
             site_bytes: manifest.site_bytes,
             external_hosts: manifest.external_hosts,
+            exempt_purposes: manifest.exempt_purposes,
         }
     }
 

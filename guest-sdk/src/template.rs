@@ -52,6 +52,9 @@ pub struct Manifest {
     /// The hosts, by name, that pages load from: `fonts.example.com`. At most 64. Pages that load
     /// from others are published with a warning.
     pub external_hosts: Vec<String>,
+    /// The purposes, of `ai_purposes`, whose replies are not texts for visitors, such as code: the
+    /// host does not check them as copy.
+    pub exempt_purposes: Vec<String>,
 }
 
 /// A purpose of AI calls.
@@ -84,6 +87,7 @@ impl Manifest {
             fallback_locale: None,
             site_bytes: None,
             external_hosts: Vec::new(),
+            exempt_purposes: Vec::new(),
         }
     }
 
@@ -132,6 +136,13 @@ impl Manifest {
     /// Addresses that the order names need no declaration.
     pub fn external_host(mut self, name: impl Into<String>) -> Self {
         self.external_hosts.push(name.into());
+        self
+    }
+
+    /// Says that the replies for one of the purposes are not texts for visitors, such as code: the
+    /// host does not check them as copy. Pages are checked whatever they are made of.
+    pub fn exempt_purpose(mut self, name: impl Into<String>) -> Self {
+        self.exempt_purposes.push(name.into());
         self
     }
 

@@ -34,13 +34,15 @@ pub const FAST: Profile = &[
 ];
 /// For projects without a vendored SDK: what compiles fastest. Their flags are others than those of
 /// [`Desk::rust`], and cargo puts two builds that differ only in remapped paths into the same place:
-/// with another profile, neither replaces the dependencies of the other.
+/// with another profile, neither replaces the dependencies of the other. The options that count for
+/// macros are those of [`FAST`], so that both have the same.
 pub const FAST_UNVENDORED: Profile = &[
     ("LTO", "false"),
     ("OPT_LEVEL", "0"),
     ("CODEGEN_UNITS", "256"),
-    ("INCREMENTAL", "false"),
-    ("DEBUG", "false"),
+    ("INCREMENTAL", "true"),
+    ("DEBUG", "line-tables-only"),
+    ("DEBUG_ASSERTIONS", "true"),
 ];
 
 /// A folder of projects, locked until this is dropped.

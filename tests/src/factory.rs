@@ -497,12 +497,16 @@ impl Drop for Process {
     }
 }
 
-/// Polls the condition until it is true. Panics with `what` after three times [`WAIT_TIMEOUT`].
+/// Polls the condition until it is true: every 20 ms, after two seconds every 50 ms, because most
+/// conditions ask a database, and others compute meanwhile. Panics with `what` after three times
+/// [`WAIT_TIMEOUT`].
 pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let begin = Instant::now();
     while !condition().await {
-        assert!(begin.elapsed() < WAIT_TIMEOUT * 3, "waited three minutes for: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let waited = begin.elapsed();
+        assert!(waited < WAIT_TIMEOUT * 3, "waited three minutes for: {what}");
+        let pause = if waited < Duration::from_secs(2) { 20 } else { 50 };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
 

@@ -55,10 +55,22 @@ pub fn with_deviation(deviation: &Value) -> Vec<u8> {
 
 /// The guest that adds these pages to each site, and their paths in it.
 pub fn with_pages(pages: &[&str]) -> (Vec<String>, Vec<u8>) {
+    pages_beside(serde_json::Map::new(), pages)
+}
+
+/// The same without `data.json`, in which each order has another text: what the pages of all sites
+/// may load is then the same, and the suite looks at a page once, not once for each order.
+pub fn with_pages_alone(pages: &[&str]) -> (Vec<String>, Vec<u8>) {
+    pages_beside(serde_json::Map::from_iter([("data.json".to_owned(), Value::Null)]), pages)
+}
+
+fn pages_beside(
+    mut files: serde_json::Map<String, Value>,
+    pages: &[&str],
+) -> (Vec<String>, Vec<u8>) {
     let paths: Vec<String> =
         (0..pages.len()).map(|number| format!("extra-{number}.html")).collect();
-    let files: serde_json::Map<String, Value> =
-        paths.iter().cloned().zip(pages.iter().map(|page| json!(page))).collect();
+    files.extend(paths.iter().cloned().zip(pages.iter().map(|page| json!(page))));
     let bytes = with_deviation(&json!({ "files": files }));
     (paths, bytes)
 }

@@ -6,7 +6,7 @@
 //! is missing, the tests that need it report themselves as SKIPPED and pass, unless
 //! `SITEWRIGHT_REQUIRE_STANDINS=1` is set.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,9 @@ pub const OIDC: Packages = Packages::of("oidc");
 
 /// A generator of Python clients from OpenAPI documents.
 pub const API_CLIENT: Packages = Packages::of("api-client");
+
+/// FastAPI and a server for its applications, as a reader of the documentation installs them.
+pub const FASTAPI: Packages = Packages::of("fastapi");
 
 impl Packages {
     /// The stand-in of this name in the table.
@@ -161,6 +164,29 @@ impl Standin {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Standin {
             child: child.expect("the OpenID Connect provider starts"),
+            _stdin: None,
+            origin: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Starts an application of FastAPI with these variables: `shop:app` is `app` in `shop.py` of
+    /// `folder`. What it prints is in the files `printed` and `errors` there. It may not listen
+    /// yet.
+    pub fn fastapi(
+        programs: &Path,
+        folder: &Path,
+        application: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let port = free_port();
+        let mut command = Command::new(programs.join("python"));
+        command.args(["-u", "-m", "uvicorn", application, "--host", "127.0.0.1"]);
+        command.args(["--log-level", "warning", "--port", &port.to_string()]);
+        command.current_dir(folder).envs(variables.iter().copied());
+        let file = |name: &str| File::create(folder.join(name)).expect("the file can be written");
+        command.stdin(Stdio::null()).stdout(file("printed")).stderr(file("errors"));
+        Standin {
+            child: command.spawn().expect("the application starts"),
             _stdin: None,
             origin: format!("http://127.0.0.1:{port}"),
         }

@@ -30,7 +30,7 @@ as_server() {
 # 64 MB of write-ahead log instead of 1 GB: the disk also holds everything that was built.
 start() {
     as_server "$bin/pg_ctl" -D "$1/data" -w -l "$1/log" -o "-k $1 -c listen_addresses='' \
-        -c max_connections=400 -c fsync=off -c max_wal_size=64MB" start >/dev/null 2>&1
+        -c max_connections=400 -c fsync=off -c max_wal_size=64MB ${options:-}" start >/dev/null 2>&1
 }
 
 stop() {
@@ -63,6 +63,9 @@ serve)
     remove "$folder"
     ;;
 nextest)
+    # A worker of autovacuum looks at each database once a minute: at hundreds of them, which the
+    # tests of a run leave, several in each second.
+    options='-c autovacuum_naptime=10min'
     new_cluster
     echo "TESTS_POSTGRES=$folder" >>"$NEXTEST_ENV"
     # nextest has no hook for the end of a run. It is the parent of this script: the cluster is

@@ -174,3 +174,84 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         .map(drop)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The host in a folder of its own, and the workspace of this repository.
+    fn host(folder: &Path) -> (Host, Workspace) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut workspace = Workspace::at(root);
+        workspace.target = folder.join("target");
+        let host = Host { binary: PathBuf::from("true"), folder: folder.join("demo-console") };
+        (host, workspace)
+    }
+
+    #[test]
+    fn the_orders_that_fail_are_orders_with_faults_that_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, workspace) = host(folder.path());
+        let faults = workspace.root.join("tests/guests/faulty/src/params.rs");
+        let faults = fs::read_to_string(faults).unwrap();
+        let files = host.failing_orders().unwrap();
+        assert_eq!(files.len(), FAILING.len());
+        let (mut ids, mut kinds) = (BTreeSet::new(), BTreeSet::new());
+        for (file, (id, business, fault)) in files.iter().zip(FAILING) {
+            let order: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+            assert_eq!(order["id"], id);
+            assert_eq!(order["business_name"], business);
+            assert!(order["business_email"].is_string(), "{order}: one way to be reached");
+            assert_eq!(order["extra"]["fault"], fault);
+            // As its type spells it: `panic-string` is `PanicString`.
+            let variant: String = fault
+                .split('-')
+                .map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..]))
+                .collect();
+            assert!(faults.contains(&format!("\n    {variant},\n")), "{fault}: {variant}");
+            assert!(ids.insert(id), "{id} is there twice");
+            kinds.insert(fault);
+        }
+        assert!(kinds.len() >= 3 && kinds.len() < FAILING.len(), "several causes, one of several");
+    }
+
+    #[test]
+    fn the_folder_has_templates_configuration_and_the_orders_that_succeed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, workspace) = host(folder.path());
+        let error = format!("{:#}", host.prepare(&workspace).unwrap_err());
+        assert!(error.contains("local-business.wasm"), "it names what is not built: {error}");
+        for (group, name) in [(Group::Templates, GOOD), (Group::TestGuests, FAULTY_GUEST)] {
+            let components = workspace.components(group);
+            fs::create_dir_all(&components).unwrap();
+            fs::write(components.join(format!("{name}.wasm")), name).unwrap();
+        }
+        let orders = host.prepare(&workspace).unwrap();
+        for (file, has) in [("local-business.wasm", GOOD), ("faulty.wasm", FAULTY_GUEST)] {
+            let template = fs::read_to_string(host.folder.join("templates").join(file)).unwrap();
+            assert_eq!(template, has, "{file}");
+        }
+        for file in ["sitewright.toml", "ai.toml"] {
+            assert!(host.folder.join(file).is_file(), "{file}");
+        }
+        assert!(orders.len() >= 5 && orders.is_sorted(), "{orders:?}");
+        for part in ["tests/orders/", "tests/orders-real/"] {
+            assert!(orders.iter().any(|path| path.to_str().unwrap().contains(part)), "{part}");
+        }
+    }
+
+    #[test]
+    fn the_worker_ends_with_the_demo() {
+        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        let process = PathBuf::from(format!("/proc/{}", child.id()));
+        assert!(process.is_dir());
+        let begin = Instant::now();
+        drop(Worker(child));
+        assert!(!process.exists() && begin.elapsed() < Duration::from_secs(30));
+    }
+}

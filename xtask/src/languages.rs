@@ -263,7 +263,7 @@ impl Template {
                     sh,
                     "{bundler} src/template.js --bundle --format=esm --charset=utf8
                      --log-level=warning --external:sitewright:* --loader:.css=text
-                     --loader:.png=binary --supported:from-base64=false
+                     --loader:.png=binary --loader:.bin=binary --supported:from-base64=false
                      --supported:async-await=false --supported:async-generator=false
                      --supported:for-await=false {alias} {outfile}"
                 ))?;

@@ -129,6 +129,7 @@ export class Harness {
         fallback_locale: manifest.fallbackLocale,
         site_bytes: manifest.siteBytes === undefined ? undefined : Number(manifest.siteBytes),
         external_hosts: manifest.externalHosts,
+        exempt_purposes: manifest.exemptPurposes,
       },
       order: typeof order === 'string' ? order : JSON.stringify(order),
       script: this.#script ?? null,

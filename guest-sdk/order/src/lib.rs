@@ -48,7 +48,7 @@ pub use notice::{MAX_NOTICES, Notice, NoticeLevel};
 pub use phone::{Phone, PhoneError, WrittenPhone};
 pub use problem::{Problem, child, excerpt};
 pub use read::{
-    Document, MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, read, read_id, read_strictly,
+    Document, MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, Refusal, read, read_id, read_strictly,
 };
 
 use schemars::JsonSchema;

@@ -217,6 +217,7 @@ class Manifest(Record):
     fallback_locale: str | None
     site_bytes: int | None
     external_hosts: list[str]
+    exempt_purposes: list[str]
 
 
 @dataclass

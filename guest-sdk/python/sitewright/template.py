@@ -45,6 +45,10 @@ class Template(exports.Generator):
     from others are published with a warning, because each host learns of every visitor. Addresses
     that the order names need no declaration.
     """
+    exempt_purposes: list[str] = []
+    """The purposes whose replies are not texts for visitors, such as code: the host does not check
+    them as copy. Pages are checked whatever they are made of.
+    """
 
     async def make(self, order: Order) -> None:
         """Generates the site of an order. Subclasses implement this.
@@ -68,6 +72,7 @@ class Template(exports.Generator):
             fallback_locale=self.fallback_locale,
             site_bytes=self.site_bytes,
             external_hosts=self.external_hosts,
+            exempt_purposes=self.exempt_purposes,
         )
 
     async def generate(self, order):

@@ -142,6 +142,7 @@ class Harness:
                 "fallback_locale": manifest.fallback_locale,
                 "site_bytes": manifest.site_bytes,
                 "external_hosts": list(manifest.external_hosts),
+                "exempt_purposes": list(manifest.exempt_purposes),
             },
             order=order if isinstance(order, str) else json.dumps(order),
             script=self._script,

@@ -51,6 +51,20 @@ impl DayBudgets {
         self.all.iter().cloned().chain(of_tenant).collect()
     }
 
+    /// Those that are used up today: that of all orders first, then those of tenants by label.
+    pub(super) fn used_up(&self) -> Vec<UsedBudget> {
+        let (day, _) = day_of(SystemTime::now());
+        let used = |tenant: Option<&String>, budget: &DayBudget| {
+            let unit = budget.used_up(day)?;
+            Some(UsedBudget { tenant: tenant.cloned(), day, unit })
+        };
+        let mut found: Vec<UsedBudget> =
+            self.all.iter().filter_map(|budget| used(None, budget)).collect();
+        let tenants = self.tenants.lock();
+        found.extend(tenants.iter().filter_map(|(tenant, budget)| used(Some(tenant), budget)));
+        found
+    }
+
     fn of_tenant(&self, tenant: &str) -> Option<Arc<DayBudget>> {
         let named = self.limits.tenants.get(tenant).copied().unwrap_or_default();
         let BudgetConfig { tenant_day_tokens, tenant_day_usd, .. } = self.limits;
@@ -77,6 +91,26 @@ impl DayBudgets {
         tenants.insert(tenant.to_owned(), budget.clone());
         Some(budget)
     }
+}
+
+/// What a budget limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetUnit {
+    /// Input and output tokens together.
+    Tokens,
+    /// US dollars.
+    Usd,
+}
+
+/// A budget of the day that is used up: calls are put off until the next day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedBudget {
+    /// The label of the orders that it is for; `None` if it is for all orders of the process.
+    pub tenant: Option<String>,
+    /// Days since the Unix epoch; they begin at midnight UTC.
+    pub day: u64,
+    /// What of it is used up; tokens if both are.
+    pub unit: BudgetUnit,
 }
 
 /// A limit, with its key in the configuration.
@@ -223,7 +257,20 @@ impl DayBudget {
         Ok(Some(Box::new(DayReserved { budget, amount, prompt, done: false })))
     }
 
-    /// Which limit is used up.
+    /// What of it is used up on this day.
+    fn used_up(&self, day: u64) -> Option<BudgetUnit> {
+        let spent = {
+            let state = self.state.lock();
+            (state.day == day).then_some(state.spent)?
+        };
+        if self.tokens.as_ref().is_some_and(|limit| spent.tokens >= limit.most) {
+            return Some(BudgetUnit::Tokens);
+        }
+        let usd = self.cost.as_ref().is_some_and(|limit| spent.cost_usd >= limit.most);
+        usd.then_some(BudgetUnit::Usd)
+    }
+
+    /// Which limit is used up, as a message says it.
     fn reached(&self, spent: Spent) -> Option<String> {
         let tokens = self.tokens.as_ref().filter(|limit| spent.tokens >= limit.most);
         if let Some(Limited { most, key }) = tokens {
@@ -365,6 +412,9 @@ mod tests {
         }
         let refused = budget.try_reserve(estimate(1, 1), at(60)).unwrap_err();
         assert!(refused.detail.contains("day_usd"), "{refused:?}");
+        let (today, _) = day_of(SystemTime::now());
+        assert_eq!(budget.used_up(today), Some(BudgetUnit::Usd));
+        assert_eq!(budget.used_up(today + 1), None, "the next day");
         assert!(DayBudget::new(None, None, "").is_none());
     }
 
@@ -385,6 +435,10 @@ mod tests {
                     tenant_day_tokens in [ai.budget])";
         assert!(refused.detail.contains(says), "{refused:?}");
         assert!(of("other").try_reserve(estimate(1, 1), at(60)).unwrap().is_some());
+        let used = budgets.used_up();
+        let (today, _) = day_of(SystemTime::now());
+        let (tenant, unit) = (Some("acme".to_owned()), BudgetUnit::Tokens);
+        assert_eq!(used, [UsedBudget { tenant, day: today, unit }]);
         // Tenants without a call are forgotten before one too many is known.
         for number in 0..2 * MAX_TENANTS {
             let _budgets = budgets.of(Some(&format!("t{number}")));

@@ -88,12 +88,53 @@ fn is_called_failure(value: &Value) -> bool {
 /// Whether an event of a stream that has no part of a reply is an error: some servers send one in
 /// an envelope of its own. Events that report progress have messages too.
 pub(super) fn is_failure(event: &Value) -> bool {
+    if !may_have_message(event) {
+        return false;
+    }
     let body = ErrorBody::read(event);
     !body.message.trim().is_empty()
         && (is_called_failure(event)
             || body.error_status().is_some()
             || kind(200, &body) != AiErrorKind::Other)
 }
+
+/// Whether a field has a name under which [`ErrorBody::read`] may find a message. The last events of
+/// each stream have none, and reading an error costs as much as reading ten of them.
+fn may_have_message(event: &Value) -> bool {
+    let Value::Object(fields) = event else { return true };
+    let begins = |pointer: &str, name: &str| {
+        let rest = pointer.strip_prefix('/').and_then(|path| path.strip_prefix(name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let leads = |name: &str| ENVELOPES.iter().chain(&TEXTS).any(|pointer| begins(pointer, name));
+    fields.keys().any(|name| leads(name))
+}
+
+/// Where an error may be in an object, and a text that is appended to its message.
+const ENVELOPES: [&str; 3] = ["/error", "/Response/Error", "/metadata/raw"];
+
+/// Where the message of an error may be, the most specific first.
+const TEXTS: [&str; 19] = [
+    "/message",
+    "/Message",
+    "/message/detail/0/msg",
+    "/message/0/msg",
+    "/message/0",
+    "/detail/0/msg",
+    "/detail/message",
+    "/detail/error",
+    "/detail/error/message",
+    "/detail",
+    "/msg",
+    "/error_msg",
+    "/status_msg",
+    "/error_description",
+    "/errorMessage",
+    "/errors/0/message",
+    "/errors/0/detail",
+    "/fault/faultstring",
+    "/title",
+];
 
 /// The failure of this kind. It has no excerpt: the caller that has the body adds it.
 pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, body: &ErrorBody) -> AttemptFailure {
@@ -422,29 +463,8 @@ impl ErrorBody {
         if quota_ids(error).any(|id| id.contains("PerDay")) {
             codes.push("quota_exhausted".to_owned());
         }
-        let texts = [
-            "/message",
-            "/Message",
-            "/message/detail/0/msg",
-            "/message/0/msg",
-            "/message/0",
-            "/detail/0/msg",
-            "/detail/message",
-            "/detail/error",
-            "/detail/error/message",
-            "/detail",
-            "/msg",
-            "/error_msg",
-            "/status_msg",
-            "/error_description",
-            "/errorMessage",
-            "/errors/0/message",
-            "/errors/0/detail",
-            "/fault/faultstring",
-            "/title",
-        ];
         let message =
-            texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
+            TEXTS.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
         // OpenRouter puts the error of the provider behind it here.
         let raw = error.pointer("/metadata/raw").map(|raw| match raw {
             Value::String(raw) => cut(raw),
@@ -625,6 +645,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_event_is_read_as_an_error_wherever_its_message_may_be() {
+        for pointer in ENVELOPES.iter().chain(&TEXTS) {
+            let event = pointer.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().fold(
+                json!("Too many requests"),
+                |inner, name| match name.parse::<usize>() {
+                    Ok(_) => json!([inner]),
+                    Err(_) => json!({ name: inner }),
+                },
+            );
+            assert!(is_failure(&event), "{event}");
+        }
+        let usage = json!({"id": "a", "object": "chat.completion.chunk", "model": "m",
+            "choices": [], "usage": {"prompt_tokens": 1}, "messages": 2});
+        assert!(!may_have_message(&usage) && !is_failure(&usage));
+    }
 
     #[test]
     fn an_error_inside_a_success_has_the_kind_of_its_words() {

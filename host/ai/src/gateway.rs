@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use super::batch::{Batched, BatchedEnd};
 use super::budget::{OrderBudget, Spent};
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
-use super::day_budget::DayBudgets;
+use super::day_budget::{DayBudgets, UsedBudget};
 use super::dispatch::{self, Dispatch};
 use super::journal::{RunJournal, UnusableReply};
 use super::judge::{ReplyJudge, accepts};
@@ -79,6 +80,38 @@ pub struct CandidateInfo {
     pub model: String,
     /// The URL that is called, without its query, or the script.
     pub location: String,
+}
+
+/// The circuit breaker of one candidate of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerState {
+    /// The name of the route.
+    pub route: String,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    pub model: String,
+    /// Whether it has opened, and no call has succeeded since. After `cool_down_ms` single calls
+    /// are let through.
+    pub is_open: bool,
+}
+
+/// A circuit breaker that is open: calls are not sent until one is let through and succeeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBreaker {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// `None` if the provider's address cannot be reached, whatever the model.
+    pub model: Option<String>,
+    /// The names of the routes that have it as a candidate, sorted.
+    pub routes: Vec<String>,
+    /// Calls that failed in a row.
+    pub failures: u32,
+    /// The kind of the last failure.
+    pub kind: AiErrorKind,
+    /// The HTTP status of the last failure, if there was a response.
+    pub status: Option<u16>,
+    /// Time until the next call is let through; zero if the next one that comes is.
+    pub closed_for: Duration,
 }
 
 /// Purposes that neither a route of their own nor `default` serves. There is at least one.
@@ -166,6 +199,59 @@ impl Gateway {
         for candidate in self.routes.get(route).into_iter().flat_map(|route| &route.candidates) {
             candidate.limiter.half_open(&candidate.model);
         }
+    }
+
+    /// The circuit breakers of all candidates, by route and in the order in which they are tried.
+    pub fn breakers(&self) -> Vec<BreakerState> {
+        let of_route = |(name, route): (&String, &Route)| {
+            let state = |candidate: &Candidate| BreakerState {
+                route: name.clone(),
+                provider: candidate.provider_name.clone(),
+                model: candidate.model.clone(),
+                is_open: candidate.limiter.has_opened(&candidate.model),
+            };
+            route.candidates.iter().map(state).collect::<Vec<_>>()
+        };
+        self.routes.iter().flat_map(of_route).collect()
+    }
+
+    /// As [`half_open`](Self::half_open), for all models of a provider of this name.
+    pub fn half_open_provider(&self, provider: &str) {
+        for candidate in self.routes.values().flat_map(|route| &route.candidates) {
+            if candidate.provider_name == provider {
+                candidate.limiter.half_open(&candidate.model);
+            }
+        }
+    }
+
+    /// The circuit breakers that are open at the moment, by provider and model. Providers with the
+    /// same address and key share theirs, and each of them is listed.
+    pub fn open_breakers(&self) -> Vec<OpenBreaker> {
+        let mut all: BTreeMap<(String, Option<String>), OpenBreaker> = BTreeMap::new();
+        for (name, route) in &self.routes {
+            for candidate in &route.candidates {
+                let (of_address, of_model) = candidate.limiter.open(&candidate.model);
+                let found = [(None, of_address), (Some(candidate.model.clone()), of_model)];
+                for (model, open) in found {
+                    let Some(open) = open else { continue };
+                    let provider = candidate.provider_name.clone();
+                    let breaker =
+                        all.entry((provider.clone(), model.clone())).or_insert(OpenBreaker {
+                            provider,
+                            model,
+                            routes: Vec::new(),
+                            failures: open.failures,
+                            kind: open.kind,
+                            status: open.status,
+                            closed_for: open.closed_for,
+                        });
+                    if breaker.routes.last() != Some(name) {
+                        breaker.routes.push(name.clone());
+                    }
+                }
+            }
+        }
+        all.into_values().collect()
     }
 
     /// A new budget for one order, to be shared by its calls.
@@ -299,6 +385,12 @@ impl Gateway {
         };
         let used = Spent { calls: 1, tokens, cost_usd };
         self.days.of(tenant).iter().for_each(|day| day.add(used));
+    }
+
+    /// The budgets of the day that are used up today, so that calls are put off until the next day.
+    /// Cheap, so that it can be called every second.
+    pub fn used_budgets(&self) -> Vec<UsedBudget> {
+        self.days.used_up()
     }
 
     /// How calls are collected into batches.

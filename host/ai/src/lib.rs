@@ -87,6 +87,7 @@ mod retry;
 mod retry_after;
 mod route;
 mod route_builder;
+mod same_frame;
 mod scripted;
 mod secret;
 mod settings;
@@ -112,7 +113,10 @@ pub use config::{
     OpenAiConfig, PriceConfig, ProviderConfig, Reasoning, RetryConfig, RouteConfig, ScriptedConfig,
     TenantBudgetConfig, TextSource,
 };
-pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
+pub use day_budget::{BudgetUnit, UsedBudget};
+pub use gateway::{
+    BreakerState, CallContext, CandidateInfo, Gateway, OpenBreaker, RouteInfo, UnroutedPurposes,
+};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, UnusableReply,
     read_journal,

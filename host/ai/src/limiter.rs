@@ -226,6 +226,18 @@ impl Limiter {
         self.of(model).breaker.half_open();
     }
 
+    /// Whether a breaker of this model or of the address has opened, and no call has succeeded
+    /// since.
+    pub(super) fn has_opened(&self, model: &str) -> bool {
+        self.address.has_opened() || self.of(model).breaker.has_opened()
+    }
+
+    /// The breaker of the address, and that of this model, if they are open.
+    pub(super) fn open(&self, model: &str) -> (Option<Open>, Option<Open>) {
+        let of_model = self.models.lock().get(model).map(|known| known.breaker.clone());
+        (self.address.open(), of_model.and_then(|breaker| breaker.open()))
+    }
+
     /// Records the tokens that a call used.
     pub(super) fn record_tokens(&self, permit: &Permit, tokens: u64) {
         if self.tokens.is_some() {
@@ -326,7 +338,32 @@ enum State {
     Open { until: Instant, failures: u32, last: Box<AttemptFailure>, probing: bool },
 }
 
+/// A breaker that is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Open {
+    /// Calls that failed in a row.
+    pub(super) failures: u32,
+    /// The kind of the last failure, and its HTTP status.
+    pub(super) kind: AiErrorKind,
+    pub(super) status: Option<u16>,
+    /// Time until the next call is let through.
+    pub(super) closed_for: Duration,
+}
+
 impl CircuitBreaker {
+    /// `None` if it is closed.
+    fn open(&self) -> Option<Open> {
+        match &*self.state.lock() {
+            State::Closed { .. } => None,
+            State::Open { until, failures, last, .. } => Some(Open {
+                failures: *failures,
+                kind: last.kind,
+                status: last.http.as_ref().map(|http| http.status),
+                closed_for: until.saturating_duration_since(Instant::now()),
+            }),
+        }
+    }
+
     fn new(config: BreakerConfig) -> Arc<Self> {
         Arc::new(CircuitBreaker { config, state: Mutex::new(State::Closed { failures: 0 }) })
     }
@@ -414,6 +451,10 @@ impl CircuitBreaker {
         }
     }
 
+    fn has_opened(&self) -> bool {
+        matches!(&*self.state.lock(), State::Open { .. })
+    }
+
     fn release_probe(&self) {
         if let State::Open { probing, .. } = &mut *self.state.lock() {
             *probing = false;
@@ -492,7 +533,18 @@ mod tests {
         );
         advance(Duration::from_millis(999)).await;
         assert!(limiter.is_open());
+        let open = Open {
+            failures: 1,
+            kind: AiErrorKind::Auth,
+            status: None,
+            closed_for: Duration::from_millis(1),
+        };
+        assert_eq!(limiter.open(MODEL), (None, Some(open)));
         advance(Duration::from_millis(1)).await;
+        assert!(limiter.has_opened(MODEL), "until a call has succeeded");
+        assert!(!limiter.has_opened("another"));
+        assert_eq!(limiter.open(MODEL).1.unwrap().closed_for, Duration::ZERO);
+        assert_eq!(limiter.open("another"), (None, None));
         let probe = limiter.acquire(MODEL, 0, later()).await.unwrap();
         assert!(limiter.acquire(MODEL, 0, later()).await.is_err(), "one probe at a time");
         drop(probe);
@@ -501,7 +553,8 @@ mod tests {
         assert!(limiter.is_open(), "a failed probe keeps it open");
         advance(Duration::from_millis(1000)).await;
         limiter.acquire(MODEL, 0, later()).await.unwrap().complete(None);
-        assert!(!limiter.is_open());
+        assert!(!limiter.is_open() && !limiter.has_opened(MODEL));
+        assert_eq!(limiter.open(MODEL), (None, None));
     }
 
     #[tokio::test(start_paused = true)]

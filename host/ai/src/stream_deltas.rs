@@ -198,14 +198,11 @@ fn apart(frame: SseEvent) -> Vec<SseEvent> {
 /// braces, and an error says so.
 fn is_heartbeat(delta: &Delta<'_>) -> bool {
     const MAX_BYTES: usize = 80;
-    let Some(text) = std::str::from_utf8(delta.data).ok().filter(|text| text.len() <= MAX_BYTES)
-    else {
-        return false;
-    };
     // Most deltas are objects.
-    if text.starts_with('{') && text != "{}" {
+    if delta.data.len() > MAX_BYTES || (delta.data.starts_with(b"{") && delta.data != b"{}") {
         return false;
     }
+    let Ok(text) = std::str::from_utf8(delta.data) else { return false };
     let lower = text.to_ascii_lowercase();
     if matches!(lower.as_str(), "{}" | "[]" | "null") {
         return delta.event != "error";

@@ -312,7 +312,7 @@ pub(super) struct Stripped<'a> {
 /// its strings contain.
 pub(super) fn strip(text: &str) -> Stripped<'_> {
     let lower = text.to_ascii_lowercase();
-    // All marks, also those that end thinking, begin with one of these.
+    // Nearly all texts have no character with which a mark begins, also one that ends thinking.
     let marked = lower.match_indices(FIRST).any(|(at, _)| is_mark(&lower[at..]));
     if let Some(rest) = after_words(text, &lower) {
         return Stripped { reply: Cow::Borrowed(rest), late: true, unended: false };

@@ -72,6 +72,8 @@ struct RawManifest {
     site_bytes: Option<u64>,
     #[serde(default)]
     external_hosts: Vec<String>,
+    #[serde(default)]
+    exempt_purposes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -294,6 +296,7 @@ impl Harness {
             fallback_locale: raw.fallback_locale,
             site_bytes: raw.site_bytes,
             external_hosts: raw.external_hosts,
+            exempt_purposes: raw.exempt_purposes,
         };
         Manifest::check(raw, &self.confined).await.map_err(|error| Refused {
             code: "bad-manifest",

@@ -782,23 +782,29 @@ fn explain(figment: &Figment, error: &figment::Error) -> String {
 fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     (1..=path.len()).rev().find_map(|length| {
         let path = &path[..length];
-        Some(match &figment.find_metadata(&path.join("."))?.source {
-            Some(figment::Source::File(file)) => file.display().to_string(),
-            _ => format!("the environment variable {PREFIX}{}", path.join("__").to_uppercase()),
-        })
+        Some(source_of(figment.find_metadata(&path.join("."))?, path))
     })
+}
+
+/// The file, or the variable, that a value with this path comes from.
+fn source_of(metadata: &figment::Metadata, path: &[String]) -> String {
+    match &metadata.source {
+        Some(figment::Source::File(file)) => file.display().to_string(),
+        _ => format!("the environment variable {PREFIX}{}", path.join("__").to_uppercase()),
+    }
 }
 
 /// What sets each key that is set, by the key with its tables.
 fn sources(figment: &Figment) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     // It was read before: it has no error.
-    let keys: Dict = figment.extract().unwrap_or_default();
-    add_sources(figment, &[], &keys, &mut sources);
+    let keys = figment.find_value("").ok().and_then(figment::value::Value::into_dict);
+    add_sources(figment, &[], &keys.unwrap_or_default(), &mut sources);
     sources
 }
 
-/// Adds what sets the keys of a table, and of the tables in it.
+/// Adds what sets the keys of a table, and of the tables in it. Each by the tag of its value: to
+/// look one up by its path takes as long as reading all of them, and finds no name with a dot.
 fn add_sources(
     figment: &Figment,
     table: &[String],
@@ -810,7 +816,10 @@ fn add_sources(
         path.push(key.clone());
         match value {
             figment::value::Value::Dict(_, keys) => add_sources(figment, &path, keys, sources),
-            _ => sources.extend(origin(figment, &path).map(|source| (path.join("."), source))),
+            _ => {
+                let metadata = figment.get_metadata(value.tag());
+                sources.extend(metadata.map(|found| (path.join("."), source_of(found, &path))));
+            }
         }
     }
 }
@@ -914,10 +923,13 @@ mod tests {
     fn a_key_has_the_file_or_variable_that_sets_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
-        let text = "keep_releases = 3\n[worker]\nmax_orders = 5\npoll_ms = 7\n";
+        let text = "keep_releases = 3\n[worker]\nmax_orders = 5\npoll_ms = 7\n\
+                    [table.\"a.b\"]\nkey = 1\n";
         std::fs::write(&file, text).unwrap();
         // A value of no file is one of a variable.
-        let figment = Figment::from(Toml::file_exact(&file)).merge(("worker.max_orders", 6));
+        let figment = Figment::from(Toml::file_exact(&file))
+            .merge(("worker.max_orders", 6))
+            .merge(("table", BTreeMap::from([("c.d", 8)])));
         let file = file.display().to_string();
         let found = sources(&figment);
         let variable = "the environment variable SITEWRIGHT_WORKER__MAX_ORDERS";
@@ -925,10 +937,13 @@ mod tests {
             ("keep_releases", file.as_str()),
             ("worker.max_orders", variable),
             ("worker.poll_ms", file.as_str()),
+            // A dot may be a part of a name.
+            ("table.a.b.key", file.as_str()),
+            ("table.c.d", "the environment variable SITEWRIGHT_TABLE__C.D"),
         ] {
             assert_eq!(found.get(key).map(String::as_str), Some(source), "{key}: {found:?}");
         }
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
     }
 
     #[test]

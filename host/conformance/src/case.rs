@@ -216,9 +216,9 @@ pub struct Expect {
     /// Whether the site must equal the baseline's site byte for byte.
     #[serde(default)]
     pub same: bool,
-    /// Whether the entry page must differ from the baseline's.
+    /// Whether each page must differ from the baseline's of the same path.
     #[serde(default)]
-    pub other_entry: bool,
+    pub other_pages: bool,
     /// The failure's kind.
     #[serde(default)]
     pub kind: Option<FailureKind>,

@@ -309,5 +309,6 @@ fn comparable(manifest: &types::Manifest) -> serde_json::Value {
         "fallback-locale": manifest.fallback_locale,
         "site-bytes": manifest.site_bytes,
         "external-hosts": manifest.external_hosts,
+        "exempt-purposes": manifest.exempt_purposes,
     })
 }

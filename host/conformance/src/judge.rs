@@ -14,7 +14,7 @@ use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
-use sitewright_site::{SitePath, SiteProblem};
+use sitewright_site::SiteProblem;
 
 /// What results are compared with.
 pub(super) struct Judge<'a> {
@@ -127,8 +127,8 @@ impl Judge<'_> {
             if case.expect.same {
                 compare_sites(planned, &baseline.files, &site.files, summary);
             }
-            if case.expect.other_entry {
-                compare_entries(planned, &baseline.files, &site.files, summary);
+            if case.expect.other_pages {
+                compare_pages(planned, &baseline.files, &site.files, summary);
             }
         }
         expected(planned, site, summary);
@@ -396,24 +396,37 @@ fn compare_sites(
     summary.add_finding(planned.rule, finding);
 }
 
-/// Adds a finding if two sites have the same entry page.
-fn compare_entries(
+/// Pages that servers show in place of another one. They need not say whose site it is.
+const SHOWN_INSTEAD: [&str; 4] = ["404", "403", "500", "offline"];
+
+/// Adds a finding for each page that two sites have alike.
+fn compare_pages(
     planned: &PlannedCase,
     one: &BTreeMap<String, Vec<u8>>,
     other: &BTreeMap<String, Vec<u8>>,
     summary: &mut Summary,
 ) {
-    let entry = SitePath::entry_page();
-    let is_same =
-        one.get(entry.as_str()).is_some_and(|page| other.get(entry.as_str()) == Some(page));
-    if !is_same {
-        return;
+    for path in same_pages(one, other) {
+        let message = "the page is the same, byte for byte, as that of the baseline, whose order \
+                       is of another business";
+        let mut finding = finding(planned, message);
+        finding.file = Some(path.to_owned());
+        summary.add_finding(planned.rule, finding);
     }
-    let message = "the page is the same, byte for byte, as that of the baseline, whose order is of \
-                   another business";
-    let mut finding = finding(planned, message);
-    finding.file = Some(entry.as_str().to_owned());
-    summary.add_finding(planned.rule, finding);
+}
+
+/// The paths of the pages that two sites have alike.
+fn same_pages<'a>(
+    one: &'a BTreeMap<String, Vec<u8>>,
+    other: &BTreeMap<String, Vec<u8>>,
+) -> Vec<&'a str> {
+    let is_compared = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let stem = name.strip_suffix(".html").or_else(|| name.strip_suffix(".htm"));
+        stem.is_some_and(|stem| !SHOWN_INSTEAD.contains(&stem))
+    };
+    let same = one.iter().filter(|(path, page)| other.get(*path) == Some(*page));
+    same.map(|(path, _)| path.as_str()).filter(|path| is_compared(path)).collect()
 }
 
 /// Checks the site against the case's `expect`.
@@ -449,5 +462,30 @@ fn expected(planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
         && !matches!(planned.case.ai.fault, Some(Fault::Named(NamedFault::Drop)))
     {
         summary.checked(SuiteRule::Stops);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_two_businesses_is_compared_unless_servers_show_it_instead() {
+        let site = |name: &str| -> BTreeMap<String, Vec<u8>> {
+            let files = [
+                ("index.html", name),
+                ("about/index.html", "about us"),
+                ("terms.htm", "terms"),
+                ("contact.html", name),
+                ("404.html", "lost"),
+                ("assets/site.css", "p {}"),
+            ];
+            files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()
+        };
+        let (one, mut other) = (site("One"), site("Other"));
+        assert_eq!(same_pages(&one, &other), ["about/index.html", "terms.htm"]);
+        other.remove("terms.htm");
+        assert_eq!(same_pages(&one, &other), ["about/index.html"]);
+        assert_eq!(same_pages(&one, &site("One")).len(), 4);
     }
 }

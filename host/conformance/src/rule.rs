@@ -260,7 +260,7 @@ impl SuiteRule {
             Deterministic => {
                 "the same order and replies give the same bytes, in later and in concurrent runs"
             }
-            Distinct => "the orders of two businesses never give the same entry page",
+            Distinct => "the orders of two businesses never give the same page",
             Stops => "no failing AI call makes it panic, trap or run into a limit",
             Whole => "after a failing AI call it fails or makes the complete site",
             Blame => "a failure that an AI call caused names the call",
@@ -346,7 +346,8 @@ impl SuiteRule {
                 "Do not let the clock, random numbers or unordered maps influence the site."
             }
             Distinct => {
-                "Write the order's name, and how the business is reached, into the entry page."
+                "Write the order's name into each page, and how the business is reached into the \
+                 entry page."
             }
             Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
             Whole => "Return the error, or write a page that needs no reply; never omit pages.",

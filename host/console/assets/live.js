@@ -90,6 +90,16 @@
 
   // "/" leads to the search, as in many tools.
   const search = document.querySelector("[data-slash]");
+
+  // Completes the word that is typed, behind those before it.
+  const words = search?.list ? Array.from(search.list.options, (option) => option.value) : [];
+  if (words.length > 0) {
+    search.addEventListener("input", () => {
+      const before = search.value.slice(0, search.value.lastIndexOf(" ") + 1);
+      search.list.replaceChildren(...words.map((word) => new Option("", before + word)));
+    });
+  }
+
   document.addEventListener("keydown", (event) => {
     const { tagName } = document.activeElement ?? {};
     if (event.key !== "/" || !search || ["INPUT", "SELECT", "TEXTAREA"].includes(tagName)) return;

@@ -36,9 +36,25 @@ pub fn bulk(id: &str) -> String {
     format!("{HOME}/bulk/{}", encoded(id))
 }
 
-/// Where the forms of a worker are: `/drain` and `/undrain` behind it.
+/// Where the forms of a worker are: `/drain` and `/undrain` behind it, and the page that asks
+/// before it drains: `/drain`.
 pub fn worker(id: &str) -> String {
     format!("{HOME}/workers/{}", encoded(id))
+}
+
+/// The page of a template.
+pub fn template(name: &str) -> String {
+    format!("{HOME}/templates/{}", encoded(name))
+}
+
+/// The page that asks before a hold is released.
+pub fn release_hold(hold: &str) -> String {
+    with(&format!("{HOME}/holds/release"), &[("hold", Some(hold))])
+}
+
+/// The page that asks before the circuit breakers of a provider are released.
+pub fn release_breakers(provider: &str) -> String {
+    format!("{HOME}/breakers/{}/release", encoded(provider))
 }
 
 /// The page of a delivery of a webhook.

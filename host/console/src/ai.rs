@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{AiErrorCount, AiLatency, Cost, Hold, Spend, TenantSpend};
+use sitewright_jobs::{
+    AiErrorCount, AiLatency, Breaker, CacheHits, Cost, Hold, Spend, TenantSpend,
+};
 
 use super::address;
 use super::chart::{self, Chart};
 use super::frame::Frame;
-use super::now::{HoldRow, one_hold};
-use super::text::{When, count, count_of, dollars, short};
+use super::now::{BreakerRow, HoldRow, breakers as breaker_rows, one_hold};
+use super::text::{When, count, count_of, counted, dollars, share, short};
 
 /// Rows of a table.
 const SHOWN: usize = 15;
@@ -76,12 +78,16 @@ pub struct AiFacts {
     pub tenants: Vec<TenantSpend>,
     /// How long replies of the period took.
     pub latencies: Vec<AiLatency>,
+    /// Replies of the period that came from the cache.
+    pub cache: CacheHits,
     /// Attempts of the period that failed, the most frequent first. `None` for a visitor of a
     /// tenant: it is not known of which orders they were.
     pub errors: Option<Vec<AiErrorCount>>,
     /// Causes of AI failures in the period, those with the most failures first.
     pub causes: Vec<Cause>,
     pub holds: Vec<Hold>,
+    /// Circuit breakers that are open in workers. Empty for a visitor of a tenant.
+    pub breakers: Vec<Breaker>,
 }
 
 #[derive(askama::Template)]
@@ -99,11 +105,14 @@ struct Page<'a> {
     tables: Vec<Table>,
     latencies: Vec<LatencyRow>,
     more_latencies: usize,
+    /// What came from the cache, in words; empty if nothing did.
+    cache: String,
     errors: Option<Vec<ErrorRow>>,
     more_errors: usize,
     causes: Vec<CauseRow>,
     more_causes: usize,
     holds: Vec<HoldRow>,
+    breakers: Vec<BreakerRow>,
 }
 
 struct Choice {
@@ -200,7 +209,8 @@ fn percent(part: i64, all: i64) -> i64 {
 /// # Errors
 /// Never, as far as is known.
 pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
-    let AiFacts { period, spend, tenants, latencies, errors, causes, holds } = facts;
+    let AiFacts { period, spend, tenants, latencies, cache, errors, causes, holds, breakers } =
+        facts;
     let (spans, span_ms) = period.spans();
     let since = period.since(frame.now);
     let mut of_spans = vec![Sum::default(); spans];
@@ -260,13 +270,28 @@ pub fn ai(frame: &Frame, facts: &AiFacts) -> Result<String, askama::Error> {
         tables,
         latencies: latencies.iter().take(SHOWN).map(one_latency).collect(),
         more_latencies: latencies.len().saturating_sub(SHOWN),
+        cache: from_cache(cache, all.cost.calls),
         errors: errors.as_deref().map(rows_of_errors),
         more_errors: errors.as_ref().map_or(0, Vec::len).saturating_sub(SHOWN),
         causes: causes.iter().take(SHOWN).map(|cause| one_cause(cause, frame.now)).collect(),
         more_causes: causes.len().saturating_sub(SHOWN),
         holds: holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
+        breakers: breaker_rows(breakers, frame.now),
     }
     .render()
+}
+
+/// What came from the cache of all replies, in words; empty if nothing did.
+fn from_cache(hits: &CacheHits, all: i64) -> String {
+    if hits.replies == 0 {
+        return String::new();
+    }
+    format!(
+        "{} came from the cache, {} of all. The orders that asked first paid {} for them.",
+        counted(hits.replies, "reply", "replies"),
+        share(hits.replies, all),
+        dollars(hits.saved_nano_usd)
+    )
 }
 
 /// The cost by this key, the dearest first.

@@ -15,8 +15,10 @@ const ABOVE: i64 = 14;
 const GAP: i64 = 8;
 /// The height of a sparkline, in steps.
 const STEPS: u64 = 20;
-/// Bars between two labels of the axis.
-const LABEL_EVERY: i64 = 6;
+/// Labels of the axis of orders that ended, about.
+const LABELS: i64 = 4;
+/// Milliseconds of an hour: shorter spans are minutes.
+const HOUR_MS: i64 = 3_600_000;
 
 /// A chart of orders that ended, one bar for each span of time.
 #[derive(Debug, Clone)]
@@ -102,6 +104,8 @@ pub(crate) fn ended(numbers: &[Ended], since: i64, span_ms: i64) -> Chart {
     let highest = numbers.iter().map(|one| one.total()).max().unwrap_or_default();
     let step = WIDTH / spans;
     let room = BASE - ABOVE;
+    let label_every = (spans / LABELS).max(1);
+    let unit = if span_ms >= HOUR_MS { "hours" } else { "minutes" };
     let (mut bars, mut ticks, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for (at, one) in (0..).zip(numbers) {
         let begin = clock(since.saturating_add(span_ms.saturating_mul(at)));
@@ -122,7 +126,7 @@ pub(crate) fn ended(numbers: &[Ended], since: i64, span_ms: i64) -> Chart {
             let title = format!("{begin}: {} {how}", counted(orders, "order", "orders"));
             bars.push(Bar { class, x, y, width: step - GAP, height, title });
         }
-        if at % LABEL_EVERY == 0 {
+        if at % label_every == 0 {
             ticks.push(Tick { x, text: begin.clone() });
         }
         if one.total() > 0 {
@@ -141,7 +145,7 @@ pub(crate) fn ended(numbers: &[Ended], since: i64, span_ms: i64) -> Chart {
         height: HEIGHT,
         base: BASE,
         label: format!(
-            "Orders that ended in the last {spans} hours: {} succeeded, {} failed, {} cancelled",
+            "Orders that ended in the last {spans} {unit}: {} succeeded, {} failed, {} cancelled",
             count(all.succeeded),
             count(all.failed),
             count(all.cancelled)
@@ -263,7 +267,14 @@ mod tests {
             assert!(bar.x >= 0 && bar.x + bar.width <= WIDTH, "{bar:?}");
         }
         assert_eq!(chart.rows.len(), 3);
-        assert!(chart.label.contains("6 failed"), "{}", chart.label);
+        assert!(chart.label.contains("last 24 hours") && chart.label.contains("6 failed"));
+        let minutes = ended(&by_span(&ended_orders, 60), 3_600_000, 60_000);
+        assert!(minutes.label.contains("last 60 minutes"), "{}", minutes.label);
+        let labels: Vec<&str> = minutes.ticks.iter().map(|tick| tick.text.as_str()).collect();
+        assert_eq!(labels, ["01:00", "01:15", "01:30", "01:45"]);
+        for bar in &minutes.bars {
+            assert!(bar.width > 0 && bar.x >= 0 && bar.x + bar.width <= WIDTH, "{bar:?}");
+        }
     }
 
     #[test]

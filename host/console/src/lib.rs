@@ -5,11 +5,13 @@
 //! | `frame` | what do all pages share: who looks, which actions are offered, what was done? |
 //! | `now` | is all well? |
 //! | `bulk` | what would changing many orders do, and how far is it? |
+//! | `confirm` | what will happen, before something that costs money or cannot be taken back? |
 //! | `orders`, `order` | which orders are there, and what happened to one? |
 //! | `revise` | which other document does an order get, and what happens then? |
 //! | `releases` | what differs between two releases, and which one do visitors see? |
 //! | `failures`, `record`, `retry` | what fails, why, and what would retrying it do? |
 //! | `ai` | what was spent on what, and which AI calls fail? |
+//! | `template` | who has a template, how do its orders end, and does it conform? |
 //! | `templates`, `settings` | what can be paused, who may do what, and who did what? |
 //! | `webhooks` | who is told of orders, and what became of each delivery? |
 //! | `hooks` | what did webhooks of others bring, and what became of it? |
@@ -31,6 +33,7 @@ mod api;
 pub mod assets;
 mod bulk;
 mod chart;
+mod confirm;
 mod entrance;
 mod escape;
 mod failures;
@@ -45,6 +48,7 @@ mod replay;
 mod retry;
 mod revise;
 mod settings;
+mod template;
 mod templates;
 mod text;
 mod webhooks;
@@ -53,18 +57,24 @@ pub use ai::{AiFacts, Period, ai};
 pub use api::api;
 pub use askama::Error;
 pub use bulk::{BulkPreview, bulk_preview, bulk_progress, goes_on, selection_in_words};
+pub use confirm::{
+    CancelFacts, DrainFacts, HoldReleaseFacts, QueueFacts, RetryOrderFacts, cancel_order,
+    drain_worker, enable_webhook, redeliver, release_breakers, release_hold, resume_queue,
+    retry_order,
+};
 pub use entrance::{Provider, entered, login, refused};
 pub use failures::{CauseFacts, FailuresFacts, Since, cause, failure, failures};
 pub use frame::{Frame, Level, Note, Section, Viewer};
 pub use hooks::{HooksFacts, WantedHookDeliveries, hooks};
-pub use now::{NowFacts, now};
+pub use now::{MINUTES, NowFacts, Per, now};
 pub use order::{EraseFacts, OrderFacts, erase, order};
-pub use orders::{OrdersFacts, Wanted, orders};
+pub use orders::{OrdersFacts, Wanted, orders, typed_search};
 pub use releases::{ChoiceFacts, ReleasesFacts, choose, compare, releases};
 pub use replay::replayed;
 pub use retry::{RetryFacts, retry};
 pub use revise::{ReviseFacts, ReviseStep, revise};
 pub use settings::{AuditFacts, ConfigurationKey, SettingsFacts, audit, retention, settings};
+pub use template::{TemplatePageFacts, template};
 pub use templates::{TemplateFacts, TemplatesFacts, templates};
 pub use webhooks::{DeliveryFacts, WantedDeliveries, WebhooksFacts, delivery, webhooks};
 

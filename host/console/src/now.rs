@@ -1,8 +1,10 @@
 //! The first page: the state of the system in one sentence, and what it is made of.
 
+use std::collections::BTreeMap;
+
 use askama::Template as _;
 use sitewright_failure::group::Cause;
-use sitewright_jobs::{Cost, EndedOrders, Hold, OrderState, Stats, WorkerStats};
+use sitewright_jobs::{Breaker, EndedOrders, Hold, OrderState, RecentCost, Stats, WorkerStats};
 
 use super::address;
 use super::chart::{self, Chart, Ended};
@@ -16,10 +18,42 @@ const LONG_WAIT_MS: i64 = 10 * 60_000;
 /// Orders that must have ended within an hour before their share of failures is worth a sentence.
 const ENOUGH: i64 = 5;
 
+/// The minutes that are read, and those of them that the throughput is of: the last whole ones.
+pub const MINUTES: usize = 60;
+const THROUGHPUT_MINUTES: usize = 5;
+
+/// What a bar of the chart is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Per {
+    /// An hour, of the last 24.
+    #[default]
+    Hour,
+    /// A minute, of the last 60.
+    Minute,
+}
+
+impl Per {
+    /// The one with this name; `None` for another text.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "hour" => Some(Per::Hour),
+            "minute" => Some(Per::Minute),
+            _ => None,
+        }
+    }
+}
+
 /// What the page is made of.
 #[derive(Debug)]
 pub struct NowFacts {
     pub stats: Stats,
+    /// What the chart shows.
+    pub per: Per,
+    /// Orders that ended, in [`MINUTES`] spans of a minute from `minutes_since`; the last one is the
+    /// present minute.
+    pub minutes: Vec<EndedOrders>,
+    /// Milliseconds since the Unix epoch.
+    pub minutes_since: i64,
     /// Orders that ended, in spans of an hour from `since`.
     pub ended: Vec<EndedOrders>,
     /// Milliseconds since the Unix epoch.
@@ -27,7 +61,7 @@ pub struct NowFacts {
     /// The number of spans.
     pub hours: usize,
     /// What AI replies have cost since then.
-    pub cost: Cost,
+    pub cost: RecentCost,
     /// Causes of failures since then, the newest first.
     pub causes: Vec<Cause>,
 }
@@ -41,10 +75,14 @@ struct Page<'a> {
     advice: String,
     tiles: Vec<Tile>,
     chart: Chart,
+    /// What the chart shows, and the pages of both charts, with whether it is this one.
+    chart_title: String,
+    charts: [(&'static str, &'static str, bool); 2],
     hours: usize,
     is_paused: bool,
     workers: Vec<Worker>,
     holds: Vec<HoldRow>,
+    breakers: Vec<BreakerRow>,
     causes: Vec<CauseRow>,
 }
 
@@ -64,6 +102,10 @@ pub(crate) struct Worker {
     pub(crate) href: String,
     pub(crate) is_draining: bool,
     pub(crate) pid: i64,
+    /// Version and commit of its program; empty if they are not known.
+    pub(crate) version: String,
+    /// The newest contract that it knows; empty if it is not known.
+    pub(crate) contract: String,
     pub(crate) started: When,
     pub(crate) seen: String,
     pub(crate) is_silent: bool,
@@ -83,7 +125,25 @@ pub(crate) struct HoldRow {
     pub(crate) next: Option<When>,
     /// Whether an operator can release it.
     pub(crate) is_releasable: bool,
+    /// The page that asks before it is released.
+    pub(crate) release: String,
     pub(crate) fingerprint: Option<String>,
+}
+
+/// A circuit breaker that is open in one worker or several, also on the page of AI calls.
+pub(crate) struct BreakerRow {
+    /// The model and its provider.
+    pub(crate) what: String,
+    /// The page that asks before those of the provider are released.
+    pub(crate) release: String,
+    pub(crate) workers: String,
+    /// What the last call came to.
+    pub(crate) why: String,
+    pub(crate) routes: String,
+    /// In the worker that has it open for the longest time.
+    pub(crate) since: When,
+    /// The first time that one of the workers lets a call through; `None` if one does now.
+    pub(crate) next: Option<When>,
 }
 
 struct CauseRow {
@@ -102,17 +162,34 @@ struct CauseRow {
 pub fn now(frame: &Frame, facts: &NowFacts) -> Result<String, askama::Error> {
     let numbers = chart::by_span(&facts.ended, facts.hours);
     let (level, sentence, advice) = sentence(&facts.stats, &numbers);
+    let minutes = chart::by_span(&facts.minutes, MINUTES);
+    let (chart, chart_title) = match facts.per {
+        Per::Hour => (
+            chart::ended(&numbers, facts.since, 3_600_000),
+            format!("Ended per hour, the last {} hours", facts.hours),
+        ),
+        Per::Minute => (
+            chart::ended(&minutes, facts.minutes_since, 60_000),
+            format!("Ended per minute, the last {MINUTES} minutes"),
+        ),
+    };
     Page {
         f: frame,
         level,
         sentence,
         advice,
-        tiles: tiles(facts, &numbers, frame.now),
-        chart: chart::ended(&numbers, facts.since, 3_600_000),
+        tiles: tiles(facts, &numbers, &minutes, frame.now),
+        chart,
+        chart_title,
+        charts: [
+            ("per hour", address::HOME, facts.per == Per::Hour),
+            ("per minute", "/console?per=minute", facts.per == Per::Minute),
+        ],
         hours: facts.hours,
         is_paused: facts.stats.paused,
         workers: facts.stats.workers.iter().map(|worker| one_worker(worker, frame.now)).collect(),
         holds: facts.stats.holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
+        breakers: breakers(&facts.stats.breakers, frame.now),
         causes: facts.causes.iter().map(|cause| one_cause(cause, frame.now)).collect(),
     }
     .render()
@@ -151,6 +228,15 @@ fn sentence(stats: &Stats, numbers: &[Ended]) -> (Level, String, String) {
         let sentence = format!("{holds}: {} for {them}.", wait(held));
         return (Level::Warning, sentence, "What to do about each is below.".to_owned());
     }
+    if !stats.breakers.is_empty() {
+        let number = by_model(&stats.breakers).len();
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let breakers = counted(number, "circuit breaker is", "circuit breakers are");
+        let them = if number == 1 { "it" } else { "them" };
+        let sentence = format!("{breakers} open: AI calls behind {them} are not sent.");
+        let advice = "A breaker closes by itself when its model answers; details are below.";
+        return (Level::Warning, sentence, advice.to_owned());
+    }
     if let Some(oldest) = stats.oldest_queued_ms.filter(|oldest| *oldest > LONG_WAIT_MS) {
         let sentence = format!("{} in the queue, the oldest for {}.", wait(queued), span(oldest));
         let advice = "Start more workers, or raise worker.max_orders.".to_owned();
@@ -186,7 +272,16 @@ fn are(orders: i64) -> String {
     }
 }
 
-fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
+/// Orders that ended in a minute, on average of the last whole ones: `3.4`.
+fn throughput(minutes: &[Ended]) -> String {
+    let whole = minutes.get(..minutes.len().saturating_sub(1)).unwrap_or_default();
+    let last = &whole[whole.len().saturating_sub(THROUGHPUT_MINUTES)..];
+    let ended: i64 = last.iter().map(|one| one.total()).sum();
+    let tenths = ended.saturating_mul(10) / i64::try_from(last.len()).unwrap_or(1).max(1);
+    format!("{}.{}", count(tenths / 10), tenths % 10)
+}
+
+fn tiles(facts: &NowFacts, numbers: &[Ended], minutes: &[Ended], now: i64) -> Vec<Tile> {
     let stats = &facts.stats;
     let state =
         |state: OrderState| address::with("/console/orders", &[("state", Some(state.as_str()))]);
@@ -222,6 +317,13 @@ fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
             class: "",
         },
         Tile {
+            name: "Ended per minute",
+            number: throughput(minutes),
+            more: format!("in {THROUGHPUT_MINUTES} min"),
+            href: "/console?per=minute".to_owned(),
+            class: "",
+        },
+        Tile {
             name: "Succeeded",
             number: count(all.succeeded),
             more: format!("in {hours} h"),
@@ -238,7 +340,12 @@ fn tiles(facts: &NowFacts, numbers: &[Ended], now: i64) -> Vec<Tile> {
         Tile {
             name: "AI cost",
             number: dollars(facts.cost.nano_usd),
-            more: format!("in {hours} h"),
+            more: match facts.cost.unpriced {
+                0 => format!("in {hours} h"),
+                some => {
+                    format!("in {hours} h, {} without a price", counted(some, "reply", "replies"))
+                }
+            },
             href: "/console/ai".to_owned(),
             class: "",
         },
@@ -253,6 +360,8 @@ pub(crate) fn one_worker(worker: &WorkerStats, now: i64) -> Worker {
         href: address::worker(&worker.client_id),
         is_draining: worker.draining,
         pid: worker.pid,
+        version: worker.program.as_deref().map(|version| short(version, 60)).unwrap_or_default(),
+        contract: worker.contract.as_deref().map(|one| short(one, 20)).unwrap_or_default(),
         started: When::new(worker.started_at, now),
         seen: span(worker.silent_ms),
         is_silent: worker.silent_ms >= SILENT_MS,
@@ -272,8 +381,54 @@ pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
         since: When::new(hold.since, now),
         next: When::optional(hold.next_probe_at, now),
         is_releasable: hold.kind != HoldKind::Missing,
+        release: address::release_hold(&hold.id.to_string()),
         fingerprint: hold.fingerprint.as_deref().map(address::cause),
     }
+}
+
+/// The breakers of each provider and model.
+fn by_model(all: &[Breaker]) -> BTreeMap<(&str, Option<&str>), Vec<&Breaker>> {
+    let mut models: BTreeMap<(&str, Option<&str>), Vec<&Breaker>> = BTreeMap::new();
+    for breaker in all {
+        let of = (breaker.provider.as_str(), breaker.model.as_deref());
+        models.entry(of).or_default().push(breaker);
+    }
+    models
+}
+
+/// One row for each provider and model.
+pub(crate) fn breakers(all: &[Breaker], now: i64) -> Vec<BreakerRow> {
+    let row = |((provider, model), of): ((&str, Option<&str>), Vec<&Breaker>)| {
+        let last = of.iter().max_by_key(|breaker| breaker.failures)?;
+        let status = match last.status {
+            Some(status) => format!("HTTP {status}"),
+            None => "no response".to_owned(),
+        };
+        let mut hosts: Vec<&str> = of.iter().map(|breaker| breaker.host.as_str()).collect();
+        hosts.dedup();
+        let since = of.iter().map(|breaker| breaker.since).min()?;
+        // `None` is the smallest, and means now.
+        let next = of.iter().map(|breaker| breaker.next_probe_at).min().flatten();
+        let number = i64::try_from(of.len()).unwrap_or(i64::MAX);
+        Some(BreakerRow {
+            release: address::release_breakers(provider),
+            what: short(&format!("{} · {provider}", model.unwrap_or("any model")), 100),
+            workers: format!(
+                "on {}: {}",
+                counted(number, "worker", "workers"),
+                short(&hosts.join(", "), 100)
+            ),
+            why: format!(
+                "{} in a row, the last with {} ({status})",
+                counted(last.failures, "failure", "failures"),
+                short(&last.kind, 40)
+            ),
+            routes: short(&last.routes.join(", "), 100),
+            since: When::new(since, now),
+            next: When::optional(next.filter(|at| *at > now), now),
+        })
+    };
+    by_model(all).into_iter().filter_map(row).collect()
 }
 
 fn one_cause(cause: &Cause, now: i64) -> CauseRow {
@@ -290,8 +445,6 @@ fn one_cause(cause: &Cause, now: i64) -> CauseRow {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn stats(orders: &[(OrderState, i64)]) -> Stats {
@@ -304,6 +457,7 @@ mod tests {
             paused: false,
             batch_items: 0,
             holds: Vec::new(),
+            breakers: Vec::new(),
             workers: vec![WorkerStats {
                 client_id: "w".to_owned(),
                 host: "h".to_owned(),
@@ -313,7 +467,25 @@ mod tests {
                 running: 0,
                 max_orders: 4,
                 draining: false,
+                program: None,
+                contract: None,
             }],
+        }
+    }
+
+    #[test]
+    fn the_throughput_is_that_of_whole_minutes() {
+        let ended = |orders: &[i64]| -> Vec<Ended> {
+            orders.iter().map(|&failed| Ended { failed, ..Ended::default() }).collect()
+        };
+        for (orders, says) in [
+            (&[][..], "0.0"),
+            (&[9], "0.0"),
+            (&[3, 9], "3.0"),
+            (&[1_000, 1, 2, 3, 4, 7, 500], "3.4"),
+            (&[6_000, 6_000, 0], "6\u{202f}000.0"),
+        ] {
+            assert_eq!(throughput(&ended(orders)), says, "{orders:?}");
         }
     }
 
@@ -338,6 +510,28 @@ mod tests {
         let sentence = "The queue is paused: 3 orders wait for it to be resumed.".to_owned();
         assert_eq!(said(&paused, &good), (Level::Warning, sentence));
         assert_eq!(said(&paused, &bad), (Level::Bad, failing));
+        let breaker = |host: &str, failures, next_probe_at| Breaker {
+            worker: format!("{host}-w"),
+            host: host.to_owned(),
+            provider: "openrouter".to_owned(),
+            model: Some("large".to_owned()),
+            routes: vec!["copywriting".to_owned()],
+            failures,
+            kind: "overloaded".to_owned(),
+            status: Some(503),
+            since: failures,
+            next_probe_at,
+        };
+        let open = vec![breaker("forge-1", 3, Some(9_000)), breaker("forge-2", 5, Some(7_000))];
+        let rows = breakers(&open, 5_000);
+        let row = rows.first().unwrap();
+        assert_eq!((rows.len(), row.what.as_str()), (1, "large · openrouter"));
+        assert_eq!(row.workers, "on 2 workers: forge-1, forge-2");
+        assert_eq!(row.why, "5 failures in a row, the last with overloaded (HTTP 503)");
+        assert_eq!(row.next.as_ref().unwrap().ago, "in 2 s");
+        let stopped = Stats { breakers: open, ..stats(&queued) };
+        let sentence = "1 circuit breaker is open: AI calls behind it are not sent.".to_owned();
+        assert_eq!(said(&stopped, &good), (Level::Warning, sentence));
         let alone = Stats { workers: Vec::new(), ..paused };
         let sentence = "No worker runs: 3 orders are not made.".to_owned();
         assert_eq!(said(&alone, &bad), (Level::Bad, sentence));

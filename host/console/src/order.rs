@@ -2,7 +2,8 @@
 
 use askama::Template as _;
 use sitewright_control::OrderDetail;
-use sitewright_jobs::{AiCall, Attempt, AttemptEnd, Event, Order, OrderState, RemovedRows};
+use sitewright_jobs::{AiCall, AiTry, Attempt, AttemptEnd, Event, Order, OrderState, RemovedRows};
+use sitewright_model::ai::AttemptOutcome;
 
 use super::address;
 use super::frame::{Frame, Level};
@@ -11,6 +12,11 @@ use super::text::{When, count, count_of, counted, dollars, short, span};
 
 /// Entries of the timeline, attempts and AI calls that are shown; the newest.
 const SHOWN: usize = 80;
+/// AI calls of which the tries are shown, the newest; tries of each, the last; and columns of the
+/// message of a try: the page stays small.
+const CALLS_WITH_TRIES: usize = 12;
+const TRIES: usize = 4;
+const TRY_MESSAGE: usize = 120;
 /// Characters of the document that are shown.
 const DOCUMENT: usize = 10_000;
 
@@ -120,7 +126,20 @@ struct CallRow {
     input: String,
     output: String,
     cost: String,
+    took: String,
     note: &'static str,
+    /// The number of tries; empty if the first one succeeded.
+    tried: String,
+    tries: Vec<TryRow>,
+}
+
+/// An attempt at an AI call that succeeded in the end.
+struct TryRow {
+    /// HTTP status, kind of error and time.
+    what: String,
+    class: &'static str,
+    model: String,
+    message: String,
 }
 
 /// One order.
@@ -136,6 +155,7 @@ pub fn order(frame: &Frame, facts: &OrderFacts) -> Result<String, askama::Error>
     moments.drain(..moments.len().saturating_sub(SHOWN));
     moments.reverse();
     let calls_cut = facts.ai_calls.len().saturating_sub(SHOWN);
+    let cached = facts.ai_calls.iter().filter(|call| call.cached).count();
     let pretty = pretty(&facts.document);
     let is_document_cut = pretty.chars().count() > DOCUMENT;
     Page {
@@ -159,11 +179,12 @@ pub fn order(frame: &Frame, facts: &OrderFacts) -> Result<String, askama::Error>
         moments,
         moments_cut,
         attempts: attempts.iter().rev().take(SHOWN).map(|one| attempt(one, now)).collect(),
-        calls: facts.ai_calls.iter().rev().take(SHOWN).map(|one| call(one, now)).collect(),
+        calls: calls(&facts.ai_calls, now),
         calls_cut: if calls_cut > 0 { format!("and {calls_cut} earlier") } else { String::new() },
         cost: format!(
-            "{} · {} · {} tokens in, {} out",
+            "{}{} · {} · {} tokens in, {} out",
             counted(cost.calls, "reply", "replies"),
+            if cached > 0 { format!(", {cached} of them from the cache") } else { String::new() },
             dollars(cost.nano_usd),
             count(cost.input_tokens),
             count(cost.output_tokens)
@@ -307,8 +328,13 @@ fn moments(facts: &OrderFacts, now: i64) -> Vec<Moment> {
         let what = format!("AI reply for {}", short(&call.call.purpose, 60));
         let cost = call.call.cost_nano_usd.and_then(|cost| i64::try_from(cost).ok());
         let model = short(&call.call.model, 60);
+        let tries = match call.call.tries.len() {
+            0 => String::new(),
+            tries => format!(", {tries} tries"),
+        };
+        let from = if call.cached { ", from the cache" } else { "" };
         let more = format!(
-            "{model}{}",
+            "{model}{}{tries}{from}",
             cost.map_or_else(String::new, |cost| { format!(", {}", dollars(cost)) })
         );
         all.push(moment(call.at, "m-ai", what, more));
@@ -356,7 +382,33 @@ fn attempt(attempt: &Attempt, now: i64) -> AttemptRow {
     }
 }
 
+/// The newest calls, the newest first.
+fn calls(calls: &[AiCall], now: i64) -> Vec<CallRow> {
+    let mut rows: Vec<CallRow> = calls.iter().rev().take(SHOWN).map(|one| call(one, now)).collect();
+    let with_tries = rows.iter_mut().filter(|row| !row.tries.is_empty());
+    for row in with_tries.skip(CALLS_WITH_TRIES) {
+        row.tries.clear();
+    }
+    rows
+}
+
+fn one_try(one: &AiTry) -> TryRow {
+    let took = span(one.took_ms);
+    let status = match one.status {
+        Some(status) => format!("HTTP {status}"),
+        None if one.sent => "no response".to_owned(),
+        None => "not sent".to_owned(),
+    };
+    TryRow {
+        what: format!("{status}, {}, {took}", one.outcome),
+        class: if one.outcome == AttemptOutcome::Succeeded { "good" } else { "bad" },
+        model: short(&format!("{} · {}", one.model, one.provider), 80),
+        message: one.message.as_deref().map(|text| short(text, TRY_MESSAGE)).unwrap_or_default(),
+    }
+}
+
 fn call(call: &AiCall, now: i64) -> CallRow {
+    let tries = &call.call.tries;
     let tokens = |number: Option<u64>| number.map_or_else(String::new, count_of);
     let cost = call.call.cost_nano_usd.and_then(|cost| i64::try_from(cost).ok());
     CallRow {
@@ -367,10 +419,13 @@ fn call(call: &AiCall, now: i64) -> CallRow {
         input: tokens(call.call.input_tokens),
         output: tokens(call.call.output_tokens),
         cost: cost.map_or_else(|| "unknown".to_owned(), dollars),
+        took: call.call.took_ms.and_then(|ms| i64::try_from(ms).ok()).map(span).unwrap_or_default(),
+        tried: if tries.is_empty() { String::new() } else { count_of(tries.len() as u64) },
+        tries: tries[tries.len().saturating_sub(TRIES)..].iter().map(one_try).collect(),
         note: match (call.asked_again_at, call.current) {
             (Some(_), _) => "blamed for a failure, asked again",
             (None, false) => "not reused",
-            (None, true) if call.call.entry["cached"] == true => "answered another order before",
+            (None, true) if call.cached => "from the cache: another order paid for it",
             (None, true) => "",
         },
     }

@@ -69,6 +69,41 @@ impl Wanted {
     }
 }
 
+/// Parameters that can be typed into the search as `name:value`.
+const TYPED: [&str; 7] = ["state", "template", "kind", "cause", "contains", "from", "to"];
+/// Names of templates that the search completes.
+const COMPLETED_TEMPLATES: usize = 50;
+
+/// The page that a search with conditions means, such as `state:failed template:flora 4711`: each
+/// takes the place of what `wanted` has, and the words that are none are a part of an id. `None` for
+/// a search without conditions, which is an id or a part of one. The values are not checked.
+pub fn typed_search(wanted: &Wanted) -> Option<String> {
+    let typed = wanted.text.as_deref()?;
+    let (mut conditions, mut words) = (Vec::new(), Vec::new());
+    for word in typed.split_whitespace() {
+        let condition = word.split_once(':').filter(|(name, value)| {
+            !value.is_empty() && TYPED.iter().any(|known| known.eq_ignore_ascii_case(name))
+        });
+        match condition {
+            Some((name, value)) => conditions.push((name.to_ascii_lowercase(), value)),
+            None => words.push(word),
+        }
+    }
+    if conditions.is_empty() {
+        return None;
+    }
+    let id = words.join(" ");
+    let parameters = wanted.parameters().map(|(name, value)| {
+        let of_name = conditions.iter().rev().find(|(known, _)| known == name);
+        match of_name {
+            Some((_, typed)) => (name, Some(*typed)),
+            None if name == "text" => (name, Some(id.as_str())),
+            None => (name, value),
+        }
+    });
+    Some(address::with("/console/orders", &parameters))
+}
+
 /// What the page is made of.
 #[derive(Debug)]
 pub struct OrdersFacts {
@@ -91,6 +126,8 @@ struct Page<'a> {
     states: Vec<Choice>,
     kinds: Vec<Choice>,
     templates: &'a [String],
+    /// Conditions that the search completes.
+    conditions: Vec<String>,
     template: &'a str,
     text: &'a str,
     cause: &'a str,
@@ -179,6 +216,7 @@ pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Erro
         states: choices(&OrderState::ALL.map(OrderState::as_str), state),
         kinds: choices(&FailureKind::ALL.map(FailureKind::as_str), wanted.kind.as_deref()),
         templates,
+        conditions: conditions(templates),
         template: wanted.template.as_deref().unwrap_or_default(),
         text: wanted.text.as_deref().unwrap_or_default(),
         cause: wanted.cause.as_deref().unwrap_or_default(),
@@ -196,6 +234,16 @@ pub fn orders(frame: &Frame, facts: &OrdersFacts) -> Result<String, askama::Erro
         changes: changes.iter().map(|one| change(one, frame.now)).collect(),
     }
     .render()
+}
+
+/// Conditions that the search completes: all states and kinds, and templates.
+fn conditions(templates: &[String]) -> Vec<String> {
+    let states = OrderState::ALL.into_iter().map(|state| format!("state:{state}"));
+    let kinds = FailureKind::ALL.into_iter().map(|kind| format!("kind:{}", kind.as_str()));
+    // A word ends at white space.
+    let templates = templates.iter().filter(|name| !name.contains(char::is_whitespace));
+    let templates = templates.take(COMPLETED_TEMPLATES).map(|name| format!("template:{name}"));
+    states.chain(kinds).chain(templates).collect()
 }
 
 fn choices(names: &[&'static str], chosen: Option<&str>) -> Vec<Choice> {
@@ -219,5 +267,48 @@ fn row(order: &Order, now: i64) -> OrderRow {
         attempts: order.runs,
         note,
         record: order.last_failure.as_deref().filter(|_| is_failed).map(address::record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_typed_into_the_search() {
+        let wanted = Wanted {
+            state: Some(OrderState::Queued),
+            template: Some("flora".to_owned()),
+            ..Wanted::default()
+        };
+        for (typed, page) in [
+            ("4711", None),
+            ("hubspot:4711", None),
+            ("state:", None),
+            ("state:failed", Some("?state=failed&template=flora")),
+            ("State:failed 47 11", Some("?state=failed&template=flora&text=47%2011")),
+            ("state:dead state:failed", Some("?state=failed&template=flora")),
+            ("template:a&b=c kind:trap", Some("?state=queued&template=a%26b%3Dc&kind=trap")),
+            (
+                "from:2026-11-01 to:2026-11-30 cause:9c41",
+                Some("?state=queued&template=flora&cause=9c41&from=2026-11-01&to=2026-11-30"),
+            ),
+            ("contains:rye:bread", Some("?state=queued&template=flora&contains=rye%3Abread")),
+        ] {
+            let wanted = Wanted { text: Some(typed.to_owned()), ..wanted.clone() };
+            let page = page.map(|query| format!("/console/orders{query}"));
+            assert_eq!(typed_search(&wanted), page, "{typed}");
+        }
+        assert_eq!(typed_search(&wanted), None);
+    }
+
+    #[test]
+    fn a_name_with_a_space_is_not_completed() {
+        let names = ["flora".to_owned(), "my flora".to_owned()];
+        let all = conditions(&names);
+        assert!(all.contains(&"state:failed".to_owned()) && all.contains(&"kind:trap".to_owned()));
+        let templates: Vec<&String> =
+            all.iter().filter(|one| one.starts_with("template:")).collect();
+        assert_eq!(templates, ["template:flora"]);
     }
 }

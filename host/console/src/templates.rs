@@ -68,8 +68,9 @@ struct Row {
     waiting: String,
     failures: String,
     failures_href: String,
-    /// The hold of the template.
+    /// The hold of the template, and the page that asks before it is released.
     hold: String,
+    release: String,
     is_held: bool,
 }
 
@@ -86,17 +87,18 @@ struct VersionsRow {
     percent: i64,
 }
 
-struct VersionCells {
+/// How orders ended with a version, also on the page of the template.
+pub(crate) struct VersionCells {
     /// The beginning of its digest, and all of it.
-    digest: (String, String),
-    since: Option<When>,
-    ended: String,
-    failed: String,
-    share: String,
+    pub(crate) digest: (String, String),
+    pub(crate) since: Option<When>,
+    pub(crate) ended: String,
+    pub(crate) failed: String,
+    pub(crate) share: String,
 }
 
 impl VersionCells {
-    fn of(version: &TemplateVersion, now: i64) -> Self {
+    pub(crate) fn of(version: &TemplateVersion, now: i64) -> Self {
         VersionCells {
             digest: digest(&version.digest),
             since: When::optional(version.since, now),
@@ -108,7 +110,7 @@ impl VersionCells {
 }
 
 /// The beginning of a digest, and all of it.
-fn digest(digest: &str) -> (String, String) {
+pub(crate) fn digest(digest: &str) -> (String, String) {
     (digest.chars().take(19).collect(), digest.to_owned())
 }
 
@@ -167,7 +169,7 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
         let failed = failures.get(name).copied().unwrap_or_default();
         Row {
             name: name.clone(),
-            href: address::with("/console/orders", &[("template", Some(name))]),
+            href: address::template(name),
             digests: template.digests.iter().take(4).map(|one| digest(one)).collect(),
             workers: count(template.workers),
             is_served: template.workers > 0,
@@ -178,6 +180,7 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
             failures: if failed == 0 { String::new() } else { count_of(failed) },
             failures_href: address::with("/console/failures", &[("template", Some(name))]),
             hold: format!("template:{name}"),
+            release: address::release_hold(&format!("template:{name}")),
             is_held: held(HoldKind::Template, name),
         }
     };

@@ -77,6 +77,8 @@ struct DeliveryRow {
     event: &'static str,
     webhook: String,
     order: Option<(String, String)>,
+    /// What it is about besides an order; empty if nothing.
+    hold: String,
     at: When,
     state: &'static str,
     class: &'static str,
@@ -163,6 +165,7 @@ fn row(delivery: &Delivery, now: i64) -> DeliveryRow {
         event: delivery.event.as_str(),
         webhook: short(&delivery.webhook, 60),
         order: delivery.order.as_ref().map(|id| (address::order(id), id.clone())),
+        hold: delivery.hold.clone().unwrap_or_default(),
         at: When::new(delivery.at, now),
         state,
         class,

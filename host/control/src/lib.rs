@@ -6,6 +6,7 @@
 //! | `document` | is a document an order? |
 //! | `languages` | does the template of an order write its language? |
 //! | `submit` | how is an order added, and what if the queue has it already? |
+//! | `conformance` | what did the conformance suite say of a template? |
 //! | `detail` | what is known about one order? |
 //! | `erase` | how is everything of an order removed, in database and sites? |
 //! | `files` | which files of an order are removed? |
@@ -18,6 +19,7 @@
 //!
 //! **Invariant:** it runs no template and makes no AI call: no wasmtime, no gateway.
 
+mod conformance;
 mod detail;
 mod document;
 mod erase;
@@ -29,6 +31,7 @@ mod releases;
 mod submit;
 mod token;
 
+pub use conformance::{Conformance, ConformanceRemark, ConformanceRules, read_conformance};
 pub use detail::{LastFailure, OrderDetail};
 pub use document::{Document, Reading, editable, read};
 pub use erase::{Erased, erase};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sitewright_jobs::{AiFailureSeries, AiSeries, Database, Distribution, Error};
+use sitewright_jobs::{AiFailureSeries, AiSeries, BreakerSeries, Database, Distribution, Error};
 use sitewright_model::build;
 use sitewright_model::metrics::{
     MetricFamily, MetricHistogram, MetricLabels, MetricPoints, MetricValue, ReadMetrics,
@@ -173,13 +173,25 @@ pub fn metrics_of_process(database: &Database, listeners: usize) -> Vec<MetricFa
             points: MetricPoints::Histograms(waited),
         },
     ];
+    let problems = counts.problems().into_iter().flat_map(|(check, levels)| {
+        levels.into_iter().map(move |(level, count)| {
+            let labels = vec![("check", check.clone()), ("level", level.to_string())];
+            (labels, MetricValue::from(count))
+        })
+    });
+    families.push(counters(
+        "site_problems",
+        "Problems that the checks of sites found in this process, by check",
+        problems.collect(),
+    ));
     families.extend(metrics_of_ai(database));
     families.push(gauge("event_listeners", "Open streams of events of this process", listeners));
     families
 }
 
-/// What AI replies were paid for, and which calls failed. The queue bounds the number of models.
-fn metrics_of_ai(database: &Database) -> [MetricFamily; 5] {
+/// What AI replies were paid for, which calls failed, and which breakers are open. The queue bounds
+/// the number of models, and the configuration that of the breakers.
+fn metrics_of_ai(database: &Database) -> [MetricFamily; 6] {
     let (mut replies, mut dollars) = (Vec::new(), Vec::new());
     let mut tokens = BTreeMap::<MetricLabels, u64>::new();
     for (AiSeries { provider, model, reply }, totals) in database.ai_counts().snapshot() {
@@ -208,6 +220,11 @@ fn metrics_of_ai(database: &Database) -> [MetricFamily; 5] {
         ];
         (labels, MetricValue::from(count))
     });
+    let breakers = database.ai_counts().breakers().into_iter();
+    let breakers = breakers.map(|(BreakerSeries { route, provider, model }, is_open)| {
+        let labels = vec![("route", route), ("provider", provider), ("model", model)];
+        (labels, MetricValue::Whole(i64::from(is_open)))
+    });
     let took = database.ai_counts().took().into_iter();
     let took = took.map(|(AiSeries { provider, model, reply }, took)| {
         let outcome: &'static str = reply.into();
@@ -227,6 +244,11 @@ fn metrics_of_ai(database: &Database) -> [MetricFamily; 5] {
             "ai_failures",
             "Attempts at AI calls of this process that failed, by kind of error",
             failures.collect(),
+        ),
+        gauges(
+            "ai_breaker_open",
+            "Whether the circuit breaker of a candidate of a route is open in this process",
+            breakers.collect(),
         ),
         MetricFamily {
             name: "ai_reply_duration_seconds",

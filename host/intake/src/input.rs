@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use sitewright_order::{Document, Locale, Notice, NoticeLevel, Order, Problem};
+use sitewright_order::{Document, Locale, Notice, NoticeLevel, Order, Problem, Refusal};
 
 use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
 use super::{enrich, json, sent, surrogates};
@@ -105,26 +105,15 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
     let id = opened.read_id().ok().and_then(|id| OrderId::try_from(id).ok());
     let kind =
         if duplicates.is_empty() { InvalidKind::Content } else { InvalidKind::DuplicateFields };
-    let read = match strict {
-        true => opened.read_strictly(default_locale),
-        false => opened.read(default_locale),
-    };
-    let (order, found) = match read {
-        Ok(order) => (Some(order), Vec::new()),
-        Err(problems) => (None, problems),
+    let (order, found, noticed) = match opened.read_noticing(default_locale, strict) {
+        Ok(order) => (Some(order), Vec::new(), Vec::new()),
+        Err(Refusal { problems, notices }) => (None, problems, notices),
     };
     let mut problems = duplicates;
     problems.extend(found);
     if strict {
         add_problems_of_schema(&mut problems, &value);
     }
-    let (id, mut order) = match (InvalidOrder::content(kind, id.clone(), problems), id, order) {
-        (Some(invalid), _, _) => return Err(invalid),
-        (None, Some(id), Some(order)) => (id, order),
-        (None, ..) => {
-            return Err(InvalidOrder::unreadable(kind, "could not be read as an order".to_owned()));
-        }
-    };
     let mut new = Vec::new();
     if halves > 0 {
         let message = format!(
@@ -133,6 +122,16 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         );
         new.push(Notice::new(NoticeLevel::Warning, "", message));
     }
+    let (id, mut order) = match (InvalidOrder::content(kind, id.clone(), problems), id, order) {
+        (Some(invalid), _, order) => {
+            let noticed = order.map_or(noticed, |order| order.notices);
+            return Err(invalid.noticing([noticed, new].concat()));
+        }
+        (None, Some(id), Some(order)) => (id, order),
+        (None, ..) => {
+            return Err(InvalidOrder::unreadable(kind, "could not be read as an order".to_owned()));
+        }
+    };
     // What the host wrote itself is complete, and its locale may be the default one, which says
     // nothing about the country of a number.
     let own = serde_json::to_string(&order).ok().filter(|own| **own == *text);
@@ -146,7 +145,8 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         .map(|notice| notice.clone().into_problem())
         .collect();
     if let Some(invalid) = InvalidOrder::content(kind, Some(id.clone()), new_problems) {
-        return Err(invalid);
+        new.retain(|notice| !notice.is_warning());
+        return Err(invalid.noticing([order.notices, new].concat()));
     }
     // Strict reading refuses what would be left out. These values are used as they are.
     new.extend(doubts);
@@ -159,10 +159,12 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         let problems = order.notices.iter().filter(|notice| notice.is_warning());
         let problems = problems.map(|notice| notice.clone().into_problem()).collect();
         let unreachable = InvalidOrder::content(kind, Some(id.clone()), problems);
-        return Err(unreachable.unwrap_or_else(|| {
+        let unreachable = unreachable.unwrap_or_else(|| {
             let message = "names no way to reach the business".to_owned();
             InvalidOrder::unreadable(kind, message)
-        }));
+        });
+        order.notices.retain(|notice| !notice.is_warning());
+        return Err(unreachable.noticing(order.notices));
     }
     let sent = unchanged.is_none().then(|| sent::digest(&value));
     let normalised = unchanged.map_or_else(|| serde_json::to_string(&order), Ok);

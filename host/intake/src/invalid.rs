@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sitewright_order::Problem;
+use sitewright_order::{Notice, Problem};
 
 use super::OrderId;
 
@@ -11,8 +11,21 @@ use super::OrderId;
 pub struct InvalidOrder {
     kind: InvalidKind,
     id: Option<OrderId>,
+    found: Box<Found>,
+}
+
+/// What was found in a document. On the heap, so that results with an invalid order stay small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
     first: Problem,
     others: Vec<Problem>,
+    notices: Vec<Notice>,
+}
+
+impl Found {
+    fn one(problem: Problem) -> Box<Self> {
+        Box::new(Found { first: problem, others: Vec::new(), notices: Vec::new() })
+    }
 }
 
 /// The step at which reading a document failed.
@@ -49,7 +62,7 @@ pub enum InvalidKind {
 impl InvalidOrder {
     /// A document that cannot be read, with one problem of the whole document.
     pub(super) fn unreadable(kind: InvalidKind, message: String) -> Self {
-        InvalidOrder { kind, id: None, first: Problem::new("", message), others: Vec::new() }
+        InvalidOrder { kind, id: None, found: Found::one(Problem::new("", message)) }
     }
 
     /// A document whose content is wrong. Returns `None` if `problems` is empty.
@@ -60,12 +73,20 @@ impl InvalidOrder {
     ) -> Option<Self> {
         let mut problems = problems.into_iter();
         let first = problems.next()?;
-        Some(InvalidOrder { kind, id, first, others: problems.collect() })
+        let found = Found { first, others: problems.collect(), notices: Vec::new() };
+        Some(InvalidOrder { kind, id, found: Box::new(found) })
     }
 
     /// An order that is refused for one reason.
     pub(super) fn one(kind: InvalidKind, id: OrderId, problem: Problem) -> Self {
-        InvalidOrder { kind, id: Some(id), first: problem, others: Vec::new() }
+        InvalidOrder { kind, id: Some(id), found: Found::one(problem) }
+    }
+
+    /// The same with what else was found.
+    #[must_use]
+    pub(super) fn noticing(mut self, notices: Vec<Notice>) -> Self {
+        self.found.notices = notices;
+        self
     }
 
     pub fn kind(&self) -> InvalidKind {
@@ -79,15 +100,22 @@ impl InvalidOrder {
 
     /// What follows `is not valid` in a message: the number of problems, and the first.
     pub fn reason(&self) -> String {
-        match self.others.len() {
-            0 => format!(": {}", self.first),
-            others => format!(", {} problems; the first: {}", others + 1, self.first),
+        let Found { first, others, .. } = &*self.found;
+        match others.len() {
+            0 => format!(": {first}"),
+            others => format!(", {} problems; the first: {first}", others + 1),
         }
     }
 
     /// All problems, at least one.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&self.found.first).chain(&self.found.others)
+    }
+
+    /// What an order of this document would be warned of besides its problems: values that would be
+    /// left out, or were read for what they mean. Empty if the document cannot be read at all.
+    pub fn notices(&self) -> &[Notice] {
+        &self.found.notices
     }
 }
 

@@ -58,5 +58,6 @@ pub fn other_language(
         names.join("`, `")
     );
     let problem = Problem::new("/locale", message);
-    Err(InvalidOrder::one(InvalidKind::Language, order.id().clone(), problem))
+    let invalid = InvalidOrder::one(InvalidKind::Language, order.id().clone(), problem);
+    Err(invalid.noticing(order.order().notices.clone()))
 }

@@ -161,6 +161,44 @@ fn all_problems_at_once_with_pointers_into_the_document_as_given() {
 }
 
 #[test]
+fn a_refused_document_tells_its_warnings_beside_its_problems() {
+    // Whether it is read strictly; what is wrong; what it would be warned of besides.
+    for (strict, document, problems, warnings) in [
+        (
+            false,
+            r#"{"id": 1, "business_email": "a@example.com", "primary_color": "very blue"}"#,
+            "/business_name",
+            "/primary_color",
+        ),
+        (
+            false,
+            r#"{"id": 1, "business_name": "A", "business_email": "a@example.com",
+                "niche": "lawyer", "niche": "lawyer", "primary_color": "very blue"}"#,
+            "/niche",
+            "/primary_color",
+        ),
+        (
+            true,
+            r#"{"id": 1, "business_email": "a@example.com", "primary_color": "very blue"}"#,
+            "/primary_color",
+            "",
+        ),
+        (false, "{", "", ""),
+    ] {
+        let read = if strict { loaded_strictly } else { loaded };
+        let invalid = read(document.as_bytes()).unwrap_err();
+        assert!(pointers(&invalid).contains(&problems), "{document}: {invalid:?}");
+        let warned: Vec<&str> = invalid
+            .notices()
+            .iter()
+            .filter(|notice| notice.is_warning())
+            .map(|notice| notice.pointer.as_str())
+            .collect();
+        assert_eq!(warned.join(" "), warnings, "{document}: {invalid:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_at_all_says_why_and_where() {
     let table: [(&[u8], InvalidKind, &str); 6] = [
         (b"", InvalidKind::NotJson { line: 1, column: 0 }, "the document is empty"),

@@ -60,6 +60,14 @@ pub struct AiFailureSeries {
     pub sent: bool,
 }
 
+/// A candidate of a route for AI calls.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BreakerSeries {
+    pub route: String,
+    pub provider: String,
+    pub model: String,
+}
+
 /// Failed attempts that are not in the database yet, by provider, requested model and kind.
 pub(super) type Unstored = BTreeMap<(String, String, &'static str), u64>;
 
@@ -72,6 +80,8 @@ pub struct AiCounts {
     took: Mutex<BTreeMap<AiSeries, Distribution>>,
     failures: Mutex<BTreeMap<AiFailureSeries, u64>>,
     unstored: Mutex<Unstored>,
+    /// The candidates of the configuration, and whether their circuit breakers are open.
+    breakers: Mutex<BTreeMap<BreakerSeries, bool>>,
 }
 
 impl AiCounts {
@@ -136,6 +146,17 @@ impl AiCounts {
         self.failures.lock().clone()
     }
 
+    /// Notes which circuit breakers of this process are open, instead of what was noted before.
+    pub fn set_breakers(&self, breakers: BTreeMap<BreakerSeries, bool>) {
+        *self.breakers.lock() = breakers;
+    }
+
+    /// Each candidate of a route, and whether its circuit breaker is open. Empty in a process that
+    /// makes no AI calls.
+    pub fn breakers(&self) -> BTreeMap<BreakerSeries, bool> {
+        self.breakers.lock().clone()
+    }
+
     /// How long replies took, from the request to the whole reply, in at most as many series as
     /// [`AiCounts::snapshot`] has. Those of batches and of other orders took no time here.
     pub fn took(&self) -> BTreeMap<AiSeries, Distribution> {
@@ -166,6 +187,7 @@ mod tests {
                 input_tokens: Some(2),
                 output_tokens: None,
                 took_ms: (n % 2 == 0).then_some(1_500),
+                tries: Vec::new(),
                 entry: serde_json::Value::Null,
             };
             for reply in [ReplyUse::Used, ReplyUse::Unusable] {

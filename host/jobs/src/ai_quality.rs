@@ -38,6 +38,15 @@ pub struct AiLatency {
     pub p99_ms: i64,
 }
 
+/// AI replies that orders got from others, by the cache of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct CacheHits {
+    pub replies: i64,
+    /// Billionths of a US dollar that the orders have paid for them which asked first, as far as
+    /// prices are known.
+    pub saved_nano_usd: i64,
+}
+
 /// Attempts at AI calls that failed alike. A call that succeeded in the end may have several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct AiErrorCount {
@@ -95,6 +104,34 @@ impl Database {
         };
         let latencies = rows.iter().map(latency).collect::<Result<_, _>>();
         latencies.map_err(|error| Error::database(doing, error))
+    }
+
+    /// The replies from `since` to before `until` (milliseconds since the Unix epoch) that orders got
+    /// from others at no cost, in place of asking a model. With a tenant, only of its orders. A
+    /// price that no reply can have counts as 2^40 billionths.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn cache_hits(
+        &self,
+        since: i64,
+        until: i64,
+        tenant: Option<&str>,
+    ) -> Result<CacheHits, Error> {
+        let doing = "counting AI replies from the cache";
+        let sql = "SELECT count(*) AS replies,
+                CAST(coalesce(sum(CASE WHEN saved_nano_usd > 1099511627776
+                    THEN 1099511627776 ELSE saved_nano_usd END), 0) AS BIGINT) AS saved
+             FROM sitewright_ai_calls
+             WHERE created_at >= $1 AND created_at < $2 AND cached = 1
+                AND ($3 IS NULL OR order_id IN (SELECT id FROM sitewright_orders
+                    WHERE tenant = $3))";
+        let rows = self.read(doing, sql, args![since, until, tenant]).await?;
+        let hits = |row: &Row| -> Result<CacheHits, sqlx::Error> {
+            Ok(CacheHits { replies: row.int("replies")?, saved_nano_usd: row.int("saved")? })
+        };
+        let hits = rows.first().map(hits).transpose();
+        Ok(hits.map_err(|error| Error::database(doing, error))?.unwrap_or_default())
     }
 
     /// Attempts at AI calls that failed, from the beginning of the hour of `since` to before

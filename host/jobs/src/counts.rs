@@ -18,8 +18,22 @@ const TOOK: &[f64] =
 const WAITED: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 /// Maximum number of templates that are counted by name: producers name them.
 const MAX_TEMPLATES: usize = 100;
-/// What templates beyond the limit are called.
+/// What templates and checks beyond the limit are called.
 const OTHER: &str = "other";
+/// Maximum number of checks of sites that are counted by name, more than there are.
+const MAX_CHECKS: usize = 200;
+
+/// What a violation of a check of a site does.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum ProblemLevel {
+    /// The site is not published.
+    Error,
+    /// The site is published, and its release lists it.
+    Warning,
+}
 
 /// Counts attempts by their end and by the kind of their failure. At most one entry for each pair,
 /// whatever kinds others write.
@@ -31,6 +45,8 @@ pub struct AttemptCounts {
     /// How long attempts took, by their end.
     took: Mutex<BTreeMap<&'static str, Distribution>>,
     waited: Mutex<Distribution>,
+    /// The problems that checks of sites found, by check.
+    problems: Mutex<BTreeMap<String, BTreeMap<ProblemLevel, u64>>>,
     /// Bytes of all files of the releases that were made.
     release_bytes: AtomicU64,
 }
@@ -42,6 +58,7 @@ impl Default for AttemptCounts {
             templates: Mutex::default(),
             took: Mutex::default(),
             waited: Mutex::new(Distribution::new(WAITED)),
+            problems: Mutex::default(),
             release_bytes: AtomicU64::new(0),
         }
     }
@@ -86,6 +103,29 @@ impl AttemptCounts {
     /// The number of attempts for each template and end.
     pub fn by_template(&self) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
         self.templates.lock().clone()
+    }
+
+    /// Begins the counts of these checks of sites: 0 errors of each, so that the first one is an
+    /// increase.
+    pub fn begin_checks(&self, checks: impl IntoIterator<Item = String>) {
+        for check in checks {
+            self.add_problems(&check, ProblemLevel::Error, 0);
+        }
+    }
+
+    /// Counts problems that a check of a site found. At most 200 checks are named, the others are
+    /// `other`.
+    pub fn add_problems(&self, check: &str, level: ProblemLevel, number: u64) {
+        let mut problems = self.problems.lock();
+        let is_named = problems.contains_key(check) || problems.len() < MAX_CHECKS;
+        let name = if is_named { check } else { OTHER };
+        let count = problems.entry(name.to_owned()).or_default().entry(level).or_default();
+        *count = count.saturating_add(number);
+    }
+
+    /// The number of problems for each check of sites and level.
+    pub fn problems(&self) -> BTreeMap<String, BTreeMap<ProblemLevel, u64>> {
+        self.problems.lock().clone()
     }
 
     /// Counts a release that was stored, with this number of bytes in all of its files.

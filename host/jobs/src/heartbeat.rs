@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sitewright_model::build::host_build;
 use ulid::Ulid;
 
 use super::database::Database;
@@ -22,12 +23,14 @@ pub(super) struct WorkerIdentity {
     pub(super) boot: String,
     host: String,
     pid: i64,
+    /// The newest version of the contract that it knows.
+    contract: Option<String>,
 }
 
 impl WorkerIdentity {
     /// The identity of this process. Never used twice, so that a restarted worker is not mistaken
     /// for the one before.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(contract: Option<String>) -> Self {
         let host =
             read_line("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
         let host = host.unwrap_or_else(|| UNKNOWN.to_owned());
@@ -41,6 +44,7 @@ impl WorkerIdentity {
                 .unwrap_or_else(|| UNKNOWN.to_owned()),
             host,
             pid: i64::from(pid),
+            contract,
         }
     }
 
@@ -69,12 +73,13 @@ impl Sql {
         Sql {
             heartbeat: format!(
                 "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, marks,
-                    started_at, last_seen, beats, drain_requested_at)
+                    started_at, last_seen, beats, drain_requested_at, program, contract)
                  VALUES ($1, $2, $3, $4, $5, $6, {now}, {now}, 1,
-                    CASE WHEN $7 = 1 THEN {now} END)
+                    CASE WHEN $7 = 1 THEN {now} END, $8, $9)
                  ON CONFLICT (client_id) DO UPDATE SET boot_id = excluded.boot_id,
                     host = excluded.host, pid = excluded.pid, max_orders = excluded.max_orders,
                     marks = excluded.marks, last_seen = excluded.last_seen, stale_since = NULL,
+                    program = excluded.program, contract = excluded.contract,
                     beats = sitewright_workers.beats + 1,
                     drain_requested_at = CASE WHEN sitewright_workers.beats = 0
                         THEN coalesce(sitewright_workers.drain_requested_at,
@@ -200,7 +205,17 @@ impl Database {
             let (who, marks) = (who.clone(), marks.clone());
             Box::pin(async move {
                 let drains = i64::from(drains);
-                let args = args![&who.client, &who.boot, &who.host, who.pid, max, &marks, drains];
+                let args = args![
+                    &who.client,
+                    &who.boot,
+                    &who.host,
+                    who.pid,
+                    max,
+                    &marks,
+                    drains,
+                    host_build(),
+                    &who.contract
+                ];
                 let row = tx.optional(sql, args).await?.ok_or(sqlx::Error::RowNotFound)?;
                 Ok(row.opt_int("drain_requested_at")?.is_some())
             })
@@ -247,6 +262,8 @@ impl Database {
             let client = client.clone();
             Box::pin(async move {
                 river::resign(tx, &client).await?;
+                let breakers = "DELETE FROM sitewright_breakers WHERE worker = $1";
+                tx.execute(breakers, args![&client]).await?;
                 tx.execute("DELETE FROM sitewright_workers WHERE client_id = $1", args![&client])
                     .await
                     .map(drop)

@@ -17,6 +17,7 @@
 //! | `counts`, `distribution` | how did attempts of this process end, and after how long? |
 //! | `ai_counts` | which AI replies has this process paid for, and which calls failed? |
 //! | `ai_quality` | how long did AI calls take, and how did attempts at them fail? |
+//! | `breakers` | which circuit breakers are open in workers? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
@@ -67,6 +68,7 @@ mod background;
 mod backup;
 mod batch;
 mod batch_items;
+mod breakers;
 mod bulk;
 mod bulk_runs;
 mod coalesced;
@@ -114,17 +116,18 @@ mod watch;
 mod webhooks;
 mod worker;
 
-pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, ReplyUse};
-pub use ai_quality::{AiErrorCount, AiLatency};
+pub use ai_counts::{AiCounts, AiFailureSeries, AiSeries, AiTotals, BreakerSeries, ReplyUse};
+pub use ai_quality::{AiErrorCount, AiLatency, CacheHits};
 pub use background::Liveness;
 pub use backup::{Backup, BackupError};
 pub use batch_items::{
     BatchItem, BatchItemState, BatchOutcome, Collecting, DueBatch, ItemAnswer, ItemToSend,
     OfferedBatch, UnreadAnswer,
 };
+pub use breakers::{Breaker, NewBreaker};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
-pub use counts::AttemptCounts;
+pub use counts::{AttemptCounts, ProblemLevel};
 pub use database::Database;
 pub use distribution::Distribution;
 pub use drain::DrainAnswer;
@@ -153,7 +156,7 @@ pub use releases::ReleaseChoice;
 pub use reply_cache::{
     MAX_CACHED_BYTES, MAX_CACHED_REPLIES, MAX_CACHED_REPLY_BYTES, NewCachedReply,
 };
-pub use reply_journal::{AiCall, AiCallBrief, Cost, NewAiCall};
+pub use reply_journal::{AiCall, AiCallBrief, AiTry, Cost, NewAiCall};
 pub use retention::{ExpiredRows, KeptFiles, SweepCursor, SweptRows};
 pub use retry::{Backoff, RetryClass, class};
 pub use revise::{OldRevision, Revised, Revision};
@@ -162,12 +165,13 @@ pub use search::{DOCUMENTS_LOOKED_THROUGH, Found, LOOKED_THROUGH, Search};
 pub use serving::{Drained, STOPS_WITHIN, Serving, StopNow, serve};
 pub use settings::WorkerSettings;
 pub use signals::Signals;
-pub use spend::{Spend, TenantSpend};
+pub use spend::{RecentCost, Spend, TenantSpend};
 pub use stats::{EndedOrders, Stats, TemplateStats, WorkerStats};
 pub use template_versions::TemplateVersion;
 pub use tokens::{AuditEntry, NewAuditEntry, NewToken, Scope, Token};
 pub use watch::{OrderChange, OrderEvent};
 pub use webhooks::{
-    AttemptResult, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt, DeliveryCursor,
-    DeliveryFilter, DeliveryRecord, DeliveryState, Seen, Webhook, WebhookEvent,
+    AttemptResult, BudgetLimit, CALLBACK, Callback, ClaimedDelivery, Delivery, DeliveryAttempt,
+    DeliveryCursor, DeliveryFilter, DeliveryRecord, DeliveryState, ReachedBudget, Seen, Webhook,
+    WebhookEvent,
 };

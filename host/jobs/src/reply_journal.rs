@@ -13,6 +13,8 @@ use super::database::Database;
 use super::driver::{Row, Tx, args};
 use super::error::Error;
 use super::reply_cache;
+use sitewright_model::ai::{Attempt, AttemptOutcome, Usd};
+use sitewright_model::text::one_line;
 use sitewright_model::time::now_ms;
 
 /// One AI reply, with the request it answers.
@@ -33,8 +35,80 @@ pub struct NewAiCall {
     /// this reply: it came from a batch, or from another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
+    /// All attempts of the call, the last of which succeeded. Empty if the first one did, or if no
+    /// provider was asked just for this reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<AiTry>,
     /// The gateway's journal entry: content, finish reason, raw reply and so on.
     pub entry: Json,
+}
+
+/// Maximum length of the message of a try, in characters.
+const MAX_MESSAGE: usize = 500;
+
+/// One attempt at an AI call that succeeded in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AiTry {
+    /// Name of the provider in the configuration.
+    pub provider: String,
+    /// The requested model.
+    pub model: String,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_at: i64,
+    /// Milliseconds that it took.
+    pub took_ms: i64,
+    /// The HTTP status; null if there was no response.
+    pub status: Option<i64>,
+    /// `succeeded`, or the kind of its error, as in failure records: `rate_limited`.
+    #[schemars(with = "String")]
+    pub outcome: AttemptOutcome,
+    /// Whether a request was sent. If not, the circuit breaker was open, a limit had no room in
+    /// time, or no connection could be made.
+    pub sent: bool,
+    /// What went wrong, in one line of at most 500 characters; null if it succeeded.
+    pub message: Option<String>,
+}
+
+impl From<&Attempt> for AiTry {
+    fn from(attempt: &Attempt) -> Self {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let line = |text: &str| one_line(text).chars().take(MAX_MESSAGE).collect::<String>();
+        AiTry {
+            provider: attempt.provider.clone(),
+            model: attempt.model.clone(),
+            started_at: number(attempt.started_ms),
+            took_ms: number(attempt.duration_ms),
+            status: attempt.status.map(i64::from),
+            outcome: attempt.outcome,
+            sent: !attempt.not_sent,
+            message: attempt.message.as_ref().map(|message| line(message.as_str())),
+        }
+    }
+}
+
+impl NewAiCall {
+    /// Whether another order has paid for it.
+    fn is_cached(&self) -> bool {
+        self.entry["cached"] == true
+    }
+
+    /// What another order has paid for it, in billionths of a US dollar, as far as it is known.
+    fn saved(&self) -> Option<i64> {
+        let cost = Usd::deserialize(&self.entry["cost_usd"]).ok().filter(|_| self.is_cached())?;
+        stored(Some(cost.nanos()))
+    }
+
+    /// The tries as a JSON text; `None` if there are none.
+    fn tries_text(&self) -> Option<String> {
+        (!self.tries.is_empty()).then(|| json!(self.tries).to_string())
+    }
+}
+
+/// The tries of a row. What cannot be read is left out: they are for people only.
+fn tries_of(row: &Row) -> Result<Vec<AiTry>, sqlx::Error> {
+    let text = row.opt_text("tries")?;
+    let tries = text.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(tries.unwrap_or_default())
 }
 
 /// A reply's row.
@@ -49,6 +123,8 @@ pub struct AiCall {
     pub asked_again_at: Option<i64>,
     /// Milliseconds since the Unix epoch.
     pub at: i64,
+    /// Whether another order has paid for it, and it came from the cache at no cost.
+    pub cached: bool,
     #[serde(flatten)]
     pub call: NewAiCall,
 }
@@ -72,6 +148,13 @@ pub struct AiCallBrief {
     /// Milliseconds from the request to the whole reply; `None` if it came from a batch, or from
     /// another order.
     pub took_ms: Option<i64>,
+    /// Whether another order has paid for it, and it came from the cache at no cost.
+    pub cached: bool,
+    /// Billionths of a US dollar that the other order has paid for it; null if it does not come from
+    /// the cache, or the price is not known.
+    pub saved_nano_usd: Option<i64>,
+    /// All attempts of the call, the last of which succeeded; empty if the first one did.
+    pub tries: Vec<AiTry>,
 }
 
 /// The total of an order's AI replies over all attempts, those that are not reused included.
@@ -105,6 +188,7 @@ impl AiCall {
                 input_tokens: loaded(row.opt_int("input_tokens")?),
                 output_tokens: loaded(row.opt_int("output_tokens")?),
                 took_ms: loaded(row.opt_int("took_ms")?),
+                tries: tries_of(row)?,
                 entry: Json::Null,
             };
             let read = AiCall {
@@ -112,6 +196,7 @@ impl AiCall {
                 current: row.int("current")? == 1,
                 asked_again_at: row.opt_int("asked_again_at")?,
                 at: row.int("created_at")?,
+                cached: row.opt_int("cached")? == Some(1),
                 call,
             };
             Ok((read, row.text("entry")?))
@@ -120,6 +205,8 @@ impl AiCall {
         let (mut read, entry) = fields().map_err(|error| wrong(error.to_string()))?;
         read.call.entry =
             serde_json::from_str(&entry).map_err(|error| wrong(format!("`entry`: {error}")))?;
+        // Rows of before schema version 24 say it there only.
+        read.cached |= read.call.is_cached();
         Ok(read)
     }
 }
@@ -152,6 +239,9 @@ impl Coalesced for StoreReply {
                 json!(stored(call.output_tokens)),
                 json!(call.entry.to_string()),
                 json!(stored(call.took_ms)),
+                json!(call.tries_text()),
+                json!(call.is_cached().then_some(1)),
+                json!(call.saved()),
             ]
         }));
         // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
@@ -159,12 +249,14 @@ impl Coalesced for StoreReply {
             tx,
             "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
              purpose, provider, model,
-                cost_nano_usd, input_tokens, output_tokens, entry, created_at, took_ms)
+                cost_nano_usd, input_tokens, output_tokens, entry, created_at, took_ms, tries, \
+             cached, saved_nano_usd)
              SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, CAST(t.value ->> 3 AS BIGINT), 1, \
              t.value ->> 4, t.value ->> 5,
                 t.value ->> 6, CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT), \
              CAST(t.value ->> 9 AS BIGINT),
-                t.value ->> 10, CAST($2 AS BIGINT), CAST(t.value ->> 11 AS BIGINT)
+                t.value ->> 10, CAST($2 AS BIGINT), CAST(t.value ->> 11 AS BIGINT), \
+             t.value ->> 12, CAST(t.value ->> 13 AS BIGINT), CAST(t.value ->> 14 AS BIGINT)
              FROM ",
             " WHERE true ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING
              RETURNING order_id, attempt_id, request, occurrence"
@@ -205,13 +297,17 @@ impl Coalesced for StoreReply {
                 stored(call.output_tokens),
                 &call.entry.to_string(),
                 now_ms(),
-                stored(call.took_ms)
+                stored(call.took_ms),
+                call.tries_text().as_deref(),
+                call.is_cached().then_some(1_i64),
+                call.saved()
             ]
         };
         let insert = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, \
                       current, purpose, provider,
-                model, cost_nano_usd, input_tokens, output_tokens, entry, created_at, took_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                model, cost_nano_usd, input_tokens, output_tokens, entry, created_at, took_ms, \
+                      tries, cached, saved_nano_usd)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
              ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING";
         let counts = tx.execute(insert, values(1)).await? == 1;
         if !counts {
@@ -352,7 +448,7 @@ impl Database {
     ) -> Result<Vec<AiCallBrief>, Error> {
         let doing = "listing AI calls";
         let sql = "SELECT attempt_id, purpose, provider, model, current, created_at, cost_nano_usd,
-                input_tokens, output_tokens, took_ms
+                input_tokens, output_tokens, took_ms, cached, saved_nano_usd, tries
              FROM sitewright_ai_calls WHERE order_id = $1 ORDER BY id LIMIT $2";
         let rows = self.read(doing, sql, args![order, i64::from(limit)]).await?;
         let read = |row: &Row| {
@@ -367,6 +463,9 @@ impl Database {
                 input_tokens: row.opt_int("input_tokens")?,
                 output_tokens: row.opt_int("output_tokens")?,
                 took_ms: row.opt_int("took_ms")?,
+                cached: row.opt_int("cached")? == Some(1),
+                saved_nano_usd: row.opt_int("saved_nano_usd")?,
+                tries: tries_of(row)?,
             })
         };
         rows.iter()

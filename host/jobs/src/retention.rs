@@ -173,7 +173,7 @@ impl Database {
                         ),
                         ExpiredRows::Replies => over_json!(
                             tx,
-                            "UPDATE sitewright_ai_calls SET entry = '{}', current = 0
+                            "UPDATE sitewright_ai_calls SET entry = '{}', current = 0, tries = NULL
                              WHERE entry <> '{}' AND order_id IN (SELECT t.value ->> 0 FROM ",
                             ")"
                         ),

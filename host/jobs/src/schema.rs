@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 24] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -534,6 +534,66 @@ CREATE TABLE sitewright_template_versions (
     PRIMARY KEY (template, digest)
 );
 ",
+    // Webhooks about holds and budgets. Triggers write these deliveries too, whichever program sets
+    // or releases a hold. A budget of a day is reported once, by the worker that stores it first.
+    "
+ALTER TABLE sitewright_deliveries ADD COLUMN cause TEXT;
+ALTER TABLE sitewright_deliveries ADD COLUMN fingerprint TEXT;
+ALTER TABLE sitewright_deliveries ADD COLUMN tenant TEXT;
+CREATE TABLE sitewright_used_budgets (
+    day BIGINT NOT NULL,
+    tenant TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (day, tenant)
+);
+{sqlite}CREATE TRIGGER sitewright_holds_set AFTER INSERT ON sitewright_holds \
+     WHEN NEW.kind IN ('route', 'template') AND NEW.released_at IS NULL BEGIN {insert_hold} END;
+{sqlite}CREATE TRIGGER sitewright_holds_changed AFTER UPDATE OF released_at ON sitewright_holds \
+     WHEN NEW.kind IN ('route', 'template') \
+     AND (NEW.released_at IS NULL) <> (OLD.released_at IS NULL) BEGIN {insert_hold} END;
+{sqlite}CREATE TRIGGER sitewright_budgets_used AFTER INSERT ON sitewright_used_budgets \
+     BEGIN {insert_budget} END;
+{postgres}CREATE OR REPLACE FUNCTION sitewright_holds_webhooks() RETURNS trigger LANGUAGE plpgsql \
+     AS $$ BEGIN {insert_hold} RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_holds_set AFTER INSERT ON sitewright_holds FOR EACH ROW \
+     WHEN (NEW.kind IN ('route', 'template') AND NEW.released_at IS NULL) \
+     EXECUTE FUNCTION sitewright_holds_webhooks();
+{postgres}CREATE TRIGGER sitewright_holds_changed AFTER UPDATE OF released_at ON sitewright_holds \
+     FOR EACH ROW WHEN (NEW.kind IN ('route', 'template') \
+     AND (NEW.released_at IS NULL) <> (OLD.released_at IS NULL)) \
+     EXECUTE FUNCTION sitewright_holds_webhooks();
+{postgres}CREATE OR REPLACE FUNCTION sitewright_budgets_webhooks() RETURNS trigger \
+     LANGUAGE plpgsql AS $$ BEGIN {insert_budget} RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_budgets_used AFTER INSERT ON sitewright_used_budgets \
+     FOR EACH ROW EXECUTE FUNCTION sitewright_budgets_webhooks();
+",
+    // Which program a worker runs, and the newest contract that it knows. AI replies that another
+    // order has paid for, of which an index has all that is counted; and the attempts of calls that
+    // did not succeed at once. Circuit breakers that are open in workers; the model is empty for
+    // that of an address.
+    "
+ALTER TABLE sitewright_workers ADD COLUMN program TEXT;
+ALTER TABLE sitewright_workers ADD COLUMN contract TEXT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN tries TEXT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN cached BIGINT;
+ALTER TABLE sitewright_ai_calls ADD COLUMN saved_nano_usd BIGINT;
+CREATE INDEX sitewright_ai_calls_cached ON sitewright_ai_calls (created_at, saved_nano_usd, \
+     order_id) WHERE cached = 1;
+CREATE TABLE sitewright_breakers (
+    worker TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    routes TEXT NOT NULL,
+    failures BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    status BIGINT,
+    since BIGINT NOT NULL,
+    next_probe_at BIGINT,
+    release_requested_at BIGINT,
+    PRIMARY KEY (worker, provider, model)
+);
+",
 ];
 
 /// The statement of the trigger of version 10, `{insert}` there, on one line for the placeholders
@@ -551,6 +611,25 @@ const INSERT_DELIVERIES: &str = "INSERT INTO sitewright_deliveries (id, webhook,
      WHERE w.disabled_at IS NULL AND w.events LIKE '%,order.' || NEW.state || ',%' \
      UNION ALL SELECT 'callback' AS webhook, c.url AS url FROM sitewright_callbacks c \
      WHERE c.order_id = NEW.id AND c.disabled_at IS NULL) AS t;";
+
+/// The statement of the triggers of version 23 on holds, `{insert_hold}` there.
+const INSERT_HOLD_DELIVERIES: &str = "INSERT INTO sitewright_deliveries (id, webhook, event, at, \
+     next_at, template, hold, cause, fingerprint) \
+     SELECT 'msg_' || {unique}, w.name, e.event, e.at, e.at, \
+     CASE WHEN NEW.kind = 'template' THEN NEW.name END, NEW.id, NEW.cause, NEW.fingerprint \
+     FROM (SELECT CASE WHEN NEW.kind = 'route' AND NEW.released_at IS NULL THEN 'route.held' \
+     WHEN NEW.kind = 'route' THEN 'route.released' \
+     WHEN NEW.released_at IS NULL THEN 'template.paused' ELSE 'template.resumed' END AS event, \
+     coalesce(NEW.released_at, NEW.since) AS at) AS e \
+     JOIN sitewright_webhooks w ON w.disabled_at IS NULL \
+     AND w.events LIKE '%,' || e.event || ',%';";
+
+/// The statement of the trigger of version 23 on budgets, `{insert_budget}` there.
+const INSERT_BUDGET_DELIVERIES: &str = "INSERT INTO sitewright_deliveries (id, webhook, event, at, \
+     next_at, cause, tenant) \
+     SELECT 'msg_' || {unique}, w.name, 'budget.reached', NEW.at, NEW.at, NEW.cause, \
+     nullif(NEW.tenant, '') FROM sitewright_webhooks w \
+     WHERE w.disabled_at IS NULL AND w.events LIKE '%,budget.reached,%';";
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS sitewright_schema (
     version BIGINT PRIMARY KEY,
@@ -750,11 +829,15 @@ async fn apply(tx: &mut Tx, from: i64, to: i64) -> Result<(), sqlx::Error> {
     let (now, sequence) = (queries.now_ms.as_str(), queries.sequence.as_str());
     // A comment on the other one.
     let (sqlite, postgres) = (tx.pick("", "-- "), tx.pick("-- ", ""));
-    let insert = INSERT_DELIVERIES.replace("{unique}", &queries.unique);
+    let [insert, insert_hold, insert_budget] =
+        [INSERT_DELIVERIES, INSERT_HOLD_DELIVERIES, INSERT_BUDGET_DELIVERIES]
+            .map(|statement| statement.replace("{unique}", &queries.unique));
     for (version, migration) in (1..).zip(MIGRATIONS) {
         if version > from && version <= to {
             let script = migration.replace("{now}", now).replace("{sequence}", sequence);
             let script = script.replace("{sqlite}", sqlite).replace("{postgres}", postgres);
+            let script = script.replace("{insert_hold}", &insert_hold);
+            let script = script.replace("{insert_budget}", &insert_budget);
             tx.script(script.replace("{insert}", &insert)).await?;
             tx.execute(
                 "INSERT INTO sitewright_schema (version, program, applied_at) VALUES ($1, $2, $3)",

@@ -104,7 +104,7 @@ pub async fn serve<H: Handler, P: Publisher>(
     publisher: Arc<P>,
 ) -> Result<Serving, Error> {
     database.check_schema().await?;
-    let identity = WorkerIdentity::new();
+    let identity = WorkerIdentity::new(settings.contract.clone());
     let presence = Presence::enter(&database).await?;
     let marks = settings.marks.as_ref().map(|marks| marks.name());
     database.heartbeat(&identity, settings.max_orders, marks, false).await?;

@@ -13,6 +13,9 @@ pub struct WorkerSettings {
     pub max_orders: usize,
     /// The configuration of orders that name none.
     pub config_version: Option<String>,
+    /// The newest version of the contract with templates that this worker knows, such as `0.2.0`,
+    /// for `queue stats`. Default: not said.
+    pub contract: Option<String>,
     pub limits: AttemptLimits,
     /// The marks of this process, for the one that rescues its orders. Without them no order is
     /// ever suspected of ending a process, and workers on the same machine wait for `stale_after`.
@@ -51,6 +54,7 @@ impl Default for WorkerSettings {
         WorkerSettings {
             max_orders: 2_000,
             config_version: None,
+            contract: None,
             limits: AttemptLimits::default(),
             marks: None,
             heartbeat_every: Duration::from_secs(5),

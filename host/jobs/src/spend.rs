@@ -37,6 +37,15 @@ pub struct TenantSpend {
     pub cost: Cost,
 }
 
+/// What AI replies cost together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecentCost {
+    /// Billionths of a US dollar, of the replies whose price is known.
+    pub nano_usd: i64,
+    /// Replies of which the price is not known.
+    pub unpriced: i64,
+}
+
 /// Which AI replies are added up.
 pub(super) struct Period {
     /// Milliseconds since the Unix epoch, the first that counts.
@@ -87,16 +96,21 @@ impl Database {
     }
 
     /// What AI replies cost that were paid for at or after `since`, in milliseconds since the Unix
-    /// epoch. A number that no reply can have counts as 2^40.
+    /// epoch. A number that no reply can have counts as 2^40. Reads each of them.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn cost_since(&self, since: i64) -> Result<Cost, Error> {
+    pub async fn cost_since(&self, since: i64) -> Result<RecentCost, Error> {
         let doing = "adding up AI calls";
-        let sql =
-            concat!("SELECT ", sums!(), " FROM sitewright_ai_calls c WHERE c.created_at >= $1");
+        let sql = "SELECT CAST(coalesce(sum(CASE WHEN cost_nano_usd > 1099511627776
+                    THEN 1099511627776 ELSE cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
+                count(*) - count(cost_nano_usd) AS unpriced
+             FROM sitewright_ai_calls WHERE created_at >= $1";
         let rows = self.read(doing, sql, args![since]).await?;
-        let cost = rows.first().map(Cost::read).transpose();
+        let read = |row: &Row| -> Result<RecentCost, sqlx::Error> {
+            Ok(RecentCost { nano_usd: row.int("nano_usd")?, unpriced: row.int("unpriced")? })
+        };
+        let cost = rows.first().map(read).transpose();
         Ok(cost.map_err(|error| Error::database(doing, error))?.unwrap_or_default())
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use sitewright_model::time::now_ms;
 
+use super::breakers::Breaker;
 use super::database::Database;
 use super::driver::{Row, args, river, sql};
 use super::error::Error;
@@ -30,6 +31,8 @@ pub struct Stats {
     pub batch_items: i64,
     /// What orders wait for besides their time, and what to do about it.
     pub holds: Vec<Hold>,
+    /// Circuit breakers that are open in workers: each stops the calls of its own worker.
+    pub breakers: Vec<Breaker>,
     pub workers: Vec<WorkerStats>,
 }
 
@@ -49,6 +52,12 @@ pub struct WorkerStats {
     pub max_orders: i64,
     /// Whether it was asked to drain: it claims no more orders, and ends when it has none.
     pub draining: bool,
+    /// Version and commit of its program, such as `0.1.0+1a2b3c4d5e6f`; null for a worker whose
+    /// program does not say it.
+    pub program: Option<String>,
+    /// The newest version of the contract `sitewright:template` that it knows, such as `0.2.0`; it
+    /// runs templates of older ones, too.
+    pub contract: Option<String>,
 }
 
 /// A template that live workers have.
@@ -102,6 +111,7 @@ impl Database {
                        w.started_at AS started_at,
                 w.last_seen AS last_seen, w.max_orders AS max_orders,
                 w.drain_requested_at AS drain_requested_at,
+                w.program AS program, w.contract AS contract,
                 (SELECT count(*) FROM sitewright_orders o WHERE o.state = {running} AND \
                        o.owner_worker = w.client_id) AS running
              FROM sitewright_workers w ORDER BY w.started_at, w.client_id"
@@ -118,6 +128,8 @@ impl Database {
                     running: row.int("running")?,
                     max_orders: row.int("max_orders")?,
                     draining: row.opt_int("drain_requested_at")?.is_some(),
+                    program: row.opt_text("program")?,
+                    contract: row.opt_text("contract")?,
                 })
             };
             known.push(worker().map_err(failed)?);
@@ -125,13 +137,14 @@ impl Database {
         Ok(Stats {
             batch_items: self.open_batch_items().await?,
             holds: self.holds().await?,
+            breakers: self.breakers().await?,
             workers: known,
             ..counted
         })
     }
 
     /// The queue as whoever some orders are for may see it: only these orders count, and there are
-    /// neither holds nor workers.
+    /// neither holds nor breakers nor workers.
     ///
     /// # Errors
     /// If the database fails.
@@ -182,6 +195,7 @@ impl Database {
             paused: self.is_paused().await?,
             batch_items: 0,
             holds: Vec::new(),
+            breakers: Vec::new(),
             workers: Vec::new(),
         })
     }

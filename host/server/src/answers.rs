@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sitewright_intake::Notice;
 use sitewright_jobs::{
-    AiCallBrief, AiErrorCount, AiLatency, AuditEntry, BulkRun, Callback, Cost, CostRow, Delivery,
-    DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
+    AiCallBrief, AiErrorCount, AiLatency, AuditEntry, BulkRun, CacheHits, Callback, Cost, CostRow,
+    Delivery, DeliveryAttempt, Hold, HoldId, HookDelivery, Order, OrderState, RemovedRows, Webhook,
 };
 use sitewright_model::message::Message;
 
@@ -189,6 +189,16 @@ pub(crate) struct HoldChange {
     pub(crate) hold: HoldId,
 }
 
+/// The circuit breakers of a provider were released.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BreakerChange {
+    pub(crate) outcome: Outcome,
+    /// The provider's name in the configuration.
+    pub(crate) provider: String,
+    /// The number of breakers that were open, in all workers.
+    pub(crate) breakers: u64,
+}
+
 /// A bulk action that was tried, started or stopped.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BulkAnswer {
@@ -215,6 +225,8 @@ pub(crate) struct CostList {
     /// Attempts that failed, in whole hours, the most frequent first; at most 100. It is not known
     /// of which orders they were: null for a token of a tenant.
     pub(crate) errors: Option<Vec<AiErrorCount>>,
+    /// Replies that came from the cache in place of a model: `cache` of a route.
+    pub(crate) cache: CacheHits,
 }
 
 /// The templates that orders may name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sitewright_console::ConfigurationKey;
-use sitewright_control::{Languages, Reading};
+use sitewright_control::{Conformance, Languages, Reading};
 use sitewright_jobs::Database;
 use sitewright_model::message::Message;
 use sitewright_site::SiteStore;
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
 use super::config::ServerConfig;
-use super::console::{Link, Outcomes, Sessions};
+use super::console::{LastCost, Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::{Folders, Health};
 use super::hook_bodies::HookBodies;
@@ -36,6 +36,11 @@ const MAX_HOOK_BODY: usize = 1 << 20;
 /// Lists the templates of this machine's folder; why, if it cannot be read.
 pub type TemplateNames =
     Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<String>, Message>> + Send + Sync>;
+
+/// What the conformance suite said of the template with this name, from its report in the templates
+/// folder of this machine; `None` if there is none. Why it cannot be read.
+pub type ConformanceReports =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Option<Conformance>, Message>> + Send + Sync>;
 
 /// Counts what the next sweep of `[retention]` would remove from the database: what, and how many.
 pub type Expired =
@@ -81,8 +86,22 @@ pub type Alive = Arc<dyn Fn() -> Result<(), Message> + Send + Sync>;
 pub enum Surface {
     /// All of it: `sitewright serve`.
     Api,
-    /// Health and metrics only: `sitewright worker --listen`.
+    /// All of it, in the process of a worker: `sitewright worker --listen --api`.
+    Worker,
+    /// Health and metrics of a worker only: `sitewright worker --listen`.
     Status,
+}
+
+impl Surface {
+    /// Whether it has the API and the console.
+    pub fn has_api(self) -> bool {
+        matches!(self, Surface::Api | Surface::Worker)
+    }
+
+    /// Whether its process is a worker, whose folders are a part of its health.
+    pub fn is_of_worker(self) -> bool {
+        matches!(self, Surface::Worker | Surface::Status)
+    }
 }
 
 /// What a server is made of.
@@ -104,6 +123,7 @@ pub struct ServerParts {
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
     pub templates: TemplateNames,
+    pub conformance: ConformanceReports,
     /// Which languages templates write, as far as this machine knows.
     pub languages: Languages,
     pub expired: Expired,
@@ -136,6 +156,7 @@ pub(crate) struct Shared {
     pub(crate) configuration: Vec<ConfigurationKey>,
     pub(crate) routes: Vec<String>,
     pub(crate) templates: TemplateNames,
+    pub(crate) conformance: ConformanceReports,
     pub(crate) languages: Languages,
     pub(crate) expired: Expired,
     pub(crate) replay: Replay,
@@ -165,6 +186,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) rates: Rates,
     pub(crate) outcomes: Outcomes,
+    /// What AI replies have cost, as the first page of the console shows it.
+    pub(crate) last_cost: LastCost,
     /// The memory for bodies of webhooks, whose senders are not known before they were read.
     pub(crate) hook_bodies: HookBodies,
     /// Changes that have begun. They go on when their clients hang up.
@@ -185,6 +208,7 @@ impl App {
             configuration,
             routes,
             templates,
+            conformance,
             languages,
             expired,
             replay,
@@ -197,8 +221,8 @@ impl App {
             surface,
         } = parts;
         let stop = CancellationToken::new();
-        let folders = (surface == Surface::Status)
-            .then(|| Folders::new(Arc::clone(&templates), sites.clone()));
+        let folders =
+            surface.is_of_worker().then(|| Folders::new(Arc::clone(&templates), sites.clone()));
         let shared = Shared {
             hub: Hub::new(database.clone(), stop.clone()),
             health: Health::new(database.clone(), alive, folders),
@@ -211,6 +235,7 @@ impl App {
             refusals: Refusals::default(),
             rates: Rates::new(&settings),
             outcomes: Outcomes::default(),
+            last_cost: LastCost::default(),
             hook_bodies: HookBodies::new(),
             actions: TaskTracker::new(),
             database,
@@ -222,6 +247,7 @@ impl App {
             configuration,
             routes,
             templates,
+            conformance,
             languages,
             expired,
             replay,

@@ -78,5 +78,7 @@ pub(crate) async fn list(
         Some(_) => None,
         None => Some(app.database.ai_errors(since, until).await?),
     };
-    Ok(answer(StatusCode::OK, &CostList { since, until, total, rows, latencies, errors }))
+    let cache = app.database.cache_hits(since, until, tenant).await?;
+    let list = CostList { since, until, total, rows, latencies, errors, cache };
+    Ok(answer(StatusCode::OK, &list))
 }

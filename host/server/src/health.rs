@@ -35,7 +35,7 @@ pub(crate) enum Readiness {
     SchemaMissing,
     /// The database was migrated by a newer program.
     SchemaNewer,
-    /// The templates folder of a worker has no template, or cannot be read.
+    /// The templates folder of a worker has no template, cannot be read, or does not answer.
     NoTemplate,
     /// The sites folder of a worker is gone, cannot be written, or does not answer.
     SitesUnwritable,
@@ -77,49 +77,80 @@ impl Readiness {
 pub(crate) struct Folders {
     templates: TemplateNames,
     sites: PathBuf,
-    /// Whether the sites folder is being tried: a mount that hangs keeps one thread, however many
-    /// probes there are.
+    /// Whether the templates folder is being read, and the sites folder tried.
+    is_reading: Arc<AtomicBool>,
     is_trying: Arc<AtomicBool>,
 }
 
 impl Folders {
     pub(crate) fn new(templates: TemplateNames, sites: PathBuf) -> Self {
-        Folders { templates, sites, is_trying: Arc::default() }
+        Folders { templates, sites, is_reading: Arc::default(), is_trying: Arc::default() }
     }
 
-    async fn ready(&self) -> Readiness {
-        match (self.templates)().await {
-            Ok(names) if names.is_empty() => {
+    /// Tries both, for at most `within` together.
+    async fn ready(&self, within: Duration) -> Readiness {
+        let until = tokio::time::Instant::now() + within;
+        let templates = Arc::clone(&self.templates);
+        match one_at_a_time(&self.is_reading, until, async move { templates().await }).await {
+            Some(Ok(names)) if !names.is_empty() => {}
+            Some(Ok(_)) => {
                 tracing::warn!("not ready: the templates folder has no template");
                 return Readiness::NoTemplate;
             }
-            Ok(_) => {}
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::warn!(%error, "not ready");
                 return Readiness::NoTemplate;
             }
+            None => {
+                tracing::warn!("not ready: the templates folder does not answer");
+                return Readiness::NoTemplate;
+            }
         }
-        if self.is_trying.swap(true, Ordering::Relaxed) {
-            tracing::warn!("not ready: the sites folder has not answered since the probe before");
-            return Readiness::SitesUnwritable;
-        }
-        let (sites, is_trying) = (self.sites.clone(), Arc::clone(&self.is_trying));
-        let tried = tokio::task::spawn_blocking(move || {
-            let tried = try_to_write(&sites);
-            is_trying.store(false, Ordering::Relaxed);
-            tried
-        });
-        match tried.await {
-            Ok(Ok(())) => Readiness::Ready,
-            Ok(Err(why)) => {
+        let sites = self.sites.clone();
+        let trying = async move {
+            let tried = tokio::task::spawn_blocking(move || try_to_write(&sites)).await;
+            tried.unwrap_or_else(|error| Err(format!("the sites folder was not tried: {error}")))
+        };
+        match one_at_a_time(&self.is_trying, until, trying).await {
+            Some(Ok(())) => Readiness::Ready,
+            Some(Err(why)) => {
                 tracing::warn!("not ready: {why}");
                 Readiness::SitesUnwritable
             }
-            Err(error) => {
-                tracing::warn!(%error, "not ready: the sites folder could not be tried");
+            None => {
+                tracing::warn!("not ready: the sites folder does not answer");
                 Readiness::SitesUnwritable
             }
         }
+    }
+}
+
+/// What `work` comes to. `None` if that is not known at `until`, or the work of a call before still
+/// goes on, however long ago that gave up: a mount that hangs keeps one thread, however many probes
+/// there are.
+async fn one_at_a_time<T: Send + 'static>(
+    goes_on: &Arc<AtomicBool>,
+    until: tokio::time::Instant,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    if goes_on.swap(true, Ordering::Relaxed) {
+        return None;
+    }
+    let ends = EndsWhenDropped(Arc::clone(goes_on));
+    let working = tokio::spawn(async move {
+        let done = work.await;
+        drop(ends);
+        done
+    });
+    tokio::time::timeout_at(until, working).await.ok()?.ok()
+}
+
+/// Says that the work has ended, also if it panicked.
+struct EndsWhenDropped(Arc<AtomicBool>);
+
+impl Drop for EndsWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
@@ -170,14 +201,7 @@ impl Health {
             }
         };
         let readiness = match (&self.folders, readiness) {
-            (Some(folders), Readiness::Ready) => {
-                let tried = tokio::time::timeout(ANSWERS_WITHIN, folders.ready()).await;
-                tried.unwrap_or_else(|_| {
-                    let within = ANSWERS_WITHIN.as_secs();
-                    tracing::warn!("not ready: the folders have not answered for {within} s");
-                    Readiness::SitesUnwritable
-                })
-            }
+            (Some(folders), Readiness::Ready) => folders.ready(ANSWERS_WITHIN).await,
             (_, readiness) => readiness,
         };
         *last = Some((Instant::now(), readiness));
@@ -207,4 +231,40 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
         | Readiness::SitesUnwritable => StatusCode::SERVICE_UNAVAILABLE,
     };
     answer(status, &json!({ "status": readiness, "hint": readiness.hint() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
+    #[tokio::test]
+    async fn a_folder_that_hangs_is_tried_once_however_many_probes_there_are() {
+        let (hangs, tries) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (gate, counted) = (Arc::clone(&hangs), Arc::clone(&tries));
+        let templates: TemplateNames = Arc::new(move || {
+            let (gate, counted) = (Arc::clone(&gate), Arc::clone(&counted));
+            Box::pin(async move {
+                counted.fetch_add(1, Ordering::Relaxed);
+                drop(gate.acquire().await);
+                Ok(Vec::new())
+            })
+        });
+        let folders = Folders::new(templates, PathBuf::from("sites"));
+        for within_ms in [20, 0, 20] {
+            let readiness = folders.ready(Duration::from_millis(within_ms)).await;
+            assert_eq!(readiness, Readiness::NoTemplate);
+        }
+        assert_eq!(tries.load(Ordering::Relaxed), 1);
+        // It answers again, and is tried again.
+        hangs.add_permits(1);
+        while tries.load(Ordering::Relaxed) < 2 {
+            assert_eq!(folders.ready(ANSWERS_WITHIN).await, Readiness::NoTemplate);
+            tokio::task::yield_now().await;
+        }
+    }
 }

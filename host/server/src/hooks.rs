@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::Value;
 use sitewright_control::{Document, Submission, read, submit};
 use sitewright_jobs::{
     HookDelivery, HookDeliveryFilter, HookDeliveryState, HookOutcome, NewHookDelivery, Priority,
@@ -23,6 +24,7 @@ use super::access::Client;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
 use super::app::App;
 use super::extract::{Id, Parameters, answer, read_hook, traceparent};
+use super::moment::due;
 use super::orders::{language, page, position, read_position};
 use super::problem::{Problem, ProblemKind};
 use super::templates;
@@ -161,14 +163,15 @@ struct NoOrder {
     problem: Problem,
 }
 
-/// The order document that a body means.
+/// The order document that a body means, and the time before which its order must not begin, in
+/// milliseconds since the Unix epoch.
 ///
 /// # Errors
 /// Why it means none.
-fn document(hook: &Hook, body: String) -> Result<Vec<u8>, String> {
-    if hook.is_whole() {
-        // As it came: intake says what is wrong with it, and warns of what it replaces.
-        return Ok(body.into_bytes());
+fn document(hook: &Hook, body: String) -> Result<(Vec<u8>, Option<i64>), String> {
+    // As it came: intake says what is wrong with it, and warns of what it replaces.
+    if hook.is_whole() && hook.due().is_none() {
+        return Ok((body.into_bytes(), None));
     }
     let parsed = sitewright_intake::parse(&body).map_err(|invalid| {
         let why: Vec<&str> = invalid.problems().map(|problem| problem.message.as_str()).collect();
@@ -178,7 +181,31 @@ fn document(hook: &Hook, body: String) -> Result<Vec<u8>, String> {
     if let Some(twice) = parsed.duplicates.iter().find(|twice| hook.reads(&twice.pointer)) {
         return Err(format!("what is at {:?} {}", twice.pointer, twice.message));
     }
-    hook.document(&parsed.value).map_err(|why| why.to_string())
+    let due_at = due_at(hook, &parsed.value)?;
+    if hook.is_whole() {
+        drop(parsed);
+        return Ok((body.into_bytes(), due_at));
+    }
+    let document = hook.document(&parsed.value).map_err(|why| why.to_string())?;
+    Ok((document, due_at))
+}
+
+/// The time before which the order of a body must not begin, in milliseconds since the Unix epoch.
+fn due_at(hook: &Hook, body: &Value) -> Result<Option<i64>, String> {
+    let Some(pointer) = hook.due() else { return Ok(None) };
+    let at = match body.pointer(pointer) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
+        Some(Value::String(text)) => due(text.trim()).ok(),
+        Some(_) => None,
+    };
+    // Without the value, which is a customer's.
+    at.map(Some).ok_or_else(|| {
+        format!(
+            "what is at {pointer:?} is no time with a zone, at most five years ahead; it must be \
+             like `2026-12-24T08:00:00Z`"
+        )
+    })
 }
 
 /// Adds the order that a body means; its id.
@@ -189,7 +216,7 @@ async fn order_of(
     traceparent: Option<TraceParent>,
 ) -> Result<String, NoOrder> {
     let unknown = |problem: Problem| NoOrder { order: None, problem };
-    let document = document(hook, body)
+    let (document, due_at) = document(hook, body)
         .map_err(|why| unknown(Problem::new(ProblemKind::InvalidOrder, why)))?;
     let read = read(document, &app.reading).await;
     let order = match read.map_err(|error| unknown(Problem::from(error)))? {
@@ -219,7 +246,7 @@ async fn order_of(
         batch: hook.batch,
         notices,
         traceparent,
-        due_at: None,
+        due_at,
     };
     let submitted = submit(&app.database, vec![submission], None).await;
     let submitted = submitted.map_err(|error| of_order(Problem::from(error)))?;

@@ -73,7 +73,8 @@ mod webhooks;
 
 pub use access::Access;
 pub use app::{
-    Alive, Bundle, BundleExport, Expired, Replay, ReplayError, ServerParts, Surface, TemplateNames,
+    Alive, Bundle, BundleExport, ConformanceReports, Expired, Replay, ReplayError, ServerParts,
+    Surface, TemplateNames,
 };
 pub use config::ServerConfig;
 pub use console_config::{ConsoleConfig, ProxyScope, TrustedNet};

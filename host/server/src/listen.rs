@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::access::{Client, Lock, is_loopback};
-use super::app::{App, ServerParts, Surface};
+use super::app::{App, ServerParts};
 use super::console::random;
 use super::console::refusal::{is_page, no_page};
 use super::places::{Place, Places};
@@ -105,7 +105,7 @@ impl Server {
         let wanted = parts.settings.listen;
         // The status of a worker answers probes without a token, and nothing else.
         // With an identity provider nobody gets in without a login either.
-        if parts.surface == Surface::Api
+        if parts.surface.has_api()
             && parts.oidc.is_none()
             && !is_loopback(wanted.ip())
             && !parts.database.has_tokens().await?
@@ -120,8 +120,8 @@ impl Server {
             let wrong = |why| ServerError::PreviewsUrl { url: url.clone(), why };
             previews::check_url(url, address).map_err(wrong)?;
         }
-        let previews = match (parts.surface, parts.settings.console.previews) {
-            (Surface::Api, Some(wanted)) => Some(bind_previews(wanted).await?),
+        let previews = match parts.settings.console.previews {
+            Some(wanted) if parts.surface.has_api() => Some(bind_previews(wanted).await?),
             _ => None,
         };
         let app = App::new(parts, Lock::new(address, has_logins));
@@ -175,10 +175,10 @@ impl Server {
     pub async fn serve(self, stop: CancellationToken) -> bool {
         let Server { listener, previews, app, .. } = self;
         let places = Places::new(app.settings.connections);
-        if app.surface == Surface::Api && !app.hooks.is_empty() {
+        if app.surface.has_api() && !app.hooks.is_empty() {
             app.actions.spawn(hooks::map_due(app.clone()));
         }
-        if app.surface == Surface::Api {
+        if app.surface.has_api() {
             app.actions.spawn(bulk::make_all(app.clone()));
         }
         let api = answer_all(listener, router(&app), &app, &places, &stop);
@@ -315,7 +315,7 @@ impl Answers {
     /// Always an answer, also if a handler panics or takes too long.
     async fn answer(mut self, mut request: Request) -> Response<Body> {
         request.extensions_mut().insert(Client(self.client));
-        let is_page = self.app.surface == Surface::Api && is_page(request.uri().path());
+        let is_page = self.app.surface.has_api() && is_page(request.uri().path());
         let refuse = |kind, detail: String| match is_page {
             true => no_page(kind, detail),
             false => Problem::new(kind, detail).into_response(),

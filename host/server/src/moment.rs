@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sitewright_jobs::MAX_DUE_MS;
-use sitewright_model::time::now_ms;
+use sitewright_model::time::{WrittenTime, ceil_ms, floor_ms, now_ms};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -36,13 +36,10 @@ pub(crate) fn moment(name: &str, text: &str) -> Result<i64, Problem> {
     if let Ok(ms) = text.parse() {
         return Ok(ms);
     }
-    if let Some(ms) = span(text) {
-        return Ok(now_ms().saturating_sub(ms));
-    }
-    let time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    match OffsetDateTime::parse(&time, &Rfc3339) {
-        Ok(time) => Ok(time.unix_timestamp().saturating_mul(1_000)),
-        Err(_) => {
+    match WrittenTime::parse(text) {
+        Some(WrittenTime::At(time)) => Ok(floor_ms(time)),
+        Some(WrittenTime::Span(ms)) => Ok(now_ms().saturating_sub(ms)),
+        None => {
             let detail = format!(
                 "`{name}` is {text:?}; write 30m, 2h, 7d, 2026-11-23, 2026-11-23T08:00:00Z, or \
                  milliseconds since the Unix epoch"
@@ -58,26 +55,9 @@ pub(crate) fn due(text: &str) -> Result<i64, Problem> {
     let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
         wrong(format!("{text:?}, which is no time with a zone; write 2026-12-24T08:00:00Z"))
     })?;
-    // Never begins too early: a part of a second counts as a whole one.
-    let at = time.unix_timestamp().saturating_add(i64::from(time.nanosecond() > 0));
-    let at = at.saturating_mul(1_000);
+    let at = ceil_ms(time);
     if at > now_ms().saturating_add(MAX_DUE_MS) {
         return Err(wrong(format!("{text:?}, which is more than five years ahead")));
     }
     Ok(at)
-}
-
-/// `90s`, `30m`, `2h`, `7d` or `2w` in milliseconds, as the command line reads it.
-fn span(text: &str) -> Option<i64> {
-    let unit = text.chars().last()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        'w' => 7 * 86_400,
-        _ => return None,
-    };
-    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
-    Some(i64::from(number).saturating_mul(seconds * 1_000))
 }

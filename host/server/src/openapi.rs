@@ -17,8 +17,8 @@ use strum::VariantArray as _;
 
 use super::access::Access;
 use super::answers::{
-    AuditPage, BulkAnswer, CallList, CallbackChange, CancelledOrder, Checked, CostList,
-    DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail,
+    AuditPage, BreakerChange, BulkAnswer, CallList, CallbackChange, CancelledOrder, Checked,
+    CostList, DeliveryDetail, DeliveryPage, ErasedOrder, HoldChange, HoldList, HookDeliveryDetail,
     HookDeliveryPage, HookReplay, OrderPage, QueueChange, ReceivedHook, Redelivery, ReleaseList,
     RetriedOrder, RevisedOrder, TemplateList, WebhookChange, WebhookList, WorkerChange,
 };
@@ -26,6 +26,7 @@ use super::app::Surface;
 use super::console::headers::secure;
 use super::problem::{Problem, ProblemKind};
 use super::routes::{Route, routes};
+use super::templates::TemplateDetail;
 use super::{bulk, callbacks, cost, failures, hooks, orders, queue, webhooks};
 
 /// Made once: it is answered without a token, and takes longer than any other answer.
@@ -165,7 +166,8 @@ fn problem() -> Value {
     let kinds: Vec<String> = ProblemKind::VARIANTS.iter().map(ToString::to_string).collect();
     json!({
         "type": "object",
-        "description": "An error (RFC 9457). Other members say more, as `problems` of an order.",
+        "description": "An error (RFC 9457). Other members say more, as `problems` and `warnings` \
+                        of an order.",
         "properties": {
             "type": { "type": "string" },
             "title": { "type": "string", "description": "The same for every problem of a kind." },
@@ -402,6 +404,9 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ("GET", "/v1/templates") => {
             json!({ "200": of("The templates.", schema.of::<TemplateList>()) })
         }
+        ("GET", "/v1/templates/{id}") => {
+            json!({ "200": of("The template.", schema.of::<TemplateDetail>()) })
+        }
         ("GET", "/v1/holds") => json!({ "200": of("The holds.", schema.of::<HoldList>()) }),
         ("PUT" | "DELETE", "/v1/holds/{id}")
         | (
@@ -413,6 +418,13 @@ fn responses(key: (&str, &str), schemas: &mut SchemaGenerator) -> Value {
         ) => {
             json!({ "200": of("The hold.", schema.of::<HoldChange>()) })
         }
+        ("POST", "/v1/breakers/{id}/release") => json!({
+            "200": of("None was open.", schema.of::<BreakerChange>()),
+            "202": of(
+                "Workers let the next call through within seconds.",
+                schema.of::<BreakerChange>(),
+            ),
+        }),
         ("POST", "/v1/queue/pause" | "/v1/queue/resume") => {
             json!({ "200": of("The queue.", schema.of::<QueueChange>()) })
         }

@@ -177,6 +177,7 @@ fn invalid_order(invalid: &InvalidOrder) -> Problem {
     Problem::new(ProblemKind::InvalidOrder, invalid.to_string())
         .with("order", invalid.id())
         .with("problems", problems)
+        .with("warnings", invalid.notices())
 }
 
 fn accepted(submitted: &Submitted) -> Response {

@@ -1,5 +1,5 @@
-//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/workers` and `/v1/audit`; and the same holds by what
-//! they hold, `/v1/templates/{id}/pause` and `/v1/routes/{id}/hold`.
+//! `/v1/stats`, `/v1/queue`, `/v1/holds`, `/v1/breakers`, `/v1/workers` and `/v1/audit`; and the same
+//! holds by what they hold, `/v1/templates/{id}/pause` and `/v1/routes/{id}/hold`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +8,9 @@ use serde::Deserialize;
 use sitewright_jobs::{DrainAnswer, HoldId, HoldKind, NewHold};
 
 use super::access::Audited;
-use super::answers::{AuditPage, HoldChange, HoldList, Outcome, QueueChange, WorkerChange};
+use super::answers::{
+    AuditPage, BreakerChange, HoldChange, HoldList, Outcome, QueueChange, WorkerChange,
+};
 use super::app::App;
 use super::extract::{Fields, Id, MAX_ID, Parameters, answer};
 use super::orders::page;
@@ -175,6 +177,19 @@ pub(crate) async fn undrain(State(app): State<App>, Id(worker): Id) -> Result<Re
         false => (StatusCode::OK, Outcome::Unchanged),
     };
     Ok(answer(status, &WorkerChange { outcome, worker }))
+}
+
+/// `POST /v1/breakers/{id}/release`.
+pub(crate) async fn release_breakers(
+    State(app): State<App>,
+    Id(provider): Id,
+) -> Result<Response, Problem> {
+    let breakers = app.database.release_breakers(&provider).await?;
+    let (status, outcome) = match breakers {
+        0 => (StatusCode::OK, Outcome::Unchanged),
+        _ => (StatusCode::ACCEPTED, Outcome::Released),
+    };
+    Ok(answer(status, &BreakerChange { outcome, provider, breakers }))
 }
 
 /// The parameters of `GET /v1/audit`.

@@ -14,7 +14,7 @@ use super::app::{App, Surface};
 use super::console;
 use super::console::refusal::is_page;
 use super::console::{
-    actions, bulk as many, entrance, oidc, pages as shown, releases as chosen, revise,
+    actions, bulk as many, confirm, entrance, oidc, pages as shown, releases as chosen, revise,
     webhooks as receivers,
 };
 use super::problem::{Problem, ProblemKind};
@@ -202,6 +202,13 @@ static API: &[Route] = &[
     route!(GET "/v1/stats", READ, None, get(queue::stats), "The queue at this moment"),
     route!(GET "/v1/cost", READ, None, get(cost::list), "What AI calls cost"),
     route!(GET "/v1/templates", READ, None, get(templates::list), "List the templates"),
+    route!(
+        GET "/v1/templates/{id}",
+        READ,
+        None,
+        get(templates::show),
+        "Show one template, with what the conformance suite said of it"
+    ),
     route!(GET "/v1/holds", READ, None, get(queue::holds), "List what orders wait for"),
     route!(
         PUT "/v1/holds/{id}",
@@ -244,6 +251,13 @@ static API: &[Route] = &[
         Some("hold.release"),
         post(queue::release_route),
         "Release a route"
+    ),
+    route!(
+        POST "/v1/breakers/{id}/release",
+        OPERATE,
+        Some("breaker.release"),
+        post(queue::release_breakers),
+        "Release the open circuit breakers of a provider"
     ),
     route!(
         POST "/v1/queue/pause",
@@ -370,11 +384,25 @@ static CONSOLE: &[Route] = &[
         "The document of an order"
     ),
     route!(
+        GET "/console/orders/{id}/retry",
+        OPERATE,
+        None,
+        get(confirm::retry),
+        "Say what making an order again would do"
+    ),
+    route!(
         POST "/console/orders/{id}/retry",
         OPERATE,
         Some("order.retry"),
         post(actions::retry),
         "Queue an order again"
+    ),
+    route!(
+        GET "/console/orders/{id}/cancel",
+        OPERATE,
+        None,
+        get(confirm::cancel),
+        "Say what cancelling an order would do"
     ),
     route!(
         POST "/console/orders/{id}/cancel",
@@ -489,6 +517,7 @@ static CONSOLE: &[Route] = &[
     ),
     route!(GET "/console/ai", READ, None, get(shown::ai), "AI and cost"),
     route!(GET "/console/templates", READ, None, get(shown::templates), "Templates and workers"),
+    route!(GET "/console/templates/{id}", READ, None, get(shown::template), "Show one template"),
     route!(
         POST "/console/queue/pause",
         OPERATE,
@@ -497,11 +526,25 @@ static CONSOLE: &[Route] = &[
         "Pause the queue"
     ),
     route!(
+        GET "/console/queue/resume",
+        OPERATE,
+        None,
+        get(confirm::resume),
+        "Say what resuming the queue would do"
+    ),
+    route!(
         POST "/console/queue/resume",
         OPERATE,
         Some("queue.resume"),
         post(actions::resume),
         "Resume the queue"
+    ),
+    route!(
+        GET "/console/workers/{id}/drain",
+        OPERATE,
+        None,
+        get(confirm::drain),
+        "Say what draining a worker would do"
     ),
     route!(
         POST "/console/workers/{id}/drain",
@@ -525,14 +568,42 @@ static CONSOLE: &[Route] = &[
         "Hold a route or a template"
     ),
     route!(
+        GET "/console/holds/release",
+        OPERATE,
+        None,
+        get(confirm::release),
+        "Say what releasing a hold would do"
+    ),
+    route!(
         POST "/console/holds/release",
         OPERATE,
         Some("hold.release"),
         post(actions::release),
         "Release a route or a template"
     ),
+    route!(
+        GET "/console/breakers/{id}/release",
+        OPERATE,
+        None,
+        get(confirm::release_breakers),
+        "Say what releasing circuit breakers would do"
+    ),
+    route!(
+        POST "/console/breakers/{id}/release",
+        OPERATE,
+        Some("breaker.release"),
+        post(actions::release_breakers),
+        "Release the open circuit breakers of a provider"
+    ),
     route!(GET "/console/settings", READ, None, get(shown::settings), "Who may do what?"),
     route!(GET "/console/webhooks", READ, None, get(receivers::list), "Webhooks and deliveries"),
+    route!(
+        GET "/console/webhooks/{id}/enable",
+        OPERATE,
+        None,
+        get(confirm::enable),
+        "Say what enabling a webhook would do"
+    ),
     route!(
         POST "/console/webhooks/{id}/enable",
         OPERATE,
@@ -541,6 +612,13 @@ static CONSOLE: &[Route] = &[
         "Enable a webhook that its receiver disabled"
     ),
     route!(GET "/console/deliveries/{id}", READ, None, get(receivers::delivery), "One delivery"),
+    route!(
+        GET "/console/deliveries/{id}/redeliver",
+        OPERATE,
+        None,
+        get(confirm::redeliver),
+        "Say what delivering again would do"
+    ),
     route!(
         POST "/console/deliveries/{id}/redeliver",
         OPERATE,
@@ -556,7 +634,7 @@ static CONSOLE: &[Route] = &[
 /// The routes of the console.
 pub fn pages(surface: Surface) -> impl Iterator<Item = &'static Route> {
     let pages: &[Route] = match surface {
-        Surface::Api => CONSOLE,
+        Surface::Api | Surface::Worker => CONSOLE,
         Surface::Status => &[],
     };
     pages.iter()
@@ -565,7 +643,7 @@ pub fn pages(surface: Surface) -> impl Iterator<Item = &'static Route> {
 /// The routes of the API of a server.
 pub fn routes(surface: Surface) -> impl Iterator<Item = &'static Route> {
     let api: &[Route] = match surface {
-        Surface::Api => API,
+        Surface::Api | Surface::Worker => API,
         Surface::Status => &[],
     };
     STATUS.iter().chain(api)
@@ -591,7 +669,7 @@ pub(crate) fn router(app: &App) -> Router {
 
 async fn no_path(surface: Surface, request: Request) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
-    if surface == Surface::Api && is_page(&path) {
+    if surface.has_api() && is_page(&path) {
         return console::refusal::no_page(
             ProblemKind::NoSuchPath,
             format!("there is no page {path:?}"),

@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use sitewright_control::Conformance;
 use sitewright_jobs::{TemplateStats, TemplateVersion};
 use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
 
 use super::answers::TemplateList;
 use super::app::App;
-use super::extract::answer;
+use super::extract::{Id, answer};
 use super::problem::{Problem, ProblemKind};
 use super::tenancy::Tenant;
 
@@ -47,6 +48,44 @@ pub(crate) async fn list(State(app): State<App>, tenant: Tenant) -> Result<Respo
     let list =
         TemplateList { templates: templates.into_values().collect(), folder_error: folder.err() };
     Ok(answer(StatusCode::OK, &list))
+}
+
+/// A template, and what the conformance suite said of it.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct TemplateDetail {
+    pub(crate) template: Listed,
+    /// The report in `NAME.conformance.json` in the templates folder of the server's machine; null
+    /// if there is none.
+    pub(crate) conformance: Option<Conformance>,
+    /// Why it cannot be read.
+    #[schemars(with = "Option<String>")]
+    pub(crate) conformance_error: Option<Message>,
+}
+
+/// `GET /v1/templates/{id}`.
+pub(crate) async fn show(State(app): State<App>, Id(name): Id) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, &detail(&app, &name).await?))
+}
+
+/// What is known of one template.
+pub(crate) async fn detail(app: &App, name: &str) -> Result<TemplateDetail, Problem> {
+    let Known { mut templates, .. } = known(app).await?;
+    let Some(listed) = templates.remove(name) else {
+        return Err(no_template(name, templates.keys().collect()));
+    };
+    let mut one = BTreeMap::from([(name.to_owned(), listed)]);
+    add_versions(app, &mut one).await?;
+    let Some(template) = one.remove(name) else { return Err(no_template(name, Vec::new())) };
+    let (conformance, conformance_error) = match (app.conformance)(name.to_owned()).await {
+        Ok(conformance) => (conformance, None),
+        Err(why) => (None, Some(why)),
+    };
+    Ok(TemplateDetail { template, conformance, conformance_error })
+}
+
+fn no_template(name: &str, known: Vec<&String>) -> Problem {
+    let detail = format!("there is no template {name:?}");
+    Problem::new(ProblemKind::NoSuchTemplate, detail).with("templates", known)
 }
 
 pub(crate) struct Known {
@@ -118,9 +157,7 @@ pub(crate) async fn check(app: &App, name: &str) -> Result<(), Problem> {
     if templates.contains_key(name) || (folder.is_err() && templates.is_empty()) {
         return Ok(());
     }
-    let names: Vec<&String> = templates.keys().collect();
-    let detail = format!("there is no template {name:?}");
-    Err(Problem::new(ProblemKind::NoSuchTemplate, detail).with("templates", names))
+    Err(no_template(name, templates.keys().collect()))
 }
 
 #[cfg(test)]

@@ -82,6 +82,6 @@ pub use store::{ObjectSites, POINTER_FILE, Pointer};
 pub use sync_batcher::SyncBatcher;
 pub use verify::{
     CheckStopped, Checked, CopyOptions, Level, Levels, PublishedField, PublishedValue, QUICK_BYTES,
-    QuickCheck, Rule, SITE_CHECK, SiteFiles, SitePolicy, SiteProblem, Verdict, VerifiedSite,
-    VerifyError, VerifyOptions, ViewFuture, ViewedSite, Viewer, verify,
+    QUICK_IMAGE_BYTES, QuickCheck, Rule, SITE_CHECK, SiteFiles, SitePolicy, SiteProblem, Verdict,
+    VerifiedSite, VerifyError, VerifyOptions, ViewFuture, ViewedSite, Viewer, verify,
 };

@@ -12,11 +12,12 @@ fn timeout_ms() -> u64 {
     TIMEOUT_MS
 }
 
-fn all_events() -> Vec<WebhookEvent> {
+fn events_of_orders() -> Vec<WebhookEvent> {
     WebhookEvent::OF_ORDERS.to_vec()
 }
 
-/// A receiver that is told of orders. NAME is the operator's choice, and not `callback`.
+/// A receiver that is told of orders, holds and budgets. NAME is the operator's choice, and not
+/// `callback`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
@@ -25,9 +26,10 @@ pub struct WebhookConfig {
     #[schemars(extend("x-default" = "required"))]
     pub url: String,
     /// What it is told of: `order.succeeded`, `order.failed`, `order.dead`, `order.cancelled`,
-    /// `order.waiting`.
-    #[serde(default = "all_events")]
-    #[schemars(with = "Vec<String>", extend("x-default" = "all of them"))]
+    /// `order.waiting`; `template.paused`, `template.resumed`, `route.held`, `route.released`,
+    /// `budget.reached`.
+    #[serde(default = "events_of_orders")]
+    #[schemars(with = "Vec<String>", extend("x-default" = "those of orders"))]
     pub events: Vec<WebhookEvent>,
     /// Environment variable that holds the secret, `whsec_` and 24 to 64 bytes in base64. Several
     /// secrets with white space between them all sign, so that one can be replaced.

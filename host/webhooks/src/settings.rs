@@ -81,17 +81,16 @@ impl Webhooks {
                 return Err(WebhooksError::Wrong { key: format!("webhooks.{name}"), why });
             }
             let url = target(&config.url, config.allow_private).map_err(|why| wrong("url", why))?;
-            if let Some(event) = not_of_orders(&config.events) {
-                return Err(wrong(
-                    "events",
-                    message!(
-                        "has `{event}`, which `sitewright webhook test` sends and no order does; \
-                         leave it out"
-                    ),
-                ));
+            if config.events.contains(&WebhookEvent::WebhookTest) {
+                let why = message!(
+                    "has `{}`, which only `sitewright webhook test` sends; leave it out",
+                    WebhookEvent::WebhookTest
+                );
+                return Err(wrong("events", why));
             }
             if config.events.is_empty() {
-                return Err(wrong("events", message!("is empty; leave it out for all events")));
+                let why = message!("is empty; leave it out for all events of orders");
+                return Err(wrong("events", why));
             }
             let mut events = config.events.clone();
             events.sort_unstable();
@@ -158,10 +157,6 @@ pub(crate) fn check_name(table: &str, name: &str) -> Result<(), WebhooksError> {
         ));
     }
     Ok(())
-}
-
-fn not_of_orders(events: &[WebhookEvent]) -> Option<WebhookEvent> {
-    events.iter().copied().find(|event| !WebhookEvent::OF_ORDERS.contains(event))
 }
 
 fn timeout(ms: u64) -> Result<Duration, Message> {
@@ -325,7 +320,9 @@ mod tests {
             let error = read(&BTreeMap::from([(name.to_owned(), of)])).unwrap_err();
             assert!(matches!(error, WebhooksError::Wrong { .. }), "{name}");
         }
-        let seen = read(&config(|_| {})).unwrap().seen();
+        let all = config(|config| config.events.extend(WebhookEvent::OF_OPERATION));
+        let seen = read(&all).unwrap().seen();
+        assert_eq!(seen[0].events.len(), 10, "{:?}", seen[0].events);
         assert_eq!(seen[0].url, "https://crm.example/", "only the host is shown");
     }
 }

@@ -14,10 +14,13 @@ use tokio::sync::Notify;
 
 use super::circuit::{CircuitSettings, Circuits, Opened};
 use super::fault::{self, Fault};
-use sitewright_ai::{Gateway, Journal, JournalEntry, JournalKey, Recalled, Request, UnusableReply};
+use sitewright_ai::{
+    BreakerState, BudgetUnit, Gateway, Journal, JournalEntry, JournalKey, Recalled, Request,
+    UnusableReply, UsedBudget,
+};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue,
-    Probing, Served, Sweep,
+    Backoff, BreakerSeries, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId,
+    HoldKind, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
 };
 use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -76,13 +79,16 @@ impl fmt::Debug for Holds {
     }
 }
 
-/// The templates that this worker has stored.
+/// What this worker has stored about itself.
 #[derive(Debug, Default)]
 struct Published {
+    /// The templates that it has.
     served: Vec<Served>,
     at: Option<Instant>,
     /// The last digest of each template, also of those whose file is away.
     digests: BTreeMap<String, String>,
+    /// The budgets of the day that it has used up.
+    budgets: BTreeSet<(u64, Option<String>)>,
 }
 
 /// Counts a running attempt until it is dropped.
@@ -116,8 +122,19 @@ impl Holds {
 
     /// Reads the holds before the first order is claimed.
     pub(super) async fn load(&self) -> Result<(), Error> {
+        self.note_breakers();
         self.learn(self.database.holds().await?);
         Ok(())
+    }
+
+    /// Notes which circuit breakers are open, for the metrics of this process.
+    fn note_breakers(&self) {
+        let mut noted = BTreeMap::new();
+        for BreakerState { route, provider, model, is_open } in self.gateway.breakers() {
+            // A route may name one model twice.
+            *noted.entry(BreakerSeries { route, provider, model }).or_insert(false) |= is_open;
+        }
+        self.database.ai_counts().set_breakers(noted);
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> RunningOrder {
@@ -313,6 +330,7 @@ impl Holds {
         let mut failures = 0u32;
         loop {
             ticks.tick().await;
+            self.note_breakers();
             match self.pass(&worker, &own, &mut published).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
@@ -363,6 +381,7 @@ impl Holds {
             started_at: self.started_at,
             template_grace: self.settings.template_grace,
         };
+        self.publish_budgets(published).await?;
         // Before the orders of a released hold are due, so that they meet no open circuit breaker.
         self.learn(self.database.holds().await?);
         let swept = self.database.sweep_holds(&sweep, Some(own)).await?;
@@ -372,6 +391,35 @@ impl Holds {
                 taken = swept.taken,
                 "orders that waited for a hold are due"
             );
+        }
+        Ok(())
+    }
+
+    /// Stores which budgets of the day are used up, each once: webhooks are told of them.
+    async fn publish_budgets(&self, published: &mut Published) -> Result<(), Error> {
+        let used = self.gateway.used_budgets();
+        // A day that has ended does not come again.
+        let today = used.first().map_or(u64::MAX, |one| one.day);
+        published.budgets.retain(|(day, _)| *day >= today);
+        for UsedBudget { tenant, day, unit } in used {
+            let key = (day, tenant);
+            if published.budgets.contains(&key) {
+                continue;
+            }
+            let limit = match unit {
+                BudgetUnit::Tokens => BudgetLimit::Tokens,
+                BudgetUnit::Usd => BudgetLimit::Usd,
+            };
+            let day = i64::try_from(day).unwrap_or(i64::MAX);
+            let reached = ReachedBudget { day, tenant: key.1.clone(), limit };
+            self.database.budget_reached(reached).await?;
+            tracing::warn!(
+                tenant = key.1,
+                %limit,
+                "a budget of the day is used up: its orders wait for the next day, or until it is \
+                 raised in [ai.budget]"
+            );
+            published.budgets.insert(key);
         }
         Ok(())
     }

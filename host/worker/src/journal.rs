@@ -10,7 +10,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use sitewright_ai::{Journal, JournalEntry, JournalKey, Spent, UnusableReply};
-use sitewright_jobs::{AiCall, AiFailureSeries, Claimed, Database, Error, NewAiCall};
+use sitewright_jobs::{AiCall, AiFailureSeries, AiTry, Claimed, Database, Error, NewAiCall};
 use sitewright_model::ai::{AiErrorKind, Attempt, EstimatedUse, Usd};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -235,6 +235,7 @@ impl Journal for OrderJournal {
             input_tokens: entry.usage.input_tokens.filter(|_| !entry.cached),
             output_tokens: entry.usage.output_tokens.filter(|_| !entry.cached),
             took_ms: entry.took_ms,
+            tries: entry.tries.iter().map(AiTry::from).collect(),
             entry: with_estimate(
                 serde_json::to_value(entry).map_err(|error| failed(&error))?,
                 entry.estimated.as_deref(),
@@ -292,6 +293,7 @@ pub(super) fn unusable_call(unusable: &UnusableReply) -> NewAiCall {
         output_tokens: unusable.usage.output_tokens,
         // It would count among the times of good replies, and may be that of a time-out.
         took_ms: None,
+        tries: Vec::new(),
         entry: with_estimate(entry, unusable.estimated.as_deref()),
     }
 }
@@ -327,7 +329,19 @@ mod tests {
         }))
         .unwrap();
         entry.took_ms = Some(12);
+        let attempt = |status: u16, outcome: &str| -> Attempt {
+            serde_json::from_value(json!({
+                "provider": "p", "model": "m", "started_ms": 1, "duration_ms": 12,
+                "status": status, "outcome": outcome, "body_excerpt": "not kept",
+            }))
+            .unwrap()
+        };
+        entry.tries = vec![attempt(503, "overloaded"), attempt(200, "succeeded")];
         journal.store(&entry).await.unwrap();
+        let kept = database.ai_calls("24").await.unwrap().remove(0).call;
+        let statuses: Vec<_> = kept.tries.iter().map(|one| one.status).collect();
+        assert_eq!(statuses, [Some(503), Some(200)]);
+        assert!(!format!("{kept:?}").contains("not kept"), "{kept:?}");
         let latencies = database.ai_latencies(0, i64::MAX, None).await.unwrap();
         assert_eq!(latencies.iter().map(|of| of.p50_ms).collect::<Vec<_>>(), [12]);
         // The answer was lost with its connection, and the reply is stored once more.

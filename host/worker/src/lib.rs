@@ -7,6 +7,7 @@
 //! | `orders` | one attempt at a claimed order: from its document to a resolution |
 //! | `holds` | which orders wait because a fault is not theirs, and when is it gone? |
 //! | `fault`, `circuit` | is a failure the order's own? By its kind; by what the last attempts have in common |
+//! | `breakers` | which circuit breakers of this process are open, for people? |
 //! | `activate` | when is a release activated, and who does it after a crash? |
 //! | `journal` | the AI replies of an order, in the database |
 //! | `reply_cache` | the AI replies that orders share |
@@ -30,6 +31,7 @@
 
 mod activate;
 mod batches;
+mod breakers;
 mod circuit;
 mod clock;
 mod config;

@@ -17,8 +17,8 @@ use super::progress::Progress;
 use super::reply_cache::SharedReplies;
 use sitewright_ai::{RunJournal, Spent};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Gate, Handler, NewFailure, Resolution, RetryClass, Stop,
-    StopReason, class as retry_class,
+    Backoff, Claimed, Database, Gate, Handler, NewFailure, ProblemLevel, Resolution, RetryClass,
+    Stop, StopReason, class as retry_class,
 };
 use sitewright_model::ai::{AiError, AttemptOutcome};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -179,7 +179,11 @@ impl Handler for Orders {
                     let message = message!("the site was made, but could not be stored: {message}");
                     return self.retry_later(claimed, host_failure(claimed, message)).await;
                 }
-                self.database.attempt_counts().add_release(release.manifest.total_bytes);
+                let counts = self.database.attempt_counts();
+                counts.add_release(release.manifest.total_bytes);
+                for warning in &release.manifest.warnings {
+                    counts.add_problems(&warning.rule.to_string(), ProblemLevel::Warning, 1);
+                }
                 self.holds.succeeded(claimed).await;
                 Resolution::Succeeded { release: release.manifest.id.to_string() }
             }
@@ -188,6 +192,12 @@ impl Handler for Orders {
                     is_stopped(&record, stop) && stop.reason() == StopReason::WorkerShutdown;
                 if returned {
                     return Resolution::ReturnToQueue;
+                }
+                if record.kind == FailureKind::OutputRejected {
+                    let counts = self.database.attempt_counts();
+                    for check in record.problems.iter().filter_map(|one| one.rule.as_deref()) {
+                        counts.add_problems(check, ProblemLevel::Error, 1);
+                    }
                 }
                 if let Some(batches) = batches
                     && record.kind == FailureKind::Cancelled

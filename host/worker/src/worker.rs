@@ -1,6 +1,7 @@
 //! The worker as a whole: what runs beside the orders, and how it starts and drains.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::holds::{HoldSettings, Holds};
 use super::orders::Orders;
 use super::progress::Progress;
 use super::watchdog::Watchdog;
-use super::{activate, clock, descriptors, marks, reload, supervisor, sweep};
+use super::{activate, breakers, clock, descriptors, marks, reload, supervisor, sweep};
 use crate::config::WorkerConfig;
 use crate::retention::RetentionConfig;
 use sitewright_jobs::{
@@ -22,8 +23,9 @@ use sitewright_jobs::{
     serve,
 };
 use sitewright_runtime::plugin::CatalogueError;
+use sitewright_runtime::plugin::contract::VERSIONS;
 use sitewright_runtime::run::Services;
-use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
+use sitewright_site::{Rule, SiteStore, SitesRoot, SyncBatcher};
 use sitewright_webhooks::Dispatch;
 
 /// Timeout of the probe of all routes at start. Orders do not wait for it.
@@ -135,6 +137,8 @@ pub struct Worker {
     watchdog: Watchdog,
     /// Stops before the database is closed.
     webhooks: Option<Dispatch>,
+    /// What else ends before the database is closed.
+    last: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Worker {
@@ -142,6 +146,14 @@ impl Worker {
     #[must_use]
     pub fn with_webhooks(mut self, webhooks: Dispatch) -> Self {
         self.webhooks = Some(webhooks);
+        self
+    }
+
+    /// Lets something else end when the worker has drained, before the database is closed, within
+    /// 2 s.
+    #[must_use]
+    pub fn ending_with(mut self, last: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.last = Some(Box::pin(last));
         self
     }
 
@@ -190,6 +202,7 @@ impl Worker {
             marks,
             max_orders: options.max_orders,
             config_version: Some(services.config_version.clone()),
+            contract: VERSIONS.last().map(|contract| contract.version.to_owned()),
             limits: options.limits,
             heartbeat_every: options.heartbeat_every,
             stale_after: options.stale_after,
@@ -213,6 +226,7 @@ impl Worker {
                 max_orders: options.max_orders,
             },
         );
+        database.attempt_counts().begin_checks(Rule::all().iter().map(ToString::to_string));
         holds.load().await?;
         let watched = reload::watch_templates(
             services.gateway.clone(),
@@ -247,16 +261,18 @@ impl Worker {
         };
         let publisher = Arc::new(releases.clone());
         let batches = database.clone();
-        let serving = serve(database, settings, Arc::new(orders), publisher).await?;
+        let serving = serve(database.clone(), settings, Arc::new(orders), publisher).await?;
         let sweep_every = options.heartbeat_every.min(SWEEP_EVERY);
         let keep = holds.keep(serving.client_id().to_owned(), serving.own_queue(), sweep_every);
         spawn_until(&stop_tasks, keep);
-        let batches = Batches::new(batches, gateway, serving.client_id().to_owned());
+        let id = serving.client_id().to_owned();
+        spawn_until(&stop_tasks, breakers::publish(database, gateway.clone(), id.clone()));
+        let batches = Batches::new(batches, gateway, id);
         spawn_until(&stop_tasks, batches.keep());
         supervisor::ready();
         tokio::spawn(supervisor::feed_watchdog(serving.liveness(), watchdog.clone()));
         let progress = writing;
-        Ok(Worker { serving, releases, progress, stop_tasks, watchdog, webhooks: None })
+        Ok(Worker { serving, releases, progress, stop_tasks, watchdog, webhooks: None, last: None })
     }
 
     /// Its id in the database.
@@ -313,7 +329,17 @@ impl Worker {
                 webhooks.stop().await;
             }
         };
-        let (reconciled, ()) = tokio::join!(reconcile, told);
+        let last = self.last;
+        let ended = async move {
+            match last {
+                Some(last) => tokio::time::timeout(RECONCILE_WITHIN, last).await.is_ok(),
+                None => true,
+            }
+        };
+        let (reconciled, (), ended) = tokio::join!(reconcile, told, ended);
+        if !ended {
+            tracing::warn!("requests to the API of the worker did not end in time");
+        }
         if reconciled.is_err() {
             tracing::warn!("releases that are not active yet are left to the next worker");
         }

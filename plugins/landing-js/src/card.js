@@ -6,16 +6,21 @@ const PALETTE = 33;
 
 /** The picture as PNG of 1200 by 630: `card.png` with the brand's colours as its palette. */
 export function card({ brand, accent, deep, tint }) {
-  const colours = [brand, accent, deep, tint].flat();
-  const chunk = Uint8Array.from([...'PLTE'].map((letter) => letter.charCodeAt(0)).concat(colours));
-  const picture = original.slice();
+  return recoloured(original, [brand, accent, deep, tint]);
+}
+
+/** A PNG with other colours, as many as its palette has. */
+export function recoloured(png, colours) {
+  const letters = [...'PLTE'].map((letter) => letter.charCodeAt(0));
+  const chunk = Uint8Array.from(letters.concat(colours.flat()));
+  const picture = png.slice();
   picture.set(chunk, PALETTE + 4);
   new DataView(picture.buffer).setUint32(PALETTE + 4 + chunk.length, crc(chunk));
   return picture;
 }
 
 /** CRC-32 as PNG has it. */
-function crc(bytes) {
+export function crc(bytes) {
   let value = 0xffffffff;
   for (const byte of bytes) {
     value ^= byte;

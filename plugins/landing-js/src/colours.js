@@ -107,7 +107,7 @@ function on(background) {
   return contrast(WHITE, background) >= READABLE ? WHITE : BLACK;
 }
 
-function mix(colour, other, part) {
+export function mix(colour, other, part) {
   return colour.map((channel, at) => Math.round(channel * (1 - part) + other[at] * part));
 }
 

@@ -51,12 +51,18 @@ export function contact(order, lang) {
   };
 }
 
-/** The lines of the address; the postal code is the last one if none of them has it. */
+/**
+ * The lines of the address, followed by the part of the city and the postal code if none of them
+ * has it.
+ */
 function addressLines(order) {
   const lines = (order.business_address ?? '').split(/[\r\n]+/).map((line) => line.trim());
-  const code = order.postal_code?.trim();
-  if (code && !lines.some((line) => line.includes(code))) lines.push(code);
-  return lines.filter(Boolean);
+  const known = lines.filter(Boolean);
+  const part = known.length > 0 ? order.neighborhood?.trim() : undefined;
+  for (const more of [part, order.postal_code?.trim()]) {
+    if (more && !known.some((line) => line.includes(more))) known.push(more);
+  }
+  return known;
 }
 
 /** The other addresses at which visitors act, but those of the buttons that are shown. */

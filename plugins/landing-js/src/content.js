@@ -2,7 +2,7 @@
 import { html } from 'sitewright';
 import { phoneLink, mailLink, safeUrl } from './contact.js';
 import { rows } from './hours.js';
-import { fill } from './words.js';
+import { date, fill } from './words.js';
 
 /** The people of the business. */
 export function team(order, words) {
@@ -46,18 +46,33 @@ export function photos(order, words) {
   );
 }
 
+/** The posts, in the customer's words. */
+export function posts(order, lang) {
+  const { words } = lang;
+  const entry = (post, at) => {
+    const shown = post.date && date(post.date, lang);
+    const day = shown && html`<p><time datetime="${post.date}">${shown}</time></p>`;
+    const lines = post.text.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
+    const paragraphs = lines.map((line) => html`<p dir="auto">${line}</p>`);
+    const photo = safeUrl(post.image_url);
+    const link = photo && html`<p>${away(photo, post.image_alt ?? fill(words.photo, at + 1))}</p>`;
+    return html`<li><h3><bdi>${post.title}</bdi></h3>${day}${paragraphs}${link}</li>`;
+  };
+  return section('news', words.news, (order.posts ?? []).map(entry));
+}
+
 /** What is said about opening hours that is not a range of times. */
 export function notes(list, words) {
   return (list ?? []).map(({ label, text }) =>
     html`<p>${label && html`<bdi>${label}</bdi>${words.colon}`}<bdi>${text}</bdi></p>`);
 }
 
-/** The identifiers that the law wants to be shown. */
-export function identifiers(order, words) {
+/** Name and value of each identifier that the law wants to be shown. */
+export function knownIdentifiers(order, words) {
   const legal = order.legal ?? {};
   // Proper names of numbers are the same in all languages.
   const ofCountry = new Map([['BR', 'CNPJ'], ['PT', 'NIF'], ['ES', 'NIF'], ['AU', 'ABN']]);
-  const lines = [
+  return [
     [words.responsible, legal.legal_name],
     [words.representative, legal.representative],
     [words.vat, legal.vat_id],
@@ -68,6 +83,10 @@ export function identifiers(order, words) {
     [words.companyNumber, legal.company_number],
     [words.license, legal.license_number],
   ].filter(([, value]) => value);
+}
+
+export function identifiers(order, words) {
+  const lines = knownIdentifiers(order, words);
   const line = ([label, value], at) =>
     html`${at > 0 && ' · '}${label}${words.colon}<bdi>${value}</bdi>`;
   return lines.length > 0 && html`<p>${lines.map(line)}</p>`;

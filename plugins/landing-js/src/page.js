@@ -1,15 +1,16 @@
 /** The page. `html` escapes every interpolated value. */
-import { Html, html, jsonForScript } from 'sitewright';
+import { html, jsonForScript } from 'sitewright';
+import { firstLetter } from './app-icons.js';
 import { hex } from './colours.js';
 import { phoneLink } from './contact.js';
-import { identifiers, locations, notes, photos, team } from './content.js';
+import { identifiers, locations, notes, photos, posts, team } from './content.js';
 import { services } from './copy.js';
 import { rows } from './hours.js';
 import { business } from './structured.js';
 import { title } from './title.js';
 import { decimal, fill, isRightToLeft } from './words.js';
 
-export function page({ order, copy, contacts, lang, address, image, shades }) {
+export function page({ order, copy, contacts, lang, legal, address, image, shades }) {
   const { words } = lang;
   const offered = services(order);
   const data = jsonForScript(business(order, copy, contacts, offered, address));
@@ -23,7 +24,6 @@ export function page({ order, copy, contacts, lang, address, image, shades }) {
 <meta name="color-scheme" content="light dark">
 <title>${heading}</title>
 <meta name="description" content="${copy.description}">
-<meta name="theme-color" content="${hex(shades.brand)}">
 <meta property="og:type" content="website">
 <meta property="og:title" content="${heading}">
 <meta property="og:description" content="${copy.description}">
@@ -32,9 +32,7 @@ export function page({ order, copy, contacts, lang, address, image, shades }) {
 ${image && html`<meta property="og:image" content="${image}">`}
 ${address && html`<meta property="og:url" content="${address}">`}
 ${address && html`<link rel="canonical" href="${address}">`}
-<link rel="icon" href="favicon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="style.css">
-<script type="application/ld+json">${data}</script>
+${headLinks(shades)}<script type="application/ld+json">${data}</script>
 </head>
 <body>
 <a class="skip" href="#content">${words.skip}</a>
@@ -69,6 +67,7 @@ ${address && html`<link rel="canonical" href="${address}">`}
   </section>
   ${team(order, words)}
   ${photos(order, words)}
+  ${posts(order, lang)}
   ${testimonials(order, lang)}
   ${questions(copy, words)}
   ${locations(order, lang)}
@@ -83,20 +82,40 @@ ${address && html`<link rel="canonical" href="${address}">`}
   <p>${[order.business_name, contacts.place].filter(Boolean).map(joined)}</p>
   ${social(contacts.social)}
   ${identifiers(order, words)}
+  ${legalLinks(legal.links)}
 </footer>
 </body>
 </html>
 `;
 }
 
-const direction = (lang) => isRightToLeft(lang) && html` dir="rtl"`;
+export const direction = (lang) => isRightToLeft(lang) && html` dir="rtl"`;
 const joined = (text, at) => html`${at > 0 && ' · '}<bdi>${text}</bdi>`;
 
 /**
- * The page for addresses that lead nowhere. Its style is inline, because a web server sends it for
- * addresses at any depth. The link is the site's address, if it is known.
+ * The style sheet, the icons and the colour of browsers around the page. `top` is where the files
+ * at the top of the site are.
  */
-export function notFound({ order, contacts, lang, address, css }) {
+export function headLinks({ brand }, top = '') {
+  return html`<meta name="theme-color" content="${hex(brand)}">
+<link rel="icon" href="${top}icon-192.png" type="image/png" sizes="192x192">
+<link rel="icon" href="${top}favicon.svg" type="image/svg+xml">
+<link rel="apple-touch-icon" href="${top}apple-touch-icon.png">
+<link rel="manifest" href="${top}site.webmanifest">
+<link rel="stylesheet" href="${top}style.css">
+`;
+}
+
+function legalLinks(links) {
+  const entry = ({ href, label }) => html`<li><a href="${href}">${label}</a></li>`;
+  return links.length > 0 && html`<ul>${links.map(entry)}</ul>`;
+}
+
+/**
+ * The page for addresses that lead nowhere. A web server sends it for addresses at any depth: its
+ * links are whole, if the site's address is known.
+ */
+export function notFound({ order, contacts, lang, address, top, shades }) {
   const { words } = lang;
   const phone = contacts.phone && html` · <bdi dir="ltr">${order.business_phone}</bdi>`;
   return html`<!doctype html>
@@ -108,10 +127,7 @@ export function notFound({ order, contacts, lang, address, css }) {
 <meta name="robots" content="noindex">
 <title>${title(order.business_name, words.lost)}</title>
 <meta name="description" content="${words.lostText}">
-<link rel="icon" href="favicon.svg" type="image/svg+xml">
-<style>
-${new Html(css)}</style>
-</head>
+${headLinks(shades, top)}</head>
 <body>
 <main class="lost">
   <h1>${words.lost}</h1>
@@ -245,7 +261,7 @@ function form(action, words) {
   </section>`;
 }
 
-function details(order, contacts, words) {
+export function details(order, contacts, words) {
   const lines = [...contacts.address, contacts.place].filter(Boolean);
   const address = lines.map((line, at) => html`${at > 0 && html`<br>`}<bdi>${line}</bdi>`);
   const areas = order.service_areas.map(
@@ -286,8 +302,7 @@ function hours(order, lang) {
 
 /** The favicon: the first letter of the name on the brand's colour. */
 export function icon(order, { brand, onBrand }) {
-  const isLetter = (character) => /[0-9a-z\u00c0-\uffff]/i.test(character);
-  const letter = [...order.business_name.trim()].find(isLetter) ?? '•';
+  const letter = firstLetter(order.business_name) ?? '•';
   const square = html`<rect width="64" height="64" rx="14" fill="${hex(brand)}"/>`;
   const font = html`font-family="sans-serif" font-size="38" font-weight="700"`;
   const ink = html`text-anchor="middle" fill="${hex(onBrand)}"`;

@@ -1,7 +1,9 @@
 /** The files of the site. Pure: the same input gives the same files. */
+import { appIcons } from './app-icons.js';
 import { card } from './card.js';
 import { colours, darkColours, properties } from './colours.js';
 import { safeUrl } from './contact.js';
+import { imprintPage, legalPages, privacyPage } from './legal.js';
 import { icon, notFound, page } from './page.js';
 import style from './style.css';
 
@@ -9,23 +11,27 @@ const CARD = 'card.png';
 
 /**
  * Path and content of each file. A site with a `site_url` also has a sitemap, `robots.txt` and a
- * picture for previews of links.
+ * picture for previews of links; the legal pages are those that the order asks for.
  */
 export function files({ order, copy, contacts, lang }) {
   const shades = colours(order);
   const address = siteAddress(order);
   const photo = order.photos?.map(({ url }) => safeUrl(url)).find(Boolean);
   const image = photo ?? (address && `${address}${CARD}`);
-  const css = styleSheet(shades);
+  const legal = legalPages(order, lang);
+  const site = { order, contacts, lang, legal, address, shades };
   const made = [
-    ['index.html', page({ order, copy, contacts, lang, address, image, shades })],
-    ['style.css', css],
-    ['404.html', notFound({ order, contacts, lang, address, css })],
+    ['index.html', page({ ...site, copy, image })],
+    ['style.css', styleSheet(shades)],
+    ['404.html', notFound({ ...site, top: topOf(address) })],
     ['favicon.svg', icon(order, shades)],
+    ...appIcons(order, shades, lang),
   ];
+  if (legal.imprint) made.push([legal.imprint.href, imprintPage(site)]);
+  if (legal.privacy) made.push([legal.privacy.href, privacyPage(site)]);
   if (address) {
     made.push(
-      ['sitemap.xml', sitemap(address)],
+      ['sitemap.xml', sitemap(address, ['', ...legal.links.map(({ href }) => href)])],
       ['robots.txt', `User-agent: *\nAllow: /\n\nSitemap: ${address}sitemap.xml\n`],
       [CARD, card(shades)],
     );
@@ -48,10 +54,17 @@ export function siteAddress({ site_url: url }) {
   return isAddress ? `https://${plain.replace(/\/+$/, '')}/` : undefined;
 }
 
-function sitemap(address) {
+/** Where `404.html` finds the files at the top of the site, whose address may be unknown. */
+export function topOf(address) {
+  if (!address) return '';
+  // The first is also right for a preview of the site at another host.
+  return /^https:\/\/[^/]*\/$/.test(address) ? '/' : address;
+}
+
+function sitemap(address, paths) {
+  const pages = paths.map((path) => `  <url><loc>${address}${path}</loc></url>\n`).join('');
   return `<?xml version="1.0" encoding="UTF-8"?>
 <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">
-  <url><loc>${address}</loc></url>
-</urlset>
+${pages}</urlset>
 `;
 }

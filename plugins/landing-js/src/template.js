@@ -4,13 +4,15 @@
  *     order ──> four concurrent AI calls ──> copy ──> the page and the files beside it
  *
  * - `copy.js`: the AI requests, and how their replies are cleaned
- * - `site.js`: all files. `page.js`: the HTML. `style.css`: its style
- * - `card.js`, `colours.js`, `contact.js`, `hours.js`, `structured.js`, `title.js`: parts of them
+ * - `site.js`: all files. `page.js`: the HTML. `style.css`: its style. `legal.js`: the legal pages
+ * - `app-icons.js`, `card.js`, `colours.js`, `contact.js`, `hours.js`, `structured.js`, `title.js`:
+ *   parts of them
  * - `words.js`: the wording in each language
  */
 import { progress, template, warn, writeFile } from 'sitewright';
 import { contact } from './contact.js';
 import { PURPOSE, write } from './copy.js';
+import { legalPages } from './legal.js';
 import { files } from './site.js';
 import { language } from './words.js';
 
@@ -30,7 +32,8 @@ export const generatorSync = template({
 
     progress('page', 1, 2);
     const contacts = contact(order, lang);
-    contacts.notes.forEach(({ code, message }) => warn(code, message));
+    const notes = [...contacts.notes, ...legalPages(order, lang).notes];
+    notes.forEach(({ code, message }) => warn(code, message));
     for (const [path, content] of files({ order, copy, contacts, lang })) {
       writeFile(path, content);
     }

@@ -63,6 +63,28 @@ const PORTUGUESE = {
   lost: 'Página não encontrada',
   lostText: 'O endereço mudou ou nunca existiu. A página inicial está logo ali.',
   lostBack: 'Voltar ao início',
+  imprint: 'Informações legais',
+  imprintText: 'Quem responde por este site: nome, endereço e contato de {}.',
+  privacy: 'Privacidade',
+  privacyText: 'Quais dados este site trata e como falar com {} sobre eles.',
+  privacySite: 'Este site não usa cookies, não mede as visitas e não carrega nada de outros sites.',
+  privacyServer:
+    'O servidor que o publica recebe, como todo servidor web, o endereço IP de cada visitante ' +
+    'e a página pedida.',
+  privacyMail:
+    'O formulário de contato abre uma mensagem no seu programa de e-mail. Nada é enviado antes ' +
+    'de você enviar essa mensagem.',
+  privacyPost:
+    'O que você escreve no formulário de contato vai para {}, o serviço que o recebe por nós.',
+  privacyLinks: 'Os links levam a outros sites, que têm seus próprios avisos de privacidade.',
+  privacyRights:
+    'Você pode perguntar quais dados seus temos e pedir que sejam corrigidos ou apagados. ' +
+    'Também pode procurar a autoridade de proteção de dados do seu país.',
+  news: 'Novidades',
+  months: (
+    'janeiro fevereiro março abril maio junho ' +
+    'julho agosto setembro outubro novembro dezembro'
+  ).split(' '),
   days: days('segunda', 'terça', 'quarta', 'quinta', 'sexta', 'sábado', 'domingo'),
 };
 
@@ -122,6 +144,29 @@ const ENGLISH = {
   lost: 'Page not found',
   lostText: 'The address has changed or never existed. The home page is just a step away.',
   lostBack: 'Back to the home page',
+  imprint: 'Legal notice',
+  imprintText: 'Who is responsible for this website: name, address and contact details of {}.',
+  privacy: 'Privacy',
+  privacyText: 'Which data this website processes, and how to reach {} about them.',
+  privacySite:
+    'This website sets no cookies, measures no visits and loads nothing from other websites.',
+  privacyServer:
+    'The server that delivers it receives the IP address of each visitor and the page that is ' +
+    'requested, as every web server does.',
+  privacyMail:
+    'The contact form opens a message in your email program. Nothing is sent before you send ' +
+    'that message yourself.',
+  privacyPost:
+    'What you enter in the contact form is sent to {}, the service that receives it for us.',
+  privacyLinks: 'Links lead to other websites, which have privacy notices of their own.',
+  privacyRights:
+    'Ask us which data about you we have, and have them corrected or deleted. You can also ' +
+    'turn to the data protection authority of your country.',
+  news: 'News',
+  months: (
+    'January February March April May June ' +
+    'July August September October November December'
+  ).split(' '),
   days: days('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'),
 };
 
@@ -181,6 +226,30 @@ const SPANISH = {
   lost: 'Página no encontrada',
   lostText: 'La dirección ha cambiado o nunca existió. La página de inicio está a un paso.',
   lostBack: 'Volver al inicio',
+  imprint: 'Aviso legal',
+  imprintText: 'Quién responde de este sitio web: nombre, dirección y contacto de {}.',
+  privacy: 'Privacidad',
+  privacyText: 'Qué datos trata este sitio web y cómo contactar con {} al respecto.',
+  privacySite:
+    'Este sitio web no usa cookies, no mide las visitas y no carga nada de otros sitios.',
+  privacyServer:
+    'El servidor que lo ofrece recibe, como todo servidor web, la dirección IP de cada ' +
+    'visitante y la página solicitada.',
+  privacyMail:
+    'El formulario de contacto abre un mensaje en tu programa de correo. No se envía nada ' +
+    'hasta que tú envías ese mensaje.',
+  privacyPost:
+    'Lo que escribes en el formulario de contacto llega a {}, el servicio que lo recibe por ' +
+    'nosotros.',
+  privacyLinks: 'Los enlaces llevan a otros sitios, que tienen su propia política de privacidad.',
+  privacyRights:
+    'Puedes preguntarnos qué datos tuyos tenemos y pedir que los corrijamos o los borremos. ' +
+    'También puedes acudir a la autoridad de protección de datos de tu país.',
+  news: 'Novedades',
+  months: (
+    'enero febrero marzo abril mayo junio ' +
+    'julio agosto septiembre octubre noviembre diciembre'
+  ).split(' '),
   days: days('lunes', 'martes', 'miércoles', 'jueves', 'viernes', 'sábado', 'domingo'),
 };
 
@@ -241,6 +310,32 @@ const FRENCH = {
   lost: 'Page introuvable',
   lostText: 'L’adresse a changé ou n’a jamais existé. La page d’accueil est à un clic.',
   lostBack: 'Retour à l’accueil',
+  imprint: 'Mentions légales',
+  imprintText: 'Qui publie ce site\u202f: nom, adresse et coordonnées de {}.',
+  privacy: 'Confidentialité',
+  privacyText: 'Les données que traite ce site et comment joindre {} à leur sujet.',
+  privacySite:
+    'Ce site ne dépose aucun cookie, ne mesure pas les visites et ne charge rien depuis ' +
+    'd’autres sites.',
+  privacyServer:
+    'Le serveur qui le diffuse reçoit, comme tout serveur web, l’adresse IP des visiteurs et ' +
+    'la page demandée.',
+  privacyMail:
+    'Le formulaire de contact ouvre un message dans votre messagerie. Rien n’est envoyé avant ' +
+    'que vous n’envoyiez vous-même ce message.',
+  privacyPost:
+    'Ce que vous saisissez dans le formulaire de contact est transmis à {}, le service qui le ' +
+    'reçoit pour nous.',
+  privacyLinks:
+    'Les liens mènent à d’autres sites, qui ont leurs propres règles de confidentialité.',
+  privacyRights:
+    'Vous pouvez demander quelles données nous avons sur vous, les faire corriger ou ' +
+    'supprimer. Vous pouvez aussi vous adresser à l’autorité de protection des données de ' +
+    'votre pays.',
+  news: 'Actualités',
+  months: (
+    'janvier février mars avril mai juin juillet août septembre octobre novembre décembre'
+  ).split(' '),
   days: days('lundi', 'mardi', 'mercredi', 'jeudi', 'vendredi', 'samedi', 'dimanche'),
 };
 
@@ -302,6 +397,29 @@ const GERMAN = {
   lostText:
     'Die Adresse hat sich geändert oder war nie vergeben. Zur Startseite ist es nur ein Klick.',
   lostBack: 'Zur Startseite',
+  imprint: 'Impressum',
+  imprintText: 'Wer für diese Website verantwortlich ist: Name, Anschrift und Kontakt von {}.',
+  privacy: 'Datenschutz',
+  privacyText: 'Welche Daten diese Website verarbeitet und wie Sie {} dazu erreichen.',
+  privacySite:
+    'Diese Website setzt keine Cookies, misst keine Besuche und lädt nichts von anderen ' +
+    'Websites.',
+  privacyServer:
+    'Der Server, der sie ausliefert, erhält wie jeder Webserver die IP-Adresse der Besucher ' +
+    'und die aufgerufene Seite.',
+  privacyMail:
+    'Das Kontaktformular öffnet eine Nachricht in Ihrem E-Mail-Programm. Gesendet wird erst, ' +
+    'wenn Sie diese Nachricht selbst abschicken.',
+  privacyPost:
+    'Ihre Eingaben im Kontaktformular gehen an {}, den Dienst, der sie für uns entgegennimmt.',
+  privacyLinks: 'Links führen zu anderen Websites mit eigenen Datenschutzhinweisen.',
+  privacyRights:
+    'Sie können Auskunft über Ihre Daten verlangen und sie berichtigen oder löschen lassen. ' +
+    'Außerdem können Sie sich an die Datenschutzbehörde Ihres Landes wenden.',
+  news: 'Aktuelles',
+  months: (
+    'Januar Februar März April Mai Juni Juli August September Oktober November Dezember'
+  ).split(' '),
   days: days('Montag', 'Dienstag', 'Mittwoch', 'Donnerstag', 'Freitag', 'Samstag', 'Sonntag'),
 };
 
@@ -361,6 +479,28 @@ const ITALIAN = {
   lost: 'Pagina non trovata',
   lostText: 'L’indirizzo è cambiato o non è mai esistito. La home è a un passo.',
   lostBack: 'Torna alla home',
+  imprint: 'Note legali',
+  imprintText: 'Chi è responsabile di questo sito: nome, indirizzo e contatti di {}.',
+  privacy: 'Informativa sulla privacy',
+  privacyText: 'Quali dati tratta questo sito e come contattare {} al riguardo.',
+  privacySite: 'Questo sito non usa cookie, non misura le visite e non carica nulla da altri siti.',
+  privacyServer:
+    'Il server che lo pubblica riceve, come ogni server web, l’indirizzo IP dei visitatori e ' +
+    'la pagina richiesta.',
+  privacyMail:
+    'Il modulo di contatto apre un messaggio nel tuo programma di posta. Nulla viene inviato ' +
+    'finché non invii tu quel messaggio.',
+  privacyPost:
+    'Ciò che scrivi nel modulo di contatto arriva a {}, il servizio che lo riceve per noi.',
+  privacyLinks: 'I link portano ad altri siti, che hanno una propria informativa.',
+  privacyRights:
+    'Puoi chiederci quali tuoi dati abbiamo e farli correggere o cancellare. Puoi anche ' +
+    'rivolgerti all’autorità per la protezione dei dati del tuo paese.',
+  news: 'Novità',
+  months: (
+    'gennaio febbraio marzo aprile maggio giugno ' +
+    'luglio agosto settembre ottobre novembre dicembre'
+  ).split(' '),
   days: days('lunedì', 'martedì', 'mercoledì', 'giovedì', 'venerdì', 'sabato', 'domenica'),
 };
 
@@ -420,6 +560,24 @@ const ARABIC = {
   lost: 'الصفحة غير موجودة',
   lostText: 'تغيّر العنوان أو لم يكن موجودًا. الصفحة الرئيسية على بُعد نقرة واحدة.',
   lostBack: 'العودة إلى الصفحة الرئيسية',
+  imprint: 'بيانات قانونية',
+  imprintText: 'الجهة المسؤولة عن هذا الموقع: الاسم والعنوان وبيانات التواصل مع {}.',
+  privacy: 'الخصوصية',
+  privacyText: 'البيانات التي يعالجها هذا الموقع وكيفية التواصل مع {} بشأنها.',
+  privacySite:
+    'لا يستخدم هذا الموقع ملفات تعريف الارتباط ولا يقيس الزيارات ولا يحمّل أي شيء من مواقع ' +
+    'أخرى.',
+  privacyServer: 'يستقبل الخادم الذي يعرض الموقع عنوان IP لكل زائر والصفحة المطلوبة، كأي خادم ويب.',
+  privacyMail:
+    'يفتح نموذج التواصل رسالة في برنامج البريد لديك، ولا يُرسل شيء قبل أن ترسل هذه الرسالة ' +
+    'بنفسك.',
+  privacyPost: 'ما تكتبه في نموذج التواصل يصل إلى {}، وهي الخدمة التي تستقبله نيابة عنا.',
+  privacyLinks: 'تؤدي الروابط إلى مواقع أخرى لها سياسات خصوصية خاصة بها.',
+  privacyRights:
+    'يمكنك أن تسألنا عن بياناتك لدينا وأن تطلب تصحيحها أو حذفها، كما يمكنك اللجوء إلى هيئة ' +
+    'حماية البيانات في بلدك.',
+  news: 'الأخبار',
+  months: 'يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر'.split(' '),
   days: days('الاثنين', 'الثلاثاء', 'الأربعاء', 'الخميس', 'الجمعة', 'السبت', 'الأحد'),
 };
 
@@ -479,6 +637,22 @@ const HEBREW = {
   lost: 'העמוד לא נמצא',
   lostText: 'הכתובת השתנתה או מעולם לא הייתה קיימת. דף הבית נמצא במרחק לחיצה.',
   lostBack: 'חזרה לדף הבית',
+  imprint: 'מידע משפטי',
+  imprintText: 'מי אחראי לאתר הזה: שם, כתובת ופרטי התקשרות של {}.',
+  privacy: 'פרטיות',
+  privacyText: 'אילו נתונים האתר הזה מעבד ואיך לפנות אל {} בעניינם.',
+  privacySite: 'האתר הזה אינו שומר עוגיות, אינו מודד ביקורים ואינו טוען דבר מאתרים אחרים.',
+  privacyServer:
+    'השרת שמציג את האתר מקבל את כתובת ה־IP של כל מבקר ואת העמוד המבוקש, כמו כל שרת אינטרנט.',
+  privacyMail:
+    'טופס יצירת הקשר פותח הודעה בתוכנת הדוא״ל שלכם. דבר אינו נשלח לפני שתשלחו את ההודעה בעצמכם.',
+  privacyPost: 'מה שתכתבו בטופס יצירת הקשר נשלח אל {}, השירות שמקבל אותו עבורנו.',
+  privacyLinks: 'הקישורים מובילים לאתרים אחרים, ולהם כללי פרטיות משלהם.',
+  privacyRights:
+    'אפשר לשאול אותנו אילו נתונים עליכם יש לנו ולבקש לתקן או למחוק אותם. אפשר גם לפנות לרשות ' +
+    'להגנת הפרטיות במדינתכם.',
+  news: 'חדשות',
+  months: 'ינואר פברואר מרץ אפריל מאי יוני יולי אוגוסט ספטמבר אוקטובר נובמבר דצמבר'.split(' '),
   days: days('יום שני', 'יום שלישי', 'יום רביעי', 'יום חמישי', 'יום שישי', 'יום שבת', 'יום ראשון'),
 };
 
@@ -538,6 +712,18 @@ const JAPANESE = {
   lost: 'ページが見つかりません',
   lostText: 'アドレスが変わったか、存在しないページです。ホームからお探しください。',
   lostBack: 'ホームに戻る',
+  imprint: '運営者情報',
+  imprintText: 'このサイトの運営者について、{}の名称、所在地、連絡先を掲載しています。',
+  privacy: 'プライバシーについて',
+  privacyText: 'このサイトが扱う情報と、{}への連絡方法をご案内します。',
+  privacySite: 'このサイトはクッキーを使用せず、アクセスを計測せず、他のサイトから何も読み込みません。',
+  privacyServer: 'サイトを配信するサーバーは、他のウェブサーバーと同じく、訪問者のIPアドレスと表示されたページの情報を受け取ります。',
+  privacyMail: 'お問い合わせフォームはメールソフトでメッセージを開きます。ご自身で送信するまで、何も送信されません。',
+  privacyPost: 'お問い合わせフォームの内容は、受付サービスの{}に送信されます。',
+  privacyLinks: 'リンク先は他のサイトであり、それぞれのプライバシー方針があります。',
+  privacyRights: 'ご自身の情報の開示、訂正、削除をお求めいただけます。お住まいの国の個人情報保護機関に相談することもできます。',
+  news: 'お知らせ',
+  months: '1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月'.split(' '),
   days: days('月曜日', '火曜日', '水曜日', '木曜日', '金曜日', '土曜日', '日曜日'),
 };
 
@@ -596,6 +782,28 @@ export function fill(text, ...values) {
 export function decimal(number, { code }) {
   const hasPoint = ['ar', 'en', 'he', 'ja'].includes(code);
   return hasPoint ? String(number) : String(number).replace('.', ',');
+}
+
+/** A day such as `2026-03-09` as the language writes it. */
+export function date(day, { code, tag, words }) {
+  const [year, at, number] = day.split('-').map(Number);
+  const month = words.months[at - 1];
+  if (code === 'en' && (tag === 'en' || tag === 'en-US')) return `${month} ${number}, ${year}`;
+  switch (code) {
+    case 'fr':
+      return `${number === 1 ? '1er' : number} ${month} ${year}`;
+    case 'de':
+      return `${number}. ${month} ${year}`;
+    case 'he':
+      return `${number} ב${month} ${year}`;
+    case 'ja':
+      return `${year}年${month}${number}日`;
+    case 'pt':
+    case 'es':
+      return `${number} de ${month} de ${year}`;
+    default:
+      return `${number} ${month} ${year}`;
+  }
 }
 
 /** The city and the state, as far as they are known, as the language joins them. */

@@ -10,6 +10,8 @@ const HOST = `
   export const progress = () => {};
   export const report = () => {};
   export const write = () => {};
+  export const exists = () => false;
+  export class Writer {}
 `;
 
 if (!import.meta.url.includes('?hooks')) register(`${import.meta.url}?hooks`);
@@ -26,7 +28,7 @@ export function load(url, context, next) {
   const read = () => readFileSync(new URL(url));
   if (url.endsWith('.css')) return module(`export default ${JSON.stringify(String(read()))};`);
   if (url.endsWith('.json')) return module(`export default ${read()};`);
-  if (url.endsWith('.png')) {
+  if (url.endsWith('.png') || url.endsWith('.bin')) {
     return module(`export default Uint8Array.from(${JSON.stringify([...read()])});`);
   }
   return next(url, context);

@@ -1,12 +1,15 @@
 // Run with `node --import ./hooks.mjs --test landing.test.mjs` in this folder.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { drawing, letterOf } from '../src/app-icons.js';
+import { crc } from '../src/card.js';
 import { colours, contrast, darkColours } from '../src/colours.js';
 import { contact } from '../src/contact.js';
 import { rows } from '../src/hours.js';
+import { legalPages } from '../src/legal.js';
 import { files } from '../src/site.js';
 import { MAX_TITLE, title } from '../src/title.js';
-import { decimal, language, LANGUAGE_CODES, place } from '../src/words.js';
+import { date, decimal, language, LANGUAGE_CODES, place } from '../src/words.js';
 
 const ORDER = {
   id: '1',
@@ -68,8 +71,9 @@ test('every language has every text, and none of another', () => {
     const { words } = language(code);
     assert.deepEqual(Object.keys(words), Object.keys(english), code);
     assert.equal(new Set(Object.values(words.days)).size, 7, code);
+    assert.equal(new Set(words.months).size, 12, code);
     for (const [key, text] of Object.entries(words)) {
-      if (key === 'days') continue;
+      if (key === 'days' || key === 'months') continue;
       assert.ok(text.trim(), `${code} ${key}`);
       const holes = (value) => value.split('{}').length;
       if (!key.startsWith('year')) assert.equal(holes(text), holes(english[key]), `${code} ${key}`);
@@ -117,6 +121,14 @@ test('days and times are written as each language does', () => {
 test('numbers and places are written as each language does', () => {
   assert.equal(decimal(4.5, language('fr')), '4,5');
   assert.equal(decimal(4.5, language('en')), '4.5');
+  for (const [tag, day, expected] of [
+    ['en', '2026-03-09', 'March 9, 2026'], ['en-GB', '2026-03-09', '9 March 2026'],
+    ['pt-BR', '2026-03-09', '9 de março de 2026'], ['fr', '2026-03-01', '1er mars 2026'],
+    ['de', '2026-03-09', '9. März 2026'], ['ja', '2026-03-09', '2026年3月9日'],
+    ['he', '2026-03-09', '9 במרץ 2026'], ['it', '2026-12-31', '31 dicembre 2026'],
+  ]) {
+    assert.equal(date(day, language(tag)), expected);
+  }
   assert.equal(place('渋谷区', '東京都', language('ja')), '東京都渋谷区');
   assert.equal(place('الرياض', 'منطقة الرياض', language('ar')), 'الرياض، منطقة الرياض');
   assert.equal(place('Tampa', 'FL', language('ar')), 'Tampa, FL');
@@ -170,7 +182,10 @@ test('a title has less than 60 characters and begins with the name', () => {
 
 test('a site with an address has canonical links and files for search engines', () => {
   const without = site('en');
-  assert.deepEqual(Object.keys(without), ['index.html', 'style.css', '404.html', 'favicon.svg']);
+  assert.deepEqual(Object.keys(without), [
+    'index.html', 'style.css', '404.html', 'favicon.svg', 'apple-touch-icon.png', 'icon-192.png',
+    'icon-512.png', 'site.webmanifest',
+  ]);
   assert.doesNotMatch(without['index.html'], /canonical|og:url|og:image/);
   const made = site('en', { site_url: 'https://webb.test/' });
   const page = made['index.html'];
@@ -186,6 +201,114 @@ test('a site with an address has canonical links and files for search engines', 
   const photos = [{ url: 'https://img.test/a.jpg' }];
   assert.ok(site('en', { photos })['index.html'].includes('content="https://img.test/a.jpg"'));
   assert.ok(!site('en', { site_url: 'javascript:alert(1)' })['sitemap.xml']);
+});
+
+test('the page for lost visitors has its style at any depth', () => {
+  for (const [url, top] of [
+    [undefined, ''],
+    ['https://webb.test', '/'],
+    ['https://sites.test/webb/', 'https://sites.test/webb/'],
+  ]) {
+    const page = site('en', { site_url: url })['404.html'];
+    for (const path of ['style.css', 'favicon.svg', 'apple-touch-icon.png']) {
+      assert.ok(page.includes(`href="${top}${path}"`), `${url}: ${path}`);
+    }
+    assert.doesNotMatch(page, /<style| style=/);
+  }
+});
+
+test('every page names the icons, and the manifest lists them', () => {
+  const made = site('he', { business_name: 'Éclair & Söhne', primary_color: '#a63a24' });
+  for (const part of ['apple-touch-icon', 'manifest', 'icon']) {
+    assert.ok(made['index.html'].includes(`<link rel="${part}"`), part);
+  }
+  const manifest = JSON.parse(made['site.webmanifest']);
+  assert.deepEqual([manifest.name, manifest.dir], ['Éclair & Söhne', 'rtl']);
+  for (const { src } of manifest.icons) assert.ok(made[src], src);
+  assert.ok(manifest.icons.some(({ purpose }) => purpose === 'maskable'));
+  for (const [path, side] of [['apple-touch-icon.png', 180], ['icon-512.png', 512]]) {
+    const png = made[path];
+    const view = new DataView(png.buffer, png.byteOffset);
+    assert.deepEqual([view.getUint32(16), view.getUint32(20)], [side, side]);
+    assert.deepEqual([...png.slice(41, 44)], [0xa6, 0x3a, 0x24]);
+    assert.equal(view.getUint32(89), crc(png.slice(37, 89)));
+  }
+});
+
+test('every letter has a drawing of each size', () => {
+  for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ') {
+    for (const side of [180, 192, 512]) {
+      assert.deepEqual([...drawing(letter, side).slice(1, 4)], [0x50, 0x4e, 0x47], letter);
+    }
+  }
+  for (const [name, letter] of [
+    ['Ørsted', 'O'], ['(7 Days)', '7'], ['東京庭園', ' '], ['💾', ' '],
+  ]) {
+    assert.equal(letterOf(name), letter);
+  }
+});
+
+const ADDRESS = 'Gasse 1\n04109 Leipzig';
+
+test('legal pages are made by form if the data is there', () => {
+  const vat = { vat_id: 'DE123456789' };
+  for (const [code, name, address, legal, expected] of [
+    ['de', 'Impressum', ADDRESS, {}, ['impressum.html']],
+    ['de', 'Impressum', undefined, {}, []],
+    ['de', 'Kontakt', ADDRESS, vat, ['impressum.html']],
+    ['de', 'Kontakt', undefined, vat, []],
+    ['de', 'Datenschutzerklärung', ADDRESS, {}, ['datenschutz.html']],
+    ['fr', 'Mentions légales', ADDRESS, {}, ['mentions-legales.html']],
+    ['fr', 'Politique de confidentialité', ADDRESS, {}, ['confidentialite.html']],
+    ['es', 'Aviso legal', ADDRESS, {}, ['aviso-legal.html']],
+    ['it', 'Note legali', ADDRESS, {}, ['note-legali.html']],
+    ['it', 'Informativa sulla privacy', ADDRESS, {}, ['privacy.html']],
+    ['pt', 'Política de Privacidade', ADDRESS, {}, ['privacidade.html']],
+    ['en', 'Legal notice', ADDRESS, undefined, ['legal-notice.html']],
+    ['ar', 'سياسة الخصوصية', ADDRESS, {}, ['privacy.html']],
+    ['he', 'מדיניות הפרטיות', ADDRESS, {}, ['privacy.html']],
+    ['ja', 'プライバシーポリシー', ADDRESS, {}, ['privacy.html']],
+    ['en', 'Terms of use', ADDRESS, {}, []],
+    ['fr', 'CGV', ADDRESS, {}, []],
+  ]) {
+    const at = `${code} ${name}`;
+    const change = { selected_pages: [name], business_address: address, legal };
+    const made = site(code, change);
+    const pages = Object.keys(made).filter((path) => path.endsWith('.html'));
+    assert.deepEqual(pages.sort(), ['index.html', '404.html', ...expected].sort(), at);
+    const { notes } = legalPages({ ...ORDER, ...change }, language(code));
+    assert.equal(notes.length > 0, expected.length === 0 && name !== 'Kontakt', at);
+    for (const path of expected) {
+      const page = made[path];
+      for (const part of ['Webb &#38; Sons', 'Gasse 1', '04109 Leipzig', '(555) 010-3301']) {
+        assert.ok(page.includes(part), `${at}: ${part}`);
+      }
+      assert.equal(page.includes('DE123456789'), legal === vat, at);
+      assert.ok(made['index.html'].includes(`href="${path}"`), at);
+      assert.doesNotMatch(page, /undefined|\[object|<style/);
+    }
+  }
+});
+
+test('the page about data says where the form sends it', () => {
+  for (const code of LANGUAGE_CODES) {
+    const { words } = language(code);
+    for (const endpoint of [undefined, 'https://forms.alpha.test/17?a=b']) {
+      const made = site(code, {
+        selected_pages: ['Privacy'],
+        business_address: ADDRESS,
+        form_endpoint: endpoint,
+        site_url: 'https://webb.test/',
+      });
+      const path = Object.keys(made).find((each) => /^(priv|conf|daten)/.test(each));
+      const page = made[path];
+      assert.equal(page.includes(words.privacyMail), endpoint === undefined, code);
+      assert.equal(page.includes('forms.alpha.test'), endpoint !== undefined, code);
+      assert.ok(page.includes(words.privacyRights), code);
+      assert.ok(page.includes(`href="https://webb.test/${path}"`), code);
+      assert.ok(made['sitemap.xml'].includes(`<loc>https://webb.test/${path}</loc>`), code);
+    }
+  }
 });
 
 test('text is readable and a button visible in any colour, light and dark', () => {
@@ -209,6 +332,11 @@ test('text is readable and a button visible in any colour, light and dark', () =
 const CONTENT = {
   emergency_phone: '+1 (555) 010-9999',
   postal_code: '33602',
+  neighborhood: 'Old Town',
+  posts: [{
+    title: 'Open house', slug: 'open-house', text: 'First line.\nSecond line.',
+    date: '2026-03-09', image_url: 'https://img.test/p.jpg',
+  }],
   business_address: '12 Quay St',
   country: 'US',
   booking_url: 'https://book.test/',
@@ -231,7 +359,8 @@ const CONTENT = {
   },
 };
 const SHOWN = [
-  'href="tel:+15550109999"', '33602', 'href="https://book.test/"', 'href="https://order.test/"',
+  'Old Town', 'Open house', '<p dir="auto">Second line.</p>', 'datetime="2026-03-09"',
+  'href="https://img.test/p.jpg"', 'href="tel:+15550109999"', '33602', 'href="https://book.test/"', 'href="https://order.test/"',
   'href="https://menu.test/"', 'href="https://gift.test/"', 'href="https://give.test/"',
   'href="https://tiktok.test/w"', 'href="https://yelp.test/w"', 'href="https://img.test/a.jpg"',
   'A &#60;van&#62;', 'href="https://img.test/b.jpg"', 'Ann &#38; Bo', 'Owners', 'Two',
@@ -274,7 +403,7 @@ test('what the order says beside the copy is shown in every language', () => {
   for (const code of LANGUAGE_CODES) {
     const page = site(code, CONTENT)['index.html'];
     for (const part of SHOWN) assert.ok(page.includes(part), `${code}: ${part}`);
-    for (const word of ['team', 'locations', 'photos', 'vat', 'responsible', 'emergency']) {
+    for (const word of ['news', 'team', 'locations', 'photos', 'vat', 'responsible', 'emergency']) {
       assert.ok(page.includes(language(code).words[word]), `${code}: ${word}`);
     }
     assert.doesNotMatch(page, /<img|undefined|\[object/, code);

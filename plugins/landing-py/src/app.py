@@ -3,8 +3,9 @@
     order ──> four concurrent AI calls ──> copy ──> the page and the files beside it
 
 - `texts`: the AI requests, and how their replies are cleaned
-- `files`: all files. `page`: the HTML. `style.css`: its style
-- `card`, `colours`, `contact`, `content`, `hours`, `structured`, `title`: parts of them
+- `files`: all files. `page`: the HTML. `style.css`: its style. `legal`: the legal pages
+- `app_icons`, `card`, `colours`, `contact`, `content`, `hours`, `structured`, `title`: parts of
+  them
 - `words`: the wording in each language
 """
 
@@ -12,6 +13,7 @@ from sitewright import Order, Template, progress, warn, write_file
 
 from contact import contact
 from files import files
+from legal import legal_pages
 from texts import PURPOSE, write
 from words import language
 
@@ -33,7 +35,7 @@ class Generator(Template):
 
         progress("page", 1, 2)
         contacts = contact(order, lang)
-        for code, message in contacts.notes:
+        for code, message in contacts.notes + legal_pages(order, lang).notes:
             warn(code, message)
         for path, content in files(order, copy, contacts, lang):
             write_file(path, content)

@@ -11,11 +11,15 @@ PALETTE = 33
 
 def card(shades) -> bytes:
     """The picture as PNG of 1200 by 630: `card.png` with the brand's colours as its palette."""
-    colours = [shades[name] for name in ("brand", "accent", "deep", "tint")]
+    return recoloured(ORIGINAL, [shades[name] for name in ("brand", "accent", "deep", "tint")])
+
+
+def recoloured(original: bytes, colours) -> bytes:
+    """A PNG with other colours, as many as its palette has."""
     chunk = b"PLTE" + bytes(channel for colour in colours for channel in colour)
     chunk += crc(chunk).to_bytes(4)
     start = PALETTE + 4
-    return ORIGINAL[:start] + chunk + ORIGINAL[start + len(chunk) :]
+    return original[:start] + chunk + original[start + len(chunk) :]
 
 
 def crc(data: bytes) -> int:

@@ -86,9 +86,15 @@ def links(order, words, shown):
 
 
 def address_lines(order):
-    """The lines of the address; the postal code is the last one if none of them has it."""
-    lines, code = lines_of(order.business_address), (order.postal_code or "").strip()
-    return [*lines, code] if code and not any(code in line for line in lines) else lines
+    """The lines of the address, followed by the part of the city and the postal code if none of
+    them has it.
+    """
+    lines = lines_of(order.business_address)
+    part = (order.neighborhood or "").strip() if lines else ""
+    for more in [part, (order.postal_code or "").strip()]:
+        if more and not any(more in line for line in lines):
+            lines.append(more)
+    return lines
 
 
 def lines_of(text):

@@ -63,6 +63,26 @@ def photos(order, words):
     )
 
 
+def posts(order, lang):
+    """The posts, in the customer's words."""
+    words = lang.words
+
+    def entry(number, post):
+        day = post.date and html(
+            t'<p><time datetime="{post.date}">{lang.date(post.date)}</time></p>'
+        )
+        paragraphs = [html(t'<p dir="auto">{line}</p>') for line in lines_of(post.text)]
+        photo = safe_url(post.image_url)
+        link = photo and away(photo, post.image_alt or words.photo.format(number))
+        return html(
+            t"<li><h3><bdi>{post.title}</bdi></h3>{day}{paragraphs}"
+            t"{link and html(t'<p>{link}</p>')}</li>"
+        )
+
+    entries = [entry(at + 1, post) for at, post in enumerate(order.posts)]
+    return section("news", words.news, entries)
+
+
 def notes(said, words):
     """What is said about opening hours that is not a range of times."""
 
@@ -74,8 +94,8 @@ def notes(said, words):
     return [entry(note) for note in said]
 
 
-def identifiers(order, words):
-    """The identifiers that the law wants to be shown."""
+def known_identifiers(order, words) -> list[tuple[str, str]]:
+    """Name and value of each identifier that the law wants to be shown."""
     names = {
         "legal_name": words.responsible,
         "representative": words.representative,
@@ -87,10 +107,13 @@ def identifiers(order, words):
         "company_number": words.company_number,
         "license_number": words.license,
     }
-    known = [(label, order.legal[name]) for name, label in names.items() if order.legal.get(name)]
+    return [(label, order.legal[name]) for name, label in names.items() if order.legal.get(name)]
+
+
+def identifiers(order, words):
     lines = [
         html(t"{at > 0 and ' · '}{label}{words.colon}<bdi>{value}</bdi>")
-        for at, (label, value) in enumerate(known)
+        for at, (label, value) in enumerate(known_identifiers(order, words))
     ]
     return lines and html(t"<p>{lines}</p>")
 

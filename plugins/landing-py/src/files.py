@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+from app_icons import app_icons
 from card import card
 from colours import colours, dark_colours, properties
 from contact import safe_url
+from legal import imprint_page, legal_pages, privacy_page
 from page import icon, not_found, page
 
 # Read at build time: a component has no file system at run time.
@@ -16,22 +18,26 @@ CARD = "card.png"
 
 def files(order, copy, contacts, lang) -> list[tuple[str, str | bytes]]:
     """Path and content of each file. A site with a `site_url` also has a sitemap, `robots.txt` and
-    a picture for previews of links.
+    a picture for previews of links; the legal pages are those that the order asks for.
     """
     shades = colours(order)
     address = site_address(order)
     photos = (safe_url(photo.url) for photo in order.photos)
     image = next(filter(None, photos), None) or (address and f"{address}{CARD}")
-    style = style_sheet(shades)
+    legal = legal_pages(order, lang)
     made = [
-        ("index.html", page(order, copy, contacts, lang, address, image, shades)),
-        ("style.css", style),
-        ("404.html", not_found(order, contacts, lang, address, style)),
+        ("index.html", page(order, copy, contacts, lang, legal, address, image, shades)),
+        ("style.css", style_sheet(shades)),
+        ("404.html", not_found(order, contacts, lang, address, top_of(address), shades)),
         ("favicon.svg", icon(order, shades)),
+        *app_icons(order, shades, lang),
     ]
+    for link, make in [(legal.imprint, imprint_page), (legal.privacy, privacy_page)]:
+        if link:
+            made.append((link.href, make(order, contacts, lang, legal, address, shades)))
     if address:
         made += [
-            ("sitemap.xml", sitemap(address)),
+            ("sitemap.xml", sitemap(address, ["", *(link.href for link in legal.links)])),
             ("robots.txt", f"User-agent: *\nAllow: /\n\nSitemap: {address}sitemap.xml\n"),
             (CARD, card(shades)),
         ]
@@ -53,9 +59,17 @@ def site_address(order) -> str | None:
     return f"https://{plain.rstrip('/')}/" if re.fullmatch(shape, plain) else None
 
 
-def sitemap(address):
+def top_of(address) -> str:
+    """Where `404.html` finds the files at the top of the site, whose address may be unknown."""
+    if not address:
+        return ""
+    # The first is also right for a preview of the site at another host.
+    return "/" if address.count("/") == 3 else address
+
+
+def sitemap(address, paths):
+    pages = "".join(f"  <url><loc>{address}{path}</loc></url>\n" for path in paths)
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">
-  <url><loc>{address}</loc></url>
-</urlset>
+{pages}</urlset>
 """

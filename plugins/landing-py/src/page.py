@@ -1,17 +1,17 @@
 """The pages. `html` escapes every interpolated value."""
 
-from sitewright import Html, html, json_for_script
+from sitewright import html, json_for_script
 
 from colours import hex_of
 from contact import Link, tel
-from content import identifiers, isolated, locations, notes, photos, team
+from content import identifiers, isolated, locations, notes, photos, posts, team
 from hours import rows
 from structured import business
 from texts import services
 from title import title
 
 
-def page(order, copy, contacts, lang, address, image, shades):
+def page(order, copy, contacts, lang, legal, address, image, shades):
     words = lang.words
     offered = services(order)
     data = json_for_script(business(order, copy, contacts, offered, address))
@@ -24,7 +24,6 @@ def page(order, copy, contacts, lang, address, image, shades):
 <meta name="color-scheme" content="light dark">
 <title>{heading}</title>
 <meta name="description" content="{copy.description}">
-<meta name="theme-color" content="{hex_of(shades["brand"])}">
 <meta property="og:type" content="website">
 <meta property="og:title" content="{heading}">
 <meta property="og:description" content="{copy.description}">
@@ -33,9 +32,7 @@ def page(order, copy, contacts, lang, address, image, shades):
 {image and html(t'<meta property="og:image" content="{image}">')}
 {address and html(t'<meta property="og:url" content="{address}">')}
 {address and html(t'<link rel="canonical" href="{address}">')}
-<link rel="icon" href="favicon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="style.css">
-<script type="application/ld+json">{data}</script>
+{head_links(shades)}<script type="application/ld+json">{data}</script>
 </head>
 <body>
 <a class="skip" href="#content">{words.skip}</a>
@@ -70,6 +67,7 @@ def page(order, copy, contacts, lang, address, image, shades):
   </section>
   {team(order, words)}
   {photos(order, words)}
+  {posts(order, lang)}
   {testimonials(order, lang)}
   {questions(copy, words)}
   {locations(order, lang)}
@@ -84,6 +82,7 @@ def page(order, copy, contacts, lang, address, image, shades):
   <p>{isolated([part for part in [order.business_name, contacts.place] if part], " · ")}</p>
   {social(contacts)}
   {identifiers(order, words)}
+  {legal_links(legal)}
 </footer>
 </body>
 </html>
@@ -94,9 +93,33 @@ def direction(lang):
     return lang.right_to_left and html(t' dir="rtl"')
 
 
-def not_found(order, contacts, lang, address, style):
-    """The page for addresses that lead nowhere. Its style is inline, because a web server sends it
-    for addresses at any depth. The link is the site's address, if it is known.
+def head_links(shades, top=""):
+    """The style sheet, the icons and the colour of browsers around the page. `top` is where the
+    files at the top of the site are.
+    """
+    return html(t"""<meta name="theme-color" content="{hex_of(shades["brand"])}">
+<link rel="icon" href="{top}icon-192.png" type="image/png" sizes="192x192">
+<link rel="icon" href="{top}favicon.svg" type="image/svg+xml">
+<link rel="apple-touch-icon" href="{top}apple-touch-icon.png">
+<link rel="manifest" href="{top}site.webmanifest">
+<link rel="stylesheet" href="{top}style.css">
+""")
+
+
+def home_link(order):
+    return html(
+        t'<p class="name"><a href="index.html"><bdi>{order.business_name}</bdi></a></p>'
+    )
+
+
+def legal_links(legal):
+    links = [html(t'<li><a href="{link.href}">{link.label}</a></li>') for link in legal.links]
+    return links and html(t"<ul>{links}</ul>")
+
+
+def not_found(order, contacts, lang, address, top, shades):
+    """The page for addresses that lead nowhere. A web server sends it for addresses at any depth:
+    its links are whole, if the site's address is known.
     """
     words = lang.words
     phone = contacts.phone and html(t' · <bdi dir="ltr">{order.business_phone}</bdi>')
@@ -109,10 +132,7 @@ def not_found(order, contacts, lang, address, style):
 <meta name="robots" content="noindex">
 <title>{title(order.business_name, words.lost)}</title>
 <meta name="description" content="{words.lost_text}">
-<link rel="icon" href="favicon.svg" type="image/svg+xml">
-<style>
-{Html(style)}</style>
-</head>
+{head_links(shades, top)}</head>
 <body>
 <main class="lost">
   <h1>{words.lost}</h1>

@@ -72,6 +72,35 @@ PORTUGUESE = SimpleNamespace(
     lost="Página não encontrada",
     lost_text="O endereço mudou ou nunca existiu. A página inicial está logo ali.",
     lost_back="Voltar ao início",
+    imprint="Informações legais",
+    imprint_text="Quem responde por este site: nome, endereço e contato de {}.",
+    privacy="Privacidade",
+    privacy_text="Quais dados este site trata e como falar com {} sobre eles.",
+    privacy_site=(
+        "Este site não usa cookies, não mede as visitas e não carrega nada de outros sites."
+    ),
+    privacy_server=(
+        "O servidor que o publica recebe, como todo servidor web, o endereço IP de cada "
+        "visitante e a página pedida."
+    ),
+    privacy_mail=(
+        "O formulário de contato abre uma mensagem no seu programa de e-mail. Nada é enviado "
+        "antes de você enviar essa mensagem."
+    ),
+    privacy_post=(
+        "O que você escreve no formulário de contato vai para {}, o serviço que o recebe por "
+        "nós."
+    ),
+    privacy_links="Os links levam a outros sites, que têm seus próprios avisos de privacidade.",
+    privacy_rights=(
+        "Você pode perguntar quais dados seus temos e pedir que sejam corrigidos ou apagados. "
+        "Também pode procurar a autoridade de proteção de dados do seu país."
+    ),
+    news="Novidades",
+    months=(
+        "janeiro fevereiro março abril maio junho "
+        "julho agosto setembro outubro novembro dezembro"
+    ).split(),
     days=days("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo"),
 )
 
@@ -131,6 +160,35 @@ ENGLISH = SimpleNamespace(
     lost="Page not found",
     lost_text="The address has changed or never existed. The home page is just a step away.",
     lost_back="Back to the home page",
+    imprint="Legal notice",
+    imprint_text="Who is responsible for this website: name, address and contact details of {}.",
+    privacy="Privacy",
+    privacy_text="Which data this website processes, and how to reach {} about them.",
+    privacy_site=(
+        "This website sets no cookies, measures no visits and loads nothing from other "
+        "websites."
+    ),
+    privacy_server=(
+        "The server that delivers it receives the IP address of each visitor and the page that "
+        "is requested, as every web server does."
+    ),
+    privacy_mail=(
+        "The contact form opens a message in your email program. Nothing is sent before you "
+        "send that message yourself."
+    ),
+    privacy_post=(
+        "What you enter in the contact form is sent to {}, the service that receives it for us."
+    ),
+    privacy_links="Links lead to other websites, which have privacy notices of their own.",
+    privacy_rights=(
+        "Ask us which data about you we have, and have them corrected or deleted. You can also "
+        "turn to the data protection authority of your country."
+    ),
+    news="News",
+    months=(
+        "January February March April May June "
+        "July August September October November December"
+    ).split(),
     days=days("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
 )
 
@@ -193,6 +251,35 @@ SPANISH = SimpleNamespace(
     lost="Página no encontrada",
     lost_text="La dirección ha cambiado o nunca existió. La página de inicio está a un paso.",
     lost_back="Volver al inicio",
+    imprint="Aviso legal",
+    imprint_text="Quién responde de este sitio web: nombre, dirección y contacto de {}.",
+    privacy="Privacidad",
+    privacy_text="Qué datos trata este sitio web y cómo contactar con {} al respecto.",
+    privacy_site=(
+        "Este sitio web no usa cookies, no mide las visitas y no carga nada de otros sitios."
+    ),
+    privacy_server=(
+        "El servidor que lo ofrece recibe, como todo servidor web, la dirección IP de cada "
+        "visitante y la página solicitada."
+    ),
+    privacy_mail=(
+        "El formulario de contacto abre un mensaje en tu programa de correo. No se envía nada "
+        "hasta que tú envías ese mensaje."
+    ),
+    privacy_post=(
+        "Lo que escribes en el formulario de contacto llega a {}, el servicio que lo recibe "
+        "por nosotros."
+    ),
+    privacy_links="Los enlaces llevan a otros sitios, que tienen su propia política de privacidad.",
+    privacy_rights=(
+        "Puedes preguntarnos qué datos tuyos tenemos y pedir que los corrijamos o los "
+        "borremos. También puedes acudir a la autoridad de protección de datos de tu país."
+    ),
+    news="Novedades",
+    months=(
+        "enero febrero marzo abril mayo junio "
+        "julio agosto septiembre octubre noviembre diciembre"
+    ).split(),
     days=days("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
 )
 
@@ -255,6 +342,38 @@ FRENCH = SimpleNamespace(
     lost="Page introuvable",
     lost_text="L’adresse a changé ou n’a jamais existé. La page d’accueil est à un clic.",
     lost_back="Retour à l’accueil",
+    imprint="Mentions légales",
+    imprint_text="Qui publie ce site\u202f: nom, adresse et coordonnées de {}.",
+    privacy="Confidentialité",
+    privacy_text="Les données que traite ce site et comment joindre {} à leur sujet.",
+    privacy_site=(
+        "Ce site ne dépose aucun cookie, ne mesure pas les visites et ne charge rien depuis "
+        "d’autres sites."
+    ),
+    privacy_server=(
+        "Le serveur qui le diffuse reçoit, comme tout serveur web, l’adresse IP des visiteurs "
+        "et la page demandée."
+    ),
+    privacy_mail=(
+        "Le formulaire de contact ouvre un message dans votre messagerie. Rien n’est envoyé "
+        "avant que vous n’envoyiez vous-même ce message."
+    ),
+    privacy_post=(
+        "Ce que vous saisissez dans le formulaire de contact est transmis à {}, le service qui "
+        "le reçoit pour nous."
+    ),
+    privacy_links=(
+        "Les liens mènent à d’autres sites, qui ont leurs propres règles de confidentialité."
+    ),
+    privacy_rights=(
+        "Vous pouvez demander quelles données nous avons sur vous, les faire corriger ou "
+        "supprimer. Vous pouvez aussi vous adresser à l’autorité de protection des données de "
+        "votre pays."
+    ),
+    news="Actualités",
+    months=(
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+    ).split(),
     days=days("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
 )
 
@@ -320,6 +439,35 @@ GERMAN = SimpleNamespace(
         "Zur Startseite ist es nur ein Klick."
     ),
     lost_back="Zur Startseite",
+    imprint="Impressum",
+    imprint_text="Wer für diese Website verantwortlich ist: Name, Anschrift und Kontakt von {}.",
+    privacy="Datenschutz",
+    privacy_text="Welche Daten diese Website verarbeitet und wie Sie {} dazu erreichen.",
+    privacy_site=(
+        "Diese Website setzt keine Cookies, misst keine Besuche und lädt nichts von anderen "
+        "Websites."
+    ),
+    privacy_server=(
+        "Der Server, der sie ausliefert, erhält wie jeder Webserver die IP-Adresse der "
+        "Besucher und die aufgerufene Seite."
+    ),
+    privacy_mail=(
+        "Das Kontaktformular öffnet eine Nachricht in Ihrem E-Mail-Programm. Gesendet wird "
+        "erst, wenn Sie diese Nachricht selbst abschicken."
+    ),
+    privacy_post=(
+        "Ihre Eingaben im Kontaktformular gehen an {}, den Dienst, der sie für uns "
+        "entgegennimmt."
+    ),
+    privacy_links="Links führen zu anderen Websites mit eigenen Datenschutzhinweisen.",
+    privacy_rights=(
+        "Sie können Auskunft über Ihre Daten verlangen und sie berichtigen oder löschen "
+        "lassen. Außerdem können Sie sich an die Datenschutzbehörde Ihres Landes wenden."
+    ),
+    news="Aktuelles",
+    months=(
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    ).split(),
     days=days("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"),
 )
 
@@ -382,6 +530,34 @@ ITALIAN = SimpleNamespace(
     lost="Pagina non trovata",
     lost_text="L’indirizzo è cambiato o non è mai esistito. La home è a un passo.",
     lost_back="Torna alla home",
+    imprint="Note legali",
+    imprint_text="Chi è responsabile di questo sito: nome, indirizzo e contatti di {}.",
+    privacy="Informativa sulla privacy",
+    privacy_text="Quali dati tratta questo sito e come contattare {} al riguardo.",
+    privacy_site=(
+        "Questo sito non usa cookie, non misura le visite e non carica nulla da altri siti."
+    ),
+    privacy_server=(
+        "Il server che lo pubblica riceve, come ogni server web, l’indirizzo IP dei visitatori "
+        "e la pagina richiesta."
+    ),
+    privacy_mail=(
+        "Il modulo di contatto apre un messaggio nel tuo programma di posta. Nulla viene "
+        "inviato finché non invii tu quel messaggio."
+    ),
+    privacy_post=(
+        "Ciò che scrivi nel modulo di contatto arriva a {}, il servizio che lo riceve per noi."
+    ),
+    privacy_links="I link portano ad altri siti, che hanno una propria informativa.",
+    privacy_rights=(
+        "Puoi chiederci quali tuoi dati abbiamo e farli correggere o cancellare. Puoi anche "
+        "rivolgerti all’autorità per la protezione dei dati del tuo paese."
+    ),
+    news="Novità",
+    months=(
+        "gennaio febbraio marzo aprile maggio giugno "
+        "luglio agosto settembre ottobre novembre dicembre"
+    ).split(),
     days=days("lunedì", "martedì", "mercoledì", "giovedì", "venerdì", "sabato", "domenica"),
 )
 
@@ -441,6 +617,29 @@ ARABIC = SimpleNamespace(
     lost="الصفحة غير موجودة",
     lost_text="تغيّر العنوان أو لم يكن موجودًا. الصفحة الرئيسية على بُعد نقرة واحدة.",
     lost_back="العودة إلى الصفحة الرئيسية",
+    imprint="بيانات قانونية",
+    imprint_text="الجهة المسؤولة عن هذا الموقع: الاسم والعنوان وبيانات التواصل مع {}.",
+    privacy="الخصوصية",
+    privacy_text="البيانات التي يعالجها هذا الموقع وكيفية التواصل مع {} بشأنها.",
+    privacy_site=(
+        "لا يستخدم هذا الموقع ملفات تعريف الارتباط ولا يقيس الزيارات ولا يحمّل أي شيء من مواقع "
+        "أخرى."
+    ),
+    privacy_server=(
+        "يستقبل الخادم الذي يعرض الموقع عنوان IP لكل زائر والصفحة المطلوبة، كأي خادم ويب."
+    ),
+    privacy_mail=(
+        "يفتح نموذج التواصل رسالة في برنامج البريد لديك، ولا يُرسل شيء قبل أن ترسل هذه الرسالة "
+        "بنفسك."
+    ),
+    privacy_post="ما تكتبه في نموذج التواصل يصل إلى {}، وهي الخدمة التي تستقبله نيابة عنا.",
+    privacy_links="تؤدي الروابط إلى مواقع أخرى لها سياسات خصوصية خاصة بها.",
+    privacy_rights=(
+        "يمكنك أن تسألنا عن بياناتك لدينا وأن تطلب تصحيحها أو حذفها، كما يمكنك اللجوء إلى هيئة "
+        "حماية البيانات في بلدك."
+    ),
+    news="الأخبار",
+    months="يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر".split(),
     days=days("الاثنين", "الثلاثاء", "الأربعاء", "الخميس", "الجمعة", "السبت", "الأحد"),
 )
 
@@ -500,6 +699,26 @@ HEBREW = SimpleNamespace(
     lost="העמוד לא נמצא",
     lost_text="הכתובת השתנתה או מעולם לא הייתה קיימת. דף הבית נמצא במרחק לחיצה.",
     lost_back="חזרה לדף הבית",
+    imprint="מידע משפטי",
+    imprint_text="מי אחראי לאתר הזה: שם, כתובת ופרטי התקשרות של {}.",
+    privacy="פרטיות",
+    privacy_text="אילו נתונים האתר הזה מעבד ואיך לפנות אל {} בעניינם.",
+    privacy_site="האתר הזה אינו שומר עוגיות, אינו מודד ביקורים ואינו טוען דבר מאתרים אחרים.",
+    privacy_server=(
+        "השרת שמציג את האתר מקבל את כתובת ה־IP של כל מבקר ואת העמוד המבוקש, כמו כל שרת אינטרנט."
+    ),
+    privacy_mail=(
+        "טופס יצירת הקשר פותח הודעה בתוכנת הדוא״ל שלכם. דבר אינו נשלח לפני שתשלחו את ההודעה "
+        "בעצמכם."
+    ),
+    privacy_post="מה שתכתבו בטופס יצירת הקשר נשלח אל {}, השירות שמקבל אותו עבורנו.",
+    privacy_links="הקישורים מובילים לאתרים אחרים, ולהם כללי פרטיות משלהם.",
+    privacy_rights=(
+        "אפשר לשאול אותנו אילו נתונים עליכם יש לנו ולבקש לתקן או למחוק אותם. אפשר גם לפנות "
+        "לרשות להגנת הפרטיות במדינתכם."
+    ),
+    news="חדשות",
+    months="ינואר פברואר מרץ אפריל מאי יוני יולי אוגוסט ספטמבר אוקטובר נובמבר דצמבר".split(),
     days=days("יום שני", "יום שלישי", "יום רביעי", "יום חמישי", "יום שישי", "יום שבת", "יום ראשון"),
 )
 
@@ -559,6 +778,18 @@ JAPANESE = SimpleNamespace(
     lost="ページが見つかりません",
     lost_text="アドレスが変わったか、存在しないページです。ホームからお探しください。",
     lost_back="ホームに戻る",
+    imprint="運営者情報",
+    imprint_text="このサイトの運営者について、{}の名称、所在地、連絡先を掲載しています。",
+    privacy="プライバシーについて",
+    privacy_text="このサイトが扱う情報と、{}への連絡方法をご案内します。",
+    privacy_site="このサイトはクッキーを使用せず、アクセスを計測せず、他のサイトから何も読み込みません。",
+    privacy_server="サイトを配信するサーバーは、他のウェブサーバーと同じく、訪問者のIPアドレスと表示されたページの情報を受け取ります。",
+    privacy_mail="お問い合わせフォームはメールソフトでメッセージを開きます。ご自身で送信するまで、何も送信されません。",
+    privacy_post="お問い合わせフォームの内容は、受付サービスの{}に送信されます。",
+    privacy_links="リンク先は他のサイトであり、それぞれのプライバシー方針があります。",
+    privacy_rights="ご自身の情報の開示、訂正、削除をお求めいただけます。お住まいの国の個人情報保護機関に相談することもできます。",
+    news="お知らせ",
+    months="1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月".split(),
     days=days("月曜日", "火曜日", "水曜日", "木曜日", "金曜日", "土曜日", "日曜日"),
 )
 
@@ -606,6 +837,26 @@ class Language:
         """A number with the decimal separator of the language."""
         text = f"{number:g}"
         return text if self.code in ("ar", "en", "he", "ja") else text.replace(".", ",")
+
+    def date(self, day: str) -> str:
+        """A day such as `2026-03-09` as the language writes it."""
+        year, month, number = day.split("-")
+        month, number = self.words.months[int(month) - 1], int(number)
+        match self.code:
+            case "en" if self.tag in ("en", "en-US"):
+                return f"{month} {number}, {year}"
+            case "fr" if number == 1:
+                return f"1er {month} {year}"
+            case "de":
+                return f"{number}. {month} {year}"
+            case "he":
+                return f"{number} ב{month} {year}"
+            case "ja":
+                return f"{year}年{month}{number}日"
+            case "pt" | "es":
+                return f"{number} de {month} de {year}"
+            case _:
+                return f"{number} {month} {year}"
 
     def place(self, city: str | None, state: str | None) -> str:
         """The city and the state, as far as they are known, as the language joins them."""

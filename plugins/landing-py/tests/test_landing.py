@@ -3,6 +3,7 @@
 The modules that only a component has are replaced by ones that do nothing.
 """
 
+import json
 import re
 import sys
 import unittest
@@ -19,12 +20,15 @@ for name in ["componentize_py_types", "wit_world", "wit_world.imports", "wit_wor
 sys.modules["componentize_py_types"].Err = type("Err", (Exception,), {})
 sys.modules["wit_world"].exports = SimpleNamespace(Generator=object)
 
-from sitewright import Order, Person, Photo, Price, Testimonial  # noqa: E402
+from sitewright import Order, Person, Photo, Post, Price, Testimonial  # noqa: E402
 
+from app_icons import ICONS, LETTERS, MARK, app_icons, drawing, letter_of  # noqa: E402
+from card import crc  # noqa: E402
 from colours import colours, contrast, dark_colours, parse  # noqa: E402
 from contact import contact  # noqa: E402
-from files import files  # noqa: E402
+from files import files, top_of  # noqa: E402
 from hours import rows  # noqa: E402
+from legal import legal_pages  # noqa: E402
 from texts import Copy  # noqa: E402
 from title import MAX_TITLE, title  # noqa: E402
 from words import LANGUAGES, language  # noqa: E402
@@ -70,8 +74,9 @@ class Words(unittest.TestCase):
             words = vars(language(code).words)
             self.assertEqual(words.keys(), english.keys(), code)
             self.assertEqual(len(set(words["days"].values())), 7, code)
+            self.assertEqual(len(set(words["months"])), 12, code)
             for name, text in words.items():
-                if name == "days":
+                if name in ("days", "months"):
                     continue
                 at = f"{code} {name}"
                 self.assertTrue(text.strip(), at)
@@ -110,6 +115,13 @@ class Words(unittest.TestCase):
     def test_numbers_and_places_are_written_as_each_language_does(self):
         self.assertEqual(language("fr").decimal(4.5), "4,5")
         self.assertEqual(language("en").decimal(5.0), "5")
+        for tag, day, expected in [
+            ("en", "2026-03-09", "March 9, 2026"), ("en-GB", "2026-03-09", "9 March 2026"),
+            ("pt-BR", "2026-03-09", "9 de março de 2026"), ("fr", "2026-03-01", "1er mars 2026"),
+            ("de", "2026-03-09", "9. März 2026"), ("ja", "2026-03-09", "2026年3月9日"),
+            ("he", "2026-03-09", "9 במרץ 2026"), ("it", "2026-12-31", "31 dicembre 2026"),
+        ]:
+            self.assertEqual(language(tag).date(day), expected)
         self.assertEqual(language("ja").place("渋谷区", "東京都"), "東京都渋谷区")
         self.assertEqual(
             language("ar").place("الرياض", "منطقة الرياض"), "الرياض، منطقة الرياض"
@@ -183,7 +195,10 @@ class Pages(unittest.TestCase):
 
     def test_a_site_with_an_address_has_canonical_links_and_files_for_search_engines(self):
         without = site("en")
-        self.assertEqual(list(without), ["index.html", "style.css", "404.html", "favicon.svg"])
+        self.assertEqual(list(without), [
+            "index.html", "style.css", "404.html", "favicon.svg", "apple-touch-icon.png",
+            "icon-192.png", "icon-512.png", "site.webmanifest",
+        ])
         self.assertNotRegex(without["index.html"], "canonical|og:url|og:image")
         made = site("en", site_url="https://webb.test/")
         page = made["index.html"]
@@ -204,6 +219,44 @@ class Pages(unittest.TestCase):
         self.assertIn('content="https://img.test/a.jpg"', site("en", photos=[photo])["index.html"])
         self.assertNotIn("sitemap.xml", site("en", site_url="javascript:alert(1)"))
 
+    def test_the_page_for_lost_visitors_has_its_style_at_any_depth(self):
+        for url, top in [
+            (None, ""),
+            ("https://webb.test", "/"),
+            ("https://sites.test/webb/", "https://sites.test/webb/"),
+        ]:
+            page = site("en", site_url=url)["404.html"]
+            for path in ["style.css", "favicon.svg", "apple-touch-icon.png"]:
+                self.assertIn(f'href="{top}{path}"', page, url)
+            self.assertNotRegex(page, "<style| style=")
+        self.assertEqual(top_of(None), "")
+
+    def test_every_page_names_the_icons_and_the_manifest_lists_them(self):
+        made = site("he", business_name="Éclair & Söhne", primary_color="#a63a24")
+        for part in ["apple-touch-icon", "manifest", "icon"]:
+            self.assertIn(f'<link rel="{part}"', made["index.html"])
+        manifest = json.loads(made["site.webmanifest"])
+        self.assertEqual((manifest["name"], manifest["dir"]), ("Éclair & Söhne", "rtl"))
+        for icon in manifest["icons"]:
+            self.assertIn(icon["src"], made)
+        self.assertIn("maskable", [icon.get("purpose") for icon in manifest["icons"]])
+        for path, side in [("apple-touch-icon.png", 180), ("icon-512.png", 512)]:
+            png = made[path]
+            self.assertEqual(png[16:24], side.to_bytes(4) * 2)
+            self.assertEqual(png[41:44], bytes([0xA6, 0x3A, 0x24]))
+            self.assertEqual(png[89:93], crc(png[37:89]).to_bytes(4))
+
+    def test_every_letter_has_a_drawing_of_each_size(self):
+        for letter in [*LETTERS, MARK]:
+            for side in [180, 192, 512]:
+                self.assertTrue(drawing(letter, side).startswith(b"\x89PNG"))
+        for name, letter in [("Ørsted", "O"), ("(7 Days)", "7"), ("東京庭園", MARK), ("💾", MARK)]:
+            self.assertEqual(letter_of(name), letter)
+        self.assertGreater(len(ICONS), 100_000)
+        order = Order(id="1", locale="en", business_name="x")
+        again = [app_icons(order, colours(order), language("en")) for _ in range(2)]
+        self.assertEqual(*again)
+
     def test_text_is_readable_and_a_button_visible_in_any_colour_light_and_dark(self):
         for primary in ["#ffffff", "#000000", "#ffff00", "#0b5fff", "#777777", "#b3261e"]:
             order = Order(id="1", locale="en", business_name="x", primary_color=primary)
@@ -222,6 +275,9 @@ class Pages(unittest.TestCase):
 CONTENT = {
     "emergency_phone": "+1 (555) 010-9999",
     "postal_code": "33602",
+    "neighborhood": "Old Town",
+    "posts": [Post("Open house", "open-house", "First line.\nSecond line.", "2026-03-09",
+                   image_url="https://img.test/p.jpg")],
     "business_address": "12 Quay St",
     "booking_url": "https://book.test/",
     "order_url": "https://order.test/",
@@ -245,7 +301,8 @@ CONTENT = {
 }
 """What an order may have beside the copy."""
 SHOWN = [
-    'href="tel:+15550109999"', "33602", 'href="https://book.test/"', 'href="https://order.test/"',
+    "Old Town", "Open house", "<p dir=\"auto\">Second line.</p>", 'datetime="2026-03-09"',
+    'href="https://img.test/p.jpg"', 'href="tel:+15550109999"', "33602", 'href="https://book.test/"', 'href="https://order.test/"',
     'href="https://menu.test/"', 'href="https://gift.test/"', 'href="https://give.test/"',
     'href="https://tiktok.test/w"', 'href="https://yelp.test/w"', 'href="https://img.test/a.jpg"',
     "A &#60;van&#62;", 'href="https://img.test/b.jpg"', "Ann &#38; Bo", "Owners", "Two",
@@ -263,13 +320,75 @@ class Content(unittest.TestCase):
             for part in SHOWN:
                 self.assertIn(part, page, code)
             words = language(code).words
-            for word in ["team", "locations", "photos", "vat", "responsible", "emergency"]:
+            for word in ["news", "team", "locations", "photos", "vat", "responsible", "emergency"]:
                 self.assertIn(getattr(words, word), page, code)
             self.assertNotRegex(page, r"<img|None|False", code)
             ids = re.findall(r' id="([^"]*)"', page)
             self.assertEqual(len(set(ids)), len(ids), code)
         page = str(site("en", **CONTENT, primary_cta="book_online")["index.html"])
         self.assertEqual(page.count("https://book.test/"), 2, "both buttons, and no third one")
+
+
+
+ADDRESS = "Gasse 1\n04109 Leipzig"
+
+
+class Legal(unittest.TestCase):
+    def test_legal_pages_are_made_by_form_if_the_data_is_there(self):
+        vat = {"vat_id": "DE123456789"}
+        for code, name, address, legal, expected in [
+            ("de", "Impressum", ADDRESS, {}, ["impressum.html"]),
+            ("de", "Impressum", None, {}, []),
+            ("de", "Kontakt", ADDRESS, vat, ["impressum.html"]),
+            ("de", "Kontakt", None, vat, []),
+            ("de", "Datenschutzerklärung", ADDRESS, {}, ["datenschutz.html"]),
+            ("fr", "Mentions légales", ADDRESS, {}, ["mentions-legales.html"]),
+            ("fr", "Politique de confidentialité", ADDRESS, {}, ["confidentialite.html"]),
+            ("es", "Aviso legal", ADDRESS, {}, ["aviso-legal.html"]),
+            ("it", "Note legali", ADDRESS, {}, ["note-legali.html"]),
+            ("it", "Informativa sulla privacy", ADDRESS, {}, ["privacy.html"]),
+            ("pt", "Política de Privacidade", ADDRESS, {}, ["privacidade.html"]),
+            ("en", "Legal notice", ADDRESS, {}, ["legal-notice.html"]),
+            ("ar", "سياسة الخصوصية", ADDRESS, {}, ["privacy.html"]),
+            ("he", "מדיניות הפרטיות", ADDRESS, {}, ["privacy.html"]),
+            ("ja", "プライバシーポリシー", ADDRESS, {}, ["privacy.html"]),
+            ("en", "Terms of use", ADDRESS, {}, []),
+            ("fr", "CGV", ADDRESS, {}, []),
+        ]:
+            at = f"{code} {name}"
+            made = site(code, selected_pages=[name], business_address=address, legal=legal)
+            pages = [path for path in made if path.endswith(".html")]
+            self.assertEqual(sorted(pages), sorted(["index.html", "404.html", *expected]), at)
+            order = Order(
+                id="1", locale=code, business_name="x", selected_pages=[name],
+                business_address=address, legal=legal,
+            )
+            notes = legal_pages(order, language(code)).notes
+            self.assertEqual(bool(notes), not expected and name != "Kontakt", at)
+            for path in expected:
+                page = unescape(made[path])
+                for part in ["Webb & Sons", "Gasse 1", "04109 Leipzig", "(555) 010-3301"]:
+                    self.assertIn(part, page, at)
+                self.assertEqual("DE123456789" in page, bool(legal), at)
+                self.assertIn(f'href="{path}"', made["index.html"], at)
+                self.assertNotRegex(page, r"\bNone\b|\bFalse\b|<style")
+
+    def test_the_page_about_data_says_where_the_form_sends_it(self):
+        for code in LANGUAGES:
+            words = language(code).words
+            for endpoint in [None, "https://forms.alpha.test/17?a=b"]:
+                made = site(
+                    code, selected_pages=["Privacy"], business_address=ADDRESS,
+                    form_endpoint=endpoint, site_url="https://webb.test/",
+                )
+                path = next(path for path in made if path.startswith(("priv", "conf", "daten")))
+                page = unescape(made[path])
+                self.assertEqual(words.privacy_mail in page, endpoint is None, code)
+                self.assertEqual("forms.alpha.test" in page, endpoint is not None, code)
+                self.assertIn(words.privacy_rights, page)
+                self.assertIn(f"https://webb.test/{path}", page)
+                self.assertIn(f"<loc>https://webb.test/{path}</loc>", made["sitemap.xml"])
+
 
 if __name__ == "__main__":
     unittest.main()

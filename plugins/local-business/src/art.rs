@@ -6,25 +6,10 @@
 
 use std::fmt::Write;
 
-use sitewright_order::Niche;
-
-/// Drawing of a trade, 320 by 320 units, without the enclosing `<svg>` element.
-fn scene(niche: Niche) -> &'static str {
-    match niche {
-        Niche::Restaurant => include_str!("../art/restaurant.svg"),
-        Niche::Lawyer => include_str!("../art/lawyer.svg"),
-        Niche::Dentist => include_str!("../art/dentist.svg"),
-        Niche::RealEstate => include_str!("../art/real-estate.svg"),
-        Niche::Plumber => include_str!("../art/plumber.svg"),
-        Niche::Electrician => include_str!("../art/electrician.svg"),
-        Niche::Landscaping => include_str!("../art/landscaping.svg"),
-        Niche::Cleaning => include_str!("../art/cleaning.svg"),
-        Niche::General | Niche::Other => include_str!("../art/general.svg"),
-    }
-}
+use crate::drawing::Drawing;
 
 /// Illustration of the home page: the trade's drawing, framed by a mosaic that depends on `seed`.
-pub fn hero(niche: Niche, seed: &str) -> String {
+pub fn hero(drawing: Drawing, seed: &str) -> String {
     let mut rng = SeededRng::new(seed);
     let mut svg = open(480, 560, "art art-hero");
     for row in 0..7 {
@@ -37,14 +22,14 @@ pub fn hero(niche: Niche, seed: &str) -> String {
     }
     push(
         &mut svg,
-        format_args!("<g transform=\"translate(80 80)\">{}</g></svg>", scene(niche).trim()),
+        format_args!("<g transform=\"translate(80 80)\">{}</g></svg>", drawing.svg().trim()),
     );
     svg
 }
 
 /// The trade's drawing without a frame.
-pub fn portrait(niche: Niche) -> String {
-    format!("{}{}</svg>", open(320, 320, "art art-portrait"), scene(niche).trim())
+pub fn portrait(drawing: Drawing) -> String {
+    format!("{}{}</svg>", open(320, 320, "art art-portrait"), drawing.svg().trim())
 }
 
 /// Mosaic of 6 by 3 tiles for the page header.

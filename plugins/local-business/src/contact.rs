@@ -233,6 +233,13 @@ fn address_lines(order: &Order) -> Vec<String> {
     let street = order.business_address.iter().flat_map(|address| address.lines());
     let mut lines: Vec<String> = street.map(|line| line.trim().to_owned()).collect();
     lines.retain(|line| !line.is_empty());
+    let part = order.neighborhood.as_deref().map(str::trim).filter(|part| !part.is_empty());
+    if let Some(part) = part
+        && !lines.is_empty()
+        && !lines.iter().any(|line| line.contains(part))
+    {
+        lines.push(part.to_owned());
+    }
     let has = |text: &str| lines.iter().any(|line| line.contains(text));
     let Some(code) = order.postal_code.as_deref().map(str::trim).filter(|code| !has(code)) else {
         return lines;

@@ -1,7 +1,7 @@
 //! What the order says of the business beside the copy: where visitors act, the places, the people,
 //! the photos, and the identifiers that the law wants to be shown.
 
-use sitewright_order::{Legal, Order, Person, Photo, Place};
+use sitewright_order::{Legal, Order, Person, Photo, Place, Post};
 
 use crate::contact::{self, Action, Link, Target};
 use crate::hours::{self, Row};
@@ -42,6 +42,47 @@ pub struct Location<'a> {
     pub hours: Vec<Row>,
     /// What else is said of its hours: the days as typed, and the text.
     pub notes: Vec<(Option<&'a str>, &'a str)>,
+}
+
+/// A post of the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Article<'a> {
+    /// Unique among the posts.
+    pub slug: &'a str,
+    /// Never blank.
+    pub title: &'a str,
+    /// The day of its publication: `2026-03-09`.
+    pub day: Option<&'a str>,
+    /// The same as the language writes it; empty if the day is not known.
+    pub date: String,
+    /// Without empty ones.
+    pub paragraphs: Vec<&'a str>,
+    /// The picture is on another site, which pages link to and load nothing from.
+    pub image: Option<Link>,
+}
+
+/// The posts, in the sequence of the order.
+pub fn articles(order: &Order, language: Language) -> Vec<Article<'_>> {
+    let words = language.words();
+    let posts = (1..).zip(&order.posts).map(|(number, post)| {
+        let Post { title, slug, date, summary: _, text, image_url, image_alt } = post;
+        let shown = date.as_deref().and_then(|day| language.date(&order.locale, day));
+        let picture = image_url.as_deref().and_then(contact::web_address);
+        Article {
+            slug,
+            title,
+            day: date.as_deref().filter(|_| shown.is_some()),
+            date: shown.unwrap_or_default(),
+            paragraphs: text.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
+            image: picture.map(|href| Link { href, label: photo_name(image_alt, number, words) }),
+        }
+    });
+    posts.collect()
+}
+
+/// What a photo shows, or its number.
+fn photo_name(alt: &Option<String>, number: usize, words: &Words) -> String {
+    alt.clone().unwrap_or_else(|| fill(words.photo, &[&number.to_string()]))
 }
 
 /// The addresses at which visitors act, but those of the buttons `shown`.
@@ -120,8 +161,7 @@ pub fn team<'a>(order: &'a Order, words: &Words) -> Vec<Member<'a>> {
 /// The photos, each named by what it shows or by its number.
 pub fn photos(order: &Order, words: &Words) -> Vec<Link> {
     let photos = (1..).zip(&order.photos).filter_map(|(number, Photo { url, alt })| {
-        let label = alt.clone().unwrap_or_else(|| fill(words.photo, &[&number.to_string()]));
-        Some(Link { href: contact::web_address(url)?, label })
+        Some(Link { href: contact::web_address(url)?, label: photo_name(alt, number, words) })
     });
     photos.collect()
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use sitewright_order::{Color, Niche, Order, Tone};
+use sitewright_order::{Niche, Order, Tone};
 
+use crate::app_icon::recolored;
 use crate::header::{Header, narrower};
 use crate::pages::Page;
 use crate::palette::Palette;
@@ -22,17 +23,6 @@ pub fn stylesheet(palette: &Palette, order: &Order, header: Header) -> String {
         header.max,
         dark(palette),
         rules
-    )
-}
-
-/// The style of `404.html`, which that page contains inline: a web server sends the page for URLs
-/// at any depth, where a relative link to the stylesheet would not resolve.
-pub fn not_found_style(palette: &Palette) -> String {
-    format!(
-        ":root {{\n  color-scheme: light dark;\n{}}}\n{}{}",
-        properties(palette),
-        dark(palette),
-        include_str!("../assets/lost.css")
     )
 }
 
@@ -92,6 +82,17 @@ pub fn site_address(order: &Order) -> Option<String> {
     clean.then(|| format!("https://{}/", host_and_path.trim_end_matches('/')))
 }
 
+/// Where `404.html` finds the files at the top of the site, given [`site_address`]: web servers
+/// send the page for URLs at any depth, where a relative path leads nowhere.
+pub fn top_of(address: &str) -> String {
+    let path = address.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+    match path {
+        // Also right for a preview of the site at another host.
+        Some((_, "")) => "/".to_owned(),
+        _ => address.to_owned(),
+    }
+}
+
 /// Path of the page relative to [`site_address`]; empty for the home page.
 pub fn folder(page: &Page) -> String {
     if page.slug.is_empty() { String::new() } else { format!("{}/index.html", page.slug) }
@@ -121,29 +122,25 @@ pub const CARD: &str = "assets/card.png";
 /// The picture that shows when somebody shares a link to the site, as PNG of 1200 by 630 in the
 /// brand's colours. `art/card.py` draws the original, whose palette this replaces.
 pub fn card(palette: &Palette) -> Vec<u8> {
-    /// The chunk of the palette follows the signature and the chunk of the image's size.
-    const PALETTE: usize = 33;
     let colors = [palette.brand, palette.accent, palette.second, palette.brand_soft];
-    let mut chunk = b"PLTE".to_vec();
-    chunk.extend(colors.iter().flat_map(|Color { r, g, b }| [*r, *g, *b]));
-    chunk.extend(crc(&chunk).to_be_bytes());
-    let original = include_bytes!("../assets/card.png");
-    let (before, rest) = original.split_at(PALETTE + 4);
-    [before, &chunk, &rest[chunk.len()..]].concat()
-}
-
-/// CRC-32 as PNG has it.
-fn crc(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
-        })
-    })
+    recolored(include_bytes!("../assets/card.png"), &colors)
 }
 
 #[cfg(test)]
 mod tests {
+    use sitewright_order::Color;
+
     use super::*;
+    use crate::app_icon::crc;
+
+    #[test]
+    fn files_at_the_top_are_found_from_any_depth() {
+        for (address, top) in
+            [("https://webb.test/", "/"), ("https://sites.test/webb/", "https://sites.test/webb/")]
+        {
+            assert_eq!(top_of(address), top);
+        }
+    }
 
     #[test]
     fn the_card_is_the_original_with_another_palette() {

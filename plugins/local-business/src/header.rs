@@ -31,7 +31,7 @@ impl Header {
     pub fn of(order: &Order, plan: &Plan, contact: &Contact) -> Header {
         // The name wraps into two lines.
         let logo = 3.7 + (0.78 * ems(&order.business_name)).min(17.3);
-        let links: f32 = plan.pages.iter().map(|page| 1.9 + 0.66 * ems(&page.label)).sum();
+        let links: f32 = plan.menu().iter().map(|page| 1.9 + 0.66 * ems(&page.label)).sum();
         let button = 1.25 + (4.6 + 0.66 * ems(&contact.first.label)).min(16.0);
         let menu = logo + 1.5 + links;
         let shown = |width: f32| (width <= WIDEST).then_some((width + SIDES).max(56.0));

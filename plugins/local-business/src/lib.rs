@@ -7,15 +7,17 @@
 //! - [`pages`]: the plan of pages. [`prompt`]: the AI requests. [`copy`]: the replies and how their
 //!   text is cleaned.
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
-//!   [`extras`]: all other files.
+//!   [`extras`] and [`app_icon`]: all other files.
 //! - [`content`]: what the order says beside the copy: places, people, photos, identifiers.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
+//! - [`palette`], [`art`], [`drawing`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
 //!   [`header`]: parts of the pages. [`language`]: the wording.
 
+pub mod app_icon;
 pub mod art;
 pub mod contact;
 pub mod content;
 pub mod copy;
+pub mod drawing;
 pub mod escape;
 pub mod extras;
 pub mod header;

@@ -89,6 +89,8 @@ pub struct Plan {
     /// The page about the data that the site processes, which no model writes. `None` if nobody
     /// asked for it, or without the data of who is responsible.
     pub privacy: Option<Page>,
+    /// The page with the order's posts, which no model writes. `None` without posts.
+    pub news: Option<Page>,
     /// Warnings about requested pages that are left out.
     pub notes: Vec<Note>,
 }
@@ -97,6 +99,15 @@ impl Plan {
     /// The first page of this kind.
     pub fn page(&self, kind: Kind) -> Option<&Page> {
         self.pages.iter().find(|page| page.kind == kind)
+    }
+
+    /// The pages of the menu: home first and contact last.
+    pub fn menu(&self) -> Vec<&Page> {
+        let mut menu: Vec<&Page> = self.pages.iter().collect();
+        if let Some(news) = &self.news {
+            menu.insert(menu.len().saturating_sub(1), news);
+        }
+        menu
     }
 
     /// Plans the pages of an order.
@@ -109,6 +120,9 @@ impl Plan {
         let words = language.words();
         slugs.insert(words.slugs.imprint.to_owned());
         slugs.insert(words.slugs.privacy.to_owned());
+        if !order.posts.is_empty() {
+            slugs.insert(words.slugs.news.to_owned());
+        }
         let mut wants_imprint = !order.legal.is_empty();
         let mut wants_privacy = false;
         let requested: Vec<Requested<'_>> =
@@ -207,7 +221,8 @@ impl Plan {
         let imprint = (wants_imprint && order.business_address.is_some())
             .then(|| by_form(words.imprint, words.slugs.imprint));
         let privacy = wants_privacy.then(|| by_form(words.privacy, words.slugs.privacy));
-        Plan { pages, imprint, privacy, notes }
+        let news = (!order.posts.is_empty()).then(|| by_form(words.news, words.slugs.news));
+        Plan { pages, imprint, privacy, news, notes }
     }
 }
 
@@ -314,7 +329,7 @@ fn is_title_character(c: char) -> bool {
 }
 
 /// Lower-case letters without accents and variants; everything else becomes a space.
-fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
         match c {

@@ -7,6 +7,7 @@ use sitewright_order::{Cta, Niche, Order, Price};
 use crate::contact::{self, Contact, Link};
 use crate::content::{Identifier, Location, Member};
 use crate::copy::{Copy, Strategy, cut};
+use crate::drawing::Drawing;
 use crate::header::Header;
 use crate::hours::{self, Row};
 use crate::language::{Language, Words, fill};
@@ -14,7 +15,7 @@ use crate::pages::{Kind, Note, Page, Plan};
 use crate::palette::Palette;
 use crate::trade::{self, Fact};
 use crate::views::{self, Card, Frame, Item, PriceLine, Quote, Stars};
-use crate::{art, content, escape, extras, structured, title};
+use crate::{app_icon, art, content, escape, extras, structured, title};
 
 /// Maximum number of services with a description; the others are listed by name.
 pub const MAX_DESCRIBED: usize = 24;
@@ -45,10 +46,10 @@ pub enum RenderError {
         /// Error of the template engine.
         source: askama::Error,
     },
-    /// The structured data could not be written.
-    #[error("the structured data of `{path}` could not be written as JSON")]
+    /// The structured data of a page, or the web app manifest, could not be written.
+    #[error("the data of `{path}` could not be written as JSON")]
     Json {
-        /// Path of the page in the site.
+        /// Path of the file in the site.
         path: String,
         /// Error of the serializer.
         source: serde_json::Error,
@@ -70,6 +71,13 @@ pub fn offers(order: &Order) -> Vec<&str> {
         }
     }
     offers
+}
+
+/// What the page with posts is about, for search engines: their titles.
+fn news_text(order: &Order, words: &Words) -> String {
+    let titles: Vec<&str> = order.posts.iter().map(|post| post.title.as_str()).collect();
+    let titles = titles.join(words.comma);
+    cut(&format!("{} · {}{}{titles}", order.business_name, words.news, words.colon), 155)
 }
 
 /// An order prepared for rendering.
@@ -97,6 +105,8 @@ pub struct Site<'a> {
     imprint_text: String,
     /// The same of the page about data.
     privacy_text: String,
+    /// The same of the page with posts.
+    news_text: String,
     notes: Vec<Note>,
 }
 
@@ -152,6 +162,7 @@ impl<'a> Site<'a> {
             photos: content::photos(order, words),
             imprint_text: fill(words.imprint_text, &[&cut(&order.business_name, 60)]),
             privacy_text: fill(words.privacy_text, &[&cut(&order.business_name, 60)]),
+            news_text: news_text(order, words),
             notes,
         }
     }
@@ -177,7 +188,7 @@ impl<'a> Site<'a> {
             Copy::Home(copy) => views::HomePage {
                 f,
                 copy,
-                art: art::hero(order.niche, &order.business_name),
+                art: art::hero(Drawing::of(order), &order.business_name),
                 facts: &self.facts,
                 about_heading: or(&copy.about_heading, w.about),
                 about_text: or(&copy.about_text, &self.strategy.positioning),
@@ -206,7 +217,7 @@ impl<'a> Site<'a> {
             }
             .render(),
             Copy::About(copy) => {
-                let portrait = art::portrait(order.niche);
+                let portrait = art::portrait(Drawing::of(order));
                 views::AboutPage { f, copy, art: band, portrait, facts: &self.facts }.render()
             }
             Copy::Services(copy) => views::ServicesPage {
@@ -244,8 +255,9 @@ impl<'a> Site<'a> {
         file(page.path(), html)
     }
 
-    /// Renders all files that are not pages of the plan: stylesheet, icon and `404.html`, and, if
-    /// the order has a `site_url`, the sitemap, `robots.txt` and the preview of links.
+    /// Renders all files that are not pages of the plan: stylesheet, icons, web app manifest and
+    /// `404.html`, and, if the order has a `site_url`, the sitemap, `robots.txt` and the preview of
+    /// links.
     ///
     /// # Errors
     /// [`RenderError`]: a bug in this template.
@@ -257,7 +269,7 @@ impl<'a> Site<'a> {
         f.description = self.words.lost_text;
         let page = views::NotFoundPage {
             f,
-            style: extras::not_found_style(&self.palette),
+            top: self.address.as_deref().map(extras::top_of).unwrap_or_default(),
             art: art::band(&self.order.business_name),
         };
         let icon = views::Favicon {
@@ -274,6 +286,17 @@ impl<'a> Site<'a> {
             file("favicon.svg".to_owned(), icon.render())?,
             file("404.html".to_owned(), page.render())?,
         ];
+        let app = app_icon::App {
+            name: &self.order.business_name,
+            lang: self.language.tag(&self.order.locale),
+            right_to_left: self.language.is_right_to_left(),
+        };
+        let manifest = app_icon::manifest(app, &self.palette)
+            .map_err(|source| RenderError::Json { path: app_icon::MANIFEST.to_owned(), source })?;
+        files.push(new(app_icon::MANIFEST, manifest.into_bytes()));
+        for (path, side) in app_icon::FILES {
+            files.push(new(path, app_icon::icon(&self.initials, &self.palette, side)));
+        }
         if let Some(page) = &self.plan.imprint {
             let mut f = self.bare_frame(page);
             f.title = title::of(&self.order.business_name, self.words.imprint, self.words.imprint);
@@ -291,9 +314,16 @@ impl<'a> Site<'a> {
                 });
             files.push(file(page.path(), views::PrivacyPage { f, form }.render())?);
         }
+        if let Some(page) = &self.plan.news {
+            let mut f = self.bare_frame(page);
+            f.title = title::of(&self.order.business_name, self.words.news, self.words.news);
+            f.description = &self.news_text;
+            let posts = content::articles(self.order, self.language);
+            files.push(file(page.path(), views::NewsPage { f, posts }.render())?);
+        }
         if let Some(address) = &self.address {
             let legal = self.plan.imprint.iter().chain(&self.plan.privacy);
-            let pages = self.plan.pages.iter().chain(legal);
+            let pages = self.plan.pages.iter().chain(&self.plan.news).chain(legal);
             let sitemap = extras::sitemap(address, pages);
             files.push(new("sitemap.xml", sitemap.into_bytes()));
             files.push(new("robots.txt", extras::robots(address).into_bytes()));
@@ -384,8 +414,8 @@ impl<'a> Site<'a> {
             root,
             menu: self
                 .plan
-                .pages
-                .iter()
+                .menu()
+                .into_iter()
                 .map(|other| Item {
                     label: &other.label,
                     href: href(other),

@@ -5,7 +5,7 @@ use askama::Template;
 use sitewright_order::Order;
 
 use crate::contact::{Contact, Link, Means};
-use crate::content::{Identifier, Location, Member};
+use crate::content::{Article, Identifier, Location, Member};
 use crate::copy;
 use crate::hours::Row;
 use crate::icons;
@@ -233,10 +233,18 @@ pub(crate) struct PrivacyPage<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "news.html")]
+pub(crate) struct NewsPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) posts: Vec<Article<'a>>,
+}
+
+#[derive(Template)]
 #[template(path = "404.html")]
 pub(crate) struct NotFoundPage<'a> {
     pub(crate) f: Frame<'a>,
-    pub(crate) style: String,
+    /// Where the files at the top of the site are; empty if the address of the site is not known.
+    pub(crate) top: String,
     pub(crate) art: String,
 }
 

@@ -38,6 +38,11 @@ fn full(locale: &str) -> Order {
             "hours": { "monday": "08:00-12:00", "saturday": "till sold out" },
         }],
         "prices": [{ "name": "Kit", "price": "R$ 45", "duration": "60 min" }],
+        "neighborhood": "Vila Nova",
+        "posts": [{
+            "title": "Casa aberta", "text": "Primeira linha.\nSegunda linha.",
+            "date": "2026-03-09", "image_url": "https://img.example/casa.jpg",
+        }],
         "legal": {
             "legal_name": "Forno Ltda", "representative": "Ana Lima", "vat_id": "VAT-1",
             "tax_id": "TAX-2", "siret": "SIRET-3", "siren": "SIREN-4", "ein": "EIN-5",
@@ -86,6 +91,7 @@ fn all_typed_content_is_shown_in_every_language_with_any_pages() {
                 "https://img.example/1.jpg",
                 "https://img.example/2.jpg",
                 "https://img.example/ana.jpg",
+                "https://img.example/casa.jpg",
                 "tel:+5511955500199",
                 "tel:+442920180142",
                 "mailto:roath@example.com",
@@ -115,6 +121,11 @@ fn all_typed_content_is_shown_in_every_language_with_any_pages() {
                 "EIN-5",
                 "HRB-6",
                 "LIC-7",
+                "Vila Nova",
+                "Casa aberta",
+                "Primeira linha.",
+                "Segunda linha.",
+                words.news,
                 words.team,
                 words.locations,
                 words.emergency,
@@ -127,6 +138,8 @@ fn all_typed_content_is_shown_in_every_language_with_any_pages() {
             for part in texts {
                 assert!(shown.contains(part), "{at}: {part}");
             }
+            let day = language.date(&order.locale, "2026-03-09").unwrap();
+            assert!(shown.contains(&day), "{at}: {day}");
             assert!(source.contains("https://img.example/logo.png"), "{at}: for search engines");
             for service in &order.services {
                 assert!(shown.contains(service.as_str()), "{at}: {service}");

@@ -49,7 +49,15 @@ fn every_order_gives_the_expected_files() {
         let run = site_of(&order(name, locale));
         let mut files: HashSet<String> =
             expected.iter().map(|page| format!("{page}.html")).collect();
-        for other in ["404.html", "assets/site.css", "favicon.svg"] {
+        for other in [
+            "404.html",
+            "assets/site.css",
+            "favicon.svg",
+            "apple-touch-icon.png",
+            "icon-192.png",
+            "icon-512.png",
+            "site.webmanifest",
+        ] {
             files.insert(other.to_owned());
         }
         assert_eq!(run.files.keys().cloned().collect::<HashSet<_>>(), files, "{name}");
@@ -300,7 +308,54 @@ fn the_style_has_dark_print_calm_and_mirrored_rules() {
     ] {
         assert!(!css.contains(physical), "{physical}");
     }
-    assert!(run.text("404.html").contains("@media (prefers-color-scheme: dark)"));
+    assert!(css.contains(".page-lost"));
+}
+
+/// A policy such as `default-src 'self'` refuses styles in a page.
+#[test]
+fn the_page_for_lost_visitors_has_its_style_at_any_depth() {
+    for (address, top) in [
+        (None, ""),
+        (Some("https://brightoak.test"), "/"),
+        (Some("https://sites.test/oak/"), "https://sites.test/oak/"),
+    ] {
+        let mut order = order("02-dentist-us-minimal", "en");
+        order.site_url = address.map(str::to_owned);
+        let run = site_of(&order);
+        let page = run.text("404.html");
+        for path in ["assets/site.css", "favicon.svg", "apple-touch-icon.png"] {
+            assert!(page.contains(&format!("href=\"{top}{path}\"")), "{address:?}: {path}");
+        }
+        assert!(!page.contains("<style") && !page.contains(" style="), "{address:?}");
+    }
+}
+
+#[test]
+fn every_page_names_the_icons_and_the_manifest_lists_them() {
+    for (name, locale) in [("02-dentist-us-minimal", "en"), ("04-other-hostile-text", "en")] {
+        let order = order(name, locale);
+        let run = site_of(&order);
+        for (path, source) in pages(&run).into_iter().filter(|(path, _)| *path != "404.html") {
+            let html = Html::parse_document(source);
+            for link in ["link[rel=apple-touch-icon]", "link[rel=manifest]", "link[sizes]"] {
+                assert_eq!(all(&html, link).len(), 1, "{name} {path}: {link}");
+            }
+        }
+        let manifest: serde_json::Value =
+            serde_json::from_str(run.text("site.webmanifest")).unwrap();
+        assert_eq!(manifest["name"], order.business_name, "{name}");
+        assert_eq!(manifest["lang"], locale, "{name}");
+        assert_eq!(manifest["start_url"], "index.html", "{name}");
+        let icons = manifest["icons"].as_array().unwrap();
+        for icon in icons {
+            let path = icon["src"].as_str().unwrap();
+            assert!(run.file(path).is_some_and(|bytes| !bytes.is_empty()), "{name}: {path}");
+        }
+        for wanted in ["192x192", "512x512", "any"] {
+            assert!(icons.iter().any(|icon| icon["sizes"] == wanted), "{name}: {wanted}");
+        }
+        assert!(icons.iter().any(|icon| icon["purpose"] == "maskable"), "{name}");
+    }
 }
 
 #[test]

@@ -129,7 +129,7 @@ class Generator(exports.Generator):
     def describe(self):
         calls = [AiPurpose("copywriting", "calls that succeed or fail, as the script says")]
         facts = "pythonic", "0.1.0", "Fails in Python.", '{"type":"object"}', calls, ["en"]
-        return Manifest(*facts, None, [], None, None, [])
+        return Manifest(*facts, None, [], None, None, [], [])
 
     async def generate(self, order):
         diagnostics.progress("fault", 0, 1)

@@ -1,7 +1,8 @@
-// Opens pages in a headless browser and prints one JSON object per page: its path, and the problems
-// that axe-core and the browser find.
+// Opens pages in a headless browser and prints one JSON object per page: its path, the problems that
+// axe-core and the browser find, and whether the page has a header, which was measured.
 // Usage: node check.mjs <folder with node_modules> <browser> <folder with the sites>; stdin has the
-// paths of the pages in that folder, one per line.
+// paths of the pages in that folder, one per line: `<template>/<order>/…`. Each site has a server
+// of its own, because paths may begin at its top.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,13 +15,52 @@ const require = createRequire(join(tools, 'package.json'));
 const { chromium } = require('playwright-core');
 const audit = auditor(require, process.env.TESTS_PAGES === 'all' ? ALL_VIEWS : VIEWS);
 
-const { origin, close } = await serve(sites);
+const servers = new Map();
+// The server of the site that a page is of, and the path of the page in the site.
+const located = async (path) => {
+  const parts = path.split('/');
+  const site = parts.length > 2 ? parts.splice(0, 2).join('/') : '';
+  if (!servers.has(site)) servers.set(site, await serve(join(sites, site)));
+  return { origin: servers.get(site).origin, page: parts.join('/') };
+};
+
+// What of a header is not in one line on a wide desk; `null` if the page has none. A name may have
+// several lines beside the menu.
+const measured = async (page) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  return page.evaluate(() => {
+    const header = document.querySelector('body > header');
+    if (!header) return null;
+    const boxes = (elements) =>
+      [...elements]
+        .map((element) => element.getBoundingClientRect())
+        .filter(({ width, height }) => width > 0 && height > 0);
+    const isInLine = (all) =>
+      Math.max(...all.map(({ top }) => top)) < Math.min(...all.map(({ bottom }) => bottom));
+    const bar = header.querySelector('.header-bar') ?? header;
+    const problems = [];
+    for (const [what, elements] of [
+      ['the header', bar.children],
+      ['the menu of the header', bar.querySelectorAll('nav > *')],
+      ['the list of the menu', bar.querySelectorAll('nav li')],
+    ]) {
+      const all = boxes(elements);
+      if (all.length > 1 && !isInLine(all)) problems.push(`1440 pixels wide, ${what} wraps`);
+    }
+    for (const { height } of boxes(bar.querySelectorAll('nav li'))) {
+      if (height > 64) problems.push('1440 pixels wide, an entry of the menu has several lines');
+    }
+    return problems;
+  });
+};
+
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 // Without animations, because a colour in transition is not the final one.
 const context = await browser.newContext({ reducedMotion: 'reduce', bypassCSP: true });
 const pages = readFileSync(0, 'utf8').split('\n').filter(Boolean);
 for (const path of pages) {
   const problems = [];
+  const { origin, page: inSite } = await located(path);
   const page = await context.newPage();
   page.on('request', (request) => {
     const url = request.url();
@@ -31,10 +71,12 @@ for (const path of pages) {
     if (!response.ok()) problems.push(`${response.url()} answers ${response.status()}`);
   });
   page.on('pageerror', (error) => problems.push(`its script fails: ${error}`));
-  await page.goto(address(origin, path), { waitUntil: 'load' });
+  await page.goto(address(origin, inSite), { waitUntil: 'load' });
   problems.push(...(await audit(page)));
+  const header = await measured(page);
+  problems.push(...(header ?? []));
   await page.close();
-  console.log(JSON.stringify({ path, problems }));
+  console.log(JSON.stringify({ path, problems, header: header !== null }));
 }
 await browser.close();
-close();
+servers.forEach(({ close }) => close());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sitewright_conformance::SuiteRule;
-use sitewright_tests::nonconforming::with_pages;
+use sitewright_tests::nonconforming::with_pages_alone;
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{
     ANY_ANSWER, Done, IMPRINT, ORDERS, Workbench, faulty, guest, order, root, template,
@@ -112,7 +112,7 @@ fn conformance_looks_at_pages_only_with_the_flag_and_says_so() {
     let faults = faults();
     let pages: Vec<String> = faults.iter().map(|(_, body)| page(body)).collect();
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
-    let (paths, bytes) = with_pages(&pages);
+    let (paths, bytes) = with_pages_alone(&pages);
     let bench = Workbench::configured("");
     let bad = bench.write("bad.wasm", bytes).display().to_string();
     let filter = ["--filter", "site/browser-"];

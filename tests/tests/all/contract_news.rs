@@ -41,6 +41,23 @@ fn f2_a_file_in_chunks_has_the_limits_of_a_whole_one() {
     }
 }
 
+#[test]
+fn a_site_larger_than_its_manifest_says_is_published_with_a_warning() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    for (bytes, is_large) in [(1_000, false), (1_100_000, true)] {
+        let order = faulty("big-file", json!({ "n": bytes }));
+        let done = bench.generate(&guest("guest-faulty"), &order);
+        assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+        let diagnostics = done.json()["release"]["diagnostics"].take();
+        let found = diagnostics.as_array().unwrap().iter().find(|one| one["code"] == "site-bytes");
+        assert_eq!(found.is_some(), is_large, "{bytes}: {diagnostics}");
+        let Some(found) = found else { continue };
+        assert_eq!(found["severity"], "warning", "{found}");
+        let message = found["message"].as_str().unwrap();
+        assert!(message.contains("its template `faulty` says at most 1048576"), "{message}");
+    }
+}
+
 /// The manifest that the guest `minimal` returns.
 async fn described(loader: &Loader) -> types::Manifest {
     let template = loader.load(&guest("guest-minimal")).await.unwrap();

@@ -1,6 +1,7 @@
 //! Databases that cannot be opened or have other tables: what the binary says, how fast, and with
 //! which exit code. A worker that may be right after a restart ends with 1, as systemd wants it.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use sitewright_jobs::{Database, SCHEMA_VERSION};
@@ -13,6 +14,17 @@ fn run(bench: &Workbench, url: &str, arguments: &[&str]) -> Done {
     let mut command = bench.command(&["--log", "trace"]);
     command.args(arguments).env("SITEWRIGHT_DATABASE__URL", url);
     command.output().unwrap().into()
+}
+
+/// Does the same with each of these, all at the same time: a command that does not reach PostgreSQL
+/// waits for seconds, and needs no processor meanwhile.
+fn together<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
+    let each = &each;
+    thread::scope(|scope| {
+        for one in all {
+            scope.spawn(move || each(one));
+        }
+    });
 }
 
 /// Runs a statement on a database.
@@ -89,19 +101,19 @@ fn d4_no_command_shows_a_password_with_raw_characters() {
         "Zq8xw&5432=1",
         "Zq8xw%ff",
     ];
-    for password in passwords {
-        for (url, commands) in [
-            (format!("postgres://me:{password}@127.0.0.1:{port}/sites"), &COMMANDS[..1]),
-            (format!("postgres://127.0.0.1:{port}/s?user=me&password={password}"), &COMMANDS[..1]),
-        ] {
-            for arguments in commands {
-                let done = run(&bench, &url, arguments);
-                let all = format!("{}{}", done.stdout, done.stderr);
-                assert!(done.code == 1 || done.code == 2, "{password}: {}: {all}", done.code);
-                assert!(!all.contains("Zq8xw"), "{password} {arguments:?}: {all}");
-            }
-        }
-    }
+    let urls = passwords.map(|password| {
+        [
+            format!("postgres://me:{password}@127.0.0.1:{port}/sites"),
+            format!("postgres://127.0.0.1:{port}/s?user=me&password={password}"),
+        ]
+    });
+    let [arguments, ..] = COMMANDS;
+    together(urls.as_flattened(), |url| {
+        let done = run(&bench, url, arguments);
+        let all = format!("{}{}", done.stdout, done.stderr);
+        assert!(done.code == 1 || done.code == 2, "{url}: {}: {all}", done.code);
+        assert!(!all.contains("Zq8xw"), "{url} {arguments:?}: {all}");
+    });
     for arguments in COMMANDS {
         let done = run(&bench, "postgres://me:12?Zq8xw@127.0.0.1/sites", arguments);
         let all = format!("{}{}", done.stdout, done.stderr);
@@ -117,14 +129,14 @@ fn d4_no_line_of_a_password_file_is_logged() {
     let port = closed.origin().rsplit(':').next().unwrap().to_owned();
     let file = bench.write(".pgpass", "127.0.0.1:5432:Zq8xw\n");
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    for filter in ["trace", "sqlx=trace", "sqlx_postgres=trace"] {
+    together(&["trace", "sqlx=trace", "sqlx_postgres=trace"], |&filter| {
         let mut command = bench.command(&["--log", filter, "order", "list"]);
         let url = format!("postgres://me@127.0.0.1:{port}/sites");
         command.env("SITEWRIGHT_DATABASE__URL", url).env("PGPASSFILE", &file);
         let done: Done = command.output().unwrap().into();
         assert_eq!(done.code, 1, "{}", done.stderr);
         assert!(!done.stderr.contains("Zq8xw"), "{filter}: {}", done.stderr);
-    }
+    });
 }
 
 #[test]
@@ -132,21 +144,22 @@ fn d11_a_command_says_why_postgresql_cannot_be_reached_within_five_seconds() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let closed = ClosedPort::take();
     let port = closed.origin().rsplit(':').next().unwrap().to_owned();
-    for (url, says) in [
+    let urls = [
         (format!("postgres://me@127.0.0.1:{port}/sites"), "nothing listens there"),
         ("postgres://me@nowhere.invalid/sites".to_owned(), "cannot be looked up"),
         ("postgres:///sites?host=/nowhere/there".to_owned(), "there is no socket"),
-    ] {
+    ];
+    together(&urls, |(url, says)| {
         for arguments in [&["order", "list"], &["worker", "--drain"]] {
             let begin = Instant::now();
             let mut command = bench.command(arguments);
-            let done: Done = command.env("SITEWRIGHT_DATABASE__URL", &url).output().unwrap().into();
+            let done: Done = command.env("SITEWRIGHT_DATABASE__URL", url).output().unwrap().into();
             assert_eq!(done.code, 1, "{}", done.stderr);
             assert!(done.stderr.contains(says), "{says}: {}", done.stderr);
             assert!(!done.stderr.contains("timed out"), "{}", done.stderr);
             assert!(begin.elapsed() < Duration::from_secs(7), "{:?}", begin.elapsed());
         }
-    }
+    });
 }
 
 /// Everything that may be right after a restart: exit code 1.

@@ -320,6 +320,13 @@ fn forms_post_to_the_address_of_the_order_or_of_the_configuration() {
         let again = bench.run(&["--json", "replay", attempt]);
         assert_eq!(again.json()["verdict"], "reproduced", "{sent:?}: {}", again.stdout);
     }
+    // A site without a form lacks what the order names, and nothing else.
+    for (parameters, is_missed) in [(json!({}), false), (json!({ "form_endpoint": own }), true)] {
+        let done = bench.generate(&guest("guest-faulty"), &faulty("ok", parameters));
+        assert_eq!(done.code, 0, "{}", done.stdout);
+        let warnings = done.json()["release"]["warnings"].to_string();
+        assert_eq!(warnings.contains("/form_endpoint"), is_missed, "{warnings}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::lab::{Lab, Started, failed, numbered_order};
 
 /// Default number of mutations of each kind.
 const COMPONENTS: usize = 60;
-const SYMBOLS: usize = 12;
+const SYMBOLS: usize = 24;
 /// The environment variable with the factor for that number.
 const TIMES: &str = "SITEWRIGHT_MUTATIONS";
 
@@ -113,7 +113,8 @@ fn debug_sections(component: &[u8]) -> Vec<(String, Range<usize>)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn debug_information_with_wrong_bytes_costs_lines_and_no_more() {
     let folder = TempDir::new().unwrap();
-    let whole = fs::read(guest("guest-faulty")).unwrap();
+    // Small: each is compiled, and a wrong byte is met more often. It has the sections of all guests.
+    let whole = fs::read(guest("guest-blocking")).unwrap();
     let sections = debug_sections(&whole);
     assert!(sections.len() >= 4, "{sections:?}");
     let limits = Limits::default();

@@ -224,6 +224,7 @@ async fn ai_call(database: &Database, claimed: &Claimed) {
         input_tokens: Some(120),
         output_tokens: Some(34),
         took_ms: None,
+        tries: Vec::new(),
         entry: json!({ "content": "an answer" }),
     };
     database.keep_reply(&claimed.order, &claimed.attempt.to_string(), call).await.unwrap();

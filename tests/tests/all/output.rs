@@ -378,12 +378,14 @@ fn a_reply_that_is_no_copy_is_asked_for_again_and_then_fails_the_order_with_its_
     let report = done.json();
     let warnings = report["release"]["warnings"].as_array().unwrap();
     assert!(warnings.iter().any(|one| one["rule"] == "copy-refusal"), "{warnings:#?}");
-    for (more, rule, is_reply) in [
-        ("[checks]\nexempt_purposes = [\"copywriting\"]\n", "copy-refusal", false),
-        ("[checks]\nforbidden_words = [\"OVEN\"]\n", "copy-forbidden-word", true),
+    for (more, params, rule, is_reply) in [
+        ("[checks]\nexempt_purposes = [\"copywriting\"]\n", json!({}), "copy-refusal", false),
+        ("[checks]\nforbidden_words = [\"OVEN\"]\n", json!({}), "copy-forbidden-word", true),
+        // What the template's manifest exempts.
+        ("", json!({ "purpose": "strategy" }), "copy-refusal", false),
     ] {
         let bench = Workbench::scripted(&rules(good), more);
-        let done = bench.generate(&guest("guest-faulty"), &one());
+        let done = bench.generate(&guest("guest-faulty"), &faulty("ai-echo", params));
         assert_eq!(done.code, 6, "{more}: {}", done.stdout);
         let record = only_record(&bench, &done);
         let problems = record["problems"].as_array().unwrap();

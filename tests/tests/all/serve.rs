@@ -1,16 +1,17 @@
 //! `sitewright serve`, `token` and `worker --listen` as processes: an order goes from a request to
 //! a site, probes and metrics answer, and signals end them.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use sitewright_jobs::OrderState;
+use sitewright_jobs::{DeliveryFilter, DeliveryState, OrderState};
 use sitewright_tests::bouncer::{Bouncer, MISSING};
-use sitewright_tests::factory::{Base, Factory, Model};
+use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, until};
 use sitewright_tests::{faulty, standins};
 use sqlx::{Connection as _, PgConnection};
 
@@ -39,6 +40,12 @@ impl Listening {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Ends it with SIGKILL.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Sends SIGTERM and returns the exit code.
@@ -104,6 +111,25 @@ async fn an_order_goes_from_a_request_to_a_site() {
     assert!(bytes.is_some_and(|bytes| bytes != "0"), "{metrics}");
     assert_eq!(client.get(worker.url("/v1/stats")).send().await.unwrap().status(), 404);
 
+    // What was left out of a document, and what template, host and checks warn of.
+    let mut warned = faulty("big-file", json!({ "n": 1_100_000 }));
+    warned["order"]["id"] = json!("26");
+    warned["onboarding"]["social_instagram"] = json!("javascript:alert(1)");
+    factory.enqueue_all([warned]).await;
+    factory.until_state("26", OrderState::Succeeded).await;
+    let shown = factory.command(&["order", "show", "26"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let parts =
+        ["\n  document\n", "social_instagram", "\n  template\n", "! site-bytes:", "\n  site\n"];
+    for part in parts {
+        assert!(shown.contains(part), "{part:?} is missing in {shown}");
+    }
+    let shown = factory.command(&["--json", "order", "show", "26"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    for list in ["warnings", "template_warnings", "site_warnings"] {
+        assert!(shown[list].as_array().is_some_and(|all| !all.is_empty()), "{list}: {shown}");
+    }
+
     // A failed attempt is repeated by a process of its own.
     let add = client.post(server.url("/v1/orders?template=faulty"));
     let added = add.json(&order_with("error", "25")).send().await.unwrap();
@@ -156,6 +182,149 @@ async fn an_order_goes_from_a_request_to_a_site() {
 
     assert_eq!(server.stop(), Some(0));
     assert_eq!(worker.stop(), Some(0));
+}
+
+/// One process is enough if it is wanted: it takes the order, makes its site and answers probes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_has_the_api_if_it_is_wanted() {
+    let model = Model::slow(10);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    let client = sitewright_http::client().unwrap();
+    let client = client.first();
+    let listen = ["--json", "worker", "--listen", "127.0.0.1:0", "--api"];
+    let worker = Listening::start(factory.command(&listen));
+    let add = client.post(worker.url("/v1/orders?template=faulty")).json(&order("24"));
+    let added = add.send().await.unwrap();
+    assert_eq!(added.status(), 202);
+    let location = added.headers()["location"].to_str().unwrap().to_owned();
+    factory.until_state("24", OrderState::Succeeded).await;
+    for path in [location.as_str(), "/readyz", "/metrics", "/v1/openapi.html"] {
+        let answer = client.get(worker.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    assert_eq!(worker.stop(), Some(0));
+    // Without an address there is nothing to answer on.
+    let refused = factory.command(&["worker", "--api"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+/// What a receiver of webhooks has got: the id of each delivery and its order.
+type Deliveries = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A receiver of webhooks that never answers the first one.
+fn receiver() -> (SocketAddr, Deliveries) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let got = Deliveries::default();
+    let noted = Arc::clone(&got);
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let delivery = read_delivery(&mut stream);
+            let is_first = {
+                let mut noted = noted.lock().unwrap();
+                noted.push(delivery);
+                noted.len() == 1
+            };
+            if is_first {
+                held.push(stream);
+            } else {
+                let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).unwrap();
+            }
+        }
+    });
+    (address, got)
+}
+
+fn read_delivery(stream: &mut TcpStream) -> (String, String) {
+    let mut reader = BufReader::new(stream);
+    let (mut id, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        match line.trim().split_once(": ") {
+            Some(("webhook-id", value)) => id = value.to_owned(),
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            Some(_) => {}
+            None if line.trim().is_empty() => break,
+            None => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    (id, body["data"]["order"].as_str().unwrap().to_owned())
+}
+
+/// One delivery is being sent when its server is killed, and one is in the outbox only: the next
+/// server sends both, the first one again under its id.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_server_was_to_deliver_the_next_one_delivers() {
+    let model = Model::slow(10);
+    let (address, got) = receiver();
+    let mut factory = Factory::new(Base::Sqlite, &model).await;
+    factory.set("webhooks.crm.url", format!("http://{address}/"));
+    factory.set("webhooks.crm.secret_env", "CRM_SECRET");
+    factory.set("webhooks.crm.allow_private", true);
+    factory.set_env("CRM_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let listen = ["--json", "serve", "--listen", "127.0.0.1:0"];
+    let server = Listening::start(factory.command(&listen));
+    factory.enqueue_all([order("1"), order("2")]).await;
+    factory.database.cancel("1").await.unwrap();
+    until("a delivery is being sent", || async { got.lock().unwrap().len() == 1 }).await;
+    server.kill();
+    factory.database.cancel("2").await.unwrap();
+    // As if its lease had ended.
+    crate::databases::sql(&factory.url, "UPDATE sitewright_deliveries SET next_at = 1").await;
+    let server = Listening::start(factory.command(&listen));
+    until("both are delivered", || async {
+        let all = factory.database.deliveries(&DeliveryFilter::default()).await.unwrap();
+        all.len() == 2 && all.iter().all(|one| one.state == DeliveryState::Delivered)
+    })
+    .await;
+    assert_eq!(server.stop(), Some(0));
+    let got = got.lock().unwrap().clone();
+    let ids = |order: &str| -> Vec<&str> {
+        got.iter().filter(|(_, of)| of == order).map(|(id, _)| id.as_str()).collect()
+    };
+    let (first, second) = (ids("1"), ids("2"));
+    assert_eq!((first.len(), second.len()), (2, 1), "{got:?}");
+    assert_eq!(first[0], first[1], "a receiver that knows ids has it once");
+    assert_ne!(first[0], second[0]);
+}
+
+/// The budget that a worker has used up, and a route that somebody holds from outside of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_many_orders_is_in_the_outbox() {
+    let model = Model::slow(10);
+    let mut factory = Factory::new(Base::Sqlite, &model).await;
+    for (key, value) in [
+        ("webhooks.pager.url", "http://127.0.0.1:9/"),
+        ("webhooks.pager.secret_env", "PAGER_SECRET"),
+        ("webhooks.pager.allow_private", "true"),
+        ("webhooks.pager.events", "[\"budget.reached\", \"route.held\"]"),
+        ("ai.budget.day_tokens", "1"),
+    ] {
+        factory.set(key, value);
+    }
+    factory.set_env("PAGER_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let mut worker = factory.worker(&[]);
+    factory.enqueue_all([calls_in_turn("a", 1)]).await;
+    let told = |event: &'static str| {
+        let database = factory.database.clone();
+        async move {
+            let all = database.deliveries(&DeliveryFilter::default()).await.unwrap();
+            all.iter().filter(|one| one.event.as_str() == event).count()
+        }
+    };
+    until("the budget is used up", || async { told("budget.reached").await > 0 }).await;
+    let held = factory.command(&["route", "hold", "default"]).output().unwrap();
+    assert_eq!(held.status.code(), Some(0));
+    assert_eq!((told("budget.reached").await, told("route.held").await), (1, 1));
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
 }
 
 /// Asserts that an answer has the form that the description of the API says.

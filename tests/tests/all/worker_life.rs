@@ -202,7 +202,11 @@ async fn drained_from_elsewhere(base: Base) {
     worker.until_log_contains("asked to drain").await;
     assert!(factory.database.stats().await.unwrap().workers[0].draining);
     let stats = factory.command(&["queue", "stats"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&stats.stdout).contains("draining, 1 of "), "{stats:?}");
+    let contract = sitewright_runtime::plugin::contract::VERSIONS.last().unwrap().version;
+    let version = format!("contract {contract}");
+    for says in ["draining, 1 of ", "version 0.", version.as_str()] {
+        assert!(String::from_utf8_lossy(&stats.stdout).contains(says), "{says}: {stats:?}");
+    }
 
     factory.enqueue_all([calls_in_turn("next", 1)]).await;
     let undone = factory.command(&["worker", "drain", id, "--undo"]).output().unwrap();

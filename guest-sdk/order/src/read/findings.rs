@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::Refusal;
 use crate::notice::MAX_NOTICES;
 use crate::{Notice, NoticeLevel, Problem};
 
@@ -79,6 +80,15 @@ impl Findings {
         };
         let problems = self.0.iter().filter(|(severity, _)| is_problem(*severity));
         problems.map(|(_, problem)| problem.clone()).collect()
+    }
+
+    /// Why there is no order, and what else was found.
+    pub(super) fn into_refusal(self, strict: bool) -> Refusal {
+        let problems = self.problems(strict);
+        let mut notices = self.into_notices();
+        // Strict reading has the warnings among the problems.
+        notices.retain(|notice| !strict || !notice.is_warning());
+        Refusal { problems, notices }
     }
 
     /// The notices of an order, at most [`MAX_NOTICES`].

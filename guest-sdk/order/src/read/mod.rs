@@ -56,6 +56,16 @@ pub fn read_strictly(document: &Value, default_locale: &Locale) -> Result<Order,
     Document::open(document).read_strictly(default_locale)
 }
 
+/// Why there is no order in a document, and what else was found in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// All problems, in the order of the fields; never empty.
+    pub problems: Vec<Problem>,
+    /// What would be left out or was read for what it means, as in [`Order::notices`]. Nothing that
+    /// is among the problems.
+    pub notices: Vec<Notice>,
+}
+
 /// A document without its envelopes, which are looked for once: for callers that read several things
 /// of it.
 ///
@@ -75,7 +85,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// As of [`read`].
     pub fn read(&self, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
-        read_as(&self.opened, default_locale, false)
+        self.read_noticing(default_locale, false).map_err(|refusal| refusal.problems)
     }
 
     /// The order: see [`read_strictly`].
@@ -83,7 +93,15 @@ impl<'a> Document<'a> {
     /// # Errors
     /// As of [`read_strictly`].
     pub fn read_strictly(&self, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
-        read_as(&self.opened, default_locale, true)
+        self.read_noticing(default_locale, true).map_err(|refusal| refusal.problems)
+    }
+
+    /// The order: see [`read`] and, if `strict`, [`read_strictly`].
+    ///
+    /// # Errors
+    /// As of these, and what else was found.
+    pub fn read_noticing(&self, default_locale: &Locale, strict: bool) -> Result<Order, Refusal> {
+        read_as(&self.opened, default_locale, strict)
     }
 
     /// The id alone: see [`read_id`].
@@ -114,9 +132,10 @@ fn read_as(
     opened: &envelope::Opened<'_>,
     default_locale: &Locale,
     strict: bool,
-) -> Result<Order, Vec<Problem>> {
+) -> Result<Order, Refusal> {
     let mut findings = Findings::default();
-    let shape = Shape::of(opened).map_err(|problem| vec![problem])?;
+    let shape = Shape::of(opened)
+        .map_err(|problem| Refusal { problems: vec![problem], notices: Vec::new() })?;
     for problem in &shape.problems {
         findings.refuse(&problem.pointer, &problem.message);
     }
@@ -140,7 +159,7 @@ fn read_as(
         }
     };
     let locale = shape::locale(&shape.locales, default_locale, &mut findings);
-    let Some(business) = shape.business else { return Err(findings.problems(strict)) };
+    let Some(business) = shape.business else { return Err(findings.into_refusal(strict)) };
     let stored = stored_notices(business.fields);
     // A document with notices was read before: its entities are decoded, its lists are lists.
     let is_sent = stored.is_none() && !strict;
@@ -341,7 +360,7 @@ fn read_as(
             Ok(Order { notices: stored.unwrap_or_else(|| f.findings.into_notices()), ..order })
         }
         // A missing required field has added a problem.
-        _ => Err(problems),
+        _ => Err(f.findings.into_refusal(strict)),
     }
 }
 

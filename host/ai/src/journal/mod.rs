@@ -61,6 +61,10 @@ pub struct JournalEntry {
     /// is stored. `None` for a reply of a batch, of another order, or that was read from a journal.
     #[serde(skip)]
     pub took_ms: Option<u64>,
+    /// All attempts of the call, if the first one did not succeed; not a part of what is stored
+    /// here. Empty for a call that succeeded at once, and as `took_ms`.
+    #[serde(skip)]
+    pub tries: Vec<Attempt>,
 }
 
 impl JournalEntry {
@@ -323,6 +327,10 @@ impl RunJournal {
             cached: false,
             estimated: last.and_then(|attempt| attempt.estimated.clone()),
             took_ms: last.filter(|attempt| !attempt.batch).map(|attempt| attempt.duration_ms),
+            tries: match completed.attempts.as_slice() {
+                [] | [_] => Vec::new(),
+                attempts => attempts.to_vec(),
+            },
         };
         if let Err(message) = self.journal.store(&entry).await {
             // The reply is valid; only a retry has to pay for it again.
@@ -338,7 +346,9 @@ impl RunJournal {
         call_id: CallId,
         entry: JournalEntry,
     ) -> Completed {
-        let entry = JournalEntry { key, cached: true, estimated: None, took_ms: None, ..entry };
+        let tries = Vec::new();
+        let entry =
+            JournalEntry { key, cached: true, estimated: None, took_ms: None, tries, ..entry };
         if let Err(message) = self.journal.store(&entry).await {
             tracing::error!(call = %call_id, "{message}");
         }

@@ -88,8 +88,8 @@ impl<'a> PlainChunk<'a> {
     }
 
     /// The text, never empty.
-    pub(super) fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> Cow<'a, str> {
         let [choice] = self.choices;
-        choice.delta.content.into_owned()
+        choice.delta.content
     }
 }

@@ -8,6 +8,7 @@ use super::super::error_body;
 use super::super::failure::AttemptFailure;
 use super::super::finish_reason::{of_choice, worse};
 use super::super::reading::{self, Fields};
+use super::super::same_frame::SameFrame;
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::HttpHead;
 use super::plain_chunk::PlainChunk;
@@ -24,6 +25,8 @@ pub(super) struct Deltas {
     /// Whether a delta had text. Messages after it repeat the text.
     had_delta: bool,
     done: bool,
+    /// Around the text of the last plain chunk, whose model is that of the answer.
+    same: SameFrame,
 }
 
 impl Deltas {
@@ -35,6 +38,7 @@ impl Deltas {
     fn set_model(&mut self, model: Option<&str>) {
         if model.is_some() && self.answer.model.as_deref() != model {
             self.answer.model = model.map(str::to_owned);
+            self.same.forget();
         }
     }
 
@@ -96,10 +100,16 @@ impl StreamDeltas for Deltas {
             return Ok(());
         }
         let is_error = delta.event == "error";
+        if let Some(text) = self.same.text(data).filter(|_| !is_error) {
+            add_text(&mut self.answer, text.to_owned(), events);
+            return Ok(());
+        }
         if let Some(chunk) = PlainChunk::parse(data).filter(|_| !is_error) {
             self.had_delta = true;
             self.set_model(chunk.model());
-            add_text(&mut self.answer, chunk.into_text(), events);
+            let text = chunk.into_text();
+            self.same.remember(data, &text);
+            add_text(&mut self.answer, text.into_owned(), events);
             return Ok(());
         }
         let chunk = match stream_deltas::parse(head, data) {

@@ -671,7 +671,7 @@ proptest::proptest! {
 
 proptest::proptest! {
     /// A field that nobody knows changes nothing: neither in a chunk that has only text, which is
-    /// read by name, nor in any other.
+    /// read by name, nor in one that repeats the chunk before with another text, nor in any other.
     #[test]
     fn a_chunk_means_the_same_with_a_field_that_nobody_knows(
         chunks in proptest::collection::vec((
@@ -688,20 +688,24 @@ proptest::proptest! {
             ]),
             proptest::sample::select(vec![
                 "", ",\"model\":\"m\"", ",\"model\":\" \"", ",\"usage\":null", ",\"error\":null",
+                ",\"model\":\"n\"",
                 ",\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7}", ",\"error\":\"no\"",
                 ",\"id\":{\"prompt_tokens\":11,\"completion_tokens\":7}", ",\"created\":1.5",
                 ",\"base_resp\":{\"status_code\":1008}", ",\"choices\":[]",
             ]),
+            proptest::collection::vec("[a-zé\"]{0,3}", 0..3),
         ), 1..5),
     ) {
         let stream = |unknown: &str| {
             let mut stream = String::new();
-            for (text, delta, choice, chunk) in &chunks {
-                let text = json!(text);
-                stream.push_str(&format!(
-                    "data: {{\"choices\":[{{\"delta\":{{\"content\":{text}{delta}}}{choice}}}]\
-                     {chunk}{unknown}}}\n\n"
-                ));
+            for (text, delta, choice, chunk, repeated) in &chunks {
+                for text in std::iter::once(text).chain(repeated) {
+                    let text = json!(text);
+                    stream.push_str(&format!(
+                        "data: {{\"choices\":[{{\"delta\":{{\"content\":{text}{delta}}}{choice}}}]\
+                         {chunk}{unknown}}}\n\n"
+                    ));
+                }
             }
             stream + &stop() + DONE
         };

@@ -1,5 +1,7 @@
 //! Server-sent events, as the WHATWG specifies them.
 
+use memchr::memchr2;
+
 use super::{MAX_EVENT_BYTES, Overlong};
 
 /// One event. Its data may be invalid UTF-8, which the JSON parser rejects.
@@ -39,16 +41,22 @@ impl Sse {
                 rest = &rest[1..];
                 continue;
             }
-            match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            match memchr2(b'\n', b'\r', rest) {
                 None => {
                     self.line.extend_from_slice(rest);
                     rest = &[];
                 }
                 Some(end) => {
-                    self.line.extend_from_slice(&rest[..end]);
+                    let line = &rest[..end];
                     self.after_cr = rest[end] == b'\r';
                     rest = &rest[end + 1..];
-                    events.extend(self.end_line());
+                    if self.line.is_empty() {
+                        events.extend(self.end_line(line));
+                    } else {
+                        let mut begun = std::mem::take(&mut self.line);
+                        begun.extend_from_slice(line);
+                        events.extend(self.end_line(&begun));
+                    }
                 }
             }
             if self.line.len() + self.event.data.len() + self.event.event.len() > MAX_EVENT_BYTES {
@@ -61,15 +69,14 @@ impl Sse {
     /// The last event, without its terminating blank line. The specification discards it, but some
     /// servers close the connection after their last line; the decoder checks if it is complete.
     pub(in super::super) fn rest(&mut self) -> Option<SseEvent> {
-        let open = !self.line.is_empty();
-        let ended = if open { self.end_line() } else { None };
+        let line = std::mem::take(&mut self.line);
+        let ended = if line.is_empty() { None } else { self.end_line(&line) };
         ended.or_else(|| self.dispatch())
     }
 
-    fn end_line(&mut self) -> Option<SseEvent> {
-        let line = std::mem::take(&mut self.line);
+    fn end_line(&mut self, line: &[u8]) -> Option<SseEvent> {
         let first = !std::mem::replace(&mut self.past_first_line, true);
-        let line = if first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
+        let line = if first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
         if line.is_empty() {
             return self.dispatch();
         }

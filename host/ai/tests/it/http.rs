@@ -884,6 +884,13 @@ async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said()
     }
     server.request().await;
     assert!(server.seen.try_recv().is_err(), "one request only");
+    let open = gateway.open_breakers().remove(0);
+    assert_eq!((open.provider.as_str(), open.model.as_deref()), ("local", Some("some-model")));
+    assert_eq!(
+        (open.routes, open.failures, open.status),
+        (vec!["copywriting".to_owned()], 1, Some(503))
+    );
+    assert_eq!(open.kind, first.kind);
 
     let nobody = provider(
         "local",
@@ -894,6 +901,12 @@ async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said()
     let first = gateway.complete(call(), request()).await.unwrap_err();
     let turned = gateway.complete(call(), request()).await.unwrap_err();
     assert!(turned.message.as_str().contains("nothing listens there"), "{turned}");
+    let open: Vec<_> = gateway.open_breakers().into_iter().map(|open| open.model).collect();
+    assert_eq!(open, [None, Some("some-model".to_owned())], "the address, and the model");
+    gateway.half_open_provider("another");
+    assert_eq!(gateway.open_breakers().len(), 2);
+    gateway.half_open_provider("local");
+    assert!(gateway.open_breakers().is_empty());
     assert_eq!((first.causes.is_empty(), turned.causes), (false, first.causes));
 }
 

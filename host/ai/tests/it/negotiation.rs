@@ -536,6 +536,8 @@ type Unusable = (AiErrorKind, Option<u64>, Option<f64>);
 #[derive(Debug, Default)]
 struct Ledger {
     stored: Mutex<Vec<Option<f64>>>,
+    /// Of each reply, the number of attempts, if the first one did not succeed.
+    tries: Mutex<Vec<usize>>,
     unusable: Mutex<Vec<Unusable>>,
 }
 
@@ -548,6 +550,7 @@ impl Journal for Ledger {
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         assert!(entry.took_ms.is_some(), "a provider was asked");
         self.stored.lock().push(entry.cost_usd.map(|cost| cost.dollars()));
+        self.tries.lock().push(entry.tries.len());
         Ok(())
     }
 
@@ -576,6 +579,7 @@ async fn d12_every_answered_attempt_is_accounted_for_once() {
         (vec![(401, refusal("no", Value::Null))], vec![], false),
     ];
     for (answers, kinds, replied) in rows {
+        let asked = answers.len();
         let left = Mutex::new(answers.into_iter());
         let server = Server::start(move |_| left.lock().next().unwrap()).await;
         let more = "[prices.m]\ninput_per_million = 1.0\noutput_per_million = 0.0\n";
@@ -589,5 +593,6 @@ async fn d12_every_answered_attempt_is_accounted_for_once() {
         let expected: Vec<_> = kinds.iter().map(|kind| (*kind, Some(7), Some(1.0))).collect();
         assert_eq!(unusable, expected);
         assert_eq!(*ledger.stored.lock(), vec![Some(1.0); usize::from(replied)]);
+        assert_eq!(*ledger.tries.lock(), vec![asked; usize::from(replied)]);
     }
 }

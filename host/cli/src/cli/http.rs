@@ -10,14 +10,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::hook_map::misspelt;
+use super::replay_child;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
+use sitewright_control::{CountListeners, read_conformance};
 use sitewright_jobs::{Database, Liveness};
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
 use sitewright_server::{
-    Alive, BundleExport, ConfigurationKey, Expired, Replay, ReplayError, Server, ServerConfig,
-    ServerParts, Surface, TemplateNames,
+    Alive, BundleExport, ConfigurationKey, ConformanceReports, Expired, Replay, ReplayError,
+    Server, ServerConfig, ServerParts, Surface, TemplateNames,
 };
 use sitewright_site::{SiteStore, SitesRoot};
 use sitewright_webhooks::{CallbackRules, Hooks};
@@ -36,6 +38,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         }
     })
 }
+
+/// How long requests to a worker have at most to end, in milliseconds.
+const GRACE_OF_WORKER_MS: u64 = 1_000;
 
 /// Binds a server.
 ///
@@ -56,6 +61,14 @@ pub(super) async fn bind(
             names.map_err(|error| message!("the templates folder cannot be read: {error}"))
         })
     });
+    let folder = config.templates.clone();
+    let conformance: ConformanceReports = Arc::new(move |name| {
+        let folder = folder.clone();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || read_conformance(&folder, &name)).await;
+            read.map_err(|error| message!("reading a conformance report did not end: {error}"))?
+        })
+    });
     let (asked, retention) = (database.clone(), config.retention);
     let expired: Expired = Arc::new(move || {
         let database = asked.clone();
@@ -65,18 +78,9 @@ pub(super) async fn bind(
             Ok(swept.rows())
         })
     });
-    let store = match surface {
-        Surface::Api => store(config).await?,
-        Surface::Status => None,
-    };
-    let hooks = match surface {
-        Surface::Api => Setup::hooks(config)?,
-        Surface::Status => Hooks::new(),
-    };
-    let oidc = match surface {
-        Surface::Api => Setup::oidc(config)?,
-        Surface::Status => None,
-    };
+    let store = if surface.has_api() { store(config).await? } else { None };
+    let hooks = if surface.has_api() { Setup::hooks(config)? } else { Hooks::new() };
+    let oidc = if surface.has_api() { Setup::oidc(config)? } else { None };
     for (hook, one) in config.hooks.iter().filter(|(name, _)| hooks.contains_key(*name)) {
         for says in misspelt(one, &config.default_locale) {
             tracing::warn!(hook, "{says}");
@@ -90,6 +94,11 @@ pub(super) async fn bind(
         }
     }
     let listen = listen.unwrap_or(config.server.listen);
+    let mut settings = ServerConfig { listen, ..config.server.clone() };
+    if surface.is_of_worker() {
+        // A worker has little time left when its orders have ended.
+        settings.grace_ms = settings.grace_ms.min(GRACE_OF_WORKER_MS);
+    }
     let parts = ServerParts {
         database,
         sites: config.sites.clone(),
@@ -100,6 +109,7 @@ pub(super) async fn bind(
         configuration,
         routes: config.ai.routes.keys().cloned().collect(),
         templates,
+        conformance,
         languages: Setup::languages(config),
         expired,
         replay,
@@ -108,7 +118,7 @@ pub(super) async fn bind(
         hooks,
         oidc,
         alive,
-        settings: ServerConfig { listen, ..config.server.clone() },
+        settings,
         surface,
     };
     Ok(Server::bind(parts).await?)
@@ -186,9 +196,10 @@ async fn store(config: &Config) -> Result<Option<SiteStore>, SetupError> {
 /// second.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
-/// The server of a worker's health and metrics.
+/// The server of a worker's health and metrics, and of the API if that is wanted.
 pub(super) struct Status {
     address: SocketAddr,
+    listeners: CountListeners,
     /// Set when the worker has started.
     liveness: Arc<OnceLock<Liveness>>,
     stop: CancellationToken,
@@ -196,14 +207,16 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// Binds the address and answers.
+    /// Binds the address and answers; with `api`, as `sitewright serve` does.
     ///
     /// # Errors
     /// As [`bind`].
     pub(super) async fn start(
+        setup: &Setup,
         config: &Config,
         database: Database,
         listen: SocketAddr,
+        api: bool,
     ) -> Result<Self, SetupError> {
         let liveness: Arc<OnceLock<Liveness>> = Arc::default();
         let watched = Arc::clone(&liveness);
@@ -213,6 +226,11 @@ impl Status {
             }
             _ => Ok(()),
         });
+        if api {
+            let doing = (alive, replay_child::replays(setup), replay_child::exports(setup));
+            let server = bind(config, database, Surface::Worker, Some(listen), doing).await?;
+            return Ok(Status::serve(server, liveness));
+        }
         // It has no routes for these.
         let replay: Replay = Arc::new(|_, _| {
             let none = message!("the status of a worker replays nothing");
@@ -224,13 +242,23 @@ impl Status {
         });
         let doing = (alive, replay, export);
         let server = bind(config, database, Surface::Status, Some(listen), doing).await?;
+        Ok(Status::serve(server, liveness))
+    }
+
+    fn serve(server: Server, liveness: Arc<OnceLock<Liveness>>) -> Self {
         let (address, stop) = (server.address(), CancellationToken::new());
+        let listeners = server.listeners();
         let serving = tokio::spawn(server.serve(stop.clone()));
-        Ok(Status { address, liveness, stop, serving })
+        Status { address, listeners, liveness, stop, serving }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Counts the open streams of events.
+    pub(super) fn listeners(&self) -> CountListeners {
+        Arc::clone(&self.listeners)
     }
 
     /// From now on the worker is alive only while its heartbeats are.

@@ -8,7 +8,7 @@ use super::output;
 use super::setup::{Setup, SetupError};
 use super::when;
 use sitewright_failure::render::clean;
-use sitewright_jobs::{Database, Hold, HoldKind, OrderState, Stats, WorkerStats};
+use sitewright_jobs::{Breaker, Database, Hold, HoldKind, OrderState, Stats, WorkerStats};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -119,6 +119,9 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
     for hold in &stats.holds {
         text.push_str(&hold_text(hold, stats.at));
     }
+    for breaker in &stats.breakers {
+        text.push_str(&breaker_text(breaker, stats.at));
+    }
     if stats.workers.is_empty() {
         text.push_str("No worker is known.\n");
     }
@@ -153,18 +156,46 @@ pub(super) fn hold_text(hold: &Hold, at: i64) -> String {
     )
 }
 
+/// A circuit breaker that is open in a worker, with what its last call came to.
+fn breaker_text(breaker: &Breaker, at: i64) -> String {
+    let model = match &breaker.model {
+        Some(model) => format!("{} of {}", clean(model), clean(&breaker.provider)),
+        None => format!("the address of {}", clean(&breaker.provider)),
+    };
+    let status = match breaker.status {
+        Some(status) => format!("HTTP {status}"),
+        None => "no response".to_owned(),
+    };
+    let next = match breaker.next_probe_at.map(|due| due.saturating_sub(at)) {
+        Some(away) if away > 0 => format!("one call is let through in {}", when::span(away)),
+        _ => "the next call is let through".to_owned(),
+    };
+    format!(
+        "{BAD}breaker open{BAD:#} {model}  for {}; {next}\n  {} failures in a row, the last with {} \
+         ({status}) {DIM}(worker {}){DIM:#}\n\n",
+        when::span(at.saturating_sub(breaker.since)),
+        breaker.failures,
+        clean(&breaker.kind),
+        clean(&breaker.worker),
+    )
+}
+
 fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> String {
     let seen = format!("last seen {} ago", when::span(worker.silent_ms));
     let seen =
         if worker.silent_ms >= silent_ms { format!("{BAD}stale: {seen}{BAD:#}") } else { seen };
     let draining = if worker.draining { "draining, " } else { "" };
+    let version = clean(worker.program.as_deref().unwrap_or("unknown"));
+    let contract = worker.contract.as_deref().map(|one| format!(", contract {}", clean(one)));
     format!(
-        "worker {}\n  {draining}{} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
+        "worker {}\n  {draining}{} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n  \
+         {DIM}version {version}{}{DIM:#}\n",
         output::one_line(&worker.client_id, width.saturating_sub(7)),
         worker.running,
         worker.max_orders,
         when::span(at.saturating_sub(worker.started_at)),
         worker.pid,
         clean(&worker.host),
+        contract.unwrap_or_default(),
     )
 }

@@ -268,7 +268,10 @@ fn row(delivery: &Delivery) -> [String; 7] {
         delivery.state.to_string(),
         output::one_line(&delivery.webhook, 20),
         delivery.event.to_string(),
-        output::one_line(delivery.order.as_deref().unwrap_or_default(), 40),
+        output::one_line(
+            delivery.order.as_deref().or(delivery.hold.as_deref()).unwrap_or_default(),
+            40,
+        ),
         when::span(when::now_ms().saturating_sub(delivery.at)),
         output::one_line(&note(delivery), 80),
     ]
@@ -310,6 +313,9 @@ fn detail(delivery: &Delivery, attempts: &[DeliveryAttempt]) -> String {
     );
     if let Some(order) = &delivery.order {
         text.push_str(&format!("  about order {}\n", clean(order)));
+    }
+    if let Some(hold) = &delivery.hold {
+        text.push_str(&format!("  about the hold {}\n", clean(hold)));
     }
     for attempt in attempts {
         text.push_str(&attempt_text(attempt));

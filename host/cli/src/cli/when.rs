@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub(super) use sitewright_model::time::now_ms;
+use sitewright_model::time::{WrittenTime, ceil_ms, floor_ms};
 
 /// `2026-11-23T04:35:08Z`.
 pub(super) fn time(ms: i64) -> String {
@@ -40,51 +41,30 @@ pub(super) fn span(ms: i64) -> String {
 /// milliseconds since the Unix epoch.
 pub(super) fn since(text: &str) -> Result<i64, String> {
     Ok(match parse(text)? {
-        Parsed::At(time) => time.unix_timestamp().saturating_mul(1_000),
-        Parsed::Span(ms) => now_ms().saturating_sub(ms),
+        WrittenTime::At(time) => floor_ms(time),
+        WrittenTime::Span(ms) => now_ms().saturating_sub(ms),
     })
 }
 
 /// Parses a time that is to come: a span from now, a day, or RFC 3339. A part of a second counts as
-/// a whole one, so that what waits for the time never begins too early. Returns milliseconds since
-/// the Unix epoch.
+/// a whole one. Returns milliseconds since the Unix epoch.
 pub(super) fn until(text: &str) -> Result<i64, String> {
     let (parsed, now) = (parse(text)?, now_ms());
     let time = match parsed {
-        Parsed::Span(0) => {
+        WrittenTime::Span(0) => {
             return Err(format!("{text:?} is over at once; write a time that is to come"));
         }
-        Parsed::Span(ms) => return Ok(now.saturating_add(ms)),
-        Parsed::At(time) => time,
+        WrittenTime::Span(ms) => return Ok(now.saturating_add(ms)),
+        WrittenTime::At(time) => time,
     };
-    let seconds = time.unix_timestamp().saturating_add(i64::from(time.nanosecond() > 0));
-    let at = seconds.saturating_mul(1_000);
+    let at = ceil_ms(time);
     if at > now { Ok(at) } else { Err(format!("{text:?} is past; write a time that is to come")) }
 }
 
-enum Parsed {
-    At(OffsetDateTime),
-    /// Milliseconds.
-    Span(i64),
-}
-
-fn parse(text: &str) -> Result<Parsed, String> {
-    let wrong =
-        || format!("{text:?} is not a time; write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
-    let text_of_time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    if let Ok(time) = OffsetDateTime::parse(&text_of_time, &Rfc3339) {
-        return Ok(Parsed::At(time));
-    }
-    let seconds = match text.chars().last() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 3_600,
-        Some('d') => 86_400,
-        Some('w') => 7 * 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text[..text.len() - 1].trim().parse().map_err(|_| wrong())?;
-    Ok(Parsed::Span(i64::from(number).saturating_mul(seconds * 1_000)))
+fn parse(text: &str) -> Result<WrittenTime, String> {
+    WrittenTime::parse(text).ok_or_else(|| {
+        format!("{text:?} is not a time; write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z")
+    })
 }
 
 #[cfg(test)]

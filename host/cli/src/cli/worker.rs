@@ -15,7 +15,7 @@ use super::setup::{Setup, SetupError};
 use super::signals::{StopSignals, caught};
 use crate::config::Config;
 use crate::telemetry::Logging;
-use sitewright_control::read_metrics;
+use sitewright_control::{CountListeners, read_metrics};
 use sitewright_failure::render::clean;
 use sitewright_http::Client;
 use sitewright_jobs::{Database, DrainAnswer};
@@ -53,6 +53,11 @@ pub(super) struct Args {
     #[cfg(feature = "server")]
     #[arg(long, value_name = "ADDR:PORT", value_parser = super::http::address)]
     listen: Option<std::net::SocketAddr>,
+    /// Answer the HTTP API and the console on the address of `--listen` too, as `sitewright serve`
+    /// does, with the keys of `[server]`. An address that other machines reach needs a token.
+    #[cfg(feature = "server")]
+    #[arg(long, requires = "listen")]
+    api: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -144,14 +149,23 @@ pub(super) async fn run(
         () = signals.next() => return Ok(Exit::Cancelled),
     };
     let database = prepared.database.clone();
-    // Its status has no events to listen to.
-    logging.export_metrics(read_metrics(database.clone(), Arc::new(|| 0)));
     // Before there are orders: an address that cannot be used must not stop their attempts.
     #[cfg(feature = "server")]
     let status = match args.listen {
-        Some(listen) => Some(Status::start(&config, database.clone(), listen).await?),
+        Some(listen) => {
+            let status = Status::start(setup, &config, database.clone(), listen, args.api);
+            Some(status.await?)
+        }
         None => None,
     };
+    #[cfg(feature = "server")]
+    let listeners: CountListeners = match &status {
+        Some(status) => status.listeners(),
+        None => Arc::new(|| 0),
+    };
+    #[cfg(not(feature = "server"))]
+    let listeners: CountListeners = Arc::new(|| 0);
+    logging.export_metrics(read_metrics(database.clone(), listeners));
     // Before there are orders: the outbox has deliveries only for receivers that it knows.
     let dispatch = Setup::dispatch(&config, &database, &client).await?;
     // From here on there may be orders to return to the queue, so `serve` handles signals.
@@ -169,6 +183,12 @@ pub(super) async fn run(
         ready
     };
     tell(json, &ready);
+    // Changes through the API need the database. Probes go on until the worker has ended.
+    #[cfg(feature = "server")]
+    let (worker, status) = match status {
+        Some(status) if args.api => (worker.ending_with(status.stop()), None),
+        status => (worker, status),
+    };
     let served = serve(worker, &database, &args, &config, &mut signals, json).await;
     #[cfg(feature = "server")]
     if let Some(status) = status {

@@ -17,6 +17,8 @@ pub struct Delivery {
     pub webhook: String,
     pub event: WebhookEvent,
     pub order: Option<String>,
+    /// The hold that it is about, or that its order waits for: `route:NAME`, `template:NAME`.
+    pub hold: Option<String>,
     /// When it happened, in milliseconds since the Unix epoch, like all times here.
     pub at: i64,
     pub state: DeliveryState,
@@ -80,6 +82,7 @@ impl Delivery {
             webhook: row.text("webhook")?,
             event: row.parsed("event")?,
             order: row.opt_text("order_id")?,
+            hold: row.opt_text("hold")?,
             at: row.int("at")?,
             state: row.parsed("state")?,
             attempts: row.int("attempts")?,
@@ -95,7 +98,8 @@ macro_rules! select_deliveries {
     ($rest:literal) => {
         concat!(
             "SELECT d.id AS id, d.webhook AS webhook, d.event AS event, d.order_id AS order_id,
-                d.at AS at, d.state AS state, d.attempts AS attempts, d.next_at AS next_at,
+                d.hold AS hold, d.at AS at, d.state AS state, d.attempts AS attempts,
+                d.next_at AS next_at,
                 d.ended_at AS ended_at,
                 (SELECT a.status FROM sitewright_delivery_attempts a
                     WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1) AS last_status,

@@ -2,19 +2,22 @@
 //!
 //! A delivery is a row that a trigger of `sitewright_orders` writes in the transaction that changes
 //! the state of an order, one for each webhook that wants the event and one for the order's
-//! callback. A process that delivers leases some that are due, sends them without a connection to
-//! the database, and records how that ended. One that is killed meanwhile records nothing: when its
-//! lease has passed, another one sends the same delivery again, under the same id.
+//! callback. Triggers of `sitewright_holds` and `sitewright_used_budgets` write those about holds
+//! and budgets. A process that delivers leases some that are due, sends them without a connection
+//! to the database, and records how that ended. One that is killed meanwhile records nothing: when
+//! its lease has passed, another one sends the same delivery again, under the same id.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `mod` | the types |
+//! | `budgets` | which budgets of a day are used up? |
 //! | `callbacks` | which address is told of a single order? |
 //! | `endpoints` | which webhooks do the configurations of live processes have? |
 //! | `outbox` | which deliveries are due, and how did an attempt end? |
 //! | `payload` | what does a receiver get? |
 //! | `log` | what was delivered to whom; deliver again; what is removed after a time |
 
+mod budgets;
 mod callbacks;
 mod endpoints;
 mod log;
@@ -23,6 +26,7 @@ mod payload;
 
 use serde::{Deserialize, Serialize};
 
+pub use budgets::{BudgetLimit, ReachedBudget};
 pub use callbacks::Callback;
 pub(crate) use callbacks::{check_callback, set_callback_in};
 pub use endpoints::{Seen, Webhook};
@@ -71,6 +75,28 @@ pub enum WebhookEvent {
     #[serde(rename = "order.waiting")]
     #[strum(serialize = "order.waiting")]
     OrderWaiting,
+    /// Orders of a template wait: an operator has paused it, or almost all of its attempts ended
+    /// with the same failure.
+    #[serde(rename = "template.paused")]
+    #[strum(serialize = "template.paused")]
+    TemplatePaused,
+    /// They wait no longer.
+    #[serde(rename = "template.resumed")]
+    #[strum(serialize = "template.resumed")]
+    TemplateResumed,
+    /// Orders that need a route for AI calls wait.
+    #[serde(rename = "route.held")]
+    #[strum(serialize = "route.held")]
+    RouteHeld,
+    /// They wait no longer.
+    #[serde(rename = "route.released")]
+    #[strum(serialize = "route.released")]
+    RouteReleased,
+    /// A worker has used up its budget of the day for AI calls, or that of a tenant. Told once a
+    /// day for each of these budgets.
+    #[serde(rename = "budget.reached")]
+    #[strum(serialize = "budget.reached")]
+    BudgetReached,
     /// An operator tries the webhook.
     #[serde(rename = "webhook.test")]
     #[strum(serialize = "webhook.test")]
@@ -78,13 +104,22 @@ pub enum WebhookEvent {
 }
 
 impl WebhookEvent {
-    /// Those of orders, which a webhook can choose.
+    /// Those of orders: what callbacks are told of, and webhooks that choose nothing.
     pub const OF_ORDERS: [WebhookEvent; 5] = [
         WebhookEvent::OrderSucceeded,
         WebhookEvent::OrderFailed,
         WebhookEvent::OrderDead,
         WebhookEvent::OrderCancelled,
         WebhookEvent::OrderWaiting,
+    ];
+
+    /// Those of the operation, which a webhook can choose too.
+    pub const OF_OPERATION: [WebhookEvent; 5] = [
+        WebhookEvent::TemplatePaused,
+        WebhookEvent::TemplateResumed,
+        WebhookEvent::RouteHeld,
+        WebhookEvent::RouteReleased,
+        WebhookEvent::BudgetReached,
     ];
 
     /// As receivers read it, and as it is stored: `order.failed`.

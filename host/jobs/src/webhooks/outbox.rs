@@ -66,7 +66,7 @@ pub enum AttemptResult {
 macro_rules! columns {
     () => {
         "id, webhook, url, event, order_id, at, template, revision, release, failure_id, hold, \
-         payload, attempts"
+         cause, fingerprint, tenant, payload, attempts"
     };
 }
 

@@ -219,6 +219,7 @@ fn quick() -> WorkerSettings {
     WorkerSettings {
         max_orders: 50,
         config_version: Some("worker".to_owned()),
+        contract: Some("0.9.0".to_owned()),
         heartbeat_every: Duration::from_millis(100),
         // Long enough for a machine on which everything takes its time.
         stale_after: Duration::from_secs(3),
@@ -389,6 +390,7 @@ fn reply(request: &str, occurrence: u32) -> NewAiCall {
         input_tokens: Some(10),
         output_tokens: None,
         took_ms: None,
+        tries: Vec::new(),
         entry: json!({ "content": format!("answer {occurrence}"), "raw_reply": "\u{0}" }),
     }
 }

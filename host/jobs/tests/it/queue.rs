@@ -10,6 +10,7 @@ on_both!(
     a_cancelled_order_ends_wherever_it_is,
     an_order_does_not_begin_before_its_due_time,
     a_worker_that_is_asked_to_drain_claims_nothing,
+    open_breakers_are_those_of_workers_that_there_are,
     a_search_that_looks_through_many_orders_finds_each_once,
     pause_stops_the_line,
     b3_orders_that_wait_hold_no_connection,
@@ -179,7 +180,13 @@ mod tests {
         assert_eq!(ask(false).await, DrainAnswer::Unchanged);
         assert_eq!(ask(true).await, DrainAnswer::Changed);
         assert_eq!(ask(true).await, DrainAnswer::Unchanged);
-        assert!(database.stats().await.unwrap().workers[0].draining);
+        let known = database.stats().await.unwrap().workers.remove(0);
+        assert!(known.draining);
+        let program = sitewright_model::build::host_build();
+        assert_eq!(
+            (known.program.as_deref(), known.contract.as_deref()),
+            (Some(program), Some("0.9.0"))
+        );
         let drained = worker.drained();
         drained.cancelled().await;
         assert_eq!(database.order("long").await.unwrap().state, OrderState::Succeeded);
@@ -199,6 +206,47 @@ mod tests {
         assert!(worker.drain(GRACE).await.unwrap().in_time);
         assert_eq!(database.order("next").await.unwrap().state, OrderState::Queued);
         assert_eq!(ask(true).await, DrainAnswer::NoSuchWorker);
+    }
+
+    pub(super) async fn open_breakers_are_those_of_workers_that_there_are(place: Place) {
+        let database = place.open().await;
+        let worker = worker(&database, &Scripted::all_succeed()).await;
+        let id = worker.client_id().to_owned();
+        let open = |model: Option<&str>, failures| sitewright_jobs::NewBreaker {
+            provider: "openrouter".to_owned(),
+            model: model.map(str::to_owned),
+            routes: vec!["code".to_owned(), "copywriting".to_owned()],
+            failures,
+            kind: "overloaded",
+            status: Some(503),
+            next_probe_at: None,
+        };
+        database.publish_breakers("gone", vec![open(None, 9)]).await.unwrap();
+        assert!(database.breakers().await.unwrap().is_empty());
+        database.publish_breakers(&id, vec![open(Some("large"), 3)]).await.unwrap();
+        let first = database.stats().await.unwrap().breakers.remove(0);
+        assert_eq!((first.worker.as_str(), first.model.as_deref()), (id.as_str(), Some("large")));
+        assert_eq!((first.failures, first.status, first.next_probe_at), (3, Some(503), None));
+        assert_eq!(first.routes, ["code", "copywriting"]);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let both = vec![open(None, 1), open(Some("large"), 4)];
+        database.publish_breakers(&id, both).await.unwrap();
+        let now = database.breakers().await.unwrap();
+        let known: Vec<_> = now.iter().map(|one| (one.model.as_deref(), one.failures)).collect();
+        assert_eq!(known, [(None, 1), (Some("large"), 4)]);
+        assert_eq!(now[1].since, first.since, "it has been open all the time");
+        assert!(now[0].since > first.since, "{now:?}");
+        assert_eq!(database.release_breakers("another").await.unwrap(), 0);
+        assert!(database.breakers_to_release(&id).await.unwrap().is_empty());
+        assert_eq!(database.release_breakers("openrouter").await.unwrap(), 2);
+        assert_eq!(database.breakers_to_release(&id).await.unwrap(), ["openrouter"]);
+        assert!(database.breakers_to_release("gone").await.unwrap().is_empty());
+        database.publish_breakers(&id, vec![open(None, 1), open(Some("large"), 4)]).await.unwrap();
+        assert!(database.breakers_to_release(&id).await.unwrap().is_empty(), "it was done");
+        let rows = "SELECT count(*) FROM sitewright_breakers";
+        assert_eq!(place.number(rows).await, 2, "nothing is left of what has ended");
+        worker.drain(GRACE).await.unwrap();
+        assert_eq!(place.number(rows).await, 0);
     }
 
     pub(super) async fn a_search_that_looks_through_many_orders_finds_each_once(place: Place) {

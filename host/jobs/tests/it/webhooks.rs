@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sitewright_jobs::{
-    AttemptResult, CALLBACK, ClaimedDelivery, DeliveryFilter, DeliveryRecord, DeliveryState,
-    HoldCause, HoldId, HoldKind, NewHold, Probing, Revised, Revision, Seen, WebhookEvent,
+    AttemptResult, BudgetLimit, CALLBACK, ClaimedDelivery, DeliveryFilter, DeliveryRecord,
+    DeliveryState, HoldCause, HoldId, HoldKind, NewHold, Probing, ReachedBudget, Revised, Revision,
+    Seen, WebhookEvent,
 };
-use sitewright_model::time::now_ms;
+use sitewright_model::time::{now_ms, rfc3339};
 
 use super::*;
 
@@ -15,6 +16,7 @@ on_both!(
     each_change_of_a_state_is_in_the_outbox,
     an_attempt_that_lost_its_order_tells_nobody,
     a_hold_is_told_once,
+    what_stops_many_orders_is_told_to_who_wants_it,
     a_payload_says_what_happened_and_nothing_of_the_document,
     a_callback_is_told_of_its_order,
     a_callback_that_is_gone_is_enabled_or_replaced,
@@ -198,6 +200,89 @@ mod tests {
         assert_eq!(deliveries_to(&database, "crm").await.len(), 2, "another hold");
     }
 
+    pub(super) async fn what_stops_many_orders_is_told_to_who_wants_it(place: Place) {
+        let database = place.open().await;
+        let all = [WebhookEvent::OF_ORDERS, WebhookEvent::OF_OPERATION].concat();
+        let webhooks = vec![seen("pager", &all), seen("crm", &WebhookEvent::OF_ORDERS)];
+        database.see_webhooks(webhooks).await.unwrap();
+        let by_operator =
+            |kind, name: &str| NewHold::by_operator(HoldId::new(kind, name), Some("a secret"));
+        for (kind, name) in [
+            (HoldKind::Route, "default"),
+            (HoldKind::Template, "flora"),
+            (HoldKind::Missing, "oak"),
+        ] {
+            // Set twice and released twice is set and released.
+            for _ in 0..2 {
+                database.hold(by_operator(kind, name)).await.unwrap();
+            }
+            for _ in 0..2 {
+                database.release_hold(&HoldId::new(kind, name)).await.unwrap();
+            }
+        }
+        let again = NewHold {
+            cause: HoldCause::Circuit,
+            fingerprint: Some("5f1c".to_owned()),
+            ..by_operator(HoldKind::Route, "default")
+        };
+        database.hold(again).await.unwrap();
+        let day = 20_000;
+        let mut new = Vec::new();
+        for (day, tenant, limit) in [
+            (day, None, BudgetLimit::Usd),
+            (day, Some("acme"), BudgetLimit::Tokens),
+            (day, Some("acme"), BudgetLimit::Usd),
+            (day + 2, None, BudgetLimit::Usd),
+        ] {
+            let reached = ReachedBudget { day, tenant: tenant.map(str::to_owned), limit };
+            new.push(database.budget_reached(reached).await.unwrap());
+        }
+        assert_eq!(new, [true, true, false, true], "once a day for each budget");
+        let kept = "SELECT count(*) FROM sitewright_used_budgets";
+        assert_eq!(place.number(kept).await, 1, "those of earlier days are forgotten");
+
+        let mut told: Vec<(String, Value)> = claim_all(&database, "pager")
+            .await
+            .iter()
+            .map(|one| {
+                assert_eq!(one.order, None);
+                let mut payload: Value = serde_json::from_str(&one.payload).unwrap();
+                (payload["type"].as_str().unwrap().to_owned(), payload["data"].take())
+            })
+            .collect();
+        let until = rfc3339((now_ms().div_euclid(86_400_000) + 1) * 86_400_000);
+        let hold = |kind: &str, name: &str, cause: &str, fingerprint: Value| {
+            json!({
+                "hold": format!("{kind}:{name}"), "kind": kind, "name": name, "cause": cause,
+                "fingerprint": fingerprint,
+            })
+        };
+        let route = |cause, fingerprint| hold("route", "default", cause, fingerprint);
+        let template = || hold("template", "flora", "operator", Value::Null);
+        let day = json!({ "budget": "day", "tenant": null, "limit": "usd", "until": until });
+        let of_tenant = json!({
+            "budget": "tenant_day", "tenant": "acme", "limit": "tokens", "until": until,
+        });
+        let mut wanted = vec![
+            ("route.held".to_owned(), route("operator", Value::Null)),
+            ("route.held".to_owned(), route("circuit", json!("5f1c"))),
+            ("route.released".to_owned(), route("operator", Value::Null)),
+            ("template.paused".to_owned(), template()),
+            ("template.resumed".to_owned(), template()),
+            ("budget.reached".to_owned(), day.clone()),
+            ("budget.reached".to_owned(), day),
+            ("budget.reached".to_owned(), of_tenant),
+        ];
+        for list in [&mut told, &mut wanted] {
+            list.sort_by_key(|(event, data)| format!("{event} {data}"));
+        }
+        assert_eq!(told, wanted, "and no reason: it may quote a customer");
+        let listed = database.deliveries(&DeliveryFilter::default()).await.unwrap();
+        let holds = listed.iter().filter(|one| one.hold.as_deref() == Some("route:default"));
+        assert_eq!(holds.count(), 3, "{listed:?}");
+        assert_eq!(deliveries_to(&database, "crm").await, [], "it has not asked for them");
+    }
+
     pub(super) async fn a_payload_says_what_happened_and_nothing_of_the_document(place: Place) {
         let database = told(&place).await;
         let claimed = begun(&database, "1").await;
@@ -209,6 +294,9 @@ mod tests {
             .await;
         let claimed = begun(&database, "2").await;
         complete(&database, &claimed, Resolution::Succeeded { release: "r7".to_owned() }).await;
+        let due = now_ms() + 3_600_000;
+        database.enqueue(NewOrder { due_at: Some(due), ..new_order("3") }).await.unwrap();
+        database.cancel("3").await.unwrap();
         let sent = claim_all(&database, "crm").await;
         let payloads: BTreeMap<String, Value> = sent
             .iter()
@@ -222,6 +310,7 @@ mod tests {
         data["failure"]["fingerprint"] = json!("f");
         let wanted = json!({
             "order": "1", "state": "failed", "template": "flora", "revision": 1, "release": null,
+            "due_at": null,
             "failure": {
                 "id": record.id, "kind": "template_error", "code": "no_dish", "fingerprint": "f",
             },
@@ -231,6 +320,7 @@ mod tests {
         assert_eq!(data, wanted);
         assert_eq!(payloads["2"]["data"]["release"], "r7");
         assert_eq!(payloads["2"]["data"]["failure"], Value::Null);
+        assert_eq!(payloads["3"]["data"]["due_at"], rfc3339(due));
         let text = format!("{payloads:?}");
         assert!(!text.contains("customer"), "the document is not in it: {text}");
     }

@@ -165,10 +165,19 @@ mod tests {
         assert!(!found("k4").await);
         // The texts of an order's replies expire with those in the cache.
         kept("a", "k5", "q5").await.unwrap();
+        let attempt = json!({
+            "provider": "p", "model": "m", "started_at": 1, "took_ms": 2, "status": 429,
+            "outcome": "rate_limited", "sent": true, "message": "words of a customer",
+        });
+        let tries = vec![serde_json::from_value(attempt).unwrap()];
+        database.keep_reply("a", "x", NewAiCall { tries, ..reply("q6", 0) }).await.unwrap();
+        let texts = "SELECT count(*) FROM sitewright_ai_calls WHERE tries IS NOT NULL";
+        assert_eq!(place.number(texts).await, 1);
         let (replies, failed) = (ExpiredRows::Replies, OrderState::Failed);
         let from = SweepCursor::default();
         database.expire_rows(replies, failed, i64::MAX / 4, &from, 10, false).await.unwrap();
         assert!(!found("k5").await);
+        assert_eq!(place.number(texts).await, 0);
     }
 
     pub(super) async fn cached_replies_are_bounded(place: Place) {

@@ -80,6 +80,7 @@ pub mod v0_1 {
                 fallback_locale: None,
                 site_bytes: None,
                 external_hosts: Vec::new(),
+                exempt_purposes: Vec::new(),
             }
         }
     }

@@ -45,6 +45,9 @@ pub struct Manifest {
     /// Names of the hosts that its pages load from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub external_hosts: Vec<String>,
+    /// Those of `ai_purposes` whose replies are not checked as copy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exempt_purposes: Vec<String>,
     /// The JSON Schema of its order documents.
     #[serde(skip)]
     pub order_schema: GuardedSchema,
@@ -108,12 +111,13 @@ impl Manifest {
         TemplateLanguages { locales: self.locales.clone(), fallback: self.fallback_locale.clone() }
     }
 
-    /// The operator's policy with the texts that this template forbids, and the hosts that it
-    /// declares.
+    /// The operator's policy with the texts that this template forbids, and the hosts and exempt
+    /// purposes that it declares.
     pub(crate) fn policy(&self, of_operator: &SitePolicy) -> SitePolicy {
         let mut policy = of_operator.clone();
         policy.forbidden_words.extend(self.copy_marks.iter().cloned());
         policy.external_hosts.extend(self.external_hosts.iter().cloned());
+        policy.exempt_purposes.extend(self.exempt_purposes.iter().cloned());
         policy
     }
 }
@@ -195,6 +199,7 @@ impl Manifest {
                 copy_marks: raw.copy_marks,
                 site_bytes: raw.site_bytes,
                 external_hosts: raw.external_hosts,
+                exempt_purposes: raw.exempt_purposes,
                 order_schema: schema,
                 order_fields: closed_fields(&raw.order_schema),
                 order_schema_text: raw.order_schema.into(),
@@ -222,13 +227,13 @@ impl Manifest {
         if raw.summary.trim().is_empty() || raw.summary.len() > 1_000 {
             problems.push("`summary` must be one sentence of at most 1,000 bytes".to_owned());
         }
-        if raw.ai_purposes.len() > 64 {
+        if raw.ai_purposes.len() > MAX_PURPOSES {
             problems.push(format!(
-                "`ai-purposes` has {} entries; at most 64 are allowed",
+                "`ai-purposes` has {} entries; at most {MAX_PURPOSES} are allowed",
                 raw.ai_purposes.len()
             ));
         }
-        for (at, purpose) in raw.ai_purposes.iter().enumerate().take(64) {
+        for (at, purpose) in raw.ai_purposes.iter().enumerate().take(MAX_PURPOSES) {
             if !is_name(&purpose.name) {
                 problems.push(format!(
                     "`ai-purposes[{at}].name` is {:?}, but must be like `copywriting`",
@@ -272,6 +277,8 @@ fn fallback(raw: &types::Manifest, locales: &[Locale]) -> Option<Locale> {
     locales.iter().find(|locale| **locale == wanted).cloned()
 }
 
+/// Maximum purposes of AI calls.
+const MAX_PURPOSES: usize = 64;
 /// Maximum order fields that a manifest may name: more than an order has.
 const MAX_ORDER_FIELDS: usize = 256;
 /// Maximum declared hosts.
@@ -333,6 +340,21 @@ fn check_optional(raw: &types::Manifest, locales: &[Locale], problems: &mut Vec<
             ));
         }
     }
+    if raw.exempt_purposes.len() > MAX_PURPOSES {
+        problems.push(format!(
+            "`exempt-purposes` has {} entries; at most {MAX_PURPOSES} are allowed",
+            raw.exempt_purposes.len()
+        ));
+    }
+    for (at, exempt) in raw.exempt_purposes.iter().enumerate().take(MAX_PURPOSES) {
+        let mut known = raw.ai_purposes.iter().take(MAX_PURPOSES);
+        if !known.any(|purpose| purpose.name == *exempt) {
+            problems.push(format!(
+                "`exempt-purposes[{at}]` is {:?}, but must be the name of one of `ai-purposes`",
+                shortened(exempt)
+            ));
+        }
+    }
     if raw.site_bytes == Some(0) {
         problems.push("`site-bytes` is 0: leave it out, or name the bytes of a site".to_owned());
     }
@@ -378,19 +400,23 @@ mod tests {
             version: "1.0.0".to_owned(),
             summary: "A page.".to_owned(),
             order_schema: "{}".to_owned(),
-            ai_purposes: Vec::new(),
+            ai_purposes: vec![types::AiPurpose {
+                name: "code".to_owned(),
+                description: String::new(),
+            }],
             locales: vec!["en".to_owned(), "pt-BR".to_owned()],
             order_fields: Some(vec!["business_name".to_owned(); MAX_ORDER_FIELDS]),
             copy_marks: vec!["[[".to_owned(), "x".repeat(100)],
             fallback_locale: Some("pt-BR".to_owned()),
             site_bytes: Some(1),
             external_hosts: vec!["fonts.example.com".to_owned(); MAX_HOSTS],
+            exempt_purposes: vec!["code".to_owned(); MAX_PURPOSES],
         };
         let (problems, locales) = Manifest::check_fields(&good);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(fallback(&good, &locales).as_ref(), locales.last());
         type Change = fn(&mut types::Manifest);
-        let rows: [(Change, &str); 14] = [
+        let rows: [(Change, &str); 16] = [
             (|raw| raw.fallback_locale = Some("fr".to_owned()), "`fallback-locale` is \"fr\""),
             (|raw| raw.fallback_locale = Some("?".to_owned()), "`fallback-locale` is \"?\""),
             (|raw| raw.order_fields = Some(vec!["x".repeat(65)]), "`order-fields` must have"),
@@ -411,6 +437,8 @@ mod tests {
             (|raw| raw.external_hosts[1] = "A.example".to_owned(), "`external-hosts[1]` is"),
             (|raw| raw.external_hosts[0] = "localhost".to_owned(), "`external-hosts[0]` is"),
             (|raw| raw.external_hosts[0] = "a..example".to_owned(), "`external-hosts[0]` is"),
+            (|raw| raw.exempt_purposes[1] = "copy".to_owned(), "`exempt-purposes[1]` is \"copy\""),
+            (|raw| raw.exempt_purposes.push("code".to_owned()), "`exempt-purposes` has 65"),
         ];
         for (change, says) in rows {
             let mut raw = good.clone();

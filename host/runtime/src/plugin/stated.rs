@@ -45,6 +45,8 @@ pub(super) struct StatedManifest {
     site_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     external_hosts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exempt_purposes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +73,7 @@ impl From<&types::Manifest> for StatedManifest {
             fallback_locale: manifest.fallback_locale.clone(),
             site_bytes: manifest.site_bytes,
             external_hosts: manifest.external_hosts.clone(),
+            exempt_purposes: manifest.exempt_purposes.clone(),
         }
     }
 }
@@ -90,6 +93,7 @@ impl From<StatedManifest> for types::Manifest {
             fallback_locale: stated.fallback_locale,
             site_bytes: stated.site_bytes,
             external_hosts: stated.external_hosts,
+            exempt_purposes: stated.exempt_purposes,
         }
     }
 }
@@ -294,6 +298,7 @@ mod tests {
             fallback_locale: None,
             site_bytes: Some(7),
             external_hosts: Vec::new(),
+            exempt_purposes: Vec::new(),
         }
     }
 

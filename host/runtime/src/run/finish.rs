@@ -372,13 +372,15 @@ impl Finish {
     /// Checks the site if it is small. Blocking.
     fn check_quickly(self) -> Result<(VerifiedSite, ReleaseInfo), Unready> {
         self.trace.enter(Stage::Checks);
-        let Prepared { document, locale, template, staging, judge } = &self.prepared;
+        let Prepared { document, locale, template, staging, judge, forms_of_operator } =
+            &self.prepared;
         let staged = staging.clone().seal().map_err(|error| {
             let message = message!("the site could not be read back: {error}");
             Unready::Failed(Box::new(AttemptError::refused(message, &error)))
         })?;
         let options = options(document, locale, template).map_err(Unready::Failed)?;
         let mut options = options.with(&self.policy, self.year);
+        options.forms_of_operator = *forms_of_operator;
         if let (Some(copy), Some(judge)) = (&mut options.copy, judge) {
             copy.facts = judge.known_facts();
         }

@@ -35,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) staging: Staging,
     /// Judges AI replies. `None` in a replay: the recorded replies were judged.
     pub(super) judge: Option<Arc<CopyJudge>>,
+    /// Whether the address for forms is the operator's, because the order names none.
+    pub(super) forms_of_operator: bool,
 }
 
 impl Attempt<'_> {
@@ -47,7 +49,9 @@ impl Attempt<'_> {
         self.check_purposes(&template)?;
         let snapshot = self.in_a_language_of(&template, snapshot)?;
         self.note_unused_fields(&template, &snapshot)?;
+        let names_forms = snapshot.order().form_endpoint.is_some();
         let snapshot = self.with_forms(snapshot)?;
+        let forms_of_operator = !names_forms && snapshot.order().form_endpoint.is_some();
         let document = self.document_for(&template, &snapshot)?;
         self.check_schema(&document, &template).await?;
 
@@ -71,7 +75,8 @@ impl Attempt<'_> {
                 Some(Arc::new(CopyJudge::new(document, locale.clone(), year, policy)))
             }
         };
-        Ok(Box::new(Prepared { document, locale, template, staging, judge }))
+        let prepared = Prepared { document, locale, template, staging, judge, forms_of_operator };
+        Ok(Box::new(prepared))
     }
 
     async fn read_order(&mut self) -> Result<OrderSnapshot, Box<AttemptError>> {

@@ -118,6 +118,19 @@ pub(crate) async fn release(State(app): State<App>, visit: Visit) -> Result<Resp
     on_hold(&visit, name, if was_held { "released" } else { "not_held" })
 }
 
+/// `POST /console/breakers/{id}/release`.
+pub(crate) async fn release_breakers(
+    State(app): State<App>,
+    Id(provider): Id,
+    _: Visit,
+) -> Result<Response, Problem> {
+    let did = match app.database.release_breakers(&provider).await? {
+        0 => "breakers_same",
+        _ => "breakers_released",
+    };
+    done("/console/ai", did)
+}
+
 /// The page that the form was on. The audit log names the hold, which is not in the address.
 fn on_hold(visit: &Visit, name: String, did: &str) -> Result<Response, Problem> {
     let page = match visit.form.get("from") {

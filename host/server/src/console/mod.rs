@@ -11,9 +11,11 @@
 //! | `visit` | what do handlers know of a request, and how do they answer? |
 //! | `entrance`, `oidc` | how does one log in and out, with a token or an identity provider? |
 //! | `pages` | what is read for each page? |
+//! | `recent_cost` | what have AI replies cost, asked once a minute? |
 //! | `releases` | what is read and done for the releases of an order? |
 //! | `revise` | how does an order get another document? |
 //! | `bulk` | how are many orders changed, and how far is it? |
+//! | `confirm` | what is read before something costs money or cannot be taken back? |
 //! | `webhooks` | who is told of orders, and what has expired? |
 //! | `actions`, `outcomes` | what do forms do, and who is told? |
 //!
@@ -25,6 +27,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod bulk;
+pub(crate) mod confirm;
 pub(crate) mod entrance;
 mod fields;
 pub(crate) mod guard;
@@ -34,6 +37,7 @@ mod link;
 pub(crate) mod oidc;
 mod outcomes;
 pub(crate) mod pages;
+mod recent_cost;
 pub(crate) mod refusal;
 pub(crate) mod releases;
 pub(crate) mod revise;
@@ -43,5 +47,6 @@ pub(crate) mod webhooks;
 
 pub(crate) use link::Link;
 pub(crate) use outcomes::Outcomes;
+pub(crate) use recent_cost::LastCost;
 pub(crate) use session::{Sessions, is_same, random};
 pub(crate) use visit::Visit;

@@ -7,16 +7,16 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use sitewright_console::{
-    AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, NowFacts, OrderFacts,
-    OrdersFacts, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts, TemplatesFacts,
-    Wanted, address,
+    AiFacts, AuditFacts, CauseFacts, EraseFacts, FailuresFacts, Frame, MINUTES, NowFacts,
+    OrderFacts, OrdersFacts, Per, Period, RetryFacts, Section, SettingsFacts, Since, TemplateFacts,
+    TemplatePageFacts, TemplatesFacts, Wanted, address, typed_search,
 };
 use sitewright_control::OrderDetail;
 use sitewright_failure::fingerprint::beginning;
 use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
 use sitewright_failure::render;
 use sitewright_jobs::{
-    Filter as ListedOrders, OrderState, OrderToRetry, Search, Stats, WorkerStats,
+    Filter as ListedOrders, HoldId, HoldKind, OrderState, OrderToRetry, Search, Stats, WorkerStats,
 };
 use sitewright_model::build::host_build;
 use sitewright_model::failure::FailureKind;
@@ -31,12 +31,13 @@ use crate::moment::moment;
 use crate::orders::{cursor, written};
 use crate::problem::{Problem, ProblemKind};
 use crate::replays::report;
-use crate::templates::{add_versions, known};
+use crate::templates::{Listed, TemplateDetail, add_versions, detail, known};
 use crate::tenancy::Tenant;
 
 /// Hours of the chart.
 const HOURS: usize = 24;
 const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// Orders of a page.
 const ORDERS: u32 = 40;
@@ -155,20 +156,32 @@ pub(crate) async fn now(
         // It is about workers, and the orders of all tenants.
         return see("/console/orders");
     }
+    let per = match visit.query.get("per") {
+        None => Per::default(),
+        Some(name) => Per::named(name).ok_or_else(|| {
+            let detail = format!("`per` is {name:?} and must be hour or minute");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?,
+    };
     let mut frame = visit.frame(Section::Now, "Now");
     frame.events = Some("/console/events".to_owned());
     // Whole hours, so that a bar is the same with each look.
     let hours = i64::try_from(HOURS).unwrap_or(1);
     let since = (frame.now / HOUR_MS + 1 - hours) * HOUR_MS;
+    let minutes = i64::try_from(MINUTES).unwrap_or(1);
+    let minutes_since = (frame.now / MINUTE_MS + 1 - minutes) * MINUTE_MS;
     let recent = Filter { since: Some(since), ..Filter::default() };
     let mut newest = causes(&app, &recent, &tenant).await?;
     newest.truncate(NEWEST_CAUSES);
     let facts = NowFacts {
         stats: app.database.stats().await?,
+        per,
+        minutes: app.database.ended_since(minutes_since, MINUTE_MS).await?,
+        minutes_since,
         ended: app.database.ended_since(since, HOUR_MS).await?,
         since,
         hours: HOURS,
-        cost: app.database.cost_since(since).await?,
+        cost: app.last_cost.since(since, app.database.cost_since(since)).await?,
         causes: newest,
     };
     page(sitewright_console::now(&frame, &facts))
@@ -182,6 +195,9 @@ pub(crate) async fn orders(
 ) -> Result<Response, Problem> {
     let frame = visit.frame(Section::Orders, "Orders");
     let wanted = wanted(&visit.query)?;
+    if let Some(page) = typed_search(&wanted) {
+        return see(&page);
+    }
     let after = visit.query.get("cursor").map(cursor).transpose()?;
     let is_later = after.is_some();
     let is_id_alone = !is_later && wanted.has_id_only();
@@ -436,12 +452,13 @@ pub(crate) async fn ai(
     let mut causes = causes(&app, &recent, &tenant).await?;
     causes.sort_by_key(|cause| Reverse(cause.group.count));
     let of_tenant = tenant.as_deref();
-    let (tenants, errors, holds) = match of_tenant {
-        Some(_) => (Vec::new(), None, Vec::new()),
+    let (tenants, errors, holds, breakers) = match of_tenant {
+        Some(_) => (Vec::new(), None, Vec::new(), Vec::new()),
         None => (
             app.database.spend_by_tenant(since, TENANTS + 1).await?,
             Some(app.database.ai_errors(since, i64::MAX).await?),
             app.database.holds().await?,
+            app.database.breakers().await?,
         ),
     };
     let facts = AiFacts {
@@ -449,9 +466,11 @@ pub(crate) async fn ai(
         spend: app.database.spend_since(since, span_ms, of_tenant).await?,
         tenants,
         latencies: app.database.ai_latencies(since, i64::MAX, of_tenant).await?,
+        cache: app.database.cache_hits(since, i64::MAX, of_tenant).await?,
         errors,
         causes,
         holds,
+        breakers,
     };
     page(sitewright_console::ai(&frame, &facts))
 }
@@ -469,17 +488,7 @@ pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Re
         *failures.entry(group.template).or_default() += group.count;
     }
     let facts = TemplatesFacts {
-        templates: known
-            .templates
-            .into_values()
-            .map(|listed| TemplateFacts {
-                name: listed.name,
-                digests: listed.digests,
-                workers: listed.workers,
-                in_folder: listed.in_folder,
-                versions: listed.versions,
-            })
-            .collect(),
+        templates: known.templates.into_values().map(facts_of).collect(),
         folder_error: known.folder.err().map(|error| error.to_string()),
         stats: app.database.stats().await?,
         unfinished: app.database.unfinished_by_template().await?,
@@ -487,6 +496,35 @@ pub(crate) async fn templates(State(app): State<App>, visit: Visit) -> Result<Re
         routes: app.routes.clone(),
     };
     page(sitewright_console::templates(&frame, &facts))
+}
+
+/// `GET /console/templates/{id}`.
+pub(crate) async fn template(
+    State(app): State<App>,
+    Id(name): Id,
+    visit: Visit,
+) -> Result<Response, Problem> {
+    let TemplateDetail { template, conformance, conformance_error } = detail(&app, &name).await?;
+    let frame = visit.frame(Section::Templates, format!("Template {name}"));
+    let day = Since::Day.ms().map(|ms| frame.now - ms);
+    let recent = Filter { since: day, template: Some(name.clone()), ..Filter::default() };
+    let groups = app.database.failure_groups(&recent).await?;
+    let hold = HoldId::new(HoldKind::Template, name.as_str());
+    let facts = TemplatePageFacts {
+        template: facts_of(template),
+        is_held: app.database.holds().await?.iter().any(|one| one.id == hold),
+        failures: groups.iter().map(|group| group.count).sum(),
+        conformance: match conformance_error {
+            None => Ok(conformance),
+            Some(why) => Err(why.to_string()),
+        },
+    };
+    page(sitewright_console::template(&frame, &facts))
+}
+
+fn facts_of(listed: Listed) -> TemplateFacts {
+    let Listed { name, digests, workers, in_folder, versions } = listed;
+    TemplateFacts { name, digests, workers, in_folder, versions }
 }
 
 /// `GET /console/settings`.

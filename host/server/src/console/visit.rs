@@ -122,6 +122,13 @@ fn done(did: &str) -> Option<Note> {
         ),
         "undrained" => note(Level::Good, "The worker claims orders again within seconds."),
         "drain_same" => note(Level::Warning, "That was so before; nothing was changed."),
+        "breakers_released" => note(
+            Level::Good,
+            "Its breakers are released: workers let the next call through within seconds.",
+        ),
+        "breakers_same" => {
+            note(Level::Warning, "None of its breakers was open; nothing was changed.")
+        }
         "not_held" => note(Level::Warning, "It was not held; nothing was changed."),
         _ => None,
     }

@@ -99,8 +99,13 @@ pub(crate) async fn received(State(app): State<App>, visit: Visit) -> Result<Res
     page(sitewright_console::hooks(&frame, &facts))
 }
 
-fn no_delivery(id: &str) -> Problem {
+pub(super) fn no_delivery(id: &str) -> Problem {
     Problem::new(ProblemKind::NoSuchDelivery, format!("there is no delivery {id:?}"))
+}
+
+pub(super) fn no_webhook(name: &str) -> Problem {
+    let detail = format!("no process has a webhook {name:?} in its configuration");
+    Problem::new(ProblemKind::NoSuchWebhook, detail)
 }
 
 /// `GET /console/deliveries/{id}`.
@@ -132,10 +137,7 @@ pub(crate) async fn enable(
     Id(name): Id,
     _: Visit,
 ) -> Result<Response, Problem> {
-    if app.database.enable_webhook(&name).await?.is_none() {
-        let detail = format!("no process has a webhook {name:?} in its configuration");
-        return Err(Problem::new(ProblemKind::NoSuchWebhook, detail));
-    }
+    app.database.enable_webhook(&name).await?.ok_or_else(|| no_webhook(&name))?;
     done("/console/webhooks", "enabled")
 }
 

@@ -302,6 +302,7 @@ async fn fail(api: &Api, id: &str, record: FailureRecord) {
         input_tokens: Some(2_140),
         output_tokens: Some(812),
         took_ms: None,
+        tries: Vec::new(),
         entry: json!({}),
     };
     api.database.keep_reply(id, &attempt, call).await.unwrap();
@@ -411,8 +412,8 @@ now = int(time.time() * 1000)
 db = sqlite3.connect(sys.argv[1], timeout=30)
 for at, host in enumerate(['forge-1', 'forge-2', 'forge-3']):
     seen = now + 3600_000 if at < 2 else now - 95_000
-    db.execute('INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, started_at, last_seen, beats) VALUES (?, ?, ?, ?, 200, ?, ?, 1)',
-        (host + '-w', 'b', host, 4100 + at, now - 7_400_000 * (at + 1), seen))
+    db.execute('INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, started_at, last_seen, beats, program, contract) VALUES (?, ?, ?, ?, 200, ?, ?, 1, ?, ?)',
+        (host + '-w', 'b', host, 4100 + at, now - 7_400_000 * (at + 1), seen, '0.1.0+1a2b3c4d5e6f' if at else None, '0.2.0' if at else None))
     for name, digest in [('flora', 'sha256:' + 'a1f4' * 16), ('landing', 'sha256:' + ('07bd' if at else '9e22') * 16)]:
         db.execute('INSERT INTO sitewright_templates VALUES (?, ?, ?)', (host + '-w', name, digest))
 hour = 3600_000

@@ -151,15 +151,29 @@ mod tests {
 
         for (path, says) in [
             ("/console".to_owned(), "No worker runs: 1 order is not made."),
+            ("/console".to_owned(), "Ended per hour, the last 24 hours"),
+            ("/console?per=minute".to_owned(), "Ended per minute, the last 60 minutes"),
+            ("/console?per=minute".to_owned(), "in the last 60 minutes: 0 succeeded, 1 failed"),
             ("/console/orders".to_owned(), "href=\"/console/orders/2\""),
             ("/console/orders/1".to_owned(), "It waits for a worker with room."),
             ("/console/orders/2".to_owned(), "It failed for good"),
             ("/console/orders/1/erase".to_owned(), "This cannot be undone"),
+            ("/console/orders/1/cancel".to_owned(), "It is not made."),
+            ("/console/orders/1/retry".to_owned(), "it is queued."),
+            ("/console/orders/2/retry".to_owned(), "with all its attempts, behind 1 order."),
+            ("/console/orders/2/retry".to_owned(), "No AI reply has been paid for so far."),
+            ("/console/orders/2/cancel".to_owned(), "there is nothing to cancel"),
+            ("/console/queue/resume".to_owned(), "The queue is not paused."),
             ("/console/failures".to_owned(), "the menu has no price"),
             (format!("/console/failures/{fingerprint}"), "Retry these 1…"),
             (format!("/console/failures/{fingerprint}/retry"), "1 order is queued again"),
             (format!("/console/records/{record}"), "render_menu"),
-            ("/console/templates".to_owned(), "flora"),
+            ("/console/templates".to_owned(), "href=\"/console/templates/flora\""),
+            ("/console/templates/flora".to_owned(), "No worker has it: its orders wait for one."),
+            ("/console/templates/flora".to_owned(), "105 hold, 1 are broken, 1 were not checked."),
+            ("/console/templates/flora".to_owned(), "ai/escaped"),
+            ("/console/templates/flora".to_owned(), "with 57 orders, by 0.1.0+1a2b."),
+            ("/console/templates/flora".to_owned(), "Failures: 1 in 24 h"),
             ("/console/settings".to_owned(), "session.begin"),
             ("/console/settings".to_owned(), "<span class=\"sub\">/etc/sitewright.toml</span>"),
             ("/console/settings".to_owned(), "<span class=\"sub\">default</span>"),
@@ -200,6 +214,9 @@ mod tests {
             ("/console?did=paused", true)
         );
         assert!(browser.page(&to).await.contains("The queue is paused."));
+        let asked = browser.page("/console/queue/resume").await;
+        assert!(asked.contains("1 order is queued: workers claim them at once"), "{asked}");
+        assert!(api.database.is_paused().await.unwrap(), "a question changes nothing");
         browser.act("/console/queue/resume", &[]).await;
         assert!(!api.database.is_paused().await.unwrap());
         let fields = [("hold", "template:flora"), ("reason", "a new version")];
@@ -207,8 +224,16 @@ mod tests {
         assert_eq!(to, "/console/templates?did=held");
         assert_eq!(api.database.holds().await.unwrap().len(), 1);
         assert!(browser.page(&to).await.contains("held by an operator: a new version"));
+        let question = "/console/holds/release?hold=template%3Aflora";
+        assert!(browser.page(&to).await.contains(&format!("href=\"{question}\"")));
+        let asked = browser.page(question).await;
+        for says in ["Release template:flora?", "a new version", "0 orders wait for it"] {
+            assert!(asked.contains(says), "{says}: {asked}");
+        }
+        assert_eq!(api.database.holds().await.unwrap().len(), 1, "a question changes nothing");
         let to = browser.act("/console/holds/release", &[("hold", "template:flora")]).await;
         assert_eq!(to, "/console/templates?did=released");
+        assert!(browser.page(question).await.contains("there is nothing to release"));
         let to = browser.act("/console/holds/release", &[("hold", "template:flora")]).await;
         assert_eq!(to, "/console/templates?did=not_held");
         let to = browser.act("/console/orders/1/cancel", &[]).await;
@@ -316,6 +341,7 @@ mod tests {
             input_tokens: Some(1),
             output_tokens: Some(2),
             took_ms: None,
+            tries: Vec::new(),
             entry: json!({}),
         };
         api.database.keep_reply(&id, &attempt, call).await.unwrap();
@@ -352,6 +378,9 @@ mod tests {
             "/console/orders".to_owned(),
             format!("/console/orders/{encoded}"),
             format!("/console/orders/{encoded}/erase"),
+            format!("/console/orders/{encoded}/retry"),
+            format!("/console/orders/{encoded}/cancel"),
+            format!("/console/holds/release?hold=template%3A{evil_query}"),
             format!("/console/orders/{encoded}/releases"),
             format!("/console/orders/{encoded}/revise"),
             format!("/console/bulk?do=retry&template={evil_query}"),
@@ -386,6 +415,8 @@ mod tests {
             format!("/console/orders?kind={evil_query}"),
             format!("/console/orders?cursor={evil_query}"),
             format!("/console/failures?since={evil_query}"),
+            format!("/console?per={evil_query}"),
+            format!("/console/templates/{evil_query}"),
             format!("/console/failures/{evil_query}"),
             format!("/console/records/{evil_query}"),
             format!("/console/orders/{evil_query}x"),
@@ -460,6 +491,20 @@ mod tests {
         assert_eq!(found("contains=fauna").await, [""; 0]);
         assert_eq!(found("from=2026-01-01&to=2999-01-01&kind=panic").await, ["other-1"]);
         assert_eq!(found("to=2026-01-01").await, [""; 0]);
+        // Conditions in the search are those of the other fields.
+        let typed = browser.get("/console/orders?text=state%3Afailed+other&template=").await;
+        let page = "/console/orders?state=failed&text=other";
+        assert_eq!((typed.status.as_u16(), typed.header("location")), (303, page));
+        assert_eq!(found("state=failed&text=other").await, ["other-1"]);
+        let typed = browser.get("/console/orders?text=state%3Anothing").await;
+        let answer = browser.get(typed.header("location")).await;
+        assert_eq!(answer.status.as_u16(), 400, "{answer:?}");
+        let list = browser.page("/console/orders").await;
+        for says in
+            ["value=\"state:failed\"", "value=\"kind:panic\"", "What the search understands"]
+        {
+            assert!(list.contains(says), "{says}: {list}");
+        }
         for wrong in ["cause=x", "from=7d", "to=yesterday"] {
             let answer = browser.get(&format!("/console/orders?{wrong}")).await;
             assert_eq!(answer.status.as_u16(), 400, "{wrong}");
@@ -606,7 +651,8 @@ async fn every_page_and_form_with_every_scope() {
     for offered in ["/cancel\"", "/retry\"", "/erase\""] {
         assert!(!html.contains(offered), "{offered}");
     }
-    assert!(!reader.page("/console/templates").await.contains("/console/holds/set"));
+    let html = reader.page("/console/templates").await;
+    assert!(!html.contains("/console/holds/") && !html.contains("/console/queue/"), "{html}");
     let log = api.database.audit_log(i64::MAX, 1_000).await.unwrap();
     assert!(log.iter().any(|entry| entry.status == 403 && entry.actor == "{read}"), "{log:?}");
 }

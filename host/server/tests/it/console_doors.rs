@@ -433,9 +433,17 @@ mod tests {
         let id = html.split("/console/deliveries/").nth(1).unwrap().split('"').next().unwrap();
         let one = browser.page(&format!("/console/deliveries/{id}")).await;
         assert!(one.contains("order.failed to crm") && one.contains("Deliver it again"), "{one}");
-        let to = browser.act(&format!("/console/deliveries/{id}/redeliver"), &[]).await;
+        let question = format!("/console/deliveries/{id}/redeliver");
+        assert!(one.contains(&format!("href=\"{question}\"")), "{one}");
+        let asked = browser.page(&question).await;
+        for says in ["Deliver order.failed to crm again?", "does again whatever it did", id] {
+            assert!(asked.contains(says), "{says}: {asked}");
+        }
+        let to = browser.act(&question, &[]).await;
         assert_eq!(to, format!("/console/deliveries/{id}?did=redelivered"));
         assert!(browser.page(&to).await.contains("It is delivered again."));
+        let asked = browser.page("/console/webhooks/crm/enable").await;
+        assert!(asked.contains("It is enabled already."), "{asked}");
         let to = browser.act("/console/webhooks/crm/enable", &[]).await;
         assert_eq!(to, "/console/webhooks?did=enabled");
         for path in ["/console/deliveries/nothing", "/console/webhooks?state=nothing"] {

@@ -195,6 +195,7 @@ mod tests {
                     input_tokens: Some(1_000),
                     output_tokens: None,
                     took_ms: None,
+                    tries: Vec::new(),
                     entry: json!({}),
                 };
                 api.database.keep_reply(id, &attempt, call).await.unwrap();
@@ -217,12 +218,36 @@ mod tests {
             }
             assert!(!html.contains(evil), "{html}");
         }
-        assert!(browser.page("/console").await.contains("<strong>$1104.5116</strong>"));
+        let first = browser.page("/console").await;
+        for says in ["<strong>$1104.5116</strong>", "in 24 h, 2 replies without a price"] {
+            assert!(first.contains(says), "{says}: {first}");
+        }
+        // No breaker is open, so there is nothing to release.
+        let asked = browser.page("/console/breakers/openrouter/release").await;
+        assert!(asked.contains("None of its breakers is open."), "{asked}");
+        let to = browser.act("/console/breakers/openrouter/release", &[]).await;
+        assert_eq!(to, "/console/ai?did=breakers_same");
+        let released = api.post("/v1/breakers/openrouter/release").await;
+        let none = json!({ "outcome": "unchanged", "provider": "openrouter", "breakers": 0 });
+        assert_eq!((released.status.as_u16(), &released.body), (200, &none));
+        assert_eq!(api.get("/v1/stats").await.body["breakers"], json!([]));
+        // What an order has cost, and what is used again, before it is made again.
+        let asked = browser.page("/console/orders/2/retry").await;
+        for says in [
+            "3 AI replies of earlier attempts are used again and cost nothing",
+            "So far it has cost $2.5000 for 3 AI replies",
+        ] {
+            assert!(asked.contains(says), "{says}: {asked}");
+        }
         assert_eq!(browser.get("/console/ai?since=year").await.status.as_u16(), 400);
         // A hold is released where it is seen.
         let fields = [("hold", "route:default"), ("from", "ai")];
         assert_eq!(browser.act("/console/holds/set", &fields).await, "/console/ai?did=held");
-        assert!(browser.page("/console/ai").await.contains("Release route:default"));
+        let html = browser.page("/console/ai").await;
+        let question = "/console/holds/release?hold=route%3Adefault&amp;from=ai";
+        assert!(html.contains("Release route:default") && html.contains(question), "{html}");
+        let asked = browser.page(&question.replace("&amp;", "&")).await;
+        assert_eq!(field(&asked, "from"), "ai", "{asked}");
         let to = browser.act("/console/holds/release", &fields).await;
         assert_eq!(to, "/console/ai?did=released");
         let fields = [("hold", "route:default"), ("from", "//evil.example")];

@@ -5,11 +5,13 @@ on_both!(
     costs_are_added_up_by_what_is_asked,
     percentiles_are_those_of_each_model,
     attempts_that_failed_are_added_up_by_kind,
+    replies_from_the_cache_and_tries_are_told,
     tenants_are_told_apart,
 );
 
 mod tests {
-    use sitewright_jobs::{AiFailureSeries, NewAiCall, NewOrder};
+    use sitewright_jobs::{AiFailureSeries, AiTry, NewAiCall, NewOrder};
+    use sitewright_model::ai::{AiErrorKind, AttemptOutcome};
     use sitewright_model::time::now_ms;
 
     use crate::visitor::Browser;
@@ -28,6 +30,7 @@ mod tests {
             input_tokens: Some(10),
             output_tokens: Some(u64::from(n)),
             took_ms: None,
+            tries: Vec::new(),
             entry: json!({}),
         }
     }
@@ -206,6 +209,75 @@ mod tests {
         browser.log_in(&token).await;
         let page = browser.page("/console/ai").await;
         assert!(!page.contains("Attempts at AI calls"), "{page}");
+    }
+
+    pub(super) async fn replies_from_the_cache_and_tries_are_told(place: Place) {
+        let mut api = place.serve().await;
+        let hits =
+            |replies: u32, saved: u32| json!({ "replies": replies, "saved_nano_usd": saved });
+        assert_eq!(api.get("/v1/cost").await.body["cache"], hits(0, 0));
+        let one = |outcome, status: Option<i64>, took_ms: i64, message: Option<&str>| AiTry {
+            provider: "openai".to_owned(),
+            model: "small".to_owned(),
+            started_at: 1,
+            took_ms,
+            status,
+            outcome,
+            sent: status.is_some(),
+            message: message.map(str::to_owned),
+        };
+        let limited = AttemptOutcome::Failed(AiErrorKind::RateLimited);
+        let timeout = AttemptOutcome::Failed(AiErrorKind::Timeout);
+        let tries = vec![
+            one(limited, Some(429), 850, Some("slow <b>down")),
+            one(timeout, None, 3, None),
+            one(AttemptOutcome::Succeeded, Some(200), 1_500, None),
+        ];
+        for (n, id, tenant, tries, entry) in [
+            (1, "1", Some("acme"), vec![], json!({ "cached": true, "cost_usd": 0.5 })),
+            (2, "2", Some("zeta"), vec![], json!({ "cached": true })),
+            (3, "3", None, tries.clone(), json!({ "cost_usd": 2.0 })),
+        ] {
+            let tenant = tenant.map(str::to_owned);
+            let order = NewOrder { tenant, ..NewOrder::new(id, "flora", document(id).to_string()) };
+            api.database.enqueue(order).await.unwrap();
+            let call = NewAiCall { tries, entry, ..call(n, "copywriting", "small", Some(0)) };
+            api.database.keep_reply(id, "a", call).await.unwrap();
+        }
+        let answer = api.get("/v1/cost").await;
+        assert_eq!(answer.body["cache"], hits(2, 500_000_000), "{answer:?}");
+        let before = api.get("/v1/cost?since=2d&until=1d").await;
+        assert_eq!(before.body["cache"], hits(0, 0), "{before:?}");
+        let calls = async |id: &str| api.get(&format!("/v1/orders/{id}/calls")).await.body;
+        let cached = calls("1").await["calls"][0].clone();
+        assert_eq!(
+            (&cached["cached"], &cached["saved_nano_usd"], &cached["tries"]),
+            (&json!(true), &json!(500_000_000), &json!([]))
+        );
+        let asked = calls("3").await["calls"][0].clone();
+        assert_eq!((&asked["cached"], &asked["saved_nano_usd"]), (&json!(false), &Value::Null));
+        assert_eq!(asked["tries"], json!(tries));
+        assert_eq!(asked["tries"][0]["outcome"], "rate_limited");
+
+        let browser = Browser::new(&api);
+        for (path, says) in [
+            ("/console/ai", "2 replies came from the cache, 66.6 % of all."),
+            ("/console/ai", "paid $0.5000 for them"),
+            ("/console/orders/1", "1 reply, 1 of them from the cache"),
+            ("/console/orders/1", "another order paid for it"),
+            ("/console/orders/3", "3 tries"),
+            ("/console/orders/3", "HTTP 429, rate_limited, 850 ms"),
+            ("/console/orders/3", "not sent, timeout, 3 ms"),
+            ("/console/orders/3", "HTTP 200, succeeded, 1 s"),
+            ("/console/orders/3", "slow &#60;b&#62;down"),
+        ] {
+            let page = browser.page(path).await;
+            assert!(page.contains(says), "{path}: {says}: {page}");
+        }
+        let token = token_of(&api.database, &[Scope::Read], None, Some("zeta")).await;
+        api.token = Some(token);
+        let own = api.get("/v1/cost").await;
+        assert_eq!(own.body["cache"], hits(1, 0), "{own:?}");
     }
 
     pub(super) async fn tenants_are_told_apart(place: Place) {

@@ -1,9 +1,9 @@
 //! The files in `deploy/` that name metrics: each of them is one that the program exposes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use sitewright_jobs::{AiFailureSeries, AttemptEnd, NewAiCall};
+use sitewright_jobs::{AiFailureSeries, AttemptEnd, BreakerSeries, NewAiCall, ProblemLevel};
 
 use crate::*;
 
@@ -34,6 +34,7 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         input_tokens: Some(7),
         output_tokens: Some(8),
         took_ms: Some(1_500),
+        tries: Vec::new(),
         entry: json!({}),
     };
     api.database.keep_reply("1", "a", call.clone()).await.unwrap();
@@ -49,8 +50,29 @@ async fn every_metric_of_dashboard_and_alerts_is_exposed() {
         kind: "rate_limited",
         sent: true,
     });
+    let counts = api.database.attempt_counts();
+    counts.begin_checks(["title".to_owned()]);
+    for _ in 0..2 {
+        counts.add_problems("broken-reference", ProblemLevel::Error, 1);
+    }
+    counts.add_problems("title-length", ProblemLevel::Warning, 3);
+    // More than there are checks.
+    (0..300).for_each(|n| counts.add_problems(&format!("x{n}"), ProblemLevel::Error, 1));
+    let candidate = |model: &str| BreakerSeries {
+        route: "default".to_owned(),
+        provider: "openai".to_owned(),
+        model: model.to_owned(),
+    };
+    let breakers = BTreeMap::from([(candidate("small"), true), (candidate("large"), false)]);
+    api.database.ai_counts().set_breakers(breakers);
     let metrics = api.get("/metrics").await;
     for line in [
+        "sitewright_ai_breaker_open{route=\"default\",provider=\"openai\",model=\"small\"} 1",
+        "sitewright_ai_breaker_open{route=\"default\",provider=\"openai\",model=\"large\"} 0",
+        "sitewright_site_problems_total{check=\"title\",level=\"error\"} 0",
+        "sitewright_site_problems_total{check=\"broken-reference\",level=\"error\"} 2",
+        "sitewright_site_problems_total{check=\"title-length\",level=\"warning\"} 3",
+        "sitewright_site_problems_total{check=\"other\",level=\"error\"} 103",
         "sitewright_attempt_duration_seconds_bucket{le=\"1.0\",outcome=\"dead\"} 0",
         "sitewright_attempt_duration_seconds_bucket{le=\"2.0\",outcome=\"dead\"} 1",
         "sitewright_attempt_duration_seconds_bucket{le=\"+Inf\",outcome=\"dead\"} 1",

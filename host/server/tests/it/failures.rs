@@ -161,6 +161,18 @@ mod tests {
         ];
         assert_eq!(shown, wanted, "{listed:?}");
         assert!(versions[0]["since"].as_i64() > versions[1]["since"].as_i64(), "{listed:?}");
+        // One of them, with what the conformance suite said of it.
+        let one = api.get("/v1/templates/flora").await.body;
+        assert_eq!(one["template"], listed.body["templates"][0], "{one}");
+        let report = &one["conformance"];
+        assert_eq!((&report["rules"]["failed"], &report["passed"]), (&json!(1), &json!(false)));
+        assert_eq!(report["remarks"][0]["rule"], "ai/escaped", "{one}");
+        assert_eq!(one["conformance_error"], Value::Null);
+        api.get("/v1/templates/nothing").await.is_problem(422, "no_such_template");
+        let page = Browser::new(&api).page("/console/templates/flora").await;
+        for says in ["<code title=\"sha256:new\">", "12.5 %", "<code title=\"sha256:old\">"] {
+            assert!(page.contains(says), "{says}: {page}");
+        }
         let page = Browser::new(&api).page("/console/templates").await;
         for says in [
             ">flora</a> fails most: 12.5 % of 40 orders</strong> since <time",

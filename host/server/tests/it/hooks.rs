@@ -33,6 +33,7 @@ pub(crate) fn hooks() -> Hooks {
         batch: false,
         tenant: None,
         id: Some("/order/number".to_owned()),
+        due: Some("/order/due".to_owned()),
         document: None,
         map: BTreeMap::from([
             ("business_name".to_owned(), "/company/name".to_owned()),
@@ -41,19 +42,63 @@ pub(crate) fn hooks() -> Hooks {
     };
     let whole = HookConfig {
         id: None,
+        due: None,
         document: Some("/data".to_owned()),
         map: BTreeMap::new(),
         ..config(HookKind::Bearer, "flora")
     };
     let plain = HookConfig { document: None, ..whole.clone() };
+    let dated = HookConfig { due: Some("/deliver_after".to_owned()), ..plain.clone() };
     let configs = BTreeMap::from([
         ("plain".to_owned(), plain),
+        ("dated".to_owned(), dated),
         ("shop".to_owned(), config(HookKind::Bearer, "flora")),
         ("github".to_owned(), config(HookKind::Github, "flora")),
         ("whole".to_owned(), whole),
         ("lost".to_owned(), config(HookKind::Bearer, "fauna")),
     ]);
     Hook::read_all(&configs, std::path::Path::new("."), &|name| Some(name.into())).unwrap()
+}
+
+/// The order waits for its time, whether pointers lead to its document or the body is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_says_when_its_order_is_due() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    let at = (sitewright_model::time::now_ms().div_euclid(1_000) + 3_600) * 1_000;
+    let text = sitewright_model::time::rfc3339(at);
+    for hook in ["shop", "dated"] {
+        for (name, due, wanted) in [
+            ("none", Value::Null, Some(None)),
+            ("blank", json!(" "), Some(None)),
+            ("past", json!("2020-01-01T00:00:00Z"), Some(None)),
+            ("later", json!(text), Some(Some(at))),
+            ("far", json!("2999-01-01T00:00:00Z"), None),
+            ("day", json!("tomorrow"), None),
+            ("number", json!(at), None),
+        ] {
+            let id = format!("{hook}-{name}");
+            let (body, pointer) = if hook == "shop" {
+                let mut body: Value = serde_json::from_str(&body(&id)).unwrap();
+                body["order"]["due"] = due;
+                (body, "/order/due")
+            } else {
+                let mut body = document(&id);
+                body["deliver_after"] = due;
+                (body, "/deliver_after")
+            };
+            let answer = post_with_token(&api, hook, &body.to_string()).await;
+            let delivery = mapped(&api, &answer).await["delivery"].clone();
+            let Some(due_at) = wanted else {
+                assert_eq!(delivery["state"], "refused", "{id}: {delivery}");
+                let reason = delivery["reason"].as_str().unwrap();
+                assert!(reason.contains(pointer) && !reason.contains("tomorrow"), "{reason}");
+                continue;
+            };
+            assert_eq!(delivery["state"], "accepted", "{id}: {delivery}");
+            assert_eq!(api.database.order(&id).await.unwrap().due_at, due_at, "{id}");
+        }
+    }
 }
 
 fn body(number: &str) -> String {

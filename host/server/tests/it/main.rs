@@ -52,6 +52,7 @@ mod cost;
 mod deploy;
 mod events;
 mod failures;
+mod fastapi;
 mod hooks;
 mod hostile;
 mod identity_provider;
@@ -74,7 +75,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use sitewright_control::{Languages, Reading, TemplateLanguages};
+use sitewright_control::{
+    Conformance, ConformanceRemark, ConformanceRules, Languages, Reading, TemplateLanguages,
+};
 use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
@@ -142,6 +145,14 @@ impl Place {
                 .into(),
             routes: vec!["default".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
+            conformance: Arc::new(|name| {
+                Box::pin(async move {
+                    match name.as_str() {
+                        "flora" => Ok(Some(conformance())),
+                        _ => Err(message!("the conformance report of {name} is damaged")),
+                    }
+                })
+            }),
             languages: Languages {
                 find: Arc::new(|_| {
                     let locales = ["en", "pt-BR"].map(|tag| tag.parse().unwrap()).to_vec();
@@ -175,6 +186,28 @@ impl Place {
     async fn serve_with(&self, settings: ServerConfig) -> Api {
         let database = self.database().await;
         Api::start(self.parts(database.clone(), settings), database).await
+    }
+}
+
+/// What the conformance suite said of flora: a rule is broken.
+fn conformance() -> Conformance {
+    Conformance {
+        passed: false,
+        suite: "0.2.0".to_owned(),
+        host_build: "0.1.0+1a2b".to_owned(),
+        version: "1.2.0".to_owned(),
+        digest: "sha256:of-another-file".to_owned(),
+        at: 1,
+        test_cases: 57,
+        rules: ConformanceRules { passed: 105, warned: 0, failed: 1, skipped: 1 },
+        remarks: vec![ConformanceRemark {
+            rule: "ai/escaped".to_owned(),
+            is_broken: true,
+            demand: "What a model writes is text.".to_owned(),
+            findings: 9,
+            message: Some("<script>alert(1)</script> is markup".to_owned()),
+            hint: Some("escape it".to_owned()),
+        }],
     }
 }
 

@@ -293,11 +293,16 @@ mod tests {
             let api = &api;
             async move { api.send(Method::POST, &format!("/v1/orders{query}"), &body).await }
         };
-        let invalid = post("?template=flora", json!({ "id": "2" })).await;
+        let body = json!({ "id": "2", "primary_color": "very blue" });
+        let invalid = post("?template=flora", body).await;
         invalid.is_problem(422, "invalid_order");
         let problems = invalid.body["problems"].as_array().unwrap();
         assert!(!problems.is_empty() && problems.iter().all(|one| one["pointer"].is_string()));
         assert_eq!(invalid.body["order"], "2");
+        let warnings = invalid.body["warnings"].as_array().unwrap();
+        let warned: Vec<_> =
+            warnings.iter().map(|one| (one["pointer"].as_str(), one["level"].as_str())).collect();
+        assert!(warned.contains(&(Some("/primary_color"), Some("warning"))), "{invalid:?}");
         let unknown = post("?template=fauna", document("2")).await;
         unknown.is_problem(422, "no_such_template");
         assert_eq!(unknown.body["templates"], json!(["flora"]));

@@ -156,21 +156,26 @@ async fn a_worker_is_ready_with_a_template_and_a_folder_for_sites() {
         if has_sites {
             std::fs::create_dir_all(place.sites()).unwrap();
         }
-        let names: Vec<String> = template.map(str::to_owned).into_iter().collect();
-        let parts = ServerParts {
-            surface: Surface::Status,
-            templates: Arc::new(move || {
-                let names = names.clone();
-                Box::pin(async move { Ok(names) })
-            }),
-            ..place.parts(database.clone(), settings())
-        };
-        let api = Api::start(parts, database.clone()).await;
-        let answer = api.get("/readyz").await;
-        assert_eq!((answer.status, answer.body["status"].as_str()), (status, Some(says)));
-        assert_eq!(answer.body["hint"].is_null(), status == StatusCode::OK, "{answer:?}");
-        // What is no sites folder is not made one.
-        assert_eq!(place.sites().is_dir(), has_sites);
+        for (surface, of_api) in
+            [(Surface::Status, StatusCode::NOT_FOUND), (Surface::Worker, StatusCode::OK)]
+        {
+            let names: Vec<String> = template.map(str::to_owned).into_iter().collect();
+            let parts = ServerParts {
+                surface,
+                templates: Arc::new(move || {
+                    let names = names.clone();
+                    Box::pin(async move { Ok(names) })
+                }),
+                ..place.parts(database.clone(), settings())
+            };
+            let api = Api::start(parts, database.clone()).await;
+            let answer = api.get("/readyz").await;
+            assert_eq!((answer.status, answer.body["status"].as_str()), (status, Some(says)));
+            assert_eq!(answer.body["hint"].is_null(), status == StatusCode::OK, "{answer:?}");
+            assert_eq!(api.get("/v1/stats").await.status, of_api, "{surface:?}");
+            // What is no sites folder is not made one.
+            assert_eq!(place.sites().is_dir(), has_sites);
+        }
     }
 }
 

@@ -43,6 +43,7 @@ mod tests {
             input_tokens: Some(10),
             output_tokens: Some(10),
             took_ms: None,
+            tries: Vec::new(),
             entry: json!({}),
         };
         api.database.keep_reply(id, &claimed.attempt.to_string(), call).await.unwrap();

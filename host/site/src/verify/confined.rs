@@ -21,10 +21,14 @@ use super::{
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use crate::storage::{StorageError, blocking};
+use sitewright_model::time::millis;
 
 /// Maximum bytes of text of a site that [`StagedSite::verify_quickly`] checks. 192 KiB: the sites of
 /// the shipped templates have 50 to 150.
 pub const QUICK_BYTES: u64 = 192 << 10;
+/// Maximum bytes that are read of the images of such a site. 2 MiB: what they may hold takes as
+/// long to read as text.
+pub const QUICK_IMAGE_BYTES: u64 = 2 << 20;
 /// Maximum number of files of such a site.
 const QUICK_FILES: usize = 200;
 /// Sites with more bytes of text than this wait for [`LARGE_SITES`]. 1 MiB.
@@ -70,8 +74,8 @@ pub struct CheckStopped {
 }
 
 impl StagedSite {
-    /// Checks a small site at once: at most 192 KiB of text in at most 200 files, with work of a
-    /// few milliseconds. Blocking.
+    /// Checks a small site at once: at most 192 KiB of text and 2 MiB of images in at most 200
+    /// files, with work of a few milliseconds. Blocking.
     pub fn verify_quickly(self, options: &VerifyOptions) -> Checked<QuickCheck> {
         let started = cpu::used();
         let verdict = self.quick_verdict(options);
@@ -86,7 +90,10 @@ impl StagedSite {
     fn quick_verdict(&self, options: &VerifyOptions) -> Result<Option<Verdict>, StorageError> {
         let literals: usize = options.literal_texts.iter().map(String::len).sum();
         let bytes = self.text_bytes().saturating_add(literals as u64);
-        if bytes > QUICK_BYTES || self.files.len() > QUICK_FILES {
+        if bytes > QUICK_BYTES
+            || self.image_bytes() > QUICK_IMAGE_BYTES
+            || self.files.len() > QUICK_FILES
+        {
             return Ok(None);
         }
         let work = Work::quick(bytes);
@@ -95,7 +102,8 @@ impl StagedSite {
     }
 
     /// Checks the site in a child process. `lane` is the template's name: the sites of one template
-    /// do not hold up those of another. Dropping the future ends the check.
+    /// do not hold up those of another. Dropping the future ends the check. The images are read
+    /// here, and what that takes is part of the budget.
     pub async fn verify_confined(
         self,
         options: VerifyOptions,
@@ -117,39 +125,48 @@ impl StagedSite {
             },
         };
         let shown = self.area.path();
-        let read = blocking(shown, move || {
-            let input = encode(&self, &options)?;
-            Ok::<_, StorageError>((self, input))
+        let reading = blocking(shown, move || {
+            let started = cpu::used();
+            let input = encode(&self, &options, budget.cpu)?;
+            Ok::<_, StorageError>((self, input, cpu::used().saturating_sub(started)))
         });
-        let (staged, input) = match read.await {
+        let (staged, input, read) = match reading.await {
             Ok(read) => read,
             Err(error) => return Checked { cpu: Duration::ZERO, result: Err(error.into()) },
         };
-        let answer = confined.run(&SITE_CHECK, lane, input, budget).await;
+        let out_of_time = || ConfinedError::Cpu { limit_ms: millis(budget.cpu) };
+        let left = budget.cpu.saturating_sub(read);
+        if left.is_zero() {
+            return stopped(out_of_time(), budget.cpu);
+        }
+        let answer = confined.run(&SITE_CHECK, lane, input, Budget { cpu: left, ..budget }).await;
         drop(room);
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => {
-                let cpu = match &error {
-                    ConfinedError::Cpu { limit_ms } => Duration::from_millis(*limit_ms),
-                    _ => Duration::ZERO,
-                };
-                return stopped(error, cpu);
-            }
+            Err(ConfinedError::Cpu { .. }) => return stopped(out_of_time(), budget.cpu),
+            Err(error) => return stopped(error, read),
         };
         match serde_json::from_slice::<Answer>(&answer) {
-            Ok(Answer { verdict, cpu_us }) => {
-                Checked { cpu: Duration::from_micros(cpu_us), result: staged.verified(verdict) }
-            }
+            Ok(Answer { verdict, cpu_us }) => Checked {
+                cpu: read.saturating_add(Duration::from_micros(cpu_us)),
+                result: staged.verified(verdict),
+            },
             // What kept the child from checking the site.
             Err(_) => {
                 let why = excerpt(&String::from_utf8_lossy(&answer), WHY);
-                stopped(ConfinedError::Crashed(why), Duration::ZERO)
+                stopped(ConfinedError::Crashed(why), read)
             }
         }
     }
 
-    /// Bytes of all files that the checks read.
+    /// Bytes that the checks read of all images.
+    fn image_bytes(&self) -> u64 {
+        let is_image = |path: &SitePath| images::Format::of(path).is_some();
+        let of_images = self.files.iter().filter(|(path, _)| is_image(path));
+        of_images.map(|(_, file)| file.bytes.min(images::MAX_READ as u64)).sum()
+    }
+
+    /// Bytes of all texts that the checks read.
     fn text_bytes(&self) -> u64 {
         let text = self.files.iter().filter(|(path, _)| is_text(path));
         text.map(|(_, file)| file.bytes).sum()
@@ -210,18 +227,35 @@ struct Answer {
     cpu_us: u64,
 }
 
+/// What the images of a site are, as far as this processor time suffices to read them. Blocking.
+fn read_images(
+    site: &StagedSite,
+    max: Duration,
+) -> Result<BTreeMap<SitePath, ImageFile>, StorageError> {
+    let started = cpu::used();
+    let mut images = BTreeMap::new();
+    for path in site.files.keys().filter(|path| images::Format::of(path).is_some()) {
+        if cpu::used().saturating_sub(started) >= max {
+            break;
+        }
+        images.insert(path.clone(), site.image(path)?);
+    }
+    Ok(images)
+}
+
 /// The input of [`SITE_CHECK`]: the length of the header in 8 bytes, the header, and the bytes of
-/// the files. Blocking.
-fn encode(site: &StagedSite, options: &VerifyOptions) -> Result<Vec<u8>, StorageError> {
+/// the files. Of no use if it took `max` of processor time, or more. Blocking.
+fn encode(
+    site: &StagedSite,
+    options: &VerifyOptions,
+    max: Duration,
+) -> Result<Vec<u8>, StorageError> {
     let sizes = site.files.iter().map(|(path, file)| {
         let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
         (path.clone(), if is_text(path) { bytes } else { 0 })
     });
     let files: Vec<_> = sizes.collect();
-    let mut images = BTreeMap::new();
-    for path in site.files.keys().filter(|path| images::Format::of(path).is_some()) {
-        images.insert(path.clone(), site.image(path)?);
-    }
+    let images = read_images(site, max)?;
     let text: usize = files.iter().map(|(_, bytes)| *bytes).sum();
     let header = Header { options: Cow::Borrowed(options), files, images };
     let json = serde_json::to_vec(&header).map_err(|error| {

@@ -97,8 +97,8 @@ pub(super) struct Blocks<'a> {
     /// The line where the block begins.
     line: Option<u64>,
     kind: TextKind,
-    /// Whether the block says that it is in another language than the page.
-    is_foreign: bool,
+    /// Bytes of the text that say that they are in another language than the page.
+    foreign: usize,
     findings: Vec<(Option<u64>, Finding)>,
     /// Bytes of text so far.
     seen: usize,
@@ -107,7 +107,7 @@ pub(super) struct Blocks<'a> {
 impl<'a> Blocks<'a> {
     pub(super) fn new(check: Option<PageCopy<'a>>) -> Self {
         let (text, kind, findings) = (String::new(), TextKind::Text, Vec::new());
-        Blocks { check, text, line: None, kind, is_foreign: false, findings, seen: 0 }
+        Blocks { check, text, line: None, kind, foreign: 0, findings, seen: 0 }
     }
 
     /// An element begins or ends. A block ends the text before it.
@@ -128,19 +128,23 @@ impl<'a> Blocks<'a> {
         let fits = self.seen <= MAX_PAGE && self.text.len() + text.len() <= MAX_TEXT;
         if self.check.is_some() && fits {
             if self.text.is_empty() {
-                (self.line, self.is_foreign) = (line, is_foreign);
+                self.line = line;
+            }
+            if is_foreign {
+                self.foreign += text.trim().len();
             }
             self.text.push_str(text);
         }
     }
 
     fn end(&mut self) {
-        let text = std::mem::take(&mut self.text);
+        let (text, foreign) = (std::mem::take(&mut self.text), std::mem::take(&mut self.foreign));
         let Some(check) = self.check.as_ref().filter(|_| !text.trim().is_empty()) else { return };
         let words: Vec<&str> = text.split_whitespace().collect();
         let text = words.join(" ");
         let findings = check.findings(&text, self.kind);
-        let is_foreign = self.is_foreign;
+        // A word in another language, or white space around the others, decides nothing.
+        let is_foreign = foreign > text.len() / 2;
         let findings = findings
             .into_iter()
             .filter(|finding| is_of_pages(finding, &text))
@@ -220,13 +224,26 @@ mod tests {
         let copy = Copy::new(&options).unwrap();
         let text =
             "Book your table today and enjoy the best pasta in the city. Call 020 7946 1111.";
-        for is_foreign in [false, true] {
+        let rows: [(&[(&str, bool)], bool); 5] = [
+            (&[(text, false)], true),
+            (&[(text, true)], false),
+            (&[("\n  ", false), (text, true), ("\n", false)], false),
+            (&[("Pasta. ", true), (text, false)], true),
+            (&[("Massas: ", false), (text, true)], false),
+        ];
+        for (pieces, is_found) in rows {
             let mut blocks = Blocks::new(Some(copy.check(None)));
-            blocks.element("p");
-            blocks.text(text, Some(1), is_foreign);
+            // What another block said does not count.
+            for text in ["Hello", ""] {
+                blocks.element("p");
+                blocks.text(text, Some(1), true);
+            }
+            for (text, is_foreign) in pieces {
+                blocks.text(text, Some(1), *is_foreign);
+            }
             let found: Vec<Rule> = blocks.finish().map(|(_, rule, _)| rule).collect();
-            assert_eq!(found.contains(&Rule::CopyLanguage), !is_foreign, "{found:?}");
-            assert!(found.contains(&Rule::CopyUnknownPhone), "{is_foreign}: {found:?}");
+            assert_eq!(found.contains(&Rule::CopyLanguage), is_found, "{pieces:?}: {found:?}");
+            assert!(found.contains(&Rule::CopyUnknownPhone), "{pieces:?}: {found:?}");
         }
     }
 

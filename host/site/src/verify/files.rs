@@ -10,7 +10,9 @@ use super::owner::Owner;
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::reference_kind::ReferenceKind;
 use super::script::{self, Kind, MAX_NESTING, Parsed};
+use super::trackers::trackers;
 use super::unused::Search;
 use super::work::Work;
 use super::{css, data, html};
@@ -154,14 +156,18 @@ impl FileCheck<'_> {
         }
         self.problems.omit(sheet.more_errors);
         for (url, line) in &sheet.urls {
-            facts.refer(url, "style sheet's `url()`", Some(u64::from(*line) + 1), false);
+            facts.refer(url, ReferenceKind::StyleSheetUrl, Some(u64::from(*line) + 1), false);
         }
         facts.refer_more(sheet.more_urls);
         facts
     }
 
-    fn script(&mut self, text: &str, kind: Kind, facts: Facts) -> Facts {
+    fn script(&mut self, text: &str, kind: Kind, mut facts: Facts) -> Facts {
         report_script(self.file, text, kind, 1, self.work, self.problems);
+        self.work.spend(text.len());
+        for host in trackers(text) {
+            facts.refer(&format!("https://{host}/"), ReferenceKind::Tracker, None, false);
+        }
         facts
     }
 
@@ -177,7 +183,7 @@ impl FileCheck<'_> {
                 leftover = self.literals.leftover(text, self.work);
             }
             if is_manifest && kind == JsonText::Address {
-                facts.refer(text, "web app manifest's address", None, false);
+                facts.refer(text, ReferenceKind::AppManifestAddress, None, false);
             }
         });
         if let Err(error) = read {
@@ -223,11 +229,11 @@ impl FileCheck<'_> {
                 facts.anchor(id);
             }
             XmlPart::Link(target) if is_drawing => {
-                facts.refer(target, "drawing's link", Some(line), false);
+                facts.refer(target, ReferenceKind::DrawingLink, Some(line), false);
             }
             XmlPart::Location(target) if is_sitemap => {
                 if target.starts_with("https://") || target.starts_with("http://") {
-                    facts.refer(target, "sitemap's entry", Some(line), true);
+                    facts.refer(target, ReferenceKind::SitemapEntry, Some(line), true);
                     return;
                 }
                 let listed = if target.is_empty() { "an empty address" } else { target };

@@ -58,6 +58,7 @@ struct Head {
     description: Option<String>,
     viewport: bool,
     icon: bool,
+    app_icon: bool,
     preview: bool,
     canonical: bool,
     /// The first encoding that it declares, and the line.
@@ -167,6 +168,9 @@ impl PageCheck<'_> {
         for relation in relations.split_ascii_whitespace() {
             match relation {
                 "icon" => head.icon = true,
+                "apple-touch-icon" | "apple-touch-icon-precomposed" | "manifest" => {
+                    head.app_icon = true;
+                }
                 "canonical" => self.canonical(element, head),
                 _ => {}
             }
@@ -280,6 +284,14 @@ impl PageCheck<'_> {
                  into its head"
             );
             self.add(Rule::Icon, None, None, message);
+        }
+        if !head.app_icon {
+            let message = message!(
+                "the entry page has no icon for the home screens of phones, which show a picture \
+                 of the page instead; put `<link rel=\"apple-touch-icon\" href=\"…\">` (180 by \
+                 180 pixels) or a web app manifest into its head"
+            );
+            self.add(Rule::AppIcon, None, None, message);
         }
         if !head.preview {
             let message = message!(

@@ -14,7 +14,9 @@ use super::page::{Page, parse_within};
 use super::placeholders::Literals;
 use super::problem::{EXCERPT, Problems, Rule, shown};
 use super::reference::Facts;
+use super::reference_kind::ReferenceKind;
 use super::script::Kind;
+use super::trackers::trackers;
 use super::unused::Search;
 use super::work::Work;
 use super::{contrast, css, json_ld};
@@ -113,7 +115,7 @@ pub(super) fn check(of: &mut FileCheck<'_>, text: &str, facts: Facts) -> Facts {
     let page = parse_within(text, work);
     let search: &mut Search = search;
     let mut searches = vec![search];
-    if **file == SitePath::entry_page() {
+    if owner.is_of(file) {
         if page.stopped.is_some() {
             owner.forget();
         }
@@ -385,7 +387,7 @@ impl PageCheck<'_> {
 
     fn first_headings(&mut self, headings: &Headings) {
         // What was not read may have one, and nobody reads a page that leads elsewhere.
-        let is_read = self.page.stopped.is_none() && !self.facts.redirects();
+        let is_read = self.page.stopped.is_none() && self.facts.redirection().is_none();
         if headings.first == 1 || !is_read {
             return;
         }
@@ -491,6 +493,10 @@ impl PageCheck<'_> {
         if element.attr("src").is_none() && !inside.template {
             let text = own_text(element);
             report_script(self.file, &text, kind, line.unwrap_or(1), self.work, self.problems);
+            self.work.spend(text.len());
+            for host in trackers(&text) {
+                self.facts.refer(&format!("https://{host}/"), ReferenceKind::Tracker, line, false);
+            }
         }
     }
 
@@ -551,7 +557,7 @@ impl PageCheck<'_> {
         let sheet = css::read(text);
         let at = |offset: u32| line.map(|line| line + u64::from(offset));
         for (url, offset) in &sheet.urls {
-            self.facts.refer(url, "style's `url()`", at(*offset), false);
+            self.facts.refer(url, ReferenceKind::StyleUrl, at(*offset), false);
         }
         self.facts.refer_more(sheet.more_urls);
         for (error, offset) in &sheet.errors {

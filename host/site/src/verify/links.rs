@@ -4,7 +4,7 @@ use scraper::ElementRef;
 
 use super::html::PageCheck;
 use super::placeholders::is_marked;
-use super::reference::{CONNECTION, REDIRECTION};
+use super::reference_kind::ReferenceKind;
 
 impl PageCheck<'_> {
     /// Collects the addresses of an element. In a `<template>`, those with placeholders are none.
@@ -26,32 +26,38 @@ impl PageCheck<'_> {
                 continue;
             }
             let what = match (name, attribute) {
-                ("a" | "area", "href") => "link",
+                ("a" | "area", "href") => ReferenceKind::Link,
                 ("link", "href") => {
                     self.head_link(element, value, line);
                     continue;
                 }
-                ("script", "src") => "script",
-                ("img" | "input", "src") | ("image", "href") | (_, "poster") => "image",
+                ("script", "src") => ReferenceKind::Script,
+                ("img" | "input", "src") | ("image", "href") | (_, "poster") => {
+                    ReferenceKind::Image
+                }
                 // Elements of the author's own have attributes of this name with another meaning.
                 (
                     "body" | "table" | "thead" | "tbody" | "tfoot" | "tr" | "td" | "th",
                     "background",
-                ) => "image",
+                ) => ReferenceKind::Image,
                 // It is empty until a script or a visitor fills it.
                 ("iframe", "src") if value.trim().eq_ignore_ascii_case("about:blank") => continue,
-                ("iframe" | "embed" | "frame", "src") | ("object", "data") => "embedded content",
-                ("video" | "audio" | "track" | "source", "src") => "media file",
-                ("use", "href") => "drawing",
+                ("iframe" | "embed" | "frame", "src") | ("object", "data") => {
+                    ReferenceKind::Embedded
+                }
+                ("video" | "audio" | "track" | "source", "src") => ReferenceKind::Media,
+                ("use", "href") => ReferenceKind::Drawing,
                 ("img" | "source", "srcset") | ("link", "imagesrcset") => {
                     for (candidate, _) in candidates(value) {
-                        self.facts.refer(candidate, "image of the `srcset`", line, false);
+                        self.facts.refer(candidate, ReferenceKind::SrcsetImage, line, false);
                     }
                     continue;
                 }
                 // An empty one is reported by the rule for forms.
                 ("form", "action") if value.trim().is_empty() => continue,
-                ("form", "action") | ("button" | "input", "formaction") => "form's `action`",
+                ("form", "action") | ("button" | "input", "formaction") => {
+                    ReferenceKind::FormAction
+                }
                 ("meta", "content") => {
                     self.meta(element, value, line);
                     continue;
@@ -69,13 +75,13 @@ impl PageCheck<'_> {
             self.facts.canonical = Some(href.trim().to_owned());
         }
         let what = match () {
-            () if is("stylesheet") => "style sheet",
-            () if is("manifest") => "web app manifest",
-            () if is("icon") || is("apple-touch-icon") => "icon",
-            () if is("canonical") => "canonical address",
-            () if is("preload") || is("modulepreload") || is("prefetch") => "preloaded file",
-            () if is("preconnect") || is("dns-prefetch") => CONNECTION,
-            () => "link in the head",
+            () if is("stylesheet") => ReferenceKind::StyleSheet,
+            () if is("manifest") => ReferenceKind::AppManifest,
+            () if is("icon") || is("apple-touch-icon") => ReferenceKind::Icon,
+            () if is("canonical") => ReferenceKind::Canonical,
+            () if is("preload") || is("modulepreload") || is("prefetch") => ReferenceKind::Preload,
+            () if is("preconnect") || is("dns-prefetch") => ReferenceKind::Connection,
+            () => ReferenceKind::HeadLink,
         };
         self.facts.refer(href, what, line, is("canonical") || is("alternate"));
     }
@@ -84,16 +90,16 @@ impl PageCheck<'_> {
         let name = element.attr("property").or_else(|| element.attr("name")).unwrap_or_default();
         match name.to_ascii_lowercase().as_str() {
             "og:image" | "og:image:url" | "og:image:secure_url" | "twitter:image" => {
-                self.facts.refer(content, "preview image", line, true);
+                self.facts.refer(content, ReferenceKind::PreviewImage, line, true);
             }
-            "og:url" => self.facts.refer(content, "address for previews", line, true),
+            "og:url" => self.facts.refer(content, ReferenceKind::PreviewAddress, line, true),
             _ => {}
         }
         let refresh =
             element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
         if refresh && let Some((_, target)) = content.split_once('=') {
             let target = target.trim().trim_matches(['\'', '"']);
-            self.facts.refer(target, REDIRECTION, line, false);
+            self.facts.refer(target, ReferenceKind::Redirection, line, false);
         }
     }
 }

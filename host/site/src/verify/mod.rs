@@ -11,15 +11,16 @@
 //! | `json_ld`, `robots` | structured data; `robots.txt` |
 //! | `images`, `image_size` | files of images; the places that pages have for them |
 //! | `script`, `nesting` | whether scripts parse as JavaScript; how deep they nest |
-//! | `handlers` | which attributes are scripts |
+//! | `handlers`, `trackers` | which attributes are scripts; which trackers scripts load |
 //! | `copy` | the texts of a page, held against the order |
 //! | `contrast` | whether texts can be told from their background |
 //! | `hidden` | which texts no visitor sees |
 //! | `cascade`, `style` | which declarations win for an element; the rules of a style sheet |
 //! | `reference`, `hosts` | whether a reference leads to a file and an anchor, or to a real host |
+//! | `reference_kind` | what a reference is; whether browsers load it, show it, or lead there |
 //! | `site` | the rules that compare pages |
 //! | `published`, `unused` | what visitors should see of the order, and what no page shows |
-//! | `owner` | whether the entry page says whose site it is |
+//! | `owner` | whether the page that visitors see first says whose site it is |
 //! | `placeholders`, `automaton` | which placeholders a template forgot, and which are the customer's |
 //! | [`page`], `markup`, [`css`], `data` | the parsers: HTML; style sheets; JSON and XML |
 //! | `problem` | the rules, and the bounded list of violations |
@@ -57,10 +58,12 @@ mod placeholders;
 mod problem;
 mod published;
 mod reference;
+mod reference_kind;
 mod robots;
 mod script;
 mod site;
 mod style;
+mod trackers;
 mod unused;
 mod viewer;
 mod work;
@@ -79,14 +82,16 @@ use self::files::{FileCheck, is_text};
 use self::owner::Owner;
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
-use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES};
+use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES, other_page};
 use self::unused::Search;
 use super::path::SitePath;
 use super::staging::StagedSite;
 use super::storage::{StorageError, open_file};
 use sitewright_model::message;
 
-pub use self::confined::{CheckStopped, Checked, QUICK_BYTES, QuickCheck, SITE_CHECK};
+pub use self::confined::{
+    CheckStopped, Checked, QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, SITE_CHECK,
+};
 pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 pub use self::images::ImageFile;
 pub use self::problem::{Level, Levels, Rule, SiteProblem, Verdict};
@@ -118,6 +123,11 @@ pub struct VerifyOptions {
     /// The fields of the order that pages should show, at most [`MAX_FIELDS`].
     #[serde(default)]
     pub fields: Vec<PublishedField>,
+    /// Whether the order has its address for forms from the operator: a form that posts there is a
+    /// way to reach the business, but a site without one lacks nothing of the order. Default:
+    /// `false`.
+    #[serde(default)]
+    pub forms_of_operator: bool,
     /// What the texts of pages are held against; `None` checks no texts.
     #[serde(default)]
     pub copy: Option<CopyOptions>,
@@ -204,6 +214,15 @@ impl VerifyOptions {
             }
         })?;
         Ok(options)
+    }
+
+    /// The fields that the customer gave the order.
+    fn fields_of_customer(&self) -> Cow<'_, [PublishedField]> {
+        if !self.forms_of_operator {
+            return Cow::Borrowed(&self.fields[..]);
+        }
+        let is_own = |field: &&PublishedField| field.pointer != published::FORM_ENDPOINT;
+        self.fields.iter().filter(is_own).cloned().collect()
     }
 
     /// With what the operator says.
@@ -405,7 +424,8 @@ fn check(
     let copy = options.copy.as_ref().and_then(Copy::new);
     let mut problems = Problems::new(&options.levels);
     let is_reported = options.levels.of(Rule::UnusedField) != Level::Off;
-    let mut search = Search::new(if is_reported { &options.fields } else { &[] });
+    let of_customer = options.fields_of_customer();
+    let mut search = Search::new(if is_reported { &of_customer[..] } else { &[] });
     let is_named = options.levels.of(Rule::WhoseSite) != Level::Off;
     let mut owner = Owner::new(if is_named { &options.fields } else { &[] });
     let is_off = |rule| options.levels.of(rule) == Level::Off;
@@ -415,8 +435,10 @@ fn check(
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes) = (0, 0);
     let mut paths = files.paths();
-    // The colours of a page are those of its style sheets.
-    paths.sort_by_key(|path| path.extension().as_deref() != Some("css"));
+    let entry = SitePath::entry_page();
+    // The colours of a page are those of its style sheets, and the entry page says which page
+    // visitors see first.
+    paths.sort_by_key(|path| (path.extension().as_deref() != Some("css"), *path != entry));
     for path in paths {
         let mut image = None;
         if let Some(format) = images::Format::of(&path) {
@@ -458,9 +480,14 @@ fn check(
         } else if work.is_exhausted() {
             return Ok((problems, work.used()));
         }
+        if path == entry
+            && let Some(address) = found.redirection()
+            && let Some(page) = other_page(&path, address, &files.paths(), options.clean_urls)
+        {
+            owner.follow(page);
+        }
         facts.insert(path, found);
     }
-    let entry = SitePath::entry_page();
     if !facts.contains_key(&entry) {
         let message = message!(
             "the site has no `index.html`, so visitors see nothing; write it at the top of the \
@@ -481,8 +508,8 @@ fn check(
     if stopped.is_none() {
         site::check(&facts, &index.linked(), &mut problems);
         image_size::report(&facts, &index.shown(), work, &mut problems);
-        if let Some(of_entry) = facts.get(&entry) {
-            owner.report(of_entry, &mut problems);
+        if facts.contains_key(&entry) {
+            owner.report(&facts, &mut problems);
             search.report(&facts, &mut problems);
         }
     }

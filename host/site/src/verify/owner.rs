@@ -1,7 +1,10 @@
-//! Whose site it is: the entry page shows the name of the business and a way to reach it.
+//! Whose site it is: the page that visitors see first shows the name of the business and a way to
+//! reach it. That is the entry page, or the page of the site to which it leads by itself.
+
+use std::collections::BTreeMap;
 
 use super::problem::{Problems, Rule, shown};
-use super::published::{PublishedField, PublishedValue, beginning};
+use super::published::{FORM_ENDPOINT, PublishedField, PublishedValue, beginning};
 use super::reference::Facts;
 use super::unused::Search;
 use crate::path::SitePath;
@@ -23,7 +26,7 @@ const WAYS: [&str; 10] = [
     "/booking_url",
     "/order_url",
     "/donation_url",
-    "/form_endpoint",
+    FORM_ENDPOINT,
     "/google_reviews_link",
 ];
 const NETWORKS: &str = "/social_";
@@ -35,9 +38,11 @@ const OF_PLACES: [&str; 3] = ["/phone", "/email", "/address"];
 pub(super) struct Owner {
     /// The name, if the order has one, and the ways.
     fields: Vec<PublishedField>,
-    /// Is fed with the entry page.
+    /// The page that visitors see first.
+    page: SitePath,
+    /// Is fed with that page.
     pub(super) search: Search,
-    /// The search for the name with parts of words set apart. Is fed with the entry page.
+    /// The search for the name with parts of words set apart. Is fed with that page.
     pub(super) names: Search,
 }
 
@@ -53,26 +58,32 @@ impl Owner {
                 (pointer, _) => is_way(pointer).then(|| field.clone()),
             });
         let fields: Vec<PublishedField> = fields.collect();
-        let name: Vec<PublishedField> =
-            fields.iter().filter(|field| field.pointer == NAME).cloned().collect();
-        let (search, names) = (Search::new(&fields), Search::of_names(&name));
-        Owner { fields, search, names }
+        let (search, names) = searches(&fields);
+        Owner { fields, page: SitePath::entry_page(), search, names }
     }
 
-    /// Says that the entry page was not read to its end: the rest of it may say whose site it is.
+    /// Whether this is the page that visitors see first.
+    pub(super) fn is_of(&self, file: &SitePath) -> bool {
+        *file == self.page
+    }
+
+    /// Says that the entry page leads visitors to another page of the site, which is not read yet:
+    /// they see that one in its place.
+    pub(super) fn follow(&mut self, page: SitePath) {
+        (self.search, self.names) = searches(&self.fields);
+        self.page = page;
+    }
+
+    /// Says that the page was not read to its end: the rest of it may say whose site it is.
     pub(super) fn forget(&mut self) {
         self.fields.clear();
     }
 
-    /// Reports what the entry page lacks. `facts` are what it refers to.
-    pub(super) fn report(mut self, facts: &Facts, problems: &mut Problems) {
-        // Visitors see the page that it leads to, in their language.
-        if facts.redirects() {
-            return;
-        }
-        let used = self.search.used(facts.addresses());
+    /// Reports what the page lacks. `facts` are what the files of the site refer to.
+    pub(super) fn report(mut self, facts: &BTreeMap<SitePath, Facts>, problems: &mut Problems) {
+        let Some(of_page) = facts.get(&self.page) else { return };
+        let used = self.search.used(of_page.addresses());
         let is_named = self.names.used(std::iter::empty()).contains(&true);
-        let entry = SitePath::entry_page();
         let mut ways = Vec::new();
         let mut is_reached = false;
         for (field, used) in self.fields.iter().zip(used) {
@@ -84,7 +95,7 @@ impl Owner {
                              not see whose site it is; write it as the order has it",
                             shown(name)
                         );
-                        problems.add(&entry, Rule::WhoseSite, None, None, message);
+                        problems.add(&self.page, Rule::WhoseSite, None, None, message);
                     }
                 }
                 _ => {
@@ -100,9 +111,16 @@ impl Owner {
                  one of these fields of the order: {}",
                 ways.join(", ")
             );
-            problems.add(&entry, Rule::WhoseSite, None, None, message);
+            problems.add(&self.page, Rule::WhoseSite, None, None, message);
         }
     }
+}
+
+/// The searches for the fields, and for the name alone.
+fn searches(fields: &[PublishedField]) -> (Search, Search) {
+    let name: Vec<PublishedField> =
+        fields.iter().filter(|field| field.pointer == NAME).cloned().collect();
+    (Search::new(fields), Search::of_names(&name))
 }
 
 fn is_way(pointer: &str) -> bool {

@@ -166,6 +166,8 @@ pub enum Rule {
     EmptySection,
     /// The entry page has an icon.
     Icon,
+    /// The entry page has an icon for home screens: `apple-touch-icon`, or a web app manifest.
+    AppIcon,
     /// The entry page has an image for previews: `og:image`.
     PreviewImage,
     /// JSON-LD has the context schema.org and a type; a business has a name and a way to reach it.
@@ -301,6 +303,7 @@ impl Rule {
             | Rule::TableHeader
             | Rule::EmptySection
             | Rule::Icon
+            | Rule::AppIcon
             | Rule::PreviewImage
             | Rule::JsonLdType
             | Rule::ImageFile
@@ -363,6 +366,7 @@ impl Rule {
             Rule::TableHeader => "tables with several rows have headers",
             Rule::EmptySection => "sections have text or an image",
             Rule::Icon => "the entry page has an icon",
+            Rule::AppIcon => "the entry page has an icon for home screens",
             Rule::PreviewImage => "the entry page has an image for previews",
             Rule::JsonLdType => "structured data has context, types and what a business needs",
             Rule::ImageFile => "images are of the format that their name says",
@@ -421,6 +425,11 @@ impl Rule {
             CopyRule::UnknownAddress => Rule::CopyUnknownAddress,
             CopyRule::ForbiddenWord => Rule::CopyForbiddenWord,
         }
+    }
+
+    /// All rules.
+    pub fn all() -> &'static [Rule] {
+        <Rule as strum::VariantArray>::VARIANTS
     }
 
     /// Whether the rule holds texts against the order.

@@ -14,6 +14,8 @@ pub const MAX_FIELDS: usize = 1_000;
 const MAX_TEXT: usize = 160;
 /// Maximum characters of the label of a button that are looked for: templates cut it.
 const MAX_LABEL: usize = 24;
+/// The pointer of the address for forms, which an order may have from the operator.
+pub(super) const FORM_ENDPOINT: &str = "/form_endpoint";
 
 /// A field of an order that visitors should see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,8 @@ use super::hosts::Unreachable;
 use super::image_size::ShownImage;
 use super::images::ImageFile;
 use super::problem::{Problems, Rule, shown};
+use super::reference_kind::ReferenceKind;
+use super::site::is_page;
 use super::unused::key;
 use super::work::Work;
 use crate::path::{SitePath, case_key};
@@ -52,59 +54,17 @@ const EXTERNAL: [&str; 19] = [
     "sip",
 ];
 
-/// What a reference of `<meta http-equiv="refresh">` is.
-pub(super) const REDIRECTION: &str = "redirection";
-
-/// What a reference of `<link rel="preconnect">` is.
-pub(super) const CONNECTION: &str = "connection";
-
 /// A reference of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     /// The address as written, entities decoded.
     target: String,
-    /// What it is, for messages: `link`, `image`, `style sheet`.
-    what: &'static str,
+    what: ReferenceKind,
     /// Counted from 1.
     line: Option<u64>,
     /// Whether an address on the site's canonical host means a file of this site: in sitemaps and
     /// in a page's metadata. An ordinary link to that host may lead to pages of another system.
     canonical: bool,
-}
-
-impl Reference {
-    /// Whether a visitor follows it to a page.
-    fn leads(&self) -> bool {
-        matches!(self.what, "link" | REDIRECTION | "embedded content" | "form's `action`")
-    }
-
-    /// Whether a page or style sheet shows it, if it is an image.
-    fn shows(&self) -> bool {
-        matches!(
-            self.what,
-            "image" | "image of the `srcset`" | "style sheet's `url()`" | "style's `url()`"
-        )
-    }
-
-    /// Whether browsers load it, or connect to its host, when a visitor opens the page.
-    fn is_loaded(&self) -> bool {
-        matches!(
-            self.what,
-            "script"
-                | "image"
-                | "image of the `srcset`"
-                | "embedded content"
-                | "media file"
-                | "drawing"
-                | "icon"
-                | "style sheet"
-                | "style sheet's `url()`"
-                | "style's `url()`"
-                | "web app manifest"
-                | "preloaded file"
-                | CONNECTION
-        )
-    }
 }
 
 /// What the check of one file collects for the look-up.
@@ -161,7 +121,7 @@ impl Facts {
     pub(super) fn refer(
         &mut self,
         target: &str,
-        what: &'static str,
+        what: ReferenceKind,
         line: Option<u64>,
         canonical: bool,
     ) {
@@ -189,9 +149,11 @@ impl Facts {
         self.references.iter().map(|reference| reference.target.as_str())
     }
 
-    /// Whether the page leads visitors elsewhere by itself.
-    pub(super) fn redirects(&self) -> bool {
-        self.references.iter().any(|reference| reference.what == REDIRECTION)
+    /// The address to which the page leads visitors by itself, as written.
+    pub(super) fn redirection(&self) -> Option<&str> {
+        let mut references = self.references.iter();
+        let found = references.find(|reference| reference.what == ReferenceKind::Redirection);
+        found.map(|reference| reference.target.as_str())
     }
 
     /// Forgets all references.
@@ -392,10 +354,10 @@ impl<'a> Index<'a> {
                 path.and_then(|path| self.exact(&self.candidates(&path)))
             }
         };
-        if let Some(found) = found.filter(|_| reference.shows()) {
+        if let Some(found) = found.filter(|_| reference.what.shows()) {
             self.shown.borrow_mut().insert(found);
         }
-        if let Some(found) = found.filter(|_| reference.leads()) {
+        if let Some(found) = found.filter(|_| reference.what.leads()) {
             self.links.borrow_mut().entry(file).or_default().insert(found);
         }
     }
@@ -404,7 +366,7 @@ impl<'a> Index<'a> {
     fn check_host(
         &self,
         url: &Url,
-        what: &str,
+        what: ReferenceKind,
         target: &str,
         add: &mut impl FnMut(Rule, message::Message),
     ) {
@@ -448,7 +410,7 @@ impl<'a> Index<'a> {
         add: &mut impl FnMut(Rule, message::Message),
     ) {
         let is_web = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
-        let Some(host) = url.host_str().filter(|_| is_web && reference.is_loaded()) else {
+        let Some(host) = url.host_str().filter(|_| is_web && reference.what.is_loaded()) else {
             return;
         };
         let is_own = host == SITE_HOST
@@ -472,12 +434,12 @@ impl<'a> Index<'a> {
 
     /// Whether the order names an address, of which an image server may be asked for another size;
     /// or, of a connection made ahead, its host.
-    fn is_of_order(&self, url: &Url, host: &str, what: &str) -> bool {
+    fn is_of_order(&self, url: &Url, host: &str, what: ReferenceKind) -> bool {
         let own = &self.options.own_addresses;
         if own.contains(&key(url.as_str())) {
             return true;
         }
-        if what == CONNECTION {
+        if what == ReferenceKind::Connection {
             let host = host.strip_prefix("www.").unwrap_or(host);
             let folder = format!("{host}/");
             let next = own.range(folder.clone()..).next();
@@ -505,18 +467,8 @@ impl<'a> Index<'a> {
         Some(decoded(path))
     }
 
-    /// The files that a path may lead to, in the sequence in which servers look for them.
     fn candidates(&self, path: &str) -> Vec<String> {
-        let mut candidates = if path.is_empty() || path.ends_with('/') {
-            vec![format!("{path}index.html")]
-        } else {
-            vec![path.to_owned(), format!("{path}/index.html")]
-        };
-        if self.options.clean_urls {
-            let path = path.trim_end_matches('/');
-            candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
-        }
-        candidates
+        candidates(path, self.options.clean_urls)
     }
 
     /// The file with this path, in whatever spelling.
@@ -592,7 +544,7 @@ fn is_view(file: &SitePath, fragment: &str) -> bool {
 
 fn check_outside(
     url: &Url,
-    what: &str,
+    what: ReferenceKind,
     target: &str,
     add: &mut impl FnMut(Rule, message::Message),
 ) {
@@ -620,6 +572,35 @@ fn check_outside(
             ),
         );
     }
+}
+
+/// The files that a path may lead to, in the sequence in which servers look for them.
+fn candidates(path: &str, clean_urls: bool) -> Vec<String> {
+    let mut candidates = if path.is_empty() || path.ends_with('/') {
+        vec![format!("{path}index.html")]
+    } else {
+        vec![path.to_owned(), format!("{path}/index.html")]
+    };
+    if clean_urls {
+        let path = path.trim_end_matches('/');
+        candidates.extend((!path.is_empty()).then(|| format!("{path}.html")));
+    }
+    candidates
+}
+
+/// The page of the site, but not `file` itself, to which an address in `file` leads. `None` if it
+/// leads elsewhere. `paths` are the files of the site.
+pub(super) fn other_page(
+    file: &SitePath,
+    address: &str,
+    paths: &[SitePath],
+    clean_urls: bool,
+) -> Option<SitePath> {
+    let candidates = candidates(&path_in_site(file, address)?, clean_urls);
+    let mut found = candidates
+        .iter()
+        .filter_map(|wanted| paths.iter().find(|path| path.as_str() == wanted && is_page(path)));
+    found.next().filter(|page| *page != file).cloned()
 }
 
 fn decoded(path: &str) -> String {

@@ -36,7 +36,8 @@ pub(super) fn check(
     }
 }
 
-fn is_page(path: &SitePath) -> bool {
+/// Whether a file is a page, by its name.
+pub(super) fn is_page(path: &SitePath) -> bool {
     path.extension().is_some_and(|extension| matches!(extension.as_str(), "html" | "htm"))
 }
 

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sitewright_confined::{Budget, Confined};
+use sitewright_confined::{Budget, Confined, ConfinedError};
 use sitewright_site::verify::verify_counted;
 use sitewright_site::{
-    PublishedField, PublishedValue, QUICK_BYTES, QuickCheck, Rule, SitesRoot, Verdict, VerifyError,
-    VerifyOptions, verify,
+    PublishedField, PublishedValue, QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, Rule, SitesRoot,
+    Verdict, VerifyError, VerifyOptions, verify,
 };
 
 use crate::support::{Files, PNG, good_site, options, page, path, staged};
@@ -414,18 +414,19 @@ fn quickly(files: &Files) -> Option<Verdict> {
 }
 
 fn confined(files: &Files) -> Result<Verdict, VerifyError> {
-    confined_with(files, None)
+    confined_with(files, None, Duration::from_secs(10))
 }
 
 #[allow(clippy::disallowed_methods, reason = "a property test is not async")]
 fn confined_with(
     files: &Files,
     deadline: Option<std::time::Instant>,
+    cpu: Duration,
 ) -> Result<Verdict, VerifyError> {
     let folder = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(folder.path()).unwrap();
     let staged = staged(&root, "a", "b", files);
-    let budget = Budget { cpu: Duration::from_secs(10), memory_bytes: 512 << 20, deadline };
+    let budget = Budget { cpu, memory_bytes: 512 << 20, deadline };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let here = Confined::here();
     let checking = staged.verify_confined(options(), &here, "template", budget);
@@ -448,6 +449,20 @@ fn f2_only_small_sites_with_little_work_are_checked_at_once() {
     assert!(quickly(&text(max)).is_some_and(|verdict| verdict.is_good()));
     assert_eq!(quickly(&text(max + 1)), None);
     assert!(confined(&text(max + 1)).unwrap().is_good());
+
+    // What is read of images.
+    let image = |bytes: u64| {
+        let mut files = good_site();
+        let known = files.iter().filter(|(path, _)| path.as_str().ends_with(".png"));
+        let left = bytes - known.map(|(_, file)| file.len() as u64).sum::<u64>();
+        let mut large = PNG.to_vec();
+        large.resize(usize::try_from(left).unwrap(), 0);
+        files.insert(path("grande.png"), large);
+        files
+    };
+    assert!(quickly(&image(QUICK_IMAGE_BYTES)).is_some_and(|verdict| verdict.is_good()));
+    assert_eq!(quickly(&image(QUICK_IMAGE_BYTES + 1)), None);
+    assert!(confined(&image(QUICK_IMAGE_BYTES + 1)).unwrap().is_good());
 
     // Small, but the parser repeats much of it.
     let mut files = good_site();
@@ -479,8 +494,18 @@ fn text_bytes(files: &Files) -> u64 {
 #[test]
 fn f2_a_check_ends_with_its_deadline() {
     let family = FAMILIES.iter().find(|family| family.name == "plain paragraphs").unwrap();
-    let error = confined_with(&site(family, 60_000), Some(std::time::Instant::now())).unwrap_err();
+    let now = Some(std::time::Instant::now());
+    let files = site(family, 60_000);
+    let error = confined_with(&files, now, Duration::from_secs(10)).unwrap_err();
     let VerifyError::Stopped(stopped) = error else { panic!("{error}") };
-    assert_eq!(stopped.error, sitewright_confined::ConfinedError::Deadline);
+    assert_eq!(stopped.error, ConfinedError::Deadline);
     assert_eq!(stopped.largest.map(|(file, _)| file), Some(path("extra.html")));
+}
+
+/// What is read before a child gets the site is part of what its check may take.
+#[test]
+fn f2_reading_images_takes_from_the_budget_of_the_check() {
+    let error = confined_with(&good_site(), None, Duration::from_nanos(1)).unwrap_err();
+    let VerifyError::Stopped(stopped) = error else { panic!("{error}") };
+    assert_eq!(stopped.error, ConfinedError::Cpu { limit_ms: 0 });
 }

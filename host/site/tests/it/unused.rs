@@ -133,6 +133,32 @@ fn a_field_is_used_if_a_page_shows_it_or_a_link_leads_to_it() {
     }
 }
 
+/// An address for forms, of the customer or of the operator, on a site with a form and without one:
+/// whether it is missed, and whether the page says how to reach the business.
+#[test]
+fn an_address_for_forms_of_the_operator_may_stay_unused() {
+    let form = "<form action=\"https://f.example/1\"></form>";
+    for (forms_of_operator, body, is_missed, is_reached) in [
+        (false, "", true, false),
+        (false, form, false, true),
+        (true, "", false, false),
+        (true, form, false, true),
+    ] {
+        let fields = json!({"form_endpoint": "https://f.example/1", "services": ["Pão"]});
+        let options = VerifyOptions { forms_of_operator, ..options(&fields) };
+        let files = site(&format!("<p>Pão</p>{body}"));
+        let missed = unused(&files, &options);
+        assert_eq!(
+            missed == ["/form_endpoint"],
+            is_missed,
+            "{forms_of_operator}, {body}: {missed:?}"
+        );
+        assert!(is_missed || missed.is_empty(), "{forms_of_operator}, {body}: {missed:?}");
+        let lacks = unsaid(&files, &options);
+        assert_eq!(lacks.is_empty(), is_reached, "{forms_of_operator}, {body}: {lacks:?}");
+    }
+}
+
 #[test]
 fn a_warning_names_twenty_fields_and_counts_the_others() {
     let services: Vec<String> = (0..30).map(|number| format!("Serviço {number}")).collect();
@@ -161,10 +187,15 @@ fn what_any_page_shows_is_used() {
 /// What the entry page lacks to say whose site it is: the name, and fields that are ways to reach the
 /// business. Empty if it lacks nothing.
 fn unsaid(files: &Files, options: &VerifyOptions) -> Vec<String> {
+    unsaid_of(files, options, "index.html")
+}
+
+/// The same of the page that visitors see first, which is `file`.
+fn unsaid_of(files: &Files, options: &VerifyOptions, file: &str) -> Vec<String> {
     let problems = verify(files, options).unwrap().problems;
     let found = problems.iter().filter(|problem| problem.rule == Rule::WhoseSite);
     let names = found.flat_map(|problem| {
-        assert_eq!(problem.file.as_str(), "index.html");
+        assert_eq!(problem.file.as_str(), file);
         problem.message.as_str().split('`').skip(1).step_by(2).map(str::to_owned)
     });
     names.collect()
@@ -263,21 +294,39 @@ fn the_entry_page_says_whose_site_it_is() {
     }
 }
 
+/// Where the entry page leads by itself, what the page in Portuguese shows, and what is missing of
+/// the page that visitors see first: the other one only if it is in the site.
 #[test]
-fn an_entry_page_that_leads_elsewhere_says_nothing() {
+fn a_page_to_which_the_entry_page_leads_says_whose_site_it_is() {
     let options = options(&json!({"business_name": "Casa Ana", "business_email": "oi@a.example"}));
     let link = "<p><a href=\"pt/\">Português</a></p>";
-    let of = |head: &str| -> Files {
-        [
-            (path("index.html"), page(head, link).into_bytes()),
-            (path("pt/index.html"), page("", "<h1>Casa Ana</h1>").into_bytes()),
+    let whole = "<p>Casa Ana, oi@a.example</p>";
+    let none: (&str, &[&str]) = ("index.html", &[]);
+    let entry: (&str, &[&str]) = ("index.html", &["Casa Ana", "/business_email"]);
+    let rows: [(Option<&str>, &str, (&str, &[&str])); 9] = [
+        (Some("pt/"), whole, none),
+        (Some("/pt/index.html"), whole, none),
+        (Some("pt/"), "<p>Casa Ana</p>", ("pt/index.html", &["/business_email"])),
+        (Some("pt/"), "", ("pt/index.html", &["Casa Ana", "/business_email"])),
+        (Some("https://casa.example/pt/"), whole, entry),
+        (Some("index.html"), whole, entry),
+        (Some("es/"), whole, entry),
+        (Some("folheto.pdf"), whole, entry),
+        (None, whole, entry),
+    ];
+    for (target, body, (file, missing)) in rows {
+        let head = target.map_or_else(String::new, |target| {
+            format!("<meta http-equiv=\"refresh\" content=\"0; url={target}\">")
+        });
+        let files: Files = [
+            (path("index.html"), page(&head, link).into_bytes()),
+            (path("pt/index.html"), page("", body).into_bytes()),
+            (path("folheto.pdf"), b"%PDF-1.7".to_vec()),
         ]
         .into_iter()
-        .collect()
-    };
-    let refresh = "<meta http-equiv=\"refresh\" content=\"0; url=pt/\">";
-    assert_eq!(unsaid(&of(refresh), &options), Vec::<String>::new());
-    assert_eq!(unsaid(&of(""), &options), ["Casa Ana", "/business_email"]);
+        .collect();
+        assert_eq!(unsaid_of(&files, &options, file), missing, "{target:?}: {body}");
+    }
 }
 
 #[test]

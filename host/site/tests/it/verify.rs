@@ -442,6 +442,14 @@ fn pages_load_from_the_site_from_declared_hosts_and_from_what_the_order_names() 
         ("<link rel='preconnect' href='https://outra.example'>", 1),
         ("<iframe src='https://outra.example/mapa' title='Mapa'></iframe>", 1),
         ("<template><img src='https://outra.example/{{ a }}' alt=''></template>", 0),
+        // What scripts load is not known, but for common trackers.
+        ("<script>fetch('https://outra.example/')</script>", 0),
+        ("<script>fetch('https://plausible.io/api/event')</script>", 1),
+        (
+            "<script>var s = document.createElement('script'); s.src = \
+             '//www.googletagmanager.com/gtm.js'; document.head.append(s)</script>",
+            1,
+        ),
     ];
     for (body, expected) in rows {
         let warnings = verify(&quiet("", body), &options).unwrap().warnings;
@@ -490,6 +498,8 @@ fn a_text_that_names_its_language_need_not_be_in_that_of_the_page() {
         (format!("<p lang='en-GB'>{text}</p>"), false),
         (format!("<div lang='en'><p>{text}</p></div>"), false),
         (format!("<div lang='en'><p lang='pt-BR'>{text}</p></div>"), true),
+        (format!("<p>\n<span lang='en'>{text}</span></p>"), false),
+        (format!("<p><b lang='en'>Pasta</b> {text}</p>"), true),
     ] {
         let warnings = verify(&quiet("", &body), &options).unwrap().warnings;
         let is_warned = warnings.iter().any(|warning| {
@@ -555,6 +565,13 @@ fn the_entry_page_is_for_search_engines_and_previews() {
     files.insert(path("index.html"), page("", "").into_bytes());
     let bare = rules(&verify(&files, &options()).unwrap().warnings);
     assert!(bare.contains(&Rule::Icon) && bare.contains(&Rule::PreviewImage), "{bare:?}");
+    assert!(bare.contains(&Rule::AppIcon), "{bare:?}");
+    for icon in [
+        "<link rel=\"apple-touch-icon\" href=\"img/pao.png\">",
+        "<link rel=\"manifest\" href=\"site.webmanifest\">",
+    ] {
+        assert!(!rules(&entry(icon).warnings).contains(&Rule::AppIcon), "{icon}");
+    }
     // Other pages may be hidden: those that thank, or say what is not found.
     let mut files = good_site();
     let thanks = page("<meta name=\"robots\" content=\"noindex\">", "");

@@ -48,6 +48,10 @@ pub struct HookConfig {
     /// JSON pointer to the id of the order, in what is sent: `/order/number`.
     #[schemars(extend("x-default" = "that of the document"))]
     pub id: Option<String>,
+    /// JSON pointer to the time before which the order must not begin, a text like
+    /// `2026-12-24T08:00:00Z`. A pointer that leads nowhere, to `null` or to a blank text sets
+    /// none; an event with anything else there is refused.
+    pub due: Option<String>,
     /// JSON pointer to an object that is the order document. The whole body is `""`.
     #[schemars(extend("x-default" = "the whole body, or none if there is `map`"))]
     pub document: Option<String>,

@@ -18,14 +18,15 @@ pub(super) struct Mapping {
     /// `None` if the document has the fields of `map` only.
     document: Option<String>,
     map: BTreeMap<String, String>,
+    due: Option<String>,
 }
 
 impl Mapping {
     /// # Errors
     /// The key that is wrong, and why.
     pub(super) fn new(config: &HookConfig) -> Result<Self, (&'static str, Message)> {
-        let HookConfig { id, document, map, .. } = config;
-        for (key, pointer) in [("id", id), ("document", document)] {
+        let HookConfig { id, document, map, due, .. } = config;
+        for (key, pointer) in [("id", id), ("document", document), ("due", due)] {
             if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
                 let why = message!("is not a JSON pointer; write it like /order/number");
                 return Err((key, why));
@@ -47,7 +48,7 @@ impl Mapping {
         }
         let whole = map.is_empty().then(String::new);
         let document = document.clone().or(whole);
-        Ok(Mapping { id: id.clone(), document, map: map.clone() })
+        Ok(Mapping { id: id.clone(), document, map: map.clone(), due: due.clone() })
     }
 
     /// Whether the body is the document.
@@ -55,10 +56,14 @@ impl Mapping {
         self.document.as_deref() == Some("") && self.id.is_none() && self.map.is_empty()
     }
 
-    /// Whether what is at this place of a body becomes a part of the document, or has a part of it
+    pub(super) fn due(&self) -> Option<&str> {
+        self.due.as_deref()
+    }
+
+    /// Whether what is at this place of a body becomes a part of the order, or has a part of it
     /// inside.
     pub(super) fn reads(&self, place: &str) -> bool {
-        let mut own = self.map.values().chain(&self.id).chain(&self.document);
+        let mut own = self.map.values().chain(&self.id).chain(&self.document).chain(&self.due);
         own.any(|own| is_in(own, place) || is_in(place, own))
     }
 

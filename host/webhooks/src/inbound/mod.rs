@@ -115,8 +115,14 @@ impl Hook {
         self.mapping.is_whole()
     }
 
-    /// Whether what is at this place of a body, a JSON pointer, becomes a part of the document, or
-    /// has a part of it inside.
+    /// JSON pointer to the time of a body before which its order must not begin; `None` if bodies
+    /// have none.
+    pub fn due(&self) -> Option<&str> {
+        self.mapping.due()
+    }
+
+    /// Whether what is at this place of a body, a JSON pointer, becomes a part of the order, or has
+    /// a part of it inside.
     pub fn reads(&self, place: &str) -> bool {
         self.mapping.reads(place)
     }

@@ -22,6 +22,7 @@ fn config(change: impl FnOnce(&mut HookConfig)) -> HookConfig {
         batch: false,
         tenant: None,
         id: None,
+        due: None,
         document: None,
         map: BTreeMap::new(),
     };
@@ -319,6 +320,14 @@ fn a_hook_knows_which_places_of_a_body_it_reads() {
     let whole = with(None, None, &[]);
     let part = with(Some("/order/number"), Some("/order/site"), &[("name", "/company/name")]);
     assert!(whole.is_whole() && !part.is_whole());
+    let dated = read(config(|config| {
+        config.map = BTreeMap::from([("id".to_owned(), "/number".to_owned())]);
+        config.due = Some("/sent".to_owned());
+    }))
+    .unwrap();
+    assert!(dated.reads("/sent") && !dated.reads("/company"));
+    let error = read(config(|config| config.due = Some("sent".to_owned()))).unwrap_err();
+    assert!(error.to_string().contains("hooks.shop.due"), "{error}");
     assert!(!with(None, Some(""), &[("name", "/company")]).is_whole());
     for (place, reads) in [
         ("", true),

@@ -87,6 +87,7 @@ pub(super) const WORDS: Words = Words {
     team: "スタッフ紹介",
     locations: "店舗一覧",
     photo: "写真{}",
+    news: "お知らせ",
     vat: "付加価値税番号",
     tax_number: "納税者番号",
     company_number: "法人番号",
@@ -108,6 +109,7 @@ pub(super) const WORDS: Words = Words {
     services_count: "サービス数",
     dishes_count: "自慢の品数",
     days: ["月曜日", "火曜日", "水曜日", "木曜日", "金曜日", "土曜日", "日曜日"],
+    months: ["1月", "2月", "3月", "4月", "5月", "6月", "7月", "8月", "9月", "10月", "11月", "12月"],
     trades: Trades {
         restaurant: "レストラン",
         lawyer: "法律事務所",

@@ -132,6 +132,26 @@ impl Language {
         }
     }
 
+    /// A day such as `2026-03-09` as this language writes it; `None` if it is not one.
+    pub fn date(self, locale: &Locale, day: &str) -> Option<String> {
+        let mut parts = day.split('-');
+        let year = parts.next()?;
+        let month: usize = parts.next()?.parse().ok()?;
+        let day: u8 = parts.next()?.parse().ok()?;
+        let month = self.words().months.get(month.checked_sub(1)?)?;
+        Some(match self {
+            Language::English if matches!(locale.as_str(), "en" | "en-US") => {
+                format!("{month} {day}, {year}")
+            }
+            Language::French if day == 1 => format!("1er {month} {year}"),
+            Language::German => format!("{day}. {month} {year}"),
+            Language::Hebrew => format!("{day} ב{month} {year}"),
+            Language::Japanese => format!("{year}年{month}{day}日"),
+            Language::Portuguese | Language::Spanish => format!("{day} de {month} de {year}"),
+            _ => format!("{day} {month} {year}"),
+        })
+    }
+
     /// The city and the state, as far as they are known, as this language joins them.
     pub fn place(self, city: Option<&str>, state: Option<&str>) -> String {
         let mut parts: Vec<&str> = [city, state].into_iter().flatten().collect();
@@ -173,6 +193,8 @@ macro_rules! words {
             $(pub $field: &'static str,)+
             /// Monday to Sunday, as within a sentence.
             pub days: [&'static str; 7],
+            /// January to December, as within a date.
+            pub months: [&'static str; 12],
             /// Names of the trades.
             pub trades: Trades,
             /// Folders of the pages: lower-case ASCII letters and `-`.
@@ -202,7 +224,7 @@ words! {
     prices price_on_request ask_quote quote_list
     form form_book form_lead form_lead_post form_note form_name form_email form_phone form_service
     form_any form_date form_message form_send required
-    order_online donate gift_cards emergency team locations photo
+    order_online donate gift_cards emergency team locations photo news
     vat tax_number company_number license representative responsible imprint imprint_text
     privacy privacy_text privacy_site privacy_server privacy_mail privacy_post privacy_links
     privacy_rights
@@ -231,6 +253,7 @@ pub struct Trades {
 pub struct Slugs {
     pub imprint: &'static str,
     pub privacy: &'static str,
+    pub news: &'static str,
     pub about: &'static str,
     pub services: &'static str,
     pub menu: &'static str,
@@ -245,6 +268,7 @@ pub struct Slugs {
 const ENGLISH_SLUGS: Slugs = Slugs {
     imprint: "legal-notice",
     privacy: "privacy",
+    news: "news",
     about: "about",
     services: "services",
     menu: "menu",
@@ -381,6 +405,8 @@ mod tests {
             }
             let days: HashSet<&str> = words.days.into_iter().collect();
             assert_eq!(days.len(), 7, "{code}");
+            let months: HashSet<&str> = words.months.into_iter().collect();
+            assert_eq!(months.len(), 12, "{code}");
             let trades: HashSet<&str> = [
                 Niche::Restaurant,
                 Niche::Lawyer,
@@ -451,6 +477,30 @@ mod tests {
             let locale: Locale = locale.parse().unwrap();
             assert_eq!(Language::of(&locale), language, "{locale}");
             assert_eq!(Language::of(&locale).tag(&locale), tag);
+        }
+    }
+
+    #[test]
+    fn dates_are_written_as_their_language_does() {
+        for (locale, day, expected) in [
+            ("ar-SA", "2026-03-09", "9 مارس 2026"),
+            ("de", "2026-03-09", "9. März 2026"),
+            ("en", "2026-03-09", "March 9, 2026"),
+            ("en-GB", "2026-03-09", "9 March 2026"),
+            ("es", "2026-03-09", "9 de marzo de 2026"),
+            ("fr", "2026-03-01", "1er mars 2026"),
+            ("he", "2026-03-09", "9 במרץ 2026"),
+            ("it", "2026-12-31", "31 dicembre 2026"),
+            ("ja", "2026-03-09", "2026年3月9日"),
+            ("pt-BR", "2026-03-09", "9 de março de 2026"),
+        ] {
+            let locale: Locale = locale.parse().unwrap();
+            let date = Language::of(&locale).date(&locale, day);
+            assert_eq!(date.as_deref(), Some(expected), "{locale}");
+        }
+        let english: Locale = "en".parse().unwrap();
+        for day in ["", "2026", "2026-13-01", "2026-00-01", "March 9"] {
+            assert_eq!(Language::English.date(&english, day), None, "{day}");
         }
     }
 

@@ -31,6 +31,8 @@ impl Template for Faulty {
         Manifest::new("faulty", env!("CARGO_PKG_VERSION"), "Fails in every way a template can.")
             .purpose("copywriting", "calls that succeed or fail, as the script says")
             .purpose("strategy", "as copywriting, to tell routes apart")
+            .exempt_purpose("strategy")
+            .site_bytes(1 << 20)
             .locale("en")
             .locale("pt-BR")
     }

@@ -6,6 +6,7 @@
 //! them.
 
 mod accept;
+mod celery;
 mod fill;
 mod listen;
 mod read;
@@ -62,6 +63,11 @@ pub(crate) struct Args {
     /// Listeners of events
     #[arg(long, default_value_t = 5_000)]
     listeners: usize,
+    /// Measure beside it what FastAPI and Celery accept: the folder of the programs of a Python
+    /// environment (`venv/bin`) with fastapi, uvicorn and celery[redis]. redis-server is in it or
+    /// in PATH
+    #[arg(long, value_name = "FOLDER")]
+    celery: Option<PathBuf>,
     /// Folder for the databases, on the disk to measure. Default: the temporary folder
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -93,6 +99,17 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
         }
     }
     print_table(&names, columns);
+    match &args.celery {
+        Some(programs) => {
+            let rows = celery::measure(programs, args, &texts).await?;
+            print_table(&[celery::NAME.to_owned()], vec![rows]);
+        }
+        None if args.wants(Part::Accept) => eprintln!(
+            "\nSKIPPED: FastAPI and Celery are not measured; name a Python environment that has \
+             them with --celery\n"
+        ),
+        None => {}
+    }
     Ok(())
 }
 

@@ -254,7 +254,10 @@ pub(super) fn refuse(invalid: &Invalid, json: bool) {
                     .problems()
                     .map(|problem| json!({ "at": problem.pointer, "message": problem.message }))
                     .collect();
-                json!({ "file": file, "order": error.id(), "outcome": "invalid", "problems": problems })
+                json!({
+                    "file": file, "order": error.id(), "outcome": "invalid", "problems": problems,
+                    "warnings": error.notices(),
+                })
             })
             .collect();
         // With the keys of every report, so that scripts can read them without a check.
@@ -274,6 +277,9 @@ pub(super) fn refuse(invalid: &Invalid, json: bool) {
         for problem in error.problems() {
             let at = if problem.pointer.is_empty() { "(whole document)" } else { &problem.pointer };
             text.push_str(&paragraph(&format!("{at} {}", problem.message), "  ", output::width()));
+        }
+        for notice in error.notices().iter().filter(|notice| notice.is_warning()) {
+            text.push_str(&paragraph(&format!("! {notice}"), "  ", output::width()));
         }
     }
     text.push_str("No order was added.\n");

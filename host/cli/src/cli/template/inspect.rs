@@ -59,6 +59,7 @@ pub(super) fn describe(template: &Listed) -> Value {
         "copy_marks": manifest.copy_marks,
         "site_bytes": manifest.site_bytes,
         "external_hosts": manifest.external_hosts,
+        "exempt_purposes": manifest.exempt_purposes,
         "loaded": matches!(template, Listed::Loaded(_)),
     })
 }
@@ -100,7 +101,9 @@ fn optional(manifest: &Manifest) -> String {
     let fields = manifest.used_order_fields.as_ref().map(|fields| fields.join(", "));
     let size = manifest.site_bytes.map(|most| format!("at most {}", render::bytes(most)));
     let hosts = (!manifest.external_hosts.is_empty()).then(|| manifest.external_hosts.join(", "));
-    [("uses", fields), ("never", marks), ("sites", size), ("loads", hosts)]
+    let exempt = (!manifest.exempt_purposes.is_empty())
+        .then(|| format!("replies for {}", manifest.exempt_purposes.join(", ")));
+    [("uses", fields), ("never", marks), ("sites", size), ("loads", hosts), ("no copy", exempt)]
         .into_iter()
         .filter_map(|(what, value)| Some(format!("  {what:<9} {}\n", render::clean(&value?))))
         .collect()

@@ -18,7 +18,8 @@ pub(super) const CONTRACT: Contract = Contract {
         "files in chunks, and whether a file exists",
         "a finish reason for replies of which the provider did not say why they ended",
         "in the manifest: the order fields in use, texts that no visitor may read, a fallback \
-         language, the expected size of a site, and the hosts that pages load from",
+         language, the expected size of a site, the hosts that pages load from, and the purposes \
+         whose replies are not copy",
     ],
     link,
 };

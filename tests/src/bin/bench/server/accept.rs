@@ -19,9 +19,11 @@ const MAPPED_WITHIN: Duration = Duration::from_secs(600);
 
 /// Where orders are sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+pub(super) enum Door {
     Api,
     Hook,
+    /// The application that hands them to Celery.
+    Celery,
 }
 
 pub(super) async fn measure(
@@ -33,7 +35,11 @@ pub(super) async fn measure(
 ) -> anyhow::Result<()> {
     for (door, name) in [(Door::Api, "POST /v1/orders"), (Door::Hook, "POST /hooks/{source}")] {
         let before = server.process.cpu()?;
-        let sent = send(server, args, texts, door, database).await?;
+        let url = match door {
+            Door::Hook => server.url("/hooks/crm"),
+            Door::Api | Door::Celery => server.url(&format!("/v1/orders?template={TEMPLATE}")),
+        };
+        let sent = send(url.into(), args, texts, door, database).await?;
         let cpu = server.process.cpu()?.saturating_sub(before);
         let orders = args.posts as f64;
         rows.add(
@@ -56,27 +62,22 @@ pub(super) async fn measure(
     Ok(())
 }
 
-struct Sent {
+pub(super) struct Sent {
     began: Instant,
-    took: Duration,
+    pub(super) took: Duration,
     /// Latencies in milliseconds, sorted.
-    ms: Vec<f64>,
+    pub(super) ms: Vec<f64>,
 }
 
-/// Sends all orders, each connection one after the other.
-async fn send(
-    server: &Server,
+/// Sends all orders to this address, each connection one after the other.
+pub(super) async fn send(
+    url: Arc<str>,
     args: &Args,
     texts: &Texts,
     door: Door,
     database: &str,
 ) -> anyhow::Result<Sent> {
     let client = sitewright_http::client()?;
-    let url: Arc<str> = match door {
-        Door::Api => server.url(&format!("/v1/orders?template={TEMPLATE}")),
-        Door::Hook => server.url("/hooks/crm"),
-    }
-    .into();
     let kind = format!("{door:?}-{database}").to_lowercase().replace(' ', "-");
     let began = Instant::now();
     let mut connections = JoinSet::new();
@@ -90,7 +91,7 @@ async fn send(
                 let body = texts.of(&format!("{kind}-{number}"));
                 let request = client.post(&*url).header(CONTENT_TYPE, "application/json");
                 let request = match door {
-                    Door::Api => request,
+                    Door::Api | Door::Celery => request,
                     Door::Hook => request.header(AUTHORIZATION, format!("Bearer {SECRET}")),
                 };
                 let begin = Instant::now();

@@ -88,6 +88,7 @@ async fn console(database: &Database, fill: &Fill, args: &Args) -> anyhow::Resul
     let cursor = deep(fill, args);
     let pages = [
         ("Now", String::new()),
+        ("Now, per minute", "?per=minute".to_owned()),
         ("Orders", "/orders".to_owned()),
         ("Orders, state", "/orders?state=failed".to_owned()),
         ("Orders, state of almost all", "/orders?state=succeeded".to_owned()),
@@ -101,6 +102,7 @@ async fn console(database: &Database, fill: &Fill, args: &Args) -> anyhow::Resul
         ("Revise an order", format!("/orders/{order}/revise")),
         ("Releases", format!("/orders/{order}/releases")),
         ("Erase an order", format!("/orders/{order}/erase")),
+        ("Make an order again", format!("/orders/{failed}/retry")),
         ("Retry all that failed", "/bulk?do=retry&state=failed".to_owned()),
         ("Failures", "/failures".to_owned()),
         ("Failures, ever", "/failures?since=ever".to_owned()),
@@ -111,6 +113,7 @@ async fn console(database: &Database, fill: &Fill, args: &Args) -> anyhow::Resul
         ("AI and cost", "/ai".to_owned()),
         ("AI and cost, a month", "/ai?since=month".to_owned()),
         ("Templates and workers", "/templates".to_owned()),
+        ("A template", "/templates/landing-js".to_owned()),
         ("Settings", "/settings".to_owned()),
         ("Webhooks", "/webhooks".to_owned()),
         ("A delivery", format!("/deliveries/{}", Fill::delivery())),

@@ -1,0 +1,490 @@
+//! Which drawing shows the trade: that of the order's niche, or the one that the customer's own
+//! words for it name.
+
+use sitewright_order::{Niche, Order};
+
+use crate::pages::fold;
+
+/// A drawing of a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Drawing {
+    Restaurant,
+    Lawyer,
+    Dentist,
+    RealEstate,
+    Plumber,
+    Electrician,
+    Landscaping,
+    Cleaning,
+    Bakery,
+    Car,
+    Flowers,
+    Gym,
+    Hair,
+    Health,
+    Hotel,
+    Pets,
+    Photo,
+    School,
+    /// A shop, for all other trades.
+    General,
+}
+
+/// Parts of the customer's words for a trade, in lower case and without accents. A Latin one of
+/// fewer than five letters is a whole word. The first drawing that has one counts: a veterinary
+/// clinic is no clinic.
+const TRADES: [(Drawing, &[&str]); 18] = [
+    (
+        Drawing::Pets,
+        &[
+            "veterin",
+            "pet",
+            "pets",
+            "petshop",
+            "dog",
+            "dogs",
+            "cat",
+            "cats",
+            "animal",
+            "mascota",
+            "tierarzt",
+            "hunde",
+            "بيطر",
+            "וטרינר",
+            "ペット",
+            "動物",
+        ],
+    ),
+    (
+        Drawing::School,
+        &[
+            "school",
+            "kindergarten",
+            "daycare",
+            "childcare",
+            "tutor",
+            "creche",
+            "escola",
+            "escuela",
+            "guarderia",
+            "ecole",
+            "garderie",
+            "schule",
+            "kita",
+            "scuola",
+            "asilo",
+            "idioma",
+            "حضان",
+            "مدرس",
+            "גנון",
+            "בית ספר",
+            "学校",
+            "保育",
+            "学習塾",
+        ],
+    ),
+    (Drawing::Photo, &["photograph", "fotograf", "تصوير", "צילום", "צלמ", "写真", "フォト"]),
+    (
+        Drawing::Hair,
+        &[
+            "hair",
+            "barber",
+            "hairdress",
+            "beauty",
+            "nail",
+            "nails",
+            "cabeleir",
+            "barbear",
+            "beleza",
+            "peluquer",
+            "belleza",
+            "coiffeu",
+            "coiffure",
+            "beaute",
+            "friseu",
+            "kosmetik",
+            "parrucch",
+            "bellezza",
+            "حلاق",
+            "تجميل",
+            "מספרה",
+            "美容",
+            "理容",
+            "ヘアサロン",
+        ],
+    ),
+    (
+        Drawing::Gym,
+        &[
+            "gym",
+            "fitness",
+            "crossfit",
+            "yoga",
+            "pilates",
+            "academia",
+            "ginasi",
+            "gimnasi",
+            "personal trainer",
+            "sportstudio",
+            "palestra",
+            "musculation",
+            "رياضي",
+            "כושר",
+            "יוגה",
+            "スポーツジム",
+            "フィットネス",
+            "ヨガ",
+        ],
+    ),
+    (
+        Drawing::Hotel,
+        &[
+            "hotel",
+            "hostel",
+            "pousada",
+            "inn",
+            "bed and breakfast",
+            "guesthouse",
+            "chambre d hote",
+            "gite",
+            "gasthof",
+            "ferienwohnung",
+            "agriturismo",
+            "فندق",
+            "מלון",
+            "旅館",
+            "ホテル",
+            "民宿",
+        ],
+    ),
+    (
+        Drawing::Flowers,
+        &[
+            "florist",
+            "flower",
+            "floricult",
+            "floristeria",
+            "fleurist",
+            "blumen",
+            "fiorai",
+            "fiorist",
+            "زهور",
+            "פרחים",
+            "花屋",
+            "フラワー",
+        ],
+    ),
+    (
+        Drawing::Bakery,
+        &[
+            "baker",
+            "bakes",
+            "cafe",
+            "coffee",
+            "pastry",
+            "cakes",
+            "patisser",
+            "boulanger",
+            "padaria",
+            "confeitaria",
+            "panader",
+            "pasteler",
+            "cafeter",
+            "backerei",
+            "baeckerei",
+            "konditor",
+            "panific",
+            "pasticc",
+            "مخبز",
+            "حلويات",
+            "مقهي",
+            "מאפי",
+            "קונדיטור",
+            "בית קפה",
+            "パン屋",
+            "ベーカリー",
+            "カフェ",
+            "喫茶",
+            "菓子",
+        ],
+    ),
+    (
+        Drawing::Car,
+        &[
+            "auto",
+            "car",
+            "cars",
+            "mechanic",
+            "garage",
+            "autohaus",
+            "autowerk",
+            "autorepar",
+            "autofficin",
+            "automotiv",
+            "mecanic",
+            "kfz",
+            "werkstatt",
+            "carrosser",
+            "carrozz",
+            "tires",
+            "tyres",
+            "pneus",
+            "سيارات",
+            "מוסך",
+            "自動車",
+            "車検",
+        ],
+    ),
+    (
+        Drawing::Dentist,
+        &[
+            "dentist",
+            "dental",
+            "orthodont",
+            "odonto",
+            "zahnarzt",
+            "zahnaerzt",
+            "اسنان",
+            "שיניים",
+            "歯科",
+        ],
+    ),
+    (
+        Drawing::Health,
+        &[
+            "clinic",
+            "medical",
+            "medecin",
+            "doctor",
+            "physio",
+            "chiropract",
+            "therap",
+            "pharmac",
+            "farmaci",
+            "fisioterap",
+            "kinesi",
+            "arztpraxis",
+            "apothek",
+            "osteop",
+            "psycholog",
+            "psicolog",
+            "nursing",
+            "عياده",
+            "طبيب",
+            "صيدلي",
+            "מרפא",
+            "רופא",
+            "クリニック",
+            "医院",
+            "整体",
+            "薬局",
+        ],
+    ),
+    // Trades that have a niche, in the words of customers whose order names none.
+    (
+        Drawing::Restaurant,
+        &[
+            "restaurant",
+            "pizza",
+            "pizze",
+            "bistro",
+            "ristorante",
+            "trattoria",
+            "churrascaria",
+            "sushi",
+            "catering",
+            "imbiss",
+            "مطعم",
+            "מסעד",
+            "レストラン",
+            "食堂",
+            "居酒屋",
+        ],
+    ),
+    (
+        Drawing::Lawyer,
+        &[
+            "lawyer",
+            "law firm",
+            "attorney",
+            "advoga",
+            "abogad",
+            "avocat",
+            "rechtsanwalt",
+            "kanzlei",
+            "avvocat",
+            "notar",
+            "محام",
+            "עורכ",
+            "עורך דין",
+            "弁護士",
+            "法律",
+        ],
+    ),
+    (
+        Drawing::RealEstate,
+        &[
+            "real estate",
+            "realtor",
+            "imobiliari",
+            "inmobiliari",
+            "immobili",
+            "makler",
+            "عقار",
+            "נדלן",
+            "不動産",
+        ],
+    ),
+    (
+        Drawing::Plumber,
+        &[
+            "plumb",
+            "encanador",
+            "fontaner",
+            "plombier",
+            "klempner",
+            "sanitar",
+            "idraulic",
+            "سباك",
+            "אינסטלט",
+            "水道",
+        ],
+    ),
+    (
+        Drawing::Electrician,
+        &["electric", "eletric", "elektri", "elettric", "كهربا", "חשמל", "電気工事"],
+    ),
+    (
+        Drawing::Landscaping,
+        &[
+            "landscap",
+            "garden",
+            "jardin",
+            "jardim",
+            "paisag",
+            "paysag",
+            "garten",
+            "giardin",
+            "حدائق",
+            "גינון",
+            "造園",
+            "庭園",
+        ],
+    ),
+    (
+        Drawing::Cleaning,
+        &[
+            "cleaning",
+            "limpeza",
+            "limpieza",
+            "nettoyage",
+            "reinigung",
+            "pulizi",
+            "lavander",
+            "laundry",
+            "تنظيف",
+            "ניקיון",
+            "清掃",
+        ],
+    ),
+];
+
+impl Drawing {
+    /// The drawing of an order.
+    pub fn of(order: &Order) -> Drawing {
+        match order.niche {
+            Niche::Restaurant => Drawing::Restaurant,
+            Niche::Lawyer => Drawing::Lawyer,
+            Niche::Dentist => Drawing::Dentist,
+            Niche::RealEstate => Drawing::RealEstate,
+            Niche::Plumber => Drawing::Plumber,
+            Niche::Electrician => Drawing::Electrician,
+            Niche::Landscaping => Drawing::Landscaping,
+            Niche::Cleaning => Drawing::Cleaning,
+            Niche::General | Niche::Other => {
+                Drawing::named(order.custom_niche.as_deref().unwrap_or_default())
+            }
+        }
+    }
+
+    /// The drawing that the customer's words for a trade name.
+    fn named(trade: &str) -> Drawing {
+        let folded = fold(trade);
+        let has = |part: &&str| {
+            let is_whole = part.is_ascii() && part.len() < 5;
+            if is_whole {
+                folded.split(' ').any(|word| word == *part)
+            } else {
+                folded.contains(*part)
+            }
+        };
+        let found = TRADES.iter().find(|(_, parts)| parts.iter().any(has));
+        found.map_or(Drawing::General, |(drawing, _)| *drawing)
+    }
+
+    /// The drawing as SVG, 320 by 320 units, without the enclosing `<svg>` element.
+    pub(crate) fn svg(self) -> &'static str {
+        match self {
+            Drawing::Restaurant => include_str!("../art/restaurant.svg"),
+            Drawing::Lawyer => include_str!("../art/lawyer.svg"),
+            Drawing::Dentist => include_str!("../art/dentist.svg"),
+            Drawing::RealEstate => include_str!("../art/real-estate.svg"),
+            Drawing::Plumber => include_str!("../art/plumber.svg"),
+            Drawing::Electrician => include_str!("../art/electrician.svg"),
+            Drawing::Landscaping => include_str!("../art/landscaping.svg"),
+            Drawing::Cleaning => include_str!("../art/cleaning.svg"),
+            Drawing::Bakery => include_str!("../art/bakery.svg"),
+            Drawing::Car => include_str!("../art/car.svg"),
+            Drawing::Flowers => include_str!("../art/flowers.svg"),
+            Drawing::Gym => include_str!("../art/gym.svg"),
+            Drawing::Hair => include_str!("../art/hair.svg"),
+            Drawing::Health => include_str!("../art/health.svg"),
+            Drawing::Hotel => include_str!("../art/hotel.svg"),
+            Drawing::Pets => include_str!("../art/pets.svg"),
+            Drawing::Photo => include_str!("../art/photo.svg"),
+            Drawing::School => include_str!("../art/school.svg"),
+            Drawing::General => include_str!("../art/general.svg"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_customers_words_for_a_trade_choose_the_drawing() {
+        for (trade, expected) in [
+            ("Hair salon", Drawing::Hair),
+            ("Bakery & café", Drawing::Bakery),
+            ("Hochzeitsfotografin", Drawing::Photo),
+            ("Academia de treino funcional", Drawing::Gym),
+            ("حضانة أطفال", Drawing::School),
+            ("Veterinary clinic", Drawing::Pets),
+            ("Clínica médica", Drawing::Health),
+            ("KFZ-Meisterbetrieb", Drawing::Car),
+            ("Auto repair", Drawing::Car),
+            ("Fleuriste", Drawing::Flowers),
+            ("旅館", Drawing::Hotel),
+            ("Pizzeria", Drawing::Restaurant),
+            ("Zahnärztin", Drawing::Dentist),
+            ("عيادة أسنان", Drawing::Dentist),
+            ("Carpentry", Drawing::General),
+            ("Retro-computing repair — 💾", Drawing::General),
+            ("", Drawing::General),
+        ] {
+            assert_eq!(Drawing::named(trade), expected, "{trade}");
+        }
+    }
+
+    #[test]
+    fn every_part_is_written_as_trades_are_compared() {
+        for (drawing, parts) in TRADES {
+            for part in parts {
+                assert_eq!(fold(part), *part, "{drawing:?}");
+            }
+            assert!(drawing.svg().contains("class=\"f-"), "{drawing:?}");
+        }
+    }
+}
