@@ -115,9 +115,15 @@ pub(super) fn failures(
 ) -> Vec<FieldDifference> {
     let mut differences = Vec::new();
     let (then, is) = (value(recorded), value(now));
-    let by_processor_time =
-        recorded.kind == FailureKind::CpuLimit && now.kind == FailureKind::CpuLimit;
+    let both = |kind: FailureKind| recorded.kind == kind && now.kind == kind;
+    let by_processor_time = both(FailureKind::CpuLimit);
+    // A worker does not read where the interpreter of a guest was that a limit has stopped; this
+    // replay does.
+    let by_limit = by_processor_time || both(FailureKind::MemoryLimit);
     for field in SAME {
+        if by_limit && field == "location" {
+            continue;
+        }
         let depends_on_text =
             !matches!(field, "kind" | "code" | "location" | "stage" | "progress" | "blamed_calls");
         if scrubbed && depends_on_text {
@@ -152,7 +158,8 @@ pub(super) fn failures(
     if !scrubbed {
         differ("trap.message", &then["trap"]["message"], &is["trap"]["message"], &mut differences);
     }
-    differ("trap.frames", &frames(recorded), &frames(now), &mut differences);
+    let (then, is) = (frames(recorded, by_limit), frames(now, by_limit));
+    differ("trap.frames", &then, &is, &mut differences);
     differences
 }
 
@@ -237,13 +244,15 @@ fn timeless(diagnostics: &Value) -> Value {
     diagnostics
 }
 
-/// The frames without what depends on the available debug information.
-fn frames(record: &FailureRecord) -> Value {
+/// The frames without what depends on the available debug information; if `engine_only`, those of
+/// the engine, which have an offset, and none of an interpreted language.
+fn frames(record: &FailureRecord, engine_only: bool) -> Value {
     let Some(trap) = &record.trap else { return Value::Null };
     // Inlined frames share the offset of the one they were inlined into.
     let mut offsets: Vec<Value> = trap
         .frames
         .iter()
+        .filter(|frame| !engine_only || frame.offset.is_some())
         .map(|frame| match frame.offset {
             Some(offset) => Value::from(format!("{offset:#x}")),
             None => Value::from(frame.function.clone()),

@@ -121,7 +121,7 @@ pub struct Loader {
     limits: Arc<Limits>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
-    /// The engine of templates of which dumps are wanted, made when the first one is loaded.
+    /// The engine of templates whose stopped guests are kept, made when the first one is loaded.
     dumping: Arc<OnceLock<Result<LinkedEngine, String>>>,
 }
 
@@ -159,10 +159,13 @@ impl Loader {
         Loader { settings: Arc::new(settings), ..self }
     }
 
-    /// The engine of the template in `path`. Blocking if it is the first of which dumps are wanted.
+    /// The engine of the template in `path`. Blocking if it is the first whose stopped guests are
+    /// kept.
     fn linked_engine(&self, path: &Path) -> Result<LinkedEngine, TemplateProblem> {
-        if !self.settings.of(path).coredump {
-            return Ok(LinkedEngine { engine: self.engine.clone(), linker: self.linker.clone() });
+        let dumps = self.settings.of(path).coredump;
+        let plain = || LinkedEngine { engine: self.engine.clone(), linker: self.linker.clone() };
+        if !dumps && !self.settings.read_stacks {
+            return Ok(plain());
         }
         let make = || {
             let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
@@ -170,7 +173,11 @@ impl Loader {
                 .map_err(|error| format!("{error:#}"))?;
             Ok(LinkedEngine { engine, linker: Arc::new(linker) })
         };
-        self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)
+        match self.dumping.get_or_init(make).clone() {
+            // The line of a failure by a limit is then missing, and nothing else.
+            Err(_) if !dumps => Ok(plain()),
+            made => made.map_err(TemplateProblem::Host),
+        }
     }
 
     /// The same with another compiler. Required for templates that are not trusted.

@@ -61,6 +61,19 @@ impl Classified {
         }
     }
 
+    /// The same with the stack of the interpreter that was stopped, innermost first. The line of
+    /// its first own frame is where the failure happened, unless the template says another.
+    pub(super) fn with_stack(mut self, stack: Vec<Frame>) -> Self {
+        let Some(trap) = &mut self.trap else { return self };
+        if stack.is_empty() || !trap.language_frames.is_empty() {
+            return self;
+        }
+        let own = stack.iter().find(|frame| frame.own).and_then(place_of);
+        trap.language_frames = stack;
+        self.location = self.location.or(own);
+        self
+    }
+
     /// The host failed because the operating system refused something.
     pub(super) fn refused(message: Message, error: &(dyn std::error::Error + 'static)) -> Self {
         Classified {
@@ -234,10 +247,7 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
     // A panic message without an abort belongs to a panic that the template caught.
     let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
     if let Some(python) = panic.as_ref().and_then(|panic| uncaught_exception(panic, stderr)) {
-        let own = python.frames.iter().find(|frame| frame.own);
-        let location = own.and_then(|frame| {
-            Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
-        });
+        let location = python.frames.iter().find(|frame| frame.own).and_then(place_of);
         let message = message!("the template raised {}", python.message);
         let trap = stopped(code).map(|stopped| Stopped {
             language_frames: python.frames,
@@ -283,6 +293,11 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
             }
         }
     }
+}
+
+/// The place of a frame of an interpreted language.
+fn place_of(frame: &Frame) -> Option<SourceLocation> {
+    Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
 }
 
 /// The engine's own message, without the frames that it adds as context.

@@ -1,4 +1,4 @@
-//! Takes the core dump of a guest that was stopped.
+//! Takes the core dump of a guest that was stopped, and reads where its interpreter was.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,6 +6,22 @@ use wasmtime::{Store, WasmCoreDump};
 
 use super::end::CoreDump;
 use crate::host_functions::GuestState;
+use sitewright_failure::python_stack;
+use sitewright_model::failure::Frame;
+
+/// Whether the engine has kept the state of a stopped guest.
+pub(super) fn is_kept(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<WasmCoreDump>().is_some()
+}
+
+/// Where the interpreter in a stopped guest was, innermost first; empty if there is none. Blocking:
+/// it searches the guest's memory.
+pub(super) fn stack(store: &Store<GuestState>, error: &wasmtime::Error) -> Vec<Frame> {
+    let dump = error.downcast_ref::<WasmCoreDump>();
+    let memories = dump.map(WasmCoreDump::memories).unwrap_or_default();
+    let mut stacks = memories.iter().map(|memory| python_stack(memory.data(store)));
+    stacks.find(|stack| !stack.is_empty()).unwrap_or_default()
+}
 
 /// The dump of a stopped guest. Blocking: it copies the guest's memory.
 ///

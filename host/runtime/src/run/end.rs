@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::plugin::bindings::types;
+use sitewright_model::failure::Frame;
 
 /// What a run had used when it ended.
 pub struct RunEnd {
@@ -15,6 +16,9 @@ pub struct RunEnd {
     /// The tail of stderr, and the number of bytes printed in all.
     pub stderr: (String, u64),
     pub coredump: CoreDump,
+    /// Where the interpreter in a stopped guest was, innermost first. Empty without an interpreter
+    /// whose stack can be read, and if the engine keeps no state of stopped guests.
+    pub stack: Vec<Frame>,
     /// Time from the start of the run to its end.
     pub elapsed: Duration,
     /// Each limit of the AI budget: its name, its maximum, what was used.

@@ -51,6 +51,7 @@ use crate::plugin::{
     interrupt_by, new_store, sandbox_until,
 };
 use sitewright_ai::{Gateway, ReplyJudge, RunJournal};
+use sitewright_model::failure::Frame;
 use sitewright_site::Staging;
 
 /// What a run needs.
@@ -153,7 +154,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             GenerateError::Stopped(error) => GuestError::Stopped { error, store, slot },
         })
     });
-    let mut coredump = CoreDump::NotWanted;
+    let (mut coredump, mut stack) = (CoreDump::NotWanted, Vec::new());
     let result = tokio::select! {
         biased;
         () = request.cancel.cancelled() => Err(match request.trace.cursor() {
@@ -175,8 +176,8 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             // The guest has ended by itself: neither deadline nor cancellation changes that while
             // its dump is taken.
             Err(GuestError::Stopped { error, store, slot }) => {
-                let (error, dumped) = dump_stopped(error, store, slot, &request).await;
-                coredump = dumped;
+                let (error, dumped, found) = read_stopped(error, store, slot, &request).await;
+                (coredump, stack) = (dumped, found);
                 Err(RunError::Stopped(error))
             }
         },
@@ -194,39 +195,53 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         stdout: stdout.read(),
         stderr: stderr.read(),
         coredump,
+        stack,
         elapsed: request.trace.elapsed(),
         budget: budget.measures(),
     };
     (result, end)
 }
 
-/// The dump of a stopped guest, if one is wanted. The guest is dropped with its store, and then
-/// its slot is free.
-async fn dump_stopped(
+/// The dump of a stopped guest if one is wanted, and the stack of its interpreter. The guest is
+/// dropped with its store, and then its slot is free.
+async fn read_stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
     slot: Box<EngineSlot>,
     request: &RunRequest,
-) -> (wasmtime::Error, CoreDump) {
+) -> (wasmtime::Error, CoreDump, Vec<Frame>) {
     let (template, witnessed) = (&request.template, request.witnessed.clone());
-    let Some(limits) = template.coredump() else { return (error, CoreDump::NotWanted) };
-    let (name, max_bytes) = (template.manifest.name.clone(), limits.max_bytes);
-    // Shared, so that the record still has the error if taking the dump panics.
+    let max_bytes = template.coredump().map(|limits| limits.max_bytes);
+    if max_bytes.is_none() && !dump::is_kept(&error) {
+        return (error, CoreDump::NotWanted, Vec::new());
+    }
+    let name = template.manifest.name.clone();
+    // Shared, so that the record still has the error if reading the guest panics.
     let error = Arc::new(error);
     let of_guest = error.clone();
-    let dumped = tokio::task::spawn_blocking(move || {
-        let dumped = witnessed.blocking(|| dump::take(&mut store, &of_guest, &name, max_bytes));
+    let work = tokio::task::spawn_blocking(move || {
+        let read = witnessed.blocking(|| {
+            let stack = dump::stack(&store, &of_guest);
+            let dumped = match max_bytes {
+                Some(max_bytes) => dump::take(&mut store, &of_guest, &name, max_bytes),
+                None => CoreDump::NotWanted,
+            };
+            (dumped, stack)
+        });
         drop(store);
         drop(slot);
-        dumped
+        read
     });
-    let dump = match dumped.await {
-        Ok(dump) => dump,
-        Err(error) => CoreDump::Missing(format!("taking the dump failed: {error}")),
+    let (dumped, stack) = match work.await {
+        Ok(read) => read,
+        Err(error) if max_bytes.is_some() => {
+            (CoreDump::Missing(format!("taking the dump failed: {error}")), Vec::new())
+        }
+        Err(_) => (CoreDump::NotWanted, Vec::new()),
     };
     let error =
         Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
-    (error, dump)
+    (error, dumped, stack)
 }
 
 /// Marks the trace when the guest ends: calls dropped with it were in flight.
