@@ -2,6 +2,7 @@ import * as diagnostics from 'sitewright:template/diagnostics@0.2.0';
 import { Writer, exists, write } from 'sitewright:template/site@0.2.0';
 import { Failure } from './failure.js';
 import { Html } from './html.js';
+import { notePlace } from './place.js';
 
 /**
  * Writes a file of the site. A file can be written once.
@@ -14,6 +15,7 @@ import { Html } from './html.js';
  * @throws {TypeError} if the content is neither text nor bytes
  */
 export function writeFile(path, content) {
+  notePlace();
   const bytes = bytesOf(content);
   refusing(path, () => write(path, bytes));
 }
@@ -38,6 +40,7 @@ export function fileExists(path) {
  * @throws {Error} from `append` and `finish` after `finish`
  */
 export function createFile(path) {
+  notePlace();
   let writer = refusing(path, () => Writer.create(path));
   // The host stops a template that uses a writer it has given back, without a line of the author.
   const opened = () => {
@@ -84,6 +87,7 @@ function refusing(path, work) {
  * not known.
  */
 export function progress(stage, done, total) {
+  notePlace();
   diagnostics.progress(stage, done, total);
 }
 
@@ -94,6 +98,7 @@ export function progress(stage, done, total) {
  * @param {string} message the text for people
  */
 export function warn(code, message) {
+  notePlace();
   diagnostics.report({
     severity: 'warning',
     code,

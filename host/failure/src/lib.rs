@@ -7,6 +7,7 @@
 //! | `raw_frame` | what does a frame look like before it is symbolized? |
 //! | `python` | which exception did the interpreter print before it stopped? |
 //! | `python_stack` | in which line was the interpreter when it was stopped? |
+//! | `noted_place` | where did the template call its SDK before it was stopped? |
 //! | `source` | which lines of source are around the failure? |
 //! | [`fingerprint`] | which failures are the same bug? |
 //! | [`group`] | how often did it happen, and in how many orders? |
@@ -32,6 +33,7 @@ pub mod coredump;
 mod event;
 pub mod fingerprint;
 pub mod group;
+mod noted_place;
 mod python;
 mod python_stack;
 mod raw_frame;
@@ -44,6 +46,7 @@ pub mod symbolize;
 mod version_1;
 
 pub use event::emit;
+pub use noted_place::noted_place;
 pub use python::PythonException;
 pub use python_stack::python_stack;
 pub use raw_frame::RawFrame;

@@ -117,11 +117,10 @@ pub(super) fn failures(
     let (then, is) = (value(recorded), value(now));
     let both = |kind: FailureKind| recorded.kind == kind && now.kind == kind;
     let by_processor_time = both(FailureKind::CpuLimit);
-    // A worker does not read where the interpreter of a guest was that a limit has stopped; this
-    // replay does.
+    // A worker does not read where the code of a guest was that a limit has stopped; a replay does.
     let by_limit = by_processor_time || both(FailureKind::MemoryLimit);
     for field in SAME {
-        if by_limit && field == "location" {
+        if by_limit && matches!(field, "location" | "message") {
             continue;
         }
         let depends_on_text =
@@ -131,10 +130,7 @@ pub(super) fn failures(
         }
         // Where exactly the limit stops the guest depends on the machine.
         if by_processor_time
-            && matches!(
-                field,
-                "message" | "causes" | "stage" | "progress" | "log" | "stderr" | "stdout"
-            )
+            && matches!(field, "causes" | "stage" | "progress" | "log" | "stderr" | "stdout")
         {
             continue;
         }

@@ -373,6 +373,7 @@ fn a5_the_matrix_of_failures_in_python() {
             configuration: MEMORY,
             code: Some("memory"),
             message: "67108864 are allowed",
+            own: Some(("hoard", "hoard", "app.py", "blocks.append(")),
             ..ROW
         },
         Row {
@@ -381,6 +382,7 @@ fn a5_the_matrix_of_failures_in_python() {
             configuration: CPU,
             code: Some("cpu"),
             message: "100 ms are allowed",
+            own: Some(("spin", "spin", "app.py", "while True: pass")),
             ..ROW
         },
         Row {

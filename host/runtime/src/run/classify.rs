@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use wasmtime::{Trap, WasmBacktrace};
 
-use super::end::RunError;
+use super::end::{RunError, StoppedAt};
 use crate::host_functions::RunTrace;
 use crate::plugin::bindings::types;
 use crate::plugin::{LimitHit, Limits};
@@ -61,16 +61,27 @@ impl Classified {
         }
     }
 
-    /// The same with the stack of the interpreter that was stopped, innermost first. The line of
-    /// its first own frame is where the failure happened, unless the template says another.
-    pub(super) fn with_stack(mut self, stack: Vec<Frame>) -> Self {
+    /// The same with where the code of the stopped guest was. The line of the first own frame is
+    /// where the failure happened, unless the template says another; without a stack it is that of
+    /// the last call, and the message says so.
+    pub(super) fn stopped_at(mut self, at: StoppedAt) -> Self {
+        let StoppedAt { stack, last_call } = at;
         let Some(trap) = &mut self.trap else { return self };
-        if stack.is_empty() || !trap.language_frames.is_empty() {
-            return self;
+        if !stack.is_empty() && trap.language_frames.is_empty() {
+            let own = stack.iter().find(|frame| frame.own).and_then(place_of);
+            trap.language_frames = stack;
+            self.location = self.location.or(own);
+        } else if self.location.is_none()
+            && let Some(place) = last_call
+        {
+            let said = format!(
+                "{}. The line at which it was stopped is not known; its last call of the SDK was \
+                 at {}:{}",
+                self.message, place.file, place.line
+            );
+            self.message = Message::new(said).unwrap_or(self.message);
+            self.location = Some(place);
         }
-        let own = stack.iter().find(|frame| frame.own).and_then(place_of);
-        trap.language_frames = stack;
-        self.location = self.location.or(own);
         self
     }
 
@@ -293,6 +304,11 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
             }
         }
     }
+}
+
+/// Whether a limit of the run has stopped the guest.
+pub(super) fn is_limit(error: &wasmtime::Error) -> bool {
+    find::<LimitHit>(error).is_some()
 }
 
 /// The place of a frame of an interpreted language.

@@ -42,11 +42,11 @@ impl Attempt<'_> {
         result: Result<(), RunError>,
         end: RunEnd,
     ) -> Result<Box<Release>, Box<AttemptError>> {
-        let (stderr, stack) = (end.stderr.0.clone(), end.stack.clone());
+        let (stderr, stopped_at) = (end.stderr.0.clone(), end.stopped_at.clone());
         self.state.run = Some(end);
         if let Err(error) = result {
             let classified = classify(error, &self.trace, &stderr, &self.services.limits);
-            let classified = classified.with_stack(stack);
+            let classified = classified.stopped_at(stopped_at);
             return Err(Box::new(unpublishable(classified)));
         }
         let refused = self.trace.output_limit();

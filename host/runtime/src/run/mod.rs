@@ -25,7 +25,7 @@ mod witness;
 
 pub use archive::{ArchivedRelease, attempt_file, document_file};
 pub use attempt::{attempt, supervised};
-pub use end::{CoreDump, RunEnd, RunError};
+pub use end::{CoreDump, RunEnd, RunError, StoppedAt};
 pub use outcome::{AttemptId, Outcome, Printed, Released, Saved, Totals};
 pub(crate) use polled::Polled;
 pub use polled::{LongPoll, long_polls};
@@ -51,7 +51,6 @@ use crate::plugin::{
     interrupt_by, new_store, sandbox_until,
 };
 use sitewright_ai::{Gateway, ReplyJudge, RunJournal};
-use sitewright_model::failure::Frame;
 use sitewright_site::Staging;
 
 /// What a run needs.
@@ -154,7 +153,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             GenerateError::Stopped(error) => GuestError::Stopped { error, store, slot },
         })
     });
-    let (mut coredump, mut stack) = (CoreDump::NotWanted, Vec::new());
+    let (mut coredump, mut stopped_at) = (CoreDump::NotWanted, StoppedAt::default());
     let result = tokio::select! {
         biased;
         () = request.cancel.cancelled() => Err(match request.trace.cursor() {
@@ -177,7 +176,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             // its dump is taken.
             Err(GuestError::Stopped { error, store, slot }) => {
                 let (error, dumped, found) = read_stopped(error, store, slot, &request).await;
-                (coredump, stack) = (dumped, found);
+                (coredump, stopped_at) = (dumped, found);
                 Err(RunError::Stopped(error))
             }
         },
@@ -195,25 +194,25 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         stdout: stdout.read(),
         stderr: stderr.read(),
         coredump,
-        stack,
+        stopped_at,
         elapsed: request.trace.elapsed(),
         budget: budget.measures(),
     };
     (result, end)
 }
 
-/// The dump of a stopped guest if one is wanted, and the stack of its interpreter. The guest is
-/// dropped with its store, and then its slot is free.
+/// The dump of a stopped guest if one is wanted, and where its code was. The guest is dropped with
+/// its store, and then its slot is free.
 async fn read_stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
     slot: Box<EngineSlot>,
     request: &RunRequest,
-) -> (wasmtime::Error, CoreDump, Vec<Frame>) {
+) -> (wasmtime::Error, CoreDump, StoppedAt) {
     let (template, witnessed) = (&request.template, request.witnessed.clone());
     let max_bytes = template.coredump().map(|limits| limits.max_bytes);
     if max_bytes.is_none() && !dump::is_kept(&error) {
-        return (error, CoreDump::NotWanted, Vec::new());
+        return (error, CoreDump::NotWanted, StoppedAt::default());
     }
     let name = template.manifest.name.clone();
     // Shared, so that the record still has the error if reading the guest panics.
@@ -221,27 +220,27 @@ async fn read_stopped(
     let of_guest = error.clone();
     let work = tokio::task::spawn_blocking(move || {
         let read = witnessed.blocking(|| {
-            let stack = dump::stack(&store, &of_guest);
+            let stopped_at = dump::stopped_at(&store, &of_guest);
             let dumped = match max_bytes {
                 Some(max_bytes) => dump::take(&mut store, &of_guest, &name, max_bytes),
                 None => CoreDump::NotWanted,
             };
-            (dumped, stack)
+            (dumped, stopped_at)
         });
         drop(store);
         drop(slot);
         read
     });
-    let (dumped, stack) = match work.await {
-        Ok(read) => read,
-        Err(error) if max_bytes.is_some() => {
-            (CoreDump::Missing(format!("taking the dump failed: {error}")), Vec::new())
-        }
-        Err(_) => (CoreDump::NotWanted, Vec::new()),
-    };
+    let (dumped, stopped_at) = work.await.unwrap_or_else(|error| {
+        let dumped = match max_bytes {
+            Some(_) => CoreDump::Missing(format!("taking the dump failed: {error}")),
+            None => CoreDump::NotWanted,
+        };
+        (dumped, StoppedAt::default())
+    });
     let error =
         Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
-    (error, dumped, stack)
+    (error, dumped, stopped_at)
 }
 
 /// Marks the trace when the guest ends: calls dropped with it were in flight.
