@@ -20,10 +20,10 @@ const numbers = new DataView(buffer, MARK.length);
 bytes.set(MARK);
 let calls = 0;
 
-/** Notes the innermost place of the author's code. */
+/** Notes the innermost place of the author's code, and returns it; `undefined` if there is none. */
 export function notePlace() {
   const frame = ownFrame(new Error().stack);
-  if (!frame) return;
+  if (!frame) return undefined;
   const name = new TextEncoder().encode(frame.file).subarray(0, bytes.length - NAME_AT);
   // Without a length it is no note: the engine may be stopped in here.
   numbers.setUint32(8, 0, true);
@@ -32,4 +32,5 @@ export function notePlace() {
   numbers.setUint32(0, calls, true);
   numbers.setUint32(4, frame.line, true);
   numbers.setUint32(8, name.length, true);
+  return frame;
 }

@@ -92,19 +92,19 @@ export function progress(stage, done, total) {
 }
 
 /**
- * Adds a warning to the order's report. The run continues.
+ * Adds a warning to the order's report, with the line of the call. The run continues.
  *
  * @param {string} code a short, stable code for programs: `no-opening-hours`
  * @param {string} message the text for people
  */
 export function warn(code, message) {
-  notePlace();
+  const at = notePlace();
   diagnostics.report({
     severity: 'warning',
     code,
     message,
     causes: [],
-    location: undefined,
+    location: at && { file: at.file, line: at.line, column: at.column },
     attributes: [],
   });
 }

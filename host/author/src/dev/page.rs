@@ -5,6 +5,7 @@ use askama::Template as _;
 use super::places::Links;
 use super::{Failed, Notes, ansi};
 use sitewright_failure::render;
+use sitewright_model::failure::Diagnostic;
 use sitewright_model::message::causes_of;
 
 /// Path prefix of the server's own resources; it hides a folder of that name in the site.
@@ -160,7 +161,7 @@ pub(super) fn failure(failed: &Failed, version: &str, links: Option<&Links>) -> 
 
 /// The notes about a site, one a line: warnings first, then what the template logged and printed.
 pub(super) fn note_lines(notes: &Notes) -> Vec<String> {
-    let reported = notes.diagnostics.iter().map(|one| format!("{}: {}", one.code, one.message));
+    let reported = notes.diagnostics.iter().map(Diagnostic::summary);
     let warned = notes.warnings.iter().map(ToString::to_string);
     let printed = &notes.printed;
     let texts =
