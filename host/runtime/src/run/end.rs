@@ -16,15 +16,15 @@ pub struct RunEnd {
     /// The tail of stderr, and the number of bytes printed in all.
     pub stderr: (String, u64),
     pub coredump: CoreDump,
-    pub stopped_at: StoppedAt,
+    /// Where the code of a stopped guest was; `None` if the engine keeps no state of stopped guests.
+    pub stopped_at: Option<Box<StoppedAt>>,
     /// Time from the start of the run to its end.
     pub elapsed: Duration,
     /// Each limit of the AI budget: its name, its maximum, what was used.
     pub budget: Vec<(&'static str, u64, u64)>,
 }
 
-/// Where the code of a stopped guest was, as far as its memory says. Nothing if the engine keeps no
-/// state of stopped guests.
+/// Where the code of a stopped guest was, as far as its memory says.
 #[derive(Debug, Clone, Default)]
 pub struct StoppedAt {
     /// The stack of its interpreter, innermost first.

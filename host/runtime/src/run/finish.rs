@@ -42,11 +42,15 @@ impl Attempt<'_> {
         result: Result<(), RunError>,
         end: RunEnd,
     ) -> Result<Box<Release>, Box<AttemptError>> {
-        let (stderr, stopped_at) = (end.stderr.0.clone(), end.stopped_at.clone());
+        let mut end = end;
+        let (stderr, stopped_at) = (end.stderr.0.clone(), end.stopped_at.take());
         self.state.run = Some(end);
         if let Err(error) = result {
             let classified = classify(error, &self.trace, &stderr, &self.services.limits);
-            let classified = classified.stopped_at(stopped_at);
+            let classified = match stopped_at {
+                Some(at) => classified.stopped_at(*at),
+                None => classified,
+            };
             return Err(Box::new(unpublishable(classified)));
         }
         let refused = self.trace.output_limit();

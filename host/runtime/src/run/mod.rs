@@ -153,7 +153,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             GenerateError::Stopped(error) => GuestError::Stopped { error, store, slot },
         })
     });
-    let (mut coredump, mut stopped_at) = (CoreDump::NotWanted, StoppedAt::default());
+    let (mut coredump, mut stopped_at) = (CoreDump::NotWanted, None);
     let result = tokio::select! {
         biased;
         () = request.cancel.cancelled() => Err(match request.trace.cursor() {
@@ -208,11 +208,11 @@ async fn read_stopped(
     mut store: Store<GuestState>,
     slot: Box<EngineSlot>,
     request: &RunRequest,
-) -> (wasmtime::Error, CoreDump, StoppedAt) {
+) -> (wasmtime::Error, CoreDump, Option<Box<StoppedAt>>) {
     let (template, witnessed) = (&request.template, request.witnessed.clone());
     let max_bytes = template.coredump().map(|limits| limits.max_bytes);
     if max_bytes.is_none() && !dump::is_kept(&error) {
-        return (error, CoreDump::NotWanted, StoppedAt::default());
+        return (error, CoreDump::NotWanted, None);
     }
     let name = template.manifest.name.clone();
     // Shared, so that the record still has the error if reading the guest panics.
@@ -225,7 +225,8 @@ async fn read_stopped(
                 Some(max_bytes) => dump::take(&mut store, &of_guest, &name, max_bytes),
                 None => CoreDump::NotWanted,
             };
-            (dumped, stopped_at)
+            // Small, because a run that waits has room for it.
+            (dumped, Some(Box::new(stopped_at)))
         });
         drop(store);
         drop(slot);
@@ -236,7 +237,7 @@ async fn read_stopped(
             Some(_) => CoreDump::Missing(format!("taking the dump failed: {error}")),
             None => CoreDump::NotWanted,
         };
-        (dumped, StoppedAt::default())
+        (dumped, None)
     });
     let error =
         Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
