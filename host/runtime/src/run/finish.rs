@@ -40,9 +40,8 @@ impl Attempt<'_> {
         &mut self,
         prepared: Box<Prepared>,
         result: Result<(), RunError>,
-        end: RunEnd,
+        mut end: RunEnd,
     ) -> Result<Box<Release>, Box<AttemptError>> {
-        let mut end = end;
         let (stderr, stopped_at) = (end.stderr.0.clone(), end.stopped_at.take());
         self.state.run = Some(end);
         if let Err(error) = result {

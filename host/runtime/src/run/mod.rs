@@ -175,7 +175,9 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             // The guest has ended by itself: neither deadline nor cancellation changes that while
             // its dump is taken.
             Err(GuestError::Stopped { error, store, slot }) => {
-                let (error, dumped, found) = read_stopped(error, store, slot, &request).await;
+                // Boxed: a run that waits needs no room for it.
+                let read = Box::pin(read_stopped(error, store, slot, &request));
+                let (error, dumped, found) = read.await;
                 (coredump, stopped_at) = (dumped, found);
                 Err(RunError::Stopped(error))
             }
@@ -225,7 +227,6 @@ async fn read_stopped(
                 Some(max_bytes) => dump::take(&mut store, &of_guest, &name, max_bytes),
                 None => CoreDump::NotWanted,
             };
-            // Small, because a run that waits has room for it.
             (dumped, Some(Box::new(stopped_at)))
         });
         drop(store);
