@@ -9,7 +9,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::end::{RunError, StoppedAt};
 use crate::host_functions::RunTrace;
 use crate::plugin::bindings::types;
-use crate::plugin::{LimitHit, Limits};
+use crate::plugin::{LimitHit, Limits, raw_frames};
 use sitewright_failure::{PythonException, RawFrame};
 use sitewright_model::ai::{AiError, AiErrorKind};
 use sitewright_model::failure::{FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode};
@@ -328,16 +328,7 @@ fn find<E: std::error::Error + Any + Send + Sync>(error: &wasmtime::Error) -> Op
 }
 
 fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
-    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    backtrace
-        .frames()
-        .iter()
-        .map(|frame| RawFrame {
-            offset: frame.module_offset().map(|offset| offset as u64),
-            function: frame.func_name().map(str::to_owned),
-            index: frame.func_index(),
-        })
-        .collect()
+    error.downcast_ref::<WasmBacktrace>().map(raw_frames).unwrap_or_default()
 }
 
 /// What Rust's standard library prints after a panic's message.

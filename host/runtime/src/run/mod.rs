@@ -48,7 +48,7 @@ use crate::host_functions::{AiContext, GuestState, RunTrace};
 use crate::plugin::bindings::types;
 use crate::plugin::{
     Capture, CpuMeter, Determinism, EngineSlot, GenerateError, Limits, MemoryLimiter, Template,
-    interrupt_by, new_store, sandbox_until,
+    interrupt_and_sample, new_store, sandbox_until,
 };
 use sitewright_ai::{Gateway, ReplyJudge, RunJournal};
 use sitewright_site::Staging;
@@ -126,7 +126,13 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         Some(request.staging.clone()),
     );
     let mut store = new_store(request.template.engine(), state, limits);
-    interrupt_by(&mut store, request.template.engine(), &meter, limits.cpu());
+    interrupt_and_sample(
+        &mut store,
+        request.template.engine(),
+        &meter,
+        limits.cpu(),
+        request.template.profile(),
+    );
 
     // Deadline and cancellation are outside the call: inside `run_concurrent` they may never be
     // polled (wasmtime issues 11869 and 11870). The store is moved in, so that losing the race

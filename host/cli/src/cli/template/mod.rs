@@ -12,6 +12,8 @@ mod list;
 mod new;
 #[cfg(feature = "author")]
 mod pack;
+#[cfg(feature = "author")]
+mod profile;
 #[cfg(all(feature = "author", feature = "conformance"))]
 mod test;
 
@@ -27,6 +29,8 @@ absent!(harness, "author");
 absent!(new, "author");
 #[cfg(not(feature = "author"))]
 absent!(pack, "author");
+#[cfg(not(feature = "author"))]
+absent!(profile, "author");
 #[cfg(not(all(feature = "author", feature = "conformance")))]
 absent!(test, "author,conformance");
 
@@ -43,6 +47,7 @@ pub(super) enum Command {
     Pack(pack::Args),
     Test(test::Args),
     Record(super::template_record::Args),
+    Profile(profile::Args),
     Dev(dev::Args),
     #[command(hide = true)]
     Harness(harness::Args),
@@ -57,6 +62,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Pack(args) => pack::run(setup, args, json).await,
         Command::Test(args) => test::run(setup, args, json).await,
         Command::Record(args) => super::template_record::run(setup, args, json).await,
+        Command::Profile(args) => profile::run(setup, args, json).await,
         Command::Dev(args) => dev::run(setup, args, json).await,
         Command::Harness(args) => harness::run(setup, args, json).await,
     }
