@@ -35,7 +35,8 @@ pub(super) const SCRIPT: &str = r#"(() => {
       pre { margin: 0; padding: 0 .75rem .75rem; max-height: 50vh; overflow: auto;
         white-space: pre-wrap; overflow-wrap: anywhere; }
       p { margin: 0; padding: 0 .75rem .5rem; } a { color: #90caf9; }
-    </style><details><summary></summary><p><a>at the widths of devices</a> <label>order
+    </style><details><summary></summary><p><a>at the widths of devices</a>
+      <a href="/__sitewright/edit">edit order and replies</a> <label>order
       <select></select></label></p><pre></pre></details>`;
     root.querySelector("summary").textContent = `${lines.length} notes about this site`;
     root.querySelector("pre").textContent = lines.join("\n");
