@@ -320,6 +320,8 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sitewright_model::failure::{Frame, OfAttempt, SourceLocation, TrapCode, TrapRecord};
+    use sitewright_model::message;
 
     #[test]
     fn a_key_that_was_taken_out_may_be_anything_and_nothing_else_may() {
@@ -340,6 +342,58 @@ mod tests {
                 "{recorded} / {now}"
             );
         }
+    }
+
+    fn stopped(kind: FailureKind, frames: Vec<Frame>) -> FailureRecord {
+        let of = OfAttempt {
+            order: "1".to_owned(),
+            job: None,
+            attempt: String::new(),
+            trace_id: String::new(),
+            template: "a".to_owned(),
+            config_version: String::new(),
+        };
+        let trap = TrapRecord {
+            code: TrapCode::Memory,
+            message: "too much".to_owned(),
+            frames,
+            symbols_missing: None,
+        };
+        let message = message!("stopped by a limit");
+        FailureRecord { trap: Some(trap), ..FailureRecord::without_run(kind, message, of) }
+    }
+
+    fn frame(function: &str, offset: Option<u64>) -> Frame {
+        Frame {
+            function: function.to_owned(),
+            file: None,
+            line: None,
+            column: None,
+            own: offset.is_none(),
+            inlined: false,
+            offset,
+        }
+    }
+
+    /// A worker does not read the stack of an interpreter that a limit has stopped.
+    #[test]
+    fn the_line_of_a_limit_that_only_a_replay_reads_is_no_difference() {
+        let engine = || frame("PyEval_EvalFrame", Some(7));
+        let own = || frame("make", None);
+        let place = || SourceLocation { file: "app.py".to_owned(), line: 40, column: None };
+        for (kind, different) in [(FailureKind::MemoryLimit, false), (FailureKind::Trap, true)] {
+            let recorded = stopped(kind, vec![engine()]);
+            let now =
+                FailureRecord { location: Some(place()), ..stopped(kind, vec![own(), engine()]) };
+            let found = failures(&recorded, &now, false);
+            assert_eq!(!found.is_empty(), different, "{kind}: {found:?}");
+        }
+        // Another place in the engine is one.
+        let recorded = stopped(FailureKind::MemoryLimit, vec![engine()]);
+        let now = stopped(FailureKind::MemoryLimit, vec![own(), frame("malloc", Some(9))]);
+        let found = failures(&recorded, &now, false);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].what, "trap.frames");
     }
 
     #[test]
