@@ -35,6 +35,9 @@ use sitewright_site::SiteProblem;
 pub use edit::Inputs;
 pub use server::{Board, Server};
 
+/// Folder of a project's cases of the conformance suite.
+pub const CASES: &str = "conformance";
+
 /// The source of AI replies.
 #[derive(Debug, Clone)]
 pub enum AiSource {
@@ -160,8 +163,12 @@ impl Dev {
         }
     }
 
-    /// Whether a file is an input of the run (the order or the script) and not template source.
+    /// Whether a file is an input of the run (the order or the script) or a case, and not template
+    /// source.
     fn is_input(&self, path: &Path, board: &Board) -> bool {
+        if path.starts_with(self.builder.project().folder.join(CASES)) {
+            return true;
+        }
         let script = match &self.ai {
             AiSource::Script(script) => Some(script.as_path()),
             AiSource::Recorded { .. } => None,

@@ -13,7 +13,9 @@ use crate::config::Config;
 use sitewright_author::build::{Builder, Mode};
 use sitewright_author::dev::places::{Editor, Links};
 use sitewright_author::dev::watch::Watcher;
-use sitewright_author::dev::{AiSource, Board, Dev, Event, Failed, Inputs, Server, Took};
+use sitewright_author::dev::{
+    AiSource, Board, CASES, Dev, Event, Failed, Inputs, Server, Took,
+};
 use sitewright_author::project::Project;
 use sitewright_failure::render;
 use sitewright_http as http;
@@ -25,8 +27,6 @@ use sitewright_runtime::plugin::TemplateSetting;
 const CONFIG: &str = "sitewright.toml";
 /// File of a project with scripted AI replies.
 const SCRIPT: &str = "ai.toml";
-/// Folder of a project with cases of the conformance suite.
-const CASES: &str = "conformance";
 /// Number of releases of the site that are kept on disk.
 const KEEP: usize = 2;
 /// Maximum time to wait for browsers to close their connections.
