@@ -13,9 +13,7 @@ use crate::config::Config;
 use sitewright_author::build::{Builder, Mode};
 use sitewright_author::dev::places::{Editor, Links};
 use sitewright_author::dev::watch::Watcher;
-use sitewright_author::dev::{
-    AiSource, Board, CASES, Dev, Event, Failed, Inputs, Server, Took,
-};
+use sitewright_author::dev::{AiSource, Board, CASES, Dev, Event, Failed, Inputs, Server, Took};
 use sitewright_author::project::Project;
 use sitewright_failure::render;
 use sitewright_http as http;
