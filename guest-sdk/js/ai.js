@@ -1,5 +1,6 @@
 import { completeAll } from 'sitewright:template/ai-sync@0.2.0';
 import { Failure } from './failure.js';
+import { notePlace } from './place.js';
 
 /**
  * A request to a model.
@@ -48,6 +49,7 @@ export function ask(question) {
  * @throws {Failure} if at least one call failed; the failure blames all failed calls
  */
 export function askAll(questions) {
+  notePlace();
   const names = Object.keys(questions);
   const outcomes = completeAll(names.map((name) => request(questions[name])));
   const failed = outcomes.filter((outcome) => outcome.tag === 'err').map((outcome) => outcome.val);

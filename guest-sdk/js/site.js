@@ -2,6 +2,7 @@ import * as diagnostics from 'sitewright:template/diagnostics@0.2.0';
 import { Writer, exists, write } from 'sitewright:template/site@0.2.0';
 import { Failure } from './failure.js';
 import { Html } from './html.js';
+import { notePlace } from './place.js';
 
 /**
  * Writes a file of the site. A file can be written once.
@@ -14,6 +15,7 @@ import { Html } from './html.js';
  * @throws {TypeError} if the content is neither text nor bytes
  */
 export function writeFile(path, content) {
+  notePlace();
   const bytes = bytesOf(content);
   refusing(path, () => write(path, bytes));
 }
@@ -38,6 +40,7 @@ export function fileExists(path) {
  * @throws {Error} from `append` and `finish` after `finish`
  */
 export function createFile(path) {
+  notePlace();
   let writer = refusing(path, () => Writer.create(path));
   // The host stops a template that uses a writer it has given back, without a line of the author.
   const opened = () => {
@@ -84,22 +87,24 @@ function refusing(path, work) {
  * not known.
  */
 export function progress(stage, done, total) {
+  notePlace();
   diagnostics.progress(stage, done, total);
 }
 
 /**
- * Adds a warning to the order's report. The run continues.
+ * Adds a warning to the order's report, with the line of the call. The run continues.
  *
  * @param {string} code a short, stable code for programs: `no-opening-hours`
  * @param {string} message the text for people
  */
 export function warn(code, message) {
+  const at = notePlace();
   diagnostics.report({
     severity: 'warning',
     code,
     message,
     causes: [],
-    location: undefined,
+    location: at && { file: at.file, line: at.line, column: at.column },
     attributes: [],
   });
 }

@@ -51,7 +51,7 @@
 //! #[template(
 //!     askama = sitewright_sdk::askama,
 //!     ext = "html",
-//!     source = "<!doctype html><html lang={{ order.locale.to_string() }}>\
+//!     source = "<!doctype html><html lang=\"{{ order.locale }}\">\
 //!               <title>{{ order.business_name }}</title>\
 //!               <h1>{{ copy.headline }}</h1><p>{{ copy.about }}</p>"
 //! )]

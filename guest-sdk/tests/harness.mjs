@@ -85,6 +85,8 @@ for (let round = 0; round < 2; round += 1) {
     ['call-1', 'call-2', 'call-3', 'call-4'],
   );
   assert.equal(run.reports[0].code, 'no-hours');
+  const at = run.reports[0].location;
+  assert.ok(at.file.endsWith('harness.mjs') && at.line > 0, JSON.stringify(at));
   assert.ok(run.aiCalls[0].prompt.includes('Campinas'));
   assert.throws(() => run.text('missing.html'), /written: index.html, n.txt/);
 }

@@ -101,6 +101,8 @@ for _ in range(2):
     assert run.progress == [("copy", 0, 1)] and run.most_calls_at_once == 3, run
     assert [call.reply.call_id for call in run.ai_calls] == [f"call-{n}" for n in range(1, 6)]
     assert run.reports[0].code == "no-hours" and "Campinas" in run.ai_calls[0].prompt, run
+    at = run.reports[0].location
+    assert at.file.endswith("harness.py") and at.line > 0, at
     # A part of the order is JSON, without what it does not have.
     prompt = run.ai_calls[0].prompt
     assert '"name": "Rye"' in prompt and "duration" not in prompt, prompt

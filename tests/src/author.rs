@@ -216,7 +216,10 @@ impl DevServer {
     }
 
     fn answer(&self, method: &str, host: &str, path: &str) -> Answer {
-        let mut stream = self.request(method, host, path);
+        Self::answered(self.request(method, host, path))
+    }
+
+    fn answered(mut stream: TcpStream) -> Answer {
         let mut text = Vec::new();
         stream.read_to_end(&mut text).expect("an answer");
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -234,6 +237,21 @@ impl DevServer {
     /// Sends a PUT without a body.
     pub fn put(&self, path: &str) -> Answer {
         self.answer("PUT", &self.address, path)
+    }
+
+    /// Sends a PUT with a body.
+    pub fn put_text(&self, path: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).expect("the server listens");
+        stream.set_read_timeout(Some(EVENT_TIMEOUT)).expect("a time limit");
+        write!(
+            stream,
+            "PUT {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: text/plain\r\ncontent-length: \
+             {}\r\nconnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .expect("it takes requests");
+        Self::answered(stream)
     }
 
     /// Subscribes to the stream of versions, as an open page does.

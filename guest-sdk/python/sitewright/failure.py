@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -79,9 +80,24 @@ def location(error):
     found = None
     step = error.__traceback__
     while step is not None:
-        file = step.tb_frame.f_code.co_filename
-        if not file.startswith(_FOREIGN) and not re.match(r"/[1-9][0-9]*/", file):
-            file = file.removeprefix(folder).lstrip("/")
+        if file := _own(step.tb_frame.f_code.co_filename):
             found = types.SourceLocation(file, step.tb_lineno, None)
         step = step.tb_next
     return found
+
+
+def here():
+    """The innermost line of the author's code that runs; `None` if there is none."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if file := _own(frame.f_code.co_filename):
+            return types.SourceLocation(file, frame.f_lineno, None)
+        frame = frame.f_back
+    return None
+
+
+def _own(file):
+    """The path of a file of the author, below the folder of the modules; `None` for another."""
+    if file.startswith(_FOREIGN) or re.match(r"/[1-9][0-9]*/", file):
+        return None
+    return file.removeprefix(folder).lstrip("/")

@@ -5,7 +5,7 @@ import contextlib
 from componentize_py_types import Err
 from wit_world.imports import diagnostics, site
 
-from .failure import Failure
+from .failure import Failure, here
 
 
 def write_file(path: str, content: str | bytes) -> None:
@@ -105,7 +105,7 @@ def progress(stage: str, done: int, total: int) -> None:
 
 
 def warn(code: str, message: str) -> None:
-    """Adds a warning to the order's report. The run continues.
+    """Adds a warning to the order's report, with the line of the call. The run continues.
 
     Args:
         code: A short, stable code for programs: `no-opening-hours`.
@@ -114,4 +114,4 @@ def warn(code: str, message: str) -> None:
     is_text("the code of a warning", code)
     is_text("the message of a warning", message)
     severity = diagnostics.Severity.WARNING
-    diagnostics.report(diagnostics.Diagnostic(severity, code, message, [], None, []))
+    diagnostics.report(diagnostics.Diagnostic(severity, code, message, [], here(), []))

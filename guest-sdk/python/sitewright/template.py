@@ -1,15 +1,23 @@
 """The base class of templates."""
 
+from typing import TYPE_CHECKING
+
 from componentize_py_types import Err
-from wit_world import exports
 from wit_world.imports.types import AiPurpose, Manifest
 
 from ._interpreter import end_tasks
 from .failure import Failure
 from .order import SCHEMA, Order
 
+if TYPE_CHECKING:
+    # The bindings are made when a component is built: a checker of types does not find them, and
+    # would check nothing in a class below one that it does not know.
+    class Generator: ...
+else:
+    from wit_world.exports import Generator
 
-class Template(exports.Generator):
+
+class Template(Generator):
     """A site template. The module that is built must have a subclass with the name `Generator`."""
 
     name: str

@@ -12,6 +12,7 @@
 //! | [`dev`] | how is the site rebuilt and shown after every save? |
 //! | [`native`] | how do a project's own tests run? |
 //! | [`harness`] | who answers the calls of a template in such a test? |
+//! | [`flame`] | how is a profile of a template drawn? |
 //! | [`strip`] | how is debug information removed from a component? |
 //!
 //! **Invariant:** the server of [`dev`] listens on the loopback interface only.
@@ -22,6 +23,7 @@
 pub mod build;
 pub mod dev;
 pub mod fetch;
+pub mod flame;
 pub mod harness;
 pub mod name;
 pub mod native;

@@ -28,3 +28,37 @@ pub(crate) fn files(language: Language) -> impl Iterator<Item = (&'static str, &
     };
     files.iter().copied().chain(workspace)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The package `sitewright` of a language, as its tools install it from the project.
+    fn file(language: Language, path: &str) -> String {
+        let found = files(language).find(|(at, _)| *at == path);
+        let (_, bytes) = found.unwrap_or_else(|| panic!("{path} is not carried"));
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_sdks_are_packages_of_the_version_of_this_program() {
+        let version = env!("CARGO_PKG_VERSION");
+        let python = file(Language::Python, "guest-sdk/python/pyproject.toml");
+        let python: toml::Table = python.parse().unwrap();
+        let project = &python["project"];
+        assert_eq!(
+            (project["name"].as_str(), project["version"].as_str()),
+            (Some("sitewright"), Some(version))
+        );
+        let data = python["tool"]["setuptools"]["package-data"]["sitewright"].as_array().unwrap();
+        for name in data.iter().filter_map(toml::Value::as_str) {
+            file(Language::Python, &format!("guest-sdk/python/sitewright/{name}"));
+        }
+        let js = file(Language::Js, "guest-sdk/js/package.json");
+        let js: serde_json::Value = serde_json::from_str(&js).unwrap();
+        assert_eq!(
+            (js["name"].as_str(), js["version"].as_str()),
+            (Some("sitewright"), Some(version))
+        );
+    }
+}

@@ -883,6 +883,7 @@ fn template_settings(
         by_name: templates.into_iter().map(|(name, keys)| (name, setting(keys))).collect(),
         of_all: TemplateSetting::default(),
         coredump,
+        read_stacks: false,
     }
 }
 

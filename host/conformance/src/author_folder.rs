@@ -20,7 +20,7 @@ pub const FOLDER: &str = "conformance";
 /// The settings in it.
 const SETTINGS: &str = "conformance.toml";
 /// A case's file in its folder.
-const CASE: &str = "case.toml";
+pub(super) const CASE: &str = "case.toml";
 /// A case's order, if `case.toml` names none.
 const ORDER: &str = "order.json";
 /// A case's script, if `case.toml` names none.

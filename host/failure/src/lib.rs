@@ -6,6 +6,8 @@
 //! | [`symbolize`] | which function, file and line is an offset into a component? |
 //! | `raw_frame` | what does a frame look like before it is symbolized? |
 //! | `python` | which exception did the interpreter print before it stopped? |
+//! | `python_stack` | in which line was the interpreter when it was stopped? |
+//! | `noted_place` | where did the template call its SDK before it was stopped? |
 //! | `source` | which lines of source are around the failure? |
 //! | [`fingerprint`] | which failures are the same bug? |
 //! | [`group`] | how often did it happen, and in how many orders? |
@@ -18,7 +20,8 @@
 //! | [`schema`] | the published JSON Schema of a record |
 //!
 //! **Invariant:** this crate depends on `gimli` and no other crate of the host does; it does not
-//! depend on wasmtime. Its input are offsets into a component, never an engine.
+//! depend on wasmtime. Its input are offsets into a component, or the bytes of a guest's memory,
+//! never an engine.
 //!
 //! **Invariant:** symbolizing is bounded in time and memory, whatever the debug information says.
 //!
@@ -30,7 +33,9 @@ pub mod coredump;
 mod event;
 pub mod fingerprint;
 pub mod group;
+mod noted_place;
 mod python;
+mod python_stack;
 mod raw_frame;
 pub mod records;
 pub mod render;
@@ -41,6 +46,8 @@ pub mod symbolize;
 mod version_1;
 
 pub use event::emit;
+pub use noted_place::noted_place;
 pub use python::PythonException;
+pub use python_stack::python_stack;
 pub use raw_frame::RawFrame;
 pub use source::from_folder;

@@ -200,20 +200,26 @@ fn frame(line: &str) -> Option<Frame> {
         Some((number, function)) => (number, function.trim()),
         None => (rest, "<module>"),
     };
+    let line = number.trim().parse::<u32>().ok().filter(|line| *line > 0);
+    Some(frame_of(path, line, function))
+}
+
+/// The frame of a function in a file, as the interpreter names them.
+pub(crate) fn frame_of(path: &str, line: Option<u32>, function: &str) -> Frame {
     let own = !FOREIGN.iter().any(|start| path.starts_with(start))
         && !is_of_library(path)
         && !shorten(path).starts_with(SDK)
         && !path.contains("/site-packages/")
         && !path.contains("/lib/python");
-    Some(Frame {
+    Frame {
         function: function.to_owned(),
         file: Some(shorten(path).to_owned()),
-        line: number.trim().parse().ok().filter(|line| *line > 0),
+        line,
         column: None,
         own,
         inlined: false,
         offset: None,
-    })
+    }
 }
 
 /// Whether a path is in a numbered folder of componentize-py other than the first, which has the

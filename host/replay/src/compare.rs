@@ -115,9 +115,14 @@ pub(super) fn failures(
 ) -> Vec<FieldDifference> {
     let mut differences = Vec::new();
     let (then, is) = (value(recorded), value(now));
-    let by_processor_time =
-        recorded.kind == FailureKind::CpuLimit && now.kind == FailureKind::CpuLimit;
+    let both = |kind: FailureKind| recorded.kind == kind && now.kind == kind;
+    let by_processor_time = both(FailureKind::CpuLimit);
+    // A worker does not read where the code of a guest was that a limit has stopped; a replay does.
+    let by_limit = by_processor_time || both(FailureKind::MemoryLimit);
     for field in SAME {
+        if by_limit && matches!(field, "location" | "message") {
+            continue;
+        }
         let depends_on_text =
             !matches!(field, "kind" | "code" | "location" | "stage" | "progress" | "blamed_calls");
         if scrubbed && depends_on_text {
@@ -125,10 +130,7 @@ pub(super) fn failures(
         }
         // Where exactly the limit stops the guest depends on the machine.
         if by_processor_time
-            && matches!(
-                field,
-                "message" | "causes" | "stage" | "progress" | "log" | "stderr" | "stdout"
-            )
+            && matches!(field, "causes" | "stage" | "progress" | "log" | "stderr" | "stdout")
         {
             continue;
         }
@@ -152,7 +154,8 @@ pub(super) fn failures(
     if !scrubbed {
         differ("trap.message", &then["trap"]["message"], &is["trap"]["message"], &mut differences);
     }
-    differ("trap.frames", &frames(recorded), &frames(now), &mut differences);
+    let (then, is) = (frames(recorded, by_limit), frames(now, by_limit));
+    differ("trap.frames", &then, &is, &mut differences);
     differences
 }
 
@@ -237,13 +240,15 @@ fn timeless(diagnostics: &Value) -> Value {
     diagnostics
 }
 
-/// The frames without what depends on the available debug information.
-fn frames(record: &FailureRecord) -> Value {
+/// The frames without what depends on the available debug information; if `engine_only`, those of
+/// the engine, which have an offset, and none of an interpreted language.
+fn frames(record: &FailureRecord, engine_only: bool) -> Value {
     let Some(trap) = &record.trap else { return Value::Null };
     // Inlined frames share the offset of the one they were inlined into.
     let mut offsets: Vec<Value> = trap
         .frames
         .iter()
+        .filter(|frame| !engine_only || frame.offset.is_some())
         .map(|frame| match frame.offset {
             Some(offset) => Value::from(format!("{offset:#x}")),
             None => Value::from(frame.function.clone()),
@@ -315,6 +320,8 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sitewright_model::failure::{Frame, OfAttempt, SourceLocation, TrapCode, TrapRecord};
+    use sitewright_model::message;
 
     #[test]
     fn a_key_that_was_taken_out_may_be_anything_and_nothing_else_may() {
@@ -335,6 +342,58 @@ mod tests {
                 "{recorded} / {now}"
             );
         }
+    }
+
+    fn stopped(kind: FailureKind, frames: Vec<Frame>) -> FailureRecord {
+        let of = OfAttempt {
+            order: "1".to_owned(),
+            job: None,
+            attempt: String::new(),
+            trace_id: String::new(),
+            template: "a".to_owned(),
+            config_version: String::new(),
+        };
+        let trap = TrapRecord {
+            code: TrapCode::Memory,
+            message: "too much".to_owned(),
+            frames,
+            symbols_missing: None,
+        };
+        let message = message!("stopped by a limit");
+        FailureRecord { trap: Some(trap), ..FailureRecord::without_run(kind, message, of) }
+    }
+
+    fn frame(function: &str, offset: Option<u64>) -> Frame {
+        Frame {
+            function: function.to_owned(),
+            file: None,
+            line: None,
+            column: None,
+            own: offset.is_none(),
+            inlined: false,
+            offset,
+        }
+    }
+
+    /// A worker does not read the stack of an interpreter that a limit has stopped.
+    #[test]
+    fn the_line_of_a_limit_that_only_a_replay_reads_is_no_difference() {
+        let engine = || frame("PyEval_EvalFrame", Some(7));
+        let own = || frame("make", None);
+        let place = || SourceLocation { file: "app.py".to_owned(), line: 40, column: None };
+        for (kind, different) in [(FailureKind::MemoryLimit, false), (FailureKind::Trap, true)] {
+            let recorded = stopped(kind, vec![engine()]);
+            let now =
+                FailureRecord { location: Some(place()), ..stopped(kind, vec![own(), engine()]) };
+            let found = failures(&recorded, &now, false);
+            assert_eq!(!found.is_empty(), different, "{kind}: {found:?}");
+        }
+        // Another place in the engine is one.
+        let recorded = stopped(FailureKind::MemoryLimit, vec![engine()]);
+        let now = stopped(FailureKind::MemoryLimit, vec![own(), frame("malloc", Some(9))]);
+        let found = failures(&recorded, &now, false);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].what, "trap.frames");
     }
 
     #[test]

@@ -21,7 +21,9 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::replay::ReplayReport;
 use sitewright_runtime::host_functions::{CursorMode, ReplayCursor, RunProgress};
-use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
+use sitewright_runtime::plugin::{
+    Cache, Catalogue, Compiler, Engine, Limits, Loader, TemplateSettings,
+};
 use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     AttemptRequest, JournalUse, OrderReading, Publication, ReplayInput, Services, Stage, attempt,
@@ -237,6 +239,7 @@ fn services(
     let cache = if of_bundle { Cache::off() } else { options.cache.clone() };
     let loader = Loader::new(engine, cache, limits.clone())
         .map_err(|error| cannot(format!("{error:#}")))?
+        .with_settings(TemplateSettings { read_stacks: true, ..TemplateSettings::default() })
         .with_compiler(options.compiler.clone())
         .with_confined(options.confined.clone());
     let sites =

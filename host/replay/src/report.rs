@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use sitewright_failure::render;
-use sitewright_model::failure::TemplateRef;
+use sitewright_model::failure::{FailureKind, TemplateRef};
 use sitewright_model::replay::{Called, FieldDifference, ReplayReport, ReplayVerdict};
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -67,10 +67,18 @@ fn write(report: &ReplayReport, out: &mut String, width: usize) -> std::fmt::Res
     Ok(())
 }
 
-/// Whether the replay's failure record differs from the recorded one.
+/// Whether the replay's failure record differs from the recorded one, or has the line of a failure
+/// by a limit, which a worker does not read.
 fn shows_record(report: &ReplayReport) -> bool {
-    matches!(
-        report.verdict,
-        ReplayVerdict::AnotherFailure | ReplayVerdict::StoppedAtReport | ReplayVerdict::SameFailure
-    )
+    let has_line = report.failure.as_ref().is_some_and(|record| {
+        matches!(record.kind, FailureKind::CpuLimit | FailureKind::MemoryLimit)
+            && record.location.is_some()
+    });
+    has_line
+        || matches!(
+            report.verdict,
+            ReplayVerdict::AnotherFailure
+                | ReplayVerdict::StoppedAtReport
+                | ReplayVerdict::SameFailure
+        )
 }

@@ -36,8 +36,8 @@ def hoard():
 
 
 def spin():
-    while True:
-        pass
+    # One line, so that it is known at which one it is stopped.
+    while True: pass
 
 
 async def ask(prompt):

@@ -272,6 +272,28 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     assert!(server.get("/").body.contains("Written twice."));
     let widths = server.get("/__sitewright/widths");
     assert!(widths.status == 200 && widths.body.contains("<main>"), "{widths:?}");
+
+    // The order is changed in the browser, and saved as a case with the replies.
+    assert!(server.get("/__sitewright/edit").body.contains("<form id=\"order\">"));
+    let inputs: Value = serde_json::from_str(&server.get("/__sitewright/inputs").body).unwrap();
+    assert_eq!((&inputs["name"], &inputs["cases"]), (&json!("order.json"), &json!(true)));
+    assert!(inputs["schema"]["properties"]["services"].is_object(), "{inputs:#}");
+    let script = inputs["script"].as_str().unwrap();
+    assert_eq!(server.put_text("/__sitewright/edit/script", "[[rule").status, 422);
+    assert_eq!(server.put_text("/__sitewright/edit/order", "{").status, 422);
+    let order = inputs["order"].as_str().unwrap().replace("Lawns & hedges", "Ponds");
+    assert_eq!(server.put_text("/__sitewright/edit/order", &order).status, 204);
+    server.until("shown");
+    assert!(server.get("/").body.contains("Ponds"));
+    for (name, status) in [("Ponds", 422), ("ponds", 204), ("ponds", 409)] {
+        let answer = server.put(&format!("/__sitewright/edit/cases/{name}"));
+        assert_eq!(answer.status, status, "{name}: {}", answer.body);
+    }
+    let case = |name: &str| {
+        fs::read_to_string(desk.path().join("green-gate/conformance/ponds").join(name)).unwrap()
+    };
+    assert_eq!((case("order.json").as_str(), case("ai.toml").as_str()), (order.as_str(), script));
+    assert!(case("case.toml").contains("script = \"ai.toml\""));
     assert_eq!(server.interrupt(), 0);
 
     // A folder of orders: the browser chooses one.

@@ -109,6 +109,29 @@ async fn a_manifest_in_the_file_is_listed_without_a_run_and_held_against_describ
 }
 
 #[test]
+fn a_component_that_other_tools_built_is_packed_with_its_manifest() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let wasm = fs::read(guest("guest-minimal")).unwrap();
+    let file = bench.write("minimal.wasm", &wasm).to_string_lossy().into_owned();
+    let inspected = || bench.run(&["--json", "template", "inspect", &file]).json();
+    let before = inspected();
+    assert_eq!(before["loaded"], true, "{before}");
+    let packed = bench.run(&["--json", "template", "pack", &file]);
+    assert_eq!(packed.code, 0, "{}", packed.stderr);
+    let packed = packed.json()["templates"][0].take();
+    let after = inspected();
+    assert_eq!((&after["loaded"], &after["digest"]), (&json!(false), &packed["digest"]));
+    assert_eq!(after["version"], before["version"]);
+    // The same once more changes nothing, and what is no component is refused.
+    assert_eq!(bench.run(&["template", "pack", &file]).code, 0);
+    assert_eq!(inspected(), after);
+    let text = bench.write("text.wasm", "no component").to_string_lossy().into_owned();
+    let refused = bench.run(&["template", "pack", &text]);
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert!(refused.stderr.contains("text.wasm"), "{}", refused.stderr);
+}
+
+#[test]
 fn conformance_warns_of_what_a_template_of_an_older_version_lacks() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     for (file, verdict, lacks) in [

@@ -510,3 +510,35 @@ fn the_lines_around_the_place_come_from_below_the_source_and_nowhere_else() {
     let record = configured.generate(&template, &faulty("oob", Value::Null)).failure();
     assert_eq!(record["source"]["line"], line);
 }
+
+#[test]
+fn a_profile_names_the_functions_that_compute() {
+    let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 200\n");
+    let order = bench.write("order.json", faulty("spin", Value::Null).to_string());
+    let (template, out) = (guest("guest-faulty"), bench.path().join("profile"));
+    let arguments = [
+        "--json",
+        "--out",
+        "profile",
+        "template",
+        "profile",
+        "--template",
+        &template.to_string_lossy(),
+        "--order",
+        &order.to_string_lossy(),
+    ];
+    let done = bench.run(&arguments);
+    assert_eq!(done.code, 4, "{}\n{}", done.stdout, done.stderr);
+    let report = done.json();
+    // A failure ends the runs, and what it used is drawn.
+    let ended = (&report["runs"], &report["failure"]["kind"]);
+    assert_eq!(ended, (&json!(1), &json!("cpu_limit")), "{report:#}");
+    assert!(report["samples"].as_u64().is_some_and(|samples| samples >= 5), "{report:#}");
+    assert!(report["own"].to_string().contains("traps::spin"), "{report:#}");
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    for (name, part) in
+        [("cpu.svg", "traps::spin"), ("cpu.folded", "traps::spin"), ("memory.svg", "<svg ")]
+    {
+        assert!(read(name).contains(part), "{name}");
+    }
+}

@@ -294,11 +294,12 @@ fn a_javascript_exception_is_told_with_its_stack() {
         ("microtask", "panic", "`queueMicrotask` was called", ""),
         ("network", "panic", "templates have no network", ""),
         ("unquoted", "panic", "TypeError: an attribute has no quotes", ""),
-        ("spin", "cpu_limit", "", ""),
-        ("memory-bomb", "memory_limit", "", ""),
+        ("spin", "cpu_limit", "is not known; its last call of the SDK was at ", ""),
+        ("memory-bomb", "memory_limit", "is not known; its last call of the SDK was at ", ""),
     ];
     for (fault, kind, message, stderr) in rows {
-        let bench = Workbench::scripted(&rules, "[limits]\ncpu_ms = 2000");
+        let limits = "[limits]\ncpu_ms = 2000\nmemory_bytes = 134217728";
+        let bench = Workbench::scripted(&rules, limits);
         let record = bench.generate(&file, &faulty(fault, Value::Null)).failure();
         assert_eq!(record["kind"], kind, "{fault}: {record:#}");
         let text = record["message"].as_str().unwrap();
@@ -306,7 +307,7 @@ fn a_javascript_exception_is_told_with_its_stack() {
         let printed = record["stderr"].as_str().unwrap_or_default();
         assert!(printed.contains(stderr), "{fault}: {printed}");
         match fault {
-            "error" => {
+            "error" | "spin" | "memory-bomb" => {
                 let location = &record["location"];
                 assert!(
                     location["file"].as_str().unwrap().ends_with(".js")

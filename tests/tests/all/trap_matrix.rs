@@ -373,14 +373,17 @@ fn a5_the_matrix_of_failures_in_python() {
             configuration: MEMORY,
             code: Some("memory"),
             message: "67108864 are allowed",
+            own: Some(("hoard", "hoard", "app.py", "blocks.append(")),
             ..ROW
         },
         Row {
             fault: "spin",
             kind: "cpu_limit",
-            configuration: CPU,
+            // Enough to reach the loop.
+            configuration: "[limits]\ncpu_ms = 1000",
             code: Some("cpu"),
-            message: "100 ms are allowed",
+            message: "1000 ms are allowed",
+            own: Some(("spin", "spin", "app.py", "while True: pass")),
             ..ROW
         },
         Row {

@@ -30,7 +30,7 @@ use crate::languages::{self, Template};
 use crate::process;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Group, Workspace};
-use archive::Entry;
+use archive::{Content, Entry};
 use parts::Parts;
 
 /// Files of the repository that are in the archive as they are, with their paths there.
@@ -79,7 +79,11 @@ pub(crate) fn run(workspace: &Workspace, args: &DistArgs) -> anyhow::Result<()> 
 
     console::heading("licences and bill of materials");
     let (components, foreign) = components(workspace, args.profile)?;
-    entries.extend(components);
+    // In an archive for tests, compiling the large ones in a debug build would take a minute.
+    entries.extend(match args.profile {
+        Profile::Release => packed(workspace, &sh, &binary, components)?,
+        Profile::Dev => components,
+    });
     let parts = Parts::collect(workspace, &toolchain, target, &foreign)?;
     let version = parts.host.version.clone().unwrap_or_default();
     anyhow::ensure!(
@@ -257,6 +261,29 @@ fn components(
     Ok((entries, foreign))
 }
 
+/// The components with their manifests in them, so that hosts list them without compiling them.
+fn packed(
+    workspace: &Workspace,
+    sh: &Shell,
+    binary: &Path,
+    components: Vec<Entry>,
+) -> anyhow::Result<Vec<Entry>> {
+    let folder = workspace.target.join("dist-work/templates");
+    demo::remove(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    components
+        .into_iter()
+        .map(|entry| {
+            let Content::File(file) = &entry.content else { return Ok(entry) };
+            let copy = folder.join(file.file_name().unwrap_or_default());
+            fs::copy(file, &copy).with_context(|| format!("cannot copy {}", file.display()))?;
+            process::quietly(cmd!(sh, "{binary} template pack {copy}"))
+                .map_err(|why| anyhow::anyhow!("{} has no manifest: {why}", copy.display()))?;
+            Ok(Entry::copied(entry.path, copy))
+        })
+        .collect()
+}
+
 /// The files of the repository that are in the archive.
 fn repository_files(workspace: &Workspace) -> anyhow::Result<Vec<Entry>> {
     let root = &workspace.root;
@@ -322,7 +349,7 @@ mod tests {
             assert!(paths.contains(&path), "{path} is missing in {paths:?}");
         }
         for entry in &entries {
-            let archive::Content::File(file) = &entry.content else { continue };
+            let Content::File(file) = &entry.content else { continue };
             assert!(file.is_file(), "{}", file.display());
         }
         for name in NOT_DEPLOYED {

@@ -7,10 +7,12 @@
 //! | `round` | how does a change become a site or a failure? |
 //! | [`server`] | what does the browser get? |
 //! | `page` | how do failure pages and the reload script look? |
+//! | `edit` | how are the order and the AI replies changed in the browser? |
 //! | [`places`] | how do files and lines in a report open in the editor? |
 //! | `ansi` | how does terminal output become HTML? |
 
 mod ansi;
+mod edit;
 mod page;
 pub mod places;
 mod round;
@@ -30,7 +32,11 @@ use sitewright_model::message::Message;
 use sitewright_runtime::run::{Printed, Services};
 use sitewright_site::SiteProblem;
 
+pub use edit::Inputs;
 pub use server::{Board, Server};
+
+/// Folder of a project's cases of the conformance suite.
+pub const CASES: &str = "conformance";
 
 /// The source of AI replies.
 #[derive(Debug, Clone)]
@@ -125,7 +131,8 @@ impl Dev {
         loop {
             report(Event::Begun(&dirty.files));
             let order = &board.orders()[*chosen.borrow_and_update()];
-            let round = round::round(self, order, dirty.source, &mut built, saved, tool);
+            let sources = round::Sources { order, changed: dirty.source, board };
+            let round = round::round(self, sources, &mut built, saved, tool);
             // A save or a choice during the round cancels it: its site would be outdated.
             let change = tokio::select! {
                 biased;
@@ -156,8 +163,12 @@ impl Dev {
         }
     }
 
-    /// Whether a file is an input of the run (the order or the script) and not template source.
+    /// Whether a file is an input of the run (the order or the script) or a case, and not template
+    /// source.
     fn is_input(&self, path: &Path, board: &Board) -> bool {
+        if path.starts_with(self.builder.project().folder.join(CASES)) {
+            return true;
+        }
         let script = match &self.ai {
             AiSource::Script(script) => Some(script.as_path()),
             AiSource::Recorded { .. } => None,

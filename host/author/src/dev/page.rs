@@ -5,6 +5,7 @@ use askama::Template as _;
 use super::places::Links;
 use super::{Failed, Notes, ansi};
 use sitewright_failure::render;
+use sitewright_model::failure::Diagnostic;
 use sitewright_model::message::causes_of;
 
 /// Path prefix of the server's own resources; it hides a folder of that name in the site.
@@ -34,7 +35,8 @@ pub(super) const SCRIPT: &str = r#"(() => {
       pre { margin: 0; padding: 0 .75rem .75rem; max-height: 50vh; overflow: auto;
         white-space: pre-wrap; overflow-wrap: anywhere; }
       p { margin: 0; padding: 0 .75rem .5rem; } a { color: #90caf9; }
-    </style><details><summary></summary><p><a>at the widths of devices</a> <label>order
+    </style><details><summary></summary><p><a>at the widths of devices</a>
+      <a href="/__sitewright/edit">edit order and replies</a> <label>order
       <select></select></label></p><pre></pre></details>`;
     root.querySelector("summary").textContent = `${lines.length} notes about this site`;
     root.querySelector("pre").textContent = lines.join("\n");
@@ -160,7 +162,7 @@ pub(super) fn failure(failed: &Failed, version: &str, links: Option<&Links>) -> 
 
 /// The notes about a site, one a line: warnings first, then what the template logged and printed.
 pub(super) fn note_lines(notes: &Notes) -> Vec<String> {
-    let reported = notes.diagnostics.iter().map(|one| format!("{}: {}", one.code, one.message));
+    let reported = notes.diagnostics.iter().map(Diagnostic::summary);
     let warned = notes.warnings.iter().map(ToString::to_string);
     let printed = &notes.printed;
     let texts =

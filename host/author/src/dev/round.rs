@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::server::ServedSite;
-use super::{AiSource, Dev, Failed, Notes, Took};
+use super::{AiSource, Board, Dev, Failed, Notes, Took};
 use crate::build::Listener;
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
 use sitewright_model::message;
@@ -19,30 +19,40 @@ use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 
+/// What a round is made of.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    /// The order document.
+    pub(super) order: &'a Path,
+    /// Whether the template's source has changed.
+    pub(super) changed: bool,
+    /// Receives the template's schema of orders.
+    pub(super) board: &'a Board,
+}
+
 /// Builds if the source changed or no build succeeded yet, runs the order, and reads the site.
 pub(super) async fn round(
     dev: &Dev,
-    order: &Path,
-    source_changed: bool,
+    sources: Sources<'_>,
     built: &mut Option<PathBuf>,
     saved: Instant,
     tool: Listener<'_>,
 ) -> (Result<ServedSite, Failed>, Took) {
     let mut took = Took::default();
-    let end = stages(dev, order, source_changed, built, tool, &mut took).await;
+    let end = stages(dev, sources, built, tool, &mut took).await;
     took.total = saved.elapsed();
     (end, took)
 }
 
 async fn stages(
     dev: &Dev,
-    order: &Path,
-    source_changed: bool,
+    sources: Sources<'_>,
     built: &mut Option<PathBuf>,
     tool: Listener<'_>,
     took: &mut Took,
 ) -> Result<ServedSite, Failed> {
-    let component = match built.as_ref().filter(|_| !source_changed) {
+    let Sources { order, changed, board } = sources;
+    let component = match built.as_ref().filter(|_| !changed) {
         Some(component) => component.clone(),
         None => {
             *built = None;
@@ -58,9 +68,13 @@ async fn stages(
     let host = Services { gateway: Arc::new(gateway), ..dev.host.clone() };
     let template = component.to_string_lossy().into_owned();
     let start = Instant::now();
-    // Loaded here only to measure it: the attempt reports a load error, with its context.
+    // Loaded here to measure it, and for its schema: the attempt reports a load error, with its
+    // context.
     let loaded = host.catalogue.load(&template).await;
     took.load = start.elapsed();
+    if let Ok(template) = &loaded {
+        board.set_schema(template.manifest.order_schema_text.clone());
+    }
     drop(loaded);
     let start = Instant::now();
     let request = AttemptRequest {

@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::edit::{self, Inputs};
 use super::places::Links;
 use super::{Failed, Notes, page};
 use sitewright_model::message;
@@ -108,6 +109,9 @@ pub struct Board {
     orders: Arc<[PathBuf]>,
     /// The index of the chosen one.
     chosen: watch::Sender<usize>,
+    inputs: Arc<Inputs>,
+    /// The template's schema of orders, once it is known.
+    schema: watch::Sender<Option<Arc<str>>>,
 }
 
 impl Board {
@@ -124,7 +128,20 @@ impl Board {
             links,
             orders: orders.into(),
             chosen: watch::Sender::new(0),
+            inputs: Arc::default(),
+            schema: watch::Sender::new(None),
         }
+    }
+
+    /// The same with what the browser can change beside the order. Default: nothing.
+    #[must_use]
+    pub fn with_inputs(self, inputs: Inputs) -> Self {
+        Board { inputs: Arc::new(inputs), ..self }
+    }
+
+    /// Sets the schema of which the form of the order is made, as JSON text.
+    pub(super) fn set_schema(&self, schema: Arc<str>) {
+        self.schema.send_replace(Some(schema));
     }
 
     /// The order documents.
@@ -200,6 +217,8 @@ impl Server {
             stop: stop.clone(),
             orders: board.orders.clone(),
             chosen: board.chosen.clone(),
+            inputs: board.inputs.clone(),
+            schema: board.schema.subscribe(),
         };
         let router = Router::new()
             .route(&format!("{}events", page::OWN), get(events))
@@ -207,8 +226,13 @@ impl Server {
             .route(&format!("{}notes", page::OWN), get(notes))
             .route(&format!("{}widths", page::OWN), get(widths))
             .route(&format!("{}orders", page::OWN), get(orders))
+            .route(&format!("{}edit", page::OWN), get(edit::page))
+            .route(&format!("{}inputs", page::OWN), get(edit::inputs))
             // Another site's page cannot send a PUT.
             .route(&format!("{}orders/{{index}}", page::OWN), put(choose))
+            .route(&format!("{}edit/order", page::OWN), put(edit::put_order))
+            .route(&format!("{}edit/script", page::OWN), put(edit::put_script))
+            .route(&format!("{}edit/cases/{{name}}", page::OWN), put(edit::put_case))
             .fallback(file)
             .with_state(served)
             .layer(middleware::from_fn(move |request, next| {
@@ -219,11 +243,21 @@ impl Server {
 }
 
 #[derive(Clone)]
-struct Served {
+pub(super) struct Served {
     shown: watch::Receiver<Shown>,
     stop: CancellationToken,
-    orders: Arc<[PathBuf]>,
-    chosen: watch::Sender<usize>,
+    pub(super) orders: Arc<[PathBuf]>,
+    pub(super) chosen: watch::Sender<usize>,
+    pub(super) inputs: Arc<Inputs>,
+    pub(super) schema: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Served {
+    /// Whether there is no site of the inputs as they are.
+    pub(super) fn fails(&self) -> bool {
+        let shown = self.shown.borrow();
+        shown.site.is_none() || shown.instead.is_some()
+    }
 }
 
 /// Rejects requests with another `Host`: with DNS rebinding, a foreign page could otherwise read

@@ -82,6 +82,7 @@ pub(super) async fn run(
     }
     config.template_settings.of_all =
         TemplateSetting { source: args.source.clone(), coredump: args.coredump };
+    config.template_settings.read_stacks = true;
     let document =
         read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
             SetupError::Usage(message!(

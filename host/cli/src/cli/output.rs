@@ -150,8 +150,7 @@ pub(super) fn error_text<'a>(
 pub(super) fn diagnostics(reported: &[Diagnostic], indent: &str) -> String {
     let line = |one: &Diagnostic| {
         let mark = if one.severity == Severity::Info { '·' } else { '!' };
-        let text = format!("{mark} {}: {}", one.code, one.message);
-        render::paragraph(&text, indent, width())
+        render::paragraph(&format!("{mark} {}", one.summary()), indent, width())
     };
     reported.iter().map(line).collect()
 }

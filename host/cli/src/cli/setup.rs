@@ -165,10 +165,13 @@ impl Setup {
     }
 
     /// As [`config`](Self::config), for a command of an author: the templates that it compiles share
-    /// compiled functions. Never for `worker` and `serve`, which compile templates of strangers.
+    /// compiled functions, and a limit that stops one in Python names the line. Never for `worker`
+    /// and `serve`, which compile templates of strangers, and stop thousands.
     pub(super) fn author_config(&self) -> Result<Config, SetupError> {
-        let config = self.config()?;
-        Ok(Config { functions: config.cache.clone(), ..config })
+        let mut config = self.config()?;
+        config.functions = config.cache.clone();
+        config.template_settings.read_stacks = true;
+        Ok(config)
     }
 
     /// The templates, in an engine with room for `concurrency` runs at once.

@@ -1,9 +1,11 @@
 //! The report as GitHub workflow annotations: one line per broken rule, at the line of the
-//! template's source that failed if it is known and found, otherwise at the template's file.
+//! template's source that failed if it is known and found, or at the author's case; otherwise at the
+//! template's file.
 
 use std::path::{Path, PathBuf};
 
 use super::{Report, TemplateReport, Verdict, place};
+use crate::author_folder::{CASE, FOLDER};
 use crate::summary::Finding;
 
 /// The annotation lines; print them to stdout if `GITHUB_ACTIONS` is set.
@@ -23,7 +25,7 @@ pub fn annotations(report: &Report) -> String {
             let title = format!("{} {breaks} {}", template.name(), rule.rule);
             let text =
                 format!("{}\n{place}\n{message}\n{}", rule.demand, rule.hint.unwrap_or_default());
-            let at = finding.and_then(|finding| source(template, finding)).map_or_else(
+            let at = finding.and_then(|finding| found(template, finding)).map_or_else(
                 || format!("file={}", property(&template.file)),
                 |(file, line)| {
                     format!("file={},line={line}", property(&file.display().to_string()))
@@ -39,8 +41,25 @@ pub fn annotations(report: &Report) -> String {
     out
 }
 
-/// Folders above the template's file in which its source is looked for.
+/// Folders above the template's file in which its source and its cases are looked for.
 const MAX_PARENTS: usize = 4;
+
+/// The file and line to look at.
+fn found(template: &TemplateReport, finding: &Finding) -> Option<(PathBuf, u32)> {
+    source(template, finding).or_else(|| case(template, finding))
+}
+
+/// The file that says what an author's case expects.
+fn case(template: &TemplateReport, finding: &Finding) -> Option<(PathBuf, u32)> {
+    // A stranger may have written the name.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let name = finding.case.as_deref().filter(|name| name.bytes().all(plain))?;
+    // Cases of the suite have no file.
+    template.cases.iter().find(|case| case.name == name)?;
+    let file = Path::new(FOLDER).join(name).join(CASE);
+    let parents = Path::new(&template.file).ancestors().skip(1).take(MAX_PARENTS);
+    parents.map(|parent| parent.join(&file)).find(|path| path.is_file()).map(|path| (path, 1))
+}
 
 /// The file and line of the template's source at which it failed. Records have paths relative to
 /// the project, or to its `src` (Python); the template is in the project's `dist`.
@@ -72,6 +91,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::summary::CaseReport;
     use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt, SourceLocation};
     use sitewright_model::message;
 
@@ -103,6 +123,27 @@ mod tests {
             assert_eq!(source(&template, &failed(file)), None, "{file}");
         }
         assert_eq!(source(&template, &Finding::plain("no failure")), None);
+    }
+
+    #[test]
+    fn what_a_case_expects_is_annotated_at_the_case() {
+        let project = tempfile::tempdir().unwrap();
+        let folder = project.path().join("conformance/first");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("case.toml"), "").unwrap();
+        let mut template = TemplateReport::new(&project.path().join("dist/a.wasm"), None);
+        let broken = |case: &str| Finding {
+            case: Some(case.to_owned()),
+            ..Finding::plain("`Green Gate` is not in index.html")
+        };
+        assert_eq!(found(&template, &broken("first")), None, "a case of the suite");
+        for name in ["first", "second", "../conformance/first"] {
+            let (name, broken) = (name.to_owned(), Vec::new());
+            template.cases.push(CaseReport { name, passed: false, duration_ms: 1, broken });
+        }
+        assert_eq!(found(&template, &broken("first")), Some((folder.join("case.toml"), 1)));
+        assert_eq!(found(&template, &broken("second")), None, "no such file");
+        assert_eq!(found(&template, &broken("../conformance/first")), None, "no name");
     }
 
     #[test]

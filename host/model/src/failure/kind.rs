@@ -98,13 +98,13 @@ impl FailureKind {
             }
             FailureKind::CpuLimit => {
                 "The template computed for too long, most likely in an endless loop: the frames \
-                 show where, or in Python and JavaScript the stage and the last calls. If the work \
-                 is real, raise `limits.cpu_ms`."
+                 show where; for Python those of its replay (`sitewright replay`), for JavaScript \
+                 the replay shows its last call. If the work is real, raise `limits.cpu_ms`."
             }
             FailureKind::MemoryLimit => {
-                "The template asked for too much memory: the frames show where, or in Python and \
-                 JavaScript the stage and the last calls. If it is really needed, raise \
-                 `limits.memory_bytes`."
+                "The template asked for too much memory: the frames show where; for Python those \
+                 of its replay (`sitewright replay`), for JavaScript the replay shows its last \
+                 call. If it is really needed, raise `limits.memory_bytes`."
             }
             FailureKind::OutputLimit => {
                 "The template wrote more than is allowed: see the limits below. If the site is \

@@ -299,6 +299,18 @@ pub struct Diagnostic {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl Diagnostic {
+    /// Code, message, and the place in the template's source if there is one:
+    /// `no-menu: the site shows no menu (src/app.py:40)`.
+    pub fn summary(&self) -> String {
+        let Diagnostic { code, message, location, .. } = self;
+        match location {
+            Some(at) => format!("{code}: {message} ({}:{})", at.file, at.line),
+            None => format!("{code}: {message}"),
+        }
+    }
+}
+
 /// Severity of a diagnostic.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

@@ -7,6 +7,7 @@
 //! | `description`, `manifest`, `stated` | what does a template say of itself? |
 //! | `engine`, `sandbox`, `clock`, `limits`, `meter` | what may a guest use? |
 //! | `guest_memory` | and what may all of them use together? |
+//! | `profile` | in which functions does a guest use it? |
 //! | `compile`, `cache` | how does a component become code? |
 //! | `functions` | and which of its functions have other builds had before? |
 //! | `languages` | which languages does a template write, as far as the cache knows? |
@@ -29,6 +30,7 @@ mod languages;
 mod limits;
 mod manifest;
 mod meter;
+mod profile;
 mod sandbox;
 mod settings;
 mod start_cost;
@@ -50,13 +52,15 @@ pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub(crate) use meter::HeldBytes;
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
+pub(crate) use profile::raw_frames;
+pub use profile::{Profile, Weight};
 pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};
 pub use stated::{MANIFEST_SECTION, StatedError, StatedTemplate, with_manifest};
 pub use symbols::{SYMBOLIZE, SymbolCache};
 pub use template::{Loader, MAX_TEMPLATE_BYTES, Template, TemplateError, TemplateProblem};
-pub(crate) use template::{interrupt_by, new_store};
+pub(crate) use template::{interrupt_and_sample, interrupt_by, new_store};
 pub(crate) use trap_code::trap_code;
 #[cfg(test)]
 pub(crate) use world::named;

@@ -39,6 +39,10 @@ pub struct TemplateSettings {
     /// Settings of every template, as set by flags. They win over those by name.
     pub of_all: TemplateSetting,
     pub coredump: CoreDumpLimits,
+    /// Whether the state of every stopped guest is kept until the stack of its interpreter has been
+    /// read, so that a failure by a limit names the line of an author in Python. It costs each trap
+    /// a millisecond or more. Default no; commands of authors and replays set it.
+    pub read_stacks: bool,
 }
 
 impl TemplateSettings {

@@ -20,6 +20,7 @@ use super::languages::State;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestCheckError, ManifestError};
 use super::meter::{CpuMeter, Interrupts};
+use super::profile::{Profile, Sampler};
 use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::stated::{self, StatedError, StatedManifest};
@@ -55,6 +56,7 @@ pub struct Template {
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
     confined: Confined,
+    profile: Option<Arc<Profile>>,
 }
 
 /// A template cannot be used.
@@ -121,8 +123,9 @@ pub struct Loader {
     limits: Arc<Limits>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
-    /// The engine of templates of which dumps are wanted, made when the first one is loaded.
+    /// The engine of templates whose stopped guests are kept, made when the first one is loaded.
     dumping: Arc<OnceLock<Result<LinkedEngine, String>>>,
+    profile: Option<Arc<Profile>>,
 }
 
 /// An engine, and the host functions linked for it.
@@ -150,6 +153,7 @@ impl Loader {
             symbols: SymbolCache::new(Confined::here()),
             settings: Arc::default(),
             dumping: Arc::default(),
+            profile: None,
         })
     }
 
@@ -159,10 +163,13 @@ impl Loader {
         Loader { settings: Arc::new(settings), ..self }
     }
 
-    /// The engine of the template in `path`. Blocking if it is the first of which dumps are wanted.
+    /// The engine of the template in `path`. Blocking if it is the first whose stopped guests are
+    /// kept.
     fn linked_engine(&self, path: &Path) -> Result<LinkedEngine, TemplateProblem> {
-        if !self.settings.of(path).coredump {
-            return Ok(LinkedEngine { engine: self.engine.clone(), linker: self.linker.clone() });
+        let dumps = self.settings.of(path).coredump;
+        let plain = || LinkedEngine { engine: self.engine.clone(), linker: self.linker.clone() };
+        if !dumps && !self.settings.read_stacks {
+            return Ok(plain());
         }
         let make = || {
             let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
@@ -170,7 +177,11 @@ impl Loader {
                 .map_err(|error| format!("{error:#}"))?;
             Ok(LinkedEngine { engine, linker: Arc::new(linker) })
         };
-        self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)
+        match self.dumping.get_or_init(make).clone() {
+            // The line of a failure by a limit is then missing, and nothing else.
+            Err(_) if !dumps => Ok(plain()),
+            made => made.map_err(TemplateProblem::Host),
+        }
     }
 
     /// The same with another compiler. Required for templates that are not trusted.
@@ -184,6 +195,13 @@ impl Loader {
     #[must_use]
     pub fn with_confined(self, confined: Confined) -> Self {
         Loader { symbols: SymbolCache::new(confined.clone()), confined, ..self }
+    }
+
+    /// The same, whose runs add samples of their stacks to `profile`: one each 5 ms in which they
+    /// compute. It takes a part of their processor time.
+    #[must_use]
+    pub fn with_profile(self, profile: Arc<Profile>) -> Self {
+        Loader { profile: Some(profile), ..self }
     }
 
     /// Where work on the templates' bytes is done.
@@ -254,6 +272,7 @@ impl Loader {
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
             confined: self.confined.clone(),
+            profile: self.profile.clone(),
         })
     }
 
@@ -368,10 +387,29 @@ pub(crate) fn interrupt_by(
     meter: &Arc<CpuMeter>,
     max: Duration,
 ) {
+    interrupt_and_sample(store, engine, meter, max, None);
+}
+
+/// As [`interrupt_by`]. At each tick, the guest's stack is added to `profile` if there is one.
+pub(crate) fn interrupt_and_sample(
+    store: &mut Store<GuestState>,
+    engine: &Engine,
+    meter: &Arc<CpuMeter>,
+    max: Duration,
+    profile: Option<&Arc<Profile>>,
+) {
     let interrupts = Interrupts::new(meter.clone(), max, engine.ticks().clone());
     let of_calls = interrupts.clone();
+    let mut sampler = profile.map(|profile| Sampler::new(profile.clone()));
+    let used = meter.clone();
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| interrupts.on_epoch());
+    store.epoch_deadline_callback(move |context| {
+        if let Some(sampler) = &mut sampler {
+            let memory = context.data().memory.used();
+            sampler.sample(&context, used.used(), memory);
+        }
+        interrupts.on_epoch()
+    });
     store.call_hook_async(of_calls);
 }
 
@@ -446,6 +484,11 @@ impl Template {
     /// The limits of its core dumps; `None` if no dumps are wanted.
     pub fn coredump(&self) -> Option<&CoreDumpLimits> {
         self.settings.of(&self.path).coredump.then_some(&self.settings.coredump)
+    }
+
+    /// Where its runs add samples of their stacks, if they do.
+    pub(crate) fn profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref()
     }
 
     /// The cache of debug information that it shares with all templates of its loader.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use wasmtime::{Trap, WasmBacktrace};
 
-use super::end::RunError;
+use super::end::{RunError, StoppedAt};
 use crate::host_functions::RunTrace;
 use crate::plugin::bindings::types;
-use crate::plugin::{LimitHit, Limits};
+use crate::plugin::{LimitHit, Limits, raw_frames};
 use sitewright_failure::{PythonException, RawFrame};
 use sitewright_model::ai::{AiError, AiErrorKind};
 use sitewright_model::failure::{FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode};
@@ -59,6 +59,30 @@ impl Classified {
             attributes: BTreeMap::new(),
             refused: None,
         }
+    }
+
+    /// The same with where the code of the stopped guest was. The line of the first own frame is
+    /// where the failure happened, unless the template says another; without a stack it is that of
+    /// the last call, and the message says so.
+    pub(super) fn stopped_at(mut self, at: StoppedAt) -> Self {
+        let StoppedAt { stack, last_call } = at;
+        let Some(trap) = &mut self.trap else { return self };
+        if !stack.is_empty() && trap.language_frames.is_empty() {
+            let own = stack.iter().find(|frame| frame.own).and_then(place_of);
+            trap.language_frames = stack;
+            self.location = self.location.or(own);
+        } else if self.location.is_none()
+            && let Some(place) = last_call
+        {
+            let said = format!(
+                "{}. The line at which it was stopped is not known; its last call of the SDK was \
+                 at {}:{}",
+                self.message, place.file, place.line
+            );
+            self.message = Message::new(said).unwrap_or(self.message);
+            self.location = Some(place);
+        }
+        self
     }
 
     /// The host failed because the operating system refused something.
@@ -234,10 +258,7 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
     // A panic message without an abort belongs to a panic that the template caught.
     let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
     if let Some(python) = panic.as_ref().and_then(|panic| uncaught_exception(panic, stderr)) {
-        let own = python.frames.iter().find(|frame| frame.own);
-        let location = own.and_then(|frame| {
-            Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
-        });
+        let location = python.frames.iter().find(|frame| frame.own).and_then(place_of);
         let message = message!("the template raised {}", python.message);
         let trap = stopped(code).map(|stopped| Stopped {
             language_frames: python.frames,
@@ -285,6 +306,16 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
     }
 }
 
+/// Whether a limit of the run has stopped the guest.
+pub(super) fn is_limit(error: &wasmtime::Error) -> bool {
+    find::<LimitHit>(error).is_some()
+}
+
+/// The place of a frame of an interpreted language.
+fn place_of(frame: &Frame) -> Option<SourceLocation> {
+    Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
+}
+
 /// The engine's own message, without the frames that it adds as context.
 fn root_message(error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
@@ -297,16 +328,7 @@ fn find<E: std::error::Error + Any + Send + Sync>(error: &wasmtime::Error) -> Op
 }
 
 fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
-    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    backtrace
-        .frames()
-        .iter()
-        .map(|frame| RawFrame {
-            offset: frame.module_offset().map(|offset| offset as u64),
-            function: frame.func_name().map(str::to_owned),
-            index: frame.func_index(),
-        })
-        .collect()
+    error.downcast_ref::<WasmBacktrace>().map(raw_frames).unwrap_or_default()
 }
 
 /// What Rust's standard library prints after a panic's message.

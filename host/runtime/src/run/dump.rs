@@ -1,11 +1,31 @@
-//! Takes the core dump of a guest that was stopped.
+//! Takes the core dump of a guest that was stopped, and reads where its code was.
 
 use std::panic::AssertUnwindSafe;
 
 use wasmtime::{Store, WasmCoreDump};
 
-use super::end::CoreDump;
+use super::classify::is_limit;
+use super::end::{CoreDump, StoppedAt};
 use crate::host_functions::GuestState;
+use sitewright_failure::{noted_place, python_stack};
+
+/// Whether the engine has kept the state of a stopped guest.
+pub(super) fn is_kept(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<WasmCoreDump>().is_some()
+}
+
+/// Where the code of a stopped guest was. Blocking: it searches the guest's memory.
+pub(super) fn stopped_at(store: &Store<GuestState>, error: &wasmtime::Error) -> StoppedAt {
+    let dump = error.downcast_ref::<WasmCoreDump>();
+    let memories = dump.map(WasmCoreDump::memories).unwrap_or_default();
+    let mut stacks = memories.iter().map(|memory| python_stack(memory.data(store)));
+    let stack = stacks.find(|stack| !stack.is_empty()).unwrap_or_default();
+    let mut last_call = None;
+    if stack.is_empty() && is_limit(error) {
+        last_call = memories.iter().find_map(|memory| noted_place(memory.data(store)));
+    }
+    StoppedAt { stack, last_call }
+}
 
 /// The dump of a stopped guest. Blocking: it copies the guest's memory.
 ///

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::plugin::bindings::types;
+use sitewright_model::failure::{Frame, SourceLocation};
 
 /// What a run had used when it ended.
 pub struct RunEnd {
@@ -15,10 +16,21 @@ pub struct RunEnd {
     /// The tail of stderr, and the number of bytes printed in all.
     pub stderr: (String, u64),
     pub coredump: CoreDump,
+    /// Where the code of a stopped guest was; `None` if the engine keeps no state of stopped guests.
+    pub stopped_at: Option<Box<StoppedAt>>,
     /// Time from the start of the run to its end.
     pub elapsed: Duration,
     /// Each limit of the AI budget: its name, its maximum, what was used.
     pub budget: Vec<(&'static str, u64, u64)>,
+}
+
+/// Where the code of a stopped guest was, as far as its memory says.
+#[derive(Debug, Clone, Default)]
+pub struct StoppedAt {
+    /// The stack of its interpreter, innermost first.
+    pub stack: Vec<Frame>,
+    /// Where it last called the SDK, if it was stopped by a limit and the stack is not known.
+    pub last_call: Option<SourceLocation>,
 }
 
 /// The core dump of a guest that was stopped.

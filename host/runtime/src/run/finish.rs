@@ -40,12 +40,16 @@ impl Attempt<'_> {
         &mut self,
         prepared: Box<Prepared>,
         result: Result<(), RunError>,
-        end: RunEnd,
+        mut end: RunEnd,
     ) -> Result<Box<Release>, Box<AttemptError>> {
-        let stderr = end.stderr.0.clone();
+        let (stderr, stopped_at) = (end.stderr.0.clone(), end.stopped_at.take());
         self.state.run = Some(end);
         if let Err(error) = result {
             let classified = classify(error, &self.trace, &stderr, &self.services.limits);
+            let classified = match stopped_at {
+                Some(at) => classified.stopped_at(*at),
+                None => classified,
+            };
             return Err(Box::new(unpublishable(classified)));
         }
         let refused = self.trace.output_limit();

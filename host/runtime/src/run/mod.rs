@@ -25,7 +25,7 @@ mod witness;
 
 pub use archive::{ArchivedRelease, attempt_file, document_file};
 pub use attempt::{attempt, supervised};
-pub use end::{CoreDump, RunEnd, RunError};
+pub use end::{CoreDump, RunEnd, RunError, StoppedAt};
 pub use outcome::{AttemptId, Outcome, Printed, Released, Saved, Totals};
 pub(crate) use polled::Polled;
 pub use polled::{LongPoll, long_polls};
@@ -48,7 +48,7 @@ use crate::host_functions::{AiContext, GuestState, RunTrace};
 use crate::plugin::bindings::types;
 use crate::plugin::{
     Capture, CpuMeter, Determinism, EngineSlot, GenerateError, Limits, MemoryLimiter, Template,
-    interrupt_by, new_store, sandbox_until,
+    interrupt_and_sample, new_store, sandbox_until,
 };
 use sitewright_ai::{Gateway, ReplyJudge, RunJournal};
 use sitewright_site::Staging;
@@ -126,7 +126,13 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         Some(request.staging.clone()),
     );
     let mut store = new_store(request.template.engine(), state, limits);
-    interrupt_by(&mut store, request.template.engine(), &meter, limits.cpu());
+    interrupt_and_sample(
+        &mut store,
+        request.template.engine(),
+        &meter,
+        limits.cpu(),
+        request.template.profile(),
+    );
 
     // Deadline and cancellation are outside the call: inside `run_concurrent` they may never be
     // polled (wasmtime issues 11869 and 11870). The store is moved in, so that losing the race
@@ -153,7 +159,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             GenerateError::Stopped(error) => GuestError::Stopped { error, store, slot },
         })
     });
-    let mut coredump = CoreDump::NotWanted;
+    let (mut coredump, mut stopped_at) = (CoreDump::NotWanted, None);
     let result = tokio::select! {
         biased;
         () = request.cancel.cancelled() => Err(match request.trace.cursor() {
@@ -175,8 +181,10 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             // The guest has ended by itself: neither deadline nor cancellation changes that while
             // its dump is taken.
             Err(GuestError::Stopped { error, store, slot }) => {
-                let (error, dumped) = dump_stopped(error, store, slot, &request).await;
-                coredump = dumped;
+                // Boxed: a run that waits needs no room for it.
+                let read = Box::pin(read_stopped(error, store, slot, &request));
+                let (error, dumped, found) = read.await;
+                (coredump, stopped_at) = (dumped, found);
                 Err(RunError::Stopped(error))
             }
         },
@@ -194,39 +202,53 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         stdout: stdout.read(),
         stderr: stderr.read(),
         coredump,
+        stopped_at,
         elapsed: request.trace.elapsed(),
         budget: budget.measures(),
     };
     (result, end)
 }
 
-/// The dump of a stopped guest, if one is wanted. The guest is dropped with its store, and then
-/// its slot is free.
-async fn dump_stopped(
+/// The dump of a stopped guest if one is wanted, and where its code was. The guest is dropped with
+/// its store, and then its slot is free.
+async fn read_stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
     slot: Box<EngineSlot>,
     request: &RunRequest,
-) -> (wasmtime::Error, CoreDump) {
+) -> (wasmtime::Error, CoreDump, Option<Box<StoppedAt>>) {
     let (template, witnessed) = (&request.template, request.witnessed.clone());
-    let Some(limits) = template.coredump() else { return (error, CoreDump::NotWanted) };
-    let (name, max_bytes) = (template.manifest.name.clone(), limits.max_bytes);
-    // Shared, so that the record still has the error if taking the dump panics.
+    let max_bytes = template.coredump().map(|limits| limits.max_bytes);
+    if max_bytes.is_none() && !dump::is_kept(&error) {
+        return (error, CoreDump::NotWanted, None);
+    }
+    let name = template.manifest.name.clone();
+    // Shared, so that the record still has the error if reading the guest panics.
     let error = Arc::new(error);
     let of_guest = error.clone();
-    let dumped = tokio::task::spawn_blocking(move || {
-        let dumped = witnessed.blocking(|| dump::take(&mut store, &of_guest, &name, max_bytes));
+    let work = tokio::task::spawn_blocking(move || {
+        let read = witnessed.blocking(|| {
+            let stopped_at = dump::stopped_at(&store, &of_guest);
+            let dumped = match max_bytes {
+                Some(max_bytes) => dump::take(&mut store, &of_guest, &name, max_bytes),
+                None => CoreDump::NotWanted,
+            };
+            (dumped, Some(Box::new(stopped_at)))
+        });
         drop(store);
         drop(slot);
-        dumped
+        read
     });
-    let dump = match dumped.await {
-        Ok(dump) => dump,
-        Err(error) => CoreDump::Missing(format!("taking the dump failed: {error}")),
-    };
+    let (dumped, stopped_at) = work.await.unwrap_or_else(|error| {
+        let dumped = match max_bytes {
+            Some(_) => CoreDump::Missing(format!("taking the dump failed: {error}")),
+            None => CoreDump::NotWanted,
+        };
+        (dumped, None)
+    });
     let error =
         Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
-    (error, dump)
+    (error, dumped, stopped_at)
 }
 
 /// Marks the trace when the guest ends: calls dropped with it were in flight.

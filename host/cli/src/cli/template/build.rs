@@ -150,7 +150,7 @@ pub(super) async fn make(
 }
 
 /// Writes the template's manifest into its file, so that it can be read without running it.
-async fn stated(
+pub(super) async fn stated(
     config: &Config,
     built: Built,
     template: Template,

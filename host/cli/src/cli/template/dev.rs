@@ -13,7 +13,7 @@ use crate::config::Config;
 use sitewright_author::build::{Builder, Mode};
 use sitewright_author::dev::places::{Editor, Links};
 use sitewright_author::dev::watch::Watcher;
-use sitewright_author::dev::{AiSource, Board, Dev, Event, Failed, Server, Took};
+use sitewright_author::dev::{AiSource, Board, CASES, Dev, Event, Failed, Inputs, Server, Took};
 use sitewright_author::project::Project;
 use sitewright_failure::render;
 use sitewright_http as http;
@@ -102,7 +102,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         format!("{} at {url} · press Ctrl-C to stop\n", project.name)
     });
     let links = Links { root: project.folder.clone(), editor: args.editor };
-    let (board, stop) = (Board::new(orders, Some(links)), CancellationToken::new());
+    let script = match &dev.ai {
+        AiSource::Script(script) => Some(script.clone()),
+        AiSource::Recorded { .. } => None,
+    };
+    let inputs = Inputs { script, cases: Some(project.folder.join(CASES)) };
+    let board = Board::new(orders, Some(links)).with_inputs(inputs);
+    let stop = CancellationToken::new();
     let tool = |line: &str| output::complain(&format!("{line}\n"));
     let told = |event: Event<'_>| tell(json, &project, &event);
     let mut serving = std::pin::pin!(server.serve(&board, stop.clone()));

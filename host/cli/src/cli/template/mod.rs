@@ -10,6 +10,10 @@ mod inspect;
 mod list;
 #[cfg(feature = "author")]
 mod new;
+#[cfg(feature = "author")]
+mod pack;
+#[cfg(feature = "author")]
+mod profile;
 #[cfg(all(feature = "author", feature = "conformance"))]
 mod test;
 
@@ -23,6 +27,10 @@ absent!(dev, "author");
 absent!(harness, "author");
 #[cfg(not(feature = "author"))]
 absent!(new, "author");
+#[cfg(not(feature = "author"))]
+absent!(pack, "author");
+#[cfg(not(feature = "author"))]
+absent!(profile, "author");
 #[cfg(not(all(feature = "author", feature = "conformance")))]
 absent!(test, "author,conformance");
 
@@ -36,8 +44,10 @@ pub(super) enum Command {
     Inspect(inspect::Args),
     New(new::Args),
     Build(build::Args),
+    Pack(pack::Args),
     Test(test::Args),
     Record(super::template_record::Args),
+    Profile(profile::Args),
     Dev(dev::Args),
     #[command(hide = true)]
     Harness(harness::Args),
@@ -49,8 +59,10 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Inspect(args) => inspect::run(setup, args, json).await,
         Command::New(args) => new::run(setup, args, json).await,
         Command::Build(args) => build::run(setup, args, json).await,
+        Command::Pack(args) => pack::run(setup, args, json).await,
         Command::Test(args) => test::run(setup, args, json).await,
         Command::Record(args) => super::template_record::run(setup, args, json).await,
+        Command::Profile(args) => profile::run(setup, args, json).await,
         Command::Dev(args) => dev::run(setup, args, json).await,
         Command::Harness(args) => harness::run(setup, args, json).await,
     }
