@@ -84,7 +84,7 @@ const PAGES: u32 = 4_080;
 /// Megabytes that each call passes: almost all of the memory, and what one call may pass.
 const PASSED: [u32; 2] = [255, 60];
 /// Megabytes of the largest text that a call may pass.
-const LARGEST_TEXT: u32 = 16;
+const LARGEST_TEXT: u32 = 4;
 
 /// C1: straight lines of host calls, in `generate` and in `describe`.
 pub fn straight_lines() -> Vec<Sample> {

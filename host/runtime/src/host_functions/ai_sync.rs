@@ -7,14 +7,15 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::{Linker, WasmList};
 
 use super::ai::{Call, CallResult, returned};
-use super::lift::{self, GuestMessage, MAX_REQUEST_BYTES, Store};
+use super::lift::{self, GuestMessage, MAX_REQUEST_BYTES, MAX_TEXT_BYTES, Store};
 use super::state::{GuestState, MAX_AI_STREAMS};
 use super::version::Version;
 
 /// Maximum requests of one `complete-all`: they take the host's memory while they wait.
 const MAX_AT_ONCE: usize = MAX_AI_STREAMS;
-/// Maximum bytes of all requests of one `complete-all`, for the same reason.
-const MAX_BYTES_AT_ONCE: usize = 16 * MAX_REQUEST_BYTES;
+/// Maximum bytes of all requests of one `complete-all`, for the same reason, and because nothing
+/// else runs on the thread while they are read.
+const MAX_BYTES_AT_ONCE: usize = 8 * MAX_REQUEST_BYTES;
 
 /// Links `ai-sync` of a version.
 ///
@@ -67,7 +68,8 @@ fn complete_all<M: GuestMessage>(
     for at in 0..count {
         let Some(request) = requests.get(store.as_context_mut(), at) else { break };
         let asked = request?.copied(&mut store)?;
-        bytes = bytes.saturating_add(asked.bytes.min(MAX_REQUEST_BYTES));
+        // A request that is too large has been read too; its lists have not.
+        bytes = bytes.saturating_add(asked.bytes.min(MAX_TEXT_BYTES));
         if bytes > MAX_BYTES_AT_ONCE {
             return Err(wasmtime::Error::msg(format!(
                 "the template asked for AI calls with {bytes} bytes at once; `complete-all` takes \

@@ -55,15 +55,15 @@ pub enum LimitHit {
         /// The limit in bytes.
         max: u64,
     },
-    /// One text is longer than any that the host can use.
+    /// The texts of one call are longer than any that the host can use.
     #[error(
-        "one text that the template passed to the host has {wanted} bytes; {max} are allowed, \
-         whatever the limits are: pass its beginning, and write what belongs to the site as files"
+        "one call passed texts of {wanted} bytes to the host; {max} are allowed, whatever the \
+         limits are: pass their beginning, and write what belongs to the site as files"
     )]
     Text {
         /// The maximum in bytes.
         max: u64,
-        /// Bytes of the text.
+        /// Bytes of the texts up to the one that was too much.
         wanted: u64,
     },
     /// All guests of the process together use the memory for them.

@@ -50,6 +50,7 @@ pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub(crate) use meter::HeldBytes;
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
+pub(crate) use sandbox::link_name_lookup;
 pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};
