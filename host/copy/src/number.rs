@@ -1,6 +1,7 @@
 //! Numbers in folded text: runs of digits with what may stand between them, and what such a run can
 //! mean.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Maximum number of groups of one run; the rest is a run of its own.
@@ -194,29 +195,61 @@ pub(crate) fn year(digits: &str) -> Option<u16> {
     (1900..=2099).contains(&year).then_some(year)
 }
 
-/// Whether two phone numbers can be the same one, written with and without country code, trunk zero
-/// or area code. Both as digits.
-pub(crate) fn same_phone(one: &str, other: &str) -> bool {
-    const SHORTEST: usize = 6;
-    let variants = |digits: &str| {
-        let digits = digits.trim_start_matches('0').to_owned();
-        // A trunk zero behind the country code, or the digit for mobile phones of some countries.
-        let without = (1..=3).filter_map(|at| {
-            let digit = *digits.as_bytes().get(at)?;
-            let is_extra = digit == b'0' || (at == 2 && matches!(digit, b'1' | b'9'));
-            is_extra.then(|| format!("{}{}", &digits[..at], &digits[at + 1..]))
-        });
-        let mut all: Vec<String> = without.collect();
-        all.push(digits);
-        all
-    };
-    let others = variants(other);
-    variants(one).iter().any(|one| {
-        others.iter().any(|other| {
-            one.len().min(other.len()) >= SHORTEST
-                && (one.ends_with(other.as_str()) || other.ends_with(one.as_str()))
+/// Phone numbers, ready to be compared with others: each number of a text is compared with all of
+/// them at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Phones {
+    count: usize,
+    /// As they are, and in other notations.
+    all: HashSet<String>,
+    /// The ends of these: what is left without the code of a country or place.
+    ends: HashSet<String>,
+}
+
+impl Phones {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds the digits of a number.
+    pub(crate) fn add(&mut self, digits: &str) {
+        self.count += 1;
+        for notation in notations(digits) {
+            self.ends.extend(ends(&notation).map(str::to_owned));
+            self.all.insert(notation);
+        }
+    }
+
+    /// Whether one of them is this number, whatever is in front of either: zeros, the code of a
+    /// country, a trunk digit. The shorter one has at least 6 digits.
+    pub(crate) fn have(&self, digits: &str) -> bool {
+        notations(digits).iter().any(|notation| {
+            self.ends.contains(notation) || ends(notation).any(|end| self.all.contains(end))
         })
-    })
+    }
+}
+
+/// Digits as they are, without zeros in front, and without one that only some notations have.
+fn notations(digits: &str) -> Vec<String> {
+    let digits = digits.trim_start_matches('0').to_owned();
+    // A trunk zero behind the country code, or the digit for mobile phones of some countries.
+    let without = (1..=3).filter_map(|at| {
+        let digit = *digits.as_bytes().get(at)?;
+        let is_extra = digit == b'0' || (at == 2 && matches!(digit, b'1' | b'9'));
+        is_extra.then(|| format!("{}{}", &digits[..at], &digits[at + 1..]))
+    });
+    let mut all: Vec<String> = without.collect();
+    all.push(digits);
+    all
+}
+
+/// The ends of a number by which it is known, all of it included. No phone number has more than 20
+/// digits.
+fn ends(digits: &str) -> impl Iterator<Item = &str> {
+    const SHORTEST: usize = 6;
+    const LONGEST: usize = 20;
+    let lengths = SHORTEST..=digits.len().min(LONGEST);
+    lengths.filter_map(move |length| digits.get(digits.len() - length..))
 }
 
 #[cfg(test)]
@@ -272,11 +305,24 @@ mod tests {
             ("15035550142", "5550142"),
             ("5491155550142", "541155550142"),
         ];
+        let are_same = |one: &str, other: &str| {
+            let mut phones = Phones::default();
+            phones.add("0000000000");
+            phones.add(one);
+            phones.have(other)
+        };
         for (one, other) in same {
-            assert!(same_phone(one, other), "{one} {other}");
+            assert!(are_same(one, other) && are_same(other, one), "{one} {other}");
         }
-        assert!(!same_phone("5035550142", "5055550142"));
-        assert!(!same_phone("5035550142", "5035550143"));
+        for (one, other) in [
+            ("5035550142", "5055550142"),
+            ("5035550142", "5035550143"),
+            ("5035550142", "50142"),
+            ("50142", "50142"),
+            ("", ""),
+        ] {
+            assert!(!are_same(one, other) && !are_same(other, one), "{one} {other}");
+        }
     }
 
     #[test]

@@ -735,8 +735,8 @@ impl Scanned {
     }
 }
 
-/// The selectors of a rule. What nested rules need of them is made once: a nested rule must not look
-/// at all of them again.
+/// The selectors of a rule. What nested rules need of them is made once: a nested rule must not
+/// look at all of them again.
 #[derive(Debug)]
 struct Outer {
     selectors: Vec<Scanned>,
