@@ -295,7 +295,7 @@ impl Harness {
             site_bytes: raw.site_bytes,
             external_hosts: raw.external_hosts,
         };
-        Manifest::check(raw, &self.confined).await.map_err(|error| Refused {
+        Manifest::check(raw, &self.confined, "template").await.map_err(|error| Refused {
             code: "bad-manifest",
             message: message!("the host would not load the template `{shown}`: {error}"),
             causes: causes_of(&error),
