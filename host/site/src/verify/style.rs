@@ -19,6 +19,10 @@ const MAX_SHEET: usize = 512 << 10;
 const MAX_RULES: usize = 20_000;
 /// Maximum number of selectors with declarations, of rules that never apply too.
 const MAX_SELECTORS: usize = 2 * MAX_RULES;
+/// Maximum bytes of all selectors, with those that they are nested in, for each byte of the sheet,
+/// and of every sheet. Once read, a selector takes up to 40 bytes for each of its own.
+const SELECTOR_BYTES: usize = 4;
+const SELECTOR_BYTES_OF_ALL: usize = 64 << 10;
 /// Maximum number of rules that show something in a state. Real sheets have less than 100.
 const MAX_REVEALS: usize = 1_000;
 /// Maximum bytes of one selector, with those that it is nested in.
@@ -140,7 +144,7 @@ const MAX_POWER: usize = 3;
 /// Each combinator looks at all elements around, and an `:is()` in one of its sides does so again
 /// for each of them: eight in each other would take years.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Effort([usize; MAX_POWER + 1]);
+pub(super) struct Effort([u32; MAX_POWER + 1]);
 
 impl Effort {
     const ONE: Effort = Effort([1, 0, 0, 0]);
@@ -160,7 +164,10 @@ impl Effort {
     /// The number of comparisons, with so many elements around.
     pub(super) fn comparisons(self, around: usize) -> usize {
         let powers = self.0.iter().rev();
-        powers.fold(0, |sum: usize, count| sum.saturating_mul(around).saturating_add(*count))
+        powers.fold(0, |sum: usize, count| {
+            let count = usize::try_from(*count).unwrap_or(usize::MAX);
+            sum.saturating_mul(around).saturating_add(count)
+        })
     }
 }
 
@@ -221,7 +228,7 @@ impl Sheet {
 
 /// Reads a style sheet. Each byte is read a bounded number of times.
 pub(super) fn read(text: &str) -> Sheet {
-    let mut reader = Reader::default();
+    let mut reader = Reader::of(text);
     if text.len() > MAX_SHEET {
         reader.sheet.unknown = true;
     } else {
@@ -236,7 +243,7 @@ pub(super) fn read_attribute(text: &str) -> Vec<Declaration> {
     if text.is_empty() {
         return Vec::new();
     }
-    let mut reader = Reader::default();
+    let mut reader = Reader::of(text);
     reader.block(&mut Parser::new(text), &Within::default())
 }
 
@@ -260,16 +267,22 @@ enum End {
     Text,
 }
 
-#[derive(Default)]
 struct Reader {
     sheet: Sheet,
     /// The number of blocks so far.
     blocks: usize,
     /// The number of selectors with declarations so far.
     selectors: usize,
+    /// Bytes that selectors may still have.
+    bytes: usize,
 }
 
 impl Reader {
+    fn of(text: &str) -> Self {
+        let bytes = SELECTOR_BYTES * text.len() + SELECTOR_BYTES_OF_ALL;
+        Reader { sheet: Sheet::default(), blocks: 0, selectors: 0, bytes }
+    }
+
     /// Reads the rules of a block or of a whole sheet. Returns the declarations among them.
     fn block(&mut self, parser: &mut Parser<'_>, within: &Within) -> Vec<Declaration> {
         let mut declarations = Vec::new();
@@ -381,8 +394,8 @@ impl Reader {
     fn style_rule(&mut self, parser: &mut Parser<'_>, text: &str, line: u32, within: &Within) {
         let parent = within.parent.as_deref();
         let selectors: Option<Vec<Scanned>> =
-            split(text).map(|selector| scan(selector, parent, 0)).collect();
-        let Some(selectors) = selectors else {
+            split(text).take(MAX_RULES + 1).map(|one| scan(one, parent, 0)).collect();
+        let Some(selectors) = selectors.filter(|selectors| selectors.len() <= MAX_RULES) else {
             self.sheet.unknown = true;
             return;
         };
@@ -421,10 +434,12 @@ impl Reader {
         let declarations: Rc<[Declaration]> = found.into();
         for scanned in selectors {
             self.selectors += 1;
-            if self.selectors > MAX_SELECTORS || self.sheet.unknown {
+            let left = self.bytes.checked_sub(scanned.text.len());
+            let Some(left) = left.filter(|_| self.selectors <= MAX_SELECTORS) else {
                 self.sheet.unknown = true;
                 return;
-            }
+            };
+            self.bytes = left;
             let applies = scanned.applies.max(inside.applies);
             if applies == Applies::Never {
                 self.reveal(scanned, &declarations);
@@ -1066,6 +1081,13 @@ mod tests {
         for selectors in ["a,", "a:hover,"] {
             assert!(!sheet(selectors, 100).unknown, "{selectors}");
             assert!(sheet(selectors, 5_000).unknown, "{selectors}");
+            let long = format!("{}b{{color:red}}", selectors.repeat(MAX_RULES));
+            assert!(read(&long).unknown, "{selectors}");
+        }
+        // A list of selectors in front of each rule that is nested in theirs.
+        for (times, is_known) in [(10, true), (1_000, false)] {
+            let sheet = format!("{}b{{{}}}", "a,".repeat(400), "b{color:red}".repeat(times));
+            assert_eq!(read(&sheet).unknown, !is_known, "{times}");
         }
     }
 }
