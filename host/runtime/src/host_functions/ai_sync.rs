@@ -2,7 +2,9 @@
 //!
 //! A waiting guest's fiber is suspended; its thread continues with other runs.
 
-use futures::future::join_all;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
 use wasmtime::AsContextMut as _;
 use wasmtime::component::{Linker, WasmList};
 
@@ -35,7 +37,7 @@ pub(super) fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Res
         |store: Store<'_>, (requests,): (WasmList<lift::Request<V::Message>>,)| {
             let calls = complete_all(store, &requests);
             Box::new(async move {
-                let results = calls?.await.into_iter().map(returned::<V>);
+                let results = calls?.await?.into_iter().map(returned::<V>);
                 Ok::<_, wasmtime::Error>((results.collect::<Vec<_>>(),))
             })
         },
@@ -52,10 +54,16 @@ fn complete<M: GuestMessage>(
     Ok(call.complete(request))
 }
 
+/// The replies in the order of the requests. Each waits in the host for the last one, and counts as
+/// the guest's memory meanwhile.
+///
+/// # Errors
+/// There are too many requests or bytes of them; as a future, the replies do not fit into the
+/// guest's memory. The guest is stopped.
 fn complete_all<M: GuestMessage>(
     mut store: Store<'_>,
     requests: &WasmList<lift::Request<M>>,
-) -> wasmtime::Result<impl Future<Output = Vec<CallResult>> + Send + use<M>> {
+) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Vec<CallResult>>> + Send + use<M>> {
     let count = requests.len();
     if count > MAX_AT_ONCE {
         return Err(wasmtime::Error::msg(format!(
@@ -85,5 +93,22 @@ fn complete_all<M: GuestMessage>(
         Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete-all", asked)
     };
     let begun: Vec<_> = all.into_iter().map(begin).collect();
-    Ok(join_all(begun.into_iter().map(|(call, request)| call.complete(request))))
+    let memory = Arc::new(state.memory.while_it_waits());
+    let calls: Vec<_> = begun
+        .into_iter()
+        .map(|(call, request)| {
+            let memory = memory.clone();
+            async move {
+                let result = call.complete(request).await;
+                let bytes = result.as_ref().map_or(0, |reply| reply.content.len());
+                let held = memory.hold(bytes as u64).map_err(wasmtime::Error::new)?;
+                Ok::<_, wasmtime::Error>((result, held))
+            }
+        })
+        .collect();
+    Ok(async move {
+        let replies = try_join_all(calls).await?;
+        let results: Vec<CallResult> = replies.into_iter().map(|(result, _)| result).collect();
+        Ok::<_, wasmtime::Error>(results)
+    })
 }
