@@ -1,8 +1,8 @@
 //! Numbers in folded text: runs of digits with what may stand between them, and what such a run can
 //! mean.
 
-use std::collections::HashSet;
-use std::ops::Range;
+use std::collections::BTreeSet;
+use std::ops::{Bound, Range};
 
 /// Maximum number of groups of one run; the rest is a run of its own.
 const MAX_GROUPS: usize = 12;
@@ -200,10 +200,9 @@ pub(crate) fn year(digits: &str) -> Option<u16> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phones {
     count: usize,
-    /// As they are, and in other notations.
-    all: HashSet<String>,
-    /// The ends of these: what is left without the code of a country or place.
-    ends: HashSet<String>,
+    /// As they are, and in other notations, each from its last digit to the first: numbers that end
+    /// alike are beside each other.
+    reversed: BTreeSet<String>,
 }
 
 impl Phones {
@@ -214,42 +213,40 @@ impl Phones {
     /// Adds the digits of a number.
     pub(crate) fn add(&mut self, digits: &str) {
         self.count += 1;
-        for notation in notations(digits) {
-            self.ends.extend(ends(&notation).map(str::to_owned));
-            self.all.insert(notation);
-        }
+        self.reversed.extend(notations(digits));
     }
 
     /// Whether one of them is this number, whatever is in front of either: zeros, the code of a
     /// country, a trunk digit. The shorter one has at least 6 digits.
     pub(crate) fn have(&self, digits: &str) -> bool {
-        notations(digits).iter().any(|notation| {
-            self.ends.contains(notation) || ends(notation).any(|end| self.all.contains(end))
+        notations(digits).any(|notation| {
+            let from = (Bound::Included(notation.as_str()), Bound::Unbounded);
+            let next = self.reversed.range::<str, _>(from).next();
+            let is_end = next.is_some_and(|known| known.starts_with(&notation));
+            let lengths = SHORTEST..=notation.len().min(LONGEST);
+            let mut ends = lengths.filter_map(|length| notation.get(..length));
+            is_end || ends.any(|end| self.reversed.contains(end))
         })
     }
 }
 
-/// Digits as they are, without zeros in front, and without one that only some notations have.
-fn notations(digits: &str) -> Vec<String> {
-    let digits = digits.trim_start_matches('0').to_owned();
+/// Minimum digits of a phone number.
+const SHORTEST: usize = 6;
+/// No phone number has more digits.
+const LONGEST: usize = 20;
+
+/// Digits as they are, without zeros in front, and without one that only some notations have. From
+/// the last digit to the first; none that is shorter than a phone number.
+fn notations(digits: &str) -> impl Iterator<Item = String> {
+    let digits = digits.trim_start_matches('0');
     // A trunk zero behind the country code, or the digit for mobile phones of some countries.
-    let without = (1..=3).filter_map(|at| {
+    let without = (1..=3).filter_map(move |at| {
         let digit = *digits.as_bytes().get(at)?;
         let is_extra = digit == b'0' || (at == 2 && matches!(digit, b'1' | b'9'));
         is_extra.then(|| format!("{}{}", &digits[..at], &digits[at + 1..]))
     });
-    let mut all: Vec<String> = without.collect();
-    all.push(digits);
-    all
-}
-
-/// The ends of a number by which it is known, all of it included. No phone number has more than 20
-/// digits.
-fn ends(digits: &str) -> impl Iterator<Item = &str> {
-    const SHORTEST: usize = 6;
-    const LONGEST: usize = 20;
-    let lengths = SHORTEST..=digits.len().min(LONGEST);
-    lengths.filter_map(move |length| digits.get(digits.len() - length..))
+    let all = without.chain(std::iter::once(digits.to_owned()));
+    all.filter(|all| all.len() >= SHORTEST).map(|all| all.chars().rev().collect())
 }
 
 #[cfg(test)]
