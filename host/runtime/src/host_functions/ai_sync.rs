@@ -15,9 +15,12 @@ use super::version::Version;
 
 /// Maximum requests of one `complete-all`: they take the host's memory while they wait.
 const MAX_AT_ONCE: usize = MAX_AI_STREAMS;
-/// Maximum bytes of all requests of one `complete-all`, for the same reason, and because nothing
-/// else runs on the thread while they are read.
+/// Maximum bytes of all requests of one `complete-all`, for the same reason.
 const MAX_BYTES_AT_ONCE: usize = 8 * MAX_REQUEST_BYTES;
+
+/// Bytes of a request whose reading takes so long that others run before the next one is read: up
+/// to a millisecond.
+const LARGE: usize = 256 << 10;
 
 /// Links `ai-sync` of a version.
 ///
@@ -35,9 +38,9 @@ pub(super) fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Res
     ai.func_wrap_async(
         "complete-all",
         |store: Store<'_>, (requests,): (WasmList<lift::Request<V::Message>>,)| {
-            let calls = complete_all(store, &requests);
             Box::new(async move {
-                let results = calls?.await?.into_iter().map(returned::<V>);
+                let results = complete_all(store, requests).await?;
+                let results = results.into_iter().map(returned::<V>);
                 Ok::<_, wasmtime::Error>((results.collect::<Vec<_>>(),))
             })
         },
@@ -58,12 +61,12 @@ fn complete<M: GuestMessage>(
 /// the guest's memory meanwhile.
 ///
 /// # Errors
-/// There are too many requests or bytes of them; as a future, the replies do not fit into the
-/// guest's memory. The guest is stopped.
-fn complete_all<M: GuestMessage>(
+/// There are too many requests or bytes of them, or the replies do not fit into the guest's memory:
+/// the guest is stopped.
+async fn complete_all<M: GuestMessage>(
     mut store: Store<'_>,
-    requests: &WasmList<lift::Request<M>>,
-) -> wasmtime::Result<impl Future<Output = wasmtime::Result<Vec<CallResult>>> + Send + use<M>> {
+    requests: WasmList<lift::Request<M>>,
+) -> wasmtime::Result<Vec<CallResult>> {
     let count = requests.len();
     if count > MAX_AT_ONCE {
         return Err(wasmtime::Error::msg(format!(
@@ -84,31 +87,33 @@ fn complete_all<M: GuestMessage>(
                  at most {MAX_BYTES_AT_ONCE}"
             )));
         }
+        let is_large = asked.bytes > LARGE;
         all.push(asked);
+        if is_large {
+            tokio::task::yield_now().await;
+        }
     }
+    let (trace, context) = (store.data().trace.clone(), store.data().ai.clone());
+    let memory = Arc::new(store.data().memory.while_it_waits());
     // All are entered before the first begins, so that trail, journal and replay have the same
     // order.
-    let state = store.data();
-    let begin = |asked: lift::Asked| {
-        Call::begin(&state.trace, state.ai.as_ref(), "ai-sync.complete-all", asked)
-    };
-    let begun: Vec<_> = all.into_iter().map(begin).collect();
-    let memory = Arc::new(state.memory.while_it_waits());
-    let calls: Vec<_> = begun
-        .into_iter()
-        .map(|(call, request)| {
-            let memory = memory.clone();
-            async move {
-                let result = call.complete(request).await;
-                let bytes = result.as_ref().map_or(0, |reply| reply.content.len());
-                let held = memory.hold(bytes as u64).map_err(wasmtime::Error::new)?;
-                Ok::<_, wasmtime::Error>((result, held))
-            }
-        })
-        .collect();
-    Ok(async move {
-        let replies = try_join_all(calls).await?;
-        let results: Vec<CallResult> = replies.into_iter().map(|(result, _)| result).collect();
-        Ok::<_, wasmtime::Error>(results)
-    })
+    let mut begun = Vec::with_capacity(all.len());
+    for asked in all {
+        let is_large = asked.bytes > LARGE;
+        begun.push(Call::begin(&trace, context.as_ref(), "ai-sync.complete-all", asked));
+        if is_large {
+            tokio::task::yield_now().await;
+        }
+    }
+    let calls = begun.into_iter().map(|(call, request)| {
+        let memory = memory.clone();
+        async move {
+            let result = call.complete(request).await;
+            let bytes = result.as_ref().map_or(0, |reply| reply.content.len());
+            let held = memory.hold(bytes as u64).map_err(wasmtime::Error::new)?;
+            Ok::<_, wasmtime::Error>((result, held))
+        }
+    });
+    let replies = try_join_all(calls).await?;
+    Ok(replies.into_iter().map(|(result, _)| result).collect())
 }

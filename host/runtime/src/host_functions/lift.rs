@@ -165,7 +165,7 @@ pub(super) struct Message01 {
 }
 
 /// A message of one of the versions.
-pub(super) trait GuestMessage: Lift + 'static {
+pub(super) trait GuestMessage: Lift + Send + Sync + 'static {
     /// Copies it.
     fn copied(
         self,
