@@ -84,7 +84,7 @@ const PAGES: u32 = 4_080;
 /// Megabytes that each call passes: almost all of the memory, and what one call may pass.
 const PASSED: [u32; 2] = [255, 60];
 /// Megabytes of the largest text that a call may pass.
-const LARGEST_TEXT: u32 = 16;
+const LARGEST_TEXT: u32 = 4;
 
 /// C1: straight lines of host calls, in `generate` and in `describe`.
 pub fn straight_lines() -> Vec<Sample> {
@@ -320,6 +320,22 @@ pub fn slow_sites() -> Vec<Sample> {
         ("closing tags without an opening one", page(&[("<p></div></b>", 300_000)])),
         ("deep elements", page(&[("<div>", 1_000_000)])),
         ("many ids and links to them", page(&[(&ids, 4)])),
+        // Small enough to be checked at once.
+        (
+            "selectors in each other",
+            vec![Repeated::page_with(
+                "<style>:is(:is(:is(:is(:is(b q) q) q) q) q) q{color:red}</style>",
+                &[("<q>", 200), ("<q>x</q>", 5_000), ("</q>", 200)],
+            )],
+        ),
+        (
+            "rules in a rule with many selectors",
+            css(&[("a:hover,", 12_000), ("a{", 1), ("@media print{color:red}", 3_000), ("}", 1)]),
+        ),
+        (
+            "rules in a rule with a long list",
+            css(&[("a,", 400), ("a{", 1), ("b{color:red}", 14_000), ("}", 1)]),
+        ),
         (
             "deep JSON",
             vec![

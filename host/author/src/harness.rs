@@ -298,7 +298,7 @@ impl Harness {
             external_hosts: raw.external_hosts,
             exempt_purposes: raw.exempt_purposes,
         };
-        Manifest::check(raw, &self.confined).await.map_err(|error| Refused {
+        Manifest::check(raw, &self.confined, "template").await.map_err(|error| Refused {
             code: "bad-manifest",
             message: message!("the host would not load the template `{shown}`: {error}"),
             causes: causes_of(&error),

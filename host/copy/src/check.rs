@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::facts::Facts;
 use crate::known;
@@ -24,6 +25,35 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// reported without one.
 const MAX_LOOKUPS: usize = 200;
 
+/// Bytes of an order that the check of one reply may search: these, and so many times the order.
+const SEARCHED: usize = 32 << 20;
+const SEARCHES: usize = 200;
+
+/// Bytes of orders that checks may still search. Clones have it together.
+///
+/// Whether the order says a text takes time in proportion to the order, and a page or reply can
+/// have tens of thousands of texts. Without room the order does not say them.
+#[derive(Debug, Clone)]
+pub struct SearchRoom(Arc<AtomicUsize>);
+
+impl SearchRoom {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        SearchRoom(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// Bytes that are left.
+    pub fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether there was room for so many bytes.
+    fn take(&self, bytes: usize) -> bool {
+        let taken = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+}
+
 /// Words and phrases that no text may have, ready to be looked for: making them takes longer than
 /// looking for them in a text. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,12 +74,33 @@ pub struct CopyCheck<'a> {
     language: Option<&'a str>,
     year: u16,
     forbidden: Option<ForbiddenWords>,
+    room: SearchRoom,
 }
 
 impl<'a> CopyCheck<'a> {
-    /// A check with the facts of an order. `year` is the current one.
+    /// A check with the facts of an order, with room for one reply. `year` is the current one.
     pub fn new(facts: &'a Facts, year: u16) -> Self {
-        CopyCheck { facts, language: None, year, forbidden: None }
+        let room = SearchRoom::new(SEARCHED + SEARCHES * facts.searched_bytes());
+        CopyCheck { facts, language: None, year, forbidden: None, room }
+    }
+
+    /// What it may search of the order, if checks of several texts share that.
+    #[must_use]
+    pub fn searching(self, room: SearchRoom) -> Self {
+        CopyCheck { room, ..self }
+    }
+
+    /// Whether the order has this folded text word for word.
+    fn says(&self, folded: &str) -> bool {
+        self.room.take(self.facts.searched_bytes()) && self.facts.says(folded)
+    }
+
+    /// Whether a whole value of the order is this folded text.
+    fn has_value(&self, folded: &str) -> bool {
+        // One of several lines is searched for; others are looked up.
+        let is_searched = folded.trim().contains('\n');
+        (!is_searched || self.room.take(self.facts.searched_bytes()))
+            && self.facts.has_value(folded)
     }
 
     /// The language that the site must have, as a tag such as `pt` or `pt-BR`. Without it, any
@@ -73,12 +124,11 @@ impl<'a> CopyCheck<'a> {
     }
 
     /// The findings of one text, at most [`MAX_FINDINGS`]. What the order has word for word is no
-    /// finding. Takes time in proportion to the text and to the order.
+    /// finding. Takes time in proportion to the text, and to what may be searched of the order.
     pub fn check(&self, text: &str, kind: TextKind) -> Vec<Finding> {
         let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
         let view = View::of(text);
-        let mut sink =
-            Sink { facts: self.facts, view: &view, found: Vec::new(), known: HashMap::new() };
+        let mut sink = Sink { check: self, view: &view, found: Vec::new(), known: HashMap::new() };
         let forbidden = self.forbidden.iter();
         for ((), range) in forbidden.flat_map(|words| words.0.find(&view.folded)) {
             if sink.is_full() {
@@ -86,11 +136,11 @@ impl<'a> CopyCheck<'a> {
             }
             sink.push(CopyRule::ForbiddenWord, view.origin(range));
         }
-        if view.folded.trim().is_empty() || self.facts.has_value(&view.folded) {
+        if view.folded.trim().is_empty() || self.has_value(&view.folded) {
             return sink.found;
         }
         let is_long = view.words.len() >= 4;
-        if is_long && self.facts.says(&view.folded) {
+        if is_long && self.says(&view.folded) {
             return sink.found;
         }
         self.stated(&mut sink);
@@ -118,7 +168,8 @@ impl<'a> CopyCheck<'a> {
     }
 
     fn stated(&self, sink: &mut Sink<'_>) {
-        for stated in stated::find(sink.view, self.facts, self.year) {
+        let says = |text: &str| self.says(text);
+        for stated in stated::find(sink.view, self.facts, &says, self.year) {
             if sink.is_full() {
                 break;
             }
@@ -187,7 +238,7 @@ impl<'a> CopyCheck<'a> {
 
 /// Collects findings up to the limit.
 struct Sink<'a> {
-    facts: &'a Facts,
+    check: &'a CopyCheck<'a>,
     view: &'a View<'a>,
     found: Vec<Finding>,
     /// Whether the order has a text.
@@ -211,7 +262,7 @@ impl Sink<'_> {
             Some(is_known) => *is_known,
             None if self.known.len() >= MAX_LOOKUPS => false,
             None => {
-                let is_known = self.facts.says(literal);
+                let is_known = self.check.says(literal);
                 self.known.insert(literal.to_owned(), is_known);
                 is_known
             }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::address;
 use crate::award;
 use crate::money;
-use crate::number::{self, Run, runs};
+use crate::number::{self, Phones, Run, runs};
 use crate::text::fold;
 
 /// Maximum bytes of the order's texts that are kept, to bound memory. Intake limits documents to
@@ -15,8 +15,10 @@ use crate::text::fold;
 const MAX_TEXT: usize = 1 << 20;
 /// Maximum number of facts of each kind.
 const MAX_FACTS: usize = 20_000;
-/// Maximum number of phone numbers; each number of a text is compared with each of them.
+/// Maximum number of phone numbers.
 const MAX_PHONES: usize = 200;
+/// Ages are below it: each year of a text is compared with each of them.
+const MAX_AGE: u16 = 400;
 /// Maximum bytes of a page whose facts are read. 64 KiB.
 const MAX_PAGE: usize = 64 << 10;
 /// Maximum depth of the document that is read, the same as the parser's.
@@ -29,8 +31,8 @@ pub struct Facts {
     text: String,
     /// Where the lines of the text begin and end, sorted by what they say.
     lines: Vec<(u32, u32)>,
-    /// The digits of all numbers that are long enough to be a phone number.
-    phones: Vec<String>,
+    /// All numbers that are long enough to be a phone number.
+    phones: Phones,
     emails: HashSet<String>,
     hosts: HashSet<String>,
     /// The domains above the hosts.
@@ -82,8 +84,8 @@ impl Facts {
             Value::Number(number) => {
                 let text = number.to_string();
                 let text = text.strip_suffix(".0").unwrap_or(&text);
-                if let Some(age) = text.parse().ok().filter(|_| name.contains("year")) {
-                    self.ages.insert(age);
+                if name.contains("year") {
+                    self.ages.extend(text.parse::<u16>().ok().filter(|age| *age < MAX_AGE));
                 }
                 self.add_text(text, name);
             }
@@ -110,7 +112,7 @@ impl Facts {
         end = text.floor_char_boundary(end);
         let text = fold(&text[..end]);
         if name.contains("year") {
-            self.ages.extend(text.trim().parse::<u16>().ok());
+            self.ages.extend(text.trim().parse::<u16>().ok().filter(|age| *age < MAX_AGE));
         }
         for run in runs(&text) {
             let is_amount = money::is_money(&text, &run) || may_be_price(&text, &run, name);
@@ -136,7 +138,7 @@ impl Facts {
     fn add_run(&mut self, run: &Run<'_>, is_amount: bool) {
         let digits = run.digits();
         if digits.len() >= 6 && self.phones.len() < MAX_PHONES {
-            self.phones.push(digits);
+            self.phones.add(&digits);
         }
         for index in 0..run.len() {
             if self.numbers.len() >= MAX_FACTS {
@@ -149,6 +151,11 @@ impl Facts {
             }
             self.years.extend(number::year(run.group(index)));
         }
+    }
+
+    /// Bytes that are searched for a text.
+    pub(crate) fn searched_bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// Whether the order has this folded text word for word.
@@ -186,7 +193,7 @@ impl Facts {
     }
 
     pub(crate) fn has_phone(&self, digits: &str) -> bool {
-        self.phones.iter().any(|phone| number::same_phone(phone, digits))
+        self.phones.have(digits)
     }
 
     pub(crate) fn has_email(&self, address: &str) -> bool {
@@ -306,7 +313,7 @@ fn age(text: &str, run: &Run<'_>) -> Option<u16> {
     ];
     let rest = text.get(run.range.end..)?.trim_start_matches([' ', '+', '-']);
     let is_age = YEARS.iter().any(|word| rest.starts_with(word));
-    run.group(run.len().checked_sub(1)?).parse().ok().filter(|age| is_age && *age < 400)
+    run.group(run.len().checked_sub(1)?).parse().ok().filter(|age| is_age && *age < MAX_AGE)
 }
 
 #[cfg(test)]

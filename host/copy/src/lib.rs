@@ -45,7 +45,7 @@ mod stated;
 mod text;
 mod words;
 
-pub use check::{CopyCheck, ForbiddenWords, MAX_FINDINGS, MAX_TEXT_BYTES};
+pub use check::{CopyCheck, ForbiddenWords, MAX_FINDINGS, MAX_TEXT_BYTES, SearchRoom};
 pub use facts::Facts;
 pub use reply::MAX_REPLY_FINDINGS;
 pub use rule::{CopyRule, Finding, TextKind};

@@ -1,7 +1,8 @@
 //! Numbers in folded text: runs of digits with what may stand between them, and what such a run can
 //! mean.
 
-use std::ops::Range;
+use std::collections::BTreeSet;
+use std::ops::{Bound, Range};
 
 /// Maximum number of groups of one run; the rest is a run of its own.
 const MAX_GROUPS: usize = 12;
@@ -194,29 +195,58 @@ pub(crate) fn year(digits: &str) -> Option<u16> {
     (1900..=2099).contains(&year).then_some(year)
 }
 
-/// Whether two phone numbers can be the same one, written with and without country code, trunk zero
-/// or area code. Both as digits.
-pub(crate) fn same_phone(one: &str, other: &str) -> bool {
-    const SHORTEST: usize = 6;
-    let variants = |digits: &str| {
-        let digits = digits.trim_start_matches('0').to_owned();
-        // A trunk zero behind the country code, or the digit for mobile phones of some countries.
-        let without = (1..=3).filter_map(|at| {
-            let digit = *digits.as_bytes().get(at)?;
-            let is_extra = digit == b'0' || (at == 2 && matches!(digit, b'1' | b'9'));
-            is_extra.then(|| format!("{}{}", &digits[..at], &digits[at + 1..]))
-        });
-        let mut all: Vec<String> = without.collect();
-        all.push(digits);
-        all
-    };
-    let others = variants(other);
-    variants(one).iter().any(|one| {
-        others.iter().any(|other| {
-            one.len().min(other.len()) >= SHORTEST
-                && (one.ends_with(other.as_str()) || other.ends_with(one.as_str()))
+/// Phone numbers, ready to be compared with others: each number of a text is compared with all of
+/// them at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Phones {
+    count: usize,
+    /// As they are, and in other notations, each from its last digit to the first: numbers that end
+    /// alike are beside each other.
+    reversed: BTreeSet<String>,
+}
+
+impl Phones {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds the digits of a number.
+    pub(crate) fn add(&mut self, digits: &str) {
+        self.count += 1;
+        self.reversed.extend(notations(digits));
+    }
+
+    /// Whether one of them is this number, whatever is in front of either: zeros, the code of a
+    /// country, a trunk digit. The shorter one has at least 6 digits.
+    pub(crate) fn have(&self, digits: &str) -> bool {
+        notations(digits).any(|notation| {
+            let from = (Bound::Included(notation.as_str()), Bound::Unbounded);
+            let next = self.reversed.range::<str, _>(from).next();
+            let is_end = next.is_some_and(|known| known.starts_with(&notation));
+            let lengths = SHORTEST..=notation.len().min(LONGEST);
+            let mut ends = lengths.filter_map(|length| notation.get(..length));
+            is_end || ends.any(|end| self.reversed.contains(end))
         })
-    })
+    }
+}
+
+/// Minimum digits of a phone number.
+const SHORTEST: usize = 6;
+/// No phone number has more digits.
+const LONGEST: usize = 20;
+
+/// Digits as they are, without zeros in front, and without one that only some notations have. From
+/// the last digit to the first; none that is shorter than a phone number.
+fn notations(digits: &str) -> impl Iterator<Item = String> {
+    let digits = digits.trim_start_matches('0');
+    // A trunk zero behind the country code, or the digit for mobile phones of some countries.
+    let without = (1..=3).filter_map(move |at| {
+        let digit = *digits.as_bytes().get(at)?;
+        let is_extra = digit == b'0' || (at == 2 && matches!(digit, b'1' | b'9'));
+        is_extra.then(|| format!("{}{}", &digits[..at], &digits[at + 1..]))
+    });
+    let all = without.chain(std::iter::once(digits.to_owned()));
+    all.filter(|all| all.len() >= SHORTEST).map(|all| all.chars().rev().collect())
 }
 
 #[cfg(test)]
@@ -272,11 +302,24 @@ mod tests {
             ("15035550142", "5550142"),
             ("5491155550142", "541155550142"),
         ];
+        let are_same = |one: &str, other: &str| {
+            let mut phones = Phones::default();
+            phones.add("0000000000");
+            phones.add(one);
+            phones.have(other)
+        };
         for (one, other) in same {
-            assert!(same_phone(one, other), "{one} {other}");
+            assert!(are_same(one, other) && are_same(other, one), "{one} {other}");
         }
-        assert!(!same_phone("5035550142", "5055550142"));
-        assert!(!same_phone("5035550142", "5035550143"));
+        for (one, other) in [
+            ("5035550142", "5055550142"),
+            ("5035550142", "5035550143"),
+            ("5035550142", "50142"),
+            ("50142", "50142"),
+            ("", ""),
+        ] {
+            assert!(!are_same(one, other) && !are_same(other, one), "{one} {other}");
+        }
     }
 
     #[test]

@@ -245,7 +245,14 @@ const YEAR_CUES: [&str; 44] = [
 ];
 
 /// The statements of a text that the order does not make, in order of the scans.
-pub(crate) fn find(view: &View<'_>, facts: &Facts, current_year: u16) -> Vec<Stated> {
+///
+/// `says` returns whether the order has a folded text word for word.
+pub(crate) fn find(
+    view: &View<'_>,
+    facts: &Facts,
+    says: &dyn Fn(&str) -> bool,
+    current_year: u16,
+) -> Vec<Stated> {
     let mut found = Vec::new();
     let addresses: Vec<_> = address::find(&view.folded).collect();
     let mut within = addresses.iter().peekable();
@@ -254,7 +261,7 @@ pub(crate) fn find(view: &View<'_>, facts: &Facts, current_year: u16) -> Vec<Sta
         if within.peek().is_some_and(|address| address.range.start <= run.range.start) {
             continue;
         }
-        of_run(view, facts, current_year, &run, &mut found);
+        of_run(view, facts, says, current_year, &run, &mut found);
     }
     for index in 0..view.words.len() {
         found.extend(spoken_price(view, facts, index));
@@ -263,7 +270,7 @@ pub(crate) fn find(view: &View<'_>, facts: &Facts, current_year: u16) -> Vec<Sta
         let rule = match address.is_email {
             true if facts.has_email(address.text) => continue,
             true => CopyRule::UnknownEmail,
-            false if is_known(&address, facts) => continue,
+            false if is_known(&address, facts, says) => continue,
             false => CopyRule::UnknownAddress,
         };
         found.push(Stated { rule, range: address.range });
@@ -277,7 +284,7 @@ pub(crate) fn find(view: &View<'_>, facts: &Facts, current_year: u16) -> Vec<Sta
 }
 
 /// Whether an address leads to something that the order names. On a network, the page counts.
-fn is_known(address: &address::Address<'_>, facts: &Facts) -> bool {
+fn is_known(address: &address::Address<'_>, facts: &Facts, says: &dyn Fn(&str) -> bool) -> bool {
     if !address.is_of_network() {
         return facts.has_host(address.host);
     }
@@ -285,14 +292,21 @@ fn is_known(address: &address::Address<'_>, facts: &Facts) -> bool {
     if path.peek().is_none() {
         return facts.has_host(address.host);
     }
-    facts.says(address.text)
+    says(address.text)
         || path.any(|part| match part.bytes().all(|b| b.is_ascii_digit() || b == b'+') {
             true => part.len() >= 6 && facts.has_phone(part.trim_start_matches('+')),
-            false => facts.says(part),
+            false => says(part),
         })
 }
 
-fn of_run(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_>, found: &mut Vec<Stated>) {
+fn of_run(
+    view: &View<'_>,
+    facts: &Facts,
+    says: &dyn Fn(&str) -> bool,
+    year: u16,
+    run: &Run<'_>,
+    found: &mut Vec<Stated>,
+) {
     let has_cue = has_phone_cue(view, run.range.start);
     if money::is_money(&view.folded, run) {
         found.extend(prices(view, facts, run));
@@ -314,7 +328,7 @@ fn of_run(view: &View<'_>, facts: &Facts, year: u16, run: &Run<'_>, found: &mut 
             let end = end.map_or(run.range.end, |at| run.range.end + at + word.len());
             found.push(Stated { rule: CopyRule::UnknownFigure, range: run.range.start..end });
         }
-        found.extend(years(view, facts, year, run));
+        found.extend(years(view, facts, says, year, run));
     }
 }
 
@@ -463,7 +477,13 @@ fn spoken_price(view: &View<'_>, facts: &Facts, index: usize) -> Option<Stated> 
 }
 
 /// The first year of a run that the order does not have.
-fn years(view: &View<'_>, facts: &Facts, current: u16, run: &Run<'_>) -> Option<Stated> {
+fn years(
+    view: &View<'_>,
+    facts: &Facts,
+    says: &dyn Fn(&str) -> bool,
+    current: u16,
+    run: &Run<'_>,
+) -> Option<Stated> {
     let is_alone = run.len() == 1;
     let is_range = run.len() == 2 && matches!(run.separator(0), "-" | "/");
     /// Maximum number of words between "best" and its year.
@@ -500,7 +520,7 @@ fn years(view: &View<'_>, facts: &Facts, current: u16, run: &Run<'_>) -> Option<
         let range = run.group_range(index);
         let before = view.words_before(range.start).take(NEAR);
         let behind = view.words_behind(range.end).take(NEAR);
-        if before.chain(behind).any(|word| BEST.contains(&word)) && !facts.says(run.group(index)) {
+        if before.chain(behind).any(|word| BEST.contains(&word)) && !says(run.group(index)) {
             return Some(Stated { rule: CopyRule::UnknownAward, range });
         }
         let is_known = facts.has_year(year, current) || year.abs_diff(current) <= 1;

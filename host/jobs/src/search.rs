@@ -18,6 +18,10 @@ use super::order::select_orders;
 pub const LOOKED_THROUGH: u32 = 10_000;
 /// Maximum number of orders whose documents one page of a search looks through.
 pub const DOCUMENTS_LOOKED_THROUGH: u32 = 2_000;
+/// Maximum bytes of these documents together, and one document more. 64 MiB: real orders have less
+/// than 20 MB in all, and whoever adds orders of a mebibyte must not keep the database busy for
+/// seconds with each page.
+const DOCUMENT_BYTES: i64 = 64 << 20;
 
 /// Which orders to look for. All conditions must hold.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +74,7 @@ impl Database {
                 // First, so that an order that comes, or fits no more, while the page looks moves
                 // none behind the place where the next page begins.
                 let until = self.looked_until(search, most).await?;
-                let last = until.as_ref();
+                let last = until.as_ref().map(|(last, _)| last);
                 let orders = self.look_through(search, most, limit_and_one, last).await?;
                 (orders, until)
             }
@@ -80,8 +84,8 @@ impl Database {
             let next = orders.last().map(OrderCursor::from);
             return Ok(Found { orders, next, cut_after: None });
         }
-        let cut_after = looks_through.filter(|_| until.is_some());
-        Ok(Found { orders, next: until, cut_after })
+        let (next, cut_after) = until.unzip();
+        Ok(Found { orders, next, cut_after })
     }
 
     /// The orders that fit, at most `limit`, among those that an index finds: not behind `until`,
@@ -131,22 +135,35 @@ impl Database {
         rows.iter().map(Order::read).collect()
     }
 
-    /// The last order that a page looks through, if there are as many.
-    async fn looked_until(&self, search: &Search, most: u32) -> Result<Option<OrderCursor>, Error> {
+    /// The last order that a page looks through, if there are as many, and its place among them.
+    async fn looked_until(
+        &self,
+        search: &Search,
+        most: u32,
+    ) -> Result<Option<(OrderCursor, u32)>, Error> {
         let doing = "searching for orders";
         let mut wanted = Conditions::of(&search.filter, self.pool());
-        let before = wanted.value(i64::from(most).saturating_sub(1));
+        let last = wanted.value(i64::from(most));
+        let bytes = wanted.value(DOCUMENT_BYTES);
+        // Whoever looks for an id reads no document.
+        let own = if search.in_document.is_some() { "octet_length(document)" } else { "0" };
         let sql = format!(
-            "SELECT created_at, id FROM sitewright_orders WHERE {}
-             ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET {before}",
+            "SELECT created_at, id, place FROM (
+                SELECT created_at, id,
+                    row_number() OVER (ORDER BY created_at DESC, id DESC) AS place,
+                    sum(own) OVER (ORDER BY created_at DESC, id DESC) AS bytes
+                FROM (SELECT created_at, id, {own} AS own FROM sitewright_orders WHERE {}
+                    ORDER BY created_at DESC, id DESC LIMIT {last}) AS newest) AS counted
+             WHERE place = {last} OR bytes >= {bytes}
+             ORDER BY created_at DESC, id DESC LIMIT 1",
             wanted.sql()
         );
         let rows = self.read_composed(doing, sql, wanted.into_values()).await?;
-        let cursor = |row: &Row| -> Result<OrderCursor, sqlx::Error> {
-            Ok(OrderCursor { created_at: row.int("created_at")?, id: row.text("id")? })
+        let found = |row: &Row| -> Result<(OrderCursor, u32), sqlx::Error> {
+            let last = OrderCursor { created_at: row.int("created_at")?, id: row.text("id")? };
+            Ok((last, u32::try_from(row.int("place")?).unwrap_or(most)))
         };
-        let cursor = rows.first().map(cursor).transpose();
-        cursor.map_err(|error| Error::database(doing, error))
+        rows.first().map(found).transpose().map_err(|error| Error::database(doing, error))
     }
 }
 

@@ -165,6 +165,11 @@ impl GuardedSchema {
         GuardedSchema { lane: lane.into(), ..self }
     }
 
+    /// The lane of its checks.
+    pub fn lane(&self) -> &str {
+        &self.lane
+    }
+
     pub fn text(&self) -> &str {
         &self.inner.text
     }

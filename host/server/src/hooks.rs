@@ -19,6 +19,7 @@ use sitewright_jobs::{
 use sitewright_model::time::now_ms;
 use sitewright_model::trace::TraceParent;
 use sitewright_webhooks::Hook;
+use tokio::sync::Semaphore;
 
 use super::access::Client;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
@@ -39,6 +40,9 @@ const OWN: Duration = Duration::from_secs(30);
 const ORPHANED_AFTER_MS: i64 = 24 * 3_600_000;
 /// Time between two looks for such deliveries: 10 min.
 const ORPHANS_EVERY_MS: i64 = 600_000;
+/// Deliveries that are mapped at the same time. Each has its body and what is parsed of it in
+/// memory, which can be 30 times as much.
+static MAPPED: Semaphore = Semaphore::const_new(4);
 
 /// `POST /hooks/{source}`.
 pub(crate) async fn receive(
@@ -132,6 +136,8 @@ async fn refuse_orphans(app: &App, hooks: &[String]) {
 /// Maps a delivery to an order and adds it. A problem only if there is no such delivery or hook, or
 /// the database is away.
 async fn process(app: &App, id: &str) -> Result<HookDelivery, Problem> {
+    // Never closed.
+    let _one_of_few = MAPPED.acquire().await.ok();
     let (delivery, body) = app.database.hook_delivery(id).await?.ok_or_else(|| nothing(id))?;
     match delivery.state {
         HookDeliveryState::Pending | HookDeliveryState::Refused => {}
@@ -216,8 +222,15 @@ async fn order_of(
     traceparent: Option<TraceParent>,
 ) -> Result<String, NoOrder> {
     let unknown = |problem: Problem| NoOrder { order: None, problem };
-    let (document, due_at) = document(hook, body)
-        .map_err(|why| unknown(Problem::new(ProblemKind::InvalidOrder, why)))?;
+    // A large body takes tens of milliseconds.
+    let of_hook = hook.clone();
+    let mapped = tokio::task::spawn_blocking(move || document(&of_hook, body)).await;
+    let mapped = mapped.map_err(|error| {
+        let detail = format!("mapping a webhook to an order did not end: {error}");
+        unknown(Problem::new(ProblemKind::Internal, detail))
+    })?;
+    let (document, due_at) =
+        mapped.map_err(|why| unknown(Problem::new(ProblemKind::InvalidOrder, why)))?;
     let read = read(document, &app.reading).await;
     let order = match read.map_err(|error| unknown(Problem::from(error)))? {
         Document::Order(order) => order,

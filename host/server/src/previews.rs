@@ -12,11 +12,13 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 use sitewright_control::release_store;
 use sitewright_site::store::content::content_type;
 use sitewright_site::{OrderDir, ReleaseId, SitePath, SiteStore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::access::{is_loopback, names_this_machine};
 use super::app::App;
@@ -25,6 +27,12 @@ use super::problem::{Problem, ProblemKind};
 
 /// Maximum bytes of a file: 32 MiB.
 const MAX_FILE: u64 = 32 << 20;
+/// Files that are read at the same time.
+static READ: Semaphore = Semaphore::const_new(2);
+/// KiB of files that are being sent: 64 MiB. A page knows its own address, with the key, and may
+/// tell it to anybody: who loads a large file slowly, over a thousand connections, must not have it
+/// in memory a thousand times.
+static SENT: Semaphore = Semaphore::const_new(64 << 10);
 /// Hexadecimal digits of a key: 128 bits.
 const KEY: usize = 32;
 
@@ -183,8 +191,36 @@ async fn found(
     name: String,
 ) -> Result<Option<Response>, Problem> {
     let Ok(path) = SitePath::try_from(name) else { return Ok(None) };
-    let bytes = store.file(folder, id, &path, MAX_FILE).await?;
-    Ok(bytes.map(|bytes| ([(CONTENT_TYPE, content_type(&path))], bytes).into_response()))
+    // Never closed.
+    let _one_of_few = READ.acquire().await.ok();
+    let Some(content) = store.file(folder, id, &path, MAX_FILE).await? else { return Ok(None) };
+    let Some(content) = SentFile::new(content, &SENT) else {
+        let says = "Too much is being loaded at this time. Load the page again.";
+        return Ok(Some(text(StatusCode::SERVICE_UNAVAILABLE, says)));
+    };
+    let sent = Bytes::from_owner(content);
+    Ok(Some(([(CONTENT_TYPE, content_type(&path))], sent).into_response()))
+}
+
+/// A file that is being sent, with its part of [`SENT`] until all of it is written.
+struct SentFile {
+    content: Vec<u8>,
+    _room: SemaphorePermit<'static>,
+}
+
+impl SentFile {
+    /// `None` if there is no room for it.
+    fn new(content: Vec<u8>, room: &'static Semaphore) -> Option<Self> {
+        let kib = u32::try_from(content.len().div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        let room = room.try_acquire_many(kib).ok()?;
+        Some(SentFile { content, _room: room })
+    }
+}
+
+impl AsRef<[u8]> for SentFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
 }
 
 /// Leads to the same path with a slash at its end, which relative links of the page need.
@@ -236,6 +272,22 @@ mod tests {
             let checked = check_url(url, console.parse().unwrap());
             assert_eq!(checked.is_ok(), is_right, "{console} {url}: {checked:?}");
         }
+    }
+
+    #[test]
+    fn a_file_has_its_room_until_its_last_byte_is_written() {
+        static ROOM: Semaphore = Semaphore::const_new(10);
+        let file = |kib: usize| SentFile::new(vec![b'x'; kib << 10], &ROOM);
+        let mut first = Bytes::from_owner(file(8).unwrap());
+        assert!(file(3).is_none(), "two are left");
+        drop(file(2).unwrap());
+        // As a connection writes it.
+        let begin = first.split_to(8 << 9);
+        drop(begin);
+        assert_eq!(ROOM.available_permits(), 2);
+        assert_eq!(first.len(), 8 << 9);
+        drop(first);
+        assert_eq!(ROOM.available_permits(), 10);
     }
 
     #[test]

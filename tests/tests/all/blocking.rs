@@ -5,6 +5,7 @@ use std::fs;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use sitewright_model::failure::FailureKind;
 use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::{Cache, Engine, Limits, Loader};
 use sitewright_runtime::run::{AttemptId, Outcome, attempt};
@@ -88,6 +89,24 @@ async fn calls_of_one_complete_all_are_in_flight_together_and_answered_in_their_
                 record.message
             );
         }
+    }
+}
+
+/// They wait in the host for the last one, which the guest's own memory does not show.
+#[tokio::test]
+async fn replies_that_wait_for_each_other_count_as_memory() {
+    let rules = format!("[[rule]]\nanswer = {{ text = \"{}\" }}\n", "w".repeat(1 << 20));
+    for (replies, is_stopped) in [(1, false), (24, true)] {
+        let bench = Workbench::scripted(&rules, "[limits]\nmemory_bytes = 20971520");
+        let order = blocking("regardless", json!({ "n": replies }));
+        let outcome = run(&inside::host(&bench, 1), &order).await;
+        let Outcome::Failed { record, .. } = outcome else {
+            assert!(!is_stopped, "{replies} replies have a site");
+            continue;
+        };
+        let by_host = record.message.as_str().contains("AI requests in flight");
+        assert_eq!(by_host, is_stopped, "{replies} replies: {}", record.message);
+        assert!(!is_stopped || record.kind == FailureKind::MemoryLimit, "{}", record.kind);
     }
 }
 

@@ -135,6 +135,8 @@ async fn a_template_is_loaded_once_until_its_file_changes() {
     let (first, second) = tokio::join!(catalogue.load("changing"), catalogue.load("changing"));
     let (first, second) = (first.unwrap(), second.unwrap());
     assert!(Arc::ptr_eq(&first, &second), "one template for all runs");
+    let lane = first.manifest.order_schema.lane();
+    assert_eq!(lane, "changing", "no template waits in the lane of another by calling itself so");
     assert!(
         Arc::ptr_eq(&first, &catalogue.load(&file.to_string_lossy()).await.unwrap()),
         "by name or by file"

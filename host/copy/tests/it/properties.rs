@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use sitewright_copy::{CopyCheck, CopyRule, Facts, MAX_FINDINGS, MAX_REPLY_FINDINGS, TextKind};
+use sitewright_copy::{
+    CopyCheck, CopyRule, Facts, MAX_FINDINGS, MAX_REPLY_FINDINGS, SearchRoom, TextKind,
+};
 
 const KINDS: [TextKind; 3] = [TextKind::Heading, TextKind::Label, TextKind::Text];
 const UNKNOWN: [CopyRule; 7] = [
@@ -136,6 +138,41 @@ proptest! {
             prop_assert!(reply.pointer(&pointer).is_some_and(serde_json::Value::is_string));
         }
     }
+}
+
+/// Each text that is looked for in an order takes time in proportion to the order, so all of them
+/// together have a bound, whatever they are.
+#[test]
+fn texts_that_search_the_order_again_and_again_have_a_bound() {
+    const ROOM: usize = 10_000_000;
+    let order =
+        serde_json::json!({"about": format!("As an AI we sell bread. {}", "x ".repeat(50_000))});
+    let facts = facts(&order);
+    let numbered = |of: fn(usize) -> String| (0..1_000).map(of).collect::<String>();
+    let path = numbered(|n| format!("/part{n}"));
+    let strings = numbered(|n| format!("\"{n}\\nb\","));
+    let rows = [
+        ("parts of an address", format!("instagram.com{path}")),
+        ("addresses", numbered(|n| format!("instagram.com/a{n}/b{n} "))),
+        ("years", numbered(|_| "best of 1987, ".to_owned())),
+        ("texts of two lines", format!("[{strings}0]")),
+        ("texts of four words", format!("[{}0]", numbered(|n| format!("\"a b c d{n}\",")))),
+    ];
+    for (name, reply) in rows {
+        let room = SearchRoom::new(ROOM);
+        CopyCheck::new(&facts, 2026).searching(room.clone()).check_reply(&reply, true);
+        assert!(room.left() < 200_000, "{name}: {} bytes are left", room.left());
+    }
+    // Without room the order is not believed to have a text.
+    let text = "As an AI";
+    for (bytes, expected) in [(ROOM, 0), (0, 1)] {
+        let check = CopyCheck::new(&facts, 2026).searching(SearchRoom::new(bytes));
+        assert_eq!(check.check(text, TextKind::Heading).len(), expected, "{bytes}");
+    }
+    let room = SearchRoom::new(ROOM);
+    let check = CopyCheck::new(&facts, 2026).searching(room.clone());
+    check.check("We bake.", TextKind::Text);
+    assert_eq!(room.left(), ROOM, "nothing of it needs the order");
 }
 
 /// Texts of 128 KiB that make a careless scan look at the rest of the text at each place.

@@ -18,6 +18,7 @@ on_both!(
     a_release_that_is_not_visible_is_found,
     b4_b7_everything_is_listed_and_exported,
     g4_an_operator_sees_the_queue,
+    a_search_looks_through_a_bounded_part_of_large_documents,
     f1_ids_that_differ_only_in_case_are_refused,
 );
 
@@ -283,6 +284,28 @@ mod tests {
             [7, 1507, 3007].into_iter().chain(2495..=2510).map(|i| format!("o{i}")).collect();
         wanted.sort();
         assert_eq!(ids, wanted);
+    }
+
+    pub(super) async fn a_search_looks_through_a_bounded_part_of_large_documents(place: Place) {
+        let database = place.open().await;
+        // Two have more than the bytes that a page looks through.
+        for id in ["one", "two", "three"] {
+            let document = format!("{{\"a\":\"Flora {}\"}}", "x".repeat(33 << 20));
+            database.enqueue(NewOrder::new(id, "flora", document)).await.unwrap();
+        }
+        let filter = Filter { limit: 50, ..Filter::default() };
+        let in_document = Some("flora".to_owned());
+        let mut search = sitewright_jobs::Search { filter, text: None, in_document };
+        let mut found = Vec::new();
+        for expected in [Some(2), None] {
+            let page = database.search(&search).await.unwrap();
+            assert_eq!(page.cut_after, expected);
+            assert_eq!(page.next.is_some(), expected.is_some());
+            found.extend(page.orders.into_iter().map(|order| order.id));
+            search.filter.after = page.next;
+        }
+        found.sort();
+        assert_eq!(found, ["one", "three", "two"]);
     }
 
     pub(super) async fn f1_ids_that_differ_only_in_case_are_refused(place: Place) {

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use wasmtime::component::{Linker, WasmStr};
 
-use super::lift::{self, Store, Text};
+use super::lift::{self, CallTexts, Store, Text};
 use super::run_trace::{MAX_LOG_LINE, Panic, RunProgress};
 use super::state::GuestState;
 use super::version::Version;
@@ -60,11 +60,13 @@ pub(super) fn link<V: Version>(linker: &mut Linker<GuestState>) -> wasmtime::Res
 
 /// Copies what a record may keep of a diagnostic.
 fn report(mut store: Store<'_>, raw: &lift::Diagnostic) -> wasmtime::Result<()> {
-    let code = lift::text(&store, &raw.code, MAX_TEXT)?;
-    let message = lift::text(&store, &raw.message, MAX_TEXT)?;
+    let mut texts = CallTexts::default();
+    let code = texts.read(&store, &raw.code, MAX_TEXT)?;
+    let message = texts.read(&store, &raw.message, MAX_TEXT)?;
+    let place = raw.location.as_ref().map(|raw| located(&store, raw, &mut texts)).transpose()?;
     let causes = raw.causes(&mut store, MAX_ITEMS)?;
     let attributes = raw.attributes(&mut store, MAX_ITEMS)?;
-    let short = |raw: &WasmStr, max| lift::text(&store, raw, max).map(|text| text.text);
+    let mut short = |raw: &WasmStr, max| texts.read(&store, raw, max).map(|text| text.text);
     let diagnostic = diagnostics::Diagnostic {
         severity: raw.severity,
         code: code.text,
@@ -73,7 +75,7 @@ fn report(mut store: Store<'_>, raw: &lift::Diagnostic) -> wasmtime::Result<()> 
             .iter()
             .map(|cause| short(cause, MAX_TEXT))
             .collect::<wasmtime::Result<_>>()?,
-        location: raw.location.as_ref().map(|raw| located(&store, raw)).transpose()?,
+        location: place,
         attributes: attributes
             .iter()
             .map(|raw| {
@@ -86,8 +88,9 @@ fn report(mut store: Store<'_>, raw: &lift::Diagnostic) -> wasmtime::Result<()> 
 }
 
 fn panicked(store: &Store<'_>, raw: &lift::Panic) -> wasmtime::Result<()> {
-    let Text { text: message, bytes } = lift::text(store, &raw.message, MAX_TEXT)?;
-    let place = raw.location.as_ref().map(|raw| located(store, raw)).transpose()?;
+    let mut texts = CallTexts::default();
+    let Text { text: message, bytes } = texts.read(store, &raw.message, MAX_TEXT)?;
+    let place = raw.location.as_ref().map(|raw| located(store, raw, &mut texts)).transpose()?;
     let trace = &store.data().trace;
     let entry = trace.begin(NewCall {
         call: "diagnostics.panicked",
@@ -115,8 +118,12 @@ fn log(store: &Store<'_>, level: diagnostics::Level, message: &WasmStr) -> wasmt
     Ok(())
 }
 
-fn located(store: &Store<'_>, raw: &lift::Location) -> wasmtime::Result<types::SourceLocation> {
-    let file = lift::text(store, &raw.file, MAX_FILE)?.text;
+fn located(
+    store: &Store<'_>,
+    raw: &lift::Location,
+    texts: &mut CallTexts,
+) -> wasmtime::Result<types::SourceLocation> {
+    let file = texts.read(store, &raw.file, MAX_FILE)?.text;
     Ok(types::SourceLocation { file, line: raw.line, column: raw.column })
 }
 

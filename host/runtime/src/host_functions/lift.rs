@@ -18,23 +18,45 @@ pub(super) struct Text {
     pub(super) bytes: usize,
 }
 
-/// Maximum bytes of one text that a guest passes: 16 MiB, eight times the largest request. A longer
-/// one is no text for people or models, and reading 60 MB takes 6 ms in each call, in which nothing
-/// else runs on the thread.
-pub(super) const MAX_TEXT_BYTES: usize = 16 << 20;
+/// Maximum bytes of all texts that a guest passes with one call: 4 MiB, twice the largest request.
+/// More is no text for people or models, and reading it takes up to 2 ms a megabyte if it is not
+/// ASCII, in which nothing else runs on the thread.
+pub(crate) const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// At most `max` bytes of a text, cut between characters.
+/// Reads the texts of one call. A report has a hundred of them, so their sum is what counts.
+#[derive(Default)]
+pub(super) struct CallTexts {
+    bytes: usize,
+}
+
+impl CallTexts {
+    /// At most `max` bytes of a text, cut between characters.
+    ///
+    /// # Errors
+    /// If it is not valid in the guest's encoding, or if the texts so far have more than
+    /// [`MAX_TEXT_BYTES`]: the guest is stopped.
+    pub(super) fn read(
+        &mut self,
+        store: &Store<'_>,
+        raw: &WasmStr,
+        max: usize,
+    ) -> wasmtime::Result<Text> {
+        let whole = raw.to_str(store)?;
+        self.bytes = self.bytes.saturating_add(whole.len());
+        if self.bytes > MAX_TEXT_BYTES {
+            let (max, wanted) = (MAX_TEXT_BYTES as u64, self.bytes as u64);
+            return Err(wasmtime::Error::new(LimitHit::Text { max, wanted }));
+        }
+        Ok(Text { text: cut(&whole, max), bytes: whole.len() })
+    }
+}
+
+/// [`CallTexts::read`] for a call with one text.
 ///
 /// # Errors
-/// If it is not valid in the guest's encoding, or has more than [`MAX_TEXT_BYTES`]: the guest is
-/// stopped.
+/// As there.
 pub(super) fn text(store: &Store<'_>, raw: &WasmStr, max: usize) -> wasmtime::Result<Text> {
-    let whole = raw.to_str(store)?;
-    if whole.len() > MAX_TEXT_BYTES {
-        let (max, wanted) = (MAX_TEXT_BYTES as u64, whole.len() as u64);
-        return Err(wasmtime::Error::new(LimitHit::Text { max, wanted }));
-    }
-    Ok(Text { text: cut(&whole, max), bytes: whole.len() })
+    CallTexts::default().read(store, raw, max)
 }
 
 /// The first `max` items of a list.
@@ -143,7 +165,7 @@ pub(super) struct Message01 {
 }
 
 /// A message of one of the versions.
-pub(super) trait GuestMessage: Lift + 'static {
+pub(super) trait GuestMessage: Lift + Send + Sync + 'static {
     /// Copies it.
     fn copied(
         self,
@@ -241,12 +263,13 @@ const DELIMITER_BYTES: usize = 80;
 /// Copies the parts of one request, up to its maximum size.
 pub(super) struct Parts {
     bytes: usize,
+    texts: CallTexts,
 }
 
 impl Parts {
     fn take(&mut self, store: &Store<'_>, raw: &WasmStr) -> wasmtime::Result<String> {
         let left = MAX_REQUEST_BYTES.saturating_sub(self.bytes);
-        let Text { text, bytes } = text(store, raw, left)?;
+        let Text { text, bytes } = self.texts.read(store, raw, left)?;
         self.bytes = self.bytes.saturating_add(bytes);
         Ok(text)
     }
@@ -275,11 +298,11 @@ impl<M: GuestMessage> Request<M> {
     /// Copies it.
     ///
     /// # Errors
-    /// If a text is not valid, or if the requests in flight do not fit into the guest's memory: the
-    /// guest is stopped.
+    /// If a text is not valid, if the texts have more than [`MAX_TEXT_BYTES`], or if the requests
+    /// in flight do not fit into the guest's memory: the guest is stopped.
     #[inline(never)]
     pub(super) fn copied(&self, store: &mut Store<'_>) -> wasmtime::Result<Asked> {
-        let mut parts = Parts { bytes: 0 };
+        let mut parts = Parts { bytes: 0, texts: CallTexts::default() };
         let purpose = parts.take(store, &self.purpose)?;
         let format = match &self.format {
             Format::Text => ai_types::Format::Text,
@@ -299,7 +322,7 @@ impl<M: GuestMessage> Request<M> {
             seed: self.seed,
             stop,
         };
-        let Parts { bytes } = parts;
+        let Parts { bytes, texts: _ } = parts;
         // One that is too large is refused at once, and not in flight.
         let copies = if bytes > MAX_REQUEST_BYTES { 0 } else { REQUEST_COPIES };
         let held = bytes.saturating_mul(copies);

@@ -37,6 +37,7 @@ pub(crate) use diagnostics::{location, returned};
 pub(crate) use in_flight::AiInFlight;
 #[cfg(test)]
 pub(crate) use in_flight::no_reply;
+pub(crate) use lift::MAX_TEXT_BYTES;
 pub(crate) use recorder::{EndedCall, Recorded, Streamed};
 pub use replay_cursor::{CallMismatch, CursorMode, CursorPosition, ReplayCursor};
 pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace};
@@ -56,6 +57,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>>
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     crate::plugin::link_clock(&mut linker)?;
+    crate::plugin::link_name_lookup(&mut linker)?;
     linker.allow_shadowing(false);
     link::<V0_1>(&mut linker)?;
     link::<V0_2>(&mut linker)?;

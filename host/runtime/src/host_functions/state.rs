@@ -54,7 +54,7 @@ pub struct AiContext {
     pub purposes: Arc<[String]>,
     /// Where costly checks against its JSON Schemas are done.
     pub confined: Confined,
-    /// Its name.
+    /// The name by which orders name it: the lane of its checks.
     pub template: String,
     /// The order as the template gets it.
     pub document: Arc<str>,

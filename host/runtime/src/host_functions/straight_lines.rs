@@ -228,7 +228,7 @@ const ROWS: [Row; 16] = [
         imports: r#"(import "sitewright:template/diagnostics@0.1.0" "report"
             (func $f (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#,
         start: "",
-        call: "(call $f (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 0) (i32.const LENGTH)
+        call: "(call $f (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const LENGTH)
             (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
             (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
         passes: true,
@@ -399,25 +399,93 @@ async fn all_of_the_memory_in_one_call_stops_the_guest_before_it_is_copied() {
 
 #[tokio::test]
 async fn a_text_above_the_maximum_stops_the_guest_and_one_of_that_size_does_not() {
-    const TEXTS: [&str; 6] =
-        ["log", "progress", "report", "panicked", "write with a long path", "exists"];
+    const TEXTS: [&str; 7] =
+        ["log", "progress", "report", "panicked", "write with a long path", "exists", "stdout"];
     let rows: Vec<&Row> = ROWS.iter().filter(|row| TEXTS.contains(&row.name)).collect();
     assert_eq!(rows.len(), TEXTS.len());
     let max = MAX_TEXT_BYTES as u64;
     let message = LimitHit::Text { max, wanted: max + 1 }.to_string();
-    assert!(message.contains("16777217 bytes; 16777216 are allowed, whatever"), "{message}");
+    let said = format!("{} bytes to the host; {max} are allowed, whatever", max + 1);
+    assert!(message.contains(&said), "{message}");
     for (length, expected) in [
         (MAX_TEXT_BYTES, None),
         (MAX_TEXT_BYTES + 1, Some(LimitHit::Text { max, wanted: max + 1 })),
     ] {
         for row in &rows {
             let call = row.call.replace("LENGTH", &length.to_string());
-            let ended = run(&component(row.imports, "", &call, 1), &limits(20_000, 20_000)).await;
+            let wasm = component(row.imports, row.start, &call, 1);
+            let ended = run(&wasm, &limits(20_000, 20_000)).await;
             assert_eq!(ended.limit(), expected, "{}: {:?}", row.name, ended.result);
             let went_on = matches!(ended.result, Some(Ok(())));
             assert_eq!(went_on, expected.is_none(), "{}: {:?}", row.name, ended.result);
         }
     }
+}
+
+#[tokio::test]
+async fn the_texts_of_one_report_count_together() {
+    /// A thirty-second part of what one call may pass.
+    const EACH: usize = MAX_TEXT_BYTES / 32;
+    const LIST: usize = 8_192;
+    let row = ROWS.iter().find(|row| row.name == "report").unwrap();
+    // An attribute is two texts.
+    for (causes, attributes, stops) in
+        [(32, 0, false), (0, 16, false), (31, 1, true), (32, 1, true), (0, 17, true)]
+    {
+        let mut start = String::new();
+        for at in 0..40 {
+            let at = LIST + 8 * at;
+            write!(start, "(i32.store (i32.const {at}) (i32.const 2097152))").unwrap();
+            write!(start, "(i32.store (i32.const {}) (i32.const {EACH}))", at + 4).unwrap();
+        }
+        let nothing = "(i32.const 0) ".repeat(6);
+        let call = format!(
+            "(call $f (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                (i32.const {LIST}) (i32.const {causes}) {nothing}
+                (i32.const {LIST}) (i32.const {attributes}))"
+        );
+        let ended = run(&component(row.imports, &start, &call, 1), &limits(20_000, 20_000)).await;
+        let (max, wanted) = (MAX_TEXT_BYTES as u64, 33 * EACH as u64);
+        let expected = stops.then_some(LimitHit::Text { max, wanted });
+        assert_eq!(ended.limit(), expected, "{causes} and {attributes}: {:?}", ended.result);
+        assert_eq!(matches!(ended.result, Some(Ok(()))), !stops, "{:?}", ended.result);
+    }
+}
+
+#[tokio::test]
+async fn the_requests_of_one_call_count_together() {
+    /// Address of the requests, and the bytes of one.
+    const LIST: usize = 8_192;
+    const REQUEST: usize = 72;
+    let imports = r#"(import "sitewright:template/ai-sync@0.1.0" "complete-all"
+        (func $f (param i32 i32 i32)))"#;
+    for (requests, stops) in [(8, false), (9, true)] {
+        // Each has a purpose as long as a request may be, and nothing else.
+        let mut start = String::new();
+        for at in 0..requests {
+            let at = LIST + REQUEST * at;
+            write!(start, "(i32.store (i32.const {at}) (i32.const 2097152))").unwrap();
+            write!(start, "(i32.store (i32.const {}) (i32.const 2097152))", at + 4).unwrap();
+        }
+        let call = format!("(call $f (i32.const {LIST}) (i32.const {requests}) (i32.const 4096))");
+        // Requests in flight count as memory, of which the guest has a quarter of a gigabyte.
+        let limits = Limits { memory_bytes: 1 << 30, ..limits(20_000, 20_000) };
+        let ended = run(&component(imports, &start, &call, 1), &limits).await;
+        let result = ended.result.unwrap();
+        assert_eq!(result.is_err(), stops, "{requests}: {result:?}");
+        if let Err(error) = result {
+            let reason = error.root_cause().to_string();
+            assert!(reason.contains("`complete-all` takes at most 16777216"), "{reason}");
+        }
+    }
+}
+
+/// A call that is refused whatever its text is does not read it, so it costs as much as any other.
+#[tokio::test]
+async fn a_name_that_is_never_looked_up_is_not_read() {
+    let row = ROWS.iter().find(|row| row.name == "name lookup").unwrap();
+    let ended = run(&row.component(60 << 20), &limits(1_000, 60_000)).await;
+    assert!(matches!(ended.result, Some(Ok(()))), "{:?}", ended.result);
 }
 
 #[tokio::test]
@@ -473,7 +541,7 @@ async fn more_open_files_than_the_host_keeps_stop_the_guest_with_the_reason() {
 #[tokio::test]
 async fn a_long_line_is_cut_and_a_file_that_is_too_large_gets_an_error() {
     // What a function cannot use is not copied, and nothing of it is an error of the run.
-    for (name, length) in [("log", 10 << 20), ("write", 60 << 20), ("progress", 10 << 20)] {
+    for (name, length) in [("log", 3 << 20), ("write", 60 << 20), ("progress", 3 << 20)] {
         let row = ROWS.iter().find(|row| row.name == name).unwrap();
         let call = row.call.replace("LENGTH", &length.to_string());
         let wasm = component(row.imports, "", &call, 3);

@@ -33,12 +33,17 @@ impl GuestShare {
         GuestShare { memory, bytes: 0 }
     }
 
+    /// An empty share of the same memory.
+    pub(super) fn beside(&self) -> Self {
+        GuestShare::of(self.memory.clone())
+    }
+
     /// A share beside this one, of the same memory.
     ///
     /// # Errors
     /// [`LimitHit::AllGuests`] if all guests would use more than the maximum.
     pub(super) fn another(&self, bytes: u64) -> Result<Self, LimitHit> {
-        let mut share = GuestShare::of(self.memory.clone());
+        let mut share = self.beside();
         share.resize(bytes)?;
         Ok(share)
     }

@@ -153,13 +153,15 @@ fn closed_fields(schema: &str) -> Option<Arc<[String]>> {
 }
 
 impl Manifest {
-    /// Checks the manifest that `describe` returned. A costly schema is compiled in `confined`.
+    /// Checks the manifest that `describe` returned. A costly schema is compiled in `confined`, in
+    /// the lane `lane`.
     ///
     /// # Errors
     /// All problems, each with its field and what is allowed; or the host failed.
     pub async fn check(
         raw: types::Manifest,
         confined: &Confined,
+        lane: &str,
     ) -> Result<Self, ManifestCheckError> {
         let (mut problems, locales) = Self::check_fields(&raw);
         let fallback_locale = fallback(&raw, &locales);
@@ -170,8 +172,7 @@ impl Manifest {
             ));
             None
         } else {
-            let (text, lane) = (raw.order_schema.clone(), shortened(&raw.name));
-            match GuardedSchema::compile(text, confined, &lane).await {
+            match GuardedSchema::compile(raw.order_schema.clone(), confined, lane).await {
                 Ok(schema) => Some(schema),
                 Err(SchemaError::Host(reason)) => return Err(ManifestCheckError::Host(reason)),
                 Err(error) => {

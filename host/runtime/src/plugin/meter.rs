@@ -34,11 +34,11 @@ pub enum LimitHit {
         /// Bytes in all, with the refused ones.
         wanted: u64,
     },
-    /// The memory, and what the host holds for AI requests that are in flight and for files that
-    /// are written in chunks.
+    /// The memory, and what the host holds for AI requests that are in flight, for replies that
+    /// wait for those of others, and for files that are written in chunks.
     #[error(
-        "the template's memory, its AI requests in flight and its unfinished files take {wanted} \
-         bytes; {max} are allowed: ask for less at once, and finish files"
+        "the template's memory, its AI requests in flight with their replies, and its unfinished \
+         files take {wanted} bytes; {max} are allowed: ask for less at once, and finish files"
     )]
     InFlight {
         /// The limit in bytes.
@@ -55,15 +55,15 @@ pub enum LimitHit {
         /// The limit in bytes.
         max: u64,
     },
-    /// One text is longer than any that the host can use.
+    /// The texts of one call are longer than any that the host can use.
     #[error(
-        "one text that the template passed to the host has {wanted} bytes; {max} are allowed, \
-         whatever the limits are: pass its beginning, and write what belongs to the site as files"
+        "one call passed texts of {wanted} bytes to the host; {max} are allowed, whatever the \
+         limits are: pass their beginning, and write what belongs to the site as files"
     )]
     Text {
         /// The maximum in bytes.
         max: u64,
-        /// Bytes of the text.
+        /// Bytes of the texts up to the one that was too much.
         wanted: u64,
     },
     /// All guests of the process together use the memory for them.
@@ -281,6 +281,39 @@ impl Drop for HeldBytes {
     }
 }
 
+/// The memory of a guest that waits.
+#[derive(Debug)]
+pub(crate) struct WaitingMemory {
+    max: u64,
+    /// Of the guest itself.
+    used: u64,
+    held: Arc<AtomicU64>,
+    peak: Arc<AtomicU64>,
+    share: Option<GuestShare>,
+}
+
+impl WaitingMemory {
+    /// As [`MemoryLimiter::hold`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn hold(&self, bytes: u64) -> Result<HeldBytes, LimitHit> {
+        let all = self.held.load(Ordering::Relaxed).saturating_add(bytes);
+        let wanted = self.used.saturating_add(all);
+        self.peak.fetch_max(wanted, Ordering::Relaxed);
+        if wanted > self.max {
+            return Err(LimitHit::InFlight { max: self.max, wanted });
+        }
+        let share = match &self.share {
+            Some(share) => Some(share.another(bytes)?),
+            None => None,
+        };
+        // Only the guest's own calls add to it, one after the other.
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Ok(HeldBytes { bytes, held: self.held.clone(), _share: share })
+    }
+}
+
 /// Bytes of one table element in the host.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
@@ -307,19 +340,18 @@ impl MemoryLimiter {
     /// [`LimitHit::InFlight`] if they do not fit beside the guest's memory,
     /// [`LimitHit::AllGuests`] if all guests would use more than the maximum.
     pub(crate) fn hold(&self, bytes: u64) -> Result<HeldBytes, LimitHit> {
-        let all = self.held.load(Ordering::Relaxed).saturating_add(bytes);
-        let wanted = self.used.saturating_add(all);
-        self.peak.fetch_max(wanted, Ordering::Relaxed);
-        if wanted > self.max {
-            return Err(LimitHit::InFlight { max: self.max, wanted });
+        self.while_it_waits().hold(bytes)
+    }
+
+    /// Counts what the host holds for the guest while it waits for a call and cannot grow.
+    pub(crate) fn while_it_waits(&self) -> WaitingMemory {
+        WaitingMemory {
+            max: self.max,
+            used: self.used,
+            held: self.held.clone(),
+            peak: self.peak.clone(),
+            share: self.share.as_ref().map(GuestShare::beside),
         }
-        let share = match &self.share {
-            Some(share) => Some(share.another(bytes)?),
-            None => None,
-        };
-        // Only the guest's own calls add to it, one after the other.
-        self.held.fetch_add(bytes, Ordering::Relaxed);
-        Ok(HeldBytes { bytes, held: self.held.clone(), _share: share })
     }
 
     fn grow(&mut self, current: u64, desired: u64, own_max: Option<u64>) -> wasmtime::Result<bool> {
@@ -382,7 +414,7 @@ mod tests {
         let peak = Arc::new(AtomicU64::new(0));
         let mut limiter = MemoryLimiter::new(100, peak.clone());
         assert!(limiter.grow(0, 60, None).unwrap());
-        let held = limiter.hold(30).unwrap();
+        let held = limiter.while_it_waits().hold(30).unwrap();
         assert_eq!(
             limiter.hold(11).err(),
             Some(LimitHit::InFlight { max: 100, wanted: 101 }),

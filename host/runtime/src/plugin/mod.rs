@@ -54,6 +54,7 @@ pub(crate) use meter::HeldBytes;
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
 pub(crate) use profile::raw_frames;
 pub use profile::{Profile, Weight};
+pub(crate) use sandbox::link_name_lookup;
 pub use sandbox::{Capture, Determinism, Sandbox, Tail, sandbox, sandbox_until};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use start_cost::{StartCost, start_cost};

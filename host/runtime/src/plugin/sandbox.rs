@@ -11,11 +11,16 @@ use parking_lot::Mutex;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tokio::io::AsyncWrite;
+use wasmtime::component::{Linker, Resource, WasmStr};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Network};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::clock::VirtualClock;
+use super::meter::LimitHit;
+use crate::host_functions::{GuestState, MAX_TEXT_BYTES};
 
 /// Makes a run repeatable: the same seed and start give the same clock readings and random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +75,22 @@ pub fn sandbox_until(
         .stderr(stderr.clone())
         .build();
     Sandbox { wasi, clock }
+}
+
+/// Replaces the look-up of names, which would copy each name before it refuses it.
+///
+/// # Errors
+/// If the linker allows no shadowing, which is a bug.
+pub(crate) fn link_name_lookup(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    // The version that wasmtime-wasi links, which stands for all others.
+    linker.instance("wasi:sockets/ip-name-lookup@0.2.12")?.func_wrap(
+        "resolve-addresses",
+        |_: wasmtime::StoreContextMut<'_, GuestState>, _: (Resource<Network>, WasmStr)| {
+            let refused: Result<Resource<ResolveAddressStream>, ErrorCode> =
+                Err(ErrorCode::PermanentResolverFailure);
+            Ok((refused,))
+        },
+    )
 }
 
 /// Captures a guest's output and keeps its last bytes.
@@ -172,6 +193,13 @@ impl Pollable for Capture {
 
 impl OutputStream for Capture {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // The bindings have copied it: a guest may do that once. WASI lets a stream trap at more
+        // than `check_write` permits, but a program that never asks should keep its output.
+        if bytes.len() > MAX_TEXT_BYTES {
+            let (max, wanted) = (MAX_TEXT_BYTES as u64, bytes.len() as u64);
+            let hit = LimitHit::Text { max, wanted };
+            return Err(StreamError::Trap(wasmtime::Error::new(hit)));
+        }
         self.push(&bytes);
         Ok(())
     }

@@ -22,6 +22,9 @@ pub const MANIFEST_SECTION: &str = "sitewright:manifest";
 /// Maximum bytes of its content: 1 MiB. The largest valid manifest has less than half of that.
 const MAX_SECTION: usize = 1 << 20;
 
+/// Maximum characters of the reason why it cannot be read.
+const MAX_WHY: usize = 300;
+
 /// The id of a custom section.
 const CUSTOM: u8 = 0;
 
@@ -158,8 +161,11 @@ pub(super) fn find(wasm: &[u8]) -> Result<Option<(StatedManifest, Range<usize>)>
                         content.len()
                     )));
                 }
-                let stated = serde_json::from_slice(content)
-                    .map_err(|error| StatedError(format!("cannot be read: {error}")))?;
+                let stated = serde_json::from_slice(content).map_err(|error| {
+                    // Of a value with another type serde quotes all, which may be a megabyte.
+                    let why: String = error.to_string().chars().take(MAX_WHY).collect();
+                    StatedError(format!("cannot be read: {why}"))
+                })?;
                 // The id and the length are before the range.
                 let length = leb128_len(section.range().len());
                 let begin = section.range().start.saturating_sub(1 + length);
@@ -257,7 +263,7 @@ impl StatedTemplate {
             .unwrap_or_else(|error| Err(TemplateProblem::Host(error.to_string())))
             .map_err(problem)?;
         let Some(stated) = found.stated else { return Ok(None) };
-        let manifest = checked(stated.into(), confined).await.map_err(problem)?;
+        let manifest = checked(stated.into(), confined, &file_name(path)).await.map_err(problem)?;
         Ok(Some(StatedTemplate {
             manifest,
             path: path.to_owned(),
@@ -346,11 +352,18 @@ mod tests {
             (custom(b""), "cannot be read"),
             (custom(b"\xff"), "cannot be read"),
             (custom(b"{\"name\":\"a\",\"name\":\"b\"}"), "cannot be read"),
+            (custom(format!("[{:?}]", "x".repeat(1 << 19)).as_bytes()), "cannot be read"),
+            (custom(format!("{{\"{}\":", "x".repeat(1 << 19)).as_bytes()), "cannot be read"),
+            (
+                custom(format!("{{\"site-bytes\":{:?}}}", "x".repeat(1 << 19)).as_bytes()),
+                "cannot be read: invalid type: string \"xxx",
+            ),
             (custom(&vec![b' '; MAX_SECTION + 1]), "at most 1048576"),
             (padded, "in more bytes than it takes"),
         ] {
             let said = find(&wasm).unwrap_err().to_string();
             assert!(said.contains(says), "{says:?} is missing: {said}");
+            assert!(said.len() < 1_000, "{says:?}: {} bytes", said.len());
         }
         // A field of a later version is no difference.
         let content = &one[one.iter().position(|byte| *byte == b'{').unwrap()..];

@@ -252,7 +252,7 @@ impl Loader {
         if let Some(stated) = &stated {
             stated.agrees(&described)?;
         }
-        let manifest = checked(described, &self.confined).await?;
+        let manifest = checked(described, &self.confined, &file_name(path)).await?;
         let (kept, languages) = (self.cache.clone(), manifest.languages());
         blocking(move || {
             kept.keep_languages(state, &languages);
@@ -296,12 +296,14 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
-/// The manifest, if it follows the rules.
+/// The manifest, if it follows the rules. `lane` is the name that orders use: with that of the
+/// manifest, a template could wait, and let wait, in the lane of another one.
 pub(super) async fn checked(
     manifest: types::Manifest,
     confined: &Confined,
+    lane: &str,
 ) -> Result<Manifest, TemplateProblem> {
-    Manifest::check(manifest, confined).await.map_err(|error| match error {
+    Manifest::check(manifest, confined, lane).await.map_err(|error| match error {
         ManifestCheckError::Unacceptable(error) => TemplateProblem::Manifest(error),
         ManifestCheckError::Host(_) => TemplateProblem::Host(error.to_string()),
     })

@@ -414,8 +414,8 @@ impl Finish {
             memory_bytes: self.limits.check_memory_bytes,
             deadline: Some(self.deadline.into_std()),
         };
-        let (confined, lane) = (template.confined(), template.manifest.name.as_str());
-        let checked = staged.verify_confined(options, confined, lane, budget).await;
+        let (confined, lane) = (template.confined(), template.name());
+        let checked = staged.verify_confined(options, confined, &lane, budget).await;
         self.used(checked.cpu);
         checked.result.map_err(|error| self.failed(error))
     }

@@ -119,7 +119,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
             max_calls: limits.ai_calls,
             purposes,
             confined: request.template.confined().clone(),
-            template: request.template.manifest.name.clone(),
+            template: request.template.name().into_owned(),
             document: request.document.clone(),
             mark: OnceLock::new(),
         }),

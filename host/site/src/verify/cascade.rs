@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use scraper::ElementRef;
 
+use super::page::Page;
 use super::style::{self, Applies, Declaration, Property, Sheet, StyleRule};
 use super::work::Work;
 use crate::path::SitePath;
@@ -94,6 +95,29 @@ pub(super) struct Cascade<'a> {
     used: &'a [Used],
     work: &'a Work,
     left: Cell<usize>,
+    /// Steps of comparing an element of the page with a simple selector.
+    weight: usize,
+}
+
+/// The largest number of steps of comparing an element with a simple selector: 1, and more if the
+/// page has elements with far more attributes, classes or comments around them than others.
+fn weight(page: &Page) -> usize {
+    const ATTRIBUTES: usize = 16;
+    const CLASS_BYTES: usize = 256;
+    const BETWEEN: usize = 8;
+    let mut weight = 1;
+    for element in page.html.root_element().descendent_elements() {
+        let attributes = element.value().attrs().count() / ATTRIBUTES;
+        let classes = element.attr("class").map_or(0, str::len) / CLASS_BYTES;
+        // Nodes that are no elements, between two that are.
+        let (mut between, mut longest) = (0, 0);
+        for child in element.children() {
+            between = if child.value().is_element() { 0 } else { between + 1 };
+            longest = longest.max(between);
+        }
+        weight = weight.max(1 + attributes + classes + longest / BETWEEN);
+    }
+    weight
 }
 
 /// A declaration for an element: its rank, how surely it applies, and the sheet and rule that have
@@ -113,8 +137,8 @@ struct Rank {
 }
 
 impl<'a> Cascade<'a> {
-    pub(super) fn new(used: &'a [Used], work: &'a Work, steps: usize) -> Self {
-        Cascade { used, work, left: Cell::new(steps) }
+    pub(super) fn new(used: &'a [Used], work: &'a Work, steps: usize, page: &Page) -> Self {
+        Cascade { used, work, left: Cell::new(steps), weight: weight(page) }
     }
 
     /// Returns whether there are steps left.
@@ -124,8 +148,18 @@ impl<'a> Cascade<'a> {
         self.left.get() > 0 && !self.work.is_exhausted()
     }
 
-    /// What the style sheets say of an element so deep and with so many siblings. `None` if there
-    /// are no steps left.
+    /// Spends so many steps if they are left; otherwise none is left from then on. A selector that
+    /// takes too much leaves a page unjudged, and is no fault of it.
+    fn afford(&self, steps: usize) -> bool {
+        if steps > self.left.get() {
+            self.left.set(0);
+            return false;
+        }
+        self.spend(steps)
+    }
+
+    /// What the style sheets say of an element so deep. `siblings` are the nodes beside it and
+    /// beside all elements around it. `None` if there are no steps left.
     pub(super) fn declared(
         &self,
         element: &ElementRef<'_>,
@@ -147,9 +181,9 @@ impl<'a> Cascade<'a> {
         for (sheet, used) in self.used.iter().enumerate() {
             for number in used.sheet.candidates(element.value()) {
                 let rule = &used.sheet.rules[number];
-                let around = if rule.siblings { depth + siblings } else { depth };
-                let steps = 1 + rule.compounds * (1 + around) + rule.declarations.len();
-                if !self.spend(steps) {
+                let around = 1 + if rule.siblings { depth + siblings } else { depth };
+                let steps = rule.effort.comparisons(around).saturating_mul(self.weight);
+                if !self.afford(steps.saturating_add(1 + rule.declarations.len())) {
                     return None;
                 }
                 if !rule.selector.matches(element) {
@@ -189,7 +223,8 @@ impl<'a> Cascade<'a> {
         let mut reveals = self.used.iter().flat_map(|used| &used.sheet.reveals);
         // Without steps it is not known.
         reveals.any(|reveal| {
-            !self.spend(1 + reveal.compounds * (1 + depth))
+            let steps = reveal.effort.comparisons(1 + depth).saturating_mul(self.weight);
+            !self.afford(steps.saturating_add(1))
                 || reveal.selector.as_ref().is_none_or(|selector| selector.matches(element))
         })
     }

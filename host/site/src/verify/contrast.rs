@@ -242,7 +242,7 @@ pub(super) fn check(
         return Vec::new();
     }
     let Some(used) = styles.of_page(file, page, work) else { return Vec::new() };
-    let cascade = Cascade::new(&used, work, STEPS + STEPS_PER_BYTE * bytes);
+    let cascade = Cascade::new(&used, work, STEPS + STEPS_PER_BYTE * bytes, page);
     let is_dark = used.iter().any(|used| used.sheet.dark) || asks_for_dark(page);
     let mut judge = Judge {
         file,
@@ -306,8 +306,8 @@ impl Judge<'_> {
         let page = self.page;
         // The number of open elements, and of those among them that show no text.
         let (mut depth, mut skipped) = (0_usize, 0_usize);
-        // The number of children of each open element.
-        let mut children = vec![1];
+        // The number of nodes in each open element, and in all that are around it.
+        let mut children = vec![1_usize];
         for edge in page.html.root_element().traverse() {
             match edge {
                 Edge::Open(node) => {
@@ -323,7 +323,7 @@ impl Judge<'_> {
                     };
                     match SKIPPED.contains(&element.value().name()) {
                         true => skipped = 1,
-                        false => children.push(element.child_elements().count()),
+                        false => children.push(siblings + element.children().count()),
                     }
                     if element.value().name() == "img" {
                         let line = page.lines.get(&element.id()).copied();

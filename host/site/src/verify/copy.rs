@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, ForbiddenWords, TextKind};
+use sitewright_copy::{CopyCheck, CopyRule, Facts, Finding, ForbiddenWords, SearchRoom, TextKind};
 use sitewright_order::Locale;
 
 use super::CopyOptions;
@@ -18,6 +18,9 @@ const MAX_PAGE: usize = 256 << 10;
 /// Maximum number of labels without findings that are remembered, and the maximum bytes of each.
 const MAX_LABELS: usize = 1_000;
 const MAX_LABEL: usize = 200;
+/// Bytes of the order that the texts of a site may search, which takes a quarter of a second: those
+/// of a real order, which has less than 10,000, 50,000 times.
+const SEARCHED: usize = 512 << 20;
 /// Elements that stand within a line of text.
 const INLINE: [&str; 34] = [
     "a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "font", "i",
@@ -34,6 +37,8 @@ pub(super) struct Copy {
     /// Labels without findings: the navigation and the footer are the same on all pages. Each with
     /// whether it has to be in the language of the site.
     labels: RefCell<HashSet<(bool, String)>>,
+    /// What all pages together may search of the order.
+    room: SearchRoom,
 }
 
 impl Copy {
@@ -49,6 +54,7 @@ impl Copy {
             language: options.language.clone(),
             words: ForbiddenWords::new(options.forbidden_words.iter().map(String::as_str)),
             labels: RefCell::default(),
+            room: SearchRoom::new(SEARCHED),
         })
     }
 
@@ -57,6 +63,7 @@ impl Copy {
         let language = self.language.as_deref();
         let language = language.filter(|only| of_page.is_none_or(|page| page.language() == *only));
         let check = CopyCheck::new(&self.facts, self.year).language(language);
+        let check = check.searching(self.room.clone());
         PageCopy {
             check: check.forbid_all(self.words.clone()),
             has_language: language.is_some(),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Problems, Rule};
@@ -14,6 +15,46 @@ use sitewright_model::message::Message;
 
 /// Maximum bytes of an image that are read. 8 MiB: what is behind them is not looked at.
 pub(super) const MAX_READ: usize = 8 << 20;
+
+/// The memory for images that are read, over all sites that are checked at this time: 64 MiB. Each
+/// check is on a thread of its own, of which there may be hundreds.
+pub(super) static MEMORY: ImageMemory = ImageMemory::new(64 << 20);
+
+/// Memory that is given out.
+pub(super) struct ImageMemory {
+    left: Mutex<usize>,
+    returned: Condvar,
+}
+
+/// A part of an [`ImageMemory`]. Dropping it gives it back.
+pub(super) struct HeldMemory<'a> {
+    memory: &'a ImageMemory,
+    bytes: usize,
+}
+
+impl ImageMemory {
+    const fn new(bytes: usize) -> Self {
+        ImageMemory { left: Mutex::new(bytes), returned: Condvar::new() }
+    }
+
+    /// Waits until there are so many bytes, at most [`MAX_READ`]. Blocking: whoever has some must
+    /// not wait for more.
+    pub(super) fn take(&self, bytes: usize) -> HeldMemory<'_> {
+        let mut left = self.left.lock();
+        while *left < bytes {
+            self.returned.wait(&mut left);
+        }
+        *left -= bytes;
+        HeldMemory { memory: self, bytes }
+    }
+}
+
+impl Drop for HeldMemory<'_> {
+    fn drop(&mut self) {
+        *self.memory.left.lock() += self.bytes;
+        self.memory.returned.notify_all();
+    }
+}
 
 /// A format of images that are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, Serialize, Deserialize)]
@@ -453,5 +494,27 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shown((width, height)) = self;
         write!(f, "{width} by {height}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{TryRecvError, channel};
+
+    use super::*;
+
+    #[test]
+    fn an_image_waits_until_there_is_memory_for_it() {
+        let memory = ImageMemory::new(10);
+        let (sender, taken) = channel();
+        let (first, second) = (memory.take(6), memory.take(4));
+        std::thread::scope(|scope| {
+            scope.spawn(|| sender.send(memory.take(5).bytes));
+            drop(second);
+            assert_eq!(taken.try_recv(), Err(TryRecvError::Empty), "only four are left");
+            drop(first);
+            assert_eq!(taken.recv(), Ok(5));
+        });
+        drop(memory.take(10));
     }
 }

@@ -276,8 +276,10 @@ impl SiteFiles for StagedSite {
     }
 
     fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
-        let start = self.read_start(path, images::MAX_READ)?;
         let bytes = self.files.get(path).map_or(0, |file| file.bytes);
+        let read = usize::try_from(bytes).unwrap_or(usize::MAX).min(images::MAX_READ);
+        let _memory = images::MEMORY.take(read);
+        let start = self.read_start(path, images::MAX_READ)?;
         // The file may have been changed by someone else since it was sealed.
         Ok(ImageFile::of(&start, bytes.max(start.len() as u64)))
     }

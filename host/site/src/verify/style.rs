@@ -17,6 +17,12 @@ use crate::excerpt::excerpt;
 const MAX_SHEET: usize = 512 << 10;
 /// Maximum number of selectors of a style sheet. Real ones have less than 5,000.
 const MAX_RULES: usize = 20_000;
+/// Maximum number of selectors with declarations, of rules that never apply too.
+const MAX_SELECTORS: usize = 2 * MAX_RULES;
+/// Maximum bytes of all selectors, with those that they are nested in, for each byte of the sheet,
+/// and of every sheet. Once read, a selector takes up to 40 bytes for each of its own.
+const SELECTOR_BYTES: usize = 4;
+const SELECTOR_BYTES_OF_ALL: usize = 64 << 10;
 /// Maximum number of rules that show something in a state. Real sheets have less than 100.
 const MAX_REVEALS: usize = 1_000;
 /// Maximum bytes of one selector, with those that it is nested in.
@@ -112,8 +118,8 @@ pub(super) struct StyleRule {
     pub(super) applies: Applies,
     /// Whether it is for `::before` or `::after` of the elements that match.
     pub(super) pseudo: bool,
-    /// The number of its compound selectors.
-    pub(super) compounds: usize,
+    /// What matching it takes.
+    pub(super) effort: Effort,
     /// Whether matching it looks at all siblings.
     pub(super) siblings: bool,
     pub(super) declarations: Rc<[Declaration]>,
@@ -124,8 +130,45 @@ pub(super) struct StyleRule {
 pub(super) struct Reveal {
     /// Matches at least the elements that the rule is for; `None` if it may be any.
     pub(super) selector: Option<Selector>,
-    /// The number of its compound selectors.
-    pub(super) compounds: usize,
+    /// What matching it takes.
+    pub(super) effort: Effort,
+}
+
+/// Highest power of the elements around one with which matching a selector grows. 1 for most, and 2
+/// for one with several steps in an `:is()`.
+const MAX_POWER: usize = 3;
+
+/// How often an element is compared with simple selectors until it is known whether it matches: a
+/// number for each power of the elements around it.
+///
+/// Each combinator looks at all elements around, and an `:is()` in one of its sides does so again
+/// for each of them: eight in each other would take years.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Effort([u32; MAX_POWER + 1]);
+
+impl Effort {
+    const ONE: Effort = Effort([1, 0, 0, 0]);
+
+    fn add(&mut self, other: Effort) {
+        for (own, more) in self.0.iter_mut().zip(other.0) {
+            *own = own.saturating_add(more);
+        }
+    }
+
+    /// If it is made for each element around. `None` if it is too much.
+    fn for_each(self) -> Option<Self> {
+        let Effort([zero, one, two, three]) = self;
+        (three == 0).then_some(Effort([0, zero, one, two]))
+    }
+
+    /// The number of comparisons, with so many elements around.
+    pub(super) fn comparisons(self, around: usize) -> usize {
+        let powers = self.0.iter().rev();
+        powers.fold(0, |sum: usize, count| {
+            let count = usize::try_from(*count).unwrap_or(usize::MAX);
+            sum.saturating_mul(around).saturating_add(count)
+        })
+    }
 }
 
 /// A style sheet that another one imports.
@@ -185,7 +228,7 @@ impl Sheet {
 
 /// Reads a style sheet. Each byte is read a bounded number of times.
 pub(super) fn read(text: &str) -> Sheet {
-    let mut reader = Reader { sheet: Sheet::default(), blocks: 0 };
+    let mut reader = Reader::of(text);
     if text.len() > MAX_SHEET {
         reader.sheet.unknown = true;
     } else {
@@ -200,7 +243,7 @@ pub(super) fn read_attribute(text: &str) -> Vec<Declaration> {
     if text.is_empty() {
         return Vec::new();
     }
-    let mut reader = Reader { sheet: Sheet::default(), blocks: 0 };
+    let mut reader = Reader::of(text);
     reader.block(&mut Parser::new(text), &Within::default())
 }
 
@@ -210,7 +253,7 @@ struct Within {
     applies: Applies,
     depth: usize,
     /// The selectors of the rule that the block belongs to.
-    parent: Option<Rc<[Scanned]>>,
+    parent: Option<Rc<Outer>>,
     line: u32,
     /// The place of the block's own declarations among the rules.
     order: usize,
@@ -228,13 +271,26 @@ struct Reader {
     sheet: Sheet,
     /// The number of blocks so far.
     blocks: usize,
+    /// The number of selectors with declarations so far.
+    selectors: usize,
+    /// Bytes that selectors may still have.
+    bytes: usize,
 }
 
 impl Reader {
+    fn of(text: &str) -> Self {
+        let bytes = SELECTOR_BYTES * text.len() + SELECTOR_BYTES_OF_ALL;
+        Reader { sheet: Sheet::default(), blocks: 0, selectors: 0, bytes }
+    }
+
     /// Reads the rules of a block or of a whole sheet. Returns the declarations among them.
     fn block(&mut self, parser: &mut Parser<'_>, within: &Within) -> Vec<Declaration> {
         let mut declarations = Vec::new();
         loop {
+            if self.sheet.unknown {
+                // Nobody uses it.
+                return declarations;
+            }
             parser.skip_whitespace();
             let start = parser.position();
             let line = parser.current_source_location().line;
@@ -331,23 +387,23 @@ impl Reader {
         let inside = Within { applies, order: self.order(), ..within.clone() };
         let declarations = self.nested(parser, inside.clone());
         if let Some(parent) = &inside.parent {
-            self.rules(parent, declarations, &inside);
+            self.rules(&parent.selectors, declarations, &inside);
         }
     }
 
     fn style_rule(&mut self, parser: &mut Parser<'_>, text: &str, line: u32, within: &Within) {
         let parent = within.parent.as_deref();
         let selectors: Option<Vec<Scanned>> =
-            split(text).map(|selector| scan(selector, parent, 0)).collect();
-        let Some(selectors) = selectors else {
+            split(text).take(MAX_RULES + 1).map(|one| scan(one, parent, 0)).collect();
+        let Some(selectors) = selectors.filter(|selectors| selectors.len() <= MAX_RULES) else {
             self.sheet.unknown = true;
             return;
         };
-        let parent: Rc<[Scanned]> = selectors.into();
+        let parent = Rc::new(Outer::of(selectors));
         let order = self.order();
         let inside = Within { parent: Some(parent.clone()), line, order, ..within.clone() };
         let declarations = self.nested(parser, inside.clone());
-        self.rules(&parent, declarations, &inside);
+        self.rules(&parent.selectors, declarations, &inside);
     }
 
     /// The place of the block that begins here.
@@ -377,6 +433,13 @@ impl Reader {
         }
         let declarations: Rc<[Declaration]> = found.into();
         for scanned in selectors {
+            self.selectors += 1;
+            let left = self.bytes.checked_sub(scanned.text.len());
+            let Some(left) = left.filter(|_| self.selectors <= MAX_SELECTORS) else {
+                self.sheet.unknown = true;
+                return;
+            };
+            self.bytes = left;
             let applies = scanned.applies.max(inside.applies);
             if applies == Applies::Never {
                 self.reveal(scanned, &declarations);
@@ -394,7 +457,7 @@ impl Reader {
                 specificity: scanned.specificity,
                 applies,
                 pseudo: scanned.pseudo,
-                compounds: scanned.compounds,
+                effort: scanned.effort,
                 siblings: scanned.siblings,
                 declarations: declarations.clone(),
             };
@@ -421,7 +484,7 @@ impl Reader {
         // Matching one with siblings looks at all of them.
         let selector = Selector::parse(&scanned.text).ok();
         let selector = selector.filter(|_| number < MAX_REVEALS && !scanned.siblings);
-        self.sheet.reveals.push(Reveal { selector, compounds: scanned.compounds });
+        self.sheet.reveals.push(Reveal { selector, effort: scanned.effort });
     }
 }
 
@@ -611,8 +674,14 @@ struct Scanned {
     applies: Applies,
     pseudo: bool,
     key: Key,
-    compounds: usize,
+    /// What matching all of it takes, once it is read.
+    effort: Effort,
+    /// What the compound selectors before the last one take, and the last one.
+    before: Effort,
+    last: Effort,
     siblings: bool,
+    /// Whether a part of its own looks at siblings, and none in an `:is()`.
+    looks_beside: bool,
     /// Whether the next simple selector begins a compound selector.
     is_between: bool,
     /// Whether something of the compound selector is in `text`.
@@ -627,8 +696,26 @@ impl Scanned {
         if self.is_between {
             (self.is_between, self.is_written, self.is_dropped) = (false, false, false);
             self.key = Key::Any;
-            self.compounds += 1;
+            self.before.add(std::mem::take(&mut self.last));
         }
+        self.last.add(Effort::ONE);
+    }
+
+    /// The compound selector, or a combinator, looks at the siblings of an element.
+    fn look_beside(&mut self) {
+        (self.siblings, self.looks_beside) = (true, true);
+    }
+
+    /// All of it was read. `None` if matching it takes too much.
+    fn finish(mut self) -> Option<Self> {
+        self.end();
+        let (mut each, mut once) = (self.before, self.last);
+        if self.looks_beside {
+            each.add(std::mem::take(&mut once));
+        }
+        once.add(each.for_each()?);
+        self.effort = once;
+        Some(self)
     }
 
     /// A compound selector ends.
@@ -663,8 +750,42 @@ impl Scanned {
     }
 }
 
-/// Reads one selector without commas. `None` if it is not understood.
-fn scan(text: &str, parent: Option<&[Scanned]>, depth: usize) -> Option<Scanned> {
+/// The selectors of a rule. What nested rules need of them is made once: a nested rule must not
+/// look at all of them again.
+#[derive(Debug)]
+struct Outer {
+    selectors: Vec<Scanned>,
+    /// In the place of `&`; `None` if nothing can be nested in any of them.
+    nested: Option<Scanned>,
+}
+
+impl Outer {
+    fn of(selectors: Vec<Scanned>) -> Self {
+        let mut nested: Option<Scanned> = None;
+        // Nothing can be nested in a pseudo-element.
+        let open = selectors.iter().filter(|one| one.applies != Applies::Never && !one.pseudo);
+        for one in open {
+            let all = nested.get_or_insert_default();
+            all.text.push_str(if all.text.is_empty() { ":is(" } else { "," });
+            all.text.push_str(one.text.trim());
+            all.applies = all.applies.max(one.applies);
+            all.siblings |= one.siblings;
+            all.specificity = all.specificity.max(one.specificity);
+            all.effort.add(one.effort);
+            if all.text.len() > MAX_SELECTOR {
+                // What has it is not understood, whatever follows.
+                break;
+            }
+        }
+        if let Some(all) = &mut nested {
+            all.text.push(')');
+        }
+        Outer { selectors, nested }
+    }
+}
+
+/// Reads one selector without commas. `None` if it is not understood, or takes too much to match.
+fn scan(text: &str, parent: Option<&Outer>, depth: usize) -> Option<Scanned> {
     if text.is_empty() || text.len() > MAX_SELECTOR || depth > MAX_DEPTH {
         return None;
     }
@@ -686,7 +807,9 @@ fn scan(text: &str, parent: Option<&[Scanned]>, depth: usize) -> Option<Scanned>
             }
             Token::Delim(combinator @ ('>' | '+' | '~')) => {
                 found.end();
-                found.siblings |= combinator == '~';
+                if combinator == '~' {
+                    found.look_beside();
+                }
                 found.text.push(combinator);
             }
             Token::Delim('*') => {
@@ -723,7 +846,10 @@ fn scan(text: &str, parent: Option<&[Scanned]>, depth: usize) -> Option<Scanned>
             Token::SquareBracketBlock => {
                 let inside = brackets(&mut parser)?;
                 found.simple();
-                found.write(&format!("[{inside}]"));
+                match is_search(inside) {
+                    true => found.maybe(),
+                    false => found.write(&format!("[{inside}]")),
+                }
                 found.count([0, 1, 0]);
             }
             Token::Colon => {
@@ -738,8 +864,18 @@ fn scan(text: &str, parent: Option<&[Scanned]>, depth: usize) -> Option<Scanned>
             return None;
         }
     }
-    found.end();
-    Some(found)
+    found.finish()
+}
+
+/// Whether an attribute selector looks through a whole value, or may. Values of other attributes
+/// than `class` may be very long: an address can be an image.
+fn is_search(inside: &str) -> bool {
+    // Comments and escapes can hide the operator.
+    if inside.contains(['/', '\\']) && inside.contains(['*', '~']) {
+        return true;
+    }
+    let name = inside.split_once('=').and_then(|(name, _)| name.strip_suffix(['*', '~']));
+    name.is_some_and(|name| !name.trim().eq_ignore_ascii_case("class"))
 }
 
 /// The text in the brackets that were just opened. Leaves them.
@@ -753,35 +889,34 @@ fn brackets<'a>(parser: &mut Parser<'a>) -> Option<&'a str> {
 }
 
 /// The selector as written, with those that it is nested in.
-fn shown(text: &str, parent: Option<&[Scanned]>) -> Rc<str> {
-    let outer = parent.and_then(<[Scanned]>::first).filter(|_| text.contains('&'));
+fn shown(text: &str, parent: Option<&Outer>) -> Rc<str> {
+    /// More of them make it longer than what is shown.
+    const MOST: usize = 8;
+    let outer = parent.and_then(|parent| parent.selectors.first()).filter(|_| text.contains('&'));
     let text = match outer {
-        Some(outer) => text.replace('&', &outer.shown),
+        Some(outer) => text.replacen('&', &outer.shown, MOST),
         None => text.to_owned(),
     };
     excerpt(&text, SHOWN).into()
 }
 
 /// Puts the selectors of the outer rule in the place of a `&`.
-fn outer(found: &mut Scanned, parent: Option<&[Scanned]>) -> Option<()> {
+fn outer(found: &mut Scanned, parent: Option<&Outer>) -> Option<()> {
     let Some(parent) = parent else {
         found.write(":scope");
         found.count([0, 1, 0]);
         return Some(());
     };
-    // Nothing can be nested in a pseudo-element.
-    let parent = || parent.iter().filter(|outer| outer.applies != Applies::Never && !outer.pseudo);
-    let texts: Vec<&str> = parent().map(|outer| outer.text.trim()).collect();
-    if texts.is_empty() {
+    let Some(nested) = &parent.nested else {
         found.applies = Applies::Never;
         found.is_dropped = true;
         return Some(());
-    }
-    found.write(&format!(":is({})", texts.join(",")));
-    found.applies = parent().map(|outer| outer.applies).fold(found.applies, Ord::max);
-    found.siblings |= parent().any(|outer| outer.siblings);
-    found.compounds += parent().map(|outer| outer.compounds).sum::<usize>();
-    found.count(parent().map(|outer| outer.specificity).max().unwrap_or_default());
+    };
+    found.write(&nested.text);
+    found.applies = found.applies.max(nested.applies);
+    found.siblings |= nested.siblings;
+    found.last.add(nested.effort);
+    found.count(nested.specificity);
     Some(())
 }
 
@@ -789,7 +924,7 @@ fn outer(found: &mut Scanned, parent: Option<&[Scanned]>) -> Option<()> {
 fn pseudo(
     parser: &mut Parser<'_>,
     found: &mut Scanned,
-    parent: Option<&[Scanned]>,
+    parent: Option<&Outer>,
     depth: usize,
 ) -> Option<bool> {
     let mut token = parser.next_including_whitespace().ok()?.clone();
@@ -814,7 +949,9 @@ fn pseudo(
                 }
                 "root" | "first-child" | "last-child" | "only-child" | "first-of-type"
                 | "last-of-type" | "only-of-type" | "empty" | "scope" => {
-                    found.siblings |= name.ends_with("of-type");
+                    if name.ends_with("of-type") {
+                        found.look_beside();
+                    }
                     found.name(":", &name);
                 }
                 "link" | "any-link" => found.write("[href]"),
@@ -846,7 +983,7 @@ fn function(
     name: &str,
     inside: &str,
     found: &mut Scanned,
-    parent: Option<&[Scanned]>,
+    parent: Option<&Outer>,
     depth: usize,
 ) -> Option<()> {
     match name {
@@ -861,7 +998,9 @@ fn function(
                 all.iter().filter(|one| one.applies != Applies::Never).collect();
             let applies = may_match.iter().map(|one| one.applies).max();
             found.siblings |= may_match.iter().any(|one| one.siblings);
-            found.compounds += may_match.iter().map(|one| one.compounds).sum::<usize>();
+            for one in &may_match {
+                found.last.add(one.effort);
+            }
             let texts: Vec<&str> = may_match.iter().map(|one| one.text.trim()).collect();
             match applies {
                 // What is not in a state is what all elements are at first.
@@ -885,7 +1024,7 @@ fn function(
             if !inside.contains("of") =>
         {
             found.write(&format!(":{name}({inside})"));
-            found.siblings = true;
+            found.look_beside();
             found.count([0, 1, 0]);
         }
         _ => {
@@ -894,4 +1033,61 @@ fn function(
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// What matching takes grows with each `:is()` that has steps of its own, and at most that.
+    #[test]
+    fn the_effort_of_a_selector_counts_what_is_in_its_parentheses() {
+        for (selector, expected) in [
+            ("a", Some([1, 0, 0, 0])),
+            ("a.b[c]", Some([3, 0, 0, 0])),
+            ("a > b c", Some([1, 2, 0, 0])),
+            ("a ~ b", Some([0, 2, 0, 0])),
+            ("li:nth-child(2) a", Some([0, 3, 0, 0])),
+            (":is(a, b) c", Some([1, 3, 0, 0])),
+            (":is(a b) c", Some([1, 2, 1, 0])),
+            ("c:not(a b)", Some([3, 1, 0, 0])),
+            (":is(:is(a b) c) d", Some([1, 2, 2, 1])),
+            (":is(:is(:is(a b) c) d) e", None),
+        ] {
+            let scanned = scan(selector, None, 0);
+            assert_eq!(scanned.map(|scanned| scanned.effort.0), expected, "{selector}");
+        }
+        assert_eq!(Effort([1, 2, 3, 0]).comparisons(10), 321);
+        assert_eq!(Effort([0, 0, 0, 2]).comparisons(usize::MAX), usize::MAX);
+    }
+
+    #[test]
+    fn rules_in_a_rule_do_not_look_at_all_of_its_selectors() {
+        let selectors = |one: &str, count| vec![scan(one, None, 0).unwrap(); count];
+        let nested = |one, count| Outer::of(selectors(one, count)).nested;
+        assert_eq!(nested("a b", 2).unwrap().text, ":is(a b,a b)");
+        let long = nested("a b", 100_000).unwrap().text.len();
+        assert!(long <= MAX_SELECTOR + 8, "{long} bytes are copied into each rule");
+        assert!(nested("a:hover", 3).is_none(), "none of them applies");
+    }
+
+    #[test]
+    fn a_sheet_is_read_up_to_a_number_of_selectors() {
+        let sheet = |selectors: &str, times| {
+            let list = selectors.repeat(times);
+            read(&format!("{list}b{{{}}}", "@media print{color:red}".repeat(times)))
+        };
+        for selectors in ["a,", "a:hover,"] {
+            assert!(!sheet(selectors, 100).unknown, "{selectors}");
+            assert!(sheet(selectors, 5_000).unknown, "{selectors}");
+            let long = format!("{}b{{color:red}}", selectors.repeat(MAX_RULES));
+            assert!(read(&long).unknown, "{selectors}");
+        }
+        // A list of selectors in front of each rule that is nested in theirs.
+        for (times, is_known) in [(10, true), (1_000, false)] {
+            let sheet = format!("{}b{{{}}}", "a,".repeat(400), "b{color:red}".repeat(times));
+            assert_eq!(read(&sheet).unknown, !is_known, "{times}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ fn found(files: &Files) -> Vec<SiteProblem> {
 #[test]
 fn a_text_that_is_hard_to_read_is_found_with_both_colours_and_what_would_do() {
     // A style sheet, a body, and what the warning says.
-    let rows: [(&str, &str, &[&str]); 34] = [
+    let rows: [(&str, &str, &[&str]); 37] = [
         (
             "p{color:#999;background:#fff}",
             "<p>x</p>",
@@ -134,6 +134,18 @@ fn a_text_that_is_hard_to_read_is_found_with_both_colours_and_what_would_do() {
             &["`.s`"],
         ),
         ("@import 'css/cores.css';p{color:#999;background:var(--cor)}", "<p>x</p>", &["2.84"]),
+        // Steps in `:is()`, as many as people write, and words of a class.
+        (
+            ":is(.a .b) p:not(:is(.c *)){color:#999;background:#fff}",
+            "<div class=a><div class=b><p>x</p></div></div>",
+            &["2.84"],
+        ),
+        (
+            ".a{b{color:#000}& .b{& p{color:#999;background:#fff}}}",
+            "<div class=a><div class=b><p>x</p></div></div>",
+            &["2.84"],
+        ),
+        ("[class~=b] p{color:#999;background:#fff}", "<div class='a b'><p>x</p></div>", &["2.84"]),
     ];
     for (css, body, words) in rows {
         let found = found(&site(css, "", body));
@@ -168,6 +180,11 @@ fn what_is_not_certain_is_not_judged() {
         ("p:hover{color:#999;background:#fff}", "<p>x</p>"),
         ("p::before{content:'x';color:#999;background:#fff}", "<p>y</p>"),
         ("@media print{p{color:#999;background:#fff}}", "<p>x</p>"),
+        // What takes too much to match is not understood, nor is what searches in long values.
+        (":is(:is(:is(a p) p) p) p,p{color:#999;background:#fff}", "<p>x</p>"),
+        ("[title*=a] p{color:#999;background:#fff}", "<div title=banana><p>x</p></div>"),
+        ("[title~=a] p{color:#999;background:#fff}", "<div title='a b'><p>x</p></div>"),
+        ("[title/* = */*=a] p{color:#999;background:#fff}", "<div title=a><p>x</p></div>"),
         // Some screens, some browsers, some states.
         ("p{color:#999;background:#fff}@media (max-width:600px){p{color:#000}}", "<p>x</p>"),
         ("@media (min-width:600px){p{color:#999;background:#fff}}", "<p>x</p>"),

@@ -154,6 +154,31 @@ const FAMILIES: &[Family] = &[
         let style = format!("<style>{}</style>", "b~*~i{color:red}i:nth-child(2){}".repeat(n / 4));
         page(&style, &"<i>x</i>".repeat(n))
     }),
+    family("steps of selectors in each other", HTML, |n| {
+        let style = "<style>:is(:is(b q) q) q{color:red}q{:is(:is(b q) q) &{color:red}}</style>";
+        page(style, &format!("{}{}", "<q>".repeat(200), "<q>x</q>".repeat(n)))
+    }),
+    family("more steps of selectors in each other", HTML, |n| {
+        let style = "<style>:is(:is(:is(:is(:is(b q) q) q) q) q) q{color:red}</style>";
+        page(style, &format!("{}{}", "<q>".repeat(200), "<q>x</q>".repeat(n)))
+    }),
+    family("selectors that look beside elements around", HTML, |n| {
+        let beside = format!("{}<q>", "<q></q>".repeat(n / 100)).repeat(100);
+        page("<style>b~q q{color:red}b~q~q q{color:red}</style>", &beside)
+    }),
+    family("selectors that look beside comments", HTML, |n| {
+        let style = "<style>:empty q{color:red}b+q q{color:red}</style>";
+        page(style, &format!("{}<q>{}", "<!---->".repeat(n), "<q>x</q>".repeat(n)))
+    }),
+    family("searches in a long attribute", HTML, |n| {
+        let style = format!("<style>{}</style>", "[title*=b] q{color:red}".repeat(n / 8));
+        page(&style, &format!("<p title='{}'>{}", "a".repeat(n), "<q>x</q>".repeat(n)))
+    }),
+    family("many classes", HTML, |n| {
+        let style = format!("<style>{}</style>", ".b q{color:red}".repeat(n / 8));
+        let classes = numbered(n, |n| format!("a{n} "));
+        page(&style, &format!("<p class='{classes}'>{}", "<q>x</q>".repeat(n)))
+    }),
     family("custom properties of each element", HTML, |n| {
         let root = numbered(n, |n| format!("--a{n}:var(--a{});", n + 1));
         page(&format!("<style>:root{{{root}}}i{{--b:1}}</style>"), &"<i>x</i>".repeat(n))
@@ -164,6 +189,12 @@ const FAMILIES: &[Family] = &[
     family("css selectors", "x.css", |n| format!("{}a{{color:red}}", "a,".repeat(n))),
     family("css nested selectors", "x.css", |n| "& &{color:red;".repeat(n)),
     family("css selectors in selectors", "x.css", |n| format!("{}a", ":is(a,".repeat(n))),
+    family("css rules in many selectors", "x.css", |n| {
+        format!("{}a{{{}}}", "a:hover,".repeat(n), "b{color:red}".repeat(n))
+    }),
+    family("css conditions in many selectors", "x.css", |n| {
+        format!("{}a{{{}}}", "a,".repeat(n), "@media print{color:red}".repeat(n))
+    }),
     family("css rules", "x.css", |n| numbered(n, |n| format!(".a{n}{{color:red}}"))),
     family("css custom properties", "x.css", |n| numbered(n, |n| format!("--a{n}:var(--b);"))),
     family("script brackets", "x.js", |n| "(".repeat(n)),
