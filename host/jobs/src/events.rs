@@ -68,6 +68,18 @@ pub struct Failure {
     pub record: Json,
 }
 
+/// What [`Failure::read`] reads. Not `*`, which a column of a newer program makes fail on connections
+/// of PostgreSQL that have prepared it.
+macro_rules! select_failures {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, order_id, attempt_id, kind, message, created_at, record
+             FROM sitewright_failures ",
+            $rest
+        )
+    };
+}
+
 impl Failure {
     pub(super) fn read(row: &Row) -> Result<Self, Error> {
         let fields = || -> Result<(Failure, String), sqlx::Error> {
@@ -174,7 +186,7 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn failures(&self, order: &str) -> Result<Vec<Failure>, Error> {
-        let sql = "SELECT * FROM sitewright_failures WHERE order_id = $1 ORDER BY created_at, id";
+        let sql = select_failures!("WHERE order_id = $1 ORDER BY created_at, id");
         self.read("reading failure records", sql, args![order])
             .await?
             .iter()
@@ -187,7 +199,7 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn failure(&self, id: &str) -> Result<Option<Failure>, Error> {
-        let sql = "SELECT * FROM sitewright_failures WHERE id = $1";
+        let sql = select_failures!("WHERE id = $1");
         let rows = self.read("reading a failure record", sql, args![id]).await?;
         rows.first().map(Failure::read).transpose()
     }
@@ -200,8 +212,9 @@ impl Database {
         let wanted = beginning.to_ascii_uppercase();
         let length = i64::try_from(wanted.chars().count()).unwrap_or(i64::MAX);
         // Not `LIKE`: the prefix is typed by a person and may contain its wildcards.
-        let sql = "SELECT * FROM sitewright_failures WHERE substr(id, 1, CAST($2 AS INTEGER)) = \
-                   $1 ORDER BY id DESC LIMIT 10";
+        let sql = select_failures!(
+            "WHERE substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id DESC LIMIT 10"
+        );
         let rows = self.read("reading a failure record", sql, args![&wanted, length]).await?;
         rows.iter().map(Failure::read).collect()
     }

@@ -287,7 +287,8 @@ impl Database {
         limit: usize,
     ) -> Result<Vec<Failure>, Error> {
         let sql = of_cause!(
-            "SELECT * FROM sitewright_failures WHERE id IN (SELECT id FROM sitewright_failures",
+            "SELECT id, order_id, attempt_id, kind, message, created_at, record
+             FROM sitewright_failures WHERE id IN (SELECT id FROM sitewright_failures",
             "ORDER BY id DESC LIMIT $3) ORDER BY id DESC"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

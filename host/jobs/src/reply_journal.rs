@@ -175,6 +175,21 @@ fn loaded(number: Option<i64>) -> Option<u64> {
     number.and_then(|number| u64::try_from(number).ok())
 }
 
+/// What [`AiCall::read`] reads. Not `*`: PostgreSQL refuses such a statement on connections that have
+/// prepared it before a newer program adds a column, and the running workers would pay again for
+/// replies that they cannot look up.
+macro_rules! select_calls {
+    ($rest:literal) => {
+        concat!(
+            "SELECT attempt_id, request, occurrence, current, asked_again_at, purpose, provider,
+                model, cost_nano_usd, input_tokens, output_tokens, took_ms, tries, cached, entry,
+                created_at
+             FROM sitewright_ai_calls ",
+            $rest
+        )
+    };
+}
+
 impl AiCall {
     fn read(row: &Row) -> Result<Self, Error> {
         let fields = || -> Result<(AiCall, String), sqlx::Error> {
@@ -336,8 +351,9 @@ impl Database {
         request: &str,
         occurrence: u32,
     ) -> Result<Option<AiCall>, Error> {
-        let sql = "SELECT * FROM sitewright_ai_calls
-             WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1";
+        let sql = select_calls!(
+            "WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1"
+        );
         let rows =
             self.read("looking up an AI reply", sql, args![order, request, i64::from(occurrence)]);
         rows.await?.first().map(AiCall::read).transpose()
@@ -433,7 +449,7 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn ai_calls(&self, order: &str) -> Result<Vec<AiCall>, Error> {
-        let sql = "SELECT * FROM sitewright_ai_calls WHERE order_id = $1 ORDER BY id";
+        let sql = select_calls!("WHERE order_id = $1 ORDER BY id");
         self.read("reading AI calls", sql, args![order]).await?.iter().map(AiCall::read).collect()
     }
 
@@ -474,14 +490,28 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
+    /// The number of an order's replies that its next attempt uses again.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn kept_replies(&self, order: &str) -> Result<i64, Error> {
+        let doing = "counting AI calls";
+        let sql = "SELECT count(*) AS kept FROM sitewright_ai_calls
+             WHERE order_id = $1 AND current = 1";
+        let rows = self.read(doing, sql, args![order]).await?;
+        let kept = rows.first().map_or(Ok(0), |row| row.int("kept"));
+        kept.map_err(|error| Error::database(doing, error))
+    }
+
     /// The replies of an order whose tokens are not all known, the oldest first: their providers did
     /// not count them, or another order has paid for them.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn uncounted_replies(&self, order: &str) -> Result<Vec<AiCall>, Error> {
-        let sql = "SELECT * FROM sitewright_ai_calls WHERE order_id = $1
-             AND (input_tokens IS NULL OR output_tokens IS NULL) ORDER BY id";
+        let sql = select_calls!(
+            "WHERE order_id = $1 AND (input_tokens IS NULL OR output_tokens IS NULL) ORDER BY id"
+        );
         let rows = self.read("reading AI calls without tokens", sql, args![order]).await?;
         rows.iter().map(AiCall::read).collect()
     }

@@ -6,6 +6,7 @@ on_both!(
     b5_g2_tables_are_made_once_by_many_at_a_time,
     b5_g2_a_schema_that_is_too_new_is_refused,
     g2_failures_from_before_there_were_fingerprints_are_found_too,
+    g2_running_workers_read_on_while_a_newer_program_adds_columns,
 );
 
 mod tests {
@@ -178,6 +179,36 @@ mod tests {
                 .await,
             0
         );
+    }
+
+    pub(super) async fn g2_running_workers_read_on_while_a_newer_program_adds_columns(
+        place: Place,
+    ) {
+        let database = place.open().await;
+        fail(&database, "a", whole("a", "bakery", "no dish 1")).await;
+        database.keep_reply("a", "x", reply("q", 0)).await.unwrap();
+        let groups = database.failure_groups(&ListedFailures::default()).await.unwrap();
+        let cause = groups[0].fingerprint.clone();
+        let read = async || {
+            assert!(database.reply("a", "q", 0).await.unwrap().is_some());
+            assert_eq!(database.kept_replies("a").await.unwrap(), 1);
+            assert_eq!(database.ai_calls("a").await.unwrap().len(), 1);
+            assert_eq!(database.uncounted_replies("a").await.unwrap().len(), 1);
+            let failures = database.failures("a").await.unwrap();
+            assert_eq!(database.failure(&failures[0].id).await.unwrap(), Some(failures[0].clone()));
+            assert_eq!(database.failures_of(&cause, None, 5).await.unwrap(), failures);
+            assert_eq!(database.order("a").await.unwrap().id, "a");
+        };
+        // Each connection of the pool has prepared its statements.
+        for _ in 0..4 {
+            read().await;
+        }
+        for table in ["sitewright_ai_calls", "sitewright_failures", "sitewright_orders"] {
+            place.sql(&format!("ALTER TABLE {table} ADD COLUMN of_a_newer_program TEXT")).await;
+        }
+        for _ in 0..4 {
+            read().await;
+        }
     }
 }
 
