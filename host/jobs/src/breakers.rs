@@ -4,7 +4,7 @@
 //! from calling. What stops all of them is a [hold](super::holds). It reads only whether somebody
 //! has asked to let the next call through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -97,19 +97,20 @@ impl Database {
             Box::pin(async move {
                 let (worker, open) = &*shared;
                 let now = now_ms();
-                let sql = "SELECT provider, model, since FROM sitewright_breakers
-                     WHERE worker = $1";
-                let mut since = BTreeMap::new();
-                for row in &tx.all(sql, args![worker]).await? {
+                // What was asked for meanwhile is not lost: the worker reads it next time.
+                let own = "DELETE FROM sitewright_breakers WHERE worker = $1
+                     RETURNING provider, model, since, release_requested_at";
+                let mut before = BTreeMap::new();
+                for row in &tx.all(own, args![worker]).await? {
                     let of = (row.text("provider")?, row.text("model")?);
-                    since.insert(of, row.int("since")?);
+                    before.insert(of, (row.int("since")?, row.opt_int("release_requested_at")?));
                 }
-                let old = "DELETE FROM sitewright_breakers WHERE worker = $1
-                     OR worker NOT IN (SELECT client_id FROM sitewright_workers)";
-                tx.execute(old, args![worker]).await?;
+                let of_ended = "DELETE FROM sitewright_breakers
+                     WHERE worker NOT IN (SELECT client_id FROM sitewright_workers)";
+                tx.execute(of_ended, vec![]).await?;
                 let rows = open.iter().map(|one| {
                     let of = (one.provider.clone(), one.model.clone().unwrap_or_default());
-                    let since = since.get(&of).copied().unwrap_or(now);
+                    let (since, requested) = before.get(&of).copied().unwrap_or((now, None));
                     let (provider, model) = of;
                     vec![
                         json!(worker),
@@ -121,6 +122,7 @@ impl Database {
                         json!(one.status),
                         json!(since),
                         json!(one.next_probe_at),
+                        json!(requested),
                     ]
                 });
                 let list = json_rows(rows);
@@ -128,11 +130,11 @@ impl Database {
                     tx,
                     "INSERT INTO sitewright_breakers
                         (worker, provider, model, routes, failures, kind, status, since,
-                        next_probe_at)
+                        next_probe_at, release_requested_at)
                      SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, t.value ->> 3,
                         CAST(t.value ->> 4 AS BIGINT), t.value ->> 5,
                         CAST(t.value ->> 6 AS BIGINT), CAST(t.value ->> 7 AS BIGINT),
-                        CAST(t.value ->> 8 AS BIGINT) FROM ",
+                        CAST(t.value ->> 8 AS BIGINT), CAST(t.value ->> 9 AS BIGINT) FROM ",
                     ""
                 );
                 tx.execute(sql, args![&list]).await.map(drop)
@@ -160,17 +162,29 @@ impl Database {
         .await
     }
 
-    /// The providers whose circuit breakers this worker is to release, since it last stored them.
+    /// Claims what was asked for of this worker: the providers whose circuit breakers it is to
+    /// release, each once.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn breakers_to_release(&self, worker: &str) -> Result<Vec<String>, Error> {
+    pub async fn claim_breaker_releases(&self, worker: &str) -> Result<BTreeSet<String>, Error> {
+        let sql = "SELECT provider FROM sitewright_breakers
+             WHERE worker = $1 AND release_requested_at IS NOT NULL LIMIT 1";
         let doing = "reading which circuit breakers are to be released";
-        let sql = "SELECT DISTINCT provider FROM sitewright_breakers
-             WHERE worker = $1 AND release_requested_at IS NOT NULL ORDER BY provider";
-        let rows = self.read(doing, sql, args![worker]).await?;
-        let providers = rows.iter().map(|row| row.text("provider")).collect::<Result<_, _>>();
-        providers.map_err(|error| Error::database(doing, error))
+        if self.read(doing, sql, args![worker]).await?.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let worker = worker.to_owned();
+        self.write("claiming which circuit breakers are to be released", move |tx| {
+            let worker = worker.clone();
+            Box::pin(async move {
+                let sql = "UPDATE sitewright_breakers SET release_requested_at = NULL
+                     WHERE worker = $1 AND release_requested_at IS NOT NULL RETURNING provider";
+                let rows = tx.all(sql, args![&worker]).await?;
+                rows.iter().map(|row| row.text("provider")).collect()
+            })
+        })
+        .await
     }
 
     /// The circuit breakers that are open in workers, by provider and model; at most 500. They are

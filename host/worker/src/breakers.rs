@@ -38,7 +38,7 @@ pub(super) async fn publish(database: Database, gateway: Arc<Gateway>, worker: S
 /// Lets calls of the providers through that somebody has asked for. Their rows go with the next look,
 /// because their breakers are not open any more.
 async fn release(database: &Database, gateway: &Gateway, worker: &str) {
-    match database.breakers_to_release(worker).await {
+    match database.claim_breaker_releases(worker).await {
         Ok(providers) => {
             for provider in providers {
                 gateway.half_open_provider(&provider);
