@@ -228,8 +228,10 @@ fn sentence(stats: &Stats, numbers: &[Ended]) -> (Level, String, String) {
         let sentence = format!("{holds}: {} for {them}.", wait(held));
         return (Level::Warning, sentence, "What to do about each is below.".to_owned());
     }
-    if !stats.breakers.is_empty() {
-        let number = by_model(&stats.breakers).len();
+    // One whose time has passed lets the next call through, and may stay open while none comes.
+    let rejecting = stats.breakers.iter().filter(|one| one.next_probe_at.is_some());
+    let number = by_model(rejecting).len();
+    if number > 0 {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let breakers = counted(number, "circuit breaker is", "circuit breakers are");
         let them = if number == 1 { "it" } else { "them" };
@@ -387,7 +389,9 @@ pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
 }
 
 /// The breakers of each provider and model.
-fn by_model(all: &[Breaker]) -> BTreeMap<(&str, Option<&str>), Vec<&Breaker>> {
+fn by_model<'a>(
+    all: impl IntoIterator<Item = &'a Breaker>,
+) -> BTreeMap<(&'a str, Option<&'a str>), Vec<&'a Breaker>> {
     let mut models: BTreeMap<(&str, Option<&str>), Vec<&Breaker>> = BTreeMap::new();
     for breaker in all {
         let of = (breaker.provider.as_str(), breaker.model.as_deref());
@@ -532,6 +536,8 @@ mod tests {
         let stopped = Stats { breakers: open, ..stats(&queued) };
         let sentence = "1 circuit breaker is open: AI calls behind it are not sent.".to_owned();
         assert_eq!(said(&stopped, &good), (Level::Warning, sentence));
+        let idle = Stats { breakers: vec![breaker("forge-1", 3, None)], ..stats(&queued) };
+        assert_eq!(said(&idle, &good), well, "the next call is let through");
         let alone = Stats { workers: Vec::new(), ..paused };
         let sentence = "No worker runs: 3 orders are not made.".to_owned();
         assert_eq!(said(&alone, &bad), (Level::Bad, sentence));

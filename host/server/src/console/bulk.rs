@@ -7,7 +7,7 @@ use sitewright_console::{BulkPreview, Section, Wanted, address, goes_on};
 use sitewright_jobs::{BulkAction, Selection, Stats, WorkerStats};
 use sitewright_model::time::now_ms;
 
-use super::pages::{SILENT_MS, cause_of, queued, wanted};
+use super::pages::{SILENT_MS, cause_of, known_holds, queued, wanted};
 use super::visit::{Fields, Visit, page, see};
 use crate::access::{Actor, Audited, Sender};
 use crate::app::App;
@@ -58,7 +58,7 @@ pub(crate) async fn preview(
         selection,
         wanted,
         counts,
-        holds,
+        holds: known_holds(holds, &tenant),
         is_paused: paused,
         workers: workers.iter().filter(live).count(),
         queued: queued(&app, &tenant).await?,

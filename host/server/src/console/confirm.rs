@@ -7,7 +7,7 @@ use sitewright_console::{
 };
 use sitewright_jobs::{Stats, WorkerStats};
 
-use super::pages::{SILENT_MS, queued, template_names};
+use super::pages::{SILENT_MS, known_holds, queued};
 use super::visit::{Visit, page};
 use super::webhooks::{no_delivery, no_webhook};
 use crate::app::App;
@@ -15,9 +15,6 @@ use crate::extract::Id;
 use crate::problem::{Problem, ProblemKind};
 use crate::queue::hold_id;
 use crate::tenancy::Tenant;
-
-/// AI replies of an order that are counted.
-const REPLIES: u32 = 10_000;
 
 /// Whether a worker sends heartbeats.
 fn is_live(worker: &WorkerStats) -> bool {
@@ -37,20 +34,18 @@ pub(crate) async fn retry(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let order = app.database.order(&id).await?;
-    let replies = app.database.ai_calls_in_brief(&id, REPLIES).await?;
-    let kept = replies.iter().filter(|reply| reply.current).count();
     let Stats { holds, paused, workers, .. } = app.database.stats().await?;
-    let served = template_names(&app).await?;
+    let served = app.database.templates().await?;
     let facts = RetryOrderFacts {
         cost: app.database.cost(&id).await?,
-        kept: i64::try_from(kept).unwrap_or(i64::MAX),
+        kept: app.database.kept_replies(&id).await?,
         queue: QueueFacts {
             queued: queued(&app, &tenant).await?,
             is_paused: paused,
             workers: live(&workers),
-            holds,
+            holds: known_holds(holds, &tenant),
         },
-        is_served: served.contains(&order.template),
+        is_served: served.iter().any(|one| one.name == order.template),
         order,
     };
     let frame = visit.frame(Section::Orders, format!("Make order {id} again?"));

@@ -16,7 +16,8 @@ use sitewright_failure::fingerprint::beginning;
 use sitewright_failure::group::{Brief, Cause, Filter, by_cause};
 use sitewright_failure::render;
 use sitewright_jobs::{
-    Filter as ListedOrders, HoldId, HoldKind, OrderState, OrderToRetry, Search, Stats, WorkerStats,
+    Filter as ListedOrders, Hold, HoldId, HoldKind, OrderState, OrderToRetry, Search, Stats,
+    WorkerStats,
 };
 use sitewright_model::build::host_build;
 use sitewright_model::failure::FailureKind;
@@ -136,6 +137,12 @@ pub(super) async fn queued(app: &App, tenant: &Tenant) -> Result<i64, Problem> {
         None => app.database.stats().await?,
     };
     Ok(stats.count(OrderState::Queued))
+}
+
+/// What orders wait for, as far as a tenant may know: the reason of a hold may quote a failure of
+/// another one.
+pub(super) fn known_holds(holds: Vec<Hold>, tenant: &Tenant) -> Vec<Hold> {
+    if tenant.as_deref().is_some() { Vec::new() } else { holds }
 }
 
 /// The causes of failures, the newest first.
@@ -376,7 +383,7 @@ pub(crate) async fn retry(
         unserved: unserved(&orders, &served, workers),
         orders: orders.into_iter().map(|order| order.id).collect(),
         until: frame.now,
-        holds,
+        holds: known_holds(holds, &tenant),
         cause,
     };
     page(sitewright_console::retry(&frame, &facts))

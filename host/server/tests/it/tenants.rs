@@ -7,7 +7,10 @@ on_both!(
 );
 
 mod tests {
-    use sitewright_jobs::{BulkAction, NewAiCall, NewBulkRun, NewOrder, OrderState, Selection};
+    use sitewright_jobs::{
+        BulkAction, HoldId, HoldKind, NewAiCall, NewBulkRun, NewHold, NewOrder, OrderState,
+        Selection,
+    };
     use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
     use sitewright_server::{Access, Route, pages, routes};
 
@@ -194,6 +197,21 @@ mod tests {
         browser.log_in(&token).await;
         let page = browser.page(&format!("/console/records/{record}")).await;
         assert!(page.contains("Replay here") && !page.contains("Export bundle"), "{page}");
+        // The reason of a hold may quote a failure of another tenant.
+        let hold = NewHold::by_operator(HoldId::new(HoldKind::Route, "default"), Some(FOREIGN));
+        api.database.hold(hold).await.unwrap();
+        let own = api.get("/v1/failures").await.body["groups"][0]["fingerprint"].clone();
+        for path in [
+            "/console/orders/own-1/retry".to_owned(),
+            format!("/console/failures/{}/retry", own.as_str().unwrap()),
+            "/console/bulk?do=retry&state=failed".to_owned(),
+            "/console/ai".to_owned(),
+        ] {
+            let page = browser.page(&path).await;
+            assert!(!page.contains(FOREIGN), "{path}: {page}");
+        }
+        let released = api.database.release_hold(&HoldId::new(HoldKind::Route, "default")).await;
+        assert!(released.unwrap());
         api.add("own-2").await;
         assert_eq!(api.database.order("own-2").await.unwrap().tenant.as_deref(), Some("acme"));
         let listed = |answer: Answer| -> Vec<String> {
