@@ -373,7 +373,8 @@ pub(crate) async fn retry(
     let Stats { holds, paused, workers, .. } = app.database.stats().await?;
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let workers = workers.iter().filter(live).count();
-    let served = template_names(&app).await?;
+    let served: Vec<String> =
+        app.database.templates().await?.into_iter().map(|one| one.name).collect();
     let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), frame.now).await?;
     let facts = RetryFacts {
         ever: app.database.orders_of_failures(&fingerprint, tenant.as_deref()).await?.len(),
