@@ -68,8 +68,8 @@ pub struct Failure {
     pub record: Json,
 }
 
-/// What [`Failure::read`] reads. Not `*`, which a column of a newer program makes fail on connections
-/// of PostgreSQL that have prepared it.
+/// What [`Failure::read`] reads. Not `*`, which a column of a newer program makes fail on
+/// connections of PostgreSQL that have prepared it.
 macro_rules! select_failures {
     ($rest:literal) => {
         concat!(

@@ -175,9 +175,9 @@ fn loaded(number: Option<i64>) -> Option<u64> {
     number.and_then(|number| u64::try_from(number).ok())
 }
 
-/// What [`AiCall::read`] reads. Not `*`: PostgreSQL refuses such a statement on connections that have
-/// prepared it before a newer program adds a column, and the running workers would pay again for
-/// replies that they cannot look up.
+/// What [`AiCall::read`] reads. Not `*`: PostgreSQL refuses such a statement on connections that
+/// have prepared it before a newer program adds a column, and the running workers would pay again
+/// for replies that they cannot look up.
 macro_rules! select_calls {
     ($rest:literal) => {
         concat!(
