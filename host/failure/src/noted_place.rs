@@ -59,7 +59,8 @@ mod tests {
         let note = |calls, line| noted(calls, line, "src/template.js", 15);
         let place =
             |line| Some(SourceLocation { file: "src/template.js".to_owned(), line, column: None });
-        let rows: [(&str, Vec<Vec<u8>>, Option<SourceLocation>); 8] = [
+        type Row = (&'static str, Vec<Vec<u8>>, Option<SourceLocation>);
+        let rows: [Row; 8] = [
             ("nothing", vec![vec![0; 64]], None),
             ("one", vec![vec![7; 32], note(3, 40)], place(40)),
             ("an older one after it", vec![note(3, 40), note(2, 39)], place(40)),

@@ -114,6 +114,6 @@ async fn complete_all<M: GuestMessage>(
             Ok::<_, wasmtime::Error>((result, held))
         }
     });
-    let replies = try_join_all(calls).await?;
-    Ok(replies.into_iter().map(|(result, _)| result).collect())
+    let (results, _held): (Vec<_>, Vec<_>) = try_join_all(calls).await?.into_iter().unzip();
+    Ok(results)
 }

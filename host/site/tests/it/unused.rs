@@ -301,9 +301,11 @@ fn a_page_to_which_the_entry_page_leads_says_whose_site_it_is() {
     let options = options(&json!({"business_name": "Casa Ana", "business_email": "oi@a.example"}));
     let link = "<p><a href=\"pt/\">Português</a></p>";
     let whole = "<p>Casa Ana, oi@a.example</p>";
-    let none: (&str, &[&str]) = ("index.html", &[]);
-    let entry: (&str, &[&str]) = ("index.html", &["Casa Ana", "/business_email"]);
-    let rows: [(Option<&str>, &str, (&str, &[&str])); 9] = [
+    /// What a page does not say.
+    type Missing = (&'static str, &'static [&'static str]);
+    let none: Missing = ("index.html", &[]);
+    let entry: Missing = ("index.html", &["Casa Ana", "/business_email"]);
+    let rows: [(Option<&str>, &str, Missing); 9] = [
         (Some("pt/"), whole, none),
         (Some("/pt/index.html"), whole, none),
         (Some("pt/"), "<p>Casa Ana</p>", ("pt/index.html", &["/business_email"])),
