@@ -68,3 +68,7 @@ declare module '*.pdf' {
   const bytes: Uint8Array;
   export default bytes;
 }
+declare module '*.bin' {
+  const bytes: Uint8Array;
+  export default bytes;
+}

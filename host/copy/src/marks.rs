@@ -341,6 +341,13 @@ fn pair(text: &str, at: usize) -> Option<(CopyRule, usize)> {
             let rule = if is_name { Placeholder } else { Markdown };
             starts.then_some((rule, inside.len() + 4))
         }
+        // "*|FNAME|*", of form letters; a mark of a footnote before a line is none.
+        b'*' if text[at..].starts_with("*|") => {
+            let inside = inside(text, at, "*|", "|*")?;
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'.');
+            (!inside.is_empty() && inside.bytes().all(is_name))
+                .then_some((Placeholder, inside.len() + 4))
+        }
         b'*' if text[at..].starts_with("**") => {
             let stars = text[at..].bytes().take(5).take_while(|b| *b == b'*').count();
             if stars > 3 || before() == Some('*') {
@@ -540,7 +547,7 @@ mod tests {
     #[test]
     fn marks_are_told_from_text() {
         use CopyRule::{LeftOver, Markdown, Placeholder};
-        let table: [(&str, Option<CopyRule>); 63] = [
+        let table: [(&str, Option<CopyRule>); 67] = [
             ("Call [Business Name] today", Some(Placeholder)),
             ("[CITY]", Some(Placeholder)),
             ("[Ihr Name]", Some(Placeholder)),
@@ -585,6 +592,10 @@ mod tests {
             ("Hello «First_Name»", Some(Placeholder)),
             ("Hello %%firstname%%", Some(Placeholder)),
             ("Hello {!Contact.Name}", Some(Placeholder)),
+            ("Hello *|FNAME|*, welcome.", Some(Placeholder)),
+            ("Espresso*|Cappuccino*|Tee", None),
+            ("Mo–Fr 9–18 |* by appointment", None),
+            ("Bread *|as long as it lasts|*", None),
             ("Hello {$name}", Some(Placeholder)),
             ("Elle dit « bonjour » et «merci»", None),
             ("Save 10%% of it, 20%% in May", None),

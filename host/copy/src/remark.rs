@@ -331,9 +331,15 @@ fn rule(all: &Words<'_>, words: Range<usize>) -> Option<CopyRule> {
         return Some(CopyRule::Refusal);
     }
     let is_number = |index: usize| view.word(index).bytes().all(|b| b.is_ascii_digit());
-    // "(42 words)"
-    let is_count =
-        words.len() == 2 && is_number(words.start) && has(COUNTED, words.start + 1..words.end);
+    // "(42 words)", and not the price of 250 words at a translator's.
+    let is_aside = || {
+        let start = view.words.get(words.start).map_or(0, |word| word.range().start);
+        view.folded[..start].ends_with(['(', '[', '*', '_'])
+    };
+    let is_count = words.len() == 2
+        && is_number(words.start)
+        && has(COUNTED, words.start + 1..words.end)
+        && is_aside();
     let is_counted = words.clone().any(|index| {
         has(COUNTED, index..index + 1)
             && index > words.start
@@ -428,6 +434,7 @@ mod tests {
         let orders = [
             "The copy should be friendly and no longer than 50 words.",
             "Fresh bread every day. (42 words)",
+            "Frisches Brot.\n[42 Wörter]",
         ];
         for text in orders {
             assert_eq!(of(text), Some(CopyRule::PromptFragment), "{text}");
@@ -441,6 +448,8 @@ mod tests {
             "Nunca he usado harina que no conozco.",
             "I do not use AI: every drawing is made by hand.",
             "A picture says more than 1,000 words.",
+            "250 words",
+            "Übersetzung ins Deutsche.\n500 Wörter",
             "Ich arbeite nicht mit KI.",
             "I promise that these photos were not made by an AI.",
         ];

@@ -27,6 +27,15 @@ const LAWYERS = [
   'احكام', 'תקנון', '利用規約', '特定商取引',
 ];
 
+/** Words of `IMPRINT` that what a law firm offers has too, and words that are of a notice only. */
+const OF_LAW = ['legal', 'legais', 'legales', 'legali', 'قانونيه', 'משפטי'];
+const NOTICES = [
+  'imprint', 'impressum', 'notice', 'notices', 'info', 'information', 'informations', 'disclosure',
+  'disclaimer', 'mentions', 'aviso', 'avisos', 'nota', 'note', 'informacion', 'informacao',
+  'informacoes', 'informazioni', 'dati', 'datos', 'dados', 'بيانات', 'معلومات', 'اشعار', 'تنويه',
+  'מידע', 'הודעה', 'הודעות', 'גילוי',
+];
+
 /** Letters with accents and variants, and the same without. */
 const VARIANTS = 'áàâãäåéèêëíìîïóòôõöøúùûüçñةأإآى';
 const FOLDED = 'aaaaaaeeeeiiiioooooouuuucnهاااي';
@@ -59,7 +68,7 @@ export function legalPages(order, { code, words }) {
       continue;
     }
     const isPrivacy = hasWord(name, PRIVACY);
-    if (!isPrivacy && !hasWord(name, IMPRINT)) continue;
+    if (!isPrivacy && (!hasWord(name, IMPRINT) || isAdvice(order, name))) continue;
     if (!hasAddress) {
       const message =
         `the page \`${isPrivacy ? words.privacy : words.imprint}\` was left out: the order has ` +
@@ -75,6 +84,12 @@ export function legalPages(order, { code, words }) {
     wantsImprint && hasAddress ? { href: imprintPath, label: words.imprint } : undefined;
   const privacy = wantsPrivacy ? { href: privacyPath, label: words.privacy } : undefined;
   return { imprint, privacy, links: [imprint, privacy].filter(Boolean), notes };
+}
+
+/** Whether a name is of what a law firm offers: "Legal advice", and not "Legal notice". */
+function isAdvice({ niche }, name) {
+  const isSeveral = name.trim().split(/\s+/).length > 1;
+  return niche === 'lawyer' && isSeveral && hasWord(name, OF_LAW) && !hasWord(name, NOTICES);
 }
 
 /**

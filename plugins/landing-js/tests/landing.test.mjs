@@ -290,6 +290,18 @@ test('legal pages are made by form if the data is there', () => {
   }
 });
 
+test('what a law firm offers is no legal notice', () => {
+  for (const [niche, name, isNotice] of [
+    ['lawyer', 'Legal advice', false], ['lawyer', 'Asesoría legal', false],
+    ['lawyer', 'Consulenze legali', false], ['lawyer', 'ייעוץ משפטי', false],
+    ['lawyer', 'Legal', true], ['lawyer', 'Legal notice', true],
+    ['lawyer', 'Mentions légales', true], ['plumber', 'Legal advice', true],
+  ]) {
+    const order = { ...ORDER, niche, selected_pages: [name], business_address: ADDRESS };
+    assert.equal(legalPages(order, language('en')).links.length, isNotice ? 1 : 0, name);
+  }
+});
+
 test('the page about data says where the form sends it', () => {
   for (const code of LANGUAGE_CODES) {
     const { words } = language(code);

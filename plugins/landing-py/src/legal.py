@@ -32,6 +32,16 @@ LAWYERS = {
 last kind need the text of a lawyer.
 """
 
+OF_LAW = {"legal", "legais", "legales", "legali", "قانونيه", "משפטי"}
+"""Words of `IMPRINT` that what a law firm offers has too."""
+NOTICES = {
+    "imprint", "impressum", "notice", "notices", "info", "information", "informations",
+    "disclosure", "disclaimer", "mentions", "aviso", "avisos", "nota", "note", "informacion",
+    "informacao", "informacoes", "informazioni", "dati", "datos", "dados", "بيانات", "معلومات",
+    "اشعار", "تنويه", "מידע", "הודעה", "הודעות", "גילוי",
+}
+"""Words that are of a notice only."""
+
 FOLDED = str.maketrans("áàâãäåéèêëíìîïóòôõöøúùûüçñةأإآى", "aaaaaaeeeeiiiioooooouuuucnهاااي")
 
 FILES = {
@@ -73,7 +83,7 @@ def legal_pages(order, lang) -> LegalPages:
             ))
             continue
         is_privacy = has_word(name, PRIVACY)
-        if not is_privacy and not has_word(name, IMPRINT):
+        if not is_privacy and (not has_word(name, IMPRINT) or is_advice(order, name)):
             continue
         if not order.business_address:
             label = words.privacy if is_privacy else words.imprint
@@ -91,6 +101,13 @@ def legal_pages(order, lang) -> LegalPages:
     if wants_privacy:
         pages.privacy = Link(paths[1], words.privacy)
     return pages
+
+
+def is_advice(order, name: str) -> bool:
+    """Whether a name is of what a law firm offers: "Legal advice", and not "Legal notice"."""
+    is_several = len(name.split()) > 1
+    is_of_law = has_word(name, OF_LAW) and not has_word(name, NOTICES)
+    return order.niche == "lawyer" and is_several and is_of_law
 
 
 def has_word(name: str, known: set[str]) -> bool:

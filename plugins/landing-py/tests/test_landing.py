@@ -373,6 +373,19 @@ class Legal(unittest.TestCase):
                 self.assertIn(f'href="{path}"', made["index.html"], at)
                 self.assertNotRegex(page, r"\bNone\b|\bFalse\b|<style")
 
+    def test_what_a_law_firm_offers_is_no_legal_notice(self):
+        for niche, name, is_notice in [
+            ("lawyer", "Legal advice", False), ("lawyer", "Asesoría legal", False),
+            ("lawyer", "Consulenze legali", False), ("lawyer", "ייעוץ משפטי", False),
+            ("lawyer", "Legal", True), ("lawyer", "Legal notice", True),
+            ("lawyer", "Mentions légales", True), ("plumber", "Legal advice", True),
+        ]:
+            order = Order(
+                id="1", locale="en", business_name="x", niche=niche, selected_pages=[name],
+                business_address=ADDRESS,
+            )
+            self.assertEqual(bool(legal_pages(order, language("en")).links), is_notice, name)
+
     def test_the_page_about_data_says_where_the_form_sends_it(self):
         for code in LANGUAGES:
             words = language(code).words

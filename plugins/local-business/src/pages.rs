@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use sitewright_order::{Niche, Order};
 
+use crate::drawing::Drawing;
 use crate::language::{Language, PageNames};
 
 /// Maximum number of pages of a site: each costs one AI call, and the menu has to stay usable.
@@ -125,6 +126,7 @@ impl Plan {
         }
         let mut wants_imprint = !order.legal.is_empty();
         let mut wants_privacy = false;
+        let trade = Drawing::of(order);
         let requested: Vec<Requested<'_>> =
             if order.selected_pages.iter().all(|name| name.trim().is_empty()) {
                 let defaults =
@@ -140,7 +142,7 @@ impl Plan {
                     .iter()
                     .enumerate()
                     .filter(|(_, name)| !name.trim().is_empty())
-                    .map(|(at, name)| parse_name(name, at + 1))
+                    .map(|(at, name)| parse_name(name, at + 1, trade))
                     .collect()
             };
         for page in requested {
@@ -264,7 +266,7 @@ enum Requested<'a> {
 
 /// Finds the kind of page that a typed name stands for, in any supported language. Any other name
 /// becomes a custom page if it reads like a title. `number` is the place of the name in the order.
-fn parse_name(name: &str, number: usize) -> Requested<'_> {
+fn parse_name(name: &str, number: usize, trade: Drawing) -> Requested<'_> {
     let name = name.trim();
     let folded = fold(name);
     let is = |list: fn(&PageNames) -> &'static [&'static str]| {
@@ -273,7 +275,7 @@ fn parse_name(name: &str, number: usize) -> Requested<'_> {
             known.iter().any(|word| has_word(&folded, word, *language))
         })
     };
-    if is(|names| names.legal) {
+    if is(|names| names.legal) && !is_baked(&folded, trade) {
         return Requested::Refused {
             name,
             reason: "legal texts are not written by a model; add the text of your lawyer",
@@ -282,7 +284,7 @@ fn parse_name(name: &str, number: usize) -> Requested<'_> {
     if is(|names| names.privacy) {
         return Requested::Privacy;
     }
-    if is(|names| names.imprint) {
+    if is(|names| names.imprint) && !is_advice(&folded, trade) {
         return Requested::Imprint;
     }
     let title = name.chars().count() <= 60
@@ -319,6 +321,74 @@ fn parse_name(name: &str, number: usize) -> Requested<'_> {
         return Requested::Custom { label: name.to_owned(), slug };
     };
     Requested::Known(kind)
+}
+
+/// Whether a name is of what a law firm offers: "Legal advice", and not "Legal notice".
+fn is_advice(folded: &str, trade: Drawing) -> bool {
+    const OF_LAW: [&str; 6] = ["legal", "legales", "legais", "legali", "قانونيه", "משפטי"];
+    const NOTICES: [&str; 29] = [
+        "imprint",
+        "impressum",
+        "notice",
+        "notices",
+        "info",
+        "information",
+        "informations",
+        "disclosure",
+        "disclaimer",
+        "mentions",
+        "aviso",
+        "avisos",
+        "nota",
+        "note",
+        "informacion",
+        "informacao",
+        "informacoes",
+        "informazioni",
+        "dati",
+        "datos",
+        "dados",
+        "بيانات",
+        "معلومات",
+        "اشعار",
+        "تنويه",
+        "מידע",
+        "הודעה",
+        "הודעות",
+        "גילוי",
+    ];
+    let is_several = folded.split(' ').filter(|word| !word.is_empty()).count() > 1;
+    trade == Drawing::Lawyer && is_several && has_any(folded, &OF_LAW) && !has_any(folded, &NOTICES)
+}
+
+/// Whether a name is of what a bakery sells: "Cookies & cakes", and not "Cookie policy".
+fn is_baked(folded: &str, trade: Drawing) -> bool {
+    const TEXTS: [&str; 14] = [
+        "policy",
+        "terms",
+        "notice",
+        "settings",
+        "privacy",
+        "politica",
+        "politique",
+        "termos",
+        "terminos",
+        "condiciones",
+        "termini",
+        "richtlinie",
+        "richtlinien",
+        "hinweise",
+    ];
+    let bakes = matches!(trade, Drawing::Bakery | Drawing::Restaurant);
+    bakes && has_any(folded, &["cookies"]) && !has_any(folded, &TEXTS)
+}
+
+/// Whether a folded name has one of the words, perhaps with an Arabic or Hebrew article.
+fn has_any(folded: &str, words: &[&str]) -> bool {
+    folded.split(' ').any(|typed| {
+        let bare = typed.strip_prefix("ال").or_else(|| typed.strip_prefix('ה'));
+        words.contains(&typed) || bare.is_some_and(|bare| words.contains(&bare))
+    })
 }
 
 fn is_title_character(c: char) -> bool {

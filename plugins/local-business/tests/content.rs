@@ -8,7 +8,7 @@ use common::{order, site_of};
 use local_business::language::Language;
 use local_business::pages::Plan;
 use scraper::{Html, Selector};
-use sitewright_sdk::order::{Order, read};
+use sitewright_sdk::order::{Niche, Order, read};
 use sitewright_sdk::testing::Run;
 
 /// The first test order with all typed content.
@@ -190,6 +190,38 @@ fn who_is_responsible_is_said_by_form_if_the_data_is_there() {
         let home = run.text("index.html");
         assert!(home.contains(&format!("href=\"{}\"", imprint.path())), "{page}: linked");
         assert!(run.ai_calls.iter().all(|call| !call.prompt().contains(imprint.label.as_str())));
+    }
+}
+
+/// Pages that a trade has with words of the legal pages in their names.
+#[test]
+fn what_a_trade_offers_is_no_legal_page() {
+    let rows = [
+        (Niche::Lawyer, "", "es", "Asesoría legal", true),
+        (Niche::Lawyer, "", "it", "Consulenze legali", true),
+        (Niche::Lawyer, "", "pt", "Pareceres legais", true),
+        (Niche::Lawyer, "", "he", "ייעוץ משפטי", true),
+        (Niche::Other, "Law firm", "en", "Legal advice", true),
+        (Niche::Lawyer, "", "en", "Legal notice", false),
+        (Niche::Lawyer, "", "en", "Legal", false),
+        (Niche::Lawyer, "", "es", "Información legal", false),
+        (Niche::Lawyer, "", "fr", "Mentions légales", false),
+        (Niche::Dentist, "", "en", "Legal advice", false),
+        (Niche::Other, "Bakery", "en", "Cookies & cakes", true),
+        (Niche::Other, "Bakery", "en", "Privacy and cookies", false),
+        (Niche::Dentist, "", "en", "Cookies", false),
+    ];
+    for (niche, trade, locale, page, is_page) in rows {
+        let mut order = order("02-dentist-us-minimal", locale);
+        order.locale = locale.parse().unwrap();
+        (order.niche, order.custom_niche) = (niche, Some(trade.to_owned()));
+        order.selected_pages = vec![page.to_owned()];
+        order.business_address = Some("Gasse 1\n04109 Leipzig".to_owned());
+        let plan = Plan::of(&order);
+        let pages: Vec<&str> = plan.pages.iter().map(|page| page.label.as_str()).collect();
+        assert_eq!(pages.contains(&page), is_page, "{page}: {pages:?}");
+        let is_legal = plan.imprint.is_some() || plan.privacy.is_some() || !plan.notes.is_empty();
+        assert_eq!(is_legal, !is_page, "{page}: {:?}", plan.notes);
     }
 }
 

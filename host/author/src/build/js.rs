@@ -139,3 +139,21 @@ fn tool(project: &Project, name: &'static str) -> Tool {
         command.current_dir(&project.folder);
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The template in the repository is built by hand; a copy of it, with this table.
+    #[test]
+    fn the_table_has_all_that_the_template_in_the_repository_imports() {
+        let package = include_str!("../../../../plugins/landing-js/package.json");
+        let arguments: Vec<String> = Table::read().unwrap().arguments().collect();
+        let wanted: Vec<&str> =
+            package.split_whitespace().filter(|part| part.starts_with("--loader:")).collect();
+        assert!(wanted.contains(&"--loader:.css=text"), "{wanted:?}");
+        for loader in wanted {
+            assert!(arguments.iter().any(|argument| argument == loader), "{loader}: {arguments:?}");
+        }
+    }
+}

@@ -414,6 +414,10 @@ pub fn verify_counted(
     Ok((problems.finish(), steps))
 }
 
+/// Maximum redirections that are followed from the entry page to the page that visitors see. Each
+/// looks through the paths of the site.
+const MAX_HOPS: usize = 4;
+
 /// Checks all files. With `whole`, the check of the whole site stops when that work is exhausted,
 /// and its result counts for nothing; otherwise each file has a work of its own, and exhausting it
 /// is a problem of the file.
@@ -433,9 +437,9 @@ fn check(
     let is_off = |rule| options.levels.of(rule) == Level::Off;
     let of_styles = [Rule::Contrast, Rule::HiddenText, Rule::ImageSize];
     let mut styles = Styles::new(of_styles.into_iter().any(|rule| !is_off(rule)));
-    let mut facts = BTreeMap::new();
+    let mut facts: BTreeMap<SitePath, Facts> = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
-    let (mut steps, mut bytes) = (0, 0);
+    let (mut steps, mut bytes, mut hops) = (0, 0, 0_usize);
     let mut paths = files.paths();
     let entry = SitePath::entry_page();
     // The colours of a page are those of its style sheets, and the entry page says which page
@@ -482,11 +486,17 @@ fn check(
         } else if work.is_exhausted() {
             return Ok((problems, work.used()));
         }
-        if path == entry
+        if owner.is_of(&path)
             && let Some(address) = found.redirection()
             && let Some(page) = other_page(&path, address, &files.paths(), options.clean_urls)
         {
-            owner.follow(page);
+            hops += 1;
+            // A page that was read before was not searched.
+            if hops > MAX_HOPS || facts.contains_key(&page) {
+                owner.forget();
+            } else {
+                owner.follow(page);
+            }
         }
         facts.insert(path, found);
     }

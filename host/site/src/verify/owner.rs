@@ -1,5 +1,6 @@
 //! Whose site it is: the page that visitors see first shows the name of the business and a way to
-//! reach it. That is the entry page, or the page of the site to which it leads by itself.
+//! reach it. That is the entry page, or the page of the site to which it leads by itself, perhaps
+//! through others.
 
 use std::collections::BTreeMap;
 
@@ -67,14 +68,15 @@ impl Owner {
         *file == self.page
     }
 
-    /// Says that the entry page leads visitors to another page of the site, which is not read yet:
-    /// they see that one in its place.
+    /// Says that the page leads visitors to another page of the site, which is not read yet: they
+    /// see that one in its place.
     pub(super) fn follow(&mut self, page: SitePath) {
         (self.search, self.names) = searches(&self.fields);
         self.page = page;
     }
 
-    /// Says that the page was not read to its end: the rest of it may say whose site it is.
+    /// Says that not all of the page that visitors see was searched: the rest of it may say whose
+    /// site it is.
     pub(super) fn forget(&mut self) {
         self.fields.clear();
     }

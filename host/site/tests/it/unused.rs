@@ -331,6 +331,34 @@ fn a_page_to_which_the_entry_page_leads_says_whose_site_it_is() {
     }
 }
 
+/// Pages that lead on, each to the next one, and what is missing of the last one. A page that was
+/// read before the one that leads to it is not judged, nor is the end of a long or endless way.
+#[test]
+fn redirections_are_followed_to_the_page_that_visitors_see() {
+    let options = options(&json!({"business_name": "Casa Ana", "business_email": "oi@a.example"}));
+    let rows: [(&[&str], &str, &[&str]); 7] = [
+        (&["b.html", "c.html"], "Casa Ana, oi@a.example", &[]),
+        (&["b.html", "c.html"], "Casa Ana", &["/business_email"]),
+        (&["b.html", "c.html"], "", &["Casa Ana", "/business_email"]),
+        (&["c.html", "b.html"], "", &[]),
+        (&["b.html", "c.html", "b.html"], "", &[]),
+        (&["b.html", "c.html", "d.html", "e.html"], "", &["Casa Ana", "/business_email"]),
+        (&["b.html", "c.html", "d.html", "e.html", "f.html"], "", &[]),
+    ];
+    for (way, body, missing) in rows {
+        let mut files = Files::new();
+        let froms = std::iter::once(&"index.html").chain(way);
+        for (from, to) in froms.zip(way) {
+            let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={to}\">");
+            files.insert(path(from), page(&head, "<p>...</p>").into_bytes());
+        }
+        let last = way.last().copied().unwrap();
+        let whole = page("", &format!("<p>{body}</p>")).into_bytes();
+        files.entry(path(last)).or_insert(whole);
+        assert_eq!(unsaid_of(&files, &options, last), missing, "{way:?}: {body}");
+    }
+}
+
 #[test]
 fn only_the_entry_page_says_whose_site_it_is() {
     let options = options(&json!({"business_name": "Casa Ana", "business_email": "oi@a.example"}));
