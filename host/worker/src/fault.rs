@@ -135,14 +135,22 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
             AttemptOutcome::Failed(AiErrorKind::Timeout) => one.limit == Some(Limit::Connect),
             // A redirect, a bot check, a proxy: something in front of the provider answered.
             AttemptOutcome::Failed(AiErrorKind::Protocol) => {
-                let opened = || one.opened_by.as_ref()?.status;
-                one.status.or_else(opened).is_some_and(|status| !(200..300).contains(&status))
+                let opened = one.opened_by.as_ref().and_then(|opened| opened.status);
+                one.status.is_some_and(answers_all_so)
+                    || opened.is_some_and(|status| !(200..300).contains(&status))
             }
             _ => false,
         };
         last.iter().all(is_unreachable).then_some(HoldCause::Unreachable)
     };
     refused.or_else(unreachable)
+}
+
+/// Whether what answers with this status in front of the provider answers every request so. Another
+/// one, as 403, may be a firewall's that refuses the words of one request: one order could hold up
+/// all others with it. When several requests have met it, their circuit breaker is open.
+fn answers_all_so(status: u16) -> bool {
+    matches!(status, 300..=399 | 401 | 404 | 405 | 407 | 421 | 426 | 500..=599)
 }
 
 #[cfg(test)]
@@ -201,7 +209,8 @@ mod tests {
             (vec![unsent("a", Kind::Auth)], Some(Cause::Auth)),
             (vec![unsent("a", Kind::Connection)], Some(Cause::Unreachable)),
             (vec![failed("a", Kind::Connection, 200)], None),
-            (vec![failed("a", Kind::Protocol, 403)], Some(Cause::Unreachable)),
+            (vec![failed("a", Kind::Protocol, 403)], None),
+            (vec![failed("a", Kind::Protocol, 407)], Some(Cause::Unreachable)),
             (vec![failed("a", Kind::Protocol, 302)], Some(Cause::Unreachable)),
             (vec![failed("a", Kind::Protocol, 200)], None),
             (vec![unsent("a", Kind::Protocol)], None),
