@@ -31,8 +31,8 @@ use super::manifest::ReleaseId;
 use super::release::release_id;
 use super::staging_buffer::BufferBudget;
 use super::storage::{
-    Access, PASSAGE, SameButCase, StorageError, create_file, ensure_folder, lock, make_link,
-    open_folder, open_root, read_link, remove_folder, rename, rename_new, replace_link,
+    Access, PASSAGE, SameButCase, StorageError, create_file, create_folder, ensure_folder, lock,
+    make_link, open_folder, open_root, read_link, remove_folder, rename, rename_new, replace_link,
     sync_folder, try_lock,
 };
 
@@ -304,12 +304,17 @@ impl SitesRoot {
     /// If it cannot be created or opened, or is a symbolic link; or if the id of the order differs
     /// from that of another one only in case.
     pub fn ensure_order(&self, order: &OrderDir) -> Result<Dir, StorageError> {
+        Ok(self.ensure_order_synced(order)?.0)
+    }
+
+    /// As [`ensure_order`](Self::ensure_order). Returns whether the folder is new as well.
+    fn ensure_order_synced(&self, order: &OrderDir) -> Result<(Dir, bool), StorageError> {
         let (dir, made) = self.ensure_order_unsynced(order)?;
         if made {
             sync_folder(&self.dir)
                 .map_err(StorageError::on("create the folder", self.order_path(order)))?;
         }
-        Ok(dir)
+        Ok((dir, made))
     }
 
     /// Opens or creates the order's folder without syncing the sites folder, and returns whether
@@ -423,8 +428,9 @@ impl SitesRoot {
         content: &[u8],
     ) -> Result<(), StorageError> {
         let shown = self.order_path(order).join(folder).join(name);
-        let order = self.ensure_order(order)?;
-        let written = ensure_folder(&order, folder, Access::Private).and_then(|(dir, _)| {
+        let (order, is_new) = self.ensure_order_synced(order)?;
+        let open = if is_new { create_folder } else { ensure_folder };
+        let written = open(&order, folder, Access::Private).and_then(|(dir, _)| {
             let temporary = format!(".{name}.{}.tmp", Ulid::generate());
             let written = create_file(&dir, &temporary, Access::Private)
                 .and_then(|mut file| file.write_all(content))
