@@ -57,6 +57,10 @@ pub enum LogError {
 const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn,\
                      sqlx::pool=error,sqlx_postgres::options::pgpass=off";
 
+/// Added to the filter of the log: spans that are only exported. No line is in one of them, and each
+/// order has several.
+const UNLOGGED: &str = ",sitewright_runtime::stages=off";
+
 /// Log lines that are buffered for a slow stderr with [`Backpressure::Drop`]; further lines are
 /// dropped and counted.
 const WAITING_LINES: usize = 50_000;
@@ -139,7 +143,7 @@ pub fn start(
     exports: bool,
 ) -> Result<Logging, LogError> {
     let asked = filter.to_owned();
-    let filter = parsed(&asked, "")?;
+    let filter = parsed(&asked, UNLOGGED)?;
     let Exported { export, layers, refused } = match exports {
         true => export::start(parsed(&asked, export::OWN)?),
         false => Exported::default(),
