@@ -124,7 +124,7 @@ mod tests {
     }
 
     /// Events in no span, in spans with fields of all kinds, and with a parent of their own.
-    fn log() {
+    fn log_events() {
         tracing::info!("in no span");
         let outer = tracing::info_span!("outer \"one\"", order = "o \"1\"\n{}", late = Empty);
         let other = tracing::info_span!("other", n = 7, x = 0.5, is_late = true, nothing = Empty);
@@ -142,7 +142,7 @@ mod tests {
         let (expected, written) = (Written::default(), Written::default());
         let to = expected.clone();
         let theirs = tracing_subscriber::fmt().json().with_writer(move || to.clone()).finish();
-        tracing::subscriber::with_default(theirs, log);
+        tracing::subscriber::with_default(theirs, log_events);
         let to = written.clone();
         let ours = tracing_subscriber::fmt()
             .with_ansi(false)
@@ -150,7 +150,7 @@ mod tests {
             .fmt_fields(JsonFields::new())
             .with_writer(move || to.clone())
             .finish();
-        tracing::subscriber::with_default(ours, log);
+        tracing::subscriber::with_default(ours, log_events);
         let (expected, written) = (expected.lines(), written.lines());
         assert_eq!(expected.len(), 4, "{expected:?}");
         assert_eq!(written, expected);
