@@ -30,8 +30,16 @@ impl fmt::Display for Problem {
 
 /// The JSON pointer to `name` (a field or an index) below `parent`, with `~` and `/` escaped.
 pub fn child(parent: &str, name: impl fmt::Display) -> String {
-    let name = name.to_string().replace('~', "~0").replace('/', "~1");
-    format!("{parent}/{name}")
+    let mut name = name.to_string();
+    if name.contains(['~', '/']) {
+        name = name.replace('~', "~0").replace('/', "~1");
+    }
+    // A pointer is made for each field that is read, so that it must be cheap.
+    let mut pointer = String::with_capacity(parent.len() + 1 + name.len());
+    pointer.push_str(parent);
+    pointer.push('/');
+    pointer.push_str(&name);
+    pointer
 }
 
 /// A short description of a value for a message. Text is truncated to 60 characters.

@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
-use url::Url;
 
 use super::adapter::Adapter;
 use super::answer::Reply;
@@ -288,10 +287,13 @@ impl Candidate {
                     FinishReason::Stop => "[\"stop\"]",
                     FinishReason::Other => "[\"other\"]",
                 };
+                // At once, because each recording formats the fields before it again.
                 tracing::record_all!(
                     span,
                     gen_ai.response.model = completion.model.as_str(),
                     gen_ai.response.finish_reasons = finish,
+                    gen_ai.usage.input_tokens = usage.input_tokens,
+                    gen_ai.usage.output_tokens = usage.output_tokens,
                 );
                 Ok((completion, raw))
             }
@@ -309,19 +311,19 @@ impl Candidate {
                     attempt.request_id.clone_from(&http.request_id);
                     attempt.body_excerpt.clone_from(&http.body_excerpt);
                 }
-                span.record("error.type", failed.failure.kind.as_str());
-                if failed.failure.kind == AiErrorKind::Truncated {
-                    span.record("gen_ai.response.finish_reasons", "[\"length\"]");
-                }
+                let kind = failed.failure.kind;
+                let finish = (kind == AiErrorKind::Truncated).then_some("[\"length\"]");
+                tracing::record_all!(
+                    span,
+                    error.type = kind.as_str(),
+                    gen_ai.response.finish_reasons = finish,
+                    gen_ai.usage.input_tokens = usage.input_tokens,
+                    gen_ai.usage.output_tokens = usage.output_tokens,
+                );
                 Err(failed)
             }
         };
         attempt.cost_usd = self.cost(attempt.usage);
-        tracing::record_all!(
-            span,
-            gen_ai.usage.input_tokens = attempt.usage.input_tokens,
-            gen_ai.usage.output_tokens = attempt.usage.output_tokens,
-        );
         span.in_scope(|| match &result {
             Ok(_) if attempt.end_unsaid => tracing::warn!(
                 duration_ms = attempt.duration_ms,
@@ -343,7 +345,8 @@ impl Candidate {
     /// The span of one attempt, with the fields of OpenTelemetry's conventions for generative AI.
     /// It contains neither prompt nor reply; the enclosing span names the order.
     fn span(&self, route: &str, request: &Request, call: &CallContext) -> tracing::Span {
-        let span = tracing::info_span!(
+        let (address, port) = self.provider.server();
+        tracing::info_span!(
             "chat",
             otel.name = format!("chat {}", self.model),
             otel.kind = "client",
@@ -359,23 +362,13 @@ impl Candidate {
             gen_ai.usage.input_tokens = Empty,
             gen_ai.usage.output_tokens = Empty,
             error.type = Empty,
-            server.address = Empty,
-            server.port = Empty,
             provider = self.provider_name.as_str(),
             route,
             purpose = request.purpose.as_str(),
             call = %call.call_id,
-        );
-        if !span.is_disabled()
-            && let Ok(url) = Url::parse(&self.provider.location())
-        {
-            tracing::record_all!(
-                span,
-                server.address = url.host_str(),
-                server.port = url.port_or_known_default(),
-            );
-        }
-        span
+            server.address = address,
+            server.port = port,
+        )
     }
 
     /// The smaller one of the request's limit for the tokens of a reply and the route's.

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::openai::strict_schema::{self, Converted};
 use sitewright_confined::Confined;
 use sitewright_json_schema::{self as schema, CheckError, GuardedSchema, MAX_PROBLEMS};
 use sitewright_model::message;
@@ -37,6 +38,9 @@ const MAX_UNWRAPPED: usize = 64 * 1024;
 pub struct ReplySchema {
     value: Arc<Value>,
     guarded: GuardedSchema,
+    /// For the strict mode of OpenAI, if a request needed it: all orders of a template have the
+    /// same schema.
+    strict: Arc<OnceLock<Option<Converted>>>,
 }
 
 /// The text is not a usable JSON Schema.
@@ -67,7 +71,7 @@ impl ReplySchema {
     /// The text is too long, is not JSON, or is not a schema. The message names the position.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
         let value = Self::read(text)?;
-        Ok(ReplySchema { value, guarded: GuardedSchema::trusted(text)? })
+        Ok(ReplySchema { value, guarded: GuardedSchema::trusted(text)?, strict: Arc::default() })
     }
 
     /// Compiles a schema of the template `template`; see [`GuardedSchema`].
@@ -80,7 +84,8 @@ impl ReplySchema {
         template: &str,
     ) -> Result<Self, SchemaError> {
         let value = Self::read(&text)?;
-        Ok(ReplySchema { value, guarded: GuardedSchema::compile(text, confined, template).await? })
+        let guarded = GuardedSchema::compile(text, confined, template).await?;
+        Ok(ReplySchema { value, guarded, strict: Arc::default() })
     }
 
     fn read(text: &str) -> Result<Arc<Value>, SchemaError> {
@@ -113,6 +118,11 @@ impl ReplySchema {
 
     pub fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// The schema as OpenAI's strict mode takes it; `None` if that cannot express it.
+    pub(super) fn strict(&self) -> Option<&Converted> {
+        self.strict.get_or_init(|| strict_schema::convert(&self.value)).as_ref()
     }
 
     /// Why a JSON text is not valid: the first problems and the number of the others. `None` if it

@@ -280,6 +280,17 @@ impl Provider {
         }
     }
 
+    /// The host and the port of the endpoint; `None` for a script.
+    pub(super) fn server(&self) -> (Option<&str>, Option<u16>) {
+        match self {
+            Provider::Http(provider) => {
+                let url = &provider.adapter.endpoint().url;
+                (url.host_str(), url.port_or_known_default())
+            }
+            Provider::Scripted(_) => (None, None),
+        }
+    }
+
     /// Where the key is read from; `None` if the provider is called without one.
     pub(super) fn key_source(&self) -> Option<String> {
         match self {

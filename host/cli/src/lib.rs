@@ -19,5 +19,6 @@
 pub mod cli;
 pub mod config;
 mod log_fields;
+mod log_json;
 pub mod telemetry;
 mod terminal;

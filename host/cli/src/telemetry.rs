@@ -14,12 +14,14 @@ use time::format_description::well_known::Rfc3339;
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, JsonFields};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::log_fields::CleanFields;
+use crate::log_json::JsonLine;
 use crate::terminal::{Guard, Guarded};
 use export::{Export, Exported};
 use sitewright_ai::Redactor;
@@ -54,6 +56,10 @@ pub enum LogError {
 /// decides.
 const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn,\
                      sqlx::pool=error,sqlx_postgres::options::pgpass=off";
+
+/// Added to the filter of the log: spans that are only exported. No line is in one of them, and each
+/// order has several.
+const UNLOGGED: &str = ",sitewright_runtime::stages=off";
 
 /// Log lines that are buffered for a slow stderr with [`Backpressure::Drop`]; further lines are
 /// dropped and counted.
@@ -113,6 +119,9 @@ pub(crate) fn examine_export() -> Option<Result<String, String>> {
 /// The layer that writes to stderr.
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
+/// The layer that writes lines of JSON.
+type JsonLayer<W> = fmt::Layer<Registry, JsonFields, JsonLine, W>;
+
 fn parsed(filter: &str, and: &str) -> Result<EnvFilter, LogError> {
     // Later directives win: those of the user.
     EnvFilter::builder()
@@ -134,7 +143,7 @@ pub fn start(
     exports: bool,
 ) -> Result<Logging, LogError> {
     let asked = filter.to_owned();
-    let filter = parsed(&asked, "")?;
+    let filter = parsed(&asked, UNLOGGED)?;
     let Exported { export, layers, refused } = match exports {
         true => export::start(parsed(&asked, export::OWN)?),
         false => Exported::default(),
@@ -152,7 +161,7 @@ pub fn start(
             let log = log.with_writer(Leveled { to: move || Redacted { format }, levels });
             let log = match format {
                 LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).boxed(),
-                LogFormat::Json => log.json().boxed(),
+                LogFormat::Json => as_json(log).boxed(),
             };
             (log, None)
         }
@@ -171,7 +180,7 @@ pub fn start(
             let log = log.with_writer(Leveled { to: writer, levels });
             let log = match format {
                 LogFormat::Pretty => log.fmt_fields(CleanFields).with_ansi(colours).boxed(),
-                LogFormat::Json => log.json().boxed(),
+                LogFormat::Json => as_json(log).boxed(),
             };
             (log, Some(guard))
         }
@@ -206,6 +215,14 @@ pub fn start(
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
     Ok(Logging { export, _writer: writer })
+}
+
+/// The layer with the lines of [`fmt::Layer::json`].
+fn as_json<W>(log: fmt::Layer<Registry, DefaultFields, Format, W>) -> JsonLayer<W>
+where
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    log.event_format(JsonLine::new()).fmt_fields(JsonFields::new()).with_ansi(false)
 }
 
 /// Whether stderr is a stream to systemd's journal: then its device and inode are in the variable

@@ -93,13 +93,13 @@ impl Slots {
         if self.lingering == 0 {
             return Vec::new();
         }
-        let gone = self.taken.extract_if(|_, slot| slot.inside == 0 && removes(slot));
-        let gone: Vec<(usize, Slot)> = gone.collect();
-        self.lingering -= gone.len();
-        for (_, slot) in &gone {
+        let mut gone = Vec::with_capacity(self.lingering);
+        for (number, slot) in self.taken.extract_if(|_, slot| slot.inside == 0 && removes(slot)) {
             self.of.remove(&slot.attempt);
+            gone.push(number);
         }
-        gone.into_iter().map(|(number, _)| number).collect()
+        self.lingering -= gone.len();
+        gone
     }
 }
 
@@ -119,13 +119,18 @@ impl Shared {
     }
 
     /// Removes marks from the file, and then gives their slots to others.
-    fn remove(&self, slots: Vec<usize>) {
-        for slot in &slots {
-            self.write(&[0; SLOT], *slot, 0);
+    fn remove(&self, mut slots: Vec<usize>) {
+        if slots.is_empty() {
+            return;
         }
-        if !slots.is_empty() {
-            self.slots.lock().free.extend(slots);
+        // Those that are side by side with one write.
+        slots.sort_unstable();
+        for side_by_side in slots.chunk_by(|one, next| one + 1 == *next) {
+            if let [first, ..] = side_by_side {
+                self.write(&vec![0; SLOT * side_by_side.len()], *first, 0);
+            }
         }
+        self.slots.lock().free.extend(slots);
     }
 }
 

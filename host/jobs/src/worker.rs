@@ -162,9 +162,12 @@ impl<H: Handler, P: Publisher> OrderWorker<H, P> {
                 .await
             {
                 Ok(Claim::Claimed(claimed, document)) => {
-                    // Only now: the order may be a part of a trace of others.
-                    tracing::Span::current().record("trace_id", claimed.trace_id.as_str());
-                    backoff.log_recovery();
+                    if backoff.has_waited() {
+                        // Only now: the order may be a part of a trace of others. Nothing else is
+                        // logged in this span any more.
+                        tracing::Span::current().record("trace_id", claimed.trace_id.as_str());
+                        backoff.log_recovery();
+                    }
                     return ClaimedJob::Order(claimed, document);
                 }
                 Ok(Claim::Parked { hold, reason }) => {
@@ -336,8 +339,12 @@ impl<'a> DatabaseBackoff<'a> {
         tokio::time::sleep(pause).await;
     }
 
+    fn has_waited(&self) -> bool {
+        self.tries > 0
+    }
+
     fn log_recovery(&self) {
-        if self.tries > 0 {
+        if self.has_waited() {
             tracing::info!(
                 order = self.order,
                 doing = self.doing,

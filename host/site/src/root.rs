@@ -15,14 +15,17 @@
 //! there was a public folder. Only the host writes to `public`; the umask decides who may read it.
 //! Both are on one file system, because a rename leads from one to the other.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -31,8 +34,8 @@ use super::manifest::ReleaseId;
 use super::release::release_id;
 use super::staging_buffer::BufferBudget;
 use super::storage::{
-    Access, PASSAGE, SameButCase, StorageError, create_file, ensure_folder, lock, make_link,
-    open_folder, open_root, read_link, remove_folder, rename, rename_new, replace_link,
+    Access, PASSAGE, SameButCase, StorageError, create_file, create_folder, ensure_folder, lock,
+    make_link, open_folder, open_root, read_link, remove_folder, rename, rename_new, replace_link,
     sync_folder, try_lock,
 };
 
@@ -49,6 +52,11 @@ pub const CURRENT: &str = "current";
 /// The folder of links that remember how an id with upper-case letters is written: the link's name
 /// is the id in lower case. No order's name begins with a dot.
 const SPELLINGS: &str = ".spellings";
+/// How long the spelling of an id is not checked again while the order's folder exists. 2 s: from
+/// the release of a site to its activation.
+const SPELLED_FOR: Duration = Duration::from_secs(2);
+/// Maximum number of ids whose spelling is remembered as checked.
+const MAX_SPELLED: usize = 4_096;
 
 /// The name of an order's folder, or of an attempt's folder in its staging area: 1 to 64 ASCII
 /// letters, digits, `.`, `_` or `-`, not beginning with a dot, and not `public` in any case. So it
@@ -167,6 +175,30 @@ pub struct SitesRoot {
     public: Arc<Dir>,
     path: Arc<Path>,
     buffer_budget: Arc<BufferBudget>,
+    spelled: Arc<Spelled>,
+}
+
+/// The orders whose spelling was checked a moment ago, and when: a worker opens the folders of each
+/// order several times in a row.
+#[derive(Debug, Default)]
+struct Spelled(Mutex<HashMap<OrderDir, Instant>>);
+
+impl Spelled {
+    fn is_known(&self, order: &OrderDir) -> bool {
+        self.0.lock().get(order).is_some_and(|checked| checked.elapsed() < SPELLED_FOR)
+    }
+
+    fn add(&self, order: &OrderDir) {
+        let mut checked = self.0.lock();
+        if checked.len() >= MAX_SPELLED {
+            checked.clear();
+        }
+        checked.insert(order.clone(), Instant::now());
+    }
+
+    fn forget(&self, order: &OrderDir) {
+        self.0.lock().remove(order);
+    }
 }
 
 impl SitesRoot {
@@ -194,6 +226,7 @@ impl SitesRoot {
             public: Arc::new(public),
             path: path_resolved.into(),
             buffer_budget: Arc::default(),
+            spelled: Arc::default(),
         })
     }
 
@@ -304,12 +337,17 @@ impl SitesRoot {
     /// If it cannot be created or opened, or is a symbolic link; or if the id of the order differs
     /// from that of another one only in case.
     pub fn ensure_order(&self, order: &OrderDir) -> Result<Dir, StorageError> {
+        Ok(self.ensure_order_synced(order)?.0)
+    }
+
+    /// As [`ensure_order`](Self::ensure_order). Returns whether the folder is new as well.
+    fn ensure_order_synced(&self, order: &OrderDir) -> Result<(Dir, bool), StorageError> {
         let (dir, made) = self.ensure_order_unsynced(order)?;
         if made {
             sync_folder(&self.dir)
                 .map_err(StorageError::on("create the folder", self.order_path(order)))?;
         }
-        Ok(dir)
+        Ok((dir, made))
     }
 
     /// Opens or creates the order's folder without syncing the sites folder, and returns whether
@@ -318,9 +356,22 @@ impl SitesRoot {
         &self,
         order: &OrderDir,
     ) -> Result<(Dir, bool), StorageError> {
-        self.check_spelling(order)
-            .and_then(|()| ensure_folder(&self.dir, order.as_str(), Access::Passage))
+        self.ensure_spelled(order)
             .map_err(StorageError::on("create the folder", self.order_path(order)))
+    }
+
+    fn ensure_spelled(&self, order: &OrderDir) -> io::Result<(Dir, bool)> {
+        // While the folder exists, no other spelling of its name is accepted.
+        if self.spelled.is_known(order) {
+            match open_folder(&self.dir, order.as_str()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return Ok((opened?, false)),
+            }
+        }
+        self.check_spelling(order)?;
+        let ensured = ensure_folder(&self.dir, order.as_str(), Access::Passage)?;
+        self.spelled.add(order);
+        Ok(ensured)
     }
 
     /// Refuses an order whose id differs from that of another one only in case, in one or two
@@ -382,6 +433,7 @@ impl SitesRoot {
 
     /// Forgets how a removed order's id was written.
     pub(super) fn forget_spelling(&self, order: &OrderDir) -> io::Result<()> {
+        self.spelled.forget(order);
         let removed = open_folder(&self.dir, SPELLINGS).and_then(|spellings| {
             let lower = order.as_str().to_ascii_lowercase();
             match read_link(&spellings, &lower)? {
@@ -423,8 +475,9 @@ impl SitesRoot {
         content: &[u8],
     ) -> Result<(), StorageError> {
         let shown = self.order_path(order).join(folder).join(name);
-        let order = self.ensure_order(order)?;
-        let written = ensure_folder(&order, folder, Access::Private).and_then(|(dir, _)| {
+        let (order, is_new) = self.ensure_order_synced(order)?;
+        let open = if is_new { create_folder } else { ensure_folder };
+        let written = open(&order, folder, Access::Private).and_then(|(dir, _)| {
             let temporary = format!(".{name}.{}.tmp", Ulid::generate());
             let written = create_file(&dir, &temporary, Access::Private)
                 .and_then(|mut file| file.write_all(content))

@@ -98,6 +98,11 @@ impl<'a> Fields<'a> {
         self.findings.dropped(at, message);
     }
 
+    /// Makes room for the names of this many known fields.
+    pub(super) fn expect_names(&mut self, names: usize) {
+        self.known.reserve(names);
+    }
+
     /// Marks fields as known without parsing them.
     pub(super) fn skip(&mut self, names: impl IntoIterator<Item = &'static str>) {
         for name in names {
@@ -140,8 +145,10 @@ impl<'a> Fields<'a> {
     /// `{}` are no values: forms send any of them for nothing.
     pub(super) fn first(&mut self, names: &[&'a str]) -> Field<'a> {
         let mut found = None;
+        let mut sent = Vec::new();
         for name in names {
             let Some((name, value)) = self.get(name) else { continue };
+            sent.push(name);
             if self.is_filler(value) {
                 let at = self.place(name);
                 self.dropped(&at, format!("{} says nothing; left out", excerpt(value)));
@@ -155,8 +162,6 @@ impl<'a> Fields<'a> {
                 (self.place(name), Some(value))
             }
             (None, first) => {
-                let sent: Vec<_> =
-                    names.iter().filter_map(|name| Some(self.get(name)?.0)).collect();
                 self.known.extend(sent);
                 self.known.extend(names);
                 (child(&self.at, first.unwrap_or(&"")), None)

@@ -29,6 +29,8 @@ pub const MAX_ENTRIES: usize = 200;
 pub const MAX_NAME: usize = 300;
 /// Maximum length of a long text, in characters.
 pub const MAX_TEXT: usize = 20_000;
+/// The number of names that the fields of most orders can have, in all.
+const ORDER_NAMES: usize = 224;
 /// Maximum age of a business, in years. The oldest known one is younger.
 pub const MAX_YEARS: u32 = 1_500;
 
@@ -168,6 +170,7 @@ fn read_as(
     let fields = unpacked.as_ref().map_or(business.fields, |unpacked| &unpacked.fields);
     let mut f = Fields::new(&business.at, fields, findings, stored.is_none());
     f.moved = moved.unwrap_or_default();
+    f.expect_names(ORDER_NAMES);
     // Fields of the order, not of the business: already parsed.
     f.skip(["id", "locale"]);
     if shape::given(&shape.locales).is_some_and(|(at, _)| at.ends_with("/language")) {

@@ -18,7 +18,7 @@ pub use sitewright_model::ai::JournalKey;
 use super::batch::BatchQueue;
 use super::budget::Spent;
 use super::reply_cache::ReplyCache;
-use super::request::{Format, Request};
+use super::request::{ChatMessage, Format, Request};
 use super::text::TextSink;
 use sitewright_model::ai::{
     AiError, AiErrorKind, Attempt, AttemptOutcome, CallId, Completed, Completion, EstimatedUse,
@@ -387,18 +387,67 @@ fn digest(request: &Request) -> String {
         Format::JsonSchema(_) => "json-schema",
     };
     let messages = match &request.identity {
-        Some(identity) => serde_json::json!(identity),
-        None => serde_json::json!(request.messages),
+        Some(identity) => Messages::Identity(identity),
+        None => Messages::Sent(&request.messages),
     };
-    let canonical = serde_json::json!([
-        request.purpose,
+    let canonical = (
+        &request.purpose,
         messages,
         format,
         schema,
         request.max_output_tokens,
-        request.temperature,
+        // As the 64-bit number that it is, which is how journals have it.
+        serde_json::json!(request.temperature),
         request.seed,
-        request.stop,
-    ]);
-    hex::encode(Sha256::digest(canonical.to_string()))
+        &request.stop,
+    );
+    // Cannot fail: lists, texts, numbers and maps with text keys.
+    let canonical = serde_json::to_vec(&canonical).unwrap_or_default();
+    hex::encode(Sha256::digest(canonical))
+}
+
+/// What identifies the messages of a request.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Messages<'a> {
+    Identity(&'a str),
+    Sent(&'a [ChatMessage]),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::Role;
+    use super::*;
+    use crate::ReplySchema;
+
+    #[test]
+    fn requests_have_the_digests_that_are_in_journals_of_earlier_versions() {
+        let message = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+        let plain = Request {
+            purpose: "copywriting".parse().unwrap(),
+            messages: vec![message(Role::System, "Be brief."), message(Role::User, "Write \"é\".")],
+            format: Format::Text,
+            max_output_tokens: Some(100),
+            temperature: Some(0.7),
+            seed: Some(7),
+            stop: vec!["END".to_owned()],
+            identity: None,
+        };
+        let schema = ReplySchema::compile("{\"type\": \"object\"}").unwrap();
+        let identified = Request {
+            format: Format::JsonSchema(schema),
+            max_output_tokens: None,
+            temperature: None,
+            seed: None,
+            stop: Vec::new(),
+            identity: Some("e7".to_owned()),
+            ..plain.clone()
+        };
+        for (request, expected) in [
+            (plain, "ef127e5f57b5d57bfb0629d08d4999fdb19904b461b33a1d3fcf71e91751de53"),
+            (identified, "fd5b49420e5d34a425e7ae3868567008a20943d0910edb0bc4409e7f6f9f0d01"),
+        ] {
+            assert_eq!(digest(&request), expected, "{request:?}");
+        }
+    }
 }

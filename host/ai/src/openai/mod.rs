@@ -10,7 +10,7 @@ mod responses;
 #[cfg(test)]
 mod responses_tests;
 mod stream;
-mod strict_schema;
+pub(super) mod strict_schema;
 #[cfg(test)]
 mod tests;
 

@@ -12,7 +12,7 @@ use super::super::wire::Prompt;
 use super::Dialect;
 use super::dialect::Json;
 use super::reasoning;
-use super::strict_schema::{self, Converted};
+use super::strict_schema::Converted;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -24,12 +24,27 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<Value>,
+    response_format: Option<ResponseFormat<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
     /// Fields whose names depend on the dialect.
     #[serde(flatten)]
     named: Map<String, Value>,
+}
+
+/// The provider's JSON mode.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ResponseFormat<'a> {
+    JsonObject,
+    JsonSchema { json_schema: NamedSchema<'a> },
+}
+
+#[derive(Serialize)]
+struct NamedSchema<'a> {
+    name: &'static str,
+    strict: bool,
+    schema: &'a Value,
 }
 
 #[derive(Serialize)]
@@ -120,18 +135,27 @@ fn role(role: Role) -> &'static str {
     }
 }
 
+fn json_schema(strict: bool, schema: &Value) -> Option<ResponseFormat<'_>> {
+    Some(ResponseFormat::JsonSchema { json_schema: NamedSchema { name: "reply", strict, schema } })
+}
+
 /// The provider's JSON mode, and the instruction for the model. `refused` is the number of modes
 /// that the model has refused.
-fn format(format: &Format, json: Json, refused: u8) -> (Option<Value>, Option<String>) {
+fn format(
+    format: &Format,
+    json: Json,
+    refused: u8,
+) -> (Option<ResponseFormat<'_>>, Option<String>) {
     let instruction = || instructions::of(format);
     // JSON mode always yields an object, so other schemas do not use it.
-    let json_object = || (json != Json::Schema).then(|| json!({"type": "json_object"}));
-    let schema = match format {
+    let json_object = || (json != Json::Schema).then_some(ResponseFormat::JsonObject);
+    let requested = match format {
         Format::Text => return (None, None),
         Format::Json if refused > 0 => return (None, instruction()),
         Format::Json => return (json_object(), instruction()),
-        Format::JsonSchema(schema) => schema.value(),
+        Format::JsonSchema(schema) => schema,
     };
+    let schema = requested.value();
     let object = schema.get("type").is_none_or(|kind| kind == "object");
     let weaker = || object.then(json_object).flatten();
     if refused > 1 || (refused == 1 && json == Json::Object) {
@@ -140,14 +164,10 @@ fn format(format: &Format, json: Json, refused: u8) -> (Option<Value>, Option<St
     if refused == 1 {
         return (weaker(), instruction());
     }
-    let json_schema = |strict: bool, schema: &Value| {
-        let json_schema = json!({"name": "reply", "strict": strict, "schema": schema});
-        Some(json!({"type": "json_schema", "json_schema": json_schema}))
-    };
-    let converted = strict_schema::convert(schema);
+    let converted = requested.strict();
     match (json, converted) {
         (Json::Strict, Some(Converted { schema, whole })) => {
-            (json_schema(true, &schema), instruction().filter(|_| !whole))
+            (json_schema(true, schema), (!whole).then(instruction).flatten())
         }
         (Json::Schema | Json::Grammar, Some(converted))
             if converted.whole && converted.schema == *schema =>

@@ -17,7 +17,7 @@ use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::usage;
 use super::super::wire::{HttpHead, HttpReply, Prompt};
 use super::plain_event;
-use super::strict_schema::{self, Converted};
+use super::strict_schema::Converted;
 
 #[derive(Debug)]
 pub(in super::super) struct Responses {
@@ -106,15 +106,15 @@ fn mode(format: &Format, refused: u8) -> (Option<Value>, Option<String>) {
     match (format, refused) {
         (Format::Text, _) => (None, None),
         (Format::Json, 0) => (object(), instruction()),
-        (Format::JsonSchema(schema), 0 | 1) => {
-            let schema = schema.value();
-            let converted = strict_schema::convert(schema).filter(|_| refused == 0);
+        (Format::JsonSchema(requested), 0 | 1) => {
+            let schema = requested.value();
+            let converted = requested.strict().filter(|_| refused == 0);
             match converted {
                 Some(Converted { schema, whole }) => (
                     Some(json!({
                         "type": "json_schema", "name": "reply", "strict": true, "schema": schema,
                     })),
-                    instruction().filter(|_| !whole),
+                    (!whole).then(instruction).flatten(),
                 ),
                 None if schema.get("type").is_none_or(|kind| kind == "object") => {
                     (object(), instruction())

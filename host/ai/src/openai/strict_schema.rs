@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 32;
 
 /// A converted schema.
 #[derive(Debug, PartialEq)]
-pub(super) struct Converted {
+pub(in super::super) struct Converted {
     pub(super) schema: Value,
     /// Whether no relevant keyword was left out.
     pub(super) whole: bool,
@@ -21,7 +21,7 @@ pub(super) struct Converted {
 
 /// Converts a schema; `None` if strict mode cannot express it: no object at the top, or objects of
 /// any fields.
-pub(super) fn convert(schema: &Value) -> Option<Converted> {
+pub(in super::super) fn convert(schema: &Value) -> Option<Converted> {
     if schema.get("type").is_none_or(|kind| kind != "object") || schema.get("anyOf").is_some() {
         return None;
     }

@@ -264,8 +264,13 @@ impl RunTrace {
         self.set_progress(stage.into());
         if let Some(spans) = &mut *self.spans.lock() {
             drop(std::mem::replace(&mut spans.stage, Span::none()));
-            spans.stage =
-                tracing::info_span!(parent: &spans.attempt, "stage", stage = stage.as_str());
+            // Nothing is logged in it, so the log leaves it out by its target.
+            spans.stage = tracing::info_span!(
+                target: "sitewright_runtime::stages",
+                parent: &spans.attempt,
+                "stage",
+                stage = stage.as_str()
+            );
         }
     }
 

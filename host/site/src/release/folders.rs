@@ -15,8 +15,8 @@ use crate::root::{
 };
 use crate::staging::Area;
 use crate::storage::{
-    Access, StorageError, create_file, ensure_folder, lock, make_folder, open_folder,
-    remove_folder, rename, replace_link, sync_folder, try_lock,
+    Access, StorageError, create_file, create_folder, ensure_folder, lock, make_folder,
+    open_folder, remove_folder, rename, replace_link, sync_folder, try_lock,
 };
 
 /// Prefix of a new link until it is renamed to `current`.
@@ -82,7 +82,8 @@ impl OrderFolders {
         let public_path = root.public_order_path(order);
         let releases_path = public_path.join(RELEASES);
         let (public, public_new) = root.ensure_public(order)?;
-        let (releases, new) = ensure_folder(&public, RELEASES, Access::Public)
+        let open = if public_new { create_folder } else { ensure_folder };
+        let (releases, new) = open(&public, RELEASES, Access::Public)
             .and_then(|(releases, new)| {
                 if new && sync == SyncMode::Now {
                     sync_folder(&public)?;
@@ -137,23 +138,24 @@ impl OrderFolders {
     ) -> Result<(), StorageError> {
         let now = sync == SyncMode::Now;
         let name = manifest_name(id);
-        let written =
-            ensure_folder(&self.order, MANIFESTS, Access::Private).and_then(|(manifests, new)| {
-                let file = match create_file(&manifests, &name, Access::Private) {
-                    // Left by a process that ended before the release was there.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => manifests
-                        .remove_file(&name)
-                        .and_then(|()| create_file(&manifests, &name, Access::Private)),
-                    created => created,
-                };
-                let mut file = file?;
-                file.write_all(json)?;
-                if now {
-                    file.sync_all()?;
-                    sync_folder(&manifests)?;
-                }
-                if now && new { sync_folder(&self.order) } else { Ok(()) }
-            });
+        // The first release of most orders is the only one.
+        let open = if self.new { create_folder } else { ensure_folder };
+        let written = open(&self.order, MANIFESTS, Access::Private).and_then(|(manifests, new)| {
+            let file = match create_file(&manifests, &name, Access::Private) {
+                // Left by a process that ended before the release was there.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => manifests
+                    .remove_file(&name)
+                    .and_then(|()| create_file(&manifests, &name, Access::Private)),
+                created => created,
+            };
+            let mut file = file?;
+            file.write_all(json)?;
+            if now {
+                file.sync_all()?;
+                sync_folder(&manifests)?;
+            }
+            if now && new { sync_folder(&self.order) } else { Ok(()) }
+        });
         let path = self.root.manifest_path(&self.name, id);
         written.map_err(StorageError::on("write", path)).inspect_err(|_| self.remove_manifest(id))
     }

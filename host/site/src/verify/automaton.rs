@@ -8,6 +8,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+/// Maximum number of symbols that memory is reserved for in advance: texts may begin alike.
+const MAX_RESERVED: usize = 4_096;
+
 /// The automaton over all searched texts.
 #[derive(Debug, Default)]
 pub(super) struct Automaton {
@@ -54,16 +57,24 @@ const ROOT: u32 = 0;
 
 impl Automaton {
     pub(super) fn new(texts: &[String]) -> Self {
-        Self::of_symbols(texts.iter().map(|text| text.bytes().map(u32::from))).0
+        let symbols: usize = texts.iter().map(String::len).sum();
+        Self::of_symbols(texts.iter().map(|text| text.bytes().map(u32::from)), symbols).0
     }
 
     /// The automaton over texts of symbols, and the place in it where each text ends. Empty texts
-    /// end at its beginning.
+    /// end at its beginning. `symbols` is the number of symbols of all texts.
     pub(super) fn of_symbols<T: IntoIterator<Item = u32>>(
         texts: impl IntoIterator<Item = T>,
+        symbols: usize,
     ) -> (Self, Vec<Place>) {
-        let mut automaton = Automaton { nodes: vec![Node::default()], ..Automaton::default() };
-        let mut by_depth: Vec<(u32, u32, u32, u32)> = Vec::new();
+        let expected = symbols.min(MAX_RESERVED);
+        let mut automaton = Automaton {
+            nodes: Vec::with_capacity(expected + 1),
+            next: HashMap::with_capacity(expected),
+            longest: 0,
+        };
+        automaton.nodes.push(Node::default());
+        let mut by_depth: Vec<(u32, u32, u32, u32)> = Vec::with_capacity(expected);
         let mut ends = Vec::new();
         for text in texts {
             let mut node = ROOT;

@@ -21,6 +21,8 @@ use sitewright_model::message;
 
 /// Maximum number of fields that a warning names. The rest is counted.
 const MAX_NAMED: usize = 20;
+/// Words of most fields.
+const FIELD_WORDS: usize = 4;
 /// Maximum bytes of a word. The rest of a longer one is not compared.
 const MAX_WORD: usize = 64;
 /// The last digits of a phone number by which it is known. Shorter national numbers are compared as
@@ -189,19 +191,17 @@ pub(super) fn is_in_word(c: char) -> bool {
     matches!(Character::of(c), Character::Of(_) | Character::Invisible)
 }
 
-/// The words of a text.
-fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut add = |word: &str, _: WordKind| words.push(word.to_owned());
+/// Calls `each` with each word of a text.
+fn each_word(text: &str, mut each: impl FnMut(&str)) {
+    let mut each = |word: &str, _: WordKind| each(word);
     let mut reader = Word::default();
-    reader.read(text, &mut add);
-    reader.end(&mut add);
-    words
+    reader.read(text, &mut each);
+    reader.end(&mut each);
 }
 
 impl Search {
     pub(super) fn new(fields: &[PublishedField]) -> Self {
-        let mut symbols: HashMap<String, u32> = HashMap::new();
+        let mut symbols: HashMap<String, u32> = HashMap::with_capacity(fields.len() * FIELD_WORDS);
         let mut texts: Vec<Vec<u32>> = Vec::new();
         let mut ranges = Vec::with_capacity(fields.len());
         for field in fields {
@@ -215,15 +215,20 @@ impl Search {
                 PublishedValue::Phone(_) => Vec::new(),
             };
             for line in lines {
-                let line = words(&line).into_iter().map(|word| {
+                let mut text = Vec::new();
+                each_word(&line, |word| {
                     let next = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
-                    *symbols.entry(word).or_insert(next)
+                    let known = symbols.get(word).copied();
+                    text.push(
+                        known.unwrap_or_else(|| *symbols.entry(word.to_owned()).or_insert(next)),
+                    );
                 });
-                texts.push(line.collect());
+                texts.push(text);
             }
             ranges.push(start..texts.len());
         }
-        let (automaton, ends) = Automaton::of_symbols(texts);
+        let count: usize = texts.iter().map(Vec::len).sum();
+        let (automaton, ends) = Automaton::of_symbols(texts, count);
         let wanted = fields.iter().zip(ranges).map(|(field, range)| {
             let ends = ends.get(range).unwrap_or_default();
             let end = ends.first().copied().unwrap_or_default();

@@ -1,0 +1,159 @@
+//! How log lines for programs are written.
+//!
+//! The lines are those of tracing's own JSON formatter. That one parses the fields of each span of
+//! an event, which are JSON already, and writes them again, those of the innermost span twice: a
+//! worker would spend as much time on it as on the rest of the line. Here they are copied.
+
+use std::fmt::{self, Write as _};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+/// Bytes of most lines.
+const LINE_BYTES: usize = 1 << 10;
+
+/// Formats an event as one line of JSON. The fields of spans must be JSON objects, as
+/// [`JsonFields`](tracing_subscriber::fmt::format::JsonFields) writes them.
+#[derive(Debug)]
+pub(crate) struct JsonLine {
+    /// Writes the line without its spans.
+    without_spans: Format<Json>,
+}
+
+impl JsonLine {
+    pub(crate) fn new() -> Self {
+        let json = tracing_subscriber::fmt::format::json();
+        JsonLine { without_spans: json.with_current_span(false).with_span_list(false) }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::with_capacity(LINE_BYTES);
+        self.without_spans.format_event(context, Writer::new(&mut line), event)?;
+        let parent = event.parent().and_then(|id| context.span(id));
+        let Some(span) = parent.or_else(|| context.lookup_current()) else {
+            return writer.write_str(&line);
+        };
+        // Without its `}` and the line break.
+        let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?.len();
+        line.truncate(open);
+        line.push_str(",\"span\":");
+        write_span::<S, N>(&mut line, &span)?;
+        line.push_str(",\"spans\":[");
+        if let Some(innermost) = context.lookup_current() {
+            for (index, span) in innermost.scope().from_root().enumerate() {
+                if index > 0 {
+                    line.push(',');
+                }
+                write_span::<S, N>(&mut line, &span)?;
+            }
+        }
+        line.push_str("]}\n");
+        writer.write_str(&line)
+    }
+}
+
+/// Appends the fields of a span and its name as a JSON object.
+fn write_span<S, N>(line: &mut String, span: &SpanRef<'_, S>) -> fmt::Result
+where
+    S: for<'a> LookupSpan<'a>,
+    N: 'static,
+{
+    line.push('{');
+    let extensions = span.extensions();
+    let fields = extensions.get::<FormattedFields<N>>().map(|fields| fields.fields.as_str());
+    let fields = fields.and_then(|json| json.strip_prefix('{')?.strip_suffix('}'));
+    if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
+        line.push_str(fields);
+        line.push(',');
+    }
+    // `Debug` would escape other characters than JSON does.
+    let name = serde_json::to_string(span.metadata().name()).map_err(|_| fmt::Error)?;
+    write!(line, "\"name\":{name}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+    use tracing::field::Empty;
+    use tracing_subscriber::fmt::format::JsonFields;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        /// The lines without their timestamps, in the order of their fields.
+        fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            assert!(text.ends_with('\n'), "{text}");
+            let line = |line: &str| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                assert!(line.as_object_mut().unwrap().shift_remove("timestamp").is_some());
+                line.to_string()
+            };
+            text.lines().map(line).collect()
+        }
+    }
+
+    /// Events in no span, in spans with fields of all kinds, and with a parent of their own.
+    fn log_events() {
+        tracing::info!("in no span");
+        let outer = tracing::info_span!("outer \"one\"", order = "o \"1\"\n{}", late = Empty);
+        let other = tracing::info_span!("other", n = 7, x = 0.5, is_late = true, nothing = Empty);
+        let _in_outer = outer.enter();
+        tracing::warn!(reason = %"a, b", "in one span");
+        let inner = tracing::info_span!("inner");
+        let _in_inner = inner.enter();
+        tracing::error!(n = -1, "in two spans, one without fields");
+        outer.record("late", "é");
+        tracing::info!(parent: &other, "in another span");
+    }
+
+    #[test]
+    fn lines_are_those_of_the_json_formatter_of_tracing() {
+        let (expected, written) = (Written::default(), Written::default());
+        let to = expected.clone();
+        let theirs = tracing_subscriber::fmt().json().with_writer(move || to.clone()).finish();
+        tracing::subscriber::with_default(theirs, log_events);
+        let to = written.clone();
+        let ours = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .event_format(JsonLine::new())
+            .fmt_fields(JsonFields::new())
+            .with_writer(move || to.clone())
+            .finish();
+        tracing::subscriber::with_default(ours, log_events);
+        let (expected, written) = (expected.lines(), written.lines());
+        assert_eq!(expected.len(), 4, "{expected:?}");
+        assert_eq!(written, expected);
+        assert!(written[2].contains("\"spans\":[{"), "{written:?}");
+    }
+}
