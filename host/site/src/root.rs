@@ -15,17 +15,14 @@
 //! there was a public folder. Only the host writes to `public`; the umask decides who may read it.
 //! Both are on one file system, because a rename leads from one to the other.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -52,11 +49,6 @@ pub const CURRENT: &str = "current";
 /// The folder of links that remember how an id with upper-case letters is written: the link's name
 /// is the id in lower case. No order's name begins with a dot.
 const SPELLINGS: &str = ".spellings";
-/// How long the spelling of an id is not checked again while the order's folder exists. 2 s: from
-/// the release of a site to its activation.
-const SPELLED_FOR: Duration = Duration::from_secs(2);
-/// Maximum number of ids whose spelling is remembered as checked.
-const MAX_SPELLED: usize = 4_096;
 
 /// The name of an order's folder, or of an attempt's folder in its staging area: 1 to 64 ASCII
 /// letters, digits, `.`, `_` or `-`, not beginning with a dot, and not `public` in any case. So it
@@ -175,30 +167,6 @@ pub struct SitesRoot {
     public: Arc<Dir>,
     path: Arc<Path>,
     buffer_budget: Arc<BufferBudget>,
-    spelled: Arc<Spelled>,
-}
-
-/// The orders whose spelling was checked a moment ago, and when: a worker opens the folders of each
-/// order several times in a row.
-#[derive(Debug, Default)]
-struct Spelled(Mutex<HashMap<OrderDir, Instant>>);
-
-impl Spelled {
-    fn is_known(&self, order: &OrderDir) -> bool {
-        self.0.lock().get(order).is_some_and(|checked| checked.elapsed() < SPELLED_FOR)
-    }
-
-    fn add(&self, order: &OrderDir) {
-        let mut checked = self.0.lock();
-        if checked.len() >= MAX_SPELLED {
-            checked.clear();
-        }
-        checked.insert(order.clone(), Instant::now());
-    }
-
-    fn forget(&self, order: &OrderDir) {
-        self.0.lock().remove(order);
-    }
 }
 
 impl SitesRoot {
@@ -226,7 +194,6 @@ impl SitesRoot {
             public: Arc::new(public),
             path: path_resolved.into(),
             buffer_budget: Arc::default(),
-            spelled: Arc::default(),
         })
     }
 
@@ -356,22 +323,9 @@ impl SitesRoot {
         &self,
         order: &OrderDir,
     ) -> Result<(Dir, bool), StorageError> {
-        self.ensure_spelled(order)
+        self.check_spelling(order)
+            .and_then(|()| ensure_folder(&self.dir, order.as_str(), Access::Passage))
             .map_err(StorageError::on("create the folder", self.order_path(order)))
-    }
-
-    fn ensure_spelled(&self, order: &OrderDir) -> io::Result<(Dir, bool)> {
-        // While the folder exists, no other spelling of its name is accepted.
-        if self.spelled.is_known(order) {
-            match open_folder(&self.dir, order.as_str()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => return Ok((opened?, false)),
-            }
-        }
-        self.check_spelling(order)?;
-        let ensured = ensure_folder(&self.dir, order.as_str(), Access::Passage)?;
-        self.spelled.add(order);
-        Ok(ensured)
     }
 
     /// Refuses an order whose id differs from that of another one only in case, in one or two
@@ -433,7 +387,6 @@ impl SitesRoot {
 
     /// Forgets how a removed order's id was written.
     pub(super) fn forget_spelling(&self, order: &OrderDir) -> io::Result<()> {
-        self.spelled.forget(order);
         let removed = open_folder(&self.dir, SPELLINGS).and_then(|spellings| {
             let lower = order.as_str().to_ascii_lowercase();
             match read_link(&spellings, &lower)? {
