@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use sitewright_order::Locale;
@@ -38,23 +37,6 @@ pub(super) struct Prepared {
     pub(super) judge: Option<Arc<CopyJudge>>,
     /// Whether the address for forms is the operator's, because the order names none.
     pub(super) forms_of_operator: bool,
-}
-
-/// Larger documents are read on a blocking thread. 8 KiB: nothing in them takes long.
-const QUICK_BYTES: usize = 8 << 10;
-/// Documents with more lists and objects are, too: reading one that nests as deep takes much stack.
-const QUICK_NESTED: usize = 64;
-
-/// Whether an order with a phone number was read in this process. The first one loads the number
-/// plans of all countries, which takes a blocking thread tens of milliseconds.
-static HAS_NUMBER_PLANS: AtomicBool = AtomicBool::new(false);
-
-/// Whether a document is read in less time than a change of threads is worth.
-fn is_quick(document: &[u8]) -> bool {
-    let opens = document.iter().filter(|byte| matches!(byte, b'{' | b'['));
-    document.len() <= QUICK_BYTES
-        && HAS_NUMBER_PLANS.load(Ordering::Relaxed)
-        && opens.take(QUICK_NESTED + 1).count() <= QUICK_NESTED
 }
 
 impl Attempt<'_> {
@@ -101,37 +83,22 @@ impl Attempt<'_> {
         let document = std::mem::take(&mut self.request.document);
         let max_bytes = self.services.limits.order_max_bytes();
         let strict = self.services.orders.strict;
-        let (document, loaded) = if is_quick(&document) {
-            // This is a poll, so it is code of this attempt already.
-            let default_locale = &self.services.default_locale;
-            let loaded = sitewright_intake::load_as(
-                &document,
-                Reading { max_bytes, default_locale, strict },
-            );
+        let default_locale = self.services.default_locale.clone();
+        let witnessed = self.witnessed.clone();
+        // A document can be written so that reading it takes a second.
+        let reading = tokio::task::spawn_blocking(move || {
+            let reading = Reading { max_bytes, default_locale: &default_locale, strict };
+            let load = || sitewright_intake::load_as(&document, reading);
+            let loaded = witnessed.blocking(load);
             (document, loaded)
-        } else {
-            let default_locale = self.services.default_locale.clone();
-            let witnessed = self.witnessed.clone();
-            // A document can be written so that reading it takes a second.
-            let reading = tokio::task::spawn_blocking(move || {
-                let reading = Reading { max_bytes, default_locale: &default_locale, strict };
-                let load = || sitewright_intake::load_as(&document, reading);
-                let loaded = witnessed.blocking(load);
-                (document, loaded)
-            });
-            reading.await.map_err(|error| {
-                let message = message!("the order could not be read: {error}");
-                Box::new(match error.try_into_panic() {
-                    Ok(panic) => AttemptError::panicked(panic.as_ref()),
-                    Err(_) => AttemptError::new(FailureKind::Host, message),
-                })
-            })?
-        };
-        if let Ok(snapshot) = &loaded
-            && snapshot.order().business_phone.is_some()
-        {
-            HAS_NUMBER_PLANS.store(true, Ordering::Relaxed);
-        }
+        });
+        let (document, loaded) = reading.await.map_err(|error| {
+            let message = message!("the order could not be read: {error}");
+            Box::new(match error.try_into_panic() {
+                Ok(panic) => AttemptError::panicked(panic.as_ref()),
+                Err(_) => AttemptError::new(FailureKind::Host, message),
+            })
+        })?;
         let id = match &loaded {
             Ok(snapshot) => Some(snapshot.id()),
             Err(error) => error.id(),
