@@ -110,6 +110,7 @@ mod signals;
 mod spend;
 mod stall_detector;
 mod stats;
+mod summed_hours;
 mod template_versions;
 mod tokens;
 mod watch;
