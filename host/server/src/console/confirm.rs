@@ -39,17 +39,14 @@ pub(crate) async fn retry(
     let order = app.database.order(&id).await?;
     let replies = app.database.ai_calls_in_brief(&id, REPLIES).await?;
     let kept = replies.iter().filter(|reply| reply.current).count();
-    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
+    let stats = app.database.stats().await?;
+    let queued = queued(&app, &tenant, &stats).await?;
+    let Stats { holds, paused, workers, .. } = stats;
     let served = template_names(&app).await?;
     let facts = RetryOrderFacts {
         cost: app.database.cost(&id).await?,
         kept: i64::try_from(kept).unwrap_or(i64::MAX),
-        queue: QueueFacts {
-            queued: queued(&app, &tenant).await?,
-            is_paused: paused,
-            workers: live(&workers),
-            holds,
-        },
+        queue: QueueFacts { queued, is_paused: paused, workers: live(&workers), holds },
         is_served: served.contains(&order.template),
         order,
     };
@@ -149,13 +146,10 @@ pub(crate) async fn resume(
     tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
-    let facts = QueueFacts {
-        queued: queued(&app, &tenant).await?,
-        is_paused: paused,
-        workers: live(&workers),
-        holds,
-    };
+    let stats = app.database.stats().await?;
+    let queued = queued(&app, &tenant, &stats).await?;
+    let Stats { holds, paused, workers, .. } = stats;
+    let facts = QueueFacts { queued, is_paused: paused, workers: live(&workers), holds };
     let frame = visit.frame(Section::Now, "Resume the queue?");
     page(sitewright_console::resume_queue(&frame, &facts))
 }
