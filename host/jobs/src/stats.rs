@@ -291,9 +291,17 @@ impl Database {
     ) -> Result<BTreeMap<(String, OrderState), i64>, Error> {
         let doing = "counting the orders of templates";
         let failed = |error| Error::database(doing, error);
-        let sql = sql!(
-            "SELECT template, state, count(*) AS orders FROM sitewright_orders
-             WHERE state IN {unfinished} GROUP BY template, state"
+        // SQLite would read all orders, by their templates.
+        let sql = self.pool().pick(
+            sql!(
+                "SELECT template, state, count(*) AS orders
+                 FROM sitewright_orders INDEXED BY sitewright_orders_states
+                 WHERE state IN {unfinished} GROUP BY template, state"
+            ),
+            sql!(
+                "SELECT template, state, count(*) AS orders FROM sitewright_orders
+                 WHERE state IN {unfinished} GROUP BY template, state"
+            ),
         );
         let mut counts = BTreeMap::new();
         for row in self.read(doing, sql, vec![]).await? {
