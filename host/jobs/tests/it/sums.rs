@@ -113,7 +113,7 @@ mod tests {
         let mut numbers = Numbers(7);
         let mut orders = 0;
         let first = (now_ms() / HOUR_MS - HOURS) * HOUR_MS;
-        for step in 0..160 {
+        for step in 0..120 {
             let at = first + numbers.below(HOURS * HOUR_MS);
             let order = format!("o{}", numbers.below(orders.max(1)));
             let tenant = match numbers.below(3) {
@@ -122,7 +122,7 @@ mod tests {
             };
             let state = ["failed", "succeeded"][usize::try_from(numbers.below(2)).unwrap()];
             // At first there must be something.
-            let what = if step < 40 { numbers.below(2) } else { numbers.below(9) };
+            let what = if step < 30 { numbers.below(2) } else { numbers.below(9) };
             let after = format!("step {step}, {what} of {order} at {at}");
             match what {
                 0 => {
