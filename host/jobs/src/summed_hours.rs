@@ -7,7 +7,7 @@
 //! of one that has just changed, and after an upgrade of all that were not summed up yet. Sums have
 //! no personal data, and go with the rows that are erased or have expired.
 //!
-//! [`gaps!`] is what a statement begins with that adds up both.
+//! The macro `gaps` is what a statement begins with that adds up both.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;

@@ -108,7 +108,7 @@ mod tests {
         for (path, most) in &pages {
             let number = queries(&api, &browser, path).await;
             eprintln!("{path}: {number} queries");
-            assert!((1..=*most).contains(&number), "{path} makes {number} queries, {most} at most");
+            assert!(number <= *most, "{path} makes {number} queries, {most} at most");
             few.push(number);
         }
         for number in 1..30 {
