@@ -40,6 +40,7 @@ struct Inner {
     ai_counts: AiCounts,
     unstored_ends: UnstoredEnds,
     errors: ErrorCounts,
+    reads: AtomicU64,
 }
 
 /// Reads and writes that failed.
@@ -193,6 +194,7 @@ impl Database {
             ai_counts,
             unstored_ends: UnstoredEnds::default(),
             errors: ErrorCounts::default(),
+            reads: AtomicU64::new(0),
         };
         Ok(Database { inner: Arc::new(inner) })
     }
@@ -268,6 +270,12 @@ impl Database {
         [transient, lasting].map(|count| count.load(Ordering::Relaxed))
     }
 
+    /// The number of statements with which this process has read, outside of transactions that
+    /// write. Those of the queue's library, which are few, do not count.
+    pub fn read_count(&self) -> u64 {
+        self.inner.reads.load(Ordering::Relaxed)
+    }
+
     pub(super) fn unstored_ends(&self) -> &UnstoredEnds {
         &self.inner.unstored_ends
     }
@@ -338,6 +346,7 @@ impl Database {
         sql: &'static str,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, Error> {
+        self.inner.reads.fetch_add(1, Ordering::Relaxed);
         let rows = answered(self.inner.answer_within, self.inner.pool.all(sql, args)).await;
         rows.flatten().map_err(|error| self.failed(doing, error))
     }
@@ -355,6 +364,7 @@ impl Database {
         sql: String,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, Error> {
+        self.inner.reads.fetch_add(1, Ordering::Relaxed);
         let reading = self.inner.pool.all(sqlx::AssertSqlSafe(sql), args);
         let rows = answered(self.inner.answer_within, reading).await;
         rows.flatten().map_err(|error| self.failed(doing, error))

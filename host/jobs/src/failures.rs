@@ -119,7 +119,7 @@ impl Database {
                  count(DISTINCT order_id) AS orders,
                     min(created_at) AS first_at, max(created_at) AS last_at, max(id) AS newest
                  FROM sitewright_failures",
-                "GROUP BY coalesce(fingerprint, ''), template"
+                "GROUP BY fingerprint, template"
             ),
             ") AS g JOIN sitewright_failures f ON f.id = g.newest ORDER BY g.last_at DESC, f.id \
              DESC LIMIT $6"

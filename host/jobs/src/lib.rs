@@ -39,6 +39,7 @@
 //! | `search` | which orders have a text in their id, or in their document? |
 //! | `spend` | what have AI replies cost, by time, purpose, model and template, or by tenant? |
 //! | `stats` | what does an operator watch; pause and resume |
+//! | `summed_hours` | which hours are summed up, and when are their sums right? |
 //! | `template_versions` | how did orders end with each version of a template? |
 //! | `tokens` | who may use the HTTP API, and what was done through it? |
 //! | `signals` | how does PostgreSQL tell that something changed? |
@@ -110,6 +111,7 @@ mod signals;
 mod spend;
 mod stall_detector;
 mod stats;
+mod summed_hours;
 mod template_versions;
 mod tokens;
 mod watch;

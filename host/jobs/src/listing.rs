@@ -2,8 +2,8 @@
 //! so that the planner sees which index serves them.
 //!
 //! On SQLite what an index knows of orders is looked up there first, and `+` keeps the planner from
-//! reading every order of a state or failure: their rows are large, and most are not among the
-//! newest. PostgreSQL keeps documents elsewhere, and its planner knows how many rows have what.
+//! reading every order of a tenant's state or of a failure: their rows are large, and most are not
+//! among the newest. PostgreSQL keeps documents elsewhere, and its planner knows how many rows have what.
 
 use super::driver::{Pool, Value, args};
 use super::failures::after_those_that_begin;
@@ -51,17 +51,15 @@ impl Conditions {
             all.and("tenant = ?", args![tenant]);
         }
         if let Some(template) = template {
-            all.and("template = ?", args![template]);
+            // The index of SQLite on states has the template, too; that on templates has no state.
+            let by_state = state.is_some() && tenant.is_none();
+            let condition =
+                if by_state { pool.pick("+template = ?", "template = ?") } else { "template = ?" };
+            all.and(condition, args![template]);
         }
         match (state.map(OrderState::as_str), tenant) {
             (None, _) => {}
-            (Some(state), None) => all.and(
-                pool.pick(
-                    "+rowid IN (SELECT rowid FROM sitewright_orders WHERE state = ?)",
-                    "state = ?",
-                ),
-                args![state],
-            ),
+            (Some(state), None) => all.and("state = ?", args![state]),
             (Some(state), Some(tenant)) if pool.is_embedded() => all.and(
                 "+rowid IN (SELECT rowid FROM sitewright_orders WHERE tenant = ? AND state = ?)",
                 args![tenant, state],

@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 24] = [
+const MIGRATIONS: [&str; 25] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -594,6 +594,149 @@ CREATE TABLE sitewright_breakers (
     PRIMARY KEY (worker, provider, model)
 );
 ",
+    // Sums of hours that are over, so that pages read neither each AI reply nor each order that has
+    // ended. An hour is in `sitewright_summed_hours` before it is summed up, and `built` is 1 while
+    // its sums are right: triggers take it out, with its sums, when a row of the hour changes,
+    // whichever program or version that was. SQLite's lists of orders by state, and searches by
+    // id, read no document.
+    "
+CREATE TABLE sitewright_summed_hours (
+    subject TEXT NOT NULL CHECK (subject IN ('ai', 'ended')),
+    hour BIGINT NOT NULL,
+    built BIGINT NOT NULL DEFAULT 0 CHECK (built IN (0, 1)),
+    PRIMARY KEY (subject, hour)
+);
+CREATE TABLE sitewright_ai_sums (
+    hour BIGINT NOT NULL,
+    purpose TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    template TEXT,
+    calls BIGINT NOT NULL,
+    nano_usd BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL
+);
+CREATE INDEX sitewright_ai_sums_of_hour ON sitewright_ai_sums (hour);
+CREATE TABLE sitewright_ai_tenant_sums (
+    hour BIGINT NOT NULL,
+    tenant TEXT,
+    calls BIGINT NOT NULL,
+    nano_usd BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL
+);
+CREATE INDEX sitewright_ai_tenant_sums_of_hour ON sitewright_ai_tenant_sums (hour);
+CREATE TABLE sitewright_ended_sums (
+    hour BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    orders BIGINT NOT NULL,
+    PRIMARY KEY (hour, state)
+);
+{sqlite}CREATE INDEX sitewright_orders_states ON sitewright_orders (state, created_at, id, \
+     template);
+{sqlite}DROP INDEX sitewright_orders_created;
+{sqlite}CREATE INDEX sitewright_orders_created ON sitewright_orders (created_at, id);
+{sqlite}CREATE TRIGGER sitewright_summed_hours_gone AFTER DELETE ON sitewright_summed_hours \
+     WHEN OLD.built = 1 BEGIN {drop_sums} END;
+{sqlite}CREATE TRIGGER sitewright_ai_calls_added AFTER INSERT ON sitewright_ai_calls BEGIN \
+     DELETE FROM sitewright_summed_hours WHERE subject = 'ai' \
+     AND hour = NEW.created_at - NEW.created_at % 3600000; END;
+{sqlite}CREATE TRIGGER sitewright_ai_calls_removed AFTER DELETE ON sitewright_ai_calls BEGIN \
+     DELETE FROM sitewright_summed_hours WHERE subject = 'ai' \
+     AND hour = OLD.created_at - OLD.created_at % 3600000; END;
+{sqlite}CREATE TRIGGER sitewright_ai_calls_changed AFTER UPDATE OF order_id, purpose, provider, \
+     model, cost_nano_usd, input_tokens, output_tokens, created_at ON sitewright_ai_calls BEGIN \
+     DELETE FROM sitewright_summed_hours WHERE subject = 'ai' \
+     AND hour IN (OLD.created_at - OLD.created_at % 3600000, \
+     NEW.created_at - NEW.created_at % 3600000); END;
+{sqlite}CREATE TRIGGER sitewright_orders_relabelled AFTER UPDATE OF template, tenant \
+     ON sitewright_orders WHEN NEW.template <> OLD.template \
+     OR NEW.tenant IS DISTINCT FROM OLD.tenant BEGIN {drop_hours_of_order} END;
+{sqlite}CREATE TRIGGER sitewright_orders_gone AFTER DELETE ON sitewright_orders BEGIN \
+     {drop_hours_of_order} {drop_old_end} END;
+{sqlite}CREATE TRIGGER sitewright_removed_orders_back AFTER DELETE ON sitewright_removed_orders \
+     BEGIN {drop_hours_of_order} END;
+{sqlite}CREATE TRIGGER sitewright_orders_ended_anew AFTER INSERT ON sitewright_orders \
+     WHEN NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled') BEGIN {drop_new_end} END;
+{sqlite}CREATE TRIGGER sitewright_orders_ends AFTER UPDATE OF state, updated_at \
+     ON sitewright_orders WHEN (NEW.state <> OLD.state OR NEW.updated_at <> OLD.updated_at) \
+     AND (NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled') \
+     OR OLD.state IN ('succeeded', 'failed', 'dead', 'cancelled')) \
+     BEGIN {drop_old_end} {drop_new_end} END;
+{postgres}CREATE OR REPLACE FUNCTION sitewright_drop_sums() RETURNS trigger LANGUAGE plpgsql \
+     SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN {drop_sums} RETURN NULL; END $$;
+{postgres}CREATE OR REPLACE FUNCTION sitewright_drop_hours_of_call() RETURNS trigger \
+     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN \
+     IF TG_OP <> 'INSERT' THEN DELETE FROM sitewright_summed_hours WHERE subject = 'ai' \
+     AND hour = OLD.created_at - OLD.created_at % 3600000; END IF; \
+     IF TG_OP <> 'DELETE' THEN DELETE FROM sitewright_summed_hours WHERE subject = 'ai' \
+     AND hour = NEW.created_at - NEW.created_at % 3600000; END IF; RETURN NULL; END $$;
+{postgres}CREATE OR REPLACE FUNCTION sitewright_drop_hours_of_order() RETURNS trigger \
+     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN \
+     {drop_hours_of_order} RETURN NULL; END $$;
+{postgres}CREATE OR REPLACE FUNCTION sitewright_drop_hour_of_end() RETURNS trigger \
+     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN \
+     IF TG_OP <> 'INSERT' THEN {drop_old_end} END IF; \
+     IF TG_OP <> 'DELETE' THEN {drop_new_end} END IF; RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_summed_hours_gone AFTER DELETE ON sitewright_summed_hours \
+     FOR EACH ROW WHEN (OLD.built = 1) EXECUTE FUNCTION sitewright_drop_sums();
+{postgres}CREATE TRIGGER sitewright_ai_calls_added AFTER INSERT OR DELETE ON sitewright_ai_calls \
+     FOR EACH ROW EXECUTE FUNCTION sitewright_drop_hours_of_call();
+{postgres}CREATE TRIGGER sitewright_ai_calls_changed AFTER UPDATE OF order_id, purpose, provider, \
+     model, cost_nano_usd, input_tokens, output_tokens, created_at ON sitewright_ai_calls \
+     FOR EACH ROW EXECUTE FUNCTION sitewright_drop_hours_of_call();
+{postgres}CREATE TRIGGER sitewright_orders_relabelled AFTER UPDATE OF template, tenant \
+     ON sitewright_orders FOR EACH ROW WHEN (NEW.template <> OLD.template \
+     OR NEW.tenant IS DISTINCT FROM OLD.tenant) EXECUTE FUNCTION sitewright_drop_hours_of_order();
+{postgres}CREATE TRIGGER sitewright_orders_gone AFTER DELETE ON sitewright_orders \
+     FOR EACH ROW EXECUTE FUNCTION sitewright_drop_hours_of_order();
+{postgres}CREATE TRIGGER sitewright_removed_orders_back AFTER DELETE ON sitewright_removed_orders \
+     FOR EACH ROW EXECUTE FUNCTION sitewright_drop_hours_of_order();
+{postgres}CREATE TRIGGER sitewright_orders_ended_anew AFTER INSERT ON sitewright_orders \
+     FOR EACH ROW WHEN (NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled')) \
+     EXECUTE FUNCTION sitewright_drop_hour_of_end();
+{postgres}CREATE TRIGGER sitewright_orders_ended_gone AFTER DELETE ON sitewright_orders \
+     FOR EACH ROW WHEN (OLD.state IN ('succeeded', 'failed', 'dead', 'cancelled')) \
+     EXECUTE FUNCTION sitewright_drop_hour_of_end();
+{postgres}CREATE TRIGGER sitewright_orders_ends AFTER UPDATE OF state, updated_at \
+     ON sitewright_orders FOR EACH ROW WHEN ((NEW.state <> OLD.state \
+     OR NEW.updated_at <> OLD.updated_at) \
+     AND (NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled') \
+     OR OLD.state IN ('succeeded', 'failed', 'dead', 'cancelled'))) \
+     EXECUTE FUNCTION sitewright_drop_hour_of_end();
+",
+];
+
+/// What the triggers of version 25 do: `{drop_sums}` and so on there. Each is one or more whole
+/// statements on one line. The hour of a row is taken out of those that are summed up, and the sums
+/// of an hour that was taken out are removed.
+const DROP_SUMS: [(&str, &str); 4] = [
+    (
+        "{drop_sums}",
+        "DELETE FROM sitewright_ai_sums WHERE OLD.subject = 'ai' AND hour = OLD.hour; \
+         DELETE FROM sitewright_ai_tenant_sums WHERE OLD.subject = 'ai' AND hour = OLD.hour; \
+         DELETE FROM sitewright_ended_sums WHERE OLD.subject = 'ended' AND hour = OLD.hour;",
+    ),
+    (
+        "{drop_hours_of_order}",
+        "DELETE FROM sitewright_summed_hours WHERE subject = 'ai' AND hour IN (\
+         SELECT c.created_at - c.created_at % 3600000 FROM sitewright_ai_calls c \
+         WHERE c.order_id = OLD.id);",
+    ),
+    (
+        "{drop_old_end}",
+        "DELETE FROM sitewright_summed_hours WHERE subject = 'ended' \
+         AND hour = OLD.updated_at - OLD.updated_at % 3600000 \
+         AND OLD.state IN ('succeeded', 'failed', 'dead', 'cancelled');",
+    ),
+    (
+        "{drop_new_end}",
+        "DELETE FROM sitewright_summed_hours WHERE subject = 'ended' \
+         AND hour = NEW.updated_at - NEW.updated_at % 3600000 \
+         AND NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled');",
+    ),
 ];
 
 /// The statement of the trigger of version 10, `{insert}` there, on one line for the placeholders
@@ -838,6 +981,9 @@ async fn apply(tx: &mut Tx, from: i64, to: i64) -> Result<(), sqlx::Error> {
             let script = script.replace("{sqlite}", sqlite).replace("{postgres}", postgres);
             let script = script.replace("{insert_hold}", &insert_hold);
             let script = script.replace("{insert_budget}", &insert_budget);
+            let script = DROP_SUMS
+                .iter()
+                .fold(script, |script, (name, statements)| script.replace(name, statements));
             tx.script(script.replace("{insert}", &insert)).await?;
             tx.execute(
                 "INSERT INTO sitewright_schema (version, program, applied_at) VALUES ($1, $2, $3)",

@@ -144,20 +144,29 @@ impl Database {
         let doing = "searching for orders";
         let mut wanted = Conditions::of(&search.filter, self.pool());
         let last = wanted.value(i64::from(most));
-        let bytes = wanted.value(DOCUMENT_BYTES);
-        // Whoever looks for an id reads no document.
-        let own = if search.in_document.is_some() { "octet_length(document)" } else { "0" };
-        let sql = format!(
-            "SELECT created_at, id, place FROM (
-                SELECT created_at, id,
-                    row_number() OVER (ORDER BY created_at DESC, id DESC) AS place,
-                    sum(own) OVER (ORDER BY created_at DESC, id DESC) AS bytes
-                FROM (SELECT created_at, id, {own} AS own FROM sitewright_orders WHERE {}
-                    ORDER BY created_at DESC, id DESC LIMIT {last}) AS newest) AS counted
-             WHERE place = {last} OR bytes >= {bytes}
-             ORDER BY created_at DESC, id DESC LIMIT 1",
-            wanted.sql()
-        );
+        let sql = if search.in_document.is_some() {
+            let bytes = wanted.value(DOCUMENT_BYTES);
+            format!(
+                "SELECT created_at, id, place FROM (
+                    SELECT created_at, id,
+                        row_number() OVER (ORDER BY created_at DESC, id DESC) AS place,
+                        sum(own) OVER (ORDER BY created_at DESC, id DESC) AS bytes
+                    FROM (SELECT created_at, id, octet_length(document) AS own
+                        FROM sitewright_orders WHERE {}
+                        ORDER BY created_at DESC, id DESC LIMIT {last}) AS newest) AS counted
+                 WHERE place = {last} OR bytes >= {bytes}
+                 ORDER BY created_at DESC, id DESC LIMIT 1",
+                wanted.sql()
+            )
+        } else {
+            // Whoever looks for an id reads no document.
+            format!(
+                "SELECT created_at, id, CAST({last} AS BIGINT) AS place FROM sitewright_orders
+                 WHERE {} ORDER BY created_at DESC, id DESC
+                 LIMIT 1 OFFSET CAST({last} AS BIGINT) - 1",
+                wanted.sql()
+            )
+        };
         let rows = self.read_composed(doing, sql, wanted.into_values()).await?;
         let found = |row: &Row| -> Result<(OrderCursor, u32), sqlx::Error> {
             let last = OrderCursor { created_at: row.int("created_at")?, id: row.text("id")? };

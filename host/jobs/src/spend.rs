@@ -6,6 +6,7 @@ use super::database::Database;
 use super::driver::{Row, args};
 use super::error::Error;
 use super::reply_journal::Cost;
+use super::summed_hours::{fit, gaps};
 
 /// Rows that are read. There are as many as combinations of time, purpose, model and template.
 const MAX_ROWS: i64 = 20_000;
@@ -74,6 +75,70 @@ macro_rules! sums {
                     THEN 1099511627776 ELSE c.output_tokens END), 0) AS BIGINT) AS output_tokens"
     };
 }
+pub(super) use sums;
+
+/// The same of rows that have such sums.
+macro_rules! sums_of_sums {
+    () => {
+        "CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(nano_usd) AS BIGINT) AS nano_usd,
+                CAST(sum(input_tokens) AS BIGINT) AS input_tokens,
+                CAST(sum(output_tokens) AS BIGINT) AS output_tokens"
+    };
+}
+
+/// The AI replies between hours that are summed up, with their orders.
+macro_rules! between {
+    ($orders:literal) => {
+        concat!(
+            " FROM gaps g CROSS JOIN sitewright_ai_calls c LEFT JOIN ",
+            $orders,
+            " ON o.id = c.order_id
+                WHERE g.begins < g.ends AND c.created_at >= g.begins AND c.created_at < g.ends "
+        )
+    };
+}
+
+/// Sums for [`Spend`]: of hours that are summed up, and of the replies between them.
+macro_rules! by_hours {
+    ($orders:literal) => {
+        concat!(
+            gaps!("ai", "$3", "$4"),
+            "SELECT span, purpose, provider, model, template, CAST(NULL AS TEXT) AS label, ",
+            sums_of_sums!(),
+            ", CAST(sum(unpriced) AS BIGINT) AS unpriced
+             FROM (SELECT (hour - $1) / $2 AS span, purpose, provider, model, template, calls,
+                    nano_usd, input_tokens, output_tokens, unpriced
+                FROM sitewright_ai_sums WHERE hour >= $3 AND hour + 3600000 <= $4
+                UNION ALL SELECT (c.created_at - $1) / $2, c.purpose, c.provider, c.model,
+                    o.template, ",
+            sums!(),
+            ", count(*) - count(c.cost_nano_usd)",
+            between!($orders),
+            "GROUP BY 1, 2, 3, 4, 5) AS parts
+             GROUP BY span, purpose, provider, model, template LIMIT $5"
+        )
+    };
+}
+
+/// Sums for [`Spend`], of each reply: sums of hours do not know of which tenants they are, and whose
+/// purposes and models these used.
+macro_rules! by_reply {
+    ($orders:literal) => {
+        concat!(
+            "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
+                c.provider AS provider, c.model AS model, o.template AS template,
+                CASE WHEN CAST($7 AS BIGINT) = 1 THEN o.tenant END AS label, ",
+            sums!(),
+            ", CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
+                    AS BIGINT) AS unpriced
+             FROM sitewright_ai_calls c LEFT JOIN ",
+            $orders,
+            " ON o.id = c.order_id
+             WHERE c.created_at >= $3 AND c.created_at < $4 AND ($6 IS NULL OR o.tenant = $6)
+             GROUP BY span, c.purpose, c.provider, c.model, o.template, label LIMIT $5"
+        )
+    };
+}
 
 impl Database {
     /// AI replies that were paid for at or after `since`, in milliseconds since the Unix epoch, by
@@ -96,17 +161,26 @@ impl Database {
     }
 
     /// What AI replies cost that were paid for at or after `since`, in milliseconds since the Unix
-    /// epoch. A number that no reply can have counts as 2^40. Reads each of them.
+    /// epoch. A number that no reply can have counts as 2^40.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn cost_since(&self, since: i64) -> Result<RecentCost, Error> {
         let doing = "adding up AI calls";
-        let sql = "SELECT CAST(coalesce(sum(CASE WHEN cost_nano_usd > 1099511627776
-                    THEN 1099511627776 ELSE cost_nano_usd END), 0) AS BIGINT) AS nano_usd,
-                count(*) - count(cost_nano_usd) AS unpriced
-             FROM sitewright_ai_calls WHERE created_at >= $1";
-        let rows = self.read(doing, sql, args![since]).await?;
+        let sql = concat!(
+            gaps!("ai", "$1", "$2"),
+            "SELECT CAST(coalesce(sum(nano_usd), 0) AS BIGINT) AS nano_usd,
+                CAST(coalesce(sum(unpriced), 0) AS BIGINT) AS unpriced
+             FROM (SELECT nano_usd, unpriced FROM sitewright_ai_sums WHERE hour >= $1
+                UNION ALL SELECT
+                    CAST(coalesce(sum(CASE WHEN c.cost_nano_usd > 1099511627776
+                        THEN 1099511627776 ELSE c.cost_nano_usd END), 0) AS BIGINT),
+                    count(*) - count(c.cost_nano_usd)
+                FROM gaps g CROSS JOIN sitewright_ai_calls c
+                WHERE g.begins < g.ends AND c.created_at >= g.begins
+                    AND c.created_at < g.ends) AS parts"
+        );
+        let rows = self.read(doing, sql, args![since, i64::MAX]).await?;
         let read = |row: &Row| -> Result<RecentCost, sqlx::Error> {
             Ok(RecentCost { nano_usd: row.int("nano_usd")?, unpriced: row.int("unpriced")? })
         };
@@ -121,14 +195,27 @@ impl Database {
     /// If the database fails.
     pub async fn spend_by_tenant(&self, since: i64, most: u32) -> Result<Vec<TenantSpend>, Error> {
         let doing = "adding up AI calls by tenant";
-        let sql = concat!(
-            "SELECT o.tenant AS label, ",
-            sums!(),
-            " FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
-             WHERE c.created_at >= $1
-             GROUP BY o.tenant ORDER BY nano_usd DESC, calls DESC, label LIMIT $2"
+        macro_rules! by_tenant {
+            ($orders:literal) => {
+                concat!(
+                    gaps!("ai", "$1", "$3"),
+                    "SELECT label, ",
+                    sums_of_sums!(),
+                    " FROM (SELECT tenant AS label, calls, nano_usd, input_tokens, output_tokens
+                        FROM sitewright_ai_tenant_sums WHERE hour >= $1
+                        UNION ALL SELECT o.tenant, ",
+                    sums!(),
+                    between!($orders),
+                    "GROUP BY 1) AS parts
+                     GROUP BY label ORDER BY 3 DESC, 2 DESC, label LIMIT $2"
+                )
+            };
+        }
+        let sql = self.pool().pick(
+            by_tenant!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+            by_tenant!("sitewright_orders o"),
         );
-        let rows = self.read(doing, sql, args![since, i64::from(most)]).await?;
+        let rows = self.read(doing, sql, args![since, i64::from(most), i64::MAX]).await?;
         let read = |row: &Row| -> Result<TenantSpend, sqlx::Error> {
             Ok(TenantSpend { tenant: row.opt_text("label")?, cost: Cost::read(row)? })
         };
@@ -140,20 +227,22 @@ impl Database {
     pub(super) async fn spend(&self, period: Period, most: i64) -> Result<Vec<Spend>, Error> {
         let Period { since, until, origin, span_ms, tenant, by_tenant } = period;
         let doing = "adding up AI calls";
-        let sql = concat!(
-            "SELECT (c.created_at - $1) / $2 AS span, c.purpose AS purpose,
-                c.provider AS provider, c.model AS model, o.template AS template,
-                CASE WHEN CAST($7 AS BIGINT) = 1 THEN o.tenant END AS label, ",
-            sums!(),
-            ", CAST(coalesce(sum(CASE WHEN c.cost_nano_usd IS NULL THEN 1 ELSE 0 END), 0)
-                    AS BIGINT) AS unpriced
-             FROM sitewright_ai_calls c LEFT JOIN sitewright_orders o ON o.id = c.order_id
-             WHERE c.created_at >= $3 AND c.created_at < $4 AND ($6 IS NULL OR o.tenant = $6)
-             GROUP BY span, c.purpose, c.provider, c.model, o.template, label LIMIT $5"
-        );
-        let by_tenant = i64::from(by_tenant);
-        let args = args![origin, span_ms.max(1), since, until, most, &tenant, by_tenant];
-        let rows = self.read(doing, sql, args).await?;
+        let span_ms = span_ms.max(1);
+        let rows = if tenant.is_none() && !by_tenant && fit(origin, span_ms) {
+            let sql = self.pool().pick(
+                by_hours!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+                by_hours!("sitewright_orders o"),
+            );
+            self.read(doing, sql, args![origin, span_ms, since, until, most]).await?
+        } else {
+            let sql = self.pool().pick(
+                by_reply!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+                by_reply!("sitewright_orders o"),
+            );
+            let by_tenant = i64::from(by_tenant);
+            let args = args![origin, span_ms, since, until, most, &tenant, by_tenant];
+            self.read(doing, sql, args).await?
+        };
         let read = |row: &Row| -> Result<Spend, sqlx::Error> {
             Ok(Spend {
                 span: row.int("span")?,

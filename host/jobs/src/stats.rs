@@ -8,10 +8,11 @@ use sitewright_model::time::now_ms;
 
 use super::breakers::Breaker;
 use super::database::Database;
-use super::driver::{Row, args, river, sql};
+use super::driver::{Row, Value, args, river, sql};
 use super::error::Error;
 use super::holds::Hold;
 use super::model::OrderState;
+use super::summed_hours::{fit, gaps};
 
 /// The queue at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -95,7 +96,19 @@ impl Database {
     pub async fn stats(&self) -> Result<Stats, Error> {
         let doing = "counting orders";
         let failed = |error| Error::database(doing, error);
-        let counts = "SELECT state, count(*) AS orders FROM sitewright_orders GROUP BY state";
+        // Almost all orders have ended, in hours that are summed up.
+        let counts = sql!(concat!(
+            gaps!("ended", "$1", "$2"),
+            "SELECT state, CAST(sum(orders) AS BIGINT) AS orders
+             FROM (SELECT state, orders FROM sitewright_ended_sums
+                UNION ALL SELECT o.state, count(*) FROM gaps g CROSS JOIN sitewright_orders o
+                WHERE g.begins < g.ends AND o.state IN {ended} AND o.updated_at >= g.begins
+                    AND o.updated_at < g.ends
+                GROUP BY o.state
+                UNION ALL SELECT state, count(*) FROM sitewright_orders
+                WHERE state IN {unfinished} GROUP BY state) AS parts
+             GROUP BY state"
+        ));
         let ages = sql!(
             "SELECT
             (SELECT min(updated_at) FROM sitewright_orders WHERE state = {queued}) AS queued,
@@ -104,7 +117,8 @@ impl Database {
                 WHERE o.state = {running}) AS running,
             (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = {waiting}) AS due"
         );
-        let counted = self.counted(doing, [counts, ages], None).await?;
+        let ever = args![i64::MIN, i64::MAX];
+        let counted = self.counted(doing, [(counts, ever), (ages, vec![])]).await?;
         let at = counted.at;
         let workers = sql!(
             "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, \
@@ -162,28 +176,27 @@ impl Database {
             (SELECT min(next_attempt_at) FROM sitewright_orders
                 WHERE tenant = $1 AND state = {waiting}) AS due"
         );
-        let counted = self.counted(doing, [counts, ages], Some(tenant)).await?;
+        let values = || args![tenant];
+        let counted = self.counted(doing, [(counts, values()), (ages, values())]).await?;
         Ok(Stats { batch_items: self.open_batch_items_of(tenant).await?, ..counted })
     }
 
-    /// What two statements count, of all orders or of those of a tenant: orders by state, and the
-    /// times of the oldest ones. Nothing else is known.
+    /// What two statements with their values count, of all orders or of those of a tenant: orders by
+    /// state, and the times of the oldest ones. Nothing else is known.
     async fn counted(
         &self,
         doing: &str,
-        [counts, ages]: [&'static str; 2],
-        tenant: Option<&str>,
+        [(counts, of_counts), (ages, of_ages)]: [(&'static str, Vec<Value>); 2],
     ) -> Result<Stats, Error> {
         let failed = |error| Error::database(doing, error);
-        let values = || tenant.map_or_else(Vec::new, |tenant| args![tenant]);
         let at = now_ms();
         let mut orders: BTreeMap<OrderState, i64> =
             OrderState::ALL.into_iter().map(|state| (state, 0)).collect();
-        for row in self.read(doing, counts, values()).await? {
+        for row in self.read(doing, counts, of_counts).await? {
             let state = row.parsed("state").map_err(failed)?;
             orders.insert(state, row.int("orders").map_err(failed)?);
         }
-        let rows = self.read(doing, ages, values()).await?;
+        let rows = self.read(doing, ages, of_ages).await?;
         let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
         let age = |since: Option<i64>| since.map(|since| (at - since).max(0));
         Ok(Stats {
@@ -209,12 +222,28 @@ impl Database {
         let doing = "counting orders that ended";
         // What is read is in the index on state and time: the row of an order that has ended does
         // not change its time until it is requeued.
-        let sql = sql!(
-            "SELECT state, (updated_at - $1) / $2 AS span, count(*) AS orders
-             FROM sitewright_orders WHERE state IN {ended} AND updated_at >= $1
-             GROUP BY state, span"
-        );
-        let rows = self.read(doing, sql, args![since, span_ms.max(1)]).await?;
+        let rows = if fit(since, span_ms) {
+            let sql = sql!(concat!(
+                gaps!("ended", "$1", "$3"),
+                "SELECT state, span, CAST(sum(orders) AS BIGINT) AS orders
+                 FROM (SELECT state, (hour - $1) / $2 AS span, orders FROM sitewright_ended_sums
+                    WHERE hour >= $1
+                    UNION ALL SELECT o.state, (o.updated_at - $1) / $2, count(*)
+                    FROM gaps g CROSS JOIN sitewright_orders o
+                    WHERE g.begins < g.ends AND o.state IN {ended} AND o.updated_at >= g.begins
+                        AND o.updated_at < g.ends
+                    GROUP BY 1, 2) AS parts
+                 GROUP BY state, span"
+            ));
+            self.read(doing, sql, args![since, span_ms, i64::MAX]).await?
+        } else {
+            let sql = sql!(
+                "SELECT state, (updated_at - $1) / $2 AS span, count(*) AS orders
+                 FROM sitewright_orders WHERE state IN {ended} AND updated_at >= $1
+                 GROUP BY state, span"
+            );
+            self.read(doing, sql, args![since, span_ms.max(1)]).await?
+        };
         let ended = |row: &Row| -> Result<EndedOrders, sqlx::Error> {
             Ok(EndedOrders {
                 span: row.int("span")?,
@@ -262,9 +291,17 @@ impl Database {
     ) -> Result<BTreeMap<(String, OrderState), i64>, Error> {
         let doing = "counting the orders of templates";
         let failed = |error| Error::database(doing, error);
-        let sql = sql!(
-            "SELECT template, state, count(*) AS orders FROM sitewright_orders
-             WHERE state IN {unfinished} GROUP BY template, state"
+        // SQLite would read all orders, by their templates.
+        let sql = self.pool().pick(
+            sql!(
+                "SELECT template, state, count(*) AS orders
+                 FROM sitewright_orders INDEXED BY sitewright_orders_states
+                 WHERE state IN {unfinished} GROUP BY template, state"
+            ),
+            sql!(
+                "SELECT template, state, count(*) AS orders FROM sitewright_orders
+                 WHERE state IN {unfinished} GROUP BY template, state"
+            ),
         );
         let mut counts = BTreeMap::new();
         for row in self.read(doing, sql, vec![]).await? {

@@ -180,6 +180,7 @@ impl Server {
         }
         if app.surface.has_api() {
             app.actions.spawn(bulk::make_all(app.clone()));
+            app.actions.spawn(sum_hours(app.clone()));
         }
         let api = answer_all(listener, router(&app), &app, &places, &stop);
         let previews = async {
@@ -207,6 +208,11 @@ async fn bind_previews(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), 
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Sums up hours that are over, whichever process is there: a worker does so, too.
+async fn sum_hours(app: App) {
+    app.stop.run_until_cancelled(app.database.sum_hours_regularly()).await;
 }
 
 /// Answers the requests to one address until `stop` is cancelled and they have ended. Whether all did

@@ -247,6 +247,7 @@ impl Worker {
         spawn_until(&stop_tasks, swept);
         spawn_until(&stop_tasks, clock::watch());
         spawn_until(&stop_tasks, store_counts(database.clone()));
+        spawn_until(&stop_tasks, sum_hours(database.clone()));
         let gateway = services.gateway.clone();
         let orders = Orders {
             services,
@@ -385,6 +386,11 @@ async fn store_counts(database: Database) {
             tracing::debug!(%error, "AI calls that failed are added to the statistics later");
         }
     }
+}
+
+/// Sums up hours that are over, for pages about costs and about orders that have ended.
+async fn sum_hours(database: Database) {
+    database.sum_hours_regularly().await;
 }
 
 /// Logs routes that do not answer before orders fail on them (failure catalogue E2).

@@ -56,6 +56,7 @@ mod outage;
 mod queue;
 mod rescue;
 mod schema;
+mod sums;
 mod webhooks;
 mod years;
 

@@ -82,8 +82,36 @@ mod tests {
             place.sql("DROP TRIGGER sitewright_orders_changed ON sitewright_orders").await;
             place.sql("DROP TABLE sitewright_watchers").await;
         }
+        let on = |table: &str| match place.is_sqlite() {
+            true => String::new(),
+            false => format!(" ON sitewright_{table}"),
+        };
+        for (trigger, table) in [
+            ("ai_calls_added", "ai_calls"),
+            ("ai_calls_changed", "ai_calls"),
+            ("orders_relabelled", "orders"),
+            ("orders_gone", "orders"),
+            ("removed_orders_back", "removed_orders"),
+            ("orders_ended_anew", "orders"),
+            ("orders_ends", "orders"),
+        ] {
+            place.sql(&format!("DROP TRIGGER sitewright_{trigger}{}", on(table))).await;
+        }
+        match place.is_sqlite() {
+            true => {
+                place.sql("DROP TRIGGER sitewright_ai_calls_removed").await;
+                place.sql("DROP INDEX sitewright_orders_states").await;
+            }
+            false => {
+                place.sql("DROP TRIGGER sitewright_orders_ended_gone ON sitewright_orders").await;
+            }
+        }
         for sql in [
             // With their triggers, which name other tables that are dropped.
+            "DROP TABLE sitewright_summed_hours",
+            "DROP TABLE sitewright_ai_sums",
+            "DROP TABLE sitewright_ai_tenant_sums",
+            "DROP TABLE sitewright_ended_sums",
             "DROP TABLE sitewright_used_budgets",
             "DROP TABLE sitewright_holds",
             "DROP INDEX sitewright_orders_last_failure",

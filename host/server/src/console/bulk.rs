@@ -51,7 +51,9 @@ pub(crate) async fn preview(
     let wanted = wanted(&visit.query)?;
     let selection = selection(action, &wanted, &tenant, now_ms());
     let counts = app.database.count_selected(&selection).await?;
-    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
+    let stats = app.database.stats().await?;
+    let queued = queued(&app, &tenant, &stats).await?;
+    let Stats { holds, paused, workers, .. } = stats;
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let facts = BulkPreview {
         action,
@@ -61,7 +63,7 @@ pub(crate) async fn preview(
         holds: known_holds(holds, &tenant),
         is_paused: paused,
         workers: workers.iter().filter(live).count(),
-        queued: queued(&app, &tenant).await?,
+        queued,
     };
     let frame = visit.frame(Section::Orders, "Change many orders?");
     page(sitewright_console::bulk_preview(&frame, &facts))

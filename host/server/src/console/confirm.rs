@@ -34,13 +34,15 @@ pub(crate) async fn retry(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let order = app.database.order(&id).await?;
-    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
+    let stats = app.database.stats().await?;
+    let queued = queued(&app, &tenant, &stats).await?;
+    let Stats { holds, paused, workers, .. } = stats;
     let served = app.database.templates().await?;
     let facts = RetryOrderFacts {
         cost: app.database.cost(&id).await?,
         kept: app.database.kept_replies(&id).await?,
         queue: QueueFacts {
-            queued: queued(&app, &tenant).await?,
+            queued,
             is_paused: paused,
             workers: live(&workers),
             holds: known_holds(holds, &tenant),
@@ -144,13 +146,10 @@ pub(crate) async fn resume(
     tenant: Tenant,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
-    let facts = QueueFacts {
-        queued: queued(&app, &tenant).await?,
-        is_paused: paused,
-        workers: live(&workers),
-        holds,
-    };
+    let stats = app.database.stats().await?;
+    let queued = queued(&app, &tenant, &stats).await?;
+    let Stats { holds, paused, workers, .. } = stats;
+    let facts = QueueFacts { queued, is_paused: paused, workers: live(&workers), holds };
     let frame = visit.frame(Section::Now, "Resume the queue?");
     page(sitewright_console::resume_queue(&frame, &facts))
 }

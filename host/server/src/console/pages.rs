@@ -130,13 +130,12 @@ pub(super) async fn template_names(app: &App) -> Result<Vec<String>, Problem> {
     Ok(templates.into_iter().map(|template| template.name).take(200).collect())
 }
 
-/// The number of orders in the queue, as far as a tenant may know.
-pub(super) async fn queued(app: &App, tenant: &Tenant) -> Result<i64, Problem> {
-    let stats = match tenant.as_deref() {
-        Some(tenant) => app.database.stats_of_tenant(tenant).await?,
-        None => app.database.stats().await?,
-    };
-    Ok(stats.count(OrderState::Queued))
+/// The number of orders in the queue, as far as a tenant may know. `all`: those of all tenants.
+pub(super) async fn queued(app: &App, tenant: &Tenant, all: &Stats) -> Result<i64, Problem> {
+    Ok(match tenant.as_deref() {
+        Some(tenant) => app.database.stats_of_tenant(tenant).await?.count(OrderState::Queued),
+        None => all.count(OrderState::Queued),
+    })
 }
 
 /// What orders wait for, as far as a tenant may know: the reason of a hold may quote a failure of
@@ -370,17 +369,19 @@ pub(crate) async fn retry(
 ) -> Result<Response, Problem> {
     let cause = cause_of(&app, &fingerprint, &tenant).await?;
     let frame = visit.frame(Section::Failures, "Retry the orders of a cause?");
-    let Stats { holds, paused, workers, .. } = app.database.stats().await?;
+    let stats = app.database.stats().await?;
+    let queued = queued(&app, &tenant, &stats).await?;
+    let Stats { holds, paused, workers, .. } = stats;
     let live = |worker: &&WorkerStats| worker.silent_ms < SILENT_MS;
     let workers = workers.iter().filter(live).count();
     let served: Vec<String> =
         app.database.templates().await?.into_iter().map(|one| one.name).collect();
     let orders = app.database.orders_to_retry(&fingerprint, tenant.as_deref(), frame.now).await?;
     let facts = RetryFacts {
-        ever: app.database.orders_of_failures(&fingerprint, tenant.as_deref()).await?.len(),
+        ever: usize::try_from(cause.group.orders).unwrap_or(usize::MAX),
         is_paused: paused,
         workers,
-        queued: queued(&app, &tenant).await?,
+        queued,
         unserved: unserved(&orders, &served, workers),
         orders: orders.into_iter().map(|order| order.id).collect(),
         until: frame.now,

@@ -1,5 +1,6 @@
 //! What AI replies have cost recently, for the first page: browsers read that page again with each
-//! event, and to add up the replies of a busy day takes the database seconds.
+//! event, and to add up the replies of a busy hour, or of hours that are not summed up yet, takes
+//! the database longer than all else on it.
 
 use std::time::{Duration, Instant};
 

@@ -58,6 +58,7 @@ mod hostile;
 mod identity_provider;
 mod oidc;
 mod orders;
+mod queries;
 mod rates;
 mod replays;
 mod status;

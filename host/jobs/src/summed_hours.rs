@@ -1,0 +1,311 @@
+//! Sums of hours that are over: of AI replies, and of orders that have ended. Pages about months add
+//! up some rows for each hour instead of each reply or order.
+//!
+//! A row of `sitewright_summed_hours` announces that an hour is about to be summed up. From then on
+//! whoever changes a row of that hour takes it out again, by a trigger, with the sums that there are.
+//! So sums are those of the rows, or there are none, and then the rows are read: of the present hour,
+//! of one that has just changed, and after an upgrade of all that were not summed up yet. Sums have
+//! no personal data, and go with the rows that are erased or have expired.
+//!
+//! The macro `gaps` is what a statement begins with that adds up both.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::json;
+use sitewright_model::time::now_ms;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::coalesced::{json_rows, over_json};
+use super::database::Database;
+use super::driver::{args, sql};
+use super::error::Error;
+use super::spend::sums;
+
+/// Milliseconds of an hour.
+pub(super) const HOUR_MS: i64 = 3_600_000;
+/// Hours before are not summed up: 367 days, one more than costs are added up for.
+const SUMMED_MS: i64 = 367 * 24 * HOUR_MS;
+/// How long an hour has been over before it is summed up: clocks of workers differ, and each row
+/// that comes late has its hour summed up once more.
+const SETTLED_MS: i64 = 5 * 60_000;
+/// Hours that are summed up at a time, of each subject.
+const HOURS_AT_ONCE: usize = 500;
+/// Time between two looks for hours that are over.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long those are waited for who may not have seen that hours are announced.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+enum Subject {
+    /// AI replies, by when they were stored.
+    Ai,
+    /// Orders that have ended, by when they did.
+    Ended,
+}
+
+impl Subject {
+    const ALL: [Subject; 2] = [Subject::Ai, Subject::Ended];
+
+    /// As the database has it.
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The beginning of a statement: the table `summed` has the hours of a subject within a period whose
+/// sums are right, and `gaps` what is between them, from `begins` to before `ends`.
+macro_rules! gaps {
+    ($subject:literal, $since:literal, $until:literal) => {
+        concat!(
+            "WITH summed AS (SELECT hour FROM sitewright_summed_hours
+                WHERE subject = '",
+            $subject,
+            "' AND built = 1 AND hour >= ",
+            $since,
+            " AND hour + 3600000 <= ",
+            $until,
+            "), gaps AS (
+                SELECT begins, coalesce(lead(hour) OVER (ORDER BY begins), ",
+            $until,
+            ") AS ends
+                FROM (SELECT CAST(NULL AS BIGINT) AS hour, CAST(",
+            $since,
+            " AS BIGINT) AS begins
+                    UNION ALL SELECT hour, hour + 3600000 FROM summed) AS edges) "
+        )
+    };
+}
+pub(super) use gaps;
+
+/// Whether sums of hours fit a period whose spans begin at `origin` and last `span_ms` milliseconds.
+pub(super) fn fit(origin: i64, span_ms: i64) -> bool {
+    span_ms >= HOUR_MS && span_ms % HOUR_MS == 0 && origin % HOUR_MS == 0
+}
+
+impl Database {
+    /// Sums up the hours that are over, every minute, until this is dropped. Any number of processes
+    /// may do so. What fails is left to the next minute: pages read the rows meanwhile.
+    pub async fn sum_hours_regularly(&self) {
+        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // After an upgrade there are more hours than one step sums up.
+            loop {
+                match self.sum_hours().await {
+                    Ok(hours) if hours >= HOURS_AT_ONCE => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::debug!(%error, "hours that are over are summed up later");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sums up hours that are over and have no sums, the newest first: at most 500 of AI replies and
+    /// 500 of orders that have ended. Their number.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn sum_hours(&self) -> Result<usize, Error> {
+        let mut announced = Vec::new();
+        for subject in Subject::ALL {
+            for hour in self.announce_hours(subject).await? {
+                announced.push((subject, hour));
+            }
+        }
+        let mut summed = 0;
+        if announced.is_empty() || !self.all_have_seen().await? {
+            return Ok(summed);
+        }
+        for (subject, hour) in announced {
+            summed += usize::from(self.sum_hour(subject, hour).await?);
+        }
+        Ok(summed)
+    }
+
+    /// Announces hours that are over, and takes those out that have no rows any more, because they
+    /// are long past. The hours that are announced and not summed up.
+    async fn announce_hours(&self, subject: Subject) -> Result<Vec<i64>, Error> {
+        let doing = "looking for hours that are over";
+        let failed = |error| Error::database(doing, error);
+        let now = now_ms();
+        let first = match subject {
+            Subject::Ai => {
+                "SELECT min(created_at) AS first_at FROM sitewright_ai_calls WHERE created_at >= $1"
+            }
+            // Each is read from the end of an index.
+            Subject::Ended => {
+                "SELECT min(first_at) AS first_at FROM (
+                    SELECT min(updated_at) AS first_at FROM sitewright_orders
+                        WHERE state = 'succeeded' AND updated_at >= $1
+                    UNION ALL SELECT min(updated_at) FROM sitewright_orders
+                        WHERE state = 'failed' AND updated_at >= $1
+                    UNION ALL SELECT min(updated_at) FROM sitewright_orders
+                        WHERE state = 'dead' AND updated_at >= $1
+                    UNION ALL SELECT min(updated_at) FROM sitewright_orders
+                        WHERE state = 'cancelled' AND updated_at >= $1) AS firsts"
+            }
+        };
+        let rows = self.read(doing, first, args![hour_of(now - SUMMED_MS)]).await?;
+        let first = rows.first().map_or(Ok(None), |row| row.opt_int("first_at")).map_err(failed)?;
+        let first = first.map_or(i64::MAX, hour_of);
+        let end = hour_of(now - SETTLED_MS);
+        let known = "SELECT hour, built FROM sitewright_summed_hours WHERE subject = $1";
+        let (mut known_hours, mut waiting, mut has_past) = (HashSet::new(), Vec::new(), false);
+        for row in self.read(doing, known, args![subject.as_str()]).await? {
+            let hour = row.int("hour").map_err(failed)?;
+            known_hours.insert(hour);
+            has_past |= hour < first;
+            if hour >= first && row.int("built").map_err(failed)? == 0 {
+                waiting.push(hour);
+            }
+        }
+        waiting.sort_unstable_by_key(|hour| Reverse(*hour));
+        waiting.truncate(HOURS_AT_ONCE);
+        let mut new = Vec::new();
+        let mut hour = end.saturating_sub(HOUR_MS);
+        while hour >= first && waiting.len() + new.len() < HOURS_AT_ONCE {
+            if !known_hours.contains(&hour) {
+                new.push(hour);
+            }
+            hour -= HOUR_MS;
+        }
+        if has_past || !new.is_empty() {
+            let list = json_rows(new.iter().map(|hour| vec![json!(hour)]));
+            self.write(doing, move |tx| {
+                let list = list.clone();
+                Box::pin(async move {
+                    let past = "DELETE FROM sitewright_summed_hours
+                         WHERE subject = $1 AND hour < $2";
+                    tx.execute(past, args![subject.as_str(), first]).await?;
+                    // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
+                    let announce = over_json!(
+                        tx,
+                        "INSERT INTO sitewright_summed_hours (subject, hour)
+                         SELECT CAST($2 AS TEXT), CAST(t.value ->> 0 AS BIGINT) FROM ",
+                        " WHERE true ON CONFLICT (subject, hour) DO NOTHING"
+                    );
+                    tx.execute(announce, args![&list, subject.as_str()]).await.map(drop)
+                })
+            })
+            .await?;
+        }
+        waiting.extend(new);
+        Ok(waiting)
+    }
+
+    /// Waits until nobody writes any more who has begun before the hours were announced, and whose
+    /// triggers may not have seen it. `false` if somebody takes too long. On SQLite one writes at a
+    /// time.
+    async fn all_have_seen(&self) -> Result<bool, Error> {
+        if self.is_embedded() {
+            return Ok(true);
+        }
+        // All transactions before this one have begun, and those from the other one on have not ended.
+        let begun = "SELECT txid_snapshot_xmax(txid_current_snapshot()) AS number";
+        let open = "SELECT txid_snapshot_xmin(txid_current_snapshot()) AS number";
+        let begun = self.transaction_number(begun).await?;
+        let until = Instant::now() + SEEN_WITHIN;
+        while self.transaction_number(open).await? < begun {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(true)
+    }
+
+    async fn transaction_number(&self, sql: &'static str) -> Result<i64, Error> {
+        let doing = "waiting for those who write";
+        let rows = self.read(doing, sql, vec![]).await?;
+        let number = rows.first().map_or(Ok(0), |row| row.int("number"));
+        number.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Sums up an hour that is announced. `false` if it is not any more, or another process has
+    /// summed it up.
+    async fn sum_hour(&self, subject: Subject, hour: i64) -> Result<bool, Error> {
+        let until = hour.saturating_add(HOUR_MS);
+        self.write("summing up an hour that is over", move |tx| {
+            Box::pin(async move {
+                // First: whoever changes a row of the hour meanwhile waits, and then takes it out.
+                let built = "UPDATE sitewright_summed_hours SET built = 1
+                     WHERE subject = $1 AND hour = $2 AND built = 0";
+                if tx.execute(built, args![subject.as_str(), hour]).await? == 0 {
+                    return Ok(false);
+                }
+                match subject {
+                    Subject::Ai => {
+                        macro_rules! sum_ai {
+                            ($orders:literal) => {
+                                concat!(
+                                    "INSERT INTO sitewright_ai_sums (hour, purpose, provider,
+                                        model, template, calls, nano_usd, input_tokens,
+                                        output_tokens, unpriced)
+                                     SELECT CAST($1 AS BIGINT), c.purpose, c.provider, c.model,
+                                        o.template, ",
+                                    sums!(),
+                                    ", count(*) - count(c.cost_nano_usd)
+                                     FROM sitewright_ai_calls c LEFT JOIN ",
+                                    $orders,
+                                    " ON o.id = c.order_id
+                                     WHERE c.created_at >= $1 AND c.created_at < $2
+                                     GROUP BY c.purpose, c.provider, c.model, o.template"
+                                )
+                            };
+                        }
+                        macro_rules! sum_tenants {
+                            ($orders:literal) => {
+                                concat!(
+                                    "INSERT INTO sitewright_ai_tenant_sums (hour, tenant, calls,
+                                        nano_usd, input_tokens, output_tokens)
+                                     SELECT CAST($1 AS BIGINT), o.tenant, ",
+                                    sums!(),
+                                    " FROM sitewright_ai_calls c LEFT JOIN ",
+                                    $orders,
+                                    " ON o.id = c.order_id
+                                     WHERE c.created_at >= $1 AND c.created_at < $2
+                                     GROUP BY o.tenant"
+                                )
+                            };
+                        }
+                        // What is read of orders is in an index, which SQLite would not take.
+                        let sum = tx.pick(
+                            sum_ai!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+                            sum_ai!("sitewright_orders o"),
+                        );
+                        tx.execute(sum, args![hour, until]).await?;
+                        let sum = tx.pick(
+                            sum_tenants!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+                            sum_tenants!("sitewright_orders o"),
+                        );
+                        tx.execute(sum, args![hour, until]).await?;
+                    }
+                    Subject::Ended => {
+                        let sum = sql!(
+                            "INSERT INTO sitewright_ended_sums (hour, state, orders)
+                             SELECT CAST($1 AS BIGINT), state, count(*) FROM sitewright_orders
+                             WHERE state IN {ended} AND updated_at >= $1 AND updated_at < $2
+                             GROUP BY state"
+                        );
+                        tx.execute(sum, args![hour, until]).await?;
+                    }
+                }
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
+
+/// When the hour of a time began.
+fn hour_of(at: i64) -> i64 {
+    at.div_euclid(HOUR_MS).saturating_mul(HOUR_MS)
+}

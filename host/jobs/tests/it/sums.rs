@@ -1,0 +1,238 @@
+//! Sums of hours that are over are those of the rows, whatever happens to these.
+
+use std::collections::BTreeMap;
+
+use sitewright_jobs::CostBy;
+use sitewright_model::time::now_ms;
+
+use super::*;
+
+on_both!(sums_of_hours_are_those_of_the_rows, a_row_of_somebody_who_is_slow_is_summed_up);
+
+const HOUR_MS: i64 = 3_600_000;
+const HALF_MS: i64 = HOUR_MS / 2;
+/// Hours in which something happens.
+const HOURS: i64 = 12;
+
+/// Numbers that are the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, most: i64) -> i64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        i64::try_from(self.0 >> 33).unwrap() % most
+    }
+}
+
+/// Sums up all hours that are over. Others, in other databases, may hold it up on PostgreSQL.
+async fn sum_all(place: &Place, database: &Database) {
+    let begin = Instant::now();
+    loop {
+        database.sum_hours().await.unwrap();
+        let left = "SELECT count(*) FROM sitewright_summed_hours WHERE built = 0";
+        if place.number(left).await == 0 {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "hours are left");
+    }
+}
+
+async fn built(place: &Place) -> i64 {
+    place.number("SELECT count(*) FROM sitewright_summed_hours WHERE built = 1").await
+}
+
+async fn add_call(place: &Place, order: &str, numbers: &mut Numbers, at: i64) {
+    let (request, purpose, cost) = (numbers.below(1 << 30), numbers.below(2), numbers.below(90));
+    let cost = match cost {
+        0..10 => "NULL".to_owned(),
+        // More than a reply can cost.
+        10..15 => (1_i64 << 50).to_string(),
+        cost => cost.to_string(),
+    };
+    place
+        .sql(&format!(
+            "INSERT INTO sitewright_ai_calls (order_id, request, occurrence, current, purpose,
+                provider, model, cost_nano_usd, input_tokens, entry, created_at)
+             VALUES ('{order}', 'r{request}', 0, 0, 'p{purpose}', 'openai', 'm', {cost}, 7, '{{}}',
+                {at})"
+        ))
+        .await;
+}
+
+/// Compares what is added up from sums of hours with the same from rows.
+async fn check(database: &Database, place: &Place, since: i64, after: &str) {
+    // Half hours are read from rows.
+    type Sum = (i64, String, String, Option<String>);
+    let mut spends: [BTreeMap<Sum, [i64; 4]>; 2] = Default::default();
+    for (sums, (span_ms, spans)) in spends.iter_mut().zip([(HOUR_MS, 1), (HALF_MS, 2)]) {
+        for spend in database.spend_since(since, span_ms, None).await.unwrap() {
+            let key = (spend.span / spans, spend.purpose, spend.model, spend.template);
+            let sum = sums.entry(key).or_default();
+            let cost = spend.cost;
+            let more = [cost.calls, cost.nano_usd, cost.input_tokens, spend.unpriced];
+            *sum = std::array::from_fn(|at| sum[at] + more[at]);
+        }
+    }
+    assert_eq!(spends[0], spends[1], "after {after}");
+    let mut ends: [BTreeMap<(i64, OrderState), i64>; 2] = Default::default();
+    for (sums, (span_ms, spans)) in ends.iter_mut().zip([(HOUR_MS, 1), (HALF_MS, 2)]) {
+        for ended in database.ended_since(since, span_ms).await.unwrap() {
+            *sums.entry((ended.span / spans, ended.state)).or_default() += ended.orders;
+        }
+    }
+    assert_eq!(ends[0], ends[1], "after {after}");
+    // Of these, each row is read.
+    let all = [CostBy::Day, CostBy::Purpose, CostBy::Template, CostBy::Tenant];
+    let (rows, total) = database.costs(since, i64::MAX, &all, None).await.unwrap();
+    let (_, summed) = database.costs(since, i64::MAX, &all[..3], None).await.unwrap();
+    assert_eq!(summed, total, "after {after}");
+    let recent = database.cost_since(since).await.unwrap();
+    assert_eq!(recent.nano_usd, total.nano_usd, "after {after}");
+    let mut tenants: BTreeMap<String, i64> = BTreeMap::new();
+    for row in rows {
+        *tenants.entry(row.tenant.unwrap_or_default()).or_default() += row.cost.calls;
+    }
+    let by_tenant = database.spend_by_tenant(since, 100).await.unwrap();
+    let by_tenant: BTreeMap<String, i64> = by_tenant
+        .into_iter()
+        .map(|spend| (spend.tenant.unwrap_or_default(), spend.cost.calls))
+        .collect();
+    assert_eq!(by_tenant, tenants, "after {after}");
+    let stats = database.stats().await.unwrap();
+    for state in [OrderState::Queued, OrderState::Failed, OrderState::Succeeded] {
+        let counted = format!("SELECT count(*) FROM sitewright_orders WHERE state = '{state}'");
+        assert_eq!(stats.count(state), place.number(&counted).await, "{state} after {after}");
+    }
+}
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn sums_of_hours_are_those_of_the_rows(place: Place) {
+        let database = place.open().await;
+        let mut numbers = Numbers(7);
+        let mut orders = 0;
+        let first = (now_ms() / HOUR_MS - HOURS) * HOUR_MS;
+        for step in 0..120 {
+            let at = first + numbers.below(HOURS * HOUR_MS);
+            let order = format!("o{}", numbers.below(orders.max(1)));
+            let tenant = match numbers.below(3) {
+                0 => "NULL".to_owned(),
+                number => format!("'t{number}'"),
+            };
+            let state = ["failed", "succeeded"][usize::try_from(numbers.below(2)).unwrap()];
+            // At first there must be something.
+            let what = if step < 30 { numbers.below(2) } else { numbers.below(9) };
+            let after = format!("step {step}, {what} of {order} at {at}");
+            match what {
+                0 => {
+                    place
+                        .sql(&format!(
+                            "INSERT INTO sitewright_orders (id, document, template, tenant, state,
+                                updated_at, finished_at)
+                             VALUES ('o{orders}', '{{}}', 'flora', {tenant}, '{state}', {at}, {at})"
+                        ))
+                        .await;
+                    orders += 1;
+                }
+                1 | 2 => add_call(&place, &order, &mut numbers, at).await,
+                3 => {
+                    // Not while it is attempted, which none is.
+                    database.erase(&order).await.unwrap();
+                }
+                4 => {
+                    let sql = format!(
+                        "UPDATE sitewright_orders SET template = 'u' || {}, tenant = {tenant}
+                         WHERE id = '{order}'",
+                        numbers.below(3)
+                    );
+                    place.sql(&sql).await;
+                }
+                5 => {
+                    let sql = match numbers.below(2) {
+                        0 => format!("state = 'queued', finished_at = NULL, updated_at = {at}"),
+                        _ => format!("state = '{state}', finished_at = {at}, updated_at = {at}"),
+                    };
+                    let sql = format!("UPDATE sitewright_orders SET {sql} WHERE id = '{order}'");
+                    place.sql(&sql).await;
+                }
+                6 => {
+                    database.expire_orders(OrderState::Failed, at, 3).await.unwrap();
+                }
+                7 => {
+                    // Of one that has expired there may be replies that came late.
+                    let added = NewOrder::new(order, "back", "{}");
+                    match database.enqueue(added).await {
+                        Ok(_) | Err(Error::Invalid { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                _ => {
+                    let sql = format!(
+                        "UPDATE sitewright_ai_calls SET created_at = {at}
+                         WHERE order_id = '{order}'"
+                    );
+                    place.sql(&sql).await;
+                }
+            }
+            if step % 4 == 0 {
+                sum_all(&place, &database).await;
+            }
+            let since = first + numbers.below(HOURS / 2) * HOUR_MS;
+            check(&database, &place, since, &after).await;
+        }
+        sum_all(&place, &database).await;
+        assert!(built(&place).await > 6);
+        // They are read: wrong ones are noticed. A change of the hour repairs them.
+        let before = database.cost_since(first).await.unwrap();
+        place.sql("UPDATE sitewright_ai_sums SET unpriced = unpriced + 1000").await;
+        let wrong = database.cost_since(first).await.unwrap();
+        assert!(wrong.unpriced >= before.unpriced + 1_000, "{wrong:?}, {before:?}");
+        place.sql("DELETE FROM sitewright_summed_hours").await;
+        assert_eq!(database.cost_since(first).await.unwrap(), before);
+        for table in ["ai_sums", "ai_tenant_sums", "ended_sums"] {
+            let left = format!("SELECT count(*) FROM sitewright_{table}");
+            assert_eq!(place.number(&left).await, 0, "{table}");
+        }
+        // Nothing is left of hours whose rows are all gone.
+        sum_all(&place, &database).await;
+        for number in 0..orders {
+            database.erase(&format!("o{number}")).await.unwrap();
+        }
+        assert_eq!(place.number("SELECT count(*) FROM sitewright_ai_calls").await, 0);
+        sum_all(&place, &database).await;
+        assert_eq!(built(&place).await, 0);
+    }
+
+    pub(super) async fn a_row_of_somebody_who_is_slow_is_summed_up(place: Place) {
+        if place.is_sqlite() {
+            // One writes at a time.
+            return;
+        }
+        let database = place.open().await;
+        let first = (now_ms() / HOUR_MS - 3) * HOUR_MS;
+        add_call(&place, "a", &mut Numbers(1), first).await;
+        let mut slow = sqlx::PgConnection::connect(&place.url).await.unwrap();
+        let sql = format!(
+            "BEGIN; INSERT INTO sitewright_ai_calls (order_id, request, occurrence, purpose,
+                provider, model, cost_nano_usd, entry, created_at)
+             VALUES ('b', 'r', 0, 'p', 'openai', 'm', 5, '{{}}', {first})"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut slow).await.unwrap();
+        let summing = {
+            let database = database.clone();
+            tokio::spawn(async move { database.sum_hours().await })
+        };
+        let announced = "SELECT count(*) FROM sitewright_summed_hours WHERE subject = 'ai'";
+        while place.number(announced).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(built(&place).await, 0, "its row is not there yet");
+        sqlx::raw_sql("COMMIT").execute(&mut slow).await.unwrap();
+        summing.await.unwrap().unwrap();
+        sum_all(&place, &database).await;
+        let calls = "SELECT CAST(sum(calls) AS BIGINT) FROM sitewright_ai_sums";
+        assert_eq!(place.number(calls).await, 2);
+        check(&database, &place, first, "the slow one").await;
+    }
+}
