@@ -333,7 +333,7 @@ fn is_advice(folded: &str, trade: Drawing) -> bool {
         "notices",
         "info",
         "information",
-        "informations",
+        "informations", // typos:ignore
         "disclosure",
         "disclaimer",
         "mentions",
@@ -341,7 +341,7 @@ fn is_advice(folded: &str, trade: Drawing) -> bool {
         "avisos",
         "nota",
         "note",
-        "informacion",
+        "informacion", // typos:ignore
         "informacao",
         "informacoes",
         "informazioni",

@@ -359,9 +359,8 @@ impl Reader {
             self.sheet.unknown = true;
             return;
         };
-        parser.skip_whitespace();
-        let at = parser.position();
-        let applies = media(parser.slice_from(at)).max(within.applies);
+        let rest = prelude.get(parser.position().byte_index()..).unwrap_or_default();
+        let applies = media(rest).max(within.applies);
         self.sheet.imports.push(Import { address: address.to_string(), applies });
     }
 

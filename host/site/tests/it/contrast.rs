@@ -249,6 +249,12 @@ fn what_is_not_certain_is_not_judged() {
         // A sheet that is not understood.
         ("p{color:#999;background:#fff}@property --x{syntax:'*'}", "<p>x</p>"),
         ("@keyframes k{to{color:#000}}p{color:#999;background:#fff;animation:k 1s}", "<p>x</p>"),
+        // Only for paper, and only on some screens.
+        ("@import 'css/cores.css' print;p{color:#999;background:var(--cor)}", "<p>x</p>"),
+        (
+            "@import url(css/cores.css) (width > 9px);p{color:#999;background:var(--cor)}",
+            "<p>x</p>",
+        ),
     ];
     for (css, body) in rows {
         let found = found(&site(css, "", body));

@@ -347,8 +347,8 @@ fn redirections_are_followed_to_the_page_that_visitors_see() {
     ];
     for (way, body, missing) in rows {
         let mut files = Files::new();
-        let froms = std::iter::once(&"index.html").chain(way);
-        for (from, to) in froms.zip(way) {
+        let starts = std::iter::once(&"index.html").chain(way);
+        for (from, to) in starts.zip(way) {
             let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={to}\">");
             files.insert(path(from), page(&head, "<p>...</p>").into_bytes());
         }
