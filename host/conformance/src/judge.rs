@@ -9,12 +9,13 @@ use super::plan::PlannedCase;
 use super::rule::{Level, LimitRule, SuiteRule};
 use super::snapshot;
 use super::summary::{Finding, Summary, Unit};
+use scraper::Html;
 use sitewright_model::Measure;
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
-use sitewright_site::SiteProblem;
+use sitewright_site::{SitePath, SiteProblem};
 
 /// What results are compared with.
 pub(super) struct Judge<'a> {
@@ -399,6 +400,24 @@ fn compare_sites(
 /// Pages that servers show in place of another one. They need not say whose site it is.
 const SHOWN_INSTEAD: [&str; 4] = ["404", "403", "500", "offline"];
 
+/// Pages with fewer words stand beside a site and speak of nobody: a map for a frame, the thanks
+/// after a form.
+const MANY_WORDS: usize = 40;
+
+/// Whether a page has as many words as one that speaks of a business.
+fn says_much(page: &[u8]) -> bool {
+    let page = Html::parse_document(&String::from_utf8_lossy(page));
+    let words = page.tree.root().descendants().map(|node| {
+        let element = node.parent().and_then(|parent| parent.value().as_element());
+        let is_shown = element.is_some_and(|element| {
+            !matches!(element.name(), "script" | "style" | "template" | "title")
+        });
+        let text = node.value().as_text().filter(|_| is_shown);
+        text.map_or(0, |text| text.split_whitespace().count())
+    });
+    words.sum::<usize>() >= MANY_WORDS
+}
+
 /// Adds a finding for each page that two sites have alike.
 fn compare_pages(
     planned: &PlannedCase,
@@ -425,8 +444,11 @@ fn same_pages<'a>(
         let stem = name.strip_suffix(".html").or_else(|| name.strip_suffix(".htm"));
         stem.is_some_and(|stem| !SHOWN_INSTEAD.contains(&stem))
     };
-    let same = one.iter().filter(|(path, page)| other.get(*path) == Some(*page));
-    same.map(|(path, _)| path.as_str()).filter(|path| is_compared(path)).collect()
+    let is_entry = |path: &str| path == SitePath::entry_page().as_str();
+    let same = one.iter().filter(|(path, page)| {
+        other.get(*path) == Some(*page) && is_compared(path) && (is_entry(path) || says_much(page))
+    });
+    same.map(|(path, _)| path.as_str()).collect()
 }
 
 /// Checks the site against the case's `expect`.
@@ -472,20 +494,23 @@ mod tests {
     #[test]
     fn a_page_of_two_businesses_is_compared_unless_servers_show_it_instead() {
         let site = |name: &str| -> BTreeMap<String, Vec<u8>> {
+            let long = |text: &str| format!("<p>{}", text.repeat(20));
             let files = [
-                ("index.html", name),
-                ("about/index.html", "about us"),
-                ("terms.htm", "terms"),
-                ("contact.html", name),
-                ("404.html", "lost"),
-                ("assets/site.css", "p {}"),
+                ("index.html", name.to_owned()),
+                ("about/index.html", long("about us ")),
+                ("terms.htm", long("our terms ")),
+                ("contact.html", name.to_owned()),
+                ("map.html", format!("<title>{0}</title><script>{0}</script>", long("a b "))),
+                ("thanks.html", "<h1>Thank you</h1><p>We will call back soon.".to_owned()),
+                ("404.html", long("lost here ")),
+                ("assets/site.css", long("p {} ")),
             ];
-            files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()
+            files.into_iter().map(|(path, text)| (path.to_owned(), text.into_bytes())).collect()
         };
         let (one, mut other) = (site("One"), site("Other"));
         assert_eq!(same_pages(&one, &other), ["about/index.html", "terms.htm"]);
         other.remove("terms.htm");
         assert_eq!(same_pages(&one, &other), ["about/index.html"]);
-        assert_eq!(same_pages(&one, &site("One")).len(), 4);
+        assert_eq!(same_pages(&one, &site("One")), ["about/index.html", "index.html", "terms.htm"]);
     }
 }
