@@ -121,8 +121,12 @@ mod tests {
                 number => format!("'t{number}'"),
             };
             let state = ["failed", "succeeded"][usize::try_from(numbers.below(2)).unwrap()];
-            // At first there must be something.
-            let what = if step < 30 { numbers.below(2) } else { numbers.below(9) };
+            // At first there must be something, and no reply is older than its order.
+            let what = match step {
+                0 => 0,
+                1..30 => numbers.below(2),
+                _ => numbers.below(9),
+            };
             let after = format!("step {step}, {what} of {order} at {at}");
             match what {
                 0 => {
