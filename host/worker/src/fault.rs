@@ -146,6 +146,31 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
     refused.or_else(unreachable)
 }
 
+/// Whether the failure may be a fault: something in front of the provider refused a request, and it
+/// is not known whether it refuses all. The order is attempted again. If all are refused, the circuit
+/// breaker is open by then, which holds the route; if only this one is, its attempts end it.
+pub(super) fn is_unclear(record: &FailureRecord) -> bool {
+    match record.kind {
+        FailureKind::Ai => record.ai.as_ref().is_some_and(|ai| is_refused_in_front(&ai.attempts)),
+        // As in `of`.
+        FailureKind::TemplateError
+        | FailureKind::Panic
+        | FailureKind::Trap
+        | FailureKind::OutputRejected => {
+            record.ai_calls.iter().any(|call| is_refused_in_front(&call.attempts))
+        }
+        _ => false,
+    }
+}
+
+/// Whether something in front of the provider refused the last attempt at a call.
+fn is_refused_in_front(attempts: &[Attempt]) -> bool {
+    attempts.last().is_some_and(|last| {
+        last.outcome == AttemptOutcome::Failed(AiErrorKind::Protocol)
+            && last.status.is_some_and(|status| !(200..300).contains(&status))
+    })
+}
+
 /// Whether what answers with this status in front of the provider answers every request so. Another
 /// one, as 403, may be a firewall's that refuses the words of one request: one order could hold up
 /// all others with it. When several requests have met it, their circuit breaker is open.
@@ -249,6 +274,24 @@ mod tests {
         ];
         for (attempts, cause) in rows {
             assert_eq!(cause_of(&attempts), cause, "{attempts:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_the_orders_fault_is_attempted_again() {
+        use AiErrorKind as Kind;
+        let failed = |kind, status| attempt("a", AttemptOutcome::Failed(kind), Some(status));
+        for (attempts, is_unclear) in [
+            (vec![], false),
+            (vec![failed(Kind::Protocol, 403)], true),
+            (vec![failed(Kind::Protocol, 406)], true),
+            (vec![failed(Kind::Overloaded, 503), failed(Kind::Protocol, 400)], true),
+            (vec![failed(Kind::Protocol, 200)], false),
+            (vec![attempt("a", AttemptOutcome::Failed(Kind::Protocol), None)], false),
+            (vec![failed(Kind::InvalidRequest, 400)], false),
+            (vec![failed(Kind::Protocol, 403), failed(Kind::ContentFiltered, 200)], false),
+        ] {
+            assert_eq!(is_refused_in_front(&attempts), is_unclear, "{attempts:?}");
         }
     }
 }
