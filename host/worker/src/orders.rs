@@ -265,7 +265,7 @@ impl Orders {
                 .find(|one| *one != RetryClass::Permanent)
                 .unwrap_or(class);
         }
-        if class == RetryClass::Permanent && fault::is_unclear(&record) {
+        if class == RetryClass::Permanent && fault::unclear(&record).is_some() {
             class = RetryClass::Transient { at_least: retry_after };
         }
         if matches!(class, RetryClass::Transient { .. })
