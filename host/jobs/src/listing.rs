@@ -3,7 +3,8 @@
 //!
 //! On SQLite what an index knows of orders is looked up there first, and `+` keeps the planner from
 //! reading every order of a tenant's state or of a failure: their rows are large, and most are not
-//! among the newest. PostgreSQL keeps documents elsewhere, and its planner knows how many rows have what.
+//! among the newest. PostgreSQL keeps documents elsewhere, and its planner knows how many rows have
+//! what.
 
 use super::driver::{Pool, Value, args};
 use super::failures::after_those_that_begin;

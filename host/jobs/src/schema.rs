@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 25] = [
+const MIGRATIONS: [&str; 26] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -706,6 +706,19 @@ CREATE TABLE sitewright_ended_sums (
      AND (NEW.state IN ('succeeded', 'failed', 'dead', 'cancelled') \
      OR OLD.state IN ('succeeded', 'failed', 'dead', 'cancelled'))) \
      EXECUTE FUNCTION sitewright_drop_hour_of_end();
+",
+    // Which announcement of an hour it is: the sums that a process has made after one must not be
+    // those of a later one. And functions that run with the rights of their owner find no temporary
+    // table of a producer: PostgreSQL would look there first.
+    "
+ALTER TABLE sitewright_summed_hours ADD COLUMN announcement TEXT NOT NULL DEFAULT '';
+{postgres}SELECT set_config('search_path', concat_ws(', ', \
+     nullif(current_setting('search_path'), ''), 'pg_temp'), true);
+{postgres}ALTER FUNCTION sitewright_changed() SET search_path FROM CURRENT;
+{postgres}ALTER FUNCTION sitewright_drop_sums() SET search_path FROM CURRENT;
+{postgres}ALTER FUNCTION sitewright_drop_hours_of_call() SET search_path FROM CURRENT;
+{postgres}ALTER FUNCTION sitewright_drop_hours_of_order() SET search_path FROM CURRENT;
+{postgres}ALTER FUNCTION sitewright_drop_hour_of_end() SET search_path FROM CURRENT;
 ",
 ];
 

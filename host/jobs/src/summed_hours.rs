@@ -7,19 +7,25 @@
 //! of one that has just changed, and after an upgrade of all that were not summed up yet. Sums have
 //! no personal data, and go with the rows that are erased or have expired.
 //!
+//! To add up a busy hour takes seconds, so it is done outside of the transaction that stores the
+//! sums, which others share: if the row is still the one that was announced before, no row of the
+//! hour has changed since. Each announcement has an id, because a process that is slow may find
+//! that of another one.
+//!
 //! The macro `gaps` is what a statement begins with that adds up both.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use sitewright_model::time::now_ms;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use ulid::Ulid;
 
 use super::coalesced::{json_rows, over_json};
 use super::database::Database;
-use super::driver::{args, sql};
+use super::driver::{Row, args, sql};
 use super::error::Error;
 use super::spend::sums;
 
@@ -36,6 +42,9 @@ const HOURS_AT_ONCE: usize = 500;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long those are waited for who may not have seen that hours are announced.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What fails when an hour cannot be summed up.
+const SUMMING: &str = "summing up an hour that is over";
 
 /// What is summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -54,6 +63,21 @@ impl Subject {
     fn as_str(self) -> &'static str {
         self.into()
     }
+}
+
+/// An hour that is announced and not summed up.
+struct Announced {
+    /// When it began.
+    hour: i64,
+    /// The id of its announcement.
+    announcement: String,
+}
+
+/// The sums of an hour: rows of its tables, each list a JSON text.
+#[derive(Clone)]
+enum Sums {
+    Ai { by_template: String, by_tenant: String },
+    Ended(String),
 }
 
 /// The beginning of a statement: the table `summed` has the hours of a subject within a period whose
@@ -124,15 +148,15 @@ impl Database {
         if announced.is_empty() || !self.all_have_seen().await? {
             return Ok(summed);
         }
-        for (subject, hour) in announced {
-            summed += usize::from(self.sum_hour(subject, hour).await?);
+        for (subject, hour) in &announced {
+            summed += usize::from(self.sum_hour(*subject, hour).await?);
         }
         Ok(summed)
     }
 
     /// Announces hours that are over, and takes those out that have no rows any more, because they
     /// are long past. The hours that are announced and not summed up.
-    async fn announce_hours(&self, subject: Subject) -> Result<Vec<i64>, Error> {
+    async fn announce_hours(&self, subject: Subject) -> Result<Vec<Announced>, Error> {
         let doing = "looking for hours that are over";
         let failed = |error| Error::database(doing, error);
         let now = now_ms();
@@ -157,17 +181,19 @@ impl Database {
         let first = rows.first().map_or(Ok(None), |row| row.opt_int("first_at")).map_err(failed)?;
         let first = first.map_or(i64::MAX, hour_of);
         let end = hour_of(now - SETTLED_MS);
-        let known = "SELECT hour, built FROM sitewright_summed_hours WHERE subject = $1";
+        let known = "SELECT hour, built, announcement FROM sitewright_summed_hours
+             WHERE subject = $1";
         let (mut known_hours, mut waiting, mut has_past) = (HashSet::new(), Vec::new(), false);
         for row in self.read(doing, known, args![subject.as_str()]).await? {
             let hour = row.int("hour").map_err(failed)?;
             known_hours.insert(hour);
             has_past |= hour < first;
             if hour >= first && row.int("built").map_err(failed)? == 0 {
-                waiting.push(hour);
+                let announcement = row.text("announcement").map_err(failed)?;
+                waiting.push(Announced { hour, announcement });
             }
         }
-        waiting.sort_unstable_by_key(|hour| Reverse(*hour));
+        waiting.sort_unstable_by_key(|announced| Reverse(announced.hour));
         waiting.truncate(HOURS_AT_ONCE);
         let mut new = Vec::new();
         let mut hour = end.saturating_sub(HOUR_MS);
@@ -177,10 +203,12 @@ impl Database {
             }
             hour -= HOUR_MS;
         }
+        let announcement = Ulid::generate().to_string();
         if has_past || !new.is_empty() {
             let list = json_rows(new.iter().map(|hour| vec![json!(hour)]));
+            let id = announcement.clone();
             self.write(doing, move |tx| {
-                let list = list.clone();
+                let (list, id) = (list.clone(), id.clone());
                 Box::pin(async move {
                     let past = "DELETE FROM sitewright_summed_hours
                          WHERE subject = $1 AND hour < $2";
@@ -188,16 +216,19 @@ impl Database {
                     // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
                     let announce = over_json!(
                         tx,
-                        "INSERT INTO sitewright_summed_hours (subject, hour)
-                         SELECT CAST($2 AS TEXT), CAST(t.value ->> 0 AS BIGINT) FROM ",
+                        "INSERT INTO sitewright_summed_hours (subject, hour, announcement)
+                         SELECT CAST($2 AS TEXT), CAST(t.value ->> 0 AS BIGINT),
+                            CAST($3 AS TEXT) FROM ",
                         " WHERE true ON CONFLICT (subject, hour) DO NOTHING"
                     );
-                    tx.execute(announce, args![&list, subject.as_str()]).await.map(drop)
+                    tx.execute(announce, args![&list, subject.as_str(), &id]).await.map(drop)
                 })
             })
             .await?;
         }
-        waiting.extend(new);
+        // Those that another process has announced meanwhile have another id, and are left to it.
+        let announced = |hour| Announced { hour, announcement: announcement.clone() };
+        waiting.extend(new.into_iter().map(announced));
         Ok(waiting)
     }
 
@@ -229,73 +260,58 @@ impl Database {
         number.map_err(|error| Error::database(doing, error))
     }
 
-    /// Sums up an hour that is announced. `false` if it is not any more, or another process has
-    /// summed it up.
-    async fn sum_hour(&self, subject: Subject, hour: i64) -> Result<bool, Error> {
-        let until = hour.saturating_add(HOUR_MS);
-        self.write("summing up an hour that is over", move |tx| {
+    /// Sums up an hour that is announced. `false` if a row of it has changed since, or another
+    /// process has summed it up.
+    async fn sum_hour(&self, subject: Subject, announced: &Announced) -> Result<bool, Error> {
+        let (hour, announcement) = (announced.hour, announced.announcement.clone());
+        let sums = match subject {
+            Subject::Ai => self.sums_of_replies(hour).await?,
+            Subject::Ended => self.sums_of_ended_orders(hour).await?,
+        };
+        self.write(SUMMING, move |tx| {
+            let (sums, announcement) = (sums.clone(), announcement.clone());
             Box::pin(async move {
-                // First: whoever changes a row of the hour meanwhile waits, and then takes it out.
+                // Whoever changes a row of the hour from now on waits, and then takes it out.
                 let built = "UPDATE sitewright_summed_hours SET built = 1
-                     WHERE subject = $1 AND hour = $2 AND built = 0";
-                if tx.execute(built, args![subject.as_str(), hour]).await? == 0 {
+                     WHERE subject = $1 AND hour = $2 AND built = 0 AND announcement = $3";
+                if tx.execute(built, args![subject.as_str(), hour, &announcement]).await? == 0 {
                     return Ok(false);
                 }
-                match subject {
-                    Subject::Ai => {
-                        macro_rules! sum_ai {
-                            ($orders:literal) => {
-                                concat!(
-                                    "INSERT INTO sitewright_ai_sums (hour, purpose, provider,
-                                        model, template, calls, nano_usd, input_tokens,
-                                        output_tokens, unpriced)
-                                     SELECT CAST($1 AS BIGINT), c.purpose, c.provider, c.model,
-                                        o.template, ",
-                                    sums!(),
-                                    ", count(*) - count(c.cost_nano_usd)
-                                     FROM sitewright_ai_calls c LEFT JOIN ",
-                                    $orders,
-                                    " ON o.id = c.order_id
-                                     WHERE c.created_at >= $1 AND c.created_at < $2
-                                     GROUP BY c.purpose, c.provider, c.model, o.template"
-                                )
-                            };
-                        }
-                        macro_rules! sum_tenants {
-                            ($orders:literal) => {
-                                concat!(
-                                    "INSERT INTO sitewright_ai_tenant_sums (hour, tenant, calls,
-                                        nano_usd, input_tokens, output_tokens)
-                                     SELECT CAST($1 AS BIGINT), o.tenant, ",
-                                    sums!(),
-                                    " FROM sitewright_ai_calls c LEFT JOIN ",
-                                    $orders,
-                                    " ON o.id = c.order_id
-                                     WHERE c.created_at >= $1 AND c.created_at < $2
-                                     GROUP BY o.tenant"
-                                )
-                            };
-                        }
-                        // What is read of orders is in an index, which SQLite would not take.
-                        let sum = tx.pick(
-                            sum_ai!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-                            sum_ai!("sitewright_orders o"),
+                match &sums {
+                    Sums::Ai { by_template, by_tenant } => {
+                        let insert = over_json!(
+                            tx,
+                            "INSERT INTO sitewright_ai_sums (hour, purpose, provider, model,
+                                template, calls, nano_usd, input_tokens, output_tokens, unpriced)
+                             SELECT CAST($2 AS BIGINT), t.value ->> 0, t.value ->> 1,
+                                t.value ->> 2, t.value ->> 3, CAST(t.value ->> 4 AS BIGINT),
+                                CAST(t.value ->> 5 AS BIGINT), CAST(t.value ->> 6 AS BIGINT),
+                                CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT)
+                             FROM ",
+                            ""
                         );
-                        tx.execute(sum, args![hour, until]).await?;
-                        let sum = tx.pick(
-                            sum_tenants!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-                            sum_tenants!("sitewright_orders o"),
+                        tx.execute(insert, args![by_template, hour]).await?;
+                        let insert = over_json!(
+                            tx,
+                            "INSERT INTO sitewright_ai_tenant_sums (hour, tenant, calls, nano_usd,
+                                input_tokens, output_tokens)
+                             SELECT CAST($2 AS BIGINT), t.value ->> 0,
+                                CAST(t.value ->> 1 AS BIGINT), CAST(t.value ->> 2 AS BIGINT),
+                                CAST(t.value ->> 3 AS BIGINT), CAST(t.value ->> 4 AS BIGINT)
+                             FROM ",
+                            ""
                         );
-                        tx.execute(sum, args![hour, until]).await?;
+                        tx.execute(insert, args![by_tenant, hour]).await?;
                     }
-                    Subject::Ended => {
-                        let sum = sql!(
+                    Sums::Ended(by_state) => {
+                        let insert = over_json!(
+                            tx,
                             "INSERT INTO sitewright_ended_sums (hour, state, orders)
-                             SELECT CAST($1 AS BIGINT), state, count(*) FROM sitewright_orders
-                             WHERE state IN {ended} AND updated_at >= $1 AND updated_at < $2
-                             GROUP BY state"
+                             SELECT CAST($2 AS BIGINT), t.value ->> 0,
+                                CAST(t.value ->> 1 AS BIGINT) FROM ",
+                            ""
                         );
-                        tx.execute(sum, args![hour, until]).await?;
+                        tx.execute(insert, args![by_state, hour]).await?;
                     }
                 }
                 Ok(true)
@@ -303,6 +319,94 @@ impl Database {
         })
         .await
     }
+
+    /// Adds up the AI replies of an hour.
+    async fn sums_of_replies(&self, hour: i64) -> Result<Sums, Error> {
+        macro_rules! by_template {
+            ($orders:literal) => {
+                concat!(
+                    "SELECT c.purpose AS purpose, c.provider AS provider, c.model AS model,
+                        o.template AS template, ",
+                    sums!(),
+                    ", count(*) - count(c.cost_nano_usd) AS unpriced
+                     FROM sitewright_ai_calls c LEFT JOIN ",
+                    $orders,
+                    " ON o.id = c.order_id WHERE c.created_at >= $1 AND c.created_at < $2
+                     GROUP BY c.purpose, c.provider, c.model, o.template"
+                )
+            };
+        }
+        macro_rules! by_tenant {
+            ($orders:literal) => {
+                concat!(
+                    "SELECT o.tenant AS tenant, ",
+                    sums!(),
+                    " FROM sitewright_ai_calls c LEFT JOIN ",
+                    $orders,
+                    " ON o.id = c.order_id WHERE c.created_at >= $1 AND c.created_at < $2
+                     GROUP BY o.tenant"
+                )
+            };
+        }
+        let failed = |error| Error::database(SUMMING, error);
+        let until = hour.saturating_add(HOUR_MS);
+        // What is read of orders is in an index, which SQLite would not take.
+        let sql = self.pool().pick(
+            by_template!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+            by_template!("sitewright_orders o"),
+        );
+        let mut by_template = Vec::new();
+        for row in self.read(SUMMING, sql, args![hour, until]).await? {
+            let mut sums = vec![
+                json!(row.text("purpose").map_err(failed)?),
+                json!(row.text("provider").map_err(failed)?),
+                json!(row.text("model").map_err(failed)?),
+                json!(row.opt_text("template").map_err(failed)?),
+            ];
+            sums.extend(cost_of(&row).map_err(failed)?);
+            sums.push(json!(row.int("unpriced").map_err(failed)?));
+            by_template.push(sums);
+        }
+        let sql = self.pool().pick(
+            by_tenant!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+            by_tenant!("sitewright_orders o"),
+        );
+        let mut by_tenant = Vec::new();
+        for row in self.read(SUMMING, sql, args![hour, until]).await? {
+            let mut sums = vec![json!(row.opt_text("tenant").map_err(failed)?)];
+            sums.extend(cost_of(&row).map_err(failed)?);
+            by_tenant.push(sums);
+        }
+        Ok(Sums::Ai {
+            by_template: json_rows(by_template.into_iter()),
+            by_tenant: json_rows(by_tenant.into_iter()),
+        })
+    }
+
+    /// Counts the orders that ended in an hour.
+    async fn sums_of_ended_orders(&self, hour: i64) -> Result<Sums, Error> {
+        let failed = |error| Error::database(SUMMING, error);
+        let sql = sql!(
+            "SELECT state, count(*) AS orders FROM sitewright_orders
+             WHERE state IN {ended} AND updated_at >= $1 AND updated_at < $2 GROUP BY state"
+        );
+        let mut by_state = Vec::new();
+        for row in self.read(SUMMING, sql, args![hour, hour.saturating_add(HOUR_MS)]).await? {
+            let state = json!(row.text("state").map_err(failed)?);
+            by_state.push(vec![state, json!(row.int("orders").map_err(failed)?)]);
+        }
+        Ok(Sums::Ended(json_rows(by_state.into_iter())))
+    }
+}
+
+/// The four sums of `sums`.
+fn cost_of(row: &Row) -> Result<[Json; 4], sqlx::Error> {
+    Ok([
+        json!(row.int("calls")?),
+        json!(row.int("nano_usd")?),
+        json!(row.int("input_tokens")?),
+        json!(row.int("output_tokens")?),
+    ])
 }
 
 /// When the hour of a time began.

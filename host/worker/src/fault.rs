@@ -146,6 +146,47 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
     refused.or_else(unreachable)
 }
 
+/// The fault that this failure may be: something in front of the provider refused a request, and it
+/// is not known whether it refuses all. The order is attempted again. If all are refused, the
+/// circuit breaker is open by then, which holds the route; if only this one is, its attempts end it.
+pub(super) fn unclear(record: &FailureRecord) -> Option<Fault> {
+    let (purpose, message) = match record.kind {
+        FailureKind::Ai => {
+            let ai = record.ai.as_ref().filter(|ai| is_refused_in_front(&ai.attempts))?;
+            (&ai.purpose, Some(ai.message.clone()))
+        }
+        // As in `of`.
+        FailureKind::TemplateError
+        | FailureKind::Panic
+        | FailureKind::Trap
+        | FailureKind::OutputRejected => {
+            let call = record.ai_calls.iter().find(|call| is_refused_in_front(&call.attempts))?;
+            (&call.purpose, call.attempts.last().and_then(|attempt| attempt.message.clone()))
+        }
+        _ => return None,
+    };
+    Some(Fault {
+        cause: HoldCause::Unreachable,
+        purpose: purpose.clone(),
+        message: message.unwrap_or_else(|| message!("its provider refused a request")),
+        not_before: Duration::ZERO,
+    })
+}
+
+/// As [`of`], of an order that was perhaps let through as a probe: `is_probe` tells of which
+/// purposes. What is unclear of another order is what the route is held for.
+pub(super) fn of_probe(record: &FailureRecord, is_probe: impl Fn(&str) -> bool) -> Option<Fault> {
+    of(record).or_else(|| unclear(record).filter(|fault| is_probe(&fault.purpose)))
+}
+
+/// Whether something in front of the provider refused the last attempt at a call.
+fn is_refused_in_front(attempts: &[Attempt]) -> bool {
+    attempts.last().is_some_and(|last| {
+        last.outcome == AttemptOutcome::Failed(AiErrorKind::Protocol)
+            && last.status.is_some_and(|status| !(200..300).contains(&status))
+    })
+}
+
 /// Whether what answers with this status in front of the provider answers every request so. Another
 /// one, as 403, may be a firewall's that refuses the words of one request: one order could hold up
 /// all others with it. When several requests have met it, their circuit breaker is open.
@@ -155,7 +196,8 @@ fn answers_all_so(status: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sitewright_model::ai::{BreakerOpened, Usage};
+    use sitewright_model::ai::{AiError, BreakerOpened, Usage};
+    use sitewright_model::failure::OfAttempt;
 
     use super::*;
 
@@ -249,6 +291,44 @@ mod tests {
         ];
         for (attempts, cause) in rows {
             assert_eq!(cause_of(&attempts), cause, "{attempts:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_the_orders_fault_is_attempted_again() {
+        use AiErrorKind as Kind;
+        let failed = |kind, status| attempt("a", AttemptOutcome::Failed(kind), Some(status));
+        for (attempts, is_unclear) in [
+            (vec![], false),
+            (vec![failed(Kind::Protocol, 403)], true),
+            (vec![failed(Kind::Protocol, 406)], true),
+            (vec![failed(Kind::Overloaded, 503), failed(Kind::Protocol, 400)], true),
+            (vec![failed(Kind::Protocol, 200)], false),
+            (vec![attempt("a", AttemptOutcome::Failed(Kind::Protocol), None)], false),
+            (vec![failed(Kind::InvalidRequest, 400)], false),
+            (vec![failed(Kind::Protocol, 403), failed(Kind::ContentFiltered, 200)], false),
+        ] {
+            let mut record = FailureRecord::without_run(
+                FailureKind::Ai,
+                message!("the call failed"),
+                OfAttempt {
+                    order: "o".to_owned(),
+                    job: None,
+                    attempt: "a".to_owned(),
+                    trace_id: String::new(),
+                    template: "flora".to_owned(),
+                    config_version: String::new(),
+                },
+            );
+            let kind = Kind::Protocol;
+            let message = message!("the call failed");
+            let mut error = AiError::before_any_attempt(None, "copywriting", kind, message);
+            error.attempts.clone_from(&attempts);
+            record.ai = Some(error);
+            assert_eq!(unclear(&record).is_some(), is_unclear, "{attempts:?}");
+            assert_eq!(of_probe(&record, |_| false), None, "{attempts:?}");
+            let again = of_probe(&record, |purpose| purpose == "copywriting");
+            assert_eq!(again.is_some(), is_unclear, "a probe uses no attempt: {attempts:?}");
         }
     }
 }

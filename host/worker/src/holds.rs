@@ -198,7 +198,11 @@ impl Holds {
         record: &FailureRecord,
         counts: bool,
     ) -> Option<NewHold> {
-        if let Some(fault) = fault::of(record) {
+        let fault = fault::of_probe(record, |purpose| {
+            let route = self.route_of(purpose);
+            claimed.probes.contains(&route) && !self.is_circuit(&route)
+        });
+        if let Some(fault) = fault {
             let hold = self.of_fault(&fault);
             self.found(&hold);
             return Some(hold);

@@ -265,6 +265,9 @@ impl Orders {
                 .find(|one| *one != RetryClass::Permanent)
                 .unwrap_or(class);
         }
+        if class == RetryClass::Permanent && fault::unclear(&record).is_some() {
+            class = RetryClass::Transient { at_least: retry_after };
+        }
         if matches!(class, RetryClass::Transient { .. })
             && record.ai.as_ref().is_some_and(was_not_sent)
         {

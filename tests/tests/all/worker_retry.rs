@@ -36,6 +36,11 @@ async fn classes(base: Base) {
             ("overloaded", "call 1", 1) | ("overloaded", "call 2", 1) => http(503, &[]),
             ("always", "call 0", _) => http(503, &[]),
             ("refused", "call 1", _) => http(400, &[]),
+            ("firewall", "call 1", 1) => Answer::Http {
+                status: 403,
+                headers: &[],
+                body: "<html><title>Forbidden</title></html>".to_owned(),
+            },
             ("blamed", "any", 1) => {
                 Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" }
             }
@@ -52,6 +57,7 @@ async fn classes(base: Base) {
             calls_in_turn("overloaded", 4),
             calls_in_turn("always", 1),
             calls_in_turn("refused", 3),
+            calls_in_turn("firewall", 2),
             named("blamed", faulty("ai-unreadable", blamed)),
         ])
         .await;
@@ -86,6 +92,11 @@ async fn classes(base: Base) {
         2,
         "D7: each attempt keeps its record"
     );
+
+    // What refuses one request in front of the provider may refuse all.
+    let order = factory.order("firewall").await;
+    assert_eq!((order.state, order.attempts), (OrderState::Succeeded, 2));
+    assert_eq!(counts(&model, "firewall"), [1, 2]);
 
     let order = factory.order("always").await;
     assert_eq!((order.state, order.attempts), (OrderState::Dead, 3), "attempts are counted");

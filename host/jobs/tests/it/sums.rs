@@ -7,7 +7,12 @@ use sitewright_model::time::now_ms;
 
 use super::*;
 
-on_both!(sums_of_hours_are_those_of_the_rows, a_row_of_somebody_who_is_slow_is_summed_up);
+on_both!(
+    sums_of_hours_are_those_of_the_rows,
+    a_row_of_somebody_who_is_slow_is_summed_up,
+    sums_are_not_stored_for_a_later_announcement,
+    a_temporary_table_of_a_producer_keeps_no_sums,
+);
 
 const HOUR_MS: i64 = 3_600_000;
 const HALF_MS: i64 = HOUR_MS / 2;
@@ -57,6 +62,22 @@ async fn add_call(place: &Place, order: &str, numbers: &mut Numbers, at: i64) {
                 {at})"
         ))
         .await;
+}
+
+/// A statement that adds a reply.
+fn one_call(order: &str, at: i64) -> String {
+    format!(
+        "INSERT INTO sitewright_ai_calls (order_id, request, occurrence, purpose, provider, model,
+            cost_nano_usd, entry, created_at)
+         VALUES ('{order}', 'r', 0, 'p', 'openai', 'm', 5, '{{}}', {at})"
+    )
+}
+
+/// A session of PostgreSQL that has run statements.
+async fn session(place: &Place, sql: String) -> sqlx::PgConnection {
+    let mut session = sqlx::PgConnection::connect(&place.url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut session).await.unwrap();
+    session
 }
 
 /// Compares what is added up from sums of hours with the same from rows.
@@ -216,13 +237,7 @@ mod tests {
         let database = place.open().await;
         let first = (now_ms() / HOUR_MS - 3) * HOUR_MS;
         add_call(&place, "a", &mut Numbers(1), first).await;
-        let mut slow = sqlx::PgConnection::connect(&place.url).await.unwrap();
-        let sql = format!(
-            "BEGIN; INSERT INTO sitewright_ai_calls (order_id, request, occurrence, purpose,
-                provider, model, cost_nano_usd, entry, created_at)
-             VALUES ('b', 'r', 0, 'p', 'openai', 'm', 5, '{{}}', {first})"
-        );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut slow).await.unwrap();
+        let mut slow = session(&place, format!("BEGIN; {}", one_call("b", first))).await;
         let summing = {
             let database = database.clone();
             tokio::spawn(async move { database.sum_hours().await })
@@ -238,5 +253,59 @@ mod tests {
         let calls = "SELECT CAST(sum(calls) AS BIGINT) FROM sitewright_ai_sums";
         assert_eq!(place.number(calls).await, 2);
         check(&database, &place, first, "the slow one").await;
+    }
+
+    pub(super) async fn sums_are_not_stored_for_a_later_announcement(place: Place) {
+        if place.is_sqlite() {
+            // Whoever writes has seen each announcement.
+            return;
+        }
+        let database = place.open().await;
+        let first = (now_ms() / HOUR_MS - 3) * HOUR_MS;
+        place.sql(&one_call("a", first)).await;
+        let mut slow = session(&place, "BEGIN; SELECT txid_current()".to_owned()).await;
+        let summing = {
+            let database = database.clone();
+            tokio::spawn(async move { database.sum_hours().await })
+        };
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND query LIKE 'SELECT txid_snapshot_xmin%'";
+        while place.number(waits).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        // A row has changed, another one changes while the hour is not announced, and then another
+        // process announces it.
+        place.sql("DELETE FROM sitewright_summed_hours").await;
+        let mut late = session(&place, format!("BEGIN; {}", one_call("b", first))).await;
+        let announce = format!(
+            "INSERT INTO sitewright_summed_hours (subject, hour, announcement)
+             VALUES ('ai', {first}, 'another')"
+        );
+        place.sql(&announce).await;
+        sqlx::raw_sql("COMMIT").execute(&mut slow).await.unwrap();
+        summing.await.unwrap().unwrap();
+        assert_eq!(built(&place).await, 0, "a row of it is not there yet");
+        sqlx::raw_sql("COMMIT").execute(&mut late).await.unwrap();
+        sum_all(&place, &database).await;
+        check(&database, &place, first, "the late one").await;
+    }
+
+    pub(super) async fn a_temporary_table_of_a_producer_keeps_no_sums(place: Place) {
+        if place.is_sqlite() {
+            // Its triggers see no temporary table.
+            return;
+        }
+        let database = place.open().await;
+        let first = (now_ms() / HOUR_MS - 3) * HOUR_MS;
+        place.sql(&one_call("a", first)).await;
+        sum_all(&place, &database).await;
+        let table = "CREATE TEMPORARY TABLE sitewright_summed_hours (subject TEXT, hour BIGINT)";
+        drop(session(&place, format!("{table}; {}", one_call("b", first))).await);
+        check(&database, &place, first, "the temporary table").await;
+        // Nor does one that announces watchers of changes.
+        let searched = "SELECT count(*) FROM pg_proc WHERE prosecdef
+            AND proname LIKE 'sitewright%'
+            AND coalesce(array_to_string(proconfig, ''), '') NOT LIKE '%pg_temp%'";
+        assert_eq!(place.number(searched).await, 0, "functions look for temporary tables first");
     }
 }
