@@ -263,7 +263,8 @@ async fn a_page_says_only_once_what_a_form_did() {
         assert_eq!(answer.status, StatusCode::OK, "{lie}");
         assert!(!answer.text.contains(says), "{lie}: {}", answer.text);
     }
-    let fields = [("csrf", secret(&plain))];
+    let asked = page(&api, "/console/orders/1/cancel", "").await.text;
+    let fields = [("csrf", secret(&asked))];
     let done = form(&api, "/console/orders/1/cancel", "", &fields).await;
     assert_eq!(done.header("location"), "/console/orders/1?did=cancelled");
     for lie in &lies[1..] {

@@ -266,7 +266,7 @@ mod tests {
             ("/console/orders/1", "1 reply, 1 of them from the cache"),
             ("/console/orders/1", "another order paid for it"),
             ("/console/orders/3", "3 tries"),
-            ("/console/orders/3", "HTTP 429, rate_limited, 850 ms"),
+            ("/console/orders/3", "HTTP 429, rate-limited, 850 ms"),
             ("/console/orders/3", "not sent, timeout, 3 ms"),
             ("/console/orders/3", "HTTP 200, succeeded, 1 s"),
             ("/console/orders/3", "slow &#60;b&#62;down"),
