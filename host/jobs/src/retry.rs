@@ -29,7 +29,8 @@ pub enum RetryClass {
 /// asked for.
 ///
 /// A kind that is permanent stays so whatever `retryable` says; the flag decides where the kind
-/// alone does not. A passed deadline is transient: the replies that arrived until then are in the
+/// alone does not: a reply that a token limit truncated would be truncated again, one that broke
+/// off would not. A passed deadline is transient: the replies that arrived until then are in the
 /// journal, so the next attempt gets further.
 pub fn class(
     kind: FailureKind,
@@ -60,11 +61,12 @@ pub fn class(
             | AiErrorKind::InvalidRequest
             | AiErrorKind::ContextTooLong
             | AiErrorKind::QuotaExhausted
-            | AiErrorKind::Truncated
             | AiErrorKind::ContentFiltered
             | AiErrorKind::BudgetExceeded
             | AiErrorKind::NoRoute => RetryClass::Permanent,
-            AiErrorKind::Other => if_retryable(false),
+            // At a token limit it would be truncated there again; a reply whose stream or body broke
+            // off is `retryable`, like a connection that does.
+            AiErrorKind::Truncated | AiErrorKind::Other => if_retryable(false),
         },
         FailureKind::InvalidOrder
         | FailureKind::TemplateLoad

@@ -482,6 +482,8 @@ fn d4_each_failure_has_its_class() {
         (FailureKind::Ai, Some(AiErrorKind::ContextTooLong), None, permanent),
         (FailureKind::Ai, Some(AiErrorKind::QuotaExhausted), Some(true), permanent),
         (FailureKind::Ai, Some(AiErrorKind::Truncated), None, permanent),
+        (FailureKind::Ai, Some(AiErrorKind::Truncated), Some(false), permanent),
+        (FailureKind::Ai, Some(AiErrorKind::Truncated), Some(true), transient),
         (FailureKind::Ai, Some(AiErrorKind::ContentFiltered), None, permanent),
         (FailureKind::Ai, Some(AiErrorKind::BudgetExceeded), None, permanent),
         (FailureKind::Ai, Some(AiErrorKind::NoRoute), None, permanent),
