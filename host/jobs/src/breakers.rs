@@ -15,6 +15,7 @@ use super::coalesced::{json_rows, over_json};
 use super::database::Database;
 use super::driver::{Row, args};
 use super::error::Error;
+use super::holds::{HoldId, HoldKind, probe_now};
 
 /// Maximum number of breakers that are read.
 const MAX_BREAKERS: i64 = 500;
@@ -144,7 +145,8 @@ impl Database {
     }
 
     /// Asks the workers in which circuit breakers of a provider are open to let the next call
-    /// through, of each of its models. The number of breakers that were open.
+    /// through, of each of its models, and lets the next probe of the holds of their routes go at
+    /// once. The number of breakers that were open.
     ///
     /// # Errors
     /// If the database fails.
@@ -153,10 +155,23 @@ impl Database {
         self.write("releasing the circuit breakers of a provider", move |tx| {
             let provider = provider.clone();
             Box::pin(async move {
+                let now = now_ms();
                 let sql = "UPDATE sitewright_breakers SET release_requested_at = $2
                      WHERE provider = $1
-                        AND worker IN (SELECT client_id FROM sitewright_workers)";
-                tx.execute(sql, args![&provider, now_ms()]).await
+                        AND worker IN (SELECT client_id FROM sitewright_workers)
+                     RETURNING routes";
+                let released = tx.all(sql, args![&provider, now]).await?;
+                let mut routes = BTreeSet::new();
+                for row in &released {
+                    let of_one: Vec<String> =
+                        serde_json::from_str(&row.text("routes")?).unwrap_or_default();
+                    routes.extend(of_one);
+                }
+                for name in routes {
+                    let route = HoldId::new(HoldKind::Route, name);
+                    probe_now(tx, &route, now).await?;
+                }
+                Ok(u64::try_from(released.len()).unwrap_or(u64::MAX))
             })
         })
         .await

@@ -17,8 +17,8 @@ pub(super) struct Fault {
     pub(super) purpose: String,
     /// What happened and what to do.
     pub(super) message: Message,
-    /// Time within which nothing would be sent: a circuit breaker is open, or the provider asked
-    /// for it.
+    /// Time that the provider asked to wait before the next request. Not that for which a circuit
+    /// breaker is open: probes pass it.
     pub(super) not_before: Duration,
 }
 
@@ -31,7 +31,9 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
                 AiErrorKind::NoRoute => HoldCause::NoRoute,
                 _ => cause_of(&ai.attempts)?,
             };
-            let not_before = ai.retry_after_ms.map_or(0, |ms| u64::from(ms.get()));
+            let rejected = ai.attempts.last().is_some_and(|attempt| attempt.opened_by.is_some());
+            let asked_for = ai.retry_after_ms.filter(|_| !rejected);
+            let not_before = asked_for.map_or(0, |ms| u64::from(ms.get()));
             let message = match ai.attempts.as_slice() {
                 // That nothing was sent says less than what opened the breaker.
                 [Attempt { opened_by: Some(opened), .. }] => &opened.message,
@@ -196,6 +198,8 @@ fn answers_all_so(status: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use sitewright_model::ai::{AiError, BreakerOpened, Usage};
     use sitewright_model::failure::OfAttempt;
 
@@ -295,6 +299,51 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_moves_the_probe_of_its_hold_and_a_breaker_does_not() {
+        let refused = attempt("a", AttemptOutcome::Failed(AiErrorKind::Auth), Some(401));
+        let rejected = Attempt {
+            not_sent: true,
+            status: None,
+            opened_by: Some(Box::new(BreakerOpened {
+                status: Some(401),
+                message: message!("the key is not known"),
+                of_probe: false,
+            })),
+            ..refused.clone()
+        };
+        for (what, attempts, seconds) in [
+            ("the provider asks for it", vec![refused.clone()], 30),
+            ("a breaker is open", vec![rejected.clone()], 0),
+            ("the last one is asked", vec![rejected.clone(), refused.clone()], 30),
+            ("the last one is not asked", vec![refused, rejected], 0),
+        ] {
+            let mut record = failed_call();
+            let message = message!("the call failed");
+            let error =
+                AiError::before_any_attempt(None, "copywriting", AiErrorKind::Auth, message);
+            let retry_after_ms = NonZeroU32::new(30_000);
+            record.ai = Some(AiError { attempts, retry_after_ms, ..error });
+            let fault = of(&record).expect(what);
+            assert_eq!(fault.not_before, Duration::from_secs(seconds), "{what}");
+        }
+    }
+
+    fn failed_call() -> FailureRecord {
+        FailureRecord::without_run(
+            FailureKind::Ai,
+            message!("the call failed"),
+            OfAttempt {
+                order: "o".to_owned(),
+                job: None,
+                attempt: "a".to_owned(),
+                trace_id: String::new(),
+                template: "flora".to_owned(),
+                config_version: String::new(),
+            },
+        )
+    }
+
+    #[test]
     fn what_may_be_the_orders_fault_is_attempted_again() {
         use AiErrorKind as Kind;
         let failed = |kind, status| attempt("a", AttemptOutcome::Failed(kind), Some(status));
@@ -308,18 +357,7 @@ mod tests {
             (vec![failed(Kind::InvalidRequest, 400)], false),
             (vec![failed(Kind::Protocol, 403), failed(Kind::ContentFiltered, 200)], false),
         ] {
-            let mut record = FailureRecord::without_run(
-                FailureKind::Ai,
-                message!("the call failed"),
-                OfAttempt {
-                    order: "o".to_owned(),
-                    job: None,
-                    attempt: "a".to_owned(),
-                    trace_id: String::new(),
-                    template: "flora".to_owned(),
-                    config_version: String::new(),
-                },
-            );
+            let mut record = failed_call();
             let kind = Kind::Protocol;
             let message = message!("the call failed");
             let mut error = AiError::before_any_attempt(None, "copywriting", kind, message);

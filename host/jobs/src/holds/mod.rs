@@ -211,7 +211,8 @@ pub enum Probing {
         first: Duration,
         /// Upper bound of the distance.
         longest: Duration,
-        /// The next probe is not sent before this time has passed: nothing would be sent.
+        /// The next probe is not sent before this time has passed, because the provider asked to
+        /// wait that long.
         not_before: Duration,
     },
     /// Never: somebody has to release the hold.
@@ -444,7 +445,7 @@ pub(super) async fn set(
         .await?;
         return Ok(false);
     }
-    // An attempt that began before the hold. It tells at most that a probe would not be sent yet.
+    // An attempt that began before the hold. It tells at most how long the provider asked to wait.
     let earliest = now.saturating_add(hold.probing.not_before_ms());
     if known.opt_int("next_probe_at")?.is_some_and(|next| next < earliest) {
         tx.execute(
@@ -455,6 +456,13 @@ pub(super) async fn set(
         .await?;
     }
     Ok(false)
+}
+
+/// Lets the next probe of a hold go at once, if it has probes.
+pub(super) async fn probe_now(tx: &mut Tx, id: &HoldId, now: i64) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE sitewright_holds SET next_probe_at = $2
+         WHERE id = $1 AND released_at IS NULL AND next_probe_at > $2";
+    tx.execute(sql, args![&id.to_string(), now]).await.map(drop)
 }
 
 #[cfg(test)]

@@ -240,7 +240,26 @@ mod tests {
         assert_eq!(database.release_breakers("another").await.unwrap(), 0);
         let claimed = async |worker: &str| database.claim_breaker_releases(worker).await.unwrap();
         assert!(claimed(id.as_str()).await.is_empty());
+        let minute = Duration::from_secs(60);
+        for route in ["copywriting", "images"] {
+            let hold = sitewright_jobs::NewHold {
+                id: sitewright_jobs::HoldId::new(sitewright_jobs::HoldKind::Route, route),
+                cause: sitewright_jobs::HoldCause::Auth,
+                reason: message!("the provider refused its key"),
+                fingerprint: None,
+                probing: sitewright_jobs::Probing::Every {
+                    first: minute,
+                    longest: minute,
+                    not_before: Duration::ZERO,
+                },
+            };
+            assert!(database.hold(hold).await.unwrap());
+        }
         assert_eq!(database.release_breakers("openrouter").await.unwrap(), 2);
+        for hold in database.holds().await.unwrap() {
+            let is_due = hold.next_probe_at.unwrap() <= sitewright_model::time::now_ms();
+            assert_eq!(is_due, hold.name == "copywriting", "only the breakers' routes: {hold:?}");
+        }
         assert!(claimed("gone").await.is_empty());
         // What the worker stores before it reads that does not undo it.
         database.publish_breakers(&id, vec![open(None, 1), open(Some("large"), 5)]).await.unwrap();
