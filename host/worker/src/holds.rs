@@ -307,9 +307,14 @@ impl Holds {
         self.known.read().get(id).is_some_and(|known| known.cause == HoldCause::Circuit)
     }
 
-    /// Releases a hold whose cause is gone.
+    /// Releases a hold whose probe showed that its cause is gone.
     async fn release(&self, id: &HoldId, why: &str) {
-        match self.database.release_hold(id).await {
+        self.released_with(id, self.database.release_probed_hold(id).await, why);
+    }
+
+    /// Acts on the release of a hold whose cause is gone.
+    fn released_with(&self, id: &HoldId, release: Result<bool, Error>, why: &str) {
+        match release {
             Ok(was_set) => {
                 self.known.write().remove(id);
                 self.circuits.forget(id);
@@ -432,7 +437,8 @@ impl Holds {
     async fn release_replaced(&self, template: &str) {
         let id = HoldId::new(HoldKind::Template, template);
         if self.is_circuit(&id) {
-            self.release(&id, "the template was replaced").await;
+            let release = self.database.release_hold(&id).await;
+            self.released_with(&id, release, "the template was replaced");
         }
     }
 

@@ -48,8 +48,8 @@ pub use sweep::{Served, Sweep, Swept};
 /// version do not know holds.
 pub(crate) const PARKED_AT_MOST: Duration = Duration::from_secs(15 * 60);
 
-/// A hold that is set again within this time of its release continues to probe at the distance it
-/// had: its release did not last.
+/// A hold that is set again for the same cause within this time of its release by a probe continues
+/// to probe at the distance it had: its release did not last.
 const STABLE_AFTER_MS: i64 = 10 * 60 * 1_000;
 
 /// What a hold stops.
@@ -329,21 +329,39 @@ impl Database {
         .await
     }
 
-    /// Releases a hold: its orders become due with the next sweep of a worker. Whether it was set.
+    /// Releases a hold because somebody corrected its cause: its orders become due with the next
+    /// sweep of a worker. If it is set again, it begins with the first distance between probes.
+    /// Whether it was set.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn release_hold(&self, id: &HoldId) -> Result<bool, Error> {
+        // Without the time of its next probe, so that `set` does not continue its probes.
+        let sql = "UPDATE sitewright_holds
+             SET released_at = $2, next_probe_at = NULL, probe_order = NULL, probe_attempt = NULL
+             WHERE id = $1 AND released_at IS NULL";
+        self.release_by(sql, id).await
+    }
+
+    /// Releases a hold because its probe showed that the cause is gone. If it is set again for the
+    /// same cause within 10 minutes, it continues with the distance between probes that it had.
+    /// Whether it was set.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn release_probed_hold(&self, id: &HoldId) -> Result<bool, Error> {
+        let sql = "UPDATE sitewright_holds
+             SET released_at = $2, probe_order = NULL, probe_attempt = NULL
+             WHERE id = $1 AND released_at IS NULL";
+        self.release_by(sql, id).await
+    }
+
+    async fn release_by(&self, sql: &'static str, id: &HoldId) -> Result<bool, Error> {
         let doing = format!("releasing {id}");
         let id = id.to_string();
         self.write(doing, move |tx| {
             let id = id.clone();
-            Box::pin(async move {
-                let sql = "UPDATE sitewright_holds
-                     SET released_at = $2, probe_order = NULL, probe_attempt = NULL
-                     WHERE id = $1 AND released_at IS NULL";
-                Ok(tx.execute(sql, args![&id, now_ms()]).await? > 0)
-            })
+            Box::pin(async move { Ok(tx.execute(sql, args![&id, now_ms()]).await? > 0) })
         })
         .await
     }
@@ -361,8 +379,8 @@ pub(super) async fn set(
     let id = hold.id.to_string();
     let known = tx
         .optional(
-            "SELECT cause, probes, next_probe_at, probe_attempt, released_at FROM sitewright_holds
-             WHERE id = $1",
+            "SELECT cause, fingerprint, probes, next_probe_at, probe_attempt, released_at
+             FROM sitewright_holds WHERE id = $1",
             args![&id],
         )
         .await?;
@@ -390,7 +408,12 @@ pub(super) async fn set(
     let probes = known.int("probes")?;
     if let Some(released) = known.opt_int("released_at")? {
         let lasted = now.saturating_sub(released) >= STABLE_AFTER_MS;
-        let probes = if lasted { 0 } else { probes.saturating_add(1) };
+        // A row that an operator released has no time of its next probe.
+        let by_probe = known.opt_int("next_probe_at")?.is_some();
+        let is_same = known.parsed::<HoldCause>("cause")? == hold.cause
+            && known.opt_text("fingerprint")? == hold.fingerprint;
+        let continues = by_probe && is_same && !lasted;
+        let probes = if continues { probes.saturating_add(1) } else { 0 };
         let set = tx
             .execute(
                 "UPDATE sitewright_holds SET cause = $2, reason = $3, fingerprint = $4, since = $5,

@@ -455,14 +455,38 @@ mod tests {
 
     pub(super) async fn a_hold_that_returns_soon_keeps_its_distance(place: Place) {
         let database = place.open().await;
-        let set = || database.hold(hold(route(), Duration::from_secs(1)));
+        let set = async |cause: HoldCause, fingerprint: Option<&str>| {
+            let new = NewHold {
+                cause,
+                fingerprint: fingerprint.map(str::to_owned),
+                ..hold(route(), Duration::from_secs(1))
+            };
+            assert!(database.hold(new).await.unwrap());
+            only_hold(&database).await.probes
+        };
         for probes in 0..4 {
-            assert!(set().await.unwrap());
-            assert_eq!(only_hold(&database).await.probes, probes);
-            database.release_hold(&route()).await.unwrap();
+            assert_eq!(set(HoldCause::Auth, None).await, probes);
+            assert!(database.release_probed_hold(&route()).await.unwrap());
         }
         place.sql("UPDATE sitewright_holds SET released_at = 1").await;
-        set().await.unwrap();
-        assert_eq!(only_hold(&database).await.probes, 0, "it was gone for long enough");
+        assert_eq!(set(HoldCause::Auth, None).await, 0, "it was gone for long enough");
+        for (cause, fingerprint, by_operator, probes) in [
+            (HoldCause::Auth, None, false, 1),
+            (HoldCause::Quota, None, false, 0),
+            (HoldCause::Quota, None, false, 1),
+            (HoldCause::Quota, None, true, 0),
+            (HoldCause::Quota, None, false, 1),
+            (HoldCause::Circuit, Some("3fa9c1d2"), false, 0),
+            (HoldCause::Circuit, Some("3fa9c1d2"), false, 1),
+            (HoldCause::Circuit, Some("51be07aa"), false, 0),
+        ] {
+            let released = match by_operator {
+                true => database.release_hold(&route()).await,
+                false => database.release_probed_hold(&route()).await,
+            };
+            assert!(released.unwrap());
+            let now = set(cause, fingerprint).await;
+            assert_eq!(now, probes, "{cause} {fingerprint:?}, by an operator: {by_operator}");
+        }
     }
 }
