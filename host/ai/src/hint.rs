@@ -86,7 +86,9 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         return format!("set api = \"responses\" of {keys}, or name another model in {route_key}");
     }
     if failure.unsent == Some(Unsent::DayBudget) {
-        return "orders go on at midnight UTC; raise the budget to go on at once".to_owned();
+        return "orders go on at midnight UTC; to let them go on at once, raise the budget and \
+                restart the worker"
+            .to_owned();
     }
     match failure.kind {
         AiErrorKind::Auth => match provider.key_source() {

@@ -20,6 +20,7 @@
 //! | `breakers` | which circuit breakers are open in workers? |
 //! | `holds/` | what do orders wait for because the fault is not theirs, and which is let through? |
 //! | `retry` | which failures get another attempt, and when? |
+//! | `delayed` | which orders wait for a time, and need not any longer? |
 //! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
 //! | `handler` | what does a worker need: a handler and a publisher |
 //! | `serving`, `settings` | how does a worker start, drain and stop, and with which settings? |
@@ -76,6 +77,7 @@ mod coalesced;
 mod complete;
 mod counts;
 mod database;
+mod delayed;
 mod distribution;
 mod drain;
 mod driver;
@@ -131,6 +133,7 @@ pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
 pub use counts::{AttemptCounts, ProblemLevel};
 pub use database::Database;
+pub use delayed::DelayedOrder;
 pub use distribution::Distribution;
 pub use drain::DrainAnswer;
 pub use driver::DatabaseOptions;

@@ -86,6 +86,20 @@ pub(super) fn is_unsent(record: &FailureRecord) -> bool {
         && of(record).is_some()
 }
 
+/// Whether the order waits because a budget of the day was used up: nothing was sent, no circuit
+/// breaker was open, and the call had time left.
+pub(super) fn is_put_off(record: &FailureRecord) -> bool {
+    let last = record.ai.as_ref().and_then(|ai| ai.attempts.last());
+    record.kind == FailureKind::Ai
+        && last.is_some_and(|last| {
+            last.outcome == AttemptOutcome::Failed(AiErrorKind::RateLimited)
+                && last.not_sent
+                && last.opened_by.is_none()
+                && last.limit.is_none()
+                && last.status.is_none()
+        })
+}
+
 /// Whether a provider answered a call of such a purpose, well or badly: the route itself works.
 pub(super) fn has_answer(record: &FailureRecord, purpose: impl Fn(&str) -> bool) -> bool {
     let of_calls = record.ai_calls.iter().map(|call| (&call.purpose, &call.attempts));
@@ -325,6 +339,36 @@ mod tests {
             record.ai = Some(AiError { attempts, retry_after_ms, ..error });
             let fault = of(&record).expect(what);
             assert_eq!(fault.not_before, Duration::from_secs(seconds), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_the_budget_of_a_day_puts_off_is_known() {
+        use AiErrorKind as Kind;
+        let failed = |kind, status| attempt("a", AttemptOutcome::Failed(kind), status);
+        let unsent = |kind| Attempt { not_sent: true, ..failed(kind, None) };
+        let no_permit = Attempt { limit: Some(Limit::Deadline), ..unsent(Kind::RateLimited) };
+        for (what, attempts, is_so) in [
+            ("the budget", vec![unsent(Kind::RateLimited)], true),
+            ("nothing", vec![], false),
+            ("a provider", vec![failed(Kind::RateLimited, Some(429))], false),
+            ("the limiter", vec![no_permit], false),
+            ("a breaker", vec![unsent(Kind::Overloaded)], false),
+            (
+                "the budget, after a provider",
+                vec![failed(Kind::Overloaded, Some(503)), unsent(Kind::RateLimited)],
+                true,
+            ),
+        ] {
+            let mut record = failed_call();
+            let message = message!("the call failed");
+            let error =
+                AiError::before_any_attempt(None, "copywriting", Kind::RateLimited, message);
+            record.ai = Some(AiError { attempts, ..error });
+            assert_eq!(is_put_off(&record), is_so, "{what}");
+            let stored = serde_json::to_value(&record).unwrap();
+            let read: FailureRecord = serde_json::from_value(stored).unwrap();
+            assert_eq!(is_put_off(&read), is_so, "{what}, as it is stored");
         }
     }
 

@@ -89,6 +89,8 @@ struct Published {
     digests: BTreeMap<String, String>,
     /// The budgets of the day that it has used up.
     budgets: BTreeSet<(u64, Option<String>)>,
+    /// Whether the orders are due that the budget of a day had put off before it started.
+    has_resumed: bool,
 }
 
 /// Counts a running attempt until it is dropped.
@@ -391,6 +393,10 @@ impl Holds {
             template_grace: self.settings.template_grace,
         };
         self.publish_budgets(published).await?;
+        if !published.has_resumed {
+            self.resume_put_off().await?;
+            published.has_resumed = true;
+        }
         // Before the orders of a released hold are due, so that they meet no open circuit breaker.
         self.learn(self.database.holds().await?);
         let swept = self.database.sweep_holds(&sweep, Some(own)).await?;
@@ -399,6 +405,33 @@ impl Holds {
                 released = swept.released,
                 taken = swept.taken,
                 "orders that waited for a hold are due"
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes orders due that wait because a budget of the day was used up: this worker has just
+    /// started, so its own is not, and it may be a larger one.
+    async fn resume_put_off(&self) -> Result<(), Error> {
+        let (mut after, mut resumed) = (String::new(), 0);
+        loop {
+            let delayed = self.database.delayed_orders(&after).await?;
+            let Some(last) = delayed.last() else { break };
+            after.clone_from(&last.order);
+            let is_put_off = |record| {
+                serde_json::from_value::<FailureRecord>(record)
+                    .is_ok_and(|record| fault::is_put_off(&record))
+            };
+            let put_off: Vec<String> = delayed
+                .into_iter()
+                .filter_map(|one| is_put_off(one.record).then_some(one.order))
+                .collect();
+            resumed += self.database.end_delay(&put_off).await?;
+        }
+        if resumed > 0 {
+            tracing::info!(
+                resumed,
+                "orders that waited because a budget of the day was used up are due"
             );
         }
         Ok(())
@@ -425,8 +458,8 @@ impl Holds {
             tracing::warn!(
                 tenant = key.1,
                 %limit,
-                "a budget of the day is used up: its orders wait for the next day, or until it is \
-                 raised in [ai.budget]"
+                "a budget of the day is used up: its orders wait for the next day; to let them go \
+                 on at once, raise it in [ai.budget] and restart the worker"
             );
             published.budgets.insert(key);
         }

@@ -23,6 +23,7 @@ on_both! {
     what_a_draining_worker_took_is_for_all_again,
     a_template_that_nobody_has_fails_its_orders_after_the_grace_time,
     a_hold_that_returns_soon_keeps_its_distance,
+    only_an_order_that_waits_for_a_time_is_made_due_before_it,
 }
 
 #[derive(Debug)]
@@ -488,5 +489,33 @@ mod tests {
             let now = set(cause, fingerprint).await;
             assert_eq!(now, probes, "{cause} {fingerprint:?}, by an operator: {by_operator}");
         }
+    }
+
+    pub(super) async fn only_an_order_that_waits_for_a_time_is_made_due_before_it(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a", "b", "held", "queued"]).await;
+        for id in ["a", "b"] {
+            let claimed = claimed(&database, id, &[]).await;
+            let after = Duration::from_secs(3_600);
+            let resolution = Resolution::Snooze { failure: failure("ai", id), after };
+            database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+        }
+        database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        parked(&database, "held", &[route()]).await;
+        for (after, found) in [("", vec!["a", "b"]), ("a", vec!["b"]), ("b", vec![])] {
+            let delayed = database.delayed_orders(after).await.unwrap();
+            let ids: Vec<&str> = delayed.iter().map(|one| one.order.as_str()).collect();
+            assert_eq!(ids, found, "after {after:?}");
+            assert!(delayed.iter().all(|one| one.record["why"] == one.order), "{delayed:?}");
+        }
+        assert!(!is_due(&database, "a").await);
+        let all = ["a", "held", "queued", "nobody"].map(str::to_owned);
+        assert_eq!(database.end_delay(&all).await.unwrap(), 1);
+        assert_eq!(database.end_delay(&all).await.unwrap(), 0, "it is due already");
+        assert_eq!(database.end_delay(&[]).await.unwrap(), 0);
+        assert!(is_due(&database, "a").await && !is_due(&database, "b").await);
+        assert!(is_due_in(&place, &database, "a", "default").await);
+        assert!(!is_due(&database, "held").await);
+        claimed(&database, "a", &[]).await;
     }
 }
