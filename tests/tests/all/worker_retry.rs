@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::process::Signal;
 use serde_json::json;
 use sitewright_jobs::{AttemptEnd, OrderState};
 use sitewright_tests::chat_server::Answer;
@@ -138,6 +139,24 @@ async fn d4_each_failure_is_tried_again_as_it_deserves_on_postgres() {
     if let Some(base) = Base::postgres("classes of failures on PostgreSQL") {
         classes(base).await;
     }
+}
+
+/// The worker that starts has used nothing of its budget, which may be a larger one.
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_what_the_budget_of_a_day_put_off_goes_on_when_a_worker_starts() {
+    let model = Model::start(good);
+    let mut factory = Factory::new(Base::Sqlite, &model).await.with("ai.budget.day_tokens", 1);
+    factory.enqueue_all([calls_in_turn("a", 2)]).await;
+    let mut worker = factory.worker(&[]);
+    factory.until_count(OrderState::Waiting, 1).await;
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
+    let reason = factory.order("a").await.waiting_reason.unwrap();
+    assert!(reason.contains("midnight") && reason.contains("restart the worker"), "{reason}");
+    factory.set("ai.budget.day_tokens", 10_000_000);
+    factory.drain().await;
+    factory.assert_done_once("a", 2).await;
+    assert_eq!(counts(&model, "a"), [1, 1]);
 }
 
 /// A provider with an open circuit breaker: its orders wait until it closes and use no attempt.
