@@ -195,6 +195,34 @@ pub(super) fn of_probe(record: &FailureRecord, is_probe: impl Fn(&str) -> bool) 
     of(record).or_else(|| unclear(record).filter(|fault| is_probe(&fault.purpose)))
 }
 
+/// Whether a provider may have such a cause with the words or the size of one order only: it refuses
+/// permission for a prompt, or the credit that is left is too small for it. Such an order must not
+/// hold a route that works for others: it is attempted again, and its attempts end it.
+pub(super) fn may_be_of_one_order(cause: HoldCause) -> bool {
+    match cause {
+        HoldCause::Permission | HoldCause::Quota => true,
+        HoldCause::Auth
+        | HoldCause::NotFound
+        | HoldCause::NoRoute
+        | HoldCause::Unreachable
+        | HoldCause::Circuit
+        | HoldCause::Missing
+        | HoldCause::Operator => false,
+    }
+}
+
+/// Whether the failure says nothing of the template or the route: the order is wrong, somebody
+/// cancelled it, or a provider would not answer these words, or so many.
+pub(super) fn is_of_the_order(record: &FailureRecord) -> bool {
+    match record.kind {
+        FailureKind::InvalidOrder | FailureKind::Cancelled => true,
+        FailureKind::Ai => record.ai.as_ref().is_some_and(|ai| {
+            matches!(ai.kind, AiErrorKind::ContentFiltered | AiErrorKind::ContextTooLong)
+        }),
+        _ => false,
+    }
+}
+
 /// Whether something in front of the provider refused the last attempt at a call.
 fn is_refused_in_front(attempts: &[Attempt]) -> bool {
     attempts.last().is_some_and(|last| {
@@ -339,6 +367,27 @@ mod tests {
             record.ai = Some(AiError { attempts, retry_after_ms, ..error });
             let fault = of(&record).expect(what);
             assert_eq!(fault.not_before, Duration::from_secs(seconds), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_may_be_of_one_order_is_told_from_one_of_all() {
+        use AiErrorKind as Kind;
+        let failed =
+            |provider, kind, status| attempt(provider, AttemptOutcome::Failed(kind), Some(status));
+        let unsent = |provider, kind| Attempt {
+            not_sent: true,
+            ..attempt(provider, AttemptOutcome::Failed(kind), None)
+        };
+        for (attempts, expected) in [
+            (vec![failed("a", Kind::Permission, 403)], true),
+            (vec![failed("a", Kind::QuotaExhausted, 402)], true),
+            (vec![failed("a", Kind::Auth, 401)], false),
+            (vec![failed("a", Kind::NotFound, 404)], false),
+            (vec![unsent("a", Kind::Connection)], false),
+        ] {
+            let cause = cause_of(&attempts).unwrap();
+            assert_eq!(may_be_of_one_order(cause), expected, "{attempts:?}");
         }
     }
 

@@ -35,6 +35,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(15);
 
 /// Time within which a hold that this worker found is stored. After that, the database is right.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a route is known to work after the reply that released its hold.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// The part of the configuration that holds depend on.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,8 @@ pub(super) struct Holds {
     settings: HoldSettings,
     known: RwLock<BTreeMap<HoldId, KnownHold>>,
     circuits: Circuits,
+    /// Routes whose hold the reply of an order has released here, and when.
+    answered: RwLock<BTreeMap<HoldId, Instant>>,
     /// Attempts that run in this process.
     running: AtomicUsize,
     started_at: i64,
@@ -116,6 +120,7 @@ impl Holds {
             circuits: Circuits::new(settings.circuit),
             settings,
             known: RwLock::default(),
+            answered: RwLock::default(),
             running: AtomicUsize::new(0),
             started_at: now_ms(),
             missing: Notify::new(),
@@ -204,13 +209,17 @@ impl Holds {
             let route = self.route_of(purpose);
             claimed.probes.contains(&route) && !self.is_circuit(&route)
         });
-        if let Some(fault) = fault {
+        // One order must not hold a route again that has just answered another.
+        let is_own = |fault: &Fault| {
+            fault::may_be_of_one_order(fault.cause)
+                && self.has_answered(&self.route_of(&fault.purpose))
+        };
+        if let Some(fault) = fault.filter(|fault| !is_own(fault)) {
             let hold = self.of_fault(&fault);
             self.found(&hold);
             return Some(hold);
         }
-        let counts =
-            counts && !matches!(record.kind, FailureKind::InvalidOrder | FailureKind::Cancelled);
+        let counts = counts && !fault::is_of_the_order(record);
         let route = match &record.ai {
             Some(ai) if record.kind == FailureKind::Ai => Some(self.route_of(&ai.purpose)),
             _ => None,
@@ -309,8 +318,16 @@ impl Holds {
         self.known.read().get(id).is_some_and(|known| known.cause == HoldCause::Circuit)
     }
 
+    /// Whether the reply of an order has released the hold of a route here, not long ago.
+    fn has_answered(&self, route: &HoldId) -> bool {
+        self.answered.read().get(route).is_some_and(|at| at.elapsed() < ANSWERED_WITHIN)
+    }
+
     /// Releases a hold whose probe showed that its cause is gone.
     async fn release(&self, id: &HoldId, why: &str) {
+        if id.kind == HoldKind::Route {
+            self.answered.write().insert(id.clone(), Instant::now());
+        }
         self.released_with(id, self.database.release_probed_hold(id).await, why);
     }
 

@@ -265,7 +265,11 @@ impl Orders {
                 .find(|one| *one != RetryClass::Permanent)
                 .unwrap_or(class);
         }
-        if class == RetryClass::Permanent && fault::unclear(&record).is_some() {
+        let may_be_own = || {
+            fault::unclear(&record).is_some()
+                || fault::of(&record).is_some_and(|fault| fault::may_be_of_one_order(fault.cause))
+        };
+        if class == RetryClass::Permanent && may_be_own() {
             class = RetryClass::Transient { at_least: retry_after };
         }
         if matches!(class, RetryClass::Transient { .. })

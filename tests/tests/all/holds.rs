@@ -44,6 +44,7 @@ on_both! {
     d1d_a_key_that_is_refused_at_the_start_is_on_record,
     d1d_an_account_without_credit_holds_its_orders_until_there_is_some,
     d1d_a_provider_that_nobody_can_reach_is_waited_for,
+    d1d_one_order_that_is_refused_holds_no_route_again,
     d1d_an_operator_holds_and_releases_a_route,
     d1d_a_release_asks_a_provider_whose_breaker_is_open,
     a_circuit_pauses_a_template_whose_orders_all_fail_alike,
@@ -299,6 +300,28 @@ mod cases {
         assert!(order.waiting_reason.unwrap().contains("add credit"));
         credit.store(true, Ordering::SeqCst);
         assert_all_done(&factory, ORDERS).await;
+        drop(worker);
+    }
+
+    pub(super) async fn d1d_one_order_that_is_refused_holds_no_route_again(base: Base) {
+        const OTHERS: usize = 3;
+        let model = Model::start(|call: &RecordedCall| match call.order.as_str() {
+            "refused" => http(403, "Your request was blocked"),
+            _ => good(call),
+        });
+        let factory = factory(base, &model).await;
+        let worker = factory.worker(&[]);
+        factory.enqueue_all(vec![calls_in_turn("refused", 1)]).await;
+        factory.until_state("refused", OrderState::Waiting).await;
+        factory.enqueue_all(orders(OTHERS)).await;
+        assert_all_done(&factory, OTHERS).await;
+        // The route answers others, so its attempts are its own.
+        until("the refused order has used its attempts", || async {
+            let order = factory.order("refused").await;
+            matches!(order.state, OrderState::Failed | OrderState::Dead) && order.attempts > 1
+        })
+        .await;
+        assert_eq!(stats(&factory)["holds"], json!([]));
         drop(worker);
     }
 
