@@ -468,8 +468,10 @@ impl Candidate {
         // Redacted when it was recorded.
         let opened_by = failed.failure.opened_by.as_deref().map(|opened| {
             let status = opened.http.as_ref().map(|http| http.status);
-            let message = hint::message(&self.location(route), opened);
-            Box::new(BreakerOpened { status, message, of_probe: opened.of_probe })
+            let location = self.location(route);
+            let message = hint::message(&location, &opened.for_others());
+            let words = Some(hint::message(&location, opened));
+            Box::new(BreakerOpened { status, message, words, of_probe: opened.of_probe })
         });
         let attempt = Attempt {
             outcome: AttemptOutcome::Failed(failed.failure.kind),

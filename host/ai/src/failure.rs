@@ -79,6 +79,29 @@ impl AttemptFailure {
         }
     }
 
+    /// Whether its words may repeat what an order sent: not of a probe, nor if nothing was sent.
+    fn may_quote_order(&self) -> bool {
+        self.asked && !self.of_probe && !self.unconnected
+    }
+
+    /// The same for orders that did not meet it: without words that may be those of another order.
+    pub(super) fn for_others(&self) -> Self {
+        if !self.may_quote_order() {
+            return self.clone();
+        }
+        let http = self.http.as_ref().map(|http| {
+            Box::new(HttpDetail { request_id: None, body_excerpt: None, ..(**http).clone() })
+        });
+        AttemptFailure {
+            http,
+            detail: String::new(),
+            causes: Vec::new(),
+            unusable: None,
+            fields: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// A stream that was closed regularly but without its final marker. Unlike a reply that a token
     /// limit truncated, the same request may succeed.
     pub(super) fn unfinished(read: &Answer) -> Self {

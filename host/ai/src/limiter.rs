@@ -463,17 +463,19 @@ impl CircuitBreaker {
 }
 
 fn rejected(until: Instant, failures: u32, last: &AttemptFailure) -> AttemptFailure {
+    // The order that is rejected may be another customer's than the one that met the failure.
+    let shown = last.for_others();
     let closed_for = until.saturating_duration_since(Instant::now());
     let wait = closed_for.as_secs_f64();
     let times =
         if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
-    let status = last.http.as_ref().map(|http| format!("status {}", http.status));
+    let status = shown.http.as_ref().map(|http| format!("status {}", http.status));
     let request =
-        last.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
+        shown.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
     let seen: Vec<String> =
         [Some(last.kind.to_string()), status, request].into_iter().flatten().collect();
-    let reason = match last.detail.trim() {
-        "" => String::new(),
+    let reason = match shown.detail.trim() {
+        "" => "; `sitewright queue stats` and the failure that opened it say more".to_owned(),
         detail => format!(": {detail}"),
     };
     let detail = format!(
@@ -485,7 +487,7 @@ fn rejected(until: Instant, failures: u32, last: &AttemptFailure) -> AttemptFail
     AttemptFailure {
         asked: false,
         opened_by: Some(Box::new(last.clone())),
-        causes: last.causes.clone(),
+        causes: shown.causes,
         closed_for_ms: NonZeroU32::new(u32::try_from(closed_for.as_millis()).unwrap_or(u32::MAX)),
         ..AttemptFailure::new(last.kind, detail)
     }

@@ -117,7 +117,7 @@ fn seen(ai: &AiError) -> (Option<u16>, Cow<'_, str>) {
     let Some(last) = ai.attempts.last() else { return (None, Cow::Borrowed(message)) };
     match (&last.opened_by, &last.message) {
         (Some(opened), Some(rejected)) => {
-            let message = message.replace(rejected.as_str(), opened.message.as_str());
+            let message = message.replace(rejected.as_str(), opened.in_full().as_str());
             (opened.status, Cow::Owned(message))
         }
         _ => (last.status, Cow::Borrowed(message)),

@@ -202,6 +202,7 @@ async fn complete_in(
         Resolution::Succeeded { release } => Some(release.as_str()),
         _ => None,
     };
+    let shown = hold.map(|hold| hold.shown());
     if let Some(failure) = failure {
         insert_failure(tx, &claimed.order, &attempt, failure, now).await?;
     }
@@ -230,12 +231,7 @@ async fn complete_in(
             i64::from(plan.uses_attempt),
             release,
             failure.map(|failure| &*failure.id),
-            next.and(
-                hold.map(|hold| &hold.reason)
-                    .or(batch_reason)
-                    .map(Message::as_str)
-                    .or(error.as_deref())
-            ),
+            next.and(shown.as_deref().or(batch_reason.map(Message::as_str)).or(error.as_deref())),
             // A hold or a batch ends when it ends; that the job becomes due meanwhile is a
             // safeguard.
             next.filter(|_| hold.is_none() && batch_reason.is_none()),

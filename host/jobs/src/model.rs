@@ -14,7 +14,7 @@ use ulid::Ulid;
 
 use super::driver::{Row, parsed};
 use super::error::Error;
-use super::holds::{HoldId, NewHold};
+use super::holds::{self, HoldId, NewHold};
 use super::webhooks::check_callback;
 
 /// The state of an order. One that has ended does not change, whatever late workers write (failure
@@ -350,7 +350,10 @@ impl Order {
                 crashes: row.int("crashes")?,
                 current_release: row.opt_text("current_release")?,
                 last_failure: row.opt_text("last_failure")?,
-                waiting_reason: row.opt_text("waiting_reason")?,
+                waiting_reason: match shown_hold(row)? {
+                    Some(shown) => Some(shown),
+                    None => row.opt_text("waiting_reason")?,
+                },
                 due_at: row.opt_int("due_at")?,
                 next_attempt_at: row.opt_int("next_attempt_at")?,
                 cancel_requested_at: row.opt_int("cancel_requested_at")?,
@@ -365,6 +368,16 @@ impl Order {
         let state = parsed("sitewright_orders", "state", &state)?;
         Ok(Order { state, priority: Priority::try_from(priority).map_err(wrong)?, ..order })
     }
+}
+
+/// What a waiting order shows of the hold that it waits for; `None` if it waits for none.
+fn shown_hold(row: &Row) -> Result<Option<String>, sqlx::Error> {
+    let (Some(id), Some(cause)) = (row.opt_text("held_by")?, row.opt_text("hold_cause")?) else {
+        return Ok(None);
+    };
+    let (reason, fingerprint) = (row.opt_text("hold_reason")?, row.opt_text("hold_fingerprint")?);
+    let reason = reason.unwrap_or_default();
+    Ok(Some(holds::shown(&id, &cause, &reason, fingerprint.as_deref())))
 }
 
 /// Whether a text can be stored as [`NewOrder::callback`].

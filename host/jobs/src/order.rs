@@ -24,8 +24,8 @@ use super::webhooks::set_callback_in;
 /// A producer writes a due time itself, and SQLite stores what it writes: a text there would fail
 /// each list that has the order, and each rescue of orders without a job.
 ///
-/// A waiting order has the reason of its hold as it is now: another cause may have taken the place
-/// of the one that the order was parked for.
+/// A waiting order has its hold as it is now: another cause may have taken the place of the one that
+/// the order was parked for.
 macro_rules! select_orders {
     ($($rest:tt)+) => {
         concat!(
@@ -33,9 +33,16 @@ macro_rules! select_orders {
              owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
              last_failure, next_attempt_at, cancel_requested_at, created_at, \
              updated_at, finished_at, revision, tenant, batch, CAST(due_at AS BIGINT) AS due_at, \
-             coalesce((SELECT h.reason FROM sitewright_holds h \
+             waiting_reason, held_by, \
+             (SELECT h.cause FROM sitewright_holds h \
                 WHERE h.id = sitewright_orders.held_by AND h.released_at IS NULL \
-                AND sitewright_orders.state = 'waiting'), waiting_reason) AS waiting_reason \
+                AND sitewright_orders.state = 'waiting') AS hold_cause, \
+             (SELECT h.reason FROM sitewright_holds h \
+                WHERE h.id = sitewright_orders.held_by AND h.released_at IS NULL \
+                AND sitewright_orders.state = 'waiting') AS hold_reason, \
+             (SELECT h.fingerprint FROM sitewright_holds h \
+                WHERE h.id = sitewright_orders.held_by AND h.released_at IS NULL \
+                AND sitewright_orders.state = 'waiting') AS hold_fingerprint \
              FROM sitewright_orders ",
             $($rest)+
         )

@@ -36,7 +36,7 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
             let not_before = asked_for.map_or(0, |ms| u64::from(ms.get()));
             let message = match ai.attempts.as_slice() {
                 // That nothing was sent says less than what opened the breaker.
-                [Attempt { opened_by: Some(opened), .. }] => &opened.message,
+                [Attempt { opened_by: Some(opened), .. }] => opened.in_full(),
                 _ => &ai.message,
             };
             Some(Fault {
@@ -307,6 +307,7 @@ mod tests {
                     opened_by: Some(Box::new(BreakerOpened {
                         status: Some(403),
                         message: message!("a bot check stands before this address"),
+                        words: None,
                         of_probe: false,
                     })),
                     ..unsent("a", Kind::Protocol)

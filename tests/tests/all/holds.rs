@@ -297,7 +297,9 @@ mod cases {
         assert!(text.contains("route:default") && text.contains("add credit"), "{text}");
         let order = factory.order("o59").await;
         assert_eq!((order.state, order.attempts), (OrderState::Waiting, 0));
-        assert!(order.waiting_reason.unwrap().contains("add credit"));
+        let shown = order.waiting_reason.unwrap();
+        assert!(shown.contains("`route:default` (quota)"), "{shown}");
+        assert!(!shown.contains("no credit left for this key"), "the provider's words: {shown}");
         credit.store(true, Ordering::SeqCst);
         assert_all_done(&factory, ORDERS).await;
         drop(worker);
@@ -478,6 +480,15 @@ mod cases {
         for part in ["10 of its last 10", "route release template:faulty", "panicked"] {
             assert!(reason.contains(part), "{reason}");
         }
+        let mut waiting = 0;
+        for number in 0..ORDERS {
+            let order = factory.order(&format!("broken-{number}")).await;
+            let Some(shown) = order.waiting_reason else { continue };
+            assert!(shown.contains("`template:faulty` (circuit, group "), "{shown}");
+            assert!(!shown.contains("panicked"), "the words are another order's: {shown}");
+            waiting += 1;
+        }
+        assert!(waiting > ORDERS / 2, "{waiting}");
         assert!(stated["holds"][0]["probes"].as_i64().unwrap() >= 1, "{stated:#}");
         assert!(worker.log().contains("orders wait and use no attempt"), "{}", worker.log());
         // An order that can be made ends the pause for all.

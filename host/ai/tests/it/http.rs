@@ -864,7 +864,7 @@ async fn e12_what_cannot_help_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said() {
+async fn e10_whoever_the_breaker_turns_away_is_told_how_the_last_call_failed_not_its_words() {
     let busy = json!({"error": {"message": "the machine room is on fire"}}).to_string();
     let mut server =
         Server::start(vec![http("503 Busy", "x-request-id: req_503\r\n", &busy)]).await;
@@ -873,15 +873,17 @@ async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said()
     let turned = gateway.complete(call(), request()).await.unwrap_err();
     assert_eq!(turned.kind, first.kind);
     assert_eq!((turned.attempts.len(), turned.attempts[0].status), (1, None), "nothing was sent");
-    for says in [
-        "nothing was sent",
-        "status 503",
-        "request req_503",
-        "the machine room is on fire",
-        "(breaker)",
-    ] {
+    for says in ["nothing was sent", "status 503", "`sitewright queue stats`", "(breaker)"] {
         assert!(turned.message.as_str().contains(says), "{says}: {turned}");
     }
+    // What a provider says may quote the request of another customer's order.
+    let (met, stored) = (json!(first).to_string(), json!(turned).to_string());
+    for words in ["the machine room is on fire", "req_503"] {
+        assert!(met.contains(words), "{words}: {met}");
+        assert!(!stored.contains(words), "{words}: {stored}");
+    }
+    let opened = turned.attempts[0].opened_by.as_ref().unwrap();
+    assert_eq!(Some(opened.in_full()), first.attempts[0].message.as_ref(), "one group");
     server.request().await;
     assert!(server.seen.try_recv().is_err(), "one request only");
     let open = gateway.open_breakers().remove(0);

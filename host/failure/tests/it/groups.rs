@@ -182,8 +182,18 @@ fn what_a_message_says_of_one_order_only_does_not_count() {
             });
         })
     };
+    // Its words are not in the record, and have the group all the same.
+    let without_words = |opened_by: u16| {
+        let mut record = unsent(opened_by);
+        let opened = record.ai.as_mut().unwrap().attempts[0].opened_by.as_mut().unwrap();
+        let shown = sitewright_model::message!("the provider failed");
+        opened.words = Some(std::mem::replace(&mut opened.message, shown));
+        assert!(!json!(opened).to_string().contains("overloaded"), "{opened:?}");
+        record
+    };
     let rows = [
         (ai("bakery", "x", "first", 503), unsent(503), unsent(529)),
+        (ai("bakery", "x", "first", 503), without_words(503), without_words(529)),
         (
             error("no dish 3 of \"Soup\" in /tmp/x/y, call 01M8357K477S54PXCWJ5Y3G5CR", "c"),
             error("no dish 12 of \"Cake\" in /srv/z, call 01M8357K477S54PXCWJ5Y3GZZZ", "c"),

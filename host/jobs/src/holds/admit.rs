@@ -6,7 +6,7 @@ use std::fmt;
 
 use sitewright_model::message::Message;
 
-use super::{HoldCause, HoldId, HoldKind, NewHold, PARKED_AT_MOST, Probing, set};
+use super::{HoldCause, HoldId, HoldKind, NewHold, PARKED_AT_MOST, Probing, set, shown};
 use crate::driver::{Tx, args, river, sql};
 
 /// What a worker knows about the holds of an order, without asking the database.
@@ -119,7 +119,8 @@ enum Passes {
 async fn passes(tx: &mut Tx, id: &HoldId, now: i64) -> Result<Passes, sqlx::Error> {
     let row = tx
         .optional(
-            "SELECT h.reason AS reason, h.next_probe_at AS next_probe_at,
+            "SELECT h.cause AS cause, h.reason AS reason, h.fingerprint AS fingerprint,
+                h.next_probe_at AS next_probe_at,
                 h.probe_attempt AS probe_attempt, h.expired_at AS expired_at,
                 h.released_at AS released_at,
                 (SELECT o.id FROM sitewright_orders o
@@ -134,14 +135,16 @@ async fn passes(tx: &mut Tx, id: &HoldId, now: i64) -> Result<Passes, sqlx::Erro
             (HoldKind::Missing, _) => {
                 let hold = missing(id);
                 set(tx, &hold, None, now).await?;
-                Ok(Passes::No { reason: hold.reason.to_string() })
+                Ok(Passes::No { reason: hold.shown() })
             }
             (HoldKind::Route | HoldKind::Template, Some(at)) => Ok(Passes::Released { at }),
             // The worker has just found it, and it is not stored yet.
             (HoldKind::Route | HoldKind::Template, None) => Ok(Passes::Free),
         };
     };
-    let reason = row.text("reason")?;
+    let (cause, words) = (row.text("cause")?, row.text("reason")?);
+    let fingerprint = row.opt_text("fingerprint")?;
+    let reason = shown(&id.to_string(), &cause, &words, fingerprint.as_deref());
     if id.kind == HoldKind::Missing {
         return Ok(match row.opt_int("expired_at")? {
             // Its attempt fails, and its record says which templates there are.

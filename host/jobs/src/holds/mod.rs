@@ -18,6 +18,7 @@
 //! | `mod` | the rows: set, list, release |
 //! | `admit` | does a claimed order pass its holds, and is it the probe? |
 //! | `own_queue` | how does a worker get orders that others cannot attempt? |
+//! | `shown` | what may an order that waits say of its hold? |
 //! | `sweep` | makes parked orders due: released ones, one probe at a time, those for this worker |
 //!
 //! **Invariant:** whatever happens to a hold's row, a parked order's job becomes due by itself
@@ -25,6 +26,7 @@
 
 pub(crate) mod admit;
 mod own_queue;
+mod shown;
 mod sweep;
 
 use std::fmt;
@@ -42,6 +44,7 @@ use super::error::Error;
 
 pub use admit::Gate;
 pub use own_queue::OwnQueue;
+pub(crate) use shown::shown;
 pub use sweep::{Served, Sweep, Swept};
 
 /// A parked order is tried again after this long even if nobody releases it: workers of an earlier
@@ -161,7 +164,9 @@ pub enum HoldCause {
 pub struct NewHold {
     pub id: HoldId,
     pub cause: HoldCause,
-    /// What happened and what to do. Every order that waits shows it.
+    /// What happened and what to do, for operators: it may quote the failure of one order. The
+    /// orders that wait show it only if the cause is [`HoldCause::Operator`] or
+    /// [`HoldCause::Missing`].
     pub reason: Message,
     /// The failure that all attempts had, of [`HoldCause::Circuit`].
     pub fingerprint: Option<String>,

@@ -141,7 +141,12 @@ mod tests {
             (OrderState::Waiting, 0, 0, 0)
         );
         assert_eq!((&order.owner_attempt, &order.config_version), (&None, &None));
-        assert!(order.waiting_reason.unwrap().contains("LOCAL_KEY"), "it says what to do");
+        let shown = order.waiting_reason.unwrap();
+        assert!(shown.contains("the provider refuses its key"), "{shown}");
+        assert!(!shown.contains("LOCAL_KEY"), "the words are the operators': {shown}");
+        assert!(only_hold(&database).await.reason.contains("LOCAL_KEY"));
+        let changes = database.states(&["o".to_owned()]).await.unwrap();
+        assert_eq!(changes[0].waiting_reason.as_deref(), Some(&*shown), "also as an event");
         assert!(database.attempts("o").await.unwrap().is_empty());
         assert!(!is_due(&database, "o").await);
         let stats = database.stats().await.unwrap();
@@ -193,7 +198,10 @@ mod tests {
             assert_eq!((held.probes, order.attempts), (probes, 0));
             assert!(held.next_probe_at.unwrap() - before >= at_least, "{held:?}");
             assert_eq!(held.probe_order, None);
-            assert!(order.waiting_reason.unwrap().contains("LOCAL_KEY"));
+            let shown = order.waiting_reason.unwrap();
+            assert!(shown.contains("`route:default` (auth)"), "{shown}");
+            let changes = database.states(&["a".to_owned()]).await.unwrap();
+            assert_eq!(changes[0].waiting_reason.as_deref(), Some(&*shown), "also as an event");
         }
         // The sweep lets the one through that has waited the longest.
         place.sql("UPDATE sitewright_holds SET next_probe_at = 0").await;
@@ -272,7 +280,7 @@ mod tests {
         database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
         parked(&database, "a", &[route()]).await;
         let reason = async || database.order("a").await.unwrap().waiting_reason.unwrap();
-        assert!(reason().await.contains("LOCAL_KEY"));
+        assert!(reason().await.contains("(auth)"));
         let by_operator = NewHold::by_operator(route(), Some("the bill is being paid"));
         database.hold(by_operator).await.unwrap();
         assert!(reason().await.contains("the bill is being paid"));

@@ -191,10 +191,21 @@ pub struct BreakerOpened {
     pub status: Option<u16>,
     /// What went wrong, redacted.
     pub message: Message,
+    /// The same in the words of the provider, which may quote another order; not a part of records.
+    #[serde(skip)]
+    pub words: Option<Message>,
     /// Whether a worker met it when it checked the provider, so that no order has a record of it;
     /// not a part of records.
     #[serde(skip)]
     pub of_probe: bool,
+}
+
+impl BreakerOpened {
+    /// What went wrong, as the order that met it has it in its record if that is known: for
+    /// fingerprints and for operators, not for records of the orders that the breaker rejects.
+    pub fn in_full(&self) -> &Message {
+        self.words.as_ref().unwrap_or(&self.message)
+    }
 }
 
 fn is_zero(value: &u64) -> bool {

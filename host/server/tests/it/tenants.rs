@@ -8,8 +8,8 @@ on_both!(
 
 mod tests {
     use sitewright_jobs::{
-        BulkAction, HoldId, HoldKind, NewAiCall, NewBulkRun, NewHold, NewOrder, OrderState,
-        Selection,
+        BulkAction, HoldCause, HoldId, HoldKind, NewAiCall, NewBulkRun, NewHold, NewOrder,
+        OrderState, Probing, Selection,
     };
     use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
     use sitewright_server::{Access, Route, pages, routes};
@@ -252,6 +252,21 @@ mod tests {
         assert_eq!(foreign.state, OrderState::Failed);
         let answer = api.post("/v1/orders/own-1/cancel").await;
         assert_eq!(answer.body["outcome"], "cancelled", "{answer:?}");
+        // Its order waits for a hold that an order of another tenant caused.
+        let hold = NewHold {
+            id: HoldId::new(HoldKind::Template, "flora"),
+            cause: HoldCause::Circuit,
+            reason: message!("the last page said {FOREIGN}"),
+            fingerprint: Some("5f1c".to_owned()),
+            probing: Probing::Never,
+        };
+        let claimed = api.claim("own-2").await;
+        api.complete(&claimed, Resolution::Hold { failure: None, hold: Box::new(hold) }).await;
+        let order = api.get("/v1/orders/own-2").await.body.to_string();
+        let page = browser.page("/console/orders/own-2").await;
+        for shown in [order, page] {
+            assert!(shown.contains("group 5f1c") && !shown.contains(FOREIGN), "{shown}");
+        }
         // Without its tenant, the same token's orders are those of everybody.
         api.token = Some(new_token(&api.database, &[Scope::Read], None).await);
         assert_eq!(listed(api.get("/v1/orders").await).len(), 3);
