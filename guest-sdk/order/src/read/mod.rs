@@ -204,9 +204,9 @@ fn read_as(
             let at = f.place("business_phone");
             let is_blamed = f.findings.problems(false).iter().any(|problem| problem.pointer == at);
             let message = if is_blamed {
-                "was the last one: no way to reach the business is left, since `business_email` and \
-                 `whatsapp_number` are missing or cannot be used either; send a phone number like \
-                 `+55 19 95550-1011` or an e-mail address like `office@example.com`"
+                "was the last one: no way to reach the business is left, since `business_email` \
+                 and `whatsapp_number` are missing or cannot be used either; send a phone number \
+                 like `+55 19 95550-1011` or an e-mail address like `office@example.com`"
             } else {
                 "is missing, and so are `business_email` and `whatsapp_number`: visitors need one \
                  way to reach the business; send a phone number like `+55 19 95550-1011` or an \
