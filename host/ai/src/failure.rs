@@ -26,6 +26,15 @@ pub(super) enum Unsent {
     DayBudget,
 }
 
+/// What stands between here and the provider, and answered in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Between {
+    /// A bot check or a firewall, which refuses this machine.
+    Guard,
+    /// A proxy that asks for a password.
+    Proxy,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AttemptFailure {
@@ -43,6 +52,8 @@ pub(super) struct AttemptFailure {
     pub(super) asked: bool,
     /// Why nothing was sent, if the provider is not the reason.
     pub(super) unsent: Option<Unsent>,
+    /// What refused the request on its way to the provider.
+    pub(super) between: Option<Between>,
     /// The failure that opened the circuit breaker which rejected this request.
     pub(super) opened_by: Option<Box<AttemptFailure>>,
     /// Whether a probe met it, and no order.
@@ -70,6 +81,7 @@ impl AttemptFailure {
             limit: None,
             asked: true,
             unsent: None,
+            between: None,
             opened_by: None,
             of_probe: false,
             unconnected: false,

@@ -1,6 +1,6 @@
 //! The message of a failed attempt: what happened, at which provider, and the hint what to do.
 
-use super::failure::{AttemptFailure, Unsent};
+use super::failure::{AttemptFailure, Between, Unsent};
 use super::provider::Provider;
 use sitewright_model::ai::{AiErrorKind, Limit};
 use sitewright_model::message;
@@ -89,6 +89,20 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         return "orders go on at midnight UTC; to let them go on at once, raise the budget and \
                 restart the worker"
             .to_owned();
+    }
+    match failure.between {
+        Some(Between::Guard) => {
+            return format!(
+                "let this machine's requests pass the bot check or firewall, or set base_url of \
+                 {keys} to the provider's own API address"
+            );
+        }
+        Some(Between::Proxy) => {
+            return format!(
+                "write them into the address of the proxy (`proxy` of {keys}, or HTTPS_PROXY)"
+            );
+        }
+        None => {}
     }
     match failure.kind {
         AiErrorKind::Auth => match provider.key_source() {

@@ -2,7 +2,7 @@
 //! status says nothing about the key or the model.
 
 use super::error_body;
-use super::failure::AttemptFailure;
+use super::failure::{AttemptFailure, Between};
 use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
@@ -23,13 +23,9 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
     let page = error_body::html(text);
     if is_bot_check(head, text) {
         let detail = format!(
-            "a bot check stands before this address and answered instead of the provider: {page}; \
-             let this machine's requests pass it, or use the provider's own API address"
+            "a bot check stands before this address and answered instead of the provider: {page}"
         );
-        return Some(AttemptFailure {
-            retryable: false,
-            ..AttemptFailure::new(AiErrorKind::Protocol, detail)
-        });
+        return Some(by(Between::Guard, detail));
     }
     let detail = match head.status {
         413 if is_proxy(head, text) => format!(
@@ -40,14 +36,24 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
             "a server in front of the provider answered with {page}, not the provider; check that \
              base_url begins with the right scheme (https) and has the right port"
         ),
-        401 | 403 => format!(
-            "a server in front of the provider answered with {page}, not the provider; check \
-             whether a proxy or firewall must let this machine pass"
-        ),
+        401 | 403 => {
+            let detail =
+                format!("a server in front of the provider answered with {page}, not the provider");
+            return Some(by(Between::Guard, detail));
+        }
         _ => return None,
     };
     let kind = if head.status == 413 { AiErrorKind::InvalidRequest } else { AiErrorKind::Protocol };
     Some(AttemptFailure { retryable: false, ..AttemptFailure::new(kind, detail) })
+}
+
+/// What to do about it is the hint of the failure.
+fn by(between: Between, detail: impl Into<String>) -> AttemptFailure {
+    AttemptFailure {
+        retryable: false,
+        between: Some(between),
+        ..AttemptFailure::new(AiErrorKind::Protocol, detail)
+    }
 }
 
 /// Whether Cloudflare's firewall refuses a program, which gets a number instead of a page: the
@@ -59,18 +65,15 @@ fn is_firewall(text: &str) -> bool {
 
 fn of_firewall(text: &str) -> AttemptFailure {
     let detail = format!(
-        "a firewall of Cloudflare stands before this address and refuses this machine ({}); let \
-         this machine's requests pass it, or use the provider's own API address",
+        "a firewall of Cloudflare stands before this address and refuses this machine ({})",
         text.trim()
     );
-    AttemptFailure { retryable: false, ..AttemptFailure::new(AiErrorKind::Protocol, detail) }
+    by(Between::Guard, detail)
 }
 
 /// The failure of a proxy that asks for a password.
 fn of_proxy() -> AttemptFailure {
-    let detail = "a proxy in front of the provider asks for a name and a password; write them into \
-                  the address of the proxy (`proxy` of the provider, or HTTPS_PROXY)";
-    AttemptFailure { retryable: false, ..AttemptFailure::new(AiErrorKind::Protocol, detail) }
+    by(Between::Proxy, "a proxy in front of the provider asks for a name and a password")
 }
 
 /// Whether a web server wrote the page that operators put in front of models. Providers have limits

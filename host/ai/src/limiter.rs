@@ -486,6 +486,7 @@ fn rejected(until: Instant, failures: u32, last: &AttemptFailure) -> AttemptFail
     // Not waited for: the route's next candidate is faster.
     AttemptFailure {
         asked: false,
+        between: last.between,
         opened_by: Some(Box::new(last.clone())),
         causes: shown.causes,
         closed_for_ms: NonZeroU32::new(u32::try_from(closed_for.as_millis()).unwrap_or(u32::MAX)),

@@ -8,7 +8,7 @@ use super::address;
 use super::chart::{Sparkline, sparkline};
 use super::frame::Frame;
 use super::record::RecordView;
-use super::text::{When, count_of, short, span};
+use super::text::{When, count_of, counted_of, short, span};
 
 /// How far back failures are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,11 +187,14 @@ struct CausePage<'a> {
     f: &'a Frame,
     fingerprint: &'a str,
     row: CauseRow,
+    /// How often it happened: `3 failures of 2 orders`.
+    number: String,
     r: RecordView,
     occurrences: Vec<Occurrence>,
     orders: Vec<OrderLink>,
     orders_more: usize,
-    retriable: String,
+    /// What the button says that retries them.
+    retry: String,
     may_retry: bool,
     retry_href: String,
 }
@@ -228,11 +231,19 @@ pub fn cause(frame: &Frame, facts: &CauseFacts) -> Result<String, askama::Error>
         f: frame,
         fingerprint,
         row: row(&facts.cause, frame.now),
+        number: format!(
+            "{} of {}",
+            counted_of(facts.cause.group.count, "failure", "failures"),
+            counted_of(facts.cause.group.orders, "order", "orders")
+        ),
         r: RecordView::of(&facts.newest),
         occurrences: facts.failures.iter().map(occurrence).collect(),
         orders: facts.orders.iter().map(|id| link(id)).collect(),
         orders_more: facts.order_count.saturating_sub(facts.orders.len()),
-        retriable: count_of(facts.retriable as u64),
+        retry: match facts.retriable {
+            1 => "Retry this order…".to_owned(),
+            many => format!("Retry these {}…", count_of(many as u64)),
+        },
         may_retry: frame.may_operate() && facts.retriable > 0,
         retry_href: format!("{}/retry", address::cause(fingerprint)),
     }

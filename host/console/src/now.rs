@@ -62,7 +62,7 @@ pub struct NowFacts {
     pub hours: usize,
     /// What AI replies have cost since then.
     pub cost: RecentCost,
-    /// Causes of failures since then, the newest first.
+    /// Causes of failures since then, the newest first, without orders that were cancelled.
     pub causes: Vec<Cause>,
 }
 
@@ -244,20 +244,33 @@ fn sentence(stats: &Stats, numbers: &[Ended]) -> (Level, String, String) {
         let advice = "Start more workers, or raise worker.max_orders.".to_owned();
         return (Level::Warning, sentence, advice);
     }
-    if unfinished == 0 {
-        let advice = match live {
-            0 => "No worker runs, and no order waits for one.".to_owned(),
-            _ => "Nothing is queued.".to_owned(),
-        };
-        return (Level::Good, "All is well.".to_owned(), advice);
+    let advice = match (unfinished, live) {
+        (0, 0) => "No worker runs, and no order waits for one.".to_owned(),
+        (0, _) => "Nothing is queued.".to_owned(),
+        _ => format!(
+            "{} running, {} queued, {} waiting for another attempt.",
+            count(running),
+            count(queued),
+            count(waiting)
+        ),
+    };
+    (Level::Good, of_all(numbers), advice)
+}
+
+/// What is said if nothing has to be done now. It is of the same hours as the tile of failures.
+fn of_all(numbers: &[Ended]) -> String {
+    let failed: i64 = numbers.iter().map(|one| one.failed).sum();
+    if failed == 0 {
+        return "All is well.".to_owned();
     }
-    let advice = format!(
-        "{} running, {} queued, {} waiting for another attempt.",
-        count(running),
-        count(queued),
-        count(waiting)
-    );
-    (Level::Good, "All is well.".to_owned(), advice)
+    let ended: i64 = numbers.iter().map(|one| one.total()).sum();
+    let hours = i64::try_from(numbers.len()).unwrap_or(i64::MAX);
+    format!(
+        "{} of {} failed in the last {}.",
+        count(failed),
+        counted(ended, "order", "orders"),
+        counted(hours, "hour", "hours")
+    )
 }
 
 fn wait(orders: i64) -> String {
@@ -496,7 +509,8 @@ mod tests {
     #[test]
     fn the_worst_is_said_first() {
         let queued = [(OrderState::Queued, 3)];
-        let good = [Ended { succeeded: 20, failed: 1, cancelled: 0 }];
+        let good = [Ended { succeeded: 20, failed: 0, cancelled: 1 }];
+        let some = [Ended { succeeded: 18, failed: 2, cancelled: 1 }, good[0]];
         let bad = [Ended { succeeded: 5, failed: 5, cancelled: 0 }];
         let said = |stats: &Stats, numbers: &[Ended]| {
             let (level, sentence, advice) = sentence(stats, numbers);
@@ -506,6 +520,9 @@ mod tests {
         let well = (Level::Good, "All is well.".to_owned());
         assert_eq!(said(&stats(&[]), &[]), well);
         assert_eq!(said(&stats(&queued), &good), well);
+        let failed = "2 of 42 orders failed in the last 2 hours.".to_owned();
+        assert_eq!(said(&stats(&queued), &some), (Level::Good, failed.clone()));
+        assert_eq!(said(&stats(&[]), &some), (Level::Good, failed));
         let failing = "5 of the last 10 orders failed.".to_owned();
         assert_eq!(said(&stats(&queued), &bad), (Level::Bad, failing.clone()));
         let old = Stats { oldest_queued_ms: Some(3_600_000), ..stats(&queued) };

@@ -8,7 +8,7 @@ use sitewright_model::ai::AttemptOutcome;
 use super::address;
 use super::frame::{Frame, Level};
 use super::record::{LimitBar, limit_bars};
-use super::text::{When, count, count_of, counted, dollars, short, span};
+use super::text::{When, count, count_of, counted, counted_of, dollars, short, span};
 
 /// Entries of the timeline, attempts and AI calls that are shown; the newest.
 const SHOWN: usize = 80;
@@ -448,7 +448,7 @@ struct ErasePage<'a> {
     is_running: bool,
     is_published: bool,
     has_store: bool,
-    rows: Vec<(&'static str, String)>,
+    rows: Vec<String>,
     complaint: Option<&'a str>,
 }
 
@@ -467,11 +467,11 @@ pub fn erase(frame: &Frame, facts: &EraseFacts) -> Result<String, askama::Error>
         is_published: order.current_release.is_some(),
         has_store: *has_store,
         rows: vec![
-            ("attempts", count_of(rows.attempts)),
-            ("failure records", count_of(rows.failures)),
-            ("AI replies", count_of(rows.ai_calls)),
-            ("stages that were reported", count_of(rows.events)),
-            ("deliveries of webhooks", count_of(rows.deliveries)),
+            counted_of(rows.attempts, "attempt", "attempts"),
+            counted_of(rows.failures, "failure record", "failure records"),
+            counted_of(rows.ai_calls, "AI reply", "AI replies"),
+            counted_of(rows.events, "stage that was reported", "stages that were reported"),
+            counted_of(rows.deliveries, "delivery of a webhook", "deliveries of webhooks"),
         ],
         complaint: complaint.as_deref(),
     }

@@ -80,13 +80,21 @@ pub(crate) fn counted(number: i64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
-/// The share of a part in percent: `12.5 %`. One that is not nothing does not look like it.
+/// The same of a number that is never negative.
+pub(crate) fn counted_of(number: u64, one: &str, many: &str) -> String {
+    counted(i64::try_from(number).unwrap_or(i64::MAX), one, many)
+}
+
+/// The share of a part in percent, rounded: `12.5 %`. One that is not nothing does not look like it,
+/// nor one that is not all.
 pub(crate) fn share(part: i64, all: i64) -> String {
     if all <= 0 {
         return "–".to_owned();
     }
-    match part.saturating_mul(1_000) / all {
+    let (part, all) = (i128::from(part), i128::from(all));
+    match (part * 2_000 + all) / (all * 2) {
         0 if part > 0 => "< 0.1 %".to_owned(),
+        1_000 if part < all => "> 99.9 %".to_owned(),
         mille => format!("{}.{} %", mille / 10, mille % 10),
     }
 }
@@ -125,8 +133,18 @@ mod tests {
         assert_eq!((when.ago.as_str(), when.iso.as_str()), ("3 min ago", "2025-11-29T08:00:00Z"));
         assert_eq!(When::new(20_000, 0).ago, "in 20 s");
         assert_eq!(When::new(i64::MAX, 0).exact, "1970-01-01 00:00:00 UTC");
-        let shares = [(0, 0), (0, 8), (1, 8), (1, 1_000_000), (8, 8)].map(|(a, b)| share(a, b));
-        assert_eq!(shares, ["–", "0.0 %", "12.5 %", "< 0.1 %", "100.0 %"]);
+        for (part, all, says) in [
+            (0, 0, "–"),
+            (0, 8, "0.0 %"),
+            (1, 8, "12.5 %"),
+            (3, 21, "14.3 %"),
+            (2, 3, "66.7 %"),
+            (1, 1_000_000, "< 0.1 %"),
+            (999_999, 1_000_000, "> 99.9 %"),
+            (8, 8, "100.0 %"),
+        ] {
+            assert_eq!(share(part, all), says, "{part} of {all}");
+        }
         assert_eq!(tail("a\nb\nc", 2, 80), (1, "b\nc".to_owned()));
     }
 }

@@ -157,12 +157,15 @@ pub fn load_as(bytes: &[u8], reading: Reading<'_>) -> Result<OrderSnapshot, Inva
         && order.whatsapp_phone.is_none()
     {
         let problems = order.notices.iter().filter(|notice| notice.is_warning());
-        let problems = problems.map(|notice| notice.clone().into_problem()).collect();
-        let unreachable = InvalidOrder::content(kind, Some(id.clone()), problems);
-        let unreachable = unreachable.unwrap_or_else(|| {
-            let message = "names no way to reach the business".to_owned();
-            InvalidOrder::unreadable(kind, message)
-        });
+        let mut problems: Vec<Problem> =
+            problems.map(|notice| notice.clone().into_problem()).collect();
+        // That each value was left out does not say why there is no order.
+        let message = "has no way left to reach the business: none of `business_phone`, \
+                       `business_email` and `whatsapp_number` can be used; send a phone number \
+                       like `+55 19 95550-1011` or an e-mail address like `office@example.com`";
+        problems.push(Problem::new("", message));
+        let unreachable = InvalidOrder::content(kind, Some(id.clone()), problems)
+            .unwrap_or_else(|| InvalidOrder::unreadable(kind, message.to_owned()));
         order.notices.retain(|notice| !notice.is_warning());
         return Err(unreachable.noticing(order.notices));
     }

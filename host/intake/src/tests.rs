@@ -296,7 +296,9 @@ fn numbers_are_international_if_the_country_is_known() {
     assert!(order.notices[0].message.contains("+44 20 7946 0123 01"), "{order:?}");
     let only = json!({"id": 1, "business_name": "x", "business_phone": "+44 20 7946 0123 01"});
     let invalid = loaded(only.to_string().as_bytes()).unwrap_err();
-    assert_eq!(pointers(&invalid), ["/business_phone"], "nothing else reaches the business");
+    assert_eq!(pointers(&invalid), ["/business_phone", ""], "nothing else reaches the business");
+    let last = invalid.problems().last().unwrap();
+    assert!(last.message.contains("no way left to reach the business"), "{last:?}");
 }
 
 #[test]

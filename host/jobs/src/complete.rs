@@ -104,11 +104,7 @@ impl Coalesced for CompleteAttempt {
                 _ => None,
             };
             answers.push(release.map(|release| {
-                attempts.push(vec![
-                    json!(claimed.order),
-                    json!(claimed.attempt.to_string()),
-                    json!(release),
-                ]);
+                attempts.push(vec![json!(claimed.attempt.to_string()), json!(release)]);
                 let (attempt, order) = (AttemptEnd::Succeeded, OrderState::Succeeded);
                 CompleteOutcome::Done { attempt, order, next_attempt_at: None }
             }));
@@ -117,12 +113,9 @@ impl Coalesced for CompleteAttempt {
         let sql = over_json!(
             tx,
             "UPDATE sitewright_attempts SET outcome = {attempt:succeeded}, ended_at = $2, release = \
-             t.value ->> 2, failure_id = NULL,
-                last_stage = (SELECT stage FROM sitewright_events
-                    WHERE order_id = t.value ->> 0 AND attempt_id = t.value ->> 1 ORDER BY \
-             sitewright_events.id DESC LIMIT 1)
+             t.value ->> 1, failure_id = NULL, last_stage = NULL
              FROM ",
-            " WHERE sitewright_attempts.id = t.value ->> 1 AND outcome IS NULL"
+            " WHERE sitewright_attempts.id = t.value ->> 0 AND outcome IS NULL"
         );
         tx.execute(sql, args![&json_rows(attempts.into_iter()), now]).await?;
         Ok(answers)
@@ -206,16 +199,7 @@ async fn complete_in(
     if let Some(failure) = failure {
         insert_failure(tx, &claimed.order, &attempt, failure, now).await?;
     }
-    end_attempt(
-        tx,
-        &claimed.order,
-        &attempt,
-        plan.attempt,
-        release,
-        failure.map(|failure| &*failure.id),
-        now,
-    )
-    .await?;
+    end_attempt(tx, &attempt, plan.attempt, release, failure, now).await?;
     tx.execute(
         "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, \
          job_id = $3, attempts = attempts + $4,
@@ -310,22 +294,28 @@ pub(super) async fn insert_failure(
     .map(drop)
 }
 
+/// The last stage is that of the failure record. The stages that watchers read are stored in
+/// batches, so the latest may be missing when the attempt ends.
 pub(super) async fn end_attempt(
     tx: &mut Tx,
-    order: &str,
     attempt: &str,
     end: AttemptEnd,
     release: Option<&str>,
-    failure: Option<&str>,
+    failure: Option<&NewFailure>,
     now: i64,
 ) -> Result<(), sqlx::Error> {
     tx.execute(
-        "UPDATE sitewright_attempts SET outcome = $3, ended_at = $4, release = $5, failure_id = \
-         $6, last_stage =
-            (SELECT stage FROM sitewright_events WHERE order_id = $2 AND attempt_id = $1 ORDER BY \
-         id DESC LIMIT 1)
+        "UPDATE sitewright_attempts SET outcome = $2, ended_at = $3, release = $4, failure_id = \
+         $5, last_stage = $6
          WHERE id = $1 AND outcome IS NULL",
-        args![attempt, order, end.as_str(), now, release, failure],
+        args![
+            attempt,
+            end.as_str(),
+            now,
+            release,
+            failure.map(|failure| &*failure.id),
+            failure.and_then(NewFailure::last_stage)
+        ],
     )
     .await
     .map(drop)

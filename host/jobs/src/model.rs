@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use sitewright_model::failure::{FailureRecord, OfAttempt};
+use sitewright_model::failure::{FailureRecord, OfAttempt, UNKNOWN_STAGE};
 use sitewright_model::message::Message;
 use sitewright_model::time::now_ms;
 use sitewright_model::trace::TraceParent;
@@ -522,6 +522,7 @@ pub struct Attempt {
     pub release: Option<String>,
     /// The id of its failure record.
     pub failure: Option<String>,
+    /// The stage that its failure record names; `None` if it has no record, or one without a stage.
     pub last_stage: Option<String>,
 }
 
@@ -664,6 +665,13 @@ pub struct NewFailure {
     pub kind: String,
     pub message: Message,
     pub record: Json,
+}
+
+impl NewFailure {
+    /// The stage that the attempt ended in; `None` if the record does not know it.
+    pub(crate) fn last_stage(&self) -> Option<&str> {
+        self.record.get("stage")?.as_str().filter(|stage| *stage != UNKNOWN_STAGE)
+    }
 }
 
 impl From<&FailureRecord> for NewFailure {

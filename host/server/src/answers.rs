@@ -197,6 +197,9 @@ pub(crate) struct BreakerChange {
     pub(crate) provider: String,
     /// The number of breakers that were open, in all workers.
     pub(crate) breakers: u64,
+    /// That this server does not know the provider, and no worker has an open breaker of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<&'static str>,
 }
 
 /// A bulk action that was tried, started or stopped.

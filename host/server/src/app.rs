@@ -122,6 +122,9 @@ pub struct ServerParts {
     pub configuration: Vec<ConfigurationKey>,
     /// Names of the routes for AI calls, which can be held.
     pub routes: Vec<String>,
+    /// Names of the providers of AI models, whose circuit breakers can be released. Empty if this
+    /// configuration has none.
+    pub providers: Vec<String>,
     pub templates: TemplateNames,
     pub conformance: ConformanceReports,
     /// Which languages templates write, as far as this machine knows.
@@ -155,6 +158,7 @@ pub(crate) struct Shared {
     pub(crate) config_version: String,
     pub(crate) configuration: Vec<ConfigurationKey>,
     pub(crate) routes: Vec<String>,
+    pub(crate) providers: Vec<String>,
     pub(crate) templates: TemplateNames,
     pub(crate) conformance: ConformanceReports,
     pub(crate) languages: Languages,
@@ -207,6 +211,7 @@ impl App {
             config_version,
             configuration,
             routes,
+            providers,
             templates,
             conformance,
             languages,
@@ -246,6 +251,7 @@ impl App {
             config_version,
             configuration,
             routes,
+            providers,
             templates,
             conformance,
             languages,

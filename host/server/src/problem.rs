@@ -47,6 +47,8 @@ pub enum ProblemKind {
     NoSuchFailure,
     /// There is no such route for AI calls.
     NoSuchRoute,
+    /// There is no such provider of AI models.
+    NoSuchProvider,
     /// There is no such webhook.
     NoSuchWebhook,
     /// There is no such delivery of a webhook.
@@ -115,6 +117,7 @@ impl ProblemKind {
             | ProblemKind::NoSuchOrder
             | ProblemKind::NoSuchFailure
             | ProblemKind::NoSuchRoute
+            | ProblemKind::NoSuchProvider
             | ProblemKind::NoSuchWebhook
             | ProblemKind::NoSuchDelivery
             | ProblemKind::NoSuchBulk
@@ -162,6 +165,7 @@ impl ProblemKind {
             ProblemKind::NoSuchOrder => "There is no such order",
             ProblemKind::NoSuchFailure => "There is no such failure",
             ProblemKind::NoSuchRoute => "There is no such route",
+            ProblemKind::NoSuchProvider => "There is no such provider",
             ProblemKind::NoSuchWebhook => "There is no such webhook",
             ProblemKind::NoSuchDelivery => "There is no such delivery",
             ProblemKind::NoSuchHook => "There is no such hook",
@@ -221,7 +225,8 @@ impl ProblemKind {
             }
             ProblemKind::NoSuchOrder => "GET /v1/orders lists the orders there are",
             ProblemKind::NoSuchFailure => "GET /v1/failures lists the failures there are",
-            ProblemKind::NoSuchRoute => "hold one of the routes of `[ai.routes]`, or template:NAME",
+            ProblemKind::NoSuchRoute => "name one of the routes of `[ai.routes]`, or template:NAME",
+            ProblemKind::NoSuchProvider => "name one of the providers of `[ai.providers]`",
             ProblemKind::NoSuchWebhook => "GET /v1/webhooks lists the webhooks there are",
             ProblemKind::NoSuchDelivery => {
                 "GET /v1/webhooks/deliveries lists the deliveries there are"

@@ -71,6 +71,16 @@ pub(crate) async fn new_hold(
     reason: Option<&str>,
 ) -> Result<NewHold, Problem> {
     let id = hold_id(name)?;
+    check_name(app, &id).await?;
+    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON || reason.contains('\0')) {
+        let detail = format!("`reason` has more than {MAX_REASON} characters, or a zero");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    Ok(NewHold::by_operator(id, reason))
+}
+
+/// Refuses the name of a route or a template that there is not.
+async fn check_name(app: &App, id: &HoldId) -> Result<(), Problem> {
     if id.kind == HoldKind::Route && !app.routes.contains(&id.name) {
         let detail = format!("there is no route {:?}", id.name);
         return Err(Problem::new(ProblemKind::NoSuchRoute, detail).with("routes", &app.routes));
@@ -79,11 +89,7 @@ pub(crate) async fn new_hold(
         // A name that nobody has is a slip of the pen: its orders would go on.
         templates::check(app, &id.name).await?;
     }
-    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON || reason.contains('\0')) {
-        let detail = format!("`reason` has more than {MAX_REASON} characters, or a zero");
-        return Err(Problem::new(ProblemKind::BadRequest, detail));
-    }
-    Ok(NewHold::by_operator(id, reason))
+    Ok(())
 }
 
 /// `PUT /v1/holds/{id}`.
@@ -103,6 +109,10 @@ pub(crate) async fn hold(
 pub(crate) async fn release(State(app): State<App>, Id(name): Id) -> Result<Response, Problem> {
     let id = hold_id(&name)?;
     let was_held = app.database.release_hold(&id).await?;
+    // What was held may be gone from the configuration, and can still be released.
+    if !was_held {
+        check_name(&app, &id).await?;
+    }
     let outcome = if was_held { Outcome::Released } else { Outcome::NotHeld };
     Ok(answer(StatusCode::OK, &HoldChange { outcome, hold: id }))
 }
@@ -185,11 +195,20 @@ pub(crate) async fn release_breakers(
     Id(provider): Id,
 ) -> Result<Response, Problem> {
     let breakers = app.database.release_breakers(&provider).await?;
-    let (status, outcome) = match breakers {
-        0 => (StatusCode::OK, Outcome::Unchanged),
-        _ => (StatusCode::ACCEPTED, Outcome::Released),
-    };
-    Ok(answer(status, &BreakerChange { outcome, provider, breakers }))
+    if breakers > 0 {
+        let change = BreakerChange { outcome: Outcome::Released, provider, breakers, note: None };
+        return Ok(answer(StatusCode::ACCEPTED, &change));
+    }
+    // Workers may have another configuration, so a server without providers knows no better.
+    let is_known = app.providers.contains(&provider);
+    if !is_known && !app.providers.is_empty() {
+        let detail = format!("there is no provider {provider:?}");
+        let problem = Problem::new(ProblemKind::NoSuchProvider, detail);
+        return Err(problem.with("providers", &app.providers));
+    }
+    let note = (!is_known).then_some("this server's configuration has no provider of this name");
+    let change = BreakerChange { outcome: Outcome::Unchanged, provider, breakers, note };
+    Ok(answer(StatusCode::OK, &change))
 }
 
 /// The parameters of `GET /v1/audit`.

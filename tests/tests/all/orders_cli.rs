@@ -503,10 +503,9 @@ mod tests {
         ai_call(&database, &claimed).await;
         insta::assert_snapshot!("show_running", masked(&fixture.ok(&["order", "show", "24"]).0));
         // D3: the reason and the end of the wait.
-        let retry = Resolution::Retry {
-            failure: failure(&claimed, FailureKind::Ai),
-            after: Duration::from_secs(60),
-        };
+        let mut failed = failure(&claimed, FailureKind::Ai);
+        failed.record["stage"] = json!("copy");
+        let retry = Resolution::Retry { failure: failed, after: Duration::from_secs(60) };
         complete(&database, &claimed, retry).await;
         let (text, report) = fixture.ok(&["order", "show", "24"]);
         insta::assert_snapshot!("show_waiting", masked(&text));

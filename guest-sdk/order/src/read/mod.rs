@@ -203,12 +203,16 @@ fn read_as(
             f.findings.blame(&places);
             let at = f.place("business_phone");
             let is_blamed = f.findings.problems(false).iter().any(|problem| problem.pointer == at);
-            let message = "is missing, and so are `business_email` and `whatsapp_number`: \
-                           visitors need one way to reach the business; send a phone number like \
-                           `+55 19 95550-1011` or an e-mail address like `office@example.com`";
-            if !is_blamed {
-                f.findings.refuse(&at, message);
-            }
+            let message = if is_blamed {
+                "was the last one: no way to reach the business is left, since `business_email` \
+                 and `whatsapp_number` are missing or cannot be used either; send a phone number \
+                 like `+55 19 95550-1011` or an e-mail address like `office@example.com`"
+            } else {
+                "is missing, and so are `business_email` and `whatsapp_number`: visitors need one \
+                 way to reach the business; send a phone number like `+55 19 95550-1011` or an \
+                 e-mail address like `office@example.com`"
+            };
+            f.findings.refuse(&at, message);
         }
         let emergency_phone = f.phone(&["emergency_phone", "emergency_number"], false);
         let address = content::address(&mut f, &["business_address", "address", "street_address"]);

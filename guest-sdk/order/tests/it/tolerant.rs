@@ -35,6 +35,13 @@ fn an_order_needs_an_id_a_name_and_one_way_to_reach_the_business() {
     let problems = read(&document).unwrap_err();
     let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
     assert_eq!(pointers, ["/business_email", "/business_phone"]);
+    // That each was left out does not say why there is no order.
+    let document = json!({"id": 1, "business_name": "x", "business_email": "nobody",
+        "business_phone": "call me"});
+    let problems = read(&document).unwrap_err();
+    let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/business_email", "/business_phone", "/business_phone"]);
+    assert!(problems[2].message.contains("no way to reach the business is left"), "{problems:?}");
 }
 
 /// A field, a value, and what is said about it: the level, the pointer if it is below the field,

@@ -291,6 +291,22 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
             &["an HTML page (502 Bad Gateway)"],
         ),
         (
+            "403 of a firewall",
+            http("403 Forbidden", "", "error code: 1020"),
+            Protocol,
+            Some(403),
+            "1020",
+            &["a firewall of Cloudflare", "(403)", "let this machine's requests pass"],
+        ),
+        (
+            "403 HTML",
+            http("403 Forbidden", "content-type: text/html\r\n", page),
+            Protocol,
+            Some(403),
+            "<html>",
+            &["a server in front of the provider", "let this machine's requests pass"],
+        ),
+        (
             "200 HTML",
             http("200 OK", "content-type: text/html\r\n", page),
             Protocol,

@@ -108,6 +108,7 @@ pub(super) async fn bind(
         config_version: config.version.clone(),
         configuration,
         routes: config.ai.routes.keys().cloned().collect(),
+        providers: config.ai.providers.keys().cloned().collect(),
         templates,
         conformance,
         languages: Setup::languages(config),

@@ -171,10 +171,10 @@ fn breaker_text(breaker: &Breaker, at: i64) -> String {
         _ => "the next call is let through".to_owned(),
     };
     format!(
-        "{BAD}breaker open{BAD:#} {model}  for {}; {next}\n  {} failures in a row, the last with {} \
+        "{BAD}breaker open{BAD:#} {model}  for {}; {next}\n  {} in a row, the last with {} \
          ({status}) {DIM}(worker {}){DIM:#}\n\n",
         when::span(at.saturating_sub(breaker.since)),
-        breaker.failures,
+        output::count(breaker.failures, "failure"),
         clean(&breaker.kind),
         clean(&breaker.worker),
     )

@@ -65,7 +65,7 @@ async fn act(
     match command {
         Command::List => list(database, config, json).await,
         Command::Hold { name, reason } => hold(database, config, &name, reason, json).await,
-        Command::Release { name } => release(database, &name, json).await,
+        Command::Release { name } => release(database, config, &name, json).await,
     }
 }
 
@@ -138,6 +138,18 @@ async fn hold(
     json: bool,
 ) -> Result<Exit, SetupError> {
     let id = id_of(name)?;
+    check_name(database, config, &id).await?;
+    let hold = NewHold::by_operator(id.clone(), reason.as_deref());
+    let new = database.hold(hold).await?;
+    audit::done(database, "hold.set", Some(id.to_string())).await?;
+    let outcome = if new { "held" } else { "already_held" };
+    let says = if new { "is held: its orders wait" } else { "was held already; its reason is new" };
+    report(outcome, &id, says, json);
+    Ok(Exit::Done)
+}
+
+/// Refuses the name of a route or a template that there is not.
+async fn check_name(database: &Database, config: &Config, id: &HoldId) -> Result<(), SetupError> {
     if id.kind == HoldKind::Route && !config.ai.routes.contains_key(&id.name) {
         let known: Vec<&str> = config.ai.routes.keys().map(String::as_str).collect();
         return Err(SetupError::Usage(message!(
@@ -149,13 +161,7 @@ async fn hold(
     if id.kind == HoldKind::Template {
         check_template(database, config, &id.name).await?;
     }
-    let hold = NewHold::by_operator(id.clone(), reason.as_deref());
-    let new = database.hold(hold).await?;
-    audit::done(database, "hold.set", Some(id.to_string())).await?;
-    let outcome = if new { "held" } else { "already_held" };
-    let says = if new { "is held: its orders wait" } else { "was held already; its reason is new" };
-    report(outcome, &id, says, json);
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// A name that neither a worker nor the templates folder has is a slip of the pen: its orders would
@@ -183,14 +189,23 @@ async fn check_template(
     }
     let known: Vec<String> = known.into_iter().collect();
     Err(SetupError::Usage(message!(
-        "there is no template `{name}`, so nothing was held; the templates are: {}",
+        "there is no template `{name}`, so nothing was changed; the templates are: {}",
         if known.is_empty() { "none".to_owned() } else { clean(&known.join(", ")) }
     )))
 }
 
-async fn release(database: &Database, name: &str, json: bool) -> Result<Exit, SetupError> {
+async fn release(
+    database: &Database,
+    config: &Config,
+    name: &str,
+    json: bool,
+) -> Result<Exit, SetupError> {
     let id = id_of(name)?;
     let was_held = database.release_hold(&id).await?;
+    // What was held may be gone from the configuration, and can still be released.
+    if !was_held {
+        check_name(database, config, &id).await?;
+    }
     audit::done(database, "hold.release", Some(id.to_string())).await?;
     let (outcome, says) = if was_held {
         ("released", "is released: workers take its orders within about a second")

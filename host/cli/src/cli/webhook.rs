@@ -423,13 +423,25 @@ async fn test(
     let Some((delivery, attempts)) = database.delivery(&claimed.id).await? else {
         return Err(no_delivery(&claimed.id));
     };
+    let note = (answer == Answer::Gone).then_some(
+        "this was a test, which changes nothing: the webhook stays as it is; the same answer to a \
+         delivery of an event disables it",
+    );
     if json {
         let outcome = if accepted { "delivered" } else { "refused" };
-        output::print_json(
-            &json!({ "outcome": outcome, "delivery": delivery, "attempts": attempts }),
-        );
+        output::print_json(&json!({
+            "outcome": outcome,
+            "delivery": delivery,
+            "attempts": attempts,
+            "note": note,
+        }));
     } else {
-        output::print(&detail(&delivery, &attempts));
+        let mut text = detail(&delivery, &attempts);
+        if let Some(note) = note {
+            text.push_str(note);
+            text.push('\n');
+        }
+        output::print(&text);
     }
     Ok(if accepted { Exit::Done } else { Exit::Host })
 }

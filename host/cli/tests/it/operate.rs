@@ -97,6 +97,8 @@ fn what_would_have_no_effect_is_refused() {
     for (args, says) in [
         (&["route", "hold", "template:nope"][..], "the templates are: flora"),
         (&["route", "hold", "nope"], "the routes are: default"),
+        (&["route", "release", "nope"], "the routes are: default"),
+        (&["route", "release", "template:nope"], "the templates are: flora"),
         (&["token", "create", "ci", "--scope", "read", "--expires", "0s"], "over at once"),
         (&["token", "create", "ci", "--scope", "read", "--expires", "2001-01-01"], "is past"),
     ] {

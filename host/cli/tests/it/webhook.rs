@@ -201,6 +201,7 @@ fn a_webhook_is_tried_listed_and_sent_again() {
         let id = got.id.clone();
         got.answer("202 Accepted");
         receiver.recv_timeout(PATIENCE).unwrap().answer("500 Internal Server Error");
+        receiver.recv_timeout(PATIENCE).unwrap().answer("410 Gone");
         id
     });
     let tried = run(folder, &["webhook", "test", "crm"]);
@@ -212,11 +213,15 @@ fn a_webhook_is_tried_listed_and_sent_again() {
     let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
     assert_eq!(refused["delivery"]["state"], "given_up", "{refused}");
     assert_eq!(refused["attempts"][0]["status"], 500, "{refused}");
+    let gone = run(folder, &["webhook", "test", "crm"]);
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    let text = String::from_utf8(gone.stdout).unwrap();
+    assert!(text.contains("410") && text.contains("which changes nothing"), "{text}");
     let id = answering.join().unwrap();
 
     let listed = run(folder, &["--json", "webhook", "deliveries", "--state", "given_up"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(listed["deliveries"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed["deliveries"].as_array().unwrap().len(), 2, "{listed}");
     let text = String::from_utf8(run(folder, &["webhook", "deliveries"]).stdout).unwrap();
     assert!(
         text.contains(&id) && text.contains("given_up") && text.contains("webhook.test"),

@@ -426,8 +426,8 @@ async fn rescue_in(
         (Reason::WorkerShutdown, _) => AttemptEnd::Returned,
         _ => AttemptEnd::Crashed,
     };
+    end_attempt(tx, attempt, end, None, failure.as_ref(), now).await?;
     let failure = failure.map(|failure| failure.id);
-    end_attempt(tx, order, attempt, end, None, failure.as_deref(), now).await?;
     if let Some(message) = note {
         tx.execute(
             "INSERT INTO sitewright_events (order_id, at, stage, message)

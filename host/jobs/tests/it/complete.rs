@@ -330,7 +330,12 @@ mod tests {
         let attempts = attempts.chain([six, &stranger]);
         let completions = attempts.map(|one| {
             let resolution = match &*one.order {
-                "o5" => Resolution::Failed { failure: failure("trap", "it trapped") },
+                "o5" => Resolution::Failed {
+                    failure: NewFailure {
+                        record: json!({ "stage": "own \u{0}" }),
+                        ..failure("trap", "it trapped")
+                    },
+                },
                 _ if one.attempt == late.attempt => {
                     Resolution::Succeeded { release: "r-late".to_owned() }
                 }
@@ -367,7 +372,9 @@ mod tests {
             }
             assert_eq!((order.attempts, order.owner_attempt, order.owner_worker), (1, None, None));
             assert!(order.finished_at.is_some() && attempt.ended_at == order.finished_at);
-            assert_eq!(attempt.last_stage.as_deref(), Some("last \u{fffd}"));
+            // That of its record, not the last one that was stored for watchers.
+            let stage = (one.order == "o5").then_some("own \u{fffd}");
+            assert_eq!(attempt.last_stage.as_deref(), stage);
             let release = (one.order != "o5").then(|| format!("r-{}", one.order));
             assert_eq!((order.current_release, attempt.release), (release.clone(), release));
         }

@@ -600,7 +600,10 @@ mod tests {
         assert_eq!(events.len(), 2);
         assert_eq!(database.events("o0", events[0].id).await.unwrap(), [events[1].clone()]);
         database.keep_reply("o0", &attempt, reply("q", 0)).await.unwrap();
-        let record = failure("trap", "unreachable");
+        let record = NewFailure {
+            record: json!({ "why": "unreachable", "stage": "own" }),
+            ..failure("trap", "unreachable")
+        };
         let resolution = Resolution::Failed { failure: record.clone() };
         database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
         let export = serde_json::to_value(database.export("o0").await.unwrap()).unwrap();
@@ -610,7 +613,7 @@ mod tests {
             "no JSON in a text in JSON"
         );
         assert_eq!(export["ai_calls"][0]["entry"]["content"], "answer 0");
-        assert_eq!(export["attempts"][0]["last_stage"], "end");
+        assert_eq!(export["attempts"][0]["last_stage"], "own");
         assert_eq!(export["document"], json!({ "customer": "o0" }).to_string());
         assert_eq!(database.failure(&record.id).await.unwrap().unwrap().record, record.record);
         assert_eq!(database.failure("none").await.unwrap(), None);

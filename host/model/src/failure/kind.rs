@@ -120,7 +120,7 @@ impl FailureKind {
             }
             FailureKind::Cancelled => "Nothing is wrong; run the order again when it is wanted.",
             FailureKind::Ai => {
-                "Check the route and its provider with `sitewright doctor`; the attempts below say \
+                "Check the route and its provider with `sitewright doctor`; the failure record has \
                  what it answered."
             }
             FailureKind::OutputRejected => {

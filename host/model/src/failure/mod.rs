@@ -11,7 +11,7 @@ pub use coredump::CoreDumpRecord;
 pub use kind::FailureKind;
 pub use record::{
     AiCallTries, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION,
-    Severity, SourceLocation, TemplateRef, top_frame,
+    Severity, SourceLocation, TemplateRef, UNKNOWN_STAGE, top_frame,
 };
 pub use source::SourceExcerpt;
 pub use trail::{Ended, NewCall, TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};

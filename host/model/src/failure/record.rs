@@ -21,6 +21,9 @@ use crate::message::Message;
 /// `sitewright_failure::store` reads version 1 and converts it to this one.
 pub const RECORD_VERSION: u32 = 2;
 
+/// The [`FailureRecord::stage`] of an attempt whose last stage is not known.
+pub const UNKNOWN_STAGE: &str = "unknown";
+
 /// The report of one attempt that did not succeed. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureRecord {
@@ -166,7 +169,7 @@ impl FailureRecord {
             code: None,
             location: None,
             attributes: BTreeMap::new(),
-            stage: "unknown".to_owned(),
+            stage: UNKNOWN_STAGE.to_owned(),
             progress: None,
             trap: None,
             panic: None,

@@ -178,6 +178,8 @@ pub(crate) async fn now(
     let minutes_since = (frame.now / MINUTE_MS + 1 - minutes) * MINUTE_MS;
     let recent = Filter { since: Some(since), ..Filter::default() };
     let mut newest = causes(&app, &recent, &tenant).await?;
+    // What somebody cancelled has not failed.
+    newest.retain(|cause| cause.group.kind != FailureKind::Cancelled.as_str());
     newest.truncate(NEWEST_CAUSES);
     let facts = NowFacts {
         stats: app.database.stats().await?,

@@ -105,6 +105,7 @@ fn hint(kind: ProblemKind) -> &'static str {
         | ProblemKind::BodyTooLarge
         | ProblemKind::BodyTimeout
         | ProblemKind::NoSuchRoute
+        | ProblemKind::NoSuchProvider
         | ProblemKind::NoSuchWebhook
         | ProblemKind::NoSuchDelivery
         | ProblemKind::CallbackRefused

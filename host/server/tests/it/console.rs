@@ -165,7 +165,7 @@ mod tests {
             ("/console/orders/2/cancel".to_owned(), "there is nothing to cancel"),
             ("/console/queue/resume".to_owned(), "The queue is not paused."),
             ("/console/failures".to_owned(), "the menu has no price"),
-            (format!("/console/failures/{fingerprint}"), "Retry these 1…"),
+            (format!("/console/failures/{fingerprint}"), "Retry this order…"),
             (format!("/console/failures/{fingerprint}/retry"), "1 order is queued again"),
             (format!("/console/records/{record}"), "render_menu"),
             ("/console/templates".to_owned(), "href=\"/console/templates/flora\""),

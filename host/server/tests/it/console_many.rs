@@ -218,10 +218,19 @@ mod tests {
             }
             assert!(!html.contains(evil), "{html}");
         }
+        api.add("3").await;
+        let claimed = api.claim("3").await;
+        let failure = Some(failure("cancelled"));
+        api.complete(&claimed, Resolution::Cancelled { failure }).await;
         let first = browser.page("/console").await;
-        for says in ["<strong>$1104.5116</strong>", "in 24 h, 2 replies without a price"] {
+        for says in [
+            "<strong>$1104.5116</strong>",
+            "in 24 h, 2 replies without a price",
+            "<span class=\"tag bad\">ai</span>",
+        ] {
             assert!(first.contains(says), "{says}: {first}");
         }
+        assert!(!first.contains("<span class=\"tag bad\">cancelled</span>"), "{first}");
         // No breaker is open, so there is nothing to release.
         let asked = browser.page("/console/breakers/openrouter/release").await;
         assert!(asked.contains("None of its breakers is open."), "{asked}");

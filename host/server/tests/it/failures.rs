@@ -123,6 +123,10 @@ mod tests {
         let log = api.database.audit_log(i64::MAX, 3).await.unwrap();
         let targets: Vec<_> = log.iter().map(|entry| entry.target.as_deref()).collect();
         assert_eq!(targets, [Some("nothing"), Some("nothing"), Some("route:default")], "{log:?}");
+        // What there is not cannot be released either.
+        api.post("/v1/templates/nothing/resume").await.is_problem(422, "no_such_template");
+        api.post("/v1/routes/nothing/release").await.is_problem(404, "no_such_route");
+        api.post("/v1/breakers/nothing/release").await.is_problem(404, "no_such_provider");
 
         assert_eq!(api.post("/v1/queue/pause").await.body["paused"], true);
         let stats = api.get("/v1/stats").await.body;

@@ -145,6 +145,7 @@ impl Place {
                 })
                 .into(),
             routes: vec!["default".to_owned()],
+            providers: vec!["openrouter".to_owned()],
             templates: Arc::new(|| Box::pin(async { Ok(vec!["flora".to_owned()]) })),
             conformance: Arc::new(|name| {
                 Box::pin(async move {
