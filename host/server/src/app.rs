@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access::Lock;
+use super::bodies::Bodies;
 use super::config::ServerConfig;
 use super::console::{LastCost, Link, Outcomes, Sessions};
 use super::events::Hub;
 use super::health::{Folders, Health};
-use super::hook_bodies::HookBodies;
 use super::oidc::Oidc;
 use super::previews::Previews;
 use super::rates::Rates;
@@ -28,8 +28,6 @@ use super::refusals::Refusals;
 use super::revocation::Revocations;
 use super::streams::Streams;
 
-/// Bytes that the bodies of all requests together may have at the same time.
-const BODIES: usize = 64 << 20;
 /// Maximum bytes of the body of a webhook.
 const MAX_HOOK_BODY: usize = 1 << 20;
 
@@ -184,8 +182,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) health: Health,
     pub(crate) revocations: Revocations,
-    /// A permit for each byte of a body that is read, until its request was answered.
-    pub(crate) bodies: Arc<Semaphore>,
+    /// The memory for the bodies of requests, until they were answered.
+    pub(crate) bodies: Bodies,
     pub(crate) streams: Arc<Streams>,
     pub(crate) refusals: Refusals,
     pub(crate) rates: Rates,
@@ -193,7 +191,7 @@ pub(crate) struct Shared {
     /// What AI replies have cost, as the first page of the console shows it.
     pub(crate) last_cost: LastCost,
     /// The memory for bodies of webhooks, whose senders are not known before they were read.
-    pub(crate) hook_bodies: HookBodies,
+    pub(crate) hook_bodies: Bodies,
     /// Changes that have begun. They go on when their clients hang up.
     pub(crate) actions: TaskTracker,
     /// Cancelled when the server stops: streams end.
@@ -235,13 +233,13 @@ impl App {
                 database.clone(),
                 Duration::from_millis(settings.heartbeat_ms),
             ),
-            bodies: Arc::new(Semaphore::new(room_for_bodies(settings.max_body()))),
+            bodies: Bodies::of_requests(settings.max_body(), settings.body_within()),
             streams: Streams::new(settings.connections),
             refusals: Refusals::default(),
             rates: Rates::new(&settings),
             outcomes: Outcomes::default(),
             last_cost: LastCost::default(),
-            hook_bodies: HookBodies::new(),
+            hook_bodies: Bodies::of_hooks(),
             actions: TaskTracker::new(),
             database,
             sites,
@@ -281,31 +279,10 @@ impl App {
     }
 }
 
-/// What all bodies may have together: at least one as large as they may be, and not more than a
-/// request can ask for.
-fn room_for_bodies(max_body: usize) -> usize {
-    BODIES.max(max_body).min(Semaphore::MAX_PERMITS)
-}
-
 impl std::ops::Deref for App {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
         &self.shared
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_room_for_bodies_of_any_size_that_is_configured() {
-        for (max_body, room) in
-            [(1_024, BODIES), (BODIES + 1, BODIES + 1), (usize::MAX, Semaphore::MAX_PERMITS)]
-        {
-            assert_eq!(room_for_bodies(max_body), room);
-            assert_eq!(Semaphore::new(room_for_bodies(max_body)).available_permits(), room);
-        }
     }
 }

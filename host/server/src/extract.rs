@@ -1,9 +1,7 @@
 //! What handlers read of a request, with bounds, and with a problem for what cannot be read.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -16,10 +14,9 @@ use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use sitewright_intake::folder_id;
 use sitewright_model::trace::TraceParent;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::hook_bodies::HookBody;
+use super::bodies::{BodyCharge, BodyHolder, NoRoom};
 use super::problem::{Problem, ProblemKind};
 
 /// Maximum length of an id in a path, in characters; no id in the database is longer.
@@ -96,7 +93,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 pub(crate) struct DocumentBody {
     pub(crate) bytes: Vec<u8>,
     /// Its part of what all bodies may have, until its request was answered.
-    pub(crate) _room: OwnedSemaphorePermit,
+    pub(crate) _room: BodyCharge,
 }
 
 impl FromRequest<App> for DocumentBody {
@@ -105,7 +102,8 @@ impl FromRequest<App> for DocumentBody {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         is_json(request.headers())?;
         let (parts, body) = request.into_parts();
-        let (bytes, room) = read(&parts.headers, body, app, app.settings.max_body()).await?;
+        let (holder, most) = (BodyHolder::of(&parts.extensions), app.settings.max_body());
+        let (bytes, room) = read(&parts.headers, body, app, most, holder).await?;
         Ok(DocumentBody { bytes, _room: room })
     }
 }
@@ -117,8 +115,9 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for Fields<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (Parts { headers, .. }, body) = request.into_parts();
-        let (bytes, _room) = read(&headers, body, app, MAX_SMALL_BODY).await?;
+        let (Parts { headers, extensions, .. }, body) = request.into_parts();
+        let holder = BodyHolder::of(&extensions);
+        let (bytes, _room) = read(&headers, body, app, MAX_SMALL_BODY, holder).await?;
         if bytes.is_empty() {
             return Ok(Fields(T::default()));
         }
@@ -154,19 +153,16 @@ fn is_plain(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The whole body, if it is not too large and arrives in time, with its part of what all bodies may
-/// have. It begins to be read when there is room for it.
+/// have.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
     app: &App,
     most: usize,
-) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    holder: BodyHolder,
+) -> Result<(Vec<u8>, BodyCharge), Problem> {
     let expected = expected(headers, app, most)?;
-    let permits = u32::try_from(expected).unwrap_or(u32::MAX);
-    let room = Arc::clone(&app.bodies).acquire_many_owned(permits).await.map_err(|error| {
-        Problem::new(ProblemKind::Internal, format!("there is no room for the body: {error}"))
-    })?;
-    Ok((collect(body, app, most, None).await?, room))
+    collect(body, app, most, app.bodies.begin(holder, expected)).await
 }
 
 /// The whole body of a webhook, whose sender is not known yet, with what it has of their memory.
@@ -174,13 +170,12 @@ pub(crate) async fn read_hook(
     headers: &HeaderMap,
     body: Body,
     app: &App,
-    client: IpAddr,
-) -> Result<(Vec<u8>, HookBody), Problem> {
+    holder: BodyHolder,
+) -> Result<(Vec<u8>, BodyCharge), Problem> {
     let most = app.max_hook_body();
     expected(headers, app, most)?;
-    let mut room = app.hook_bodies.begin(client);
-    let bytes = collect(body, app, most, Some(&mut room)).await?;
-    Ok((bytes, room))
+    // Strangers behind a proxy have one address: what one of them declares is not the others' loss.
+    collect(body, app, most, app.hook_bodies.begin(holder, 0)).await
 }
 
 fn too_large(app: &App, most: usize) -> Problem {
@@ -203,52 +198,51 @@ fn expected(headers: &HeaderMap, app: &App, most: usize) -> Result<usize, Proble
     }
 }
 
-/// Reads a body that arrives in time. `of_hook` charges that of a webhook.
+/// Reads a body that arrives in time, and charges what has arrived.
 async fn collect(
     body: Body,
     app: &App,
     most: usize,
-    mut of_hook: Option<&mut HookBody>,
-) -> Result<Vec<u8>, Problem> {
-    let late = |within: Duration| {
-        let detail = format!("the body did not arrive within {} ms", within.as_millis());
-        Problem::new(ProblemKind::BodyTimeout, detail)
-    };
+    mut room: BodyCharge,
+) -> Result<(Vec<u8>, BodyCharge), Problem> {
     let mut chunks = body.into_data_stream();
     let collect = async {
         let mut bytes = Vec::new();
         loop {
             let began = Instant::now();
-            let chunk = match &of_hook {
-                None => chunks.next().await,
-                Some(room) => {
-                    let next = tokio::time::timeout(room.within(), chunks.next()).await;
-                    next.map_err(|_| {
-                        let detail = format!("the body stopped after {} bytes", bytes.len());
-                        let problem = Problem::new(ProblemKind::BodyTimeout, detail);
-                        problem.hinting("send the body at once: a slow one is not waited for")
-                    })?
-                }
-            };
-            let Some(chunk) = chunk else { return Ok(bytes) };
+            let next = tokio::time::timeout(room.within(), chunks.next()).await;
+            let next = next.map_err(|_| {
+                let detail = format!("the body stopped after {} bytes", bytes.len());
+                let problem = Problem::new(ProblemKind::BodyTimeout, detail);
+                problem.hinting("send the body at once: a slow one is not waited for")
+            })?;
+            let Some(chunk) = next else { return Ok((bytes, room)) };
             let chunk = chunk.map_err(|error| {
                 Problem::new(ProblemKind::BadRequest, format!("the body did not arrive: {error}"))
             })?;
             if bytes.len().saturating_add(chunk.len()) > most {
                 return Err(too_large(app, most));
             }
-            if let Some(room) = &mut of_hook
-                && !room.charge(chunk.len(), began.elapsed()).await
-            {
-                let detail = "the bodies that are being read have all the memory for them";
-                let problem = Problem::new(ProblemKind::Timeout, detail);
-                return Err(problem.hinting("send the request again when `Retry-After` is over"));
-            }
+            room.charge(chunk.len(), began.elapsed()).await.map_err(no_room)?;
             bytes.extend_from_slice(&chunk);
         }
     };
     let within = app.settings.body_within();
-    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| Err(late(within)))
+    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} ms", within.as_millis());
+        Err(Problem::new(ProblemKind::BodyTimeout, detail))
+    })
+}
+
+fn no_room(why: NoRoom) -> Problem {
+    let detail = match why {
+        NoRoom::OfHolder => {
+            "the bodies that the same token or address is sending have all the memory of one sender"
+        }
+        NoRoom::OfAll => "the bodies that are being read have all the memory for them",
+    };
+    let problem = Problem::new(ProblemKind::Timeout, detail);
+    problem.hinting("send the request again when `Retry-After` is over")
 }
 
 /// Which form of a failure record a client wants.

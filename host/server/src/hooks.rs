@@ -4,7 +4,6 @@
 //! `POST /v1/orders` does it. If the process ends in between, any server that has the hook in its
 //! configuration maps it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -21,9 +20,9 @@ use sitewright_model::trace::TraceParent;
 use sitewright_webhooks::Hook;
 use tokio::sync::Semaphore;
 
-use super::access::Client;
 use super::answers::{HookDeliveryDetail, HookDeliveryPage, HookReplay, Outcome, ReceivedHook};
 use super::app::App;
+use super::bodies::BodyHolder;
 use super::extract::{Id, Parameters, answer, read_hook, traceparent};
 use super::moment::due;
 use super::orders::{language, page, position, read_position};
@@ -32,8 +31,6 @@ use super::templates;
 
 /// Time between two looks for deliveries that nobody has mapped.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The address of a client whose connection has none: all of them are one.
-const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The process that has stored a delivery has mapped it within this time, or has ended.
 const OWN: Duration = Duration::from_secs(30);
 /// Time after which a delivery is refused whose hook no server has: a day.
@@ -67,8 +64,8 @@ pub(crate) async fn receive(
         };
         hook.begin(&header, now_ms().div_euclid(1_000)).map_err(|why| refused(&why))?
     };
-    let client = parts.extensions.get::<Client>().map_or(UNKNOWN, |Client(address)| address.ip());
-    let (bytes, _room) = read_hook(&parts.headers, body, &app, client).await?;
+    let holder = BodyHolder::of(&parts.extensions);
+    let (bytes, _room) = read_hook(&parts.headers, body, &app, holder).await?;
     let event_id = begun.finish(&bytes).map_err(|why| refused(&why))?;
     let body = String::from_utf8(bytes).map_err(|_| {
         Problem::new(ProblemKind::BadRequest, "the body is not UTF-8, and so not JSON")

@@ -6,7 +6,7 @@
 //! | `routes` | which routes are there, what does each need, and what does the audit log call it? |
 //! | `listen` | how are connections accepted, bounded and ended? |
 //! | `access`, `tenancy` | who may do what, to whose orders, and who did what? |
-//! | `rates`, `streams`, `places`, `hook_bodies` | how much may one token, and one address, have? |
+//! | `rates`, `streams`, `places`, `bodies` | how much may one token, and one address, have? |
 //! | `extract`, `moment` | what is read of a request, and how much? |
 //! | `problem` | how are errors worded? |
 //! | `answers` | which bodies are not types of the queue? |
@@ -36,6 +36,7 @@
 mod access;
 mod answers;
 mod app;
+mod bodies;
 mod bulk;
 mod bundles;
 mod callbacks;
@@ -48,7 +49,6 @@ mod events;
 mod extract;
 mod failures;
 mod health;
-mod hook_bodies;
 mod hooks;
 mod listen;
 mod metrics;

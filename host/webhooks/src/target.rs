@@ -30,7 +30,8 @@ impl From<&CallbackConfig> for CallbackRules {
 /// configuration; `None` if it accepts no callbacks.
 ///
 /// # Errors
-/// As [`target`]; it is too long; or there are no rules. As the rest of a sentence about it.
+/// As [`target`]; its name is one of this machine, unless that is allowed; it is too long; or there
+/// are no rules. As the rest of a sentence about it.
 pub fn callback(text: &str, rules: Option<CallbackRules>) -> Result<String, Message> {
     let Some(CallbackRules { allow_private }) = rules else {
         return Err(message!(
@@ -41,7 +42,18 @@ pub fn callback(text: &str, rules: Option<CallbackRules>) -> Result<String, Mess
     if text.chars().count() > MAX_CALLBACK {
         return Err(message!("has more than {MAX_CALLBACK} characters"));
     }
-    target(text, allow_private).map(String::from)
+    let url = target(text, allow_private)?;
+    if !allow_private && url.domain().is_some_and(means_this_machine) {
+        return Err(message!("leads to this machine; set `allow_private` if it is meant"));
+    }
+    Ok(url.into())
+}
+
+/// Whether a name is one of this machine, whatever a name server says. With a dot at its end it is
+/// the same name.
+fn means_this_machine(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Reads the address of a receiver.
@@ -137,6 +149,12 @@ mod tests {
             (&*long, Some(public), Ok(&*long)),
             (&*too_long, Some(private), Err("more than 600 characters")),
             ("https://10.1.2.3/", Some(public), Err("not a public address")),
+            ("https://localhost/x", Some(public), Err("leads to this machine")),
+            ("https://LOCALHOST.:8443/", Some(public), Err("leads to this machine")),
+            ("https://crm.localhost/", Some(public), Err("leads to this machine")),
+            ("https://crm.localhost/", Some(private), Ok("https://crm.localhost/")),
+            ("https://localhost.example/", Some(public), Ok("https://localhost.example/")),
+            ("https://notlocalhost/", Some(public), Ok("https://notlocalhost/")),
             ("https://crm.example/", None, Err("no table `[callbacks]`")),
         ] {
             match (callback(text, rules), expected) {

@@ -13,9 +13,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, ORIGIN,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -228,7 +229,7 @@ impl Server {
             .route(&format!("{}orders", page::OWN), get(orders))
             .route(&format!("{}edit", page::OWN), get(edit::page))
             .route(&format!("{}inputs", page::OWN), get(edit::inputs))
-            // Another site's page cannot send a PUT.
+            // Another site's page cannot send a PUT, and is refused if its browser does.
             .route(&format!("{}orders/{{index}}", page::OWN), put(choose))
             .route(&format!("{}edit/order", page::OWN), put(edit::put_order))
             .route(&format!("{}edit/script", page::OWN), put(edit::put_script))
@@ -261,7 +262,7 @@ impl Served {
 }
 
 /// Rejects requests with another `Host`: with DNS rebinding, a foreign page could otherwise read
-/// the site and the order's data in it.
+/// the site and the order's data in it. Only pages of this server change something.
 async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let allowed =
@@ -271,11 +272,26 @@ async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Respo
         let text = format!("This server answers to http://{}/ and no other name.\n", allowed[0]);
         return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
     }
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    if !reads && is_foreign(request.headers(), host) {
+        let text = "Pages of other origins change nothing here.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Whether the page of another origin sent the request: a browser says so, or names the origin.
+fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
+    let own = format!("http://{host}");
+    let is_other = |origin: &HeaderValue| origin.as_bytes() != own.as_bytes();
+    let is_other_site =
+        |site: &HeaderValue| site.as_bytes() != b"same-origin" && site.as_bytes() != b"none";
+    headers.get_all(ORIGIN).iter().any(is_other)
+        || headers.get_all("sec-fetch-site").iter().any(is_other_site)
 }
 
 /// Streams the version that is shown, and each later one.
@@ -412,5 +428,62 @@ impl ServedSite {
             }
             Address::Nothing => Found::Nothing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
+    #[tokio::test]
+    async fn pages_of_other_origins_change_nothing() {
+        let board = Board::new(vec![PathBuf::from("a.json"), PathBuf::from("b.json")], None);
+        let server = Server::bind(0).await.unwrap();
+        let (address, stop) = (server.address, CancellationToken::new());
+        let put = async |path: &str, headers: &str| {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "PUT /__sitewright/{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+                 Content-Length: 0\r\n{headers}\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        let own = format!("Origin: http://{address}\r\n");
+        let other_name = format!("Origin: http://localhost:{}\r\n", address.port());
+        let twice = format!("{own}Origin: https://evil.example\r\n");
+        let of_other_site = format!("{own}Sec-Fetch-Site: cross-site\r\n");
+        let ask = async {
+            for headers in [
+                "Origin: https://evil.example\r\n",
+                "Origin: null\r\n",
+                "Origin: http://127.0.0.1:1\r\n",
+                "Sec-Fetch-Site: cross-site\r\n",
+                "Sec-Fetch-Site: same-site\r\n",
+                &*other_name,
+                &*twice,
+                &*of_other_site,
+            ] {
+                for path in ["orders/1", "edit/order", "edit/script", "edit/cases/x"] {
+                    assert_eq!(put(path, headers).await, "403", "{path}: {headers}");
+                }
+            }
+            assert_eq!(*board.chosen().borrow(), 0);
+            for headers in
+                ["", &*own, "Sec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n"]
+            {
+                assert_eq!(put("orders/1", headers).await, "204", "{headers}");
+            }
+            assert_eq!(*board.chosen().borrow(), 1);
+            stop.cancel();
+        };
+        let (served, ()) = tokio::join!(server.serve(&board, stop.clone()), ask);
+        served.unwrap();
     }
 }

@@ -19,6 +19,7 @@ use super::session::{Holder, LASTS_MS, is_same, random};
 use super::visit::{Fields, Visit, page_with, see};
 use crate::access::{self, Actor, Audited};
 use crate::app::App;
+use crate::bodies::BodyHolder;
 use crate::extract::MAX_SMALL_BODY;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusals;
@@ -130,7 +131,8 @@ pub(crate) async fn begin(State(app): State<App>, request: Request) -> Result<Re
     let (mut parts, body) = request.into_parts();
     let subject = access::subject(&mut parts).await;
     let headers = &parts.headers;
-    let fields = fields(&app, headers, body, MAX_SMALL_BODY).await?;
+    let holder = BodyHolder::of(&parts.extensions);
+    let fields = fields(&app, headers, body, MAX_SMALL_BODY, holder).await?;
     let next = fields.get("next").and_then(own).unwrap_or(address::HOME);
     let secret = kept(&app, headers, FORM).unwrap_or_default();
     if !fields.get("csrf").is_some_and(|given| is_same(given, &secret)) {

@@ -16,6 +16,7 @@ use super::session::is_same;
 use super::visit::{DID, Fields, Visit, see};
 use crate::access::{self, Access, Actor, Client, Sender};
 use crate::app::App;
+use crate::bodies::BodyHolder;
 use crate::extract::{MAX_SMALL_BODY, read};
 use crate::problem::{Problem, ProblemKind, Told};
 use crate::rates::Rated;
@@ -99,7 +100,10 @@ async fn answer(
     let subject = access::subject(&mut parts).await;
     let checked = match allowed {
         Err(problem) => Err(problem),
-        Ok(()) => form(&app, route, &parts.headers, body, &visit.csrf).await,
+        Ok(()) => {
+            let holder = BodyHolder::new(Some(&actor), client);
+            form(&app, route, &parts.headers, (body, holder), &visit.csrf).await
+        }
     };
     let answer = match checked {
         Ok(form) => {
@@ -123,11 +127,11 @@ async fn form(
     app: &App,
     route: &Route,
     headers: &HeaderMap,
-    body: Body,
+    (body, holder): (Body, BodyHolder),
     csrf: &str,
 ) -> Result<Fields, Problem> {
     let most = if route.path == DOCUMENT_FORM { app.settings.max_body() } else { MAX_SMALL_BODY };
-    let fields = fields(app, headers, body, most).await?;
+    let fields = fields(app, headers, body, most, holder).await?;
     if !fields.get("csrf").is_some_and(|given| is_same(given, csrf)) {
         let detail = "the form is not one of this session: it is older, or from another page";
         return Err(Problem::new(ProblemKind::CrossOrigin, detail));
@@ -142,6 +146,7 @@ pub(crate) async fn fields(
     headers: &HeaderMap,
     body: Body,
     most: usize,
+    holder: BodyHolder,
 ) -> Result<Fields, Problem> {
     access::from_own_page(headers)?;
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -150,7 +155,7 @@ pub(crate) async fn fields(
         let detail = format!("the content type is {kind:?} and must be that of a form");
         return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
     }
-    let (bytes, _room) = read(headers, body, app, most).await?;
+    let (bytes, _room) = read(headers, body, app, most, holder).await?;
     Ok(Fields::read(&bytes))
 }
 

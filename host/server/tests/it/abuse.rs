@@ -221,6 +221,60 @@ async fn one_token_does_not_have_all_streams() {
     assert_eq!(api.get("/v1/stats").await.status, StatusCode::OK);
 }
 
+/// Bodies whose heads declare them and that do not arrive have nothing, and what did arrive has the
+/// share of its token.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_does_not_have_the_room_for_all_bodies() {
+    // The share of a token. Five are more than there is for all.
+    const SHARE: u64 = 16 << 20;
+    let place = Place::sqlite();
+    // So long that bodies which stop are ended because they do, and not with their requests.
+    let long = ServerConfig { body_bytes: SHARE, request_ms: 60_000, ..settings() };
+    let api = place.serve_with(long).await;
+    let one = new_token(&api.database, &[Scope::Submit], None).await;
+    let other = new_token(&api.database, &[Scope::Submit], None).await;
+    let request = |token: &str, framing: &str, body: &str| {
+        format!(
+            "POST /v1/orders?template=flora HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \
+             {token}\r\nContent-Type: application/json\r\nConnection: close\r\n{framing}\r\n\r\n\
+             {body}"
+        )
+    };
+    let declared = format!("Content-Length: {SHARE}");
+    for (number, (framing, sent)) in [
+        (declared.as_str(), 0),
+        (declared.as_str(), 300),
+        (declared.as_str(), 40_000),
+        ("Transfer-Encoding: chunked", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut stalled = Vec::new();
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(api.address).await.unwrap();
+            let begun = request(&one, framing, &"x".repeat(sent));
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            stalled.push(stream);
+        }
+        // A short order of the same token is never charged.
+        for (row, (token, padding)) in
+            [(&other, 0), (&other, 900_000), (&one, 0)].into_iter().enumerate()
+        {
+            let body = format!("{}{}", document(&format!("{number}x{row}")), " ".repeat(padding));
+            let framing_of_all = format!("Content-Length: {}", body.len());
+            let whole = request(token, &framing_of_all, &body);
+            let answer = api.raw(whole.as_bytes(), Duration::from_secs(20)).await;
+            assert!(answer.starts_with("HTTP/1.1 202"), "{framing}, {sent}, {row}: {answer}");
+        }
+        if sent == 300 {
+            let ended = read_until_closed(&mut stalled[0], Duration::from_secs(20)).await;
+            assert!(ended.starts_with("HTTP/1.1 408"), "{ended}");
+            assert!(ended.contains("the body stopped after 300 bytes"), "{ended}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_session() {
     let place = Place::sqlite();

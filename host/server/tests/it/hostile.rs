@@ -262,35 +262,3 @@ async fn one_address_cannot_have_all_connections() {
     })
     .await;
 }
-
-/// A body that may be as large as all together waits for those that are read, and is then read.
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_wait_until_there_is_room_for_them() {
-    let place = Place::sqlite();
-    let all = ServerConfig { body_bytes: 256 << 20, request_ms: 4_000, ..settings() };
-    let api = place.serve_with(all).await;
-    let head = "POST /v1/orders?template=flora HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
-                application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let began = Instant::now();
-    // It never sends the rest.
-    let mut first = TcpStream::connect(api.address).await.unwrap();
-    first.write_all(format!("{head}1\r\n{{\r\n").as_bytes()).await.unwrap();
-    let body = document("1").to_string();
-    let second = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-    // The first one is being read: it has room before the second one asks for it.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let added = async {
-        let mut stream = TcpStream::connect(api.address).await.unwrap();
-        stream.write_all(second.as_bytes()).await.unwrap();
-        let mut begin = [0; 12];
-        stream.read_exact(&mut begin).await.unwrap();
-        (String::from_utf8_lossy(&begin).into_owned(), Instant::now())
-    };
-    let (first_answer, (second_answer, added_at)) =
-        tokio::join!(read_until_closed(&mut first, WITHIN), added);
-    assert!(first_answer.starts_with("HTTP/1.1 408"), "{first_answer}");
-    assert_eq!(second_answer, "HTTP/1.1 202");
-    // The body of the first is given up after half of `request_ms`; not before that is the second
-    // one read.
-    assert!(added_at.duration_since(began) >= Duration::from_millis(1_500), "it did not wait");
-}
