@@ -117,7 +117,7 @@ pub(crate) async fn interpreter(
     }
     let (major, minor) = oldest;
     Err(BuildError::Missing {
-        tool: "the Python for tests",
+        tool: "a Python that is new enough",
         hint: format!(
             "tests need Python {major}.{minor} or newer, and 3.14 is that of components; found: \
              {}. Install one that is on the PATH as `python3.{minor}` or later, or make `.venv` \
