@@ -281,6 +281,22 @@ mod tests {
     }
 
     #[test]
+    fn the_source_of_a_template_is_its_project_or_the_src_of_it() {
+        let project = tempfile::tempdir().unwrap();
+        let cases = project.path().join(FOLDER);
+        for folder in [FOLDER, "src", "other"] {
+            std::fs::create_dir(project.path().join(folder)).unwrap();
+        }
+        let template = Path::new("/nowhere/dist/a.wasm");
+        for (source, expected) in
+            [("", Some(cases.clone())), ("src", Some(cases)), ("other", None), ("src/lib", None)]
+        {
+            let found = folder_of(template, Some(project.path().join(source)));
+            assert_eq!(found, expected, "{source:?}");
+        }
+    }
+
+    #[test]
     fn a_name_in_a_case_means_a_plain_file_of_its_folder() {
         let rules = "[[rule]]\nanswer = { text = \"x\" }\n";
         let folder = with(&[
