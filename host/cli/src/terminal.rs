@@ -50,10 +50,12 @@ impl Guard {
                 Guard::Json => escaped(&mut clean, rest),
                 Guard::Value => shown(self, &mut clean, rest),
                 Guard::Text | Guard::Line => match style(rest) {
-                    Some(length) => {
+                    Some(Style { length, ours: true }) => {
                         clean.push_str(&rest[..length]);
                         length
                     }
+                    // Tools of authors print more of them than we do. The text is whole without.
+                    Some(Style { length, ours: false }) => length,
                     None => shown(self, &mut clean, rest),
                 },
             };
@@ -92,10 +94,17 @@ fn escaped(clean: &mut String, text: &str) -> usize {
     c.len_utf8()
 }
 
-/// The length of the sequence that selects a style, at the beginning of the text. Only those that
-/// commands and the log use: no blinking, no hidden text, no background.
-fn style(text: &str) -> Option<usize> {
-    /// `ESC[1;31m` and longer ones of clap.
+/// A sequence that selects a style.
+struct Style {
+    /// Its bytes.
+    length: usize,
+    /// Whether commands and the log use it: no blinking, no hidden text, no background.
+    ours: bool,
+}
+
+/// The sequence that selects a style at the beginning of the text.
+fn style(text: &str) -> Option<Style> {
+    /// `ESC[1;31m` and longer ones of clap, `ESC[38;2;255;255;255m` of tools.
     const LONGEST: usize = 24;
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.bytes().take(LONGEST).position(|byte| byte == b'm')?;
@@ -107,7 +116,9 @@ fn style(text: &str) -> Option<usize> {
                 // A number may be parsed with a plus sign, which is no part of a style.
                 && number.bytes().all(|byte| byte.is_ascii_digit())
     };
-    parameters[..end].split(';').all(known).then_some(end + 3)
+    let parameters = &parameters[..end];
+    let is_style = parameters.bytes().all(|byte| byte.is_ascii_digit() || byte == b';');
+    is_style.then(|| Style { length: end + 3, ours: parameters.split(';').all(known) })
 }
 
 /// A writer that cleans each text that is written in one call.
@@ -214,6 +225,11 @@ mod tests {
             "\u{1b}[1m\u{1b}[31m✗ wrong\u{1b}[0m \u{1b}[2mdim\u{1b}[22;39m\n  a\tb · ü é 日本\n";
         assert_eq!(Guard::Text.cleaned(styled), styled);
         assert_eq!(Guard::Text.cleaned("a\r\nb"), "a\nb");
+        // As esbuild prints it, with colours of the background.
+        let tool = "\u{1b}[31m✘ \u{1b}[41;31m[\u{1b}[41;97mERROR\u{1b}[41;31m]\u{1b}[0m \u{1b}[1m\
+                    Could not resolve\u{1b}[0m\n";
+        let shown = "\u{1b}[31m✘ [ERROR]\u{1b}[0m \u{1b}[1mCould not resolve\u{1b}[0m\n";
+        assert_eq!(Guard::Text.cleaned(tool), shown);
         let line = "\u{1b}[2m2026\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m \u{1b}[3mfield\u{1b}[0m=1\n";
         assert_eq!(Guard::Line.cleaned(line), line);
         assert_eq!(Guard::Json.cleaned("{\r\n\t\"a\": 1}\n"), "{ \n \"a\": 1}\n");

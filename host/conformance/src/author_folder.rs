@@ -241,12 +241,16 @@ fn unreadable(error: FileError) -> Message {
 }
 
 /// The author's folder of a template: beside its file, or in the source folder from the
-/// configuration.
+/// configuration, which is the project or its `src`.
 pub(super) fn folder_of(template: &Path, source: Option<PathBuf>) -> Option<PathBuf> {
     let beside = template.parent().map(|folder| folder.join(FOLDER));
     // In a folder with several templates, each has a folder of cases of its own.
     let own = template.file_stem().and_then(|stem| Some(beside.as_ref()?.join(stem)));
-    [source.map(|source| source.join(FOLDER)), own.filter(|own| !own.join(CASE).exists())]
+    let above = source
+        .as_ref()
+        .filter(|source| source.ends_with("src"))
+        .and_then(|source| Some(source.parent()?.join(FOLDER)));
+    [source.map(|source| source.join(FOLDER)), above, own.filter(|own| !own.join(CASE).exists())]
         .into_iter()
         .flatten()
         .chain(beside)
@@ -274,6 +278,22 @@ mod tests {
     fn read(top: &tempfile::TempDir) -> Result<AuthorFolder, String> {
         AuthorFolder::read(&top.path().join("conformance"), 1 << 20)
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_source_of_a_template_is_its_project_or_the_src_of_it() {
+        let project = tempfile::tempdir().unwrap();
+        let cases = project.path().join(FOLDER);
+        for folder in [FOLDER, "src", "other"] {
+            std::fs::create_dir(project.path().join(folder)).unwrap();
+        }
+        let template = Path::new("/nowhere/dist/a.wasm");
+        for (source, expected) in
+            [("", Some(cases.clone())), ("src", Some(cases)), ("other", None), ("src/lib", None)]
+        {
+            let found = folder_of(template, Some(project.path().join(source)));
+            assert_eq!(found, expected, "{source:?}");
+        }
     }
 
     #[test]

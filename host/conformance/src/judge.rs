@@ -54,7 +54,13 @@ impl Judge<'_> {
         summary: &mut Summary,
     ) -> Result<(), Message> {
         summary.test_cases += 1;
-        summary.checked(planned.rule);
+        match &made.ended {
+            // The finding is one of another rule, and this one does not hold because of that.
+            TestOutcome::Failed { record, .. } if self.breaks_another_rule(planned, record) => {
+                summary.skip(planned.rule, "its order became no site: another rule is broken");
+            }
+            _ => summary.checked(planned.rule),
+        }
         let level = planned.rule.level();
         match made.ended {
             TestOutcome::Site(site) => {
@@ -240,6 +246,21 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether the failure is a finding of other rules than that of the test case.
+    fn breaks_another_rule(&self, planned: &PlannedCase, record: &FailureRecord) -> bool {
+        is_undeclared(record)
+            || (planned.rule.level() == Level::Behaviour
+                && (limit_of(record).is_some() || self.breaks_site_rules(record)))
+    }
+
+    /// Whether no order becomes a site because of rules of the site, which are broken in place of
+    /// the rule of an order.
+    fn breaks_site_rules(&self, record: &FailureRecord) -> bool {
+        self.baseline.is_none()
+            && record.kind == FailureKind::OutputRejected
+            && !record.problems.is_empty()
+    }
+
     fn failed(&self, planned: &PlannedCase, record: Box<FailureRecord>, summary: &mut Summary) {
         let case = &planned.case;
         let own = planned.rule;
@@ -250,20 +271,13 @@ impl Judge<'_> {
         };
         let ending = format!("{}: {}", record.kind, record.message);
         let typed = matches!(record.kind, FailureKind::TemplateError | FailureKind::Ai);
-        let undeclared = record.ai.as_ref().is_some_and(|ai| {
-            ai.kind == AiErrorKind::InvalidRequest
-                && ai.attempts.is_empty()
-                && ai.message.as_str().contains("not declared")
-        });
-        if undeclared {
+        if is_undeclared(&record) {
             return add(SuiteRule::Purposes, ending);
         }
         match own.level() {
-            Level::Behaviour => match (limit_of(&record), record.kind) {
-                (Some(limit), _) => add(SuiteRule::Limit(limit), ending),
-                // No order becomes a site, so the pages break site rules, and not the rule of this
-                // order.
-                (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
+            Level::Behaviour => match limit_of(&record) {
+                Some(limit) => add(SuiteRule::Limit(limit), ending),
+                None if self.breaks_site_rules(&record) => {
                     for problem in &record.problems {
                         let check = problem
                             .rule
@@ -274,7 +288,7 @@ impl Judge<'_> {
                         summary.add_finding(check.unwrap_or(own), finding);
                     }
                 }
-                _ => add(own, ending),
+                None => add(own, ending),
             },
             Level::Ai => {
                 let faulty = matches!(own, SuiteRule::Whole);
@@ -350,6 +364,15 @@ impl Judge<'_> {
 /// A finding of this test case.
 fn finding(planned: &PlannedCase, message: impl Into<String>) -> Finding {
     Finding::plain(message).of_case(&planned.label, &planned.test_case.document)
+}
+
+/// Whether an AI call had a purpose that the manifest does not have.
+fn is_undeclared(record: &FailureRecord) -> bool {
+    record.ai.as_ref().is_some_and(|ai| {
+        ai.kind == AiErrorKind::InvalidRequest
+            && ai.attempts.is_empty()
+            && ai.message.as_str().contains("not declared")
+    })
 }
 
 /// The limit that ended a run; `None` for other failures.

@@ -1,7 +1,7 @@
 //! Excerpts of a template's source around a location.
 
 use std::io::Read as _;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -11,6 +11,9 @@ use sitewright_model::failure::{FailureRecord, Frame, SourceExcerpt};
 const AROUND: u32 = 2;
 /// Maximum characters shown of a line.
 const MAX_LINE: usize = 160;
+/// The folder of a project to which the paths of Python are relative. Those of Rust and JavaScript
+/// begin with it.
+const SRC: &str = "src";
 /// Maximum bytes of a source file; larger files are not read.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -41,7 +44,7 @@ pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
 /// from the source in the folder `root`. Blocking.
 ///
 /// The file's name comes from the template: files outside `root` are not read, also not through
-/// links or `..`.
+/// links or `..`. `root` is the template's project; its `src` is taken, too.
 pub fn from_folder(root: &Path, record: &FailureRecord) -> Option<SourceExcerpt> {
     let frame = record.trap.as_ref().and_then(|trap| first_own(&trap.frames));
     let (file, line) = match (frame, &record.location) {
@@ -49,8 +52,10 @@ pub fn from_folder(root: &Path, record: &FailureRecord) -> Option<SourceExcerpt>
         (None, Some(location)) => (location.file.as_str(), location.line),
         (None, None) => return None,
     };
+    let is_src = root.file_name().is_some_and(|name| name == SRC);
     let root = Dir::open_ambient_dir(root, ambient_authority()).ok()?;
-    let text = candidates(file).find_map(|path| read(&root, path))?;
+    let mut paths = candidates(file).flat_map(|path| places(path, is_src));
+    let text = paths.find_map(|path| read(&root, &path))?;
     Some(SourceExcerpt { file: file.to_owned(), ..excerpt(&text, line)? })
 }
 
@@ -72,6 +77,12 @@ fn candidates(file: &str) -> impl Iterator<Item = &Path> {
     })
 }
 
+/// Where a path may be: as it is, below `src`, and without it if the root is that folder itself.
+fn places(path: &Path, is_src: bool) -> impl Iterator<Item = PathBuf> {
+    let inside = path.strip_prefix(SRC).ok().filter(|_| is_src).map(Path::to_owned);
+    [Some(path.to_owned()), Some(Path::new(SRC).join(path)), inside].into_iter().flatten()
+}
+
 /// The text of a regular file below `root`; `Dir` follows no link that leaves it.
 fn read(root: &Dir, path: &Path) -> Option<String> {
     let metadata = root.metadata(path).ok()?;
@@ -85,6 +96,9 @@ fn read(root: &Dir, path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use sitewright_model::failure::{FailureKind, OfAttempt, SourceLocation};
+    use sitewright_model::message;
+
     use super::*;
 
     #[test]
@@ -104,6 +118,39 @@ mod tests {
             excerpt(&"x".repeat(1_000), 1).map(|found| found.lines[0].len()),
             Some(MAX_LINE)
         );
+    }
+
+    #[test]
+    fn the_project_and_its_src_are_both_the_source() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::create_dir(project.path().join("src")).unwrap();
+        for file in ["src/app.py", "src/template.js", "beside.py"] {
+            std::fs::write(project.path().join(file), "first\nsecond\n").unwrap();
+        }
+        let lines = |root: &str, file: &str| {
+            let of = OfAttempt {
+                order: "1".to_owned(),
+                job: None,
+                attempt: String::new(),
+                trace_id: String::new(),
+                template: "a".to_owned(),
+                config_version: String::new(),
+            };
+            let message = message!("no bread");
+            let mut record = FailureRecord::without_run(FailureKind::Panic, message, of);
+            record.location = Some(SourceLocation { file: file.to_owned(), line: 2, column: None });
+            let found = from_folder(&project.path().join(root), &record)?;
+            Some((found.file, found.lines.join(" ")))
+        };
+        for root in ["", "src"] {
+            for file in ["app.py", "src/app.py", "src/template.js"] {
+                let expected = Some((file.to_owned(), "first second".to_owned()));
+                assert_eq!(lines(root, file), expected, "{root:?}, {file}");
+            }
+        }
+        for file in ["src/beside.py", "../beside.py", "beside.py"] {
+            assert_eq!(lines("src", file), None, "{file}");
+        }
     }
 
     #[test]

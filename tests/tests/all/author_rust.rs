@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sitewright_tests::author::{Desk, DevServer, FAST, FAST_UNVENDORED, SHIPPED};
@@ -294,6 +296,22 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     };
     assert_eq!((case("order.json").as_str(), case("ai.toml").as_str()), (order.as_str(), script));
     assert!(case("case.toml").contains("script = \"ai.toml\""));
+
+    // A file that is saved all the time keeps no round from ending.
+    let busy = desk.path().join("green-gate/conformance/ponds/notes.txt");
+    let (stop, stopped) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let pause = Duration::from_millis(40);
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                fs::write(&busy, "busy").unwrap();
+            }
+        });
+        for _ in 0..3 {
+            server.until("shown");
+        }
+        drop(stop);
+    });
     assert_eq!(server.interrupt(), 0);
 
     // A folder of orders: the browser chooses one.

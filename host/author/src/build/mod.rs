@@ -72,10 +72,12 @@ pub enum BuildError {
     #[error("cannot run {tool}: {source}; check the file and its permissions")]
     Start { tool: &'static str, source: io::Error },
     /// A tool failed, usually because of an error in the template's source.
-    #[error("{tool} failed ({status}); fix the error in its output above and build again")]
+    #[error("{tool} failed ({status}); {todo}")]
     Failed {
         tool: &'static str,
         status: ExitStatus,
+        /// What to do next.
+        todo: &'static str,
         /// The start of its output, with ANSI colours.
         output: String,
     },

@@ -64,9 +64,24 @@ pub(super) async fn build(
     });
     let ended = tool.run(listener).await?;
     if !ended.status.success() {
-        return Err(ended.failed("componentize-py"));
+        return Err(explained(ended.failed("componentize-py")));
     }
     Ok(out)
+}
+
+/// The error of the tool with what to do about a module that was not found: its output names the
+/// module, and not where it is looked for.
+fn explained(error: BuildError) -> BuildError {
+    match error {
+        BuildError::Failed { tool, status, output, .. }
+            if output.contains("ModuleNotFoundError") =>
+        {
+            let todo = "a module was not found, which its output above names: install it into \
+                        .venv (`.venv/bin/pip install NAME`), or correct its name, and build again";
+            BuildError::Failed { tool, status, todo, output }
+        }
+        error => error,
+    }
 }
 
 /// Checks the syntax of the sources, which takes a fraction of a second; the tool takes ten before
@@ -117,7 +132,7 @@ pub(crate) async fn interpreter(
     }
     let (major, minor) = oldest;
     Err(BuildError::Missing {
-        tool: "the Python for tests",
+        tool: "a Python that is new enough",
         hint: format!(
             "tests need Python {major}.{minor} or newer, and 3.14 is that of components; found: \
              {}. Install one that is on the PATH as `python3.{minor}` or later, or make `.venv` \

@@ -91,7 +91,8 @@ impl ToolOutput {
     pub(crate) fn failed(self, tool: &'static str) -> BuildError {
         // Some tools write their errors to stdout.
         let output = if self.stderr.trim().is_empty() { self.stdout } else { self.stderr };
-        BuildError::Failed { tool, status: self.status, output }
+        let todo = "fix the error in its output above and build again";
+        BuildError::Failed { tool, status: self.status, todo, output }
     }
 }
 

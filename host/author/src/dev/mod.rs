@@ -113,7 +113,9 @@ struct Dirty {
 }
 
 impl Dev {
-    /// Makes the site, and makes it again after every save, until the future is dropped.
+    /// Makes the site, and makes it again after every save, until the future is dropped. A save
+    /// during a round starts it anew, but the round after that ends first: however often a file is
+    /// saved, every second round at least is shown.
     ///
     /// # Errors
     /// If the file system can no longer be watched.
@@ -128,15 +130,24 @@ impl Dev {
         let mut built = None;
         let mut saved = Instant::now();
         let mut chosen = board.chosen();
+        // Whether a save has cancelled the round before.
+        let mut restarted = false;
         loop {
             report(Event::Begun(&dirty.files));
             let order = &board.orders()[*chosen.borrow_and_update()];
             let sources = round::Sources { order, changed: dirty.source, board };
             let round = round::round(self, sources, &mut built, saved, tool);
-            // A save or a choice during the round cancels it: its site would be outdated.
+            // A save or a choice during the round cancels it: its site would be outdated. A save
+            // does so only once in a row, because a file that some program keeps writing would
+            // cancel all; the watcher keeps such a save until the round has ended.
             let change = tokio::select! {
                 biased;
-                change = next(&mut watcher, &mut chosen) => Some(change?),
+                change = watcher.next(), if !restarted => {
+                    restarted = true;
+                    Some(change?)
+                }
+                // The board lives longer than the session.
+                Ok(()) = chosen.changed() => Some(no_file()),
                 (end, took) = round => {
                     match end {
                         Ok(site) => {
@@ -150,6 +161,7 @@ impl Dev {
                         }
                     }
                     dirty = Dirty::default();
+                    restarted = false;
                     None
                 }
             };
@@ -187,7 +199,12 @@ async fn next(
         change = watcher.next() => change,
         // The board lives longer than the session.
         Ok(()) = chosen.changed() => {
-            Ok(watch::SavedFiles { paths: Vec::new(), at: Instant::now() })
+            Ok(no_file())
         }
     }
+}
+
+/// The change that a choice is.
+fn no_file() -> watch::SavedFiles {
+    watch::SavedFiles { paths: Vec::new(), at: Instant::now() }
 }

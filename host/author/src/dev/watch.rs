@@ -4,6 +4,9 @@
 //! would start several builds, and it queues files that tools wrote before they can be ignored.
 
 use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +28,8 @@ const MAX_PATHS: usize = 1_000;
 /// Files that tools write into the project's folder. The save that ran the tool is reported
 /// already, so these are not changes.
 const WRITTEN_BY_TOOLS: [&str; 2] = ["Cargo.lock", "package-lock.json"];
+/// End of the names of logs. No build reads one, and the program that writes it does so for ever.
+const LOG: &str = ".log";
 
 /// Reports saved files of one project.
 pub struct Watcher {
@@ -56,6 +61,34 @@ struct Shared {
     root: PathBuf,
     /// Watched files outside the project.
     others: Vec<PathBuf>,
+    /// What this program prints to. Each build prints, so that a report of it would start another
+    /// build, for ever.
+    outputs: Vec<FileId>,
+}
+
+/// Identifies a file, whatever its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        FileId { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// The regular file that is open; `None` for terminals and pipes.
+    fn opened(open: BorrowedFd<'_>) -> Option<Self> {
+        let metadata = File::from(open.try_clone_to_owned().ok()?).metadata().ok()?;
+        metadata.is_file().then(|| FileId::of(&metadata))
+    }
+
+    /// The files that stdout and stderr of this process are.
+    fn outputs() -> Vec<Self> {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        [stdout.as_fd(), stderr.as_fd()].into_iter().filter_map(FileId::opened).collect()
+    }
 }
 
 #[derive(Default)]
@@ -66,12 +99,17 @@ struct Pending {
 }
 
 impl Watcher {
-    /// Watches a project's folder without its build folders, and the given files outside it.
-    /// Blocking.
+    /// Watches a project's folder and the given files outside it. Build folders, logs and the
+    /// files to which this process prints are left out. Blocking.
     ///
     /// # Errors
     /// If the system cannot watch a folder, for example because its limit is reached.
     pub fn new(root: &Path, others: &[&Path]) -> Result<Self, WatchError> {
+        Watcher::without(FileId::outputs(), root, others)
+    }
+
+    /// The same, for a process that prints to these files.
+    fn without(outputs: Vec<FileId>, root: &Path, others: &[&Path]) -> Result<Self, WatchError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| WatchError { path, source }
@@ -86,6 +124,7 @@ impl Watcher {
             changed: Notify::new(),
             root: root.to_owned(),
             others: others.clone(),
+            outputs,
         });
         let handler = shared.clone();
         let mut watcher =
@@ -178,6 +217,15 @@ impl Shared {
             && !is_generated(&self.root, path)
             && !WRITTEN_BY_TOOLS.contains(&name.as_ref())
             && !is_editor_file(&name)
+            && !name.ends_with(LOG)
+            && !self.is_output(path)
+    }
+
+    /// Whether this process prints to the file. The others are not asked for what they are.
+    fn is_output(&self, path: &Path) -> bool {
+        !self.outputs.is_empty()
+            && std::fs::metadata(path)
+                .is_ok_and(|metadata| self.outputs.contains(&FileId::of(&metadata)))
     }
 
     fn last(&self) -> Result<Option<Instant>, WatchError> {
@@ -231,10 +279,20 @@ mod tests {
         }
         fs::create_dir(&outside).unwrap();
         let order = outside.join("order.json");
-        let mut watcher = Watcher::new(&root, &[&order, &root.join("inside.json")]).unwrap();
-        for unseen in
-            ["target/a.wasm", ".sitewright/b", "src/.lib.rs.swp", "src/lib.rs~", "Cargo.lock"]
-        {
+        // As with `sitewright template dev > printed.txt 2> dev.log` in the project.
+        let printed = File::create(root.join("printed.txt")).unwrap();
+        let outputs = vec![FileId::opened(printed.as_fd()).unwrap()];
+        let inside = root.join("inside.json");
+        let mut watcher = Watcher::without(outputs, &root, &[&order, &inside]).unwrap();
+        for unseen in [
+            "target/a.wasm",
+            ".sitewright/b",
+            "src/.lib.rs.swp",
+            "src/lib.rs~",
+            "Cargo.lock",
+            "dev.log",
+            "printed.txt",
+        ] {
             fs::write(root.join(unseen), "x").unwrap();
         }
         fs::write(outside.join("another.json"), "x").unwrap();

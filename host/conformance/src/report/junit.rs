@@ -106,7 +106,8 @@ fn description(rule: &RuleReport) -> String {
         }
     }
     if rule.more > 0 {
-        text.push_str(&format!("\nand {} more findings of this rule\n", rule.more));
+        let findings = if rule.more == 1 { "finding" } else { "findings" };
+        text.push_str(&format!("\nand {} more {findings} of this rule\n", rule.more));
     }
     text.push_str(&format!("\n{}\n", rule.hint.unwrap_or_default()));
     text

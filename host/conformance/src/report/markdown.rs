@@ -15,20 +15,22 @@ pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     for template in &report.templates {
         #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
-        let _ = write_template(&mut out, template, report.suite);
+        let _ = write_template(&mut out, template);
     }
     out
 }
 
-fn write_template(out: &mut String, template: &TemplateReport, suite: &str) -> std::fmt::Result {
+fn write_template(out: &mut String, template: &TemplateReport) -> std::fmt::Result {
     let mark = if template.passed { "✅" } else { "❌" };
     let version =
         template.template.as_ref().map(|template| template.version.as_str()).unwrap_or_default();
     writeln!(out, "## {mark} {} {}\n", cell(template.name()), cell(version))?;
+    // That of the template, and not that of the suite: the same cases check all versions.
+    let contract = template.contract.map(|version| format!("@{version}")).unwrap_or_default();
     writeln!(
         out,
-        "Conformance with `sitewright:template@{suite}`: {} rules hold, {} warn, {} are broken, {} \
-         were not tested; {} orders in {}.\n",
+        "Conformance with `sitewright:template{contract}`: {} rules hold, {} warn, {} are broken, \
+         {} were not tested; {} orders in {}.\n",
         template.count(Verdict::Passed),
         template.count(Verdict::Warned),
         template.count(Verdict::Failed),
@@ -83,6 +85,19 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_contract_is_that_of_the_template() {
+        let mut template = TemplateReport::new(std::path::Path::new("dist/a.wasm"), None);
+        let says = |template: &TemplateReport, part: &str| {
+            let mut out = String::new();
+            write_template(&mut out, template).unwrap();
+            assert!(out.contains(part), "{part:?} is missing in {out}");
+        };
+        says(&template, "Conformance with `sitewright:template`: 0 rules hold");
+        template.contract = Some("0.2.0");
+        says(&template, "Conformance with `sitewright:template@0.2.0`: 0 rules hold");
+    }
 
     #[test]
     fn nothing_in_a_text_is_markup() {

@@ -54,6 +54,9 @@ pub struct TemplateReport {
     /// Name, version and digest; missing if the file cannot be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateRef>,
+    /// The version of the contract that it was built for; not in the JSON report.
+    #[serde(skip)]
+    pub contract: Option<&'static str>,
     /// Whether no rule is broken. Warnings do not count.
     pub passed: bool,
     /// The number of orders that ran.
@@ -124,6 +127,7 @@ impl TemplateReport {
         TemplateReport {
             file: file.display().to_string(),
             template: template.map(Template::reference),
+            contract: template.map(|template| template.target.contract.version),
             passed: false,
             test_cases: 0,
             duration_ms: 0,

@@ -67,7 +67,8 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         }
         let more = rule.more + rule.findings.len().saturating_sub(SHOWN) as u64;
         if more > 0 {
-            writeln!(out, "    {dim}and {more} more findings; use --json to see them{dim:#}")?;
+            let (findings, them) = if more == 1 { ("finding", "it") } else { ("findings", "them") };
+            writeln!(out, "    {dim}and {more} more {findings}; use --json to see {them}{dim:#}")?;
         }
         out.push_str(&render::paragraph(
             &format!("→ {}", rule.hint.unwrap_or_default()),

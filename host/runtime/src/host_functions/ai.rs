@@ -202,7 +202,7 @@ impl Call {
         if !context.purposes.contains(&request.purpose) {
             let message = message!(
                 "the purpose {purpose:?} is not declared in the template's manifest; add it to \
-                 `ai-purposes`"
+                 `purposes` of the manifest, which is `ai-purposes` in the contract"
             );
             return refuse(AiErrorKind::InvalidRequest, message);
         }

@@ -610,8 +610,11 @@ fn rejected(verdict: Verdict) -> Box<AttemptError> {
         },
         rule: Some(problem.rule.to_string()),
         message: match problem.excerpt {
-            Some(excerpt) => format!("{}: {excerpt}", problem.message),
-            None => problem.message.to_string(),
+            // Some messages quote it themselves.
+            Some(excerpt) if !problem.message.as_str().contains(&format!("`{excerpt}`")) => {
+                format!("{}: {excerpt}", problem.message)
+            }
+            Some(_) | None => problem.message.to_string(),
         },
     });
     let rejected = AttemptError::new(FailureKind::OutputRejected, message);

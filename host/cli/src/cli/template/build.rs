@@ -14,7 +14,7 @@ use sitewright_author::build::{BuildError, Builder, Built, Mode};
 use sitewright_author::project::{Language, Project};
 use sitewright_failure::render;
 use sitewright_model::message;
-use sitewright_model::message::causes_of;
+use sitewright_model::message::{Message, causes_of};
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{CacheOutcome, Determinism, StartCost, Template, start_cost};
 
@@ -177,6 +177,19 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Reports why the tests of the template's language did not run.
+pub(super) fn untested(error: &BuildError, json: bool) -> Exit {
+    let exit = match error {
+        BuildError::Missing { .. } => Exit::Usage,
+        BuildError::Failed { .. } => Exit::Template,
+        BuildError::Start { .. } | BuildError::File { .. } | BuildError::Unexpected(_) => {
+            Exit::Host
+        }
+    };
+    told_of(error, &message!("the native tests did not run: {error}"), json);
+    exit
+}
+
 /// Reports the error; the output of the build tool was printed before.
 pub(super) fn failed(error: &BuildError, json: bool) -> Exit {
     let (message, exit) = match error {
@@ -188,6 +201,12 @@ pub(super) fn failed(error: &BuildError, json: bool) -> Exit {
             (message!("the template was not built: {error}"), Exit::Host)
         }
     };
+    told_of(error, &message, json);
+    exit
+}
+
+/// Prints the message, and what a tool said as JSON.
+fn told_of(error: &BuildError, message: &Message, json: bool) {
     if json {
         output::print_json(&json!({
             "outcome": "error",
@@ -199,7 +218,6 @@ pub(super) fn failed(error: &BuildError, json: bool) -> Exit {
         "{bad}error{bad:#}: {message}\n",
         bad = anstyle::AnsiColor::Red.on_default().bold()
     ));
-    exit
 }
 
 /// Renames the files to names that contain the version.

@@ -110,7 +110,7 @@ async fn once(
     let heard = |line: &str| output::complain(&format!("{line}\n"));
     let tests = match native::run(project, &program, &heard).await {
         Ok(tests) => tests,
-        Err(error) => return Ok(build::failed(&error, json)),
+        Err(error) => return Ok(build::untested(&error, json)),
     };
     let (good, bad) = (anstyle::AnsiColor::Green, anstyle::AnsiColor::Red);
     match tests {
