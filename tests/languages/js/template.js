@@ -53,6 +53,10 @@ const FAULTS = {
     const blocks = [];
     for (;;) blocks.push(new Uint8Array(1 << 20).fill(1));
   },
+  'heap-full': () => {
+    const pages = [];
+    for (;;) pages.push({ a: pages.length });
+  },
 };
 
 class NoBread extends Error {

@@ -296,6 +296,7 @@ fn a_javascript_exception_is_told_with_its_stack() {
         ("unquoted", "panic", "TypeError: an attribute has no quotes", ""),
         ("spin", "cpu_limit", "is not known; its last call of the SDK was at ", ""),
         ("memory-bomb", "memory_limit", "is not known; its last call of the SDK was at ", ""),
+        ("heap-full", "memory_limit", "the JavaScript engine ran out of memory: its own heap", ""),
     ];
     for (fault, kind, message, stderr) in rows {
         let limits = "[limits]\ncpu_ms = 2000\nmemory_bytes = 134217728";
@@ -307,7 +308,7 @@ fn a_javascript_exception_is_told_with_its_stack() {
         let printed = record["stderr"].as_str().unwrap_or_default();
         assert!(printed.contains(stderr), "{fault}: {printed}");
         match fault {
-            "error" | "spin" | "memory-bomb" => {
+            "error" | "spin" | "memory-bomb" | "heap-full" => {
                 let location = &record["location"];
                 assert!(
                     location["file"].as_str().unwrap().ends_with(".js")
