@@ -20,6 +20,9 @@ const FAULTS = {
   string: () => {
     throw 'no bread';
   },
+  cause: () => {
+    throw new Error('no menu', { cause: new TypeError('no bread', { cause: 'no flour' }) });
+  },
   nothing: () => {
     throw undefined;
   },

@@ -274,7 +274,13 @@ fn a_javascript_exception_is_told_with_its_stack() {
             "the template panicked: NoBread: there is no bread\nand no butter",
             "own-error",
         ),
-        ("string", "panic", "the template panicked: no bread", ""),
+        ("string", "panic", "the template panicked: no bread (thrown without an `Error`", ""),
+        (
+            "cause",
+            "panic",
+            "Error: no menu; caused by: TypeError: no bread; caused by: no flour",
+            "cause",
+        ),
         ("nothing", "panic", "the template panicked: undefined", ""),
         (
             "stack-overflow",
