@@ -108,6 +108,10 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
             );
             // A retry repeats these calls; the replies of the others are in the journal.
             assert_eq!(record["blamed_calls"], json!([call]), "{name}: {record:#}");
+            if name == "landing-js" {
+                // The file of the author, not the bundle.
+                assert_eq!(record["location"]["file"], "src/copy.js", "{record:#}");
+            }
         }
     }
 }
