@@ -1,5 +1,5 @@
 import { completeAll } from 'sitewright:template/ai-sync@0.2.0';
-import { Failure } from './failure.js';
+import { Failure, kindOf } from './failure.js';
 import { notePlace } from './place.js';
 
 /**
@@ -35,6 +35,7 @@ import { notePlace } from './place.js';
  * @param {Question} question
  * @returns {Reply}
  * @throws {Failure} if the call failed; the failure blames the call
+ * @throws {TypeError} if a field of the question is missing or has another type
  */
 export function ask(question) {
   return askAll({ only: question }).only;
@@ -47,10 +48,12 @@ export function ask(question) {
  * @param {Record<Name, Question>} questions
  * @returns {Record<Name, Reply>}
  * @throws {Failure} if at least one call failed; the failure blames all failed calls
+ * @throws {TypeError} if a field of a question is missing or has another type
  */
 export function askAll(questions) {
   notePlace();
   const names = Object.keys(questions);
+  for (const name of names) checkQuestion(questions[name], name);
   const outcomes = completeAll(names.map((name) => request(questions[name])));
   const failed = outcomes.filter((outcome) => outcome.tag === 'err').map((outcome) => outcome.val);
   if (failed.length > 0) {
@@ -64,9 +67,39 @@ export function askAll(questions) {
   return Object.fromEntries(names.map((name, at) => [name, reply(outcomes[at], name)]));
 }
 
+/** The fields of a question: what each must be, and whether it must be there. */
+const FIELDS = {
+  purpose: ['a text', true],
+  system: ['a text', true],
+  user: ['a text', true],
+  data: ['an object', false],
+  schema: ['an object', false],
+  temperature: ['a number', false],
+  maxOutputTokens: ['a number', false],
+};
+
+/** Throws if a field of a question is missing or has another type. */
+function checkQuestion(question, name) {
+  const which = name === 'only' ? 'the question' : `the question \`${name}\``;
+  if (kindOf(question) !== 'an object') {
+    throw new TypeError(
+      `${which} is ${kindOf(question)}: write \`{ purpose: …, system: …, user: … }\``,
+    );
+  }
+  for (const [field, [expected, isNeeded]] of Object.entries(FIELDS)) {
+    const found = kindOf(question[field]);
+    if (found === 'nothing' && isNeeded) {
+      throw new TypeError(`${which} has no \`${field}\`, which must be ${expected}`);
+    }
+    if (found !== 'nothing' && found !== expected) {
+      throw new TypeError(`\`${field}\` of ${which} must be ${expected}, and is ${found}`);
+    }
+  }
+}
+
 function request({ purpose, system, user, data = {}, schema, temperature, maxOutputTokens }) {
   const text = (val) => ({ tag: 'text', val });
-  const parts = Object.entries(data).map(([name, value]) => ({
+  const parts = Object.entries(data ?? {}).map(([name, value]) => ({
     tag: 'data',
     val: {
       name,

@@ -51,6 +51,19 @@ export function causes(error) {
   return texts;
 }
 
+/** An error as text: its class and message, or what was thrown in its place. */
+export function described(error) {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** What a value is, for messages: `nothing`, `a text`, `an array`, `a number`. */
+export function kindOf(value) {
+  if (value === undefined || value === null) return 'nothing';
+  if (typeof value === 'string') return 'a text';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
 /**
  * The location where an error was thrown: the innermost line of the author's code in its stack. Of
  * code that this package calls on behalf of the author, it is the line of the author's call.

@@ -1,3 +1,5 @@
+import { kindOf } from './failure.js';
+
 /** Safe HTML, which `html` inserts without escaping. Created only by `html` and `jsonForScript`. */
 export class Html {
   constructor(text) {
@@ -16,10 +18,17 @@ export class Html {
  *
  * @example html`<ul class="${kind}">${names.map((name) => html`<li>${name}</li>`)}</ul>`
  *
- * @throws {TypeError} if a value is an attribute without quotes, or a text other than a name at
- *   another place inside a tag: a space in it would begin another attribute
+ * @throws {TypeError} if it is called with a text, as `html('…')`; if a value is an attribute
+ *   without quotes, or a text other than a name at another place inside a tag: a space in it would
+ *   begin another attribute
  */
 export function html(strings, ...values) {
+  if (!Array.isArray(strings)) {
+    throw new TypeError(
+      `html needs a template literal, and got ${kindOf(strings)}: write html\`<p>\${name}</p>\`, ` +
+        'without brackets, so that values are escaped',
+    );
+  }
   const places = placesOf(strings);
   return new Html(
     strings.reduce((page, text, at) => {

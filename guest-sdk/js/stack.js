@@ -33,8 +33,8 @@ export function frames(stack) {
 
 /** Functions of this package and of the bundler: known by name in a bundle without lines. */
 const FUNCTIONS = new RegExp(
-  '^(Failure|Unsupported|_?Promise\\d*|__async|ask|askAll|bytesOf|check|createFile|html|' +
-    'notePlace|opened|progress|refuse|refusePromise|refusing|warn|writeFile)(/|$)',
+  '^(Failure|Unsupported|_?Promise\\d*|__async|ask|askAll|bytesOf|check|checkQuestion|' +
+    'createFile|html|notePlace|opened|progress|refuse|refusePromise|refusing|warn|writeFile)(/|$)',
 );
 
 /** The innermost frame of the author's code; `undefined` if a stack has none. */

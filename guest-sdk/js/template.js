@@ -1,6 +1,6 @@
 import { panicked } from 'sitewright:template/diagnostics@0.2.0';
 import { withoutAsync } from './engine.js';
-import { Failure, location } from './failure.js';
+import { Failure, described, location } from './failure.js';
 import { readable } from './stack.js';
 import orderSchema from './order.schema.json';
 
@@ -81,9 +81,31 @@ export function template({
 
 /** Reports an unexpected exception to the host, before it traps the component. */
 function reported(error) {
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const message = messageOf(error);
   const stack = readable(error?.stack);
   console.error(`${message}\n${stack}`);
   panicked({ message, location: location(error?.stack), backtrace: stack || undefined });
   return error;
+}
+
+/** Maximum causes in a message. */
+const MAX_CAUSES = 16;
+
+/** The message of an exception with those of its causes, outermost first. */
+function messageOf(error) {
+  // The engine throws this text if its heap is full; the host knows it by this text alone.
+  if (error === 'out of memory') return error;
+  if (!(error instanceof Error)) {
+    return (
+      `${String(error)} (thrown without an \`Error\`, so its line is not known: write ` +
+      '`throw new Error(…)`)'
+    );
+  }
+  const texts = [described(error)];
+  let { cause } = error;
+  while (cause !== undefined && cause !== null && texts.length <= MAX_CAUSES) {
+    texts.push(described(cause));
+    cause = cause.cause;
+  }
+  return texts.join('; caused by: ');
 }

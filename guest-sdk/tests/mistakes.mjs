@@ -65,6 +65,15 @@ const MISTAKES = {
     writeFile('about.html', 'x');
     writeFile('about.html', 'x'); // written-twice
   },
+  'not-escaped'(order) {
+    html(`<p>${order.business_name}</p>`); // not-escaped
+  },
+  'no-system'() {
+    ask(question({ system: undefined })); // no-system
+  },
+  'wrong-user'() {
+    ask(question({ user: ['A line.'] })); // wrong-user
+  },
   'no-quotes'(order) {
     html`<p class=${order.business_name}>x</p>`; // no-quotes
   },

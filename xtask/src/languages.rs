@@ -19,6 +19,37 @@ use crate::process;
 use crate::standins::{self, REQUIRE, Standins};
 use crate::workspace::{Group, Workspace};
 
+/// As `sitewright template build` does it. Not a dependency: the host is compiled after this crate.
+#[path = "../../host/author/src/build/source_map.rs"]
+mod source_map;
+
+/// Why a bundle got no table of lines: what [`source_map`] returns.
+#[derive(Debug)]
+enum BuildError {
+    /// A file could not be read or written.
+    File { path: PathBuf, operation: &'static str, source: std::io::Error },
+    /// The bundler wrote something unexpected.
+    Unexpected(String),
+}
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BuildError::File { path, operation, .. } => write!(f, "{} {operation}", path.display()),
+            BuildError::Unexpected(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BuildError::File { source, .. } => Some(source),
+            BuildError::Unexpected(_) => None,
+        }
+    }
+}
+
 /// The language of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Language {
@@ -263,10 +294,13 @@ impl Template {
                     sh,
                     "{bundler} src/template.js --bundle --format=esm --charset=utf8
                      --log-level=warning --external:sitewright:* --loader:.css=text
+                     --sourcemap=external --sources-content=false
                      --loader:.png=binary --loader:.bin=binary --supported:from-base64=false
                      --supported:async-await=false --supported:async-generator=false
                      --supported:for-await=false {alias} {outfile}"
                 ))?;
+                let map = bundle.with_extension("js.map");
+                source_map::append_lines(&bundle, &map, &self.folder.canonicalize()?)?;
                 sh.change_dir(work);
                 process::run(
                     cmd!(

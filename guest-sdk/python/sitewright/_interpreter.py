@@ -15,6 +15,8 @@ import sys
 
 import componentize_py_async_support as support
 
+from .failure import location
+
 # Of the usual library: what functions of it import only when they are called, and what templates
 # import in functions of their own.
 _LATE = (
@@ -41,6 +43,8 @@ def _report_exceptions(poll):
     def poll_and_report(state):
         try:
             return poll(state)
+        except SystemExit as error:
+            _exit(error)
         except BaseException as error:
             # The caller of the first poll prints the exception itself. The caller of `callback`,
             # after an `await`, panics with a text in which its causes and lines are lost.
@@ -51,13 +55,22 @@ def _report_exceptions(poll):
     return poll_and_report
 
 
+def _exit(error):
+    """Ends the program as the interpreter does, and prints what called for it: the host shows the
+    last line.
+    """
+    place = location(error)
+    at = f" at {place.file}:{place.line}" if place else ""
+    code = "" if error.code is None else repr(error.code)
+    print(
+        f"`sys.exit({code})` was called{at}: raise a `Failure` to refuse an order, or return",
+        file=sys.stderr,
+    )
+    sys.stderr.flush()
+    os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
+
+
 def _print(error):
-    if isinstance(error, SystemExit):
-        # As the interpreter ends.
-        if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
     sys.__excepthook__(type(error), error, error.__traceback__)
     sys.stderr.flush()
 

@@ -3,16 +3,25 @@
 /** Maximum length, in characters: search engines cut longer titles. */
 export const MAX_TITLE = 59;
 
+/** Fewest characters of the page's own title that tell it from those of other pages. */
+const FEWEST = 14;
+
 /** What no title ends with before an ellipsis. The engine has no classes of Unicode (`\p{L}`). */
 const ENDS_BADLY = /[\s.,;:!?\-–—·|/&([{'"«»„“”‘’…،؛、。・]+$/;
 
-/** The business's name, then the page's own title, cut at a word. */
+/**
+ * The business's name, then the page's own title, cut at a word. A name that leaves no room for the
+ * page's title is cut too, so that no two pages have the same title.
+ */
 export function title(business, own) {
   const name = business.trim().replace(/\s+/g, ' ');
   if (own.includes(name) && [...own].length <= MAX_TITLE) return own;
   const room = MAX_TITLE - [...name].length - 3;
   const part = atWord(own, room);
-  return [...part].length > 1 ? `${name} · ${part}` : atWord(name, MAX_TITLE);
+  if ([...part].length >= Math.min([...own].length, FEWEST)) return `${name} · ${part}`;
+  const short = atWord(own, Math.floor(MAX_TITLE / 2));
+  const rest = atWord(name, MAX_TITLE - [...short].length - 3);
+  return rest && short ? `${rest} · ${short}` : atWord(name || own, MAX_TITLE);
 }
 
 /**

@@ -168,7 +168,7 @@ test('a title has less than 60 characters and begins with the name', () => {
     [
       "Cabinet d'Aubigné-Lefèvre & Associés — Transactions, Location et Gestion",
       'Honoraires',
-      "Cabinet d'Aubigné-Lefèvre & Associés — Transactions…",
+      "Cabinet d'Aubigné-Lefèvre & Associés… · Honoraires",
     ],
   ];
   for (const [name, own, expected] of cases) assert.equal(title(name, own), expected);

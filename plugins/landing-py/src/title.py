@@ -5,14 +5,23 @@ import re
 MAX_TITLE = 59
 """Maximum length, in characters: search engines cut longer titles."""
 
+FEWEST = 14
+"""Fewest characters of the page's own title that tell it from those of other pages."""
+
 
 def title(business: str, own: str) -> str:
-    """The business's name, then the page's own title, cut at a word."""
+    """The business's name, then the page's own title, cut at a word. A name that leaves no room for
+    the page's title is cut too, so that no two pages have the same title.
+    """
     name = " ".join(business.split())
     if name in own and len(own) <= MAX_TITLE:
         return own
     part = at_word(own, MAX_TITLE - len(name) - 3)
-    return f"{name} · {part}" if len(part) > 1 else at_word(name, MAX_TITLE)
+    if len(part) >= min(len(own), FEWEST):
+        return f"{name} · {part}"
+    short = at_word(own, MAX_TITLE // 2)
+    rest = at_word(name, MAX_TITLE - len(short) - 3)
+    return f"{rest} · {short}" if rest and short else at_word(name or own, MAX_TITLE)
 
 
 def at_word(text: str, limit: int) -> str:

@@ -184,7 +184,7 @@ class Pages(unittest.TestCase):
             (
                 "Cabinet d'Aubigné-Lefèvre & Associés — Transactions, Location et Gestion",
                 "Honoraires",
-                "Cabinet d'Aubigné-Lefèvre & Associés — Transactions…",
+                "Cabinet d'Aubigné-Lefèvre & Associés… · Honoraires",
             ),
         ]:
             self.assertEqual(title(name, own), expected)

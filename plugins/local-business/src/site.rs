@@ -118,7 +118,7 @@ impl<'a> Site<'a> {
         let mut notes = plan.notes.clone();
         let contact = Contact::of(order, plan, words, &mut notes);
         let rows = hours::rows(&order.business_hours, language);
-        if rows.is_empty() {
+        if rows.is_empty() && order.hours_notes.is_empty() {
             notes.push(Note {
                 code: "no-opening-hours",
                 message: "the site shows no opening hours: `business_hours` is empty".to_owned(),

@@ -10,7 +10,7 @@ use local_business::LocalBusiness;
 use local_business::language::Language;
 use scraper::{Html, Selector};
 use sitewright_sdk::ai::Role;
-use sitewright_sdk::order::{MenuItem, MenuSection, Niche, Photo, Price};
+use sitewright_sdk::order::{Hours, HoursNote, MenuItem, MenuSection, Niche, Photo, Price};
 use sitewright_sdk::testing::{Harness, Run};
 
 fn all(html: &Html, selector: &str) -> Vec<scraper::ElementRef<'static>> {
@@ -61,6 +61,20 @@ fn every_order_gives_the_expected_files() {
             files.insert(other.to_owned());
         }
         assert_eq!(run.files.keys().cloned().collect::<HashSet<_>>(), files, "{name}");
+    }
+}
+
+#[test]
+fn hours_that_are_shown_as_written_are_not_reported_as_missing() {
+    let mut order = order("02-dentist-us-minimal", "en");
+    order.business_hours = Hours::default();
+    let appointment =
+        HoursNote { days: Vec::new(), label: None, text: "by appointment".to_owned() };
+    for (notes, is_reported) in [(Vec::new(), true), (vec![appointment], false)] {
+        order.hours_notes = notes;
+        let run = site_of(&order);
+        let reported = run.reports.iter().any(|report| report.code == "no-opening-hours");
+        assert_eq!(reported, is_reported, "{:?}", order.hours_notes);
     }
 }
 

@@ -20,6 +20,9 @@ const FAULTS = {
   string: () => {
     throw 'no bread';
   },
+  cause: () => {
+    throw new Error('no menu', { cause: new TypeError('no bread', { cause: 'no flour' }) });
+  },
   nothing: () => {
     throw undefined;
   },
@@ -52,6 +55,10 @@ const FAULTS = {
   'memory-bomb': () => {
     const blocks = [];
     for (;;) blocks.push(new Uint8Array(1 << 20).fill(1));
+  },
+  'heap-full': () => {
+    const pages = [];
+    for (;;) pages.push({ a: pages.length });
   },
 };
 

@@ -108,6 +108,10 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
             );
             // A retry repeats these calls; the replies of the others are in the journal.
             assert_eq!(record["blamed_calls"], json!([call]), "{name}: {record:#}");
+            if name == "landing-js" {
+                // The file of the author, not the bundle.
+                assert_eq!(record["location"]["file"], "src/copy.js", "{record:#}");
+            }
         }
     }
 }
@@ -274,7 +278,13 @@ fn a_javascript_exception_is_told_with_its_stack() {
             "the template panicked: NoBread: there is no bread\nand no butter",
             "own-error",
         ),
-        ("string", "panic", "the template panicked: no bread", ""),
+        ("string", "panic", "the template panicked: no bread (thrown without an `Error`", ""),
+        (
+            "cause",
+            "panic",
+            "Error: no menu; caused by: TypeError: no bread; caused by: no flour",
+            "cause",
+        ),
         ("nothing", "panic", "the template panicked: undefined", ""),
         (
             "stack-overflow",
@@ -296,10 +306,13 @@ fn a_javascript_exception_is_told_with_its_stack() {
         ("unquoted", "panic", "TypeError: an attribute has no quotes", ""),
         ("spin", "cpu_limit", "is not known; its last call of the SDK was at ", ""),
         ("memory-bomb", "memory_limit", "is not known; its last call of the SDK was at ", ""),
+        ("heap-full", "memory_limit", "the JavaScript engine ran out of memory: its own heap", ""),
     ];
     for (fault, kind, message, stderr) in rows {
-        let limits = "[limits]\ncpu_ms = 2000\nmemory_bytes = 134217728";
-        let bench = Workbench::scripted(&rules, limits);
+        // Filling the heap of the engine takes longer than any other fault but the loop.
+        let cpu_ms = if fault == "heap-full" { 10_000 } else { 2000 };
+        let limits = format!("[limits]\ncpu_ms = {cpu_ms}\nmemory_bytes = 134217728");
+        let bench = Workbench::scripted(&rules, &limits);
         let record = bench.generate(&file, &faulty(fault, Value::Null)).failure();
         assert_eq!(record["kind"], kind, "{fault}: {record:#}");
         let text = record["message"].as_str().unwrap();
@@ -307,7 +320,7 @@ fn a_javascript_exception_is_told_with_its_stack() {
         let printed = record["stderr"].as_str().unwrap_or_default();
         assert!(printed.contains(stderr), "{fault}: {printed}");
         match fault {
-            "error" | "spin" | "memory-bomb" => {
+            "error" | "spin" | "memory-bomb" | "heap-full" => {
                 let location = &record["location"];
                 assert!(
                     location["file"].as_str().unwrap().ends_with(".js")

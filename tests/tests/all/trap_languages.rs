@@ -216,6 +216,15 @@ fn a_python_mistake_is_told_with_what_to_do() {
     }
     for after in ["nothing", "await"] {
         let bench = Workbench::scripted(ANY_ANSWER, "");
+        let record =
+            bench.generate(&template, &faulty("exit", json!({ "after": after }))).failure();
+        assert_eq!(record["trap"]["code"], "exit", "{after}: {record:#}");
+        let said = record["causes"][0].as_str().unwrap();
+        let called = "it printed: `sys.exit('enough')` was called at app.py:";
+        assert!(said.starts_with(called), "{after}: {said}");
+    }
+    for after in ["nothing", "await"] {
+        let bench = Workbench::scripted(ANY_ANSWER, "");
         let done = bench.generate(&template, &faulty("late-import", json!({ "after": after })));
         assert_eq!(done.code, 0, "{after}: {}", done.stdout);
     }

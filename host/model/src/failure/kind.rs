@@ -104,7 +104,8 @@ impl FailureKind {
             FailureKind::MemoryLimit => {
                 "The template asked for too much memory: the frames show where; for Python those \
                  of its replay (`sitewright replay`), for JavaScript the replay shows its last \
-                 call. If it is really needed, raise `limits.memory_bytes`."
+                 call. If it is really needed, raise `limits.memory_bytes`, which does not help \
+                 if the message says that the JavaScript engine's own heap is full."
             }
             FailureKind::OutputLimit => {
                 "The template wrote more than is allowed: see the limits below. If the site is \

@@ -72,6 +72,7 @@ impl Classified {
             trap.language_frames = stack;
             self.location = self.location.or(own);
         } else if self.location.is_none()
+            && matches!(self.kind, FailureKind::CpuLimit | FailureKind::MemoryLimit)
             && let Some(place) = last_call
         {
             let said = format!(
@@ -95,16 +96,18 @@ impl Classified {
     }
 }
 
-/// Classifies `error`, with what the run left in its trace and on stderr.
+/// Classifies `error`, with what the run left in its trace and on stderr. `memory_peak` is the
+/// maximum memory of the run in bytes.
 pub(super) fn classify(
     error: RunError,
     trace: &RunTrace,
     stderr: &str,
     limits: &Limits,
+    memory_peak: u64,
 ) -> Classified {
     match error {
         RunError::Template(failure) => returned(failure, trace, limits),
-        RunError::Stopped(error) => stopped(&error, trace, stderr),
+        RunError::Stopped(error) => stopped(&error, trace, stderr, limits, memory_peak),
         RunError::Deadline => {
             let stage = last_stage(trace);
             let waiting = match trace.trail().iter().rev().find(|entry| entry.duration_us.is_none())
@@ -204,7 +207,13 @@ fn returned(failure: types::Failure, trace: &RunTrace, limits: &Limits) -> Class
 }
 
 /// The guest was stopped in the middle of its code, or could not be started.
-fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classified {
+fn stopped(
+    error: &wasmtime::Error,
+    trace: &RunTrace,
+    stderr: &str,
+    limits: &Limits,
+    memory_peak: u64,
+) -> Classified {
     let cause = root_message(error);
     let stopped = |code| {
         let frames = frames(error);
@@ -257,6 +266,21 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
     let panic = trace.panic().or_else(|| printed_panic(stderr));
     // A panic message without an abort belongs to a panic that the template caught.
     let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
+    if code == TrapCode::Unreachable && is_engine_full(panic.as_ref(), stderr, memory_peak) {
+        return Classified {
+            trap: stopped(TrapCode::Memory),
+            ..Classified::new(
+                FailureKind::MemoryLimit,
+                message!(
+                    "the JavaScript engine ran out of memory: its own heap for objects and texts \
+                     is smaller than `limits.memory_bytes`, so a higher limit does not help; the \
+                     run used {memory_peak} bytes of {} in all; keep fewer objects and shorter \
+                     texts at a time",
+                    limits.memory_bytes
+                ),
+            )
+        };
+    }
     if let Some(python) = panic.as_ref().and_then(|panic| uncaught_exception(panic, stderr)) {
         let location = python.frames.iter().find(|frame| frame.own).and_then(place_of);
         let message = message!("the template raised {}", python.message);
@@ -306,10 +330,39 @@ fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classifie
     }
 }
 
-/// Whether a limit of the run has stopped the guest.
-pub(super) fn is_limit(error: &wasmtime::Error) -> bool {
-    find::<LimitHit>(error).is_some()
+/// Whether the engine of a JavaScript template stopped because its own heap is full. The engine has
+/// a limit of its own, so the host never refuses it memory: it throws the text `out of memory`, which
+/// the SDK reports, or, if it has no memory for that either, aborts. An abort of an engine that used
+/// little memory has another cause.
+fn is_engine_full(
+    panic: Option<&crate::host_functions::Panic>,
+    stderr: &str,
+    memory_peak: u64,
+) -> bool {
+    match panic {
+        Some(panic) => {
+            (panic.location.is_none() && panic.message == ENGINE_FULL)
+                || panic.message == ENGINE_FULL_ERROR
+        }
+        None => {
+            memory_peak >= ENGINE_HEAP
+                && last_line(stderr).is_some_and(|line| line.starts_with(ENGINE_ABORT))
+        }
+    }
 }
+
+/// What SpiderMonkey throws if its heap is full: a text, because there is no memory for an error.
+const ENGINE_FULL: &str = "out of memory";
+
+/// The same where there is memory for an error.
+const ENGINE_FULL_ERROR: &str = "InternalError: out of memory";
+
+/// What SpiderMonkey prints when it aborts.
+const ENGINE_ABORT: &str = "Redirecting call to abort()";
+
+/// Bytes that SpiderMonkey's heap can have (`JS::DefaultHeapMaxBytes`). A component whose heap is
+/// full uses more in all.
+const ENGINE_HEAP: u64 = 32 << 20;
 
 /// The place of a frame of an interpreted language.
 fn place_of(frame: &Frame) -> Option<SourceLocation> {
@@ -387,6 +440,31 @@ fn last_line(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_heap_of_the_javascript_engine_is_known_by_what_it_throws_or_prints() {
+        let abort = "Error while running\nRedirecting call to abort() to mozalloc_abort\n";
+        let place = SourceLocation { file: "src/lib.rs".to_owned(), line: 3, column: None };
+        let rows = [
+            // (what, panic with its place, stderr, bytes, expected)
+            ("thrown", Some(("out of memory", None)), "out of memory\n", 1, true),
+            ("aborted", None, abort, 75 << 20, true),
+            ("printed by a template in C", None, "out of memory\n", 75 << 20, false),
+            ("aborted with little memory", None, abort, 20 << 20, false),
+            ("a panic in Rust", Some(("out of memory", Some(place))), "", 75 << 20, false),
+            ("another text", Some(("out of memory, said the baker", None)), "", 75 << 20, false),
+            ("another exception", Some(("Error: no bread", None)), abort, 75 << 20, false),
+            ("a trap", None, "no bread\n", 75 << 20, false),
+            ("nothing printed", None, "", 75 << 20, false),
+        ];
+        for (what, panic, stderr, bytes, expected) in rows {
+            let panic = panic.map(|(message, location)| crate::host_functions::Panic {
+                message: message.to_owned(),
+                location,
+            });
+            assert_eq!(is_engine_full(panic.as_ref(), stderr, bytes), expected, "{what}");
+        }
+    }
 
     #[test]
     fn a_printed_panic_is_read_as_the_standard_library_prints_it() {

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 
 use wasmtime::{Store, WasmCoreDump};
 
-use super::classify::is_limit;
 use super::end::{CoreDump, StoppedAt};
 use crate::host_functions::GuestState;
 use sitewright_failure::{noted_place, python_stack};
@@ -21,7 +20,7 @@ pub(super) fn stopped_at(store: &Store<GuestState>, error: &wasmtime::Error) -> 
     let mut stacks = memories.iter().map(|memory| python_stack(memory.data(store)));
     let stack = stacks.find(|stack| !stack.is_empty()).unwrap_or_default();
     let mut last_call = None;
-    if stack.is_empty() && is_limit(error) {
+    if stack.is_empty() {
         last_call = memories.iter().find_map(|memory| noted_place(memory.data(store)));
     }
     StoppedAt { stack, last_call }

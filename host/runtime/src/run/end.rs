@@ -29,7 +29,7 @@ pub struct RunEnd {
 pub struct StoppedAt {
     /// The stack of its interpreter, innermost first.
     pub stack: Vec<Frame>,
-    /// Where it last called the SDK, if it was stopped by a limit and the stack is not known.
+    /// Where it last called the SDK, if the stack is not known.
     pub last_call: Option<SourceLocation>,
 }
 

@@ -43,9 +43,11 @@ impl Attempt<'_> {
         mut end: RunEnd,
     ) -> Result<Box<Release>, Box<AttemptError>> {
         let (stderr, stopped_at) = (end.stderr.0.clone(), end.stopped_at.take());
+        let memory_peak = end.memory_peak;
         self.state.run = Some(end);
         if let Err(error) = result {
-            let classified = classify(error, &self.trace, &stderr, &self.services.limits);
+            let classified =
+                classify(error, &self.trace, &stderr, &self.services.limits, memory_peak);
             let classified = match stopped_at {
                 Some(at) => classified.stopped_at(*at),
                 None => classified,
@@ -134,7 +136,7 @@ impl Attempt<'_> {
                 }
             });
         }
-        Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits).into()))
+        Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits, 0).into()))
     }
 
     /// Adds a warning for each of the first refused writes of a run that ended as if there were
@@ -507,7 +509,7 @@ impl Finish {
             ),
             ConfinedError::Deadline => {
                 return Box::new(
-                    classify(RunError::Deadline, &self.trace, "", &self.limits).into(),
+                    classify(RunError::Deadline, &self.trace, "", &self.limits, 0).into(),
                 );
             }
             ConfinedError::Refused { code, why } => {

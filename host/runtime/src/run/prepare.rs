@@ -262,7 +262,7 @@ impl Attempt<'_> {
         match error {
             CheckError::Deadline => {
                 let limits = &self.services.limits;
-                Box::new(classify(RunError::Deadline, &self.trace, "", limits).into())
+                Box::new(classify(RunError::Deadline, &self.trace, "", limits, 0).into())
             }
             CheckError::TooCostly { .. } => {
                 let name = &template.manifest.name;
@@ -318,7 +318,7 @@ impl Attempt<'_> {
             () = tokio::time::sleep_until(self.deadline) => RunError::Deadline,
             done = work => return Ok(done),
         };
-        Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits).into()))
+        Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits, 0).into()))
     }
 }
 
