@@ -86,21 +86,35 @@ macro_rules! sums_of_sums {
     };
 }
 
-/// The AI replies between hours that are summed up, with their orders.
-macro_rules! between {
-    ($orders:literal) => {
-        concat!(
-            " FROM gaps g CROSS JOIN sitewright_ai_calls c LEFT JOIN ",
-            $orders,
-            " ON o.id = c.order_id
-                WHERE g.begins < g.ends AND c.created_at >= g.begins AND c.created_at < g.ends "
-        )
+/// The AI replies `c` between hours that are summed up, with their orders `o`, for SQLite.
+macro_rules! between_on_sqlite {
+    () => {
+        " FROM gaps g CROSS JOIN sitewright_ai_calls c
+            LEFT JOIN sitewright_orders o INDEXED BY sitewright_orders_named
+                ON o.id = c.order_id
+            WHERE g.begins < g.ends AND c.created_at >= g.begins AND c.created_at < g.ends "
+    };
+}
+
+/// The same for PostgreSQL. It cannot know that almost all hours have sums, so it would read all
+/// orders, and all replies: `OFFSET 0` has it look up those of each gap, by index.
+macro_rules! between_on_postgres {
+    () => {
+        " FROM gaps g CROSS JOIN LATERAL (
+                SELECT created_at, order_id, purpose, provider, model, cost_nano_usd,
+                    input_tokens, output_tokens
+                FROM sitewright_ai_calls
+                WHERE created_at >= g.begins AND created_at < g.ends OFFSET 0) AS c
+            LEFT JOIN LATERAL (
+                SELECT template, tenant FROM sitewright_orders
+                WHERE id = c.order_id OFFSET 0) AS o ON true
+            WHERE g.begins < g.ends "
     };
 }
 
 /// Sums for [`Spend`]: of hours that are summed up, and of the replies between them.
 macro_rules! by_hours {
-    ($orders:literal) => {
+    ($between:ident) => {
         concat!(
             gaps!("ai", "$3", "$4"),
             "SELECT span, purpose, provider, model, template, CAST(NULL AS TEXT) AS label, ",
@@ -113,7 +127,7 @@ macro_rules! by_hours {
                     o.template, ",
             sums!(),
             ", count(*) - count(c.cost_nano_usd)",
-            between!($orders),
+            $between!(),
             "GROUP BY 1, 2, 3, 4, 5) AS parts
              GROUP BY span, purpose, provider, model, template LIMIT $5"
         )
@@ -196,7 +210,7 @@ impl Database {
     pub async fn spend_by_tenant(&self, since: i64, most: u32) -> Result<Vec<TenantSpend>, Error> {
         let doing = "adding up AI calls by tenant";
         macro_rules! by_tenant {
-            ($orders:literal) => {
+            ($between:ident) => {
                 concat!(
                     gaps!("ai", "$1", "$3"),
                     "SELECT label, ",
@@ -205,16 +219,13 @@ impl Database {
                         FROM sitewright_ai_tenant_sums WHERE hour >= $1
                         UNION ALL SELECT o.tenant, ",
                     sums!(),
-                    between!($orders),
+                    $between!(),
                     "GROUP BY 1) AS parts
                      GROUP BY label ORDER BY 3 DESC, 2 DESC, label LIMIT $2"
                 )
             };
         }
-        let sql = self.pool().pick(
-            by_tenant!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-            by_tenant!("sitewright_orders o"),
-        );
+        let sql = self.pool().pick(by_tenant!(between_on_sqlite), by_tenant!(between_on_postgres));
         let rows = self.read(doing, sql, args![since, i64::from(most), i64::MAX]).await?;
         let read = |row: &Row| -> Result<TenantSpend, sqlx::Error> {
             Ok(TenantSpend { tenant: row.opt_text("label")?, cost: Cost::read(row)? })
@@ -229,10 +240,8 @@ impl Database {
         let doing = "adding up AI calls";
         let span_ms = span_ms.max(1);
         let rows = if tenant.is_none() && !by_tenant && fit(origin, span_ms) {
-            let sql = self.pool().pick(
-                by_hours!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-                by_hours!("sitewright_orders o"),
-            );
+            let sql =
+                self.pool().pick(by_hours!(between_on_sqlite), by_hours!(between_on_postgres));
             self.read(doing, sql, args![origin, span_ms, since, until, most]).await?
         } else {
             let sql = self.pool().pick(
