@@ -350,6 +350,7 @@ mod tests {
             opened_by: Some(Box::new(BreakerOpened {
                 status: Some(401),
                 message: message!("the key is not known"),
+                words: None,
                 of_probe: false,
             })),
             ..refused.clone()
