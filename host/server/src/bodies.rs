@@ -265,9 +265,9 @@ mod tests {
             RoomLimits { all: 400 * KIB, of_holder: 100 * KIB, wait_of_holder: none, wait: none };
         let of_holder: Result<(), NoRoom> = Err(NoRoom::OfHolder);
         // Who sends, what is expected and what has arrived in KiB, and whether there was room.
-        for rows in [
+        let tables: [&[Row]; 3] = [
             // The free part of a body takes nothing, whatever its head declares.
-            &[("a", 116, 16, Ok(())), ("a", 116, 16, Ok(())), ("a", 116, 116, Ok(()))] as &[Row],
+            &[("a", 116, 16, Ok(())), ("a", 116, 16, Ok(())), ("a", 116, 116, Ok(()))],
             // Once more arrives, what is declared is reserved, of this holder only.
             &[
                 ("a", 116, 17, Ok(())),
@@ -283,7 +283,8 @@ mod tests {
             ],
             // Without a declared length, as it arrives.
             &[("a", 0, 66, Ok(())), ("a", 0, 66, Ok(())), ("a", 0, 17, of_holder)],
-        ] {
+        ];
+        for rows in tables {
             let bodies = Bodies::new(limits);
             let mut charges = Vec::new();
             for &(name, expected, arrived, has_room) in rows {
