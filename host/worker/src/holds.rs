@@ -205,13 +205,17 @@ impl Holds {
         record: &FailureRecord,
         counts: bool,
     ) -> Option<NewHold> {
-        let fault = fault::of_probe(record, |purpose| {
+        let is_probe = |purpose: &str| {
             let route = self.route_of(purpose);
-            claimed.probes.contains(&route) && !self.is_circuit(&route)
-        });
-        // One order must not hold a route again that has just answered another.
+            claimed.probes.contains(&route) && self.is_held_for_fault(&route)
+        };
+        let fault = fault::of_probe(record, is_probe);
+        // One order must not hold a route again that has just answered another. If the route is held
+        // since then and this is its probe, another order has met the cause, too: a probe uses no
+        // attempt, and the next one comes later.
         let is_own = |fault: &Fault| {
             fault::may_be_of_one_order(fault.cause)
+                && !is_probe(&fault.purpose)
                 && self.has_answered(&self.route_of(&fault.purpose))
         };
         if let Some(fault) = fault.filter(|fault| !is_own(fault)) {
@@ -316,6 +320,11 @@ impl Holds {
 
     fn is_circuit(&self, id: &HoldId) -> bool {
         self.known.read().get(id).is_some_and(|known| known.cause == HoldCause::Circuit)
+    }
+
+    /// Whether it is held, and not because a circuit is open.
+    fn is_held_for_fault(&self, id: &HoldId) -> bool {
+        self.known.read().get(id).is_some_and(|known| known.cause != HoldCause::Circuit)
     }
 
     /// Whether the reply of an order has released the hold of a route here, not long ago.
