@@ -334,8 +334,11 @@ impl Holds {
 
     /// Releases a hold whose probe showed that its cause is gone.
     async fn release(&self, id: &HoldId, why: &str) {
-        if id.kind == HoldKind::Route {
-            self.answered.write().insert(id.clone(), Instant::now());
+        // A circuit also closes when an order ends otherwise, or gets all replies from its journal.
+        if id.kind == HoldKind::Route && !self.is_circuit(id) {
+            let mut answered = self.answered.write();
+            answered.retain(|_, at| at.elapsed() < ANSWERED_WITHIN);
+            answered.insert(id.clone(), Instant::now());
         }
         self.released_with(id, self.database.release_probed_hold(id).await, why);
     }
