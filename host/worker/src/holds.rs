@@ -636,9 +636,10 @@ impl Journal for ProbeJournal {
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         let route = self.holds.route_of(&entry.purpose);
-        let is_known = self.holds.known.read().contains_key(&route);
-        // One good reply does not tell that a circuit can close.
-        if is_known && !self.holds.is_circuit(&route) && self.probes.contains(&route) {
+        // One good reply does not tell that a circuit can close, and one that another order paid for
+        // tells nothing of the provider.
+        let is_held = !entry.cached && self.holds.is_held_for_fault(&route);
+        if is_held && self.probes.contains(&route) {
             self.holds.release(&route, "its provider answers again").await;
         }
         self.journal.store(entry).await
