@@ -422,10 +422,6 @@ impl Holds {
             template_grace: self.settings.template_grace,
         };
         self.publish_budgets(published).await?;
-        if !published.has_resumed {
-            self.resume_put_off().await?;
-            published.has_resumed = true;
-        }
         // Before the orders of a released hold are due, so that they meet no open circuit breaker.
         self.learn(self.database.holds().await?);
         let swept = self.database.sweep_holds(&sweep, Some(own)).await?;
@@ -435,6 +431,11 @@ impl Holds {
                 taken = swept.taken,
                 "orders that waited for a hold are due"
             );
+        }
+        // Last: it may read many records, and no hold waits for it.
+        if !published.has_resumed {
+            self.resume_put_off().await?;
+            published.has_resumed = true;
         }
         Ok(())
     }
