@@ -334,8 +334,13 @@ impl Holds {
 
     /// Releases a hold whose probe showed that its cause is gone.
     async fn release(&self, id: &HoldId, why: &str) {
+        let cause = self.known.read().get(id).map(|known| known.cause);
+        // An operator has held it since the probe began.
+        if cause == Some(HoldCause::Operator) {
+            return;
+        }
         // A circuit also closes when an order ends otherwise, or gets all replies from its journal.
-        if id.kind == HoldKind::Route && !self.is_circuit(id) {
+        if id.kind == HoldKind::Route && cause != Some(HoldCause::Circuit) {
             let mut answered = self.answered.write();
             answered.retain(|_, at| at.elapsed() < ANSWERED_WITHIN);
             answered.insert(id.clone(), Instant::now());

@@ -348,16 +348,16 @@ impl Database {
         self.release_by(sql, id).await
     }
 
-    /// Releases a hold because its probe showed that the cause is gone. If it is set again for the
-    /// same cause within 10 minutes, it continues with the distance between probes that it had.
-    /// Whether it was set.
+    /// Releases a hold because its probe showed that the cause is gone, unless an operator has held
+    /// the same meanwhile. If it is set again for the same cause within 10 minutes, it continues with
+    /// the distance between probes that it had. Whether it was set, and not by an operator.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn release_probed_hold(&self, id: &HoldId) -> Result<bool, Error> {
         let sql = "UPDATE sitewright_holds
              SET released_at = $2, probe_order = NULL, probe_attempt = NULL
-             WHERE id = $1 AND released_at IS NULL";
+             WHERE id = $1 AND released_at IS NULL AND cause <> 'operator'";
         self.release_by(sql, id).await
     }
 

@@ -283,6 +283,7 @@ mod tests {
         assert!(reason().await.contains("(auth)"));
         let by_operator = NewHold::by_operator(route(), Some("the bill is being paid"));
         database.hold(by_operator).await.unwrap();
+        assert!(!database.release_probed_hold(&route()).await.unwrap(), "a probe that had begun");
         assert!(reason().await.contains("the bill is being paid"));
     }
 
