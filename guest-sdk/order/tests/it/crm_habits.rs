@@ -511,5 +511,7 @@ fn a_number_in_a_section_is_blamed_where_it_was_sent() {
     });
     let problems = read(&document).unwrap_err();
     let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
-    assert_eq!(pointers, ["/contact/phone"]);
+    // The number, and that it was the only way to reach the business.
+    assert_eq!(pointers, ["/contact/phone", "/contact/phone"]);
+    assert!(problems[1].message.contains("no way to reach the business is left"), "{problems:?}");
 }

@@ -261,7 +261,7 @@ mod tests {
 
         let browser = Browser::new(&api);
         for (path, says) in [
-            ("/console/ai", "2 replies came from the cache, 66.6 % of all."),
+            ("/console/ai", "2 replies came from the cache, 66.7 % of all."),
             ("/console/ai", "paid $0.5000 for them"),
             ("/console/orders/1", "1 reply, 1 of them from the cache"),
             ("/console/orders/1", "another order paid for it"),

@@ -18,7 +18,11 @@ test('the sample order becomes a page', () => {
   // As visitors read it: a name may have characters that the page escapes.
   const character = (_, code) => String.fromCodePoint(code);
   const page = run.text('index.html').replace(/&#(\d+);/g, character);
-  for (const expected of [`<html lang="${order.locale}">`, order.business_name]) {
+  for (const expected of [
+    `<html lang="${order.locale}">`,
+    order.business_name,
+    ...order.services.map((service) => `<li>${service}</li>`),
+  ]) {
     assert.ok(page.includes(expected), `${expected} is missing in ${page}`);
   }
   assert.ok(run.files.has('assets/site.css'));

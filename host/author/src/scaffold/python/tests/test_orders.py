@@ -24,6 +24,8 @@ class Orders(unittest.TestCase):
         page = run.text("index.html")
         # As visitors read it: a name may have characters that the page escapes.
         self.assertIn(order["business_name"], unescape(page))
+        for service in order["services"]:
+            self.assertIn(f"<li>{service}</li>", unescape(page))
         self.assertIn(f'<html lang="{order["locale"]}">', page)
         self.assertIn("assets/site.css", run.files)
 
