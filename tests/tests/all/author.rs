@@ -76,7 +76,7 @@ fn native_tests_pass_and_fail(desk: &Desk, path: &Path, source: &str, broken: (&
     let done = tested();
     assert_eq!(done.code, 4, "{}{}", done.stdout, done.stderr);
     assert_eq!(done.json(), json!({ "outcome": "failed", "native": "failed" }));
-    assert!(done.stderr.contains("Lawn care</li>"), "{}", done.stderr);
+    assert!(done.stderr.contains("Garden design</li>"), "{}", done.stderr);
     // Nothing was built.
     assert!(!desk.path().join(NAME).join("dist").exists());
 
