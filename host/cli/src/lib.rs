@@ -22,3 +22,5 @@ mod log_fields;
 mod log_json;
 pub mod telemetry;
 mod terminal;
+#[cfg(test)]
+mod written;

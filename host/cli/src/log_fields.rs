@@ -79,12 +79,10 @@ impl Visit for CleanVisitor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use sitewright_failure::render::is_obeyed;
 
     use super::*;
+    use crate::written::Written;
 
     /// What a provider, a template or a customer may send.
     const HOSTILE: [(&str, &str); 12] = [
@@ -101,20 +99,6 @@ mod tests {
         ("device reset", "\u{1b}c"),
         ("line", "a\r\n2026-11-30T00:00:00Z  INFO sitewright: all is well"),
     ];
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[derive(Debug)]
     struct Failure(String);
@@ -145,8 +129,7 @@ mod tests {
             let error = Failure(text.to_owned());
             tracing::error!(error = &error as &(dyn Error + 'static), "it has an error");
         });
-        let bytes = written.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        written.text()
     }
 
     #[test]

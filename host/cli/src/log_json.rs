@@ -86,41 +86,23 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use serde_json::Value;
     use tracing::field::Empty;
     use tracing_subscriber::fmt::format::JsonFields;
 
     use super::*;
+    use crate::written::Written;
 
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Written {
-        /// The lines without their timestamps, in the order of their fields.
-        fn lines(&self) -> Vec<String> {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            assert!(text.ends_with('\n'), "{text}");
-            let line = |line: &str| {
-                let mut line: Value = serde_json::from_str(line).unwrap();
-                assert!(line.as_object_mut().unwrap().shift_remove("timestamp").is_some());
-                line.to_string()
-            };
-            text.lines().map(line).collect()
-        }
+    /// The lines without their timestamps, in the order of their fields.
+    fn lines(written: &Written) -> Vec<String> {
+        let text = written.text();
+        assert!(text.ends_with('\n'), "{text}");
+        let line = |line: &str| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            assert!(line.as_object_mut().unwrap().shift_remove("timestamp").is_some());
+            line.to_string()
+        };
+        text.lines().map(line).collect()
     }
 
     /// Events in no span, in spans with fields of all kinds, and with a parent of their own.
@@ -151,7 +133,7 @@ mod tests {
             .with_writer(move || to.clone())
             .finish();
         tracing::subscriber::with_default(ours, log_events);
-        let (expected, written) = (expected.lines(), written.lines());
+        let (expected, written) = (lines(&expected), lines(&written));
         assert_eq!(expected.len(), 4, "{expected:?}");
         assert_eq!(written, expected);
         assert!(written[2].contains("\"spans\":[{"), "{written:?}");

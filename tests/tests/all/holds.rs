@@ -111,7 +111,7 @@ mod cases {
     pub(super) async fn d1a_a_worker_without_templates_does_not_start_and_nothing_fails(
         base: Base,
     ) {
-        const ORDERS: usize = 100;
+        const ORDERS: usize = 400;
         let model = Model::start(good);
         let factory = factory(base, &model).await;
         factory.enqueue_all(orders(ORDERS)).await;

@@ -494,8 +494,9 @@ async fn calls_in_a_straight_line_end_with_the_processor_time() {
     for row in &ROWS {
         let ended = run(&row.component(MAX_TEXT_BYTES), &limits).await;
         match ended.limit() {
+            Some(LimitHit::Cpu { max_ms: 300, .. }) => {}
             // What is written to a file that is not finished counts as memory.
-            Some(LimitHit::Cpu { max_ms: 300, .. } | LimitHit::InFlight { .. }) => {}
+            Some(LimitHit::InFlight { .. }) if row.name == "append" => {}
             // Calls that copy little of what they get end before that.
             None if matches!(ended.result, Some(Ok(()))) => {
                 assert!(ended.took < limits.cpu() + SLACK, "{}: {:?}", row.name, ended.took);
@@ -513,7 +514,9 @@ async fn calls_in_a_straight_line_end_with_the_deadline() {
     for row in &ROWS {
         let ended = run(&row.component(MAX_TEXT_BYTES), &limits).await;
         match (&ended.result, ended.limit()) {
-            (None | Some(Ok(())), _) | (_, Some(LimitHit::InFlight { .. })) => {}
+            (None | Some(Ok(())), _) => {}
+            // As above.
+            (_, Some(LimitHit::InFlight { .. })) if row.name == "append" => {}
             (Some(Err(error)), _) => panic!("{}: {error:?}", row.name),
         }
         assert!(ended.took < limits.deadline() + SLACK, "{}: {:?}", row.name, ended.took);
