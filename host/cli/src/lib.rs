@@ -7,6 +7,7 @@
 //! | `terminal` | what may reach a terminal, whoever wrote it? |
 //! | `telemetry` | what is logged, and what happens if stderr is slow? |
 //! | `log_fields` | how are the values of log lines cleaned? |
+//! | `log_json` | what does a log line look like as JSON? |
 //!
 //! **Invariant:** only `main` starts a runtime (clippy's `disallowed-methods`).
 //!

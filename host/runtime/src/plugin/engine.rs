@@ -48,10 +48,6 @@ const MAX_MEMORIES: u32 = 2;
 const MAX_TABLES: u32 = 8;
 /// Maximum elements of one table.
 pub(super) const TABLE_ELEMENTS: usize = 65_536;
-/// Bytes of a table that stay in memory when its run ends: two pages, 1,024 elements. A table that
-/// is not larger costs its next run neither a system call, which interrupts all processors, nor page
-/// faults.
-const TABLE_RESIDENT_BYTES: usize = 8 << 10;
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -132,10 +128,6 @@ fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     pool.max_component_instance_size(4 << 20);
     pool.max_core_instance_size(4 << 20);
     pool.table_elements(TABLE_ELEMENTS);
-    // Set to zero as the rest is. Memories have no such setting: what they keep would be their first
-    // bytes, which is the stack of a guest and mostly unused, and `PAGEMAP_SCAN`, which finds the
-    // used ones, overlooks pages that were swapped out.
-    pool.table_keep_resident(TABLE_RESIDENT_BYTES);
     pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     // A waiting async guest holds no stack. An interrupted one does, and a guest of the world
     // `template-sync` always does.
