@@ -1,7 +1,7 @@
 //! Checks a site's pages without rendering them: accessibility and weight.
 //!
 //! The template wrote the pages: each node is visited a fixed number of times, whatever its depth,
-//! and what is collected is bounded.
+//! and what is collected is bounded. The steps are counted, as those of the site's own checks.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -12,7 +12,7 @@ use sitewright_order::Color;
 
 use super::rule::PageRule;
 use sitewright_site::verify::page::{Page, parse};
-use sitewright_site::verify::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
+use sitewright_site::verify::{CONTRAST, CONTRAST_LARGE, Work, contrast_ratio};
 
 /// Maximum bytes of a page with everything that it loads from its own site. 3 MiB.
 pub(super) const MAX_WEIGHT: u64 = 3 << 20;
@@ -40,12 +40,18 @@ pub(super) struct PageFindings {
 
 /// Checks all pages. Blocking: parses every page.
 pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>) -> PageFindings {
+    check_pages_counted(files, &Work::unlimited())
+}
+
+/// As [`check_pages`]. The steps are nodes that are visited, marks that are set and bytes of
+/// inline styles that are read.
+fn check_pages_counted(files: &BTreeMap<String, Vec<u8>>, work: &Work) -> PageFindings {
     let mut seen = PageFindings::default();
     let is_page = |path: &str| path.ends_with(".html") || path.ends_with(".htm");
     for (path, bytes) in files.iter().filter(|(path, _)| is_page(path)) {
         let page = parse(&String::from_utf8_lossy(bytes));
-        let names = Names::of(&page);
-        let mut look = PageCheck { path, page: &page, names: &names, files, seen: &mut seen };
+        let names = Names::of(&page, work);
+        let mut look = PageCheck { path, page: &page, names: &names, files, work, seen: &mut seen };
         look.head();
         look.body();
         look.loads(bytes.len() as u64);
@@ -64,14 +70,19 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn of(page: &'a Page) -> Self {
+    fn of(page: &'a Page, work: &Work) -> Self {
         let (mut with_text, mut named) = (HashSet::new(), HashSet::new());
+        let mark = |marked: &mut HashSet<NodeId>, id| {
+            work.spend(1);
+            marked.insert(id)
+        };
         for node in page.html.root_element().descendants() {
+            work.spend(1);
             let is_named = match node.value() {
                 Node::Text(text) if !text.trim().is_empty() => {
                     // Up to the first element that is marked already: each is marked once.
                     let above = node.ancestors().map(|outer| outer.id());
-                    above.take_while(|id| with_text.insert(*id)).for_each(drop);
+                    above.take_while(|id| mark(&mut with_text, *id)).for_each(drop);
                     true
                 }
                 Node::Element(element) => {
@@ -83,12 +94,13 @@ impl<'a> Names<'a> {
             if is_named {
                 let here = std::iter::once(node.id());
                 let above = here.chain(node.ancestors().map(|outer| outer.id()));
-                above.take_while(|id| named.insert(*id)).for_each(drop);
+                above.take_while(|id| mark(&mut named, *id)).for_each(drop);
             }
         }
         let mut names = Names { with_text, named, labelled: HashSet::new() };
         let labels = page.html.root_element().descendent_elements();
         names.labelled = labels
+            .inspect(|_| work.spend(1))
             .filter(|label| label.value().name() == "label" && names.has_name(label))
             .filter_map(|label| label.value().attr("for"))
             .collect();
@@ -114,11 +126,12 @@ struct Around {
 }
 
 impl Around {
-    fn inside(self, element: &ElementRef<'_>) -> Self {
+    fn inside(self, element: &ElementRef<'_>, work: &Work) -> Self {
         Around {
             hidden: self.hidden || is_hidden(element),
             in_label: self.in_label || element.value().name() == "label",
-            background: styled(element, &["background-color", "background"]).or(self.background),
+            background: styled(element, &["background-color", "background"], work)
+                .or(self.background),
         }
     }
 }
@@ -161,6 +174,7 @@ struct PageCheck<'a> {
     page: &'a Page,
     names: &'a Names<'a>,
     files: &'a BTreeMap<String, Vec<u8>>,
+    work: &'a Work,
     seen: &'a mut PageFindings,
 }
 
@@ -180,6 +194,7 @@ impl PageCheck<'_> {
 
     fn head(&mut self) {
         for element in self.page.html.root_element().descendent_elements() {
+            self.work.spend(1);
             let is_viewport = element.value().name() == "meta"
                 && element.attr("name").is_some_and(|name| name.eq_ignore_ascii_case("viewport"));
             if !is_viewport {
@@ -208,6 +223,7 @@ impl PageCheck<'_> {
     fn body(&mut self) {
         let mut around = vec![Around::default()];
         for edge in self.page.html.root_element().traverse() {
+            self.work.spend(1);
             let element = match edge {
                 Edge::Open(node) => ElementRef::wrap(node),
                 Edge::Close(node) => {
@@ -219,7 +235,7 @@ impl PageCheck<'_> {
             };
             let Some(element) = element else { continue };
             let outside = around.last().copied().unwrap_or_default();
-            let here = outside.inside(&element);
+            let here = outside.inside(&element, self.work);
             around.push(here);
             if here.hidden {
                 continue;
@@ -298,7 +314,7 @@ impl PageCheck<'_> {
 
     /// Checks contrast where text and background colour are both inline styles.
     fn contrast(&mut self, element: ElementRef<'_>, name: &str, background: Option<Color>) {
-        let Some(ink) = styled(&element, &["color"]) else { return };
+        let Some(ink) = styled(&element, &["color"], self.work) else { return };
         let Some(background) = background else { return };
         let shows = self.names.with_text.contains(&element.id());
         let contrast = contrast_ratio(ink, background);
@@ -317,6 +333,7 @@ impl PageCheck<'_> {
     fn loads(&mut self, own: u64) {
         let mut local = BTreeSet::new();
         for element in self.page.html.root_element().descendent_elements() {
+            self.work.spend(1);
             let mut addresses: Vec<String> = Vec::new();
             let attr = |name| element.attr(name).map(str::to_owned);
             match element.value().name() {
@@ -358,10 +375,12 @@ impl PageCheck<'_> {
                 _ => {}
             }
             if let Some(style) = element.attr("style") {
+                self.work.spend(style.len());
                 addresses.extend(
                     sitewright_site::verify::css::read(style).urls.into_iter().map(|(url, _)| url),
                 );
             }
+            self.work.spend(addresses.iter().map(String::len).sum());
             let found = addresses.iter().filter_map(|address| self.local(address));
             local.extend(found.filter(|path| self.files.contains_key(path)));
         }
@@ -409,8 +428,9 @@ fn shown(text: &str) -> String {
 }
 
 /// A colour of an element's inline style.
-fn styled(element: &ElementRef<'_>, properties: &[&str]) -> Option<Color> {
+fn styled(element: &ElementRef<'_>, properties: &[&str], work: &Work) -> Option<Color> {
     let style = element.attr("style")?;
+    work.spend(style.len());
     style.split(';').rev().find_map(|declaration| {
         let (property, value) = declaration.split_once(':')?;
         let value = value.trim().trim_end_matches("!important").trim();
@@ -462,25 +482,18 @@ mod tests {
         }
     }
 
-    /// How the time grows from a page to one of eight times the size: the shortest of some runs,
-    /// because the machine does other things too.
-    fn growth(page: impl Fn(usize) -> String) -> f64 {
-        let time = |size| {
-            let page = page(size);
-            let run = |_| {
-                let began = std::time::Instant::now();
-                drop(checked(&page));
-                began.elapsed().as_secs_f64()
-            };
-            (0..3).map(run).fold(f64::MAX, f64::min)
-        };
-        time(8_000) / time(1_000).max(0.001)
+    /// The steps that the check of a page takes.
+    fn steps(page: String) -> u64 {
+        let files = BTreeMap::from([("index.html".to_owned(), page.into_bytes())]);
+        let work = Work::unlimited();
+        drop(check_pages_counted(&files, &work));
+        work.used()
     }
 
     #[test]
-    fn pages_of_one_kind_of_element_are_checked_in_linear_time() {
+    fn pages_of_one_kind_of_element_are_checked_in_linear_work() {
         type Page = fn(usize) -> String;
-        let kinds: [(&str, Page); 4] = [
+        let kinds: [(&str, Page); 5] = [
             ("fields with ids", |size| (0..size).map(|at| format!("<input id=a{at}>")).collect()),
             ("labels of other fields", |size| {
                 (0..size).map(|at| format!("<label for=b{at}>x</label><input id=a{at}>")).collect()
@@ -490,11 +503,12 @@ mod tests {
                 format!("<div style='{}'>{inner}</div>", "top:1;".repeat(size))
             }),
             ("links", |size| "<a href=x></a>".repeat(size)),
+            ("elements in each other", |size| format!("{}x", "<div><img alt=a>".repeat(size / 4))),
         ];
         for (name, page) in kinds {
-            let growth = growth(page);
-            // Eight times the size; quadratic work takes 64 times as long.
-            assert!(growth < 32.0, "{name}: {growth}");
+            let (small, large) = (steps(page(1_000)), steps(page(8_000)));
+            assert!(small > 1_000, "{name}: {small} steps are less than the page has elements");
+            assert!(large <= 8 * small, "{name}: {small} steps, {large} for eight times the size");
         }
     }
 

@@ -350,3 +350,55 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     assert!(!found.is_empty(), "{} has no sources", folder.display());
     found
 }
+
+/// The languages of code blocks in comments that are not compiled.
+const NOT_RUST: [&str; 7] = ["text", "toml", "json", "console", "sh", "html", "wit"];
+
+/// The lines of a package's library at which an example in Rust begins.
+fn examples(package: &Package) -> Vec<String> {
+    let source = package.manifest_path.parent().unwrap().join("src");
+    let mut found = Vec::new();
+    for path in sources(source.as_std_path()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut is_open = false;
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+            let fence = comment.and_then(|comment| comment.trim_start().strip_prefix("```"));
+            if let Some(language) = fence {
+                if !is_open && !NOT_RUST.contains(&language.trim()) {
+                    found.push(format!("{}:{}", path.display(), at + 1));
+                }
+                is_open = !is_open;
+            } else if line.contains("doc = include_str!") {
+                found.push(format!("{}:{}", path.display(), at + 1));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_example_in_a_comment_is_compiled() {
+    let mut without_check = Vec::new();
+    let mut compiled = 0;
+    for package in &metadata().packages {
+        let Some(library) =
+            package.targets.iter().find(|target| target.is_lib() || target.is_rlib())
+        else {
+            continue;
+        };
+        // Cargo looks into every library for examples, which takes seconds for each: those that
+        // have none say `doctest = false`.
+        if library.doctest {
+            compiled += 1;
+        } else {
+            without_check.extend(examples(package));
+        }
+    }
+    assert!(
+        without_check.is_empty(),
+        "examples in crates with `doctest = false`: {without_check:?}"
+    );
+    assert!(compiled >= 2, "the crates with examples were not found");
+}
