@@ -1,8 +1,8 @@
 /** @@name@@: a site of four pages, whose texts are asked for at the same time. */
 import { askAll, html, progress, template, writeFile } from 'sitewright';
-import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
 import words from '../assets/words.json';
+import { description, icon, manifest } from './head.js';
 
 /** The pages: the file, and what the model is asked to write about. */
 const PAGES = {
@@ -56,7 +56,8 @@ export const generatorSync = template({
       writeFile(PAGES[name].file, page(order, copy, name));
     }
     writeFile('assets/site.css', style);
-    writeFile('assets/icon.svg', icon);
+    writeFile('assets/icon.svg', icon(order));
+    writeFile('site.webmanifest', manifest(order));
   },
 });
 
@@ -107,8 +108,9 @@ function page(order, copy, current) {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
-<meta name="description" content="${heading}">
+<meta name="description" content="${description(text)}">
 <link rel="icon" href="${root}assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="${root}site.webmanifest">
 <link rel="stylesheet" href="${root}assets/site.css">
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">

@@ -1,5 +1,7 @@
 //! @@name@@: a site of four pages, whose texts are asked for at the same time.
 
+mod head;
+
 use std::collections::HashMap;
 
 use sitewright_sdk::prelude::*;
@@ -84,6 +86,7 @@ struct Page<'a> {
     kind: Kind,
     /// The texts of this page.
     copy: &'a Copy,
+    description: String,
     own: &'a Words,
     /// Its name in the menu.
     label: &'a str,
@@ -118,13 +121,21 @@ impl Template for @@type@@ {
             });
             let menu = menu.collect();
             let label = kind.label(&own);
-            let page = Page { order: &order, kind, copy: text, own: &own, label, menu, root };
+            let page = Page {
+                order: &order,
+                kind,
+                copy: text,
+                description: head::description(&text.text),
+                own: &own,
+                label,
+                menu,
+                root,
+            };
             let html = askama::Template::render(&page)?;
             site.write(format!("{}index.html", kind.folder()), html)?;
         }
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 

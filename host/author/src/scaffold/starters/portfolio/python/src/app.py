@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, warn, write_file
 
+from head import description, icon, manifest
+
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text("utf-8")
-ICON = (ASSETS / "icon.svg").read_text("utf-8")
 WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 
@@ -62,7 +63,8 @@ class Generator(Template):
         progress("page", 0, 1)
         write_file("index.html", page(order, reply.value))
         write_file("assets/site.css", STYLE)
-        write_file("assets/icon.svg", ICON)
+        write_file("assets/icon.svg", icon(order))
+        write_file("site.webmanifest", manifest(order))
 
 
 def words_of(order):
@@ -113,6 +115,7 @@ def page(order, copy):
         said_list if said else None,
     ]
     place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    first = [html(t'<meta property="og:image" content="{photo.url}">\n') for photo in order.photos[:1]]
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">
@@ -120,8 +123,9 @@ def page(order, copy):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{order.business_name}</title>
-<meta name="description" content="{copy["headline"]}">
-<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<meta name="description" content="{description(copy["about"])}">
+{first}<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="{style}">

@@ -1,5 +1,7 @@
 //! @@name@@: a portfolio, with the work of the business and what its clients say.
 
+mod head;
+
 use std::collections::HashMap;
 
 use sitewright_sdk::prelude::*;
@@ -39,6 +41,7 @@ struct Words {
 struct Page<'a> {
     order: &'a Order,
     copy: &'a Copy,
+    description: String,
     own: &'a Words,
     /// Address and text of the links to the photos: the page loads nothing from other sites.
     work: Vec<(&'a str, String)>,
@@ -84,11 +87,11 @@ impl Template for @@type@@ {
         progress("page", 0, 1);
         let own = words(&order)?;
         let (work, said) = (work(&order, &own), said(&order));
-        let page = Page { order: &order, copy: &copy, own: &own, work, said };
+        let description = head::description(&copy.about);
+        let page = Page { order: &order, copy: &copy, description, own: &own, work, said };
         site.write("index.html", askama::Template::render(&page)?)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 
