@@ -169,7 +169,7 @@ function page(order, own, { title, description, root, main }) {
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name"><a href="${root || './'}">${order.business_name}</a></p>
+<p class="name"><a href="${root || './'}"><bdi>${order.business_name}</bdi></a></p>
 </header>
 <main>
 ${main}</main>

@@ -186,7 +186,7 @@ def page(order, own, title, about, root, main):
 </head>
 <body style="{style}">
 <header>
-<p class="name"><a href="{root or "./"}">{order.business_name}</a></p>
+<p class="name"><a href="{root or "./"}"><bdi>{order.business_name}</bdi></a></p>
 </header>
 <main>
 {main}</main>

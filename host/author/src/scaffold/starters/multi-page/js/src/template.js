@@ -115,7 +115,7 @@ function page(order, copy, current) {
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name">${order.business_name}</p>
+<p class="name"><bdi>${order.business_name}</bdi></p>
 <nav>
 <ul>
 ${menu}</ul>

@@ -132,7 +132,7 @@ def page(order, copy, current):
 </head>
 <body style="{style}">
 <header>
-<p class="name">{order.business_name}</p>
+<p class="name"><bdi>{order.business_name}</bdi></p>
 <nav>
 <ul>
 {menu}</ul>

@@ -71,7 +71,7 @@ function saidOf({ testimonials = [] }) {
   return testimonials.map(({ text, name, role }) => {
     const who = [name, role].filter(Boolean).join(', ');
     return html`<blockquote>
-<p>${text}</p>
+<p dir="auto">${text}</p>
 ${who && html`<p>– ${who}</p>\n`}</blockquote>
 `;
   });
@@ -104,7 +104,7 @@ ${order.photos?.[0] && html`<meta property="og:image" content="${order.photos[0]
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name">${order.business_name}</p>
+<p class="name"><bdi>${order.business_name}</bdi></p>
 <h1>${copy.headline}</h1>
 </header>
 <main>

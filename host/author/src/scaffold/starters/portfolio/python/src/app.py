@@ -87,7 +87,7 @@ def words(said):
     """What a client says, as the customer wrote it."""
     who = ", ".join(part for part in [said.name, said.role] if part)
     by = html(t"<p>– {who}</p>\n") if who else None
-    return html(t"<blockquote>\n<p>{said.text}</p>\n{by}</blockquote>\n")
+    return html(t"<blockquote>\n<p dir="auto">{said.text}</p>\n{by}</blockquote>\n")
 
 
 def page(order, copy):
@@ -130,7 +130,7 @@ def page(order, copy):
 </head>
 <body style="{style}">
 <header>
-<p class="name">{order.business_name}</p>
+<p class="name"><bdi>{order.business_name}</bdi></p>
 <h1>{copy["headline"]}</h1>
 </header>
 <main>

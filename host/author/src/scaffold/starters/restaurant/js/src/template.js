@@ -108,7 +108,7 @@ function page(order, copy) {
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name">${order.business_name}</p>
+<p class="name"><bdi>${order.business_name}</bdi></p>
 <h1>${copy.headline}</h1>
 </header>
 <main>

@@ -131,7 +131,7 @@ def page(order, copy):
 </head>
 <body style="{style}">
 <header>
-<p class="name">{order.business_name}</p>
+<p class="name"><bdi>{order.business_name}</bdi></p>
 <h1>{copy["headline"]}</h1>
 </header>
 <main>
