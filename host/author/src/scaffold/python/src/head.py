@@ -13,10 +13,12 @@ LONGEST = 160
 
 
 def description(text):
-    """The beginning of a text, cut after a word, for search results."""
+    """The first sentences of a text for search results; if they are too long, its first words."""
     if len(text) <= LONGEST:
         return text
-    return re.sub(r"\s+\S*\Z", "", text[: LONGEST - 1]) + "…"
+    start = text[: LONGEST - 1]
+    sentences = re.match(r"[\s\S]{39,}(?:[。！？]|[.!?؟](?=\s))", start)
+    return sentences[0] if sentences else re.sub(r"\s+\S*\Z", "", start) + "…"
 
 
 def icon(order):

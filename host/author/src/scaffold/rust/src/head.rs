@@ -8,12 +8,20 @@ const BRAND: &str = "#2f6f4f";
 /// Maximum length of a description in characters: search results show no more.
 const LONGEST: usize = 160;
 
-/// The beginning of a text, cut after a word, for search results.
+/// The first sentences of a text for search results; if they are too long, its first words.
 pub(crate) fn description(text: &str) -> String {
     if text.chars().count() <= LONGEST {
         return text.to_owned();
     }
     let start: String = text.chars().take(LONGEST - 1).collect();
+    let is_end = |(at, c): &(usize, char)| match c {
+        '。' | '！' | '？' => true,
+        '.' | '!' | '?' | '؟' => start[at + c.len_utf8()..].starts_with(char::is_whitespace),
+        _ => false,
+    };
+    if let Some((at, c)) = start.char_indices().skip(39).filter(is_end).last() {
+        return start[..at + c.len_utf8()].to_owned();
+    }
     let words = start.rsplit_once(char::is_whitespace).map_or(start.as_str(), |(words, _)| words);
     format!("{}…", words.trim_end())
 }

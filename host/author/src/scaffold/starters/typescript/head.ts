@@ -7,11 +7,13 @@ const BRAND = '#2f6f4f';
 /** Maximum length of a description in characters: search results show no more. */
 const LONGEST = 160;
 
-/** The beginning of a text, cut after a word, for search results. */
+/** The first sentences of a text for search results; if they are too long, its first words. */
 export function description(text: string): string {
   const characters = [...text];
   if (characters.length <= LONGEST) return text;
-  return `${characters.slice(0, LONGEST - 1).join('').replace(/\s+\S*$/, '')}…`;
+  const start = characters.slice(0, LONGEST - 1).join('');
+  const sentences = /^[^]{39,}(?:[。！？]|[.!?؟](?=\s))/.exec(start);
+  return sentences ? sentences[0] : `${start.replace(/\s+\S*$/, '')}…`;
 }
 
 /** The icon: the first letter of the name, on white in a frame, so that any colour will do. */
