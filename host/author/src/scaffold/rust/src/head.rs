@@ -14,7 +14,7 @@ pub(crate) fn description(text: &str) -> String {
         return text.to_owned();
     }
     let start: String = text.chars().take(LONGEST - 1).collect();
-    let is_end = |(at, c): &(usize, char)| match c {
+    let is_end = |(at, c): &(usize, char)| match *c {
         '。' | '！' | '？' => true,
         '.' | '!' | '?' | '؟' => start[at + c.len_utf8()..].starts_with(char::is_whitespace),
         _ => false,

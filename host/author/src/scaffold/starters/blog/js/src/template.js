@@ -155,7 +155,7 @@ function page(order, own, { title, description, root, main }) {
     email && html`<a href="mailto:${email}" dir="ltr">${email}</a>\n`,
     chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
-  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(own.comma);
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
 <head>

@@ -171,7 +171,8 @@ def page(order, own, title, about, root, main):
         (chat, order.whatsapp_phone),
     ]
     links = [html(t'<a href="{href}" dir="ltr">{text}</a>\n') for href, text in ways if text]
-    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    known = [part for part in [order.business_name, order.primary_city] if part]
+    place = own["comma"].join(known)
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">

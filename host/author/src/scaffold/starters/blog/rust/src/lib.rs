@@ -47,6 +47,8 @@ struct ArticleCopy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     posts: String,
     all_posts: String,
     services: String,

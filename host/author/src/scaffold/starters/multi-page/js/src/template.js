@@ -101,7 +101,7 @@ function page(order, copy, current) {
     return html`<li><a href="${href}"${here}>${own[name]}</a></li>\n`;
   });
   const title = current === 'home' ? order.business_name : `${own[current]} · ${order.business_name}`;
-  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(own.comma);
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
 <head>

@@ -117,7 +117,8 @@ def page(order, copy, current):
     if current != "home":
         title = f"{own[current]} · {title}"
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
-    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    known = [part for part in [order.business_name, order.primary_city] if part]
+    place = own["comma"].join(known)
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">

@@ -72,6 +72,8 @@ struct Copy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     home: String,
     services: String,
     about: String,

@@ -67,9 +67,9 @@ function workOf({ photos = [] }, own) {
 }
 
 /** What clients say, as the customer wrote it. */
-function saidOf({ testimonials = [] }) {
+function saidOf({ testimonials = [] }, { comma }) {
   return testimonials.map(({ text, name, role }) => {
-    const who = [name, role].filter(Boolean).join(', ');
+    const who = [name, role].filter(Boolean).join(comma);
     return html`<blockquote>
 <p dir="auto">${text}</p>
 ${who && html`<p>– ${who}</p>\n`}</blockquote>
@@ -88,8 +88,8 @@ function page(order, copy) {
     chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
   const own = wordsOf(order);
-  const [work, said] = [workOf(order, own), saidOf(order)];
-  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
+  const [work, said] = [workOf(order, own), saidOf(order, own)];
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(own.comma);
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
 <head>

@@ -83,9 +83,9 @@ def work(photo, number, own):
     return html(t'<li><a href="{photo.url}">{text}</a></li>\n')
 
 
-def words(said):
+def words(said, own):
     """What a client says, as the customer wrote it."""
-    who = ", ".join(part for part in [said.name, said.role] if part)
+    who = own["comma"].join(part for part in [said.name, said.role] if part)
     by = html(t"<p>– {who}</p>\n") if who else None
     return html(t"<blockquote>\n<p dir="auto">{said.text}</p>\n{by}</blockquote>\n")
 
@@ -106,7 +106,7 @@ def page(order, copy):
     work_list = html(t'<h2>{own["work"]}</h2>\n<ul class="tiles">\n{photos}</ul>\n')
     services = [html(t"<li>{service}</li>\n") for service in order.services]
     service_list = html(t"<h2>{own["services"]}</h2>\n<ul>\n{services}</ul>\n")
-    said = [words(each) for each in order.testimonials]
+    said = [words(each, own) for each in order.testimonials]
     said_list = html(t"<h2>{own["testimonials"]}</h2>\n{said}")
     parts = [
         owner if order.about_owner else None,
@@ -114,7 +114,8 @@ def page(order, copy):
         service_list if services else None,
         said_list if said else None,
     ]
-    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    known = [part for part in [order.business_name, order.primary_city] if part]
+    place = own["comma"].join(known)
     first = [html(t'<meta property="og:image" content="{photo.url}">\n') for photo in order.photos[:1]]
     return html(
         t"""<!doctype html>

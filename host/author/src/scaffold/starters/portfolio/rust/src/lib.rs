@@ -28,6 +28,8 @@ struct Copy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     work: String,
     /// A photo without a text; its number is put into `{}`.
     photo: String,
@@ -86,7 +88,7 @@ impl Template for @@type@@ {
 
         progress("page", 0, 1);
         let own = words(&order)?;
-        let (work, said) = (work(&order, &own), said(&order));
+        let (work, said) = (work(&order, &own), said(&order, &own));
         let description = head::description(&copy.about);
         let page = Page { order: &order, copy: &copy, description, own: &own, work, said };
         site.write("index.html", askama::Template::render(&page)?)?;
@@ -105,11 +107,11 @@ fn work<'a>(order: &'a Order, own: &Words) -> Vec<(&'a str, String)> {
     link.collect()
 }
 
-fn said(order: &Order) -> Vec<(&str, String)> {
+fn said<'a>(order: &'a Order, own: &Words) -> Vec<(&'a str, String)> {
     let said = order.testimonials.iter().map(|said| {
         let who: Vec<&str> =
             [said.name.as_deref(), said.role.as_deref()].into_iter().flatten().collect();
-        (said.text.as_str(), who.join(", "))
+        (said.text.as_str(), who.join(own.comma.as_str()))
     });
     said.collect()
 }

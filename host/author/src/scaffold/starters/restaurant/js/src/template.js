@@ -60,9 +60,9 @@ export const generatorSync = template({
 const wordsOf = ({ locale }) => words[locale.split('-')[0]] ?? words.en;
 
 /** The menu, as the customer wrote it. */
-function menuOf({ menu = [] }) {
+function menuOf({ menu = [] }, { comma }) {
   const dish = ({ name, description, price, allergens = [] }) => {
-    const details = [description, allergens.length > 0 && `(${allergens.join(', ')})`];
+    const details = [description, allergens.length > 0 && `(${allergens.join(comma)})`];
     const text = details.filter(Boolean).join(' ');
     return html`<div class="dish">
 <p><strong>${name}</strong>${text && html`<br>${text}`}</p>
@@ -75,8 +75,8 @@ ${price && html`<p>${price}</p>\n`}</div>
 }
 
 /** The opening hours. A day that is not listed has hours that nobody knows. */
-function hoursOf({ business_hours: hours = [] }, { days, closed }) {
-  const times = (ranges) => ranges.map((range) => range.replace('-', ' – ')).join(', ');
+function hoursOf({ business_hours: hours = [] }, { days, closed, comma }) {
+  const times = (ranges) => ranges.map((range) => range.replace('-', ' – ')).join(comma);
   return hours.map(
     ({ day, ranges }) =>
       html`<dt>${days[day]}</dt>\n<dd>${ranges.length > 0 ? times(ranges) : closed}</dd>\n`,
@@ -93,7 +93,7 @@ function page(order, copy) {
     chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
   const own = wordsOf(order);
-  const [menu, hours] = [menuOf(order), hoursOf(order, own)];
+  const [menu, hours] = [menuOf(order, own), hoursOf(order, own)];
   const place = [order.business_name, order.business_address, order.primary_city];
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
@@ -122,7 +122,7 @@ ${hours}</dl>
 <footer>
 <address>
 ${links}</address>
-<p>${place.filter(Boolean).join(', ')}</p>
+<p>${place.filter(Boolean).join(own.comma)}</p>
 </footer>
 </body>
 </html>

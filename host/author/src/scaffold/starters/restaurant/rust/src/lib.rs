@@ -28,6 +28,8 @@ struct Copy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     menu: String,
     hours: String,
     closed: String,
@@ -102,7 +104,7 @@ fn hours<'a>(hours: &DayHours, own: &'a Words) -> (&'a str, String) {
         .iter()
         .map(|range| format!("{} – {}", range.opens(), range.closes()))
         .collect();
-    (name, if times.is_empty() { own.closed.clone() } else { times.join(", ") })
+    (name, if times.is_empty() { own.closed.clone() } else { times.join(own.comma.as_str()) })
 }
 
 /// The template's own words in the language of the order.
