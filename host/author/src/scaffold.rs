@@ -41,33 +41,34 @@ const COMMON: &[ScaffoldFile] = files! {
 };
 
 const RUST: &[ScaffoldFile] = files! {
-    "assets/icon.svg" from "common/icon.svg",
     "assets/site.css" from "common/site.css",
     ".gitignore" from "rust/gitignore",
     "Cargo.toml" from "rust/Cargo.toml.in",
     "README.md" from "rust/README.md",
     "rust-toolchain.toml" from "rust/rust-toolchain.toml",
+    "src/head.rs" from "rust/src/head.rs",
     "src/lib.rs" from "rust/src/lib.rs",
+    "templates/icon.svg" from "rust/templates/icon.svg",
     "templates/index.html" from "rust/templates/index.html",
     "tests/orders.rs" from "rust/tests/orders.rs",
 };
 
 const PYTHON: &[ScaffoldFile] = files! {
-    "src/assets/icon.svg" from "common/icon.svg",
     "src/assets/site.css" from "common/site.css",
     ".gitignore" from "python/gitignore",
     "README.md" from "python/README.md",
     "pyproject.toml" from "python/pyproject.toml",
     "src/app.py" from "python/src/app.py",
+    "src/head.py" from "python/src/head.py",
     "tests/test_orders.py" from "python/tests/test_orders.py",
 };
 
 const JS: &[ScaffoldFile] = files! {
-    "assets/icon.svg" from "common/icon.svg",
     "assets/site.css" from "common/site.css",
     ".gitignore" from "js/gitignore",
     "README.md" from "js/README.md",
     "package.json" from "js/package.json",
+    "src/head.js" from "js/src/head.js",
     "src/template.js" from "js/src/template.js",
     "test/orders.test.js" from "js/test/orders.test.js",
 };
@@ -156,6 +157,7 @@ const BLOG: StarterFiles = starter!("blog", "base.html", "home.html", "article.h
 
 /// The one page in TypeScript. The other starters are in JavaScript.
 const TYPESCRIPT: &[ScaffoldFile] = files! {
+    "src/head.ts" from "starters/typescript/head.ts",
     "src/template.ts" from "starters/typescript/template.ts",
     "tsconfig.json" from "starters/typescript/tsconfig.json",
 };
@@ -421,9 +423,9 @@ impl NewProject {
         // The pages of a starter are other ones.
         let is_page = |path: &str| match starter {
             Starter::OnePage => false,
-            Starter::Typescript => path == js::ENTRY,
+            Starter::Typescript => [js::ENTRY, "src/head.js"].contains(&path),
             Starter::MultiPage | Starter::Restaurant | Starter::Portfolio | Starter::Blog => {
-                path.starts_with("templates/")
+                path == "templates/index.html"
             }
         };
         let kept = own.iter().chain(COMMON);
@@ -437,6 +439,8 @@ impl NewProject {
             "summary" => self.starter.summary().to_owned(),
             "main" if self.starter == Starter::Typescript => js::TYPED_ENTRY.to_owned(),
             "main" => js::ENTRY.to_owned(),
+            "head" if self.starter == Starter::Typescript => "src/head.ts".to_owned(),
+            "head" => "src/head.js".to_owned(),
             "ident" => self.name.module(),
             "type" => self.name.type_name(),
             "sdk" => self.sdk.cargo_dependency(place),

@@ -24,7 +24,7 @@ const DEFAULTS = {
 export function colours(order) {
   const brand = parse(order.primary_color ?? DEFAULTS[order.niche] ?? '#4b3f8f');
   const second = parse(order.secondary_color) ?? mix(brand, BLACK, 0.6);
-  const accent = parse(order.accent_color) ?? mix(brand, WHITE, 0.7);
+  const accent = parse(order.accent_color) ?? mix(brand, WHITE, 0.55);
   // A tint of a colour that is almost white would not be visible.
   const tint = contrast(brand, WHITE) < 1.2 ? [245, 245, 247] : mix(brand, WHITE, 0.93);
   const deep = readable(second, WHITE, 9);
@@ -43,6 +43,10 @@ export function colours(order) {
     onDeep: WHITE,
     accent,
     accentOnDeep: readable(accent, deep, READABLE),
+    // Of the drawing only.
+    second,
+    brandSoft: mix(brand, WHITE, 0.85),
+    accentSoft: mix(accent, WHITE, 0.7),
   };
 }
 
@@ -60,6 +64,8 @@ export function darkColours(shades) {
     line: mix(shades.brand, [64, 64, 70], 0.8),
     edge: both(shades.brand, VISIBLE),
     brandText: both(shades.brand, READABLE),
+    brandSoft: mix(shades.brand, [48, 48, 52], 0.75),
+    accentSoft: mix(shades.accent, [48, 48, 52], 0.6),
   };
 }
 

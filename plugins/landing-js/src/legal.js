@@ -6,6 +6,7 @@
  */
 import { html } from 'sitewright';
 import { knownIdentifiers } from './content.js';
+import { fold } from './fold.js';
 import { details, direction, headLinks } from './page.js';
 import { title } from './title.js';
 import { fill } from './words.js';
@@ -35,10 +36,6 @@ const NOTICES = [
   'informacoes', 'informazioni', 'dati', 'datos', 'dados', 'بيانات', 'معلومات', 'اشعار', 'تنويه',
   'מידע', 'הודעה', 'הודעות', 'גילוי',
 ];
-
-/** Letters with accents and variants, and the same without. */
-const VARIANTS = 'áàâãäåéèêëíìîïóòôõöøúùûüçñةأإآى';
-const FOLDED = 'aaaaaaeeeeiiiioooooouuuucnهاااي';
 
 const FILES = new Map([
   ['pt', ['informacoes-legais.html', 'privacidade.html']],
@@ -97,15 +94,8 @@ function isAdvice({ niche }, name) {
  * article and a Hebrew prefix are written together with their word.
  */
 function hasWord(name, known) {
-  const plain = (letter) => {
-    const at = VARIANTS.indexOf(letter);
-    return at < 0 ? letter : FOLDED[at];
-  };
-  // Vowel marks of Arabic and Hebrew are part of a word.
-  const bare = name.toLowerCase().replace(/[\u0591-\u05c7\u064b-\u065f]/g, '');
-  const folded = [...bare].map(plain).join('');
-  // The engine has no classes of Unicode.
-  const typed = folded.split(/[^0-9a-z\u00c0-\uffff]+/);
+  const folded = fold(name);
+  const typed = folded.split(' ');
   const words = typed.flatMap((word) => [word, word.replace(/^ال/, ''), word.replace(/^ה/, '')]);
   return known.some((word) => (word >= '\u3000' ? folded.includes(word) : words.includes(word)));
 }

@@ -1,6 +1,7 @@
 /** The page. `html` escapes every interpolated value. */
 import { html, jsonForScript } from 'sitewright';
 import { firstLetter } from './app-icons.js';
+import { hero } from './art.js';
 import { hex } from './colours.js';
 import { phoneLink } from './contact.js';
 import { identifiers, locations, notes, photos, posts, team } from './content.js';
@@ -48,10 +49,13 @@ ${headLinks(shades)}<script type="application/ld+json">${data}</script>
 </header>
 <main id="content">
   <section class="opening">
-    <h1>${copy.headline}</h1>
-    ${copy.lead && html`<p class="lead">${copy.lead}</p>`}
-    ${actions(contacts)}
-    ${moreActions(contacts)}
+    <div>
+      <h1>${copy.headline}</h1>
+      ${copy.lead && html`<p class="lead">${copy.lead}</p>`}
+      ${actions(contacts)}
+      ${moreActions(contacts)}
+    </div>
+    ${hero(order)}
   </section>
   <section id="services">
     <h2>${copy.services.heading || words.services}</h2>

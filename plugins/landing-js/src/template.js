@@ -5,8 +5,8 @@
  *
  * - `copy.js`: the AI requests, and how their replies are cleaned
  * - `site.js`: all files. `page.js`: the HTML. `style.css`: its style. `legal.js`: the legal pages
- * - `app-icons.js`, `card.js`, `colours.js`, `contact.js`, `hours.js`, `structured.js`, `title.js`:
- *   parts of them
+ * - `app-icons.js`, `art.js`, `card.js`, `colours.js`, `contact.js`, `hours.js`, `structured.js`,
+ *   `title.js`: parts of them
  * - `words.js`: the wording in each language
  */
 import { progress, template, warn, writeFile } from 'sitewright';

@@ -8,7 +8,7 @@ const days = (...names) => Object.fromEntries(DAYS.map((day, at) => [day, names[
 
 const PORTUGUESE = {
   skip: 'Pular para o conteúdo',
-  sections: 'Partes desta página',
+  sections: 'Seções desta página',
   services: 'Serviços',
   about: 'Sobre',
   testimonials: 'O que dizem os clientes',
@@ -55,7 +55,7 @@ const PORTUGUESE = {
   formTitle: 'Escreva para nós',
   formLead:
     'Preencha os campos abaixo. A mensagem abre no seu programa de e-mail, pronta para enviar.',
-  formLeadPost: 'Preencha os campos abaixo, e a gente responde.',
+  formLeadPost: 'Preencha os campos abaixo e entraremos em contato.',
   formName: 'Nome',
   formMessage: 'Mensagem',
   formSend: 'Enviar mensagem',
@@ -67,10 +67,11 @@ const PORTUGUESE = {
   imprintText: 'Quem responde por este site: nome, endereço e contato de {}.',
   privacy: 'Privacidade',
   privacyText: 'Quais dados este site trata e como falar com {} sobre eles.',
-  privacySite: 'Este site não usa cookies, não mede as visitas e não carrega nada de outros sites.',
+  privacySite:
+    'Este site não usa cookies, não rastreia as visitas e não carrega nada de outros sites.',
   privacyServer:
-    'O servidor que o publica recebe, como todo servidor web, o endereço IP de cada visitante ' +
-    'e a página pedida.',
+    'O servidor que o hospeda recebe, como todo servidor web, o endereço IP de cada visitante ' +
+    'e a página solicitada.',
   privacyMail:
     'O formulário de contato abre uma mensagem no seu programa de e-mail. Nada é enviado antes ' +
     'de você enviar essa mensagem.',
@@ -90,7 +91,7 @@ const PORTUGUESE = {
 
 const ENGLISH = {
   skip: 'Skip to content',
-  sections: 'Parts of this page',
+  sections: 'Sections of this page',
   services: 'Services',
   about: 'About',
   testimonials: 'What customers say',
@@ -147,9 +148,9 @@ const ENGLISH = {
   imprint: 'Legal notice',
   imprintText: 'Who is responsible for this website: name, address and contact details of {}.',
   privacy: 'Privacy',
-  privacyText: 'Which data this website processes, and how to reach {} about them.',
+  privacyText: 'What data this website processes, and how to reach {} about it.',
   privacySite:
-    'This website sets no cookies, measures no visits and loads nothing from other websites.',
+    'This website sets no cookies, does not track visits and loads nothing from other websites.',
   privacyServer:
     'The server that delivers it receives the IP address of each visitor and the page that is ' +
     'requested, as every web server does.',
@@ -160,7 +161,7 @@ const ENGLISH = {
     'What you enter in the contact form is sent to {}, the service that receives it for us.',
   privacyLinks: 'Links lead to other websites, which have privacy notices of their own.',
   privacyRights:
-    'Ask us which data about you we have, and have them corrected or deleted. You can also ' +
+    'You can ask us what data we hold about you, and have it corrected or deleted. You can also ' +
     'turn to the data protection authority of your country.',
   news: 'News',
   months: (
@@ -172,7 +173,7 @@ const ENGLISH = {
 
 const SPANISH = {
   skip: 'Saltar al contenido',
-  sections: 'Partes de esta página',
+  sections: 'Secciones de esta página',
   services: 'Servicios',
   about: 'Nosotros',
   testimonials: 'Lo que dicen los clientes',
@@ -192,7 +193,7 @@ const SPANISH = {
   day: 'Día',
   time: 'Horas',
   closed: 'Cerrado',
-  allDay: 'Las 24 horas',
+  allDay: 'Abierto las 24 horas',
   daysTwo: '{} y {}',
   daysSpan: 'de {} a {}',
   comma: ', ',
@@ -231,7 +232,7 @@ const SPANISH = {
   privacy: 'Privacidad',
   privacyText: 'Qué datos trata este sitio web y cómo contactar con {} al respecto.',
   privacySite:
-    'Este sitio web no usa cookies, no mide las visitas y no carga nada de otros sitios.',
+    'Este sitio web no usa cookies, no rastrea las visitas y no carga nada de otros sitios.',
   privacyServer:
     'El servidor que lo ofrece recibe, como todo servidor web, la dirección IP de cada ' +
     'visitante y la página solicitada.',
@@ -255,11 +256,11 @@ const SPANISH = {
 
 const FRENCH = {
   skip: 'Aller au contenu',
-  sections: 'Parties de cette page',
+  sections: 'Sections de cette page',
   services: 'Services',
   about: 'À propos',
   testimonials: 'Ce que disent nos clients',
-  customer: 'Client',
+  customer: 'Avis client',
   stars: 'Note\u202f: {} sur 5',
   questions: 'Questions fréquentes',
   contact: 'Contact',
@@ -315,7 +316,7 @@ const FRENCH = {
   privacy: 'Confidentialité',
   privacyText: 'Les données que traite ce site et comment joindre {} à leur sujet.',
   privacySite:
-    'Ce site ne dépose aucun cookie, ne mesure pas les visites et ne charge rien depuis ' +
+    'Ce site ne dépose aucun cookie, ne mesure pas l’audience et ne charge rien depuis ' +
     'd’autres sites.',
   privacyServer:
     'Le serveur qui le diffuse reçoit, comme tout serveur web, l’adresse IP des visiteurs et ' +
@@ -374,7 +375,7 @@ const GERMAN = {
   menuLink: 'Zur Speisekarte',
   giftCards: 'Gutscheine',
   donate: 'Spenden',
-  emergency: 'Notfall',
+  emergency: 'Notfallnummer',
   team: 'Unser Team',
   locations: 'Unsere Standorte',
   photo: 'Foto {}',
@@ -402,7 +403,7 @@ const GERMAN = {
   privacy: 'Datenschutz',
   privacyText: 'Welche Daten diese Website verarbeitet und wie Sie {} dazu erreichen.',
   privacySite:
-    'Diese Website setzt keine Cookies, misst keine Besuche und lädt nichts von anderen ' +
+    'Diese Website setzt keine Cookies, wertet keine Besuche aus und lädt nichts von anderen ' +
     'Websites.',
   privacyServer:
     'Der Server, der sie ausliefert, erhält wie jeder Webserver die IP-Adresse der Besucher ' +
@@ -425,7 +426,7 @@ const GERMAN = {
 
 const ITALIAN = {
   skip: 'Vai al contenuto',
-  sections: 'Parti di questa pagina',
+  sections: 'Sezioni di questa pagina',
   services: 'Servizi',
   about: 'Chi siamo',
   testimonials: 'Cosa dicono i clienti',
@@ -459,7 +460,7 @@ const ITALIAN = {
   giftCards: 'Buoni regalo',
   donate: 'Fai una donazione',
   emergency: 'Emergenze',
-  team: 'La nostra squadra',
+  team: 'Il nostro team',
   locations: 'Le nostre sedi',
   photo: 'Foto {}',
   photos: 'Foto',
@@ -483,7 +484,8 @@ const ITALIAN = {
   imprintText: 'Chi è responsabile di questo sito: nome, indirizzo e contatti di {}.',
   privacy: 'Informativa sulla privacy',
   privacyText: 'Quali dati tratta questo sito e come contattare {} al riguardo.',
-  privacySite: 'Questo sito non usa cookie, non misura le visite e non carica nulla da altri siti.',
+  privacySite:
+    'Questo sito non usa cookie, non traccia le visite e non carica nulla da altri siti.',
   privacyServer:
     'Il server che lo pubblica riceve, come ogni server web, l’indirizzo IP dei visitatori e ' +
     'la pagina richiesta.',
@@ -565,7 +567,7 @@ const ARABIC = {
   privacy: 'الخصوصية',
   privacyText: 'البيانات التي يعالجها هذا الموقع وكيفية التواصل مع {} بشأنها.',
   privacySite:
-    'لا يستخدم هذا الموقع ملفات تعريف الارتباط ولا يقيس الزيارات ولا يحمّل أي شيء من مواقع ' +
+    'لا يستخدم هذا الموقع ملفات تعريف الارتباط ولا يتتبّع الزيارات ولا يحمّل أي شيء من مواقع ' +
     'أخرى.',
   privacyServer: 'يستقبل الخادم الذي يعرض الموقع عنوان IP لكل زائر والصفحة المطلوبة، كأي خادم ويب.',
   privacyMail:
@@ -641,7 +643,7 @@ const HEBREW = {
   imprintText: 'מי אחראי לאתר הזה: שם, כתובת ופרטי התקשרות של {}.',
   privacy: 'פרטיות',
   privacyText: 'אילו נתונים האתר הזה מעבד ואיך לפנות אל {} בעניינם.',
-  privacySite: 'האתר הזה אינו שומר עוגיות, אינו מודד ביקורים ואינו טוען דבר מאתרים אחרים.',
+  privacySite: 'האתר הזה אינו שומר עוגיות, אינו עוקב אחר ביקורים ואינו טוען דבר מאתרים אחרים.',
   privacyServer:
     'השרת שמציג את האתר מקבל את כתובת ה־IP של כל מבקר ואת העמוד המבוקש, כמו כל שרת אינטרנט.',
   privacyMail:
@@ -686,10 +688,10 @@ const JAPANESE = {
   year: '営業年数：1年',
   years: '営業年数：{}年',
   prices: '料金',
-  menu: 'お品書き',
+  menu: 'メニュー',
   orderOnline: 'オンライン注文',
-  menuLink: 'お品書きを見る',
-  giftCards: 'ギフト券',
+  menuLink: 'メニューを見る',
+  giftCards: 'ギフトカード',
   donate: '寄付する',
   emergency: '緊急連絡先',
   team: 'スタッフ紹介',

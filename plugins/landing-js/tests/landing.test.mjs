@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { drawing, letterOf } from '../src/app-icons.js';
+import { drawingOf } from '../src/art.js';
 import { crc } from '../src/card.js';
 import { colours, contrast, darkColours } from '../src/colours.js';
 import { contact } from '../src/contact.js';
+import drawings from '../src/drawings.json';
 import { rows } from '../src/hours.js';
 import { legalPages } from '../src/legal.js';
 import { files } from '../src/site.js';
@@ -246,6 +248,36 @@ test('every letter has a drawing of each size', () => {
   ]) {
     assert.equal(letterOf(name), letter);
   }
+});
+
+test('the drawing is that of the trade, and no text of the order is in it', () => {
+  for (const [niche, custom, expected] of [
+    ['landscaping', 'Hair salon', 'landscaping'], ['real_estate', undefined, 'real-estate'],
+    ['other', 'Bakery & café', 'bakery'], ['general', 'Hochzeitsfotografin', 'photo'],
+    ['other', 'Academia de treino funcional', 'gym'], ['other', 'حضانة أطفال', 'school'],
+    ['other', 'Veterinary clinic', 'pets'], ['other', 'KFZ-Meisterbetrieb', 'car'],
+    ['other', 'Jardin d’enfants', 'school'], ['other', 'Zahnärztin', 'dentist'],
+    ['other', 'عيادة أسنان', 'dentist'], ['other', 'נדל״ן', 'real-estate'],
+    ['other', '中華料理・寿司', 'restaurant'], ['other', 'Carpentry', 'general'],
+    ['other', 'Retro-computing repair — 💾', 'general'], ['general', undefined, 'general'],
+  ]) {
+    assert.equal(drawingOf({ niche, custom_niche: custom }), expected, custom);
+  }
+  const page = site('ar', { niche: 'other', custom_niche: '<b>Flowers</b>' })['index.html'];
+  const [, art] = /<svg class="art"([^]*?)<\/svg>/.exec(page);
+  assert.ok(art.includes('aria-hidden="true"') && art.includes('width="320" height="320"'), art);
+  assert.doesNotMatch(art, /<b>|&|href|style=|url\(/);
+  // A size and a colour of both schemes for each class of a drawing.
+  const { 'style.css': css } = site('en');
+  for (const svg of Object.values(drawings.svg)) {
+    for (const [, name] of svg.matchAll(/class="([^"]*)"/g)) {
+      assert.match(css, new RegExp(`\\.${name}[, {]`), name);
+    }
+  }
+  for (const [, name] of css.matchAll(/(?:fill|stroke): var\((--[a-z-]*)\)/g)) {
+    assert.equal(css.split(`  ${name}: #`).length, 3, name);
+  }
+  assert.match(css, /\.art \{[^}]*max-width: 16rem/);
 });
 
 const ADDRESS = 'Gasse 1\n04109 Leipzig';

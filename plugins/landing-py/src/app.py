@@ -4,8 +4,8 @@
 
 - `texts`: the AI requests, and how their replies are cleaned
 - `files`: all files. `page`: the HTML. `style.css`: its style. `legal`: the legal pages
-- `app_icons`, `card`, `colours`, `contact`, `content`, `hours`, `structured`, `title`: parts of
-  them
+- `app_icons`, `art`, `card`, `colours`, `contact`, `content`, `hours`, `structured`, `title`: parts
+  of them
 - `words`: the wording in each language
 """
 

@@ -25,7 +25,7 @@ def colours(order):
     """Every colour of the page. `on_x` is the colour of text on `x`."""
     brand = parse(order.primary_color or DEFAULTS.get(order.niche, "#4b3f8f"))
     second = parse(order.secondary_color) or mix(brand, BLACK, 0.6)
-    accent = parse(order.accent_color) or mix(brand, WHITE, 0.7)
+    accent = parse(order.accent_color) or mix(brand, WHITE, 0.55)
     # A tint of a colour that is almost white would not be visible.
     tint = (245, 245, 247) if contrast(brand, WHITE) < 1.2 else mix(brand, WHITE, 0.93)
     deep = readable(second, WHITE, 9)
@@ -44,6 +44,10 @@ def colours(order):
         "on_deep": WHITE,
         "accent": accent,
         "accent_on_deep": readable(accent, deep, READABLE),
+        # Of the drawing only.
+        "second": second,
+        "brand_soft": mix(brand, WHITE, 0.85),
+        "accent_soft": mix(accent, WHITE, 0.7),
     }
 
 
@@ -63,6 +67,8 @@ def dark_colours(shades):
         "line": mix(shades["brand"], (64, 64, 70), 0.8),
         "edge": both(shades["brand"], VISIBLE),
         "brand_text": both(shades["brand"], READABLE),
+        "brand_soft": mix(shades["brand"], (48, 48, 52), 0.75),
+        "accent_soft": mix(shades["accent"], (48, 48, 52), 0.6),
     }
 
 

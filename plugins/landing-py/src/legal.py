@@ -4,7 +4,6 @@ They are made by form from what the order says. No model writes them, and withou
 they must show, they are left out with a warning.
 """
 
-import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from sitewright import html
 
 from contact import Link
 from content import known_identifiers
+from fold import fold
 from page import details, direction, head_links, home_link
 from title import title
 
@@ -41,8 +41,6 @@ NOTICES = {
     "اشعار", "تنويه", "מידע", "הודעה", "הודעות", "גילוי",
 }
 """Words that are of a notice only."""
-
-FOLDED = str.maketrans("áàâãäåéèêëíìîïóòôõöøúùûüçñةأإآى", "aaaaaaeeeeiiiioooooouuuucnهاااي")
 
 FILES = {
     "pt": ("informacoes-legais.html", "privacidade.html"),
@@ -114,9 +112,7 @@ def has_word(name: str, known: set[str]) -> bool:
     """Whether a name of a page has one of the words. Japanese has no spaces between words; an
     Arabic article and a Hebrew prefix are written together with their word.
     """
-    # Vowel marks of Arabic and Hebrew are part of a word.
-    bare = re.sub("[\u0591-\u05c7\u064b-\u065f]", "", name.lower().translate(FOLDED))
-    letters = "".join(each if each.isalnum() or each == "ー" else " " for each in bare)
+    letters = fold(name)
     typed = {word.removeprefix(start) for word in letters.split() for start in ("", "ال", "ה")}
     japanese = (word for word in known if word[0] >= "\u3000")
     return bool(typed & known) or any(word in letters for word in japanese)

@@ -2,6 +2,7 @@
 
 from sitewright import html, json_for_script
 
+from art import hero
 from colours import hex_of
 from contact import Link, tel
 from content import identifiers, isolated, locations, notes, photos, posts, team
@@ -48,10 +49,13 @@ def page(order, copy, contacts, lang, legal, address, image, shades):
 </header>
 <main id="content">
   <section class="opening">
-    <h1>{copy.headline}</h1>
-    {copy.lead and html(t'<p class="lead">{copy.lead}</p>')}
-    {actions(contacts)}
-    {more_actions(contacts)}
+    <div>
+      <h1>{copy.headline}</h1>
+      {copy.lead and html(t'<p class="lead">{copy.lead}</p>')}
+      {actions(contacts)}
+      {more_actions(contacts)}
+    </div>
+    {hero(order)}
   </section>
   <section id="services">
     <h2>{copy.services_heading or words.services}</h2>

@@ -15,7 +15,7 @@ def days(*names):
 
 PORTUGUESE = SimpleNamespace(
     skip="Pular para o conteúdo",
-    sections="Partes desta página",
+    sections="Seções desta página",
     services="Serviços",
     about="Sobre",
     testimonials="O que dizem os clientes",
@@ -64,7 +64,7 @@ PORTUGUESE = SimpleNamespace(
         "Preencha os campos abaixo. A mensagem abre no seu programa de e-mail, pronta "
         "para enviar."
     ),
-    form_lead_post="Preencha os campos abaixo, e a gente responde.",
+    form_lead_post="Preencha os campos abaixo e entraremos em contato.",
     form_name="Nome",
     form_message="Mensagem",
     form_send="Enviar mensagem",
@@ -77,11 +77,11 @@ PORTUGUESE = SimpleNamespace(
     privacy="Privacidade",
     privacy_text="Quais dados este site trata e como falar com {} sobre eles.",
     privacy_site=(
-        "Este site não usa cookies, não mede as visitas e não carrega nada de outros sites."
+        "Este site não usa cookies, não rastreia as visitas e não carrega nada de outros sites."
     ),
     privacy_server=(
-        "O servidor que o publica recebe, como todo servidor web, o endereço IP de cada "
-        "visitante e a página pedida."
+        "O servidor que o hospeda recebe, como todo servidor web, o endereço IP de cada "
+        "visitante e a página solicitada."
     ),
     privacy_mail=(
         "O formulário de contato abre uma mensagem no seu programa de e-mail. Nada é enviado "
@@ -106,7 +106,7 @@ PORTUGUESE = SimpleNamespace(
 
 ENGLISH = SimpleNamespace(
     skip="Skip to content",
-    sections="Parts of this page",
+    sections="Sections of this page",
     services="Services",
     about="About",
     testimonials="What customers say",
@@ -163,9 +163,9 @@ ENGLISH = SimpleNamespace(
     imprint="Legal notice",
     imprint_text="Who is responsible for this website: name, address and contact details of {}.",
     privacy="Privacy",
-    privacy_text="Which data this website processes, and how to reach {} about them.",
+    privacy_text="What data this website processes, and how to reach {} about it.",
     privacy_site=(
-        "This website sets no cookies, measures no visits and loads nothing from other "
+        "This website sets no cookies, does not track visits and loads nothing from other "
         "websites."
     ),
     privacy_server=(
@@ -181,8 +181,8 @@ ENGLISH = SimpleNamespace(
     ),
     privacy_links="Links lead to other websites, which have privacy notices of their own.",
     privacy_rights=(
-        "Ask us which data about you we have, and have them corrected or deleted. You can also "
-        "turn to the data protection authority of your country."
+        "You can ask us what data we hold about you, and have it corrected or deleted. You can "
+        "also turn to the data protection authority of your country."
     ),
     news="News",
     months=(
@@ -194,7 +194,7 @@ ENGLISH = SimpleNamespace(
 
 SPANISH = SimpleNamespace(
     skip="Saltar al contenido",
-    sections="Partes de esta página",
+    sections="Secciones de esta página",
     services="Servicios",
     about="Nosotros",
     testimonials="Lo que dicen los clientes",
@@ -214,7 +214,7 @@ SPANISH = SimpleNamespace(
     day="Día",
     time="Horas",
     closed="Cerrado",
-    all_day="Las 24 horas",
+    all_day="Abierto las 24 horas",
     days_two="{} y {}",
     days_span="de {} a {}",
     comma=", ",
@@ -256,7 +256,7 @@ SPANISH = SimpleNamespace(
     privacy="Privacidad",
     privacy_text="Qué datos trata este sitio web y cómo contactar con {} al respecto.",
     privacy_site=(
-        "Este sitio web no usa cookies, no mide las visitas y no carga nada de otros sitios."
+        "Este sitio web no usa cookies, no rastrea las visitas y no carga nada de otros sitios."
     ),
     privacy_server=(
         "El servidor que lo ofrece recibe, como todo servidor web, la dirección IP de cada "
@@ -285,11 +285,11 @@ SPANISH = SimpleNamespace(
 
 FRENCH = SimpleNamespace(
     skip="Aller au contenu",
-    sections="Parties de cette page",
+    sections="Sections de cette page",
     services="Services",
     about="À propos",
     testimonials="Ce que disent nos clients",
-    customer="Client",
+    customer="Avis client",
     stars="Note\u202f: {} sur 5",
     questions="Questions fréquentes",
     contact="Contact",
@@ -347,7 +347,7 @@ FRENCH = SimpleNamespace(
     privacy="Confidentialité",
     privacy_text="Les données que traite ce site et comment joindre {} à leur sujet.",
     privacy_site=(
-        "Ce site ne dépose aucun cookie, ne mesure pas les visites et ne charge rien depuis "
+        "Ce site ne dépose aucun cookie, ne mesure pas l’audience et ne charge rien depuis "
         "d’autres sites."
     ),
     privacy_server=(
@@ -412,7 +412,7 @@ GERMAN = SimpleNamespace(
     menu_link="Zur Speisekarte",
     gift_cards="Gutscheine",
     donate="Spenden",
-    emergency="Notfall",
+    emergency="Notfallnummer",
     team="Unser Team",
     locations="Unsere Standorte",
     photo="Foto {}",
@@ -444,7 +444,7 @@ GERMAN = SimpleNamespace(
     privacy="Datenschutz",
     privacy_text="Welche Daten diese Website verarbeitet und wie Sie {} dazu erreichen.",
     privacy_site=(
-        "Diese Website setzt keine Cookies, misst keine Besuche und lädt nichts von anderen "
+        "Diese Website setzt keine Cookies, wertet keine Besuche aus und lädt nichts von anderen "
         "Websites."
     ),
     privacy_server=(
@@ -473,7 +473,7 @@ GERMAN = SimpleNamespace(
 
 ITALIAN = SimpleNamespace(
     skip="Vai al contenuto",
-    sections="Parti di questa pagina",
+    sections="Sezioni di questa pagina",
     services="Servizi",
     about="Chi siamo",
     testimonials="Cosa dicono i clienti",
@@ -507,7 +507,7 @@ ITALIAN = SimpleNamespace(
     gift_cards="Buoni regalo",
     donate="Fai una donazione",
     emergency="Emergenze",
-    team="La nostra squadra",
+    team="Il nostro team",
     locations="Le nostre sedi",
     photo="Foto {}",
     photos="Foto",
@@ -535,7 +535,7 @@ ITALIAN = SimpleNamespace(
     privacy="Informativa sulla privacy",
     privacy_text="Quali dati tratta questo sito e come contattare {} al riguardo.",
     privacy_site=(
-        "Questo sito non usa cookie, non misura le visite e non carica nulla da altri siti."
+        "Questo sito non usa cookie, non traccia le visite e non carica nulla da altri siti."
     ),
     privacy_server=(
         "Il server che lo pubblica riceve, come ogni server web, l’indirizzo IP dei visitatori "
@@ -622,7 +622,7 @@ ARABIC = SimpleNamespace(
     privacy="الخصوصية",
     privacy_text="البيانات التي يعالجها هذا الموقع وكيفية التواصل مع {} بشأنها.",
     privacy_site=(
-        "لا يستخدم هذا الموقع ملفات تعريف الارتباط ولا يقيس الزيارات ولا يحمّل أي شيء من مواقع "
+        "لا يستخدم هذا الموقع ملفات تعريف الارتباط ولا يتتبّع الزيارات ولا يحمّل أي شيء من مواقع "
         "أخرى."
     ),
     privacy_server=(
@@ -703,7 +703,7 @@ HEBREW = SimpleNamespace(
     imprint_text="מי אחראי לאתר הזה: שם, כתובת ופרטי התקשרות של {}.",
     privacy="פרטיות",
     privacy_text="אילו נתונים האתר הזה מעבד ואיך לפנות אל {} בעניינם.",
-    privacy_site="האתר הזה אינו שומר עוגיות, אינו מודד ביקורים ואינו טוען דבר מאתרים אחרים.",
+    privacy_site="האתר הזה אינו שומר עוגיות, אינו עוקב אחר ביקורים ואינו טוען דבר מאתרים אחרים.",
     privacy_server=(
         "השרת שמציג את האתר מקבל את כתובת ה־IP של כל מבקר ואת העמוד המבוקש, כמו כל שרת אינטרנט."
     ),
@@ -752,10 +752,10 @@ JAPANESE = SimpleNamespace(
     year="営業年数：1年",
     years="営業年数：{}年",
     prices="料金",
-    menu="お品書き",
+    menu="メニュー",
     order_online="オンライン注文",
-    menu_link="お品書きを見る",
-    gift_cards="ギフト券",
+    menu_link="メニューを見る",
+    gift_cards="ギフトカード",
     donate="寄付する",
     emergency="緊急連絡先",
     team="スタッフ紹介",

@@ -23,6 +23,7 @@ sys.modules["wit_world"].exports = SimpleNamespace(Generator=object)
 from sitewright import Order, Person, Photo, Post, Price, Testimonial  # noqa: E402
 
 from app_icons import ICONS, LETTERS, MARK, app_icons, drawing, letter_of  # noqa: E402
+from art import DRAWINGS, drawing_of  # noqa: E402
 from card import crc  # noqa: E402
 from colours import colours, contrast, dark_colours, parse  # noqa: E402
 from contact import contact  # noqa: E402
@@ -256,6 +257,35 @@ class Pages(unittest.TestCase):
         order = Order(id="1", locale="en", business_name="x")
         again = [app_icons(order, colours(order), language("en")) for _ in range(2)]
         self.assertEqual(*again)
+
+    def test_the_drawing_is_that_of_the_trade_and_no_text_of_the_order_is_in_it(self):
+        for niche, custom, expected in [
+            ("landscaping", "Hair salon", "landscaping"), ("real_estate", None, "real-estate"),
+            ("other", "Bakery & café", "bakery"), ("general", "Hochzeitsfotografin", "photo"),
+            ("other", "Academia de treino funcional", "gym"), ("other", "حضانة أطفال", "school"),
+            ("other", "Veterinary clinic", "pets"), ("other", "KFZ-Meisterbetrieb", "car"),
+            ("other", "Jardin d’enfants", "school"), ("other", "Zahnärztin", "dentist"),
+            ("other", "عيادة أسنان", "dentist"), ("other", "נדל״ן", "real-estate"),
+            ("other", "中華料理・寿司", "restaurant"), ("other", "Carpentry", "general"),
+            ("other", "Retro-computing repair — 💾", "general"), ("general", None, "general"),
+        ]:
+            order = Order(
+                id="1", locale="en", business_name="x", niche=niche, custom_niche=custom
+            )
+            self.assertEqual(drawing_of(order), expected, custom)
+        page = site("ar", niche="other", custom_niche="<b>Flowers</b>")["index.html"]
+        art = re.search('<svg class="art"(.*?)</svg>', page, re.DOTALL)[1]
+        self.assertIn('aria-hidden="true"', art)
+        self.assertIn('width="320" height="320"', art)
+        self.assertNotRegex(art, r"<b>|&|href|style=|url\(")
+        # A size and a colour of both schemes for each class of a drawing.
+        style = site("en")["style.css"]
+        for svg in DRAWINGS["svg"].values():
+            for name in re.findall('class="([^"]*)"', svg):
+                self.assertRegex(style, rf"\.{name}[, {{]")
+        for name in re.findall(r"(?:fill|stroke): var\((--[a-z-]*)\)", style):
+            self.assertEqual(style.count(f"  {name}: #"), 2, name)
+        self.assertRegex(style, r"\.art \{[^}]*max-width: 16rem")
 
     def test_text_is_readable_and_a_button_visible_in_any_colour_light_and_dark(self):
         for primary in ["#ffffff", "#000000", "#ffff00", "#0b5fff", "#777777", "#b3261e"]:

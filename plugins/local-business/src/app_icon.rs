@@ -143,6 +143,9 @@ fn mix(from: Color, to: Color, shade: u8) -> Color {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn color(text: &str) -> Color {
@@ -165,6 +168,18 @@ mod tests {
                 assert_eq!(png[86..89], [r, g, b], "{at}");
                 assert_eq!(png[89..93], crc(&png[37..89]).to_be_bytes(), "{at}");
                 assert!(png.ends_with(&[b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82]), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_single_pages_have_the_same_icons_and_preview() {
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for file in ["icons.bin", "card.png"] {
+            let own = fs::read(plugins.join("local-business/assets").join(file)).unwrap();
+            for template in ["landing-js", "landing-py"] {
+                let copy = fs::read(plugins.join(template).join("src").join(file)).unwrap();
+                assert!(copy == own, "{template}: copy {file} from local-business");
             }
         }
     }

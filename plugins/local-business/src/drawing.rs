@@ -42,6 +42,9 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "pet",
             "pets",
             "petshop",
+            "vet",
+            "vets",
+            "grooming",
             "dog",
             "dogs",
             "cat",
@@ -67,9 +70,12 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "creche",
             "escola",
             "escuela",
+            "jardin de infan",
+            "jardin infantil",
             "guarderia",
             "ecole",
             "garderie",
+            "jardin d enfant",
             "schule",
             "kita",
             "scuola",
@@ -77,11 +83,14 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "idioma",
             "حضان",
             "مدرس",
+            "روضه",
             "גנון",
+            "גן ילדים",
             "בית ספר",
             "学校",
             "保育",
             "学習塾",
+            "幼稚園",
         ],
     ),
     (Drawing::Photo, &["photograph", "fotograf", "تصوير", "צילום", "צלמ", "写真", "フォト"]),
@@ -103,11 +112,14 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "coiffure",
             "beaute",
             "friseu",
+            "frisor",
+            "nagelstudio",
             "kosmetik",
             "parrucch",
             "bellezza",
             "حلاق",
             "تجميل",
+            "صالون",
             "מספרה",
             "美容",
             "理容",
@@ -142,6 +154,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
         &[
             "hotel",
             "hostel",
+            "hostal",
             "pousada",
             "inn",
             "bed and breakfast",
@@ -156,6 +169,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "旅館",
             "ホテル",
             "民宿",
+            "ペンション",
         ],
     ),
     (
@@ -218,6 +232,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "mechanic",
             "garage",
             "autohaus",
+            "automobil",
             "autowerk",
             "autorepar",
             "autofficin",
@@ -264,6 +279,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "farmaci",
             "fisioterap",
             "kinesi",
+            "kine",
             "arztpraxis",
             "apothek",
             "osteop",
@@ -278,6 +294,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "クリニック",
             "医院",
             "整体",
+            "整骨",
             "薬局",
         ],
     ),
@@ -295,9 +312,16 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "sushi",
             "catering",
             "imbiss",
+            "biergarten",
+            "traiteur",
+            "steakhouse",
             "مطعم",
             "מסעד",
+            "פיצ",
             "レストラン",
+            "料理",
+            "ラーメン",
+            "寿司",
             "食堂",
             "居酒屋",
         ],
@@ -319,6 +343,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "עורכ",
             "עורך דין",
             "弁護士",
+            "司法書士",
             "法律",
         ],
     ),
@@ -333,6 +358,8 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "makler",
             "عقار",
             "נדלן",
+            "נדל ן",
+            "תיווך",
             "不動産",
         ],
     ),
@@ -349,6 +376,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "سباك",
             "אינסטלט",
             "水道",
+            "水漏れ",
         ],
     ),
     (
@@ -369,6 +397,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "حدائق",
             "גינון",
             "造園",
+            "庭師",
             "庭園",
         ],
     ),
@@ -386,6 +415,7 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "تنظيف",
             "ניקיון",
             "清掃",
+            "クリーニング",
         ],
     ),
 ];
@@ -451,6 +481,11 @@ impl Drawing {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::{Map, Value, json};
+
     use super::*;
 
     #[test]
@@ -470,6 +505,14 @@ mod tests {
             ("Pizzeria", Drawing::Restaurant),
             ("Zahnärztin", Drawing::Dentist),
             ("عيادة أسنان", Drawing::Dentist),
+            ("Vet & grooming", Drawing::Pets),
+            ("Jardín de infantes", Drawing::School),
+            ("Jardin d’enfants", Drawing::School),
+            ("Biergarten", Drawing::Restaurant),
+            ("Garten- und Landschaftsbau", Drawing::Landscaping),
+            ("Frisör", Drawing::Hair),
+            ("נדל״ן", Drawing::RealEstate),
+            ("中華料理", Drawing::Restaurant),
             ("Carpentry", Drawing::General),
             ("Retro-computing repair — 💾", Drawing::General),
             ("", Drawing::General),
@@ -485,6 +528,40 @@ mod tests {
                 assert_eq!(fold(part), *part, "{drawing:?}");
             }
             assert!(drawing.svg().contains("class=\"f-"), "{drawing:?}");
+        }
+    }
+
+    /// The single pages in Python and JavaScript have the same drawings and words.
+    /// `SITEWRIGHT_UPDATE_DRAWINGS=1` rewrites their files.
+    #[test]
+    fn the_single_pages_have_these_drawings() {
+        let name = |drawing: Drawing| match drawing {
+            Drawing::RealEstate => "real-estate".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        let trades: Vec<Value> = TRADES
+            .iter()
+            .map(|(drawing, words)| json!({ "drawing": name(*drawing), "words": words }))
+            .collect();
+        let drawings = TRADES.iter().map(|(drawing, _)| *drawing).chain([Drawing::General]);
+        let svg: Map<String, Value> =
+            drawings.map(|drawing| (name(drawing), Value::from(drawing.svg().trim()))).collect();
+        let expected = json!({ "trades": trades, "svg": svg });
+        for template in ["landing-js", "landing-py"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("..")
+                .join(template)
+                .join("src/drawings.json");
+            if std::env::var_os("SITEWRIGHT_UPDATE_DRAWINGS").is_some() {
+                fs::write(&path, format!("{expected:#}\n")).unwrap();
+            }
+            let known: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            assert!(
+                known == expected,
+                "{} has other drawings or words; set SITEWRIGHT_UPDATE_DRAWINGS=1 and run this \
+                 again",
+                path.display()
+            );
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) const WORDS: Words = Words {
     order_online: "Online bestellen",
     donate: "Spenden",
     gift_cards: "Gutscheine",
-    emergency: "Notfall",
+    emergency: "Notfallnummer",
     team: "Unser Team",
     locations: "Unsere Standorte",
     photo: "Foto {}",
@@ -100,7 +100,7 @@ pub(super) const WORDS: Words = Words {
     imprint_text: "Wer für diese Website verantwortlich ist: Name, Anschrift und Kontakt von {}.",
     privacy: "Datenschutz",
     privacy_text: "Welche Daten diese Website verarbeitet und wie Sie {} dazu erreichen.",
-    privacy_site: "Diese Website setzt keine Cookies, misst keine Besuche und lädt \
+    privacy_site: "Diese Website setzt keine Cookies, wertet keine Besuche aus und lädt \
         nichts von anderen Websites.",
     privacy_server: "Der Server, der sie ausliefert, erhält wie jeder Webserver die \
         IP-Adresse der Besucher und die aufgerufene Seite.",

@@ -97,8 +97,8 @@ pub(super) const WORDS: Words = Words {
     imprint: "Legal notice",
     imprint_text: "Who is responsible for this website: name, address and contact details of {}.",
     privacy: "Privacy",
-    privacy_text: "Which data this website processes, and how to reach {} about them.",
-    privacy_site: "This website sets no cookies, measures no visits and loads nothing \
+    privacy_text: "What data this website processes, and how to reach {} about it.",
+    privacy_site: "This website sets no cookies, does not track visits and loads nothing \
         from other websites.",
     privacy_server: "The server that delivers it receives the IP address of each \
         visitor and the page that is requested, as every web server does.",
@@ -107,12 +107,12 @@ pub(super) const WORDS: Words = Words {
     privacy_post: "What you enter in the contact form is sent to {}, the service that \
         receives it for us.",
     privacy_links: "Links lead to other websites, which have privacy notices of their own.",
-    privacy_rights: "Ask us which data about you we have, and have them corrected or \
+    privacy_rights: "You can ask us what data we hold about you, and have it corrected or \
         deleted. You can also turn to the data protection authority of your country.",
     closing_lead: "Get in touch and ask us anything.",
     service_areas_count: "places served",
     services_count: "services",
-    dishes_count: "specialities",
+    dishes_count: "specialties",
     days: ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
     months: [
         "January",

@@ -33,7 +33,7 @@ pub(super) const WORDS: Words = Words {
     hours_time: "Horas",
     hours_other: "Para los demás días, consúltanos.",
     closed: "Cerrado",
-    all_day: "Las 24 horas",
+    all_day: "Abierto las 24 horas",
     days_two: "{} y {}",
     days_span: "de {} a {}",
     comma: ", ",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
     imprint_text: "Quién responde de este sitio web: nombre, dirección y contacto de {}.",
     privacy: "Privacidad",
     privacy_text: "Qué datos trata este sitio web y cómo contactar con {} al respecto.",
-    privacy_site: "Este sitio web no usa cookies, no mide las visitas y no carga nada \
+    privacy_site: "Este sitio web no usa cookies, no rastrea las visitas y no carga nada \
         de otros sitios.",
     privacy_server: "El servidor que lo ofrece recibe, como todo servidor web, la \
         dirección IP de cada visitante y la página solicitada.",
@@ -112,7 +112,7 @@ pub(super) const WORDS: Words = Words {
     privacy_rights: "Puedes preguntarnos qué datos tuyos tenemos y pedir que los \
         corrijamos o los borremos. También puedes acudir a la autoridad de protección \
         de datos de tu país.",
-    closing_lead: "Escríbenos o llámanos y resuelve tus dudas.",
+    closing_lead: "Ponte en contacto y resolvemos tus dudas.",
     service_areas_count: "zonas atendidas",
     services_count: "servicios",
     dishes_count: "especialidades",

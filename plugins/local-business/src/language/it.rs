@@ -73,7 +73,7 @@ pub(super) const WORDS: Words = Words {
     form_message: "Messaggio",
     form_send: "Invia il messaggio",
     required: "obbligatorio",
-    questions_left: "Hai ancora una domanda?",
+    questions_left: "Hai altre domande?",
     follow: "Social network",
     external: "apre un altro sito",
     rights: "Tutti i diritti riservati.",
@@ -85,7 +85,7 @@ pub(super) const WORDS: Words = Words {
     donate: "Fai una donazione",
     gift_cards: "Buoni regalo",
     emergency: "Emergenze",
-    team: "La nostra squadra",
+    team: "Il nostro team",
     locations: "Le nostre sedi",
     photo: "Foto {}",
     news: "Novità",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
     imprint_text: "Chi è responsabile di questo sito: nome, indirizzo e contatti di {}.",
     privacy: "Informativa sulla privacy",
     privacy_text: "Quali dati tratta questo sito e come contattare {} al riguardo.",
-    privacy_site: "Questo sito non usa cookie, non misura le visite e non carica nulla \
+    privacy_site: "Questo sito non usa cookie, non traccia le visite e non carica nulla \
         da altri siti.",
     privacy_server: "Il server che lo pubblica riceve, come ogni server web, \
         l’indirizzo IP dei visitatori e la pagina richiesta.",

@@ -31,7 +31,7 @@ pub(super) const WORDS: Words = Words {
     hours: "Horário de funcionamento",
     hours_day: "Dia",
     hours_time: "Horário",
-    hours_other: "Para os outros dias, fale com a gente.",
+    hours_other: "Para os outros dias, fale conosco.",
     closed: "Fechado",
     all_day: "24 horas",
     days_two: "{} e {}",
@@ -51,7 +51,7 @@ pub(super) const WORDS: Words = Words {
     anonymous: "Cliente",
     stars: "{} de 5 estrelas",
     values: "No que acreditamos",
-    reasons: "Por que escolher a gente",
+    reasons: "Por que nos escolher",
     more_services: "Também oferecemos",
     highlight: "Destaque",
     prices: "Preços",
@@ -62,7 +62,7 @@ pub(super) const WORDS: Words = Words {
     form_book: "Peça seu horário",
     form_lead: "Preencha os campos abaixo. A mensagem abre no seu programa de e-mail, pronta para \
                 enviar.",
-    form_lead_post: "Preencha os campos abaixo, e a gente responde.",
+    form_lead_post: "Preencha os campos abaixo e entraremos em contato.",
     form_note: "Prefere falar?",
     form_name: "Nome",
     form_email: "E-mail",
@@ -99,10 +99,10 @@ pub(super) const WORDS: Words = Words {
     imprint_text: "Quem responde por este site: nome, endereço e contato de {}.",
     privacy: "Privacidade",
     privacy_text: "Quais dados este site trata e como falar com {} sobre eles.",
-    privacy_site: "Este site não usa cookies, não mede as visitas e não carrega nada \
+    privacy_site: "Este site não usa cookies, não rastreia as visitas e não carrega nada \
         de outros sites.",
-    privacy_server: "O servidor que o publica recebe, como todo servidor web, o \
-        endereço IP de cada visitante e a página pedida.",
+    privacy_server: "O servidor que o hospeda recebe, como todo servidor web, o \
+        endereço IP de cada visitante e a página solicitada.",
     privacy_mail: "O formulário de contato abre uma mensagem no seu programa de \
         e-mail. Nada é enviado antes de você enviar essa mensagem.",
     privacy_post: "O que você escreve no formulário de contato vai para {}, o serviço \
@@ -111,8 +111,8 @@ pub(super) const WORDS: Words = Words {
     privacy_rights: "Você pode perguntar quais dados seus temos e pedir que sejam \
         corrigidos ou apagados. Também pode procurar a autoridade de proteção de dados \
         do seu país.",
-    closing_lead: "Fale com a gente e tire suas dúvidas.",
-    service_areas_count: "cidades atendidas",
+    closing_lead: "Fale conosco e tire suas dúvidas.",
+    service_areas_count: "regiões atendidas",
     services_count: "serviços",
     dishes_count: "especialidades",
     days: ["segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo"],

@@ -26,12 +26,14 @@ test('the sample order becomes a page', () => {
     assert.ok(page.includes(expected), `${expected} is missing in ${page}`);
   }
   assert.ok(run.files.has('assets/site.css'));
+  assert.equal(JSON.parse(run.text('site.webmanifest')).name, order.business_name);
 });
 
 test('markup in an order is escaped', () => {
   const order = { ...sampleOrder(), business_name: '<script>alert(1)</script>' };
   const run = Harness.scripted(script).run(generatorSync, order).ok();
   assert.ok(!run.text('index.html').includes('<script>'));
+  assert.ok(run.text('assets/icon.svg').includes('>&#60;</text>'));
   // The prompt contains order texts as data.
   assert.ok(run.aiCalls[0].prompt.includes('alert(1)'));
 });

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, write_file
 
+from head import description, icon, manifest
+
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text()
-ICON = (ASSETS / "icon.svg").read_text()
 
 # The schema of the model's reply. The descriptions are sent to the model.
 COPY = {
@@ -55,7 +56,8 @@ class Generator(Template):
         progress("page", 0, 1)
         write_file("index.html", page(order, reply.value))
         write_file("assets/site.css", STYLE)
-        write_file("assets/icon.svg", ICON)
+        write_file("assets/icon.svg", icon(order))
+        write_file("site.webmanifest", manifest(order))
 
 
 def dialled(number):
@@ -87,8 +89,9 @@ def page(order, copy):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{order.business_name}</title>
-<meta name="description" content="{copy["headline"]}">
+<meta name="description" content="{description(copy["about"])}">
 <link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="{style}">

@@ -28,11 +28,14 @@ class Orders(unittest.TestCase):
             self.assertIn(f"<li>{service}</li>", unescape(page))
         self.assertIn(f'<html lang="{order["locale"]}">', page)
         self.assertIn("assets/site.css", run.files)
+        manifest = json.loads(run.text("site.webmanifest"))
+        self.assertEqual(manifest["name"], order["business_name"])
 
     def test_markup_in_an_order_is_escaped(self):
         order = sample_order() | {"business_name": "<script>alert(1)</script>"}
         run = Harness.scripted(SCRIPT).run(app.Generator, order).ok()
         self.assertNotIn("<script>", run.text("index.html"))
+        self.assertIn(">&#60;</text>", run.text("assets/icon.svg"))
         # The prompt contains order texts as data.
         self.assertIn("alert(1)", run.ai_calls[0].prompt)
 

@@ -1,5 +1,7 @@
 //! @@name@@: a site of one page.
 
+mod head;
+
 use sitewright_sdk::prelude::*;
 
 /// The template: `manifest` describes it and its needs, `generate` makes the site of one order.
@@ -27,6 +29,7 @@ struct Copy {
 struct Page<'a> {
     order: &'a Order,
     copy: &'a Copy,
+    description: String,
 }
 
 impl Template for @@type@@ {
@@ -53,11 +56,12 @@ impl Template for @@type@@ {
             .context("while writing the copy")?;
 
         progress("page", 0, 1);
-        let html = askama::Template::render(&Page { order: &order, copy: &copy })?;
+        let description = head::description(&copy.about);
+        let page = Page { order: &order, copy: &copy, description };
+        let html = askama::Template::render(&page)?;
         site.write("index.html", html)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 

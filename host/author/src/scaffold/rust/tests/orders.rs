@@ -17,6 +17,8 @@ fn the_sample_order_becomes_a_page() {
         assert!(page.contains(expected), "{expected} is missing in {page}");
     }
     assert!(run.file("assets/site.css").is_some());
+    assert!(run.text("assets/icon.svg").contains(">G</text>"));
+    assert!(run.text("site.webmanifest").contains("Green Gate Gardens"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 /** @@name@@: a site of one page, in TypeScript. */
 import { type Html, type Order, ask, html, progress, template, writeFile } from 'sitewright';
-import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
+import { description, icon, manifest } from './head.ts';
 
 /** The model's reply: what the schema below describes. */
 interface Copy {
@@ -52,7 +52,8 @@ export const generatorSync = template({
     progress('page', 0, 1);
     writeFile('index.html', page(order, copy));
     writeFile('assets/site.css', style);
-    writeFile('assets/icon.svg', icon);
+    writeFile('assets/icon.svg', icon(order));
+    writeFile('site.webmanifest', manifest(order));
   },
 });
 
@@ -73,8 +74,9 @@ function page(order: Order, copy: Copy): Html {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${order.business_name}</title>
-<meta name="description" content="${copy.headline}">
+<meta name="description" content="${description(copy.about)}">
 <link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">

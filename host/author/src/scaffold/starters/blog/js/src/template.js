@@ -1,8 +1,8 @@
 /** @@name@@: a blog, with the articles of the order, or articles about its services. */
 import { askAll, html, progress, template, warn, writeFile } from 'sitewright';
-import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
 import words from '../assets/words.json';
+import { description, icon, manifest } from './head.js';
 
 /** Maximum number of articles that are written about services: each is one AI call. */
 const MAX_WRITTEN = 3;
@@ -59,7 +59,8 @@ export const generatorSync = template({
     }
     writeFile('index.html', home(order, own, replies.home.value, posts));
     writeFile('assets/site.css', style);
-    writeFile('assets/icon.svg', icon);
+    writeFile('assets/icon.svg', icon(order));
+    writeFile('site.webmanifest', manifest(order));
   },
 });
 
@@ -113,7 +114,7 @@ ${dateOf(post)}${post.summary && html`<p>${post.summary}</p>\n`}</li>
   );
   return page(order, own, {
     title: order.business_name,
-    description: copy.headline,
+    description: description(copy.about),
     root: '',
     main: html`<h1>${copy.headline}</h1>
 <p class="lead">${copy.about}</p>
@@ -135,7 +136,7 @@ function article(order, own, post) {
   const picture = image && html`<p><a href="${image}">${shown ?? own.photo}</a></p>\n`;
   return page(order, own, {
     title: `${post.title} · ${order.business_name}`,
-    description: post.summary ?? post.title,
+    description: description(post.summary ?? post.text),
     root: '../../',
     main: html`<article>
 <h1>${post.title}</h1>
@@ -154,7 +155,7 @@ function page(order, own, { title, description, root, main }) {
     email && html`<a href="mailto:${email}" dir="ltr">${email}</a>\n`,
     chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
-  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(own.comma);
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
 <head>
@@ -163,11 +164,12 @@ function page(order, own, { title, description, root, main }) {
 <title>${title}</title>
 <meta name="description" content="${description}">
 <link rel="icon" href="${root}assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="${root}site.webmanifest">
 <link rel="stylesheet" href="${root}assets/site.css">
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name"><a href="${root || './'}">${order.business_name}</a></p>
+<p class="name"><a href="${root || './'}"><bdi>${order.business_name}</bdi></a></p>
 </header>
 <main>
 ${main}</main>

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sitewright import Order, Post, Question, Template, ask_all, html, progress, warn, write_file
 
+from head import description, icon, manifest
+
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text("utf-8")
-ICON = (ASSETS / "icon.svg").read_text("utf-8")
 WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 # Maximum number of articles that are written about services: each is one AI call.
@@ -77,7 +78,8 @@ class Generator(Template):
             write_file(f"posts/{post.slug}/index.html", article(order, own, post))
         write_file("index.html", home(order, own, replies["home"].value, posts))
         write_file("assets/site.css", STYLE)
-        write_file("assets/icon.svg", ICON)
+        write_file("assets/icon.svg", icon(order))
+        write_file("site.webmanifest", manifest(order))
 
 
 def words_of(order):
@@ -137,7 +139,7 @@ def home(order, own, copy, posts):
     main = html(t"""<h1>{copy["headline"]}</h1>
 <p class="lead">{copy["about"]}</p>
 {post_list if entries else None}{service_list if services else None}""")
-    return page(order, own, order.business_name, copy["headline"], "", main)
+    return page(order, own, order.business_name, description(copy["about"]), "", main)
 
 
 def article(order, own, post):
@@ -151,7 +153,7 @@ def article(order, own, post):
 <p><a href="../../">{own["all_posts"]}</a></p>
 """)
     title = f"{post.title} · {order.business_name}"
-    return page(order, own, title, post.summary or post.title, "../../", main)
+    return page(order, own, title, description(post.summary or post.text), "../../", main)
 
 
 def dialled(number):
@@ -159,7 +161,7 @@ def dialled(number):
     return "".join(each for each in number if each in "+0123456789")
 
 
-def page(order, own, title, description, root, main):
+def page(order, own, title, about, root, main):
     """A page. `html` escapes inserted text."""
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
     chat = order.whatsapp_phone and "https://wa.me/" + dialled(order.whatsapp_phone).lstrip("+")
@@ -169,7 +171,8 @@ def page(order, own, title, description, root, main):
         (chat, order.whatsapp_phone),
     ]
     links = [html(t'<a href="{href}" dir="ltr">{text}</a>\n') for href, text in ways if text]
-    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    known = [part for part in [order.business_name, order.primary_city] if part]
+    place = own["comma"].join(known)
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">
@@ -177,13 +180,14 @@ def page(order, own, title, description, root, main):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<meta name="description" content="{description}">
+<meta name="description" content="{about}">
 <link rel="icon" href="{root}assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="{root}site.webmanifest">
 <link rel="stylesheet" href="{root}assets/site.css">
 </head>
 <body style="{style}">
 <header>
-<p class="name"><a href="{root or "./"}">{order.business_name}</a></p>
+<p class="name"><a href="{root or "./"}"><bdi>{order.business_name}</bdi></a></p>
 </header>
 <main>
 {main}</main>

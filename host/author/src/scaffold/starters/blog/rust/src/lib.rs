@@ -1,5 +1,7 @@
 //! @@name@@: a blog, with the articles of the order, or articles about its services.
 
+mod head;
+
 use std::collections::HashMap;
 
 use sitewright_sdk::prelude::*;
@@ -45,6 +47,8 @@ struct ArticleCopy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     posts: String,
     all_posts: String,
     services: String,
@@ -56,7 +60,7 @@ struct Frame<'a> {
     order: &'a Order,
     own: &'a Words,
     title: String,
-    description: &'a str,
+    description: String,
     /// The way to the root: relative addresses work wherever the site is served.
     root: &'a str,
 }
@@ -122,7 +126,7 @@ impl Template for @@type@@ {
         for (done, post) in (0..).zip(&posts) {
             progress("pages", done, total);
             let title = format!("{} · {}", post.title, order.business_name);
-            let description = post.summary.as_deref().unwrap_or(&post.title);
+            let description = head::description(post.summary.as_deref().unwrap_or(&post.text));
             let paragraphs = post.text.lines().filter(|line| !line.trim().is_empty()).collect();
             let page = Article { frame: frame(title, description, "../../"), post, paragraphs };
             site.write(
@@ -131,11 +135,11 @@ impl Template for @@type@@ {
             )?;
         }
         let title = order.business_name.clone();
-        let page = Home { frame: frame(title, &copy.headline, ""), copy: &copy, posts: &posts };
+        let frame = frame(title, head::description(&copy.about), "");
+        let page = Home { frame, copy: &copy, posts: &posts };
         site.write("index.html", askama::Template::render(&page)?)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 

@@ -1,8 +1,8 @@
 /** @@name@@: a site of four pages, whose texts are asked for at the same time. */
 import { askAll, html, progress, template, writeFile } from 'sitewright';
-import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
 import words from '../assets/words.json';
+import { description, icon, manifest } from './head.js';
 
 /** The pages: the file, and what the model is asked to write about. */
 const PAGES = {
@@ -56,7 +56,8 @@ export const generatorSync = template({
       writeFile(PAGES[name].file, page(order, copy, name));
     }
     writeFile('assets/site.css', style);
-    writeFile('assets/icon.svg', icon);
+    writeFile('assets/icon.svg', icon(order));
+    writeFile('site.webmanifest', manifest(order));
   },
 });
 
@@ -100,20 +101,21 @@ function page(order, copy, current) {
     return html`<li><a href="${href}"${here}>${own[name]}</a></li>\n`;
   });
   const title = current === 'home' ? order.business_name : `${own[current]} · ${order.business_name}`;
-  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(own.comma);
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
-<meta name="description" content="${heading}">
+<meta name="description" content="${description(text)}">
 <link rel="icon" href="${root}assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="${root}site.webmanifest">
 <link rel="stylesheet" href="${root}assets/site.css">
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name">${order.business_name}</p>
+<p class="name"><bdi>${order.business_name}</bdi></p>
 <nav>
 <ul>
 ${menu}</ul>

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sitewright import Order, Question, Template, ask_all, html, progress, write_file
 
+from head import description, icon, manifest
+
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text("utf-8")
-ICON = (ASSETS / "icon.svg").read_text("utf-8")
 WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 # The pages: the folder in the site, and what the model is asked to write about.
@@ -49,7 +50,8 @@ class Generator(Template):
             progress("pages", done, len(PAGES))
             write_file(f"{folder}index.html", page(order, copy, name))
         write_file("assets/site.css", STYLE)
-        write_file("assets/icon.svg", ICON)
+        write_file("assets/icon.svg", icon(order))
+        write_file("site.webmanifest", manifest(order))
 
 
 def question(name, order):
@@ -115,7 +117,8 @@ def page(order, copy, current):
     if current != "home":
         title = f"{own[current]} · {title}"
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
-    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    known = [part for part in [order.business_name, order.primary_city] if part]
+    place = own["comma"].join(known)
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">
@@ -123,13 +126,14 @@ def page(order, copy, current):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<meta name="description" content="{text["heading"]}">
+<meta name="description" content="{description(text["text"])}">
 <link rel="icon" href="{root}assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="{root}site.webmanifest">
 <link rel="stylesheet" href="{root}assets/site.css">
 </head>
 <body style="{style}">
 <header>
-<p class="name">{order.business_name}</p>
+<p class="name"><bdi>{order.business_name}</bdi></p>
 <nav>
 <ul>
 {menu}</ul>

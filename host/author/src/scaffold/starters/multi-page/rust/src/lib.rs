@@ -1,5 +1,7 @@
 //! @@name@@: a site of four pages, whose texts are asked for at the same time.
 
+mod head;
+
 use std::collections::HashMap;
 
 use sitewright_sdk::prelude::*;
@@ -70,6 +72,8 @@ struct Copy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     home: String,
     services: String,
     about: String,
@@ -84,6 +88,7 @@ struct Page<'a> {
     kind: Kind,
     /// The texts of this page.
     copy: &'a Copy,
+    description: String,
     own: &'a Words,
     /// Its name in the menu.
     label: &'a str,
@@ -118,13 +123,21 @@ impl Template for @@type@@ {
             });
             let menu = menu.collect();
             let label = kind.label(&own);
-            let page = Page { order: &order, kind, copy: text, own: &own, label, menu, root };
+            let page = Page {
+                order: &order,
+                kind,
+                copy: text,
+                description: head::description(&text.text),
+                own: &own,
+                label,
+                menu,
+                root,
+            };
             let html = askama::Template::render(&page)?;
             site.write(format!("{}index.html", kind.folder()), html)?;
         }
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 

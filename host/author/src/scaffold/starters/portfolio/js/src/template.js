@@ -1,8 +1,8 @@
 /** @@name@@: a portfolio, with the work of the business and what its clients say. */
 import { ask, html, progress, template, warn, writeFile } from 'sitewright';
-import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
 import words from '../assets/words.json';
+import { description, icon, manifest } from './head.js';
 
 /** The schema of the model's reply. The descriptions are sent to the model. */
 const COPY = {
@@ -50,7 +50,8 @@ export const generatorSync = template({
     progress('page', 0, 1);
     writeFile('index.html', page(order, copy));
     writeFile('assets/site.css', style);
-    writeFile('assets/icon.svg', icon);
+    writeFile('assets/icon.svg', icon(order));
+    writeFile('site.webmanifest', manifest(order));
   },
 });
 
@@ -66,11 +67,11 @@ function workOf({ photos = [] }, own) {
 }
 
 /** What clients say, as the customer wrote it. */
-function saidOf({ testimonials = [] }) {
+function saidOf({ testimonials = [] }, { comma }) {
   return testimonials.map(({ text, name, role }) => {
-    const who = [name, role].filter(Boolean).join(', ');
+    const who = [name, role].filter(Boolean).join(comma);
     return html`<blockquote>
-<p>${text}</p>
+<p dir="auto">${text}</p>
 ${who && html`<p>– ${who}</p>\n`}</blockquote>
 `;
   });
@@ -87,21 +88,23 @@ function page(order, copy) {
     chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
   const own = wordsOf(order);
-  const [work, said] = [workOf(order, own), saidOf(order)];
-  const place = [order.business_name, order.primary_city].filter(Boolean).join(', ');
+  const [work, said] = [workOf(order, own), saidOf(order, own)];
+  const place = [order.business_name, order.primary_city].filter(Boolean).join(own.comma);
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${order.business_name}</title>
-<meta name="description" content="${copy.headline}">
-<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<meta name="description" content="${description(copy.about)}">
+${order.photos?.[0] && html`<meta property="og:image" content="${order.photos[0].url}">
+`}<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name">${order.business_name}</p>
+<p class="name"><bdi>${order.business_name}</bdi></p>
 <h1>${copy.headline}</h1>
 </header>
 <main>

@@ -19,7 +19,7 @@ test('the sample order becomes a page with work and words', () => {
     '<a href="https://photos.example.com/wedding.jpg">A wedding at the lake</a>',
     '<a href="https://photos.example.com/ridge.jpg">Photo 2</a>',
     '<li>Portraits</li>',
-    '<p>She saw what we would have missed.</p>\n<p>– Ada and Tom, Newlyweds</p>',
+    '<p dir="auto">She saw what we would have missed.</p>\n<p>– Ada and Tom, Newlyweds</p>',
   ]) {
     assert.ok(page.includes(expected), `${expected} is missing in ${page}`);
   }

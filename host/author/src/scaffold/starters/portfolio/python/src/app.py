@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, warn, write_file
 
+from head import description, icon, manifest
+
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text("utf-8")
-ICON = (ASSETS / "icon.svg").read_text("utf-8")
 WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 
@@ -62,7 +63,8 @@ class Generator(Template):
         progress("page", 0, 1)
         write_file("index.html", page(order, reply.value))
         write_file("assets/site.css", STYLE)
-        write_file("assets/icon.svg", ICON)
+        write_file("assets/icon.svg", icon(order))
+        write_file("site.webmanifest", manifest(order))
 
 
 def words_of(order):
@@ -81,11 +83,11 @@ def work(photo, number, own):
     return html(t'<li><a href="{photo.url}">{text}</a></li>\n')
 
 
-def words(said):
+def words(said, own):
     """What a client says, as the customer wrote it."""
-    who = ", ".join(part for part in [said.name, said.role] if part)
+    who = own["comma"].join(part for part in [said.name, said.role] if part)
     by = html(t"<p>– {who}</p>\n") if who else None
-    return html(t"<blockquote>\n<p>{said.text}</p>\n{by}</blockquote>\n")
+    return html(t"<blockquote>\n<p dir="auto">{said.text}</p>\n{by}</blockquote>\n")
 
 
 def page(order, copy):
@@ -104,7 +106,7 @@ def page(order, copy):
     work_list = html(t'<h2>{own["work"]}</h2>\n<ul class="tiles">\n{photos}</ul>\n')
     services = [html(t"<li>{service}</li>\n") for service in order.services]
     service_list = html(t"<h2>{own["services"]}</h2>\n<ul>\n{services}</ul>\n")
-    said = [words(each) for each in order.testimonials]
+    said = [words(each, own) for each in order.testimonials]
     said_list = html(t"<h2>{own["testimonials"]}</h2>\n{said}")
     parts = [
         owner if order.about_owner else None,
@@ -112,7 +114,9 @@ def page(order, copy):
         service_list if services else None,
         said_list if said else None,
     ]
-    place = ", ".join(part for part in [order.business_name, order.primary_city] if part)
+    known = [part for part in [order.business_name, order.primary_city] if part]
+    place = own["comma"].join(known)
+    first = [html(t'<meta property="og:image" content="{photo.url}">\n') for photo in order.photos[:1]]
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">
@@ -120,13 +124,14 @@ def page(order, copy):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{order.business_name}</title>
-<meta name="description" content="{copy["headline"]}">
-<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<meta name="description" content="{description(copy["about"])}">
+{first}<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="{style}">
 <header>
-<p class="name">{order.business_name}</p>
+<p class="name"><bdi>{order.business_name}</bdi></p>
 <h1>{copy["headline"]}</h1>
 </header>
 <main>

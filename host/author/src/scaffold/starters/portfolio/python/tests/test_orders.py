@@ -25,7 +25,7 @@ class Orders(unittest.TestCase):
             '<a href="https://photos.example.com/wedding.jpg">A wedding at the lake</a>',
             '<a href="https://photos.example.com/ridge.jpg">Photo 2</a>',
             "<li>Portraits</li>",
-            "<p>She saw what we would have missed.</p>\n<p>– Ada and Tom, Newlyweds</p>",
+            '<p dir="auto">She saw what we would have missed.</p>\n<p>– Ada and Tom, Newlyweds</p>',
         ]:
             self.assertIn(expected, page)
 

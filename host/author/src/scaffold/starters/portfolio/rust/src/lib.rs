@@ -1,5 +1,7 @@
 //! @@name@@: a portfolio, with the work of the business and what its clients say.
 
+mod head;
+
 use std::collections::HashMap;
 
 use sitewright_sdk::prelude::*;
@@ -26,6 +28,8 @@ struct Copy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     work: String,
     /// A photo without a text; its number is put into `{}`.
     photo: String,
@@ -39,6 +43,7 @@ struct Words {
 struct Page<'a> {
     order: &'a Order,
     copy: &'a Copy,
+    description: String,
     own: &'a Words,
     /// Address and text of the links to the photos: the page loads nothing from other sites.
     work: Vec<(&'a str, String)>,
@@ -83,12 +88,12 @@ impl Template for @@type@@ {
 
         progress("page", 0, 1);
         let own = words(&order)?;
-        let (work, said) = (work(&order, &own), said(&order));
-        let page = Page { order: &order, copy: &copy, own: &own, work, said };
+        let (work, said) = (work(&order, &own), said(&order, &own));
+        let description = head::description(&copy.about);
+        let page = Page { order: &order, copy: &copy, description, own: &own, work, said };
         site.write("index.html", askama::Template::render(&page)?)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 
@@ -102,11 +107,11 @@ fn work<'a>(order: &'a Order, own: &Words) -> Vec<(&'a str, String)> {
     link.collect()
 }
 
-fn said(order: &Order) -> Vec<(&str, String)> {
+fn said<'a>(order: &'a Order, own: &Words) -> Vec<(&'a str, String)> {
     let said = order.testimonials.iter().map(|said| {
         let who: Vec<&str> =
             [said.name.as_deref(), said.role.as_deref()].into_iter().flatten().collect();
-        (said.text.as_str(), who.join(", "))
+        (said.text.as_str(), who.join(own.comma.as_str()))
     });
     said.collect()
 }

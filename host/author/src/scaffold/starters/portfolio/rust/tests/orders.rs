@@ -15,7 +15,7 @@ fn the_sample_order_becomes_a_page_with_work_and_words() {
         "<a href=\"https://photos.example.com/wedding.jpg\">A wedding at the lake</a>",
         "<a href=\"https://photos.example.com/ridge.jpg\">Photo 2</a>",
         "<li>Portraits</li>",
-        "<p>She saw what we would have missed.</p>\n<p>– Ada and Tom, Newlyweds</p>",
+        "<p dir=\"auto\">She saw what we would have missed.</p>\n<p>– Ada and Tom, Newlyweds</p>",
     ] {
         assert!(page.contains(expected), "{expected} is missing in {page}");
     }

@@ -1,8 +1,8 @@
 /** @@name@@: the site of a restaurant, with its menu and its opening hours. */
 import { ask, html, progress, template, warn, writeFile } from 'sitewright';
-import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
 import words from '../assets/words.json';
+import { description, icon, manifest } from './head.js';
 
 /** The schema of the model's reply. The descriptions are sent to the model. */
 const COPY = {
@@ -51,7 +51,8 @@ export const generatorSync = template({
     progress('page', 0, 1);
     writeFile('index.html', page(order, copy));
     writeFile('assets/site.css', style);
-    writeFile('assets/icon.svg', icon);
+    writeFile('assets/icon.svg', icon(order));
+    writeFile('site.webmanifest', manifest(order));
   },
 });
 
@@ -59,9 +60,9 @@ export const generatorSync = template({
 const wordsOf = ({ locale }) => words[locale.split('-')[0]] ?? words.en;
 
 /** The menu, as the customer wrote it. */
-function menuOf({ menu = [] }) {
+function menuOf({ menu = [] }, { comma }) {
   const dish = ({ name, description, price, allergens = [] }) => {
-    const details = [description, allergens.length > 0 && `(${allergens.join(', ')})`];
+    const details = [description, allergens.length > 0 && `(${allergens.join(comma)})`];
     const text = details.filter(Boolean).join(' ');
     return html`<div class="dish">
 <p><strong>${name}</strong>${text && html`<br>${text}`}</p>
@@ -74,8 +75,8 @@ ${price && html`<p>${price}</p>\n`}</div>
 }
 
 /** The opening hours. A day that is not listed has hours that nobody knows. */
-function hoursOf({ business_hours: hours = [] }, { days, closed }) {
-  const times = (ranges) => ranges.map((range) => range.replace('-', ' – ')).join(', ');
+function hoursOf({ business_hours: hours = [] }, { days, closed, comma }) {
+  const times = (ranges) => ranges.map((range) => range.replace('-', ' – ')).join(comma);
   return hours.map(
     ({ day, ranges }) =>
       html`<dt>${days[day]}</dt>\n<dd>${ranges.length > 0 ? times(ranges) : closed}</dd>\n`,
@@ -92,7 +93,7 @@ function page(order, copy) {
     chat && html`<a href="https://wa.me/${dialled(chat).replace('+', '')}" dir="ltr">${chat}</a>\n`,
   ];
   const own = wordsOf(order);
-  const [menu, hours] = [menuOf(order), hoursOf(order, own)];
+  const [menu, hours] = [menuOf(order, own), hoursOf(order, own)];
   const place = [order.business_name, order.business_address, order.primary_city];
   return html`<!doctype html>
 <html lang="${order.locale}" dir="${own.dir}">
@@ -100,13 +101,14 @@ function page(order, copy) {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${order.business_name}</title>
-<meta name="description" content="${copy.headline}">
+<meta name="description" content="${description(copy.about)}">
 <link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
 <header>
-<p class="name">${order.business_name}</p>
+<p class="name"><bdi>${order.business_name}</bdi></p>
 <h1>${copy.headline}</h1>
 </header>
 <main>
@@ -120,7 +122,7 @@ ${hours}</dl>
 <footer>
 <address>
 ${links}</address>
-<p>${place.filter(Boolean).join(', ')}</p>
+<p>${place.filter(Boolean).join(own.comma)}</p>
 </footer>
 </body>
 </html>

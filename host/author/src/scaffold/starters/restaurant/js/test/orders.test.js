@@ -38,6 +38,13 @@ test('a page in Hebrew is written from right to left, in Hebrew words', () => {
   assert.ok(page.includes('<html lang="he" dir="rtl">') && page.includes('<dd>סגור</dd>'), page);
 });
 
+test('the times of a day are joined as the language does', () => {
+  const business_hours = [{ day: 'monday', ranges: ['11:00-14:00', '18:00-21:00'] }];
+  const order = { ...sampleOrder(), locale: 'ja', business_hours };
+  const page = Harness.scripted(script).run(generatorSync, order).ok().text('index.html');
+  assert.ok(page.includes('<dd>11:00 – 14:00、18:00 – 21:00</dd>'), page);
+});
+
 test('markup in an order is escaped', () => {
   const dish = { name: '<script>alert(1)</script>' };
   const order = { ...sampleOrder(), menu: [{ section: '<b>', items: [dish] }] };

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, warn, write_file
 
+from head import description, icon, manifest
+
 # Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text("utf-8")
-ICON = (ASSETS / "icon.svg").read_text("utf-8")
 WORDS = json.loads((ASSETS / "words.json").read_text("utf-8"))
 
 
@@ -64,7 +65,8 @@ class Generator(Template):
         progress("page", 0, 1)
         write_file("index.html", page(order, reply.value))
         write_file("assets/site.css", STYLE)
-        write_file("assets/icon.svg", ICON)
+        write_file("assets/icon.svg", icon(order))
+        write_file("site.webmanifest", manifest(order))
 
 
 def words_of(order):
@@ -77,9 +79,9 @@ def dialled(number):
     return "".join(each for each in number if each in "+0123456789")
 
 
-def dish(item):
+def dish(item, own):
     """A dish, as the customer wrote it."""
-    allergens = ", ".join(item.get("allergens", []))
+    allergens = own["comma"].join(item.get("allergens", []))
     details = [item.get("description"), allergens and f"({allergens})"]
     text = " ".join(part for part in details if part)
     below = html(t"<br>{text}") if text else None
@@ -87,15 +89,15 @@ def dish(item):
     return html(t'<div class="dish">\n<p><strong>{item["name"]}</strong>{below}</p>\n{price}</div>\n')
 
 
-def section(part):
+def section(part, own):
     """A section of the menu."""
     heading = html(t"<h3>{part["section"]}</h3>\n") if part.get("section") else None
-    return html(t"{heading}{[dish(item) for item in part["items"]]}")
+    return html(t"{heading}{[dish(item, own) for item in part["items"]]}")
 
 
 def hours(day, own):
     """A day and its times. A day that is not listed has hours that nobody knows."""
-    times = ", ".join(times.replace("-", " – ") for times in day["ranges"])
+    times = own["comma"].join(times.replace("-", " – ") for times in day["ranges"])
     return html(t"<dt>{own["days"][day["day"]]}</dt>\n<dd>{times or own["closed"]}</dd>\n")
 
 
@@ -111,7 +113,7 @@ def page(order, copy):
     ]
     links = [html(t'<a href="{href}" dir="ltr">{text}</a>\n') for href, text in ways if text]
     book = html(t'<p><a href="{order.booking_url}">{own["book"]}</a></p>\n')
-    menu = html(t"<h2>{own["menu"]}</h2>\n{[section(part) for part in order.menu]}")
+    menu = html(t"<h2>{own["menu"]}</h2>\n{[section(part, own) for part in order.menu]}")
     days = [hours(day, own) for day in order.business_hours]
     opening = html(t"<h2>{own["hours"]}</h2>\n<dl>\n{days}</dl>\n")
     place = [order.business_name, order.business_address, order.primary_city]
@@ -122,13 +124,14 @@ def page(order, copy):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{order.business_name}</title>
-<meta name="description" content="{copy["headline"]}">
+<meta name="description" content="{description(copy["about"])}">
 <link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
 <link rel="stylesheet" href="assets/site.css">
 </head>
 <body style="{style}">
 <header>
-<p class="name">{order.business_name}</p>
+<p class="name"><bdi>{order.business_name}</bdi></p>
 <h1>{copy["headline"]}</h1>
 </header>
 <main>
@@ -137,7 +140,7 @@ def page(order, copy):
 <footer>
 <address>
 {links}</address>
-<p>{", ".join(part for part in place if part)}</p>
+<p>{own["comma"].join(part for part in place if part)}</p>
 </footer>
 </body>
 </html>

@@ -41,6 +41,12 @@ class Orders(unittest.TestCase):
         self.assertIn('<html lang="he" dir="rtl">', page)
         self.assertIn("<dd>סגור</dd>", page)
 
+    def test_the_times_of_a_day_are_joined_as_the_language_does(self):
+        hours = [{"day": "monday", "ranges": ["11:00-14:00", "18:00-21:00"]}]
+        order = sample_order() | {"locale": "ja", "business_hours": hours}
+        page = Harness.scripted(SCRIPT).run(app.Generator, order).ok().text("index.html")
+        self.assertIn("<dd>11:00 – 14:00、18:00 – 21:00</dd>", page)
+
     def test_markup_in_an_order_is_escaped(self):
         menu = [{"section": "<b>", "items": [{"name": "<script>alert(1)</script>"}]}]
         run = Harness.scripted(SCRIPT).run(app.Generator, sample_order() | {"menu": menu}).ok()

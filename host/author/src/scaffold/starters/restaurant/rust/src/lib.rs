@@ -1,5 +1,7 @@
 //! @@name@@: the site of a restaurant, with its menu and its opening hours.
 
+mod head;
+
 use std::collections::HashMap;
 
 use sitewright_sdk::prelude::*;
@@ -26,6 +28,8 @@ struct Copy {
 struct Words {
     /// The direction in which the language is written: `ltr` or `rtl`.
     dir: String,
+    /// Between the parts of a list.
+    comma: String,
     menu: String,
     hours: String,
     closed: String,
@@ -39,6 +43,7 @@ struct Words {
 struct Page<'a> {
     order: &'a Order,
     copy: &'a Copy,
+    description: String,
     own: &'a Words,
     /// Day and times. A day that is not listed has hours that nobody knows.
     hours: Vec<(&'a str, String)>,
@@ -82,12 +87,12 @@ impl Template for @@type@@ {
         progress("page", 0, 1);
         let own = words(&order)?;
         let hours = order.business_hours.0.iter().map(|day| hours(day, &own)).collect();
-        let page = Page { order: &order, copy: &copy, own: &own, hours };
+        let description = head::description(&copy.about);
+        let page = Page { order: &order, copy: &copy, description, own: &own, hours };
         let html = askama::Template::render(&page)?;
         site.write("index.html", html)?;
         site.write("assets/site.css", include_str!("../assets/site.css"))?;
-        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
-        Ok(())
+        head::write_icon(&order, &site)
     }
 }
 
@@ -99,7 +104,7 @@ fn hours<'a>(hours: &DayHours, own: &'a Words) -> (&'a str, String) {
         .iter()
         .map(|range| format!("{} – {}", range.opens(), range.closes()))
         .collect();
-    (name, if times.is_empty() { own.closed.clone() } else { times.join(", ") })
+    (name, if times.is_empty() { own.closed.clone() } else { times.join(own.comma.as_str()) })
 }
 
 /// The template's own words in the language of the order.

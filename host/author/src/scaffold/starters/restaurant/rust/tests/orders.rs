@@ -43,6 +43,18 @@ fn a_page_in_hebrew_is_written_from_right_to_left_in_hebrew_words() {
 }
 
 #[test]
+fn the_times_of_a_day_are_joined_as_the_language_does() {
+    let mut order = sample_order();
+    order["locale"] = json!("ja");
+    order["business_hours"] =
+        json!([{ "day": "monday", "ranges": ["11:00-14:00", "18:00-21:00"] }]);
+    let run = Harness::scripted(SCRIPT).run::<@@type@@>(order);
+    run.result.as_ref().unwrap();
+    let page = run.text("index.html");
+    assert!(page.contains("<dd>11:00 – 14:00、18:00 – 21:00</dd>"), "{page}");
+}
+
+#[test]
 fn markup_in_an_order_is_escaped() {
     let mut order = sample_order();
     order["menu"] = json!([{
