@@ -165,9 +165,14 @@ impl StagedSite {
         lane: &str,
         budget: Budget,
     ) -> Result<(Self, BTreeMap<SitePath, ImageFile>, Duration), Box<Checked<VerifiedSite>>> {
-        let largest = self.largest_file(|path| images::Format::of(path).is_some());
-        let stopped =
-            |error: ConfinedError, cpu| Err(Box::new(not_ended(error, largest.clone(), cpu)));
+        let is_image = |path: &SitePath| images::Format::of(path).is_some();
+        let of_images = self.largest_file(is_image);
+        let of_all = self.largest_file(|path| is_text(path) || is_image(path));
+        let stopped = |error: ConfinedError, cpu| {
+            // A deadline would have passed without images, too.
+            let largest = if error == ConfinedError::Deadline { &of_all } else { &of_images };
+            Err(Box::new(not_ended(error, largest.clone(), cpu)))
+        };
         // The other half is for the input, and what surrounds it.
         let memory = budget.memory_bytes / 2;
         let is_off = options.levels.of(Rule::ImageBroken) == Level::Off;
