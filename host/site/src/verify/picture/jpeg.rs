@@ -342,7 +342,7 @@ impl Table {
     /// The table at the start of `bytes`, and what follows it.
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (counts, rest) = bytes.split_at_checked(16)?;
-        let number = counts.iter().map(|count| usize::from(*count)).sum();
+        let number: usize = counts.iter().map(|count| usize::from(*count)).sum();
         let (values, rest) = rest.split_at_checked(number)?;
         let mut table =
             Table { lengths: [(0, 0, 0); 16], values: values.to_vec(), short: [(0, 0); 256] };
