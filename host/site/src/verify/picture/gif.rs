@@ -6,8 +6,8 @@ use weezl::{BitOrder, LzwStatus};
 use super::{BUFFER, Effort, PictureFault, Place, Stop};
 use crate::verify::images::{little, palette};
 
-/// Maximum bits of a colour's number: one more and a code does not fit into the 12 bits it has.
-const MAX_BITS: u8 = 11;
+/// Bits of a colour's number. With more, a code does not fit into its 12 bits.
+const BITS: std::ops::RangeInclusive<u8> = 1..=11;
 
 pub(super) fn decode(file: &[u8], effort: Effort<'_>) -> Result<(), Stop> {
     let flags = *file.get(10).ok_or(Stop::Unknown)?;
@@ -57,7 +57,7 @@ fn frame(file: &[u8], at: usize, effort: Effort<'_>) -> Result<(), Stop> {
         pass: 0,
     };
     let Some(bits) = file.get(at) else { return Err(PictureFault::Ends(place(left)).into()) };
-    if *bits > MAX_BITS {
+    if !BITS.contains(bits) {
         return Err(PictureFault::Corrupt(place(left)).into());
     }
     effort.spend(left)?;
