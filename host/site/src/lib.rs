@@ -81,7 +81,8 @@ pub use store::{FolderSites, SiteStore, StoredRelease};
 pub use store::{ObjectSites, POINTER_FILE, Pointer};
 pub use sync_batcher::SyncBatcher;
 pub use verify::{
-    CheckStopped, Checked, CopyOptions, Level, Levels, PublishedField, PublishedValue, QUICK_BYTES,
-    QUICK_IMAGE_BYTES, QuickCheck, Rule, SITE_CHECK, SiteFiles, SitePolicy, SiteProblem, Verdict,
-    VerifiedSite, VerifyError, VerifyOptions, ViewFuture, ViewedSite, Viewer, verify,
+    CheckStopped, Checked, CopyOptions, IMAGE_CHECK, Level, Levels, PublishedField, PublishedValue,
+    QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, Rule, SITE_CHECK, SiteFiles, SitePolicy,
+    SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, ViewFuture, ViewedSite, Viewer,
+    verify,
 };

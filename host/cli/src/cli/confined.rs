@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 use clap::Parser as _;
 use sitewright_confined::{Confined, SUBCOMMAND, Task};
 use sitewright_runtime::plugin::{COMPILE_SUBCOMMAND, SYMBOLIZE, compile_here};
-use sitewright_site::SITE_CHECK;
+use sitewright_site::{IMAGE_CHECK, SITE_CHECK};
 
 use super::{Cli, Command};
 
 /// Everything that a child does for its host.
-const TASKS: &[&Task] = &[&SYMBOLIZE, &SITE_CHECK, &sitewright_json_schema::TASK];
+const TASKS: &[&Task] = &[&SYMBOLIZE, &IMAGE_CHECK, &SITE_CHECK, &sitewright_json_schema::TASK];
 
 /// The children of this process: one for each processor core, at least two, so that one template
 /// never has them all.

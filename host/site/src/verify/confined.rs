@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sitewright_confined::{Budget, Confined, ConfinedError, Task};
 use tokio::sync::Semaphore;
 
 use super::files::is_text;
-use super::work::Work;
+use super::picture::Effort;
+use super::work::{self, Work};
 use super::{
-    ImageFile, SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError, VerifyOptions, check,
-    cpu, images, verify,
+    ImageFile, Level, Rule, SiteFiles, StagedSite, Verdict, VerifiedSite, VerifyError,
+    VerifyOptions, check, cpu, images, verify,
 };
 use crate::excerpt::excerpt;
 use crate::path::SitePath;
@@ -31,7 +33,8 @@ pub const QUICK_BYTES: u64 = 192 << 10;
 pub const QUICK_IMAGE_BYTES: u64 = 2 << 20;
 /// Maximum number of files of such a site.
 const QUICK_FILES: usize = 200;
-/// Sites with more bytes of text than this wait for [`LARGE_SITES`]. 1 MiB.
+/// Sites with more bytes of text than this, or of images for one child, wait for [`LARGE_SITES`].
+/// 1 MiB.
 const LARGE: u64 = 1 << 20;
 /// The turns of the lanes that have large sites: one large site of a lane waits for memory at a
 /// time, so that those of a slow template are not in line before all others.
@@ -42,8 +45,15 @@ type Turn = Arc<tokio::sync::Mutex<()>>;
 static LARGE_SITES: Semaphore = Semaphore::const_new(LARGE_KIB as usize);
 const LARGE_KIB: u32 = 96 << 10;
 
+/// Bytes of images that a child gets at once, and their number.
+const BATCH: (u64, usize) = (images::MAX_READ as u64, 200);
+
 /// The check of a site as work of a child. Its input and output are of the same build.
 pub static SITE_CHECK: Task = Task { name: "site-check", run: run_task };
+
+/// What images are, as work of a child: their pixels are decoded there. Its input and output are of
+/// the same build.
+pub static IMAGE_CHECK: Task = Task { name: "image-check", run: run_image_task };
 
 /// Maximum characters of what a child says in place of a result.
 const WHY: usize = 400;
@@ -102,8 +112,8 @@ impl StagedSite {
     }
 
     /// Checks the site in a child process. `lane` is the template's name: the sites of one template
-    /// do not hold up those of another. Dropping the future ends the check. The images are read
-    /// here, and what that takes is part of the budget.
+    /// do not hold up those of another. Dropping the future ends the check. Its images are decoded
+    /// in a child before, some at a time, and what that takes is part of the budget.
     pub async fn verify_confined(
         self,
         options: VerifyOptions,
@@ -111,52 +121,117 @@ impl StagedSite {
         lane: &str,
         budget: Budget,
     ) -> Checked<VerifiedSite> {
-        let largest = self.largest_file();
-        let stopped = |error: ConfinedError, cpu| Checked {
-            cpu,
-            result: Err(Box::new(CheckStopped { error, largest: largest.clone() }).into()),
+        let checked = self.checked_images(&options, confined, lane, budget).await;
+        let (site, images, spent) = match checked {
+            Ok(checked) => checked,
+            Err(stopped) => return *stopped,
         };
-        let bytes = self.text_bytes();
+        let largest = site.largest_file(is_text);
+        let stopped = |error: ConfinedError, cpu| not_ended(error, largest.clone(), cpu);
+        let bytes = site.text_bytes();
         let room = match (bytes > LARGE).then(|| room_for(bytes, lane)) {
             None => None,
             Some(room) => match within(budget.deadline, room).await {
                 Some(room) => Some(room),
-                None => return stopped(ConfinedError::Deadline, Duration::ZERO),
+                None => return stopped(ConfinedError::Deadline, spent),
             },
         };
-        let shown = self.area.path();
+        let shown = site.area.path();
         let reading = blocking(shown, move || {
             let started = cpu::used();
-            let input = encode(&self, &options, budget.cpu)?;
-            Ok::<_, StorageError>((self, input, cpu::used().saturating_sub(started)))
+            let input = encode(&site, &options, images)?;
+            Ok::<_, StorageError>((site, input, cpu::used().saturating_sub(started)))
         });
-        let (staged, input, read) = match reading.await {
-            Ok(read) => read,
-            Err(error) => return Checked { cpu: Duration::ZERO, result: Err(error.into()) },
+        let (site, input, spent) = match reading.await {
+            Ok((site, input, read)) => (site, input, spent.saturating_add(read)),
+            Err(error) => return Checked { cpu: spent, result: Err(error.into()) },
         };
-        let out_of_time = || ConfinedError::Cpu { limit_ms: millis(budget.cpu) };
-        let left = budget.cpu.saturating_sub(read);
-        if left.is_zero() {
-            return stopped(out_of_time(), budget.cpu);
-        }
-        let answer = confined.run(&SITE_CHECK, lane, input, Budget { cpu: left, ..budget }).await;
+        let answer = in_child::<Answer>(&SITE_CHECK, confined, lane, input, budget, spent).await;
         drop(room);
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(ConfinedError::Cpu { .. }) => return stopped(out_of_time(), budget.cpu),
-            Err(error) => return stopped(error, read),
-        };
-        match serde_json::from_slice::<Answer>(&answer) {
+        match answer {
             Ok(Answer { verdict, cpu_us }) => Checked {
-                cpu: read.saturating_add(Duration::from_micros(cpu_us)),
-                result: staged.verified(verdict),
+                cpu: spent.saturating_add(Duration::from_micros(cpu_us)),
+                result: site.verified(verdict),
             },
-            // What kept the child from checking the site.
-            Err(_) => {
-                let why = excerpt(&String::from_utf8_lossy(&answer), WHY);
-                stopped(ConfinedError::Crashed(why), read)
+            Err((error, cpu)) => stopped(error, cpu),
+        }
+    }
+
+    /// The site, what its images are, and the processor time that took.
+    async fn checked_images(
+        self,
+        options: &VerifyOptions,
+        confined: &Confined,
+        lane: &str,
+        budget: Budget,
+    ) -> Result<(Self, BTreeMap<SitePath, ImageFile>, Duration), Box<Checked<VerifiedSite>>> {
+        let is_image = |path: &SitePath| images::Format::of(path).is_some();
+        let of_images = self.largest_file(is_image);
+        let of_all = self.largest_file(|path| is_text(path) || is_image(path));
+        let stopped = |error: ConfinedError, cpu| {
+            // A deadline would have passed without images, too.
+            let largest = if error == ConfinedError::Deadline { &of_all } else { &of_images };
+            Err(Box::new(not_ended(error, largest.clone(), cpu)))
+        };
+        // The other half is for the input, and what surrounds it.
+        let memory = budget.memory_bytes / 2;
+        let is_off = options.levels.of(Rule::ImageBroken) == Level::Off;
+        let mut steps = if is_off { 0 } else { work::IMAGES };
+        let (mut site, mut images, mut spent) = (self, BTreeMap::new(), Duration::ZERO);
+        for batch in site.batches() {
+            let room = match (batch.bytes > LARGE).then(|| room_for(batch.bytes, lane)) {
+                None => None,
+                Some(room) => match within(budget.deadline, room).await {
+                    Some(room) => Some(room),
+                    None => return stopped(ConfinedError::Deadline, spent),
+                },
+            };
+            let (shown, paths) = (site.area.path(), batch.paths.clone());
+            let reading = blocking(shown, move || {
+                let started = cpu::used();
+                let input = encode_images(&site, &paths, memory, steps)?;
+                Ok::<_, StorageError>((site, input, cpu::used().saturating_sub(started)))
+            });
+            let (back, input, read) = match reading.await {
+                Ok(read) => read,
+                Err(error) => {
+                    return Err(Box::new(Checked { cpu: spent, result: Err(error.into()) }));
+                }
+            };
+            site = back;
+            spent = spent.saturating_add(read);
+            let answer =
+                in_child::<ImageAnswer>(&IMAGE_CHECK, confined, lane, input, budget, spent).await;
+            drop(room);
+            match answer {
+                Ok(answer) => {
+                    images.extend(batch.paths.into_iter().zip(answer.images));
+                    steps = answer.steps;
+                    spent = spent.saturating_add(Duration::from_micros(answer.cpu_us));
+                }
+                Err((error, cpu)) => return stopped(error, cpu),
             }
         }
+        Ok((site, images, spent))
+    }
+
+    /// The images in parts that a child gets at once.
+    fn batches(&self) -> Vec<Batch> {
+        let mut batches: Vec<Batch> = Vec::new();
+        for (path, file) in &self.files {
+            if images::Format::of(path).is_none() {
+                continue;
+            }
+            let bytes = file.bytes.min(images::MAX_READ as u64);
+            match batches.last_mut() {
+                Some(last) if last.bytes + bytes <= BATCH.0 && last.paths.len() < BATCH.1 => {
+                    last.bytes += bytes;
+                    last.paths.push(path.clone());
+                }
+                _ => batches.push(Batch { paths: vec![path.clone()], bytes }),
+            }
+        }
+        batches
     }
 
     /// Bytes that the checks read of all images.
@@ -172,10 +247,54 @@ impl StagedSite {
         text.map(|(_, file)| file.bytes).sum()
     }
 
-    fn largest_file(&self) -> Option<(SitePath, u64)> {
-        let text = self.files.iter().filter(|(path, _)| is_text(path));
-        text.max_by_key(|(_, file)| file.bytes).map(|(path, file)| (path.clone(), file.bytes))
+    /// The largest of the files for which `is_meant` is true.
+    fn largest_file(&self, is_meant: impl Fn(&SitePath) -> bool) -> Option<(SitePath, u64)> {
+        let meant = self.files.iter().filter(|(path, _)| is_meant(path));
+        meant.max_by_key(|(_, file)| file.bytes).map(|(path, file)| (path.clone(), file.bytes))
     }
+}
+
+/// Some images of a site.
+struct Batch {
+    paths: Vec<SitePath>,
+    /// That are read of them.
+    bytes: u64,
+}
+
+/// A check that did not end, after so much processor time.
+fn not_ended(
+    error: ConfinedError,
+    largest: Option<(SitePath, u64)>,
+    cpu: Duration,
+) -> Checked<VerifiedSite> {
+    Checked { cpu, result: Err(Box::new(CheckStopped { error, largest }).into()) }
+}
+
+/// Runs a task with what is left of the budget. The error has the processor time that was used in
+/// all.
+async fn in_child<T: DeserializeOwned>(
+    task: &'static Task,
+    confined: &Confined,
+    lane: &str,
+    input: Vec<u8>,
+    budget: Budget,
+    spent: Duration,
+) -> Result<T, (ConfinedError, Duration)> {
+    let out_of_time = || (ConfinedError::Cpu { limit_ms: millis(budget.cpu) }, budget.cpu);
+    let left = budget.cpu.saturating_sub(spent);
+    if left.is_zero() {
+        return Err(out_of_time());
+    }
+    let answer = confined.run(task, lane, input, Budget { cpu: left, ..budget }).await;
+    let answer = answer.map_err(|error| match error {
+        ConfinedError::Cpu { .. } => out_of_time(),
+        error => (error, spent),
+    })?;
+    serde_json::from_slice(&answer).map_err(|_| {
+        // What kept the child from doing it.
+        let why = excerpt(&String::from_utf8_lossy(&answer), WHY);
+        (ConfinedError::Crashed(why), spent)
+    })
 }
 
 /// Memory for a large site. The lane's next one waits until it is dropped.
@@ -227,50 +346,90 @@ struct Answer {
     cpu_us: u64,
 }
 
-/// What the images of a site are, as far as this processor time suffices to read them. Blocking.
-fn read_images(
+/// What precedes the images' bytes in the input of [`IMAGE_CHECK`], as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct ImageHeader {
+    /// Of each image: the bytes of its file, and how many of them follow.
+    files: Vec<(u64, usize)>,
+    /// Bytes that decoding one may take.
+    memory: u64,
+    /// Steps that decoding all may take.
+    steps: u64,
+}
+
+/// The output of [`IMAGE_CHECK`], as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct ImageAnswer {
+    /// In the order of the input.
+    images: Vec<ImageFile>,
+    /// Steps that are left.
+    steps: u64,
+    cpu_us: u64,
+}
+
+/// The input of [`IMAGE_CHECK`], framed as that of [`SITE_CHECK`]. Blocking.
+fn encode_images(
     site: &StagedSite,
-    max: Duration,
-) -> Result<BTreeMap<SitePath, ImageFile>, StorageError> {
-    let started = cpu::used();
-    let mut images = BTreeMap::new();
-    for path in site.files.keys().filter(|path| images::Format::of(path).is_some()) {
-        if cpu::used().saturating_sub(started) >= max {
-            break;
-        }
-        images.insert(path.clone(), site.image(path)?);
+    paths: &[SitePath],
+    memory: u64,
+    steps: u64,
+) -> Result<Vec<u8>, StorageError> {
+    let sizes = paths.iter().map(|path| {
+        let bytes = site.files.get(path).map_or(0, |file| file.bytes);
+        (bytes, usize::try_from(bytes).unwrap_or(usize::MAX).min(images::MAX_READ))
+    });
+    let header = ImageHeader { files: sizes.collect(), memory, steps };
+    let mut input = framed(&header, site)?;
+    for (path, (_, bytes)) in paths.iter().zip(&header.files) {
+        append(&mut input, site, path, *bytes)?;
     }
-    Ok(images)
+    Ok(input)
+}
+
+/// A header as JSON, behind its length in 8 bytes.
+fn framed(header: &impl Serialize, site: &StagedSite) -> Result<Vec<u8>, StorageError> {
+    let json = serde_json::to_vec(header).map_err(|error| {
+        StorageError::on("write the description of", site.area.path())(error.into())
+    })?;
+    let mut input = (json.len() as u64).to_le_bytes().to_vec();
+    input.extend_from_slice(&json);
+    Ok(input)
 }
 
 /// The input of [`SITE_CHECK`]: the length of the header in 8 bytes, the header, and the bytes of
-/// the files. Of no use if it took `max` of processor time, or more. Blocking.
+/// the files. Blocking.
 fn encode(
     site: &StagedSite,
     options: &VerifyOptions,
-    max: Duration,
+    images: BTreeMap<SitePath, ImageFile>,
 ) -> Result<Vec<u8>, StorageError> {
     let sizes = site.files.iter().map(|(path, file)| {
         let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
         (path.clone(), if is_text(path) { bytes } else { 0 })
     });
     let files: Vec<_> = sizes.collect();
-    let images = read_images(site, max)?;
     let text: usize = files.iter().map(|(_, bytes)| *bytes).sum();
     let header = Header { options: Cow::Borrowed(options), files, images };
-    let json = serde_json::to_vec(&header).map_err(|error| {
-        StorageError::on("write the description of", site.area.path())(error.into())
-    })?;
-    let mut input = Vec::with_capacity(8 + json.len() + text);
-    input.extend_from_slice(&(json.len() as u64).to_le_bytes());
-    input.extend_from_slice(&json);
+    let mut input = framed(&header, site)?;
+    input.reserve(text);
     for (path, bytes) in header.files.iter().filter(|(_, bytes)| *bytes > 0) {
-        let before = input.len();
-        input.extend_from_slice(&site.read_start(path, *bytes)?);
-        // The file may have been changed by someone else since it was sealed.
-        input.resize(before + bytes, 0);
+        append(&mut input, site, path, *bytes)?;
     }
     Ok(input)
+}
+
+/// Appends the first `bytes` bytes of a file.
+fn append(
+    input: &mut Vec<u8>,
+    site: &StagedSite,
+    path: &SitePath,
+    bytes: usize,
+) -> Result<(), StorageError> {
+    let before = input.len();
+    input.extend_from_slice(&site.read_start(path, bytes)?);
+    // The file may have been changed by someone else since it was sealed.
+    input.resize(before + bytes, 0);
+    Ok(())
 }
 
 /// The files in the input of [`SITE_CHECK`].
@@ -288,21 +447,29 @@ impl SiteFiles for Framed<'_> {
         Ok(Cow::Borrowed(self.files.get(path).copied().unwrap_or_default()))
     }
 
-    fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
+    fn image(&self, path: &SitePath, _: &Work) -> Result<ImageFile, StorageError> {
         Ok(self.images.get(path).cloned().unwrap_or_default())
     }
 }
 
-fn decode(input: &[u8]) -> Result<(VerifyOptions, Framed<'_>), String> {
-    let short = || "the input is too short".to_owned();
-    let (length, rest) = input.split_first_chunk::<8>().ok_or_else(short)?;
+/// The header of an input, and the bytes of the files.
+fn unframed<'a, T: Deserialize<'a>>(input: &'a [u8]) -> Result<(T, &'a [u8]), String> {
+    let (length, rest) = input.split_first_chunk::<8>().ok_or_else(too_short)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    let (header, mut rest) = rest.split_at_checked(length).ok_or_else(short)?;
-    let header: Header<'_> =
-        serde_json::from_slice(header).map_err(|error| format!("the header: {error}"))?;
+    let (header, rest) = rest.split_at_checked(length).ok_or_else(too_short)?;
+    let header = serde_json::from_slice(header).map_err(|error| format!("the header: {error}"))?;
+    Ok((header, rest))
+}
+
+fn too_short() -> String {
+    "the input is too short".to_owned()
+}
+
+fn decode(input: &[u8]) -> Result<(VerifyOptions, Framed<'_>), String> {
+    let (header, mut rest) = unframed::<Header<'_>>(input)?;
     let mut files = BTreeMap::new();
     for (path, bytes) in header.files {
-        let (file, after) = rest.split_at_checked(bytes).ok_or_else(short)?;
+        let (file, after) = rest.split_at_checked(bytes).ok_or_else(too_short)?;
         files.insert(path, file);
         rest = after;
     }
@@ -314,10 +481,41 @@ fn run_task(input: &[u8]) -> Vec<u8> {
     let started = cpu::used();
     let answer = decode(input).and_then(|(options, files)| {
         let verdict = verify(&files, &options).map_err(|error| error.to_string())?;
-        let cpu = cpu::used().saturating_sub(started);
-        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+        let cpu_us = micros_since(started);
         serde_json::to_vec(&Answer { verdict, cpu_us }).map_err(|error| error.to_string())
     });
     // The host shows an answer that is no `Answer`, as it shows the last words of a crash.
     answer.unwrap_or_else(String::into_bytes)
+}
+
+/// Microseconds of processor time since then.
+fn micros_since(started: Duration) -> u64 {
+    let cpu = cpu::used().saturating_sub(started);
+    u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// [`IMAGE_CHECK`] in the child. It may panic: the child is then replaced.
+fn run_image_task(input: &[u8]) -> Vec<u8> {
+    let started = cpu::used();
+    let answer = read_images(input).and_then(|(images, steps)| {
+        let cpu_us = micros_since(started);
+        serde_json::to_vec(&ImageAnswer { images, steps, cpu_us })
+            .map_err(|error| error.to_string())
+    });
+    answer.unwrap_or_else(String::into_bytes)
+}
+
+/// What the images of an input are, and the steps that are left.
+fn read_images(input: &[u8]) -> Result<(Vec<ImageFile>, u64), String> {
+    let (header, mut rest) = unframed::<ImageHeader>(input)?;
+    let ImageHeader { files, memory, mut steps } = header;
+    let mut images = Vec::new();
+    for (bytes, here) in files {
+        let (start, after) = rest.split_at_checked(here).ok_or_else(too_short)?;
+        let work = Work::of_image(steps);
+        images.push(ImageFile::of(start, bytes, Effort::new(&work, memory)));
+        steps -= work.used_of_max();
+        rest = after;
+    }
+    Ok((images, steps))
 }

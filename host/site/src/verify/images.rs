@@ -1,19 +1,21 @@
 //! Whether browsers can show the file of an image, and how large the image is.
 //!
-//! Of a file its structure is read: the lengths that it declares, up to its end. Its pixels are not
-//! decoded.
+//! Of a file its structure is read: the lengths that it declares, up to its end. Then its pixels
+//! are decoded by `picture`.
 
 use std::fmt;
 
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
+use super::picture::{self, Effort, MAX_SCANS, PictureFault};
 use super::problem::{Problems, Rule};
 use crate::path::SitePath;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// Maximum bytes of an image that are read. 8 MiB: what is behind them is not looked at.
+/// Maximum bytes of an image that are read. 8 MiB: what is behind them is not looked at, and the
+/// pixels of a larger file are not decoded.
 pub(super) const MAX_READ: usize = 8 << 20;
 
 /// The memory for images that are read, over all sites that are checked at this time: 64 MiB. Each
@@ -37,8 +39,8 @@ impl ImageMemory {
         ImageMemory { left: Mutex::new(bytes), returned: Condvar::new() }
     }
 
-    /// Waits until there are so many bytes, at most [`MAX_READ`]. Blocking: whoever has some must
-    /// not wait for more.
+    /// Waits until there are so many bytes, at most those of an image that is read and decoded at
+    /// once. Blocking: whoever has some must not wait for more.
     pub(super) fn take(&self, bytes: usize) -> HeldMemory<'_> {
         let mut left = self.left.lock();
         while *left < bytes {
@@ -116,6 +118,10 @@ impl Format {
 /// Maximum number of brands of an AVIF file that are looked at.
 const MAX_BRANDS: usize = 6;
 
+/// Maximum pixels of an image. 268 million: browsers need 4 bytes for each, which are 1 GiB, and
+/// show nothing if they do not get them.
+const MAX_PIXELS: f64 = 268_435_456.0;
+
 /// Why browsers cannot show the file of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Fault {
@@ -130,6 +136,8 @@ enum Fault {
     NoPicture,
     /// Its width or height is 0.
     NoSize,
+    /// It has more than [`MAX_PIXELS`].
+    TooManyPixels,
 }
 
 /// What the file of an image is.
@@ -139,13 +147,16 @@ pub struct ImageFile {
     /// What its content begins with.
     content: Option<Format>,
     fault: Option<Fault>,
+    /// What is wrong with its pixels, whose data is cut or has another fault.
+    picture: Option<PictureFault>,
     /// Width by height in pixels, as far as they are known.
     size: Option<(f64, f64)>,
 }
 
 impl ImageFile {
     /// Of a file of `bytes` bytes that begins with `start`: all of it, or its first [`MAX_READ`].
-    pub(super) fn of(start: &[u8], bytes: u64) -> Self {
+    /// Its pixels are decoded as far as `effort` allows.
+    pub(super) fn of(start: &[u8], bytes: u64, effort: Effort<'_>) -> Self {
         let content = Format::in_content(start);
         let size = content.and_then(|_| imagesize::blob_size(start).ok()).and_then(|size| {
             let (width, height) = (u32::try_from(size.width), u32::try_from(size.height));
@@ -156,7 +167,14 @@ impl ImageFile {
             None => Some(Fault::NoFormat),
             Some(format) => Content { start, bytes }.fault(format, size),
         };
-        ImageFile { bytes, content, fault, size }
+        let is_read = bytes <= MAX_READ as u64 && start.len() as u64 >= bytes;
+        let picture = match (content, fault) {
+            (Some(format), None | Some(Fault::Cut)) if is_read => {
+                picture::fault(format, start, effort)
+            }
+            _ => None,
+        };
+        ImageFile { bytes, content, fault, picture, size }
     }
 
     /// Of a drawing.
@@ -190,6 +208,10 @@ impl ImageFile {
             problems.add(path, Rule::ImageBroken, None, None, self.broken(fault, named));
             return;
         }
+        if let Some(fault) = self.picture {
+            problems.add(path, Rule::ImageBroken, None, None, self.undecodable(fault, named));
+            return;
+        }
         let Some(content) = self.content else { return };
         // Browsers and servers accept a PNG as icon.
         let is_icon = named == Format::Ico && content == Format::Png;
@@ -210,11 +232,17 @@ impl ImageFile {
                 "the image is not {named}, and no format that browsers show; write its bytes \
                  unchanged"
             ),
-            Fault::Cut => message!(
-                "the image is cut: its {format} data says that it is longer than the {} bytes of \
-                 the file; write all of its bytes",
-                self.bytes
-            ),
+            Fault::Cut => {
+                let also = match self.picture {
+                    Some(PictureFault::Ends(place)) => format!(", and the picture ends {place}"),
+                    _ => String::new(),
+                };
+                message!(
+                    "the image is cut: its {format} data says that it is longer than the {} bytes \
+                     of the file{also}; write all of its bytes",
+                    self.bytes
+                )
+            }
             Fault::Header => message!(
                 "the image begins as {format}, but its header says what that format does not \
                  allow, so browsers do not show it; write its bytes unchanged"
@@ -226,6 +254,41 @@ impl ImageFile {
             Fault::NoSize => message!(
                 "the image has a width or height of 0, so browsers show nothing; write one with \
                  pixels, or leave it out"
+            ),
+            Fault::TooManyPixels => message!(
+                "the image has {} pixels, for which browsers need more memory than they get; scale \
+                 it down to fewer than {MAX_PIXELS}",
+                Shown(self.size.unwrap_or_default())
+            ),
+        }
+    }
+
+    fn undecodable(&self, fault: PictureFault, named: Format) -> Message {
+        let format = self.content.unwrap_or(named);
+        match fault {
+            PictureFault::Ends(place) => message!(
+                "the picture ends {place}, so browsers show a part of it, or nothing: its {format} \
+                 data is cut; write all of its bytes"
+            ),
+            PictureFault::Corrupt(place) => message!(
+                "the picture is broken {place}, so browsers show a part of it, or nothing: its \
+                 {format} data cannot be decoded there; write its bytes unchanged"
+            ),
+            PictureFault::Checksum(place) => message!(
+                "the picture was changed {place}: the checksum of its {format} data is that of \
+                 other data, so browsers show a part of it, or nothing; write its bytes unchanged"
+            ),
+            PictureFault::Undecodable => message!(
+                "the picture is broken: its {format} data cannot be decoded, so browsers show a \
+                 part of it, or nothing; write its bytes unchanged"
+            ),
+            PictureFault::NoPalette => message!(
+                "the picture has numbers of colours, but no colours, so browsers show nothing; \
+                 write its bytes unchanged"
+            ),
+            PictureFault::TooManyScans => message!(
+                "the picture has more than {MAX_SCANS} scans, which keep browsers busy; write it \
+                 with an encoder that makes a few"
             ),
         }
     }
@@ -267,7 +330,11 @@ impl<'a> Content<'a> {
             format == Format::Gif || size.is_none_or(|(width, height)| width > 0.0 && height > 0.0);
         match read {
             Err(Stop::Broken(fault)) => Some(fault),
-            Ok(()) | Err(Stop::Unread) => (!is_sized).then_some(Fault::NoSize),
+            Ok(()) | Err(Stop::Unread) if !is_sized => Some(Fault::NoSize),
+            Ok(()) | Err(Stop::Unread) => {
+                let pixels = size.map_or(0.0, |(width, height)| width * height);
+                (pixels > MAX_PIXELS).then_some(Fault::TooManyPixels)
+            }
         }
     }
 
@@ -354,6 +421,10 @@ impl<'a> Content<'a> {
         let mut at = 13 + palette(head[10]);
         let mut has_picture = false;
         loop {
+            // Browsers need no mark at the end.
+            if has_picture && at >= self.bytes {
+                return Ok(());
+            }
             match self.part(at, 1)?[0] {
                 0x3b if has_picture => return Ok(()),
                 0x3b => return Err(Fault::NoPicture.into()),
@@ -436,17 +507,17 @@ impl<'a> Content<'a> {
 }
 
 /// Bytes of the palette that the flags of a GIF announce.
-fn palette(flags: u8) -> u64 {
+pub(super) fn palette(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
 /// A number of at most 8 bytes, the highest first.
-fn big(bytes: &[u8]) -> u64 {
+pub(super) fn big(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// A number of at most 8 bytes, the lowest first.
-fn little(bytes: &[u8]) -> u64 {
+pub(super) fn little(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 

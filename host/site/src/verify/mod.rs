@@ -10,6 +10,7 @@
 //! | `html`, `head`, `links` | the rules of one page, of its head, and what it refers to |
 //! | `json_ld`, `robots` | structured data; `robots.txt` |
 //! | `images`, `image_size` | files of images; the places that pages have for them |
+//! | `picture` | whether the pixels of an image decode |
 //! | `script`, `nesting` | whether scripts parse as JavaScript; how deep they nest |
 //! | `handlers`, `trackers` | which attributes are scripts; which trackers scripts load |
 //! | `copy` | the texts of a page, held against the order |
@@ -54,6 +55,7 @@ mod markup;
 mod nesting;
 mod owner;
 pub mod page;
+mod picture;
 mod placeholders;
 mod problem;
 mod published;
@@ -80,6 +82,7 @@ use self::contrast::Styles;
 use self::copy::Copy;
 use self::files::{FileCheck, is_text};
 use self::owner::Owner;
+use self::picture::{Effort, QUICK_MEMORY};
 use self::placeholders::{Literals, is_marked};
 use self::problem::Problems;
 use self::reference::{Facts, Index, MAX_SITE_ANCHORS, MAX_SITE_REFERENCES, other_page};
@@ -90,7 +93,7 @@ use super::storage::{StorageError, open_file};
 use sitewright_model::message;
 
 pub use self::confined::{
-    CheckStopped, Checked, QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, SITE_CHECK,
+    CheckStopped, Checked, IMAGE_CHECK, QUICK_BYTES, QUICK_IMAGE_BYTES, QuickCheck, SITE_CHECK,
 };
 pub use self::contrast::{CONTRAST, CONTRAST_LARGE, contrast_ratio};
 pub use self::images::ImageFile;
@@ -241,13 +244,14 @@ pub trait SiteFiles {
     /// # Errors
     /// If the file cannot be read.
     fn read(&self, path: &SitePath) -> Result<Cow<'_, [u8]>, StorageError>;
-    /// What a file is as an image. Of a large one, only the beginning is read.
+    /// What a file is as an image. Of a large one, only the beginning is read. Its pixels are
+    /// decoded as far as `work` allows.
     ///
     /// # Errors
     /// If the file cannot be read.
-    fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
+    fn image(&self, path: &SitePath, work: &Work) -> Result<ImageFile, StorageError> {
         let content = self.read(path)?;
-        Ok(ImageFile::of(&content, content.len() as u64))
+        Ok(ImageFile::of(&content, content.len() as u64, Effort::new(work, u64::MAX)))
     }
 }
 
@@ -275,13 +279,14 @@ impl SiteFiles for StagedSite {
         self.read_file(path, u64::MAX)
     }
 
-    fn image(&self, path: &SitePath) -> Result<ImageFile, StorageError> {
+    fn image(&self, path: &SitePath, work: &Work) -> Result<ImageFile, StorageError> {
         let bytes = self.files.get(path).map_or(0, |file| file.bytes);
         let read = usize::try_from(bytes).unwrap_or(usize::MAX).min(images::MAX_READ);
-        let _memory = images::MEMORY.take(read);
+        let _memory = images::MEMORY.take(read + QUICK_MEMORY);
         let start = self.read_start(path, images::MAX_READ)?;
+        let effort = Effort::new(work, u64::MAX);
         // The file may have been changed by someone else since it was sealed.
-        Ok(ImageFile::of(&start, bytes.max(start.len() as u64)))
+        Ok(ImageFile::of(&start, bytes.max(start.len() as u64), effort))
     }
 }
 
@@ -440,6 +445,7 @@ fn check(
     let mut facts: BTreeMap<SitePath, Facts> = BTreeMap::new();
     let (mut references, mut anchors) = (MAX_SITE_REFERENCES, MAX_SITE_ANCHORS);
     let (mut steps, mut bytes, mut hops) = (0, 0, 0_usize);
+    let mut of_images = if is_off(Rule::ImageBroken) { 0 } else { work::IMAGES };
     let mut paths = files.paths();
     let entry = SitePath::entry_page();
     // The colours of a page are those of its style sheets, and the entry page says which page
@@ -448,7 +454,14 @@ fn check(
     for path in paths {
         let mut image = None;
         if let Some(format) = images::Format::of(&path) {
-            let file = files.image(&path)?;
+            let own = Work::of_image(of_images);
+            let work = whole.filter(|_| of_images > 0).unwrap_or(&own);
+            let file = files.image(&path, work)?;
+            if let Some(whole) = whole.filter(|whole| whole.is_exhausted()) {
+                return Ok((problems, whole.used()));
+            }
+            of_images -= own.used_of_max();
+            steps += own.used_of_max();
             file.check(&path, format, &mut problems);
             image = Some(file);
         }

@@ -11,6 +11,10 @@ const PER_FILE: u64 = 4 << 20;
 const QUICK_PER_BYTE: u64 = 32;
 /// Steps that every site may take that is checked at once.
 const QUICK: u64 = 256 << 10;
+/// Steps that decoding the pixels of one image may take: about a second.
+const PER_IMAGE: u64 = 1 << 30;
+/// The same of all images of a site: about four seconds.
+pub(super) const IMAGES: u64 = 4 << 30;
 
 /// The steps that were made, of those that are allowed.
 #[derive(Debug)]
@@ -30,6 +34,11 @@ impl Work {
     pub fn of_file(bytes: usize) -> Self {
         let max = (bytes as u64).saturating_mul(PER_BYTE) + PER_FILE;
         Work { max, ..Work::unlimited() }
+    }
+
+    /// What one image may take, of `left` steps for all images of its site.
+    pub(super) fn of_image(left: u64) -> Self {
+        Work { max: left.min(PER_IMAGE), ..Work::unlimited() }
     }
 
     /// What a whole site of `bytes` bytes may take where nothing can stop its check: a few
@@ -57,6 +66,11 @@ impl Work {
     /// Steps that were made.
     pub fn used(&self) -> u64 {
         self.used.get()
+    }
+
+    /// Steps that were made, at most those that are allowed.
+    pub(super) fn used_of_max(&self) -> u64 {
+        self.used().min(self.max)
     }
 
     /// Steps that are allowed.

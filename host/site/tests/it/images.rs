@@ -6,34 +6,93 @@
     reason = "a test fails by panicking"
 )]
 
-use crate::support::{Files, GIF, PNG, good_site, options, page, path};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::support::{
+    Files, GIF, PNG, chunk, good_site, options, packed, page, path, png, png_header,
+};
+use sitewright_site::verify::verify_counted;
 use sitewright_site::{Rule, SiteProblem, verify};
 
-fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(data.len()).unwrap().to_be_bytes();
-    [&length[..], name, data, &[0; 4]].concat()
-}
+/// Pictures of real encoders, as `pictures/make.py` makes them. The first are of 40 by 56 pixels,
+/// the others of 24 by 24.
+const BASELINE: &[u8] = include_bytes!("pictures/baseline.jpg");
+const PROGRESSIVE: &[u8] = include_bytes!("pictures/progressive.jpg");
+const RESTARTS: &[u8] = include_bytes!("pictures/gray-restarts.jpg");
+const CMYK: &[u8] = include_bytes!("pictures/cmyk.jpg");
+const LOSSY: &[u8] = include_bytes!("pictures/lossy.webp");
+const LOSSY_ALPHA: &[u8] = include_bytes!("pictures/lossy-alpha.webp");
+const LOSSLESS_ALPHA: &[u8] = include_bytes!("pictures/lossless-alpha.webp");
+const MOVING_WEBP: &[u8] = include_bytes!("pictures/moving.webp");
+const STILL_GIF: &[u8] = include_bytes!("pictures/still.gif");
+const MOVING_GIF: &[u8] = include_bytes!("pictures/moving.gif");
 
-/// The header of a PNG with this size and depth.
-fn header(width: u32, height: u32, depth: u8) -> Vec<u8> {
-    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    let header = chunk(b"IHDR", &[&size[..], &[depth, 0, 0, 0, 0]].concat());
-    [&b"\x89PNG\r\n\x1a\n"[..], &header].concat()
-}
-
-/// A PNG with `bytes` bytes of data.
-fn png(width: u32, height: u32, bytes: usize) -> Vec<u8> {
-    [header(width, height, 8), chunk(b"IDAT", &vec![0; bytes]), chunk(b"IEND", b"")].concat()
-}
-
+/// A gray JPEG: each block is a code of one bit for "as before", and one for "nothing more".
 fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let size = [height.to_be_bytes(), width.to_be_bytes()].concat();
+    let table = |kind| [&[0xff, 0xc4, 0, 20, kind, 1][..], &[0; 16]].concat();
+    let blocks = usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
     [
         &b"\xff\xd8\xff\xe0\0\x04ab\xff\xc0\0\x0b\x08"[..],
         &size[..],
-        b"\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0\xff\0\xff\xd9",
+        b"\x01\x01\x11\0",
+        &table(0),
+        &table(0x10),
+        SCAN,
+        &vec![0; (2 * blocks).div_ceil(8)],
+        b"\xff\xd9",
     ]
     .concat()
+}
+
+/// The head of a scan of a gray JPEG.
+const SCAN: &[u8] = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0";
+
+/// A black GIF: the codes have as many bits as a byte while they begin anew often enough.
+fn gif(width: u16, height: u16) -> Vec<u8> {
+    let head = [&b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0"[..], &width.to_le_bytes()].concat();
+    let pixels = usize::from(width) * usize::from(height);
+    let mut codes = Vec::new();
+    for at in (0..pixels).step_by(100) {
+        codes.push(0x80);
+        codes.extend(vec![0; 100.min(pixels - at)]);
+    }
+    codes.push(0x81);
+    let blocks = codes.chunks(255).flat_map(|codes| {
+        let length = u8::try_from(codes.len()).unwrap();
+        [&[length][..], codes].concat()
+    });
+    [&head[..], &height.to_le_bytes(), b"\0\x07", &blocks.collect::<Vec<u8>>(), b"\0;"].concat()
+}
+
+/// A WebP of one chunk, whose data has only its first half, as its lengths say.
+fn half_of_webp(webp: &[u8]) -> Vec<u8> {
+    let half = u32::try_from(webp.len() - 20).unwrap() / 4 * 2;
+    let (length, kept) = (half + 12, usize::try_from(half).unwrap());
+    let (name, data) = (&webp[8..16], &webp[20..20 + kept]);
+    [&b"RIFF"[..], &length.to_le_bytes(), name, &half.to_le_bytes(), data].concat()
+}
+
+/// A PNG with these chunks of packed rows.
+fn png_of(width: u32, height: u32, kind: [u8; 3], data: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = png_header(width, height, kind);
+    if kind[1] == 3 {
+        bytes.extend(chunk(b"PLTE", &[0; 48]));
+    }
+    for data in data {
+        bytes.extend(chunk(b"IDAT", data));
+    }
+    [bytes, chunk(b"IEND", b"")].concat()
+}
+
+/// The rows of a PNG of 20 by 20 pixels: of 8 bits, with the filters in turn.
+fn rows() -> Vec<u8> {
+    (0..20_u8).flat_map(|row| [&[row % 5][..], &[row; 20]].concat()).collect()
+}
+
+fn gray(rows: &[u8]) -> Vec<u8> {
+    png_of(20, 20, [8, 0, 0], &[&packed(rows)])
 }
 
 /// An AVIF file with these brands, of four bytes each, and a second box.
@@ -42,7 +101,6 @@ fn avif(brands: &str) -> Vec<u8> {
     [&[0, 0, 0, length][..], b"ftyp", brands.as_bytes(), b"\0\0\0\x08meta"].concat()
 }
 
-const WEBP: &[u8] = b"RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0\x2f\0\0\0\0\0";
 const ICO: &[u8] = b"\0\0\x01\0\x01\0\x01\x01\0\0\x01\0\x20\0\x04\0\0\0\x16\0\0\0data";
 
 /// The problems of the good site with one more file.
@@ -59,7 +117,7 @@ fn a_file_that_is_cut_is_no_image() {
         ("b.png", png(800, 400, 5_000)),
         ("a.jpg", jpeg(30, 20)),
         ("a.gif", GIF.to_vec()),
-        ("a.webp", WEBP.to_vec()),
+        ("a.webp", LOSSLESS_ALPHA.to_vec()),
         ("a.avif", avif("avif\0\0\0\0mif1miaf")),
         // The first brand may be that of the container.
         ("b.avif", avif("mif1\0\0\0\0mif1avif")),
@@ -94,10 +152,14 @@ fn what_keeps_browsers_from_showing_an_image_is_said() {
         ("a.png", png(0, 400, 9), "a width or height of 0"),
         ("a.jpg", jpeg(30, 0), "a width or height of 0"),
         ("a.gif", GIF.iter().map(|byte| byte & 0xfe).collect(), "no format that browsers show"),
-        ("a.png", [header(8, 8, 8), end.clone()].concat(), "begins as PNG, but has no pixels"),
         (
             "a.png",
-            [header(8, 8, 5), chunk(b"IDAT", b""), end].concat(),
+            [png_header(8, 8, [8, 0, 0]), end.clone()].concat(),
+            "begins as PNG, but has no pixels",
+        ),
+        (
+            "a.png",
+            [png_header(8, 8, [5, 0, 0]), chunk(b"IDAT", b""), end].concat(),
             "begins as PNG, but its header says what that format does not allow",
         ),
         ("a.png", PNG[..50].to_vec(), "its PNG data says that it is longer than the 50 bytes"),
@@ -109,6 +171,188 @@ fn what_keeps_browsers_from_showing_an_image_is_said() {
         assert_eq!(found.len(), 1, "{words}: {found:#?}");
         assert_eq!(found[0].rule, Rule::ImageBroken, "{words}");
         assert!(found[0].message.as_str().contains(words), "{words:?} is not in {found:#?}");
+    }
+}
+
+/// What browsers show well, by what is special about it.
+fn good_pictures() -> Vec<(String, Vec<u8>)> {
+    let mut pictures: Vec<(String, Vec<u8>)> = [
+        ("baseline.jpg", BASELINE),
+        ("progressive.jpg", PROGRESSIVE),
+        ("restarts.jpg", RESTARTS),
+        ("cmyk.jpg", CMYK),
+        ("lossy.webp", LOSSY),
+        ("lossy-alpha.webp", LOSSY_ALPHA),
+        ("lossless-alpha.webp", LOSSLESS_ALPHA),
+        ("moving.webp", MOVING_WEBP),
+        ("still.gif", STILL_GIF),
+        ("moving.gif", MOVING_GIF),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
+    .into();
+    let (width, height) = (9_u64, 5_u64);
+    for [depth, color, channels] in
+        [[1, 0, 1], [16, 0, 1], [8, 2, 3], [16, 2, 3], [2, 3, 1], [8, 4, 2], [16, 6, 4]]
+    {
+        // Columns and rows of each pass.
+        let passes = [(2, 1), (1, 1), (3, 1), (2, 2), (5, 1), (4, 3), (9, 2)];
+        for (interlaced, passes) in [(0, &[(width, height)][..]), (1, &passes[..])] {
+            let bytes = |columns: u64| 1 + (columns * depth * channels).div_ceil(8);
+            let all: u64 = passes.iter().map(|(columns, rows)| rows * bytes(*columns)).sum();
+            let rows = packed(&vec![0; usize::try_from(all).unwrap()]);
+            let (first, second) = rows.split_at(1);
+            let [depth, color] = [depth, color].map(|number| u8::try_from(number).unwrap());
+            let kind = [depth, color, interlaced];
+            let name = format!("{depth}-bits-{color}-{interlaced}.png");
+            pictures.push((name, png_of(9, 5, kind, &[first, second])));
+        }
+    }
+    pictures
+}
+
+#[test]
+fn pictures_that_browsers_show_are_whole() {
+    let mut pictures = good_pictures();
+    let mut add = |name: &str, bytes: Vec<u8>| pictures.push((name.to_owned(), bytes));
+    add("more-behind.jpg", [BASELINE, b"more"].concat());
+    add("no-trailer.gif", STILL_GIF[..STILL_GIF.len() - 1].to_vec());
+    let mut second_frame = MOVING_GIF.to_vec();
+    second_frame[2230..2240].fill(0xff);
+    add("broken-second-frame.gif", second_frame);
+    let mut sum = packed(&rows());
+    *sum.last_mut().unwrap() ^= 1;
+    add("sum-of-rows.png", png_of(20, 20, [8, 0, 0], &[&sum]));
+    add("more-rows.png", gray(&[rows(), rows()].concat()));
+    let packed = packed(&rows());
+    let bytes: Vec<&[u8]> = packed.chunks(1).collect();
+    add("chunks-of-a-byte.png", png_of(20, 20, [8, 0, 0], &bytes));
+    let mut text = chunk(b"tEXt", b"a\0b");
+    *text.last_mut().unwrap() ^= 1;
+    let png = gray(&rows());
+    add("sum-of-text.png", [&png[..33], &text, &png[33..]].concat());
+    for (name, bytes) in pictures {
+        assert_eq!(problems(&name, &bytes), [], "{name}");
+    }
+}
+
+#[test]
+fn pictures_whose_pixels_do_not_decode_are_broken() {
+    let flipped = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    // As if it had its end.
+    let cut = |jpeg: &[u8]| [&jpeg[..jpeg.len() * 3 / 4], b"\xff\xd9"].concat();
+    let gray_rows = packed(&rows());
+    let mut wrong_filter = rows();
+    wrong_filter[10 * 21] = 9;
+    let interlaced = |bytes: usize| png_of(20, 20, [8, 0, 1], &[&packed(&vec![0; bytes])]);
+    let no_palette = [png_header(8, 8, [8, 3, 0]), gray(&rows())[33..].to_vec()].concat();
+    let mut codes = STILL_GIF.to_vec();
+    codes[795..797].fill(0xff);
+    let mut signature = LOSSLESS_ALPHA.to_vec();
+    signature[20] = 0;
+    let bomb = [
+        png_header(30_000, 30_000, [8, 0, 0]),
+        chunk(b"IDAT", &packed(&[0; 1_000])),
+        chunk(b"IEND", b""),
+    ];
+    let scans = [SCAN, &[0]].concat().repeat(501);
+    let scans = [&jpeg(8, 8)[..65], &scans, b"\xff\xd9"].concat();
+    let rows = [
+        ("a.jpg", cut(BASELINE), "the picture ends after row 16 of 56, so browsers show a part"),
+        ("b.jpg", cut(RESTARTS), "the picture ends after row 32 of 56"),
+        ("c.jpg", cut(CMYK), "the picture ends after row 32 of 56"),
+        // The same without an end.
+        ("d.jpg", BASELINE[..1036].to_vec(), "of the file, and the picture ends after row 16 of"),
+        ("e.jpg", flipped(BASELINE, 1321), "the picture is broken after row 48 of 56"),
+        ("f.jpg", flipped(PROGRESSIVE, 1009), "broken before the first of 56 rows in pass 10"),
+        ("g.jpg", scans, "more than 500 scans"),
+        ("a.png", gray(&rows()[..210]), "the picture ends after row 10 of 20"),
+        ("b.png", flipped(&gray(&rows()), 60), "so browsers show a part of it, or nothing"),
+        (
+            "h.png",
+            flipped(&gray(&rows()), 40 + gray_rows.len()),
+            "the picture was changed before the first of 20 rows: the checksum of its PNG data",
+        ),
+        (
+            "c.png",
+            png_of(20, 20, [8, 0, 0], &[&flipped(&gray_rows, 0)]),
+            "broken before the first of 20 rows, so browsers show a part of it, or nothing: its PNG",
+        ),
+        ("d.png", gray(&wrong_filter), "the picture is broken after row 10 of 20"),
+        ("e.png", interlaced(19), "the picture ends after row 2 of 3 in pass 2"),
+        ("f.png", no_palette, "numbers of colours, but no colours"),
+        ("g.png", bomb.concat(), "has 30000 by 30000 pixels, for which browsers need more memory"),
+        ("a.gif", [&STILL_GIF[..1048], b"\0;"].concat(), "the picture ends after row 9 of 24"),
+        ("b.gif", codes, "the picture is broken before the first of 24 rows"),
+        ("c.gif", STILL_GIF[..1100].to_vec(), "of the file, and the picture ends after row "),
+        ("a.webp", half_of_webp(LOSSY), "its WebP data cannot be decoded, so browsers show"),
+        ("b.webp", half_of_webp(LOSSLESS_ALPHA), "its WebP data cannot be decoded"),
+        ("c.webp", signature, "its WebP data cannot be decoded"),
+    ];
+    for (name, bytes, words) in rows {
+        let found = problems(name, &bytes);
+        assert_eq!(found.len(), 1, "{name}: {words}: {found:#?}");
+        assert_eq!((found[0].rule, found[0].file.as_str()), (Rule::ImageBroken, name), "{words}");
+        assert!(found[0].message.as_str().contains(words), "{words:?} is not in {found:#?}");
+    }
+}
+
+/// Steps beyond twice those of a picture with half as many pixels.
+const SLACK: u64 = 64 << 10;
+
+#[test]
+fn twice_as_many_pixels_take_at_most_twice_the_steps() {
+    let makers: [(&str, fn(u16) -> Vec<u8>); 3] = [
+        ("a.png", |n| png(2_048, 4_096 * u32::from(n), 0)),
+        ("a.jpg", |n| jpeg(2_048, 4_096 * n)),
+        ("a.gif", |n| gif(512, 1_024 * n)),
+    ];
+    let steps = |name: &str, bytes: Vec<u8>| {
+        let mut files = good_site();
+        files.insert(path(name), bytes);
+        let (verdict, steps) = verify_counted(&files, &options()).unwrap();
+        assert!(verdict.is_good(), "{name}: {verdict}");
+        steps
+    };
+    for (name, picture) in makers {
+        let (once, twice) = (steps(name, picture(1)), steps(name, picture(2)));
+        assert!(twice <= 2 * once + SLACK, "{name}: {once} steps, then {twice}");
+        assert!(twice > once + SLACK, "{name}: pixels are not counted: {once}, then {twice}");
+    }
+    // Nothing is decoded of a picture with too many.
+    let bomb = png_of(30_000, 30_000, [8, 0, 0], &[&packed(&vec![0; 1_000_000])]);
+    let mut files = good_site();
+    let (_, without) = verify_counted(&files, &options()).unwrap();
+    files.insert(path("a.png"), bomb);
+    let (_, with) = verify_counted(&files, &options()).unwrap();
+    assert!(with <= without + SLACK, "{without} steps, then {with}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_pictures_are_checked(
+        picture in any::<Index>(),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..6),
+        cut in prop::option::of(any::<Index>()),
+    ) {
+        let pictures = good_pictures();
+        let (name, bytes) = picture.get(&pictures);
+        let mut bytes = bytes.clone();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        for problem in problems(name, &bytes) {
+            prop_assert_eq!(problem.rule, Rule::ImageBroken, "{:?}", problem);
+        }
     }
 }
 

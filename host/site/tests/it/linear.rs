@@ -11,7 +11,7 @@ use sitewright_site::{
     Verdict, VerifyError, VerifyOptions, verify,
 };
 
-use crate::support::{Files, PNG, good_site, options, page, path, staged};
+use crate::support::{Files, PNG, good_site, options, page, path, png, staged};
 
 /// Steps that do not grow with the site: what limits of depth, attributes and errors allow.
 const SLACK: u64 = 4 << 20;
@@ -495,6 +495,17 @@ fn f2_only_small_sites_with_little_work_are_checked_at_once() {
     assert_eq!(quickly(&image(QUICK_IMAGE_BYTES + 1)), None);
     assert!(confined(&image(QUICK_IMAGE_BYTES + 1)).unwrap().is_good());
 
+    // Small, but with many pixels, or of a format whose decoder does not count its steps.
+    for (name, bytes) in [
+        ("grande.png", png(4_096, 8_192, 0)),
+        ("foto.webp", include_bytes!("pictures/lossy.webp").to_vec()),
+    ] {
+        let mut files = good_site();
+        files.insert(path(name), bytes);
+        assert_eq!(quickly(&files), None, "{name}");
+        assert!(confined(&files).unwrap().is_good(), "{name}");
+    }
+
     // Small, but the parser repeats much of it.
     let mut files = good_site();
     let bold = format!("<b {}>x</b>", numbered(250, |n| format!("a{n} ")));
@@ -505,16 +516,25 @@ fn f2_only_small_sites_with_little_work_are_checked_at_once() {
     assert_eq!(quickly(&files), None);
 }
 
-/// A child gets no bytes of images.
 #[test]
 fn images_are_checked_in_a_child_as_at_once() {
     let mut files = good_site();
+    // More than a child gets at once.
+    for n in 0..201 {
+        files.insert(path(&format!("inteira-{n}.png")), PNG.to_vec());
+    }
+    let mut changed = PNG.to_vec();
+    changed[45] ^= 1;
+    files.insert(path("mudada.png"), changed);
     files.insert(path("inteira.png"), PNG.to_vec());
     files.insert(path("cortada.png"), PNG[..40].to_vec());
-    let found = quickly(&files).unwrap();
-    let rules: Vec<Rule> = found.problems.iter().map(|problem| problem.rule).collect();
-    assert_eq!(rules, [Rule::ImageBroken], "{found}");
-    assert_eq!(confined(&files).unwrap(), found);
+    let found = confined(&files).unwrap();
+    let broken: Vec<_> =
+        found.problems.iter().map(|found| (found.rule, found.file.as_str())).collect();
+    let expected = [(Rule::ImageBroken, "cortada.png"), (Rule::ImageBroken, "mudada.png")];
+    assert_eq!(broken, expected, "{found}");
+    files.retain(|path, _| !path.as_str().starts_with("inteira-"));
+    assert_eq!(quickly(&files).as_ref(), Some(&found));
 }
 
 fn text_bytes(files: &Files) -> u64 {

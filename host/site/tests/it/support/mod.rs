@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
 use sitewright_site::{
     OrderDir, Release, ReleaseId, ReleaseInfo, ReleaseTemplate, SiteLimits, SitePath, SitesRoot,
     StagedSite, Staging, VerifiedSite, VerifyOptions, publish,
@@ -27,6 +30,38 @@ pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\
 
 /// A GIF of one pixel.
 pub(crate) const GIF: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
+/// A chunk of a PNG.
+pub(crate) fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut sum = Crc::new();
+    sum.update(name);
+    sum.update(data);
+    let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+    [&length[..], name, data, &sum.sum().to_be_bytes()].concat()
+}
+
+/// The signature and header of a PNG: with this size, the bits of a number and the kind of colours,
+/// and interlaced if `passes` is 1.
+pub(crate) fn png_header(width: u32, height: u32, [depth, color, passes]: [u8; 3]) -> Vec<u8> {
+    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    let header = chunk(b"IHDR", &[&size[..], &[depth, color, 0, 0, passes]].concat());
+    [&b"\x89PNG\r\n\x1a\n"[..], &header].concat()
+}
+
+/// Compressed as the rows of a PNG are.
+pub(crate) fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A black PNG of one bit for each pixel, with so many bytes that say nothing.
+pub(crate) fn png(width: u32, height: u32, bytes: usize) -> Vec<u8> {
+    let rows = vec![0; usize::try_from((width.div_ceil(8) + 1) * height).unwrap()];
+    let header = png_header(width, height, [1, 0, 0]);
+    let (data, more) = (chunk(b"IDAT", &packed(&rows)), chunk(b"juNk", &vec![0; bytes]));
+    [header, data, more, chunk(b"IEND", b"")].concat()
+}
 
 /// A page with `head` and `body` added to what every page needs.
 pub(crate) fn page(head: &str, body: &str) -> String {
