@@ -3,6 +3,7 @@
 //! a time.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -167,6 +168,23 @@ fn dev_asks_a_real_model_each_question_once() {
     assert_eq!(server.interrupt(), 0);
 }
 
+/// Does `work` while another thread saves the file all the time, each time with other content.
+fn saving(file: &Path, work: impl FnOnce()) {
+    let (stop, stopped) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let pause = Duration::from_millis(40);
+            let mut saves = 0_u32;
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                saves += 1;
+                fs::write(file, format!("busy for the {saves}th time")).unwrap();
+            }
+        });
+        work();
+        drop(stop);
+    });
+}
+
 #[test]
 fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     let desk = Desk::rust(FAST);
@@ -272,6 +290,22 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     });
     server.until("shown");
     assert!(server.get("/").body.contains("Written twice."));
+
+    // One that no build reads starts no round.
+    saving(&desk.path().join("green-gate/notes.db"), || {
+        for (file, from, to) in [
+            ("templates/index.html", "Written twice.", "Written thrice."),
+            ("order.json", "Lawns & hedges", "Lawns, hedges"),
+            ("templates/index.html", "Written thrice.", "Written twice."),
+            ("order.json", "Lawns, hedges", "Lawns & hedges"),
+        ] {
+            desk.edit(&format!("green-gate/{file}"), |text| text.replace(from, to));
+            let (begun, shown) = (server.next(), server.next());
+            assert_eq!((&begun["event"], &begun["saved"]), (&json!("begun"), &json!([file])));
+            assert_eq!(shown["event"], "shown", "{shown}");
+            assert_eq!(shown["build_ms"].is_null(), file == "order.json", "{shown}");
+        }
+    });
     let widths = server.get("/__sitewright/widths");
     assert!(widths.status == 200 && widths.body.contains("<main>"), "{widths:?}");
 
@@ -298,19 +332,10 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     assert!(case("case.toml").contains("script = \"ai.toml\""));
 
     // A file that is saved all the time keeps no round from ending.
-    let busy = desk.path().join("green-gate/conformance/ponds/notes.txt");
-    let (stop, stopped) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let pause = Duration::from_millis(40);
-            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                fs::write(&busy, "busy").unwrap();
-            }
-        });
+    saving(&desk.path().join("green-gate/conformance/ponds/notes.txt"), || {
         for _ in 0..3 {
             server.until("shown");
         }
-        drop(stop);
     });
     assert_eq!(server.interrupt(), 0);
 

@@ -1,6 +1,7 @@
 //! Builds a project into a component.
 
 mod contract;
+mod files_read;
 pub(crate) mod js;
 pub(crate) mod python;
 mod rust;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+pub use files_read::FilesRead;
 pub use tool::Listener;
 
 use super::project::{Language, Project};
@@ -37,6 +39,8 @@ pub struct Built {
     pub debug: Option<PathBuf>,
     /// Duration of the language's tools.
     pub took: Duration,
+    /// The files of which it is made.
+    pub read: FilesRead,
 }
 
 impl Built {
@@ -143,12 +147,15 @@ impl Builder {
             Mode::Release => self.project.dist(),
             Mode::Dev => self.project.scratch().join("dev"),
         };
-        let write = move || write_component(&component, &folder, &name, mode);
-        let (file, bytes, debug) =
-            tokio::task::spawn_blocking(write).await.map_err(|error| {
-                BuildError::Unexpected(format!("writing the component failed: {error}"))
-            })??;
-        Ok(Built { file, bytes, debug, took })
+        let project = self.project.clone();
+        let write = move || {
+            let (file, bytes, debug) = write_component(&component, &folder, &name, mode)?;
+            let read = FilesRead::by(&project, &component);
+            Ok::<_, BuildError>(Built { file, bytes, debug, took, read })
+        };
+        tokio::task::spawn_blocking(write).await.map_err(|error| {
+            BuildError::Unexpected(format!("writing the component failed: {error}"))
+        })?
     }
 }
 
