@@ -195,6 +195,10 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     );
     let first = server.until("shown");
     assert!(first["build_ms"].is_u64(), "{first}");
+    // The component has its manifest, as that of `template build`.
+    let component = ".sitewright/dev/green-gate.wasm";
+    let inspected = desk.run(NAME, &["--json", "template", "inspect", component]);
+    assert_eq!(inspected.json()["loaded"], false, "{}", inspected.stdout);
     // What is not seen on the page: in the event, and in a drawer of the page.
     assert!(first["notes"]["warnings"].to_string().contains("preview-image"), "{first}");
     let notes = server.get("/__sitewright/notes");

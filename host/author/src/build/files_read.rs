@@ -51,7 +51,7 @@ impl FilesRead {
         FilesRead(listed.map(|listed| {
             Known {
                 language: project.language,
-                // The watcher reports a link by its own name, tools by that of the file or with `..`.
+                // The watcher reports a link by its name, tools by that of the file or with `..`.
                 paths: listed
                     .iter()
                     .flat_map(|path| {

@@ -8,6 +8,7 @@ mod rust;
 mod source_map;
 pub(crate) mod tool;
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -18,8 +19,10 @@ pub use tool::Listener;
 
 use super::project::{Language, Project};
 use super::strip;
+use sitewright_model::message;
+use sitewright_model::message::Message;
 use sitewright_runtime::plugin::bindings::types;
-use sitewright_runtime::plugin::with_manifest;
+use sitewright_runtime::plugin::{Determinism, Limits, Template, with_manifest};
 
 /// The kind of build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +47,30 @@ pub struct Built {
 }
 
 impl Built {
-    /// The same component with the manifest that its `describe` returned in a custom section, and
-    /// its bytes. Blocking.
+    /// The same component with its manifest in a custom section, from which it is read without
+    /// running the template, and the file's new content. `template` was loaded from the file.
     ///
     /// # Errors
-    /// The file cannot be read or written.
-    pub fn with_manifest(self, described: &types::Manifest) -> Result<(Self, Vec<u8>), BuildError> {
+    /// `describe` fails, or the file cannot be read or written.
+    pub async fn with_manifest_of(
+        self,
+        template: &Template,
+        limits: &Limits,
+    ) -> Result<(Self, Vec<u8>), Message> {
+        let failed = |error: &dyn Display| {
+            message!("the manifest could not be written into the component: {error}")
+        };
+        let determinism = Determinism { seed: 0, start_unix_ms: 0 };
+        let described = template.describe(limits, determinism).await;
+        let manifest = described.map_err(|error| failed(&error))?.manifest;
+        tokio::task::spawn_blocking(move || self.with_manifest(&manifest))
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))
+    }
+
+    /// Blocking.
+    fn with_manifest(self, described: &types::Manifest) -> Result<(Self, Vec<u8>), BuildError> {
         let wasm = std::fs::read(&self.file).map_err(|source| BuildError::File {
             path: self.file.clone(),
             operation: "cannot be read after the build",

@@ -1,5 +1,5 @@
-//! What the files of a project contained when they were looked at last: a file that is written again
-//! as it was is no change.
+//! What the files of a project contained when they were looked at last: a file that is written
+//! again as it was is no change.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;

@@ -74,6 +74,12 @@ async fn stages(
     took.load = start.elapsed();
     if let Ok(template) = &loaded {
         board.set_schema(template.manifest.order_schema_text.clone());
+        if let Some(new) = built.take_if(|_| took.build.is_some()) {
+            let stated = new.with_manifest_of(template, &host.limits).await;
+            let (stated, bytes) = stated.map_err(Failed::Before)?;
+            host.catalogue.keep(template, &bytes).await;
+            *built = Some(stated);
+        }
     }
     drop(loaded);
     let start = Instant::now();
