@@ -99,7 +99,7 @@ fn the_tests_of_a_new_rust_template_pass_as_they_are_and_fail_for_a_broken_one()
     let done =
         broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
     let stdout = String::from_utf8_lossy(&done.stdout);
-    assert!(!done.status.success() && stdout.contains("Lawn care</li> is missing"), "{stdout}");
+    assert!(!done.status.success() && stdout.contains("Garden design</li> is missing"), "{stdout}");
 }
 
 /// The local SDK stands in for the version in a registry.
