@@ -32,7 +32,7 @@ pub(super) enum Command {
         provider: Option<String>,
     },
     /// Release the circuit breakers of a provider: each lets its next call through at once, and
-    /// opens again if that call fails. So do the holds of their routes, with one order each.
+    /// opens again if that call fails. The holds of their routes let their next order through, too.
     #[command(after_help = "Example:\n  sitewright breaker release openrouter")]
     Release {
         /// Name of the provider in the configuration; as `breaker list` shows it.
