@@ -147,8 +147,8 @@ impl Database {
     }
 
     /// Sums up hours that are over and have no sums, the newest first: at most 500 of AI replies and
-    /// 500 of orders that have ended. Adds what is missing to at most 500 hours that a program of an
-    /// earlier version has summed up. Their number.
+    /// 500 of orders that have ended. Adds what is missing to at most 500 hours that a program of
+    /// an earlier version has summed up. Their number.
     ///
     /// # Errors
     /// If the database fails.
@@ -336,8 +336,8 @@ impl Database {
         .await
     }
 
-    /// Adds the sums by label to hours of AI replies that have none, because a program of an earlier
-    /// version has summed them up: the newest first, at most 500. Their number.
+    /// Adds the sums by label to hours of AI replies that have none, because a program of an
+    /// earlier version has summed them up: the newest first, at most 500. Their number.
     async fn label_hours(&self) -> Result<usize, Error> {
         let failed = |error| Error::database(SUMMING, error);
         let unlabelled = "SELECT hour, announcement FROM sitewright_summed_hours
