@@ -191,14 +191,7 @@ async fn complete(database: &Database, claimed: &Claimed, resolution: Resolution
 
 /// The failure that a worker would have written.
 fn failure(claimed: &Claimed, kind: FailureKind) -> NewFailure {
-    let of = OfAttempt {
-        order: claimed.order.clone(),
-        job: Some(claimed.job.to_string()),
-        attempt: claimed.attempt.to_string(),
-        trace_id: claimed.trace_id.clone(),
-        template: claimed.template.clone(),
-        config_version: "c1".to_owned(),
-    };
+    let of = OfAttempt::from(claimed);
     NewFailure::from(&FailureRecord::without_run(kind, message!("it did not work out: {kind}"), of))
 }
 
