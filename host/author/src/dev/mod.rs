@@ -251,7 +251,7 @@ impl Dev {
 
 /// What the last build read; if it failed, any file counts as read.
 fn files_read(built: Option<&Built>) -> FilesRead {
-    built.map_or_else(FilesRead::default, |built| built.read.clone())
+    built.map(|built| built.read.clone()).unwrap_or_default()
 }
 
 /// The change that a choice is.
