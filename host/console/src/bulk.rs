@@ -4,6 +4,7 @@ use askama::Template as _;
 use sitewright_jobs::{BulkAction, BulkRun, BulkState, Hold, OrderState, Selection};
 
 use super::address;
+use super::confirm_many::{IN_BACKGROUND, ManyPage, points_of_retry, remarks_of_retry};
 use super::frame::Frame;
 use super::orders::Wanted;
 use super::text::{When, count, counted, short, span};
@@ -50,23 +51,8 @@ pub(crate) fn run_in_words(run: &BulkRun) -> String {
     run.selection.as_ref().map_or_else(|| "unknown conditions".to_owned(), selection_in_words)
 }
 
-#[derive(askama::Template)]
-#[template(path = "bulk.html")]
-struct Page<'a> {
-    f: &'a Frame,
-    is_retry: bool,
-    kind: String,
-    what: String,
-    back: String,
-    number: i64,
-    count: String,
-    states: Vec<(&'static str, String)>,
-    queued: String,
-    running: bool,
-    remarks: Vec<String>,
-    fields: Vec<(&'static str, String)>,
-    until: i64,
-}
+/// Holds that are named.
+const HOLDS: usize = 10;
 
 /// Asks before many orders are changed, and says what will happen.
 ///
@@ -80,40 +66,63 @@ pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama
     };
     let what = selection_in_words(&Selection { states, ..facts.selection.clone() });
     let number: i64 = facts.counts.iter().map(|(_, orders)| orders).sum();
-    let mut remarks = Vec::new();
-    if facts.action == BulkAction::Retry {
-        if facts.is_paused {
-            remarks.push("The queue is paused: they wait until it is resumed.".to_owned());
-        }
-        if facts.workers == 0 {
-            remarks.push("No worker runs: they wait until one is started.".to_owned());
-        }
-        for hold in facts.holds.iter().take(10) {
-            let reason = short(&hold.reason, 200);
-            remarks.push(format!("{} is held ({reason}): orders that need it wait.", hold.id));
-        }
-    }
-    Page {
+    let is_retry = facts.action == BulkAction::Retry;
+    let (mut points, remarks) = match is_retry {
+        true => (
+            points_of_retry(number, facts.queued),
+            remarks_of_retry(facts.is_paused, facts.workers, facts.holds.iter().take(HOLDS)),
+        ),
+        false => (points_of_cancel(&facts.counts), Vec::new()),
+    };
+    points.push(IN_BACKGROUND.to_owned());
+    points.push("Orders that come or change after this page are left alone.".to_owned());
+    let nothing = match is_retry {
+        true => "Only orders that have ended are made again, and none of these has.",
+        false => "Only orders that have not ended are cancelled, and all of these have.",
+    };
+    let until = facts.selection.until.unwrap_or(frame.now);
+    let mut fields = vec![
+        ("do", facts.action.to_string()),
+        ("until", until.to_string()),
+        ("most", number.to_string()),
+    ];
+    let typed = facts.wanted.parameters().into_iter();
+    fields.extend(typed.filter_map(|(name, value)| Some((name, value?.to_owned()))));
+    ManyPage {
         f: frame,
-        is_retry: facts.action == BulkAction::Retry,
-        kind: facts.action.to_string(),
-        what,
+        section: ("/console/orders", "Orders"),
         back: facts.wanted.address(None),
-        number,
+        subject: what,
+        verb: if is_retry { ("retry", "Retry") } else { ("cancel", "Cancel") },
+        orders: counted(number, "order", "orders"),
         count: count(number),
+        nothing: (number == 0).then_some(nothing),
+        go_back: "Back to the orders",
+        cause: None,
         states: facts.counts.iter().map(|(state, n)| (state.as_str(), count(*n))).collect(),
-        queued: count(facts.queued),
-        running: facts.counts.iter().any(|(state, _)| *state == OrderState::Running),
+        points,
         remarks,
-        fields: facts
-            .wanted
-            .parameters()
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?.to_owned())))
-            .collect(),
-        until: facts.selection.until.unwrap_or(frame.now),
+        note: None,
+        action: "/console/bulk".to_owned(),
+        fields,
+        class: if is_retry { "primary" } else { "danger" },
+        shown: Vec::new(),
+        more: 0,
     }
     .render()
+}
+
+/// What happens if these orders are cancelled.
+fn points_of_cancel(counts: &[(OrderState, i64)]) -> Vec<String> {
+    let mut waiting = "Those that are queued or wait are not made.".to_owned();
+    if counts.iter().any(|(state, _)| *state == OrderState::Running) {
+        waiting.push_str(
+            " Those that run are stopped by their workers within seconds; what they have paid for \
+             is kept for a retry.",
+        );
+    }
+    let releases = "Releases that visitors see stay. Orders that were cancelled can be made again.";
+    vec![waiting, releases.to_owned()]
 }
 
 #[derive(askama::Template)]

@@ -6,6 +6,7 @@
 //! | `now` | is all well? |
 //! | `bulk` | what would changing many orders do, and how far is it? |
 //! | `confirm` | what will happen, before something that costs money or cannot be taken back? |
+//! | `confirm_many` | and before that is done to many orders? |
 //! | `orders`, `order` | which orders are there, and what happened to one? |
 //! | `revise` | which other document does an order get, and what happens then? |
 //! | `releases` | what differs between two releases, and which one do visitors see? |
@@ -34,6 +35,7 @@ pub mod assets;
 mod bulk;
 mod chart;
 mod confirm;
+mod confirm_many;
 mod entrance;
 mod escape;
 mod failures;

@@ -5,8 +5,9 @@ use sitewright_failure::group::Cause;
 use sitewright_jobs::Hold;
 
 use super::address;
+use super::confirm_many::{IN_BACKGROUND, ManyPage, points_of_retry, remarks_of_retry};
 use super::frame::Frame;
-use super::text::{count_of, short};
+use super::text::{count, counted, short};
 
 /// What the page is made of.
 #[derive(Debug)]
@@ -28,23 +29,6 @@ pub struct RetryFacts {
     pub unserved: Vec<String>,
 }
 
-#[derive(askama::Template)]
-#[template(path = "retry.html")]
-struct Page<'a> {
-    f: &'a Frame,
-    href: String,
-    message: String,
-    kind: &'a str,
-    number: usize,
-    until: i64,
-    count: String,
-    others: usize,
-    shown: Vec<(String, &'a str)>,
-    more: usize,
-    remarks: Vec<String>,
-    queued: String,
-}
-
 /// Orders that are listed.
 const SHOWN: usize = 40;
 
@@ -54,40 +38,51 @@ const SHOWN: usize = 40;
 /// Never, as far as is known.
 pub fn retry(frame: &Frame, facts: &RetryFacts) -> Result<String, askama::Error> {
     let group = &facts.cause.group;
-    let number = facts.orders.len();
-    let mut remarks = Vec::new();
-    if facts.is_paused {
-        remarks.push("The queue is paused: they wait until it is resumed.".to_owned());
+    let number = i64::try_from(facts.orders.len()).unwrap_or(i64::MAX);
+    let mut points = points_of_retry(number, facts.queued);
+    let others = facts.ever.saturating_sub(facts.orders.len());
+    if others > 0 {
+        points.push(format!(
+            "{others} others that failed this way are left alone: they have ended otherwise since, \
+             or are made at the moment."
+        ));
     }
-    if facts.workers == 0 {
-        remarks.push("No worker runs: they wait until one is started.".to_owned());
-    }
-    for template in &facts.unserved {
+    points.push(IN_BACKGROUND.to_owned());
+    points.push("Orders that fail or change after this page are left alone.".to_owned());
+    let mut remarks = remarks_of_retry(facts.is_paused, facts.workers, facts.holds.iter());
+    remarks.extend(facts.unserved.iter().map(|template| {
         let name = short(template, 60);
-        remarks.push(format!("No worker has the template {name}: its orders wait for one."));
-    }
-    for hold in &facts.holds {
-        let reason = short(&hold.reason, 200);
-        remarks.push(format!("{} is held ({reason}): orders that need it wait.", hold.id));
-    }
-    Page {
+        format!("No worker has the template {name}: its orders wait for one.")
+    }));
+    let back = address::cause(&group.fingerprint);
+    ManyPage {
         f: frame,
-        href: address::cause(&group.fingerprint),
-        message: short(&group.message, 300),
-        kind: &group.kind,
-        number,
-        until: facts.until,
-        count: count_of(number as u64),
-        others: facts.ever.saturating_sub(number),
+        section: ("/console/failures", "Failures"),
+        action: format!("{back}/retry"),
+        back,
+        subject: "the cause".to_owned(),
+        verb: ("retry", "Retry"),
+        orders: counted(number, "order", "orders"),
+        count: count(number),
+        nothing: (number == 0).then_some("No order that has ended has this as its last failure."),
+        go_back: "Back to the cause",
+        cause: Some((group.kind.as_str(), short(&group.message, 300))),
+        states: Vec::new(),
+        points,
+        remarks,
+        note: Some(
+            "If the cause is still there, they fail again, and cost again. Orders that are queued \
+             can be cancelled.",
+        ),
+        fields: vec![("until", facts.until.to_string()), ("most", number.to_string())],
+        class: "primary",
         shown: facts
             .orders
             .iter()
             .take(SHOWN)
             .map(|id| (address::order(id), id.as_str()))
             .collect(),
-        more: number.saturating_sub(SHOWN),
-        remarks,
-        queued: count_of(u64::try_from(facts.queued).unwrap_or_default()),
+        more: facts.orders.len().saturating_sub(SHOWN),
     }
     .render()
 }

@@ -350,10 +350,7 @@ impl Order {
                 crashes: row.int("crashes")?,
                 current_release: row.opt_text("current_release")?,
                 last_failure: row.opt_text("last_failure")?,
-                waiting_reason: match shown_hold(row)? {
-                    Some(shown) => Some(shown),
-                    None => row.opt_text("waiting_reason")?,
-                },
+                waiting_reason: waiting_reason(row)?,
                 due_at: row.opt_int("due_at")?,
                 next_attempt_at: row.opt_int("next_attempt_at")?,
                 cancel_requested_at: row.opt_int("cancel_requested_at")?,
@@ -370,11 +367,16 @@ impl Order {
     }
 }
 
-/// What a waiting order shows of the hold that it waits for; `None` if it waits for none.
-fn shown_hold(row: &Row) -> Result<Option<String>, sqlx::Error> {
-    let (Some(id), Some(cause)) = (row.opt_text("held_by")?, row.opt_text("hold_cause")?) else {
-        return Ok(None);
+/// Why an order waits, of a row with the columns of its hold (`hold_cause` and so on, null if the
+/// hold was released). An order that waits for a hold shows what the hold is now, whatever its row
+/// says: programs of earlier versions stored the reason of the hold there, which may quote the
+/// failure of another tenant's order.
+pub(super) fn waiting_reason(row: &Row) -> Result<Option<String>, sqlx::Error> {
+    let is_waiting = row.text("state")? == OrderState::Waiting.as_str();
+    let Some(id) = row.opt_text("held_by")?.filter(|_| is_waiting) else {
+        return row.opt_text("waiting_reason");
     };
+    let Some(cause) = row.opt_text("hold_cause")? else { return Ok(Some(holds::over(&id))) };
     let (reason, fingerprint) = (row.opt_text("hold_reason")?, row.opt_text("hold_fingerprint")?);
     let reason = reason.unwrap_or_default();
     Ok(Some(holds::shown(&id, &cause, &reason, fingerprint.as_deref())))

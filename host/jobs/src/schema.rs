@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 26] = [
+const MIGRATIONS: [&str; 27] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -719,6 +719,38 @@ ALTER TABLE sitewright_summed_hours ADD COLUMN announcement TEXT NOT NULL DEFAUL
 {postgres}ALTER FUNCTION sitewright_drop_hours_of_call() SET search_path FROM CURRENT;
 {postgres}ALTER FUNCTION sitewright_drop_hours_of_order() SET search_path FROM CURRENT;
 {postgres}ALTER FUNCTION sitewright_drop_hour_of_end() SET search_path FROM CURRENT;
+",
+    // Sums of hours by label too, beside purpose, model and template, so that what a tenant spends
+    // is not read from each reply. `labelled` is 1 for hours that have them: programs of earlier
+    // versions sum up without. All sums stay; `Database::sum_hours` adds these to them.
+    "
+ALTER TABLE sitewright_summed_hours ADD COLUMN labelled BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE sitewright_ai_label_sums (
+    hour BIGINT NOT NULL,
+    purpose TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    template TEXT,
+    tenant TEXT,
+    calls BIGINT NOT NULL,
+    nano_usd BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL
+);
+CREATE INDEX sitewright_ai_label_sums_of_hour ON sitewright_ai_label_sums (hour);
+{sqlite}CREATE TRIGGER sitewright_label_sums_gone AFTER DELETE ON sitewright_summed_hours \
+     WHEN OLD.built = 1 AND OLD.subject = 'ai' BEGIN \
+     DELETE FROM sitewright_ai_label_sums WHERE hour = OLD.hour; END;
+{postgres}SELECT set_config('search_path', CASE \
+     WHEN current_setting('search_path') LIKE '%pg_temp' THEN current_setting('search_path') \
+     ELSE concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp') END, true);
+{postgres}CREATE OR REPLACE FUNCTION sitewright_drop_label_sums() RETURNS trigger \
+     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$ BEGIN \
+     DELETE FROM sitewright_ai_label_sums WHERE hour = OLD.hour; RETURN NULL; END $$;
+{postgres}CREATE TRIGGER sitewright_label_sums_gone AFTER DELETE ON sitewright_summed_hours \
+     FOR EACH ROW WHEN (OLD.built = 1 AND OLD.subject = 'ai') \
+     EXECUTE FUNCTION sitewright_drop_label_sums();
 ",
 ];
 

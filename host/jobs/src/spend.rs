@@ -134,8 +134,31 @@ macro_rules! by_hours {
     };
 }
 
-/// Sums for [`Spend`], of each reply: sums of hours do not know of which tenants they are, and whose
-/// purposes and models these used.
+/// The same of the orders with a label, or also by label.
+macro_rules! by_label {
+    ($between:ident) => {
+        concat!(
+            gaps!("ai", "$3", "$4", "built = 1 AND labelled = 1"),
+            "SELECT span, purpose, provider, model, template, label, ",
+            sums_of_sums!(),
+            ", CAST(sum(unpriced) AS BIGINT) AS unpriced
+             FROM (SELECT (hour - $1) / $2 AS span, purpose, provider, model, template,
+                    CASE WHEN CAST($7 AS BIGINT) = 1 THEN tenant END AS label, calls, nano_usd,
+                    input_tokens, output_tokens, unpriced
+                FROM sitewright_ai_label_sums
+                WHERE hour >= $3 AND hour + 3600000 <= $4 AND ($6 IS NULL OR tenant = $6)
+                UNION ALL SELECT (c.created_at - $1) / $2, c.purpose, c.provider, c.model,
+                    o.template, CASE WHEN CAST($7 AS BIGINT) = 1 THEN o.tenant END, ",
+            sums!(),
+            ", count(*) - count(c.cost_nano_usd)",
+            $between!(),
+            "AND ($6 IS NULL OR o.tenant = $6) GROUP BY 1, 2, 3, 4, 5, 6) AS parts
+             GROUP BY span, purpose, provider, model, template, label LIMIT $5"
+        )
+    };
+}
+
+/// Sums for [`Spend`], of each reply, for spans that hours do not fit.
 macro_rules! by_reply {
     ($orders:literal) => {
         concat!(
@@ -239,15 +262,21 @@ impl Database {
         let Period { since, until, origin, span_ms, tenant, by_tenant } = period;
         let doing = "adding up AI calls";
         let span_ms = span_ms.max(1);
-        let rows = if tenant.is_none() && !by_tenant && fit(origin, span_ms) {
+        let fits = fit(origin, span_ms);
+        let rows = if fits && tenant.is_none() && !by_tenant {
             let sql =
                 self.pool().pick(by_hours!(between_on_sqlite), by_hours!(between_on_postgres));
             self.read(doing, sql, args![origin, span_ms, since, until, most]).await?
         } else {
-            let sql = self.pool().pick(
-                by_reply!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-                by_reply!("sitewright_orders o"),
-            );
+            let sql = match fits {
+                true => {
+                    self.pool().pick(by_label!(between_on_sqlite), by_label!(between_on_postgres))
+                }
+                false => self.pool().pick(
+                    by_reply!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+                    by_reply!("sitewright_orders o"),
+                ),
+            };
             let by_tenant = i64::from(by_tenant);
             let args = args![origin, span_ms, since, until, most, &tenant, by_tenant];
             self.read(doing, sql, args).await?

@@ -15,7 +15,7 @@
 //! The macro `gaps` is what a statement begins with that adds up both.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -25,7 +25,7 @@ use ulid::Ulid;
 
 use super::coalesced::{json_rows, over_json};
 use super::database::Database;
-use super::driver::{Row, args, sql};
+use super::driver::{Row, Tx, args, sql};
 use super::error::Error;
 use super::spend::sums;
 
@@ -76,19 +76,33 @@ struct Announced {
 /// The sums of an hour: rows of its tables, each list a JSON text.
 #[derive(Clone)]
 enum Sums {
-    Ai { by_template: String, by_tenant: String },
+    Ai(ReplySums),
     Ended(String),
 }
 
+/// The sums of the AI replies of an hour.
+#[derive(Clone)]
+struct ReplySums {
+    by_template: String,
+    by_tenant: String,
+    by_label: String,
+}
+
 /// The beginning of a statement: the table `summed` has the hours of a subject within a period whose
-/// sums are right, and `gaps` what is between them, from `begins` to before `ends`.
+/// sums are right, by a condition if it is another one than that there are any, and `gaps` what is
+/// between them, from `begins` to before `ends`.
 macro_rules! gaps {
     ($subject:literal, $since:literal, $until:literal) => {
+        gaps!($subject, $since, $until, "built = 1")
+    };
+    ($subject:literal, $since:literal, $until:literal, $right:literal) => {
         concat!(
             "WITH summed AS (SELECT hour FROM sitewright_summed_hours
                 WHERE subject = '",
             $subject,
-            "' AND built = 1 AND hour >= ",
+            "' AND ",
+            $right,
+            " AND hour >= ",
             $since,
             " AND hour + 3600000 <= ",
             $until,
@@ -133,18 +147,19 @@ impl Database {
     }
 
     /// Sums up hours that are over and have no sums, the newest first: at most 500 of AI replies and
-    /// 500 of orders that have ended. Their number.
+    /// 500 of orders that have ended. Adds what is missing to at most 500 hours that a program of
+    /// an earlier version has summed up. Their number.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn sum_hours(&self) -> Result<usize, Error> {
+        let mut summed = self.label_hours().await?;
         let mut announced = Vec::new();
         for subject in Subject::ALL {
             for hour in self.announce_hours(subject).await? {
                 announced.push((subject, hour));
             }
         }
-        let mut summed = 0;
         if announced.is_empty() || !self.all_have_seen().await? {
             return Ok(summed);
         }
@@ -265,20 +280,20 @@ impl Database {
     async fn sum_hour(&self, subject: Subject, announced: &Announced) -> Result<bool, Error> {
         let (hour, announcement) = (announced.hour, announced.announcement.clone());
         let sums = match subject {
-            Subject::Ai => self.sums_of_replies(hour).await?,
+            Subject::Ai => Sums::Ai(self.sums_of_replies(hour).await?),
             Subject::Ended => self.sums_of_ended_orders(hour).await?,
         };
         self.write(SUMMING, move |tx| {
             let (sums, announcement) = (sums.clone(), announcement.clone());
             Box::pin(async move {
                 // Whoever changes a row of the hour from now on waits, and then takes it out.
-                let built = "UPDATE sitewright_summed_hours SET built = 1
+                let built = "UPDATE sitewright_summed_hours SET built = 1, labelled = 1
                      WHERE subject = $1 AND hour = $2 AND built = 0 AND announcement = $3";
                 if tx.execute(built, args![subject.as_str(), hour, &announcement]).await? == 0 {
                     return Ok(false);
                 }
                 match &sums {
-                    Sums::Ai { by_template, by_tenant } => {
+                    Sums::Ai(ReplySums { by_template, by_tenant, by_label }) => {
                         let insert = over_json!(
                             tx,
                             "INSERT INTO sitewright_ai_sums (hour, purpose, provider, model,
@@ -302,6 +317,7 @@ impl Database {
                             ""
                         );
                         tx.execute(insert, args![by_tenant, hour]).await?;
+                        store_labels(tx, by_label, hour).await?;
                     }
                     Sums::Ended(by_state) => {
                         let insert = over_json!(
@@ -320,31 +336,70 @@ impl Database {
         .await
     }
 
+    /// Adds the sums by label to hours of AI replies that have none, because a program of an
+    /// earlier version has summed them up: the newest first, at most 500. Their number.
+    async fn label_hours(&self) -> Result<usize, Error> {
+        let failed = |error| Error::database(SUMMING, error);
+        let unlabelled = "SELECT hour, announcement FROM sitewright_summed_hours
+             WHERE subject = 'ai' AND built = 1 AND labelled = 0 ORDER BY hour DESC LIMIT $1";
+        let most = i64::try_from(HOURS_AT_ONCE).unwrap_or(i64::MAX);
+        let mut labelled = 0;
+        for row in self.read(SUMMING, unlabelled, args![most]).await? {
+            let announcement = row.text("announcement").map_err(failed)?;
+            let hour = Announced { hour: row.int("hour").map_err(failed)?, announcement };
+            labelled += usize::from(self.label_hour(&hour).await?);
+        }
+        Ok(labelled)
+    }
+
+    /// Adds the sums by label to an hour. `false` if a row of it has changed since, or another
+    /// process has done so.
+    async fn label_hour(&self, announced: &Announced) -> Result<bool, Error> {
+        let (hour, announcement) = (announced.hour, announced.announcement.clone());
+        // An announcement without an id, as programs of version 25 make them, may be a later one
+        // meanwhile. The hour is announced anew.
+        if announcement.is_empty() {
+            return self
+                .write(SUMMING, move |tx| {
+                    Box::pin(async move {
+                        let sql = "DELETE FROM sitewright_summed_hours WHERE subject = 'ai'
+                             AND hour = $1 AND announcement = '' AND labelled = 0";
+                        Ok(tx.execute(sql, args![hour]).await? > 0)
+                    })
+                })
+                .await;
+        }
+        let by_label = self.sums_of_replies(hour).await?.by_label;
+        self.write(SUMMING, move |tx| {
+            let (by_label, announcement) = (by_label.clone(), announcement.clone());
+            Box::pin(async move {
+                // As when the hour was built: whoever changes a row of it from now on waits, and
+                // then takes it out, with these sums.
+                let sql = "UPDATE sitewright_summed_hours SET labelled = 1 WHERE subject = 'ai'
+                     AND hour = $1 AND built = 1 AND labelled = 0 AND announcement = $2";
+                if tx.execute(sql, args![hour, &announcement]).await? == 0 {
+                    return Ok(false);
+                }
+                store_labels(tx, &by_label, hour).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
     /// Adds up the AI replies of an hour.
-    async fn sums_of_replies(&self, hour: i64) -> Result<Sums, Error> {
-        macro_rules! by_template {
+    async fn sums_of_replies(&self, hour: i64) -> Result<ReplySums, Error> {
+        macro_rules! by_label {
             ($orders:literal) => {
                 concat!(
                     "SELECT c.purpose AS purpose, c.provider AS provider, c.model AS model,
-                        o.template AS template, ",
+                        o.template AS template, o.tenant AS tenant, ",
                     sums!(),
                     ", count(*) - count(c.cost_nano_usd) AS unpriced
                      FROM sitewright_ai_calls c LEFT JOIN ",
                     $orders,
                     " ON o.id = c.order_id WHERE c.created_at >= $1 AND c.created_at < $2
-                     GROUP BY c.purpose, c.provider, c.model, o.template"
-                )
-            };
-        }
-        macro_rules! by_tenant {
-            ($orders:literal) => {
-                concat!(
-                    "SELECT o.tenant AS tenant, ",
-                    sums!(),
-                    " FROM sitewright_ai_calls c LEFT JOIN ",
-                    $orders,
-                    " ON o.id = c.order_id WHERE c.created_at >= $1 AND c.created_at < $2
-                     GROUP BY o.tenant"
+                     GROUP BY c.purpose, c.provider, c.model, o.template, o.tenant"
                 )
             };
         }
@@ -352,34 +407,38 @@ impl Database {
         let until = hour.saturating_add(HOUR_MS);
         // What is read of orders is in an index, which SQLite would not take.
         let sql = self.pool().pick(
-            by_template!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-            by_template!("sitewright_orders o"),
+            by_label!("sitewright_orders o INDEXED BY sitewright_orders_named"),
+            by_label!("sitewright_orders o"),
         );
-        let mut by_template = Vec::new();
+        let mut by_label = Vec::new();
+        let mut by_template: BTreeMap<[Option<String>; 4], [i64; 5]> = BTreeMap::new();
+        let mut by_tenant: BTreeMap<Option<String>, [i64; 5]> = BTreeMap::new();
         for row in self.read(SUMMING, sql, args![hour, until]).await? {
-            let mut sums = vec![
-                json!(row.text("purpose").map_err(failed)?),
-                json!(row.text("provider").map_err(failed)?),
-                json!(row.text("model").map_err(failed)?),
-                json!(row.opt_text("template").map_err(failed)?),
+            let key = [
+                Some(row.text("purpose").map_err(failed)?),
+                Some(row.text("provider").map_err(failed)?),
+                Some(row.text("model").map_err(failed)?),
+                row.opt_text("template").map_err(failed)?,
             ];
-            sums.extend(cost_of(&row).map_err(failed)?);
-            sums.push(json!(row.int("unpriced").map_err(failed)?));
-            by_template.push(sums);
+            let tenant = row.opt_text("tenant").map_err(failed)?;
+            let sums = sums_of(&row).map_err(failed)?;
+            let columns = key.iter().chain([&tenant]).map(|column| json!(column));
+            by_label.push(columns.chain(sums.map(Json::from)).collect::<Vec<_>>());
+            add(by_template.entry(key).or_default(), sums);
+            add(by_tenant.entry(tenant).or_default(), sums);
         }
-        let sql = self.pool().pick(
-            by_tenant!("sitewright_orders o INDEXED BY sitewright_orders_named"),
-            by_tenant!("sitewright_orders o"),
-        );
-        let mut by_tenant = Vec::new();
-        for row in self.read(SUMMING, sql, args![hour, until]).await? {
-            let mut sums = vec![json!(row.opt_text("tenant").map_err(failed)?)];
-            sums.extend(cost_of(&row).map_err(failed)?);
-            by_tenant.push(sums);
-        }
-        Ok(Sums::Ai {
-            by_template: json_rows(by_template.into_iter()),
-            by_tenant: json_rows(by_tenant.into_iter()),
+        let by_template = by_template.into_iter().map(|(key, sums)| {
+            key.iter().map(|column| json!(column)).chain(sums.map(Json::from)).collect()
+        });
+        // The last of the sums is not stored by tenant.
+        let by_tenant =
+            by_tenant.into_iter().map(|(tenant, [calls, nano_usd, input, output, _])| {
+                vec![json!(tenant), json!(calls), json!(nano_usd), json!(input), json!(output)]
+            });
+        Ok(ReplySums {
+            by_template: json_rows(by_template),
+            by_tenant: json_rows(by_tenant),
+            by_label: json_rows(by_label.into_iter()),
         })
     }
 
@@ -399,14 +458,37 @@ impl Database {
     }
 }
 
-/// The four sums of `sums`.
-fn cost_of(row: &Row) -> Result<[Json; 4], sqlx::Error> {
+/// Stores the sums by label of an hour.
+async fn store_labels(tx: &mut Tx, by_label: &str, hour: i64) -> Result<(), sqlx::Error> {
+    let insert = over_json!(
+        tx,
+        "INSERT INTO sitewright_ai_label_sums (hour, purpose, provider, model, template, tenant,
+            calls, nano_usd, input_tokens, output_tokens, unpriced)
+         SELECT CAST($2 AS BIGINT), t.value ->> 0, t.value ->> 1, t.value ->> 2, t.value ->> 3,
+            t.value ->> 4, CAST(t.value ->> 5 AS BIGINT), CAST(t.value ->> 6 AS BIGINT),
+            CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT),
+            CAST(t.value ->> 9 AS BIGINT)
+         FROM ",
+        ""
+    );
+    tx.execute(insert, args![by_label, hour]).await.map(drop)
+}
+
+/// The four sums of `sums`, and the number of replies without a price.
+fn sums_of(row: &Row) -> Result<[i64; 5], sqlx::Error> {
     Ok([
-        json!(row.int("calls")?),
-        json!(row.int("nano_usd")?),
-        json!(row.int("input_tokens")?),
-        json!(row.int("output_tokens")?),
+        row.int("calls")?,
+        row.int("nano_usd")?,
+        row.int("input_tokens")?,
+        row.int("output_tokens")?,
+        row.int("unpriced")?,
     ])
+}
+
+fn add(sums: &mut [i64; 5], more: [i64; 5]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum = sum.saturating_add(more);
+    }
 }
 
 /// When the hour of a time began.

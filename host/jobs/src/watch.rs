@@ -9,7 +9,7 @@ use super::database::Database;
 use super::driver::{Row, args, sql};
 use super::error::Error;
 use super::events::Event;
-use super::model::OrderState;
+use super::model::{OrderState, waiting_reason};
 
 /// A progress event with the order that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -36,6 +36,7 @@ pub struct OrderChange {
     pub release: Option<String>,
     /// The failure record of the last attempt that did not succeed.
     pub failure: Option<String>,
+    /// Why it waits. Of a hold, its id, cause and group only: its reason is for operators.
     pub waiting_reason: Option<String>,
 }
 
@@ -47,7 +48,7 @@ impl OrderChange {
             at: row.int("updated_at")?,
             release: row.opt_text("current_release")?,
             failure: row.opt_text("last_failure")?,
-            waiting_reason: row.opt_text("waiting_reason")?,
+            waiting_reason: waiting_reason(row)?,
         })
     }
 }
@@ -127,8 +128,10 @@ impl Database {
             self.pool(),
             "SELECT o.id AS id, o.state AS state, o.updated_at AS updated_at,
                 o.current_release AS current_release, o.last_failure AS last_failure,
-                o.waiting_reason AS waiting_reason FROM ",
-            " JOIN sitewright_orders o ON o.id = t.value ->> 0"
+                o.waiting_reason AS waiting_reason, o.held_by AS held_by, h.cause AS hold_cause,
+                h.reason AS hold_reason, h.fingerprint AS hold_fingerprint FROM ",
+            " JOIN sitewright_orders o ON o.id = t.value ->> 0
+                LEFT JOIN sitewright_holds h ON h.id = o.held_by AND h.released_at IS NULL"
         );
         let rows = self.read(doing, sql, args![&list]).await?;
         let changes = rows.iter().map(OrderChange::read).collect::<Result<_, _>>();
@@ -144,10 +147,14 @@ impl Database {
         let doing = "reading which orders changed";
         // Every state is named, so that the index on state and time is used.
         let sql = sql!(
-            "SELECT id, state, updated_at, current_release, last_failure, waiting_reason
-             FROM sitewright_orders
-             WHERE (state IN {unfinished} OR state IN {ended}) AND updated_at >= $1
-             ORDER BY updated_at, id LIMIT $2"
+            "SELECT o.id AS id, o.state AS state, o.updated_at AS updated_at,
+                o.current_release AS current_release, o.last_failure AS last_failure,
+                o.waiting_reason AS waiting_reason, o.held_by AS held_by, h.cause AS hold_cause,
+                h.reason AS hold_reason, h.fingerprint AS hold_fingerprint
+             FROM sitewright_orders o
+                LEFT JOIN sitewright_holds h ON h.id = o.held_by AND h.released_at IS NULL
+             WHERE (o.state IN {unfinished} OR o.state IN {ended}) AND o.updated_at >= $1
+             ORDER BY o.updated_at, o.id LIMIT $2"
         );
         let rows = self.read(doing, sql, args![since, i64::from(limit)]).await?;
         let changes = rows.iter().map(OrderChange::read).collect::<Result<_, _>>();

@@ -3,6 +3,7 @@
 //! a time.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ fn the_tests_of_a_new_rust_template_pass_as_they_are_and_fail_for_a_broken_one()
     let done =
         broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
     let stdout = String::from_utf8_lossy(&done.stdout);
-    assert!(!done.status.success() && stdout.contains("Lawn care</li> is missing"), "{stdout}");
+    assert!(!done.status.success() && stdout.contains("Garden design</li> is missing"), "{stdout}");
 }
 
 /// The local SDK stands in for the version in a registry.
@@ -167,6 +168,23 @@ fn dev_asks_a_real_model_each_question_once() {
     assert_eq!(server.interrupt(), 0);
 }
 
+/// Does `work` while another thread saves the file all the time, each time with other content.
+fn saving(file: &Path, work: impl FnOnce()) {
+    let (stop, stopped) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let pause = Duration::from_millis(40);
+            let mut saves = 0_u32;
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                saves += 1;
+                fs::write(file, format!("busy for the {saves}th time")).unwrap();
+            }
+        });
+        work();
+        drop(stop);
+    });
+}
+
 #[test]
 fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     let desk = Desk::rust(FAST);
@@ -177,6 +195,10 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     );
     let first = server.until("shown");
     assert!(first["build_ms"].is_u64(), "{first}");
+    // The component has its manifest, as that of `template build`.
+    let component = ".sitewright/dev/green-gate.wasm";
+    let inspected = desk.run(NAME, &["--json", "template", "inspect", component]);
+    assert_eq!(inspected.json()["loaded"], false, "{}", inspected.stdout);
     // What is not seen on the page: in the event, and in a drawer of the page.
     assert!(first["notes"]["warnings"].to_string().contains("preview-image"), "{first}");
     let notes = server.get("/__sitewright/notes");
@@ -272,6 +294,22 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     });
     server.until("shown");
     assert!(server.get("/").body.contains("Written twice."));
+
+    // One that no build reads starts no round.
+    saving(&desk.path().join("green-gate/notes.db"), || {
+        for (file, from, to) in [
+            ("templates/index.html", "Written twice.", "Written thrice."),
+            ("order.json", "Lawns & hedges", "Lawns, hedges"),
+            ("templates/index.html", "Written thrice.", "Written twice."),
+            ("order.json", "Lawns, hedges", "Lawns & hedges"),
+        ] {
+            desk.edit(&format!("green-gate/{file}"), |text| text.replace(from, to));
+            let (begun, shown) = (server.next(), server.next());
+            assert_eq!((&begun["event"], &begun["saved"]), (&json!("begun"), &json!([file])));
+            assert_eq!(shown["event"], "shown", "{shown}");
+            assert_eq!(shown["build_ms"].is_null(), file == "order.json", "{shown}");
+        }
+    });
     let widths = server.get("/__sitewright/widths");
     assert!(widths.status == 200 && widths.body.contains("<main>"), "{widths:?}");
 
@@ -298,19 +336,10 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     assert!(case("case.toml").contains("script = \"ai.toml\""));
 
     // A file that is saved all the time keeps no round from ending.
-    let busy = desk.path().join("green-gate/conformance/ponds/notes.txt");
-    let (stop, stopped) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let pause = Duration::from_millis(40);
-            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                fs::write(&busy, "busy").unwrap();
-            }
-        });
+    saving(&desk.path().join("green-gate/conformance/ponds/notes.txt"), || {
         for _ in 0..3 {
             server.until("shown");
         }
-        drop(stop);
     });
     assert_eq!(server.interrupt(), 0);
 

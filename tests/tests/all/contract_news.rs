@@ -2,10 +2,13 @@
 //! templates of version 0.1.0 are told.
 
 use std::fs;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sitewright_runtime::plugin::bindings::types;
-use sitewright_runtime::plugin::{Cache, Determinism, Engine, Limits, Loader, with_manifest};
+use sitewright_runtime::plugin::{
+    Cache, Catalogue, Determinism, Engine, Limits, Loader, with_manifest,
+};
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest, root};
 
 #[test]
@@ -58,6 +61,11 @@ fn a_site_larger_than_its_manifest_says_is_published_with_a_warning() {
     }
 }
 
+fn new_loader() -> Loader {
+    let limits = Limits::default();
+    Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap()
+}
+
 /// The manifest that the guest `minimal` returns.
 async fn described(loader: &Loader) -> types::Manifest {
     let template = loader.load(&guest("guest-minimal")).await.unwrap();
@@ -67,8 +75,7 @@ async fn described(loader: &Loader) -> types::Manifest {
 
 #[tokio::test]
 async fn a_manifest_in_the_file_is_listed_without_a_run_and_held_against_describe() {
-    let limits = Limits::default();
-    let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();
+    let loader = new_loader();
     let manifest = described(&loader).await;
     let wasm = fs::read(guest("guest-minimal")).unwrap();
     let bench = Workbench::scripted(ANY_ANSWER, "");
@@ -106,6 +113,28 @@ async fn a_manifest_in_the_file_is_listed_without_a_run_and_held_against_describ
     for says in ["another `version` than `describe` returns", "sitewright template build"] {
         assert!(causes.contains(says), "{says:?} is missing: {causes}");
     }
+}
+
+/// As `template dev` does it, which would compile each build twice.
+#[tokio::test]
+async fn a_template_whose_manifest_is_written_into_its_file_stays_loaded() {
+    let loader = new_loader();
+    let wasm = with_manifest(&fs::read(guest("guest-minimal")).unwrap(), &described(&loader).await)
+        .unwrap();
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let file = bench.write("minimal.wasm", fs::read(guest("guest-minimal")).unwrap());
+    let name = file.to_string_lossy();
+    let catalogue = Catalogue::new(bench.path().to_owned(), loader);
+    let bare = catalogue.load(&name).await.unwrap();
+    bench.write("minimal.wasm", &wasm);
+    catalogue.keep(&bare, &wasm).await;
+    let (kept, again) =
+        (catalogue.load(&name).await.unwrap(), catalogue.load(&name).await.unwrap());
+    assert!(Arc::ptr_eq(&kept, &again) && std::ptr::eq(bare.linked(), kept.linked()), "compiled");
+    assert_ne!(kept.digest(), bare.digest());
+    // Its digest is that of the file: a catalogue that reads the file finds the same one.
+    let read = Catalogue::new(bench.path().to_owned(), new_loader()).load(&name).await.unwrap();
+    assert_eq!((kept.digest(), kept.bytes), (read.digest(), read.bytes));
 }
 
 #[test]

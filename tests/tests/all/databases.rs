@@ -58,6 +58,7 @@ fn what_only_reads_makes_no_file_and_a_file_has_no_password() {
         &["order", "list"][..],
         &["queue", "stats"],
         &["route", "list"],
+        &["breaker", "list"],
         &["token", "list"],
         &["backup", "copy.db"],
         &["worker", "--no-migrate"],

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sitewright_jobs::{
-    AttemptLimits, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewEvent, NewFailure,
-    OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
+    AttemptLimits, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewBreaker, NewEvent,
+    NewFailure, OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -169,6 +169,7 @@ on_both!(
     g2_a_schema_of_another_version_is_refused,
     g4_the_queue_at_a_glance,
     mistakes_are_named_and_nothing_is_enqueued,
+    open_breakers_are_listed_and_released,
     waiting_ends_with_the_release_or_with_ctrl_c,
 );
 
@@ -190,14 +191,7 @@ async fn complete(database: &Database, claimed: &Claimed, resolution: Resolution
 
 /// The failure that a worker would have written.
 fn failure(claimed: &Claimed, kind: FailureKind) -> NewFailure {
-    let of = OfAttempt {
-        order: claimed.order.clone(),
-        job: Some(claimed.job.to_string()),
-        attempt: claimed.attempt.to_string(),
-        trace_id: claimed.trace_id.clone(),
-        template: claimed.template.clone(),
-        config_version: "c1".to_owned(),
-    };
+    let of = OfAttempt::from(claimed);
     NewFailure::from(&FailureRecord::without_run(kind, message!("it did not work out: {kind}"), of))
 }
 
@@ -416,7 +410,7 @@ mod tests {
         let dangling = fixture.bench.path().join("templates/dangling.wasm");
         std::os::unix::fs::symlink("/nowhere", dangling).unwrap();
         std::fs::create_dir(fixture.bench.path().join("templates/folder.wasm")).unwrap();
-        let cases: [(&[&str], &str); 16] = [
+        let cases: [(&[&str], &str); 17] = [
             (&["order", "add", good, "--template", "nobody"], "there are: faulty"),
             (&["order", "add", good, "--template", "templates/faulty.wasm"], "give its name"),
             (&["order", "add", good], "--template"),
@@ -436,6 +430,7 @@ mod tests {
             (&["order", "cancel", "nobody"], "there is no order \"nobody\""),
             (&["order", "retry", "nobody"], "there is no order \"nobody\""),
             (&["order", "export", "nobody"], "there is no order \"nobody\""),
+            (&["breaker", "release", "nobody"], "the providers are: scripted"),
         ];
         for (arguments, says) in cases {
             fixture.refused(arguments, says);
@@ -746,6 +741,77 @@ mod tests {
         );
         assert!(printed.contains("order 25 stays in the queue"), "{printed}");
         assert_eq!(database.order("25").await.unwrap().state, OrderState::Queued);
+    }
+
+    pub(super) async fn open_breakers_are_listed_and_released(fixture: Fixture) {
+        let database = fixture.open().await;
+        for arguments in [&["breaker", "list"][..], &["breaker", "release", "scripted"]] {
+            let (text, _) = fixture.ok(arguments);
+            assert!(text.to_lowercase().contains("no circuit breaker is open"), "{text}");
+        }
+        fixture
+            .sql(
+                "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, \
+                 started_at, last_seen, beats, marks)
+                 VALUES ('forge-7-somebody', 'b', 'forge', 7, 5, 0, 0, 1, 'm')",
+            )
+            .await;
+        let open = |provider: &str, model: Option<&str>, next_probe_at| NewBreaker {
+            provider: provider.to_owned(),
+            model: model.map(str::to_owned),
+            routes: vec!["code".to_owned(), "copywriting".to_owned()],
+            failures: 3,
+            kind: "overloaded",
+            status: model.map(|_| 503),
+            next_probe_at,
+        };
+        // In the year 2100.
+        let later = Some(4_102_444_800_000);
+        let both = vec![open("openrouter", Some("large"), later), open("local", None, None)];
+        database.publish_breakers("forge-7-somebody", both).await.unwrap();
+        for (arguments, shown) in [
+            (&["breaker", "list"][..], ["local", "openrouter"].as_slice()),
+            (&["breaker", "list", "--provider", "openrouter"], &["openrouter"]),
+            (&["breaker", "list", "--provider", "another"], &[]),
+        ] {
+            let (text, report) = fixture.ok(arguments);
+            let listed = report["breakers"].as_array().unwrap();
+            let names: Vec<&Value> = listed.iter().map(|one| &one["provider"]).collect();
+            assert_eq!(names, shown, "{arguments:?}: {report}");
+            for (provider, says) in [
+                ("local", "breaker open the address of local  for "),
+                ("local", "; the next call is let through"),
+                ("local", "the last with overloaded (no response)"),
+                ("openrouter", "breaker open large of openrouter  for "),
+                ("openrouter", "; one call is let through in "),
+                ("openrouter", "3 failures in a row, the last with overloaded (HTTP 503)"),
+                ("openrouter", "(worker forge-7-somebody) on forge\n  routes: code, copywriting\n"),
+            ] {
+                assert_eq!(text.contains(says), shown.contains(&provider), "{says:?}: {text}");
+            }
+            for one in listed {
+                let state = if one["provider"] == "local" { "half_open" } else { "open" };
+                assert_eq!(one["state"], state, "{one}");
+                assert_eq!(
+                    (&one["worker"], &one["host"]),
+                    (&json!("forge-7-somebody"), &json!("forge"))
+                );
+                assert_eq!(one["routes"], json!(["code", "copywriting"]));
+                assert!(one["since"].is_i64(), "{one}");
+            }
+        }
+        let (text, report) = fixture.ok(&["breaker", "release", "openrouter"]);
+        assert_eq!(
+            report,
+            json!({ "outcome": "released", "provider": "openrouter", "breakers": 1 })
+        );
+        assert!(text.contains("openrouter: 1 circuit breaker released"), "{text}");
+        let asked = database.claim_breaker_releases("forge-7-somebody").await.unwrap();
+        assert_eq!(asked.into_iter().collect::<Vec<_>>(), ["openrouter"]);
+        let entries = database.audit_log(i64::MAX, 10).await.unwrap();
+        let released = entries.iter().filter(|entry| entry.action == "breaker.release");
+        let targets: Vec<&str> = released.filter_map(|entry| entry.target.as_deref()).collect();
+        assert_eq!(targets, ["openrouter", "openrouter", "scripted", "scripted"]);
     }
 
     pub(super) async fn c7_the_record_of_a_crash_reads_like_any_other(fixture: Fixture) {

@@ -75,6 +75,7 @@ pub(super) async fn build(
             "--sourcemap=external",
             "--sources-content=false",
         ]);
+        command.arg(format!("--metafile={}", metafile(project).display()));
         command.args(table.arguments());
         command.args(
             sdk.iter().map(|sdk| format!("--alias:sitewright={}", sdk.join("index.js").display())),
@@ -103,6 +104,11 @@ pub(super) async fn build(
         return Err(ended.failed("componentize-js"));
     }
     Ok(out)
+}
+
+/// The file in which esbuild lists what it bundled.
+pub(super) fn metafile(project: &Project) -> PathBuf {
+    project.scratch().join("build").join(format!("{}.meta.json", project.name))
 }
 
 /// The file that is bundled. Blocking.

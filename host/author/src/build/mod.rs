@@ -1,23 +1,28 @@
 //! Builds a project into a component.
 
 mod contract;
+mod files_read;
 pub(crate) mod js;
 pub(crate) mod python;
 mod rust;
 mod source_map;
 pub(crate) mod tool;
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+pub use files_read::FilesRead;
 pub use tool::Listener;
 
 use super::project::{Language, Project};
 use super::strip;
+use sitewright_model::message;
+use sitewright_model::message::Message;
 use sitewright_runtime::plugin::bindings::types;
-use sitewright_runtime::plugin::with_manifest;
+use sitewright_runtime::plugin::{Determinism, Limits, Template, with_manifest};
 
 /// The kind of build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +42,35 @@ pub struct Built {
     pub debug: Option<PathBuf>,
     /// Duration of the language's tools.
     pub took: Duration,
+    /// The files of which it is made.
+    pub read: FilesRead,
 }
 
 impl Built {
-    /// The same component with the manifest that its `describe` returned in a custom section, and
-    /// its bytes. Blocking.
+    /// The same component with its manifest in a custom section, from which it is read without
+    /// running the template, and the file's new content. `template` was loaded from the file.
     ///
     /// # Errors
-    /// The file cannot be read or written.
-    pub fn with_manifest(self, described: &types::Manifest) -> Result<(Self, Vec<u8>), BuildError> {
+    /// `describe` fails, or the file cannot be read or written.
+    pub async fn with_manifest_of(
+        self,
+        template: &Template,
+        limits: &Limits,
+    ) -> Result<(Self, Vec<u8>), Message> {
+        let failed = |error: &dyn Display| {
+            message!("the manifest could not be written into the component: {error}")
+        };
+        let determinism = Determinism { seed: 0, start_unix_ms: 0 };
+        let described = template.describe(limits, determinism).await;
+        let manifest = described.map_err(|error| failed(&error))?.manifest;
+        tokio::task::spawn_blocking(move || self.with_manifest(&manifest))
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))
+    }
+
+    /// Blocking.
+    fn with_manifest(self, described: &types::Manifest) -> Result<(Self, Vec<u8>), BuildError> {
         let wasm = std::fs::read(&self.file).map_err(|source| BuildError::File {
             path: self.file.clone(),
             operation: "cannot be read after the build",
@@ -143,12 +168,15 @@ impl Builder {
             Mode::Release => self.project.dist(),
             Mode::Dev => self.project.scratch().join("dev"),
         };
-        let write = move || write_component(&component, &folder, &name, mode);
-        let (file, bytes, debug) =
-            tokio::task::spawn_blocking(write).await.map_err(|error| {
-                BuildError::Unexpected(format!("writing the component failed: {error}"))
-            })??;
-        Ok(Built { file, bytes, debug, took })
+        let project = self.project.clone();
+        let write = move || {
+            let (file, bytes, debug) = write_component(&component, &folder, &name, mode)?;
+            let read = FilesRead::by(&project, &component);
+            Ok::<_, BuildError>(Built { file, bytes, debug, took, read })
+        };
+        tokio::task::spawn_blocking(write).await.map_err(|error| {
+            BuildError::Unexpected(format!("writing the component failed: {error}"))
+        })?
     }
 }
 

@@ -4,6 +4,7 @@
 //! | file | question |
 //! |---|---|
 //! | [`watch`] | which files were saved? |
+//! | `contents` | and which of them are as they were? |
 //! | `round` | how does a change become a site or a failure? |
 //! | [`server`] | what does the browser get? |
 //! | `page` | how do failure pages and the reload script look? |
@@ -12,6 +13,7 @@
 //! | `ansi` | how does terminal output become HTML? |
 
 mod ansi;
+mod contents;
 mod edit;
 mod page;
 pub mod places;
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::build::{BuildError, Builder, Listener};
+use super::build::{BuildError, Builder, Built, FilesRead, Listener};
 use sitewright_ai::AiConfig;
 use sitewright_http::Client;
 use sitewright_model::failure::{Diagnostic, FailureRecord};
@@ -113,9 +115,9 @@ struct Dirty {
 }
 
 impl Dev {
-    /// Makes the site, and makes it again after every save, until the future is dropped. A save
-    /// during a round starts it anew, but the round after that ends first: however often a file is
-    /// saved, every second round at least is shown.
+    /// Makes the site, and makes it again after every save of a file that it depends on, until the
+    /// future is dropped. A save during a round starts it anew, but the round after that ends
+    /// first: however often a file is saved, every second round at least is shown.
     ///
     /// # Errors
     /// If the file system can no longer be watched.
@@ -127,7 +129,7 @@ impl Dev {
         report: &(dyn Fn(Event<'_>) + Send + Sync),
     ) -> Result<Infallible, watch::WatchError> {
         let mut dirty = Dirty { source: true, files: Vec::new() };
-        let mut built = None;
+        let mut built: Option<Built> = None;
         let mut saved = Instant::now();
         let mut chosen = board.chosen();
         // Whether a save has cancelled the round before.
@@ -136,43 +138,101 @@ impl Dev {
             report(Event::Begun(&dirty.files));
             let order = &board.orders()[*chosen.borrow_and_update()];
             let sources = round::Sources { order, changed: dirty.source, board };
-            let round = round::round(self, sources, &mut built, saved, tool);
-            // A save or a choice during the round cancels it: its site would be outdated. A save
-            // does so only once in a row, because a file that some program keeps writing would
-            // cancel all; the watcher keeps such a save until the round has ended.
-            let change = tokio::select! {
-                biased;
-                change = watcher.next(), if !restarted => {
-                    restarted = true;
-                    Some(change?)
-                }
-                // The board lives longer than the session.
-                Ok(()) = chosen.changed() => Some(no_file()),
-                (end, took) = round => {
-                    match end {
-                        Ok(site) => {
-                            let site = Arc::new(site);
-                            board.show(site.clone());
-                            report(Event::Shown(site.notes(), took));
+            let read = files_read(built.as_ref());
+            // Saved files that the last build did not read. The one of this round may.
+            let mut unread = no_file();
+            let change = {
+                let mut round =
+                    std::pin::pin!(round::round(self, sources, &mut built, saved, tool));
+                loop {
+                    // A save or a choice during the round cancels it: its site would be outdated. A
+                    // save does so only once in a row, because a file that some program keeps
+                    // writing would cancel all; the watcher keeps such a save until the round has
+                    // ended.
+                    tokio::select! {
+                        biased;
+                        change = watcher.next(), if !restarted => {
+                            let (counted, others) = self.counted(change?, &read, board);
+                            unread.at = others.at;
+                            unread.paths.extend(others.paths);
+                            if !counted.paths.is_empty() {
+                                restarted = true;
+                                break Some(counted);
+                            }
                         }
-                        Err(failed) => {
-                            board.fail(&failed);
-                            report(Event::Failed(&failed, took));
+                        // The board lives longer than the session.
+                        Ok(()) = chosen.changed() => break Some(no_file()),
+                        (end, took) = &mut round => {
+                            match end {
+                                Ok(site) => {
+                                    let site = Arc::new(site);
+                                    board.show(site.clone());
+                                    report(Event::Shown(site.notes(), took));
+                                }
+                                Err(failed) => {
+                                    board.fail(&failed);
+                                    report(Event::Failed(&failed, took));
+                                }
+                            }
+                            dirty = Dirty::default();
+                            restarted = false;
+                            break None;
                         }
                     }
-                    dirty = Dirty::default();
-                    restarted = false;
-                    None
                 }
             };
             let change = match change {
                 Some(change) => change,
-                None => next(&mut watcher, &mut chosen).await?,
+                None => {
+                    let read = files_read(built.as_ref());
+                    let (late, _) = self.counted(unread, &read, board);
+                    if late.paths.is_empty() {
+                        self.next(&mut watcher, &mut chosen, &read, board).await?
+                    } else {
+                        late
+                    }
+                }
             };
             saved = change.at;
             dirty.source |= change.paths.iter().any(|path| !self.is_input(path, board));
             dirty.files = change.paths;
         }
+    }
+
+    /// Waits for a save of a file that the site depends on, or for the choice of another order,
+    /// which is a change of no file.
+    async fn next(
+        &self,
+        watcher: &mut watch::Watcher,
+        chosen: &mut tokio::sync::watch::Receiver<usize>,
+        read: &FilesRead,
+        board: &Board,
+    ) -> Result<watch::SavedFiles, watch::WatchError> {
+        loop {
+            let change = tokio::select! {
+                biased;
+                change = watcher.next() => self.counted(change?, read, board).0,
+                // The board lives longer than the session.
+                Ok(()) = chosen.changed() => return Ok(no_file()),
+            };
+            if !change.paths.is_empty() {
+                return Ok(change);
+            }
+        }
+    }
+
+    /// The saved files that the site depends on (inputs of the run, and what the build read), and
+    /// the others: a database that some program writes all the time, tests, documents.
+    fn counted(
+        &self,
+        saved: watch::SavedFiles,
+        read: &FilesRead,
+        board: &Board,
+    ) -> (watch::SavedFiles, watch::SavedFiles) {
+        let watch::SavedFiles { at, paths } = saved;
+        let counts = |path: &PathBuf| self.is_input(path, board) || read.contains(path);
+        let (counted, others) = paths.into_iter().partition(counts);
+        (watch::SavedFiles { at, paths: counted }, watch::SavedFiles { at, paths: others })
     }
 
     /// Whether a file is an input of the run (the order or the script) or a case, and not template
@@ -189,19 +249,9 @@ impl Dev {
     }
 }
 
-/// Waits for a save, or for the choice of another order, which is a change of no file.
-async fn next(
-    watcher: &mut watch::Watcher,
-    chosen: &mut tokio::sync::watch::Receiver<usize>,
-) -> Result<watch::SavedFiles, watch::WatchError> {
-    tokio::select! {
-        biased;
-        change = watcher.next() => change,
-        // The board lives longer than the session.
-        Ok(()) = chosen.changed() => {
-            Ok(no_file())
-        }
-    }
+/// What the last build read; if it failed, any file counts as read.
+fn files_read(built: Option<&Built>) -> FilesRead {
+    built.map(|built| built.read.clone()).unwrap_or_default()
 }
 
 /// The change that a choice is.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::ServedSite;
 use super::{AiSource, Board, Dev, Failed, Notes, Took};
-use crate::build::Listener;
+use crate::build::{Built, Listener};
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
@@ -34,7 +34,7 @@ pub(super) struct Sources<'a> {
 pub(super) async fn round(
     dev: &Dev,
     sources: Sources<'_>,
-    built: &mut Option<PathBuf>,
+    built: &mut Option<Built>,
     saved: Instant,
     tool: Listener<'_>,
 ) -> (Result<ServedSite, Failed>, Took) {
@@ -47,18 +47,18 @@ pub(super) async fn round(
 async fn stages(
     dev: &Dev,
     sources: Sources<'_>,
-    built: &mut Option<PathBuf>,
+    built: &mut Option<Built>,
     tool: Listener<'_>,
     took: &mut Took,
 ) -> Result<ServedSite, Failed> {
     let Sources { order, changed, board } = sources;
     let component = match built.as_ref().filter(|_| !changed) {
-        Some(component) => component.clone(),
+        Some(built) => built.file.clone(),
         None => {
             *built = None;
             let new = dev.builder.build(Some(tool)).await.map_err(Failed::Build)?;
             took.build = Some(new.took);
-            built.insert(new.file).clone()
+            built.insert(new).file.clone()
         }
     };
     let document = tokio::fs::read(order).await.map_err(|error| {
@@ -74,6 +74,12 @@ async fn stages(
     took.load = start.elapsed();
     if let Ok(template) = &loaded {
         board.set_schema(template.manifest.order_schema_text.clone());
+        if let Some(new) = built.take_if(|_| took.build.is_some()) {
+            let stated = new.with_manifest_of(template, &host.limits).await;
+            let (stated, bytes) = stated.map_err(Failed::Before)?;
+            host.catalogue.keep(template, &bytes).await;
+            *built = Some(stated);
+        }
     }
     drop(loaded);
     let start = Instant::now();

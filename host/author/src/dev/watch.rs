@@ -16,6 +16,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::contents::Contents;
 use crate::project::GENERATED_FOLDERS;
 
 /// Quiet period after which a change is complete: editors write a file in several steps, and
@@ -36,6 +37,8 @@ pub struct Watcher {
     watcher: RecommendedWatcher,
     root: PathBuf,
     shared: Arc<Shared>,
+    /// What the project's files contained when they were looked at last.
+    contents: Contents,
 }
 
 /// Files that were saved together.
@@ -59,7 +62,7 @@ struct Shared {
     pending: Mutex<Pending>,
     changed: Notify,
     root: PathBuf,
-    /// Watched files outside the project.
+    /// Files that are reported whenever they are saved, wherever they are.
     others: Vec<PathBuf>,
     /// What this program prints to. Each build prints, so that a report of it would start another
     /// build, for ever.
@@ -99,8 +102,10 @@ struct Pending {
 }
 
 impl Watcher {
-    /// Watches a project's folder and the given files outside it. Build folders, logs and the
-    /// files to which this process prints are left out. Blocking.
+    /// Watches a project's folder, and `others`: files that are reported whenever they are saved,
+    /// in the project or outside it. Of the project's other files, those are reported whose content
+    /// has changed; build folders, logs and the files to which this process prints are left out.
+    /// Blocking.
     ///
     /// # Errors
     /// If the system cannot watch a folder, for example because its limit is reached.
@@ -114,16 +119,11 @@ impl Watcher {
             let path = path.to_owned();
             move |source| WatchError { path, source }
         };
-        let others: Vec<PathBuf> = others
-            .iter()
-            .filter(|other| !other.starts_with(root))
-            .map(|other| (*other).to_owned())
-            .collect();
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             changed: Notify::new(),
             root: root.to_owned(),
-            others: others.clone(),
+            others: others.iter().map(|other| (*other).to_owned()).collect(),
             outputs,
         });
         let handler = shared.clone();
@@ -131,7 +131,8 @@ impl Watcher {
             notify::recommended_watcher(move |event| handler.handle(event)).map_err(at(root))?;
         // Not recursively from the root: build folders can exceed the system's limit of watches.
         watcher.watch(root, RecursiveMode::NonRecursive).map_err(at(root))?;
-        for other in others.iter().filter_map(|other| other.parent()).collect::<BTreeSet<_>>() {
+        let outside = others.iter().filter(|other| !other.starts_with(root));
+        for other in outside.filter_map(|other| other.parent()).collect::<BTreeSet<_>>() {
             watcher.watch(other, RecursiveMode::NonRecursive).map_err(at(other))?;
         }
         let entries = std::fs::read_dir(root).map_err(notify::Error::io).map_err(at(root))?;
@@ -143,7 +144,11 @@ impl Watcher {
         for folder in folders {
             watcher.watch(&folder, RecursiveMode::Recursive).map_err(at(&folder))?;
         }
-        Ok(Watcher { watcher, root: root.to_owned(), shared })
+        // After the watches: a save in between is compared with what was there before it or with
+        // itself, and no build has begun.
+        let mut contents = Contents::default();
+        contents.remember(root, &|path| shared.is_relevant(path));
+        Ok(Watcher { watcher, root: root.to_owned(), shared, contents })
     }
 
     /// Waits for the next change. Cancel-safe: a dropped call loses no change.
@@ -151,6 +156,24 @@ impl Watcher {
     /// # Errors
     /// If the system can no longer watch.
     pub async fn next(&mut self) -> Result<SavedFiles, WatchError> {
+        loop {
+            let saved = self.saved().await?;
+            let shared = &self.shared;
+            let contents = &mut self.contents;
+            // Nothing is awaited from here on, or a dropped call would lose what was taken.
+            let paths = saved.paths.into_iter().filter(|path| {
+                shared.others.contains(path)
+                    || contents.changed(path, &|path| shared.is_relevant(path))
+            });
+            let paths: Vec<PathBuf> = paths.collect();
+            if !paths.is_empty() {
+                return Ok(SavedFiles { at: saved.at, paths });
+            }
+        }
+    }
+
+    /// Waits for the next files that are saved, whatever was in them before.
+    async fn saved(&mut self) -> Result<SavedFiles, WatchError> {
         let first = loop {
             match self.shared.last()? {
                 Some(at) => break at,
@@ -255,12 +278,18 @@ fn is_generated(root: &Path, path: &Path) -> bool {
     })
 }
 
-/// Whether the name is that of an editor's temporary file.
+/// Whether the name is that of a file which no build reads and which an editor, a file manager or a
+/// tool for coverage writes: temporary files, swap files, `.coverage`.
 fn is_editor_file(name: &str) -> bool {
+    let swap = |end: &str| end.starts_with("sw") && end.len() == 3;
     name.ends_with('~')
         || name.starts_with(".#")
-        || (name.starts_with('.') && (name.ends_with(".swp") || name.ends_with(".swx")))
+        || (name.starts_with('#') && name.ends_with('#'))
+        || (name.starts_with('.') && name.rsplit('.').next().is_some_and(swap))
         || name == "4913"
+        || name == ".DS_Store"
+        || name == ".coverage"
+        || name.starts_with(".coverage.")
 }
 
 #[cfg(test)]
@@ -288,7 +317,10 @@ mod tests {
             "target/a.wasm",
             ".sitewright/b",
             "src/.lib.rs.swp",
+            "src/.lib.rs.swo",
             "src/lib.rs~",
+            "src/#lib.rs#",
+            ".coverage",
             "Cargo.lock",
             "dev.log",
             "printed.txt",
@@ -306,6 +338,18 @@ mod tests {
         assert_eq!(watcher.next().await.unwrap().paths, [root.join("templates/index.html")]);
 
         fs::write(&order, "{}").unwrap();
+        assert_eq!(watcher.next().await.unwrap().paths, [order.as_path()]);
+
+        // Saved again as they are: the source is no change, the inputs of a run are.
+        fs::write(root.join("src/lib.rs"), "one").unwrap();
+        fs::write(root.join("templates/index.html"), "x").unwrap();
+        fs::write(&order, "{}").unwrap();
         assert_eq!(watcher.next().await.unwrap().paths, [order]);
+        fs::write(&inside, "{}").unwrap();
+        assert_eq!(watcher.next().await.unwrap().paths, [inside]);
+        fs::write(root.join("src/lib.rs"), "two").unwrap();
+        assert_eq!(watcher.next().await.unwrap().paths, [root.join("src/lib.rs")]);
+        fs::remove_file(root.join("src/lib.rs")).unwrap();
+        assert_eq!(watcher.next().await.unwrap().paths, [root.join("src/lib.rs")]);
     }
 }

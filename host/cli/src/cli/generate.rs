@@ -43,7 +43,9 @@ pub(super) struct Args {
     /// contain the id.
     #[arg(long, value_name = "ATTEMPT")]
     resume: Option<AttemptId>,
-    /// Folder of the template's source, so that the failure record quotes the lines it stopped at.
+    /// Folder of the template's project, or its `src`: the failure record quotes the lines around
+    /// the template's first own frame, or around the place that it reported. Overrides `source` in
+    /// `[template.NAME]`.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     /// Keep a memory dump in `<out>/.coredumps` if the template is stopped. It contains data of the
@@ -204,7 +206,7 @@ pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
         return Ok(());
     }
     Err(SetupError::Usage(message!(
-        "the source {} is not a folder (--source): name the folder of the template's source",
+        "the source {} is not a folder (--source): name the folder of the template's project",
         folder.display()
     )))
 }

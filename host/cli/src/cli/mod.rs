@@ -6,6 +6,7 @@
 //! | `order/` | orders of the queue; one file for each subcommand |
 //! | `queue` | the queue as a whole |
 //! | `route` | routes and holds: what orders wait for |
+//! | `breaker` | circuit breakers that are open in workers |
 //! | `migrate` | tables of the database |
 //! | `backup` | a copy of the database |
 //! | `purge` | removes what has expired |
@@ -49,6 +50,7 @@ mod absent;
 mod ai;
 mod audit;
 mod backup;
+mod breaker;
 mod browser;
 mod completions;
 mod confined;
@@ -182,6 +184,9 @@ enum Command {
     /// List routes and what is held; hold and release routes and templates.
     #[command(subcommand)]
     Route(route::Command),
+    /// List and release the circuit breakers that are open in workers.
+    #[command(subcommand)]
+    Breaker(breaker::Command),
     Migrate(migrate::Args),
     Backup(backup::Args),
     Purge(purge::Args),
@@ -271,6 +276,7 @@ impl Cli {
             Command::Order(command) => order::run(&setup, command, json).await,
             Command::Queue(command) => queue::run(&setup, command, json).await,
             Command::Route(command) => route::run(&setup, command, json).await,
+            Command::Breaker(command) => breaker::run(&setup, command, json).await,
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
             Command::Backup(args) => backup::run(&setup, args, json).await,
             Command::Purge(args) => purge::run(&setup, args, json).await,

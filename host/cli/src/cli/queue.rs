@@ -157,7 +157,7 @@ pub(super) fn hold_text(hold: &Hold, at: i64) -> String {
 }
 
 /// A circuit breaker that is open in a worker, with what its last call came to.
-fn breaker_text(breaker: &Breaker, at: i64) -> String {
+pub(super) fn breaker_text(breaker: &Breaker, at: i64) -> String {
     let model = match &breaker.model {
         Some(model) => format!("{} of {}", clean(model), clean(&breaker.provider)),
         None => format!("the address of {}", clean(&breaker.provider)),

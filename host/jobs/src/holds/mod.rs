@@ -44,7 +44,7 @@ use super::error::Error;
 
 pub use admit::Gate;
 pub use own_queue::OwnQueue;
-pub(crate) use shown::shown;
+pub(crate) use shown::{over, shown};
 pub use sweep::{Served, Sweep, Swept};
 
 /// A parked order is tried again after this long even if nobody releases it: workers of an earlier

@@ -32,6 +32,12 @@ pub(crate) fn shown(id: &str, cause: &str, reason: &str, fingerprint: Option<&st
     format!("waits for the hold `{id}` ({cause}{group}): {why}; `sitewright queue stats` says more")
 }
 
+/// What an order shows that waits for a hold which was released: whatever the hold was set for, it is
+/// no reason any more.
+pub(crate) fn over(id: &str) -> String {
+    format!("the hold `{id}` is over: a worker claims the order soon")
+}
+
 #[cfg(test)]
 mod tests {
     use sitewright_model::message;

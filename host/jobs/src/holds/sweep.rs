@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use sitewright_model::time::{millis, now_ms};
 
-use super::{Hold, HoldKind, OwnQueue};
+use super::{Hold, HoldKind, OwnQueue, over};
 use crate::coalesced::{json_rows, over_json};
 use crate::database::Database;
 use crate::driver::held_jobs;
@@ -370,24 +370,27 @@ impl MakeDue<'_> {
     /// Makes them due: for good if `released`, otherwise as probes, which keep their hold and come
     /// first. The number of orders.
     async fn due(&self, tx: &mut Tx, released: bool) -> Result<usize, sqlx::Error> {
-        let sql = if released {
-            sql!(
-                "UPDATE sitewright_orders SET held_by = NULL, next_attempt_at = $2, updated_at = $2
+        let now = now_ms();
+        let rows = if released {
+            let sql = sql!(
+                "UPDATE sitewright_orders SET held_by = NULL, waiting_reason = $4,
+                    next_attempt_at = $2, updated_at = $2
                  WHERE state || '' = {waiting} AND held_by = $1 AND id IN (
                     SELECT id FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
                     ORDER BY updated_at LIMIT $3)
                  RETURNING job_id"
-            )
+            );
+            tx.all(sql, args![self.hold, now, self.most, &over(self.hold)]).await?
         } else {
-            sql!(
+            let sql = sql!(
                 "UPDATE sitewright_orders SET next_attempt_at = $2, updated_at = $2
                  WHERE state || '' = {waiting} AND held_by = $1 AND id IN (
                     SELECT id FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
                     ORDER BY updated_at LIMIT $3)
                  RETURNING job_id"
-            )
+            );
+            tx.all(sql, args![self.hold, now, self.most]).await?
         };
-        let rows = tx.all(sql, args![self.hold, now_ms(), self.most]).await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             jobs.extend(row.opt_int("job_id")?);

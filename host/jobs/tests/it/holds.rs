@@ -16,6 +16,7 @@ on_both! {
     a_released_hold_makes_all_its_orders_due,
     an_operators_hold_is_not_probed_and_stays,
     an_order_shows_the_cause_that_its_hold_has_now,
+    an_order_shows_no_words_that_an_earlier_version_stored,
     a_gate_learns_that_a_hold_has_been_released,
     many_claims_at_once_are_parked_alike,
     orders_without_their_template_go_to_the_worker_that_has_it,
@@ -285,6 +286,45 @@ mod tests {
         database.hold(by_operator).await.unwrap();
         assert!(!database.release_probed_hold(&route()).await.unwrap(), "a probe that had begun");
         assert!(reason().await.contains("the bill is being paid"));
+    }
+
+    pub(super) async fn an_order_shows_no_words_that_an_earlier_version_stored(place: Place) {
+        let database = place.open().await;
+        enqueue(&database, &["a"]).await;
+        let parks = async || {
+            database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        };
+        parks().await;
+        parked(&database, "a", &[route()]).await;
+        place
+            .sql("UPDATE sitewright_orders SET waiting_reason = 'the page of Ms Okafor is empty'")
+            .await;
+        // What the API, the console, the command line and the streams of events read.
+        let shows = async |part: &str| {
+            let shown = [
+                database.order("a").await.unwrap().waiting_reason,
+                database.orders(&Filter::default()).await.unwrap().remove(0).waiting_reason,
+                database.states(&["a".to_owned()]).await.unwrap().remove(0).waiting_reason,
+                database.changes(0, 10).await.unwrap().remove(0).waiting_reason,
+            ];
+            for shown in shown.into_iter().map(Option::unwrap) {
+                assert!(shown.contains(part) && !shown.contains("Okafor"), "{part}: {shown}");
+            }
+        };
+        shows("waits for the hold `route:default` (auth)").await;
+        database.release_hold(&route()).await.unwrap();
+        shows("the hold `route:default` is over").await;
+        place.sql("DELETE FROM sitewright_holds").await;
+        shows("the hold `route:default` is over").await;
+        parks().await;
+        shows("waits for the hold `route:default` (auth)").await;
+        // Nothing is left of it in the row when the order is made due, whoever reads it.
+        database.release_hold(&route()).await.unwrap();
+        let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+        assert_eq!(swept.released, 1);
+        let left = "SELECT count(*) FROM sitewright_orders WHERE waiting_reason LIKE '%Okafor%'";
+        assert_eq!(place.number(left).await, 0);
+        shows("the hold `route:default` is over").await;
     }
 
     pub(super) async fn a_gate_learns_that_a_hold_has_been_released(place: Place) {

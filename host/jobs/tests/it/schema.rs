@@ -111,6 +111,7 @@ mod tests {
             "DROP TABLE sitewright_summed_hours",
             "DROP TABLE sitewright_ai_sums",
             "DROP TABLE sitewright_ai_tenant_sums",
+            "DROP TABLE sitewright_ai_label_sums",
             "DROP TABLE sitewright_ended_sums",
             "DROP TABLE sitewright_used_budgets",
             "DROP TABLE sitewright_holds",

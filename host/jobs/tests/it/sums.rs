@@ -34,7 +34,8 @@ async fn sum_all(place: &Place, database: &Database) {
     let begin = Instant::now();
     loop {
         database.sum_hours().await.unwrap();
-        let left = "SELECT count(*) FROM sitewright_summed_hours WHERE built = 0";
+        let left = "SELECT count(*) FROM sitewright_summed_hours
+             WHERE built = 0 OR (subject = 'ai' AND labelled = 0)";
         if place.number(left).await == 0 {
             return;
         }
@@ -44,6 +45,15 @@ async fn sum_all(place: &Place, database: &Database) {
 
 async fn built(place: &Place) -> i64 {
     place.number("SELECT count(*) FROM sitewright_summed_hours WHERE built = 1").await
+}
+
+/// Makes the sums those of a program that does not know of sums by label: its announcements have an
+/// id, or none.
+async fn of_earlier_programs(place: &Place, has_ids: bool) {
+    place.sql("DELETE FROM sitewright_ai_label_sums").await;
+    let id = if has_ids { "announcement" } else { "''" };
+    let sql = format!("UPDATE sitewright_summed_hours SET labelled = 0, announcement = {id}");
+    place.sql(&sql).await;
 }
 
 async fn add_call(place: &Place, order: &str, numbers: &mut Numbers, at: i64) {
@@ -84,17 +94,23 @@ async fn session(place: &Place, sql: String) -> sqlx::PgConnection {
 async fn check(database: &Database, place: &Place, since: i64, after: &str) {
     // Half hours are read from rows.
     type Sum = (i64, String, String, Option<String>);
-    let mut spends: [BTreeMap<Sum, [i64; 4]>; 2] = Default::default();
-    for (sums, (span_ms, spans)) in spends.iter_mut().zip([(HOUR_MS, 1), (HALF_MS, 2)]) {
-        for spend in database.spend_since(since, span_ms, None).await.unwrap() {
-            let key = (spend.span / spans, spend.purpose, spend.model, spend.template);
-            let sum = sums.entry(key).or_default();
-            let cost = spend.cost;
-            let more = [cost.calls, cost.nano_usd, cost.input_tokens, spend.unpriced];
-            *sum = std::array::from_fn(|at| sum[at] + more[at]);
+    let mut labelled = 0;
+    for tenant in [None, Some("t1"), Some("t2"), Some("nobody")] {
+        let mut spends: [BTreeMap<Sum, [i64; 4]>; 2] = Default::default();
+        for (sums, (span_ms, spans)) in spends.iter_mut().zip([(HOUR_MS, 1), (HALF_MS, 2)]) {
+            for spend in database.spend_since(since, span_ms, tenant).await.unwrap() {
+                let key = (spend.span / spans, spend.purpose, spend.model, spend.template);
+                let sum = sums.entry(key).or_default();
+                let cost = spend.cost;
+                let more = [cost.calls, cost.nano_usd, cost.input_tokens, spend.unpriced];
+                *sum = std::array::from_fn(|at| sum[at] + more[at]);
+            }
+        }
+        assert_eq!(spends[0], spends[1], "of {tenant:?} after {after}");
+        if tenant.is_some() {
+            labelled += spends[0].values().map(|sum| sum[0]).sum::<i64>();
         }
     }
-    assert_eq!(spends[0], spends[1], "after {after}");
     let mut ends: [BTreeMap<(i64, OrderState), i64>; 2] = Default::default();
     for (sums, (span_ms, spans)) in ends.iter_mut().zip([(HOUR_MS, 1), (HALF_MS, 2)]) {
         for ended in database.ended_since(since, span_ms).await.unwrap() {
@@ -102,7 +118,6 @@ async fn check(database: &Database, place: &Place, since: i64, after: &str) {
         }
     }
     assert_eq!(ends[0], ends[1], "after {after}");
-    // Of these, each row is read.
     let all = [CostBy::Day, CostBy::Purpose, CostBy::Template, CostBy::Tenant];
     let (rows, total) = database.costs(since, i64::MAX, &all, None).await.unwrap();
     let (_, summed) = database.costs(since, i64::MAX, &all[..3], None).await.unwrap();
@@ -119,6 +134,8 @@ async fn check(database: &Database, place: &Place, since: i64, after: &str) {
         .map(|spend| (spend.tenant.unwrap_or_default(), spend.cost.calls))
         .collect();
     assert_eq!(by_tenant, tenants, "after {after}");
+    tenants.remove("");
+    assert_eq!(labelled, tenants.values().sum::<i64>(), "after {after}");
     let stats = database.stats().await.unwrap();
     for state in [OrderState::Queued, OrderState::Failed, OrderState::Succeeded] {
         let counted = format!("SELECT count(*) FROM sitewright_orders WHERE state = '{state}'");
@@ -203,6 +220,10 @@ mod tests {
             if step % 4 == 0 {
                 sum_all(&place, &database).await;
             }
+            if step % 12 == 0 {
+                // As if programs of earlier versions had summed them up.
+                of_earlier_programs(&place, numbers.below(2) == 0).await;
+            }
             let since = first + numbers.below(HOURS / 2) * HOUR_MS;
             check(&database, &place, since, &after).await;
         }
@@ -213,9 +234,30 @@ mod tests {
         place.sql("UPDATE sitewright_ai_sums SET unpriced = unpriced + 1000").await;
         let wrong = database.cost_since(first).await.unwrap();
         assert!(wrong.unpriced >= before.unpriced + 1_000, "{wrong:?}, {before:?}");
+        let of_tenants = async || {
+            let by = [CostBy::Tenant];
+            database.costs(first, i64::MAX, &by, None).await.unwrap().1.calls
+        };
+        let calls = of_tenants().await;
+        place.sql("UPDATE sitewright_ai_label_sums SET calls = calls + 1000").await;
+        assert!(of_tenants().await >= calls + 1_000);
+        // Those of an earlier program stay, and are completed.
+        for (has_ids, kept) in [(true, built(&place).await), (false, 0)] {
+            of_earlier_programs(&place, has_ids).await;
+            assert_eq!(of_tenants().await, calls, "each reply is read");
+            let sums = "SELECT count(*) FROM sitewright_summed_hours WHERE subject = 'ai'
+                 AND labelled = 1";
+            database.sum_hours().await.unwrap();
+            assert!(built(&place).await >= kept, "{has_ids}");
+            sum_all(&place, &database).await;
+            assert!(place.number(sums).await > 0, "{has_ids}");
+            place.sql("UPDATE sitewright_ai_label_sums SET calls = calls + 1000").await;
+            assert!(of_tenants().await >= calls + 1_000, "{has_ids}");
+        }
         place.sql("DELETE FROM sitewright_summed_hours").await;
         assert_eq!(database.cost_since(first).await.unwrap(), before);
-        for table in ["ai_sums", "ai_tenant_sums", "ended_sums"] {
+        assert_eq!(of_tenants().await, calls);
+        for table in ["ai_sums", "ai_tenant_sums", "ai_label_sums", "ended_sums"] {
             let left = format!("SELECT count(*) FROM sitewright_{table}");
             assert_eq!(place.number(&left).await, 0, "{table}");
         }

@@ -210,6 +210,17 @@ impl Catalogue {
         Ok(self.loaded(&path).await?)
     }
 
+    /// Keeps a loaded template for its file, into which its manifest was written since, so that it
+    /// is not compiled again. `bytes` is what the file contains now.
+    pub async fn keep(&self, template: &Template, bytes: &[u8]) {
+        let same = Arc::new(template.clone().with_file(bytes));
+        // Without metadata, the next load says why.
+        if let Some(version) = FileVersion::of(&template.path).await {
+            let entry = LoadedFile { version, template: Arc::new(OnceCell::new_with(Some(same))) };
+            self.loaded.lock().insert(template.path.clone(), entry);
+        }
+    }
+
     /// What is known of the template `name`, as for [`load`](Self::load). It is loaded only if its
     /// file has no manifest.
     ///

@@ -41,6 +41,7 @@ pub const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 const MAX_CONCURRENT: usize = 10_000;
 
 /// A loaded template.
+#[derive(Clone)]
 pub struct Template {
     pub manifest: Manifest,
     pub path: PathBuf,
@@ -52,7 +53,7 @@ pub struct Template {
     pub target: Target,
     digest: [u8; 32],
     engine: Engine,
-    linked: Linked,
+    linked: Arc<Linked>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
     confined: Confined,
@@ -268,7 +269,7 @@ impl Loader {
             target: target?,
             digest,
             engine: machine.engine,
-            linked,
+            linked: Arc::new(linked),
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
             confined: self.confined.clone(),

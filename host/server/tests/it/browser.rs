@@ -313,12 +313,9 @@ async fn fail(api: &Api, id: &str, record: FailureRecord) {
 
 fn plain(kind: FailureKind, message: &str) -> FailureRecord {
     let of = OfAttempt {
-        order: String::new(),
-        job: None,
-        attempt: String::new(),
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
-        template: "flora".to_owned(),
         config_version: "1f0c2ab4e6d7".to_owned(),
+        ..of_attempt("", "")
     };
     let record = FailureRecord::without_run(kind, Message::new(message).unwrap(), of);
     FailureRecord { stage: "pages".to_owned(), ..record }

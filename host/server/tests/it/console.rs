@@ -7,8 +7,8 @@ use sitewright_jobs::{NewAiCall, NewEvent, NewOrder, OrderState};
 use sitewright_model::Measure;
 use sitewright_model::ai::{AiError, AiErrorKind, Attempt, AttemptOutcome};
 use sitewright_model::failure::{
-    Diagnostic, FailureKind, FailureRecord, Frame, LogTail, OfAttempt, Problem, Severity,
-    SourceExcerpt, TrailEntry, TrailOutcome, TrapCode, TrapRecord,
+    Diagnostic, FailureKind, FailureRecord, Frame, LogTail, Problem, Severity, SourceExcerpt,
+    TrailEntry, TrailOutcome, TrapCode, TrapRecord,
 };
 use sitewright_server::{Access, pages};
 use strum::VariantArray as _;
@@ -22,14 +22,7 @@ const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>`${
 
 /// A record that has all that a record can have, with this text in it.
 fn record(order: &str, attempt: &str, text: &str) -> FailureRecord {
-    let of = OfAttempt {
-        order: order.to_owned(),
-        job: None,
-        attempt: attempt.to_owned(),
-        trace_id: "0".repeat(32),
-        template: "flora".to_owned(),
-        config_version: "c1".to_owned(),
-    };
+    let of = of_attempt(order, attempt);
     let frame = |own| Frame {
         function: format!("render_menu {text}"),
         file: Some(format!("src/menu.rs {text}")),

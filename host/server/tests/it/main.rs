@@ -82,6 +82,7 @@ use sitewright_control::{
 use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, NewFailure, NewToken, Resolution, Scope, WorkerId,
 };
+use sitewright_model::failure::OfAttempt;
 use sitewright_model::message;
 use sitewright_server::{
     ConfigurationKey, Server, ServerConfig, ServerError, ServerParts, Surface,
@@ -92,6 +93,18 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
+
+/// An attempt of an order for the template `flora`, whose failure a test records.
+fn of_attempt(order: &str, attempt: &str) -> OfAttempt {
+    OfAttempt {
+        order: order.to_owned(),
+        job: None,
+        attempt: attempt.to_owned(),
+        trace_id: "0".repeat(32),
+        template: "flora".to_owned(),
+        config_version: "c1".to_owned(),
+    }
+}
 
 /// A database for one test.
 struct Place {

@@ -1,7 +1,7 @@
 //! How often each page and each list asks the database: no more often for many rows than for few.
 
 use sitewright_jobs::NewAiCall;
-use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
+use sitewright_model::failure::{FailureKind, FailureRecord};
 
 use crate::visitor::Browser;
 use crate::*;
@@ -27,14 +27,7 @@ async fn fail(api: &Api, id: &str) -> String {
         entry: json!({}),
     };
     api.database.keep_reply(id, &attempt, call).await.unwrap();
-    let of = OfAttempt {
-        order: id.to_owned(),
-        job: None,
-        attempt,
-        trace_id: "0".repeat(32),
-        template: "flora".to_owned(),
-        config_version: "c1".to_owned(),
-    };
+    let of = of_attempt(id, &attempt);
     let record = FailureRecord::without_run(FailureKind::Ai, message!("the model said no"), of);
     let record = sitewright_failure::fingerprint::stamped(record);
     api.complete(&claimed, Resolution::Failed { failure: NewFailure::from(&record) }).await;

@@ -35,8 +35,9 @@ pub(in crate::cli) struct Args {
     /// Print Markdown, for an issue.
     #[arg(long)]
     markdown: bool,
-    /// Folder of the template's source, so that the report quotes the lines it stopped at;
-    /// overrides `source` in `[template.NAME]`.
+    /// Folder of the template's project, or its `src`: the report quotes the lines around the
+    /// template's first own frame, or around the place that it reported. Overrides `source` in
+    /// `[template.NAME]`.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     /// Read only the files in `sites`, for a database that cannot be read.

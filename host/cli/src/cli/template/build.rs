@@ -16,7 +16,7 @@ use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
 use sitewright_model::time::millis;
-use sitewright_runtime::plugin::{CacheOutcome, Determinism, StartCost, Template, start_cost};
+use sitewright_runtime::plugin::{CacheOutcome, StartCost, Template, start_cost};
 
 /// Build a template's project and check that a host loads it.
 ///
@@ -155,16 +155,8 @@ pub(super) async fn stated(
     built: Built,
     template: Template,
 ) -> Result<(Built, Template), SetupError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        SetupError::Host(message!("the manifest could not be written into the component: {error}"))
-    };
-    let determinism = Determinism { seed: 0, start_unix_ms: 0 };
-    let described = template.describe(&config.limits, determinism).await;
-    let manifest = described.map_err(|error| failed(&error))?.manifest;
-    let (built, bytes) = tokio::task::spawn_blocking(move || built.with_manifest(&manifest))
-        .await
-        .map_err(|error| failed(&error))?
-        .map_err(|error| failed(&error))?;
+    let (built, bytes) =
+        built.with_manifest_of(&template, &config.limits).await.map_err(SetupError::Host)?;
     Ok((built, template.with_file(&bytes)))
 }
 

@@ -9,7 +9,7 @@ use super::build::stated;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
-use sitewright_author::build::Built;
+use sitewright_author::build::{Built, FilesRead};
 use sitewright_failure::render;
 
 /// Write the manifest of components into their files.
@@ -44,7 +44,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                 return Ok(Exit::Template);
             }
         };
-        let built = Built { file, bytes: template.bytes, debug: None, took: Duration::ZERO };
+        let built = Built {
+            file,
+            bytes: template.bytes,
+            debug: None,
+            took: Duration::ZERO,
+            read: FilesRead::default(),
+        };
         let (built, template) = stated(&config, built, template).await?;
         let manifest = &template.manifest;
         packed.push(json!({

@@ -2,19 +2,32 @@
 
 use @@ident@@::@@type@@;
 use sitewright_sdk::prelude::*;
+use sitewright_sdk::serde_json::Value;
 use sitewright_sdk::testing::{Harness, sample_order};
 
 const SCRIPT: &str = include_str!("../ai.toml");
 
+/// The page as visitors read it: a name may have characters that the page escapes.
+fn as_read(page: &str) -> String {
+    [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")]
+        .into_iter()
+        .fold(page.to_owned(), |page, (escaped, character)| page.replace(escaped, character))
+}
+
 #[test]
 fn the_sample_order_becomes_a_page() {
-    let run = Harness::scripted(SCRIPT).run::<@@type@@>(include_str!("../order.json"));
+    let order: Value = serde_json::from_str(include_str!("../order.json")).unwrap();
+    let run = Harness::scripted(SCRIPT).run::<@@type@@>(&order);
     run.result.as_ref().unwrap();
-    let page = run.text("index.html");
-    for expected in
-        ["<html lang=\"en\">", "Green Gate Gardens", "<li>Lawn care</li>", "--brand: #2f6f4f"]
-    {
-        assert!(page.contains(expected), "{expected} is missing in {page}");
+    let page = as_read(run.text("index.html"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let services = order["services"].as_array().into_iter().flatten();
+    let mut expected: Vec<String> =
+        services.map(|service| format!("<li>{}</li>", text(service))).collect();
+    expected.push(format!("<html lang=\"{}\">", text(&order["locale"])));
+    expected.push(text(&order["business_name"]));
+    for expected in expected {
+        assert!(page.contains(&expected), "{expected} is missing in {page}");
     }
     assert!(run.file("assets/site.css").is_some());
     assert!(run.text("assets/icon.svg").contains(">G</text>"));
