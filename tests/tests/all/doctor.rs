@@ -101,6 +101,19 @@ fn when_all_is_well_it_says_so_and_what_it_looked_at() {
 }
 
 #[test]
+fn a_database_that_no_worker_can_make_is_named() {
+    let configuration = provider("http://127.0.0.1:9/v1")
+        + "[database]\nurl = \"sqlite://no-such-folder/orders.db\"\n";
+    let bench = bench(&configuration);
+    let says = ["no-such-folder/orders.db", "cannot be written to", "`database.url`"];
+    one_wrong(&bench, &["--offline"], "database", &says);
+
+    std::fs::create_dir(bench.path().join("no-such-folder")).unwrap();
+    assert_eq!(doctor(&bench, &["--offline"]).code, 0);
+    assert_eq!(std::fs::read_dir(bench.path().join("no-such-folder")).unwrap().count(), 0);
+}
+
+#[test]
 fn e2_a_provider_that_cannot_serve_its_route_is_named() {
     let unauthorized = |_: &sitewright_tests::chat_server::Call| Answer::Http {
         status: 401,

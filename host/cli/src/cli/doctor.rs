@@ -1,5 +1,6 @@
 //! `sitewright doctor`: checks the installation and reports what to fix.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -108,11 +109,36 @@ async fn database(config: &Config) -> Result<String, String> {
             Ok(format!("{shown}, schema version {SCHEMA_VERSION}"))
         }
         Err(SetupError::Database(error)) if error.is_without_tables() => {
+            can_be_made(config.database.expose())?;
             Ok("it has no tables yet: `sitewright migrate` or the first worker makes them"
                 .to_owned())
         }
         Err(error) => Err(whole(&error)),
     }
+}
+
+/// Checks that the first worker can make the file of a SQLite database that is not there yet.
+/// Leaves no file behind.
+///
+/// # Errors
+/// The folder that cannot be written to, why, and what to do.
+fn can_be_made(url: &str) -> Result<(), String> {
+    let Some(path) = url.strip_prefix("sqlite://").and_then(|path| path.split('?').next()) else {
+        return Ok(());
+    };
+    // SQLite reads `%20` in a path as a space; `:memory:` is no path.
+    if !path.starts_with('/') || path.contains('%') || Path::new(path).exists() {
+        return Ok(());
+    }
+    let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
+    let written = std::fs::metadata(folder).and_then(|_| tempfile::tempfile_in(folder));
+    written.map(drop).map_err(|error| {
+        format!(
+            "there is no file `{path}` yet, and a worker cannot make it, because its folder cannot \
+             be written to: {error}; make the folder and give the host's user write access to it, \
+             or name another file with `database.url`"
+        )
+    })
 }
 
 /// Whether receivers and senders of webhooks and the identity provider can be used, if the
