@@ -144,7 +144,8 @@ pub use events::{Event, Export, Failure, NewEvent};
 pub use failures::OrderToRetry;
 pub use handler::{Handler, Publisher, Stop, StopReason};
 pub use holds::{
-    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
+    Gate, Hold, HoldCause, HoldId, HoldKind, HoldScope, NewHold, OwnQueue, Probing, Served, Sweep,
+    Swept,
 };
 pub use hooks::{
     HookDelivery, HookDeliveryFilter, HookDeliveryState, HookOutcome, NewHookDelivery,

@@ -20,7 +20,7 @@ use sitewright_ai::{
 };
 use sitewright_jobs::{
     Backoff, BreakerSeries, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId,
-    HoldKind, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
+    HoldKind, HoldScope, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
 };
 use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -185,8 +185,9 @@ impl Holds {
     /// Records an attempt that made a site.
     pub(super) async fn succeeded(&self, claimed: &Claimed) {
         let template = HoldId::new(HoldKind::Template, &*claimed.template);
+        let tenant = HoldScope::of_tenant(claimed.tenant.as_deref());
         for route in self.routes_of_template(&claimed.template) {
-            self.circuits.record_success(route);
+            self.circuits.record_success(route, &tenant);
         }
         for probe in &claimed.probes {
             // The replies of an order may all come from its journal, which tells nothing of a key.
@@ -194,7 +195,7 @@ impl Holds {
                 self.release(probe, "the order that was let through made its site").await;
             }
         }
-        self.circuits.record_success(template);
+        self.circuits.record_success(template, &tenant);
     }
 
     /// The hold for which the order of a failed attempt waits, if the failure is not its own.
@@ -232,22 +233,9 @@ impl Holds {
         let declared = route.filter(|id| self.routes_of_template(&claimed.template).contains(id));
         let of = declared.unwrap_or_else(|| HoldId::new(HoldKind::Template, &*claimed.template));
         let fingerprint = record.fingerprint.as_deref().filter(|_| counts);
-        let known = self.known.read().get(&of).cloned();
-        let hold = match (fingerprint, known) {
-            (None, _) => None,
-            // It began before the circuit opened, or is the probe.
-            (Some(fingerprint), Some(known))
-                if known.fingerprint.as_deref() == Some(fingerprint) =>
-            {
-                Some(self.of_circuit(of.clone(), fingerprint, known.reason))
-            }
-            (Some(fingerprint), _) => {
-                let opened = self.circuits.record_failure(&of, fingerprint);
-                opened.map(|opened| {
-                    let reason = circuit_reason(&of, fingerprint, record, opened);
-                    self.of_circuit(of.clone(), fingerprint, reason)
-                })
-            }
+        let hold = match fingerprint {
+            None => None,
+            Some(fingerprint) => self.of_circuits(claimed, &of, fingerprint, record).await,
         };
         if let Some(hold) = &hold {
             self.found(hold);
@@ -256,12 +244,16 @@ impl Holds {
             if hold.as_ref().is_some_and(|hold| hold.id == *probe) {
                 continue;
             }
+            // It ran and ended otherwise.
+            let ended_otherwise = || {
+                fingerprint.is_some_and(|fingerprint| !self.is_held_for(probe, fingerprint))
+                    && of.is_of_same(probe)
+            };
             let is_over = match probe.kind {
-                // It ran and ended otherwise.
-                HoldKind::Template => fingerprint.is_some() && of == *probe,
-                HoldKind::Route if self.is_circuit(probe) => fingerprint.is_some() && of == *probe,
+                HoldKind::Template => ended_otherwise(),
+                HoldKind::Route if self.is_circuit(probe) => ended_otherwise(),
                 HoldKind::Route => {
-                    fault::has_answer(record, |purpose| self.route_of(purpose) == *probe)
+                    fault::has_answer(record, |purpose| self.route_of(purpose).is_of_same(probe))
                 }
                 HoldKind::Missing => false,
             };
@@ -270,6 +262,47 @@ impl Holds {
             }
         }
         hold
+    }
+
+    /// The hold of the circuit that an order with such a failure waits for: the order began before
+    /// it opened, is its probe, or opens it.
+    async fn of_circuits(
+        &self,
+        claimed: &Claimed,
+        of: &HoldId,
+        fingerprint: &str,
+        record: &FailureRecord,
+    ) -> Option<NewHold> {
+        let tenant = HoldScope::of_tenant(claimed.tenant.as_deref());
+        for id in [of.clone(), of.clone().within(tenant.clone())] {
+            let held = self.known.read().get(&id).cloned();
+            if let Some(held) = held
+                && held.fingerprint.as_deref() == Some(fingerprint)
+            {
+                return Some(self.of_circuit(id, fingerprint, held.reason));
+            }
+        }
+        let opened = self.circuits.record_failure(of, &tenant, fingerprint)?;
+        let scope = match &opened.scope {
+            HoldScope::NoTenant => self.scope_without_tenant().await,
+            scope => scope.clone(),
+        };
+        let id = of.clone().within(scope);
+        let reason = circuit_reason(&id, fingerprint, record, &opened);
+        Some(self.of_circuit(id, fingerprint, reason))
+    }
+
+    /// Whose orders wait together with one that has no tenant: all, unless others have one.
+    async fn scope_without_tenant(&self) -> HoldScope {
+        match self.database.has_tenants().await {
+            Ok(false) => HoldScope::All,
+            Ok(true) => HoldScope::NoTenant,
+            Err(error) => {
+                tracing::debug!(%error, "it is not known whether there are orders of tenants");
+                // The same orders, if no other one has a tenant.
+                HoldScope::NoTenant
+            }
+        }
     }
 
     /// Knows a hold before the database has it, so that no further order meets its cause, and
@@ -320,6 +353,12 @@ impl Holds {
 
     fn is_circuit(&self, id: &HoldId) -> bool {
         self.known.read().get(id).is_some_and(|known| known.cause == HoldCause::Circuit)
+    }
+
+    /// Whether it is held because of the failure with this fingerprint.
+    fn is_held_for(&self, id: &HoldId, fingerprint: &str) -> bool {
+        let known = self.known.read();
+        known.get(id).is_some_and(|known| known.fingerprint.as_deref() == Some(fingerprint))
     }
 
     /// Whether it is held, and not because a circuit is open.
@@ -501,12 +540,15 @@ impl Holds {
         Ok(())
     }
 
-    /// A template whose file was replaced is tried again at once.
+    /// A template whose file was replaced is tried again at once, by whoever waits for it.
     async fn release_replaced(&self, template: &str) {
-        let id = HoldId::new(HoldKind::Template, template);
-        if self.is_circuit(&id) {
-            let release = self.database.release_hold(&id).await;
-            self.released_with(&id, release, "the template was replaced");
+        let replaced = HoldId::new(HoldKind::Template, template);
+        let known: Vec<HoldId> = self.known.read().keys().cloned().collect();
+        for id in known.iter().filter(|id| id.is_of_same(&replaced)) {
+            if self.is_circuit(id) {
+                let release = self.database.release_hold(id).await;
+                self.released_with(id, release, "the template was replaced");
+            }
         }
     }
 
@@ -572,10 +614,17 @@ fn circuit_reason(
     id: &HoldId,
     fingerprint: &str,
     record: &FailureRecord,
-    Opened { alike, of }: Opened,
+    Opened { alike, of, .. }: &Opened,
 ) -> String {
+    let (is_held, whose) = match &id.scope {
+        HoldScope::All => ("is held".to_owned(), "its"),
+        HoldScope::Tenant(tenant) => {
+            (format!("is held for the orders of the tenant `{tenant}`"), "their")
+        }
+        HoldScope::NoTenant => ("is held for the orders without a tenant".to_owned(), "their"),
+    };
     format!(
-        "the {} `{}` is held: {alike} of its last {of} attempts ended with the same failure \
+        "the {} `{}` {is_held}: {alike} of {whose} last {of} attempts ended with the same failure \
          ({fingerprint}): {}; see `sitewright failures list`, fix it or `sitewright route release \
          {id}`",
         id.kind, id.name, record.message
@@ -592,7 +641,7 @@ fn alarm(id: &HoldId, cause: HoldCause, reason: &str) {
 }
 
 impl Gate for Holds {
-    fn holds_of(&self, template: &str) -> Vec<HoldId> {
+    fn holds_of(&self, template: &str, tenant: Option<&str>) -> Vec<HoldId> {
         if !self.catalogue.has(template) {
             self.missing.notify_one();
             return vec![HoldId::new(HoldKind::Missing, template)];
@@ -602,8 +651,10 @@ impl Gate for Holds {
             return Vec::new();
         }
         let own = HoldId::new(HoldKind::Template, template);
+        let scope = HoldScope::of_tenant(tenant);
         let needed = std::iter::once(own).chain(self.routes_of_template(template));
-        needed.filter(|id| known.contains_key(id)).collect()
+        let of_each = needed.flat_map(|id| [id.clone().within(scope.clone()), id]);
+        of_each.filter(|id| known.contains_key(id)).collect()
     }
 
     fn released(&self, id: &HoldId, at: i64) {
