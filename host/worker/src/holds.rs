@@ -1,6 +1,7 @@
 //! What this worker knows about holds, and what it tells the others: which orders it may attempt,
 //! which failures are not the order's, and when a cause is gone.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,8 +13,8 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use super::circuit::{CircuitSettings, Circuits, Opened};
-use super::fault::{self, Fault};
+use super::circuit::{CircuitSettings, Circuits};
+use super::fault::{self, Fault, MetBy};
 use sitewright_ai::{
     BreakerState, BudgetUnit, Gateway, Journal, JournalEntry, JournalKey, Recalled, Request,
     UnusableReply, UsedBudget,
@@ -177,8 +178,10 @@ impl Holds {
         if probes.is_empty() {
             return journal;
         }
-        // It is to find out whether the provider answers again, so it must ask.
-        probes.iter().for_each(|probe| self.gateway.half_open(&probe.name));
+        // It is to find out whether the provider answers again, so it must ask. A circuit of one
+        // tenant's orders says nothing of the provider.
+        let asks = |probe: &&HoldId| probe.scope == HoldScope::All || self.is_held_for_fault(probe);
+        probes.iter().filter(asks).for_each(|probe| self.gateway.half_open(&probe.name));
         Arc::new(ProbeJournal { journal, holds: self.clone(), probes })
     }
 
@@ -206,10 +209,7 @@ impl Holds {
         record: &FailureRecord,
         counts: bool,
     ) -> Option<NewHold> {
-        let is_probe = |purpose: &str| {
-            let route = self.route_of(purpose);
-            claimed.probes.contains(&route) && self.is_held_for_fault(&route)
-        };
+        let is_probe = |purpose: &str| self.probed_fault(claimed, purpose).is_some();
         let fault = fault::of_probe(record, is_probe);
         // One order must not hold a route again that has just answered another. If the route is held
         // since then and this is its probe, another order has met the cause, too: a probe uses no
@@ -220,7 +220,14 @@ impl Holds {
                 && self.has_answered(&self.route_of(&fault.purpose))
         };
         if let Some(fault) = fault.filter(|fault| !is_own(fault)) {
-            let hold = self.of_fault(&fault);
+            let scope = match fault.met_by {
+                MetBy::All => HoldScope::All,
+                MetBy::Tenant => self.scope_of(claimed).await,
+                MetBy::OfProbe => self
+                    .probed_fault(claimed, &fault.purpose)
+                    .map_or(HoldScope::All, |probe| probe.scope.clone()),
+            };
+            let hold = self.of_fault(&fault, scope);
             self.found(&hold);
             return Some(hold);
         }
@@ -283,17 +290,28 @@ impl Holds {
             }
         }
         let opened = self.circuits.record_failure(of, &tenant, fingerprint)?;
-        let scope = match &opened.scope {
-            HoldScope::NoTenant => self.scope_without_tenant().await,
-            scope => scope.clone(),
+        let scope = match opened.scope {
+            HoldScope::All => HoldScope::All,
+            HoldScope::Tenant(_) | HoldScope::NoTenant => self.scope_of(claimed).await,
         };
         let id = of.clone().within(scope);
-        let reason = circuit_reason(&id, fingerprint, record, &opened);
+        let reason = circuit_reason(&id, fingerprint, record, (opened.alike, opened.of));
         Some(self.of_circuit(id, fingerprint, reason))
     }
 
-    /// Whose orders wait together with one that has no tenant: all, unless others have one.
-    async fn scope_without_tenant(&self) -> HoldScope {
+    /// The hold for a fault of the route of this purpose whose probe the order is.
+    fn probed_fault<'a>(&self, claimed: &'a Claimed, purpose: &str) -> Option<&'a HoldId> {
+        let route = self.route_of(purpose);
+        let is_probed = |probe: &&HoldId| probe.is_of_same(&route) && self.is_held_for_fault(probe);
+        claimed.probes.iter().find(is_probed)
+    }
+
+    /// Whose orders wait for what those of this order's tenant meet. Of one without a tenant: all,
+    /// unless others have one.
+    async fn scope_of(&self, claimed: &Claimed) -> HoldScope {
+        if claimed.tenant.is_some() {
+            return HoldScope::of_tenant(claimed.tenant.as_deref());
+        }
         match self.database.has_tenants().await {
             Ok(false) => HoldScope::All,
             Ok(true) => HoldScope::NoTenant,
@@ -324,9 +342,9 @@ impl Holds {
         alarm(&hold.id, hold.cause, hold.reason.as_str());
     }
 
-    fn of_fault(&self, fault: &Fault) -> NewHold {
-        let id = self.route_of(&fault.purpose);
-        let reason = message!("the route `{}` is held: {}", id.name, fault.message);
+    fn of_fault(&self, fault: &Fault, scope: HoldScope) -> NewHold {
+        let id = self.route_of(&fault.purpose).within(scope);
+        let reason = message!("the route `{}` {}: {}", id.name, is_held(&id), fault.message);
         NewHold {
             id,
             cause: fault.cause,
@@ -544,10 +562,10 @@ impl Holds {
     async fn release_replaced(&self, template: &str) {
         let replaced = HoldId::new(HoldKind::Template, template);
         let known: Vec<HoldId> = self.known.read().keys().cloned().collect();
-        for id in known.iter().filter(|id| id.is_of_same(&replaced)) {
-            if self.is_circuit(id) {
-                let release = self.database.release_hold(id).await;
-                self.released_with(id, release, "the template was replaced");
+        for id in known {
+            if id.is_of_same(&replaced) && self.is_circuit(&id) {
+                let release = self.database.release_hold(&id).await;
+                self.released_with(&id, release, "the template was replaced");
             }
         }
     }
@@ -609,25 +627,33 @@ impl Holds {
     }
 }
 
-/// What happened and what to do when a circuit opens.
+/// Says whose orders wait for a hold.
+fn is_held(id: &HoldId) -> Cow<'static, str> {
+    match &id.scope {
+        HoldScope::All => "is held".into(),
+        HoldScope::Tenant(tenant) => {
+            format!("is held for the orders of the tenant `{tenant}`").into()
+        }
+        HoldScope::NoTenant => "is held for the orders without a tenant".into(),
+    }
+}
+
+/// What happened and what to do when a circuit opens: so many of the last attempts failed alike.
 fn circuit_reason(
     id: &HoldId,
     fingerprint: &str,
     record: &FailureRecord,
-    Opened { alike, of, .. }: &Opened,
+    (alike, of): (usize, usize),
 ) -> String {
-    let (is_held, whose) = match &id.scope {
-        HoldScope::All => ("is held".to_owned(), "its"),
-        HoldScope::Tenant(tenant) => {
-            (format!("is held for the orders of the tenant `{tenant}`"), "their")
-        }
-        HoldScope::NoTenant => ("is held for the orders without a tenant".to_owned(), "their"),
-    };
+    let whose = if id.scope == HoldScope::All { "its" } else { "their" };
     format!(
-        "the {} `{}` {is_held}: {alike} of {whose} last {of} attempts ended with the same failure \
+        "the {} `{}` {}: {alike} of {whose} last {of} attempts ended with the same failure \
          ({fingerprint}): {}; see `sitewright failures list`, fix it or `sitewright route release \
          {id}`",
-        id.kind, id.name, record.message
+        id.kind,
+        id.name,
+        is_held(id),
+        record.message
     )
 }
 
@@ -693,11 +719,13 @@ impl Journal for ProbeJournal {
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         let route = self.holds.route_of(&entry.purpose);
-        // One good reply does not tell that a circuit can close, and one that another order paid for
-        // tells nothing of the provider.
-        let is_held = !entry.cached && self.holds.is_held_for_fault(&route);
-        if is_held && self.probes.contains(&route) {
-            self.holds.release(&route, "its provider answers again").await;
+        for probe in &self.probes {
+            // One good reply does not tell that a circuit can close, and one that another order paid
+            // for tells nothing of the provider.
+            let is_held = !entry.cached && self.holds.is_held_for_fault(probe);
+            if is_held && probe.is_of_same(&route) {
+                self.holds.release(probe, "its provider answers again").await;
+            }
         }
         self.journal.store(entry).await
     }
