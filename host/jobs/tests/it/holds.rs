@@ -12,6 +12,7 @@ use super::*;
 on_both! {
     an_order_of_a_held_route_is_parked_and_uses_nothing,
     one_order_at_a_time_is_the_probe_and_the_distance_grows,
+    every_second_probe_is_of_another_tenant,
     a_probe_whose_attempt_is_gone_frees_the_next_one,
     a_released_hold_makes_all_its_orders_due,
     an_operators_hold_is_not_probed_and_stays,
@@ -221,6 +222,39 @@ mod tests {
         assert_eq!((swept.probes, swept.released), (1, 0));
         assert!(is_due(&database, "b").await && !is_due(&database, "a").await);
         assert_eq!(claimed(&database, "b", &[]).await.probes, [route()]);
+    }
+
+    /// All orders of one tenant may be refused, and be parked before those of the others.
+    pub(super) async fn every_second_probe_is_of_another_tenant(place: Place) {
+        let database = place.open().await;
+        let orders = ["a1", "a2", "a3", "b1"];
+        let new = |id: &str| NewOrder {
+            tenant: Some(id[..1].to_owned()),
+            ..NewOrder::new(id, "t", "{}")
+        };
+        database.enqueue_all(orders.map(new).into()).await.unwrap();
+        database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        for (id, at) in orders.iter().zip(1..) {
+            parked(&database, id, &[route()]).await;
+            let parked =
+                format!("UPDATE sitewright_orders SET updated_at = {at} WHERE id = '{id}'");
+            place.sql(&parked).await;
+        }
+        for expected in ["a1", "b1", "a2", "b1", "a3"] {
+            place.sql("UPDATE sitewright_holds SET next_probe_at = 0").await;
+            let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+            assert_eq!(swept.probes, 1, "{expected}");
+            for id in orders {
+                assert_eq!(is_due(&database, id).await, id == expected, "{id}, not {expected}");
+            }
+            let probe = claimed(&database, expected, &[route()]).await;
+            assert_eq!(probe.probes, [route()]);
+            let resolution = Resolution::Hold {
+                failure: Some(failure("ai", "403")),
+                hold: Box::new(hold(route(), Duration::from_secs(60))),
+            };
+            database.complete(&probe, &resolution, AttemptLimits::default()).await.unwrap();
+        }
     }
 
     pub(super) async fn a_probe_whose_attempt_is_gone_frees_the_next_one(place: Place) {
