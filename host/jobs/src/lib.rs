@@ -130,7 +130,9 @@ pub use batch_items::{
 };
 pub use breakers::{Breaker, NewBreaker};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
-pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
+pub use bulk_runs::{
+    BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, MAX_BULK_RUNS_OF_TENANT, NewBulkRun,
+};
 pub use counts::{AttemptCounts, ProblemLevel};
 pub use database::Database;
 pub use delayed::DelayedOrder;
