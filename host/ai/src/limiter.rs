@@ -5,10 +5,10 @@
 //! count for the breaker of the address. How many calls of a model are let through at once is also
 //! learned from the provider's 429s.
 //!
-//! A breaker counts what tells of the provider's health: not what it says of a request, and not what
-//! one order may have provoked with its words alone. It rejects the calls of the order whose calls
-//! failed; those of all orders of a tenant if calls of two of them have failed; and all calls if
-//! calls of two tenants have, or with a failure that every call would have met. Whoever succeeds
+//! A breaker counts what tells of the provider's health: not what it says of a request, and not
+//! what one order may have provoked with its words alone. It rejects the calls of the order whose
+//! calls failed; those of all orders of a tenant if calls of two of them have failed; and all calls
+//! if calls of two tenants have, or with a failure that every call would have met. Whoever succeeds
 //! meanwhile closes it.
 //!
 //! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
@@ -380,8 +380,8 @@ struct Opened {
     failing: Failing,
     /// Who met `last`.
     met_by: Option<Arc<Caller>>,
-    /// Whether a call of another tenant was rejected since: the next probe is one of others, so that
-    /// a tenant whose calls all fail does not make all probes.
+    /// Whether a call of another tenant was rejected since: the next probe is one of others, so
+    /// that a tenant whose calls all fail does not make all probes.
     others_wait: bool,
 }
 

@@ -77,8 +77,8 @@ impl Circuits {
         self.last.lock().entry(of).or_default().add(self.settings, tenant, None);
     }
 
-    /// Counts a failure of an order of this tenant. `Some` if a circuit opens with it; counting then
-    /// begins anew for whose it is.
+    /// Counts a failure of an order of this tenant. `Some` if a circuit opens with it; counting
+    /// then begins anew for whose it is.
     pub(super) fn record_failure(
         &self,
         of: &HoldId,

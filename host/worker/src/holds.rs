@@ -720,8 +720,8 @@ impl Journal for ProbeJournal {
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         let route = self.holds.route_of(&entry.purpose);
         for probe in &self.probes {
-            // One good reply does not tell that a circuit can close, and one that another order paid
-            // for tells nothing of the provider.
+            // One good reply does not tell that a circuit can close, and one that another order
+            // paid for tells nothing of the provider.
             let is_held = !entry.cached && self.holds.is_held_for_fault(probe);
             if is_held && probe.is_of_same(&route) {
                 self.holds.release(probe, "its provider answers again").await;

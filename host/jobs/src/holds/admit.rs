@@ -12,8 +12,8 @@ use crate::driver::{Tx, args, river, sql};
 /// What a worker knows about the holds of an order, without asking the database.
 pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// The holds that an order of this template and with the label of this tenant has to pass on
-    /// this worker. Called for each claim, so it must be fast and must not wait; empty if nothing is
-    /// held.
+    /// this worker. Called for each claim, so it must be fast and must not wait; empty if nothing
+    /// is held.
     fn holds_of(&self, template: &str, tenant: Option<&str>) -> Vec<HoldId>;
 
     /// A hold that [`holds_of`](Self::holds_of) named was released at `at`, in milliseconds since

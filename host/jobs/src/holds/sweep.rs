@@ -173,8 +173,8 @@ impl Database {
         Ok(released)
     }
 
-    /// Makes an order due that is parked, before all others. It stays parked until it is claimed: the
-    /// claim makes it the probe. Whether there is one.
+    /// Makes an order due that is parked, before all others. It stays parked until it is claimed:
+    /// the claim makes it the probe. Whether there is one.
     async fn let_one_through(&self, hold: &str) -> Result<bool, Error> {
         let id = hold.to_owned();
         self.write("letting one order of a hold through", move |tx| {
@@ -372,9 +372,9 @@ impl Known {
     }
 }
 
-/// The parked order that is the next probe of a hold of which `probes` have failed: the one that has
-/// been parked the longest, and every second time the first of another tenant, because the orders of
-/// one may be all that meet the cause.
+/// The parked order that is the next probe of a hold of which `probes` have failed: the one that
+/// has been parked the longest, and every second time the first of another tenant, because the
+/// orders of one may be all that meet the cause.
 async fn next_probe(tx: &mut Tx, hold: &str, probes: i64) -> Result<Option<String>, sqlx::Error> {
     let longest = sql!(
         "SELECT id, tenant FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}

@@ -335,7 +335,7 @@ mod tests {
 
     pub(super) async fn a_hold_of_one_tenants_orders_stops_nobody_else(place: Place) {
         let database = place.open().await;
-        let mut orders = vec![("none", None)];
+        let mut orders: Vec<(&str, Option<&str>)> = vec![("none", None)];
         let of = |orders: &[(&str, Option<&str>)]| -> Vec<NewOrder> {
             let new = |(id, tenant): &(&str, Option<&str>)| NewOrder {
                 tenant: tenant.map(str::to_owned),
