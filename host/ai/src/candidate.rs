@@ -471,7 +471,8 @@ impl Candidate {
             let location = self.location(route);
             let message = hint::message(&location, &opened.for_others());
             let words = Some(hint::message(&location, opened));
-            Box::new(BreakerOpened { status, message, words, of_probe: opened.of_probe })
+            let (of_probe, open_for) = (opened.of_probe, failed.failure.open_for);
+            Box::new(BreakerOpened { status, message, words, of_probe, open_for })
         });
         let attempt = Attempt {
             outcome: AttemptOutcome::Failed(failed.failure.kind),

@@ -359,7 +359,8 @@ impl<'a> Dispatch<'a> {
         };
         let begin = Instant::now();
         let deadline = self.call.deadline;
-        let permit = candidate.limiter.acquire(&candidate.model, estimate.prompt, deadline).await;
+        let (caller, model) = (self.call.caller(), &candidate.model);
+        let permit = candidate.limiter.acquire_for(caller, model, estimate.prompt, deadline).await;
         let notes = Notes { waited_ms: millis(begin.elapsed()), ..notes };
         match permit {
             // Boxed to keep the future of a call that waits for the model small.

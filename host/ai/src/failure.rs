@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::answer::Answer;
 use super::wire::{HttpHead, excerpt};
-use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit, Usage};
+use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit, OpenFor, Usage};
 use sitewright_model::failure::Problem;
 use sitewright_model::message::Message;
 
@@ -56,6 +56,8 @@ pub(super) struct AttemptFailure {
     pub(super) between: Option<Between>,
     /// The failure that opened the circuit breaker which rejected this request.
     pub(super) opened_by: Option<Box<AttemptFailure>>,
+    /// Whose calls that breaker rejects.
+    pub(super) open_for: OpenFor,
     /// Whether a probe met it, and no order.
     pub(super) of_probe: bool,
     /// Whether no connection could be made, so that the provider cannot have seen the request.
@@ -83,6 +85,7 @@ impl AttemptFailure {
             unsent: None,
             between: None,
             opened_by: None,
+            open_for: OpenFor::All,
             of_probe: false,
             unconnected: false,
             unusable: None,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::batch::{Batched, BatchedEnd};
 use super::budget::{OrderBudget, Spent};
+use super::caller::Caller;
 use super::candidate::Candidate;
 use super::config::{AiConfig, BatchConfig, BudgetConfig, ConfigError};
 use super::day_budget::{DayBudgets, UsedBudget};
@@ -58,6 +59,11 @@ impl CallContext {
     /// A call without budget, journal and judge.
     pub fn new(call_id: CallId, deadline: Instant) -> Self {
         CallContext { call_id, deadline, budget: None, journal: None, judge: None }
+    }
+
+    /// The order that the call is made for, if it is known.
+    pub(super) fn caller(&self) -> Option<&Arc<Caller>> {
+        self.journal.as_ref().and_then(|journal| journal.caller())
     }
 }
 

@@ -284,7 +284,8 @@ impl Asked {
         text: &mut TextSink,
     ) -> Hedged {
         let limiter = &candidate.limiter;
-        let permit = match limiter.acquire(&candidate.model, prompt, at.call.deadline).await {
+        let (caller, model) = (at.call.caller(), &candidate.model);
+        let permit = match limiter.acquire_for(caller, model, prompt, at.call.deadline).await {
             Ok(permit) => Box::new(permit),
             Err(failure) => return Hedged::Rejected(Box::new(failure)),
         };

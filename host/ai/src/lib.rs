@@ -15,6 +15,7 @@
 //! | `hedge` | when are two candidates asked at once, and which one counts? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
 //! | `retry`, `limiter`, `learned_limit` | when again, and how many at once? |
+//! | `caller` | for whom is a call made, and who fails with it? |
 //! | `budget`, `day_budget` | how much in total? |
 //! | `journal`, `reply_cache` | which replies were paid for already, by the order or by another? |
 //! | `batch` | which calls wait for a batch, and how is one sent and read? |
@@ -41,6 +42,7 @@ mod answer;
 mod anthropic;
 mod batch;
 mod budget;
+mod caller;
 mod candidate;
 mod client_error;
 mod clock;

@@ -5,6 +5,12 @@
 //! count for the breaker of the address. How many calls of a model are let through at once is also
 //! learned from the provider's 429s.
 //!
+//! A breaker counts what tells of the provider's health: not what it says of a request, and not
+//! what one order may have provoked with its words alone. It rejects the calls of the order whose
+//! calls failed; those of all orders of a tenant if calls of two of them have failed; and all calls
+//! if calls of two tenants have, or with a failure that every call would have met. Whoever succeeds
+//! meanwhile closes it.
+//!
 //! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
 //! apply meanwhile.
 
@@ -23,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::caller::{Caller, Failing, is_of_same_tenant};
 use super::config::{BreakerConfig, LimitsConfig};
 use super::failure::AttemptFailure;
 use super::learned_limit::{LearnedLimit, LearnedSlot};
@@ -62,6 +69,7 @@ pub(super) struct Permit {
     learned: LearnedSlot,
     address: Admitted,
     model: Admitted,
+    caller: Option<Arc<Caller>>,
     estimate: u64,
 }
 
@@ -74,9 +82,9 @@ struct Admitted {
 }
 
 impl Admitted {
-    fn record(&mut self, failure: Option<&AttemptFailure>) {
+    fn record(&mut self, failure: Option<&AttemptFailure>, caller: Option<&Arc<Caller>>) {
         self.probe = false;
-        self.breaker.record(failure);
+        self.breaker.record(failure, caller);
     }
 }
 
@@ -118,24 +126,36 @@ impl Limiter {
         }
     }
 
-    fn check(&self, model: &str) -> Result<(), AttemptFailure> {
-        self.address.check()?;
-        self.of(model).breaker.check()
+    fn check(&self, model: &str, caller: Option<&Arc<Caller>>) -> Result<(), AttemptFailure> {
+        self.address.check(caller)?;
+        self.of(model).breaker.check(caller)
     }
 
-    /// Waits for a permit to call this model, until the deadline at most.
+    /// Waits for a permit to call this model for this order, until the deadline at most.
     ///
     /// # Errors
     /// A breaker is open, or the deadline does not leave enough time. Nothing was sent.
-    pub(super) async fn acquire(
+    pub(super) async fn acquire_for(
         &self,
+        caller: Option<&Arc<Caller>>,
         model: &str,
         tokens: u64,
         deadline: Instant,
     ) -> Result<Permit, AttemptFailure> {
         // Fail fast if a breaker would reject the call after its wait.
-        self.check(model)?;
-        self.wait(model, tokens, deadline, false).await
+        self.check(model, caller)?;
+        self.wait(caller, model, tokens, deadline, false).await
+    }
+
+    /// The same for a call that is made for no order.
+    #[cfg(test)]
+    async fn acquire(
+        &self,
+        model: &str,
+        tokens: u64,
+        deadline: Instant,
+    ) -> Result<Permit, AttemptFailure> {
+        self.acquire_for(None, model, tokens, deadline).await
     }
 
     /// The same for a probe: an open breaker does not reject it, and its result sets the state of
@@ -146,11 +166,12 @@ impl Limiter {
         tokens: u64,
         deadline: Instant,
     ) -> Result<Permit, AttemptFailure> {
-        self.wait(model, tokens, deadline, true).await
+        self.wait(None, model, tokens, deadline, true).await
     }
 
     async fn wait(
         &self,
+        caller: Option<&Arc<Caller>>,
         model: &str,
         tokens: u64,
         deadline: Instant,
@@ -214,9 +235,10 @@ impl Limiter {
                 }
             }
         }
-        let address = CircuitBreaker::admit(&self.address, to_probe)?;
-        let model = CircuitBreaker::admit(&breaker, to_probe)?;
-        Ok(Permit { _slot: slot, learned, address, model, estimate: tokens })
+        let address = CircuitBreaker::admit(&self.address, caller, to_probe)?;
+        let model = CircuitBreaker::admit(&breaker, caller, to_probe)?;
+        let caller = caller.cloned();
+        Ok(Permit { _slot: slot, learned, address, model, caller, estimate: tokens })
     }
 
     /// Lets calls of this model through at once, also if a breaker would reject them: somebody has
@@ -250,21 +272,22 @@ impl Limiter {
     /// Whether a breaker rejects calls at the moment.
     #[cfg(test)]
     fn is_open(&self) -> bool {
-        self.check("m").is_err()
+        self.check("m", None).is_err()
     }
 }
 
 impl Permit {
     /// Reports the result of the call to the breakers.
     pub(super) fn complete(mut self, failure: Option<&AttemptFailure>) {
-        self.model.record(failure);
+        let caller = self.caller.as_ref();
+        self.model.record(failure, caller);
         self.learned.complete(failure);
         match failure {
             // Nothing is known of the address.
             Some(failure) if failure.kind == AiErrorKind::Cancelled => {}
-            Some(failure) if is_unreachable(failure) => self.address.record(Some(failure)),
+            Some(failure) if is_unreachable(failure) => self.address.record(Some(failure), caller),
             // It answered, whatever it said.
-            _ => self.address.record(None),
+            _ => self.address.record(None, caller),
         }
     }
 }
@@ -329,13 +352,59 @@ struct CircuitBreaker {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// Calls are let through. `failures` is the number of consecutive failures.
-    Closed { failures: u32 },
-    /// Calls are rejected until `until`; then one is let through as a probe.
-    ///
-    /// `last` is the failure that opened the breaker. Rejected calls report it, so that no record
-    /// ends with "nothing was sent" (failure catalogue A2).
-    Open { until: Instant, failures: u32, last: Box<AttemptFailure>, probing: bool },
+    /// Calls are let through.
+    Closed {
+        /// The number of consecutive failures.
+        failures: u32,
+        /// Whose they are; `None` if there are none.
+        failing: Option<Failing>,
+    },
+    Open(Box<Opened>),
+}
+
+impl State {
+    const CLOSED: State = State::Closed { failures: 0, failing: None };
+}
+
+/// A breaker that rejects calls.
+#[derive(Debug, Clone)]
+struct Opened {
+    /// Until then they are rejected; then one is let through as a probe.
+    until: Instant,
+    failures: u32,
+    /// The failure that opened the breaker. Rejected calls report it, so that no record ends with
+    /// "nothing was sent" (failure catalogue A2).
+    last: AttemptFailure,
+    probing: bool,
+    /// Whose calls are rejected.
+    failing: Failing,
+    /// Who met `last`.
+    met_by: Option<Arc<Caller>>,
+    /// Whether a call of another tenant was rejected since: the next probe is one of others, so
+    /// that a tenant whose calls all fail does not make all probes.
+    others_wait: bool,
+}
+
+impl Opened {
+    /// When a call of this order may be let through as a probe. A call of whoever met the last
+    /// failure waits once more as long if others do.
+    fn turn(&self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> Instant {
+        if self.others_wait && is_of_same_tenant(self.met_by.as_ref(), caller) {
+            self.until + cool_down
+        } else {
+            self.until
+        }
+    }
+
+    fn rejects(&self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> bool {
+        self.failing.concerns(caller)
+            && (self.probing || Instant::now() < self.turn(caller, cool_down))
+    }
+
+    fn reject(&mut self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> AttemptFailure {
+        self.others_wait |= !is_of_same_tenant(self.met_by.as_ref(), caller);
+        rejected(self, self.turn(caller, cool_down))
+    }
 }
 
 /// A breaker that is open.
@@ -355,120 +424,150 @@ impl CircuitBreaker {
     fn open(&self) -> Option<Open> {
         match &*self.state.lock() {
             State::Closed { .. } => None,
-            State::Open { until, failures, last, .. } => Some(Open {
-                failures: *failures,
-                kind: last.kind,
-                status: last.http.as_ref().map(|http| http.status),
-                closed_for: until.saturating_duration_since(Instant::now()),
+            State::Open(opened) => Some(Open {
+                failures: opened.failures,
+                kind: opened.last.kind,
+                status: opened.last.http.as_ref().map(|http| http.status),
+                closed_for: opened.until.saturating_duration_since(Instant::now()),
             }),
         }
     }
 
     fn new(config: BreakerConfig) -> Arc<Self> {
-        Arc::new(CircuitBreaker { config, state: Mutex::new(State::Closed { failures: 0 }) })
+        Arc::new(CircuitBreaker { config, state: Mutex::new(State::CLOSED) })
     }
 
-    fn check(&self) -> Result<(), AttemptFailure> {
-        match &*self.state.lock() {
-            State::Open { until, failures, last, probing }
-                if *probing || Instant::now() < *until =>
-            {
-                Err(rejected(*until, *failures, last))
+    fn cool_down(&self) -> Duration {
+        Duration::from_millis(self.config.cool_down_ms)
+    }
+
+    fn check(&self, caller: Option<&Arc<Caller>>) -> Result<(), AttemptFailure> {
+        match &mut *self.state.lock() {
+            State::Open(opened) if opened.rejects(caller, self.cool_down()) => {
+                Err(opened.reject(caller, self.cool_down()))
             }
             _ => Ok(()),
         }
     }
 
     /// Lets a call through, perhaps as the probe.
-    fn admit(breaker: &Arc<Self>, to_probe: bool) -> Result<Admitted, AttemptFailure> {
-        let probe = breaker.let_through(to_probe)?;
+    fn admit(
+        breaker: &Arc<Self>,
+        caller: Option<&Arc<Caller>>,
+        to_probe: bool,
+    ) -> Result<Admitted, AttemptFailure> {
+        let probe = breaker.let_through(caller, to_probe)?;
         Ok(Admitted { breaker: breaker.clone(), probe })
     }
 
     /// Whether the call that is let through is the probe.
-    fn let_through(&self, to_probe: bool) -> Result<bool, AttemptFailure> {
+    fn let_through(
+        &self,
+        caller: Option<&Arc<Caller>>,
+        to_probe: bool,
+    ) -> Result<bool, AttemptFailure> {
         match &mut *self.state.lock() {
             State::Closed { .. } => Ok(false),
-            State::Open { until, probing, .. }
-                if to_probe || (!*probing && Instant::now() >= *until) =>
-            {
-                *probing = true;
-                Ok(true)
+            State::Open(opened) if !to_probe && opened.rejects(caller, self.cool_down()) => {
+                Err(opened.reject(caller, self.cool_down()))
             }
-            State::Open { until, failures, last, .. } => Err(rejected(*until, *failures, last)),
+            State::Open(opened) => {
+                // A call of others is none: they may all try.
+                let probes = to_probe || opened.failing.concerns(caller);
+                opened.probing |= probes;
+                Ok(probes)
+            }
         }
     }
 
-    fn record(&self, failure: Option<&AttemptFailure>) {
+    fn record(&self, failure: Option<&AttemptFailure>, caller: Option<&Arc<Caller>>) {
         let mut state = self.state.lock();
-        let before = match &*state {
-            State::Closed { failures } | State::Open { failures, .. } => *failures,
-        };
         let Some(failure) = failure else {
-            *state = State::Closed { failures: 0 };
+            *state = State::CLOSED;
             return;
         };
-        let at_once = failure.kind == AiErrorKind::Auth;
-        let (counts, probing) = match failure.kind {
+        match failure.kind {
             AiErrorKind::Auth
             | AiErrorKind::Overloaded
             | AiErrorKind::Timeout
             | AiErrorKind::Connection
-            | AiErrorKind::Protocol => (true, false),
+            | AiErrorKind::Protocol => {}
             // Not a sign of the provider's health.
-            AiErrorKind::RateLimited | AiErrorKind::Cancelled => (false, false),
-            // The provider responded, so it is reachable.
-            _ => {
-                *state = State::Closed { failures: 0 };
+            AiErrorKind::RateLimited | AiErrorKind::Cancelled => {
+                if let State::Open(opened) = &mut *state {
+                    opened.probing = false;
+                }
                 return;
             }
-        };
-        if !counts {
-            if let State::Open { probing: was, .. } = &mut *state {
-                *was = probing;
+            // The provider responded, so it is reachable.
+            _ => {
+                *state = State::CLOSED;
+                return;
             }
-            return;
         }
+        let (before, was_failing, was_open, others_wait) = match &*state {
+            State::Closed { failures, failing } => (*failures, failing.as_ref(), false, false),
+            State::Open(opened) => {
+                let is_again = is_of_same_tenant(opened.met_by.as_ref(), caller);
+                let others_wait = opened.others_wait && is_again;
+                (opened.failures, Some(&opened.failing), true, others_wait)
+            }
+        };
         let failures = before.saturating_add(1);
-        let was_open = matches!(&*state, State::Open { .. });
-        if self.config.failures > 0 && (at_once || was_open || failures >= self.config.failures) {
-            let until = Instant::now() + Duration::from_millis(self.config.cool_down_ms);
-            let last = Box::new(failure.clone());
-            *state = State::Open { until, failures, last, probing: false };
+        let met = Failing::of(caller, failure);
+        let failing = was_failing.map_or_else(|| met.clone(), |before| before.and(&met));
+        // Where one failure is enough, there is no second order to wait for.
+        let failing = if self.config.failures == 1 { failing.of_whole_tenant() } else { failing };
+        let at_once = failure.kind == AiErrorKind::Auth;
+        *state = if self.config.failures > 0
+            && (at_once || was_open || failures >= self.config.failures)
+        {
+            State::Open(Box::new(Opened {
+                until: Instant::now() + self.cool_down(),
+                failures,
+                last: failure.clone(),
+                probing: false,
+                failing,
+                met_by: caller.cloned(),
+                others_wait,
+            }))
         } else {
-            *state = State::Closed { failures };
-        }
+            State::Closed { failures, failing: Some(failing) }
+        };
     }
 
     /// Lets calls through at once, if it rejects them. The next failure that counts opens it again,
     /// as if it had not been closed.
     fn half_open(&self) {
         let mut state = self.state.lock();
-        if let State::Open { failures, .. } = &*state {
+        if let State::Open(opened) = &*state {
             // As long as nothing succeeds, the failures are in a row.
-            let failures = (*failures).max(self.config.failures.saturating_sub(1));
-            *state = State::Closed { failures };
+            let failures = opened.failures.max(self.config.failures.saturating_sub(1));
+            let failing = Some(opened.failing.clone());
+            *state = State::Closed { failures, failing };
         }
     }
 
     fn has_opened(&self) -> bool {
-        matches!(&*self.state.lock(), State::Open { .. })
+        matches!(&*self.state.lock(), State::Open(_))
     }
 
     fn release_probe(&self) {
-        if let State::Open { probing, .. } = &mut *self.state.lock() {
-            *probing = false;
+        if let State::Open(opened) = &mut *self.state.lock() {
+            opened.probing = false;
         }
     }
 }
 
-fn rejected(until: Instant, failures: u32, last: &AttemptFailure) -> AttemptFailure {
+/// What a call reports that is rejected, and may be let through at `turn`.
+fn rejected(opened: &Opened, turn: Instant) -> AttemptFailure {
+    let Opened { failures, last, failing, .. } = opened;
     // The order that is rejected may be another customer's than the one that met the failure.
     let shown = last.for_others();
-    let closed_for = until.saturating_duration_since(Instant::now());
+    let closed_for = turn.saturating_duration_since(Instant::now());
     let wait = closed_for.as_secs_f64();
     let times =
-        if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
+        if *failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
     let status = shown.http.as_ref().map(|http| format!("status {}", http.status));
     let request =
         shown.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
@@ -487,6 +586,7 @@ fn rejected(until: Instant, failures: u32, last: &AttemptFailure) -> AttemptFail
     AttemptFailure {
         asked: false,
         between: last.between,
+        open_for: failing.open_for(),
         opened_by: Some(Box::new(last.clone())),
         causes: shown.causes,
         closed_for_ms: NonZeroU32::new(u32::try_from(closed_for.as_millis()).unwrap_or(u32::MAX)),
@@ -502,7 +602,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use sitewright_model::ai::HttpDetail;
+    use sitewright_model::ai::{HttpDetail, OpenFor};
 
     const MODEL: &str = "m";
 
@@ -610,6 +710,103 @@ mod tests {
             }
             assert_eq!(limiter.is_open(), open, "{kinds:?}");
         }
+    }
+
+    /// The order that a row of a table names by its tenant and a number; `-1` has no tenant.
+    fn order(name: &str) -> Arc<Caller> {
+        let tenant = name.chars().next().filter(|tenant| *tenant != '-').map(String::from);
+        Arc::new(Caller { order: name.to_owned(), tenant })
+    }
+
+    async fn acquire_of(limiter: &Limiter, name: &str) -> Result<Permit, AttemptFailure> {
+        limiter.acquire_for(Some(&order(name)), MODEL, 0, later()).await
+    }
+
+    /// Makes the calls of these orders, one after the other: `+` succeeds, `!` cannot connect, and
+    /// all others fail.
+    async fn calls(limiter: &Limiter, orders: &str) {
+        for one in orders.split_whitespace() {
+            let name = one.trim_start_matches(['+', '!']);
+            let permit = acquire_of(limiter, name).await.unwrap();
+            let overloaded = AttemptFailure::new(AiErrorKind::Overloaded, "");
+            let unconnected = AttemptFailure {
+                unconnected: true,
+                ..AttemptFailure::new(AiErrorKind::Connection, "")
+            };
+            permit.complete(match one.chars().next() {
+                Some('+') => None,
+                Some('!') => Some(&unconnected),
+                _ => Some(&overloaded),
+            });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn whose_calls_fail_is_rejected_and_nobody_else() {
+        const ALL: &str = "a1 a2 a3 b1 -1 -2";
+        let limits = LimitsConfig::default();
+        for (what, failures, orders, rejected) in [
+            ("too few", 3, "a1 a1", ""),
+            ("one order", 3, "a1 a1 a1", "a1"),
+            ("one order without a tenant", 3, "-1 -1 -1", "-1"),
+            ("two orders of a tenant", 3, "a1 a2 a1", "a1 a2 a3"),
+            ("two orders without a tenant", 3, "-1 -2 -2", "-1 -2"),
+            ("two tenants", 3, "a1 a1 b1", ALL),
+            ("a tenant, and one without", 3, "a1 a1 -1", ALL),
+            ("what nobody can provoke", 3, "!a1 !a1 !a1", ALL),
+            ("another one succeeds in between", 3, "a1 a2 +b1 a1 a2", ""),
+            ("it is open, and another order fails", 3, "a1 a1 a1 a2", "a1 a2 a3"),
+            ("it is open, and another tenant fails", 3, "a1 a2 a1 b1", ALL),
+            ("it is open, and another tenant succeeds", 3, "a1 a2 a1 +b1", ""),
+            ("one failure is enough", 1, "a1", "a1 a2 a3"),
+            ("one is enough, without tenants", 1, "-1", "-1 -2"),
+        ] {
+            let limiter = Limiter::new(limits, BreakerConfig { failures, cool_down_ms: 1000 });
+            calls(&limiter, orders).await;
+            let is_rejected = |name: &&str| limiter.check(MODEL, Some(&order(name))).is_err();
+            let found: Vec<&str> = ALL.split_whitespace().filter(is_rejected).collect();
+            assert_eq!(found.join(" "), rejected, "{what}");
+            assert_eq!(limiter.is_open(), rejected == ALL, "{what}: a call of no order");
+            assert_eq!(limiter.has_opened(MODEL), !rejected.is_empty(), "{what}");
+        }
+        let limiter = limiter(limits);
+        calls(&limiter, "a1 a1 a1").await;
+        for (next, name, open_for) in
+            [("", "a1", OpenFor::Order), ("a2", "a1", OpenFor::Tenant), ("b1", "c1", OpenFor::All)]
+        {
+            calls(&limiter, next).await;
+            let rejected = acquire_of(&limiter, name).await.unwrap_err();
+            assert_eq!((rejected.open_for, rejected.asked), (open_for, false), "{next}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn a_tenant_whose_calls_all_fail_does_not_make_all_probes() {
+        for others_wait in [true, false] {
+            let limiter = limiter(LimitsConfig::default());
+            calls(&limiter, "a1 a1 b1").await;
+            advance(Duration::from_millis(1000)).await;
+            calls(&limiter, "a1").await;
+            assert!(acquire_of(&limiter, "a2").await.is_err(), "the probe has failed");
+            if others_wait {
+                assert!(acquire_of(&limiter, "b1").await.is_err());
+            }
+            advance(Duration::from_millis(1000)).await;
+            let again = acquire_of(&limiter, "a2").await;
+            assert_eq!(again.is_err(), others_wait, "the next one is of another tenant");
+            if let Err(rejected) = again {
+                assert_eq!(rejected.closed_for_ms, NonZeroU32::new(1000));
+                calls(&limiter, "+b1 a2").await;
+            }
+        }
+        // If the others do not come, it is its turn again.
+        let limiter = limiter(LimitsConfig::default());
+        calls(&limiter, "a1 a1 b1").await;
+        assert!(acquire_of(&limiter, "a1").await.is_err());
+        advance(Duration::from_millis(2000)).await;
+        calls(&limiter, "b1").await;
     }
 
     #[tokio::test(start_paused = true)]

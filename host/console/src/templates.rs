@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use askama::Template as _;
-use sitewright_jobs::{HoldKind, OrderState, Stats, TemplateVersion};
+use sitewright_jobs::{HoldId, HoldKind, OrderState, Stats, TemplateVersion};
 
 use super::address;
 use super::frame::Frame;
@@ -158,7 +158,9 @@ fn versions(templates: &[TemplateFacts], now: i64) -> Vec<VersionsRow> {
 pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama::Error> {
     let TemplatesFacts { stats, unfinished, failures, .. } = facts;
     let held = |kind: HoldKind, name: &str| {
-        stats.holds.iter().any(|hold| hold.kind == kind && hold.name == name)
+        // Not of one tenant's orders only: those of others go on.
+        let all = HoldId::new(kind, name);
+        stats.holds.iter().any(|hold| hold.id == all)
     };
     let row = |template: &TemplateFacts| {
         let name = &template.name;

@@ -120,8 +120,9 @@ impl ClaimOrder {
     /// Whether the order, which this transaction has claimed, passes its holds; if not, it is
     /// parked. Asks the database only if something is held.
     async fn admit(&self, tx: &mut Tx, row: &Row, now: i64) -> Result<Admitted, sqlx::Error> {
-        let template = row.text("template")?;
-        let gate = self.gate.as_ref().map(|gate| gate.holds_of(&template)).unwrap_or_default();
+        let (template, tenant) = (row.text("template")?, row.opt_text("tenant")?);
+        let holds = self.gate.as_ref().map(|gate| gate.holds_of(&template, tenant.as_deref()));
+        let gate = holds.unwrap_or_default();
         let held_by = row.opt_text("held_by")?;
         if gate.is_empty() && held_by.is_none() {
             return Ok(Admitted::Runs { probes: Vec::new(), released: Vec::new() });

@@ -380,19 +380,21 @@ pub(super) async fn reopen_all_in(
          FROM ",
         " WHERE sitewright_orders.id = t.value ->> 0 AND state || '' IN {ended}
             AND ($4 = '' OR $4 LIKE '%,' || state || ',%')
-         RETURNING sitewright_orders.id AS order_id, template, priority"
+         RETURNING sitewright_orders.id AS order_id, template, tenant, priority"
     );
     let list = json_rows(orders.iter().map(|order| vec![json!(order)]));
     let mut reopened = HashMap::with_capacity(orders.len());
     for row in tx.all(sql, args![&list, config, now_ms(), &listed(only)]).await? {
-        reopened.insert(row.text("order_id")?, (row.text("template")?, row.int("priority")?));
+        let of = (row.text("template")?, row.opt_text("tenant")?, row.int("priority")?);
+        reopened.insert(row.text("order_id")?, of);
     }
     let mut share = FairShare::default();
     let mut jobs = Vec::with_capacity(reopened.len());
     // In the caller's order, so that the first one is claimed first.
     for order in orders {
-        if let Some((template, priority)) = reopened.remove(order) {
-            let priority = share.job_priority(tx, &template, priority).await?;
+        if let Some((template, tenant, priority)) = reopened.remove(order) {
+            let tenant = tenant.as_deref();
+            let priority = share.job_priority(tx, &template, tenant, priority).await?;
             jobs.push((order.clone(), priority));
         }
     }

@@ -19,6 +19,13 @@ use super::tokens::{NewAuditEntry, audit_in};
 /// Maximum number of runs that have not ended.
 pub const MAX_BULK_RUNS: i64 = 20;
 
+/// Maximum number of them of the orders of one tenant.
+pub const MAX_BULK_RUNS_OF_TENANT: i64 = 5;
+
+/// Maximum number of runs of one tenant that are made at the same time, by all servers: the places
+/// of one server are more.
+const AT_ONCE_OF_TENANT: i64 = 2;
+
 /// A run that has recorded nothing for this long has lost its process: 60 s.
 const LOST_AFTER_MS: i64 = 60_000;
 /// Runs are forgotten this long after they ended: 30 days.
@@ -200,7 +207,7 @@ impl ClaimedBulk {
 
 impl Database {
     /// Begins a run, which [`Database::claim_bulk`] returns next, and forgets old ones. `None` if
-    /// [`MAX_BULK_RUNS`] have not ended.
+    /// [`MAX_BULK_RUNS`] have not ended, or [`MAX_BULK_RUNS_OF_TENANT`] of its tenant.
     ///
     /// # Errors
     /// If the database fails.
@@ -212,10 +219,16 @@ impl Database {
                 let now = now_ms();
                 let sql = "DELETE FROM sitewright_bulk_runs WHERE seen_at < $1";
                 tx.execute(sql, args![now - FORGET_AFTER_MS]).await?;
-                let sql = "SELECT count(*) AS runs FROM sitewright_bulk_runs
+                let sql = "SELECT count(*) AS runs,
+                        CAST(coalesce(sum(CASE WHEN tenant = $1 THEN 1 ELSE 0 END), 0) AS BIGINT)
+                            AS own
+                     FROM sitewright_bulk_runs
                      WHERE state = 'running' AND selection IS NOT NULL";
-                let row = tx.optional(sql, vec![]).await?.ok_or(sqlx::Error::RowNotFound)?;
-                if row.int("runs")? >= MAX_BULK_RUNS {
+                let of_tenant = args![&run.selection.tenant];
+                let row = tx.optional(sql, of_tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
+                let is_full =
+                    row.int("runs")? >= MAX_BULK_RUNS || row.int("own")? >= MAX_BULK_RUNS_OF_TENANT;
+                if is_full {
                     return Ok(None);
                 }
                 let NewBulkRun { action, selection, selected, token, actor } = run;
@@ -235,17 +248,23 @@ impl Database {
         .await
     }
 
-    /// The oldest run that no process goes on with, for this one. `None` if there is none.
+    /// The oldest run that no process goes on with, for this one. `None` if there is none, or only
+    /// those of tenants of which two are being made.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn claim_bulk(&self) -> Result<Option<ClaimedBulk>, Error> {
         let doing = "looking for bulk actions";
         // Most looks find nothing, and write nothing.
-        let sql = "SELECT id FROM sitewright_bulk_runs
-             WHERE state = 'running' AND selection IS NOT NULL AND (owner IS NULL OR seen_at < $1)
-             ORDER BY at, id LIMIT 1";
-        let rows = self.read(doing, sql, args![now_ms() - LOST_AFTER_MS]).await?;
+        let sql = "SELECT b.id AS id FROM sitewright_bulk_runs b
+             WHERE b.state = 'running' AND b.selection IS NOT NULL
+                AND (b.owner IS NULL OR b.seen_at < $1)
+                AND (b.tenant IS NULL OR (SELECT count(*) FROM sitewright_bulk_runs r
+                    WHERE r.tenant = b.tenant AND r.state = 'running' AND r.owner IS NOT NULL
+                        AND r.seen_at >= $1) < $2)
+             ORDER BY b.at, b.id LIMIT 1";
+        let args = args![now_ms() - LOST_AFTER_MS, AT_ONCE_OF_TENANT];
+        let rows = self.read(doing, sql, args).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let id = row.text("id").map_err(|error| Error::database(doing, error))?;
         self.write("claiming a bulk action", move |tx| {

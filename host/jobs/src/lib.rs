@@ -130,7 +130,9 @@ pub use batch_items::{
 };
 pub use breakers::{Breaker, NewBreaker};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
-pub use bulk_runs::{BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun};
+pub use bulk_runs::{
+    BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, MAX_BULK_RUNS_OF_TENANT, NewBulkRun,
+};
 pub use counts::{AttemptCounts, ProblemLevel};
 pub use database::Database;
 pub use delayed::DelayedOrder;
@@ -144,7 +146,8 @@ pub use events::{Event, Export, Failure, NewEvent};
 pub use failures::OrderToRetry;
 pub use handler::{Handler, Publisher, Stop, StopReason};
 pub use holds::{
-    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, OwnQueue, Probing, Served, Sweep, Swept,
+    Gate, Hold, HoldCause, HoldId, HoldKind, HoldScope, NewHold, OwnQueue, Probing, Served, Sweep,
+    Swept,
 };
 pub use hooks::{
     HookDelivery, HookDeliveryFilter, HookDeliveryState, HookOutcome, NewHookDelivery,

@@ -355,7 +355,8 @@ async fn enqueue_in(
         if let Some(url) = &order.callback {
             set_callback_in(tx, &order.id, url).await?;
         }
-        let priority = share.job_priority(tx, &order.template, order.priority.into()).await?;
+        let (template, tenant) = (&*order.template, order.tenant.as_deref());
+        let priority = share.job_priority(tx, template, tenant, order.priority.into()).await?;
         let job = river::insert(river, tx, &order.id, priority, due).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])
             .await?;
@@ -444,14 +445,15 @@ async fn reopen_in(
             cancel_requested_at = NULL, config_version = coalesce($2, config_version),
             waiting_reason = NULL, next_attempt_at = NULL, finished_at = NULL, due_at = NULL,
             updated_at = $3
-         WHERE id = $1 AND state IN {ended} RETURNING template, priority"
+         WHERE id = $1 AND state IN {ended} RETURNING template, tenant, priority"
     );
     let Some(row) = tx.optional(sql, args![order, config, now_ms()]).await? else {
         let state = state_of(tx, order).await?;
         return Ok(state.map_or(Reopened::NoSuchOrder, Reopened::NotEnded));
     };
-    let (template, priority) = (row.text("template")?, row.int("priority")?);
-    let priority = FairShare::default().job_priority(tx, &template, priority).await?;
+    let (template, tenant) = (row.text("template")?, row.opt_text("tenant")?);
+    let (tenant, priority) = (tenant.as_deref(), row.int("priority")?);
+    let priority = FairShare::default().job_priority(tx, &template, tenant, priority).await?;
     let job = river::insert(river, tx, order, priority, None).await?;
     tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, job]).await?;
     Ok(Reopened::Queued { job })

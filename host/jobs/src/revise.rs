@@ -173,7 +173,7 @@ async fn revise_in(
     let now = now_ms();
     // Locks the row, so that no worker claims the old document meanwhile.
     let sql = "UPDATE sitewright_orders SET updated_at = updated_at WHERE id = $1
-         RETURNING state, document, template, priority, revision, job_id,
+         RETURNING state, document, template, tenant, priority, revision, job_id,
             CAST(due_at AS BIGINT) AS due_at";
     let Some(row) = tx.optional(sql, args![&new.order]).await? else {
         return Ok(Answer::NoSuchOrder);
@@ -225,7 +225,8 @@ async fn revise_in(
     let job = match row.opt_int("job_id")?.filter(|_| state.is_unclaimed()) {
         Some(old) => river::replace(river, tx, &new.order, priority, Some(old), None, due).await?,
         None => {
-            let priority = FairShare::default().job_priority(tx, wanted, priority).await?;
+            let (mut share, tenant) = (FairShare::default(), row.opt_text("tenant")?);
+            let priority = share.job_priority(tx, wanted, tenant.as_deref(), priority).await?;
             river::insert(river, tx, &new.order, priority, due).await?
         }
     };

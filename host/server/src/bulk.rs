@@ -9,7 +9,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use sitewright_failure::fingerprint::beginning;
 use sitewright_jobs::{
-    BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, NewBulkRun, OrderState, Selection,
+    BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, MAX_BULK_RUNS_OF_TENANT,
+    NewBulkRun, OrderState, Selection,
 };
 use sitewright_model::time::now_ms;
 use tokio::task::JoinSet;
@@ -168,7 +169,10 @@ pub(crate) async fn begin(
     let (token, actor) = (actor.token().map(str::to_owned), actor.name().to_owned());
     let run = NewBulkRun { action, selection, selected, token, actor };
     let run = app.database.begin_bulk(run).await?.ok_or_else(|| {
-        let detail = format!("{MAX_BULK_RUNS} bulk actions have not ended yet");
+        let detail = format!(
+            "{MAX_BULK_RUNS} bulk actions, or {MAX_BULK_RUNS_OF_TENANT} of this tenant, have not \
+             ended yet"
+        );
         Problem::new(ProblemKind::TooManyChanges, detail)
     })?;
     app.bulk_begun.notify_one();

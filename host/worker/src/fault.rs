@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sitewright_jobs::HoldCause;
-use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, Limit};
+use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -15,11 +15,24 @@ pub(super) struct Fault {
     pub(super) cause: HoldCause,
     /// The purpose of the call that met it.
     pub(super) purpose: String,
+    /// Who else meets it.
+    pub(super) met_by: MetBy,
     /// What happened and what to do.
     pub(super) message: Message,
     /// Time that the provider asked to wait before the next request. Not that for which a circuit
     /// breaker is open: probes pass it.
     pub(super) not_before: Duration,
+}
+
+/// Whose orders meet a fault, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MetBy {
+    /// All that need the route.
+    All,
+    /// Those of the same tenant: the circuit breakers are open for their calls only.
+    Tenant,
+    /// Those that wait for the hold whose probe the order is.
+    OfProbe,
 }
 
 /// The fault of the world that this failure is.
@@ -42,6 +55,7 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
             Some(Fault {
                 cause,
                 purpose: ai.purpose.clone(),
+                met_by: met_by(cause, &ai.attempts),
                 message: message.clone(),
                 not_before: Duration::from_millis(not_before),
             })
@@ -56,6 +70,7 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
             Some(Fault {
                 cause,
                 purpose: call.purpose.clone(),
+                met_by: met_by(cause, &call.attempts),
                 message: message.unwrap_or_else(|| message!("its provider refused a request")),
                 not_before: Duration::ZERO,
             })
@@ -121,8 +136,16 @@ pub(super) fn has_answer(record: &FailureRecord, purpose: impl Fn(&str) -> bool)
     })
 }
 
+/// Who else meets a fault that was met in these attempts. A breaker that is open for the calls of
+/// one tenant says nothing of those of others.
+fn met_by(cause: HoldCause, attempts: &[Attempt]) -> MetBy {
+    let mut opened = attempts.iter().filter_map(|attempt| attempt.opened_by.as_ref());
+    let is_of_tenant = opened.any(|opened| opened.open_for == OpenFor::Tenant);
+    if cause == HoldCause::Unreachable && is_of_tenant { MetBy::Tenant } else { MetBy::All }
+}
+
 /// Why all candidates of a call failed, if one of them did so for a reason that is not the order's.
-/// A rate limit has its own wait.
+/// A rate limit has its own wait, and what only this order's calls met may be its own.
 fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
     let mut last: Vec<&Attempt> = Vec::new();
     for attempt in attempts {
@@ -157,7 +180,11 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
             }
             _ => false,
         };
-        last.iter().all(is_unreachable).then_some(HoldCause::Unreachable)
+        let is_own = |one: &&Attempt| {
+            one.opened_by.as_ref().is_some_and(|opened| opened.open_for == OpenFor::Order)
+        };
+        let is_known = last.iter().all(is_unreachable) && !last.iter().any(is_own);
+        is_known.then_some(HoldCause::Unreachable)
     };
     refused.or_else(unreachable)
 }
@@ -184,6 +211,7 @@ pub(super) fn unclear(record: &FailureRecord) -> Option<Fault> {
     Some(Fault {
         cause: HoldCause::Unreachable,
         purpose: purpose.clone(),
+        met_by: MetBy::OfProbe,
         message: message.unwrap_or_else(|| message!("its provider refused a request")),
         not_before: Duration::ZERO,
     })
@@ -277,6 +305,58 @@ mod tests {
         }
     }
 
+    /// An attempt that a breaker rejected, which is open for these calls.
+    fn rejected(kind: AiErrorKind, open_for: OpenFor) -> Attempt {
+        Attempt {
+            not_sent: true,
+            opened_by: Some(Box::new(BreakerOpened {
+                status: Some(403),
+                message: message!("a bot check stands before this address"),
+                words: None,
+                of_probe: false,
+                open_for,
+            })),
+            ..attempt("a", AttemptOutcome::Failed(kind), None)
+        }
+    }
+
+    #[test]
+    fn a_breaker_that_is_open_for_one_tenant_holds_its_orders_only() {
+        use AiErrorKind as Kind;
+        let unconnected = Attempt {
+            not_sent: true,
+            ..attempt("b", AttemptOutcome::Failed(Kind::Connection), None)
+        };
+        let refused = attempt("b", AttemptOutcome::Failed(Kind::Auth), Some(401));
+        for (what, attempts, expected) in [
+            ("nobody can connect", vec![unconnected.clone()], Some(MetBy::All)),
+            ("it is open for all", vec![rejected(Kind::Protocol, OpenFor::All)], Some(MetBy::All)),
+            (
+                "it is open for the tenant",
+                vec![rejected(Kind::Protocol, OpenFor::Tenant)],
+                Some(MetBy::Tenant),
+            ),
+            (
+                "so it is, and the other candidate cannot be reached",
+                vec![rejected(Kind::Connection, OpenFor::Tenant), unconnected],
+                Some(MetBy::Tenant),
+            ),
+            (
+                "so it is, and the other one refuses the key",
+                vec![rejected(Kind::Connection, OpenFor::Tenant), refused],
+                Some(MetBy::All),
+            ),
+            ("it is open for the order", vec![rejected(Kind::Protocol, OpenFor::Order)], None),
+        ] {
+            let mut record = failed_call();
+            let message = message!("the call failed");
+            let kind = Kind::Connection;
+            let error = AiError::before_any_attempt(None, "copywriting", kind, message);
+            record.ai = Some(AiError { attempts, ..error });
+            assert_eq!(of(&record).map(|fault| fault.met_by), expected, "{what}");
+        }
+    }
+
     #[test]
     fn what_is_not_the_orders_fault_is_held_for() {
         use AiErrorKind as Kind;
@@ -309,11 +389,16 @@ mod tests {
                         message: message!("a bot check stands before this address"),
                         words: None,
                         of_probe: false,
+                        open_for: OpenFor::All,
                     })),
                     ..unsent("a", Kind::Protocol)
                 }],
                 Some(Cause::Unreachable),
             ),
+            (vec![rejected(Kind::Connection, OpenFor::All)], Some(Cause::Unreachable)),
+            (vec![rejected(Kind::Connection, OpenFor::Tenant)], Some(Cause::Unreachable)),
+            (vec![rejected(Kind::Connection, OpenFor::Order)], None),
+            (vec![rejected(Kind::Protocol, OpenFor::Order)], None),
             (vec![failed("a", Kind::Protocol, 403), failed("b", Kind::Overloaded, 503)], None),
             (vec![unsent("a", Kind::Overloaded)], None),
             (vec![failed("a", Kind::Overloaded, 503)], None),
@@ -352,6 +437,7 @@ mod tests {
                 message: message!("the key is not known"),
                 words: None,
                 of_probe: false,
+                open_for: OpenFor::All,
             })),
             ..refused.clone()
         };
@@ -461,7 +547,9 @@ mod tests {
             assert_eq!(unclear(&record).is_some(), is_unclear, "{attempts:?}");
             assert_eq!(of_probe(&record, |_| false), None, "{attempts:?}");
             let again = of_probe(&record, |purpose| purpose == "copywriting");
-            assert_eq!(again.is_some(), is_unclear, "a probe uses no attempt: {attempts:?}");
+            let met_by = again.map(|fault| fault.met_by);
+            let expected = is_unclear.then_some(MetBy::OfProbe);
+            assert_eq!(met_by, expected, "a probe uses no attempt: {attempts:?}");
         }
     }
 }

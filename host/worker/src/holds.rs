@@ -1,6 +1,7 @@
 //! What this worker knows about holds, and what it tells the others: which orders it may attempt,
 //! which failures are not the order's, and when a cause is gone.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,15 +13,15 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use super::circuit::{CircuitSettings, Circuits, Opened};
-use super::fault::{self, Fault};
+use super::circuit::{CircuitSettings, Circuits};
+use super::fault::{self, Fault, MetBy};
 use sitewright_ai::{
     BreakerState, BudgetUnit, Gateway, Journal, JournalEntry, JournalKey, Recalled, Request,
     UnusableReply, UsedBudget,
 };
 use sitewright_jobs::{
     Backoff, BreakerSeries, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId,
-    HoldKind, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
+    HoldKind, HoldScope, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
 };
 use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -177,16 +178,19 @@ impl Holds {
         if probes.is_empty() {
             return journal;
         }
-        // It is to find out whether the provider answers again, so it must ask.
-        probes.iter().for_each(|probe| self.gateway.half_open(&probe.name));
+        // It is to find out whether the provider answers again, so it must ask. A circuit of one
+        // tenant's orders says nothing of the provider.
+        let asks = |probe: &&HoldId| probe.scope == HoldScope::All || self.is_held_for_fault(probe);
+        probes.iter().filter(asks).for_each(|probe| self.gateway.half_open(&probe.name));
         Arc::new(ProbeJournal { journal, holds: self.clone(), probes })
     }
 
     /// Records an attempt that made a site.
     pub(super) async fn succeeded(&self, claimed: &Claimed) {
         let template = HoldId::new(HoldKind::Template, &*claimed.template);
+        let tenant = HoldScope::of_tenant(claimed.tenant.as_deref());
         for route in self.routes_of_template(&claimed.template) {
-            self.circuits.record_success(route);
+            self.circuits.record_success(route, &tenant);
         }
         for probe in &claimed.probes {
             // The replies of an order may all come from its journal, which tells nothing of a key.
@@ -194,7 +198,7 @@ impl Holds {
                 self.release(probe, "the order that was let through made its site").await;
             }
         }
-        self.circuits.record_success(template);
+        self.circuits.record_success(template, &tenant);
     }
 
     /// The hold for which the order of a failed attempt waits, if the failure is not its own.
@@ -205,10 +209,7 @@ impl Holds {
         record: &FailureRecord,
         counts: bool,
     ) -> Option<NewHold> {
-        let is_probe = |purpose: &str| {
-            let route = self.route_of(purpose);
-            claimed.probes.contains(&route) && self.is_held_for_fault(&route)
-        };
+        let is_probe = |purpose: &str| self.probed_fault(claimed, purpose).is_some();
         let fault = fault::of_probe(record, is_probe);
         // One order must not hold a route again that has just answered another. If the route is held
         // since then and this is its probe, another order has met the cause, too: a probe uses no
@@ -219,7 +220,14 @@ impl Holds {
                 && self.has_answered(&self.route_of(&fault.purpose))
         };
         if let Some(fault) = fault.filter(|fault| !is_own(fault)) {
-            let hold = self.of_fault(&fault);
+            let scope = match fault.met_by {
+                MetBy::All => HoldScope::All,
+                MetBy::Tenant => self.scope_of(claimed).await,
+                MetBy::OfProbe => self
+                    .probed_fault(claimed, &fault.purpose)
+                    .map_or(HoldScope::All, |probe| probe.scope.clone()),
+            };
+            let hold = self.of_fault(&fault, scope);
             self.found(&hold);
             return Some(hold);
         }
@@ -232,22 +240,9 @@ impl Holds {
         let declared = route.filter(|id| self.routes_of_template(&claimed.template).contains(id));
         let of = declared.unwrap_or_else(|| HoldId::new(HoldKind::Template, &*claimed.template));
         let fingerprint = record.fingerprint.as_deref().filter(|_| counts);
-        let known = self.known.read().get(&of).cloned();
-        let hold = match (fingerprint, known) {
-            (None, _) => None,
-            // It began before the circuit opened, or is the probe.
-            (Some(fingerprint), Some(known))
-                if known.fingerprint.as_deref() == Some(fingerprint) =>
-            {
-                Some(self.of_circuit(of.clone(), fingerprint, known.reason))
-            }
-            (Some(fingerprint), _) => {
-                let opened = self.circuits.record_failure(&of, fingerprint);
-                opened.map(|opened| {
-                    let reason = circuit_reason(&of, fingerprint, record, opened);
-                    self.of_circuit(of.clone(), fingerprint, reason)
-                })
-            }
+        let hold = match fingerprint {
+            None => None,
+            Some(fingerprint) => self.of_circuits(claimed, &of, fingerprint, record).await,
         };
         if let Some(hold) = &hold {
             self.found(hold);
@@ -256,12 +251,16 @@ impl Holds {
             if hold.as_ref().is_some_and(|hold| hold.id == *probe) {
                 continue;
             }
+            // It ran and ended otherwise.
+            let ended_otherwise = || {
+                fingerprint.is_some_and(|fingerprint| !self.is_held_for(probe, fingerprint))
+                    && of.is_of_same(probe)
+            };
             let is_over = match probe.kind {
-                // It ran and ended otherwise.
-                HoldKind::Template => fingerprint.is_some() && of == *probe,
-                HoldKind::Route if self.is_circuit(probe) => fingerprint.is_some() && of == *probe,
+                HoldKind::Template => ended_otherwise(),
+                HoldKind::Route if self.is_circuit(probe) => ended_otherwise(),
                 HoldKind::Route => {
-                    fault::has_answer(record, |purpose| self.route_of(purpose) == *probe)
+                    fault::has_answer(record, |purpose| self.route_of(purpose).is_of_same(probe))
                 }
                 HoldKind::Missing => false,
             };
@@ -270,6 +269,58 @@ impl Holds {
             }
         }
         hold
+    }
+
+    /// The hold of the circuit that an order with such a failure waits for: the order began before
+    /// it opened, is its probe, or opens it.
+    async fn of_circuits(
+        &self,
+        claimed: &Claimed,
+        of: &HoldId,
+        fingerprint: &str,
+        record: &FailureRecord,
+    ) -> Option<NewHold> {
+        let tenant = HoldScope::of_tenant(claimed.tenant.as_deref());
+        for id in [of.clone(), of.clone().within(tenant.clone())] {
+            let held = self.known.read().get(&id).cloned();
+            if let Some(held) = held
+                && held.fingerprint.as_deref() == Some(fingerprint)
+            {
+                return Some(self.of_circuit(id, fingerprint, held.reason));
+            }
+        }
+        let opened = self.circuits.record_failure(of, &tenant, fingerprint)?;
+        let scope = match opened.scope {
+            HoldScope::All => HoldScope::All,
+            HoldScope::Tenant(_) | HoldScope::NoTenant => self.scope_of(claimed).await,
+        };
+        let id = of.clone().within(scope);
+        let reason = circuit_reason(&id, fingerprint, record, (opened.alike, opened.of));
+        Some(self.of_circuit(id, fingerprint, reason))
+    }
+
+    /// The hold for a fault of the route of this purpose whose probe the order is.
+    fn probed_fault<'a>(&self, claimed: &'a Claimed, purpose: &str) -> Option<&'a HoldId> {
+        let route = self.route_of(purpose);
+        let is_probed = |probe: &&HoldId| probe.is_of_same(&route) && self.is_held_for_fault(probe);
+        claimed.probes.iter().find(is_probed)
+    }
+
+    /// Whose orders wait for what those of this order's tenant meet. Of one without a tenant: all,
+    /// unless others have one.
+    async fn scope_of(&self, claimed: &Claimed) -> HoldScope {
+        if claimed.tenant.is_some() {
+            return HoldScope::of_tenant(claimed.tenant.as_deref());
+        }
+        match self.database.has_tenants().await {
+            Ok(false) => HoldScope::All,
+            Ok(true) => HoldScope::NoTenant,
+            Err(error) => {
+                tracing::debug!(%error, "it is not known whether there are orders of tenants");
+                // The same orders, if no other one has a tenant.
+                HoldScope::NoTenant
+            }
+        }
     }
 
     /// Knows a hold before the database has it, so that no further order meets its cause, and
@@ -291,9 +342,9 @@ impl Holds {
         alarm(&hold.id, hold.cause, hold.reason.as_str());
     }
 
-    fn of_fault(&self, fault: &Fault) -> NewHold {
-        let id = self.route_of(&fault.purpose);
-        let reason = message!("the route `{}` is held: {}", id.name, fault.message);
+    fn of_fault(&self, fault: &Fault, scope: HoldScope) -> NewHold {
+        let id = self.route_of(&fault.purpose).within(scope);
+        let reason = message!("the route `{}` {}: {}", id.name, is_held(&id), fault.message);
         NewHold {
             id,
             cause: fault.cause,
@@ -320,6 +371,12 @@ impl Holds {
 
     fn is_circuit(&self, id: &HoldId) -> bool {
         self.known.read().get(id).is_some_and(|known| known.cause == HoldCause::Circuit)
+    }
+
+    /// Whether it is held because of the failure with this fingerprint.
+    fn is_held_for(&self, id: &HoldId, fingerprint: &str) -> bool {
+        let known = self.known.read();
+        known.get(id).is_some_and(|known| known.fingerprint.as_deref() == Some(fingerprint))
     }
 
     /// Whether it is held, and not because a circuit is open.
@@ -501,12 +558,15 @@ impl Holds {
         Ok(())
     }
 
-    /// A template whose file was replaced is tried again at once.
+    /// A template whose file was replaced is tried again at once, by whoever waits for it.
     async fn release_replaced(&self, template: &str) {
-        let id = HoldId::new(HoldKind::Template, template);
-        if self.is_circuit(&id) {
-            let release = self.database.release_hold(&id).await;
-            self.released_with(&id, release, "the template was replaced");
+        let replaced = HoldId::new(HoldKind::Template, template);
+        let known: Vec<HoldId> = self.known.read().keys().cloned().collect();
+        for id in known {
+            if id.is_of_same(&replaced) && self.is_circuit(&id) {
+                let release = self.database.release_hold(&id).await;
+                self.released_with(&id, release, "the template was replaced");
+            }
         }
     }
 
@@ -567,18 +627,33 @@ impl Holds {
     }
 }
 
-/// What happened and what to do when a circuit opens.
+/// Says whose orders wait for a hold.
+fn is_held(id: &HoldId) -> Cow<'static, str> {
+    match &id.scope {
+        HoldScope::All => "is held".into(),
+        HoldScope::Tenant(tenant) => {
+            format!("is held for the orders of the tenant `{tenant}`").into()
+        }
+        HoldScope::NoTenant => "is held for the orders without a tenant".into(),
+    }
+}
+
+/// What happened and what to do when a circuit opens: so many of the last attempts failed alike.
 fn circuit_reason(
     id: &HoldId,
     fingerprint: &str,
     record: &FailureRecord,
-    Opened { alike, of }: Opened,
+    (alike, of): (usize, usize),
 ) -> String {
+    let whose = if id.scope == HoldScope::All { "its" } else { "their" };
     format!(
-        "the {} `{}` is held: {alike} of its last {of} attempts ended with the same failure \
+        "the {} `{}` {}: {alike} of {whose} last {of} attempts ended with the same failure \
          ({fingerprint}): {}; see `sitewright failures list`, fix it or `sitewright route release \
          {id}`",
-        id.kind, id.name, record.message
+        id.kind,
+        id.name,
+        is_held(id),
+        record.message
     )
 }
 
@@ -592,7 +667,7 @@ fn alarm(id: &HoldId, cause: HoldCause, reason: &str) {
 }
 
 impl Gate for Holds {
-    fn holds_of(&self, template: &str) -> Vec<HoldId> {
+    fn holds_of(&self, template: &str, tenant: Option<&str>) -> Vec<HoldId> {
         if !self.catalogue.has(template) {
             self.missing.notify_one();
             return vec![HoldId::new(HoldKind::Missing, template)];
@@ -602,8 +677,10 @@ impl Gate for Holds {
             return Vec::new();
         }
         let own = HoldId::new(HoldKind::Template, template);
+        let scope = HoldScope::of_tenant(tenant);
         let needed = std::iter::once(own).chain(self.routes_of_template(template));
-        needed.filter(|id| known.contains_key(id)).collect()
+        let of_each = needed.flat_map(|id| [id.clone().within(scope.clone()), id]);
+        of_each.filter(|id| known.contains_key(id)).collect()
     }
 
     fn released(&self, id: &HoldId, at: i64) {
@@ -642,11 +719,13 @@ impl Journal for ProbeJournal {
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         let route = self.holds.route_of(&entry.purpose);
-        // One good reply does not tell that a circuit can close, and one that another order paid for
-        // tells nothing of the provider.
-        let is_held = !entry.cached && self.holds.is_held_for_fault(&route);
-        if is_held && self.probes.contains(&route) {
-            self.holds.release(&route, "its provider answers again").await;
+        for probe in &self.probes {
+            // One good reply does not tell that a circuit can close, and one that another order
+            // paid for tells nothing of the provider.
+            let is_held = !entry.cached && self.holds.is_held_for_fault(probe);
+            if is_held && probe.is_of_same(&route) {
+                self.holds.release(probe, "its provider answers again").await;
+            }
         }
         self.journal.store(entry).await
     }

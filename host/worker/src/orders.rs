@@ -108,7 +108,7 @@ impl Handler for Orders {
             }
         }
         let mut journal = RunJournal::new(self.holds.watch_replies(claimed, Arc::new(kept)))
-            .of_tenant(claimed.tenant.clone())
+            .of_order(&claimed.order, claimed.tenant.clone())
             .after(spent);
         // A probe finds out whether a provider answers again, so it must ask.
         if claimed.probes.is_empty() {

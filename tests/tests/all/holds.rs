@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sitewright_jobs::OrderState;
+use sitewright_jobs::{NewOrder, OrderState};
 use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::factory::{
     Base, Factory, Model, RecordedCall, calls_in_turn, good, named, until,
@@ -48,6 +48,7 @@ on_both! {
     d1d_an_operator_holds_and_releases_a_route,
     d1d_a_release_asks_a_provider_whose_breaker_is_open,
     a_circuit_pauses_a_template_whose_orders_all_fail_alike,
+    a_circuit_of_one_tenant_pauses_its_own_orders_only,
 }
 
 fn http(status: u16, message: &str) -> Answer {
@@ -494,6 +495,56 @@ mod cases {
         // An order that can be made ends the pause for all.
         factory.enqueue_all([calls_in_turn("good", 1)]).await;
         factory.until_state("good", OrderState::Succeeded).await;
+        drop(worker);
+    }
+
+    pub(super) async fn a_circuit_of_one_tenant_pauses_its_own_orders_only(base: Base) {
+        const BROKEN: usize = 20;
+        let model = Model::start(good);
+        // No probe is due in time.
+        let factory = factory(base, &model)
+            .await
+            .with("worker.retry_base_ms", 600_000)
+            .with("worker.retry_max_ms", 600_000);
+        let of = |tenant: Option<&str>, id: &str, document: Value| NewOrder {
+            tenant: tenant.map(str::to_owned),
+            ..NewOrder::new(id, "faulty", document.to_string())
+        };
+        let broken = (0..BROKEN).map(|number| {
+            let id = format!("broken-{number}");
+            of(Some("acme"), &id, named(&id, faulty("panic-str", json!({}))))
+        });
+        factory.database.enqueue_all(broken.collect()).await.unwrap();
+        let worker = factory.worker(&["--max-orders", "2"]);
+        until_stats(&factory, "its orders wait", |stated| {
+            stated["holds"][0]["orders"].as_u64().is_some_and(|orders| orders > 0)
+        })
+        .await;
+        for (tenant, id) in [(Some("other"), "of-other"), (None, "of-none")] {
+            let order = of(tenant, id, calls_in_turn(id, 1));
+            factory.database.enqueue(order).await.unwrap();
+            factory.until_state(id, OrderState::Succeeded).await;
+        }
+        let stated = stats(&factory);
+        let held = &stated["holds"];
+        assert_eq!(held.as_array().map(Vec::len), Some(1), "{held:#}");
+        assert_eq!(
+            (&held[0]["id"], &held[0]["name"], &held[0]["tenant"]),
+            (&json!("template:faulty/acme"), &json!("faulty"), &json!("acme")),
+        );
+        let reason = held[0]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("the orders of the tenant `acme`: 10 of their last 10"),
+            "{reason}"
+        );
+        let released = sitewright(&factory, &["route", "release", "template:faulty/acme"]);
+        assert_eq!(released.code, 0, "{released:?}");
+        until("its orders are attempted again", || async {
+            factory.database.stats().await.is_ok_and(|stats| {
+                stats.count(OrderState::Failed) > i64::try_from(BROKEN / 2).unwrap() + 2
+            })
+        })
+        .await;
         drop(worker);
     }
 }

@@ -17,6 +17,7 @@ pub use sitewright_model::ai::JournalKey;
 
 use super::batch::BatchQueue;
 use super::budget::Spent;
+use super::caller::Caller;
 use super::reply_cache::ReplyCache;
 use super::request::{ChatMessage, Format, Request};
 use super::text::TextSink;
@@ -149,8 +150,8 @@ pub struct RunJournal {
     journal: Arc<dyn Journal>,
     cache: Option<Arc<dyn ReplyCache>>,
     batches: Option<Arc<dyn BatchQueue>>,
-    /// Whose budget of a day its calls use.
-    tenant: Option<String>,
+    /// Whose budget of a day its calls use, and who fails with them.
+    caller: Option<Arc<Caller>>,
     /// What earlier attempts of the order have used of its budget.
     spent: Spent,
     asked: Mutex<Asked>,
@@ -169,7 +170,7 @@ impl RunJournal {
             journal,
             cache: None,
             batches: None,
-            tenant: None,
+            caller: None,
             spent: Spent::default(),
             asked: Mutex::default(),
         }
@@ -191,10 +192,12 @@ impl RunJournal {
         self.batches.clone()
     }
 
-    /// The same journal, of an order with the label of this tenant.
+    /// The same journal, of the order with this id and the label of this tenant. Without it, a
+    /// failed call tells of its provider whatever it asked for.
     #[must_use]
-    pub fn of_tenant(self, tenant: Option<String>) -> Self {
-        RunJournal { tenant, ..self }
+    pub fn of_order(self, order: &str, tenant: Option<String>) -> Self {
+        let caller = Some(Arc::new(Caller { order: order.to_owned(), tenant }));
+        RunJournal { caller, ..self }
     }
 
     /// The same journal, of an order whose earlier attempts have used this much of its budget.
@@ -209,7 +212,11 @@ impl RunJournal {
     }
 
     pub(super) fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
+        self.caller.as_ref().and_then(|caller| caller.tenant.as_deref())
+    }
+
+    pub(super) fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.as_ref()
     }
 
     pub(super) fn cache(&self) -> Option<Arc<dyn ReplyCache>> {

@@ -292,7 +292,7 @@ async fn a_tenant_that_has_used_up_its_day_does_not_stop_the_others() {
         let number = made.fetch_add(1, Ordering::SeqCst);
         let file = folder.path().join(format!("{number}.jsonl"));
         let journal = RunJournal::new(Arc::new(FileJournal::open(file, None).unwrap()))
-            .of_tenant(tenant.map(str::to_owned));
+            .of_order(&number.to_string(), tenant.map(str::to_owned));
         let call = CallContext { journal: Some(Arc::new(journal)), ..call() };
         gateway.complete(call, request(Format::Text)).await.map_err(|error| error.message)
     };

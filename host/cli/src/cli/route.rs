@@ -76,7 +76,7 @@ struct Route {
     name: String,
     /// `PROVIDER MODEL`, in the order in which they are tried.
     candidates: Vec<String>,
-    /// Whether orders that need it wait.
+    /// Whether all orders that need it wait, and not only those of one tenant.
     held: bool,
 }
 
@@ -86,7 +86,8 @@ fn routes(config: &AiConfig, holds: &[Hold]) -> Vec<Route> {
             let model = one.model.as_deref().unwrap_or_default();
             format!("{} {model}", one.provider).trim_end().to_owned()
         });
-        let held = holds.iter().any(|hold| hold.kind == HoldKind::Route && hold.name == *name);
+        let all = HoldId::new(HoldKind::Route, name.as_str());
+        let held = holds.iter().any(|hold| hold.id == all);
         Route { name: name.clone(), candidates: candidates.collect(), held }
     };
     config.routes.iter().map(route).collect()

@@ -124,11 +124,12 @@ pub(crate) struct Queries {
     /// `$1`: an order; `$2`: now; `$3`: the latest plausible time. Dates the order back and keeps
     /// what was left of its wait; a due time that somebody gave it stays.
     pub(crate) date_back: String,
-    /// `$1`: a template; `$2`: a number. Gives its oldest demoted jobs their own priority again.
-    /// Dated now, by the clock that River fetches by, they come behind those that have it already.
+    /// `$1`: a template; `$2`: a number; `$3`: a tenant, or NULL. Gives their oldest demoted jobs
+    /// their own priority again. Dated now, by the clock that River fetches by, they come behind
+    /// those that have it already.
     pub(crate) promote: String,
-    /// `$1`: a template; `$2`: a number; `$3`: the lowest priority. Gives its newest jobs a
-    /// priority one lower than their own.
+    /// `$1`: a template; `$2`: a number; `$3`: the lowest priority; `$4`: a tenant, or NULL. Gives
+    /// their newest jobs a priority one lower than their own.
     pub(crate) demote: String,
     /// `$1`: a JSON array of orders; `$2`: the queue. The oldest job of each that has one.
     pub(crate) jobs_of_orders: String,

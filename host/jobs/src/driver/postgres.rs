@@ -717,7 +717,7 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
             SELECT j.id AS id, o.priority AS priority
             FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
             WHERE o.template = $1 AND o.state IN {unclaimed} AND j.state = 'available'
-                AND j.priority > o.priority
+                AND j.priority > o.priority AND o.tenant IS NOT DISTINCT FROM $3
             ORDER BY j.priority, j.scheduled_at, j.id LIMIT $2) AS demoted
          WHERE job.id = demoted.id AND job.state = 'available'",
     ),
@@ -728,6 +728,7 @@ pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {
             FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
             WHERE o.template = $1 AND o.state IN {unclaimed} AND j.state = 'available'
                 AND j.priority <= o.priority AND o.priority < $3
+                AND o.tenant IS NOT DISTINCT FROM $4
             ORDER BY j.priority DESC, j.scheduled_at DESC, j.id DESC LIMIT $2) AS own
          WHERE job.id = own.id AND job.state = 'available'",
     ),

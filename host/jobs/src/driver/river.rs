@@ -310,12 +310,12 @@ pub(crate) fn orphaned_orders(before: i64) -> (&'static str, Vec<Value>) {
 /// Orders of the lowest priority cannot be demoted and are not counted.
 pub(crate) fn due_jobs_by_template() -> (&'static str, Vec<Value>) {
     let sql = sql!(
-        "SELECT o.template AS template,
+        "SELECT o.template AS template, o.tenant AS tenant,
             CAST(sum(CASE WHEN j.priority > o.priority THEN 0 ELSE 1 END) AS BIGINT) AS own,
             CAST(sum(CASE WHEN j.priority > o.priority THEN 1 ELSE 0 END) AS BIGINT) AS demoted
          FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
          WHERE o.state IN {unclaimed} AND j.state = 'available' AND o.priority < $1
-         GROUP BY o.template"
+         GROUP BY o.template, o.tenant"
     );
     (sql, args![i64::from(Priority::LOWEST)])
 }

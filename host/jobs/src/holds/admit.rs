@@ -11,9 +11,10 @@ use crate::driver::{Tx, args, river, sql};
 
 /// What a worker knows about the holds of an order, without asking the database.
 pub trait Gate: fmt::Debug + Send + Sync + 'static {
-    /// The holds that an order of this template has to pass on this worker. Called for each claim,
-    /// so it must be fast and must not wait; empty if nothing is held.
-    fn holds_of(&self, template: &str) -> Vec<HoldId>;
+    /// The holds that an order of this template and with the label of this tenant has to pass on
+    /// this worker. Called for each claim, so it must be fast and must not wait; empty if nothing
+    /// is held.
+    fn holds_of(&self, template: &str, tenant: Option<&str>) -> Vec<HoldId>;
 
     /// A hold that [`holds_of`](Self::holds_of) named was released at `at`, in milliseconds since
     /// the Unix epoch, perhaps since this worker read the holds, and its order runs. Called before
@@ -95,10 +96,10 @@ pub(crate) async fn admit(
 
 /// The holds that an attempt is the probe of.
 pub(crate) async fn probed_by(tx: &mut Tx, attempt: &str) -> Result<Vec<HoldId>, sqlx::Error> {
-    let sql = "SELECT kind, name FROM sitewright_holds
+    let sql = "SELECT id FROM sitewright_holds
          WHERE probe_attempt = $1 AND released_at IS NULL ORDER BY id";
     let rows = tx.all(sql, args![attempt]).await?;
-    rows.iter().map(|row| Ok(HoldId::new(row.parsed("kind")?, row.text("name")?))).collect()
+    rows.iter().map(|row| row.parsed("id")).collect()
 }
 
 enum Passes {

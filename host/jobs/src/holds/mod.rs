@@ -11,7 +11,8 @@
 //! | [`HoldKind::Template`] | the circuit of the template opens | a probe ends otherwise |
 //! | [`HoldKind::Missing`] | a worker that does not have the template gets one of its orders | a live worker has it |
 //!
-//! An operator can set and release each of the first two.
+//! An operator can set and release each of the first two. A circuit may hold the orders of one
+//! tenant only: [`HoldScope`].
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -82,23 +83,70 @@ pub enum HoldKind {
     Missing,
 }
 
-/// Identifies a hold: `route:copywriting`, `template:landing`, `missing:landing`.
+/// Whose orders a hold stops.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HoldScope {
+    /// All that need what is held.
+    #[default]
+    All,
+    /// Of these, those of the tenant with this label.
+    Tenant(String),
+    /// Of these, those without a tenant.
+    NoTenant,
+}
+
+impl HoldScope {
+    /// That of an order with the label of this tenant.
+    pub fn of_tenant(tenant: Option<&str>) -> Self {
+        tenant.map_or(HoldScope::NoTenant, |tenant| HoldScope::Tenant(tenant.to_owned()))
+    }
+
+    /// The label of the tenant, empty for orders without one; `None` for all orders.
+    pub fn tenant(&self) -> Option<&str> {
+        match self {
+            HoldScope::All => None,
+            HoldScope::Tenant(tenant) => Some(tenant),
+            HoldScope::NoTenant => Some(""),
+        }
+    }
+}
+
+/// Separates what is held from the tenant whose orders wait for it. No name of a route or of a
+/// template's file can have it.
+const OF_TENANT: char = '/';
+
+/// Identifies a hold: `route:copywriting`, `template:landing`, `missing:landing`; of one tenant's
+/// orders `template:landing/TENANT`, and of those without a tenant `template:landing/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HoldId {
     pub kind: HoldKind,
     /// Name of the route or the template.
     pub name: String,
+    pub scope: HoldScope,
 }
 
 impl HoldId {
+    /// The hold of all orders that need this.
     pub fn new(kind: HoldKind, name: impl Into<String>) -> Self {
-        HoldId { kind, name: name.into() }
+        HoldId { kind, name: name.into(), scope: HoldScope::All }
+    }
+
+    /// The hold of the same that stops these orders.
+    #[must_use]
+    pub fn within(self, scope: HoldScope) -> Self {
+        HoldId { scope, ..self }
+    }
+
+    /// Whether both hold the same template or route, whoever's orders they stop.
+    pub fn is_of_same(&self, other: &HoldId) -> bool {
+        self.kind == other.kind && self.name == other.name
     }
 }
 
 impl fmt::Display for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.kind, self.name)
+        write!(f, "{}:{}", self.kind, self.name)?;
+        self.scope.tenant().map_or(Ok(()), |tenant| write!(f, "{OF_TENANT}{tenant}"))
     }
 }
 
@@ -106,11 +154,21 @@ impl FromStr for HoldId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once(':').filter(|(_, name)| !name.is_empty());
-        let parsed = parts.and_then(|(kind, name)| Some(HoldId::new(kind.parse().ok()?, name)));
-        parsed.ok_or_else(|| {
+        let parse = || {
+            let (kind, rest) = text.split_once(':')?;
+            let kind: HoldKind = kind.parse().ok()?;
+            // A producer may name a template that cannot exist, and its orders are all missing it.
+            let parts = rest.split_once(OF_TENANT).filter(|_| kind != HoldKind::Missing);
+            let (name, tenant) = parts.map_or((rest, None), |(name, of)| (name, Some(of)));
+            let scope = tenant.map_or(HoldScope::All, |tenant| {
+                HoldScope::of_tenant(Some(tenant).filter(|tenant| !tenant.is_empty()))
+            });
+            (!name.is_empty()).then(|| HoldId::new(kind, name).within(scope))
+        };
+        parse().ok_or_else(|| {
             format!(
-                "{text:?} does not identify a hold; such an id is `route:NAME` or `template:NAME`"
+                "{text:?} does not identify a hold; such an id is `route:NAME` or `template:NAME`, \
+                 and `template:NAME/TENANT` of the orders of one tenant"
             )
         })
     }
@@ -180,8 +238,10 @@ impl HoldId {
     /// What would be right.
     pub fn named(name: &str) -> Result<Self, String> {
         let id = match name.split_once(':') {
-            None if !name.trim().is_empty() => HoldId::new(HoldKind::Route, name),
-            _ => name.parse()?,
+            None if !name.trim().is_empty() => {
+                format!("{}:{name}", HoldKind::Route).parse::<HoldId>()?
+            }
+            _ => name.parse::<HoldId>()?,
         };
         if id.kind == HoldKind::Missing {
             return Err(format!(
@@ -251,6 +311,8 @@ pub struct Hold {
     pub kind: HoldKind,
     /// Name of the route or the template.
     pub name: String,
+    /// The tenant whose orders alone wait, an empty text for orders without one; null for all.
+    pub tenant: Option<String>,
     pub cause: HoldCause,
     /// What happened and what to do.
     pub reason: String,
@@ -273,11 +335,12 @@ pub struct Hold {
 
 impl Hold {
     fn read(row: &Row) -> Result<Self, sqlx::Error> {
-        let (kind, name) = (row.parsed("kind")?, row.text("name")?);
+        let id: HoldId = row.parsed("id")?;
         Ok(Hold {
-            id: HoldId { kind, name: name.clone() },
-            kind,
-            name,
+            kind: id.kind,
+            name: id.name.clone(),
+            tenant: id.scope.tenant().map(str::to_owned),
+            id,
             cause: row.parsed("cause")?,
             reason: row.text("reason")?,
             fingerprint: row.opt_text("fingerprint")?,
@@ -300,7 +363,7 @@ impl Database {
     pub async fn holds(&self) -> Result<Vec<Hold>, Error> {
         let doing = "reading the holds";
         let sql = sql!(
-            "SELECT h.kind AS kind, h.name AS name, h.cause AS cause, h.reason AS reason,
+            "SELECT h.id AS id, h.cause AS cause, h.reason AS reason,
                 h.fingerprint AS fingerprint, h.since AS since, h.probes AS probes,
                 h.next_probe_at AS next_probe_at, h.expired_at AS expired_at,
                 (SELECT o.id FROM sitewright_orders o
@@ -320,6 +383,16 @@ impl Database {
         let rows = self.read(doing, sql, vec![]).await?;
         let holds = rows.iter().map(Hold::read).collect::<Result<_, _>>();
         holds.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Whether any order has the label of a tenant.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn has_tenants(&self) -> Result<bool, Error> {
+        // By index on both databases: no label is empty.
+        let sql = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
+        Ok(!self.read("looking for orders of tenants", sql, vec![]).await?.is_empty())
     }
 
     /// Sets a hold. Whether it was not set before.
@@ -499,16 +572,20 @@ mod tests {
 
     #[test]
     fn an_id_is_read_as_it_is_shown() {
-        for (text, kind, name) in [
-            ("route:default", HoldKind::Route, "default"),
-            ("template:a:b", HoldKind::Template, "a:b"),
-            ("missing:landing", HoldKind::Missing, "landing"),
+        for (text, kind, name, tenant) in [
+            ("route:default", HoldKind::Route, "default", None),
+            ("template:a:b", HoldKind::Template, "a:b", None),
+            ("missing:landing", HoldKind::Missing, "landing", None),
+            ("missing:a/b", HoldKind::Missing, "a/b", None),
+            ("template:a@b/a/b: c", HoldKind::Template, "a@b", Some("a/b: c")),
+            ("route:default/", HoldKind::Route, "default", Some("")),
         ] {
             let id: HoldId = text.parse().unwrap();
-            assert_eq!((id.kind, &*id.name), (kind, name));
+            assert_eq!((id.kind, &*id.name, id.scope.tenant()), (kind, name, tenant));
             assert_eq!(id.to_string(), text);
+            assert!(id.is_of_same(&HoldId::new(kind, name)), "{text}");
         }
-        for wrong in ["", "default", "route:", ":default", "Route:x"] {
+        for wrong in ["", "default", "route:", ":default", "Route:x", "template:/acme"] {
             assert!(wrong.parse::<HoldId>().unwrap_err().contains("route:NAME"), "{wrong}");
         }
     }
@@ -519,6 +596,8 @@ mod tests {
             ("default", Some("route:default")),
             ("route:default", Some("route:default")),
             ("template:landing", Some("template:landing")),
+            ("default/acme", Some("route:default/acme")),
+            ("template:landing/acme", Some("template:landing/acme")),
             ("missing:landing", None),
             ("templates:landing", None),
             ("template:", None),

@@ -161,7 +161,7 @@ impl Database {
                     let id = id.clone();
                     Box::pin(async move {
                         let make = MakeDue { hold: &id, most: CHUNK, queue: river::QUEUE };
-                        make.due(tx, true).await
+                        make.due(tx).await
                     })
                 })
                 .await?;
@@ -173,21 +173,34 @@ impl Database {
         Ok(released)
     }
 
-    /// Makes the order due that has been parked the longest, before all others. It stays parked
-    /// until it is claimed: the claim makes it the probe. Whether there is one.
+    /// Makes an order due that is parked, before all others. It stays parked until it is claimed:
+    /// the claim makes it the probe. Whether there is one.
     async fn let_one_through(&self, hold: &str) -> Result<bool, Error> {
         let id = hold.to_owned();
         self.write("letting one order of a hold through", move |tx| {
             let id = id.clone();
             Box::pin(async move {
-                let probing = "SELECT o.id AS id FROM sitewright_holds h JOIN sitewright_orders o
+                let probing = "SELECT h.probes AS probes, o.id AS probing
+                     FROM sitewright_holds h LEFT JOIN sitewright_orders o
                         ON o.id = h.probe_order AND o.owner_attempt = h.probe_attempt
                      WHERE h.id = $1";
-                if tx.optional(probing, args![&id]).await?.is_some() {
+                let Some(row) = tx.optional(probing, args![&id]).await? else { return Ok(false) };
+                if row.opt_text("probing")?.is_some() {
                     return Ok(false);
                 }
-                let make = MakeDue { hold: &id, most: 1, queue: river::QUEUE };
-                Ok(make.due(tx, false).await? > 0)
+                let Some(order) = next_probe(tx, &id, row.int("probes")?).await? else {
+                    return Ok(false);
+                };
+                let sql = sql!(
+                    "UPDATE sitewright_orders SET next_attempt_at = $3, updated_at = $3
+                     WHERE id = $1 AND held_by = $2 AND state || '' = {waiting}
+                     RETURNING job_id"
+                );
+                let row = tx.optional(sql, args![&order, &id, now_ms()]).await?;
+                let job = row.map(|row| row.opt_int("job_id")).transpose()?.flatten();
+                let jobs: Vec<i64> = job.into_iter().collect();
+                held_jobs::make_due(tx, &jobs, river::QUEUE, true).await?;
+                Ok(!jobs.is_empty())
             })
         })
         .await
@@ -205,7 +218,7 @@ impl Database {
             let (id, queue) = (id.clone(), queue.clone());
             Box::pin(async move {
                 let make = MakeDue { hold: &id, most, queue: &queue };
-                make.due(tx, true).await
+                make.due(tx).await
             })
         })
         .await
@@ -359,6 +372,30 @@ impl Known {
     }
 }
 
+/// The parked order that is the next probe of a hold of which `probes` have failed: the one that
+/// has been parked the longest, and every second time the first of another tenant, because the
+/// orders of one may be all that meet the cause.
+async fn next_probe(tx: &mut Tx, hold: &str, probes: i64) -> Result<Option<String>, sqlx::Error> {
+    let longest = sql!(
+        "SELECT id, tenant FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
+         ORDER BY updated_at LIMIT 1"
+    );
+    let Some(row) = tx.optional(longest, args![hold]).await? else { return Ok(None) };
+    let (longest, tenant) = (row.text("id")?, row.opt_text("tenant")?);
+    // By index: where no order has a tenant, there is no other one to look for among thousands.
+    let any_tenant = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
+    if probes % 2 == 0 || tx.optional(any_tenant, vec![]).await?.is_none() {
+        return Ok(Some(longest));
+    }
+    let other = sql!(
+        "SELECT id FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
+            AND tenant IS DISTINCT FROM $2
+         ORDER BY updated_at LIMIT 1"
+    );
+    let other = tx.optional(other, args![hold, &tenant]).await?;
+    Ok(Some(other.map_or(Ok(longest), |row| row.text("id"))?))
+}
+
 /// Parked orders whose jobs become due.
 struct MakeDue<'a> {
     hold: &'a str,
@@ -367,35 +404,23 @@ struct MakeDue<'a> {
 }
 
 impl MakeDue<'_> {
-    /// Makes them due: for good if `released`, otherwise as probes, which keep their hold and come
-    /// first. The number of orders.
-    async fn due(&self, tx: &mut Tx, released: bool) -> Result<usize, sqlx::Error> {
-        let now = now_ms();
-        let rows = if released {
-            let sql = sql!(
-                "UPDATE sitewright_orders SET held_by = NULL, waiting_reason = $4,
-                    next_attempt_at = $2, updated_at = $2
-                 WHERE state || '' = {waiting} AND held_by = $1 AND id IN (
-                    SELECT id FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
-                    ORDER BY updated_at LIMIT $3)
-                 RETURNING job_id"
-            );
-            tx.all(sql, args![self.hold, now, self.most, &over(self.hold)]).await?
-        } else {
-            let sql = sql!(
-                "UPDATE sitewright_orders SET next_attempt_at = $2, updated_at = $2
-                 WHERE state || '' = {waiting} AND held_by = $1 AND id IN (
-                    SELECT id FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
-                    ORDER BY updated_at LIMIT $3)
-                 RETURNING job_id"
-            );
-            tx.all(sql, args![self.hold, now, self.most]).await?
-        };
+    /// Makes them due for good. The number of orders.
+    async fn due(&self, tx: &mut Tx) -> Result<usize, sqlx::Error> {
+        let sql = sql!(
+            "UPDATE sitewright_orders SET held_by = NULL, waiting_reason = $4,
+                next_attempt_at = $2, updated_at = $2
+             WHERE state || '' = {waiting} AND held_by = $1 AND id IN (
+                SELECT id FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
+                ORDER BY updated_at LIMIT $3)
+             RETURNING job_id"
+        );
+        let arguments = args![self.hold, now_ms(), self.most, &over(self.hold)];
+        let rows = tx.all(sql, arguments).await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             jobs.extend(row.opt_int("job_id")?);
         }
-        held_jobs::make_due(tx, &jobs, self.queue, !released).await?;
+        held_jobs::make_due(tx, &jobs, self.queue, false).await?;
         Ok(rows.len())
     }
 }

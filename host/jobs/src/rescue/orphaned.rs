@@ -111,7 +111,7 @@ async fn requeue_in(
             sql!(
                 "UPDATE sitewright_orders SET updated_at = $3
                  WHERE id = $1 AND state IN {unclaimed} AND job_id IS NOT DISTINCT FROM $2
-                 RETURNING template, priority, next_attempt_at,
+                 RETURNING template, tenant, priority, next_attempt_at,
                     CAST(due_at AS BIGINT) AS due_at"
             ),
             args![order, job, now],
@@ -139,7 +139,10 @@ async fn requeue_in(
     let due = next.or(not_before);
     // An order that had a job keeps its position in the queue.
     let priority = match job {
-        None => share.job_priority(tx, &row.text("template")?, priority).await?,
+        None => {
+            let (template, tenant) = (row.text("template")?, row.opt_text("tenant")?);
+            share.job_priority(tx, &template, tenant.as_deref(), priority).await?
+        }
         Some(_) => priority,
     };
     let new = river::replace(river, tx, order, priority, job, None, due).await?;

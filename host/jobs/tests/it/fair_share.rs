@@ -1,9 +1,10 @@
-//! Fair share of the queue among templates.
+//! Fair share of the queue among templates and tenants.
 
 use super::*;
 
 on_both!(
     a_template_with_many_orders_does_not_keep_those_of_others_waiting,
+    a_tenant_with_many_orders_does_not_keep_those_of_others_waiting,
     orders_that_stand_back_move_up_before_others_come,
     orders_that_waited_together_stand_back_too,
 );
@@ -32,6 +33,46 @@ mod tests {
             last < 700,
             "the last of ten was number {last} of 910, though they came behind 900"
         );
+    }
+
+    pub(super) async fn a_tenant_with_many_orders_does_not_keep_those_of_others_waiting(
+        place: Place,
+    ) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let of = |tenant: Option<&str>, count: usize| -> Vec<NewOrder> {
+            let new = |number: usize| NewOrder {
+                tenant: tenant.map(str::to_owned),
+                ..new_order(&format!("{}-{number}", tenant.unwrap_or("none")))
+            };
+            (0..count).map(new).collect()
+        };
+        // All of one template.
+        for (tenant, count) in [(Some("flood"), 900), (Some("small"), 10), (None, 10)] {
+            database.enqueue_all(of(tenant, count)).await.unwrap();
+        }
+        let demoted = async |tenant: &str| {
+            let sql = format!(
+                "SELECT count(*) FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
+                 WHERE j.priority > o.priority AND coalesce(o.tenant, 'none') = '{tenant}'"
+            );
+            place.number(&sql).await
+        };
+        assert_eq!((demoted("flood").await, demoted("small").await), (400, 0));
+        let serving = worker(&database, &Scripted::all_succeed()).await;
+        until("those without a tenant have their share", || async { demoted("none").await == 0 })
+            .await;
+        assert_eq!((demoted("flood").await, demoted("small").await), (400, 0));
+        // As when many of its retries become due at once.
+        place
+            .sql(
+                "UPDATE river_job SET priority = 2 WHERE id IN
+                    (SELECT job_id FROM sitewright_orders WHERE tenant = 'flood')",
+            )
+            .await;
+        until("its newest are demoted again", || async { demoted("flood").await == 400 }).await;
+        assert_eq!((demoted("none").await, demoted("small").await), (0, 0));
+        serving.drain(GRACE).await.unwrap();
     }
 
     pub(super) async fn orders_that_stand_back_move_up_before_others_come(place: Place) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sitewright_jobs::{
-    Gate, Hold, HoldCause, HoldId, HoldKind, NewHold, Order, Probing, Served, Sweep,
+    Gate, Hold, HoldCause, HoldId, HoldKind, HoldScope, NewHold, Order, Probing, Served, Sweep,
 };
 use sitewright_model::time::now_ms;
 
@@ -12,6 +12,7 @@ use super::*;
 on_both! {
     an_order_of_a_held_route_is_parked_and_uses_nothing,
     one_order_at_a_time_is_the_probe_and_the_distance_grows,
+    every_second_probe_is_of_another_tenant,
     a_probe_whose_attempt_is_gone_frees_the_next_one,
     a_released_hold_makes_all_its_orders_due,
     an_operators_hold_is_not_probed_and_stays,
@@ -25,14 +26,26 @@ on_both! {
     a_template_that_nobody_has_fails_its_orders_after_the_grace_time,
     a_hold_that_returns_soon_keeps_its_distance,
     only_an_order_that_waits_for_a_time_is_made_due_before_it,
+    a_hold_of_one_tenants_orders_stops_nobody_else,
 }
 
 #[derive(Debug)]
 struct Holding(Vec<HoldId>);
 
 impl Gate for Holding {
-    fn holds_of(&self, _: &str) -> Vec<HoldId> {
+    fn holds_of(&self, _: &str, _: Option<&str>) -> Vec<HoldId> {
         self.0.clone()
+    }
+}
+
+/// Holds the orders of this scope.
+#[derive(Debug)]
+struct HoldingWithin(HoldId);
+
+impl Gate for HoldingWithin {
+    fn holds_of(&self, _: &str, tenant: Option<&str>) -> Vec<HoldId> {
+        let is_held = HoldScope::of_tenant(tenant) == self.0.scope;
+        is_held.then(|| self.0.clone()).into_iter().collect()
     }
 }
 
@@ -212,6 +225,39 @@ mod tests {
         assert_eq!(claimed(&database, "b", &[]).await.probes, [route()]);
     }
 
+    /// All orders of one tenant may be refused, and be parked before those of the others.
+    pub(super) async fn every_second_probe_is_of_another_tenant(place: Place) {
+        let database = place.open().await;
+        let orders = ["a1", "a2", "a3", "b1"];
+        let new = |id: &str| NewOrder {
+            tenant: Some(id[..1].to_owned()),
+            ..NewOrder::new(id, "t", "{}")
+        };
+        database.enqueue_all(orders.map(new).into()).await.unwrap();
+        database.hold(hold(route(), Duration::from_secs(60))).await.unwrap();
+        for (id, at) in orders.iter().zip(1..) {
+            parked(&database, id, &[route()]).await;
+            let parked =
+                format!("UPDATE sitewright_orders SET updated_at = {at} WHERE id = '{id}'");
+            place.sql(&parked).await;
+        }
+        for expected in ["a1", "b1", "a2", "b1", "a3"] {
+            place.sql("UPDATE sitewright_holds SET next_probe_at = 0").await;
+            let swept = database.sweep_holds(&sweep("w-1", &["t"]), None).await.unwrap();
+            assert_eq!(swept.probes, 1, "{expected}");
+            for id in orders {
+                assert_eq!(is_due(&database, id).await, id == expected, "{id}, not {expected}");
+            }
+            let probe = claimed(&database, expected, &[route()]).await;
+            assert_eq!(probe.probes, [route()]);
+            let resolution = Resolution::Hold {
+                failure: Some(failure("ai", "403")),
+                hold: Box::new(hold(route(), Duration::from_secs(60))),
+            };
+            database.complete(&probe, &resolution, AttemptLimits::default()).await.unwrap();
+        }
+    }
+
     pub(super) async fn a_probe_whose_attempt_is_gone_frees_the_next_one(place: Place) {
         let database = place.open().await;
         enqueue(&database, &["a", "b"]).await;
@@ -327,12 +373,61 @@ mod tests {
         shows("the hold `route:default` is over").await;
     }
 
+    pub(super) async fn a_hold_of_one_tenants_orders_stops_nobody_else(place: Place) {
+        let database = place.open().await;
+        let mut orders: Vec<(&str, Option<&str>)> = vec![("none", None)];
+        let of = |orders: &[(&str, Option<&str>)]| -> Vec<NewOrder> {
+            let new = |(id, tenant): &(&str, Option<&str>)| NewOrder {
+                tenant: tenant.map(str::to_owned),
+                ..NewOrder::new(*id, "t", "{}")
+            };
+            orders.iter().map(new).collect()
+        };
+        database.enqueue_all(of(&orders)).await.unwrap();
+        assert!(!database.has_tenants().await.unwrap());
+        orders.extend([("acme", Some("acme")), ("other", Some("acme/x"))]);
+        database.enqueue_all(of(&orders[1..])).await.unwrap();
+        assert!(database.has_tenants().await.unwrap());
+        for (held, scope, id) in [
+            ("acme", HoldScope::Tenant("acme".to_owned()), "template:t/acme"),
+            ("other", HoldScope::Tenant("acme/x".to_owned()), "template:t/acme/x"),
+            ("none", HoldScope::NoTenant, "template:t/"),
+        ] {
+            let hold_id = HoldId::new(HoldKind::Template, "t").within(scope);
+            database.hold(hold(hold_id.clone(), Duration::ZERO)).await.unwrap();
+            let shown = only_hold(&database).await;
+            assert_eq!((&shown.id, &*shown.name, id), (&hold_id, "t", &*hold_id.to_string()));
+            assert_eq!(shown.tenant.as_deref(), hold_id.scope.tenant());
+            let gate: Arc<dyn Gate> = Arc::new(HoldingWithin(hold_id.clone()));
+            for (order, _) in &orders {
+                let job = job_of(&database, order).await;
+                // A claim whose answer is lost is made again, and has the same one.
+                let attempt = Ulid::generate();
+                let mut answers = Vec::new();
+                for _ in 0..2 {
+                    let gate = Some(gate.clone());
+                    let claim =
+                        database.claim_through(order, job, &ghost("w-1"), attempt, gate).await;
+                    let Claim::Claimed(claimed, _) = claim.unwrap() else { panic!("{id} {order}") };
+                    answers.push(*claimed);
+                }
+                assert_eq!(answers[0], answers[1], "{id} {order}");
+                let probes = if *order == held { vec![hold_id.clone()] } else { vec![] };
+                assert_eq!(answers[0].probes, probes, "{id} {order}");
+                let returned = Resolution::ReturnToQueue;
+                let limits = AttemptLimits::default();
+                database.complete(&answers[0], &returned, limits).await.unwrap();
+            }
+            assert!(database.release_hold(&hold_id).await.unwrap());
+        }
+    }
+
     pub(super) async fn a_gate_learns_that_a_hold_has_been_released(place: Place) {
         #[derive(Debug, Default)]
         struct Watching(std::sync::Mutex<Vec<HoldId>>);
 
         impl Gate for Watching {
-            fn holds_of(&self, _: &str) -> Vec<HoldId> {
+            fn holds_of(&self, _: &str, _: Option<&str>) -> Vec<HoldId> {
                 vec![route()]
             }
 

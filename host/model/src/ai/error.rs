@@ -198,6 +198,21 @@ pub struct BreakerOpened {
     /// not a part of records.
     #[serde(skip)]
     pub of_probe: bool,
+    /// Whose calls the breaker rejects; not a part of records.
+    #[serde(skip)]
+    pub open_for: OpenFor,
+}
+
+/// Whose calls an open circuit breaker rejects, from the fewest to all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OpenFor {
+    /// Those of one order: only its own have failed.
+    Order,
+    /// Those of all orders of one tenant, or of all without a tenant: only theirs have failed.
+    Tenant,
+    /// All.
+    #[default]
+    All,
 }
 
 impl BreakerOpened {

@@ -13,7 +13,7 @@ pub use call_id::{CallId, CallIdError};
 pub use completion::{Completed, Completion, FinishReason, ReplySource, Usage};
 pub use error::{
     AiError, AiErrorKind, Attempt, AttemptOutcome, BreakerOpened, EstimatedUse, HttpDetail, Limit,
-    UnknownKind,
+    OpenFor, UnknownKind,
 };
 pub use journal_key::JournalKey;
 pub use usd::Usd;

@@ -4,12 +4,14 @@ on_both!(
     many_orders_are_changed_in_the_background,
     a_bulk_action_is_stopped,
     a_bulk_action_goes_on_in_the_next_server,
+    bulk_actions_of_one_tenant_leave_room_for_those_of_others,
     not_too_many_bulk_actions_wait,
 );
 
 mod tests {
     use sitewright_jobs::{
-        BulkAction, BulkState, MAX_BULK_RUNS, NewBulkRun, NewOrder, OrderState, Selection,
+        BulkAction, BulkState, MAX_BULK_RUNS, MAX_BULK_RUNS_OF_TENANT, NewBulkRun, NewOrder,
+        OrderState, Selection,
     };
 
     use crate::*;
@@ -201,6 +203,33 @@ mod tests {
         assert_eq!(stats.count(OrderState::Cancelled), 2_000);
         // The claim of the first server is gone: what it may still do changes nothing.
         assert!(second.database.claim_bulk().await.unwrap().is_none());
+    }
+
+    pub(super) async fn bulk_actions_of_one_tenant_leave_room_for_those_of_others(place: Place) {
+        let database = place.database().await;
+        let of = |tenant: Option<&str>| {
+            let run = cancel("flora", 1);
+            let tenant = tenant.map(str::to_owned);
+            NewBulkRun { selection: Selection { tenant, ..run.selection.clone() }, ..run }
+        };
+        for number in 0..=MAX_BULK_RUNS_OF_TENANT {
+            let begun = database.begin_bulk(of(Some("acme"))).await.unwrap();
+            assert_eq!(begun.is_some(), number < MAX_BULK_RUNS_OF_TENANT, "{number}");
+        }
+        for tenant in [Some("other"), None] {
+            assert!(database.begin_bulk(of(tenant)).await.unwrap().is_some(), "{tenant:?}");
+        }
+        // Those of `acme` came first, and only two of them are made at once.
+        let mut made = Vec::new();
+        while let Some(claimed) = database.claim_bulk().await.unwrap() {
+            made.push(database.bulk_run(claimed.id()).await.unwrap().unwrap().id);
+        }
+        let tenants = async |tenant: Option<&str>| {
+            let runs = database.bulk_runs(tenant, 100).await.unwrap();
+            runs.iter().filter(|run| made.contains(&run.id)).count()
+        };
+        assert_eq!((tenants(Some("acme")).await, tenants(Some("other")).await), (2, 1));
+        assert_eq!(tenants(None).await, 4, "and the one without a tenant");
     }
 
     pub(super) async fn not_too_many_bulk_actions_wait(place: Place) {
