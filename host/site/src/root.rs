@@ -279,6 +279,12 @@ impl SitesRoot {
             .map_err(StorageError::on("create the folder", self.public_order_path(order)))
     }
 
+    /// As [`ensure_public`](Self::ensure_public), for a folder that is probably missing.
+    pub(super) fn create_public(&self, order: &OrderDir) -> Result<(Dir, bool), StorageError> {
+        create_folder(&self.public, order.as_str(), Access::Public)
+            .map_err(StorageError::on("create the folder", self.public_order_path(order)))
+    }
+
     /// Writes the entries of the public folder to the disk.
     pub(super) fn sync_public(&self) -> Result<(), StorageError> {
         sync_folder(&self.public).map_err(StorageError::on("write to the disk", self.public_path()))
@@ -308,7 +314,10 @@ impl SitesRoot {
     }
 
     /// As [`ensure_order`](Self::ensure_order). Returns whether the folder is new as well.
-    fn ensure_order_synced(&self, order: &OrderDir) -> Result<(Dir, bool), StorageError> {
+    pub(super) fn ensure_order_synced(
+        &self,
+        order: &OrderDir,
+    ) -> Result<(Dir, bool), StorageError> {
         let (dir, made) = self.ensure_order_unsynced(order)?;
         if made {
             sync_folder(&self.dir)
