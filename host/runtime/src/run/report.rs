@@ -66,10 +66,10 @@ impl Attempt<'_> {
             duration_ms = totals.duration_ms,
             "released"
         );
-        let recording = self.recording();
-        if let Some(recording) = &recording {
-            self.archive_release(&release, recording).await;
-        }
+        let recording = match self.recording() {
+            Some(recording) => Some(self.archive_release(&release, recording).await),
+            None => None,
+        };
         let printed = self.printed();
         Outcome::Released(Box::new(Released {
             release: *release,
