@@ -138,9 +138,9 @@ impl Attempt<'_> {
         measure("cpu_ms", limits.cpu_ms, millis(cpu));
         measure(Totals::DEADLINE, limits.deadline_ms, trace.now_ms());
         measure("ai_calls", limits.ai_calls, trace.ai_call_count());
-        measure("log_bytes", limits.log_bytes, trace.log_tail().1);
+        measure("log_bytes", limits.log_bytes, trace.log_bytes());
         measure("stderr_bytes", limits.stderr_bytes, stderr);
-        measure("diagnostics", limits.diagnostics, trace.diagnostics().1);
+        measure("diagnostics", limits.diagnostics, trace.diagnostics_total());
         if let Some((name, max)) = state.compile_limit {
             measure(name, max, max);
         }
