@@ -437,9 +437,9 @@ impl SitesRoot {
         content: &[u8],
     ) -> Result<(), StorageError> {
         let shown = self.order_path(order).join(folder).join(name);
-        let (order, is_new) = self.ensure_order_synced(order)?;
-        let open = if is_new { create_folder } else { ensure_folder };
-        let written = open(&order, folder, Access::Private).and_then(|(dir, _)| {
+        let order = self.ensure_order(order)?;
+        // Missing for most orders, which have one attempt.
+        let written = create_folder(&order, folder, Access::Private).and_then(|(dir, _)| {
             let temporary = format!(".{name}.{}.tmp", Ulid::generate());
             let written = create_file(&dir, &temporary, Access::Private)
                 .and_then(|mut file| file.write_all(content))
