@@ -1,21 +1,29 @@
 //! How log lines for programs are written.
 //!
 //! The lines are those of tracing's own JSON formatter. That one parses the fields of each span of
-//! an event, which are JSON already, and writes them again, those of the innermost span twice: a
-//! worker would spend as much time on it as on the rest of the line. Here they are copied.
+//! an event, which are JSON already, and writes them again, those of the innermost span twice; and
+//! it parses those of a span whenever others are recorded. A worker would spend as much time on it
+//! as on the rest of the line. Here they are copied.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+use serde::Serialize;
+use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 /// Bytes of most lines.
 const LINE_BYTES: usize = 1 << 10;
+/// Bytes of most fields, with their names.
+const FIELD_BYTES: usize = 64;
 
 /// Formats an event as one line of JSON. The fields of spans must be JSON objects, as
-/// [`JsonFields`](tracing_subscriber::fmt::format::JsonFields) writes them.
+/// [`SpanFields`] writes them.
 #[derive(Debug)]
 pub(crate) struct JsonLine {
     /// Writes the line without its spans.
@@ -84,11 +92,163 @@ where
     write!(line, "\"name\":{name}}}")
 }
 
+/// Formats the fields of a span as a JSON object, in the order of their names: the objects of
+/// tracing's [`JsonFields`](tracing_subscriber::fmt::format::JsonFields).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpanFields;
+
+impl<'w> FormatFields<'w> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut members = Members::default();
+        fields.record(&mut members);
+        members.write(&mut writer)
+    }
+
+    fn add_fields(
+        &self,
+        current: &'w mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        let mut members = Members::of(&current.fields).ok_or(fmt::Error)?;
+        fields.record(&mut members);
+        let mut all = String::with_capacity(current.fields.len() + FIELD_BYTES);
+        members.write(&mut all)?;
+        current.fields = all;
+        Ok(())
+    }
+}
+
+/// The members of a JSON object. Of several with one name, the last counts.
+#[derive(Default)]
+struct Members<'a> {
+    members: Vec<Member<'a>>,
+    /// Whether a value could not be written.
+    failed: bool,
+}
+
+/// A name and its value, `"name":value`.
+struct Member<'a> {
+    json: Cow<'a, str>,
+    name_bytes: usize,
+}
+
+impl Member<'_> {
+    /// The name, as JSON.
+    fn name(&self) -> &str {
+        &self.json[..self.name_bytes]
+    }
+}
+
+impl<'a> Members<'a> {
+    /// Those of an object that [`SpanFields`] has written; `None` if it is another text.
+    fn of(object: &'a str) -> Option<Self> {
+        if object.is_empty() {
+            return Some(Members::default());
+        }
+        let mut rest = object.strip_prefix('{')?.strip_suffix('}')?;
+        let mut members = Vec::new();
+        while !rest.is_empty() {
+            let end = end_of_part(rest, b',');
+            let (json, name_bytes) = (&rest[..end], end_of_part(&rest[..end], b':'));
+            members.push(Member { json: Cow::Borrowed(json), name_bytes });
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        Some(Members { members, failed: false })
+    }
+
+    fn add(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        match member(name, value) {
+            Some(member) => self.members.push(member),
+            None => self.failed = true,
+        }
+    }
+
+    fn write(mut self, to: &mut impl fmt::Write) -> fmt::Result {
+        if self.failed {
+            return Err(fmt::Error);
+        }
+        // Stable: of those with one name, the last stays the last.
+        self.members.sort_by(|one, other| one.name().cmp(other.name()));
+        to.write_char('{')?;
+        let mut is_first = true;
+        for same in self.members.chunk_by(|one, next| one.name() == next.name()) {
+            let Some(last) = same.last() else { continue };
+            if !std::mem::take(&mut is_first) {
+                to.write_char(',')?;
+            }
+            to.write_str(&last.json)?;
+        }
+        to.write_char('}')
+    }
+}
+
+/// A member; `None` if the value cannot be JSON.
+fn member(name: &str, value: &(impl Serialize + ?Sized)) -> Option<Member<'static>> {
+    let mut json = Vec::with_capacity(FIELD_BYTES);
+    serde_json::to_writer(&mut json, name).ok()?;
+    let name_bytes = json.len();
+    json.push(b':');
+    serde_json::to_writer(&mut json, value).ok()?;
+    Some(Member { json: Cow::Owned(String::from_utf8(json).ok()?), name_bytes })
+}
+
+/// Where the first part of JSON without white space ends: before a separator that is neither in a
+/// text nor in a list.
+fn end_of_part(json: &str, separator: u8) -> usize {
+    let (mut in_text, mut is_escaped, mut lists) = (false, false, 0_usize);
+    let end = json.bytes().position(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' if !in_text => lists += 1,
+            b']' if !in_text => lists = lists.saturating_sub(1),
+            _ => return byte == separator && !in_text && lists == 0,
+        }
+        false
+    });
+    end.unwrap_or(json.len())
+}
+
+/// What is written of each kind of value is what tracing's own formatter writes.
+impl Visit for Members<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field.name(), value);
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.add(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // The fields `log.` are those of the crate `log`: target and place, which the line has.
+        if !field.name().starts_with("log.") {
+            let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+            self.add(name, &format!("{value:?}"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
     use tracing::field::Empty;
-    use tracing_subscriber::fmt::format::JsonFields;
 
     use super::*;
     use crate::written::Written;
@@ -108,7 +268,15 @@ mod tests {
     /// Events in no span, in spans with fields of all kinds, and with a parent of their own.
     fn log_events() {
         tracing::info!("in no span");
-        let outer = tracing::info_span!("outer \"one\"", order = "o \"1\"\n{}", late = Empty);
+        let outer = tracing::info_span!(
+            "outer \"one\"",
+            order = "o \"1\"\n{},\\",
+            late = Empty,
+            early = Empty,
+            r#type = ?"a, \"b\"",
+            bytes = &b"a,]"[..],
+            nan = f64::NAN,
+        );
         let other = tracing::info_span!("other", n = 7, x = 0.5, is_late = true, nothing = Empty);
         let _in_outer = outer.enter();
         tracing::warn!(reason = %"a, b", "in one span");
@@ -116,7 +284,13 @@ mod tests {
         let _in_inner = inner.enter();
         tracing::error!(n = -1, "in two spans, one without fields");
         outer.record("late", "é");
+        outer.record("early", 1);
+        outer.record("late", "later, \"]\"");
+        other.record("nothing", f64::INFINITY);
         tracing::info!(parent: &other, "in another span");
+        let empty = tracing::info_span!("empty", only = Empty);
+        empty.record("only", -1);
+        tracing::info!(parent: &empty, "in a span with a field that was recorded later");
     }
 
     #[test]
@@ -129,12 +303,12 @@ mod tests {
         let ours = tracing_subscriber::fmt()
             .with_ansi(false)
             .event_format(JsonLine::new())
-            .fmt_fields(JsonFields::new())
+            .fmt_fields(SpanFields)
             .with_writer(move || to.clone())
             .finish();
         tracing::subscriber::with_default(ours, log_events);
         let (expected, written) = (lines(&expected), lines(&written));
-        assert_eq!(expected.len(), 4, "{expected:?}");
+        assert_eq!(expected.len(), 5, "{expected:?}");
         assert_eq!(written, expected);
         assert!(written[2].contains("\"spans\":[{"), "{written:?}");
     }

@@ -14,14 +14,14 @@ use time::format_description::well_known::Rfc3339;
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::fmt::format::{DefaultFields, Format, JsonFields};
+use tracing_subscriber::fmt::format::{DefaultFields, Format};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::log_fields::CleanFields;
-use crate::log_json::JsonLine;
+use crate::log_json::{JsonLine, SpanFields};
 use crate::terminal::{Guard, Guarded};
 use export::{Export, Exported};
 use sitewright_ai::Redactor;
@@ -120,7 +120,7 @@ pub(crate) fn examine_export() -> Option<Result<String, String>> {
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The layer that writes lines of JSON.
-type JsonLayer<W> = fmt::Layer<Registry, JsonFields, JsonLine, W>;
+type JsonLayer<W> = fmt::Layer<Registry, SpanFields, JsonLine, W>;
 
 fn parsed(filter: &str, and: &str) -> Result<EnvFilter, LogError> {
     // Later directives win: those of the user.
@@ -222,7 +222,7 @@ fn as_json<W>(log: fmt::Layer<Registry, DefaultFields, Format, W>) -> JsonLayer<
 where
     W: for<'w> MakeWriter<'w> + 'static,
 {
-    log.event_format(JsonLine::new()).fmt_fields(JsonFields::new()).with_ansi(false)
+    log.event_format(JsonLine::new()).fmt_fields(SpanFields).with_ansi(false)
 }
 
 /// Whether stderr is a stream to systemd's journal: then its device and inode are in the variable

@@ -1,8 +1,11 @@
 //! Derives orders from a template's JSON Schema.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use sitewright_script::{HOSTILE, Sample, sample};
 
 use super::case::Derive;
@@ -55,6 +58,9 @@ pub(super) struct Orders {
     minimal: Value,
     /// Bytes of the orders checked so far; see [`MAX_CHECKED_BYTES`].
     checked_bytes: AtomicU64,
+    /// SHA-256 of each order that both accept: many are derived in steps, and checked again as a
+    /// whole, which takes longer than all else here.
+    accepted: Mutex<HashSet<[u8; 32]>>,
 }
 
 impl Orders {
@@ -84,6 +90,7 @@ impl Orders {
             full: Value::Null,
             minimal: Value::Null,
             checked_bytes: AtomicU64::new(0),
+            accepted: Mutex::default(),
         };
         let made = |how: Sample, wanted: &dyn Fn(&str) -> bool| {
             let mut document = match sample(&solved, how) {
@@ -171,6 +178,10 @@ impl Orders {
     /// Why the host or the template rejects an order; `None` if both accept it.
     pub(super) fn rejection(&self, document: &Value) -> Option<String> {
         let text = document.to_string();
+        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        if self.accepted.lock().contains(&digest) {
+            return None;
+        }
         let before = self.checked_bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
         if before > MAX_CHECKED_BYTES {
             return Some(format!(
@@ -189,7 +200,12 @@ impl Orders {
             Ok(problems) => problems,
             Err(error) => return Some(error.to_string()),
         };
-        problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message))
+        let why =
+            problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message));
+        if why.is_none() {
+            self.accepted.lock().insert(digest);
+        }
+        why
     }
 
     fn is_accepted(&self, document: &Value) -> bool {
@@ -208,7 +224,7 @@ impl Orders {
         let whole =
             |document: &Value| NamedOrder { name: String::new(), document: document.clone() };
         let base = base.unwrap_or(&self.full);
-        let mut made = match how {
+        let made = match how {
             Derive::Minimal | Derive::Baseline => vec![whole(&self.minimal)],
             Derive::Full => vec![whole(&self.full)],
             Derive::WithoutEach => self.without_each(base),
@@ -224,8 +240,9 @@ impl Orders {
             [one] => self.rejection(&one.document),
             _ => None,
         };
-        made.retain(|order| self.is_accepted(&order.document));
-        made.truncate(MAX_ORDERS);
+        let accepted = made.into_iter().filter(|order| self.is_accepted(&order.document));
+        // No more are checked than are used.
+        let made: Vec<NamedOrder> = accepted.take(MAX_ORDERS).collect();
         match (made.is_empty(), why) {
             (false, _) => Ok(made),
             (true, Some(why)) => Err(format!(
@@ -459,25 +476,32 @@ impl Orders {
         }
     }
 
+    /// All lists at once if that is accepted, otherwise one after the other, each as long as it
+    /// may be.
     fn long_lists(&self, base: &Value) -> Vec<NamedOrder> {
+        let is_filled = |name: &String| base[name].as_array().is_some_and(|list| !list.is_empty());
+        let names: Vec<String> = lists(base).into_iter().filter(is_filled).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let mut document = base.clone();
+        for name in &names {
+            document[name] = lengthened(&base[name], LONG_LIST);
+        }
+        if self.is_accepted(&document) {
+            return vec![NamedOrder { name: String::new(), document }];
+        }
         let mut document = base.clone();
         let mut longer = false;
-        for name in lists(base) {
+        for name in &names {
             for length in [LONG_LIST, LONG_LIST / 2, 50, 20, 10] {
-                let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty())
-                else {
-                    break;
-                };
-                let grown = (0..length.max(entries.len())).map(|at| match entries.get(at) {
-                    Some(entry) => entry.clone(),
-                    None => numbered(&entries[at % entries.len()], at),
-                });
-                let before = std::mem::replace(&mut document[&name], Value::Array(grown.collect()));
+                let grown = lengthened(&base[name], length);
+                let before = std::mem::replace(&mut document[name], grown);
                 if self.is_accepted(&document) {
                     longer = true;
                     break;
                 }
-                document[&name] = before;
+                document[name] = before;
             }
         }
         if longer { vec![NamedOrder { name: String::new(), document }] } else { Vec::new() }
@@ -505,6 +529,18 @@ impl Orders {
 fn lists(document: &Value) -> Vec<String> {
     let fields = document.as_object().into_iter().flatten();
     fields.filter(|(_, value)| value.is_array()).map(|(name, _)| name.clone()).collect()
+}
+
+/// The list with at least this number of entries, if it has one: its own, then numbered ones.
+fn lengthened(list: &Value, length: usize) -> Value {
+    let Some(entries) = list.as_array().filter(|entries| !entries.is_empty()) else {
+        return list.clone();
+    };
+    let entry = |at: usize| match entries.get(at) {
+        Some(entry) => entry.clone(),
+        None => numbered(&entries[at % entries.len()], at),
+    };
+    Value::Array((0..length.max(entries.len())).map(entry).collect())
 }
 
 /// The entry with a number in its first text, so that entries differ.
@@ -605,6 +641,23 @@ fn write_match(part: &regex_syntax::hir::Hir, text: &mut String, left: &mut usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_keeps_its_entries_and_gets_others_that_differ() {
+        for (list, length, expected) in [
+            (json!([]), 3, json!([])),
+            (json!(["a"]), 3, json!(["a", "a 1", "a 2"])),
+            (
+                json!([{ "n": 1, "t": "a" }]),
+                2,
+                json!([{ "n": 1, "t": "a" }, { "n": 1, "t": "a 1" }]),
+            ),
+            (json!(["a", "b", "c"]), 2, json!(["a", "b", "c"])),
+            (json!(["a", "b"]), 3, json!(["a", "b", "a 2"])),
+        ] {
+            assert_eq!(lengthened(&list, length), expected, "{list} {length}");
+        }
+    }
 
     #[test]
     fn patterns_are_solved() {

@@ -5,12 +5,12 @@
 //!    the staging area, or, for a site in the staging buffer, in `releases/.new-<id>`;
 //! 2. that folder is renamed to `releases/<id>` in the order's public folder; then `releases` is
 //!    synced;
-//! 3. a symbolic link is created under a temporary name and renamed to `current`; then the order's
-//!    public folder is synced;
+//! 3. a symbolic link is created under a temporary name and renamed to `current`, or created as
+//!    `current` if there is none; then the order's public folder is synced;
 //! 4. releases beyond the newest few expire: renamed into the staging area, then removed with their
 //!    manifests.
 //!
-//! After a crash before the rename of step 3, `current` is what it was (failure catalogue D1, F4);
+//! After a crash before the link of step 3, `current` is what it was (failure catalogue D1, F4);
 //! after it, `current` is the new release, whole. Leftovers are in the staging area, begin with
 //! `.new-` or are manifests without a release, and the next sweep removes them. One rename is one
 //! transaction on every journaling file system: when the target folder is on the disk, the source

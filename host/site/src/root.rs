@@ -279,6 +279,12 @@ impl SitesRoot {
             .map_err(StorageError::on("create the folder", self.public_order_path(order)))
     }
 
+    /// As [`ensure_public`](Self::ensure_public), for a folder that is probably missing.
+    pub(super) fn create_public(&self, order: &OrderDir) -> Result<(Dir, bool), StorageError> {
+        create_folder(&self.public, order.as_str(), Access::Public)
+            .map_err(StorageError::on("create the folder", self.public_order_path(order)))
+    }
+
     /// Writes the entries of the public folder to the disk.
     pub(super) fn sync_public(&self) -> Result<(), StorageError> {
         sync_folder(&self.public).map_err(StorageError::on("write to the disk", self.public_path()))
@@ -308,7 +314,10 @@ impl SitesRoot {
     }
 
     /// As [`ensure_order`](Self::ensure_order). Returns whether the folder is new as well.
-    fn ensure_order_synced(&self, order: &OrderDir) -> Result<(Dir, bool), StorageError> {
+    pub(super) fn ensure_order_synced(
+        &self,
+        order: &OrderDir,
+    ) -> Result<(Dir, bool), StorageError> {
         let (dir, made) = self.ensure_order_unsynced(order)?;
         if made {
             sync_folder(&self.dir)
@@ -428,9 +437,9 @@ impl SitesRoot {
         content: &[u8],
     ) -> Result<(), StorageError> {
         let shown = self.order_path(order).join(folder).join(name);
-        let (order, is_new) = self.ensure_order_synced(order)?;
-        let open = if is_new { create_folder } else { ensure_folder };
-        let written = open(&order, folder, Access::Private).and_then(|(dir, _)| {
+        let order = self.ensure_order(order)?;
+        // Missing for most orders, which have one attempt.
+        let written = create_folder(&order, folder, Access::Private).and_then(|(dir, _)| {
             let temporary = format!(".{name}.{}.tmp", Ulid::generate());
             let written = create_file(&dir, &temporary, Access::Private)
                 .and_then(|mut file| file.write_all(content))

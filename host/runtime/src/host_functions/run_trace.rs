@@ -396,6 +396,11 @@ impl RunTrace {
         (all, inner.diagnostics_total)
     }
 
+    /// The number of all diagnostics of the template.
+    pub(crate) fn diagnostics_total(&self) -> u64 {
+        self.inner().diagnostics_total
+    }
+
     /// The trail, oldest first.
     pub fn trail(&self) -> Vec<TrailEntry> {
         self.inner().trail.entries()
@@ -450,6 +455,11 @@ impl RunTrace {
         let text = inner.log.text();
         let total = inner.log.total();
         (LogTail { dropped_bytes: total.saturating_sub(text.len() as u64), text }, total)
+    }
+
+    /// The bytes logged in all.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.inner().log.total()
     }
 
     /// Milliseconds since the run started.

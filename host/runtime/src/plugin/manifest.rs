@@ -97,6 +97,11 @@ impl Manifest {
         if known.is_none() && order.notices.is_empty() {
             return Ok(snapshot.document().clone());
         }
+        if known.is_none()
+            && let Some(document) = without_notices(snapshot)?
+        {
+            return Ok(document.into());
+        }
         let mut document = order.for_templates()?;
         if let (Some(known), Some(fields)) = (known, document.as_object_mut()) {
             move_to_extra(fields, known);
@@ -120,6 +125,16 @@ impl Manifest {
         policy.exempt_purposes.extend(self.exempt_purposes.iter().cloned());
         policy
     }
+}
+
+/// The document without its last field, the notices; `None` if it is another one. Most orders have
+/// notices, and the tree of an order takes many times what its text does.
+fn without_notices(snapshot: &OrderSnapshot) -> serde_json::Result<Option<String>> {
+    let notices = serde_json::to_string(&snapshot.order().notices)?;
+    let rest = snapshot.document().strip_suffix('}');
+    let rest = rest.and_then(|rest| rest.strip_suffix(notices.as_str()));
+    let rest = rest.and_then(|rest| rest.strip_suffix(",\"notices\":"));
+    Ok(rest.map(|rest| format!("{rest}}}")))
 }
 
 /// Moves the fields that are not `known` into `extra`, if that is known and has none of that name.
@@ -393,6 +408,22 @@ fn is_semantic_version(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_gets_the_fields_of_the_order_without_what_the_host_notes() {
+        let sent = r#"{
+            "id": "7", "locale": "en", "business_name": "Notices \"notices\":[] Ltd",
+            "business_email": "a@example.com", "business_phone": "+1 512 555 0178",
+            "years_in_business": "many", "extra": { "notices": [1.5, "}"] }
+        }"#;
+        let english = "en".parse().unwrap();
+        let snapshot = sitewright_intake::load(sent.as_bytes(), 1 << 20, &english).unwrap();
+        let order = snapshot.order();
+        assert!(!order.notices.is_empty(), "{}", snapshot.document());
+        let expected = order.for_templates().unwrap().to_string();
+        assert_eq!(without_notices(&snapshot).unwrap().as_deref(), Some(expected.as_str()));
+        assert_ne!(&**snapshot.document(), expected.as_str());
+    }
 
     #[test]
     fn what_a_manifest_may_leave_out_is_checked_if_it_is_there() {

@@ -122,10 +122,15 @@ impl Attempt<'_> {
         }
     }
 
-    /// Archives what a replay of a released attempt needs. A replay is not archived.
-    pub(super) async fn archive_release(&self, release: &Release, recording: &Recording) {
+    /// Archives what a replay of a released attempt needs, and gives it back. A replay is not
+    /// archived.
+    pub(super) async fn archive_release(
+        &self,
+        release: &Release,
+        recording: Recording,
+    ) -> Recording {
         if matches!(self.request.journal, JournalUse::Replay(_)) {
-            return;
+            return recording;
         }
         let archived = ArchivedRelease {
             version: RECORDING_VERSION,
@@ -138,7 +143,7 @@ impl Attempt<'_> {
             config_version: self.services.config_version.clone(),
             release: release.manifest.id.to_string(),
             trail: self.trace.trail(),
-            recording: recording.clone(),
+            recording,
         };
         let written = match serde_json::to_vec(&archived) {
             Ok(json) => self.archive(ATTEMPTS, format!("{}.json", self.request.id), json).await,
@@ -152,6 +157,7 @@ impl Attempt<'_> {
                 "the released attempt could not be archived: it cannot be replayed"
             );
         }
+        archived.recording
     }
 
     async fn archive(

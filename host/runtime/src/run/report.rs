@@ -66,10 +66,10 @@ impl Attempt<'_> {
             duration_ms = totals.duration_ms,
             "released"
         );
-        let recording = self.recording();
-        if let Some(recording) = &recording {
-            self.archive_release(&release, recording).await;
-        }
+        let recording = match self.recording() {
+            Some(recording) => Some(self.archive_release(&release, recording).await),
+            None => None,
+        };
         let printed = self.printed();
         Outcome::Released(Box::new(Released {
             release: *release,
@@ -138,9 +138,9 @@ impl Attempt<'_> {
         measure("cpu_ms", limits.cpu_ms, millis(cpu));
         measure(Totals::DEADLINE, limits.deadline_ms, trace.now_ms());
         measure("ai_calls", limits.ai_calls, trace.ai_call_count());
-        measure("log_bytes", limits.log_bytes, trace.log_tail().1);
+        measure("log_bytes", limits.log_bytes, trace.log_bytes());
         measure("stderr_bytes", limits.stderr_bytes, stderr);
-        measure("diagnostics", limits.diagnostics, trace.diagnostics().1);
+        measure("diagnostics", limits.diagnostics, trace.diagnostics_total());
         if let Some((name, max)) = state.compile_limit {
             measure(name, max, max);
         }

@@ -15,7 +15,7 @@ use crate::root::{
 };
 use crate::staging::Area;
 use crate::storage::{
-    Access, StorageError, create_file, create_folder, ensure_folder, lock, make_folder,
+    Access, StorageError, create_file, create_folder, ensure_folder, lock, make_folder, make_link,
     open_folder, remove_folder, rename, replace_link, sync_folder, try_lock,
 };
 
@@ -52,8 +52,8 @@ impl OrderFolders {
         root: &SitesRoot,
         order: &OrderDir,
     ) -> Result<Self, StorageError> {
-        let folder = root.ensure_order(order)?;
-        lock(&folder).map_err(StorageError::on("lock the folder", root.order_path(order)))?;
+        let folder = root.ensure_order_synced(order)?;
+        lock(&folder.0).map_err(StorageError::on("lock the folder", root.order_path(order)))?;
         OrderFolders::open_releases(root, order, folder, SyncMode::Now)
     }
 
@@ -63,8 +63,8 @@ impl OrderFolders {
         root: &SitesRoot,
         order: &OrderDir,
     ) -> Result<Option<Self>, StorageError> {
-        let (folder, _) = root.ensure_order_unsynced(order)?;
-        let locked = try_lock(&folder)
+        let folder = root.ensure_order_unsynced(order)?;
+        let locked = try_lock(&folder.0)
             .map_err(StorageError::on("lock the folder", root.order_path(order)))?;
         if !locked {
             return Ok(None);
@@ -72,16 +72,22 @@ impl OrderFolders {
         OrderFolders::open_releases(root, order, folder, SyncMode::Batched).map(Some)
     }
 
+    /// `folder` is the order's private folder, and whether it was just created: then there is
+    /// nothing of an earlier version in it, and most likely no public folder.
     fn open_releases(
         root: &SitesRoot,
         order: &OrderDir,
-        folder: Dir,
+        (folder, folder_new): (Dir, bool),
         sync: SyncMode,
     ) -> Result<Self, StorageError> {
-        layout::migrate(root, order, &folder)?;
         let public_path = root.public_order_path(order);
         let releases_path = public_path.join(RELEASES);
-        let (public, public_new) = root.ensure_public(order)?;
+        let (public, public_new) = if folder_new {
+            root.create_public(order)?
+        } else {
+            layout::migrate(root, order, &folder)?;
+            root.ensure_public(order)?
+        };
         let open = if public_new { create_folder } else { ensure_folder };
         let (releases, new) = open(&public, RELEASES, Access::Public)
             .and_then(|(releases, new)| {
@@ -251,7 +257,8 @@ impl OrderFolders {
     pub(in crate::release) fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
         let tidy = remove_links(&self.public)
             .map_err(StorageError::on("tidy the folder", &self.public_path));
-        let switched = tidy.and_then(|()| self.sync_releases()).and_then(|()| self.switch(id));
+        let switched =
+            tidy.and_then(|()| self.sync_releases()).and_then(|()| self.switch(id, false));
         if let Err(error) = switched {
             if let Err(error) = remove_links(&self.public) {
                 tracing::warn!(
@@ -277,19 +284,24 @@ impl OrderFolders {
             let missing = io::Error::from(io::ErrorKind::NotFound);
             return Err(StorageError::on("find", self.release_path(id))(missing).into());
         }
-        if self.current()? == Some(id) {
+        let current = self.current()?;
+        if current == Some(id) {
             return Ok(false);
         }
-        self.switch(id)?;
+        self.switch(id, current.is_none())?;
         Ok(true)
     }
 
-    /// The rename of step 3. The link is relative, so that the sites folder can be moved or mounted
-    /// elsewhere.
-    fn switch(&self, id: ReleaseId) -> Result<(), StorageError> {
+    /// The rename of step 3; `is_first`: there is probably no current release. The link is
+    /// relative, so that the sites folder can be moved or mounted elsewhere.
+    fn switch(&self, id: ReleaseId, is_first: bool) -> Result<(), StorageError> {
         let (link, target) = (format!("{LINK_PREFIX}{id}"), format!("{RELEASES}/{id}"));
-        replace_link(&self.public, &target, CURRENT, &link)
-            .map_err(StorageError::on("switch", self.public_path.join(CURRENT)))?;
+        // A link is created as atomically as it is renamed: most orders have one release.
+        let created = is_first && make_link(&self.public, &target, CURRENT).is_ok();
+        if !created {
+            replace_link(&self.public, &target, CURRENT, &link)
+                .map_err(StorageError::on("switch", self.public_path.join(CURRENT)))?;
+        }
         if let Err(error) = self.root.link_current(&self.name, &self.order) {
             let folder = self.root.order_path(&self.name);
             tracing::warn!(

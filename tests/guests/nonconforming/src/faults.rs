@@ -47,7 +47,7 @@ pub(crate) fn of_order(deviation: &Deviation, order: &Order) -> Result<()> {
                 && order.testimonials.is_empty()
                 && order.business_address.is_some()
         }
-        "long-lists" => order.services.len() > 50,
+        "long-lists" => is_large(order),
         _ => false,
     };
     if rejected {
@@ -97,9 +97,14 @@ pub(crate) fn of_answers(deviation: &Deviation, copies: &[Copy]) {
     }
 }
 
-/// Deviations in the use of resources; most only for an order with many services.
+/// Whether an order has many services: only one of the suite's orders has.
+pub(crate) fn is_large(order: &Order) -> bool {
+    order.services.len() > 50
+}
+
+/// Deviations in the use of resources; most only for a large order.
 pub(crate) async fn used(deviation: &Deviation, order: &Order, site: &Site) -> Result<()> {
-    let large = order.services.len() > 50;
+    let large = is_large(order);
     let text = |bytes: usize| "x".repeat(bytes);
     match deviation.fault.as_str() {
         "purposes" => drop(ai::ask("horoscopes").user("What do the stars say?").text().await),
@@ -132,7 +137,7 @@ pub(crate) async fn used(deviation: &Deviation, order: &Order, site: &Site) -> R
         "log" if large => (0..deviation.n / 1_000).for_each(|_| log::info(text(990))),
         "stderr" if large => (0..deviation.n / 1_000).for_each(|_| eprintln!("{}", text(999))),
         // `pages` links this file.
-        "weight" => site.write("heavy.css", format!("/*{}*/", text(4 << 20)))?,
+        "weight" if large => site.write("heavy.css", format!("/*{}*/", text(4 << 20)))?,
         "bytes" => site.write("text.txt", [b'a', 0xff, b'b'])?,
         _ => {}
     }

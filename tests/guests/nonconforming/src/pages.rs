@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sitewright_sdk::{prelude::*, serde_json};
 
+use crate::faults::is_large;
 use crate::{Copy, Deviation};
 
 /// The businesses of the suite's orders.
@@ -68,7 +69,7 @@ fn contact(order: &Order) -> String {
 fn page(deviation: &Deviation, order: &Order, body: &str) -> String {
     let language =
         if deviation.fault == "locales" { "en".to_owned() } else { order.locale.to_string() };
-    let style = if deviation.fault == "weight" {
+    let style = if deviation.fault == "weight" && is_large(order) {
         "<link rel=\"stylesheet\" href=\"heavy.css\">"
     } else {
         ""
