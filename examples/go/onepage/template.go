@@ -188,9 +188,8 @@ func writeCopy(business business, words words) (copyText, *types.Failure) {
 	copy = copyText{clean(copy.Headline), clean(copy.Lead), clean(copy.Description)}
 	// The host has held the reply against the schema, which cannot say that a text is not blank.
 	if copy.Headline == "" || copy.Lead == "" || copy.Description == "" {
-		return copy, fail(
-			"empty-copy", "the model left out a text of the page", completion.CallId, nil,
-		)
+		message := "the model left out a text of the page"
+		return copy, fail("empty-copy", message, completion.CallId, nil)
 	}
 	return copy, nil
 }
