@@ -10,7 +10,7 @@ use super::end::{RunError, StoppedAt};
 use crate::host_functions::RunTrace;
 use crate::plugin::bindings::types;
 use crate::plugin::{LimitHit, Limits, raw_frames};
-use sitewright_failure::{PythonException, RawFrame};
+use sitewright_failure::{GoPanic, PythonException, RawFrame};
 use sitewright_model::ai::{AiError, AiErrorKind};
 use sitewright_model::failure::{FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode};
 use sitewright_model::message;
@@ -263,9 +263,9 @@ fn stopped(
         (None, None) if frames(error).is_empty() => TrapCode::Other,
         (None, None) => TrapCode::HostCall,
     };
-    let panic = trace.panic().or_else(|| printed_panic(stderr));
     // A panic message without an abort belongs to a panic that the template caught.
-    let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
+    let aborted = matches!(code, TrapCode::Unreachable | TrapCode::Exit);
+    let panic = trace.panic().or_else(|| printed_panic(stderr)).filter(|_| aborted);
     if code == TrapCode::Unreachable && is_engine_full(panic.as_ref(), stderr, memory_peak) {
         return Classified {
             trap: stopped(TrapCode::Memory),
@@ -295,6 +295,20 @@ fn stopped(
             panic: Some(python.message),
             causes: python.causes.iter().filter_map(Message::new).collect(),
             ..Classified::new(FailureKind::Panic, message)
+        };
+    }
+    if let Some(go) = GoPanic::printed(stderr).filter(|_| aborted) {
+        let own = go.frames.iter().find(|frame| frame.own).and_then(place_of);
+        let (text, location) = match panic {
+            Some(panic) => (panic.message, panic.location.or(own)),
+            None => (go.message, own),
+        };
+        let trap = stopped(code).map(|stopped| Stopped { language_frames: go.frames, ..stopped });
+        return Classified {
+            location,
+            trap,
+            panic: Some(text.clone()),
+            ..Classified::new(FailureKind::Panic, message!("the template panicked: {text}"))
         };
     }
     match panic {
