@@ -481,6 +481,60 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_of_go_has_the_lines_that_it_printed_and_what_the_template_reported() {
+        let stderr = "panic: no bread\n\ngoroutine 1 [running]:\nmain.bake({0x1, 0x2})\n\
+                      \tbakery/bake.go:17 +0x51\n";
+        let reported = crate::host_functions::Panic {
+            message: "no bread at all".to_owned(),
+            location: Some(SourceLocation { file: "bake.go".to_owned(), line: 16, column: None }),
+        };
+        let rows = [
+            // (what, reported, trap, kind, message, location)
+            (
+                "printed",
+                None,
+                Trap::UnreachableCodeReached,
+                FailureKind::Panic,
+                "the template panicked: no bread",
+                Some(("bakery/bake.go", 17)),
+            ),
+            (
+                "reported and printed",
+                Some(reported),
+                Trap::UnreachableCodeReached,
+                FailureKind::Panic,
+                "the template panicked: no bread at all",
+                Some(("bake.go", 16)),
+            ),
+            // What stopped it is not the panic, which was caught.
+            (
+                "printed before",
+                None,
+                Trap::StackOverflow,
+                FailureKind::Trap,
+                "the template was stopped: wasm trap: call stack exhausted",
+                None,
+            ),
+        ];
+        for (what, reported, trap, kind, message, location) in rows {
+            let limits = Limits::default();
+            let trace = RunTrace::new(&limits, tokio::sync::watch::Sender::default());
+            if let Some(reported) = reported {
+                trace.panicked(reported);
+            }
+            let found = stopped(&wasmtime::Error::from(trap), &trace, stderr, &limits, 0);
+            let place = found.location.as_ref().map(|found| (found.file.as_str(), found.line));
+            assert_eq!(
+                (found.kind, found.message.to_string().as_str(), place),
+                (kind, message, location),
+                "{what}"
+            );
+            let frames = found.trap.map_or(0, |trap| trap.language_frames.len());
+            assert_eq!(frames, usize::from(kind == FailureKind::Panic), "{what}");
+        }
+    }
+
+    #[test]
     fn a_printed_panic_is_read_as_the_standard_library_prints_it() {
         let at =
             |file: &str, line, column| Some(SourceLocation { file: file.to_owned(), line, column });
