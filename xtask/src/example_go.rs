@@ -36,10 +36,11 @@ const MODULE: &str = "example.com/onepage";
 const SUPPORT: &str = "go.bytecodealliance.org/pkg";
 /// The crate of the generator, which has the sources of [`SUPPORT`] in `src/pkg`.
 const GENERATOR: &str = "wit-bindgen-go";
-/// The flags of the compiler: a WASI reactor, with paths that begin at the module in panics. The
-/// module of the bindings calls an allocator of Go's runtime that is not public, which the linker
-/// refuses otherwise.
-const FLAGS: [&str; 3] = ["-buildmode=c-shared", "-trimpath", "-ldflags=-checklinkname=0"];
+/// The flags of the compiler: a WASI reactor, with paths that begin at the module in panics, and
+/// without the commit, which would change the bytes. The module of the bindings calls an allocator
+/// of Go's runtime that is not public, which the linker refuses otherwise.
+const FLAGS: [&str; 4] =
+    ["-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-checklinkname=0"];
 
 /// Builds the example into the folder of the guests of the tests, if its sources, its compiler or
 /// the contract have changed since the last build.
