@@ -1,4 +1,5 @@
-//! Builds the test templates in Python, JavaScript and C, and provides `wasm-tools`.
+//! Builds the test templates in Python, JavaScript and C, finds the examples in C and Go, and
+//! provides `wasm-tools`.
 //!
 //! The build tools are packages, installed like the stand-ins. Tests that need one that cannot be
 //! installed are reported as skipped.
@@ -34,6 +35,11 @@ pub fn plugin(name: &str, test: &str) -> Option<PathBuf> {
 /// The example in `examples/c`, compiled. `None` if it is not built.
 pub fn c_example(test: &str) -> Option<PathBuf> {
     built(guest("example-c"), "example-c", "cargo xtask build --all", test)
+}
+
+/// The example in `examples/go`, compiled. `None` if it is not built.
+pub fn go_example(test: &str) -> Option<PathBuf> {
+    built(guest("example-go"), "example-go", "cargo xtask build --all", test)
 }
 
 /// A component that `command` makes if it has the tools, compiled. `None` if it is not there.

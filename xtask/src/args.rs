@@ -44,10 +44,10 @@ pub(crate) enum Command {
 /// sources give the same bytes on every machine.
 ///
 /// Needs the target wasm32-wasip2 and adds it with rustup if it is missing. Folders in plugins/
-/// without a Cargo.toml are templates in Python and JavaScript, and examples/c is one in C, which is
-/// built with the guests of the tests. Their tools are installed into target/standins with python3
-/// and npm. If they cannot be had, the template is reported as SKIPPED;
-/// SITEWRIGHT_REQUIRE_STANDINS=1 makes that an error.
+/// without a Cargo.toml are templates in Python and JavaScript, and examples/c and examples/go are
+/// two in C and Go, which are built with the guests of the tests. Their tools are installed into
+/// target/standins with python3 and npm. If they cannot be had, the template is reported as
+/// SKIPPED; SITEWRIGHT_REQUIRE_STANDINS=1 makes that an error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
         cargo xtask build         Build the templates\n  \

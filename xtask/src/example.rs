@@ -1,4 +1,5 @@
-//! Builds the example template in C, `examples/c`, for the tests.
+//! Builds the example template in C, `examples/c`, for the tests, and has what that in Go needs
+//! too (see [`crate::example_go`]).
 //!
 //! wit-bindgen makes the bindings from the contract, zig compiles them with the sources, and
 //! wit-component makes a component of that. zig is a stand-in: if it cannot be installed, the
@@ -13,7 +14,7 @@ use anyhow::Context as _;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wit_bindgen_core::wit_parser::Resolve;
+use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 use wit_bindgen_core::{Files, WorldGenerator};
 use wit_component::ComponentEncoder;
 use xshell::{Shell, cmd};
@@ -30,12 +31,12 @@ const SOURCES: &str = "examples/c";
 /// The stand-in with the compiler.
 const TOOLS: &str = "c-guest";
 /// The contract, relative to the root.
-const CONTRACT: &str = "wit/0.2.0/template.wit";
+pub(crate) const CONTRACT: &str = "wit/0.2.0/template.wit";
 /// The world of the contract for languages whose calls block.
 const WORLD: &str = "template-sync";
 /// The folder of the bindings beside the sources. Failure records show no frame of a file in a
 /// folder of this name as the author's own.
-const BINDINGS: &str = "wit_bindgen";
+pub(crate) const BINDINGS: &str = "wit_bindgen";
 /// The flags of the compiler. The source is in the debug information, so that a record shows the
 /// lines around the one that failed. 1 MiB of stack leaves room for the order.
 const FLAGS: [&str; 12] = [
@@ -55,7 +56,7 @@ const FLAGS: [&str; 12] = [
 ];
 
 /// What wit-bindgen makes: names and contents of files.
-type Bindings = BTreeMap<String, Vec<u8>>;
+pub(crate) type Bindings = BTreeMap<String, Vec<u8>>;
 
 /// Builds the example into the folder of the guests of the tests, if its sources, its compiler or
 /// the contract have changed since the last build.
@@ -79,16 +80,55 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
 /// Makes the bindings for the world of the contract, and the object file that says to
 /// wit-component which world it is.
 fn bindings(contract: &Path) -> anyhow::Result<Bindings> {
+    generate(contract, wit_bindgen_c::Opts::default().build())
+        .context("wit-bindgen makes no bindings for C from the contract")
+}
+
+/// Runs a generator of bindings for the world of the contract.
+pub(crate) fn generate(
+    contract: &Path,
+    mut generator: Box<dyn WorldGenerator>,
+) -> anyhow::Result<Bindings> {
+    let (mut resolve, world) = world(contract)?;
+    let mut files = Files::default();
+    WorldGenerator::generate(&mut *generator, &mut resolve, world, &mut files)?;
+    Ok(files.iter().map(|(name, content)| (name.to_owned(), content.to_vec())).collect())
+}
+
+/// The world of the contract for languages whose calls block.
+pub(crate) fn world(contract: &Path) -> anyhow::Result<(Resolve, WorldId)> {
     let text = fs::read_to_string(contract)
         .with_context(|| format!("cannot read {}", contract.display()))?;
     let mut resolve = Resolve::default();
     let package = resolve.push_str(contract, &text)?;
     let world = resolve.select_world(&[package], Some(WORLD))?;
-    let mut files = Files::default();
-    let mut generator = wit_bindgen_c::Opts::default().build();
-    WorldGenerator::generate(&mut *generator, &mut resolve, world, &mut files)
-        .context("wit-bindgen makes no bindings for C from the contract")?;
-    Ok(files.iter().map(|(name, content)| (name.to_owned(), content.to_vec())).collect())
+    Ok((resolve, world))
+}
+
+/// Writes bindings below a folder.
+pub(crate) fn write_bindings(bindings: &Bindings, folder: &Path) -> anyhow::Result<()> {
+    for (name, content) in bindings {
+        let file = folder.join(name);
+        let parent = file.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes a component of a module that says which world it is, in the folder `work`, and returns its
+/// path. The module may use the WASI of C compilers.
+pub(crate) fn encode(module: &[u8], work: &Path) -> anyhow::Result<PathBuf> {
+    let mut encoder = ComponentEncoder::default();
+    encoder
+        .validate(true)
+        .module(module)?
+        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+    let component = encoder.encode().context("wit-component makes no component of the example")?;
+    let built = work.join("built.wasm");
+    fs::write(&built, component).with_context(|| format!("cannot write {}", built.display()))?;
+    Ok(built)
 }
 
 /// Makes the component in the folder `work` and returns its path.
@@ -100,13 +140,7 @@ fn componentize(
 ) -> anyhow::Result<PathBuf> {
     let folder = work.join("sources");
     languages::copy(sources, &folder)?;
-    let generated = folder.join(BINDINGS);
-    fs::create_dir_all(&generated)
-        .with_context(|| format!("cannot create {}", generated.display()))?;
-    for (name, content) in bindings {
-        fs::write(generated.join(name), content)
-            .with_context(|| format!("cannot write {name} to {}", generated.display()))?;
-    }
+    write_bindings(bindings, &folder.join(BINDINGS))?;
     let mut inputs: Vec<PathBuf> = Vec::new();
     for file in languages::files(&folder)? {
         if file.extension().is_some_and(|end| end == "c" || end == "o") {
@@ -123,15 +157,7 @@ fn componentize(
     process::run(compile)?;
 
     let module = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
-    let mut encoder = ComponentEncoder::default();
-    encoder
-        .validate(true)
-        .module(&module)?
-        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
-    let component = encoder.encode().context("wit-component makes no component of the example")?;
-    let built = work.join("built.wasm");
-    fs::write(&built, component).with_context(|| format!("cannot write {}", built.display()))?;
-    Ok(built)
+    encode(&module, work)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use xshell::Cmd;
 
 use crate::console;
 use crate::example;
+use crate::example_go;
 use crate::install::{self, Change};
 use crate::languages;
 use crate::messages;
@@ -43,6 +44,7 @@ pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::
     }
     if selection.groups().contains(&Group::TestGuests) {
         example::build(workspace)?;
+        example_go::build(workspace)?;
     }
     Ok(())
 }

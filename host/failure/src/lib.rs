@@ -6,6 +6,7 @@
 //! | [`symbolize`] | which function, file and line is an offset into a component? |
 //! | `raw_frame` | what does a frame look like before it is symbolized? |
 //! | `python` | which exception did the interpreter print before it stopped? |
+//! | `go` | which panic did Go's runtime print before it stopped? |
 //! | `python_stack` | in which line was the interpreter when it was stopped? |
 //! | `noted_place` | where did the template call its SDK before it was stopped? |
 //! | `source` | which lines of source are around the failure? |
@@ -32,6 +33,7 @@
 pub mod coredump;
 mod event;
 pub mod fingerprint;
+mod go;
 pub mod group;
 mod noted_place;
 mod python;
@@ -46,6 +48,7 @@ pub mod symbolize;
 mod version_1;
 
 pub use event::emit;
+pub use go::GoPanic;
 pub use noted_place::noted_place;
 pub use python::PythonException;
 pub use python_stack::python_stack;

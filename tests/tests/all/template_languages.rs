@@ -1,12 +1,13 @@
 //! The templates in Python and JavaScript: the parts they share with Rust, and their failures. The
-//! example in C.
+//! examples in C and Go.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::languages::{
-    c_example, javascript_guest, native_python, plugin, python_guide, python_tools,
+    c_example, go_example, javascript_guest, native_python, plugin, python_guide, python_tools,
 };
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{
@@ -409,13 +410,46 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
     );
 }
 
-/// The example in `examples/c` keeps the rules of the conformance suite, writes the files that its
-/// page of the guide names, and says in which line it failed.
+/// An example of a language without an SDK.
+struct Example {
+    file: PathBuf,
+    /// Its source with the failure `empty-copy`, relative to the root of the repository.
+    source: &'static str,
+    /// The same file in failure records.
+    recorded: &'static str,
+    /// What the line with the failure contains.
+    line: &'static str,
+}
+
 #[test]
 fn the_example_in_c_keeps_every_rule_and_says_where_it_failed() {
     let Some(file) = c_example("the_example_in_c_keeps_every_rule_and_says_where_it_failed") else {
         return;
     };
+    keeps_every_rule_and_says_where_it_failed(&Example {
+        file,
+        source: "examples/c/template.c",
+        recorded: "template.c",
+        line: "fail(err, \"empty-copy\"",
+    });
+}
+
+#[test]
+fn the_example_in_go_keeps_every_rule_and_says_where_it_failed() {
+    let test = "the_example_in_go_keeps_every_rule_and_says_where_it_failed";
+    let Some(file) = go_example(test) else { return };
+    keeps_every_rule_and_says_where_it_failed(&Example {
+        file,
+        source: "examples/go/onepage/template.go",
+        recorded: "onepage/template.go",
+        line: "fail(\"empty-copy\"",
+    });
+}
+
+/// An example keeps the rules of the conformance suite, writes the files that its page of the guide
+/// names, and says in which line it failed.
+fn keeps_every_rule_and_says_where_it_failed(example: &Example) {
+    let file = &example.file;
     let done = Workbench::configured("").run(&["conformance", &file.to_string_lossy()]);
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
 
@@ -429,7 +463,7 @@ fn the_example_in_c_keeps_every_rule_and_says_where_it_failed() {
     let mut document = order("02-dentist-us-minimal");
     document["onboarding"]["site_url"] = json!("https://bright-oak.example/");
     let bench = Workbench::scripted(&reply("Close by, with time to listen"), "");
-    let done = bench.generate(&file, &document);
+    let done = bench.generate(file, &document);
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
     let site = fs::read_dir(bench.sites())
         .unwrap()
@@ -451,7 +485,7 @@ fn the_example_in_c_keeps_every_rule_and_says_where_it_failed() {
         assert!(content.contains(part), "{path}: {part:?} is missing in {content}");
     }
 
-    let failure = |rules: &str| Workbench::scripted(rules, "").generate(&file, &document).failure();
+    let failure = |rules: &str| Workbench::scripted(rules, "").generate(file, &document).failure();
     let record = failure("[[rule]]\nanswer = { fault = { status = 401 } }\n");
     assert_eq!(
         (&record["kind"], &record["blamed_calls"]),
@@ -460,14 +494,13 @@ fn the_example_in_c_keeps_every_rule_and_says_where_it_failed() {
     );
     // The schema of the reply cannot say that a text is not blank.
     let record = failure(&reply(&" ".repeat(12)));
-    let source = fs::read_to_string(root().join("examples/c/template.c")).unwrap();
-    let line =
-        source.lines().position(|line| line.contains("fail(err, \"empty-copy\"")).unwrap() + 1;
+    let source = fs::read_to_string(root().join(example.source)).unwrap();
+    let line = source.lines().position(|line| line.contains(example.line)).unwrap() + 1;
     assert_eq!(
         (&record["kind"], &record["code"], &record["blamed_calls"]),
         (&json!("template_error"), &json!("empty-copy"), &json!(["call-1"])),
         "{record:#}"
     );
     let location = &record["location"];
-    assert_eq!((&location["file"], &location["line"]), (&json!("template.c"), &json!(line)));
+    assert_eq!((&location["file"], &location["line"]), (&json!(example.recorded), &json!(line)));
 }

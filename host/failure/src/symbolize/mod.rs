@@ -319,8 +319,8 @@ impl Symbols {
 /// The time is up.
 struct TimeUp;
 
-/// Explains the frames of an interpreter, of which no build could show the author's lines; `None`
-/// if the template is compiled code.
+/// Explains the frames of an interpreter, or of a compiler without debug information, of which no
+/// build could show the author's lines; `None` if another build can.
 fn interpreter(raw: &[RawFrame], language: Language) -> Option<&'static str> {
     // componentize-js strips the engine, so only the export has a name.
     let is_named = |frame: &RawFrame| frame.function.is_some();
@@ -332,6 +332,10 @@ fn interpreter(raw: &[RawFrame], language: Language) -> Option<&'static str> {
         Language::Python => Some(
             "these are frames of the Python interpreter: the template's own lines are known only \
              if it stops with an exception",
+        ),
+        Language::Go => Some(
+            "Go writes no debug information for WebAssembly: files and lines are known only if the \
+             template stops with a panic",
         ),
         Language::C if named.next().is_some_and(is_blocking_export) && named.next().is_none() => {
             Some(

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::budget::MAX_NAME_BYTES;
+use crate::go;
 
 /// Parts of paths of code from the package registry, the standard library and the SDK.
 const FOREIGN_PATHS: [&str; 12] = [
@@ -93,6 +94,7 @@ const C_LIBRARY: [&str; 27] = [
 pub(super) enum Language {
     Rust,
     Python,
+    Go,
     C,
 }
 
@@ -103,10 +105,12 @@ impl Language {
         names.any(|name| {
             if name.starts_with("_PyEval") || name.contains("componentize_py") {
                 language = Language::Python;
+            } else if name.starts_with(go::LOOP) {
+                language = Language::Go;
             } else if rustc_demangle::try_demangle(name).is_ok() {
                 language = Language::Rust;
             }
-            language == Language::Python
+            matches!(language, Language::Python | Language::Go)
         });
         language
     }
@@ -114,6 +118,9 @@ impl Language {
 
 /// Whether a function is the template author's own, by its demangled name and its whole path.
 pub(super) fn is_own(function: &str, file: Option<&str>, language: Language) -> bool {
+    if language == Language::Go {
+        return go::is_own(function, file);
+    }
     if FOREIGN_FUNCTIONS.iter().any(|start| function.starts_with(start)) {
         return false;
     }
@@ -126,7 +133,7 @@ pub(super) fn is_own(function: &str, file: Option<&str>, language: Language) -> 
         None if function.starts_with("function ") => false,
         None => match language {
             Language::Rust => function.contains("::"),
-            Language::Python => false,
+            Language::Python | Language::Go => false,
             Language::C => !function.starts_with("__") && !C_LIBRARY.contains(&function),
         },
     }
@@ -270,6 +277,20 @@ mod tests {
         ];
         for (file, folder, shown) in rows {
             assert_eq!(shorten(file, folder), shown);
+        }
+    }
+
+    #[test]
+    fn the_language_is_that_of_the_template_below_the_translation_of_wasi() {
+        let rust = "_ZN4bake5bread17h0123456789abcdefE";
+        let rows: [(&[&str], Language); 4] = [
+            (&["bake", "generate"], Language::C),
+            (&[rust, "generate"], Language::Rust),
+            (&[rust, "os.Exit", "wasm_pc_f_loop_export", "generate"], Language::Go),
+            (&[rust, "_PyEval_EvalFrame", "generate"], Language::Python),
+        ];
+        for (names, expected) in rows {
+            assert_eq!(Language::of(names.iter().copied()), expected, "{names:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::end::{RunError, StoppedAt};
 use crate::host_functions::RunTrace;
 use crate::plugin::bindings::types;
 use crate::plugin::{LimitHit, Limits, raw_frames};
-use sitewright_failure::{PythonException, RawFrame};
+use sitewright_failure::{GoPanic, PythonException, RawFrame};
 use sitewright_model::ai::{AiError, AiErrorKind};
 use sitewright_model::failure::{FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode};
 use sitewright_model::message;
@@ -263,9 +263,9 @@ fn stopped(
         (None, None) if frames(error).is_empty() => TrapCode::Other,
         (None, None) => TrapCode::HostCall,
     };
-    let panic = trace.panic().or_else(|| printed_panic(stderr));
     // A panic message without an abort belongs to a panic that the template caught.
-    let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
+    let aborted = matches!(code, TrapCode::Unreachable | TrapCode::Exit);
+    let panic = trace.panic().or_else(|| printed_panic(stderr)).filter(|_| aborted);
     if code == TrapCode::Unreachable && is_engine_full(panic.as_ref(), stderr, memory_peak) {
         return Classified {
             trap: stopped(TrapCode::Memory),
@@ -295,6 +295,20 @@ fn stopped(
             panic: Some(python.message),
             causes: python.causes.iter().filter_map(Message::new).collect(),
             ..Classified::new(FailureKind::Panic, message)
+        };
+    }
+    if let Some(go) = GoPanic::printed(stderr).filter(|_| aborted) {
+        let own = go.frames.iter().find(|frame| frame.own).and_then(place_of);
+        let (text, location) = match panic {
+            Some(panic) => (panic.message, panic.location.or(own)),
+            None => (go.message, own),
+        };
+        let trap = stopped(code).map(|stopped| Stopped { language_frames: go.frames, ..stopped });
+        return Classified {
+            location,
+            trap,
+            panic: Some(text.clone()),
+            ..Classified::new(FailureKind::Panic, message!("the template panicked: {text}"))
         };
     }
     match panic {
@@ -463,6 +477,60 @@ mod tests {
                 location,
             });
             assert_eq!(is_engine_full(panic.as_ref(), stderr, bytes), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_go_has_the_lines_that_it_printed_and_what_the_template_reported() {
+        let stderr = "panic: no bread\n\ngoroutine 1 [running]:\nmain.bake({0x1, 0x2})\n\
+                      \tbakery/bake.go:17 +0x51\n";
+        let reported = crate::host_functions::Panic {
+            message: "no bread at all".to_owned(),
+            location: Some(SourceLocation { file: "bake.go".to_owned(), line: 16, column: None }),
+        };
+        let rows = [
+            // (what, reported, trap, kind, message, location)
+            (
+                "printed",
+                None,
+                Trap::UnreachableCodeReached,
+                FailureKind::Panic,
+                "the template panicked: no bread",
+                Some(("bakery/bake.go", 17)),
+            ),
+            (
+                "reported and printed",
+                Some(reported),
+                Trap::UnreachableCodeReached,
+                FailureKind::Panic,
+                "the template panicked: no bread at all",
+                Some(("bake.go", 16)),
+            ),
+            // What stopped it is not the panic, which was caught.
+            (
+                "printed before",
+                None,
+                Trap::StackOverflow,
+                FailureKind::Trap,
+                "the template was stopped: wasm trap: call stack exhausted",
+                None,
+            ),
+        ];
+        for (what, reported, trap, kind, message, location) in rows {
+            let limits = Limits::default();
+            let trace = RunTrace::new(&limits, tokio::sync::watch::Sender::default());
+            if let Some(reported) = reported {
+                trace.panicked(reported);
+            }
+            let found = stopped(&wasmtime::Error::from(trap), &trace, stderr, &limits, 0);
+            let place = found.location.as_ref().map(|found| (found.file.as_str(), found.line));
+            assert_eq!(
+                (found.kind, found.message.to_string().as_str(), place),
+                (kind, message, location),
+                "{what}"
+            );
+            let frames = found.trap.map_or(0, |trap| trap.language_frames.len());
+            assert_eq!(frames, usize::from(kind == FailureKind::Panic), "{what}");
         }
     }
 
