@@ -12,7 +12,7 @@ use super::reading::{self, HalfJoiner};
 use super::stream::{Lines, Overlong, Sse, SseEvent};
 use super::thinking::ThinkingFilter;
 use super::wire::{HttpHead, HttpReply};
-use sitewright_model::ai::AiErrorKind;
+use sitewright_model::ai::{AiErrorKind, Usage};
 
 /// What one kind of provider reads from the deltas of one stream.
 pub(super) trait StreamDeltas: Send {
@@ -33,8 +33,17 @@ pub(super) trait StreamDeltas: Send {
     /// Whether the final marker was received.
     fn is_done(&self) -> bool;
 
-    /// The answer read so far, and whether it is complete, at the end of the stream.
-    fn end(self: Box<Self>) -> (Answer, bool);
+    /// Whether the reply is complete: the final marker, or what shows as well that the model has
+    /// stopped.
+    fn is_whole(&self) -> bool {
+        self.is_done()
+    }
+
+    /// The text that was read so far, and its token counts.
+    fn so_far(&self) -> (&str, Usage);
+
+    /// The answer read so far, at the end of the stream.
+    fn end(self: Box<Self>) -> Answer;
 }
 
 /// One delta without its framing.
@@ -163,6 +172,14 @@ impl StreamDecoder for DeltaDecoder {
         self.deltas.is_done()
     }
 
+    fn is_whole(&self) -> bool {
+        self.deltas.is_whole()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        self.deltas.so_far()
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Answer, AttemptFailure> {
         // A delta without its terminating line end counts if it is complete; otherwise the stream
         // was cut inside it.
@@ -171,10 +188,9 @@ impl StreamDecoder for DeltaDecoder {
         for frame in self.framing.rest().into_iter().flat_map(apart).filter(complete) {
             self.read(&frame, &mut Vec::new())?;
         }
-        match self.deltas.end() {
-            (answer, true) => Ok(answer),
-            (answer, false) => Err(AttemptFailure::unfinished(&answer)),
-        }
+        let is_whole = self.deltas.is_whole();
+        let answer = self.deltas.end();
+        if is_whole { Ok(answer) } else { Err(AttemptFailure::unfinished(&answer)) }
     }
 }
 

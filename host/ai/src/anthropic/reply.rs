@@ -236,12 +236,22 @@ impl StreamDeltas for Deltas {
         self.stopped
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        let Deltas { mut answer, tool, stopped } = *self;
+    /// The reason why the model stopped comes after the last content block.
+    fn is_whole(&self) -> bool {
+        self.stopped || self.answer.finish.is_some()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        let text = self.tool.as_ref().map_or(&self.answer.content, |tool| &tool.input);
+        (text.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        let Deltas { mut answer, tool, .. } = *self;
         answer.without_end = WithoutEnd::Cut(END);
         if let Some(tool) = tool {
             answer.content = if tool.input.is_empty() { tool.start } else { tool.input };
         }
-        (answer, stopped)
+        answer
     }
 }
