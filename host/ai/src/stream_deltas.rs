@@ -1,6 +1,8 @@
 //! Streams of JSON deltas, as server-sent events or one JSON value per line: everything except the
 //! meaning of a delta.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -144,7 +146,7 @@ impl StreamDecoder for DeltaDecoder {
             .framing
             .push(bytes)
             .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(frames.len());
         for frame in frames {
             if !frame.data.contains(&b'\n') {
                 self.read(&frame, &mut events)?;
@@ -155,13 +157,16 @@ impl StreamDecoder for DeltaDecoder {
             }
         }
         for event in &mut events {
-            if let StreamEvent::Text(text) = event {
-                let reply = self.thinking.push(&self.halves.push(text));
-                *text = reply;
+            let StreamEvent::Text(text) = event else { continue };
+            let changed = {
+                let joined = self.halves.push(text);
+                let passes = matches!(joined, Cow::Borrowed(_)) && self.thinking.passes(&joined);
+                if passes { None } else { Some(self.thinking.push(&joined)) }
+            };
+            if let Some(changed) = changed {
+                *text = changed;
             }
-        }
-        for event in &mut events {
-            if matches!(event, StreamEvent::Text(text) if text.is_empty()) {
+            if text.is_empty() {
                 *event = StreamEvent::Thinking;
             }
         }

@@ -604,6 +604,10 @@ async fn forward(
         }
         let StreamEvent::Text(more) = event else { continue };
         bytes += more.len();
+        // Nobody waits for it.
+        if !live.text.is_heard() {
+            continue;
+        }
         clock.within(None, live.text.push(&more)).await.map_err(|failure| match failure.limit {
             // `Cancelled`, because it is not a sign of the provider's health.
             Some(Limit::Call) => AttemptFailure {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 use url::Url;
 
 use super::config::Reasoning;
@@ -148,18 +148,19 @@ impl HttpHead {
 /// The provider's request id, from any of the headers that providers use for it. At most 200
 /// characters.
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    [
-        "x-request-id",
-        "request-id",
-        "apim-request-id",
-        "x-ms-request-id",
-        "x-generation-id",
-        "cf-ray",
-    ]
-    .iter()
-    .filter_map(|name| headers.get(*name)?.to_str().ok())
-    .map(|id| id.chars().take(200).collect::<String>())
-    .find(|id| !id.trim().is_empty())
+    static NAMES: [HeaderName; 6] = [
+        HeaderName::from_static("x-request-id"),
+        HeaderName::from_static("request-id"),
+        HeaderName::from_static("apim-request-id"),
+        HeaderName::from_static("x-ms-request-id"),
+        HeaderName::from_static("x-generation-id"),
+        HeaderName::from_static("cf-ray"),
+    ];
+    NAMES
+        .iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .map(|id| id.chars().take(200).collect::<String>())
+        .find(|id| !id.trim().is_empty())
 }
 
 /// The text of a reply that is not used, for a record: whole, or its beginning and its end. At most
