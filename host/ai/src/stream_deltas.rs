@@ -73,12 +73,18 @@ impl Framing {
         Framing::Lines(Lines::default())
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, Overlong> {
+    /// The next frame that bytes complete, which are removed from the beginning of `rest`.
+    fn next_in(&mut self, rest: &mut &[u8]) -> Result<Option<SseEvent>, Overlong> {
         match self {
-            Framing::Events(sse) => sse.push(bytes),
-            Framing::Lines(lines) => {
-                Ok(lines.push(bytes)?.into_iter().map(SseEvent::unnamed).collect())
-            }
+            Framing::Events(sse) => sse.next_in(rest),
+            Framing::Lines(lines) => Ok(lines.next_in(rest)?.map(SseEvent::unnamed)),
+        }
+    }
+
+    /// Keeps the buffer of a frame that was read.
+    fn reuse(&mut self, frame: SseEvent) {
+        if let Framing::Events(sse) = self {
+            sse.reuse(frame);
         }
     }
 
@@ -142,14 +148,16 @@ impl DeltaDecoder {
 
 impl StreamDecoder for DeltaDecoder {
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, AttemptFailure> {
-        let frames = self
-            .framing
-            .push(bytes)
-            .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
-        let mut events = Vec::with_capacity(frames.len());
-        for frame in frames {
+        let mut rest = bytes;
+        let mut events = Vec::new();
+        loop {
+            let next = self.framing.next_in(&mut rest);
+            let next = next
+                .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
+            let Some(frame) = next else { break };
             if !frame.data.contains(&b'\n') {
                 self.read(&frame, &mut events)?;
+                self.framing.reuse(frame);
                 continue;
             }
             for part in apart(frame) {
