@@ -12,6 +12,7 @@ use super::failure::AttemptFailure;
 use super::in_between;
 use super::reading;
 use super::retry_after;
+use super::stream::Sse;
 use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::{AiErrorKind, HttpDetail};
 use sitewright_model::time::millis;
@@ -207,8 +208,8 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
 impl ErrorBody {
     /// Reads a body, JSON or not. Of JSON that ends early, what is there counts.
     pub(super) fn parse(body: &[u8]) -> Self {
-        // Some servers refuse a stream with an event.
-        let body = body.strip_prefix(b"data:").unwrap_or(body);
+        let event = first_event(body);
+        let body = event.as_deref().unwrap_or(body);
         let value = match reading::parse(body) {
             Err(error) if error.is_eof() => {
                 serde_json::from_str(&closed(&String::from_utf8_lossy(body)))
@@ -539,16 +540,38 @@ enum Texts {
 }
 
 impl Texts {
-    /// The error in a text that is JSON. `None` if it has no message.
+    /// The error in a text that is JSON, or an event with it. `None` if it has no message.
     fn nested(self, text: &str) -> Option<ErrorBody> {
         let text = text.trim();
-        if self == Texts::AreTexts || !text.starts_with(['{', '[']) {
+        if self == Texts::AreTexts {
             return None;
         }
-        let value = reading::parse(text.as_bytes()).ok()?;
+        let value = match first_event(text.as_bytes()) {
+            Some(data) => reading::parse(&data).ok()?,
+            None if text.starts_with(['{', '[']) => reading::parse(text.as_bytes()).ok()?,
+            None => return None,
+        };
         let body = ErrorBody::read_within(&value, Texts::AreTexts);
         Some(body).filter(|body| !body.message.is_empty())
     }
+}
+
+/// The data of a body's first event: some servers refuse a stream with one, and also say so in an
+/// event that has a name, or end it as every stream. `None` if the body is no event.
+fn first_event(body: &[u8]) -> Option<Vec<u8>> {
+    let body = body.trim_ascii_start();
+    // Of several lines.
+    let only_data = body.strip_prefix(b"data:").filter(|data| reading::parse(data).is_ok());
+    if let Some(data) = only_data {
+        return Some(data.to_vec());
+    }
+    let fields: [&[u8]; 4] = [b"data:", b"event:", b"id:", b":"];
+    if !fields.iter().any(|field| body.starts_with(field)) {
+        return None;
+    }
+    let mut events = Sse::default();
+    let first = events.next_in(&mut &*body).ok()?;
+    first.or_else(|| events.rest()).map(|event| event.data)
 }
 
 /// The quotas that an error of Google names.
@@ -759,6 +782,32 @@ mod tests {
         ] {
             let body = ErrorBody::read(&json!({"error": {"message": said}}));
             assert_eq!(kind(400, &body), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_an_event_is_read() {
+        const ERROR: &str = r#"{"code":"InvalidParameter","message":"too long"}"#;
+        for body in [
+            format!("data:{ERROR}"),
+            format!("data: {ERROR}\n\n"),
+            format!("data: {ERROR}\n\ndata: [DONE]\n\n"),
+            format!("data: {ERROR}\r\n\r\ndata: [DONE]"),
+            // Alibaba writes so.
+            format!("id:1\nevent:error\n:HTTP_STATUS/400\ndata:{ERROR}\n\n"),
+            format!("\nevent: error\ndata: {ERROR}"),
+            format!(": queued\n\ndata: {{\"error\": {ERROR}}}\n\n"),
+            "data: {\n\"code\": \"InvalidParameter\",\n\"message\": \"too long\"\n}".to_owned(),
+            r#"data: {"error":{"code":"InvalidParameter","message":"too long"#.to_owned(),
+            json!({"error": format!("id:1\nevent:error\n:HTTP_STATUS/400\ndata:{ERROR}")})
+                .to_string(),
+        ] {
+            let read = ErrorBody::parse(body.as_bytes());
+            assert_eq!(read.message, "too long", "{body}");
+            assert_eq!(read.codes, ["invalidparameter"], "{body}");
+        }
+        for plain in ["id: 7 is not known", "event: too long", ": nothing", "error: no such id"] {
+            assert_eq!(ErrorBody::parse(plain.as_bytes()).message, plain);
         }
     }
 

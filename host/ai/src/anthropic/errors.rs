@@ -33,7 +33,9 @@ pub(super) fn failure(head: &HttpHead, body: &[u8]) -> AttemptFailure {
 fn kind(status: u16, error: &ErrorBody) -> AiErrorKind {
     // The general type for server errors; a 504 is more specific.
     if error.has_code("api_error") && status != 504 && !says_no_money(&error.message) {
-        return AiErrorKind::Overloaded;
+        // Relays have no other type for it.
+        let is_limit = error.mentions(&["rate limit exceeded"]);
+        return if is_limit { AiErrorKind::RateLimited } else { AiErrorKind::Overloaded };
     }
     if error.has_code("request_too_large") {
         return AiErrorKind::ContextTooLong;

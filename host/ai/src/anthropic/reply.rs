@@ -165,9 +165,12 @@ impl StreamDeltas for Deltas {
         let value = stream_deltas::parse(head, data)
             .map_err(|failure| failure.with_usage(self.answer.usage))?;
         let event = Fields(&value);
+        // Proxies insert errors of their own, without a type or with one of their own.
+        let is_of_protocol =
+            event.text("type").is_some_and(|kind| kind == "ping" || self.knows(kind));
         let failed = event.get("error").is_some_and(reading::is_error)
+            || (delta.event == "error" && !is_of_protocol)
             || (event.text("type").is_none() && error_body::is_failure(&value));
-        // Proxies insert errors of their own, without a type.
         if event.text("type") == Some("error") || failed {
             return Err(errors::failure(head, data).with_usage(self.answer.usage));
         }
