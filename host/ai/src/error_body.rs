@@ -259,9 +259,10 @@ impl ErrorBody {
     }
 
     /// The error of the provider behind a relay that has put it into the message: LiteLLM,
-    /// OpenRouter and clients of Azure do.
+    /// OpenRouter, clients of Azure and Claude Code Router do.
     fn behind(&self) -> Option<ErrorBody> {
-        let words = ["Exception - {", "returned error ({", "Error message: {"];
+        let words =
+            ["Exception - {", "returned error ({", "Error message: {", "): {", "provider: {"];
         let begin = words.iter().find_map(|words| {
             let at = self.message.find(words)?;
             Some(at + words.len() - 1)
@@ -415,6 +416,8 @@ impl ErrorBody {
             "model not exist",
             "unknown model",
             "invalid model name",
+            // LiteLLM: none is configured. Those that rest are a 429.
+            "no healthy deployments for this model",
             "model identifier is invalid",
             "non-serverless model",
             "on-demand throughput",
