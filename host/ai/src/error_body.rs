@@ -164,6 +164,10 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
         // Some servers use a general code for every error; a timeout status is more specific.
         (AiErrorKind::Overloaded, AiErrorKind::Timeout) => AiErrorKind::Timeout,
         (AiErrorKind::Overloaded, _) if body.exceeds_context() => AiErrorKind::ContextTooLong,
+        // DeepSeek, through relays.
+        (AiErrorKind::Overloaded, _) if body.mentions(&["content exists risk"]) => {
+            AiErrorKind::ContentFiltered
+        }
         (AiErrorKind::Permission, _) if error_words::says_wrong_key(&body.message) => {
             AiErrorKind::Auth
         }
@@ -465,6 +469,7 @@ impl ErrorBody {
             "/type",
             "/status",
             "/status_code",
+            "/statusCode",
             "/error_code",
             "/innererror/code",
             "/metadata/error_type",
