@@ -142,8 +142,15 @@ pub(super) trait StreamDecoder: Send {
     /// error, with the frame as its excerpt. Unknown events and fields are ignored.
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, AttemptFailure>;
 
-    /// Whether the stream's final marker was received. A connection error after it has no effect.
+    /// Whether the stream's final marker was received. Nothing follows it.
     fn is_done(&self) -> bool;
+
+    /// Whether the reply is complete, although more may follow, such as token counts. How the
+    /// connection ends afterwards has no effect.
+    fn is_whole(&self) -> bool;
+
+    /// The text that was read so far, as the model wrote it, and its token counts.
+    fn so_far(&self) -> (&str, Usage);
 
     /// The answer, at the end of the body.
     ///

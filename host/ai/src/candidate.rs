@@ -25,7 +25,7 @@ use super::reply_check::checked;
 use super::request::{Format, Request};
 use super::settings::Settings;
 use super::text::TextSink;
-use super::transport::{self, Live, Transport};
+use super::transport::{self, Heard, Live, Transport};
 use super::usage;
 use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::{
@@ -70,6 +70,8 @@ pub(super) struct FailedAttempt {
     pub(super) message: Message,
     /// What the model refuses of the request, if the error names it.
     pub(super) refusal: Option<Refusal>,
+    /// What the model had said, although it is no reply; `None` if nothing shows that it had begun.
+    pub(super) heard: Option<Heard>,
 }
 
 /// What is done with the reply of an attempt.
@@ -168,7 +170,9 @@ impl Candidate {
         attempt.connect_ms = live.timing.connect.map(millis);
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
         attempt.first_token_ms = live.timing.first_token.map(millis);
-        self.ended((route, call), &span, &redactor, attempt, result)
+        let heard = live.heard;
+        let (attempt, result) = self.ended((route, call), &span, &redactor, attempt, result);
+        (attempt, result.map_err(|failed| FailedAttempt { heard, ..failed }))
     }
 
     /// The result of a call that a batch has answered with this body: what
@@ -585,7 +589,7 @@ impl Candidate {
         };
         failure.causes = failure.causes.iter().filter_map(clean).collect();
         let message = hint::message(&self.location(route), &failure);
-        FailedAttempt { failure, message, refusal }
+        FailedAttempt { failure, message, refusal, heard: None }
     }
 }
 

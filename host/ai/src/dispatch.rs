@@ -19,7 +19,7 @@ use super::request::{ChatMessage, Format, Request, Role};
 use super::retry;
 use super::route::Route;
 use super::text::TextSink;
-use super::transport::Transport;
+use super::transport::{Heard, Transport};
 use sitewright_model::ai::{
     AiError, AiErrorKind, Attempt, Completed, Completion, EstimatedUse, ReplySource, Usage, Usd,
 };
@@ -550,13 +550,24 @@ pub(super) fn charged(
             unknown
         }
         known => {
-            let reply = match result {
-                Ok((completion, _)) => completion.content.len(),
-                Err(failed) => failed.failure.unusable.as_ref().map_or(0, |one| one.reply.len()),
+            let (reply, broke_off) = match result {
+                Ok((completion, _)) => (completion.content.len(), false),
+                Err(failed) => {
+                    let Heard { bytes, broke_off } = failed.heard.unwrap_or_default();
+                    let unusable = failed.failure.unusable.as_ref();
+                    (unusable.map_or(bytes, |unusable| unusable.reply.len()), broke_off)
+                }
+            };
+            let estimated = estimated_tokens(reply);
+            let output = match known.output_tokens {
+                // Some streams count at their beginning, and again at the end that is missing.
+                Some(counted) if broke_off => counted.max(estimated),
+                Some(counted) => counted,
+                None => estimated,
             };
             Usage {
                 input_tokens: known.input_tokens.or(Some(prompt)),
-                output_tokens: known.output_tokens.or_else(|| Some(estimated_tokens(reply))),
+                output_tokens: Some(output),
                 ..known
             }
         }
@@ -621,16 +632,17 @@ fn corrected_request(request: &Request, reply: &str, problem: &str) -> Request {
     request
 }
 
-/// Whether a failed attempt had a reply of the model, which is paid for.
+/// Whether a failed attempt had a reply of the model or a part of one, which is paid for.
 fn has_reply(failed: &FailedAttempt) -> bool {
-    matches!(
-        failed.failure.kind,
-        AiErrorKind::Truncated
-            | AiErrorKind::Empty
-            | AiErrorKind::Malformed
-            | AiErrorKind::SchemaMismatch
-            | AiErrorKind::ContentFiltered
-    )
+    failed.heard.is_some()
+        || matches!(
+            failed.failure.kind,
+            AiErrorKind::Truncated
+                | AiErrorKind::Empty
+                | AiErrorKind::Malformed
+                | AiErrorKind::SchemaMismatch
+                | AiErrorKind::ContentFiltered
+        )
 }
 
 /// Whether another attempt or candidate may succeed after a failure of this kind. None can once the

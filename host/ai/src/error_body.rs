@@ -12,6 +12,7 @@ use super::failure::AttemptFailure;
 use super::in_between;
 use super::reading;
 use super::retry_after;
+use super::stream::Sse;
 use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::{AiErrorKind, HttpDetail};
 use sitewright_model::time::millis;
@@ -163,6 +164,10 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
         // Some servers use a general code for every error; a timeout status is more specific.
         (AiErrorKind::Overloaded, AiErrorKind::Timeout) => AiErrorKind::Timeout,
         (AiErrorKind::Overloaded, _) if body.exceeds_context() => AiErrorKind::ContextTooLong,
+        // DeepSeek, through relays.
+        (AiErrorKind::Overloaded, _) if body.mentions(&["content exists risk"]) => {
+            AiErrorKind::ContentFiltered
+        }
         (AiErrorKind::Permission, _) if error_words::says_wrong_key(&body.message) => {
             AiErrorKind::Auth
         }
@@ -178,7 +183,8 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
             AiErrorKind::RateLimited
         }
         (AiErrorKind::RateLimited, _)
-            if body.mentions(&["free allocated quota", "free trial quota"]) =>
+            if body.mentions(&["free allocated quota", "free trial quota"])
+                || error_words::says_limit_of_nothing(&body.message) =>
         {
             AiErrorKind::QuotaExhausted
         }
@@ -206,8 +212,8 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
 impl ErrorBody {
     /// Reads a body, JSON or not. Of JSON that ends early, what is there counts.
     pub(super) fn parse(body: &[u8]) -> Self {
-        // Some servers refuse a stream with an event.
-        let body = body.strip_prefix(b"data:").unwrap_or(body);
+        let event = first_event(body);
+        let body = event.as_deref().unwrap_or(body);
         let value = match reading::parse(body) {
             Err(error) if error.is_eof() => {
                 serde_json::from_str(&closed(&String::from_utf8_lossy(body)))
@@ -223,21 +229,31 @@ impl ErrorBody {
     /// Reads an error in any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself,
     /// a list whose first entry is one of these, `{"detail": ...}`.
     pub(super) fn read(value: &Value) -> Self {
+        ErrorBody::read_within(value, Texts::MayNest)
+    }
+
+    fn read_within(value: &Value, texts: Texts) -> Self {
         match value {
-            Value::Array(items) => items.first().map(ErrorBody::read).unwrap_or_default(),
-            Value::String(text) => ErrorBody { message: cut(text), ..ErrorBody::default() },
+            Value::Array(items) => {
+                items.first().map(|item| ErrorBody::read_within(item, texts)).unwrap_or_default()
+            }
+            Value::String(text) => texts
+                .nested(text)
+                .unwrap_or_else(|| ErrorBody { message: cut(text), ..ErrorBody::default() }),
             Value::Object(object) => {
                 let has = |name: &str| object.contains_key(name);
                 let error = object.get("error").or_else(|| value.pointer("/Response/Error"));
                 let body = match error {
-                    Some(error @ (Value::Object(_) | Value::Array(_))) => ErrorBody::read(error),
+                    Some(error @ (Value::Object(_) | Value::Array(_))) => {
+                        ErrorBody::read_within(error, texts)
+                    }
                     // `{"error": "text"}`; with a message beside it, `error` is a code.
                     Some(error @ Value::String(_))
                         if !has("message") && !has("error_description") =>
                     {
-                        ErrorBody::read(error)
+                        ErrorBody::read_within(error, texts)
                     }
-                    _ => ErrorBody::of_object(value),
+                    _ => ErrorBody::of_object(value, texts),
                 };
                 let retry_after = body.retry_after.or_else(|| retry_after::in_object(value));
                 ErrorBody { retry_after, ..body }
@@ -246,10 +262,12 @@ impl ErrorBody {
         }
     }
 
-    /// The error of the provider behind a relay that has put it into the message: LiteLLM and
-    /// OpenRouter do.
+    /// The error of the provider behind a relay that has put it into the message: LiteLLM,
+    /// OpenRouter, clients of Azure and Claude Code Router do.
     fn behind(&self) -> Option<ErrorBody> {
-        let begin = ["Exception - {", "returned error ({"].iter().find_map(|words| {
+        let words =
+            ["Exception - {", "returned error ({", "Error message: {", "): {", "provider: {"];
+        let begin = words.iter().find_map(|words| {
             let at = self.message.find(words)?;
             Some(at + words.len() - 1)
         })?;
@@ -323,6 +341,14 @@ impl ErrorBody {
         {
             return Some(AiErrorKind::RateLimited);
         }
+        // OpenRouter: what the account allows leaves no provider.
+        if status == 404 && self.mentions(&["data policy", "guardrail restrictions"]) {
+            return Some(AiErrorKind::Permission);
+        }
+        // One API and New API, which have no provider for the model.
+        if status == 503 && self.mentions(&["无可用渠道", "no available channel"]) {
+            return Some(AiErrorKind::NotFound);
+        }
         match status {
             // TGI and Bedrock: the model failed.
             424 => return Some(AiErrorKind::Overloaded),
@@ -372,7 +398,9 @@ impl ErrorBody {
             "don't have access to the model",
             "not authorized to invoke this api",
             "credential is only authorized for use with",
-        ]) {
+            "is not allowed to use publisher model",
+        ]) || self.message.to_lowercase().ends_with("operation not allowed")
+        {
             return Some(AiErrorKind::Permission);
         }
         // LM Studio, whose models end on their own, and hosts that stop or lose a model.
@@ -392,6 +420,8 @@ impl ErrorBody {
             "model not exist",
             "unknown model",
             "invalid model name",
+            // LiteLLM: none is configured. Those that rest are a 429.
+            "no healthy deployments for this model",
             "model identifier is invalid",
             "non-serverless model",
             "on-demand throughput",
@@ -416,6 +446,10 @@ impl ErrorBody {
             "conn limit",
             "concurrent limit",
             "usage limit",
+            "请求过于频繁",
+            "速率限制",
+            "并发数过高",
+            "使用上限",
         ]) {
             return Some(AiErrorKind::RateLimited);
         }
@@ -425,7 +459,7 @@ impl ErrorBody {
         error_words::says_overloaded(&self.message).then_some(AiErrorKind::Overloaded)
     }
 
-    fn of_object(error: &Value) -> Self {
+    fn of_object(error: &Value, texts: Texts) -> Self {
         let inner = [
             "/code",
             "/Code",
@@ -435,6 +469,7 @@ impl ErrorBody {
             "/type",
             "/status",
             "/status_code",
+            "/statusCode",
             "/error_code",
             "/innererror/code",
             "/metadata/error_type",
@@ -471,15 +506,80 @@ impl ErrorBody {
             Value::Object(_) => cut(&raw.to_string()),
             _ => String::new(),
         });
-        let message = cut(message);
-        let message = match raw.filter(|raw| !raw.is_empty()) {
-            Some(raw) => format!("{message} ({raw})"),
-            None => message,
-        };
+        let raw = raw.filter(|raw| !raw.is_empty());
+        if let Some(behind) = raw.as_deref().and_then(|raw| texts.nested(raw)) {
+            codes.extend(behind.codes);
+        }
         let (fields, headers) = (fields(error), headers(error));
         let retry_after = retry_after::in_object(error);
-        ErrorBody { message, codes, number, fields, retry_after, headers }
+        // What is inside knows more.
+        let inside = texts.nested(message);
+        let message = match (&inside, raw) {
+            (Some(inside), _) => inside.message.clone(),
+            (None, Some(raw)) => format!("{} ({raw})", cut(message)),
+            (None, None) => cut(message),
+        };
+        let outside = ErrorBody { message, codes, number, fields, retry_after, headers };
+        match inside {
+            Some(inside) => outside.around(inside),
+            None => outside,
+        }
     }
+
+    /// This error with what is known of the one in its message.
+    fn around(self, inside: ErrorBody) -> Self {
+        ErrorBody {
+            message: self.message,
+            codes: inside.codes.into_iter().chain(self.codes).collect(),
+            number: inside.number.or(self.number),
+            fields: inside.fields.into_iter().chain(self.fields).collect(),
+            retry_after: inside.retry_after.or(self.retry_after),
+            headers: self.headers,
+        }
+    }
+}
+
+/// Whether a text in an error may be the JSON of another error: some relays have put that of the
+/// provider behind them there. Not within such a text, so that the depth is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    MayNest,
+    AreTexts,
+}
+
+impl Texts {
+    /// The error in a text that is JSON, or an event with it. `None` if it has no message.
+    fn nested(self, text: &str) -> Option<ErrorBody> {
+        let text = text.trim();
+        if self == Texts::AreTexts {
+            return None;
+        }
+        let value = match first_event(text.as_bytes()) {
+            Some(data) => reading::parse(&data).ok()?,
+            None if text.starts_with(['{', '[']) => reading::parse(text.as_bytes()).ok()?,
+            None => return None,
+        };
+        let body = ErrorBody::read_within(&value, Texts::AreTexts);
+        Some(body).filter(|body| !body.message.is_empty())
+    }
+}
+
+/// The data of a body's first event: some servers refuse a stream with one, and also say so in an
+/// event that has a name, or end it as every stream. `None` if the body is no event.
+fn first_event(body: &[u8]) -> Option<Vec<u8>> {
+    let body = body.trim_ascii_start();
+    // Of several lines.
+    let only_data = body.strip_prefix(b"data:").filter(|data| reading::parse(data).is_ok());
+    if let Some(data) = only_data {
+        return Some(data.to_vec());
+    }
+    let fields: [&[u8]; 4] = [b"data:", b"event:", b"id:", b":"];
+    if !fields.iter().any(|field| body.starts_with(field)) {
+        return None;
+    }
+    let mut events = Sse::default();
+    let first = events.next_in(&mut &*body).ok()?;
+    first.or_else(|| events.rest()).map(|event| event.data)
 }
 
 /// The quotas that an error of Google names.
@@ -691,6 +791,54 @@ mod tests {
             let body = ErrorBody::read(&json!({"error": {"message": said}}));
             assert_eq!(kind(400, &body), expected, "{said}");
         }
+    }
+
+    #[test]
+    fn an_error_that_is_an_event_is_read() {
+        const ERROR: &str = r#"{"code":"InvalidParameter","message":"too long"}"#;
+        for body in [
+            format!("data:{ERROR}"),
+            format!("data: {ERROR}\n\n"),
+            format!("data: {ERROR}\n\ndata: [DONE]\n\n"),
+            format!("data: {ERROR}\r\n\r\ndata: [DONE]"),
+            // Alibaba writes so.
+            format!("id:1\nevent:error\n:HTTP_STATUS/400\ndata:{ERROR}\n\n"),
+            format!("\nevent: error\ndata: {ERROR}"),
+            format!(": queued\n\ndata: {{\"error\": {ERROR}}}\n\n"),
+            "data: {\n\"code\": \"InvalidParameter\",\n\"message\": \"too long\"\n}".to_owned(),
+            r#"data: {"error":{"code":"InvalidParameter","message":"too long"#.to_owned(),
+            json!({"error": format!("id:1\nevent:error\n:HTTP_STATUS/400\ndata:{ERROR}")})
+                .to_string(),
+        ] {
+            let read = ErrorBody::parse(body.as_bytes());
+            assert_eq!(read.message, "too long", "{body}");
+            assert_eq!(read.codes, ["invalidparameter"], "{body}");
+        }
+        for plain in ["id: 7 is not known", "event: too long", ": nothing", "error: no such id"] {
+            assert_eq!(ErrorBody::parse(plain.as_bytes()).message, plain);
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_text_is_read_and_none_in_that() {
+        let inside = json!({"error": {"code": "insufficient_quota", "message": "no"}});
+        let around = |message: &Value| {
+            let message = message.to_string();
+            json!({"error": {"message": message, "code": 429, "status": "x"}})
+        };
+        let body = ErrorBody::read(&around(&inside));
+        assert_eq!((body.message.as_str(), body.number), ("no", Some(429)));
+        assert_eq!(kind(429, &body), AiErrorKind::QuotaExhausted);
+        let in_list = json!({"error": json!([inside]).to_string()});
+        assert_eq!(ErrorBody::read(&in_list).message, "no");
+        let raw = json!({"error": {"message": "x", "metadata": {"raw": inside.to_string()}}});
+        assert!(ErrorBody::read(&raw).has_code("insufficient_quota"));
+        // What is deeper stays a text, and so does JSON that is no error.
+        let deep = ErrorBody::read(&around(&around(&inside)));
+        assert_eq!(deep.message, inside.to_string());
+        assert!(!deep.has_code("insufficient_quota"));
+        let other = json!({"a": 1});
+        assert_eq!(ErrorBody::read(&around(&other)).message, other.to_string());
     }
 
     #[test]

@@ -42,6 +42,7 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "modeltermsrequired",
             "organizationrestricted",
             "accessterminated",
+            "unsupportedcountryregionterritory",
             "failedoperationservicenotactivated",
             // Zhipu: the plan does not have the model.
             "1311",
@@ -167,6 +168,7 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
         AiErrorKind::RateLimited,
         &[
             "ratelimitexceeded",
+            "ratelimited",
             "ratelimiterror",
             "ratelimitreached",
             "ratelimitreachederror",
@@ -174,6 +176,7 @@ const CODES: &[(AiErrorKind, &[&str])] = &[
             "throttlingratequota",
             "throttlingexception",
             "toomanyrequests",
+            "toomanyrequestserror",
             "requestlimitexceeded",
             "limitexceeded",
             "limitexceededexception",
@@ -328,6 +331,10 @@ pub(super) fn says_overloaded(message: &str) -> bool {
         "internal error",
         "internal server error",
         "unexpected eof",
+        "访问量过大",
+        "稍后再试",
+        "系统繁忙",
+        "服务繁忙",
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -398,6 +405,10 @@ const TOO_LONG: &[&str] = &[
     "context limit",
     "total tokens limit",
     "token数量超过",
+    "cannot truncate prompt",
+    "exceeds the maximum allowed length",
+    // vLLM: what the context has left for the reply.
+    "max_tokens must be at least 1, got -",
 ];
 
 /// Whether a message says that the prompt is too long for the model.
@@ -494,9 +505,20 @@ pub(super) fn says_no_money(message: &str) -> bool {
         && !["quota exceeded for metric", "ai.google.dev", "retry in"]
             .iter()
             .any(|words| message.contains(words));
-    // A limit of nothing is never reset: the plan does not have the model.
-    let nothing = message.contains("quota exceeded for metric") && message.contains("limit: 0,");
-    current_quota || nothing || NO_MONEY.iter().any(|words| message.contains(words))
+    current_quota
+        || is_limit_of_nothing(&message)
+        || NO_MONEY.iter().any(|words| message.contains(words))
+}
+
+/// Whether a message says that a limit allows nothing. It is never reset: the plan does not have the
+/// model.
+pub(super) fn says_limit_of_nothing(message: &str) -> bool {
+    is_limit_of_nothing(&message.to_lowercase())
+}
+
+/// As [`says_limit_of_nothing`], of a message in lower case.
+fn is_limit_of_nothing(message: &str) -> bool {
+    message.contains("quota exceeded for metric") && message.contains("limit: 0,")
 }
 
 #[cfg(test)]
@@ -517,6 +539,8 @@ mod tests {
             ("com.amazon#ThrottlingException", Some(AiErrorKind::RateLimited)),
             ("SensitiveContentDetected.SevereViolation", Some(AiErrorKind::ContentFiltered)),
             ("ServiceQuotaExceededException", Some(AiErrorKind::RateLimited)),
+            ("rate_limited", Some(AiErrorKind::RateLimited)),
+            ("unsupported_country_region_territory", Some(AiErrorKind::Permission)),
             ("InvalidEndpointOrModel.NotFound", Some(AiErrorKind::NotFound)),
             ("PrepaidBillOverdue", Some(AiErrorKind::QuotaExhausted)),
             ("RESOURCE_EXHAUSTED", None),
@@ -570,6 +594,9 @@ mod tests {
             ("Too many tokens in the prompt: 9000", true, false),
             ("input length and `max_tokens` exceed context limit: 195000 + 8192", true, false),
             ("tokens in request more than max tokens allowed", true, false),
+            ("Cannot truncate prompt with n_keep (4270) >= n_ctx (4096)", true, false),
+            ("max_tokens must be at least 1, got -186.", true, false),
+            ("max_tokens must be at least 1, got 0.", false, false),
             ("Please wait before the next call", false, false),
         ] {
             assert_eq!(

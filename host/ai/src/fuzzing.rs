@@ -32,7 +32,10 @@ pub fn sse(bytes: &[u8]) {
         let mut framing = Sse::default();
         let mut events = Vec::new();
         for piece in pieces {
-            events.extend(framing.push(piece)?);
+            let mut rest = *piece;
+            while let Some(event) = framing.next_in(&mut rest)? {
+                events.push(event);
+            }
         }
         events.extend(framing.rest());
         Ok::<_, super::stream::Overlong>(events)
@@ -45,7 +48,10 @@ pub fn ndjson(bytes: &[u8]) {
         let mut framing = Lines::default();
         let mut lines = Vec::new();
         for piece in pieces {
-            lines.extend(framing.push(piece)?);
+            let mut rest = *piece;
+            while let Some(line) = framing.next_in(&mut rest)? {
+                lines.push(line);
+            }
         }
         lines.extend(framing.rest());
         Ok::<_, super::stream::Overlong>(lines)

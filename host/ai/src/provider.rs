@@ -126,7 +126,8 @@ impl Refused {
     pub(super) fn shape(&self, model: &str, format: &Format) -> Shape {
         let models = self.0.lock();
         let Some(known) = models.get(model) else { return Shape::default() };
-        let of_schema = hash(format).and_then(|hash| known.schemas.get(&hash));
+        let hash = if known.schemas.is_empty() { None } else { hash(format) };
+        let of_schema = hash.and_then(|hash| known.schemas.get(&hash));
         match of_schema {
             Some(shape) => known.shape.clone().and(shape),
             None => known.shape.clone(),
@@ -175,7 +176,7 @@ impl HttpProvider {
     pub(super) fn limits(&self, prompt: &Prompt<'_>) -> &CallLimits {
         let thinks = match prompt.settings.reasoning {
             Some(reasoning) => reasoning != Reasoning::None,
-            None => thinks(prompt.model),
+            None => prompt.settings.thinks.unwrap_or_else(|| thinks(prompt.model)),
         };
         if thinks { &self.limits.thinking } else { &self.limits.quick }
     }
@@ -196,7 +197,7 @@ impl HttpProvider {
 }
 
 /// Whether a model of this name is known to think before it replies.
-fn thinks(model: &str) -> bool {
+pub(super) fn thinks(model: &str) -> bool {
     const WORDS: [&str; 12] = [
         "o1",
         "o3",

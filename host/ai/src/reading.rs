@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use serde::de::Error as _;
 use serde_json::Value;
 
@@ -110,6 +111,13 @@ fn half(character: char) -> Option<u32> {
     HALVES.contains(&code).then(|| code - HALVES.start() + FIRST_SURROGATE)
 }
 
+/// Whether a text has a placeholder.
+fn has_half(text: &str) -> bool {
+    /// The first byte of every placeholder, and of few other characters.
+    const FIRST: u8 = 0xF4;
+    memchr(FIRST, text.as_bytes()).is_some() && text.chars().any(|c| half(c).is_some())
+}
+
 /// Joins the halves of surrogate pairs in texts that are read one after the other.
 #[derive(Debug, Default)]
 pub(super) struct HalfJoiner {
@@ -120,7 +128,7 @@ pub(super) struct HalfJoiner {
 impl HalfJoiner {
     /// The text so far that is certain. A first half at the end is kept back.
     pub(super) fn push<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
-        if self.pending.is_none() && !text.chars().any(|character| half(character).is_some()) {
+        if self.pending.is_none() && !has_half(text) {
             return Cow::Borrowed(text);
         }
         let mut out = String::with_capacity(text.len());
@@ -143,7 +151,7 @@ impl HalfJoiner {
 
 /// The text with all pairs joined. A half that is alone becomes U+FFFD.
 pub(super) fn join_halves(text: String) -> String {
-    if !text.chars().any(|character| half(character).is_some()) {
+    if !has_half(&text) {
         return text;
     }
     let mut joiner = HalfJoiner::default();
@@ -317,6 +325,8 @@ mod tests {
             (r#""a\ud83cb""#, "a\u{fffd}b"),
             (r#""\udf5ea""#, "\u{fffd}a"),
             (r#""a\ud83c""#, "a\u{fffd}"),
+            (r#""\ud800""#, "\u{fffd}"),
+            (r#""\udfff""#, "\u{fffd}"),
             (r#""\ud83c\ud83c\udf5e""#, "\u{fffd}🍞"),
         ] {
             let text = parse(json.as_bytes()).unwrap().as_str().unwrap().to_owned();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::config::{CandidateConfig, Reasoning, TextSource};
 use super::parameters::{Parameter, Shape};
+use super::provider::thinks;
 use super::redact;
 use super::secret;
 use sitewright_model::message;
@@ -26,6 +27,8 @@ pub(super) struct Settings {
     /// What is never sent, because `drop` or `send_temperature` says so.
     pub(super) shape: Shape,
     pub(super) reasoning: Option<Reasoning>,
+    /// Whether the model is known by its name to think; `None` if its name was not looked at.
+    pub(super) thinks: Option<bool>,
     /// Maximum number of tokens that the model thinks.
     pub(super) reasoning_tokens: Option<u32>,
     pub(super) service_tier: Option<String>,
@@ -53,6 +56,7 @@ impl Default for Settings {
             drop: Vec::new(),
             shape: Shape::PLAIN,
             reasoning: None,
+            thinks: None,
             reasoning_tokens: None,
             service_tier: None,
             cache_prompt: true,
@@ -117,6 +121,7 @@ impl Settings {
             drop: config.drop.clone(),
             shape,
             reasoning: config.reasoning,
+            thinks: config.model.as_deref().map(thinks),
             reasoning_tokens: config.reasoning_tokens,
             service_tier: config.service_tier.clone(),
             cache_prompt: config.cache_prompt,

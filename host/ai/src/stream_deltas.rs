@@ -1,6 +1,8 @@
 //! Streams of JSON deltas, as server-sent events or one JSON value per line: everything except the
 //! meaning of a delta.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -12,7 +14,7 @@ use super::reading::{self, HalfJoiner};
 use super::stream::{Lines, Overlong, Sse, SseEvent};
 use super::thinking::ThinkingFilter;
 use super::wire::{HttpHead, HttpReply};
-use sitewright_model::ai::AiErrorKind;
+use sitewright_model::ai::{AiErrorKind, Usage};
 
 /// What one kind of provider reads from the deltas of one stream.
 pub(super) trait StreamDeltas: Send {
@@ -33,8 +35,17 @@ pub(super) trait StreamDeltas: Send {
     /// Whether the final marker was received.
     fn is_done(&self) -> bool;
 
-    /// The answer read so far, and whether it is complete, at the end of the stream.
-    fn end(self: Box<Self>) -> (Answer, bool);
+    /// Whether the reply is complete: the final marker, or what shows as well that the model has
+    /// stopped.
+    fn is_whole(&self) -> bool {
+        self.is_done()
+    }
+
+    /// The text that was read so far, and its token counts.
+    fn so_far(&self) -> (&str, Usage);
+
+    /// The answer read so far, at the end of the stream.
+    fn end(self: Box<Self>) -> Answer;
 }
 
 /// One delta without its framing.
@@ -62,12 +73,18 @@ impl Framing {
         Framing::Lines(Lines::default())
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, Overlong> {
+    /// The next frame that bytes complete, which are removed from the beginning of `rest`.
+    fn next_in(&mut self, rest: &mut &[u8]) -> Result<Option<SseEvent>, Overlong> {
         match self {
-            Framing::Events(sse) => sse.push(bytes),
-            Framing::Lines(lines) => {
-                Ok(lines.push(bytes)?.into_iter().map(SseEvent::unnamed).collect())
-            }
+            Framing::Events(sse) => sse.next_in(rest),
+            Framing::Lines(lines) => Ok(lines.next_in(rest)?.map(SseEvent::unnamed)),
+        }
+    }
+
+    /// Keeps the buffer of a frame that was read.
+    fn reuse(&mut self, frame: SseEvent) {
+        if let Framing::Events(sse) = self {
+            sse.reuse(frame);
         }
     }
 
@@ -131,14 +148,16 @@ impl DeltaDecoder {
 
 impl StreamDecoder for DeltaDecoder {
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, AttemptFailure> {
-        let frames = self
-            .framing
-            .push(bytes)
-            .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
+        let mut rest = bytes;
         let mut events = Vec::new();
-        for frame in frames {
+        loop {
+            let next = self.framing.next_in(&mut rest);
+            let next = next
+                .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
+            let Some(frame) = next else { break };
             if !frame.data.contains(&b'\n') {
                 self.read(&frame, &mut events)?;
+                self.framing.reuse(frame);
                 continue;
             }
             for part in apart(frame) {
@@ -146,13 +165,16 @@ impl StreamDecoder for DeltaDecoder {
             }
         }
         for event in &mut events {
-            if let StreamEvent::Text(text) = event {
-                let reply = self.thinking.push(&self.halves.push(text));
-                *text = reply;
+            let StreamEvent::Text(text) = event else { continue };
+            let changed = {
+                let joined = self.halves.push(text);
+                let passes = matches!(joined, Cow::Borrowed(_)) && self.thinking.passes(&joined);
+                if passes { None } else { Some(self.thinking.push(&joined)) }
+            };
+            if let Some(changed) = changed {
+                *text = changed;
             }
-        }
-        for event in &mut events {
-            if matches!(event, StreamEvent::Text(text) if text.is_empty()) {
+            if text.is_empty() {
                 *event = StreamEvent::Thinking;
             }
         }
@@ -163,6 +185,14 @@ impl StreamDecoder for DeltaDecoder {
         self.deltas.is_done()
     }
 
+    fn is_whole(&self) -> bool {
+        self.deltas.is_whole()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        self.deltas.so_far()
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Answer, AttemptFailure> {
         // A delta without its terminating line end counts if it is complete; otherwise the stream
         // was cut inside it.
@@ -171,10 +201,9 @@ impl StreamDecoder for DeltaDecoder {
         for frame in self.framing.rest().into_iter().flat_map(apart).filter(complete) {
             self.read(&frame, &mut Vec::new())?;
         }
-        match self.deltas.end() {
-            (answer, true) => Ok(answer),
-            (answer, false) => Err(AttemptFailure::unfinished(&answer)),
-        }
+        let is_whole = self.deltas.is_whole();
+        let answer = self.deltas.end();
+        if is_whole { Ok(answer) } else { Err(AttemptFailure::unfinished(&answer)) }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr3;
 use serde::de::IgnoredAny;
 
 /// A mark in the text, in lower case, and what follows it.
@@ -179,14 +180,24 @@ pub(super) struct ThinkingFilter {
 }
 
 impl ThinkingFilter {
+    /// Whether [`push`](Self::push) would return this part as it is. Then it has been pushed;
+    /// otherwise nothing was done. Nearly all parts are so, and need no copy.
+    pub(super) fn passes(&mut self, text: &str) -> bool {
+        let is_trimmed = self.after_mark && !self.begun;
+        let passes = !self.ended && !is_trimmed && self.is_outside_marks() && !may_have_mark(text);
+        if passes {
+            self.begun = self.begun || !text.trim().is_empty();
+        }
+        passes
+    }
+
     /// The next part of the reply. A possible beginning of a mark is kept back.
     pub(super) fn push(&mut self, text: &str) -> String {
         let mut out = String::new();
         if self.ended {
             return out;
         }
-        // Nearly all parts have no character with which a mark begins.
-        if self.pending.is_empty() && self.until.is_none() && !text.contains(FIRST) {
+        if self.is_outside_marks() && !may_have_mark(text) {
             self.reply(text, &mut out);
             return out;
         }
@@ -255,6 +266,11 @@ impl ThinkingFilter {
         out
     }
 
+    /// Whether the text so far ends neither within thinking nor with a beginning of a mark.
+    fn is_outside_marks(&self) -> bool {
+        self.pending.is_empty() && self.until.is_none()
+    }
+
     fn reply(&mut self, text: &str, out: &mut String) {
         let text = if self.after_mark && !self.begun { text.trim_start() } else { text };
         if !text.is_empty() {
@@ -262,6 +278,13 @@ impl ThinkingFilter {
             out.push_str(text);
         }
     }
+}
+
+/// Whether a text has a character with which a mark begins. Nearly all texts have none.
+fn may_have_mark(text: &str) -> bool {
+    /// The first byte of `◁`, and of other characters.
+    const TRIANGLE: u8 = 0xE2;
+    memchr3(b'<', b'[', TRIANGLE, text.as_bytes()).is_some() && text.contains(FIRST)
 }
 
 /// The first mark, and the longest of those at its place.
@@ -510,6 +533,23 @@ mod tests {
             cuts.sort_unstable();
             let parts: Vec<&str> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
             assert_eq!(streamed(&parts), streamed(&[text]));
+        }
+
+        /// A part that passes is returned as it is, and the filter is then as if it was pushed.
+        #[test]
+        fn a_part_that_passes_is_one_that_would_be_returned(
+            parts in proptest::collection::vec(
+                "[a <\\[◁▷…]{0,3}|<think>|</think>|<\\|im_end\\|>|<answer>|</answer>",
+                0..8,
+            ),
+        ) {
+            let (mut pushed, mut passed) = (ThinkingFilter::default(), ThinkingFilter::default());
+            for part in &parts {
+                let expected = pushed.push(part);
+                let actual = if passed.passes(part) { part.clone() } else { passed.push(part) };
+                assert_eq!(actual, expected, "{part} of {parts:?}");
+            }
+            assert_eq!(passed.finish(), pushed.finish(), "{parts:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::adapter::{Adapter, StreamDecoder, StreamEvent};
-use super::answer::{Answer, Reply};
+use super::answer::{Answer, Finish, Reply};
 use super::client_error;
 use super::clock::{Clock, Stage};
 use super::compressed;
@@ -20,9 +20,9 @@ use super::propagation;
 use super::provider::{CallLimits, HttpProvider};
 use super::secret::{ApiKey, Key};
 use super::text::TextSink;
-use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
+use super::wire::{self, HttpHead, HttpReply, HttpRequest, Prompt};
 use sitewright_http::{Client, ConnectWatch, Connecting, Shard, connect_within, was_closed};
-use sitewright_model::ai::{AiError, AiErrorKind, Limit};
+use sitewright_model::ai::{AiError, AiErrorKind, Limit, Usage};
 
 /// Maximum size of a whole response body. No usable reply is longer.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -63,10 +63,21 @@ pub(super) struct Timing {
     pub(super) first_token: Option<Duration>,
 }
 
+/// What the model had said when an attempt ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// The size of its text in bytes.
+    pub(super) bytes: usize,
+    /// Whether the answer broke off, so that token counts in it may be of its beginning only.
+    pub(super) broke_off: bool,
+}
+
 /// What an attempt reports while it runs.
 #[derive(Debug)]
 pub(super) struct Live<'a> {
     pub(super) timing: Timing,
+    /// `None` if the model had not begun, as far as the answer shows.
+    pub(super) heard: Option<Heard>,
     /// Receives the reply's text.
     pub(super) text: &'a mut TextSink,
     /// Notified when the reply begins, or the model begins to think.
@@ -75,16 +86,102 @@ pub(super) struct Live<'a> {
 
 impl<'a> Live<'a> {
     pub(super) fn new(text: &'a mut TextSink, first_token: Option<&'a Notify>) -> Self {
-        Live { timing: Timing::default(), text, first_token }
+        Live { timing: Timing::default(), heard: None, text, first_token }
     }
 }
 
 /// The body of a success, as far as it was read.
+#[derive(Default)]
 enum Body {
     /// Too few bytes to decide.
+    #[default]
     Unknown,
     Whole,
     Stream(Box<dyn StreamDecoder>),
+}
+
+impl Body {
+    /// Whether the reply is complete, however the connection ends.
+    fn is_whole_reply(&self) -> bool {
+        matches!(self, Body::Stream(decoder) if decoder.is_whole())
+    }
+}
+
+/// What was received of a response.
+#[derive(Default)]
+struct Received {
+    body: Body,
+    /// The beginning of the body, for excerpts; the whole body if it is not a stream.
+    read: Vec<u8>,
+}
+
+/// What was read of a stream whose reply is not complete.
+struct Part {
+    bytes: usize,
+    usage: Usage,
+    /// For the record.
+    excerpt: String,
+}
+
+impl Part {
+    fn of(decoder: &dyn StreamDecoder) -> Self {
+        let (text, usage) = decoder.so_far();
+        Part { bytes: text.len(), usage, excerpt: wire::beginning_and_end(text) }
+    }
+}
+
+impl Received {
+    /// The answer of a stream that has ended; `None` if the body is no stream.
+    fn answer(
+        &mut self,
+        adapter: &dyn Adapter,
+        head: &HttpHead,
+        live: &mut Live<'_>,
+    ) -> Result<Option<Answer>, AttemptFailure> {
+        let decoder = match std::mem::take(&mut self.body) {
+            Body::Whole => return Ok(None),
+            Body::Unknown if self.read.trim_ascii().is_empty() => return Ok(None),
+            Body::Unknown => {
+                let mut decoder = adapter.decoder(head);
+                decoder.push(&self.read)?;
+                decoder
+            }
+            Body::Stream(decoder) => decoder,
+        };
+        let part = (!decoder.is_whole()).then(|| Part::of(decoder.as_ref()));
+        decoder.finish().map(Some).map_err(|failure| match part {
+            Some(part) => self.broken(failure, part, live),
+            None => failure,
+        })
+    }
+
+    /// The failure of a response that was not read to its end.
+    fn broke_off(&mut self, failure: AttemptFailure, live: &mut Live<'_>) -> AttemptFailure {
+        match &self.body {
+            Body::Unknown | Body::Whole => failure,
+            Body::Stream(decoder) => {
+                let part = Part::of(decoder.as_ref());
+                self.broken(failure, part, live)
+            }
+        }
+    }
+
+    /// The same, with what the model had said: it is paid for, and the record has it.
+    fn broken(
+        &mut self,
+        failure: AttemptFailure,
+        part: Part,
+        live: &mut Live<'_>,
+    ) -> AttemptFailure {
+        let Part { bytes, usage, excerpt } = part;
+        if bytes > 0 || live.timing.first_token.is_some() {
+            live.heard = Some(Heard { bytes, broke_off: true });
+        }
+        if !excerpt.trim().is_empty() {
+            self.read = excerpt.into_bytes();
+        }
+        if *failure.usage == Usage::default() { failure.with_usage(usage) } else { failure }
+    }
 }
 
 impl Transport {
@@ -140,19 +237,36 @@ impl Transport {
             headers: std::mem::take(response.headers_mut()),
             received: SystemTime::now(),
         };
-        // The beginning of the body, for excerpts; the whole body if it is not a stream.
-        let mut read = Vec::new();
+        let mut received = Received::default();
         // Dropped when the reply was judged.
         let mut admission = provider.large.admission(&clock);
         // Boxed to keep the future of a call that waits in `sent` small.
-        let received =
-            Box::pin(receive(response, adapter, &head, &mut admission, limits, live, &mut read));
-        match received.await {
+        let reading = Box::pin(receive(
+            response,
+            adapter,
+            &head,
+            &mut admission,
+            limits,
+            live,
+            &mut received,
+        ));
+        let ended = reading.await;
+        let answer = match ended {
+            Ok(()) => received.answer(adapter, &head, live),
+            Err(failure) => Err(received.broke_off(failure, live)),
+        };
+        match answer {
             Ok(Some(answer)) => {
-                answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read))
+                live.heard = Some(Heard { bytes: answer.content.len(), broke_off: false });
+                // For the record, should it be no reply.
+                let said = (answer.finish != Some(Finish::Stop))
+                    .then(|| wire::beginning_and_end(&answer.content))
+                    .filter(|said| !said.trim().is_empty());
+                let read = said.as_deref().map_or(received.read.as_slice(), str::as_bytes);
+                answer.judge(&head).map_err(|failure| failure.of_answer(&head, read))
             }
             Ok(None) => {
-                let (body, was_compressed) = plain(&head, read, &mut admission).await?;
+                let (body, was_compressed) = plain(&head, received.read, &mut admission).await?;
                 let is_success = (200..300).contains(&head.status);
                 if was_compressed && is_success && adapter.is_stream(&body) {
                     let mut decoder = adapter.decoder(&head);
@@ -162,9 +276,18 @@ impl Transport {
                         .map_err(|failure| failure.of_answer(&head, &body));
                 }
                 let http = HttpReply { head, body };
-                whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http))
+                whole(
+                    &http,
+                    |http| {
+                        adapter.whole(http).inspect(|answer| {
+                            let bytes = answer.content.len();
+                            live.heard = Some(Heard { bytes, broke_off: false });
+                        })
+                    },
+                    |http| adapter.map_error(http),
+                )
             }
-            Err(failure) => Err(failure.of_answer(&head, &read)),
+            Err(failure) => Err(failure.of_answer(&head, &received.read)),
         }
     }
 }
@@ -306,7 +429,7 @@ async fn sent(
 }
 
 /// Reads the body. A stream is decoded and its text forwarded while it arrives; any other body is
-/// left whole in `read`, and the result is `None`.
+/// left whole in `received`.
 async fn receive(
     mut response: reqwest::Response,
     adapter: &dyn Adapter,
@@ -314,12 +437,15 @@ async fn receive(
     admission: &mut Admission<'_>,
     limits: &CallLimits,
     live: &mut Live<'_>,
-    read: &mut Vec<u8>,
-) -> Result<Option<Answer>, AttemptFailure> {
+    received: &mut Received,
+) -> Result<(), AttemptFailure> {
     let clock = admission.clock;
+    let Received { body, read } = received;
     // A compressed stream is read whole: its first bytes do not show what it is.
     let may_stream = (200..300).contains(&head.status) && !compressed::is_declared(&head.headers);
-    let mut body = if may_stream { Body::Unknown } else { Body::Whole };
+    if !may_stream {
+        *body = Body::Whole;
+    }
     let (mut bytes, mut text) = (0_usize, 0_usize);
     // Of a stream's event that has not ended.
     let mut pending = 0_usize;
@@ -330,7 +456,7 @@ async fn receive(
     };
     loop {
         let now = Instant::now();
-        let done = matches!(&body, Body::Stream(decoder) if decoder.is_done());
+        let done = matches!(body, Body::Stream(decoder) if decoder.is_done());
         if done {
             ended.get_or_insert(now);
         }
@@ -358,7 +484,7 @@ async fn receive(
             Ok(Ok(Some(chunk))) if chunk.is_empty() => continue,
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
-            Ok(Err(_)) | Err(_) if done => break,
+            Ok(Err(_)) | Err(_) if body.is_whole_reply() => break,
             Err(failure) if head.status >= 400 && failure.limit != Some(Limit::Deadline) => break,
             Err(failure) => return Err(failure),
             Ok(Err(_)) if head.status >= 400 => break,
@@ -385,7 +511,7 @@ async fn receive(
         if bytes > max {
             return Err(too_large(max));
         }
-        let held = match &body {
+        let held = match body {
             Body::Stream(_) => {
                 pending = match chunk.iter().rposition(|byte| *byte == b'\n') {
                     Some(at) => chunk.len() - at,
@@ -396,7 +522,7 @@ async fn receive(
             Body::Unknown | Body::Whole => bytes,
         };
         admission.admit(held).await?;
-        if let Body::Stream(decoder) = &mut body {
+        if let Body::Stream(decoder) = body {
             // Only an excerpt of a stream is stored.
             let room = (AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES).saturating_sub(read.len());
             read.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -406,7 +532,7 @@ async fn receive(
         }
         if matches!(body, Body::Unknown) {
             let blank = read.trim_ascii_start().len() < SNIFF_BYTES && adapter.is_stream(b"");
-            body = match adapter.is_stream(read) {
+            *body = match adapter.is_stream(read) {
                 false => Body::Whole,
                 true if blank => Body::Unknown,
                 true => {
@@ -420,16 +546,7 @@ async fn receive(
             return Err(too_large(MAX_BODY_BYTES));
         }
     }
-    match body {
-        Body::Whole => Ok(None),
-        Body::Stream(decoder) => decoder.finish().map(Some),
-        Body::Unknown if read.trim_ascii().is_empty() => Ok(None),
-        Body::Unknown => {
-            let mut decoder = adapter.decoder(head);
-            decoder.push(read)?;
-            decoder.finish().map(Some)
-        }
-    }
+    Ok(())
 }
 
 /// The body without a compression that nobody asked for, and whether it had one.
@@ -487,6 +604,10 @@ async fn forward(
         }
         let StreamEvent::Text(more) = event else { continue };
         bytes += more.len();
+        // Nobody waits for it.
+        if !live.text.is_heard() {
+            continue;
+        }
         clock.within(None, live.text.push(&more)).await.map_err(|failure| match failure.limit {
             // `Cancelled`, because it is not a sign of the provider's health.
             Some(Limit::Call) => AttemptFailure {

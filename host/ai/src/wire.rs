@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 use url::Url;
 
 use super::config::Reasoning;
 use super::failure::AttemptFailure;
 use super::instructions;
 use super::parameters::{Parameter, Shape};
+use super::reading::join_halves;
 use super::request::{ChatMessage, Request};
 use super::secret::ApiKey;
 use super::settings::Settings;
@@ -147,18 +148,34 @@ impl HttpHead {
 /// The provider's request id, from any of the headers that providers use for it. At most 200
 /// characters.
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    [
-        "x-request-id",
-        "request-id",
-        "apim-request-id",
-        "x-ms-request-id",
-        "x-generation-id",
-        "cf-ray",
-    ]
-    .iter()
-    .filter_map(|name| headers.get(*name)?.to_str().ok())
-    .map(|id| id.chars().take(200).collect::<String>())
-    .find(|id| !id.trim().is_empty())
+    static NAMES: [HeaderName; 6] = [
+        HeaderName::from_static("x-request-id"),
+        HeaderName::from_static("request-id"),
+        HeaderName::from_static("apim-request-id"),
+        HeaderName::from_static("x-ms-request-id"),
+        HeaderName::from_static("x-generation-id"),
+        HeaderName::from_static("cf-ray"),
+    ];
+    NAMES
+        .iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .map(|id| id.chars().take(200).collect::<String>())
+        .find(|id| !id.trim().is_empty())
+}
+
+/// The text of a reply that is not used, for a record: whole, or its beginning and its end. At most
+/// [`AiError::EXCERPT_BYTES`].
+pub(super) fn beginning_and_end(text: &str) -> String {
+    /// Room for the words between the two.
+    const BETWEEN: usize = 64;
+    if text.len() <= AiError::EXCERPT_BYTES {
+        return join_halves(text.to_owned());
+    }
+    let half = (AiError::EXCERPT_BYTES - BETWEEN) / 2;
+    let begin = &text[..text.floor_char_boundary(half)];
+    let end = &text[text.ceil_char_boundary(text.len() - half)..];
+    let left_out = text.len() - begin.len() - end.len();
+    join_halves(format!("{begin}\n[{left_out} bytes left out]\n{end}"))
 }
 
 /// The beginning of a body, longer than a record's excerpt by the longest key: it is cut to size

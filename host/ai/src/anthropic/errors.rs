@@ -31,9 +31,13 @@ pub(super) fn failure(head: &HttpHead, body: &[u8]) -> AttemptFailure {
 }
 
 fn kind(status: u16, error: &ErrorBody) -> AiErrorKind {
-    // The general type for server errors; a 504 is more specific.
-    if error.has_code("api_error") && status != 504 && !says_no_money(&error.message) {
-        return AiErrorKind::Overloaded;
+    // The general type for server errors, which relays give to every error. These statuses are more
+    // specific.
+    let is_general = error.has_code("api_error") && !matches!(status, 400..=499 | 504);
+    if is_general && !says_no_money(&error.message) {
+        // Relays have no other type for it.
+        let is_limit = error.mentions(&["rate limit exceeded"]);
+        return if is_limit { AiErrorKind::RateLimited } else { AiErrorKind::Overloaded };
     }
     if error.has_code("request_too_large") {
         return AiErrorKind::ContextTooLong;

@@ -165,9 +165,12 @@ impl StreamDeltas for Deltas {
         let value = stream_deltas::parse(head, data)
             .map_err(|failure| failure.with_usage(self.answer.usage))?;
         let event = Fields(&value);
+        // Proxies insert errors of their own, without a type or with one of their own.
+        let is_of_protocol =
+            event.text("type").is_some_and(|kind| kind == "ping" || self.knows(kind));
         let failed = event.get("error").is_some_and(reading::is_error)
+            || (delta.event == "error" && !is_of_protocol)
             || (event.text("type").is_none() && error_body::is_failure(&value));
-        // Proxies insert errors of their own, without a type.
         if event.text("type") == Some("error") || failed {
             return Err(errors::failure(head, data).with_usage(self.answer.usage));
         }
@@ -236,12 +239,22 @@ impl StreamDeltas for Deltas {
         self.stopped
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        let Deltas { mut answer, tool, stopped } = *self;
+    /// The reason why the model stopped comes after the last content block.
+    fn is_whole(&self) -> bool {
+        self.stopped || self.answer.finish.is_some()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        let text = self.tool.as_ref().map_or(&self.answer.content, |tool| &tool.input);
+        (text.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        let Deltas { mut answer, tool, .. } = *self;
         answer.without_end = WithoutEnd::Cut(END);
         if let Some(tool) = tool {
             answer.content = if tool.input.is_empty() { tool.start } else { tool.input };
         }
-        (answer, stopped)
+        answer
     }
 }

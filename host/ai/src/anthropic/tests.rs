@@ -353,10 +353,16 @@ fn a_stream_means_the_same_however_it_is_cut() {
         ),
         row("error first", &[overloaded()], Err(Overloaded)),
         row(
-            "no final marker",
-            &[start(), begin(), text("so far"), stop("end_turn")],
+            "no final marker, but why it stopped",
+            &[start(), begin(), text("whole"), stop("end_turn")],
+            Ok(("whole", FinishReason::Stop, cached(15, 7))),
+        ),
+        row(
+            "no final marker, cut by the model",
+            &[start(), begin(), text("half"), stop("max_tokens")],
             Err(Truncated),
         ),
+        row("neither marker nor reason", &[start(), begin(), text("so far")], Err(Truncated)),
         row("nothing but its begin", &[start()], Err(Truncated)),
         Streamed {
             name: "an event that is no JSON",

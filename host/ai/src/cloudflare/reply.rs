@@ -13,6 +13,7 @@ use super::super::reading::{Fields, newest};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
+use sitewright_model::ai::Usage;
 
 /// Decodes the whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
@@ -113,8 +114,15 @@ impl StreamDeltas for Deltas {
         self.done
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        let ended = self.done || self.answer.finish.is_some();
-        (self.answer, ended)
+    fn is_whole(&self) -> bool {
+        self.done || self.answer.finish.is_some()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        (self.answer.content.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        self.answer
     }
 }

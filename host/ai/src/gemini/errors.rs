@@ -80,7 +80,11 @@ fn kind(status: u16, body: &ErrorBody, details: &[Value]) -> AiErrorKind {
         })
     });
     match by_code.unwrap_or_else(|| error_body::kind(status, body)) {
-        AiErrorKind::RateLimited if is_exhausted(&message, details) => AiErrorKind::QuotaExhausted,
+        AiErrorKind::RateLimited
+            if is_exhausted(&message, details) || body.has_code("quota_exhausted") =>
+        {
+            AiErrorKind::QuotaExhausted
+        }
         AiErrorKind::InvalidRequest if message.contains("api key not valid") => AiErrorKind::Auth,
         AiErrorKind::InvalidRequest
             if message.contains("token count") && message.contains("exceeds") =>

@@ -169,8 +169,15 @@ impl StreamDeltas for Deltas {
         false
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        let ended = self.answer.finish.is_some();
-        (self.answer, ended)
+    fn is_whole(&self) -> bool {
+        self.answer.finish.is_some()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        (self.answer.content.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        self.answer
     }
 }

@@ -13,7 +13,7 @@ use super::super::finish_reason;
 use super::super::reading::{self, Fields};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::{HttpHead, HttpReply};
-use sitewright_model::ai::AiErrorKind;
+use sitewright_model::ai::{AiErrorKind, Usage};
 
 /// Decodes the whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
@@ -126,7 +126,11 @@ impl StreamDeltas for Deltas {
         self.done
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        (self.answer, self.done)
+    fn so_far(&self) -> (&str, Usage) {
+        (self.answer.content.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        self.answer
     }
 }

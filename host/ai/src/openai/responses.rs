@@ -18,6 +18,7 @@ use super::super::usage;
 use super::super::wire::{HttpHead, HttpReply, Prompt};
 use super::plain_event;
 use super::strict_schema::Converted;
+use sitewright_model::ai::Usage;
 
 #[derive(Debug)]
 pub(in super::super) struct Responses {
@@ -304,7 +305,11 @@ impl StreamDeltas for Deltas {
         self.ended
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        (self.answer, self.ended)
+    fn so_far(&self) -> (&str, Usage) {
+        (self.answer.content.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        self.answer
     }
 }

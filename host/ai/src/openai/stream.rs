@@ -13,6 +13,7 @@ use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::HttpHead;
 use super::plain_chunk::PlainChunk;
 use super::reply;
+use sitewright_model::ai::Usage;
 
 /// A delta that repeats the whole text at the end has at least as many bytes. Shorter ones may be
 /// equal to the text by chance.
@@ -168,8 +169,15 @@ impl StreamDeltas for Deltas {
         self.done
     }
 
-    fn end(self: Box<Self>) -> (Answer, bool) {
-        let complete = self.done || self.answer.finish.is_some();
-        (Answer { without_end: WithoutEnd::Unknown, ..self.answer }, complete)
+    fn is_whole(&self) -> bool {
+        self.done || self.answer.finish.is_some()
+    }
+
+    fn so_far(&self) -> (&str, Usage) {
+        (self.answer.content.as_str(), self.answer.usage)
+    }
+
+    fn end(self: Box<Self>) -> Answer {
+        Answer { without_end: WithoutEnd::Unknown, ..self.answer }
     }
 }

@@ -1,5 +1,7 @@
 //! Streams with one JSON value per line.
 
+use memchr::memchr;
+
 use super::{MAX_EVENT_BYTES, Overlong};
 
 /// Splits chunks of bytes into lines. Blank lines, carriage returns and a byte order mark are
@@ -11,17 +13,24 @@ pub(in super::super) struct Lines {
 }
 
 impl Lines {
-    /// Adds bytes and returns the lines that they complete.
-    pub(in super::super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Overlong> {
-        let mut lines = Vec::new();
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(&rest[..end]);
-            rest = &rest[end + 1..];
-            lines.extend(self.rest());
+    /// The next line that bytes complete, which are removed from the beginning of `rest`.
+    /// `None` if all of them are added and complete none.
+    pub(in super::super) fn next_in(
+        &mut self,
+        rest: &mut &[u8],
+    ) -> Result<Option<Vec<u8>>, Overlong> {
+        while let Some(end) = memchr(b'\n', rest) {
+            let bytes = *rest;
+            self.line.extend_from_slice(&bytes[..end]);
+            *rest = &bytes[end + 1..];
+            let line = self.rest();
+            if line.is_some() {
+                return Ok(line);
+            }
         }
         self.line.extend_from_slice(rest);
-        if self.line.len() > MAX_EVENT_BYTES { Err(Overlong) } else { Ok(lines) }
+        *rest = &[];
+        if self.line.len() > MAX_EVENT_BYTES { Err(Overlong) } else { Ok(None) }
     }
 
     /// The last line, without a line end.

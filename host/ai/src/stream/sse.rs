@@ -13,12 +13,17 @@ pub(in super::super) struct SseEvent {
     pub(in super::super) data: Vec<u8>,
 }
 
+/// A larger buffer is not kept for the next event.
+const MAX_SPARE_BYTES: usize = 16 << 10;
+
 /// Splits chunks of bytes into events. Line ends may be LF, CR LF or CR; comments, unknown fields
 /// and a byte order mark are ignored.
 #[derive(Debug, Default)]
 pub(in super::super) struct Sse {
     line: Vec<u8>,
     event: SseEvent,
+    /// Empty: the buffer of an event that was read.
+    spare: Vec<u8>,
     has_data: bool,
     after_cr: bool,
     past_first_line: bool,
@@ -32,38 +37,54 @@ impl SseEvent {
 }
 
 impl Sse {
-    /// Adds bytes and returns the events that they complete.
-    pub(in super::super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, Overlong> {
-        let mut events = Vec::new();
-        let mut rest = bytes;
+    /// The next event that bytes complete, which are removed from the beginning of `rest`.
+    /// `None` if all of them are added and complete none.
+    pub(in super::super) fn next_in(
+        &mut self,
+        rest: &mut &[u8],
+    ) -> Result<Option<SseEvent>, Overlong> {
         while !rest.is_empty() {
-            if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
-                rest = &rest[1..];
+            let bytes = *rest;
+            if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
+                *rest = &bytes[1..];
                 continue;
             }
-            match memchr2(b'\n', b'\r', rest) {
+            let event = match memchr2(b'\n', b'\r', bytes) {
                 None => {
-                    self.line.extend_from_slice(rest);
-                    rest = &[];
+                    self.line.extend_from_slice(bytes);
+                    *rest = &[];
+                    None
                 }
                 Some(end) => {
-                    let line = &rest[..end];
-                    self.after_cr = rest[end] == b'\r';
-                    rest = &rest[end + 1..];
+                    let line = &bytes[..end];
+                    self.after_cr = bytes[end] == b'\r';
+                    *rest = &bytes[end + 1..];
                     if self.line.is_empty() {
-                        events.extend(self.end_line(line));
+                        self.end_line(line)
                     } else {
                         let mut begun = std::mem::take(&mut self.line);
                         begun.extend_from_slice(line);
-                        events.extend(self.end_line(&begun));
+                        self.end_line(&begun)
                     }
                 }
-            }
+            };
             if self.line.len() + self.event.data.len() + self.event.event.len() > MAX_EVENT_BYTES {
                 return Err(Overlong);
             }
+            if event.is_some() {
+                return Ok(event);
+            }
         }
-        Ok(events)
+        Ok(None)
+    }
+
+    /// Keeps the buffer of an event that was read, for the data of a later one.
+    pub(in super::super) fn reuse(&mut self, event: SseEvent) {
+        let mut data = event.data;
+        if data.capacity() <= MAX_SPARE_BYTES {
+            data.clear();
+            self.spare = data;
+        }
     }
 
     /// The last event, without its terminating blank line. The specification discards it, but some
@@ -89,6 +110,8 @@ impl Sse {
             b"data" => {
                 if std::mem::replace(&mut self.has_data, true) {
                     self.event.data.push(b'\n');
+                } else {
+                    self.event.data = std::mem::take(&mut self.spare);
                 }
                 self.event.data.extend_from_slice(value);
             }

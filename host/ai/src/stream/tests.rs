@@ -7,7 +7,11 @@ fn events(pieces: &[&[u8]]) -> Result<Vec<SseEvent>, Overlong> {
     let mut sse = Sse::default();
     let mut events = Vec::new();
     for piece in pieces {
-        events.extend(sse.push(piece)?);
+        let mut rest = *piece;
+        while let Some(event) = sse.next_in(&mut rest)? {
+            events.push(event.clone());
+            sse.reuse(event);
+        }
     }
     events.extend(sse.rest());
     Ok(events)
@@ -17,7 +21,10 @@ fn lines(pieces: &[&[u8]]) -> Result<Vec<Vec<u8>>, Overlong> {
     let mut framing = Lines::default();
     let mut lines = Vec::new();
     for piece in pieces {
-        lines.extend(framing.push(piece)?);
+        let mut rest = *piece;
+        while let Some(line) = framing.next_in(&mut rest)? {
+            lines.push(line);
+        }
     }
     lines.extend(framing.rest());
     Ok(lines)
@@ -74,12 +81,16 @@ fn an_event_without_end_is_refused() {
     let megabyte = vec![b'x'; 1 << 20];
     let mut sse = Sse::default();
     let mut lines = Lines::default();
-    assert!(sse.push(b"data: ").is_ok());
-    let mut full = (0..5).map(|_| (sse.push(&megabyte).is_err(), lines.push(&megabyte).is_err()));
+    assert!(sse.next_in(&mut b"data: ".as_slice()).is_ok());
+    let mut full = (0..5).map(|_| {
+        let (mut event, mut line) = (megabyte.as_slice(), megabyte.as_slice());
+        (sse.next_in(&mut event).is_err(), lines.next_in(&mut line).is_err())
+    });
     assert_eq!(full.find(|full| full.0 || full.1), Some((true, false)).or(Some((true, true))));
     // Many lines of one event count together.
     let mut sse = Sse::default();
-    assert!((0..5).any(|_| sse.push(&[b"data: ", megabyte.as_slice(), b"\n"].concat()).is_err()));
+    let line = [b"data: ", megabyte.as_slice(), b"\n"].concat();
+    assert!((0..5).any(|_| sse.next_in(&mut line.as_slice()).is_err()));
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! Replies of providers from public bug reports and others of their kinds: what each means.
 //!
-//! `tests/cases/replies.json` has the bytes of each response and what is wanted.
+//! `tests/cases/replies.json` has the bytes of each response and what is wanted; `source` is the
+//! report that its words come from.
 #![allow(clippy::unwrap_used, reason = "a test's helper functions fail the test")]
 #![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 

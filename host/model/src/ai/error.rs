@@ -25,7 +25,8 @@ pub struct HttpDetail {
     /// Milliseconds to wait, as requested by the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// The beginning of the body, at most 2 KiB, redacted.
+    /// The beginning of the body, at most 2 KiB, redacted. Of a stream that is no reply: its text,
+    /// or the text's beginning and end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
 }
@@ -107,7 +108,8 @@ pub struct Attempt {
     /// The provider's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The beginning of a failed attempt's response body, at most 2 KiB, redacted.
+    /// The beginning of a failed attempt's response body, at most 2 KiB, redacted. Of a stream that
+    /// is no reply: its text, or the text's beginning and end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
     /// Milliseconds that the attempt waited for the provider's limits before it began; this counts
