@@ -228,13 +228,14 @@ mod tests {
 
     #[test]
     fn one_tenant_holds_nobody_else_and_what_fails_for_two_holds_all() {
-        let scopes = |opened: &[(usize, char)]| -> Vec<(usize, HoldScope)> {
+        type Opened = Vec<(usize, HoldScope)>;
+        let scopes = |opened: &[(usize, char)]| -> Opened {
             let scope = |of| if of == '*' { HoldScope::All } else { tenant(of) };
             opened.iter().map(|(number, of)| (*number, scope(*of))).collect()
         };
         // A lower-case letter is a failure of this tenant's order, an upper-case one its success;
         // `-` is a failure of an order without a tenant. Whose circuit opens after how many.
-        let rows: [(&str, &str, Vec<(usize, HoldScope)>); 9] = [
+        let rows: [(&str, &str, Opened); 9] = [
             ("the only tenant, as fast as without", "aaaaaaaaaa", scopes(&[(10, 'a')])),
             ("no tenants", "----------", scopes(&[(10, '-')])),
             ("one of two", "aBaBaBaBaBaBaBaBaBaB", scopes(&[(19, 'a')])),

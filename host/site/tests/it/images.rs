@@ -305,7 +305,8 @@ const SLACK: u64 = 64 << 10;
 
 #[test]
 fn twice_as_many_pixels_take_at_most_twice_the_steps() {
-    let makers: [(&str, fn(u16) -> Vec<u8>); 3] = [
+    type Maker = fn(u16) -> Vec<u8>;
+    let makers: [(&str, Maker); 3] = [
         ("a.png", |n| png(2_048, 4_096 * u32::from(n), 0)),
         ("a.jpg", |n| jpeg(2_048, 4_096 * n)),
         ("a.gif", |n| gif(512, 1_024 * n)),
