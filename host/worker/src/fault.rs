@@ -88,8 +88,8 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
     }
 }
 
-/// Whether the failure is a fault for which nothing was sent, because circuit breakers were open:
-/// what opened them is recorded already, unless a worker met it when it checked its providers.
+/// Whether nothing was sent because circuit breakers were open: what opened them is recorded
+/// already, unless a worker met it when it checked its providers, or another call of the order has.
 pub(super) fn is_unsent(record: &FailureRecord) -> bool {
     let is_rejected =
         |attempt: &Attempt| attempt.opened_by.as_ref().is_some_and(|opened| !opened.of_probe);
@@ -98,7 +98,49 @@ pub(super) fn is_unsent(record: &FailureRecord) -> bool {
             .ai
             .as_ref()
             .is_some_and(|ai| !ai.attempts.is_empty() && ai.attempts.iter().all(is_rejected))
-        && of(record).is_some()
+        && !has_failed_call(record)
+}
+
+/// Whether a circuit breaker rejected the call that ended the attempt, while another call of the
+/// order was sent and failed: the provider fails, whichever of the two ended first.
+pub(super) fn is_partly_unsent(record: &FailureRecord) -> bool {
+    let last = record.ai.as_ref().and_then(|ai| ai.attempts.last());
+    record.kind == FailureKind::Ai
+        && last.is_some_and(|last| last.opened_by.is_some())
+        && has_failed_call(record)
+}
+
+/// Whether a circuit breaker of each candidate rejects the calls of all orders: those of several
+/// tenants have failed in a row, or with a failure that every call would have met.
+pub(super) fn is_open_for_all(record: &FailureRecord) -> bool {
+    let is_open = |one: &&Attempt| {
+        one.opened_by.as_ref().is_some_and(|opened| opened.open_for == OpenFor::All)
+    };
+    record.kind == FailureKind::Ai
+        && record.ai.as_ref().is_some_and(|ai| {
+            let last = last_of_each(&ai.attempts);
+            !last.is_empty() && last.iter().all(is_open)
+        })
+}
+
+/// Whether a call was sent and failed in a way that opens circuit breakers.
+fn has_failed_call(record: &FailureRecord) -> bool {
+    let has_failed = |one: &Attempt| {
+        let AttemptOutcome::Failed(kind) = one.outcome else { return false };
+        let opens = matches!(
+            kind,
+            AiErrorKind::Auth
+                | AiErrorKind::Overloaded
+                | AiErrorKind::Timeout
+                | AiErrorKind::Connection
+                | AiErrorKind::Protocol
+        );
+        opens && !one.not_sent
+    };
+    record.ai_calls.iter().any(|call| {
+        let is_answered = call.attempts.iter().any(|one| one.outcome == AttemptOutcome::Succeeded);
+        !is_answered && call.attempts.iter().any(has_failed)
+    })
 }
 
 /// Whether the order waits because a budget of the day was used up: nothing was sent, no circuit
@@ -147,11 +189,7 @@ fn met_by(cause: HoldCause, attempts: &[Attempt]) -> MetBy {
 /// Why all candidates of a call failed, if one of them did so for a reason that is not the order's.
 /// A rate limit has its own wait, and what only this order's calls met may be its own.
 fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
-    let mut last: Vec<&Attempt> = Vec::new();
-    for attempt in attempts {
-        last.retain(|one| one.provider != attempt.provider || one.model != attempt.model);
-        last.push(attempt);
-    }
+    let last = last_of_each(attempts);
     if last.is_empty() || last.iter().any(|one| one.outcome == AttemptOutcome::Succeeded) {
         return None;
     }
@@ -187,6 +225,16 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
         is_known.then_some(HoldCause::Unreachable)
     };
     refused.or_else(unreachable)
+}
+
+/// The last attempt at each candidate of a call.
+fn last_of_each(attempts: &[Attempt]) -> Vec<&Attempt> {
+    let mut last: Vec<&Attempt> = Vec::new();
+    for attempt in attempts {
+        last.retain(|one| one.provider != attempt.provider || one.model != attempt.model);
+        last.push(attempt);
+    }
+    last
 }
 
 /// The fault that this failure may be: something in front of the provider refused a request, and it
@@ -271,7 +319,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use sitewright_model::ai::{AiError, BreakerOpened, Usage};
-    use sitewright_model::failure::OfAttempt;
+    use sitewright_model::failure::{AiCallTries, OfAttempt};
 
     use super::*;
 
@@ -423,6 +471,59 @@ mod tests {
         ];
         for (attempts, cause) in rows {
             assert_eq!(cause_of(&attempts), cause, "{attempts:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_breaker_rejects_is_told_from_what_was_sent() {
+        use AiErrorKind as Kind;
+        let open = |open_for| rejected(Kind::Overloaded, open_for);
+        let spare = Attempt { provider: "spare".to_owned(), ..open(OpenFor::All) };
+        let sent = attempt("a", AttemptOutcome::Failed(Kind::Overloaded), Some(503));
+        let refused = attempt("a", AttemptOutcome::Failed(Kind::InvalidRequest), Some(400));
+        let answered = attempt("a", AttemptOutcome::Succeeded, Some(200));
+        // The attempts at the call that ended the attempt, and those at another call. Whether
+        // nothing was sent, whether only the other call was, and whether nobody's calls are.
+        type Row = (&'static str, Vec<Attempt>, Vec<Attempt>, [bool; 3]);
+        let rows: [Row; 8] = [
+            ("for all", vec![open(OpenFor::All)], vec![], [true, false, true]),
+            ("for a tenant", vec![open(OpenFor::Tenant)], vec![], [true, false, false]),
+            ("for an order", vec![open(OpenFor::Order)], vec![], [true, false, false]),
+            (
+                "of all candidates",
+                vec![open(OpenFor::All), spare.clone()],
+                vec![],
+                [true, false, true],
+            ),
+            ("of one", vec![open(OpenFor::Tenant), spare], vec![], [true, false, false]),
+            ("opened by it", vec![sent.clone(), open(OpenFor::All)], vec![], [false, false, true]),
+            (
+                "another call is the probe",
+                vec![open(OpenFor::All)],
+                vec![sent.clone()],
+                [false, true, true],
+            ),
+            (
+                "another call is answered, and a third one refused",
+                vec![open(OpenFor::All)],
+                vec![refused, sent, answered],
+                [true, false, true],
+            ),
+        ];
+        for (what, attempts, other, expected) in rows {
+            let mut record = failed_call();
+            let message = message!("the call failed");
+            let error = AiError::before_any_attempt(None, "copywriting", Kind::Overloaded, message);
+            record.ai = Some(AiError { attempts, ..error });
+            record.ai_calls = vec![AiCallTries {
+                call_id: "c".to_owned(),
+                purpose: "copywriting".to_owned(),
+                replayed: false,
+                cached: false,
+                attempts: other,
+            }];
+            let is_so = [is_unsent(&record), is_partly_unsent(&record), is_open_for_all(&record)];
+            assert_eq!(is_so, expected, "{what}");
         }
     }
 
