@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sitewright_jobs::{
-    AttemptLimits, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewBreaker, NewEvent,
-    NewFailure, OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
+    AttemptLimits, BreakerScope, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewBreaker,
+    NewEvent, NewFailure, OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -764,6 +764,10 @@ mod tests {
             kind: "overloaded",
             status: model.map(|_| 503),
             next_probe_at,
+            scope: match model {
+                Some(_) => BreakerScope::Tenant { tenant: Some("acme".to_owned()) },
+                None => BreakerScope::All,
+            },
         };
         // In the year 2100.
         let later = Some(4_102_444_800_000);
@@ -785,6 +789,8 @@ mod tests {
                 ("openrouter", "breaker open large of openrouter  for "),
                 ("openrouter", "; one call is let through in "),
                 ("openrouter", "3 failures in a row, the last with overloaded (HTTP 503)"),
+                ("local", "rejects the calls of all orders (worker forge"),
+                ("openrouter", "rejects the calls of the orders of the tenant `acme`"),
                 ("openrouter", "(worker forge-7-somebody) on forge\n  routes: code, copywriting\n"),
             ] {
                 assert_eq!(text.contains(says), shown.contains(&provider), "{says:?}: {text}");
