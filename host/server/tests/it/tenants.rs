@@ -209,6 +209,8 @@ mod tests {
         ] {
             let page = browser.page(&path).await;
             assert!(!page.contains(FOREIGN), "{path}: {page}");
+            // It neither says that no order waits, nor offers what is forbidden.
+            assert!(!page.contains("waits for a hold") && !page.contains("Hold a route"), "{path}");
         }
         let released = api.database.release_hold(&HoldId::new(HoldKind::Route, "default")).await;
         assert!(released.unwrap());
