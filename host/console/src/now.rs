@@ -9,7 +9,7 @@ use sitewright_jobs::{Breaker, EndedOrders, Hold, OrderState, RecentCost, Stats,
 use super::address;
 use super::chart::{self, Chart, Ended};
 use super::frame::{Frame, Level};
-use super::text::{When, count, counted, dollars, short, span};
+use super::text::{When, both_ends, count, counted, dollars, short, span};
 
 /// A worker whose last heartbeat is older is shown as silent. Workers send one every second.
 const SILENT_MS: i64 = 15_000;
@@ -393,7 +393,7 @@ pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
     HoldRow {
         id: hold.id.to_string(),
         cause: hold.cause.to_string(),
-        reason: short(&hold.reason, 400),
+        reason: both_ends(&hold.reason, 700),
         orders: counted(hold.orders, "order waits", "orders wait"),
         since: When::new(hold.since, now),
         next: When::optional(hold.next_probe_at, now),

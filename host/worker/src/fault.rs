@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sitewright_jobs::HoldCause;
-use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
+use sitewright_model::ai::{AiError, AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -49,14 +49,14 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
             let not_before = asked_for.map_or(0, |ms| u64::from(ms.get()));
             let message = match ai.attempts.as_slice() {
                 // That nothing was sent says less than what opened the breaker.
-                [Attempt { opened_by: Some(opened), .. }] => opened.in_full(),
-                _ => &ai.message,
+                [Attempt { opened_by: Some(opened), .. }] => opened.in_full().clone(),
+                _ => in_full(ai),
             };
             Some(Fault {
                 cause,
                 purpose: ai.purpose.clone(),
                 met_by: met_by(cause, &ai.attempts),
-                message: message.clone(),
+                message,
                 not_before: Duration::from_millis(not_before),
             })
         }
@@ -86,6 +86,18 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
         | FailureKind::Crashed
         | FailureKind::Host => None,
     }
+}
+
+/// The message of a failed call, for operators: for each attempt that a circuit breaker rejected
+/// with that of the failure that opened the breaker. That nothing was sent says less.
+pub(super) fn in_full(ai: &AiError) -> Message {
+    let mut text = ai.message.as_str().to_owned();
+    for attempt in &ai.attempts {
+        if let (Some(opened), Some(rejected)) = (&attempt.opened_by, &attempt.message) {
+            text = text.replace(rejected.as_str(), opened.in_full().as_str());
+        }
+    }
+    Message::new(text).unwrap_or_else(|| ai.message.clone())
 }
 
 /// Whether nothing was sent because circuit breakers were open: what opened them is recorded
@@ -318,7 +330,7 @@ fn answers_all_so(status: u16) -> bool {
 mod tests {
     use std::num::NonZeroU32;
 
-    use sitewright_model::ai::{AiError, BreakerOpened, Usage};
+    use sitewright_model::ai::{BreakerOpened, Usage};
     use sitewright_model::failure::{AiCallTries, OfAttempt};
 
     use super::*;
@@ -472,6 +484,30 @@ mod tests {
         for (attempts, cause) in rows {
             assert_eq!(cause_of(&attempts), cause, "{attempts:?}");
         }
+    }
+
+    #[test]
+    fn operators_read_what_opened_a_breaker() {
+        let message = message!("nothing was sent: see `sitewright queue stats`");
+        let attempt = Attempt {
+            message: Some(message.clone()),
+            ..rejected(AiErrorKind::Protocol, OpenFor::All)
+        };
+        let spare = Attempt {
+            message: Some(message!("the spare provider refused its key")),
+            ..attempt.clone()
+        };
+        let spare = Attempt { opened_by: None, provider: "spare".to_owned(), ..spare };
+        let mut record = failed_call();
+        let message = message!("every attempt failed; before it {message}");
+        let error =
+            AiError::before_any_attempt(None, "copywriting", AiErrorKind::Protocol, message);
+        let refused = AttemptOutcome::Failed(AiErrorKind::Auth);
+        let attempts = vec![attempt, Attempt { outcome: refused, ..spare }];
+        record.ai = Some(AiError { attempts, ..error });
+        let says = of(&record).map(|fault| fault.message.as_str().to_owned());
+        let full = "every attempt failed; before it a bot check stands before this address";
+        assert_eq!(says.as_deref(), Some(full));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use sitewright_jobs::{
     Backoff, BreakerSeries, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId,
     HoldKind, HoldScope, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
 };
-use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
+use sitewright_model::ai::{AiError, AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -694,10 +694,13 @@ fn seen(record: &FailureRecord, fingerprint: &str) -> String {
 
 /// The message of a failure; if a circuit breaker rejected the call, of the one that opened it:
 /// that nothing was sent says less.
-fn in_full(record: &FailureRecord) -> &str {
-    let last = record.ai.as_ref().and_then(|ai| ai.attempts.last());
-    let opened = last.and_then(|last| last.opened_by.as_ref());
-    opened.map_or(record.message.as_str(), |opened| opened.in_full().as_str())
+fn in_full(record: &FailureRecord) -> Cow<'_, str> {
+    let is_rejected =
+        |ai: &&AiError| ai.attempts.last().is_some_and(|last| last.opened_by.is_some());
+    match record.ai.as_ref().filter(is_rejected) {
+        Some(ai) => fault::in_full(ai).as_str().to_owned().into(),
+        None => record.message.as_str().into(),
+    }
 }
 
 /// What happened and what to do when a circuit opens: so many of the last attempts failed alike.
