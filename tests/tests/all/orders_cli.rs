@@ -488,6 +488,14 @@ mod tests {
         assert_eq!((i64::from(added.priority), added.tenant.as_deref()), (1, Some("acme")));
         let shown = fixture.bench.run(&["order", "show", "102"]).stdout;
         assert!(shown.contains("acme"), "{shown}");
+        for (tenant, fit) in [("acme", json!(["102"])), ("another", json!([]))] {
+            let (_, listed) = fixture.ok(&["order", "list", "--tenant", tenant]);
+            let ids: Vec<&Value> =
+                listed["orders"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
+            assert_eq!(json!(ids), fit, "{tenant}");
+            let cancel = ["order", "cancel", "--tenant", tenant, "--dry-run"];
+            assert_eq!(fixture.ok(&cancel).1["orders"], fit, "{tenant}");
+        }
     }
 
     pub(super) async fn d1_d3_d7_an_order_from_its_first_attempt_to_its_last(fixture: Fixture) {
