@@ -80,6 +80,15 @@ impl Failing {
         }
     }
 
+    /// The order whose calls fail, if it is only one, and its label or that of the tenant.
+    pub(super) fn names(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Failing::Order(of) => (Some(of.order.clone()), of.tenant.clone()),
+            Failing::Tenant(of) => (None, of.tenant.clone()),
+            Failing::All => (None, None),
+        }
+    }
+
     fn caller(&self) -> Option<&Arc<Caller>> {
         match self {
             Failing::Order(caller) | Failing::Tenant(caller) => Some(caller),

@@ -24,7 +24,7 @@ use super::route_builder::{self, Sources};
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_http::Client;
-use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed};
+use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, OpenFor};
 use sitewright_model::backoff::Jitter;
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -118,6 +118,12 @@ pub struct OpenBreaker {
     pub status: Option<u16>,
     /// Time until the next call is let through; zero if the next one that comes is.
     pub closed_for: Duration,
+    /// Whose calls are rejected.
+    pub open_for: OpenFor,
+    /// The id of the order if only its calls are rejected.
+    pub order: Option<String>,
+    /// The label of the order or tenant whose calls are rejected; `None` also if it has none.
+    pub tenant: Option<String>,
 }
 
 /// Purposes that neither a route of their own nor `default` serves. There is at least one.
@@ -241,6 +247,7 @@ impl Gateway {
                 for (model, open) in found {
                     let Some(open) = open else { continue };
                     let provider = candidate.provider_name.clone();
+                    let (order, tenant) = open.failing.names();
                     let breaker =
                         all.entry((provider.clone(), model.clone())).or_insert(OpenBreaker {
                             provider,
@@ -250,6 +257,9 @@ impl Gateway {
                             kind: open.kind,
                             status: open.status,
                             closed_for: open.closed_for,
+                            open_for: open.failing.open_for(),
+                            order,
+                            tenant,
                         });
                     if breaker.routes.last() != Some(name) {
                         breaker.routes.push(name.clone());

@@ -408,7 +408,7 @@ impl Opened {
 }
 
 /// A breaker that is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Open {
     /// Calls that failed in a row.
     pub(super) failures: u32,
@@ -417,6 +417,8 @@ pub(super) struct Open {
     pub(super) status: Option<u16>,
     /// Time until the next call is let through.
     pub(super) closed_for: Duration,
+    /// Whose calls are rejected.
+    pub(super) failing: Failing,
 }
 
 impl CircuitBreaker {
@@ -429,6 +431,7 @@ impl CircuitBreaker {
                 kind: opened.last.kind,
                 status: opened.last.http.as_ref().map(|http| http.status),
                 closed_for: opened.until.saturating_duration_since(Instant::now()),
+                failing: opened.failing.clone(),
             }),
         }
     }
@@ -641,6 +644,7 @@ mod tests {
             kind: AiErrorKind::Auth,
             status: None,
             closed_for: Duration::from_millis(1),
+            failing: Failing::All,
         };
         assert_eq!(limiter.open(MODEL), (None, Some(open)));
         advance(Duration::from_millis(1)).await;

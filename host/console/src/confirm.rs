@@ -9,7 +9,7 @@ use sitewright_jobs::{
 
 use super::address;
 use super::frame::Frame;
-use super::text::{When, counted, dollars, short};
+use super::text::{When, both_ends, counted, dollars, short};
 
 /// Holds that are named.
 const HOLDS: usize = 10;
@@ -337,7 +337,7 @@ pub fn release_hold(frame: &Frame, facts: &HoldReleaseFacts) -> Result<String, a
     let (mut points, mut remarks) = (Vec::new(), Vec::new());
     if let Some(hold) = hold {
         let since = When::new(hold.since, frame.now).ago;
-        points.push(format!("It was held {since}: {}", short(&hold.reason, 300)));
+        points.push(format!("It was held {since}: {}", both_ends(&hold.reason, 700)));
         points.push(format!(
             "{} for it: they are made within seconds, and their AI calls are paid for.",
             counted(hold.orders, "order waits", "orders wait")
@@ -482,7 +482,7 @@ fn waits(queue: &QueueFacts, is_paused: bool) -> Vec<String> {
         remarks.push("No worker runs: orders wait until one is started.".to_owned());
     }
     for hold in queue.holds.iter().take(HOLDS) {
-        let reason = short(&hold.reason, 200);
+        let reason = both_ends(&hold.reason, 400);
         remarks.push(format!("{} is held ({reason}): orders that need it wait.", hold.id));
     }
     remarks

@@ -4,7 +4,7 @@
 use sitewright_jobs::Hold;
 
 use super::frame::Frame;
-use super::text::{count, counted, short};
+use super::text::{both_ends, count, counted};
 
 /// How many orders at a time such a change is made of, and what stops it.
 pub(crate) const IN_BACKGROUND: &str =
@@ -70,7 +70,7 @@ pub(crate) fn remarks_of_retry<'a>(
         remarks.push("No worker runs: they wait until one is started.".to_owned());
     }
     remarks.extend(holds.map(|hold| {
-        let reason = short(&hold.reason, 200);
+        let reason = both_ends(&hold.reason, 400);
         format!("{} is held ({reason}): orders that need it wait.", hold.id)
     }));
     remarks

@@ -104,12 +104,17 @@ impl Frame {
             href,
             is_here: section == self.section,
         };
-        let of_tenant = self.viewer.as_ref().is_some_and(|viewer| viewer.tenant.is_some());
+        let of_tenant = self.is_of_tenant();
         let shown = |section: Section| match section {
             Section::Orders | Section::Failures | Section::Ai => true,
             Section::Now | Section::Templates | Section::Settings | Section::Outside => !of_tenant,
         };
         Section::ALL.into_iter().filter(|(section, ..)| shown(*section)).map(link).collect()
+    }
+
+    /// Whether they see the orders of one tenant only, and nothing of what belongs to all.
+    pub(crate) fn is_of_tenant(&self) -> bool {
+        self.viewer.as_ref().is_some_and(|viewer| viewer.tenant.is_some())
     }
 
     pub(crate) fn may_submit(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The first page: the state of the system in one sentence, and what it is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template as _;
 use sitewright_failure::group::Cause;
@@ -9,7 +9,7 @@ use sitewright_jobs::{Breaker, EndedOrders, Hold, OrderState, RecentCost, Stats,
 use super::address;
 use super::chart::{self, Chart, Ended};
 use super::frame::{Frame, Level};
-use super::text::{When, count, counted, dollars, short, span};
+use super::text::{When, both_ends, count, counted, dollars, short, span};
 
 /// A worker whose last heartbeat is older is shown as silent. Workers send one every second.
 const SILENT_MS: i64 = 15_000;
@@ -139,6 +139,8 @@ pub(crate) struct BreakerRow {
     pub(crate) workers: String,
     /// What the last call came to.
     pub(crate) why: String,
+    /// Whose calls are rejected; empty if that is not known.
+    pub(crate) of: String,
     pub(crate) routes: String,
     /// In the worker that has it open for the longest time.
     pub(crate) since: When,
@@ -391,7 +393,7 @@ pub(crate) fn one_hold(hold: &Hold, now: i64) -> HoldRow {
     HoldRow {
         id: hold.id.to_string(),
         cause: hold.cause.to_string(),
-        reason: short(&hold.reason, 400),
+        reason: both_ends(&hold.reason, 700),
         orders: counted(hold.orders, "order waits", "orders wait"),
         since: When::new(hold.since, now),
         next: When::optional(hold.next_probe_at, now),
@@ -427,7 +429,11 @@ pub(crate) fn breakers(all: &[Breaker], now: i64) -> Vec<BreakerRow> {
         // `None` is the smallest, and means now.
         let next = of.iter().map(|breaker| breaker.next_probe_at).min().flatten();
         let number = i64::try_from(of.len()).unwrap_or(i64::MAX);
+        let scopes = of.iter().filter_map(|breaker| breaker.scope.as_ref());
+        let scopes: BTreeSet<String> = scopes.map(ToString::to_string).collect();
+        let scopes: Vec<String> = scopes.into_iter().collect();
         Some(BreakerRow {
+            of: short(&scopes.join(", "), 160),
             release: address::release_breakers(provider),
             what: short(&format!("{} · {provider}", model.unwrap_or("any model")), 100),
             workers: format!(
@@ -462,6 +468,8 @@ fn one_cause(cause: &Cause, now: i64) -> CauseRow {
 
 #[cfg(test)]
 mod tests {
+    use sitewright_jobs::BreakerScope;
+
     use super::*;
 
     fn stats(orders: &[(OrderState, i64)]) -> Stats {
@@ -542,6 +550,10 @@ mod tests {
             status: Some(503),
             since: failures,
             next_probe_at,
+            scope: Some(match failures {
+                3 => BreakerScope::Tenant { tenant: None },
+                _ => BreakerScope::All,
+            }),
         };
         let open = vec![breaker("forge-1", 3, Some(9_000)), breaker("forge-2", 5, Some(7_000))];
         let rows = breakers(&open, 5_000);
@@ -550,6 +562,7 @@ mod tests {
         assert_eq!(row.workers, "on 2 workers: forge-1, forge-2");
         assert_eq!(row.why, "5 failures in a row, the last with overloaded (HTTP 503)");
         assert_eq!(row.next.as_ref().unwrap().ago, "in 2 s");
+        assert_eq!(row.of, "all orders, the orders without a tenant");
         let stopped = Stats { breakers: open, ..stats(&queued) };
         let sentence = "1 circuit breaker is open: AI calls behind it are not sent.".to_owned();
         assert_eq!(said(&stopped, &good), (Level::Warning, sentence));

@@ -2,18 +2,20 @@
 
 use askama::Template as _;
 use sitewright_control::{Conformance, ConformanceRemark};
+use sitewright_jobs::{Hold, HoldScope};
 
 use super::address;
 use super::frame::{Frame, Level};
-use super::templates::{TemplateFacts, VersionCells, digest};
+use super::now::{HoldRow, one_hold};
+use super::templates::{TemplateFacts, VersionCells, digest, held_tenants};
 use super::text::{When, count_of, counted, short};
 
 /// What the page is made of.
 #[derive(Debug)]
 pub struct TemplatePageFacts {
     pub template: TemplateFacts,
-    /// Whether its orders are held.
-    pub is_held: bool,
+    /// Its holds: that of all orders, and those of single tenants.
+    pub holds: Vec<Hold>,
     /// Failures of the last 24 hours.
     pub failures: u64,
     /// What the conformance suite said of it; `None` if there is no report. Why that cannot be read.
@@ -34,6 +36,7 @@ struct Page<'a> {
     hold: String,
     release: String,
     is_held: bool,
+    holds: Vec<HoldRow>,
     report: Option<Report>,
     error: Option<&'a str>,
     /// Its last two versions, the current one first.
@@ -66,12 +69,18 @@ struct Remark {
 /// # Errors
 /// Never, as far as is known.
 pub fn template(frame: &Frame, facts: &TemplatePageFacts) -> Result<String, askama::Error> {
-    let TemplatePageFacts { template, is_held, failures, conformance } = facts;
+    let TemplatePageFacts { template, holds, failures, conformance } = facts;
     let name = template.name.as_str();
     let workers = counted(template.workers, "worker has", "workers have");
-    let (level, what) = match (*is_held, template.workers) {
+    let is_held = holds.iter().any(|hold| hold.id.scope == HoldScope::All);
+    let tenants = held_tenants(holds, name);
+    let (level, what) = match (is_held, template.workers) {
         (true, _) => (Level::Warning, format!("It is paused: its orders wait. {workers} it.")),
         (false, 0) => (Level::Warning, "No worker has it: its orders wait for one.".to_owned()),
+        (false, _) if !tenants.is_empty() => (
+            Level::Warning,
+            format!("It is paused for {tenants}: their orders wait. {workers} it."),
+        ),
         (false, _) => (Level::Good, format!("{workers} it.")),
     };
     let hold = format!("template:{name}");
@@ -86,7 +95,8 @@ pub fn template(frame: &Frame, facts: &TemplatePageFacts) -> Result<String, aska
         failures_href: address::with("/console/failures", &[("template", Some(name))]),
         release: address::release_hold(&hold),
         hold,
-        is_held: *is_held,
+        is_held,
+        holds: holds.iter().map(|hold| one_hold(hold, frame.now)).collect(),
         report: conformance
             .as_ref()
             .ok()

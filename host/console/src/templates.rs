@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use askama::Template as _;
-use sitewright_jobs::{HoldId, HoldKind, OrderState, Stats, TemplateVersion};
+use sitewright_jobs::{Hold, HoldId, HoldKind, OrderState, Stats, TemplateVersion};
 
 use super::address;
 use super::frame::Frame;
@@ -72,7 +72,12 @@ struct Row {
     hold: String,
     release: String,
     is_held: bool,
+    /// Whose orders wait, if only those of some tenants do; else empty.
+    held_for: String,
 }
+
+/// Tenants that are named for which a template is paused.
+const TENANTS: usize = 3;
 
 /// How orders ended with the last two versions of a template.
 struct VersionsRow {
@@ -151,6 +156,23 @@ fn versions(templates: &[TemplateFacts], now: i64) -> Vec<VersionsRow> {
         .collect()
 }
 
+/// The tenants for whose orders alone a template is paused, in words; empty if there are none.
+pub(crate) fn held_tenants(holds: &[Hold], template: &str) -> String {
+    let template = HoldId::new(HoldKind::Template, template);
+    let of_tenants = holds.iter().filter(|hold| hold.id.is_of_same(&template));
+    let tenants: Vec<&str> = of_tenants.filter_map(|hold| hold.id.scope.tenant()).collect();
+    let name = |tenant: &&str| match *tenant {
+        "" => "orders without a tenant".to_owned(),
+        tenant => short(tenant, 60),
+    };
+    let mut names: Vec<String> = tenants.iter().take(TENANTS).map(name).collect();
+    match tenants.len().saturating_sub(TENANTS) {
+        0 => {}
+        more => names.push(format!("{more} more")),
+    }
+    names.join(", ")
+}
+
 /// Templates and workers.
 ///
 /// # Errors
@@ -184,6 +206,7 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
             hold: format!("template:{name}"),
             release: address::release_hold(&format!("template:{name}")),
             is_held: held(HoldKind::Template, name),
+            held_for: held_tenants(&stats.holds, name),
         }
     };
     let routes = facts.routes.iter().filter(|name| !held(HoldKind::Route, name));
@@ -202,7 +225,39 @@ pub fn templates(frame: &Frame, facts: &TemplatesFacts) -> Result<String, askama
 
 #[cfg(test)]
 mod tests {
+    use sitewright_jobs::{HoldCause, HoldScope};
+
     use super::*;
+
+    #[test]
+    fn tenants_whose_orders_of_a_template_wait_are_named() {
+        let hold = |template: &str, scope: HoldScope| {
+            let id = HoldId::new(HoldKind::Template, template).within(scope);
+            Hold {
+                kind: id.kind,
+                name: id.name.clone(),
+                tenant: id.scope.tenant().map(str::to_owned),
+                id,
+                cause: HoldCause::Circuit,
+                reason: "it failed".to_owned(),
+                fingerprint: None,
+                since: 0,
+                probes: 0,
+                next_probe_at: None,
+                probe_order: None,
+                expired_at: None,
+                orders: 1,
+            }
+        };
+        let tenant = |name: &str| HoldScope::Tenant(name.to_owned());
+        let mut holds = vec![hold("flora", HoldScope::All), hold("fauna", tenant("other"))];
+        assert_eq!(held_tenants(&holds, "flora"), "");
+        holds.extend([hold("flora", HoldScope::NoTenant), hold("flora", tenant("acme"))]);
+        assert_eq!(held_tenants(&holds, "flora"), "orders without a tenant, acme");
+        holds.extend(["b", "c"].map(|name| hold("flora", tenant(name))));
+        assert_eq!(held_tenants(&holds, "flora"), "orders without a tenant, acme, b, 1 more");
+        assert_eq!(held_tenants(&holds, "fauna"), "other");
+    }
 
     #[test]
     fn the_template_that_fails_most_is_first() {

@@ -99,6 +99,18 @@ pub(crate) fn share(part: i64, all: i64) -> String {
     }
 }
 
+/// A text on one line of about `most` columns. If it is longer, the middle is left out: the reason
+/// of a hold begins with what happened, and may end with what to do.
+pub(crate) fn both_ends(text: &str, most: usize) -> String {
+    let line = one_line(text);
+    let Some(over) = line.chars().count().checked_sub(most).filter(|over| *over > 0) else {
+        return short(text, most);
+    };
+    let head = most / 2;
+    let tail: String = line.chars().skip(head.saturating_add(over)).collect();
+    format!("{} {}", short(text, head), tail.trim_start())
+}
+
 /// A text on one line of at most `most` columns.
 pub(crate) fn short(text: &str, most: usize) -> String {
     render::shortened(&one_line(text), most)
@@ -121,6 +133,14 @@ pub(crate) fn tail(text: &str, most: usize, width: usize) -> (usize, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_of_a_long_reason_is_left_out() {
+        assert_eq!(both_ends("it is held: add credit", 40), "it is held: add credit");
+        let long = format!("it is held: {} add credit", "x".repeat(100));
+        assert_eq!(both_ends(&long, 24), "it is held:… x add credit");
+        assert_eq!(both_ends("", 24), "");
+    }
 
     #[test]
     fn amounts_and_times() {

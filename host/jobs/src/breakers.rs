@@ -5,9 +5,10 @@
 //! has asked to let the next call through.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sitewright_model::time::now_ms;
 
@@ -19,6 +20,42 @@ use super::holds::{HoldId, HoldKind, probe_now};
 
 /// Maximum number of breakers that are read.
 const MAX_BREAKERS: i64 = 500;
+
+/// Whose calls an open circuit breaker rejects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum BreakerScope {
+    /// Those of all orders.
+    All,
+    /// Those of the orders of one tenant.
+    Tenant {
+        /// Its label; null: of the orders without one.
+        tenant: Option<String>,
+    },
+    /// Those of one order.
+    Order {
+        /// Its id.
+        order: String,
+        /// Its label; null if it has none.
+        tenant: Option<String>,
+    },
+}
+
+impl fmt::Display for BreakerScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BreakerScope::All => f.write_str("all orders"),
+            BreakerScope::Tenant { tenant: Some(tenant) } => {
+                write!(f, "the orders of the tenant `{tenant}`")
+            }
+            BreakerScope::Tenant { tenant: None } => f.write_str("the orders without a tenant"),
+            BreakerScope::Order { order, tenant: Some(tenant) } => {
+                write!(f, "the order `{order}` of the tenant `{tenant}`")
+            }
+            BreakerScope::Order { order, tenant: None } => write!(f, "the order `{order}`"),
+        }
+    }
+}
 
 /// A circuit breaker that is open in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +75,8 @@ pub struct NewBreaker {
     /// When the next call is let through, in milliseconds since the Unix epoch; `None` if the next
     /// one that comes is.
     pub next_probe_at: Option<i64>,
+    /// Whose calls it rejects.
+    pub scope: BreakerScope,
 }
 
 /// A circuit breaker that is open in a worker: calls are not sent until one is let through and
@@ -65,6 +104,8 @@ pub struct Breaker {
     /// When the next call is let through, in milliseconds since the Unix epoch; null if the next one
     /// that comes is.
     pub next_probe_at: Option<i64>,
+    /// Whose calls it rejects; null if a worker of an earlier version has stored it.
+    pub scope: Option<BreakerScope>,
 }
 
 impl Breaker {
@@ -81,6 +122,7 @@ impl Breaker {
             status: row.opt_int("status")?,
             since: row.int("since")?,
             next_probe_at: row.opt_int("next_probe_at")?,
+            scope: row.opt_text("scope")?.and_then(|scope| serde_json::from_str(&scope).ok()),
         })
     }
 }
@@ -124,6 +166,7 @@ impl Database {
                         json!(since),
                         json!(one.next_probe_at),
                         json!(requested),
+                        json!(json!(one.scope).to_string()),
                     ]
                 });
                 let list = json_rows(rows);
@@ -131,11 +174,12 @@ impl Database {
                     tx,
                     "INSERT INTO sitewright_breakers
                         (worker, provider, model, routes, failures, kind, status, since,
-                        next_probe_at, release_requested_at)
+                        next_probe_at, release_requested_at, scope)
                      SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, t.value ->> 3,
                         CAST(t.value ->> 4 AS BIGINT), t.value ->> 5,
                         CAST(t.value ->> 6 AS BIGINT), CAST(t.value ->> 7 AS BIGINT),
-                        CAST(t.value ->> 8 AS BIGINT), CAST(t.value ->> 9 AS BIGINT) FROM ",
+                        CAST(t.value ->> 8 AS BIGINT), CAST(t.value ->> 9 AS BIGINT),
+                        t.value ->> 10 FROM ",
                     ""
                 );
                 tx.execute(sql, args![&list]).await.map(drop)
@@ -211,7 +255,8 @@ impl Database {
         let doing = "reading which circuit breakers are open";
         let sql = "SELECT b.worker AS worker, w.host AS host, b.provider AS provider,
                 b.model AS model, b.routes AS routes, b.failures AS failures, b.kind AS kind,
-                b.status AS status, b.since AS since, b.next_probe_at AS next_probe_at
+                b.status AS status, b.since AS since, b.next_probe_at AS next_probe_at,
+                b.scope AS scope
              FROM sitewright_breakers b JOIN sitewright_workers w ON w.client_id = b.worker
              ORDER BY b.provider, b.model, w.host, b.worker LIMIT $1";
         let rows = self.read(doing, sql, args![MAX_BREAKERS]).await?;

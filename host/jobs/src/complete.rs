@@ -188,6 +188,10 @@ async fn complete_in(
         Resolution::AwaitBatch { reason } if plan.order == OrderState::Waiting => Some(reason),
         _ => None,
     };
+    let breaker_reason = match resolution {
+        Resolution::AwaitBreaker { reason, .. } => Some(reason),
+        _ => None,
+    };
     if plan.order.has_ended() {
         batch_items::drop_unsent(tx, &claimed.order).await?;
     }
@@ -215,7 +219,12 @@ async fn complete_in(
             i64::from(plan.uses_attempt),
             release,
             failure.map(|failure| &*failure.id),
-            next.and(shown.as_deref().or(batch_reason.map(Message::as_str)).or(error.as_deref())),
+            next.and(
+                shown
+                    .as_deref()
+                    .or(batch_reason.or(breaker_reason).map(Message::as_str))
+                    .or(error.as_deref())
+            ),
             // A hold or a batch ends when it ends; that the job becomes due meanwhile is a
             // safeguard.
             next.filter(|_| hold.is_none() && batch_reason.is_none()),
@@ -358,6 +367,7 @@ impl Plan {
             | Resolution::Snooze { .. }
             | Resolution::Hold { .. }
             | Resolution::AwaitBatch { .. }
+            | Resolution::AwaitBreaker { .. }
             | Resolution::ReturnToQueue
                 if cancel_requested =>
             {
@@ -367,7 +377,9 @@ impl Plan {
                 ends(AttemptEnd::Dead, OrderState::Dead, true)
             }
             Resolution::Retry { after, .. } => waits(AttemptEnd::Retry, true, *after),
-            Resolution::Snooze { after, .. } => waits(AttemptEnd::Snoozed, false, *after),
+            Resolution::Snooze { after, .. } | Resolution::AwaitBreaker { after, .. } => {
+                waits(AttemptEnd::Snoozed, false, *after)
+            }
             Resolution::Hold { .. } => waits(AttemptEnd::Snoozed, false, PARKED_AT_MOST),
             Resolution::AwaitBatch { .. } => waits(AttemptEnd::Snoozed, false, WAITS_AT_MOST),
             Resolution::ReturnToQueue => ends(AttemptEnd::Returned, OrderState::Queued, false),

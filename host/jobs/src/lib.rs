@@ -128,7 +128,7 @@ pub use batch_items::{
     BatchItem, BatchItemState, BatchOutcome, Collecting, DueBatch, ItemAnswer, ItemToSend,
     OfferedBatch, UnreadAnswer,
 };
-pub use breakers::{Breaker, NewBreaker};
+pub use breakers::{Breaker, BreakerScope, NewBreaker};
 pub use bulk::{BULK_BATCH, BulkOutcome, Selection};
 pub use bulk_runs::{
     BulkAction, BulkRun, BulkState, ClaimedBulk, MAX_BULK_RUNS, MAX_BULK_RUNS_OF_TENANT, NewBulkRun,

@@ -726,6 +726,14 @@ pub enum Resolution {
         /// As the order shows it.
         reason: Message,
     },
+    /// Nothing was sent, because a circuit breaker rejects its calls: what opened the breaker is
+    /// recorded already. Uses no attempt.
+    AwaitBreaker {
+        /// As the order shows it.
+        reason: Message,
+        /// Wait before the next attempt.
+        after: Duration,
+    },
     /// Given up.
     Dead { failure: NewFailure },
     /// The order was cancelled.
@@ -749,6 +757,7 @@ impl Resolution {
             Resolution::Succeeded { .. }
             | Resolution::Hold { failure: None, .. }
             | Resolution::AwaitBatch { .. }
+            | Resolution::AwaitBreaker { .. }
             | Resolution::Cancelled { failure: None }
             | Resolution::ReturnToQueue => None,
         }

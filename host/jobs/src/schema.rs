@@ -41,7 +41,7 @@ const TABLE_LOCK_WITHIN: Duration = Duration::from_secs(10);
 /// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
 /// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 27] = [
+const MIGRATIONS: [&str; 28] = [
     "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
@@ -751,6 +751,10 @@ CREATE INDEX sitewright_ai_label_sums_of_hour ON sitewright_ai_label_sums (hour)
 {postgres}CREATE TRIGGER sitewright_label_sums_gone AFTER DELETE ON sitewright_summed_hours \
      FOR EACH ROW WHEN (OLD.built = 1 AND OLD.subject = 'ai') \
      EXECUTE FUNCTION sitewright_drop_label_sums();
+",
+    // Whose calls an open circuit breaker rejects, as JSON; null of workers of earlier versions.
+    "
+ALTER TABLE sitewright_breakers ADD COLUMN scope TEXT;
 ",
 ];
 

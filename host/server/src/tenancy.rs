@@ -31,8 +31,12 @@ impl Tenant {
         match (&self.0, named) {
             (None, named) => Ok(named),
             (Some(own), Some(named)) if *own != named => {
-                let detail = format!("`tenant` is {named:?}, and the token is for another tenant");
-                Err(Problem::new(ProblemKind::Forbidden, detail))
+                let detail = format!("`tenant` is {named:?}, and the token is of tenant {own:?}");
+                let hint = format!(
+                    "leave `tenant` out: the token is of tenant {own:?}, and its requests are for \
+                     that one; or use a token of tenant {named:?}, or one without a tenant"
+                );
+                Err(Problem::new(ProblemKind::Forbidden, detail).hinting(&hint))
             }
             (Some(own), _) => Ok(Some(own.clone())),
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sitewright_ai::{Gateway, OpenBreaker};
-use sitewright_jobs::{Database, NewBreaker};
+use sitewright_jobs::{BreakerScope, Database, NewBreaker};
+use sitewright_model::ai::OpenFor;
 use sitewright_model::time::{millis, now_ms};
 
 /// Time between two looks at the breakers.
@@ -53,10 +54,16 @@ async fn release(database: &Database, gateway: &Gateway, worker: &str) {
 }
 
 fn row(open: OpenBreaker) -> NewBreaker {
-    let OpenBreaker { provider, model, routes, failures, kind, status, closed_for } = open;
+    let OpenBreaker { provider, model, routes, failures, kind, status, closed_for, .. } = open;
+    let scope = match (open.open_for, open.order) {
+        (OpenFor::All, _) => BreakerScope::All,
+        (OpenFor::Order, Some(order)) => BreakerScope::Order { order, tenant: open.tenant },
+        (OpenFor::Order | OpenFor::Tenant, _) => BreakerScope::Tenant { tenant: open.tenant },
+    };
     let wait = i64::try_from(millis(closed_for)).unwrap_or(i64::MAX);
     let next_probe_at = (wait > 0).then(|| now_ms().saturating_add(wait));
-    NewBreaker { provider, model, routes, failures, kind: kind.as_str(), status, next_probe_at }
+    let kind = kind.as_str();
+    NewBreaker { provider, model, routes, failures, kind, status, next_probe_at, scope }
 }
 
 /// Whether there is nothing new to store.
@@ -87,6 +94,7 @@ mod tests {
             kind: "overloaded",
             status: Some(503),
             next_probe_at: Some(10_000),
+            scope: BreakerScope::Tenant { tenant: Some("acme".to_owned()) },
         };
         for (what, other, is_alike) in [
             ("the same", one.clone(), true),
@@ -94,6 +102,7 @@ mod tests {
             ("opened again", NewBreaker { next_probe_at: Some(40_000), ..one.clone() }, false),
             ("a call may try", NewBreaker { next_probe_at: None, ..one.clone() }, false),
             ("another failure", NewBreaker { failures: 4, ..one.clone() }, false),
+            ("of others, too", NewBreaker { scope: BreakerScope::All, ..one.clone() }, false),
             ("of the address", NewBreaker { model: None, ..one.clone() }, false),
         ] {
             assert_eq!(is_same(std::slice::from_ref(&one), &[other]), is_alike, "{what}");

@@ -2,8 +2,9 @@
 //! is not the orders' fault. Counted in this process; the hold that follows is for all workers.
 //!
 //! The orders of one tenant, whatever is in them, hold those of nobody else: the attempts of each
-//! tenant are counted for themselves, and what holds all orders are the attempts without those of
-//! the tenant that has most of the failures. Orders without a tenant count as those of one.
+//! tenant are counted for themselves, and what holds all orders are the attempts of all, if those
+//! without the tenant that has most of the failures fail alike as well. Orders without a tenant
+//! count as those of one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -26,9 +27,19 @@ pub struct CircuitSettings {
 }
 
 impl CircuitSettings {
-    fn opens(self, Counted { alike, of }: Counted) -> bool {
+    fn opens(self, counted: Counted) -> bool {
+        counted.of >= self.least && self.fails(counted)
+    }
+
+    /// Whether the attempts of all open it: as many as of one tenant are enough. Some have to be of
+    /// others than the tenant that has most of the failures.
+    fn opens_for_all(self, all: Counted, others: Counted) -> bool {
+        self.opens(all) && others.alike >= self.least.div_ceil(4).max(1) && self.fails(others)
+    }
+
+    fn fails(self, Counted { alike, of }: Counted) -> bool {
         let share = usize::try_from(self.percent).unwrap_or(100);
-        of >= self.least && alike * 100 > share * of
+        alike * 100 > share * of
     }
 }
 
@@ -89,12 +100,11 @@ impl Circuits {
         let mut all = self.last.lock();
         let last = all.entry(of.clone()).or_default();
         last.add(settings, tenant, Some(fingerprint));
-        let others = last.without_loudest(fingerprint);
+        let counted = last.counted(fingerprint);
         let own = last.own(tenant, fingerprint);
-        if settings.opens(others) {
-            let Counted { alike, of: attempts } = last.counted(fingerprint);
+        if settings.opens_for_all(counted, last.without_loudest(fingerprint)) {
             all.remove(of);
-            return Some(Opened { scope: HoldScope::All, alike, of: attempts });
+            return Some(Opened { scope: HoldScope::All, alike: counted.alike, of: counted.of });
         }
         if settings.opens(own) {
             // What all have seen stays: it counts together with the failures of others.
@@ -235,15 +245,19 @@ mod tests {
         };
         // A lower-case letter is a failure of this tenant's order, an upper-case one its success;
         // `-` is a failure of an order without a tenant. Whose circuit opens after how many.
-        let rows: [(&str, &str, Opened); 9] = [
+        let rows: [(&str, &str, Opened); 13] = [
             ("the only tenant, as fast as without", "aaaaaaaaaa", scopes(&[(10, 'a')])),
             ("no tenants", "----------", scopes(&[(10, '-')])),
             ("one of two", "aBaBaBaBaBaBaBaBaBaB", scopes(&[(19, 'a')])),
             ("its failures and one of another", "aaaaaaaaab", scopes(&[])),
             ("it goes on, and another fails once", "aaaaaaaaaaaaaaab", scopes(&[(10, 'a')])),
-            ("each of two in turn", "abababababababababab", scopes(&[(19, 'a'), (20, '*')])),
-            ("one after the other", "aaaaaaaaaabbbbbbbbbb", scopes(&[(10, 'a'), (20, '*')])),
-            ("many tenants", "abcdefghijklmno", scopes(&[(11, '*')])),
+            ("its failures and two of another", "aaaaaaaabb", scopes(&[])),
+            ("its failures and three of another", "aaaaaaabbb", scopes(&[(10, '*')])),
+            ("each of two in turn", "ababababab", scopes(&[(10, '*')])),
+            ("one after the other", "aaaaaaaaaabbb", scopes(&[(10, 'a'), (13, '*')])),
+            ("many tenants", "abcdefghijklmno", scopes(&[(10, '*')])),
+            ("three tenants and none", "abc-abc-abc-", scopes(&[(10, '*')])),
+            ("one fails beside two that do not", "aaBaCaaBaaCaaaa", scopes(&[(14, 'a')])),
             ("those without a tenant beside one", "A----------A", scopes(&[(11, '-')])),
         ];
         for (what, attempts, expected) in rows {
@@ -266,13 +280,16 @@ mod tests {
     fn of_a_tenants_hold_its_own_attempts_are_forgotten() {
         let circuits = Circuits::new(SETTINGS);
         let of = template("landing");
-        for whose in ['a', 'b'] {
-            for _ in 0..9 {
+        let fail = |whose, times| {
+            for _ in 0..times {
                 assert_eq!(circuits.record_failure(&of, &tenant(whose), "f"), None, "{whose}");
             }
-        }
+        };
+        fail('a', 8);
+        fail('b', 1);
         circuits.forget(&of.clone().within(tenant('a')));
         // Those of `b` still count for it, and no longer beside those of `a`.
+        fail('b', 8);
         let opened = circuits.record_failure(&of, &tenant('b'), "f");
         assert_eq!(opened, Some(Opened { scope: tenant('b'), alike: 10, of: 10 }));
         assert_eq!(circuits.record_failure(&of, &tenant('a'), "f"), None);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sitewright_jobs::HoldCause;
-use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
+use sitewright_model::ai::{AiError, AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -49,14 +49,14 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
             let not_before = asked_for.map_or(0, |ms| u64::from(ms.get()));
             let message = match ai.attempts.as_slice() {
                 // That nothing was sent says less than what opened the breaker.
-                [Attempt { opened_by: Some(opened), .. }] => opened.in_full(),
-                _ => &ai.message,
+                [Attempt { opened_by: Some(opened), .. }] => opened.in_full().clone(),
+                _ => in_full(ai),
             };
             Some(Fault {
                 cause,
                 purpose: ai.purpose.clone(),
                 met_by: met_by(cause, &ai.attempts),
-                message: message.clone(),
+                message,
                 not_before: Duration::from_millis(not_before),
             })
         }
@@ -88,8 +88,20 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
     }
 }
 
-/// Whether the failure is a fault for which nothing was sent, because circuit breakers were open:
-/// what opened them is recorded already, unless a worker met it when it checked its providers.
+/// The message of a failed call, for operators: for each attempt that a circuit breaker rejected
+/// with that of the failure that opened the breaker. That nothing was sent says less.
+pub(super) fn in_full(ai: &AiError) -> Message {
+    let mut text = ai.message.as_str().to_owned();
+    for attempt in &ai.attempts {
+        if let (Some(opened), Some(rejected)) = (&attempt.opened_by, &attempt.message) {
+            text = text.replace(rejected.as_str(), opened.in_full().as_str());
+        }
+    }
+    Message::new(text).unwrap_or_else(|| ai.message.clone())
+}
+
+/// Whether nothing was sent because circuit breakers were open: what opened them is recorded
+/// already, unless a worker met it when it checked its providers, or another call of the order has.
 pub(super) fn is_unsent(record: &FailureRecord) -> bool {
     let is_rejected =
         |attempt: &Attempt| attempt.opened_by.as_ref().is_some_and(|opened| !opened.of_probe);
@@ -98,7 +110,49 @@ pub(super) fn is_unsent(record: &FailureRecord) -> bool {
             .ai
             .as_ref()
             .is_some_and(|ai| !ai.attempts.is_empty() && ai.attempts.iter().all(is_rejected))
-        && of(record).is_some()
+        && !has_failed_call(record)
+}
+
+/// Whether a circuit breaker rejected the call that ended the attempt, while another call of the
+/// order was sent and failed: the provider fails, whichever of the two ended first.
+pub(super) fn is_partly_unsent(record: &FailureRecord) -> bool {
+    let last = record.ai.as_ref().and_then(|ai| ai.attempts.last());
+    record.kind == FailureKind::Ai
+        && last.is_some_and(|last| last.opened_by.is_some())
+        && has_failed_call(record)
+}
+
+/// Whether a circuit breaker of each candidate rejects the calls of all orders: those of several
+/// tenants have failed in a row, or with a failure that every call would have met.
+pub(super) fn is_open_for_all(record: &FailureRecord) -> bool {
+    let is_open = |one: &&Attempt| {
+        one.opened_by.as_ref().is_some_and(|opened| opened.open_for == OpenFor::All)
+    };
+    record.kind == FailureKind::Ai
+        && record.ai.as_ref().is_some_and(|ai| {
+            let last = last_of_each(&ai.attempts);
+            !last.is_empty() && last.iter().all(is_open)
+        })
+}
+
+/// Whether a call was sent and failed in a way that opens circuit breakers.
+fn has_failed_call(record: &FailureRecord) -> bool {
+    let has_failed = |one: &Attempt| {
+        let AttemptOutcome::Failed(kind) = one.outcome else { return false };
+        let opens = matches!(
+            kind,
+            AiErrorKind::Auth
+                | AiErrorKind::Overloaded
+                | AiErrorKind::Timeout
+                | AiErrorKind::Connection
+                | AiErrorKind::Protocol
+        );
+        opens && !one.not_sent
+    };
+    record.ai_calls.iter().any(|call| {
+        let is_answered = call.attempts.iter().any(|one| one.outcome == AttemptOutcome::Succeeded);
+        !is_answered && call.attempts.iter().any(has_failed)
+    })
 }
 
 /// Whether the order waits because a budget of the day was used up: nothing was sent, no circuit
@@ -147,11 +201,7 @@ fn met_by(cause: HoldCause, attempts: &[Attempt]) -> MetBy {
 /// Why all candidates of a call failed, if one of them did so for a reason that is not the order's.
 /// A rate limit has its own wait, and what only this order's calls met may be its own.
 fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
-    let mut last: Vec<&Attempt> = Vec::new();
-    for attempt in attempts {
-        last.retain(|one| one.provider != attempt.provider || one.model != attempt.model);
-        last.push(attempt);
-    }
+    let last = last_of_each(attempts);
     if last.is_empty() || last.iter().any(|one| one.outcome == AttemptOutcome::Succeeded) {
         return None;
     }
@@ -187,6 +237,16 @@ fn cause_of(attempts: &[Attempt]) -> Option<HoldCause> {
         is_known.then_some(HoldCause::Unreachable)
     };
     refused.or_else(unreachable)
+}
+
+/// The last attempt at each candidate of a call.
+fn last_of_each(attempts: &[Attempt]) -> Vec<&Attempt> {
+    let mut last: Vec<&Attempt> = Vec::new();
+    for attempt in attempts {
+        last.retain(|one| one.provider != attempt.provider || one.model != attempt.model);
+        last.push(attempt);
+    }
+    last
 }
 
 /// The fault that this failure may be: something in front of the provider refused a request, and it
@@ -270,8 +330,8 @@ fn answers_all_so(status: u16) -> bool {
 mod tests {
     use std::num::NonZeroU32;
 
-    use sitewright_model::ai::{AiError, BreakerOpened, Usage};
-    use sitewright_model::failure::OfAttempt;
+    use sitewright_model::ai::{BreakerOpened, Usage};
+    use sitewright_model::failure::{AiCallTries, OfAttempt};
 
     use super::*;
 
@@ -423,6 +483,83 @@ mod tests {
         ];
         for (attempts, cause) in rows {
             assert_eq!(cause_of(&attempts), cause, "{attempts:?}");
+        }
+    }
+
+    #[test]
+    fn operators_read_what_opened_a_breaker() {
+        let message = message!("nothing was sent: see `sitewright queue stats`");
+        let attempt = Attempt {
+            message: Some(message.clone()),
+            ..rejected(AiErrorKind::Protocol, OpenFor::All)
+        };
+        let spare = Attempt {
+            message: Some(message!("the spare provider refused its key")),
+            ..attempt.clone()
+        };
+        let spare = Attempt { opened_by: None, provider: "spare".to_owned(), ..spare };
+        let mut record = failed_call();
+        let message = message!("every attempt failed; before it {message}");
+        let error =
+            AiError::before_any_attempt(None, "copywriting", AiErrorKind::Protocol, message);
+        let refused = AttemptOutcome::Failed(AiErrorKind::Auth);
+        let attempts = vec![attempt, Attempt { outcome: refused, ..spare }];
+        record.ai = Some(AiError { attempts, ..error });
+        let says = of(&record).map(|fault| fault.message.as_str().to_owned());
+        let full = "every attempt failed; before it a bot check stands before this address";
+        assert_eq!(says.as_deref(), Some(full));
+    }
+
+    #[test]
+    fn what_a_breaker_rejects_is_told_from_what_was_sent() {
+        use AiErrorKind as Kind;
+        let open = |open_for| rejected(Kind::Overloaded, open_for);
+        let spare = Attempt { provider: "spare".to_owned(), ..open(OpenFor::All) };
+        let sent = attempt("a", AttemptOutcome::Failed(Kind::Overloaded), Some(503));
+        let refused = attempt("a", AttemptOutcome::Failed(Kind::InvalidRequest), Some(400));
+        let answered = attempt("a", AttemptOutcome::Succeeded, Some(200));
+        // The attempts at the call that ended the attempt, and those at another call. Whether
+        // nothing was sent, whether only the other call was, and whether nobody's calls are.
+        type Row = (&'static str, Vec<Attempt>, Vec<Attempt>, [bool; 3]);
+        let rows: [Row; 8] = [
+            ("for all", vec![open(OpenFor::All)], vec![], [true, false, true]),
+            ("for a tenant", vec![open(OpenFor::Tenant)], vec![], [true, false, false]),
+            ("for an order", vec![open(OpenFor::Order)], vec![], [true, false, false]),
+            (
+                "of all candidates",
+                vec![open(OpenFor::All), spare.clone()],
+                vec![],
+                [true, false, true],
+            ),
+            ("of one", vec![open(OpenFor::Tenant), spare], vec![], [true, false, false]),
+            ("opened by it", vec![sent.clone(), open(OpenFor::All)], vec![], [false, false, true]),
+            (
+                "another call is the probe",
+                vec![open(OpenFor::All)],
+                vec![sent.clone()],
+                [false, true, true],
+            ),
+            (
+                "another call is answered, and a third one refused",
+                vec![open(OpenFor::All)],
+                vec![refused, sent, answered],
+                [true, false, true],
+            ),
+        ];
+        for (what, attempts, other, expected) in rows {
+            let mut record = failed_call();
+            let message = message!("the call failed");
+            let error = AiError::before_any_attempt(None, "copywriting", Kind::Overloaded, message);
+            record.ai = Some(AiError { attempts, ..error });
+            record.ai_calls = vec![AiCallTries {
+                call_id: "c".to_owned(),
+                purpose: "copywriting".to_owned(),
+                replayed: false,
+                cached: false,
+                attempts: other,
+            }];
+            let is_so = [is_unsent(&record), is_partly_unsent(&record), is_open_for_all(&record)];
+            assert_eq!(is_so, expected, "{what}");
         }
     }
 

@@ -23,7 +23,7 @@ use sitewright_jobs::{
     Backoff, BreakerSeries, BudgetLimit, Claimed, Database, Error, Gate, Hold, HoldCause, HoldId,
     HoldKind, HoldScope, NewHold, OwnQueue, Probing, ReachedBudget, Served, Sweep,
 };
-use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
+use sitewright_model::ai::{AiError, AiErrorKind, Attempt, CallId};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -231,17 +231,23 @@ impl Holds {
             self.found(&hold);
             return Some(hold);
         }
-        let counts = counts && !fault::is_of_the_order(record);
         let route = match &record.ai {
             Some(ai) if record.kind == FailureKind::Ai => Some(self.route_of(&ai.purpose)),
             _ => None,
         };
         // Successes are counted for the routes that templates declare.
         let declared = route.filter(|id| self.routes_of_template(&claimed.template).contains(id));
+        // What is open for all has been met by enough calls.
+        let is_open = declared.is_some()
+            && self.settings.circuit.percent < 100
+            && fault::is_open_for_all(record);
         let of = declared.unwrap_or_else(|| HoldId::new(HoldKind::Template, &*claimed.template));
+        let counts = is_open || counts || fault::is_partly_unsent(record);
+        let counts = counts && !fault::is_of_the_order(record);
         let fingerprint = record.fingerprint.as_deref().filter(|_| counts);
         let hold = match fingerprint {
             None => None,
+            Some(fingerprint) if is_open => Some(self.of_open_breakers(&of, fingerprint, record)),
             Some(fingerprint) => self.of_circuits(claimed, &of, fingerprint, record).await,
         };
         if let Some(hold) = &hold {
@@ -297,6 +303,24 @@ impl Holds {
         let id = of.clone().within(scope);
         let reason = circuit_reason(&id, fingerprint, record, (opened.alike, opened.of));
         Some(self.of_circuit(id, fingerprint, reason))
+    }
+
+    /// The hold of a route whose candidates have circuit breakers that are open for all: the first
+    /// that is found. While it is held, its probes may fail otherwise.
+    fn of_open_breakers(
+        &self,
+        route: &HoldId,
+        fingerprint: &str,
+        record: &FailureRecord,
+    ) -> NewHold {
+        let held = self.known.read().get(route).cloned();
+        if let Some(held) = held
+            && let Some(first) = held.fingerprint
+        {
+            return self.of_circuit(route.clone(), &first, held.reason);
+        }
+        let reason = open_reason(route, fingerprint, record);
+        self.of_circuit(route.clone(), fingerprint, reason)
     }
 
     /// The hold for a fault of the route of this purpose whose probe the order is.
@@ -638,6 +662,47 @@ fn is_held(id: &HoldId) -> Cow<'static, str> {
     }
 }
 
+/// What happened and what to do when the circuit breakers of a route are open for all. What to do
+/// comes before the words of the provider, which may be long.
+fn open_reason(id: &HoldId, fingerprint: &str, record: &FailureRecord) -> String {
+    format!(
+        "the {} `{}` {}: the circuit breakers of its providers are open for the calls of all, \
+         because they failed in a row ({}); see whether the provider has an outage, and \
+         `sitewright failures show {fingerprint}`; the route is tried again by itself. The \
+         failure: {}",
+        id.kind,
+        id.name,
+        is_held(id),
+        seen(record, fingerprint),
+        in_full(record)
+    )
+}
+
+/// The failure in a few words: kind, status and provider of an AI call, and its fingerprint.
+fn seen(record: &FailureRecord, fingerprint: &str) -> String {
+    let last = record.ai.as_ref().and_then(|ai| Some((ai.kind, ai.attempts.last()?)));
+    let Some((kind, last)) = last else {
+        return format!("{}; {fingerprint}", record.kind.as_str());
+    };
+    let opened = last.opened_by.as_ref().and_then(|opened| opened.status);
+    let status = match opened.or(last.status) {
+        Some(status) => format!("status {status}"),
+        None => "no response".to_owned(),
+    };
+    format!("{}, {status}, provider `{}`; {fingerprint}", kind.as_str(), last.provider)
+}
+
+/// The message of a failure; if a circuit breaker rejected the call, of the one that opened it:
+/// that nothing was sent says less.
+fn in_full(record: &FailureRecord) -> Cow<'_, str> {
+    let is_rejected =
+        |ai: &&AiError| ai.attempts.last().is_some_and(|last| last.opened_by.is_some());
+    match record.ai.as_ref().filter(is_rejected) {
+        Some(ai) => fault::in_full(ai).as_str().to_owned().into(),
+        None => record.message.as_str().into(),
+    }
+}
+
 /// What happened and what to do when a circuit opens: so many of the last attempts failed alike.
 fn circuit_reason(
     id: &HoldId,
@@ -647,13 +712,14 @@ fn circuit_reason(
 ) -> String {
     let whose = if id.scope == HoldScope::All { "its" } else { "their" };
     format!(
-        "the {} `{}` {}: {alike} of {whose} last {of} attempts ended with the same failure \
-         ({fingerprint}): {}; see `sitewright failures list`, fix it or `sitewright route release \
-         {id}`",
+        "the {} `{}` {}: {alike} of {whose} last {of} attempts ended with the same failure ({}); \
+         see `sitewright failures show {fingerprint}`, fix it or `sitewright route release {id}`. \
+         The failure: {}",
         id.kind,
         id.name,
         is_held(id),
-        record.message
+        seen(record, fingerprint),
+        in_full(record)
     )
 }
 

@@ -272,9 +272,9 @@ impl Orders {
         if class == RetryClass::Permanent && may_be_own() {
             class = RetryClass::Transient { at_least: retry_after };
         }
-        if matches!(class, RetryClass::Transient { .. })
-            && record.ai.as_ref().is_some_and(was_not_sent)
-        {
+        let is_unsent = fault::is_unsent(&record);
+        let may_wait = is_unsent || matches!(class, RetryClass::Transient { .. });
+        if may_wait && record.ai.as_ref().is_some_and(was_not_sent) {
             // No request was sent. While a provider is away, orders must neither use up their
             // attempts nor retry in a tight loop.
             let rests = claimed.number.saturating_sub(claimed.attempts_used);
@@ -313,11 +313,18 @@ impl Orders {
         let counts = !matches!(class, RetryClass::Limited { .. });
         let hold = self.holds.judge(claimed, &record, counts).await;
         if let Some(hold) = hold {
-            let failure = (!fault::is_unsent(&record)).then(|| NewFailure::from(&record));
+            let failure = (!is_unsent).then(|| NewFailure::from(&record));
             return Resolution::Hold { failure, hold: Box::new(hold) };
         }
         let failure = NewFailure::from(&record);
-        self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
+        let used = claimed.attempts_used;
+        match self.backoff.resolution(class, failure, used, random(claimed)) {
+            // As long as the breaker is open, many orders would record the same each time.
+            Resolution::Snooze { after, .. } if is_unsent => {
+                Resolution::AwaitBreaker { reason: message!("ai: {}", record.message), after }
+            }
+            other => other,
+        }
     }
 
     /// Why the folder of sites accepts no files, if so. A full disk fails every order, which must

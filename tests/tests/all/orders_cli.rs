@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sitewright_jobs::{
-    AttemptLimits, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewBreaker, NewEvent,
-    NewFailure, OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
+    AttemptLimits, BreakerScope, Claim, Claimed, Database, Handler, Marks, NewAiCall, NewBreaker,
+    NewEvent, NewFailure, OrderState, Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -488,6 +488,14 @@ mod tests {
         assert_eq!((i64::from(added.priority), added.tenant.as_deref()), (1, Some("acme")));
         let shown = fixture.bench.run(&["order", "show", "102"]).stdout;
         assert!(shown.contains("acme"), "{shown}");
+        for (tenant, fit) in [("acme", json!(["102"])), ("another", json!([]))] {
+            let (_, listed) = fixture.ok(&["order", "list", "--tenant", tenant]);
+            let ids: Vec<&Value> =
+                listed["orders"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
+            assert_eq!(json!(ids), fit, "{tenant}");
+            let cancel = ["order", "cancel", "--tenant", tenant, "--dry-run"];
+            assert_eq!(fixture.ok(&cancel).1["orders"], fit, "{tenant}");
+        }
     }
 
     pub(super) async fn d1_d3_d7_an_order_from_its_first_attempt_to_its_last(fixture: Fixture) {
@@ -764,6 +772,10 @@ mod tests {
             kind: "overloaded",
             status: model.map(|_| 503),
             next_probe_at,
+            scope: match model {
+                Some(_) => BreakerScope::Tenant { tenant: Some("acme".to_owned()) },
+                None => BreakerScope::All,
+            },
         };
         // In the year 2100.
         let later = Some(4_102_444_800_000);
@@ -785,6 +797,8 @@ mod tests {
                 ("openrouter", "breaker open large of openrouter  for "),
                 ("openrouter", "; one call is let through in "),
                 ("openrouter", "3 failures in a row, the last with overloaded (HTTP 503)"),
+                ("local", "rejects the calls of all orders (worker forge"),
+                ("openrouter", "rejects the calls of the orders of the tenant `acme`"),
                 ("openrouter", "(worker forge-7-somebody) on forge\n  routes: code, copywriting\n"),
             ] {
                 assert_eq!(text.contains(says), shown.contains(&provider), "{says:?}: {text}");

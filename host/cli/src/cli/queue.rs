@@ -170,12 +170,14 @@ pub(super) fn breaker_text(breaker: &Breaker, at: i64) -> String {
         Some(away) if away > 0 => format!("one call is let through in {}", when::span(away)),
         _ => "the next call is let through".to_owned(),
     };
+    let scope = breaker.scope.as_ref().map(|scope| format!("rejects the calls of {scope} "));
     format!(
         "{BAD}breaker open{BAD:#} {model}  for {}; {next}\n  {} in a row, the last with {} \
-         ({status}) {DIM}(worker {}){DIM:#}\n\n",
+         ({status})\n  {}{DIM}(worker {}){DIM:#}\n\n",
         when::span(at.saturating_sub(breaker.since)),
         output::count(breaker.failures, "failure"),
         clean(&breaker.kind),
+        clean(scope.as_deref().unwrap_or_default()),
         clean(&breaker.worker),
     )
 }

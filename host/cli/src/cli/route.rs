@@ -27,9 +27,11 @@ pub(super) enum Command {
     /// Hold a route or a template: its orders wait and use no attempt until it is released.
     #[command(after_help = "Examples:\n  \
         sitewright route hold default --reason 'the key is being replaced'\n  \
-        sitewright route hold template:landing")]
+        sitewright route hold template:landing\n  \
+        sitewright route hold template:landing/acme")]
     Hold {
-        /// Name of a route, or `template:NAME`.
+        /// Name of a route, or `template:NAME`. With `/TENANT` behind it, only the orders of that
+        /// tenant wait; with a bare `/`, only those without a tenant.
         #[arg(value_name = "NAME")]
         name: String,
         /// What orders show that wait for it.
@@ -40,9 +42,12 @@ pub(super) enum Command {
     /// persists.
     #[command(after_help = "Examples:\n  \
         sitewright route release default\n  \
-        sitewright route release template:landing")]
+        sitewright route release template:landing\n  \
+        sitewright route release template:landing/acme")]
     Release {
-        /// Name of a route, or `template:NAME`; as `route list` and `queue stats` show it.
+        /// Name of a route, or `template:NAME`; as `route list` and `queue stats` show it, with
+        /// `/TENANT` behind it if only the orders of that tenant wait, or a bare `/` if only those
+        /// without a tenant do.
         #[arg(value_name = "NAME")]
         name: String,
     },

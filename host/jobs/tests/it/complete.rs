@@ -82,6 +82,17 @@ mod tests {
         let early =
             database.claim("far", claimed.job, &ghost("w"), Ulid::generate()).await.unwrap();
         assert_eq!(early, Claim::NotThisJob, "only the job of its next attempt may take it");
+
+        database.enqueue(new_order("rejected")).await.unwrap();
+        let claimed = taken_by(&database, "rejected", "w").await;
+        let reason = message!("ai: nothing was sent");
+        let resolution = Resolution::AwaitBreaker { reason, after: Duration::from_secs(3_600) };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+        let rejected = database.order("rejected").await.unwrap();
+        assert_eq!((rejected.state, rejected.attempts), (OrderState::Waiting, 0));
+        assert_eq!(rejected.waiting_reason.as_deref(), Some("ai: nothing was sent"));
+        assert!(rejected.next_attempt_at.unwrap() > rejected.updated_at + 3_500_000);
+        assert!(database.failures("rejected").await.unwrap().is_empty(), "nothing is recorded");
     }
 
     pub(super) async fn d4_an_order_that_is_put_off_for_weeks_stays_takeable(place: Place) {

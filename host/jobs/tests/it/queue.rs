@@ -213,6 +213,7 @@ mod tests {
         let database = place.open().await;
         let worker = worker(&database, &Scripted::all_succeed()).await;
         let id = worker.client_id().to_owned();
+        let scope = sitewright_jobs::BreakerScope::Tenant { tenant: Some("acme".to_owned()) };
         let open = |model: Option<&str>, failures| sitewright_jobs::NewBreaker {
             provider: "openrouter".to_owned(),
             model: model.map(str::to_owned),
@@ -221,6 +222,7 @@ mod tests {
             kind: "overloaded",
             status: Some(503),
             next_probe_at: None,
+            scope: scope.clone(),
         };
         database.publish_breakers("gone", vec![open(None, 9)]).await.unwrap();
         assert!(database.breakers().await.unwrap().is_empty());
@@ -229,6 +231,10 @@ mod tests {
         assert_eq!((first.worker.as_str(), first.model.as_deref()), (id.as_str(), Some("large")));
         assert_eq!((first.failures, first.status, first.next_probe_at), (3, Some(503), None));
         assert_eq!(first.routes, ["code", "copywriting"]);
+        assert_eq!(first.scope.as_ref(), Some(&scope));
+        // As a worker of an earlier version stores it.
+        place.sql("UPDATE sitewright_breakers SET scope = NULL").await;
+        assert_eq!(database.breakers().await.unwrap()[0].scope, None);
         tokio::time::sleep(Duration::from_millis(5)).await;
         let both = vec![open(None, 1), open(Some("large"), 4)];
         database.publish_breakers(&id, both).await.unwrap();

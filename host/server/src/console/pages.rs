@@ -521,9 +521,11 @@ pub(crate) async fn template(
     let recent = Filter { since: day, template: Some(name.clone()), ..Filter::default() };
     let groups = app.database.failure_groups(&recent).await?;
     let hold = HoldId::new(HoldKind::Template, name.as_str());
+    let mut holds = app.database.holds().await?;
+    holds.retain(|one| one.id.is_of_same(&hold));
     let facts = TemplatePageFacts {
         template: facts_of(template),
-        is_held: app.database.holds().await?.iter().any(|one| one.id == hold),
+        holds,
         failures: groups.iter().map(|group| group.count).sum(),
         conformance: match conformance_error {
             None => Ok(conformance),

@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(tenants, [row(""), row("acme"), row("zeta")], "{by:?}");
         assert!(api.get("/v1/cost").await.body["rows"][0]["tenant"].is_null());
         let page = Browser::new(&api).page("/console/ai").await;
-        for says in ["By tenant", ">acme<", ">zeta<", "without a tenant"] {
+        for says in ["By tenant", ">acme<", ">zeta<", "without a tenant", "data-label=\"cost\""] {
             assert!(page.contains(says), "{says}: {page}");
         }
         // One of them sees its own calls only.

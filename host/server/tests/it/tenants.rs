@@ -141,6 +141,10 @@ mod tests {
             let answer = api.send(method, path, &document("new-1")).await;
             answer.is_problem(403, "forbidden");
         }
+        let filter = json!({ "action": "cancel", "filter": { "tenant": FOREIGN } });
+        let answer = api.send(Method::POST, "/v1/bulk", &filter).await;
+        answer.is_problem(403, "forbidden");
+        assert!(answer.body["hint"].as_str().unwrap().contains("of tenant \"acme\""), "{answer:?}");
 
         let browser = Browser::new(&api);
         browser.log_in(&token).await;
@@ -209,6 +213,8 @@ mod tests {
         ] {
             let page = browser.page(&path).await;
             assert!(!page.contains(FOREIGN), "{path}: {page}");
+            // It neither says that no order waits, nor offers what is forbidden.
+            assert!(!page.contains("waits for a hold") && !page.contains("Hold a route"), "{path}");
         }
         let released = api.database.release_hold(&HoldId::new(HoldKind::Route, "default")).await;
         assert!(released.unwrap());

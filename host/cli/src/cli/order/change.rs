@@ -35,6 +35,9 @@ pub(in crate::cli) struct Args {
     /// Select orders of this template.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
+    /// Select orders of this tenant.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
     /// Select orders whose last failure is of this kind: trap, panic, ai, output_rejected, ...
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<FailureKind>,
@@ -58,7 +61,7 @@ pub(in crate::cli) struct Args {
     rate: Option<Rate>,
 }
 
-const FILTERS: [&str; 6] = ["state", "template", "kind", "fingerprint", "since", "limit"];
+const FILTERS: [&str; 7] = ["state", "template", "tenant", "kind", "fingerprint", "since", "limit"];
 
 /// Number of orders that a dry run prints as text.
 const SHOWN: usize = 20;
@@ -247,6 +250,7 @@ fn selection(change: Change<'_>, args: &Args) -> Result<Option<Selection>, Setup
     }
     let is_filtered = !args.state.is_empty()
         || args.template.is_some()
+        || args.tenant.is_some()
         || args.kind.is_some()
         || args.fingerprint.is_some()
         || args.since.is_some();
@@ -254,7 +258,7 @@ fn selection(change: Change<'_>, args: &Args) -> Result<Option<Selection>, Setup
     if !is_filtered {
         return usage(message!(
             "`order {name}` needs ids of orders, `-` to read them from stdin, or a selection: \
-             --state, --template, --kind, --fingerprint or --since; try it with --dry-run"
+             --state, --template, --tenant, --kind, --fingerprint or --since; try it with --dry-run"
         ));
     }
     for state in &args.state {
@@ -286,7 +290,7 @@ fn selection(change: Change<'_>, args: &Args) -> Result<Option<Selection>, Setup
         since: args.since,
         until: None,
         text: None,
-        tenant: None,
+        tenant: args.tenant.clone(),
         limit: args.limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX)),
     }))
 }

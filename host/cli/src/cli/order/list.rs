@@ -23,6 +23,9 @@ pub(in crate::cli) struct Args {
     /// List only orders of this template.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
+    /// List only orders of this tenant.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
     /// List only orders whose last failure is of this kind: trap, panic, ai, output_rejected, ...
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<FailureKind>,
@@ -87,7 +90,7 @@ async fn found(database: &Database, args: Args) -> Result<(Vec<Order>, bool), Se
     let filter = Filter {
         state: args.state,
         template: args.template,
-        tenant: None,
+        tenant: args.tenant,
         kind: args.kind.map(|kind| kind.as_str().to_owned()),
         fingerprint: args.fingerprint,
         created_after: args.created_after,
