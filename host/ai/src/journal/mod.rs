@@ -274,8 +274,7 @@ impl RunJournal {
         }
     }
 
-    /// Counts a failed attempt, and accounts for one that was answered. An error status costs
-    /// nothing.
+    /// Counts a failed attempt, and accounts for one that was answered.
     pub(super) async fn account(
         &self,
         key: &JournalKey,
@@ -285,8 +284,7 @@ impl RunJournal {
     ) {
         let AttemptOutcome::Failed(kind) = attempt.outcome else { return };
         self.journal.failed(attempt, kind);
-        let answered = attempt.status.is_some_and(|status| (200..300).contains(&status));
-        if !answered && attempt.usage == Usage::default() {
+        if !attempt.is_unusable_reply() {
             return;
         }
         let unusable = UnusableReply {
