@@ -95,6 +95,10 @@ pub struct UnusableReply {
     pub kind: AiErrorKind,
     /// What was wrong, redacted.
     pub message: Option<Message>,
+    /// The attempt that got it, for statistics; not a part of what is stored here. `None` for the
+    /// answer of a batch.
+    #[serde(skip)]
+    pub attempt: Option<Box<Attempt>>,
 }
 
 /// The recorded result of a call.
@@ -297,6 +301,8 @@ impl RunJournal {
             estimated: attempt.estimated.clone(),
             kind,
             message: attempt.message.clone(),
+            // That of a batch is as long as reading its answer.
+            attempt: (!attempt.batch).then(|| Box::new(attempt.clone())),
         };
         self.account_unusable(&unusable, call_id).await;
     }
