@@ -316,7 +316,7 @@ impl Candidate {
                     attempt.body_excerpt.clone_from(&http.body_excerpt);
                 }
                 let kind = failed.failure.kind;
-                let finish = (kind == AiErrorKind::Truncated).then_some("[\"length\"]");
+                let finish = failed.failure.is_at_token_limit().then_some("[\"length\"]");
                 tracing::record_all!(
                     span,
                     error.type = kind.as_str(),

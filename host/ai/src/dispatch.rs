@@ -409,8 +409,7 @@ impl<'a> Dispatch<'a> {
                 source: ReplySource::Provider,
             })),
             Err(failed) => {
-                let truncated = failed.failure.kind == AiErrorKind::Truncated;
-                let cut = truncated && !failed.failure.retryable;
+                let cut = failed.failure.is_at_token_limit();
                 self.failures.push(failed);
                 match most_output.filter(|_| cut) {
                     Some(most) => Tried::OverBudget(message!(

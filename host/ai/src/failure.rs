@@ -131,6 +131,11 @@ impl AttemptFailure {
         AttemptFailure { retryable: true, ..truncated }
     }
 
+    /// Whether a token limit ended the reply. Of other truncated ones nothing says why they end.
+    pub(super) fn is_at_token_limit(&self) -> bool {
+        self.kind == AiErrorKind::Truncated && !self.retryable
+    }
+
     pub(super) fn with_http(self, http: HttpDetail) -> Self {
         AttemptFailure { http: Some(Box::new(http)), ..self }
     }
@@ -150,5 +155,19 @@ impl AttemptFailure {
             http.body_excerpt = excerpt(body);
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_broke_off_did_not_end_at_a_token_limit() {
+        let cut = AttemptFailure::new(AiErrorKind::Truncated, "after 7 tokens");
+        let broken = AttemptFailure::unfinished(&Answer::default());
+        let other = AttemptFailure::new(AiErrorKind::Protocol, "no JSON");
+        let found = [cut, broken, other].map(|failure| failure.is_at_token_limit());
+        assert_eq!(found, [true, false, false]);
     }
 }

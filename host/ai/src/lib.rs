@@ -50,6 +50,7 @@ mod cloudflare;
 mod compressed;
 mod config;
 mod day_budget;
+mod decoding_time;
 mod dispatch;
 mod error_body;
 mod error_words;

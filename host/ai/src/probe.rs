@@ -13,7 +13,7 @@ use super::json::ReplySchema;
 use super::provider::Provider;
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::text::TextSink;
-use sitewright_model::ai::{AiErrorKind, Attempt, CallId};
+use sitewright_model::ai::{Attempt, CallId};
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
 
@@ -72,9 +72,7 @@ impl Gateway {
     async fn probe_one(&self, route: &str, candidate: &Candidate, deadline: Instant) -> Probe {
         let done = |attempt: Attempt, failed: Option<FailedAttempt>| {
             // The probe's token limit truncates the reply; an interrupted stream is retryable.
-            let failed = failed.filter(|FailedAttempt { failure, .. }| {
-                failure.kind != AiErrorKind::Truncated || failure.retryable
-            });
+            let failed = failed.filter(|failed| !failed.failure.is_at_token_limit());
             let hint = failed.as_ref().and_then(|failed| candidate.hint(route, &failed.failure));
             Probe {
                 route: route.to_owned(),

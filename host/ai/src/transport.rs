@@ -13,6 +13,7 @@ use super::answer::{Answer, Finish, Reply};
 use super::client_error;
 use super::clock::{Clock, Stage};
 use super::compressed;
+use super::decoding_time::DecodingTime;
 use super::failure::AttemptFailure;
 use super::in_between;
 use super::large_replies::{Admission, LARGE_BYTES};
@@ -450,6 +451,7 @@ async fn receive(
     // Of a stream's event that has not ended.
     let mut pending = 0_usize;
     let mut ended = None;
+    let mut decoding = DecodingTime::default();
     let too_large = |max: usize| {
         let max = max / 1024 / 1024;
         AttemptFailure::new(AiErrorKind::Protocol, format!("its answer is larger than {max} MiB"))
@@ -526,7 +528,8 @@ async fn receive(
             // Only an excerpt of a stream is stored.
             let room = (AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES).saturating_sub(read.len());
             read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            text += forward(decoder.push(&chunk)?, live, clock).await?;
+            let events = decoding.spend(|| decoder.push(&chunk))?;
+            text += forward(events, live, clock).await?;
         } else {
             read.extend_from_slice(&chunk);
         }
@@ -537,7 +540,8 @@ async fn receive(
                 true if blank => Body::Unknown,
                 true => {
                     let mut decoder = adapter.decoder(head);
-                    text += forward(decoder.push(read)?, live, clock).await?;
+                    let events = decoding.spend(|| decoder.push(read))?;
+                    text += forward(events, live, clock).await?;
                     Body::Stream(decoder)
                 }
             };

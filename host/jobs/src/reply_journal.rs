@@ -35,8 +35,9 @@ pub struct NewAiCall {
     /// this reply: it came from a batch, or from another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
-    /// All attempts of the call, the last of which succeeded. Empty if the first one did, or if no
-    /// provider was asked just for this reply.
+    /// All attempts of the call, the last of which succeeded; of a reply that no call could use, the
+    /// attempt that got it. Empty if the first one succeeded, or if no provider was asked just for
+    /// this reply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<AiTry>,
     /// The gateway's journal entry: content, finish reason, raw reply and so on.
@@ -46,7 +47,7 @@ pub struct NewAiCall {
 /// Maximum length of the message of a try, in characters.
 const MAX_MESSAGE: usize = 500;
 
-/// One attempt at an AI call that succeeded in the end.
+/// One attempt at an AI call that succeeded in the end, or the one that got an unusable reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AiTry {
     /// Name of the provider in the configuration.
@@ -145,15 +146,16 @@ pub struct AiCallBrief {
     pub cost_nano_usd: Option<i64>,
     pub input_tokens: Option<i64>,
     pub output_tokens: Option<i64>,
-    /// Milliseconds from the request to the whole reply; `None` if it came from a batch, or from
-    /// another order.
+    /// Milliseconds from the request to the whole reply, or to the end of the attempt that got a
+    /// reply that no call could use; `None` if it came from a batch, or from another order.
     pub took_ms: Option<i64>,
     /// Whether another order has paid for it, and it came from the cache at no cost.
     pub cached: bool,
     /// Billionths of a US dollar that the other order has paid for it; null if it does not come from
     /// the cache, or the price is not known.
     pub saved_nano_usd: Option<i64>,
-    /// All attempts of the call, the last of which succeeded; empty if the first one did.
+    /// All attempts of the call, the last of which succeeded; empty if the first one did. Of a reply
+    /// that was paid for and that no call could use, the attempt that got it.
     pub tries: Vec<AiTry>,
 }
 
@@ -468,6 +470,9 @@ impl Database {
              FROM sitewright_ai_calls WHERE order_id = $1 ORDER BY id LIMIT $2";
         let rows = self.read(doing, sql, args![order, i64::from(limit)]).await?;
         let read = |row: &Row| {
+            let tries = tries_of(row)?;
+            // The column is for the times of good replies only.
+            let failed = tries.last().filter(|last| last.outcome != AttemptOutcome::Succeeded);
             Ok(AiCallBrief {
                 attempt: row.opt_text("attempt_id")?,
                 purpose: row.text("purpose")?,
@@ -478,10 +483,10 @@ impl Database {
                 cost_nano_usd: row.opt_int("cost_nano_usd")?,
                 input_tokens: row.opt_int("input_tokens")?,
                 output_tokens: row.opt_int("output_tokens")?,
-                took_ms: row.opt_int("took_ms")?,
+                took_ms: row.opt_int("took_ms")?.or(failed.map(|failed| failed.took_ms)),
                 cached: row.opt_int("cached")? == Some(1),
                 saved_nano_usd: row.opt_int("saved_nano_usd")?,
-                tries: tries_of(row)?,
+                tries,
             })
         };
         rows.iter()
@@ -538,8 +543,8 @@ pub(super) async fn insert_unusable(
     let sql =
         "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
                purpose, provider, model, cost_nano_usd, input_tokens, output_tokens, entry, \
-               created_at, took_ms)
-         VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+               created_at, took_ms, tries)
+         VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     let values = args![
         order,
         attempt,
@@ -553,7 +558,8 @@ pub(super) async fn insert_unusable(
         stored(call.output_tokens),
         &call.entry.to_string(),
         now_ms(),
-        stored(call.took_ms)
+        stored(call.took_ms),
+        call.tries_text().as_deref()
     ];
     tx.execute(sql, values).await.map(drop)
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Response};
+use axum::http::header::{
+    CACHE_CONTROL, CONNECTION, HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, Response, Version};
 use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
 use hyper::body::Incoming;
@@ -327,8 +329,15 @@ impl Answers {
             false => Problem::new(kind, detail).into_response(),
         };
         let within = self.app.settings.answer_within();
-        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-        let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
+        let unclear = unclear(&request);
+        let ends = unclear.is_some() || request.headers().contains_key(TRANSFER_ENCODING);
+        let answer = async {
+            match unclear {
+                Some((kind, detail)) => Ok(refuse(kind, detail)),
+                None => self.router.call(request).await,
+            }
+        };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         let mut response = match tokio::time::timeout(within, answer).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},
@@ -344,11 +353,31 @@ impl Answers {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        if is_chunked {
+        if ends {
             // It may have had a length too, which the HTTP library removes: a proxy in front that
             // believed the length takes what follows for its body, and it is not a request here.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// Why no handler gets a request: a proxy in front could take it for another one, with another host
+/// or another end (RFC 9112, sections 3.2 and 6.1).
+fn unclear(request: &Request) -> Option<(ProblemKind, String)> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    // HTTP/1.0 needs none.
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        let detail = format!("the request has {hosts} headers `Host`; HTTP/1.1 needs one");
+        return Some((ProblemKind::BadRequest, detail));
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => None,
+        (Some(_), _) => {
+            let detail = "the body has a transfer coding other than `chunked`, or several";
+            Some((ProblemKind::UnknownCoding, detail.to_owned()))
+        }
     }
 }

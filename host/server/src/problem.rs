@@ -25,6 +25,8 @@ pub enum ProblemKind {
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// The body has a transfer coding beside `chunked`.
+    UnknownCoding,
     /// There is no token, or it is not valid.
     Unauthorized,
     /// It is not known who sent a webhook.
@@ -108,6 +110,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            ProblemKind::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             ProblemKind::Unauthorized | ProblemKind::BadSignature | ProblemKind::LinkNeeded => {
                 StatusCode::UNAUTHORIZED
             }
@@ -154,6 +157,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => "The body is not JSON",
             ProblemKind::BodyTooLarge => "The body is too large",
             ProblemKind::BodyTimeout => "The body did not arrive in time",
+            ProblemKind::UnknownCoding => "The transfer coding is not known",
             ProblemKind::Unauthorized => "A valid token is needed",
             ProblemKind::BadSignature => "It is not known who sent this",
             ProblemKind::LinkNeeded => "The link to the console is needed",
@@ -201,6 +205,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => "send `Content-Type: application/json`",
             ProblemKind::BodyTooLarge => "send less, or raise `server.body_bytes`",
             ProblemKind::BodyTimeout => "send the body at once, or raise `server.request_ms`",
+            ProblemKind::UnknownCoding => "send the body with its length, or `chunked` alone",
             ProblemKind::Unauthorized => {
                 "send `Authorization: Bearer TOKEN`; `sitewright token create NAME --scope SCOPE` \
                  makes one"

@@ -293,7 +293,7 @@ pub(super) fn unusable_call(unusable: &UnusableReply) -> NewAiCall {
         output_tokens: unusable.usage.output_tokens,
         // It would count among the times of good replies, and may be that of a time-out.
         took_ms: None,
-        tries: Vec::new(),
+        tries: unusable.attempt.as_deref().map(AiTry::from).into_iter().collect(),
         entry: with_estimate(entry, unusable.estimated.as_deref()),
     }
 }
@@ -305,7 +305,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use sitewright_jobs::{Claim, NewOrder, Resolution, WorkerId};
+    use sitewright_jobs::{AiCallBrief, Claim, NewOrder, Resolution, WorkerId};
     use sitewright_model::ai::Usage;
 
     #[tokio::test]
@@ -358,10 +358,23 @@ mod tests {
             estimated: None,
             kind: sitewright_model::ai::AiErrorKind::Truncated,
             message: None,
+            attempt: Some(Box::new(attempt(200, "truncated"))),
         };
         for _ in 0..2 {
             journal.account(&unusable).await.unwrap();
         }
+        let calls = database.ai_calls_in_brief("24", 10).await.unwrap();
+        assert!(calls.iter().all(|call| call.took_ms == Some(12)), "{calls:?}");
+        let tried = |call: &AiCallBrief| {
+            call.tries.iter().map(|one| one.outcome.as_str()).collect::<Vec<_>>()
+        };
+        let outcomes: Vec<_> = calls.iter().map(tried).collect();
+        assert_eq!(
+            outcomes,
+            [vec!["overloaded", "succeeded"], vec!["truncated"], vec!["truncated"]]
+        );
+        let latencies = database.ai_latencies(0, i64::MAX, None).await.unwrap();
+        assert_eq!(latencies.iter().map(|of| of.replies).collect::<Vec<_>>(), [1], "good ones");
         let cost = database.cost("24").await.unwrap();
         assert_eq!((cost.calls, cost.input_tokens, cost.output_tokens), (3, 201, 101));
         assert_eq!(cost.nano_usd, 1_000_000_000);

@@ -359,6 +359,9 @@ fn a_reply_that_is_no_copy_is_asked_for_again_and_then_fails_the_order_with_its_
     let record = only_record(&bench, &done);
     assert_eq!(record["kind"], "output_rejected", "{record:#}");
     assert_eq!(record["ai"]["attempts"].as_array().unwrap().len(), 2, "asked again once");
+    let ai = &done.json()["ai"];
+    assert_eq!((&ai["calls"], &ai["unusable"]["replies"]), (&json!(2), &json!(2)), "paid: {ai}");
+    assert_eq!(ai["by_call"], json!([]), "no call has a reply");
     let problem = &record["problems"][0];
     assert_eq!(problem["rule"], "copy-refusal", "{record:#}");
     assert_eq!(problem["at"], "call-1");

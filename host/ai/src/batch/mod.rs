@@ -122,6 +122,7 @@ impl Gateway {
                 estimated: Some(Box::new(used)),
                 kind: AiErrorKind::NoRoute,
                 message: Some(why.clone()),
+                attempt: None,
             };
             journal.account_unusable(&unusable, call.call_id).await;
             queue.end(key, BatchedEnd::Direct(why.to_string())).await;
@@ -236,6 +237,7 @@ impl Gateway {
             estimated: dispatch::estimated(usage, charged, of_charged),
             kind: AiErrorKind::Cancelled,
             message: Some(message!("its order had ended before a batch answered it")),
+            attempt: None,
         }
     }
 

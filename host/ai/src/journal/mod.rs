@@ -95,6 +95,10 @@ pub struct UnusableReply {
     pub kind: AiErrorKind,
     /// What was wrong, redacted.
     pub message: Option<Message>,
+    /// The attempt that got it, for statistics; not a part of what is stored here. `None` for the
+    /// answer of a batch.
+    #[serde(skip)]
+    pub attempt: Option<Box<Attempt>>,
 }
 
 /// The recorded result of a call.
@@ -274,8 +278,7 @@ impl RunJournal {
         }
     }
 
-    /// Counts a failed attempt, and accounts for one that was answered. An error status costs
-    /// nothing.
+    /// Counts a failed attempt, and accounts for one that was answered.
     pub(super) async fn account(
         &self,
         key: &JournalKey,
@@ -285,8 +288,7 @@ impl RunJournal {
     ) {
         let AttemptOutcome::Failed(kind) = attempt.outcome else { return };
         self.journal.failed(attempt, kind);
-        let answered = attempt.status.is_some_and(|status| (200..300).contains(&status));
-        if !answered && attempt.usage == Usage::default() {
+        if !attempt.is_unusable_reply() {
             return;
         }
         let unusable = UnusableReply {
@@ -299,6 +301,8 @@ impl RunJournal {
             estimated: attempt.estimated.clone(),
             kind,
             message: attempt.message.clone(),
+            // That of a batch is as long as reading its answer.
+            attempt: (!attempt.batch).then(|| Box::new(attempt.clone())),
         };
         self.account_unusable(&unusable, call_id).await;
     }

@@ -307,10 +307,11 @@ impl Display {
 fn ai(totals: &Totals) -> Value {
     let (input, output) = totals.tokens();
     serde_json::json!({
-        "calls": totals.ai_calls.len(),
+        "calls": totals.replies(),
         "replayed": totals.replayed(),
         "input_tokens": input,
         "output_tokens": output,
+        "unusable": totals.unusable,
         "by_call": totals.ai_calls,
     })
 }
@@ -377,7 +378,7 @@ fn released_text(released: &Released) -> String {
         manifest.files.len(),
         render::bytes(manifest.total_bytes),
         render::duration(totals.duration_ms.saturating_mul(1_000)),
-        totals.ai_calls.len(),
+        totals.replies(),
         replayed(totals),
     ));
     text.push_str(&render::limits_used(&totals.limits, output::width()));

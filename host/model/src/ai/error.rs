@@ -176,6 +176,17 @@ pub struct Attempt {
     pub estimated: Option<Box<EstimatedUse>>,
 }
 
+impl Attempt {
+    /// Whether it was answered with a reply that no call can use, and that is paid for all the same:
+    /// one that is truncated, empty, refused or not the requested format. An error status costs
+    /// nothing.
+    pub fn is_unusable_reply(&self) -> bool {
+        let answered = self.status.is_some_and(|status| (200..300).contains(&status));
+        let paid = answered || self.usage != Usage::default();
+        paid && self.outcome != AttemptOutcome::Succeeded
+    }
+}
+
 /// What budgets are charged with for a reply whose provider did not count all tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EstimatedUse {

@@ -2,6 +2,7 @@
 //! as it arrives, `ai_sync` the same for guests that can only block.
 
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,9 +135,18 @@ impl Call {
         (call, request)
     }
 
-    /// Makes the call. Dropping the future drops the request to the provider.
+    /// Makes the call. Dropping the future drops the request to the provider. Polled by the guest's
+    /// run, which is not charged for what the provider sends.
     pub(super) async fn complete(self: Box<Self>, request: Box<ai_types::Request>) -> CallResult {
-        let outcome = self.answer(request, &mut TextSink::none()).await;
+        let meter = self.context.as_ref().map(|context| context.meter.clone());
+        let mut text = TextSink::none();
+        let outcome = {
+            let answer = pin!(self.answer(request, &mut text));
+            match meter {
+                Some(meter) => meter.call(answer).await,
+                None => answer.await,
+            }
+        };
         self.end(outcome)
     }
 

@@ -40,7 +40,7 @@ pub(crate) use in_flight::no_reply;
 pub(crate) use lift::MAX_TEXT_BYTES;
 pub(crate) use recorder::{EndedCall, Recorded, Streamed};
 pub use replay_cursor::{CallMismatch, CursorMode, CursorPosition, ReplayCursor};
-pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace};
+pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace, UnusableReplies};
 pub(crate) use site::MAX_PATH_BYTES;
 pub use state::{AiContext, GuestState};
 

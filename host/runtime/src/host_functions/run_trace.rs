@@ -81,6 +81,32 @@ pub struct AiCall {
     pub attempts: Vec<Attempt>,
 }
 
+/// The replies of a run that were paid for and that no call could use, those of calls included that
+/// got a good one afterwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct UnusableReplies {
+    pub replies: u64,
+    /// As far as the providers report them.
+    pub input_tokens: u64,
+    /// As far as the providers report them.
+    pub output_tokens: u64,
+    /// Of models that have a price.
+    pub cost_usd: Usd,
+}
+
+impl UnusableReplies {
+    /// Adds those among the attempts of a call.
+    fn add(&mut self, attempts: &[Attempt]) {
+        let tokens = |sum: u64, count: Option<u64>| sum.saturating_add(count.unwrap_or(0));
+        for attempt in attempts.iter().filter(|attempt| attempt.is_unusable_reply()) {
+            self.replies += 1;
+            self.input_tokens = tokens(self.input_tokens, attempt.usage.input_tokens);
+            self.output_tokens = tokens(self.output_tokens, attempt.usage.output_tokens);
+            self.cost_usd = self.cost_usd.plus(attempt.cost_usd.unwrap_or_default());
+        }
+    }
+}
+
 /// The trail, diagnostics, log, progress and AI calls of one run. Shared by the guest's calls and
 /// the run's owner; its lock is never held across an await.
 #[derive(Debug)]
@@ -121,6 +147,8 @@ struct Inner {
     ai_failed: BTreeMap<CallId, AiError>,
     /// The newest failed call after the first [`MAX_AI_FAILURES`].
     ai_failed_last: Option<Box<AiError>>,
+    /// Of all calls, those included whose errors are not kept.
+    unusable: UnusableReplies,
     output_limit: Option<OutputLimit>,
 }
 
@@ -153,6 +181,7 @@ impl RunTrace {
                 ai_answered: Vec::new(),
                 ai_failed: BTreeMap::new(),
                 ai_failed_last: None,
+                unusable: UnusableReplies::default(),
                 output_limit: None,
             }),
         }
@@ -336,7 +365,9 @@ impl RunTrace {
 
     /// Keeps an answered AI call.
     pub fn ai_answered(&self, call: AiCall) {
-        self.inner().ai_answered.push(call);
+        let mut inner = self.inner();
+        inner.unusable.add(&call.attempts);
+        inner.ai_answered.push(call);
     }
 
     /// Keeps a failed AI call: the first thousand, and the last. An error without a call id is not
@@ -344,6 +375,7 @@ impl RunTrace {
     pub fn ai_failed(&self, failure: AiError) {
         let Some(call_id) = failure.call_id else { return };
         let mut inner = self.inner();
+        inner.unusable.add(&failure.attempts);
         if inner.ai_failed.len() < MAX_AI_FAILURES {
             inner.ai_failed.insert(call_id, failure);
         } else {
@@ -381,6 +413,11 @@ impl RunTrace {
     /// The answered AI calls, in the order of their answers.
     pub fn ai_calls(&self) -> Vec<AiCall> {
         self.inner().ai_answered.clone()
+    }
+
+    /// The replies that were paid for and that no call could use.
+    pub fn unusable_replies(&self) -> UnusableReplies {
+        self.inner().unusable
     }
 
     /// The number of AI calls, refused ones included.

@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::in_flight::AiInFlight;
 use super::run_trace::RunTrace;
-use crate::plugin::{MemoryLimiter, Sandbox, VirtualClock};
+use crate::plugin::{CpuMeter, MemoryLimiter, Sandbox, VirtualClock};
 use sitewright_ai::{Gateway, Mark, OrderBudget, ReplyJudge, RunJournal};
 use sitewright_confined::Confined;
 use sitewright_site::Staging;
@@ -40,6 +40,8 @@ pub struct GuestState {
 /// What the AI calls of a run need.
 pub struct AiContext {
     pub gateway: Arc<Gateway>,
+    /// Measures the run that polls the calls.
+    pub meter: Arc<CpuMeter>,
     /// When the run must have ended.
     pub deadline: Instant,
     /// What the order may still spend.

@@ -95,6 +95,8 @@ pub struct CpuMeter {
     poll_began: AtomicU64,
     /// When the current poll began, in nanoseconds since [`EPOCH`]; 0 between polls.
     polling: AtomicU64,
+    /// Nanoseconds of the polls that others than the guest have caused; see [`CallPolls`].
+    given_back: AtomicU64,
 }
 
 /// A moment before all polls.
@@ -113,7 +115,8 @@ impl CpuMeter {
             0 => 0,
             _ => thread_nanos().saturating_sub(self.poll_began.load(Ordering::Relaxed)),
         };
-        Duration::from_nanos(used.saturating_add(current))
+        let given_back = self.given_back.load(Ordering::Relaxed);
+        Duration::from_nanos(used.saturating_add(current).saturating_sub(given_back))
     }
 
     /// How long the current poll has taken so far, in real time; `None` between polls.
@@ -125,6 +128,12 @@ impl CpuMeter {
     /// Measures the polls of `future`.
     pub fn metered<F: Future>(self: &Arc<Self>, future: F) -> Metered<F> {
         Metered { future: Box::pin(future), meter: self.clone() }
+    }
+
+    /// Charges an AI call that is polled within [`metered`](CpuMeter::metered) for its request, and
+    /// not for its reply.
+    pub(crate) fn call<F: Future + Unpin>(self: &Arc<Self>, future: F) -> CallPolls<F> {
+        CallPolls { future, meter: self.clone(), has_begun: false }
     }
 
     /// # Errors
@@ -249,6 +258,37 @@ impl<F: Future> Future for Metered<F> {
         let polled = self.future.as_mut().poll(context);
         self.meter.polling.store(0, Ordering::Relaxed);
         self.meter.used.fetch_add(thread_nanos().saturating_sub(began), Ordering::Relaxed);
+        polled
+    }
+}
+
+/// What is charged of each poll of a waiting call, in nanoseconds: as much as one takes that finds
+/// nothing. The guest can cause many of those, by waiting for timers beside its calls.
+const IDLE_POLL_NANOS: u64 = 2_000;
+
+/// The polls of one AI call, within those of its run. The first one is charged: it makes the
+/// request, which is as large as the guest wants, or refuses it. The later ones read what the
+/// provider sends, and its limits are those of replies: a provider that floods must not use up the
+/// guest's processor time.
+pub(crate) struct CallPolls<F> {
+    future: F,
+    meter: Arc<CpuMeter>,
+    has_begun: bool,
+}
+
+impl<F: Future + Unpin> Future for CallPolls<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.get_mut();
+        if !this.has_begun {
+            this.has_begun = true;
+            return Pin::new(&mut this.future).poll(context);
+        }
+        let began = thread_nanos();
+        let polled = Pin::new(&mut this.future).poll(context);
+        let nanos = thread_nanos().saturating_sub(began).saturating_sub(IDLE_POLL_NANOS);
+        this.meter.given_back.fetch_add(nanos, Ordering::Relaxed);
         polled
     }
 }
@@ -406,8 +446,37 @@ impl ResourceLimiter for MemoryLimiter {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_call_is_charged_for_its_request_and_not_for_what_the_provider_sends() {
+        const POLL: Duration = Duration::from_millis(5);
+        for (polls, calls, charged) in [(1, 1, 1), (4, 1, 1), (1, 3, 3), (4, 2, 2)] {
+            let meter = Arc::new(CpuMeter::default());
+            let work = meter.metered(async {
+                for _ in 0..calls {
+                    let mut polled = 0;
+                    let call = poll_fn(move |context| {
+                        let began = thread_nanos();
+                        while Duration::from_nanos(thread_nanos() - began) < POLL {}
+                        polled += 1;
+                        context.waker().wake_by_ref();
+                        if polled == polls { Poll::Ready(()) } else { Poll::Pending }
+                    });
+                    meter.call(call).await;
+                }
+            });
+            work.await;
+            let used = meter.used();
+            let row = format!("{polls} polls of {calls} calls: {used:?}");
+            assert!(used >= POLL * charged, "{row}");
+            assert!(used < POLL * (charged + 1), "{row}");
+        }
+    }
 
     #[test]
     fn what_the_host_holds_for_a_guest_counts_as_its_memory_until_it_is_dropped() {

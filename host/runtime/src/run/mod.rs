@@ -112,6 +112,7 @@ async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         request.trace.clone(),
         Some(AiContext {
             gateway: request.gateway.clone(),
+            meter: meter.clone(),
             deadline: request.deadline,
             budget: budget.clone(),
             journal: request.journal.clone(),

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use ulid::Ulid;
 
-use crate::host_functions::AiCall;
+use crate::host_functions::{AiCall, UnusableReplies};
 use crate::plugin::Determinism;
 use crate::run::recording::Recording;
 use sitewright_model::Measure;
@@ -133,6 +133,8 @@ pub struct Totals {
     pub limits: BTreeMap<String, Measure>,
     /// Answered AI calls.
     pub ai_calls: Vec<AiCall>,
+    /// What was paid for beside them.
+    pub unusable: UnusableReplies,
 }
 
 /// What was not paid, because another order had paid for the same reply.
@@ -186,12 +188,19 @@ impl Totals {
         })
     }
 
-    /// Input and output tokens of all calls that a model answered, as far as providers report
+    /// The number of replies, as the queue counts them: those of all answered calls, and those that
+    /// were paid for and that no call could use.
+    pub fn replies(&self) -> u64 {
+        (self.ai_calls.len() as u64).saturating_add(self.unusable.replies)
+    }
+
+    /// Input and output tokens of all [`replies`](Totals::replies), as far as providers report
     /// them. Replayed replies count for the attempt that paid for them, and those from the cache for
     /// the order that did.
     pub fn tokens(&self) -> (u64, u64) {
         let paid = self.ai_calls.iter().filter(|call| !call.replayed && !call.cached);
-        paid.fold((0, 0), |(input, output), call| {
+        let unusable = (self.unusable.input_tokens, self.unusable.output_tokens);
+        paid.fold(unusable, |(input, output), call| {
             (
                 input.saturating_add(call.usage.input_tokens.unwrap_or(0)),
                 output.saturating_add(call.usage.output_tokens.unwrap_or(0)),

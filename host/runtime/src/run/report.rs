@@ -181,6 +181,7 @@ impl Attempt<'_> {
             duration_ms: trace.now_ms(),
             limits: measures,
             ai_calls: trace.ai_calls(),
+            unusable: trace.unusable_replies(),
         }
     }
 

@@ -104,6 +104,7 @@ fn hint(kind: ProblemKind) -> &'static str {
         ProblemKind::UnsupportedMediaType
         | ProblemKind::BodyTooLarge
         | ProblemKind::BodyTimeout
+        | ProblemKind::UnknownCoding
         | ProblemKind::NoSuchRoute
         | ProblemKind::NoSuchProvider
         | ProblemKind::NoSuchWebhook

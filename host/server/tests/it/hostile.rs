@@ -147,6 +147,46 @@ async fn no_request_follows_one_with_chunks() {
     }
 }
 
+/// A proxy in front could take such a request for one to another host, or with another end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_one_host_and_no_coding_but_chunks() {
+    let place = Place::sqlite();
+    let api = place.serve().await;
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1", "400"),
+        ("GET http://localhost/healthz HTTP/1.1", "400"),
+        ("GET /console HTTP/1.1", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nhost: localhost", "400"),
+        ("GET /healthz HTTP/1.0\r\nHost: localhost\r\nHost: 127.0.0.1", "400"),
+        ("GET /healthz HTTP/1.0", "200"),
+        ("GET /healthz HTTP/1.1\r\nHost: 10.0.0.7:8080\r\nConnection: close", "200"),
+        (
+            "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked",
+            "501",
+        ),
+        (
+            "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, \
+             chunked",
+            "501",
+        ),
+        (
+            "POST /v1/queue/pause HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: \
+             gzip\r\nTransfer-Encoding: chunked",
+            "501",
+        ),
+        (
+            "POST /v1/orders/nothing/cancel HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: \
+             Chunked",
+            "404",
+        ),
+    ] {
+        let body = if head.starts_with("POST") { "0\r\n\r\n" } else { "" };
+        let answer = api.raw(format!("{head}\r\n\r\n{body}").as_bytes(), WITHIN).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head:?}: {answer:?}");
+    }
+    assert!(!api.database.is_paused().await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_lead_nowhere() {
     let place = Place::sqlite();

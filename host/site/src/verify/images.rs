@@ -130,6 +130,8 @@ enum Fault {
     NoFormat,
     /// It is shorter than it declares.
     Cut,
+    /// It ends without the mark that browsers need at its end.
+    NoEnd,
     /// Its header says what its format does not allow.
     Header,
     /// Its structure is whole, but without pixels.
@@ -169,7 +171,7 @@ impl ImageFile {
         };
         let is_read = bytes <= MAX_READ as u64 && start.len() as u64 >= bytes;
         let picture = match (content, fault) {
-            (Some(format), None | Some(Fault::Cut)) if is_read => {
+            (Some(format), None | Some(Fault::Cut | Fault::NoEnd)) if is_read => {
                 picture::fault(format, start, effort)
             }
             _ => None,
@@ -232,17 +234,17 @@ impl ImageFile {
                 "the image is not {named}, and no format that browsers show; write its bytes \
                  unchanged"
             ),
-            Fault::Cut => {
-                let also = match self.picture {
-                    Some(PictureFault::Ends(place)) => format!(", and the picture ends {place}"),
-                    _ => String::new(),
-                };
-                message!(
-                    "the image is cut: its {format} data says that it is longer than the {} bytes \
-                     of the file{also}; write all of its bytes",
-                    self.bytes
-                )
-            }
+            Fault::Cut => message!(
+                "the image is cut: its {format} data says that it is longer than the {} bytes of \
+                 the file{}; write all of its bytes",
+                self.bytes,
+                self.also_ends()
+            ),
+            Fault::NoEnd => message!(
+                "the image is cut: it ends without the end mark of a {format}{}; write all of its \
+                 bytes",
+                self.also_ends()
+            ),
             Fault::Header => message!(
                 "the image begins as {format}, but its header says what that format does not \
                  allow, so browsers do not show it; write its bytes unchanged"
@@ -260,6 +262,14 @@ impl ImageFile {
                  it down to fewer than {MAX_PIXELS}",
                 Shown(self.size.unwrap_or_default())
             ),
+        }
+    }
+
+    /// Where the picture of a file that is cut ends, if that is known.
+    fn also_ends(&self) -> String {
+        match self.picture {
+            Some(PictureFault::Ends(place)) => format!(", and the picture ends {place}"),
+            _ => String::new(),
         }
     }
 
@@ -359,6 +369,10 @@ impl<'a> Content<'a> {
         let mut at = 8;
         let mut has_picture = false;
         loop {
+            // Browsers need no chunk for the end: the pixels show whether the file is whole.
+            if at > 8 && self.bytes.saturating_sub(at) < 8 {
+                return if has_picture { Ok(()) } else { Err(Fault::NoPicture.into()) };
+            }
             let head = self.part(at, 8)?;
             let (length, name) = head.split_at(4);
             if at == 8 {
@@ -413,7 +427,7 @@ impl<'a> Content<'a> {
             return Ok(());
         }
         let is_whole = self.start.len() as u64 >= self.bytes;
-        Err(if is_whole { Fault::Cut.into() } else { Stop::Unread })
+        Err(if is_whole { Fault::NoEnd.into() } else { Stop::Unread })
     }
 
     fn gif(&self) -> Result<(), Stop> {

@@ -132,7 +132,7 @@ fn a_file_that_is_cut_is_no_image() {
     ];
     for (name, bytes) in rows {
         assert_eq!(problems(name, &bytes), [], "{name}");
-        for length in [0, 2, bytes.len() / 2, bytes.len() - 9] {
+        for length in [0, 2, bytes.len() / 2, bytes.len() - 17] {
             let found = problems(name, &bytes[..length]);
             let rules: Vec<Rule> = found.iter().map(|problem| problem.rule).collect();
             assert_eq!(rules, [Rule::ImageBroken], "{name}, {length} bytes: {found:#?}");
@@ -163,6 +163,12 @@ fn what_keeps_browsers_from_showing_an_image_is_said() {
             "begins as PNG, but its header says what that format does not allow",
         ),
         ("a.png", PNG[..50].to_vec(), "its PNG data says that it is longer than the 50 bytes"),
+        ("a.png", PNG[..33].to_vec(), "begins as PNG, but has no pixels"),
+        (
+            "a.jpg",
+            BASELINE[..BASELINE.len() - 2].to_vec(),
+            "the image is cut: it ends without the end mark of a JPEG",
+        ),
         // A name of another format changes nothing.
         ("a.png", jpeg(30, 20)[..30].to_vec(), "its JPEG data says that it is longer than the 30"),
     ];
@@ -230,6 +236,9 @@ fn pictures_that_browsers_show_are_whole() {
     *text.last_mut().unwrap() ^= 1;
     let png = gray(&rows());
     add("sum-of-text.png", [&png[..33], &text, &png[33..]].concat());
+    for missing in [1, 5, 12] {
+        add(&format!("no-end-{missing}.png"), png[..png.len() - missing].to_vec());
+    }
     for (name, bytes) in pictures {
         assert_eq!(problems(&name, &bytes), [], "{name}");
     }
@@ -244,6 +253,8 @@ fn pictures_whose_pixels_do_not_decode_are_broken() {
     };
     // As if it had its end.
     let cut = |jpeg: &[u8]| [&jpeg[..jpeg.len() * 3 / 4], b"\xff\xd9"].concat();
+    let mut no_end = gray(&rows()[..210]);
+    no_end.truncate(no_end.len() - 12);
     let gray_rows = packed(&rows());
     let mut wrong_filter = rows();
     wrong_filter[10 * 21] = 9;
@@ -265,11 +276,12 @@ fn pictures_whose_pixels_do_not_decode_are_broken() {
         ("b.jpg", cut(RESTARTS), "the picture ends after row 32 of 56"),
         ("c.jpg", cut(CMYK), "the picture ends after row 32 of 56"),
         // The same without an end.
-        ("d.jpg", BASELINE[..1036].to_vec(), "of the file, and the picture ends after row 16 of"),
+        ("d.jpg", BASELINE[..1036].to_vec(), "of a JPEG, and the picture ends after row 16 of 56"),
         ("e.jpg", flipped(BASELINE, 1321), "the picture is broken after row 48 of 56"),
         ("f.jpg", flipped(PROGRESSIVE, 1009), "broken before the first of 56 rows in pass 10"),
         ("g.jpg", scans, "more than 500 scans"),
         ("a.png", gray(&rows()[..210]), "the picture ends after row 10 of 20"),
+        ("i.png", no_end, "the picture ends after row 10 of 20, so browsers show a part of it"),
         ("b.png", flipped(&gray(&rows()), 60), "so browsers show a part of it, or nothing"),
         (
             "h.png",
