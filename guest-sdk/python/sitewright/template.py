@@ -108,8 +108,8 @@ class Template(Generator):
     them as copy. Pages are checked whatever they are made of.
     """
 
-    def __init_subclass__(cls, **arguments) -> None:
-        super().__init_subclass__(**arguments)
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         # At once, so that the traceback has the author's line. An object may complete its class.
         is_whole = cls.__name__ == "Generator" and "__init__" not in vars(cls)
         _check(cls, is_whole)
